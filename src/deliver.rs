@@ -1,0 +1,1 @@
+//! 6. Claim → render → send → judge → settle. Home of reqwest.

@@ -1,0 +1,247 @@
+//! An alert's delivery to one receiver: what is sent, its states, its verdicts, when to try again. Pure.
+
+use std::time::Duration;
+
+use aws_lc_rs::digest;
+use backon::BackoffBuilder as _;
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{label::Labels, message::MailId, settings};
+
+/// The store's number for a delivery; grows in order of creation, and lanes go by it.
+pub type DeliveryId = i64;
+
+/// What a receiver is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Action {
+    Trigger,
+    Resolve,
+}
+
+impl Action {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Trigger => "trigger",
+            Self::Resolve => "resolve",
+        }
+    }
+}
+
+/// The content of a page, as it was when the mail was decided; stored with the delivery.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Notification {
+    pub action: Action,
+    /// The incident's id, or the key made for an alert that has none.
+    pub incident_id: String,
+    pub labels: Labels,
+    /// The JSON as extracted; null where there is none.
+    pub incident: Value,
+    /// When the mail reached the team.
+    pub arrived_at: Timestamp,
+    /// When the detector saw it (`time` of the JSON).
+    #[serde(default)]
+    pub time: Option<Timestamp>,
+    /// A sentence where the labels do not say it all: why an alert could not be read, what the bridge tells of itself.
+    #[serde(default)]
+    pub reason: Option<String>,
+    /// The mail it came from.
+    #[serde(default)]
+    pub mail: Option<MailId>,
+}
+
+/// One integration of one receiver: where a delivery goes.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Target {
+    /// The receiver's name.
+    pub receiver: String,
+    /// Which of its integrations: `opsgenie/0` is the first of its `opsgenie_configs`.
+    pub integration: String,
+}
+
+impl Target {
+    /// The integration's kind alone: `opsgenie` of `opsgenie/0`.
+    pub fn kind(&self) -> &str {
+        self.integration.split('/').next().unwrap_or(&self.integration)
+    }
+}
+
+/// Where a delivery stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum DeliveryState {
+    /// Owed: sent as soon as its lane and its time allow.
+    Pending,
+    /// Kept back by a mute until its window ends.
+    Held,
+    /// The receiver has it.
+    Delivered,
+    /// Given up; waits for a person (`deliveries retry`).
+    Dead,
+    /// Not to be sent after all: resolved while held, or discarded by a person.
+    #[value(skip)]
+    Discarded,
+}
+
+impl DeliveryState {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Held => "held",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Discarded => "discarded",
+        }
+    }
+}
+
+/// What is to be done next for a delivery.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "step")]
+pub enum Step {
+    /// Send it.
+    Send,
+    /// It was accepted for later (Opsgenie's 202): ask what became of it.
+    Confirm {
+        /// What the receiver calls the request.
+        request_id: String,
+        /// When it was accepted.
+        since: Timestamp,
+    },
+}
+
+/// What a receiver's reply means.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Done. The string is what the receiver calls it, where it says.
+    Delivered { receipt: Option<String> },
+    /// Accepted for later: to be confirmed under this request id.
+    Accepted { request_id: String },
+    /// Not yet confirmed: ask again.
+    NotYet,
+    /// Try again, not before `after` where the receiver names a time.
+    Retry { reason: FailureReason, detail: String, after: Option<Duration> },
+    /// No repetition can help.
+    Permanent { reason: FailureReason, detail: String },
+}
+
+/// Why an attempt failed, in the words of the `reason` label of `notifications_failed_total`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureReason {
+    /// The receiver could not be reached, or the connection broke.
+    Network,
+    /// Its certificate is not trusted.
+    Tls,
+    /// It took longer than `delivery.timeout`.
+    Timeout,
+    /// 429.
+    RateLimited,
+    /// 5xx.
+    ServerError,
+    /// The credential is refused: 401, 403.
+    Unauthorized,
+    /// The request is refused: other 4xx.
+    Rejected,
+    /// A redirect, or a reply that makes no sense.
+    UnexpectedReply,
+    /// It was accepted and never confirmed.
+    Unconfirmed,
+    /// A template, a secret's file or the configuration is at fault: nothing was sent.
+    Configuration,
+    /// `delivery.give_up_after` has passed.
+    GivenUp,
+}
+
+impl FailureReason {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Tls => "tls",
+            Self::Timeout => "timeout",
+            Self::RateLimited => "rate_limited",
+            Self::ServerError => "server_error",
+            Self::Unauthorized => "unauthorized",
+            Self::Rejected => "rejected",
+            Self::UnexpectedReply => "unexpected_reply",
+            Self::Unconfirmed => "unconfirmed",
+            Self::Configuration => "configuration",
+            Self::GivenUp => "given_up",
+        }
+    }
+}
+
+/// `delivery:` of the configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// How long one attempt may take.
+    pub timeout: settings::Duration,
+    pub backoff: Backoff,
+    /// After this long a delivery goes to the dead letters.
+    pub give_up_after: settings::Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            timeout: settings::Duration::from_secs(20),
+            backoff: Backoff::default(),
+            give_up_after: settings::Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// Exponential, doubled each time, with full jitter on top of the half.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Backoff {
+    /// The pause after the first failure.
+    pub initial: settings::Duration,
+    /// The longest pause.
+    pub max: settings::Duration,
+}
+
+impl Default for Backoff {
+    fn default() -> Self {
+        Self { initial: settings::Duration::from_secs(1), max: settings::Duration::from_secs(300) }
+    }
+}
+
+impl Backoff {
+    /// The pause after `failures` failures in a row (at least one).
+    pub fn pause(&self, failures: u32) -> Duration {
+        backon::ExponentialBuilder::new()
+            .with_min_delay(self.initial.as_std())
+            .with_max_delay(self.max.as_std())
+            .without_max_times()
+            .with_jitter()
+            .build()
+            .nth(failures.saturating_sub(1).min(64) as usize)
+            .unwrap_or(self.max.as_std())
+            .min(self.max.as_std())
+    }
+}
+
+/// The alias or dedup_key under which trigger and resolve of an incident meet at a receiver.
+///
+/// `<incidentId>:<receiver>` verbatim while it is at most 128 of `A-Z a-z 0-9 - _ . :`, else its SHA-256 in hex: every
+/// vendor takes it, in a URL path too, and two receivers in one account do not swallow each other.
+pub fn alias(incident_id: &str, receiver: &str) -> String {
+    let plain = format!("{incident_id}:{receiver}");
+    let fits = plain.len() <= 128
+        && plain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
+    if fits { plain } else { sha256_hex(plain.as_bytes()) }
+}
+
+/// SHA-256 in lower-case hex.
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    digest::digest(&digest::SHA256, bytes).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

@@ -1,0 +1,256 @@
+//! What Atlassian says of an incident, and the state machine over it.
+//!
+//! Pure: the store loads what is [`Known`], [`transition`] concludes, the store writes. The rules are the
+//! contract's "What counts as the same".
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// One alert mail's JSON, checked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Incident {
+    /// `appKey`: the Marketplace app.
+    pub app_key: String,
+    /// `appDetails.name`.
+    pub app_name: Option<String>,
+    /// `appDetails.partnerName`.
+    pub partner: Option<String>,
+    /// `incidentId`: the same for a trigger and its resolve; what an incident *is*.
+    pub incident_id: String,
+    /// `incidentStatus`, verbatim.
+    pub status: String,
+    /// `time`: when the detector saw it.
+    pub time: Timestamp,
+    /// `metricName`.
+    pub metric: String,
+    /// `metricUnit`.
+    pub unit: Option<String>,
+    /// `measurementDurationSeconds`.
+    pub window_seconds: Option<f64>,
+    /// `sliValue`: the measured value, in `unit`.
+    pub sli_value: Option<f64>,
+    /// `sloValue`: the objective, in `unit`.
+    pub slo_value: Option<f64>,
+    /// The whole object as extracted, additions included.
+    pub json: Value,
+}
+
+/// What a status means (`alerts.status`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Signal {
+    Trigger,
+    Resolve,
+    /// In neither list: delivered as a trigger and reported as drift, never dropped.
+    Unknown,
+}
+
+/// `alerts.status` of the configuration: which statuses open an incident and which end it.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Statuses {
+    pub trigger: Vec<String>,
+    pub resolve: Vec<String>,
+}
+
+impl Default for Statuses {
+    /// SignalFx's detector states, which the one published example's vocabulary is.
+    fn default() -> Self {
+        Self {
+            trigger: vec!["ANOMALOUS".into()],
+            resolve: ["OK", "AUTO_RESOLVED", "MANUALLY_RESOLVED", "STOPPED"].map(Into::into).to_vec(),
+        }
+    }
+}
+
+impl Statuses {
+    /// What a status means, however it is spelt.
+    pub fn signal(&self, status: &str) -> Signal {
+        let status = normalize_status(status);
+        let among = |list: &[String]| list.iter().any(|known| normalize_status(known) == status);
+        if among(&self.trigger) {
+            Signal::Trigger
+        } else if among(&self.resolve) {
+            Signal::Resolve
+        } else {
+            Signal::Unknown
+        }
+    }
+}
+
+/// Whether an incident is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    Firing,
+    Resolved,
+}
+
+impl Phase {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Firing => "firing",
+            Self::Resolved => "resolved",
+        }
+    }
+}
+
+/// An incident's state as the applied mails have left it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct State {
+    pub phase: Phase,
+    /// The status that led here, normalised.
+    pub status: String,
+    /// The newest `time` applied; none for an alert that could not be read.
+    pub newest: Option<Timestamp>,
+    /// Whether a verified mail led here. Unverified mail never changes a verified state.
+    pub verified: bool,
+    /// Whether the trigger was kept from everybody because it was expired or silenced.
+    pub untold: bool,
+    /// Counts the openings: a resolve goes to those told of the *current* one.
+    pub episode: i64,
+}
+
+/// What the store remembers of an incident when a mail about it comes.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Known {
+    pub state: Option<State>,
+    /// Whether a mail of the same status and time was applied before.
+    pub applied_before: bool,
+}
+
+/// What one mail says, as far as the state machine cares.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Observation {
+    pub signal: Signal,
+    /// Normalised by [`normalize_status`].
+    pub status: String,
+    /// None for an alert that could not be read.
+    pub time: Option<Timestamp>,
+    pub verified: bool,
+    /// False where the mail is older than `max_age`: such a trigger is recorded and pages nobody.
+    pub fresh: bool,
+}
+
+/// What follows from a mail.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Transition {
+    /// It is on, and receivers are to be told. The new state is the second value.
+    Opened(State),
+    Reopened(State),
+    /// An unknown status: told as a trigger is.
+    Updated(State),
+    /// It is over; those told of the trigger are told of that.
+    Resolved(State),
+    /// A trigger too old to wake anybody. The state moves, and nobody is told.
+    Expired(State),
+    /// Known already; where a verified mail repeats the state with a newer time, the time advances.
+    Duplicate {
+        advance: Option<State>,
+        reason: String,
+    },
+    /// Older than what is known.
+    Stale {
+        reason: String,
+    },
+}
+
+/// The same status however it is spelt: `manually resolved` and `MANUALLY_RESOLVED` are one.
+pub fn normalize_status(status: &str) -> String {
+    status
+        .trim()
+        .split(|c: char| c == '_' || c == '-' || c.is_whitespace())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join("_")
+        .to_uppercase()
+}
+
+/// Decides what a mail means for an incident.
+pub fn transition(known: &Known, seen: &Observation) -> Transition {
+    let Some(state) = &known.state else {
+        return first(seen);
+    };
+    // A trigger kept from everybody counts as never told: its next fresh copy pages, repeat or not.
+    let owed = state.untold && state.phase == Phase::Firing && seen.fresh && seen.signal != Signal::Resolve;
+    // Nothing an unverified mail did stands in the way of a verified one that confirms it.
+    let confirms = seen.verified && !state.verified;
+
+    if known.applied_before && !owed && !confirms {
+        return duplicate(state, seen, "this status and time of the incident were applied before");
+    }
+    if repeats(state, seen) && !owed && !confirms {
+        return duplicate(state, seen, &format!("the incident is {} already", state.phase.as_str()));
+    }
+    if let (Some(newest), Some(time)) = (state.newest, seen.time) {
+        if time < newest && !confirms {
+            return Transition::Stale { reason: format!("its time {time} is older than {newest}, the newest applied") };
+        }
+        if state.phase == Phase::Resolved && seen.signal != Signal::Resolve && time <= newest {
+            return Transition::Stale {
+                reason: format!(
+                    "its time {time} is not newer than the resolve at {newest}: only a newer trigger reopens"
+                ),
+            };
+        }
+    }
+    moved(state, seen)
+}
+
+/// A mail about an incident nobody has heard of.
+fn first(seen: &Observation) -> Transition {
+    let state = State {
+        phase: Phase::Firing,
+        status: seen.status.clone(),
+        newest: seen.time,
+        verified: seen.verified,
+        untold: false,
+        episode: 1,
+    };
+    match seen.signal {
+        Signal::Resolve => Transition::Resolved(State { phase: Phase::Resolved, ..state }),
+        _ if !seen.fresh => Transition::Expired(State { untold: true, ..state }),
+        Signal::Trigger => Transition::Opened(state),
+        Signal::Unknown => Transition::Updated(state),
+    }
+}
+
+/// A mail that moves a known incident.
+fn moved(state: &State, seen: &Observation) -> Transition {
+    let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
+    let next = State {
+        phase: if seen.signal == Signal::Resolve { Phase::Resolved } else { Phase::Firing },
+        status: seen.status.clone(),
+        newest: seen.time.max(state.newest),
+        verified: seen.verified || state.verified,
+        untold: false,
+        episode: state.episode + i64::from(opens),
+    };
+    match seen.signal {
+        Signal::Resolve => Transition::Resolved(State { untold: state.untold, ..next }),
+        // An open incident somebody was told of stays told, however old the mail is that says more of it.
+        _ if !seen.fresh => Transition::Expired(State { untold: opens || state.untold, ..next }),
+        Signal::Unknown => Transition::Updated(next),
+        Signal::Trigger if opens => Transition::Reopened(next),
+        Signal::Trigger => Transition::Opened(next),
+    }
+}
+
+/// Whether the mail says no more than the state the incident is in.
+fn repeats(state: &State, seen: &Observation) -> bool {
+    match seen.signal {
+        Signal::Trigger => state.phase == Phase::Firing,
+        Signal::Resolve => state.phase == Phase::Resolved,
+        Signal::Unknown => state.phase == Phase::Firing && state.status == seen.status,
+    }
+}
+
+fn duplicate(state: &State, seen: &Observation, reason: &str) -> Transition {
+    let newer = seen.time > state.newest && (seen.verified || !state.verified);
+    Transition::Duplicate {
+        advance: newer.then(|| State { newest: seen.time, ..state.clone() }),
+        reason: reason.to_owned(),
+    }
+}

@@ -1,0 +1,52 @@
+//! alertbridge: one alert mail in, the right page out, once, whatever crashes in between.
+//!
+//! The modules stand in the order a mail meets them. Nouns are words the stages share, verbs are stages.
+//! Stages never call each other: only [`pipeline`] and [`deliver`] put them in sequence, and only [`serve`]
+//! and [`cli`] see the whole configuration.
+#![forbid(unsafe_code)]
+
+// Words.
+/// The clock as a parameter.
+pub mod clock;
+/// An alert's delivery to one receiver: its states, its verdicts and when to try again. Pure.
+pub mod delivery;
+/// What Atlassian says of an incident, and the state machine over it. Pure.
+pub mod incident;
+/// Labels, and the matchers that test them.
+pub mod label;
+/// A mail as it came, and what became of it.
+pub mod message;
+/// The words configuration is written in: durations, sizes, secrets, and a problem with its mend.
+pub mod settings;
+
+// Stages.
+/// 6. Claim → render → send → judge → settle.
+pub mod deliver;
+/// 2. Message → the JSON hidden in it.
+pub mod extract;
+/// 1. How mail arrives.
+pub mod ingress;
+/// 5. Notification → request, reply → verdict. No I/O.
+pub mod receiver;
+/// 4. Labels → receivers.
+pub mod route;
+/// 3. JSON → incident, or what is wrong with it.
+pub mod validate;
+
+// What joins them.
+/// The straight line: accept, decide.
+pub mod pipeline;
+/// What must survive.
+pub mod store;
+/// One function per observable event.
+pub mod telemetry;
+
+// The program.
+/// The commands.
+pub mod cli;
+/// Composes each module's own settings.
+pub mod config;
+/// Wiring, start, soft and hard stop.
+pub mod serve;
+/// Health, readiness and metrics.
+pub mod web;

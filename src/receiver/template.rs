@@ -1,0 +1,1 @@
+//! Templates of titles and texts. Home of minijinja.

@@ -1,0 +1,1 @@
+//! Wiring, start, soft and hard stop.

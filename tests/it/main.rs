@@ -1,0 +1,15 @@
+//! The whole program over real sockets. One binary, one harness.
+mod cli;
+mod config;
+mod corpus;
+mod crash;
+mod dovecot;
+mod e2e;
+mod imap;
+mod pipeline;
+mod receivers;
+mod routing;
+mod smtp;
+mod store;
+mod vendors;
+mod webhook;
