@@ -8,7 +8,6 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use crate::{
     delivery::{Action, DeliveryId, DeliveryState, Notification, Step, Target},
@@ -39,24 +38,48 @@ pub enum StoreError {
     Failed(String),
 }
 
+/// What an alert is about: what the store must know to remember it by.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Subject {
+    pub kind: Kind,
+    /// The incident's id, or the key made for an alert that has none.
+    pub incident_id: String,
+    /// Normalised.
+    pub status: String,
+    pub time: Option<Timestamp>,
+    pub app_key: String,
+    pub metric: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    Incident,
+    /// An alert that could not be read: it has no end to wait for.
+    Unparsed,
+}
+
+impl Kind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Incident => "incident",
+            Self::Unparsed => "unparsed",
+        }
+    }
+}
+
 /// What follows from one mail: everything that is written when it is decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
     pub outcome: Outcome,
     pub reason: Option<String>,
     pub labels: Labels,
-    /// The incident the mail is of, and the new state where it changes. `ignored` and `quarantined` mail has none.
-    pub incident: Option<Change>,
+    /// The incident's new state, where it changes.
+    pub state: Option<State>,
+    /// Whether the mail's status and time now count as applied.
+    pub applied: bool,
     /// Who is to be told.
     pub deliveries: Vec<NewDelivery>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Change {
-    pub incident_id: String,
-    pub state: Option<State>,
-    /// The status and time to remember as applied.
-    pub applied: Option<(String, Option<Timestamp>)>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -70,24 +93,25 @@ pub struct NewDelivery {
     pub fallback_at: Option<Timestamp>,
 }
 
-/// A trigger's recipient, by the record: whom a resolve goes to.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    pub target: Target,
-    pub alias: String,
-    /// The labels of the trigger it was told of.
-    pub labels: Labels,
-}
-
 /// What the store knows when a mail is decided.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
     pub known: Known,
-    /// Told of the current episode's trigger, or about to be.
+    /// Who was told of the current episode's trigger, or is about to be: whom a resolve goes to.
     pub told: Vec<Told>,
+    /// Openings of incidents of the same app and metric in the 28 days before.
+    pub recurrence_28d: u64,
 }
 
-/// A mail waiting for its decision, with the incident it is about once it is known.
+/// One integration that was told of a trigger, by the record.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Told {
+    pub target: Target,
+    /// Under which trigger and resolve meet.
+    pub alias: String,
+}
+
+/// What is concluded from what is known.
 pub type Decide = Box<dyn FnOnce(&Memory) -> Decision + Send>;
 
 /// A mail as it was stored, bytes included.
@@ -97,6 +121,9 @@ pub struct StoredMail {
     pub message: Message,
     pub authenticity: Authenticity,
 }
+
+/// Makes the deliveries to a target's fallback receiver.
+pub type Fallback = Arc<dyn Fn(&Target, &Notification) -> Vec<NewDelivery> + Send + Sync>;
 
 /// A delivery leased to this process.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,7 +147,7 @@ pub struct Settlement {
     pub next: Next,
     /// For the timeline: what was tried and what came of it. None where nothing was tried (a receiver told us to wait).
     pub attempt: Option<Attempt>,
-    /// Deliveries to make in the same commit: the fallback's.
+    /// Deliveries to the fallback, made in the same commit unless they were made before.
     pub fallback: Vec<NewDelivery>,
 }
 
@@ -189,8 +216,8 @@ pub struct DeliveryRow {
     pub state: DeliveryState,
     pub failures: u32,
     pub created_at: Timestamp,
-    /// When it is tried next, or its mute ends.
-    pub next_at: Timestamp,
+    /// When it is tried next, or its mute ends; none behind another of its lane.
+    pub next_at: Option<Timestamp>,
     pub settled_at: Option<Timestamp>,
     /// The latest failure, or the receipt.
     pub detail: Option<String>,
@@ -231,65 +258,59 @@ pub trait Store: Send + Sync {
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError>;
 
     /// Mails without a decision, in order of arrival, after `after`.
-    async fn undecided(&self, after: MailId, limit: usize) -> Result<Vec<StoredMail>, StoreError>;
+    async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
     /// Second commit: shows `decide` what is known of the incident and writes what it concludes, all in one
     /// transaction. None where the mail has been decided by somebody else.
     async fn decide(
         &self,
         mail: MailId,
-        incident_id: Option<String>,
+        subject: Option<Subject>,
         now: Timestamp,
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError>;
 
-    /// Leases deliveries that are due: the first of each lane, none of the `paused` targets.
+    /// Leases deliveries that are due, the heads of their lanes: of each target at most so many. A lease ends by itself
+    /// after `lease`.
     async fn claim(
         &self,
         now: Timestamp,
         lease: Duration,
-        limit: usize,
-        paused: Vec<Target>,
+        wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError>;
+    /// Ends every lease: for the one process that owns the store, when it starts.
+    async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// The targets something is owed to.
+    async fn owed_targets(&self) -> Result<Vec<Target>, StoreError>;
     /// Third commit: the attempt with the next state. False where the lease was lost meanwhile: nothing is written.
-    async fn settle(&self, claim: &Claim, settlement: Settlement) -> Result<bool, StoreError>;
-    /// When the next delivery falls due or the next lease ends.
+    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<bool, StoreError>;
+    /// When the next delivery falls due, its lease ends or its fallback is to be told.
     async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
-    /// Triggers whose `fallback_at` has passed undelivered, each once: marked in the same commit in which `fallback`'s are made.
-    async fn escalate(
-        &self,
-        now: Timestamp,
-        fallback: Arc<dyn Fn(&Target, &Notification) -> Vec<NewDelivery> + Send + Sync>,
-    ) -> Result<usize, StoreError>;
+    /// Triggers whose `fallback_at` has passed undelivered, each once: `fallback` makes the deliveries to the fallback
+    /// receiver, written in the same commit. Returns whom they were owed to.
+    async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError>;
 
-    async fn incidents(&self, open_only: bool, limit: usize) -> Result<Vec<IncidentRow>, StoreError>;
+    async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
     async fn timeline(&self, incident_id: &str) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError>;
-    async fn deliveries(&self, state: Option<DeliveryState>, limit: usize) -> Result<Vec<DeliveryRow>, StoreError>;
+    async fn deliveries(&self, state: Option<DeliveryState>, limit: u32) -> Result<Vec<DeliveryRow>, StoreError>;
     /// Makes dead deliveries pending again, in order; returns those it did. Refuses what would reopen a resolved incident.
     async fn retry(&self, ids: Option<Vec<DeliveryId>>, now: Timestamp) -> Result<Vec<DeliveryId>, StoreError>;
     async fn discard(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError>;
-    async fn mails(&self, outcome: Option<Outcome>, limit: usize) -> Result<Vec<MailRow>, StoreError>;
+    async fn mails(&self, outcome: Option<Outcome>, limit: u32) -> Result<Vec<MailRow>, StoreError>;
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError>;
+    /// Takes a mail out of the quarantine for good.
+    async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError>;
     /// Stored mails by arrival, for `replay --stored`, after `after`.
     async fn stored(
         &self,
         since: Option<Timestamp>,
         until: Option<Timestamp>,
         after: (Timestamp, MailId),
-        limit: usize,
+        limit: u32,
     ) -> Result<Vec<StoredMail>, StoreError>;
     async fn depth(&self) -> Result<Depth, StoreError>;
     /// Deletes at most `limit` mails that arrived before `before`; never one undecided, quarantined, of an open incident
     /// or with a delivery owed. Returns how many.
-    async fn prune(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError>;
     /// What is wrong with the store: nothing, where it can be read and written.
     async fn ping(&self) -> Result<(), StoreError>;
-}
-
-/// For [`IncidentRow`]'s JSON.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Timeline {
-    #[serde(flatten)]
-    pub incident: IncidentRow,
-    pub timeline: Vec<Event>,
-    pub incident_json: Option<Value>,
 }

@@ -1,1 +1,282 @@
-//! The store in one SQLite file.
+//! The store in one SQLite file: write-ahead log, `synchronous = FULL`, one writer that commits in groups.
+//!
+//! SQLite is used through rusqlite rather than through an async pool: one thread owns the writing connection, which is
+//! what lets changes share a commit, and a statement costs no hop between threads.
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+
+use crate::{
+    delivery::{DeliveryId, DeliveryState, Target},
+    message::{Authenticity, Bookmark, MailId, Message, Outcome},
+    store::{
+        Claim, Decide, Decision, DeliveryRow, Depth, Event, Fallback, IncidentRow, MailRow, Settlement, Store,
+        StoreError, StoredMail, Subject,
+    },
+};
+
+mod decide;
+mod lane;
+mod look;
+mod mail;
+mod row;
+mod writer;
+
+refinery::embed_migrations!("schema/migrations/sqlite");
+
+/// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
+const BUSY: Duration = Duration::from_secs(5);
+
+/// A store in one file, or in memory for `explain` and `replay`.
+pub struct Sqlite {
+    writer: writer::Writer,
+    /// None in memory, where everything goes through the writer.
+    reader: Option<Arc<Mutex<Connection>>>,
+    path: Option<PathBuf>,
+}
+
+impl Sqlite {
+    /// Opens the file, makes it where it does not exist, and brings its schema up to date.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let mut connection = connect(path, OpenFlags::default())?;
+        // The writer leaves the checkpoints to the checkpointer.
+        connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failure)?;
+        migrate(&mut connection)?;
+        let checkpointer = connect(path, OpenFlags::default())?;
+        let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        Ok(Self {
+            writer: writer::Writer::start(connection, Some(checkpointer)),
+            reader: Some(Arc::new(Mutex::new(reader))),
+            path: Some(path.to_owned()),
+        })
+    }
+
+    /// A store that is gone with the process: for trying mails out.
+    pub fn in_memory() -> Result<Self, StoreError> {
+        let mut connection = Connection::open_in_memory().map_err(failure)?;
+        migrate(&mut connection)?;
+        Ok(Self { writer: writer::Writer::start(connection, None), reader: None, path: None })
+    }
+
+    /// Takes the store for one `serve`; until the guard is dropped no other takes it. Short commands need no lock.
+    pub fn own(&self) -> Result<Option<File>, StoreError> {
+        let Some(path) = &self.path else { return Ok(None) };
+        let mut name = path.clone().into_os_string();
+        name.push(".lock");
+        let file = File::create(&name).map_err(|error| {
+            StoreError::Failed(format!("cannot make the lock file {}: {error}", Path::new(&name).display()))
+        })?;
+        file.try_lock().map_err(|_| StoreError::Locked)?;
+        Ok(Some(file))
+    }
+
+    async fn write<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.writer.write(change).await
+    }
+
+    /// Runs a question beside the writer, on a thread that may block.
+    async fn read<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Some(reader) = self.reader.clone() else {
+            return self.writer.write(|connection| question(connection).map_err(failure)).await;
+        };
+        tokio::task::spawn_blocking(move || question(&reader.lock().unwrap_or_else(PoisonError::into_inner)))
+            .await
+            .map_err(|_| StoreError::Failed("a question to the store panicked".into()))?
+            .map_err(failure)
+    }
+}
+
+/// The version of the schema a file has and the one this program knows; migrates nothing.
+pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
+    let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
+    Ok((version(&connection)?, i32::from(u16::try_from(known).unwrap_or(u16::MAX))))
+}
+
+fn version(connection: &Connection) -> Result<i32, StoreError> {
+    let made: bool = connection
+        .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'refinery_schema_history'", [], |row| row.get(0))
+        .map_err(failure)?;
+    if !made {
+        return Ok(0);
+    }
+    connection
+        .query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0))
+        .map_err(failure)
+}
+
+fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
+    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists()) {
+        fs::create_dir_all(parent)
+            .map_err(|error| StoreError::Failed(format!("cannot make the folder {}: {error}", parent.display())))?;
+    }
+    let open = || -> rusqlite::Result<Connection> {
+        let connection = Connection::open_with_flags(path, flags)?;
+        connection.busy_timeout(BUSY)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+            connection.pragma_update(None, "journal_mode", "WAL")?;
+            connection.pragma_update(None, "synchronous", "FULL")?;
+        }
+        connection.pragma_update(None, "foreign_keys", true)?;
+        Ok(connection)
+    };
+    open().map_err(|error| match failure(error) {
+        StoreError::Failed(why) => StoreError::Failed(format!("cannot open {}: {why}", path.display())),
+        other => other,
+    })
+}
+
+fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
+    let runner = migrations::runner();
+    let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let found = version(connection)?;
+    let known = i32::try_from(known).unwrap_or(i32::MAX);
+    if found > known {
+        return Err(StoreError::Newer { found, known });
+    }
+    if found < known {
+        runner.run(connection).map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
+    }
+    Ok(())
+}
+
+/// What an error of SQLite means to the operator.
+fn failure(error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked,
+        _ => StoreError::Failed(error.to_string()),
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn record(
+        &self,
+        mails: Vec<(Message, Authenticity)>,
+        bookmark: Option<Bookmark>,
+    ) -> Result<Vec<MailId>, StoreError> {
+        let packed = mails.into_iter().map(mail::pack).collect::<Result<Vec<_>, _>>()?;
+        self.write(move |connection| mail::record(connection, &packed, bookmark.as_ref()).map_err(failure)).await
+    }
+
+    async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
+        let mailbox = mailbox.to_owned();
+        self.read(move |connection| mail::bookmark(connection, &mailbox)).await
+    }
+
+    async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::undecided(connection, after, limit)).await
+    }
+
+    async fn decide(
+        &self,
+        mail: MailId,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        self.write(move |connection| decide::decide(connection, mail, subject.as_ref(), now, decide).map_err(failure))
+            .await
+    }
+
+    async fn claim(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+        wanted: Vec<(Target, u32)>,
+    ) -> Result<Vec<Claim>, StoreError> {
+        self.write(move |connection| lane::claim(connection, now, lease, &wanted).map_err(failure)).await
+    }
+
+    async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| lane::release_leases(connection, now).map_err(failure)).await
+    }
+
+    async fn owed_targets(&self) -> Result<Vec<Target>, StoreError> {
+        self.read(lane::owed_targets).await
+    }
+
+    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<bool, StoreError> {
+        self.write(move |connection| lane::settle(connection, id, lease, &settlement).map_err(failure)).await
+    }
+
+    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
+        self.read(lane::next_due).await
+    }
+
+    async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError> {
+        self.write(move |connection| lane::escalate(connection, now, &fallback).map_err(failure)).await
+    }
+
+    async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError> {
+        self.read(move |connection| look::incidents(connection, open_only, limit)).await
+    }
+
+    async fn timeline(&self, incident_id: &str) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError> {
+        let incident_id = incident_id.to_owned();
+        self.read(move |connection| look::timeline(connection, &incident_id)).await
+    }
+
+    async fn deliveries(&self, state: Option<DeliveryState>, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {
+        self.read(move |connection| look::deliveries(connection, state, limit)).await
+    }
+
+    async fn retry(&self, ids: Option<Vec<DeliveryId>>, now: Timestamp) -> Result<Vec<DeliveryId>, StoreError> {
+        self.write(move |connection| lane::retry(connection, ids.as_deref(), now)).await
+    }
+
+    async fn discard(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| lane::discard(connection, id, now)).await
+    }
+
+    async fn mails(&self, outcome: Option<Outcome>, limit: u32) -> Result<Vec<MailRow>, StoreError> {
+        self.read(move |connection| look::mails(connection, outcome, limit)).await
+    }
+
+    async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
+        self.read(move |connection| look::mail(connection, id)).await
+    }
+
+    async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| mail::discard(connection, id, now)).await
+    }
+
+    async fn stored(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        after: (Timestamp, MailId),
+        limit: u32,
+    ) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::stored(connection, since, until, after, limit)).await
+    }
+
+    async fn depth(&self) -> Result<Depth, StoreError> {
+        self.read(look::depth).await
+    }
+
+    async fn prune(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
+        self.write(move |connection| mail::prune(connection, before, limit).map_err(failure)).await
+    }
+
+    async fn ping(&self) -> Result<(), StoreError> {
+        // A write lock taken and given back: a full or read-only disk shows, and nothing changes.
+        self.write(|connection| connection.query_row("SELECT 1", [], |_| Ok(())).map_err(failure)).await
+    }
+}

@@ -1,0 +1,168 @@
+//! What people look at: lists, an incident's timeline, how much is owed.
+
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::{
+    delivery::DeliveryState,
+    message::{MailId, Outcome},
+    store::{Attempt, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoredMail},
+};
+
+use super::{
+    mail::{size_at, stored_mail},
+    row::{json_at, optional_json_at, optional_time_at, time, time_at, unsigned_at, word_at},
+};
+
+const MAIL: &str = "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,
+                           mails.labels, envelope, incidents.incident_id
+                    FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
+const DELIVERY: &str = "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident";
+
+pub(super) fn incidents(connection: &Connection, open_only: bool, limit: u32) -> rusqlite::Result<Vec<IncidentRow>> {
+    let open = if open_only { "AND phase = 'firing'" } else { "" };
+    connection
+        .prepare_cached(&format!(
+            "SELECT * FROM incidents WHERE kind = 'incident' {open} ORDER BY changed_at DESC LIMIT ?1"
+        ))?
+        .query_map([limit], incident_row)?
+        .collect()
+}
+
+pub(super) fn timeline(
+    connection: &Connection,
+    incident_id: &str,
+) -> rusqlite::Result<Option<(IncidentRow, Vec<Event>)>> {
+    let found = connection
+        .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1")?
+        .query_row([incident_id], |row| Ok((row.get::<_, i64>("id")?, incident_row(row)?)))
+        .optional()?;
+    let Some((number, incident)) = found else { return Ok(None) };
+    let mut events = Vec::new();
+    let mut mails = connection.prepare_cached(&format!("{MAIL} WHERE mails.incident = ?1"))?;
+    for mail in mails.query_map([number], mail_row)? {
+        let mail = mail?;
+        events.push((mail.arrived_at, 0, Event::Mail(mail)));
+    }
+    let mut deliveries = connection.prepare_cached(&format!("{DELIVERY} WHERE incident = ?1"))?;
+    let mut attempts = connection.prepare_cached("SELECT * FROM attempts WHERE delivery = ?1 ORDER BY at, rowid")?;
+    for delivery in deliveries.query_map([number], delivery_row)? {
+        let delivery = delivery?;
+        for attempt in attempts.query_map([delivery.id], attempt_row)? {
+            let attempt = attempt?;
+            let (receiver, integration) = (delivery.receiver.clone(), delivery.integration.clone());
+            let event =
+                Event::Attempt { delivery: delivery.id, receiver, integration, action: delivery.action, attempt };
+            if let Event::Attempt { attempt, .. } = &event {
+                events.push((attempt.at, 2, event.clone()));
+            }
+        }
+        events.push((delivery.created_at, 1, Event::Delivery(delivery)));
+    }
+    events.sort_by_key(|(at, order, _)| (*at, *order));
+    Ok(Some((incident, events.into_iter().map(|(_, _, event)| event).collect())))
+}
+
+pub(super) fn deliveries(
+    connection: &Connection,
+    state: Option<DeliveryState>,
+    limit: u32,
+) -> rusqlite::Result<Vec<DeliveryRow>> {
+    connection
+        .prepare_cached(&format!("{DELIVERY} WHERE ?1 IS NULL OR state = ?1 ORDER BY deliveries.id DESC LIMIT ?2"))?
+        .query_map(params![state.map(DeliveryState::as_str), limit], delivery_row)?
+        .collect()
+}
+
+pub(super) fn mails(connection: &Connection, outcome: Option<Outcome>, limit: u32) -> rusqlite::Result<Vec<MailRow>> {
+    connection
+        .prepare_cached(&format!("{MAIL} WHERE ?1 IS NULL OR outcome = ?1 ORDER BY mails.id DESC LIMIT ?2"))?
+        .query_map(params![outcome.map(Outcome::as_str), limit], mail_row)?
+        .collect()
+}
+
+pub(super) fn mail(connection: &Connection, id: MailId) -> rusqlite::Result<Option<(MailRow, StoredMail)>> {
+    let Some(row) =
+        connection.prepare_cached(&format!("{MAIL} WHERE mails.id = ?1"))?.query_row([id], mail_row).optional()?
+    else {
+        return Ok(None);
+    };
+    connection
+        .prepare_cached("SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE id = ?1")?
+        .query_row([id], stored_mail)
+        .optional()
+        .map(|stored| stored.map(|stored| (row, stored)))
+}
+
+pub(super) fn depth(connection: &Connection) -> rusqlite::Result<Depth> {
+    let mut depth = Depth::default();
+    // What is owed is counted in the narrow partial index; what is done is not counted at all.
+    let (owed, held): (i64, i64) = connection
+        .prepare_cached("SELECT count(*), coalesce(sum(state = 'held'), 0) FROM deliveries WHERE settled_at IS NULL")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let dead: i64 = connection
+        .prepare_cached("SELECT count(*) FROM deliveries WHERE state = 'dead'")?
+        .query_row([], |row| row.get(0))?;
+    depth.deliveries.insert("pending", (owed - held).unsigned_abs());
+    depth.deliveries.insert("held", held.unsigned_abs());
+    depth.deliveries.insert("dead", dead.unsigned_abs());
+    depth.oldest_pending = connection
+        .prepare_cached("SELECT min(created_at) FROM deliveries WHERE settled_at IS NULL AND state = 'pending'")?
+        .query_row([], |row| row.get::<_, Option<i64>>(0))?
+        .map(time);
+    Ok(depth)
+}
+
+fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
+    Ok(IncidentRow {
+        incident_id: row.get("incident_id")?,
+        phase: word_at(row, "phase")?,
+        status: row.get("status")?,
+        newest: optional_time_at(row, "newest")?,
+        episode: row.get("episode")?,
+        opened_at: time_at(row, "opened_at")?,
+        changed_at: time_at(row, "changed_at")?,
+        labels: json_at(row, "labels")?,
+    })
+}
+
+fn mail_row(row: &Row<'_>) -> rusqlite::Result<MailRow> {
+    Ok(MailRow {
+        id: row.get("id")?,
+        ingress: row.get("ingress")?,
+        arrived_at: time_at(row, "arrived_at")?,
+        size: size_at(row)?,
+        outcome: word_at(row, "outcome")?,
+        reason: row.get("reason")?,
+        incident_id: row.get("incident_id")?,
+        sha256: row.get("sha256")?,
+        authenticity: json_at(row, "authenticity")?,
+        labels: optional_json_at(row, "labels")?.unwrap_or_default(),
+    })
+}
+
+fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    Ok(DeliveryRow {
+        id: row.get("id")?,
+        incident_id: row.get("incident_id")?,
+        receiver: row.get("receiver")?,
+        integration: row.get("integration")?,
+        action: word_at(row, "action")?,
+        alias: row.get("alias")?,
+        state: word_at(row, "state")?,
+        failures: row.get("failures")?,
+        created_at: time_at(row, "created_at")?,
+        next_at: optional_time_at(row, "next_at")?,
+        settled_at: optional_time_at(row, "settled_at")?,
+        detail: row.get("detail")?,
+        mail: row.get("mail")?,
+    })
+}
+
+fn attempt_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    Ok(Attempt {
+        at: time_at(row, "at")?,
+        took_ms: unsigned_at(row, "took_ms")?,
+        result: row.get("result")?,
+        detail: row.get("detail")?,
+    })
+}
