@@ -1,1 +1,156 @@
-//! The straight line: accept, decide.
+//! The straight line: a mail is accepted (stored), then decided.
+//!
+//! The sender is acknowledged after [`Pipeline::accept`]. Deciding follows at once; whatever is cut short in between is
+//! picked up from the store, which alone remembers what is undecided.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use tokio::sync::{Notify, mpsc};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    ingress::{Inbox, Refused},
+    message::{Authenticity, Bookmark, MailId, Message},
+    store::{Store, StoreError, StoredMail},
+    telemetry,
+};
+
+mod rules;
+
+pub use rules::{Finding, Reading, Rules};
+
+/// Mails decided together: bounds how long the first waits for the last.
+const BATCH: usize = 64;
+/// Mails held in memory between their two commits; what is over is read back from the store.
+const IN_HAND: usize = 1024;
+/// How often the store is asked for undecided mail that nobody told of.
+const SAFETY_INTERVAL: Duration = Duration::from_secs(30);
+
+/// Accepts and decides mail.
+pub struct Pipeline {
+    store: Arc<dyn Store>,
+    rules: Arc<Rules>,
+    clock: Clock,
+    fresh: mpsc::Sender<StoredMail>,
+    /// Rung when the store has undecided mail that is not in hand.
+    behind: Notify,
+    /// Rung when something is owed to a receiver.
+    owed: Arc<Notify>,
+}
+
+/// Mail in hand, on its way to being decided.
+pub struct Fresh(mpsc::Receiver<StoredMail>);
+
+impl Pipeline {
+    pub fn new(store: Arc<dyn Store>, rules: Arc<Rules>, clock: Clock, owed: Arc<Notify>) -> (Self, Fresh) {
+        let (fresh, in_hand) = mpsc::channel(IN_HAND);
+        (Self { store, rules, clock, fresh, behind: Notify::new(), owed }, Fresh(in_hand))
+    }
+
+    /// Decides mail until `stop`; what is left then is decided at the next start.
+    pub async fn run(self: Arc<Self>, Fresh(mut fresh): Fresh, stop: CancellationToken) {
+        self.behind.notify_one();
+        while !stop.is_cancelled() {
+            let mut batch = Vec::with_capacity(BATCH);
+            let caught_up = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = self.behind.notified() => self.catch_up(&stop).await,
+                _ = fresh.recv_many(&mut batch, BATCH) => self.decide(batch).await,
+                () = tokio::time::sleep(SAFETY_INTERVAL) => self.catch_up(&stop).await,
+            };
+            if let Err(error) = caught_up {
+                telemetry::store_failed("mail could not be decided: it will be tried again", &error);
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    () = stop.cancelled() => {}
+                }
+                self.behind.notify_one();
+            }
+        }
+        // What is in hand is decided now rather than at the next start.
+        let mut rest = Vec::new();
+        while let Ok(mail) = fresh.try_recv() {
+            rest.push(mail);
+        }
+        if let Err(error) = self.decide(rest).await {
+            telemetry::store_failed("mail is left undecided until the next start", &error);
+        }
+    }
+
+    /// Decides what the store holds undecided, oldest first.
+    async fn catch_up(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+        let mut after = 0;
+        while !stop.is_cancelled() {
+            let batch = self.store.undecided(after, 64).await?;
+            let Some(last) = batch.last() else { break };
+            after = last.id;
+            self.decide(batch).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the mails, then decides them in the order given; they share a commit.
+    async fn decide(&self, batch: Vec<StoredMail>) -> Result<(), StoreError> {
+        let rules = Arc::clone(&self.rules);
+        // A parser at work on hostile mail must not keep the sockets waiting.
+        let read = tokio::task::spawn_blocking(move || {
+            batch.into_iter().map(|mail| (rules.read_whatever_it_is(&mail), mail)).collect::<Vec<_>>()
+        });
+        let read = read.await.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))?;
+        let decisions = read.into_iter().map(|(reading, mail)| self.decide_one(reading, mail));
+        join_all(decisions).await.into_iter().collect()
+    }
+
+    async fn decide_one(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let rules = Arc::clone(&self.rules);
+        let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
+        let subject = reading.subject(&rules);
+        let drift = reading.drift();
+        let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
+        let Some(decision) = self.store.decide(id, subject, now, conclude).await? else { return Ok(()) };
+        telemetry::mail_decided(id, &ingress, arrived_at, &decision, &drift);
+        if !decision.deliveries.is_empty() {
+            self.owed.notify_one();
+        }
+        Ok(())
+    }
+}
+
+impl Rules {
+    /// As [`Rules::read`]; where a parser panics the mail becomes an alert that could not be read, and somebody is told.
+    pub fn read_whatever_it_is(&self, mail: &StoredMail) -> Reading {
+        catch_unwind(AssertUnwindSafe(|| self.read(&mail.message)))
+            .unwrap_or_else(|_| Reading::unreadable(&mail.message, "this program has a fault: reading the mail panicked"))
+    }
+}
+
+#[async_trait]
+impl Inbox for Pipeline {
+    async fn accept(&self, mails: Vec<Message>, bookmark: Option<Bookmark>) -> Result<Vec<MailId>, Refused> {
+        // Authenticity is judged here and stored with the mail: keys rotate, and a replay must not ask DNS again.
+        let mails: Vec<_> = mails.into_iter().map(|mail| (mail, Authenticity::off())).collect();
+        let ids = self.store.record(mails.clone(), bookmark).await.map_err(|error| {
+            telemetry::store_failed("mail was refused", &error);
+            Refused(error.to_string())
+        })?;
+        for (id, (message, authenticity)) in ids.iter().zip(mails) {
+            if self.fresh.try_send(StoredMail { id: *id, message, authenticity }).is_err() {
+                self.behind.notify_one();
+            }
+        }
+        Ok(ids)
+    }
+
+    async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, Refused> {
+        self.store.bookmark(mailbox).await.map_err(|error| Refused(error.to_string()))
+    }
+}

@@ -94,6 +94,18 @@ impl Keys {
         }
     }
 
+    /// The text without any of the credentials.
+    pub fn scrub(&self, text: &str) -> String {
+        match self {
+            Self::Hidden => text.to_owned(),
+            Self::Read(read) => read
+                .values()
+                .map(ExposeSecret::expose_secret)
+                .filter(|secret| !secret.is_empty())
+                .fold(text.to_owned(), |text, secret| text.replace(secret, "<secret>")),
+        }
+    }
+
     /// Whether requests are made for people's eyes only.
     pub fn hidden(&self) -> bool {
         matches!(self, Self::Hidden)

@@ -80,6 +80,8 @@ pub struct Decision {
     pub applied: bool,
     /// Who is to be told.
     pub deliveries: Vec<NewDelivery>,
+    /// The receivers told now, in the routes' order, one without integrations included. Not stored: the deliveries are.
+    pub receivers: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -137,7 +139,8 @@ pub struct Claim {
     pub step: Step,
     /// Failures so far in a row.
     pub failures: u32,
-    pub created_at: Timestamp,
+    /// Since when it could have been sent: its creation, or the end of the mute that held it.
+    pub since: Timestamp,
 }
 
 /// How an attempt ended and what is next.

@@ -1,15 +1,134 @@
-//! One function per observable event: a log line with fields and units, a metric. Logged once, where handled.
+//! One function per observable event: a log line with fields and units, and a metric. Logged once, where handled.
+//!
+//! The metrics' names are part of the contract with users.
+
+use std::time::Duration;
 
 use jiff::Timestamp;
+use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+
+use crate::{
+    delivery::{Action, Target},
+    message::{MailId, Outcome},
+    store::{Claim, Decision, Depth, Next, Settlement, StoreError},
+};
+
+/// Names, units and meanings, for `/metrics`.
+pub fn describe() {
+    describe_counter!("alertbridge_mails_total", "Mails decided, by ingress and outcome.");
+    describe_counter!("alertbridge_schema_drift_total", "Mails with JSON members the schema does not know.");
+    describe_counter!("alertbridge_notifications_total", "Notifications delivered.");
+    describe_counter!("alertbridge_notifications_failed_total", "Failed attempts, by reason.");
+    describe_counter!("alertbridge_notifications_dead_total", "Notifications given up: they wait in the dead letters.");
+    describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
+    describe_counter!("alertbridge_store_failures_total", "Times the store could not be read or written.");
+    describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
+    describe_gauge!("alertbridge_delivery_oldest_pending_seconds", "Age of the oldest delivery that is owed.");
+    describe_gauge!("alertbridge_ingress_last_success_timestamp_seconds", "When an ingress last did its work.");
+    describe_gauge!("alertbridge_config_last_reload_successful", "Whether the latest configuration was taken.");
+    describe_histogram!("alertbridge_mail_to_page_seconds", "From a mail's arrival to its page's delivery.");
+    gauge!("alertbridge_config_last_reload_successful").set(1.0);
+}
 
 /// An ingress did its work.
 pub fn ingress_succeeded(ingress: &str, now: Timestamp) {
-    #[expect(clippy::cast_precision_loss, reason = "Prometheus gauges are floats; seconds fit")]
-    metrics::gauge!("alertbridge_ingress_last_success_timestamp_seconds", "ingress" => ingress.to_owned())
-        .set(now.as_millisecond() as f64 / 1000.0);
+    gauge!("alertbridge_ingress_last_success_timestamp_seconds", "ingress" => ingress.to_owned()).set(seconds(now));
 }
 
 /// An ingress failed and goes on trying.
 pub fn ingress_failed(ingress: &str, failure: &str, login_refused: bool) {
-    tracing::warn!(ingress, failure, login_refused, "ingress failed");
+    tracing::warn!(ingress, failure, login_refused, "ingress failed; it goes on trying");
+}
+
+/// The store could not do what was asked.
+pub fn store_failed(what: &str, error: &StoreError) {
+    counter!("alertbridge_store_failures_total").increment(1);
+    tracing::error!(%error, "{what}");
+}
+
+/// A mail has its outcome.
+pub fn mail_decided(mail: MailId, ingress: &str, arrived_at: Timestamp, decision: &Decision, drift: &[String]) {
+    let outcome = decision.outcome;
+    counter!("alertbridge_mails_total", "ingress" => ingress.to_owned(), "outcome" => outcome.as_str()).increment(1);
+    let incident = decision.labels.get("incident_id").map_or("", String::as_str);
+    let reason = decision.reason.as_deref().unwrap_or_default();
+    let receivers = decision.receivers.join(",");
+    match outcome {
+        Outcome::Unparsed | Outcome::Updated | Outcome::Quarantined => {
+            tracing::warn!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
+        }
+        _ => tracing::info!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided"),
+    }
+    if !drift.is_empty() {
+        counter!("alertbridge_schema_drift_total").increment(1);
+        tracing::warn!(mail, members = drift.join(" "), "the alert's JSON has members the schema does not know");
+    }
+}
+
+/// An attempt was made and is recorded.
+pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
+    let Some(attempt) = &settlement.attempt else { return };
+    let (receiver, integration) = (claim.target.receiver.clone(), claim.target.kind().to_owned());
+    counter!("alertbridge_attempts_total", "receiver" => receiver.clone(), "integration" => integration.clone()).increment(1);
+    let (delivery, incident) = (claim.id, claim.notification.incident_id.as_str());
+    let (action, took_ms, detail) = (claim.notification.action.as_str(), attempt.took_ms, attempt.detail.as_str());
+    let failed = || {
+        counter!("alertbridge_notifications_failed_total",
+            "receiver" => receiver.clone(), "integration" => integration.clone(), "reason" => attempt.result.clone())
+        .increment(1);
+    };
+    match &settlement.next {
+        Next::Delivered { .. } => {
+            counter!("alertbridge_notifications_total",
+                "receiver" => receiver.clone(), "integration" => integration.clone())
+            .increment(1);
+            if claim.notification.action == Action::Trigger {
+                let waited = Duration::try_from(settlement.at.duration_since(claim.notification.arrived_at));
+                histogram!("alertbridge_mail_to_page_seconds").record(waited.unwrap_or_default());
+            }
+            tracing::info!(delivery, receiver, integration, action, incident, took_ms, "delivered");
+        }
+        Next::Again { failures, at, .. } if *failures > claim.failures => {
+            failed();
+            tracing::warn!(delivery, receiver, integration, action, incident, took_ms, failures, again_at = %at, "{detail}");
+        }
+        Next::Again { .. } => {
+            tracing::debug!(delivery, receiver, integration, action, incident, took_ms, "{detail}");
+        }
+        Next::Dead { reason } => {
+            failed();
+            counter!("alertbridge_notifications_dead_total",
+                "receiver" => receiver.clone(), "integration" => integration.clone())
+            .increment(1);
+            tracing::error!(
+                delivery, receiver, integration, action, incident,
+                "given up, to the dead letters (`alertbridge deliveries list --state dead`): {reason}"
+            );
+        }
+    }
+}
+
+/// Somebody else had the delivery by the time its attempt ended.
+pub fn lease_lost(claim: &Claim) {
+    tracing::warn!(delivery = claim.id, receiver = claim.target.receiver, "the attempt took longer than its lease");
+}
+
+/// A trigger has waited too long for its receiver: the fallback is told too.
+pub fn escalated(target: &Target) {
+    tracing::warn!(receiver = target.receiver, integration = target.integration, "undelivered in time: its fallback is told");
+}
+
+/// What is owed, asked at each scrape.
+pub fn depth(depth: &Depth, now: Timestamp) {
+    for (state, count) in &depth.deliveries {
+        #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+        gauge!("alertbridge_deliveries", "state" => *state).set(*count as f64);
+    }
+    let oldest = depth.oldest_pending.map_or(0.0, |since| now.duration_since(since).as_secs_f64().max(0.0));
+    gauge!("alertbridge_delivery_oldest_pending_seconds").set(oldest);
+}
+
+#[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
+fn seconds(time: Timestamp) -> f64 {
+    time.as_millisecond() as f64 / 1000.0
 }

@@ -78,7 +78,8 @@ pub(super) fn claim(
          WHERE id IN (SELECT id FROM deliveries
                       WHERE receiver = :receiver AND integration = :integration AND settled_at IS NULL
                         AND next_at <= :now ORDER BY next_at, id LIMIT :limit)
-         RETURNING id, lease, receiver, integration, alias, notification, step, failures, created_at",
+         RETURNING id, lease, receiver, integration, alias, notification, step, failures,
+                   max(created_at, coalesce(held_until, 0)) AS since",
     )?;
     let mut claims = Vec::new();
     for (target, limit) in wanted {
@@ -96,7 +97,7 @@ pub(super) fn claim(
                     notification: json_at(row, "notification")?,
                     step: json_at(row, "step")?,
                     failures: row.get("failures")?,
-                    created_at: time_at(row, "created_at")?,
+                    since: time_at(row, "since")?,
                 })
             },
         )?;

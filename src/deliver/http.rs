@@ -1,0 +1,123 @@
+//! Requests on the wire, and what can go wrong with them. No retry, no redirect, no secret in an error.
+
+use std::{error::Error as _, io::Write as _, time::Duration};
+
+use futures_util::StreamExt as _;
+use reqwest::{Method, header::CONTENT_TYPE, redirect::Policy};
+
+use crate::{
+    delivery::FailureReason,
+    receiver::{Body, Reply, Request},
+};
+
+/// More of a reply is not read.
+const LONGEST_REPLY: usize = 64 << 10;
+
+/// The one HTTP client, and standard output.
+#[derive(Debug, Clone)]
+pub struct Client(reqwest::Client);
+
+/// A request that got no reply.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) reason: FailureReason,
+    pub(super) detail: String,
+}
+
+impl Client {
+    /// `timeout` bounds one request, from the name's resolution to the reply's last byte.
+    pub fn new(timeout: Duration) -> anyhow::Result<Self> {
+        Ok(Self(
+            reqwest::Client::builder()
+                .timeout(timeout)
+                .connect_timeout(timeout.min(Duration::from_secs(10)))
+                .redirect(Policy::none())
+                .retry(reqwest::retry::never())
+                .pool_idle_timeout(Duration::from_secs(30))
+                .tcp_nodelay(true)
+                .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")))
+                .build()?,
+        ))
+    }
+
+    pub(super) async fn send(&self, request: Request) -> Result<Reply, Failure> {
+        if request.method == "PRINT" {
+            return print(&request.body);
+        }
+        let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);
+        let mut builder = self.0.request(method, &request.url);
+        for (name, value) in &request.headers {
+            builder = builder.header(*name, value);
+        }
+        builder = match request.body {
+            Body::Empty => builder,
+            Body::Json(json) => {
+                let builder = if request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                    builder
+                } else {
+                    builder.header(CONTENT_TYPE, "application/json")
+                };
+                builder.body(json.to_string())
+            }
+            Body::Text(text) => builder.body(text),
+        };
+        let response = builder.send().await.map_err(|error| failure(&error))?;
+        let status = response.status().as_u16();
+        let headers = response
+            .headers()
+            .iter()
+            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .collect();
+        let mut body = Vec::new();
+        let mut chunks = response.bytes_stream();
+        while let Some(chunk) = chunks.next().await {
+            let chunk = chunk.map_err(|error| failure(&error))?;
+            body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REPLY - body.len())]);
+            if body.len() == LONGEST_REPLY {
+                break;
+            }
+        }
+        Ok(Reply { status, headers, body })
+    }
+}
+
+fn print(body: &Body) -> Result<Reply, Failure> {
+    let line = match body {
+        Body::Empty => String::new(),
+        Body::Json(json) => json.to_string(),
+        Body::Text(text) => text.clone(),
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}").and_then(|()| out.flush()).map(|()| Reply { status: 200, ..Reply::default() }).map_err(|error| {
+        Failure { reason: FailureReason::Network, detail: format!("standard output cannot be written: {error}") }
+    })
+}
+
+/// The error in words for the operator. Its own text names the URL, which may be a secret.
+fn failure(error: &reqwest::Error) -> Failure {
+    let mut causes = Vec::new();
+    let mut certificate = false;
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        certificate |= error.is::<rustls::Error>()
+            || error
+                .downcast_ref::<std::io::Error>()
+                .and_then(std::io::Error::get_ref)
+                .is_some_and(|inner| inner.is::<rustls::Error>());
+        causes.push(error.to_string());
+        cause = error.source();
+    }
+    let deepest = causes.pop().unwrap_or_else(|| "the request failed".to_owned());
+    let (reason, what) = if error.is_timeout() {
+        (FailureReason::Timeout, "no reply in time")
+    } else if certificate {
+        (FailureReason::Tls, "its TLS certificate or handshake is refused")
+    } else if error.is_connect() {
+        (FailureReason::Network, "no connection")
+    } else if error.is_builder() {
+        (FailureReason::Configuration, "the request could not be made")
+    } else {
+        (FailureReason::Network, "the connection broke")
+    };
+    Failure { reason, detail: format!("{what}: {deepest}") }
+}
