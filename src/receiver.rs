@@ -100,7 +100,7 @@ impl Keys {
             Self::Hidden => text.to_owned(),
             Self::Read(read) => read
                 .values()
-                .map(ExposeSecret::expose_secret)
+                .map(|secret| secret.expose_secret())
                 .filter(|secret| !secret.is_empty())
                 .fold(text.to_owned(), |text, secret| text.replace(secret, "<secret>")),
         }

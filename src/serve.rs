@@ -1,1 +1,213 @@
 //! Wiring, start, soft and hard stop.
+//!
+//! Everything that can be wrong is found before the first mail is taken: listeners are bound and the store is opened
+//! first. On the first SIGTERM or SIGINT the ingresses stop taking mail, what was taken is decided, pages under way are
+//! finished; the rest waits in the store for the next start. On the second it stops at once, which loses nothing either.
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use anyhow::{Context as _, bail};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::Notify,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    clock::Clock,
+    config::{Compiled, Config, Loaded},
+    deliver::{Client, Deliverer},
+    ingress::{Health, Inbox, Ingress, imap::Imap, smtp::Smtp, webhook::Webhooks},
+    pipeline::Pipeline,
+    settings::Secret,
+    store::{Store, sqlite::Sqlite},
+    telemetry, web,
+};
+
+/// How long a soft stop waits for one part of the bridge.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Mails are deleted in small steps, so that no page waits for it.
+const PRUNE_STEP: u32 = 200;
+const PRUNE_EVERY: Duration = Duration::from_secs(600);
+
+/// Runs the bridge until it is told to stop.
+pub async fn run(loaded: Loaded, compiled: Compiled) -> anyhow::Result<()> {
+    let config = &loaded.config;
+    let clock = Clock::system();
+    let metrics = PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Full("alertbridge_mail_to_page_seconds".into()),
+            &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
+        )?
+        .install_recorder()?;
+    telemetry::describe();
+
+    let sqlite = Sqlite::open(&store_path(config)?)?;
+    let owned = sqlite.own()?;
+    let store: Arc<dyn Store> = Arc::new(sqlite);
+    store.release_leases(clock.now()).await?;
+
+    let health = Health::default();
+    let ways_in = ingresses(config, &clock)?;
+    let admin_at: SocketAddr = config.admin.listen.parse().context("admin.listen is no address")?;
+    let admin_listener =
+        web::bind(admin_at).await.with_context(|| format!("admin.listen: cannot listen on {admin_at}"))?;
+
+    let owed = Arc::new(Notify::new());
+    let (pipeline, fresh) =
+        Pipeline::new(Arc::clone(&store), Arc::clone(&compiled.rules), clock.clone(), Arc::clone(&owed));
+    let pipeline = Arc::new(pipeline);
+    let deliverer = Arc::new(Deliverer::new(
+        Arc::clone(&store),
+        Arc::clone(&compiled.rules.receivers),
+        config.delivery.clone(),
+        config.global.external_url.clone(),
+        Client::new(config.delivery.timeout.as_std())?,
+        clock.clone(),
+        owed,
+    ));
+
+    let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
+    let (receiving, working) = (TaskTracker::new(), TaskTracker::new());
+    greet(&loaded, &ways_in, admin_listener.local_addr()?);
+    for way_in in ways_in {
+        let inbox: Arc<dyn Inbox> = Arc::clone(&pipeline) as _;
+        receiving.spawn(way_in.ingress.run(inbox, health.clone(), stop_ingress.clone()));
+    }
+    working.spawn(pipeline.run(fresh, stop_rest.clone()));
+    working.spawn(deliverer.run(stop_rest.clone()));
+    working.spawn(prune(Arc::clone(&store), config.store.mail_retention, clock.clone(), stop_rest.clone()));
+    let upkeep = metrics.clone();
+    let admin = web::Admin {
+        store: Arc::clone(&store),
+        health,
+        clock,
+        metrics,
+        token: Secret::optional("admin", "token", config.admin.token.as_deref(), config.admin.token_file.as_deref())
+            .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?,
+    };
+    let admin = tokio::spawn(web::run(admin_listener, admin, stop_rest.clone()));
+
+    let mut interval = tokio::time::interval(Duration::from_secs(5));
+    let told_to_stop = told_to_stop()?;
+    tokio::pin!(told_to_stop);
+    loop {
+        tokio::select! {
+            () = &mut told_to_stop => break,
+            _ = interval.tick() => upkeep.run_upkeep(),
+        }
+    }
+    tracing::info!("stopping: what is under way is finished first; a second signal stops at once");
+    receiving.close();
+    working.close();
+    let hard = self::told_to_stop()?;
+    let soft = async {
+        stop_ingress.cancel();
+        let _ = tokio::time::timeout(PATIENCE, receiving.wait()).await;
+        stop_rest.cancel();
+        let _ = tokio::time::timeout(PATIENCE, working.wait()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
+    };
+    tokio::select! {
+        () = soft => tracing::info!("stopped"),
+        () = hard => tracing::warn!("stopped at once; what was under way is repeated at the next start"),
+    }
+    drop(owned);
+    Ok(())
+}
+
+/// One way in, and how people are told of it.
+struct WayIn {
+    about: String,
+    ingress: Box<dyn Ingress>,
+}
+
+fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
+    let mut ways_in = Vec::new();
+    if !config.ingress.webhook.is_empty() {
+        let webhooks = Webhooks::bind(&config.ingress.http, &config.ingress.webhook, clock.clone())?;
+        let at = webhooks.local_addr();
+        let about = config.ingress.webhook.iter().map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
+        let about = about.collect::<Vec<_>>().join("\n  ");
+        ways_in.push(WayIn { about, ingress: Box::new(webhooks) });
+    }
+    for settings in &config.ingress.smtp {
+        let smtp = Smtp::bind(settings, clock.clone())?;
+        ways_in.push(WayIn { about: format!("SMTP   {}", smtp.local_addr()), ingress: Box::new(smtp) });
+    }
+    for (place, settings) in config.ingress.imap.iter().enumerate() {
+        let imap = Imap::new(settings, clock.clone(), config.global.max_age)
+            .map_err(|problem| anyhow::anyhow!("ingress.imap[{place}]: {}; {}", problem.what, problem.mend))?;
+        let about = format!("IMAP   {} at {}, folder {}", settings.username, settings.host, settings.folder);
+        ways_in.push(WayIn { about, ingress: Box::new(imap) });
+    }
+    if ways_in.is_empty() {
+        bail!("no ingress is configured: mail has no way in; add one under `ingress:`");
+    }
+    Ok(ways_in)
+}
+
+/// Where the store's file is.
+pub fn store_path(config: &Config) -> anyhow::Result<PathBuf> {
+    let url = config.store.url()?;
+    let path = url.strip_prefix("sqlite:").with_context(|| "store.url: only `sqlite:FILE` is accepted".to_owned())?;
+    Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+}
+
+/// Says where mail can be sent; on the embedded defaults, how to send a first one.
+fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
+    for warning in &loaded.warnings {
+        tracing::warn!("{warning}");
+    }
+    eprintln!("alertbridge {} takes mail", env!("CARGO_PKG_VERSION"));
+    for way_in in ways_in {
+        eprintln!("  {}", way_in.about);
+    }
+    eprintln!("  admin  http://{admin}/-/ready, /metrics");
+    if loaded.source.is_embedded() {
+        eprintln!(
+            "\nThere is no configuration file: pages are printed here. Send a first mail from another terminal:\n\n  \
+             alertbridge sample | curl --data-binary @- -H 'Content-Type: message/rfc822' http://{}/ingress/mail\n  \
+             alertbridge sample | swaks --server {} --to alerts@localhost --data -\n",
+            loaded.config.ingress.http.listen,
+            loaded.config.ingress.smtp.first().map_or("127.0.0.1:2525", |smtp| smtp.listen.as_str()),
+        );
+    }
+}
+
+async fn prune(store: Arc<dyn Store>, retention: crate::settings::Duration, clock: Clock, stop: CancellationToken) {
+    if retention.is_zero() {
+        return;
+    }
+    loop {
+        let before = clock.now().saturating_sub(retention.as_signed()).unwrap_or(jiff::Timestamp::MIN);
+        let pause = match store.prune(before, PRUNE_STEP).await {
+            Ok(0) => PRUNE_EVERY,
+            Ok(deleted) => {
+                tracing::debug!(deleted, "mails past their retention deleted");
+                Duration::from_millis(500)
+            }
+            Err(error) => {
+                telemetry::store_failed("old mail could not be deleted", &error);
+                PRUNE_EVERY
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// Completes on the next SIGTERM or SIGINT.
+fn told_to_stop() -> anyhow::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
+}

@@ -1,1 +1,104 @@
-//! Health, readiness and metrics.
+//! The admin listener: health, readiness and metrics.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use aws_lc_rs::constant_time;
+use axum::{
+    Json, Router,
+    extract::{Request, State},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use jiff::SignedDuration;
+use metrics_exporter_prometheus::PrometheusHandle;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{clock::Clock, ingress::Health, settings::Secret, store::Store, telemetry};
+
+/// An ingress without a success for so long makes the bridge not ready.
+const OVERDUE: SignedDuration = SignedDuration::from_mins(15);
+
+/// What the pages are made from.
+pub struct Admin {
+    pub store: Arc<dyn Store>,
+    pub health: Health,
+    pub clock: Clock,
+    pub metrics: PrometheusHandle,
+    /// The bearer token; none on loopback only.
+    pub token: Option<Secret>,
+}
+
+/// Serves until `stop`.
+pub async fn run(listener: TcpListener, admin: Admin, stop: CancellationToken) -> std::io::Result<()> {
+    axum::serve(listener, router(Arc::new(admin))).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+/// Binds the admin listener.
+pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
+    TcpListener::bind(listen).await
+}
+
+fn router(admin: Arc<Admin>) -> Router {
+    let guarded = Router::new()
+        .route("/metrics", get(metrics))
+        .layer(from_fn_with_state(Arc::clone(&admin), authorized));
+    // Probes carry no credential, and say nothing worth one.
+    Router::new()
+        .route("/-/healthy", get(|| async { "ok\n" }))
+        .route("/-/ready", get(ready))
+        .merge(guarded)
+        .with_state(admin)
+}
+
+async fn authorized(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
+    let Some(token) = &admin.token else { return next.run(request).await };
+    let refuse = |status: StatusCode, error: String| {
+        (status, [(header::WWW_AUTHENTICATE, "Bearer")], Json(json!({ "error": error }))).into_response()
+    };
+    let expected = match token.read() {
+        Ok(expected) => expected,
+        Err(error) => return refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
+    };
+    let given = request
+        .headers()
+        .get(header::AUTHORIZATION)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .unwrap_or_default();
+    match constant_time::verify_slices_are_equal(given.trim().as_bytes(), expected.expose_secret().as_bytes()) {
+        Ok(()) => next.run(request).await,
+        Err(_) => refuse(StatusCode::UNAUTHORIZED, "the admin pages need the bearer token of admin.token_file".to_owned()),
+    }
+}
+
+/// Ready while the store can be written and every ingress has done its work lately.
+async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+    let mut failing = Vec::new();
+    if let Err(error) = admin.store.ping().await {
+        failing.push(format!("store: {error}"));
+    }
+    let now = admin.clock.now();
+    for (name, condition) in admin.health.conditions() {
+        let overdue = condition.last_success.is_none_or(|last| now.duration_since(last) > OVERDUE);
+        if condition.login_refused || overdue {
+            failing.push(format!("ingress {name}: {}", condition.failure.as_deref().unwrap_or("not yet, or not lately")));
+        }
+    }
+    if failing.is_empty() {
+        return "ready\n".into_response();
+    }
+    (StatusCode::SERVICE_UNAVAILABLE, failing.join("\n") + "\n").into_response()
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.store.depth().await {
+        Ok(depth) => telemetry::depth(&depth, admin.clock.now()),
+        Err(error) => telemetry::store_failed("the deliveries could not be counted", &error),
+    }
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render()).into_response()
+}

@@ -2,7 +2,6 @@
 
 use std::{error::Error as _, io::Write as _, time::Duration};
 
-use futures_util::StreamExt as _;
 use reqwest::{Method, header::CONTENT_TYPE, redirect::Policy};
 
 use crate::{
@@ -61,7 +60,7 @@ impl Client {
             }
             Body::Text(text) => builder.body(text),
         };
-        let response = builder.send().await.map_err(|error| failure(&error))?;
+        let mut response = builder.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
         let headers = response
             .headers()
@@ -69,9 +68,7 @@ impl Client {
             .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
             .collect();
         let mut body = Vec::new();
-        let mut chunks = response.bytes_stream();
-        while let Some(chunk) = chunks.next().await {
-            let chunk = chunk.map_err(|error| failure(&error))?;
+        while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
             body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REPLY - body.len())]);
             if body.len() == LONGEST_REPLY {
                 break;

@@ -35,10 +35,10 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 const BUSY: Duration = Duration::from_secs(5);
 
-/// A store in one file, or in memory for `explain` and `replay`.
+/// A store in one file, or in none for `explain` and `replay`.
 pub struct Sqlite {
     writer: writer::Writer,
-    /// None in memory, where everything goes through the writer.
+    /// None where there is no file another connection could open: then everything goes through the writer.
     reader: Option<Arc<Mutex<Connection>>>,
     path: Option<PathBuf>,
 }
@@ -59,9 +59,11 @@ impl Sqlite {
         })
     }
 
-    /// A store that is gone with the process: for trying mails out.
-    pub fn in_memory() -> Result<Self, StoreError> {
-        let mut connection = Connection::open_in_memory().map_err(failure)?;
+    /// A store that is gone with the process, for trying mails out. SQLite spills it to a nameless temporary file, so it
+    /// may grow large in little memory.
+    pub fn throw_away() -> Result<Self, StoreError> {
+        let mut connection = Connection::open("").map_err(failure)?;
+        connection.pragma_update(None, "synchronous", "OFF").map_err(failure)?;
         migrate(&mut connection)?;
         Ok(Self { writer: writer::Writer::start(connection, None), reader: None, path: None })
     }

@@ -1,0 +1,107 @@
+//! `alertbridge explain MAIL`: one mail through every stage, in words or as JSON. Stores and sends nothing.
+
+use std::{io::Write, path::Path, sync::Arc};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+
+use crate::{
+    cli::{
+        mailbox,
+        trial::{Explained, Specimen, Trial},
+    },
+    message::{Authenticity, Message},
+    pipeline::{Finding, Rules},
+};
+
+/// What is asked of it.
+pub struct Request<'a> {
+    pub mail: &'a Path,
+    /// Instead of the mail's own Date.
+    pub at: Option<Timestamp>,
+    pub trust: bool,
+    pub json: bool,
+    /// For mail without a Date.
+    pub now: Timestamp,
+}
+
+/// Explains a mail on `out`.
+pub async fn run(
+    rules: Arc<Rules>,
+    external_url: Option<String>,
+    request: Request<'_>,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let found = mailbox::find(&[request.mail.to_owned()], || {})?;
+    let [mail] = found.as_slice() else {
+        anyhow::bail!("{} holds {} mails; `replay` takes many", request.mail.display(), found.len());
+    };
+    let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
+    let raw = mail.read()?;
+    let specimen = Specimen {
+        name: mail.name.clone(),
+        message: Message { ingress: "explain".into(), arrived_at, raw, cut_from: None, envelope: None },
+        authenticity: Authenticity::off(),
+    };
+    let size = specimen.message.raw.len();
+    let explained = Trial::new(rules, external_url, request.trust)?.run(specimen, arrived_at).await?;
+    if request.json {
+        serde_json::to_writer(&mut *out, &explained)?;
+        return writeln!(out).context("cannot write");
+    }
+    walk(&explained, size, arrived_at, out).context("cannot write")
+}
+
+fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write) -> std::io::Result<()> {
+    let reading = &explained.reading;
+    let line = |out: &mut dyn Write, stage: &str, text: &str| writeln!(out, "{stage:<13} {text}");
+    line(out, "mail", &format!("{} ({size} bytes), as if it arrived at {at}", explained.mail))?;
+    if let Some(subject) = &reading.subject_line {
+        line(out, "", subject)?;
+    }
+    let authenticity = &explained.authenticity;
+    let verdict = serde_json::to_value(authenticity.verdict).unwrap_or_default();
+    line(
+        out,
+        "authenticate",
+        &format!("{}: {}", verdict.as_str().unwrap_or_default(), authenticity.detail.as_deref().unwrap_or("")),
+    )?;
+    match &reading.finding {
+        Finding::Ignored { reason } => line(out, "extract", &format!("no alert: {reason}"))?,
+        Finding::Quarantined { reason } => line(out, "extract", &format!("held for a person: {reason}"))?,
+        Finding::Unreadable { reason, .. } => line(out, "extract", &format!("an alert that cannot be read: {reason}"))?,
+        Finding::Incident { incident, unknown } => {
+            line(out, "extract", &incident.json.to_string())?;
+            let drift = if unknown.is_empty() {
+                "fits the schema".to_owned()
+            } else {
+                format!("fits the schema, with additions it does not know: {}", unknown.join(" "))
+            };
+            line(out, "validate", &drift)?;
+        }
+    }
+    for (place, (name, value)) in explained.labels.iter().filter(|(_, value)| !value.is_empty()).enumerate() {
+        line(out, if place == 0 { "labels" } else { "" }, &format!("{name}=\"{value}\""))?;
+    }
+    let reason = explained.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    line(out, "decide", &format!("{}{reason}", explained.outcome))?;
+    let receivers = match explained.receivers.as_slice() {
+        [] => "nobody is told".to_owned(),
+        receivers => receivers.join(", "),
+    };
+    line(out, "route", &receivers)?;
+    for request in &explained.requests {
+        writeln!(out)?;
+        writeln!(out, "{} · {}", request.receiver, request.integration)?;
+        writeln!(out, "{} {}", request.method, request.url)?;
+        for (name, value) in &request.headers {
+            writeln!(out, "{name}: {}", value.as_str().unwrap_or_default())?;
+        }
+        match &request.body {
+            serde_json::Value::Null => {}
+            serde_json::Value::String(text) => writeln!(out, "{text}")?,
+            json => writeln!(out, "{json:#}")?,
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! `alertbridge receivers test NAME`: a trigger marked `[TEST]` and its resolve, for real, with what the receiver answered.
+
+use std::{io::Write, sync::Arc, time::Duration};
+
+use anyhow::bail;
+use jiff::Timestamp;
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    deliver::{self, Client, Deliverer},
+    delivery::{self, Action, DeliveryState, Notification},
+    incident::{Phase, State},
+    label::Labels,
+    message::{Authenticity, Message, Outcome},
+    receiver::Receivers,
+    store::{Decision, DeliveryRow, Kind, Store, Subject, sqlite::Sqlite},
+};
+
+/// Sends both and says what came of them; false where one was not delivered.
+pub async fn test(
+    receivers: Arc<Receivers>,
+    name: &str,
+    settings: &delivery::Settings,
+    external_url: Option<String>,
+    clock: Clock,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
+    if receivers.of(name).next().is_none() {
+        let known = receivers.integrations.keys().map(|target| target.receiver.as_str()).collect::<std::collections::BTreeSet<_>>();
+        bail!("no receiver with integrations is called `{name}`; there are: {}", known.into_iter().collect::<Vec<_>>().join(", "));
+    }
+    let store: Arc<dyn Store> = Arc::new(Sqlite::throw_away()?);
+    let now = clock.now();
+    let incident_id = format!("test-{}", now.as_second());
+    for action in [Action::Trigger, Action::Resolve] {
+        owe(store.as_ref(), &receivers, name, &page(action, &incident_id, now), now).await?;
+    }
+    // A person waits: what cannot be had in a minute is a failure here.
+    let patience = delivery::Settings { give_up_after: crate::settings::Duration::from_secs(60), ..settings.clone() };
+    let deliverer = Arc::new(Deliverer::new(
+        Arc::clone(&store),
+        Arc::clone(&receivers),
+        patience,
+        external_url,
+        Client::new(settings.timeout.as_std())?,
+        clock,
+        Arc::new(Notify::new()),
+    ));
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(deliverer.run(stop.clone()));
+    while store.depth().await?.deliveries.get("pending").is_some_and(|owed| *owed > 0) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    stop.cancel();
+    running.await?;
+    report(store.deliveries(None, u32::MAX).await?, json, out)
+}
+
+fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
+    let state = if action == Action::Trigger { "firing" } else { "resolved" };
+    let labels: Labels = [
+        ("kind", "test"),
+        ("incident_id", incident_id),
+        ("app_name", "alertbridge"),
+        ("app_key", "alertbridge"),
+        ("metric", "test page"),
+        ("status", "TEST"),
+        ("severity", "warning"),
+        ("state", state),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.into(), value.to_owned()))
+    .collect();
+    Notification {
+        action,
+        incident_id: incident_id.to_owned(),
+        labels: crate::label::complete(labels),
+        incident: Value::Null,
+        arrived_at: now,
+        time: Some(now),
+        reason: Some("a test page, asked for with `alertbridge receivers test`: nothing is wrong".into()),
+        mail: None,
+    }
+}
+
+/// Owes the page by way of a decision, as every page is.
+async fn owe(store: &dyn Store, receivers: &Receivers, name: &str, page: &Notification, now: Timestamp) -> anyhow::Result<()> {
+    let stub = Message { ingress: "test".into(), arrived_at: now, raw: bytes::Bytes::new(), cut_from: None, envelope: None };
+    let ids = store.record(vec![(stub, Authenticity::off())], None).await?;
+    let phase = if page.action == Action::Trigger { Phase::Firing } else { Phase::Resolved };
+    let deliveries = deliver::owed(receivers, name, page, None, now)
+        .into_iter()
+        .filter(|delivery| {
+            page.action == Action::Trigger
+                || receivers.integrations.get(&delivery.target).is_some_and(|integration| integration.send_resolved())
+        })
+        // A test tests this receiver and wakes no other.
+        .map(|delivery| crate::store::NewDelivery { fallback_at: None, ..delivery })
+        .collect();
+    let decision = Decision {
+        outcome: Outcome::Opened,
+        reason: None,
+        labels: page.labels.clone(),
+        state: Some(State { phase, status: "TEST".into(), newest: None, verified: true, untold: false, episode: 1 }),
+        applied: false,
+        deliveries,
+        receivers: vec![name.to_owned()],
+    };
+    let subject = Subject {
+        kind: Kind::Incident,
+        incident_id: page.incident_id.clone(),
+        status: "TEST".into(),
+        time: None,
+        app_key: String::new(),
+        metric: String::new(),
+    };
+    for id in ids {
+        let decision = decision.clone();
+        store.decide(id, Some(subject.clone()), now, Box::new(move |_| decision)).await?;
+    }
+    Ok(())
+}
+
+fn report(mut deliveries: Vec<DeliveryRow>, json: bool, out: &mut impl Write) -> anyhow::Result<bool> {
+    deliveries.sort_by_key(|delivery| delivery.id);
+    let all = deliveries.iter().all(|delivery| delivery.state == DeliveryState::Delivered);
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&deliveries)?)?;
+        return Ok(all);
+    }
+    for delivery in deliveries {
+        let (integration, action) = (&delivery.integration, delivery.action.as_str());
+        let detail = delivery.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
+        writeln!(out, "{}  {integration}  {action}  {}{detail}", delivery.receiver, delivery.state.as_str())?;
+    }
+    Ok(all)
+}

@@ -1,0 +1,189 @@
+//! `alertbridge replay`: many mails through every stage, in order of arrival over a state of their own.
+
+use std::{
+    collections::BTreeMap,
+    io::{IsTerminal as _, Write},
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
+
+use anyhow::Context as _;
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    cli::{
+        mailbox::{self, Found},
+        table,
+        trial::{Explained, Specimen, Trial},
+    },
+    clock::Clock,
+    deliver::{Client, Deliverer},
+    delivery::{self, DeliveryState},
+    message::{Authenticity, Message, Outcome},
+    pipeline::Rules,
+    store::Store,
+};
+
+/// What is asked of it.
+pub struct Request {
+    pub paths: Vec<PathBuf>,
+    /// Mails of the store instead of files.
+    pub stored: Option<Stored>,
+    pub at: Option<Timestamp>,
+    pub trust: bool,
+    pub json: bool,
+    pub now: Timestamp,
+}
+
+/// `--stored`.
+pub struct Stored {
+    pub store: Arc<dyn Store>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+}
+
+/// Mails read from the store at a time.
+const PAGE: u32 = 64;
+
+/// Replays on `out`: a line of JSON for each mail, or a summary. The trial with its state is returned for `--send`.
+pub async fn run(
+    rules: Arc<Rules>,
+    external_url: Option<String>,
+    request: Request,
+    out: &mut impl Write,
+) -> anyhow::Result<Trial> {
+    let trial = Trial::new(rules, external_url, request.trust)?;
+    let mut tally = Tally::default();
+    if let Some(stored) = &request.stored {
+        let progress = spinner("mails replayed");
+        let mut after = (Timestamp::MIN, 0);
+        loop {
+            let page = stored.store.stored(stored.since, stored.until, after, PAGE).await?;
+            let Some(last) = page.last() else { break };
+            after = (last.message.arrived_at, last.id);
+            for mail in page {
+                let arrived_at = mail.message.arrived_at;
+                let specimen =
+                    Specimen { name: mail.id.to_string(), message: mail.message, authenticity: mail.authenticity };
+                let explained = trial.run(specimen, request.at.unwrap_or(arrived_at)).await?;
+                tally.add(explained, request.json, out)?;
+                progress.inc(1);
+            }
+        }
+        progress.finish_and_clear();
+    } else {
+        let looking = spinner("mails found");
+        let found = mailbox::find(&request.paths, || looking.inc(1))?;
+        looking.finish_and_clear();
+        let progress = bar(found.len());
+        for mail in found {
+            let explained = one(&trial, &mail, &request).await?;
+            tally.add(explained, request.json, out)?;
+            progress.inc(1);
+        }
+        progress.finish_and_clear();
+    }
+    if !request.json {
+        tally.print(out)?;
+    }
+    Ok(trial)
+}
+
+async fn one(trial: &Trial, mail: &Found, request: &Request) -> anyhow::Result<Explained> {
+    let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
+    let message =
+        Message { ingress: "replay".into(), arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
+    let specimen = Specimen { name: mail.name.clone(), message, authenticity: Authenticity::off() };
+    trial.run(specimen, arrived_at).await
+}
+
+/// What came of the mails, by outcome.
+#[derive(Default)]
+struct Tally {
+    outcomes: BTreeMap<Outcome, (u64, BTreeMap<String, u64>)>,
+    requests: u64,
+}
+
+impl Tally {
+    fn add(&mut self, explained: Explained, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+        if json {
+            serde_json::to_writer(&mut *out, &explained)?;
+            writeln!(out).context("cannot write")?;
+        }
+        let (count, receivers) = self.outcomes.entry(explained.outcome).or_default();
+        *count += 1;
+        for receiver in explained.receivers {
+            *receivers.entry(receiver).or_default() += 1;
+        }
+        self.requests += u64::try_from(explained.requests.len()).unwrap_or_default();
+        Ok(())
+    }
+
+    fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
+        let rows = self.outcomes.iter().map(|(outcome, (count, receivers))| {
+            let told = receivers.iter().map(|(receiver, count)| format!("{receiver} {count}")).collect::<Vec<_>>();
+            vec![outcome.to_string(), count.to_string(), told.join(", ")]
+        });
+        let mails: u64 = self.outcomes.values().map(|(count, _)| count).sum();
+        writeln!(out, "{}", table::of(&["OUTCOME", "MAILS", "TOLD"], rows))?;
+        writeln!(out, "{mails} mails, {} requests; nothing was sent", self.requests).context("cannot write")
+    }
+}
+
+/// `--send`: delivers what the replay owes, for real, and waits until all of it is settled. Returns how many deliveries
+/// were given up.
+pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Option<String>) -> anyhow::Result<usize> {
+    let bell = Arc::new(Notify::new());
+    let stop = CancellationToken::new();
+    let deliverer = Arc::new(Deliverer::new(
+        Arc::clone(&trial.store),
+        Arc::clone(&trial.rules.receivers),
+        settings.clone(),
+        external_url,
+        Client::new(settings.timeout.as_std())?,
+        Clock::system(),
+        bell,
+    ));
+    let running = tokio::spawn(Arc::clone(&deliverer).run(stop.clone()));
+    let progress = spinner("deliveries owed");
+    loop {
+        let owed = trial.store.depth().await?.deliveries.get("pending").copied().unwrap_or_default();
+        progress.set_position(owed);
+        if owed == 0 {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            _ = tokio::signal::ctrl_c() => break,
+        }
+    }
+    progress.finish_and_clear();
+    stop.cancel();
+    running.await?;
+    let dead = trial.store.deliveries(Some(DeliveryState::Dead), u32::MAX).await?;
+    for delivery in &dead {
+        let why = delivery.detail.as_deref().unwrap_or("given up");
+        eprintln!("not delivered: {} of {} to {}: {why}", delivery.action.as_str(), delivery.incident_id, delivery.receiver);
+    }
+    Ok(dead.len())
+}
+
+fn bar(length: usize) -> ProgressBar {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} mails, {per_sec}, {eta} left");
+    on_terminal(ProgressBar::new(u64::try_from(length).unwrap_or_default())).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn spinner(what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{spinner} {pos} {msg}");
+    on_terminal(ProgressBar::new_spinner())
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
+        .with_message(what.to_owned())
+}
+
+fn on_terminal(bar: ProgressBar) -> ProgressBar {
+    if std::io::stderr().is_terminal() { bar } else { ProgressBar::hidden() }
+}
