@@ -20,6 +20,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::Clock,
+    crash,
     delivery::{Action, FailureReason, Notification, Settings, Target, Verdict, alias},
     receiver::{Keys, Parcel, Receiver, Receivers},
     store::{Attempt, Claim, NewDelivery, Next, Settlement, Store, StoreError},
@@ -175,13 +176,17 @@ impl Deliverer {
 
     /// One claim, from its rendering to its settlement.
     async fn attempt(self: Arc<Self>, claim: Claim) {
+        crash::point("claimed");
         // Whatever happens to one page, the others' lanes and counts stay right.
-        let settlement = AssertUnwindSafe(self.concluded(&claim)).catch_unwind().await.unwrap_or_else(|_| self.panicked(&claim));
+        let settlement =
+            AssertUnwindSafe(self.concluded(&claim)).catch_unwind().await.unwrap_or_else(|_| self.panicked(&claim));
+        crash::point("sent");
         match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
             Ok(true) => telemetry::attempt_settled(&claim, &settlement),
             Ok(false) => telemetry::lease_lost(&claim),
             Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", &error),
         }
+        crash::point("settled");
         self.end(&claim.target);
     }
 
@@ -217,7 +222,8 @@ impl Deliverer {
         if let (Verdict::Retry { after: Some(after), .. }, Some(lane)) = (&verdict, self.lanes.get(&claim.target)) {
             lane.lock().paused_until = Some(at + *after);
         }
-        let confirm_timeout = self.receivers.integrations.get(&claim.target).map_or(Duration::ZERO, |it| it.confirm_timeout());
+        let confirm_timeout =
+            self.receivers.integrations.get(&claim.target).map_or(Duration::ZERO, |it| it.confirm_timeout());
         let next = next::step(claim, &verdict, &self.settings, confirm_timeout, at);
         let gave_up = matches!(next, Next::Dead { .. }) && claim.notification.action == Action::Trigger;
         Settlement {

@@ -195,7 +195,7 @@ impl Default for Settings {
     }
 }
 
-/// Exponential, doubled each time, with full jitter on top of the half.
+/// Exponential: doubled each time, with up to as much again at random, never above `max`.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Backoff {
@@ -244,4 +244,36 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
         let _ = write!(hex, "{byte:02x}");
         hex
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_alias_is_verbatim_where_every_vendor_takes_it() {
+        assert_eq!(alias("FOotlQrY5ZQ", "oncall"), "FOotlQrY5ZQ:oncall");
+    }
+
+    #[test]
+    fn an_alias_is_hashed_where_a_character_or_the_length_is_odd() {
+        let long = "x".repeat(125);
+        for (incident, receiver) in [("FOotlQrY5ZQ", "on call"), ("a/b", "r"), ("é", "r"), (long.as_str(), "oncall")] {
+            let alias = alias(incident, receiver);
+            assert_eq!(alias.len(), 64, "{incident}:{receiver} gave {alias}");
+            assert_eq!(alias, sha256_hex(format!("{incident}:{receiver}").as_bytes()));
+        }
+        assert_eq!(alias(&"x".repeat(124), "abc").len(), 128);
+        assert_eq!(alias(&"x".repeat(125), "abc").len(), 64);
+    }
+
+    #[test]
+    fn pauses_grow_to_the_longest_and_no_further() {
+        let backoff = Backoff::default();
+        for failures in 1..40_u32 {
+            let pause = backoff.pause(failures).as_secs_f64();
+            let base = f64::from(1_u32 << (failures - 1).min(9)).min(300.0);
+            assert!(pause >= base.min(300.0) && pause <= 300.0, "after {failures} failures {pause} s, base {base} s");
+        }
+    }
 }

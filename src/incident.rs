@@ -254,3 +254,6 @@ fn duplicate(state: &State, seen: &Observation, reason: &str) -> Transition {
         reason: reason.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests;

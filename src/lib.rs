@@ -40,6 +40,8 @@ pub mod pipeline;
 pub mod store;
 /// One function per observable event.
 pub mod telemetry;
+/// Where tests let the program die.
+mod crash;
 
 // The program.
 /// The commands.

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
+    crash,
     ingress::{Inbox, Refused},
     message::{Authenticity, Bookmark, MailId, Message},
     store::{Store, StoreError, StoredMail},
@@ -117,6 +118,7 @@ impl Pipeline {
         let drift = reading.drift();
         let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
         let Some(decision) = self.store.decide(id, subject, now, conclude).await? else { return Ok(()) };
+        crash::point("decided");
         telemetry::mail_decided(id, &ingress, arrived_at, &decision, &drift);
         if !decision.deliveries.is_empty() {
             self.owed.notify_one();
@@ -128,8 +130,9 @@ impl Pipeline {
 impl Rules {
     /// As [`Rules::read`]; where a parser panics the mail becomes an alert that could not be read, and somebody is told.
     pub fn read_whatever_it_is(&self, mail: &StoredMail) -> Reading {
-        catch_unwind(AssertUnwindSafe(|| self.read(&mail.message)))
-            .unwrap_or_else(|_| Reading::unreadable(&mail.message, "this program has a fault: reading the mail panicked"))
+        catch_unwind(AssertUnwindSafe(|| self.read(&mail.message))).unwrap_or_else(|_| {
+            Reading::unreadable(&mail.message, "this program has a fault: reading the mail panicked")
+        })
     }
 }
 
@@ -142,6 +145,7 @@ impl Inbox for Pipeline {
             telemetry::store_failed("mail was refused", &error);
             Refused(error.to_string())
         })?;
+        crash::point("recorded");
         for (id, (message, authenticity)) in ids.iter().zip(mails) {
             if self.fresh.try_send(StoredMail { id: *id, message, authenticity }).is_err() {
                 self.behind.notify_one();

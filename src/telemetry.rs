@@ -69,7 +69,8 @@ pub fn mail_decided(mail: MailId, ingress: &str, arrived_at: Timestamp, decision
 pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
     let Some(attempt) = &settlement.attempt else { return };
     let (receiver, integration) = (claim.target.receiver.clone(), claim.target.kind().to_owned());
-    counter!("alertbridge_attempts_total", "receiver" => receiver.clone(), "integration" => integration.clone()).increment(1);
+    counter!("alertbridge_attempts_total", "receiver" => receiver.clone(), "integration" => integration.clone())
+        .increment(1);
     let (delivery, incident) = (claim.id, claim.notification.incident_id.as_str());
     let (action, took_ms, detail) = (claim.notification.action.as_str(), attempt.took_ms, attempt.detail.as_str());
     let failed = || {
@@ -101,7 +102,11 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
                 "receiver" => receiver.clone(), "integration" => integration.clone())
             .increment(1);
             tracing::error!(
-                delivery, receiver, integration, action, incident,
+                delivery,
+                receiver,
+                integration,
+                action,
+                incident,
                 "given up, to the dead letters (`alertbridge deliveries list --state dead`): {reason}"
             );
         }
@@ -115,7 +120,11 @@ pub fn lease_lost(claim: &Claim) {
 
 /// A trigger has waited too long for its receiver: the fallback is told too.
 pub fn escalated(target: &Target) {
-    tracing::warn!(receiver = target.receiver, integration = target.integration, "undelivered in time: its fallback is told");
+    tracing::warn!(
+        receiver = target.receiver,
+        integration = target.integration,
+        "undelivered in time: its fallback is told"
+    );
 }
 
 /// What is owed, asked at each scrape.

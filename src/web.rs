@@ -44,9 +44,8 @@ pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 fn router(admin: Arc<Admin>) -> Router {
-    let guarded = Router::new()
-        .route("/metrics", get(metrics))
-        .layer(from_fn_with_state(Arc::clone(&admin), authorized));
+    let guarded =
+        Router::new().route("/metrics", get(metrics)).layer(from_fn_with_state(Arc::clone(&admin), authorized));
     // Probes carry no credential, and say nothing worth one.
     Router::new()
         .route("/-/healthy", get(|| async { "ok\n" }))
@@ -72,7 +71,9 @@ async fn authorized(State(admin): State<Arc<Admin>>, request: Request, next: Nex
         .unwrap_or_default();
     match constant_time::verify_slices_are_equal(given.trim().as_bytes(), expected.expose_secret().as_bytes()) {
         Ok(()) => next.run(request).await,
-        Err(_) => refuse(StatusCode::UNAUTHORIZED, "the admin pages need the bearer token of admin.token_file".to_owned()),
+        Err(_) => {
+            refuse(StatusCode::UNAUTHORIZED, "the admin pages need the bearer token of admin.token_file".to_owned())
+        }
     }
 }
 
@@ -86,7 +87,8 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     for (name, condition) in admin.health.conditions() {
         let overdue = condition.last_success.is_none_or(|last| now.duration_since(last) > OVERDUE);
         if condition.login_refused || overdue {
-            failing.push(format!("ingress {name}: {}", condition.failure.as_deref().unwrap_or("not yet, or not lately")));
+            failing
+                .push(format!("ingress {name}: {}", condition.failure.as_deref().unwrap_or("not yet, or not lately")));
         }
     }
     if failing.is_empty() {

@@ -85,9 +85,12 @@ fn print(body: &Body) -> Result<Reply, Failure> {
         Body::Text(text) => text.clone(),
     };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map(|()| Reply { status: 200, ..Reply::default() }).map_err(|error| {
-        Failure { reason: FailureReason::Network, detail: format!("standard output cannot be written: {error}") }
-    })
+    writeln!(out, "{line}").and_then(|()| out.flush()).map(|()| Reply { status: 200, ..Reply::default() }).map_err(
+        |error| Failure {
+            reason: FailureReason::Network,
+            detail: format!("standard output cannot be written: {error}"),
+        },
+    )
 }
 
 /// The error in words for the operator. Its own text names the URL, which may be a secret.

@@ -13,7 +13,13 @@ use crate::{
 /// How soon an accepted request is asked after for the first time, and how seldom at most.
 const CONFIRM_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-pub(super) fn step(claim: &Claim, verdict: &Verdict, settings: &Settings, confirm_timeout: Duration, now: Timestamp) -> Next {
+pub(super) fn step(
+    claim: &Claim,
+    verdict: &Verdict,
+    settings: &Settings,
+    confirm_timeout: Duration,
+    now: Timestamp,
+) -> Next {
     match verdict {
         Verdict::Delivered { receipt } => Next::Delivered { receipt: receipt.clone() },
         Verdict::Accepted { request_id } => Next::Again {
@@ -57,7 +63,14 @@ fn ask_again(claim: &Claim, waited: Duration, now: Timestamp) -> Next {
     Next::Again { step: claim.step.clone(), at: later(now, pause), failures: claim.failures }
 }
 
-fn again(claim: &Claim, settings: &Settings, after: Option<Duration>, detail: &str, step: Step, now: Timestamp) -> Next {
+fn again(
+    claim: &Claim,
+    settings: &Settings,
+    after: Option<Duration>,
+    detail: &str,
+    step: Step,
+    now: Timestamp,
+) -> Next {
     let failures = claim.failures.saturating_add(1);
     let deadline = later(claim.since, settings.give_up_after.as_std());
     if now >= deadline {

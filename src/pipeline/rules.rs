@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
-    delivery::{Action, Notification, sha256_hex},
     deliver,
+    delivery::{Action, Notification, sha256_hex},
     extract::{Extracted, Extractor, NoAlert},
     incident::{Incident, Observation, Signal, State, Statuses, Transition, normalize_status, transition},
     label::{Labels, Severities, labels_of},
@@ -52,9 +52,17 @@ pub enum Finding {
         unknown: Vec<String>,
     },
     /// An alert that cannot be read, under a key made from its payload; with the JSON where it is JSON.
-    Unreadable { key: String, reason: String, json: Value },
-    Quarantined { reason: String },
-    Ignored { reason: String },
+    Unreadable {
+        key: String,
+        reason: String,
+        json: Value,
+    },
+    Quarantined {
+        reason: String,
+    },
+    Ignored {
+        reason: String,
+    },
 }
 
 impl Reading {
@@ -195,8 +203,7 @@ impl Rules {
     }
 
     fn fresh(&self, reading: &Reading, now: Timestamp) -> bool {
-        self.max_age.is_zero()
-            || reading.date.is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
+        self.max_age.is_zero() || reading.date.is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
     }
 
     fn page(
@@ -227,8 +234,10 @@ impl Rules {
             Transition::Updated(state) => {
                 let status = state.status.clone();
                 let mut decision = self.tell(Outcome::Updated, state, page, now);
-                decision.reason =
-                    Some(and(&format!("the status {status} is not in alerts.status: told as a trigger"), decision.reason.as_deref()));
+                decision.reason = Some(and(
+                    &format!("the status {status} is not in alerts.status: told as a trigger"),
+                    decision.reason.as_deref(),
+                ));
                 decision
             }
             Transition::Resolved(state) => self.tell_it_is_over(state, page, memory),
@@ -237,7 +246,10 @@ impl Rules {
                 applied: true,
                 ..nothing(
                     Outcome::Expired,
-                    &format!("the mail's Date is more than {} (global.max_age) ago: too old to wake anybody", self.max_age),
+                    &format!(
+                        "the mail's Date is more than {} (global.max_age) ago: too old to wake anybody",
+                        self.max_age
+                    ),
                     page.labels,
                 )
             },

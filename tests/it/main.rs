@@ -5,6 +5,8 @@ mod corpus;
 mod crash;
 mod dovecot;
 mod e2e;
+mod generator;
+mod harness;
 mod imap;
 mod pipeline;
 mod receivers;

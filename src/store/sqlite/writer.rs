@@ -13,7 +13,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
-use crate::store::StoreError;
+use crate::{crash, store::StoreError};
 
 use super::failure;
 
@@ -98,6 +98,7 @@ fn commit(
             next = jobs.try_recv().ok();
         }
     }
+    crash::point("commit");
     run(connection, "COMMIT").inspect_err(|_| {
         let _ = run(connection, "ROLLBACK");
     })

@@ -1,0 +1,181 @@
+use super::*;
+
+/// Plays mails against one incident, as the store would.
+#[derive(Default)]
+struct Play {
+    known: Known,
+    applied: Vec<(String, Option<Timestamp>)>,
+}
+
+fn at(seconds: i64) -> Option<Timestamp> {
+    Some(Timestamp::from_second(1_700_000_000 + seconds).unwrap())
+}
+
+impl Play {
+    fn sees(&mut self, status: &str, seconds: i64) -> &'static str {
+        self.observes(status, seconds, true, true)
+    }
+
+    fn observes(&mut self, status: &str, seconds: i64, fresh: bool, verified: bool) -> &'static str {
+        let seen = Observation {
+            signal: Statuses::default().signal(status),
+            status: normalize_status(status),
+            time: at(seconds),
+            verified,
+            fresh,
+        };
+        self.known.applied_before = self.applied.contains(&(seen.status.clone(), seen.time));
+        let transition = transition(&self.known, &seen);
+        let (name, state) = match transition {
+            Transition::Opened(state) => ("opened", Some(state)),
+            Transition::Reopened(state) => ("reopened", Some(state)),
+            Transition::Updated(state) => ("updated", Some(state)),
+            Transition::Resolved(state) => ("resolved", Some(state)),
+            Transition::Expired(state) => ("expired", Some(state)),
+            Transition::Duplicate { advance, .. } => ("duplicate", advance),
+            Transition::Stale { .. } => return "stale",
+        };
+        self.applied.push((seen.status, seen.time));
+        if let Some(state) = state {
+            self.known.state = Some(state);
+        }
+        name
+    }
+
+    fn silenced(&mut self) {
+        if let Some(state) = &mut self.known.state {
+            state.untold = true;
+        }
+    }
+}
+
+#[test]
+fn a_trigger_opens_and_its_resolve_ends_it() {
+    let mut play = Play::default();
+    assert_eq!(play.sees("ANOMALOUS", 0), "opened");
+    assert_eq!(play.sees("OK", 60), "resolved");
+}
+
+#[test]
+fn the_same_mail_again_is_a_duplicate_in_every_phase() {
+    let mut play = Play::default();
+    play.sees("ANOMALOUS", 0);
+    assert_eq!(play.sees("ANOMALOUS", 0), "duplicate");
+    play.sees("OK", 60);
+    assert_eq!(play.sees("ANOMALOUS", 0), "duplicate");
+    assert_eq!(play.sees("OK", 60), "duplicate");
+}
+
+#[test]
+fn a_reminder_is_a_duplicate_and_advances_the_clock() {
+    let mut play = Play::default();
+    play.sees("ANOMALOUS", 0);
+    assert_eq!(play.sees("ANOMALOUS", 100), "duplicate");
+    assert_eq!(play.sees("OK", 50), "stale", "older than the reminder");
+    assert_eq!(play.sees("OK", 150), "resolved");
+}
+
+#[test]
+fn a_late_trigger_never_reopens_a_resolved_incident() {
+    let mut play = Play::default();
+    assert_eq!(play.sees("OK", 60), "resolved");
+    assert_eq!(play.sees("ANOMALOUS", 0), "stale");
+    assert_eq!(play.sees("ANOMALOUS", 60), "stale", "as old as the resolve is not newer");
+}
+
+#[test]
+fn a_newer_trigger_reopens_and_begins_another_episode() {
+    let mut play = Play::default();
+    play.sees("ANOMALOUS", 0);
+    play.sees("OK", 60);
+    assert_eq!(play.sees("ANOMALOUS", 61), "reopened");
+    assert_eq!(play.known.state.as_ref().unwrap().episode, 2);
+    assert_eq!(play.sees("OK", 90), "resolved");
+}
+
+#[test]
+fn every_way_of_ending_is_one_end() {
+    for status in ["OK", "AUTO_RESOLVED", "MANUALLY_RESOLVED", "manually resolved", "Stopped", " ok "] {
+        let mut play = Play::default();
+        play.sees("ANOMALOUS", 0);
+        assert_eq!(play.sees(status, 60), "resolved", "{status}");
+        assert_eq!(play.sees("STOPPED", 70), "duplicate", "{status} then STOPPED");
+    }
+}
+
+#[test]
+fn a_resolve_at_the_very_time_of_its_trigger_still_ends_it() {
+    let mut play = Play::default();
+    play.sees("ANOMALOUS", 0);
+    assert_eq!(play.sees("OK", 0), "resolved");
+}
+
+#[test]
+fn an_unknown_status_is_told_once_and_its_incident_can_end() {
+    let mut play = Play::default();
+    assert_eq!(play.sees("DEGRADED", 0), "updated");
+    assert_eq!(play.sees("DEGRADED", 10), "duplicate");
+    assert_eq!(play.sees("WORSE", 20), "updated");
+    assert_eq!(play.sees("ANOMALOUS", 30), "duplicate");
+    assert_eq!(play.sees("OK", 40), "resolved");
+    assert_eq!(play.sees("WORSE", 40), "stale");
+    assert_eq!(play.sees("WORSE", 50), "updated");
+    assert_eq!(play.known.state.as_ref().unwrap().episode, 2);
+}
+
+#[test]
+fn an_incident_nobody_was_told_of_pages_on_its_next_fresh_trigger_repeat_or_not() {
+    let mut expired = Play::default();
+    assert_eq!(expired.observes("ANOMALOUS", 0, false, true), "expired");
+    assert_eq!(expired.observes("ANOMALOUS", 0, false, true), "duplicate");
+    assert_eq!(expired.sees("ANOMALOUS", 0), "opened");
+    assert_eq!(expired.sees("ANOMALOUS", 0), "duplicate");
+
+    let mut silenced = Play::default();
+    silenced.sees("ANOMALOUS", 0);
+    silenced.silenced();
+    assert_eq!(silenced.sees("ANOMALOUS", 30), "opened");
+}
+
+#[test]
+fn an_untold_incident_ends_like_any_other_and_stays_ended() {
+    let mut play = Play::default();
+    play.observes("ANOMALOUS", 0, false, true);
+    assert_eq!(play.sees("OK", 60), "resolved");
+    assert_eq!(play.sees("ANOMALOUS", 30), "stale");
+    assert_eq!(play.observes("ANOMALOUS", 90, false, true), "expired");
+    assert_eq!(play.sees("ANOMALOUS", 100), "opened");
+}
+
+#[test]
+fn resolves_never_expire() {
+    let mut play = Play::default();
+    play.sees("ANOMALOUS", 0);
+    assert_eq!(play.observes("OK", 60, false, true), "resolved");
+}
+
+#[test]
+fn a_verified_copy_of_an_unverified_trigger_applies_and_notifies() {
+    let mut play = Play::default();
+    assert_eq!(play.observes("ANOMALOUS", 0, true, false), "opened");
+    assert_eq!(play.sees("ANOMALOUS", 0), "opened");
+    assert_eq!(play.sees("ANOMALOUS", 0), "duplicate");
+}
+
+#[test]
+fn unverified_mail_never_advances_a_verified_clock() {
+    let mut play = Play::default();
+    play.sees("ANOMALOUS", 0);
+    assert_eq!(play.observes("ANOMALOUS", 1_000_000, true, false), "duplicate");
+    assert_eq!(play.sees("OK", 60), "resolved", "the forged future did not move the clock");
+}
+
+/// An alert that could not be read has no time; its key alone makes it known.
+#[test]
+fn an_unreadable_alert_is_told_once() {
+    let seen =
+        Observation { signal: Signal::Trigger, status: "UNPARSED".into(), time: None, verified: true, fresh: true };
+    let Transition::Opened(state) = transition(&Known::default(), &seen) else { panic!("the first is told") };
+    let known = Known { state: Some(state), applied_before: true };
+    assert!(matches!(transition(&known, &seen), Transition::Duplicate { advance: None, .. }));
+}

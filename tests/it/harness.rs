@@ -1,0 +1,193 @@
+//! The real program under test: started in a folder of its own, talked to over sockets, killed at will.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::{Child, Command, Output, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The program as built.
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_alertbridge");
+
+/// How long a test waits for what must come.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A running bridge. Killed when dropped.
+pub struct Bridge {
+    child: Child,
+    pub http: String,
+    pub smtp: Option<SocketAddr>,
+    pub admin: String,
+    stdout: Arc<Mutex<Vec<String>>>,
+    stderr: Arc<Mutex<Vec<String>>>,
+    config: PathBuf,
+}
+
+impl Bridge {
+    /// Starts `serve` with the configuration in `folder`; it may run there again after a crash.
+    pub fn start(folder: &Path, config: &str) -> Self {
+        Self::start_with(folder, config, &[])
+    }
+
+    /// As `start`, with variables in the environment.
+    pub fn start_with(folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
+        let file = folder.join("alertbridge.yaml");
+        fs::write(&file, config).unwrap();
+        let mut child = Command::new(PROGRAM)
+            .args(["serve", "--config"])
+            .arg(&file)
+            .current_dir(folder)
+            .envs(environment.iter().copied())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdout = gather(child.stdout.take().unwrap());
+        let stderr = gather(child.stderr.take().unwrap());
+        let mut bridge = Self { child, http: String::new(), smtp: None, admin: String::new(), stdout, stderr, config: file };
+        bridge.learn_addresses();
+        bridge
+    }
+
+    /// From what it greets with.
+    fn learn_addresses(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while self.admin.is_empty() {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                thread::sleep(Duration::from_millis(50));
+                panic!("serve ended at once, {status}:\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "serve did not start:\n{}", self.log());
+            for line in self.stderr.lock().unwrap().iter() {
+                let mut words = line.split_whitespace();
+                match (words.next(), words.next()) {
+                    (Some("HTTP"), Some(url)) if self.http.is_empty() => self.http = url.to_owned(),
+                    (Some("SMTP"), Some(address)) => self.smtp = Some(address.parse().unwrap()),
+                    (Some("admin"), Some(url)) => self.admin = url.split("/-/").next().unwrap().to_owned(),
+                    _ => {}
+                }
+            }
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// What it printed on standard output: the pages of stdout receivers.
+    pub fn pages(&self) -> Vec<String> {
+        self.stdout.lock().unwrap().clone()
+    }
+
+    /// All it said on standard error.
+    pub fn log(&self) -> String {
+        self.stderr.lock().unwrap().join("\n")
+    }
+
+    /// kill -9.
+    pub fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// SIGTERM, and its exit status.
+    pub fn stop(mut self) -> std::process::ExitStatus {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "it did not stop:\n{}", self.log());
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    /// Whether it has ended by itself.
+    pub fn ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Another command on the same configuration.
+    pub fn command(&self, arguments: &[&str]) -> Output {
+        Command::new(PROGRAM)
+            .args(arguments)
+            .arg("--config")
+            .arg(&self.config)
+            .current_dir(self.config.parent().unwrap())
+            .output()
+            .unwrap()
+    }
+
+    /// Posts a mail to the first webhook; the status.
+    pub async fn post(&self, mail: &[u8]) -> reqwest::Result<u16> {
+        let request = client().post(&self.http).header("content-type", "message/rfc822").body(mail.to_vec());
+        Ok(request.send().await?.status().as_u16())
+    }
+
+    /// A gauge or counter summed over its labels, those lines only that hold `having`.
+    pub async fn metric(&self, name: &str, having: &str) -> f64 {
+        let text = client().get(format!("{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap();
+        text.lines()
+            .filter(|line| line.starts_with(name) && line.contains(having))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+            .sum()
+    }
+
+    /// Waits until every mail is decided and nothing is owed.
+    pub async fn settled(&self, mails: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let decided = self.metric("alertbridge_mails_total", "").await;
+            let owed = self.metric("alertbridge_deliveries", "pending").await;
+            if decided >= mails as f64 && owed == 0.0 {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{decided} of {mails} mails decided, {owed} owed:\n{}", tail(&self.log()));
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+impl Drop for Bridge {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// The last lines of a log.
+pub fn tail(log: &str) -> String {
+    let lines: Vec<_> = log.lines().collect();
+    lines[lines.len().saturating_sub(30)..].join("\n")
+}
+
+/// Runs a command of the program without a server.
+pub fn run(folder: &Path, arguments: &[&str]) -> Output {
+    Command::new(PROGRAM).args(arguments).current_dir(folder).output().unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test's own client")]
+pub fn client() -> reqwest::Client {
+    static CLIENT: std::sync::OnceLock<reqwest::Client> = std::sync::OnceLock::new();
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    // Each test has a runtime of its own; a pooled connection must not outlive it.
+    CLIENT.get_or_init(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()).clone()
+}
+
+fn gather(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {
+    let lines = Arc::new(Mutex::new(Vec::new()));
+    let gathered = Arc::clone(&lines);
+    thread::spawn(move || {
+        for line in BufReader::new(stream).lines().map_while(Result::ok) {
+            gathered.lock().unwrap().push(line);
+        }
+    });
+    lines
+}
