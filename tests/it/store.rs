@@ -1,1 +1,502 @@
+//! What every store must do. The suite knows nothing of SQLite but how to open it.
 
+use std::{
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use alertbridge::{
+    delivery::{Action, DeliveryState, Notification, Step, Target},
+    incident::{Phase, State},
+    label::Labels,
+    message::{Authenticity, Bookmark, MailId, Message, Outcome},
+    store::{Attempt, Claim, Decision, Kind, NewDelivery, Next, Settlement, Store, StoreError, Subject, sqlite::Sqlite},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+const LEASE: Duration = Duration::from_secs(60);
+
+fn noon() -> Timestamp {
+    "2026-03-01T12:00:00Z".parse().unwrap()
+}
+
+fn store() -> (tempfile::TempDir, Arc<dyn Store>) {
+    let folder = tempfile::tempdir().unwrap();
+    let store = open(folder.path());
+    (folder, store)
+}
+
+fn open(folder: &Path) -> Arc<dyn Store> {
+    Arc::new(Sqlite::open(&folder.join("store.db")).unwrap())
+}
+
+fn mail(raw: &str) -> Message {
+    Message { ingress: "test".into(), arrived_at: noon(), raw: raw.to_owned().into(), cut_from: None, envelope: None }
+}
+
+async fn recorded(store: &dyn Store) -> MailId {
+    store.record(vec![(mail("Subject: x\r\n\r\nbody"), Authenticity::off())], None).await.unwrap()[0]
+}
+
+fn subject(incident_id: &str, status: &str) -> Subject {
+    Subject {
+        kind: Kind::Incident,
+        incident_id: incident_id.into(),
+        status: status.into(),
+        time: Some(noon()),
+        app_key: "com.example".into(),
+        metric: "m".into(),
+    }
+}
+
+fn state(phase: Phase, episode: i64) -> State {
+    State { phase, status: "S".into(), newest: Some(noon()), verified: true, untold: false, episode }
+}
+
+fn target(receiver: &str) -> Target {
+    Target { receiver: receiver.into(), integration: "webhook/0".into() }
+}
+
+fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
+    NewDelivery {
+        target: target(receiver),
+        alias: format!("{incident_id}:{receiver}"),
+        notification: Notification {
+            action,
+            incident_id: incident_id.into(),
+            labels: Labels::new(),
+            incident: json!({"n": 1}),
+            arrived_at: noon(),
+            time: None,
+            reason: None,
+            mail: None,
+        },
+        held_until: None,
+        fallback_at: None,
+    }
+}
+
+fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) -> Decision {
+    Decision { outcome, reason: None, labels: Labels::new(), state: Some(state), applied: true, deliveries, receivers: vec![] }
+}
+
+/// Opens an incident with these deliveries.
+async fn opened(store: &dyn Store, incident_id: &str, deliveries: Vec<NewDelivery>) {
+    let id = recorded(store).await;
+    let decision = decision(Outcome::Opened, state(Phase::Firing, 1), deliveries);
+    store.decide(id, Some(subject(incident_id, "ANOMALOUS")), noon(), Box::new(|_| decision)).await.unwrap().unwrap();
+}
+
+/// Resolves it, telling those the store says were told; returns them.
+async fn resolved(store: &dyn Store, incident_id: &str, now: Timestamp) -> Vec<String> {
+    let id = recorded(store).await;
+    let name = incident_id.to_owned();
+    let decide = Box::new(move |memory: &alertbridge::store::Memory| {
+        let deliveries =
+            memory.told.iter().map(|told| page(&name, Action::Resolve, &told.target.receiver)).collect();
+        Decision {
+            receivers: memory.told.iter().map(|told| told.target.receiver.clone()).collect(),
+            ..decision(Outcome::Resolved, state(Phase::Resolved, 1), deliveries)
+        }
+    });
+    store.decide(id, Some(subject(incident_id, "OK")), now, decide).await.unwrap().unwrap().receivers
+}
+
+async fn claim(store: &dyn Store, receiver: &str, now: Timestamp) -> Vec<Claim> {
+    store.claim(now, LEASE, vec![(target(receiver), 100)]).await.unwrap()
+}
+
+async fn settle(store: &dyn Store, claim: &Claim, next: Next, now: Timestamp) -> bool {
+    let attempt = Attempt { at: now, took_ms: 3, result: "r".into(), detail: "d".into() };
+    let settlement = Settlement { at: now, next, attempt: Some(attempt), fallback: vec![] };
+    store.settle(claim.id, claim.lease, settlement).await.unwrap()
+}
+
+fn delivered() -> Next {
+    Next::Delivered { receipt: Some("r-1".into()) }
+}
+
+fn dead() -> Next {
+    Next::Dead { reason: "no".into() }
+}
+
+#[tokio::test]
+async fn mail_survives_a_restart_to_the_last_byte() {
+    let (folder, store) = store();
+    let raw: String = (0..5000).map(|n| format!("line {n} é\r\n")).collect();
+    let bookmark = Bookmark { mailbox: "m".into(), uid_validity: 7, last_uid: 9 };
+    let ids = store
+        .record(vec![(mail(&raw), Authenticity::off()), (mail("b"), Authenticity::off())], Some(bookmark.clone()))
+        .await
+        .unwrap();
+    drop(store);
+    let store = open(folder.path());
+    let undecided = store.undecided(0, 10).await.unwrap();
+    assert_eq!(undecided.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids);
+    assert_eq!(undecided[0].message.raw, raw);
+    assert_eq!(undecided[0].message.arrived_at, noon());
+    assert_eq!(store.bookmark("m").await.unwrap(), Some(bookmark));
+    assert_eq!(store.bookmark("other").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_bookmark_moves_with_or_without_mail() {
+    let (_folder, store) = store();
+    for last_uid in [3, 8] {
+        let bookmark = Bookmark { mailbox: "m".into(), uid_validity: 1, last_uid };
+        store.record(vec![], Some(bookmark.clone())).await.unwrap();
+        assert_eq!(store.bookmark("m").await.unwrap(), Some(bookmark));
+    }
+}
+
+#[tokio::test]
+async fn a_mail_is_decided_once() {
+    let (_folder, store) = store();
+    let id = recorded(store.as_ref()).await;
+    let first = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
+    let again = first.clone();
+    assert!(store.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| first)).await.unwrap().is_some());
+    assert_eq!(store.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| again)).await.unwrap(), None);
+    assert!(store.undecided(0, 10).await.unwrap().is_empty());
+    assert_eq!(store.mails(Some(Outcome::Opened), 10).await.unwrap().len(), 1);
+    assert_eq!(store.mails(Some(Outcome::Stale), 10).await.unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn what_was_applied_is_known_afterwards() {
+    let (_folder, store) = store();
+    opened(store.as_ref(), "a", vec![page("a", Action::Trigger, "one")]).await;
+    let id = recorded(store.as_ref()).await;
+    let (tell, told) = std::sync::mpsc::channel();
+    let decide = Box::new(move |memory: &alertbridge::store::Memory| {
+        tell.send(memory.clone()).unwrap();
+        decision(Outcome::Duplicate, state(Phase::Firing, 1), vec![])
+    });
+    store.decide(id, Some(subject("a", "ANOMALOUS")), noon(), decide).await.unwrap();
+    let memory = told.recv().unwrap();
+    assert!(memory.known.applied_before);
+    assert_eq!(memory.known.state, Some(state(Phase::Firing, 1)));
+    assert_eq!(memory.told.len(), 1);
+    assert_eq!(memory.told[0].alias, "a:one");
+    assert_eq!(memory.recurrence_28d, 1);
+}
+
+#[tokio::test]
+async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided() {
+    let (_folder, store) = store();
+    let (bad, good) = (recorded(store.as_ref()).await, recorded(store.as_ref()).await);
+    let decision = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
+    let (failed, done) = tokio::join!(
+        store.decide(bad, Some(subject("a", "X")), noon(), Box::new(|_| panic!("on purpose"))),
+        store.decide(good, Some(subject("b", "X")), noon(), Box::new(|_| decision)),
+    );
+    assert!(failed.is_err());
+    assert!(done.unwrap().is_some());
+    assert_eq!(store.undecided(0, 10).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>(), [bad]);
+}
+
+#[tokio::test]
+async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one"), page("a", Action::Trigger, "two")]).await;
+    assert_eq!(resolved(store, "a", noon()).await, ["one", "two"]);
+    let first = claim(store, "one", noon()).await;
+    assert_eq!(first.iter().map(|claim| claim.notification.action).collect::<Vec<_>>(), [Action::Trigger]);
+    assert!(claim(store, "one", noon()).await.is_empty(), "leased, and the resolve waits behind");
+    let again = Next::Again { step: Step::Send, at: noon() + MINUTE, failures: 1 };
+    assert!(settle(store, &first[0], again, noon()).await);
+    assert!(claim(store, "one", noon()).await.is_empty(), "not due yet");
+    let second = claim(store, "one", noon() + MINUTE).await;
+    assert_eq!((second[0].id, second[0].failures), (first[0].id, 1));
+    assert!(settle(store, &second[0], delivered(), noon() + MINUTE).await);
+    let resolve = claim(store, "one", noon() + MINUTE).await;
+    assert_eq!(resolve[0].notification.action, Action::Resolve);
+    assert_eq!(claim(store, "two", noon()).await.len(), 1, "another receiver's lane does not wait");
+}
+
+#[tokio::test]
+async fn a_claim_takes_no_more_than_is_wanted() {
+    let (_folder, store) = store();
+    for n in 0..5 {
+        opened(store.as_ref(), &format!("i{n}"), vec![page(&format!("i{n}"), Action::Trigger, "one")]).await;
+    }
+    let first = store.claim(noon(), LEASE, vec![(target("one"), 2), (target("none"), 9)]).await.unwrap();
+    let rest = claim(store.as_ref(), "one", noon()).await;
+    let mut all: Vec<_> = first.iter().chain(&rest).map(|claim| claim.id).collect();
+    assert_eq!((first.len(), rest.len()), (2, 3));
+    all.sort_unstable();
+    all.dedup();
+    assert_eq!(all.len(), 5, "none twice");
+}
+
+#[tokio::test]
+async fn a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    let lost = claim(store, "one", noon()).await;
+    let after = noon() + SignedDuration::from_secs(61);
+    assert_eq!(store.next_due().await.unwrap(), Some(noon() + MINUTE));
+    let taken = claim(store, "one", after).await;
+    assert_eq!(taken[0].id, lost[0].id);
+    assert!(!settle(store, &lost[0], dead(), after).await);
+    assert!(settle(store, &taken[0], delivered(), after).await);
+    assert!(!settle(store, &taken[0], delivered(), after).await, "settled already");
+    let row = &store.deliveries(None, 10).await.unwrap()[0];
+    assert_eq!((row.state, row.detail.as_deref()), (DeliveryState::Delivered, Some("r-1")));
+}
+
+#[tokio::test]
+async fn the_owner_of_the_store_ends_all_leases_when_it_starts() {
+    let (_folder, store) = store();
+    opened(store.as_ref(), "a", vec![page("a", Action::Trigger, "one")]).await;
+    let lost = claim(store.as_ref(), "one", noon()).await;
+    store.release_leases(noon()).await.unwrap();
+    assert!(!settle(store.as_ref(), &lost[0], delivered(), noon()).await);
+    assert_eq!(claim(store.as_ref(), "one", noon()).await.len(), 1);
+}
+
+#[tokio::test]
+async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    let held = |incident: &str| NewDelivery { held_until: Some(noon() + MINUTE), ..page(incident, Action::Trigger, "one") };
+    opened(store, "sent", vec![held("sent")]).await;
+    opened(store, "over", vec![held("over")]).await;
+    assert!(claim(store, "one", noon()).await.is_empty());
+    assert_eq!(store.deliveries(Some(DeliveryState::Held), 10).await.unwrap().len(), 2);
+    assert!(resolved(store, "over", noon()).await.is_empty(), "nobody was told");
+    let due = claim(store, "one", noon() + MINUTE).await;
+    assert_eq!(due.iter().map(|claim| claim.notification.incident_id.as_str()).collect::<Vec<_>>(), ["sent"]);
+    assert_eq!(due[0].since, noon() + MINUTE, "its patience begins when it could be sent");
+    assert_eq!(resolved(store, "sent", noon() + MINUTE).await, ["one"]);
+}
+
+#[tokio::test]
+async fn a_held_trigger_whose_window_has_ended_is_sent_then_resolved() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
+    opened(store, "a", vec![held]).await;
+    assert_eq!(resolved(store, "a", noon() + MINUTE).await, ["one"]);
+    let trigger = claim(store, "one", noon() + MINUTE).await;
+    assert_eq!(trigger.len(), 1);
+    assert!(settle(store, &trigger[0], delivered(), noon() + MINUTE).await);
+    assert_eq!(claim(store, "one", noon() + MINUTE).await[0].notification.action, Action::Resolve);
+}
+
+#[tokio::test]
+async fn a_permanent_failure_tells_the_fallback_once() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }]).await;
+    let claimed = claim(store, "one", noon()).await;
+    let fallback = vec![page("a", Action::Trigger, "backup")];
+    let settlement = Settlement { at: noon(), next: dead(), attempt: None, fallback };
+    assert!(store.settle(claimed[0].id, claimed[0].lease, settlement).await.unwrap());
+    let escalated = store.escalate(noon() + MINUTE, Arc::new(|_, _| panic!("told already"))).await.unwrap();
+    assert!(escalated.is_empty());
+    assert_eq!(claim(store, "backup", noon()).await.len(), 1);
+    assert_eq!(resolved(store, "a", noon()).await, ["one", "backup"], "a resolve goes to both");
+}
+
+#[tokio::test]
+async fn a_late_delivery_tells_the_fallback_once_and_goes_on() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }]).await;
+    let make: alertbridge::store::Fallback = Arc::new(|_, _| vec![page("a", Action::Trigger, "backup")]);
+    assert!(store.escalate(noon(), Arc::clone(&make)).await.unwrap().is_empty(), "not late yet");
+    assert_eq!(store.escalate(noon() + MINUTE, Arc::clone(&make)).await.unwrap(), [target("one")]);
+    assert!(store.escalate(noon() + MINUTE, make).await.unwrap().is_empty());
+    assert_eq!(claim(store, "backup", noon() + MINUTE).await.len(), 1);
+    assert_eq!(claim(store, "one", noon() + MINUTE).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_fallback_sleeps_on_where_the_incident_is_over() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }]).await;
+    resolved(store, "a", noon()).await;
+    let make: alertbridge::store::Fallback = Arc::new(|_, _| vec![page("a", Action::Trigger, "backup")]);
+    assert!(store.escalate(noon() + MINUTE, make).await.unwrap().is_empty());
+    assert!(claim(store, "backup", noon() + MINUTE).await.is_empty());
+}
+
+#[tokio::test]
+async fn dead_letters_are_sent_again_in_order() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    resolved(store, "a", noon()).await;
+    for _ in 0..2 {
+        let claimed = claim(store, "one", noon()).await;
+        assert!(settle(store, &claimed[0], dead(), noon()).await);
+    }
+    assert_eq!(store.retry(None, noon()).await.unwrap().len(), 2);
+    let trigger = claim(store, "one", noon()).await;
+    assert_eq!(trigger.iter().map(|claim| claim.notification.action).collect::<Vec<_>>(), [Action::Trigger]);
+    assert!(settle(store, &trigger[0], delivered(), noon()).await);
+    assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
+}
+
+#[tokio::test]
+async fn a_dead_trigger_goes_before_the_resolve_that_waits() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    let claimed = claim(store, "one", noon()).await;
+    assert!(settle(store, &claimed[0], dead(), noon()).await);
+    resolved(store, "a", noon()).await;
+    assert_eq!(store.retry(Some(vec![claimed[0].id]), noon()).await.unwrap(), [claimed[0].id]);
+    let next = claim(store, "one", noon()).await;
+    assert_eq!(next.iter().map(|claim| claim.id).collect::<Vec<_>>(), [claimed[0].id]);
+}
+
+#[tokio::test]
+async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    let trigger = claim(store, "one", noon()).await;
+    assert!(settle(store, &trigger[0], dead(), noon()).await);
+    resolved(store, "a", noon()).await;
+    let resolve = claim(store, "one", noon()).await;
+    assert!(settle(store, &resolve[0], delivered(), noon()).await);
+    let refused = store.retry(Some(vec![trigger[0].id]), noon()).await.unwrap_err();
+    assert!(matches!(&refused, StoreError::Refused(why) if why.contains("nobody closes")), "{refused}");
+    assert!(store.retry(None, noon()).await.unwrap().is_empty());
+    store.discard(trigger[0].id, noon()).await.unwrap();
+    assert!(matches!(store.discard(trigger[0].id, noon()).await, Err(StoreError::Refused(_))));
+    assert!(matches!(store.retry(Some(vec![999]), noon()).await, Err(StoreError::Refused(_))));
+}
+
+#[tokio::test]
+async fn discarding_the_head_of_a_lane_gives_the_next_its_turn() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    resolved(store, "a", noon()).await;
+    let head = store.deliveries(Some(DeliveryState::Pending), 10).await.unwrap().last().unwrap().id;
+    store.discard(head, noon()).await.unwrap();
+    assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
+}
+
+#[tokio::test]
+async fn a_timeline_tells_the_whole_story_in_order() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    let claimed = claim(store, "one", noon()).await;
+    settle(store, &claimed[0], delivered(), noon() + MINUTE).await;
+    let (incident, events) = store.timeline("a").await.unwrap().unwrap();
+    assert_eq!(incident.phase, Phase::Firing);
+    let kinds: Vec<_> =
+        events.iter().map(|event| serde_json::to_value(event).unwrap()["event"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(kinds, ["mail", "delivery", "attempt"]);
+    assert_eq!(store.timeline("nobody").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn old_mail_is_deleted_but_never_what_is_still_needed() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "open", vec![]).await;
+    opened(store, "owed", vec![page("owed", Action::Trigger, "one")]).await;
+    resolved(store, "owed", noon()).await;
+    opened(store, "done", vec![]).await;
+    resolved(store, "done", noon()).await;
+    let undecided = recorded(store).await;
+    let quarantined = recorded(store).await;
+    let held = Decision { state: None, applied: false, ..decision(Outcome::Quarantined, state(Phase::Firing, 1), vec![]) };
+    store.decide(quarantined, None, noon(), Box::new(|_| held)).await.unwrap();
+    assert_eq!(store.prune(noon(), 100).await.unwrap(), 0, "not old enough");
+    assert_eq!(store.prune(noon() + MINUTE, 1).await.unwrap(), 1, "in steps");
+    while store.prune(noon() + MINUTE, 1).await.unwrap() > 0 {}
+    let mut left: Vec<_> = store.mails(None, 100).await.unwrap();
+    left.sort_by_key(|mail| mail.id);
+    let left: Vec<_> = left.into_iter().map(|mail| mail.incident_id.unwrap_or_else(|| mail.outcome.to_string())).collect();
+    assert_eq!(left, ["open", "owed", "pending", "quarantined"]);
+    assert!(store.mail(undecided).await.unwrap().is_some());
+    store.discard_mail(quarantined, noon()).await.unwrap();
+    assert!(matches!(store.discard_mail(quarantined, noon()).await, Err(StoreError::Refused(_))));
+}
+
+#[tokio::test]
+async fn a_thousand_mails_at_once_all_get_a_number_of_their_own() {
+    let (_folder, store) = store();
+    let recorded = (0..1000).map(|n| store.record(vec![(mail(&format!("mail {n}")), Authenticity::off())], None));
+    let mut ids: Vec<_> =
+        futures_util::future::join_all(recorded).await.into_iter().flat_map(Result::unwrap).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), 1000);
+    assert_eq!(store.stored(None, None, (Timestamp::MIN, 0), 2000).await.unwrap().len(), 1000);
+    assert_eq!(store.stored(Some(noon() + MINUTE), None, (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
+    assert_eq!(store.stored(None, Some(noon()), (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
+}
+
+mod sqlite {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_serve_owns_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let (first, second) = (Sqlite::open(&path).unwrap(), Sqlite::open(&path).unwrap());
+        let owned = first.own().unwrap();
+        assert!(matches!(second.own(), Err(StoreError::Locked)));
+        drop(owned);
+        assert!(second.own().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_store_of_a_newer_version_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        drop(open(folder.path()));
+        let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+        let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
+        connection.execute(newer, []).unwrap();
+        let refused = Sqlite::open(&folder.path().join("store.db")).map(|_| ()).unwrap_err();
+        assert!(matches!(refused, StoreError::Newer { found: 999, .. }), "{refused}");
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_cannot_be_written_is_named() {
+        let refused = Sqlite::open(Path::new("/proc/none/store.db")).map(|_| ()).unwrap_err();
+        assert!(refused.to_string().contains("/proc/none"), "{refused}");
+    }
+
+    /// Every version of the schema ships sample data, over which all later migrations are run.
+    #[tokio::test]
+    async fn every_migration_runs_over_the_data_of_the_versions_before() {
+        let samples = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store");
+        let migrations = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/migrations/sqlite");
+        let mut scripts = refinery::load_sql_migrations(migrations).unwrap();
+        scripts.sort_by_key(refinery::Migration::version);
+        for newest in 1..=scripts.len() {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("store.db");
+            let mut connection = rusqlite::Connection::open(&path).unwrap();
+            refinery::Runner::new(&scripts[..newest]).run(&mut connection).unwrap();
+            let sample = samples.join(format!("V{newest}.sql"));
+            connection.execute_batch(&std::fs::read_to_string(&sample).expect("a version without sample data")).unwrap();
+            drop(connection);
+            let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path).unwrap());
+            assert_eq!(store.incidents(false, 10).await.unwrap().len(), 2, "V{newest}");
+            assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
+            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 4));
+            assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
+            let connection = rusqlite::Connection::open(&path).unwrap();
+            let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+            assert_eq!(verdict, "ok");
+            let orphans = connection.prepare("PRAGMA foreign_key_check").unwrap().query([]).unwrap().next().unwrap().is_some();
+            assert!(!orphans);
+        }
+    }
+}
