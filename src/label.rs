@@ -3,8 +3,8 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
-    incident::{Incident, Phase},
-    message::Verdict,
+    incident::{Incident, Phase, Signal},
+    message::{Authenticity, Verdict},
 };
 
 mod classic;
@@ -43,92 +43,50 @@ pub const NAMES: [&str; 18] = [
     "kind",
 ];
 
-/// The label `kind`: what an alert is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Atlassian's alert, read and checked.
-    Incident,
-    /// An alert that could not be read.
-    Unparsed,
-    /// The bridge tells on itself.
-    Itself,
-    /// `receivers test`.
-    Test,
-    /// The canary did not come through.
-    Canary,
-}
-
-impl Kind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Incident => "incident",
-            Self::Unparsed => "unparsed",
-            Self::Itself => "self",
-            Self::Test => "test",
-            Self::Canary => "canary",
-        }
-    }
-}
-
-/// The labels that an alert has whatever it says.
-#[derive(Debug, Clone, Copy)]
-pub struct Origin<'a> {
-    pub kind: Kind,
-    pub state: Phase,
-    /// The name of the ingress.
-    pub ingress: &'a str,
-    pub authenticity: Verdict,
-}
-
-impl Origin<'_> {
-    /// The labels of an alert of which nothing else is known, with its severity.
-    pub fn labels(self, severities: &Severities) -> Labels {
-        with_severity(self.bare(), severities)
-    }
-
-    /// The labels of an incident, all of [`NAMES`]: what the mail does not say is empty.
-    ///
-    /// `recurrence_28d` counts the earlier openings of the same app and metric within 28 days; None is unknown.
-    pub fn labels_of(self, incident: &Incident, recurrence_28d: Option<u64>, severities: &Severities) -> Labels {
+/// The labels of a mail's alert; of one that could not be read, those that are known all the same.
+///
+/// An incident has all of [`NAMES`]: what its mail does not say is empty. `recurrence_28d` counts the earlier openings of
+/// the same app and metric within 28 days; None is unknown.
+pub fn labels_of(
+    incident: Option<&Incident>,
+    signal: Signal,
+    severities: &Severities,
+    authenticity: &Authenticity,
+    ingress: &str,
+    recurrence_28d: Option<u64>,
+) -> Labels {
+    let mut labels = Labels::new();
+    let mut set = |name: &'static str, value: String| labels.insert(Cow::Borrowed(name), value);
+    set("kind", if incident.is_some() { "incident" } else { "unparsed" }.to_owned());
+    set("state", if signal == Signal::Resolve { Phase::Resolved } else { Phase::Firing }.as_str().to_owned());
+    set("ingress", ingress.to_owned());
+    set("authenticity", word(authenticity.verdict).to_owned());
+    if let Some(incident) = incident {
         let gap = incident.slo_value.zip(incident.sli_value).map(|(objective, measured)| gap(objective, measured));
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let mut labels = self.bare();
-        for (name, value) in [
-            ("incident_id", incident.incident_id.clone()),
-            ("app_key", incident.app_key.clone()),
-            ("app_name", text(&incident.app_name)),
-            ("partner", text(&incident.partner)),
-            ("metric", incident.metric.clone()),
-            ("sli", sli(&incident.metric).to_owned()),
-            ("unit", text(&incident.unit)),
-            ("status", incident.status.clone()),
-            ("sli_value", number(incident.sli_value)),
-            ("slo_value", number(incident.slo_value)),
-            ("sli_gap", number(gap)),
-            ("window_seconds", number(incident.window_seconds)),
-            ("recurrence_28d", recurrence_28d.map_or_else(String::new, |times| times.to_string())),
-        ] {
-            labels.insert(Cow::Borrowed(name), value);
-        }
-        with_severity(labels, severities)
+        set("incident_id", incident.incident_id.clone());
+        set("app_key", incident.app_key.clone());
+        set("app_name", incident.app_name.clone().unwrap_or_default());
+        set("partner", incident.partner.clone().unwrap_or_default());
+        set("metric", incident.metric.clone());
+        set("sli", sli(&incident.metric).to_owned());
+        set("unit", incident.unit.clone().unwrap_or_default());
+        set("status", incident.status.clone());
+        set("sli_value", number(incident.sli_value));
+        set("slo_value", number(incident.slo_value));
+        set("sli_gap", number(gap));
+        set("window_seconds", number(incident.window_seconds));
+        set("recurrence_28d", recurrence_28d.map_or_else(String::new, |times| times.to_string()));
     }
-
-    fn bare(self) -> Labels {
-        [
-            ("kind", self.kind.as_str()),
-            ("state", self.state.as_str()),
-            ("ingress", self.ingress),
-            ("authenticity", verdict(self.authenticity)),
-        ]
-        .into_iter()
-        .map(|(name, value)| (Cow::Borrowed(name), value.to_owned()))
-        .collect()
-    }
-}
-
-fn with_severity(mut labels: Labels, severities: &Severities) -> Labels {
     let severity = severities.of(&labels).to_owned();
     labels.insert(Cow::Borrowed("severity"), severity);
+    labels
+}
+
+/// The same with every one of [`NAMES`]; those that were not set are empty.
+pub fn complete(mut labels: Labels) -> Labels {
+    for name in NAMES {
+        labels.entry(Cow::Borrowed(name)).or_default();
+    }
     labels
 }
 
@@ -146,7 +104,8 @@ fn gap(objective: f64, measured: f64) -> f64 {
     if rounded.is_finite() { rounded } else { gap }
 }
 
-fn verdict(verdict: Verdict) -> &'static str {
+/// The label `authenticity` of a verdict.
+fn word(verdict: Verdict) -> &'static str {
     match verdict {
         Verdict::Pass => "pass",
         Verdict::Fail => "fail",

@@ -73,8 +73,8 @@ pub(super) fn days_of_month(text: &str) -> Result<Range, String> {
         return Err(format!("`{text}` starts from the month's end and ends from its start"));
     }
     // Of the shortest month, so that what can never hold is refused and what holds in some months is not.
-    let least = |day: i16| if day < 0 { 28 + day } else { day };
-    ordered(text, (least(first), least(last))).map(|_| (first, last))
+    let in_february = |day: i16| if day < 0 { 28 + day } else { day };
+    ordered(text, (in_february(first), in_february(last))).map(|_| (first, last))
 }
 
 /// Minutes of the day.
