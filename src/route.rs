@@ -1,10 +1,19 @@
-//! 4. Labels → receivers: Alertmanager's tree, to the same receivers.
+//! 4. Labels → receivers: Alertmanager's tree, to the same receivers (`dispatch/route.go`).
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{label::Labels, settings::Problem};
+use crate::{
+    label::{Labels, Matcher},
+    settings::Problem,
+};
+
+mod compile;
+pub mod interval;
+mod mute;
 
 /// `route:` and each of its `routes` of the configuration: Alertmanager's words.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -12,10 +21,15 @@ use crate::{label::Labels, settings::Problem};
 pub struct Settings {
     /// Inherited from the parent where it is not given; the root needs one.
     pub receiver: Option<String>,
+    /// All must hold. The root takes none: it is where the rest goes.
     pub matchers: Vec<String>,
+    /// Whether the routes beside it are tried as well once this one matched.
     pub r#continue: bool,
+    /// Of this route alone, not of the routes below it.
     pub mute_time_intervals: Vec<String>,
+    /// Of this route alone, not of the routes below it.
     pub active_time_intervals: Vec<String>,
+    /// Inherited from the parent where it is not given; the root's default is `hold`.
     pub on_mute: Option<OnMute>,
     pub routes: Vec<Settings>,
 }
@@ -30,10 +44,25 @@ pub enum OnMute {
     Drop,
 }
 
-pub mod interval;
-
 /// A compiled route tree with its time intervals.
-pub struct Routes {}
+#[derive(Debug)]
+pub struct Routes {
+    root: Route,
+}
+
+/// A node of the tree, with what it inherits.
+#[derive(Debug)]
+pub struct Route {
+    /// Where it stands in the configuration: `route.routes[1]`.
+    pub path: String,
+    pub receiver: String,
+    pub matchers: Vec<Matcher>,
+    pub r#continue: bool,
+    pub mute: Vec<Arc<interval::Intervals>>,
+    pub active: Vec<Arc<interval::Intervals>>,
+    pub on_mute: OnMute,
+    pub routes: Vec<Route>,
+}
 
 /// A receiver a set of labels reaches.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,24 +76,83 @@ pub struct Reached {
 /// Why a receiver is not told now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mute {
-    /// The time intervals at work.
+    /// The time intervals at work: the muting ones that are on, the active ones where none of them is.
     pub intervals: Vec<String>,
-    /// `on_mute: hold`: told at this time, if the incident is still open then. None is `on_mute: drop`.
+    /// `on_mute: hold`: told at this time, if the incident is still open then; 366 days on where the mute lasts longer.
+    /// None is `on_mute: drop`.
     pub until: Option<Timestamp>,
 }
 
 impl Routes {
-    /// Compiles the tree. `receivers` are the names that exist.
+    /// Compiles the tree, or says all that is wrong with it. `receivers` are the names that exist.
     pub fn compile(
-        _route: &Settings,
-        _intervals: &[interval::Settings],
-        _receivers: &[String],
+        route: &Settings,
+        intervals: &[interval::Settings],
+        receivers: &[String],
     ) -> Result<Self, Vec<Problem>> {
-        todo!()
+        compile::compile(route, intervals, receivers).map(|root| Self { root })
+    }
+
+    /// The root of the tree.
+    pub fn root(&self) -> &Route {
+        &self.root
     }
 
     /// Where the labels lead, in the tree's order, each receiver once. With `at`, time intervals apply.
-    pub fn reach(&self, _labels: &Labels, _at: Option<Timestamp>) -> Vec<Reached> {
-        todo!()
+    ///
+    /// A receiver that several routes name is told as the most outspoken of them says: now before later before never.
+    pub fn reach(&self, labels: &Labels, at: Option<Timestamp>) -> Vec<Reached> {
+        let mut reached: Vec<Reached> = Vec::new();
+        for route in self.matching(labels) {
+            let mute = at.and_then(|at| mute::mute(route, at));
+            match reached.iter_mut().find(|known| known.receiver == route.receiver) {
+                Some(known) if sooner(mute.as_ref(), known.mute.as_ref()) => {
+                    known.path.clone_from(&route.path);
+                    known.mute = mute;
+                }
+                Some(_) => {}
+                None => reached.push(Reached { receiver: route.receiver.clone(), path: route.path.clone(), mute }),
+            }
+        }
+        reached
+    }
+
+    /// The routes the labels end in, in the tree's order.
+    fn matching(&self, labels: &Labels) -> Vec<&Route> {
+        let mut all = Vec::new();
+        self.root.collect(labels, &mut all);
+        all
+    }
+}
+
+impl Route {
+    /// Depth first: the children that match stand for their parent, and the first of them ends the search among its
+    /// siblings unless it says `continue`. Returns whether this route matches.
+    fn collect<'a>(&'a self, labels: &Labels, all: &mut Vec<&'a Route>) -> bool {
+        if !self.matchers.iter().all(|matcher| matcher.holds(labels)) {
+            return false;
+        }
+        let before = all.len();
+        for child in &self.routes {
+            if child.collect(labels, all) && !child.r#continue {
+                break;
+            }
+        }
+        if all.len() == before {
+            all.push(self);
+        }
+        true
+    }
+}
+
+/// Whether being muted like `a` tells somebody sooner than like `b`.
+fn sooner(a: Option<&Mute>, b: Option<&Mute>) -> bool {
+    match (a, b) {
+        (_, None) => false,
+        (None, Some(_)) => true,
+        (Some(a), Some(b)) => match (a.until, b.until) {
+            (Some(a), Some(b)) => a < b,
+            (a, b) => a.is_some() && b.is_none(),
+        },
     }
 }

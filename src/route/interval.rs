@@ -1,7 +1,14 @@
-//! Time intervals, as Alertmanager has them.
+//! Time intervals, as Alertmanager has them (`timeinterval/timeinterval.go`).
 
+use std::{collections::BTreeMap, sync::Arc};
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use crate::settings::Problem;
+
+mod range;
 
 /// `time_intervals[]` of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -16,15 +23,15 @@ pub struct Settings {
 #[serde(deny_unknown_fields, default)]
 pub struct Interval {
     pub times: Vec<Times>,
-    /// `monday:friday`, `sunday`.
+    /// `monday:friday`, `sunday`; a week starts on Sunday.
     pub weekdays: Vec<String>,
-    /// `1:5`, `-3:-1`.
+    /// `1:5`, `-3:-1`; -1 is the last day of the month.
     pub days_of_month: Vec<String>,
     /// `january:march`, `12`.
     pub months: Vec<String>,
     /// `2026:2027`.
     pub years: Vec<String>,
-    /// An IANA time zone, UTC where it is not given.
+    /// An IANA time zone or `Local`, UTC where it is not given.
     pub location: Option<String>,
 }
 
@@ -35,4 +42,140 @@ pub struct Times {
     pub start_time: String,
     /// `HH:MM`, exclusive; up to 24:00.
     pub end_time: String,
+}
+
+/// The intervals of one name: on while any of them is.
+#[derive(Debug)]
+pub struct Intervals {
+    pub name: String,
+    intervals: Vec<Compiled>,
+}
+
+/// Ranges include both ends, but for `times`, which are minutes of the day without the last.
+#[derive(Debug)]
+struct Compiled {
+    times: Vec<(i16, i16)>,
+    weekdays: Vec<(i16, i16)>,
+    days_of_month: Vec<(i16, i16)>,
+    months: Vec<(i16, i16)>,
+    years: Vec<(i16, i16)>,
+    zone: TimeZone,
+}
+
+/// Compiles `time_intervals`, by name; adds what is wrong with them.
+pub(super) fn compile(settings: &[Settings], problems: &mut Vec<Problem>) -> BTreeMap<String, Arc<Intervals>> {
+    let mut all = BTreeMap::new();
+    for (index, settings) in settings.iter().enumerate() {
+        let key = format!("time_intervals[{index}]");
+        if settings.name.is_empty() {
+            problems.push(Problem::new(format!("{key}.name"), "the time interval has no name", "give it a `name`"));
+        }
+        let intervals = settings
+            .time_intervals
+            .iter()
+            .enumerate()
+            .map(|(index, interval)| interval.compile(&format!("{key}.time_intervals[{index}]"), problems))
+            .collect();
+        let compiled = Arc::new(Intervals { name: settings.name.clone(), intervals });
+        if all.insert(settings.name.clone(), compiled).is_some() {
+            problems.push(Problem::new(
+                format!("{key}.name"),
+                format!("another time interval is called `{}` already", settings.name),
+                "give each a name of its own",
+            ));
+        }
+    }
+    all
+}
+
+impl Interval {
+    fn compile(&self, key: &str, problems: &mut Vec<Problem>) -> Compiled {
+        let mut ranges = |field: &str, texts: &[String], parse: range::Parse| {
+            range::all(&format!("{key}.{field}"), texts.iter(), |text| parse(text), problems)
+        };
+        let weekdays = ranges("weekdays", &self.weekdays, range::weekdays);
+        let days_of_month = ranges("days_of_month", &self.days_of_month, range::days_of_month);
+        let months = ranges("months", &self.months, range::months);
+        let years = ranges("years", &self.years, range::years);
+        let times = range::all(&format!("{key}.times"), self.times.iter(), range::times, problems);
+        let zone = zone(self.location.as_deref().unwrap_or_default()).unwrap_or_else(|problem| {
+            problems.push(Problem { key: format!("{key}.location"), ..problem });
+            TimeZone::UTC
+        });
+        Compiled { times, weekdays, days_of_month, months, years, zone }
+    }
+}
+
+/// Go's names: empty is UTC, `Local` the machine's zone.
+fn zone(name: &str) -> Result<TimeZone, Problem> {
+    match name {
+        "" => Ok(TimeZone::UTC),
+        "Local" => TimeZone::try_system(),
+        name => TimeZone::get(name),
+    }
+    .map_err(|_| {
+        Problem::new(
+            "",
+            format!("this machine knows no time zone `{name}`"),
+            "write it like `Europe/Berlin`, `UTC` or `Local`; where it is right, install the package `tzdata`",
+        )
+    })
+}
+
+impl Intervals {
+    /// Whether it is on.
+    pub fn contains(&self, at: Timestamp) -> bool {
+        self.intervals.iter().any(|interval| interval.contains(at))
+    }
+
+    /// The next time at which that may be otherwise; never later than it is.
+    pub(super) fn next_change(&self, at: Timestamp) -> Timestamp {
+        self.intervals.iter().map(|interval| interval.next_change(at)).min().unwrap_or(Timestamp::MAX)
+    }
+}
+
+const MIDNIGHT: i16 = 24 * 60;
+
+impl Compiled {
+    fn contains(&self, at: Timestamp) -> bool {
+        let local = self.zone.to_datetime(at);
+        let minute = i16::from(local.hour()) * 60 + i16::from(local.minute());
+        (self.times.is_empty() || self.times.iter().any(|(start, end)| (*start..*end).contains(&minute)))
+            && self.covers(local.date())
+    }
+
+    fn covers(&self, date: Date) -> bool {
+        let holds = |ranges: &[(i16, i16)], value: i16| {
+            ranges.is_empty() || ranges.iter().any(|(first, last)| (*first..=*last).contains(&value))
+        };
+        holds(&self.weekdays, i16::from(date.weekday().to_sunday_zero_offset()))
+            && holds(&self.months, i16::from(date.month()))
+            && holds(&self.years, date.year())
+            && self.covers_day_of_month(i16::from(date.day()), i16::from(date.days_in_month()))
+    }
+
+    fn covers_day_of_month(&self, day: i16, length: i16) -> bool {
+        // -1 is the last day; a range ends with its month.
+        let from_start = |day: i16| if day < 0 { length + day + 1 } else { day };
+        self.days_of_month.is_empty()
+            || self.days_of_month.iter().any(|(first, last)| (from_start(*first)..=from_start(*last)).contains(&day))
+    }
+
+    /// Local clocks run evenly from one change of the zone's offset to the next, so the next change is the next boundary
+    /// on the local clock or the offset's change, whichever comes first.
+    fn next_change(&self, at: Timestamp) -> Timestamp {
+        let local = self.zone.to_datetime(at);
+        let minute = i16::from(local.hour()) * 60 + i16::from(local.minute());
+        let boundary = if self.covers(local.date()) {
+            let ends = self.times.iter().flat_map(|(start, end)| [*start, *end]);
+            ends.filter(|end| *end > minute).min().unwrap_or(MIDNIGHT)
+        } else {
+            MIDNIGHT
+        };
+        let wait = SignedDuration::from_mins(i64::from(boundary - minute))
+            - SignedDuration::new(i64::from(local.second()), local.subsec_nanosecond());
+        let boundary = at.checked_add(wait).unwrap_or(Timestamp::MAX);
+        let shift = self.zone.following(at).next().map_or(Timestamp::MAX, |shift| shift.timestamp());
+        boundary.min(shift)
+    }
 }

@@ -1,0 +1,193 @@
+//! `routes show` and `routes test`: the tree, and where a set of labels leads.
+
+use std::{
+    fmt,
+    io::{self, Write},
+    sync::Arc,
+};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    label::{self, Labels, Matcher, Operator},
+    route::{OnMute, Reached, Route, Routes, interval::Intervals},
+};
+
+/// What `routes test` is asked.
+#[derive(Debug, Clone, Default)]
+pub struct Test<'a> {
+    /// `label=value`, as given; may be none.
+    pub labels: &'a [String],
+    /// With it time intervals apply: see [`parse_at`].
+    pub at: Option<Timestamp>,
+    /// The receivers that should be reached, in order, separated by commas.
+    pub expect: Option<&'a str>,
+    pub json: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum RoutesError {
+    /// Wrong usage: exit status 2.
+    #[error("`{0}` is no label: write it like `severity=critical`")]
+    Label(String),
+    /// Wrong usage: exit status 2.
+    #[error("`{0}` is no time: write it like `2026-03-24T15:40:00Z`, or `now`")]
+    Time(String),
+    /// The thing asked about is wrong: exit status 1.
+    #[error("the labels reach {}, not {} as expected", Names(reached), Names(expected))]
+    Unexpected { reached: Vec<String>, expected: Vec<String> },
+    #[error("the answer cannot be written: {0}")]
+    Write(#[from] io::Error),
+}
+
+impl RoutesError {
+    pub fn exit_status(&self) -> u8 {
+        match self {
+            Self::Label(_) | Self::Time(_) => 2,
+            Self::Unexpected { .. } | Self::Write(_) => 1,
+        }
+    }
+}
+
+/// Reads `--at`: RFC 3339, or `now`.
+pub fn parse_at(text: &str, now: Timestamp) -> Result<Timestamp, RoutesError> {
+    if text == "now" {
+        return Ok(now);
+    }
+    text.parse().map_err(|_| RoutesError::Time(text.to_owned()))
+}
+
+/// Prints the tree, a route a line as amtool does, or as one JSON object.
+pub fn show(routes: &Routes, json: bool, out: &mut dyn Write) -> Result<(), RoutesError> {
+    if json {
+        writeln!(out, "{}", object(routes.root()))?;
+    } else {
+        writeln!(out, "{}", line(routes.root()))?;
+        branches(routes.root(), "", out)?;
+    }
+    Ok(())
+}
+
+/// Prints the receivers the labels reach, on one line separated by commas, or as JSON. What a person should know
+/// besides goes to `notes`.
+pub fn test(routes: &Routes, test: &Test<'_>, out: &mut dyn Write, notes: &mut dyn Write) -> Result<(), RoutesError> {
+    let labels = parse_labels(test.labels)?;
+    for name in labels.keys().filter(|name| !label::NAMES.contains(&name.as_ref())) {
+        writeln!(notes, "note: no alert has a label `{name}`; there are {}", label::NAMES.join(", "))?;
+    }
+    let (muted, told): (Vec<_>, Vec<_>) =
+        routes.reach(&labels, test.at).into_iter().partition(|reached| reached.mute.is_some());
+    for reached in &muted {
+        writeln!(notes, "{}", Muted(reached))?;
+    }
+    let paths: Vec<_> = told.iter().map(|reached| reached.path.as_str()).collect();
+    let receivers: Vec<_> = told.iter().map(|reached| reached.receiver.as_str()).collect();
+    if test.json {
+        writeln!(out, "{}", json!({ "receivers": receivers, "routes": paths }))?;
+    } else {
+        writeln!(out, "{}", receivers.join(","))?;
+    }
+    let Some(expected) = test.expect else { return Ok(()) };
+    let expected: Vec<_> = expected.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    if receivers == expected {
+        return Ok(());
+    }
+    let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+    Err(RoutesError::Unexpected { reached: owned(receivers), expected: owned(expected) })
+}
+
+/// `label=value`, quoted or not, as a matcher is written.
+fn parse_labels(pairs: &[String]) -> Result<Labels, RoutesError> {
+    pairs
+        .iter()
+        .map(|pair| match Matcher::parse(pair) {
+            Ok(matcher) if matcher.operator() == Operator::Equal => {
+                Ok((matcher.name().to_owned().into(), matcher.value().to_owned()))
+            }
+            _ => Err(RoutesError::Label(pair.clone())),
+        })
+        .collect()
+}
+
+fn branches(route: &Route, indent: &str, out: &mut dyn Write) -> io::Result<()> {
+    let mut children = route.routes.iter().peekable();
+    while let Some(child) = children.next() {
+        let (branch, below) = if children.peek().is_some() { ("├── ", "│   ") } else { ("└── ", "    ") };
+        writeln!(out, "{indent}{branch}{}", line(child))?;
+        branches(child, &format!("{indent}{below}"), out)?;
+    }
+    Ok(())
+}
+
+fn line(route: &Route) -> String {
+    let mut parts = vec![match texts(&route.matchers) {
+        matchers if matchers.is_empty() => "default-route".to_owned(),
+        matchers => format!("{{{}}}", matchers.join(", ")),
+    }];
+    if route.r#continue {
+        parts.push("continue: true".to_owned());
+    }
+    parts.push(format!("receiver: {}", route.receiver));
+    for (key, intervals) in [("mute_time_intervals", &route.mute), ("active_time_intervals", &route.active)] {
+        if !intervals.is_empty() {
+            parts.push(format!("{key}: {}", names(intervals).join(", ")));
+        }
+    }
+    if !(route.mute.is_empty() && route.active.is_empty()) {
+        parts.push(format!("on_mute: {}", on_mute(route)));
+    }
+    parts.join("  ")
+}
+
+fn object(route: &Route) -> Value {
+    json!({
+        "path": route.path,
+        "receiver": route.receiver,
+        "matchers": texts(&route.matchers),
+        "continue": route.r#continue,
+        "mute_time_intervals": names(&route.mute),
+        "active_time_intervals": names(&route.active),
+        "on_mute": on_mute(route),
+        "routes": route.routes.iter().map(object).collect::<Vec<_>>(),
+    })
+}
+
+fn names(intervals: &[Arc<Intervals>]) -> Vec<&str> {
+    intervals.iter().map(|interval| interval.name.as_str()).collect()
+}
+
+fn texts(matchers: &[Matcher]) -> Vec<String> {
+    matchers.iter().map(ToString::to_string).collect()
+}
+
+fn on_mute(route: &Route) -> &'static str {
+    match route.on_mute {
+        OnMute::Hold => "hold",
+        OnMute::Drop => "drop",
+    }
+}
+
+/// A sentence about a receiver that is not told now.
+struct Muted<'a>(&'a Reached);
+
+impl fmt::Display for Muted<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reached { receiver, path, mute } = self.0;
+        let Some(mute) = mute else { return Ok(()) };
+        let intervals = mute.intervals.join(", ");
+        match mute.until {
+            Some(until) => write!(f, "{receiver} ({path}): held until {until} by the time interval {intervals}"),
+            None => write!(f, "{receiver} ({path}): dropped by the time interval {intervals}"),
+        }
+    }
+}
+
+/// Receivers in a sentence.
+struct Names<'a>(&'a [String]);
+
+impl fmt::Display for Names<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0.is_empty() { f.write_str("nobody") } else { f.write_str(&self.0.join(",")) }
+    }
+}

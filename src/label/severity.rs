@@ -1,0 +1,58 @@
+//! `alerts.severity`: the label `severity`, from all the others.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Labels, Matcher, matcher};
+use crate::settings::Problem;
+
+/// One of `alerts.severity`: the first whose matchers all hold names the severity.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct SeverityRule {
+    pub matchers: Vec<String>,
+    pub severity: String,
+}
+
+/// The rules, compiled.
+#[derive(Debug, Clone, Default)]
+pub struct Severities(Vec<(Vec<Matcher>, String)>);
+
+/// The severity of what no rule speaks of.
+const FALLBACK: &str = "warning";
+
+impl Severities {
+    /// Compiles the rules, or says all that is wrong with them.
+    pub fn compile(rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
+        let mut problems = Vec::new();
+        let mut compiled = Vec::with_capacity(rules.len());
+        for (index, rule) in rules.iter().enumerate() {
+            let key = format!("alerts.severity[{index}]");
+            if rule.severity.is_empty() {
+                problems.push(Problem::new(
+                    format!("{key}.severity"),
+                    "the rule names no severity",
+                    "name one: `severity: critical`",
+                ));
+            }
+            let matchers = matcher::compile(&format!("{key}.matchers"), &rule.matchers, &mut problems);
+            if matchers.iter().any(|matcher| matcher.name() == "severity") {
+                problems.push(Problem::new(
+                    format!("{key}.matchers"),
+                    "the severity is not known yet where it is decided",
+                    "match another label, such as `sli_gap>=20`",
+                ));
+            }
+            compiled.push((matchers, rule.severity.clone()));
+        }
+        if problems.is_empty() { Ok(Self(compiled)) } else { Err(problems) }
+    }
+
+    /// The severity of an alert with these labels: `warning` where no rule holds.
+    pub fn of(&self, labels: &Labels) -> &str {
+        self.0
+            .iter()
+            .find(|(matchers, _)| matchers.iter().all(|matcher| matcher.holds(labels)))
+            .map_or(FALLBACK, |(_, severity)| severity)
+    }
+}

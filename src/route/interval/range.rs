@@ -1,0 +1,119 @@
+//! The ranges an interval is written in, with Alertmanager's checks. The errors are sentences: what is wrong.
+
+use super::Times;
+use crate::settings::Problem;
+
+/// Both ends.
+pub(super) type Range = (i16, i16);
+pub(super) type Parse = fn(&str) -> Result<Range, String>;
+
+const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+const MONTHS: [&str; 12] = [
+    "january",
+    "february",
+    "march",
+    "april",
+    "may",
+    "june",
+    "july",
+    "august",
+    "september",
+    "october",
+    "november",
+    "december",
+];
+
+/// Parses each of the list at `key`; adds what is wrong with them.
+pub(super) fn all<'a, T: ?Sized + 'a>(
+    key: &str,
+    items: impl Iterator<Item = &'a T>,
+    parse: impl Fn(&'a T) -> Result<Range, String>,
+    problems: &mut Vec<Problem>,
+) -> Vec<Range> {
+    let mend = match key.rsplit('.').next() {
+        Some("times") => {
+            "write it like `start_time: 09:00`, `end_time: 17:00`; a night is two: from 22:00 to 24:00 and from 00:00 to 06:00"
+        }
+        Some("weekdays") => "write it like `monday:friday` or `sunday`; a week starts on Sunday",
+        Some("days_of_month") => "write it like `1:5`, `15` or `-3:-1`, which is the last three days",
+        Some("months") => "write it like `january:march`, `12` or `may`",
+        _ => "write it like `2026:2027` or `2026`",
+    };
+    let mut ranges = Vec::new();
+    for (index, item) in items.enumerate() {
+        match parse(item) {
+            Ok(range) => ranges.push(range),
+            Err(what) => problems.push(Problem::new(format!("{key}[{index}]"), what, mend)),
+        }
+    }
+    ranges
+}
+
+pub(super) fn weekdays(text: &str) -> Result<Range, String> {
+    let range = ends(text, |name| position(&WEEKDAYS, name, 0), "weekday")?;
+    ordered(text, range)
+}
+
+pub(super) fn months(text: &str) -> Result<Range, String> {
+    let month = |text: &str| position(&MONTHS, text, 1).or_else(|| text.parse().ok());
+    let range = ends(text, |text| month(text).filter(|month| (1..=12).contains(month)), "month")?;
+    ordered(text, range)
+}
+
+pub(super) fn years(text: &str) -> Result<Range, String> {
+    let range = ends(text, |text| text.parse().ok(), "year")?;
+    ordered(text, range)
+}
+
+/// Days count from the month's end where they are negative.
+pub(super) fn days_of_month(text: &str) -> Result<Range, String> {
+    let day = |text: &str| text.parse().ok().filter(|day: &i16| *day != 0 && (-31..=31).contains(day));
+    let (first, last) = ends(text, day, "day of the month")?;
+    if first < 0 && last > 0 {
+        return Err(format!("`{text}` starts from the month's end and ends from its start"));
+    }
+    // Of the shortest month, so that what can never hold is refused and what holds in some months is not.
+    let in_february = |day: i16| if day < 0 { 28 + day } else { day };
+    ordered(text, (in_february(first), in_february(last))).map(|_| (first, last))
+}
+
+/// Minutes of the day.
+pub(super) fn times(times: &Times) -> Result<Range, String> {
+    let (start, end) = (minute(&times.start_time)?, minute(&times.end_time)?);
+    if start < end {
+        Ok((start, end))
+    } else {
+        Err(format!("the start `{}` is not before the end `{}`", times.start_time, times.end_time))
+    }
+}
+
+fn minute(text: &str) -> Result<i16, String> {
+    let wrong = || format!("`{text}` is no time of day from 00:00 to 24:00");
+    let two = |digits: &str| {
+        let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
+        plain.then(|| digits.parse::<i16>().ok()).flatten()
+    };
+    let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
+    match (two(hour), two(minute)) {
+        (Some(24), Some(0)) => Ok(24 * 60),
+        (Some(hour @ 0..=23), Some(minute @ 0..=59)) => Ok(hour * 60 + minute),
+        _ => Err(wrong()),
+    }
+}
+
+fn position(names: &[&str], name: &str, first: i16) -> Option<i16> {
+    (first..).zip(names).find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(number, _)| number)
+}
+
+/// `a:b`, or `a` for both.
+fn ends(text: &str, parse: impl Fn(&str) -> Option<i16>, what: &str) -> Result<Range, String> {
+    let end = |part: &str| parse(part).ok_or_else(|| format!("`{part}` is no {what}"));
+    match text.split_once(':') {
+        Some((first, last)) => Ok((end(first)?, end(last)?)),
+        None => end(text).map(|day| (day, day)),
+    }
+}
+
+fn ordered(text: &str, range: Range) -> Result<Range, String> {
+    if range.0 <= range.1 { Ok(range) } else { Err(format!("`{text}` ends before it starts")) }
+}
