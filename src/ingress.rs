@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::message::{Bookmark, MailId, Message};
 
 pub mod imap;
+pub mod listener;
 pub mod smtp;
 pub mod webhook;
 

@@ -1,11 +1,39 @@
-//! Mail posted over HTTP by a mail provider, or by anything that has the raw mail.
+//! Mail posted over HTTP by a mail provider, or by anything that has the raw mail. Home of hyper's server.
+//!
+//! All webhooks share one listener and are told apart by their path. 202 means stored.
 
-use std::path::PathBuf;
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    convert::Infallible,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    time::Duration,
+};
 
+use async_trait::async_trait;
+use axum::body::Body;
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use schemars::JsonSchema;
+use secrecy::ExposeSecret as _;
 use serde::Deserialize;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
-use crate::settings::ByteSize;
+use self::request::Doors;
+use super::{
+    Health, Inbox, Ingress,
+    listener::{BindError, Bounds, Listener},
+};
+use crate::{
+    clock::Clock,
+    settings::{ByteSize, Problem, Secret},
+};
+
+mod answer;
+mod request;
+mod token;
 
 /// `ingress.http` of the configuration: the listener all webhooks share.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -50,4 +78,155 @@ pub enum Provider {
     Postmark,
     Ses,
     Cloudmailin,
+}
+
+/// What a client may ask of the server, beside the size of a body.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    pub bounds: Bounds,
+    /// From the connection, or the last answer, to the end of the request's head.
+    pub head: Duration,
+    /// From the head to the end of the body.
+    pub body: Duration,
+    /// The store's answer.
+    pub store: Duration,
+    /// How long the body of a refused request is read on for, so that the answer is heard.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            bounds: Bounds::default(),
+            head: Duration::from_secs(30),
+            body: Duration::from_mins(1),
+            store: Duration::from_secs(30),
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// The bound listener of all webhooks.
+pub struct Webhooks {
+    listener: Listener,
+    by_path: BTreeMap<String, Door>,
+    max_body: u64,
+    limits: Limits,
+    clock: Clock,
+}
+
+/// One webhook.
+struct Door {
+    name: String,
+    /// None only on loopback.
+    token: Option<Secret>,
+}
+
+impl Webhooks {
+    /// Binds the address. Refused where a webhook without a token could be reached from other machines. Needs a Tokio
+    /// runtime.
+    pub fn bind(http: &HttpSettings, webhooks: &[Settings], clock: Clock) -> Result<Self, BindError> {
+        let listener = Listener::bind(&http.listen)?;
+        let mut by_path = BTreeMap::new();
+        for (index, settings) in webhooks.iter().enumerate() {
+            let key = format!("ingress.webhook[{index}]");
+            let path = settings.path.clone().unwrap_or_else(|| format!("/ingress/{}", settings.name));
+            if !is_path(&path) {
+                return Err(Problem::new(
+                    format!("{key}.path"),
+                    format!("`{}` is no path", path.escape_debug()),
+                    "write it with a slash before it and nothing a URL would encode: `/ingress/alerts`",
+                )
+                .into());
+            }
+            let door = Door { name: settings.name.clone(), token: token(settings, &key, &listener)? };
+            match by_path.entry(path) {
+                Entry::Vacant(place) => place.insert(door),
+                Entry::Occupied(place) => {
+                    return Err(Problem::new(
+                        format!("{key}.path"),
+                        format!("`{}` is the path of webhook `{}` already", place.key(), place.get().name),
+                        "give each webhook a path of its own",
+                    )
+                    .into());
+                }
+            };
+        }
+        Ok(Self { listener, by_path, max_body: http.max_body.bytes(), limits: Limits::default(), clock })
+    }
+
+    /// The same with other limits.
+    #[must_use]
+    pub fn with_limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Where it listens: the true port where 0 was asked for.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.listener.local_addr()
+    }
+}
+
+fn token(settings: &Settings, key: &str, listener: &Listener) -> Result<Option<Secret>, Problem> {
+    let token = Secret::optional(key, "token", settings.token.as_deref(), settings.token_file.as_deref())?;
+    match &token {
+        Some(Secret::Inline(text)) if text.expose_secret().is_empty() => Err(Problem::new(
+            format!("{key}.token"),
+            "the token is empty",
+            "name the file that holds it: `token_file: /run/secrets/…`",
+        )),
+        None if !listener.is_loopback() => Err(Problem::new(
+            format!("{key}.token_file"),
+            format!("no token is given, and {} can be reached from other machines", listener.local_addr()),
+            "name the file that holds the bearer token: `token_file: /run/secrets/…`, or listen on 127.0.0.1",
+        )),
+        _ => Ok(token),
+    }
+}
+
+/// Paths are compared as they are sent: what a client would encode would never match.
+fn is_path(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
+}
+
+#[async_trait]
+impl Ingress for Webhooks {
+    async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken) {
+        let Self { listener, by_path, max_body, limits, clock } = *self;
+        for (path, door) in &by_path {
+            tracing::info!(ingress = door.name, address = %listener.local_addr(), path, "takes mail over HTTP");
+        }
+        let doors = Arc::new(Doors { by_path, max_body, limits, clock, inbox, health });
+        let session = |stream, _peer| serve(stream, doors.clone(), stop.clone());
+        listener.serve(limits.bounds, BUSY, &stop, || doors.report_health(), session).await;
+    }
+}
+
+/// Said to a connection over the cap, before any request.
+const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 30\r\nconnection: close\r\n\
+    content-type: application/json\r\ncontent-length: 51\r\n\r\n{\"error\":\"Too many connections; come again later.\"}";
+
+/// Serves one connection, until the client closes it or is too slow, or a stop finds it between requests.
+async fn serve(stream: TcpStream, doors: Arc<Doors>, stop: CancellationToken) {
+    let head = doors.limits.head;
+    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
+        let doors = doors.clone();
+        async move { Ok::<_, Infallible>(doors.answer(request.map(Body::new)).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended early");
+    }
 }

@@ -1,0 +1,205 @@
+//! What follows DATA, read strictly (RFC 5321, 4.5.2 and 2.3.8).
+//!
+//! Only CRLF `.` CRLF ends a message. A CR or LF that stands alone is never a line break and never part of the end:
+//! a mail that holds one is read to its true end and refused whole, because servers that disagree on where a mail
+//! ends can be made to take one mail for two ("SMTP smuggling"). Long lines are taken: the size alone is bounded.
+
+use memchr::memchr2;
+
+const CR: u8 = b'\r';
+const LF: u8 = b'\n';
+
+/// Why a message is refused. The first reason found is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// A CR without its LF, or an LF without its CR.
+    BareLineBreak,
+    /// More bytes than the limit.
+    TooLarge,
+}
+
+/// Where in a line the next byte falls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    LineStart,
+    Text,
+    /// After a CR.
+    Return,
+    /// After a dot at the start of a line, which is never part of the message.
+    Dot,
+    /// After such a dot and a CR.
+    DotReturn,
+}
+
+/// Takes a message in chunks, cut anywhere, and takes the dots off that the sender put in.
+#[derive(Debug)]
+pub(super) struct DataReader {
+    place: Place,
+    message: Vec<u8>,
+    limit: u64,
+    seen: u64,
+    flaw: Option<Flaw>,
+}
+
+impl DataReader {
+    /// A message of up to `limit` bytes, of which about `expected` may come.
+    pub(super) fn new(limit: u64, expected: usize) -> Self {
+        Self { place: Place::LineStart, message: Vec::with_capacity(expected), limit, seen: 0, flaw: None }
+    }
+
+    /// Reads on. `Some(n)`: the message ended with the chunk's first `n` bytes, what follows are commands.
+    pub(super) fn read(&mut self, chunk: &[u8]) -> Option<usize> {
+        let mut at = 0;
+        while let Some(&byte) = chunk.get(at) {
+            match (self.place, byte) {
+                (Place::LineStart, b'.') => {
+                    self.place = Place::Dot;
+                    at += 1;
+                }
+                (Place::Dot, CR) => {
+                    self.place = Place::DotReturn;
+                    at += 1;
+                }
+                (Place::DotReturn, LF) => {
+                    self.seen += 1 + at as u64;
+                    return Some(at + 1);
+                }
+                (Place::Return, LF) => {
+                    self.keep(b"\r\n");
+                    self.place = Place::LineStart;
+                    at += 1;
+                }
+                (Place::Return | Place::DotReturn, _) => {
+                    self.spoil(Flaw::BareLineBreak);
+                    self.place = Place::Text;
+                }
+                (Place::LineStart | Place::Dot | Place::Text, _) => at += self.text(&chunk[at..]),
+            }
+        }
+        self.seen += chunk.len() as u64;
+        None
+    }
+
+    /// Takes the rest of a line, as far as the chunk has it; says how many bytes that were.
+    fn text(&mut self, rest: &[u8]) -> usize {
+        self.place = Place::Text;
+        let Some(end) = memchr2(CR, LF, rest) else {
+            self.keep(rest);
+            return rest.len();
+        };
+        if rest[end] == LF {
+            self.spoil(Flaw::BareLineBreak);
+            return end + 1;
+        }
+        if rest.get(end + 1) == Some(&LF) {
+            self.keep(&rest[..end + 2]);
+            self.place = Place::LineStart;
+            return end + 2;
+        }
+        self.keep(&rest[..end]);
+        self.place = Place::Return;
+        end + 1
+    }
+
+    fn keep(&mut self, bytes: &[u8]) {
+        if self.flaw.is_some() {
+            return;
+        }
+        if (self.message.len() + bytes.len()) as u64 > self.limit {
+            self.spoil(Flaw::TooLarge);
+        } else {
+            self.message.extend_from_slice(bytes);
+        }
+    }
+
+    fn spoil(&mut self, flaw: Flaw) {
+        if self.flaw.is_none() {
+            self.flaw = Some(flaw);
+            self.message = Vec::new();
+        }
+    }
+
+    /// How many bytes have come, dots and dropped ones included.
+    pub(super) fn seen(&self) -> u64 {
+        self.seen
+    }
+
+    /// The message, dots taken off, once [`DataReader::read`] has found its end.
+    pub(super) fn finish(self) -> Result<Vec<u8>, Flaw> {
+        self.flaw.map_or(Ok(self.message), Err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What came of `bytes`: the message and what is left over as commands; none if it never ended.
+    fn read_in_chunks(bytes: &[u8], size: usize, limit: u64) -> Option<(Result<Vec<u8>, Flaw>, Vec<u8>)> {
+        let mut reader = DataReader::new(limit, 0);
+        let mut at = 0;
+        for chunk in bytes.chunks(size) {
+            if let Some(end) = reader.read(chunk) {
+                assert_eq!(reader.seen(), (at + end) as u64);
+                return Some((reader.finish(), bytes[at + end..].to_vec()));
+            }
+            at += chunk.len();
+        }
+        None
+    }
+
+    #[track_caller]
+    fn assert_reads(bytes: &[u8], message: Result<&[u8], Flaw>, left: &[u8]) {
+        for size in 1..=bytes.len() {
+            let (got, rest) = read_in_chunks(bytes, size, 1000).expect("the message ends");
+            assert_eq!(got.as_deref().map_err(|flaw| *flaw), message, "in chunks of {size}");
+            assert_eq!(rest, left, "in chunks of {size}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_the_same_however_its_bytes_are_cut() {
+        assert_reads(b"a: b\r\n\r\ntext\r\n.\r\nQUIT\r\n", Ok(b"a: b\r\n\r\ntext\r\n"), b"QUIT\r\n");
+    }
+
+    #[test]
+    fn an_empty_message_ends() {
+        assert_reads(b".\r\n", Ok(b""), b"");
+    }
+
+    #[test]
+    fn dots_put_in_by_the_sender_are_taken_off_on_every_line() {
+        assert_reads(b"..\r\n...\r\n.a\r\nb.\r\n..\r\n.\r\n", Ok(b".\r\n..\r\na\r\nb.\r\n.\r\n"), b"");
+    }
+
+    #[test]
+    fn nothing_but_the_true_end_ends_a_message() {
+        for fake in [
+            &b"\n.\n"[..],
+            b"\n.\r\n",
+            b"\r.\r\n",
+            b"\r.\r",
+            b"\r\n.\n",
+            b"\r\n.\r",
+            b"\r\r\n.\n",
+            b"\n.\r",
+            b"\r\n.\r\r\n",
+            b"\r\0\n.\r\0\n",
+        ] {
+            let bytes = [b"a\r\nb", fake, b"MAIL FROM:<x@example.com>\r\n.\r\nQUIT\r\n"].concat();
+            assert_reads(&bytes, Err(Flaw::BareLineBreak), b"QUIT\r\n");
+        }
+    }
+
+    #[test]
+    fn a_null_byte_is_text_and_keeps_a_dot_from_ending() {
+        assert_reads(b"a\r\n\0.\r\n.\0\r\n.\r\n", Ok(b"a\r\n\0.\r\n\0\r\n"), b"");
+    }
+
+    #[test]
+    fn the_limit_counts_the_message_without_added_dots_and_end() {
+        let exact = b"..2\r\n67\r\n.\r\n";
+        assert_eq!(read_in_chunks(exact, 3, 8), Some((Ok(b".2\r\n67\r\n".to_vec()), Vec::new())));
+        assert_eq!(read_in_chunks(exact, 3, 7), Some((Err(Flaw::TooLarge), Vec::new())));
+    }
+}

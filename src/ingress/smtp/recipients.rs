@@ -1,0 +1,116 @@
+//! Whom mail is taken for.
+
+use std::collections::HashSet;
+
+use crate::settings::Problem;
+
+/// The addresses and domains listed in `recipients:`, compared without regard to ASCII case.
+#[derive(Debug)]
+pub(super) struct Recipients {
+    /// Nothing is listed: everything is taken. Only sensible on loopback.
+    any: bool,
+    addresses: HashSet<String>,
+    /// Domains taken as a whole.
+    domains: HashSet<String>,
+    /// The domains of listed addresses, so that a wrong local part is told from a foreign domain.
+    known: HashSet<String>,
+}
+
+/// What is said to a recipient.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    Listed,
+    /// The domain is ours, the mailbox is not.
+    Unknown,
+    /// The domain is not ours: taking it would be relaying.
+    Foreign,
+}
+
+impl Recipients {
+    /// Reads the list; `key` is its path in the configuration.
+    pub(super) fn new(list: &[String], key: &str) -> Result<Self, Problem> {
+        let mut recipients =
+            Self { any: list.is_empty(), addresses: HashSet::new(), domains: HashSet::new(), known: HashSet::new() };
+        for (index, entry) in list.iter().enumerate() {
+            let entry = entry.to_ascii_lowercase();
+            match entry.rsplit_once('@') {
+                Some((_, domain)) if domain.is_empty() || entry.contains(char::is_whitespace) => {
+                    return Err(unreadable(key, index, &entry));
+                }
+                Some(("", domain)) => recipients.domains.insert(domain.to_owned()),
+                Some((_, domain)) => {
+                    recipients.known.insert(domain.to_owned());
+                    recipients.addresses.insert(entry)
+                }
+                None => return Err(unreadable(key, index, &entry)),
+            };
+        }
+        Ok(recipients)
+    }
+
+    /// Whether everything is taken.
+    pub(super) fn takes_any(&self) -> bool {
+        self.any
+    }
+
+    /// How `address` stands. The null address is no recipient (RFC 5321, 4.1.1.3).
+    pub(super) fn standing(&self, address: &str) -> Standing {
+        let address = address.to_ascii_lowercase();
+        match address.rsplit_once('@') {
+            None => Standing::Unknown,
+            Some(_) if self.any || self.addresses.contains(&address) => Standing::Listed,
+            Some((_, domain)) if self.domains.contains(domain) => Standing::Listed,
+            Some((_, domain)) if self.known.contains(domain) => Standing::Unknown,
+            Some(_) => Standing::Foreign,
+        }
+    }
+}
+
+fn unreadable(key: &str, index: usize, entry: &str) -> Problem {
+    Problem::new(
+        format!("{key}[{index}]"),
+        format!("`{entry}` is no address"),
+        "write an address, `alerts@example.com`, or a whole domain, `@example.com`",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipients(list: &[&str]) -> Recipients {
+        let list: Vec<String> = list.iter().map(|&entry| entry.to_owned()).collect();
+        Recipients::new(&list, "recipients").unwrap()
+    }
+
+    #[test]
+    fn listed_addresses_and_domains_are_taken_in_any_case() {
+        let list = recipients(&["Alerts@Example.com", "@ops.example.com"]);
+        for (address, standing) in [
+            ("alerts@example.com", Standing::Listed),
+            ("ALERTS@EXAMPLE.COM", Standing::Listed),
+            ("anyone@OPS.example.com", Standing::Listed),
+            ("other@example.com", Standing::Unknown),
+            ("alerts@sub.ops.example.com", Standing::Foreign),
+            ("alerts@example.com.evil.test", Standing::Foreign),
+            ("alerts@example.com@evil.test", Standing::Foreign),
+            ("", Standing::Unknown),
+        ] {
+            assert_eq!(list.standing(address), standing, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_takes_every_address_but_the_null_one() {
+        assert_eq!(recipients(&[]).standing("a@b"), Standing::Listed);
+        assert_eq!(recipients(&[]).standing(""), Standing::Unknown);
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_its_place() {
+        for wrong in ["alerts", "alerts@", "@", "a b@example.com", ""] {
+            let list = ["ok@example.com".to_owned(), wrong.to_owned()];
+            assert_eq!(Recipients::new(&list, "recipients").unwrap_err().key, "recipients[1]", "{wrong}");
+        }
+    }
+}
