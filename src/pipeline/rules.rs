@@ -149,8 +149,8 @@ impl Rules {
     pub fn conclude(&self, reading: &Reading, mail: &StoredMail, memory: &Memory, now: Timestamp) -> Decision {
         let labels = self.labels(reading, mail, memory);
         match &reading.finding {
-            Finding::Ignored { reason } => nothing(Outcome::Ignored, reason, labels),
-            Finding::Quarantined { reason } => nothing(Outcome::Quarantined, reason, labels),
+            Finding::Ignored { reason } => nothing(Outcome::Ignored, reason, Labels::new()),
+            Finding::Quarantined { reason } => nothing(Outcome::Quarantined, reason, Labels::new()),
             Finding::Incident { incident, .. } => {
                 let seen = Observation {
                     signal: self.statuses.signal(&incident.status),

@@ -117,13 +117,20 @@ pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlit
         .map(|_| ())
 }
 
+/// A step through the index for each target: DISTINCT would read all that is owed.
 pub(super) fn owed_targets(connection: &Connection) -> rusqlite::Result<Vec<Target>> {
-    connection
-        .prepare_cached(
-            "SELECT DISTINCT receiver, integration FROM deliveries WHERE settled_at IS NULL AND next_at IS NOT NULL",
-        )?
-        .query_map([], target)?
-        .collect()
+    let mut next = connection.prepare_cached(
+        "SELECT receiver, integration FROM deliveries
+         WHERE settled_at IS NULL AND next_at IS NOT NULL AND (receiver, integration) > (?1, ?2)
+         ORDER BY receiver, integration LIMIT 1",
+    )?;
+    let mut targets: Vec<Target> = Vec::new();
+    loop {
+        let (receiver, integration) =
+            targets.last().map_or(("", ""), |last| (last.receiver.as_str(), last.integration.as_str()));
+        let Some(found) = next.query_row([receiver, integration], target).optional()? else { return Ok(targets) };
+        targets.push(found);
+    }
 }
 
 /// False where the lease was lost: then nothing is written.
