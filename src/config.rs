@@ -1,11 +1,143 @@
-//! Composes each module's own settings.
+//! Composes each module's own settings: one file in, the settings of every stage out, or everything that is wrong with it.
+//!
+//! The file is read into a tree that knows its lines ([`yaml`]), prepared ([`values`]), read into the settings ([`shape`])
+//! and checked ([`check`], [`later`]). Files named in it are found from its own folder; a relative `store.url`, which
+//! names what the program makes, from the working directory.
 
-use std::path::PathBuf;
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{delivery, incident, ingress, label::SeverityRule, receiver, route, settings::Duration};
+use crate::{
+    delivery, incident, ingress,
+    label::SeverityRule,
+    receiver, route,
+    settings::{Duration, Problem, Secret, SecretError},
+};
+
+mod check;
+mod errors;
+mod later;
+mod refused;
+mod shape;
+mod values;
+mod yaml;
+
+pub use errors::{ConfigErrors, Misconfigured};
+pub use refused::nearest;
+
+/// Used where no configuration file is named and none is in the working directory.
+pub const DEFAULT_FILE: &str = "alertbridge.yaml";
+const EMBEDDED: &str = include_str!("config/default.yaml");
+
+/// Where the configuration came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    File(PathBuf),
+    /// The defaults that are built in: there was no file.
+    Embedded,
+}
+
+impl Source {
+    pub fn is_embedded(&self) -> bool {
+        matches!(self, Self::Embedded)
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Embedded => f.write_str("built-in defaults"),
+        }
+    }
+}
+
+/// A configuration without a known fault.
+#[derive(Debug, Clone)]
+pub struct Loaded {
+    pub config: Config,
+    pub source: Source,
+    /// What works, and is better otherwise.
+    pub warnings: Vec<String>,
+}
+
+/// Whether the files that hold secrets are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// They must be readable and hold something: to serve, and to check.
+    Needed,
+    /// Nothing is sent: a laptop may try a configuration whose secrets are elsewhere.
+    Unneeded,
+}
+
+impl Config {
+    /// Reads, checks and compiles the file, `alertbridge.yaml` of the working directory where none is named, or else the
+    /// defaults that are built in.
+    pub fn load(path: Option<&Path>, files: Files) -> Result<Loaded, ConfigErrors> {
+        let source = match path {
+            Some(path) => Source::File(path.to_owned()),
+            None if Path::new(DEFAULT_FILE).exists() => Source::File(DEFAULT_FILE.into()),
+            None => Source::Embedded,
+        };
+        let text = match &source {
+            Source::Embedded => EMBEDDED.to_owned(),
+            Source::File(path) => errors::read_file(path)?,
+        };
+        Self::parse(source, &text, files, &|name| env::var(name).ok())
+    }
+
+    /// As [`Config::load`], of a text and an environment that are given.
+    pub fn parse(
+        source: Source,
+        text: &str,
+        files: Files,
+        environment: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Loaded, ConfigErrors> {
+        let mut tree = yaml::parse(text).map_err(|error| ConfigErrors::syntax(&source, error))?;
+        let folder = match &source {
+            Source::File(path) => path.parent().unwrap_or(Path::new("")),
+            Source::Embedded => Path::new(""),
+        };
+        let mut found = values::prepare(&mut tree, environment, folder);
+        let mut tell = |problems: Vec<Problem>| found.extend(problems.into_iter().map(|problem| (None, problem)));
+        let config = match shape::read::<Self>(&tree) {
+            Ok(config) => {
+                tell(config.problems());
+                Some(config)
+            }
+            Err(problems) => {
+                tell(problems);
+                None
+            }
+        };
+        if files == Files::Needed {
+            tell(check::files(&tree));
+        }
+        match config {
+            Some(config) if found.is_empty() => Ok(Loaded { warnings: check::warnings(&config), config, source }),
+            _ => Err(ConfigErrors::new(&source, &tree, found)),
+        }
+    }
+
+    /// What is wrong with the settings, whatever stage it concerns.
+    fn problems(&self) -> Vec<Problem> {
+        let mut found = later::problems(self);
+        found.extend(check::problems(self));
+        found
+    }
+
+    /// The JSON Schema of the file, for editors.
+    pub fn json_schema() -> serde_json::Value {
+        let mut schema = schemars::schema_for!(Self);
+        schema.insert("title".into(), "alertbridge.yaml".into());
+        schema.to_value()
+    }
+}
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -49,6 +181,18 @@ pub struct Store {
     pub url_file: Option<PathBuf>,
     /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or still owed. 0s: kept for ever.
     pub mail_retention: Duration,
+}
+
+impl Store {
+    /// The URL, read from its file where one is named.
+    pub fn url(&self) -> Result<String, SecretError> {
+        use secrecy::ExposeSecret as _;
+        match (&self.url, &self.url_file) {
+            (Some(url), _) => Ok(url.clone()),
+            (None, Some(file)) => Ok(Secret::File(file.clone()).read()?.expose_secret().to_owned()),
+            (None, None) => Ok("sqlite:alertbridge.db".into()),
+        }
+    }
 }
 
 impl Default for Store {

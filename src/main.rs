@@ -1,1 +1,28 @@
-fn main() {}
+//! Parse, run, exit code.
+
+use std::process::ExitCode;
+
+use alertbridge::cli;
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    // A second call alone fails, and there is none.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let cli = cli::Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            eprintln!("error: the runtime does not start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    match runtime.block_on(cli.run()) {
+        Ok(code) => code,
+        // `alertbridge … | head`: the reader has seen enough.
+        Err(error) if cli::reader_is_gone(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

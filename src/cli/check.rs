@@ -1,0 +1,62 @@
+//! `alertbridge check`: is the configuration right?
+
+use std::{io::Write, path::Path, process::ExitCode};
+
+use anyhow::Context as _;
+use serde_json::json;
+
+use crate::config::{Config, ConfigErrors, Files, Loaded};
+
+/// Checks the configuration: `ok` or its JSON on `out`, problems in words on stderr.
+pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let result = Config::load(path, Files::Needed);
+    let code = if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    if json {
+        let (problems, warnings) = match result {
+            Ok(loaded) => (Vec::new(), loaded.warnings),
+            Err(ConfigErrors(problems)) => (problems, Vec::new()),
+        };
+        let verdict = json!({ "ok": problems.is_empty(), "problems": problems, "warnings": warnings });
+        writeln!(out, "{verdict:#}").context("cannot write")?;
+        return Ok(code);
+    }
+    match result {
+        Ok(loaded) => {
+            for warning in &loaded.warnings {
+                eprintln!("warning: {warning}");
+            }
+            writeln!(out, "{}\nok", summary(&loaded)).context("cannot write")?;
+        }
+        Err(errors) => eprintln!("{errors}"),
+    }
+    Ok(code)
+}
+
+fn summary(Loaded { config, source, .. }: &Loaded) -> String {
+    let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+    let ingress = &config.ingress;
+    let integrations: usize = config
+        .receivers
+        .iter()
+        .map(|receiver| {
+            receiver.opsgenie_configs.len()
+                + receiver.jsm_configs.len()
+                + receiver.pagerduty_configs.len()
+                + receiver.slack_configs.len()
+                + receiver.webhook_configs.len()
+                + receiver.stdout_configs.len()
+        })
+        .sum();
+    format!(
+        "{source}: {} of mail, {}, {} with {}, {}",
+        count(ingress.imap.len() + ingress.webhook.len() + ingress.smtp.len(), "way in").replace("way ins", "ways in"),
+        count(routes(&config.route), "route"),
+        count(config.receivers.len(), "receiver"),
+        count(integrations, "integration"),
+        count(config.time_intervals.len(), "time interval"),
+    )
+}
+
+fn routes(route: &crate::route::Settings) -> usize {
+    1 + route.routes.iter().map(routes).sum::<usize>()
+}

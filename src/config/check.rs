@@ -1,0 +1,337 @@
+//! What no single stage can see: names given twice, listeners that collide, doors left open, files that are missing.
+
+use std::{
+    collections::{BTreeMap, HashSet},
+    net::SocketAddr,
+};
+
+use super::{Config, values, yaml::Node};
+use crate::{
+    incident::normalize_status,
+    settings::{Duration, Problem, Secret},
+};
+
+const YEAR: u64 = 365 * 86_400;
+
+/// Everything wrong with the settings as a whole.
+pub fn problems(config: &Config) -> Vec<Problem> {
+    let mut found = Vec::new();
+    names(config, &mut found);
+    listeners(config, &mut found);
+    doors(config, &mut found);
+    store(config, &mut found);
+    alerts(config, &mut found);
+    durations(config, &mut found);
+    found
+}
+
+fn names(config: &Config, found: &mut Vec<Problem>) {
+    let ingress = &config.ingress;
+    let ingresses = numbered("ingress.imap", ingress.imap.iter().map(|imap| &imap.name))
+        .chain(numbered("ingress.webhook", ingress.webhook.iter().map(|webhook| &webhook.name)))
+        .chain(numbered("ingress.smtp", ingress.smtp.iter().map(|smtp| &smtp.name)));
+    unique("ingress", ingresses, found);
+    unique("receiver", numbered("receivers", config.receivers.iter().map(|receiver| &receiver.name)), found);
+    let intervals = config.time_intervals.iter().map(|interval| &interval.name);
+    unique("time interval", numbered("time_intervals", intervals), found);
+
+    let mut paths: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, webhook) in ingress.webhook.iter().enumerate() {
+        let key = format!("ingress.webhook[{index}].path");
+        let path = webhook.path.clone().unwrap_or_else(|| format!("/ingress/{}", webhook.name));
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+        if !path.starts_with('/') || !path.bytes().all(plain) {
+            let mend = "begin it with `/`, and use letters, digits and `/ - _ . ~` only";
+            found.push(Problem::new(key, format!("`{path}` is no path"), mend));
+        } else if let Some(first) = paths.insert(path.clone(), index)
+            && ingress.webhook[first].name != webhook.name
+        {
+            found.push(Problem::new(
+                key,
+                format!("the path `{path}` is already that of ingress.webhook[{first}]"),
+                "give each webhook a path of its own",
+            ));
+        }
+    }
+}
+
+fn numbered<'a>(
+    list: &'a str,
+    names: impl Iterator<Item = &'a String> + 'a,
+) -> impl Iterator<Item = (String, &'a str)> + 'a {
+    names.enumerate().map(move |(index, name)| (format!("{list}[{index}]"), name.as_str()))
+}
+
+fn unique<'a>(what: &str, names: impl Iterator<Item = (String, &'a str)>, found: &mut Vec<Problem>) {
+    let mut seen: BTreeMap<&str, String> = BTreeMap::new();
+    for (place, name) in names {
+        if name.trim().is_empty() {
+            found.push(Problem::new(place, format!("the {what} has no name"), "add `name: …`"));
+        } else if let Some(first) = seen.get(name) {
+            let what = format!("another {what} is called `{name}`: {first}");
+            found.push(Problem::new(format!("{place}.name"), what, "give each a name of its own"));
+        } else {
+            seen.insert(name, place);
+        }
+    }
+}
+
+fn listeners(config: &Config, found: &mut Vec<Problem>) {
+    let mut taken: Vec<(SocketAddr, String)> = Vec::new();
+    let mut listeners = vec![("admin.listen".to_owned(), config.admin.listen.as_str())];
+    if !config.ingress.webhook.is_empty() {
+        listeners.push(("ingress.http.listen".into(), &config.ingress.http.listen));
+    }
+    for (index, smtp) in config.ingress.smtp.iter().enumerate() {
+        listeners.push((format!("ingress.smtp[{index}].listen"), &smtp.listen));
+    }
+    for (key, listen) in listeners {
+        let Ok(address) = listen.parse::<SocketAddr>() else {
+            let mend = "write an IP address and a port: `127.0.0.1:8025`, `0.0.0.0:8025` or `[::]:8025`";
+            found.push(Problem::new(key, format!("`{listen}` is no address to listen on"), mend));
+            continue;
+        };
+        let collides = |other: &SocketAddr| {
+            other.port() == address.port()
+                && address.port() != 0
+                && (other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified())
+        };
+        match taken.iter().find(|(other, _)| collides(other)) {
+            Some((_, first)) => found.push(Problem::new(
+                key,
+                format!("`{listen}` collides with {first}"),
+                "give each listener a port of its own",
+            )),
+            None => taken.push((address, key)),
+        }
+    }
+}
+
+/// Whether only this machine reaches the address. One that does not parse is told elsewhere.
+fn private(listen: &str) -> bool {
+    listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+        || listen.parse::<SocketAddr>().is_err()
+}
+
+fn doors(config: &Config, found: &mut Vec<Problem>) {
+    let admin = &config.admin;
+    let mut needs = |key: &str, who: &str, inline: Option<&str>, file: Option<&std::path::Path>, listen: &str| {
+        match Secret::optional(key, "token", inline, file) {
+            Err(problem) => found.push(problem),
+            Ok(None) if !private(listen) => found.push(Problem::new(
+                key,
+                format!("{who} listens on {listen}, where others reach it, and asks for no token"),
+                "add `token_file: /run/secrets/…`, or listen on 127.0.0.1",
+            )),
+            Ok(_) if inline.is_some_and(|token| token.trim().is_empty()) => {
+                found.push(Problem::new(format!("{key}.token"), "the token is empty", "give one, or drop the key"));
+            }
+            Ok(_) => {}
+        }
+    };
+    needs("admin", "the admin listener", admin.token.as_deref(), admin.token_file.as_deref(), &admin.listen);
+    for (index, webhook) in config.ingress.webhook.iter().enumerate() {
+        let key = format!("ingress.webhook[{index}]");
+        let listen = &config.ingress.http.listen;
+        needs(&key, "the webhook", webhook.token.as_deref(), webhook.token_file.as_deref(), listen);
+    }
+    for (index, smtp) in config.ingress.smtp.iter().enumerate() {
+        let key = format!("ingress.smtp[{index}]");
+        if smtp.recipients.is_empty() && !private(&smtp.listen) {
+            found.push(Problem::new(
+                &key,
+                format!("it listens on {}, where others reach it, and takes mail for anybody", smtp.listen),
+                "add `recipients: [alerts@example.com]`, or listen on 127.0.0.1",
+            ));
+        }
+        for (place, recipient) in smtp.recipients.iter().enumerate() {
+            let whole_domain = recipient.strip_prefix('@').is_some_and(is_domain);
+            if !whole_domain && !is_address(recipient) {
+                found.push(Problem::new(
+                    format!("{key}.recipients[{place}]"),
+                    format!("`{recipient}` is no mail address"),
+                    "write `alerts@example.com`, or `@example.com` for the whole domain",
+                ));
+            }
+        }
+    }
+}
+
+fn store(config: &Config, found: &mut Vec<Problem>) {
+    let store = &config.store;
+    match (&store.url, &store.url_file) {
+        (Some(_), Some(_)) => {
+            found.push(Problem::new("store.url", "`url` and `url_file` exclude each other", "keep one of them"))
+        }
+        (Some(url), None) => found.extend(store_url("store.url", url)),
+        _ => {}
+    }
+}
+
+/// Never quotes the URL: one of Postgres holds a password.
+fn store_url(key: &str, url: &str) -> Option<Problem> {
+    match url.split_once(':') {
+        Some(("sqlite", file)) if !file.trim_start_matches('/').is_empty() => None,
+        Some(("sqlite", _)) => Some(Problem::new(key, "it names no file", "write `sqlite:alertbridge.db`")),
+        Some(("postgres" | "postgresql", _)) => {
+            Some(Problem::new(key, "Postgres comes with a later version", "write `sqlite:alertbridge.db` for now"))
+        }
+        _ => Some(Problem::new(key, "this is no store", "write `sqlite:alertbridge.db`")),
+    }
+}
+
+fn alerts(config: &Config, found: &mut Vec<Problem>) {
+    let alerts = &config.alerts;
+    if alerts.from.is_empty() {
+        let mend = "add the sender: `from: [no-reply@am.atlassian.com]`";
+        found.push(Problem::new("alerts.from", "without a sender no mail is an alert", mend));
+    }
+    for (index, from) in alerts.from.iter().enumerate() {
+        if !is_address(from) {
+            let mend = "write the bare address: `no-reply@am.atlassian.com`";
+            found.push(Problem::new(format!("alerts.from[{index}]"), format!("`{from}` is no mail address"), mend));
+        }
+    }
+    let statuses = &alerts.status;
+    if statuses.trigger.is_empty() {
+        let mend = "add one: `trigger: [ANOMALOUS]`";
+        found.push(Problem::new("alerts.status.trigger", "without a status nothing opens an incident", mend));
+    }
+    let triggers: HashSet<String> = statuses.trigger.iter().map(|status| normalize_status(status)).collect();
+    for (index, status) in statuses.resolve.iter().enumerate() {
+        if triggers.contains(&normalize_status(status)) {
+            found.push(Problem::new(
+                format!("alerts.status.resolve[{index}]"),
+                format!("`{status}` stands in `trigger` as well"),
+                "a status either opens an incident or ends it: keep it in one list",
+            ));
+        }
+    }
+    for (index, rule) in alerts.severity.iter().enumerate() {
+        if rule.severity.trim().is_empty() {
+            let mend = "add `severity: critical`, or another word for matchers and templates";
+            found.push(Problem::new(format!("alerts.severity[{index}]"), "the rule names no severity", mend));
+        }
+    }
+    if let Some(url) = &config.global.external_url
+        && !(url.starts_with("https://") || url.starts_with("http://"))
+    {
+        let mend = "write the whole address: `https://alertbridge.example.com`";
+        found.push(Problem::new("global.external_url", format!("`{url}` is no web address"), mend));
+    }
+}
+
+fn durations(config: &Config, found: &mut Vec<Problem>) {
+    let mut within = |key: String, value: Duration, least: u64, most: u64| {
+        let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
+        if value < least || value > most {
+            let mend = format!("give something from {least} to {most}");
+            found.push(Problem::new(key, format!("{value} is out of bounds"), mend));
+        }
+    };
+    let delivery = &config.delivery;
+    within("global.max_age".into(), config.global.max_age, 0, 10 * YEAR);
+    within("store.mail_retention".into(), config.store.mail_retention, 0, 100 * YEAR);
+    within("delivery.timeout".into(), delivery.timeout, 1, 300);
+    within("delivery.backoff.initial".into(), delivery.backoff.initial, 1, 3600);
+    within("delivery.backoff.max".into(), delivery.backoff.max, 1, 86_400);
+    within("delivery.give_up_after".into(), delivery.give_up_after, 60, YEAR);
+    for (index, receiver) in config.receivers.iter().enumerate() {
+        if let Some(fallback) = &receiver.fallback {
+            within(format!("receivers[{index}].fallback.after"), fallback.after, 0, 7 * 86_400);
+        }
+    }
+    if delivery.backoff.initial > delivery.backoff.max {
+        found.push(Problem::new(
+            "delivery.backoff.initial",
+            format!(
+                "the first pause, {}, is longer than the longest, {}",
+                delivery.backoff.initial, delivery.backoff.max
+            ),
+            "make `initial` the smaller one",
+        ));
+    }
+    let mut sizes = vec![("ingress.http.max_body".to_owned(), config.ingress.http.max_body)];
+    for (index, smtp) in config.ingress.smtp.iter().enumerate() {
+        sizes.push((format!("ingress.smtp[{index}].max_message_size"), smtp.max_message_size));
+    }
+    for (key, size) in sizes {
+        if !(64 << 10..=256 << 20).contains(&size.bytes()) {
+            found.push(Problem::new(key, format!("{size} is out of bounds"), "give something from 64KiB to 256MiB"));
+        }
+    }
+}
+
+fn is_address(text: &str) -> bool {
+    text.len() <= 254
+        && text.rsplit_once('@').is_some_and(|(local, domain)| {
+            let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+            !local.is_empty() && local.chars().all(atom) && (is_domain(domain) || domain == "localhost")
+        })
+}
+
+fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty() && !label.starts_with('-') && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    text.contains('.') && text.split('.').all(label)
+}
+
+/// The files named by the tree that cannot be read, or hold nothing.
+pub fn files(tree: &Node) -> Vec<Problem> {
+    let problem = |(key, path): (String, String)| {
+        if key == "store.url_file" {
+            return match Secret::File(path.into()).read() {
+                Ok(url) => store_url(&key, secrecy::ExposeSecret::expose_secret(&url)),
+                Err(error) => Some(unreadable(key, &error)),
+            };
+        }
+        Secret::File(path.into()).read().err().map(|error| unreadable(key, &error))
+    };
+    values::files(tree).into_iter().filter_map(problem).collect()
+}
+
+fn unreadable(key: String, error: &crate::settings::SecretError) -> Problem {
+    Problem::new(key, error.to_string(), "put the file there, readable by the user alertbridge runs as")
+}
+
+/// What works, and is better otherwise.
+pub fn warnings(config: &Config) -> Vec<String> {
+    let mut found = Vec::new();
+    if config.alerts.authenticity.require.is_empty() {
+        found.push(
+            "alerts.authenticity.require is empty: mail is not checked to be Atlassian's own, so whoever can write to \
+             an ingress can page and resolve"
+                .to_owned(),
+        );
+    }
+    let mut plain = |key: String, url: Option<&str>| {
+        let Some(rest) = url.and_then(|url| url.strip_prefix("http://")) else { return };
+        let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+        let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
+        let loopback = name == "localhost" || name.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+        if !loopback {
+            found.push(format!("{key} is plain http: credentials and pages can be read on the way"));
+        }
+    };
+    for (index, receiver) in config.receivers.iter().enumerate() {
+        let key = |list: &str, place: usize, name: &str| format!("receivers[{index}].{list}[{place}].{name}");
+        for (list, configs) in
+            [("opsgenie_configs", &receiver.opsgenie_configs), ("jsm_configs", &receiver.jsm_configs)]
+        {
+            for (place, opsgenie) in configs.iter().enumerate() {
+                plain(key(list, place, "api_url"), opsgenie.api_url.as_deref());
+            }
+        }
+        for (place, pagerduty) in receiver.pagerduty_configs.iter().enumerate() {
+            plain(key("pagerduty_configs", place, "url"), Some(&pagerduty.url));
+        }
+        for (place, slack) in receiver.slack_configs.iter().enumerate() {
+            plain(key("slack_configs", place, "api_url"), slack.api_url.as_deref());
+        }
+        for (place, webhook) in receiver.webhook_configs.iter().enumerate() {
+            plain(key("webhook_configs", place, "url"), webhook.url.as_deref());
+        }
+    }
+    found
+}

@@ -1,0 +1,97 @@
+//! What is wrong with a configuration, told as compilers do: file, line, column, key, problem, and the mend below it.
+//! Never quotes the file, which may hold secrets.
+
+use std::{fmt, fs, io::Read as _, path::Path};
+
+use serde::Serialize;
+
+use super::{
+    Source,
+    yaml::{MAX_BYTES, Mark, Node, SyntaxError},
+};
+use crate::settings::Problem;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Misconfigured {
+    pub file: String,
+    /// Counted from 1; 0 where the file could not be read at all.
+    pub line: usize,
+    /// Counted from 1, in characters.
+    pub column: usize,
+    /// The path of the key, empty for the file as a whole.
+    pub key: String,
+    pub problem: String,
+    pub mend: String,
+}
+
+impl fmt::Display for Misconfigured {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, line, column, key, problem, mend } = self;
+        f.write_str(file)?;
+        if *line > 0 {
+            write!(f, ":{line}:{column}")?;
+        }
+        if !key.is_empty() {
+            write!(f, ": {key}")?;
+        }
+        write!(f, ": {problem}")?;
+        match mend.ends_with('?') {
+            true => write!(f, "\n  {mend}"),
+            false => write!(f, "\n  mend: {mend}"),
+        }
+    }
+}
+
+/// Everything that is wrong, in the file's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigErrors(pub Vec<Misconfigured>);
+
+impl fmt::Display for ConfigErrors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, error) in self.0.iter().enumerate() {
+            let newline = if index > 0 { "\n" } else { "" };
+            write!(f, "{newline}{error}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for ConfigErrors {}
+
+impl ConfigErrors {
+    pub(super) fn new(source: &Source, tree: &Node, found: Vec<(Option<Mark>, Problem)>) -> Self {
+        let mut errors: Vec<_> = found
+            .into_iter()
+            .map(|(at, problem)| {
+                let at = at.unwrap_or_else(|| tree.locate(&problem.key));
+                one(source, at, problem)
+            })
+            .collect();
+        errors.sort_by_key(|error| (error.line, error.column));
+        Self(errors)
+    }
+
+    pub(super) fn syntax(source: &Source, error: SyntaxError) -> Self {
+        Self(vec![one(source, error.at, Problem::new("", error.what, error.mend))])
+    }
+}
+
+fn one(source: &Source, at: Mark, Problem { key, what, mend }: Problem) -> Misconfigured {
+    Misconfigured { file: source.to_string(), line: at.line, column: at.column, key, problem: what, mend }
+}
+
+/// Reads the file, a little further than it may be long at most.
+pub(super) fn read_file(path: &Path) -> Result<String, ConfigErrors> {
+    let fail = |what: String, mend: &str| {
+        let source = Source::File(path.to_owned());
+        ConfigErrors(vec![one(&source, Mark::default(), Problem::new("", what, mend))])
+    };
+    let unreadable = |error: std::io::Error| {
+        fail(format!("cannot be read: {error}"), "name a file that exists and that this user may read")
+    };
+    let file = fs::File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    String::from_utf8(bytes).map_err(|_| fail("is not UTF-8 text".into(), "save it as UTF-8"))
+}

@@ -1,0 +1,63 @@
+//! Names of the contract whose meaning comes with a later version: taken only where they mean "off", refused otherwise,
+//! because a file that asks for them and runs without is a false promise.
+
+use super::Config;
+use crate::{ingress::webhook::Provider, settings::Problem};
+
+/// Every such name in use.
+pub fn problems(config: &Config) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let mut refuse = |used: bool, key: String, now: &str| {
+        if used {
+            let name = key.rsplit('.').next().unwrap_or_default().to_owned();
+            found.push(Problem::new(key, format!("`{name}` comes with a later version"), now));
+        }
+    };
+    let authenticity = &config.alerts.authenticity;
+    let key = |name: &str| format!("alerts.authenticity.{name}");
+    refuse(!authenticity.require.is_empty(), key("require"), "only `require: []` is accepted now");
+    refuse(authenticity.domain.as_deref().is_some_and(|domain| domain != "am.atlassian.com"), key("domain"), "drop it");
+    refuse(!authenticity.dns.is_empty(), key("dns"), "drop it");
+    refuse(!authenticity.trusted_arc_sealers.is_empty(), key("trusted_arc_sealers"), "drop it");
+    refuse(authenticity.freshness.is_some(), key("freshness"), "drop it; `global.max_age` bounds the age of triggers");
+    refuse(authenticity.unverified.is_some(), key("unverified"), "drop it");
+
+    for (index, imap) in config.ingress.imap.iter().enumerate() {
+        let key = |name: &str| format!("ingress.imap[{index}].{name}");
+        refuse(imap.oauth2.is_some(), key("oauth2"), "use `password_file` for now");
+        refuse(imap.trusted_authserv_id.is_some(), key("trusted_authserv_id"), "drop it");
+    }
+    for (index, webhook) in config.ingress.webhook.iter().enumerate() {
+        let key = |name: &str| format!("ingress.webhook[{index}].{name}");
+        refuse(webhook.provider != Provider::Raw, key("provider"), "only `provider: raw` is accepted now");
+        refuse(webhook.signing_key.is_some(), key("signing_key"), "use `token_file` for now");
+        refuse(webhook.signing_key_file.is_some(), key("signing_key_file"), "use `token_file` for now");
+        refuse(webhook.basic_auth.is_some(), key("basic_auth"), "use `token_file` for now");
+        refuse(webhook.topic_arn.is_some(), key("topic_arn"), "use `token_file` for now");
+    }
+    for (index, smtp) in config.ingress.smtp.iter().enumerate() {
+        let key = |name: &str| format!("ingress.smtp[{index}].{name}");
+        refuse(smtp.tls.is_some(), key("tls"), "drop it, and let only your own mail server reach the listener");
+        refuse(!smtp.allow_from.is_empty(), key("allow_from"), "drop it, and bound who reaches it in the firewall");
+    }
+    for (index, receiver) in config.receivers.iter().enumerate() {
+        let key = |name: &str| format!("receivers[{index}].{name}");
+        refuse(!receiver.teams_configs.is_empty(), key("teams_configs"), "use `webhook_configs` for now");
+        refuse(!receiver.discord_configs.is_empty(), key("discord_configs"), "use `webhook_configs` for now");
+        for (place, slack) in receiver.slack_configs.iter().enumerate() {
+            let key = |name: &str| key(&format!("slack_configs[{place}].{name}"));
+            let now = "use an incoming webhook for now: `api_url_file`";
+            refuse(slack.bot_token.is_some(), key("bot_token"), now);
+            refuse(slack.bot_token_file.is_some(), key("bot_token_file"), now);
+            refuse(slack.channel.is_some(), key("channel"), "drop it: an incoming webhook belongs to one channel");
+            refuse(slack.bot_api_url.is_some(), key("bot_api_url"), now);
+            refuse(
+                slack.update_message == Some(true),
+                key("update_message"),
+                "an incoming webhook cannot edit: drop it",
+            );
+        }
+    }
+    refuse(config.canary.is_some(), "canary".into(), "drop it");
+    found
+}
