@@ -40,7 +40,7 @@ pub struct Envelope {
 /// How far an IMAP folder was read (RFC 9051, 2.3.1.1): stored in the same commit as the mails it covers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bookmark {
-    /// The mailbox: ingress name, host, user name and folder, so that a changed account starts anew.
+    /// The mailbox: host, port, user name and folder, so that a changed account starts anew and a renamed ingress not.
     pub mailbox: String,
     /// UIDs mean nothing under another UIDVALIDITY.
     pub uid_validity: u32,

@@ -141,3 +141,18 @@ pub fn depth(depth: &Depth, now: Timestamp) {
 fn seconds(time: Timestamp) -> f64 {
     time.as_millisecond() as f64 / 1000.0
 }
+
+/// A mailbox numbers its mails anew: it is read again, back to `global.max_age`.
+pub fn mailbox_renumbered(ingress: &str, uid_validity: u32) {
+    tracing::warn!(ingress, uid_validity, "the mailbox numbers its mails anew (UIDVALIDITY changed): reading it again");
+}
+
+/// A mail is stored, but its server refused to mark, delete or move it: it stays in its folder.
+pub fn mail_left_in_folder(ingress: &str, mails: usize, reason: &str) {
+    tracing::warn!(ingress, mails, reason, "mail is stored, but stays in its folder as it was");
+}
+
+/// A server failed to give a mail, time and again: it is recorded without content.
+pub fn mail_unreadable(ingress: &str, uid: u32, size_bytes: u64) {
+    tracing::warn!(ingress, uid, size_bytes, "the server cannot give this mail: recorded without its content");
+}

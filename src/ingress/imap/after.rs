@@ -1,0 +1,68 @@
+//! What is done with a mail in its folder once it is stored: `after` of the configuration.
+//!
+//! Nothing is lost when this fails: it is logged and not repeated, also not after a crash between the commit and here.
+//! The mail then stays in the folder as it is.
+
+use super::{
+    After, Settings,
+    fault::Fault,
+    session::{Session, quoted, uid_set},
+};
+use crate::telemetry;
+
+/// Marks, deletes or moves mails that are stored. Those in `cut` have their content in the folder only, so they are
+/// never deleted. Only a lost connection is an error: a server that refuses is told of in the log.
+pub(super) async fn settle(
+    session: &mut Session,
+    settings: &Settings,
+    whole: &[u32],
+    cut: &[u32],
+) -> Result<(), Fault> {
+    let mut both = [whole, cut].concat();
+    both.sort_unstable();
+    let done = match &settings.after {
+        After::Keep => Ok(()),
+        After::Seen => flag(session, &both, "\\Seen").await,
+        After::Delete => delete(session, whole).await,
+        After::Move(folder) => relocate(session, &both, folder).await,
+    };
+    match done {
+        Err(fault @ Fault::Answer { .. }) => {
+            telemetry::mail_left_in_folder(&settings.name, both.len(), &fault.to_string());
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+async fn flag(session: &mut Session, uids: &[u32], flag: &str) -> Result<(), Fault> {
+    if uids.is_empty() {
+        return Ok(());
+    }
+    session.command("STORE", &format!("UID STORE {} +FLAGS.SILENT ({flag})", uid_set(uids))).await
+}
+
+/// Without UIDPLUS the mails are only marked: a plain EXPUNGE would also remove what other people marked.
+async fn delete(session: &mut Session, uids: &[u32]) -> Result<(), Fault> {
+    flag(session, uids, "\\Deleted").await?;
+    if session.can.uidplus && !uids.is_empty() {
+        session.command("EXPUNGE", &format!("UID EXPUNGE {}", uid_set(uids))).await?;
+    }
+    Ok(())
+}
+
+async fn relocate(session: &mut Session, uids: &[u32], folder: &str) -> Result<(), Fault> {
+    if uids.is_empty() {
+        return Ok(());
+    }
+    let verb = if session.can.moving { "MOVE" } else { "COPY" };
+    let command = format!("UID {verb} {} {}", uid_set(uids), quoted(folder));
+    match session.command(verb, &command).await {
+        Err(Fault::Answer { try_create: true, .. }) => {
+            session.command("CREATE", &format!("CREATE {}", quoted(folder))).await?;
+            session.command(verb, &command).await?;
+        }
+        other => other?,
+    }
+    if session.can.moving { Ok(()) } else { delete(session, uids).await }
+}

@@ -1,0 +1,223 @@
+//! From a host name to a mailbox that is logged in to: TCP, TLS, greeting, password. One attempt, bounded in time.
+
+use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
+
+use async_imap::{
+    Authenticator, Client,
+    error::Error,
+    imap_proto::{Capability, Response, ResponseCode, Status},
+};
+use rustls::{
+    CertificateError, ClientConfig, RootCertStore,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+};
+use secrecy::ExposeSecret as _;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufWriter},
+    net::TcpStream,
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{Settings, Tls, fault::Fault, fault::words, guard::Guard};
+use crate::settings::{Problem, Secret};
+
+/// What a server may send before a login has succeeded.
+const GREETING_ALLOWANCE: u64 = 64 * 1024;
+
+/// A connection, plain or not.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Transport for T {}
+
+/// What the library speaks over: limited in what it reads, one packet for each command.
+pub(super) type Wire = Guard<BufWriter<Box<dyn Transport>>>;
+
+fn wire(transport: Box<dyn Transport>) -> Wire {
+    Guard::new(BufWriter::new(transport))
+}
+
+/// A server, and who we are to it.
+pub(super) struct Server {
+    host: String,
+    port: u16,
+    tls: Tls,
+    name: ServerName<'static>,
+    connector: TlsConnector,
+    username: String,
+    password: Secret,
+}
+
+impl Server {
+    /// Reads the certificates; connects to nothing.
+    pub(super) fn new(key: &str, settings: &Settings) -> Result<Self, Problem> {
+        let name = ServerName::try_from(settings.host.clone()).map_err(|_| {
+            Problem::new(
+                format!("{key}.host"),
+                format!("`{}` is no host name", settings.host),
+                "write the server's name as its certificate has it: `host: imap.example.com`",
+            )
+        })?;
+        Ok(Self {
+            host: settings.host.clone(),
+            port: settings.port(),
+            tls: settings.tls,
+            name,
+            connector: connector(key, settings)?,
+            username: settings.username.clone(),
+            password: settings.secret(key)?,
+        })
+    }
+
+    /// Connects and logs in, reading the password anew.
+    pub(super) async fn log_in(&self, within: Duration) -> Result<async_imap::Session<Wire>, Fault> {
+        let password = self.password.read()?;
+        let client = timeout(within, self.connect()).await.map_err(|_| Fault::Unreachable {
+            address: format!("{}:{}", self.host, self.port),
+            reason: format!("no greeting within {} s", within.as_secs()),
+        })??;
+        timeout(within, self.authenticate(client, password.expose_secret()))
+            .await
+            .map_err(|_| Fault::Silent { command: "LOGIN" })?
+    }
+
+    async fn connect(&self) -> Result<Client<Wire>, Fault> {
+        let tcp = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|error| Fault::Unreachable {
+            address: format!("{}:{}", self.host, self.port),
+            reason: error.to_string(),
+        })?;
+        tcp.set_nodelay(true).map_err(|error| Fault::io(&error))?;
+        match self.tls {
+            Tls::None => greeted(wire(Box::new(tcp))).await,
+            Tls::Implicit => greeted(wire(self.encrypt(Box::new(tcp)).await?)).await,
+            Tls::Starttls => {
+                let mut client = Client::new(wire(Box::new(tcp)));
+                client.get_mut().allow(GREETING_ALLOWANCE);
+                read_greeting(&mut client).await?;
+                client.run_command_and_check_ok("STARTTLS", None).await.map_err(|error| match error {
+                    Error::No(_) | Error::Bad(_) => Fault::NoStartTls,
+                    other => Fault::library("STARTTLS", &other),
+                })?;
+                // The library's buffer goes with the client: whatever an attacker put behind the server's OK is not
+                // read as if it had come encrypted.
+                let plain = client.into_inner().into_inner().into_inner();
+                let mut client = Client::new(wire(self.encrypt(plain).await?));
+                client.get_mut().allow(GREETING_ALLOWANCE);
+                Ok(client)
+            }
+        }
+    }
+
+    async fn encrypt(&self, plain: Box<dyn Transport>) -> Result<Box<dyn Transport>, Fault> {
+        let stream = self.connector.connect(self.name.clone(), plain).await.map_err(|error| {
+            let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            Fault::Tls { host: self.host.clone(), reason: cause.map_or_else(|| error.to_string(), tls_reason) }
+        })?;
+        Ok(Box::new(stream))
+    }
+
+    async fn authenticate(&self, client: Client<Wire>, password: &str) -> Result<async_imap::Session<Wire>, Fault> {
+        // LOGIN is understood everywhere, but its quoted strings hold ASCII only (RFC 3501, 4.3).
+        let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let outcome = if plain(&self.username) && plain(password) {
+            client.login(&self.username, password).await
+        } else {
+            client.authenticate("PLAIN", Plain(format!("\0{}\0{password}", self.username))).await
+        };
+        outcome.map_err(|(error, _)| match error {
+            Error::No(said) | Error::Bad(said) => {
+                // Some servers repeat the command they do not understand.
+                let said = if said.contains(password) { "it gave no reason".into() } else { words(Some(&said)) };
+                Fault::Login { username: self.username.clone(), said }
+            }
+            other => Fault::library("LOGIN", &other),
+        })
+    }
+}
+
+/// SASL PLAIN (RFC 4616), for names and passwords beyond ASCII.
+struct Plain(String);
+
+impl Authenticator for Plain {
+    type Response = String;
+
+    fn process(&mut self, _: &[u8]) -> String {
+        std::mem::take(&mut self.0)
+    }
+}
+
+async fn greeted(wire: Wire) -> Result<Client<Wire>, Fault> {
+    let mut client = Client::new(wire);
+    client.get_mut().allow(GREETING_ALLOWANCE);
+    if read_greeting(&mut client).await? {
+        return Err(Fault::LoginDisabled);
+    }
+    Ok(client)
+}
+
+/// Whether the greeting says LOGINDISABLED.
+async fn read_greeting(client: &mut Client<Wire>) -> Result<bool, Fault> {
+    let Some(greeting) = client.read_response().await.map_err(|error| Fault::io(&error))? else {
+        return Err(Fault::Closed { said: None });
+    };
+    match greeting.parsed() {
+        Response::Data { status: Status::Ok, outcome } => {
+            let disabled = Capability::Atom("LOGINDISABLED".into());
+            Ok(matches!(&outcome.code, Some(ResponseCode::Capabilities(all)) if all.contains(&disabled)))
+        }
+        Response::Data { status: Status::Bye, outcome } => {
+            Err(Fault::Closed { said: outcome.information.as_deref().map(|said| words(Some(said))) })
+        }
+        _ => Err(Fault::Protocol("a greeting that is no IMAP".into())),
+    }
+}
+
+fn connector(key: &str, settings: &Settings) -> Result<TlsConnector, Problem> {
+    let mut roots = RootCertStore::empty();
+    if settings.tls != Tls::None {
+        // A system certificate that cannot be read is no reason not to start: what it signed will be refused.
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        if let Some(path) = &settings.ca_file {
+            for certificate in certificates(path).map_err(|what| {
+                Problem::new(format!("{key}.ca_file"), what, "name a file of PEM certificates (BEGIN CERTIFICATE)")
+            })? {
+                roots.add(certificate).map_err(|error| {
+                    Problem::new(
+                        format!("{key}.ca_file"),
+                        format!("{} holds a certificate that cannot be used: {error}", path.display()),
+                        "name a file with the CA's certificate",
+                    )
+                })?;
+            }
+        }
+    }
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Problem::new(key, format!("TLS is not available: {error}"), "report this as a bug"))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(TlsConnector::from(Arc::new(config)))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let all = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    if all.is_empty() { Err(format!("{} holds no certificate", path.display())) } else { Ok(all) }
+}
+
+/// The three that people meet, with the mend.
+fn tls_reason(error: &rustls::Error) -> String {
+    match error {
+        rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer) => {
+            "nobody trusted here signed the server's certificate: name its CA's certificate in `ca_file`".into()
+        }
+        rustls::Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        ) => "the server's certificate is for another name: write the name it has in `host`".into(),
+        rustls::Error::InvalidCertificate(CertificateError::Expired | CertificateError::ExpiredContext { .. }) => {
+            "the server's certificate has expired: renew it on the server".into()
+        }
+        other => other.to_string(),
+    }
+}
