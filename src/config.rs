@@ -7,6 +7,7 @@
 use std::{
     env,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use schemars::JsonSchema;
@@ -15,11 +16,13 @@ use serde::Deserialize;
 use crate::{
     delivery, incident, ingress,
     label::SeverityRule,
+    pipeline::Rules,
     receiver, route,
     settings::{Duration, Problem, Secret, SecretError},
 };
 
 mod check;
+mod compile;
 mod errors;
 mod later;
 mod refused;
@@ -58,9 +61,10 @@ impl std::fmt::Display for Source {
 }
 
 /// A configuration without a known fault.
-#[derive(Debug, Clone)]
 pub struct Loaded {
     pub config: Config,
+    /// The stages it describes, ready to run.
+    pub rules: Arc<Rules>,
     pub source: Source,
     /// What works, and is better otherwise.
     pub warnings: Vec<String>,
@@ -105,21 +109,18 @@ impl Config {
         };
         let mut found = values::prepare(&mut tree, environment, folder);
         let mut tell = |problems: Vec<Problem>| found.extend(problems.into_iter().map(|problem| (None, problem)));
-        let config = match shape::read::<Self>(&tree) {
-            Ok(config) => {
-                tell(config.problems());
-                Some(config)
-            }
-            Err(problems) => {
-                tell(problems);
-                None
-            }
-        };
+        let compiled = shape::read::<Self>(&tree).and_then(|config| {
+            tell(config.problems());
+            compile::rules(&config).map(|rules| (config, rules))
+        });
+        let compiled = compiled.map_err(&mut tell).ok();
         if files == Files::Needed {
             tell(check::files(&tree));
         }
-        match config {
-            Some(config) if found.is_empty() => Ok(Loaded { warnings: check::warnings(&config), config, source }),
+        match compiled {
+            Some((config, rules)) if found.is_empty() => {
+                Ok(Loaded { warnings: check::warnings(&config), config, rules: Arc::new(rules), source })
+            }
             _ => Err(ConfigErrors::new(&source, &tree, found)),
         }
     }

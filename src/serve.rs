@@ -16,7 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::Clock,
-    config::{Compiled, Config, Loaded},
+    config::{Config, Loaded},
     deliver::{Client, Deliverer},
     ingress::{Health, Inbox, Ingress, imap::Imap, smtp::Smtp, webhook::Webhooks},
     pipeline::Pipeline,
@@ -32,7 +32,7 @@ const PRUNE_STEP: u32 = 200;
 const PRUNE_EVERY: Duration = Duration::from_secs(600);
 
 /// Runs the bridge until it is told to stop.
-pub async fn run(loaded: Loaded, compiled: Compiled) -> anyhow::Result<()> {
+pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let config = &loaded.config;
     let clock = Clock::system();
     let metrics = PrometheusBuilder::new()
@@ -56,11 +56,11 @@ pub async fn run(loaded: Loaded, compiled: Compiled) -> anyhow::Result<()> {
 
     let owed = Arc::new(Notify::new());
     let (pipeline, fresh) =
-        Pipeline::new(Arc::clone(&store), Arc::clone(&compiled.rules), clock.clone(), Arc::clone(&owed));
+        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), clock.clone(), Arc::clone(&owed));
     let pipeline = Arc::new(pipeline);
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&store),
-        Arc::clone(&compiled.rules.receivers),
+        Arc::clone(&loaded.rules.receivers),
         config.delivery.clone(),
         config.global.external_url.clone(),
         Client::new(config.delivery.timeout.as_std())?,

@@ -2,16 +2,29 @@
 //!
 //! The metrics' names are part of the contract with users.
 
-use std::time::Duration;
+use std::{io::IsTerminal as _, time::Duration};
 
 use jiff::Timestamp;
 use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use tracing_subscriber::EnvFilter;
 
 use crate::{
     delivery::{Action, Target},
     message::{MailId, Outcome},
     store::{Claim, Decision, Depth, Next, Settlement, StoreError},
 };
+
+/// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
+///
+/// What async-imap traces holds passwords, and its errors whole mails: it stays silent whatever `RUST_LOG` says.
+pub fn log_to_stderr() {
+    let silent = ["async_imap=off", "imap_proto=off"];
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = silent.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A second subscriber would be a second program in this process: there is none.
+    let _ = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
+}
 
 /// Names, units and meanings, for `/metrics`.
 pub fn describe() {

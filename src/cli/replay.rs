@@ -134,6 +134,17 @@ impl Tally {
     }
 }
 
+/// Asks a person before pages are sent for real.
+pub fn agreed(owed: u64) -> anyhow::Result<bool> {
+    if !std::io::stdin().is_terminal() {
+        anyhow::bail!("`--send` asks before it pages people, and there is no terminal to ask on: add --yes");
+    }
+    eprint!("send {owed} requests to the receivers for real? [y/N] ");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
 /// `--send`: delivers what the replay owes, for real, and waits until all of it is settled. Returns how many deliveries
 /// were given up.
 pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Option<String>) -> anyhow::Result<usize> {

@@ -1,0 +1,51 @@
+//! From settings to stages that are ready to run: each stage compiles its own, and all that is wrong is told at once.
+
+use std::sync::Arc;
+
+use crate::{
+    extract::Extractor,
+    label::Severities,
+    pipeline::Rules,
+    receiver::Receivers,
+    route::Routes,
+    settings::Problem,
+    validate::Validator,
+};
+
+use super::{Config, OnMissingPayload};
+
+pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let alerts = &config.alerts;
+    let validator = match &alerts.schema_file {
+        None => Validator::built_in(),
+        Some(path) => Validator::from_file(path),
+    };
+    let validator = validator
+        .map_err(|error| {
+            problems.push(Problem::new("alerts.schema_file", error.to_string(), "mend the schema, or drop the key"));
+        })
+        .ok();
+    let severities = Severities::compile(&alerts.severity).map_err(|found| problems.extend(found)).ok();
+    let names: Vec<String> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
+    let routes =
+        Routes::compile(&config.route, &config.time_intervals, &names).map_err(|found| problems.extend(found)).ok();
+    let receivers =
+        Receivers::compile(&config.receivers, &config.templates).map_err(|found| problems.extend(found)).ok();
+    for (place, imap) in config.ingress.imap.iter().enumerate() {
+        problems.extend(imap.check(&format!("ingress.imap[{place}]")));
+    }
+    match (validator, severities, routes, receivers) {
+        (Some(validator), Some(severities), Some(routes), Some(receivers)) if problems.is_empty() => Ok(Rules {
+            extractor: Extractor::new(&alerts.from),
+            validator,
+            statuses: alerts.status.clone(),
+            severities,
+            routes,
+            receivers: Arc::new(receivers),
+            max_age: config.global.max_age,
+            notify_missing_payload: alerts.on_missing_payload == OnMissingPayload::Notify,
+        }),
+        _ => Err(problems),
+    }
+}
