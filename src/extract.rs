@@ -1,6 +1,47 @@
 //! 2. Message → the JSON hidden in it. Home of mail-parser, lol_html and scraper.
+//!
+//! Anybody can send mail, so everything here is bounded and linear in the mail's size: the header block is
+//! judged on its raw bytes before any parser sees it ([`sender`]), multiparts are split by a walk of limited
+//! depth ([`body`]), and the one HTML element that matters is found by a streaming pass before a DOM parser
+//! reads just that element ([`element`]).
+//!
+//! What makes a mail an alert is named here and nowhere else: who sends it (`alerts.from`), where the payload
+//! lies ([`ELEMENT_ID`], [`ELEMENT_TYPE`]), what it is written in (JSON).
 
+use jiff::{Timestamp, fmt::rfc2822};
+use mail_parser::parsers::MessageStream;
 use serde_json::Value;
+
+use crate::delivery::sha256_hex;
+
+mod body;
+mod element;
+mod header;
+mod json;
+mod quoted_printable;
+mod sender;
+
+/// The `id` of the script element that holds the alert.
+pub const ELEMENT_ID: &str = "incident-data";
+
+/// The element's `type`, whatever parameters follow it.
+pub const ELEMENT_TYPE: &str = "application/json";
+
+/// The largest payload read, in bytes; the published example has 330.
+pub const MAX_PAYLOAD: usize = 256 << 10;
+
+/// The longest Subject kept for people, in characters.
+const MAX_SUBJECT: usize = 250;
+
+/// What a mail holds, and what its header says of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Extraction {
+    pub found: Extracted,
+    /// The mail's Date; none where it is missing, unreadable or given twice.
+    pub date: Option<Timestamp>,
+    /// The Subject, decoded, on one line and at most 250 characters long.
+    pub subject: Option<String>,
+}
 
 /// What a mail holds.
 #[derive(Debug, Clone, PartialEq)]
@@ -20,4 +61,148 @@ pub enum NoAlert {
     OtherSender(String),
     /// From the sender, and without the element.
     NoPayload(String),
+}
+
+/// Finds the alert in a mail.
+#[derive(Debug, Clone)]
+pub struct Extractor {
+    from: Vec<String>,
+}
+
+impl Extractor {
+    /// `from` are the addresses alerts come from (`alerts.from`), compared byte by byte.
+    pub fn new(from: &[String]) -> Self {
+        Self { from: from.to_vec() }
+    }
+
+    /// Reads one mail: never fails, and takes time linear in its size.
+    pub fn extract(&self, raw: &[u8]) -> Extraction {
+        let (header, body) = header::split(raw);
+        let date = header::only(header, b"Date").and_then(date);
+        let subject = header::first(header, b"Subject").and_then(subject);
+        let found = match sender::check(header, &self.from) {
+            Ok(()) => payload(header, body),
+            Err(odd) => Extracted::NoAlert(NoAlert::OtherSender(odd)),
+        };
+        Extraction { found, date, subject }
+    }
+}
+
+/// Why an alert cannot be read, and the bytes that tell it from others.
+pub(crate) struct Obstacle<'a> {
+    reason: String,
+    evidence: &'a [u8],
+}
+
+/// Looks through the HTML of a mail of the right sender.
+fn payload(header: &[u8], body: &[u8]) -> Extracted {
+    let body = body::html_parts(header, body);
+    let mut payloads = Vec::new();
+    let mut obstacle = body.obstacle;
+    for html in &body.html {
+        match element::find(html) {
+            Ok(found) => payloads.extend(found),
+            Err(reason) => {
+                obstacle.get_or_insert(Obstacle { reason, evidence: html.as_bytes() });
+            }
+        }
+    }
+    if payloads.is_empty() {
+        return match obstacle {
+            Some(Obstacle { reason, evidence }) => Extracted::Unreadable { reason, key: key([evidence]) },
+            None => Extracted::NoAlert(NoAlert::NoPayload(match body.html.len() {
+                0 => "the mail has no text/html part; attachments and attached messages are not looked at".to_owned(),
+                _ => format!("the mail's HTML has no <script type=\"{ELEMENT_TYPE}\" id=\"{ELEMENT_ID}\">"),
+            })),
+        };
+    }
+    agree(&payloads).map_or_else(
+        |reason| Extracted::Unreadable { reason, key: key(payloads.iter().map(element::Found::text)) },
+        |v| Extracted::Json(v),
+    )
+}
+
+/// The JSON all the elements agree on. A mail may say the same twice, in two HTML parts; it may not contradict itself.
+fn agree(payloads: &[element::Found]) -> Result<Value, String> {
+    let mut agreed: Option<Value> = None;
+    for found in payloads {
+        let value = match found {
+            element::Found::Json(text) => json::parse(text)?,
+            element::Found::Other { reason, .. } => return Err(reason.clone()),
+        };
+        match &agreed {
+            Some(first) if *first != value => {
+                return Err(format!(
+                    "the mail has {} elements with the id {ELEMENT_ID}, and they differ",
+                    payloads.len()
+                ));
+            }
+            Some(_) => {}
+            None => agreed = Some(value),
+        }
+    }
+    agreed.ok_or_else(|| "the mail has no payload".to_owned())
+}
+
+/// A key that copies of an alert share, whichever way they came: white space, which mail systems rewrap, is left out.
+fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
+    let solid: Vec<u8> = evidence.into_iter().flatten().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let hash = sha256_hex(&solid);
+    format!("unparsed-{}", hash.get(..32).unwrap_or(&hash))
+}
+
+/// A Date (RFC 5322, 3.3) whose weekday may be wrong, as some mailers' is.
+fn date(value: &[u8]) -> Option<Timestamp> {
+    rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(value.trim_ascii()).ok()
+}
+
+/// A Subject as a person reads it.
+fn subject(value: &[u8]) -> Option<String> {
+    // Longer ones are cut before decoding: RFC 2047 grows a text to three times its length at most.
+    let cut = value.get(..MAX_SUBJECT * 16).unwrap_or(value);
+    let mut line = cut.to_vec();
+    line.push(b'\n');
+    let decoded = MessageStream::new(&line).parse_unstructured().into_text()?.into_owned();
+    let text: String = decoded.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_SUBJECT).collect();
+    let text = text.trim();
+    (!text.is_empty()).then(|| text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn extract(mail: &str) -> Extraction {
+        Extractor::new(&["no-reply@am.atlassian.com".into()]).extract(mail.as_bytes())
+    }
+
+    #[test]
+    fn date_and_subject_are_read_whoever_sent_the_mail() {
+        let read = extract(
+            "From: x@example.com\r\nDate: Thu, 24 Mar 2022 16:40:00 +0100 (CET)\r\n\
+             Subject: =?UTF-8?Q?Gr=C3=BC=C3=9Fe?=\r\n from the =?UTF-8?B?4piD?=\r\n\r\n",
+        );
+        assert_eq!(read.date, Some("2022-03-24T15:40:00Z".parse().unwrap()));
+        assert_eq!(read.subject.as_deref(), Some("Grüße from the ☃"));
+    }
+
+    #[test]
+    fn a_date_given_twice_is_no_date() {
+        let read = extract("Date: Thu, 24 Mar 2022 15:40:00 +0000\nDate: Thu, 24 Mar 2032 15:40:00 +0000\n\n");
+        assert_eq!(read.date, None);
+        assert_eq!(extract("Date: yesterday\n\n").date, None);
+    }
+
+    #[test]
+    fn a_subject_is_one_short_line() {
+        let read = extract(&format!("Subject: a\u{7}b{}\n\n", "x".repeat(100_000)));
+        assert_eq!(read.subject.unwrap().chars().count(), 250);
+        assert_eq!(extract("Subject: \r\n\r\n").subject, None);
+    }
+
+    #[test]
+    fn copies_that_differ_in_white_space_share_a_key() {
+        assert_eq!(key([&b"{ \"a\":\r\n1"[..]]), key([&b"{\"a\":1"[..]]));
+        assert_ne!(key([&b"{\"a\":2"[..]]), key([&b"{\"a\":1"[..]]));
+    }
 }

@@ -1,0 +1,192 @@
+//! The script element in an HTML document, in two passes.
+//!
+//! A DOM parser alone is quadratic on nested tags: 512 KiB of `<div>` keep html5ever busy for more than 20 s.
+//! So lol_html, which streams, finds where the script elements lie, and scraper reads just those fragments and
+//! decides: it decodes entities in the `id`, and knows HTML's rules of what is text of a script.
+//!
+//! What HTML hides is hidden here: comments, textarea, title, style, noscript, iframe, plaintext. An element in a
+//! blockquote or a template counts as any other: whoever may send alerts may quote one, and leaving it out would
+//! drop an alert silently.
+
+use std::{cell::RefCell, ops::Range, rc::Rc};
+
+use lol_html::{HtmlRewriter, MemorySettings, Settings, element, errors::RewritingError, html_content::Element};
+use memchr::memchr_iter;
+use scraper::{ElementRef, Html};
+
+use super::{ELEMENT_ID, ELEMENT_TYPE, MAX_PAYLOAD};
+
+/// The memory lol_html may use, in bytes: what half a megabyte of nothing but nested tags needs.
+const MAX_MEMORY: usize = 64 << 20;
+
+/// How many script elements with the id, or with one that could be it, are read.
+const MAX_CANDIDATES: usize = 16;
+
+/// The longest start tag or end tag around a payload, in bytes.
+const MAX_TAGS: usize = 4 << 10;
+
+/// A script element with the id.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Its text, not yet read.
+    Json(String),
+    /// It is none of ours: another type. The sentence says which.
+    Other { reason: String, text: String },
+}
+
+impl Found {
+    pub fn text(&self) -> &[u8] {
+        match self {
+            Self::Json(text) | Self::Other { text, .. } => text.as_bytes(),
+        }
+    }
+}
+
+/// The script elements with the id, in order. The error says what makes the document unreadable.
+pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
+    if !has_script(html.as_bytes()) {
+        return Ok(Vec::new());
+    }
+    let mut found = Vec::new();
+    for range in candidates(html)? {
+        if range.len() > MAX_PAYLOAD + MAX_TAGS {
+            return Err(format!("the element {ELEMENT_ID} is larger than {} KiB", MAX_PAYLOAD >> 10));
+        }
+        found.extend(html.get(range).and_then(read));
+    }
+    Ok(found)
+}
+
+/// Whether a script tag can be in there at all. It cannot be written in entities.
+fn has_script(html: &[u8]) -> bool {
+    memchr_iter(b'<', html).any(|at| html.get(at + 1..at + 7).is_some_and(|name| name.eq_ignore_ascii_case(b"script")))
+}
+
+/// Where the script elements lie whose id is, or could decode to, the one we look for.
+fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
+    let document_end = html.len();
+    let ranges = Rc::new(RefCell::new(Vec::new()));
+    let handler = {
+        let ranges = Rc::clone(&ranges);
+        move |element: &mut Element| {
+            let id = element.get_attribute("id").unwrap_or_default();
+            if id != ELEMENT_ID && !id.contains('&') {
+                return Ok(());
+            }
+            let start = element.source_location().bytes();
+            let index = ranges.borrow().len();
+            if index == MAX_CANDIDATES {
+                return Err(format!("the mail has more than {MAX_CANDIDATES} elements {ELEMENT_ID}").into());
+            }
+            // Without an end tag, HTML takes everything to the end of the document for the script's text.
+            let end = if element.can_have_content() { document_end } else { start.end };
+            ranges.borrow_mut().push(start.start..end);
+            if let Some(on_end) = element.end_tag_handlers() {
+                let ranges = Rc::clone(&ranges);
+                on_end.push(Box::new(move |end_tag| {
+                    if let Some(range) = ranges.borrow_mut().get_mut(index) {
+                        range.end = end_tag.source_location().bytes().end;
+                    }
+                    Ok(())
+                }));
+            }
+            Ok(())
+        }
+    };
+    let settings = Settings::new()
+        .append_element_content_handler(element!("script[id]", handler))
+        .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY));
+    let mut pass = HtmlRewriter::new(settings, |_: &[u8]| {});
+    pass.write(html.as_bytes()).and_then(|()| pass.end()).map_err(|error| match error {
+        RewritingError::MemoryLimitExceeded(_) => "the mail's HTML nests too deep to be read".to_owned(),
+        RewritingError::ParsingAmbiguity(_) => {
+            "the mail's HTML can be read in two ways (a text element inside select or frameset)".to_owned()
+        }
+        other => other.to_string(),
+    })?;
+    Ok(ranges.take())
+}
+
+/// Reads one element as a browser would; none where its id turns out to be another.
+fn read(fragment: &str) -> Option<Found> {
+    let dom = Html::parse_fragment(fragment);
+    let script = dom.tree.nodes().filter_map(ElementRef::wrap).find(|element| element.value().name() == "script")?;
+    if script.attr("id") != Some(ELEMENT_ID) {
+        return None;
+    }
+    let text: String = script.text().collect();
+    let kind = script.attr("type").unwrap_or_default();
+    let essence = kind.split(';').next().unwrap_or_default().trim();
+    Some(if essence.eq_ignore_ascii_case(ELEMENT_TYPE) {
+        Found::Json(text)
+    } else {
+        let kind: String = kind.chars().take(60).collect();
+        Found::Other { reason: format!("the element {ELEMENT_ID} has the type {kind:?}, not {ELEMENT_TYPE}"), text }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn json(text: &str) -> Found {
+        Found::Json(text.into())
+    }
+
+    #[test]
+    fn the_element_is_found_however_it_is_written() {
+        for html in [
+            r#"<script type="application/json" id="incident-data">{}</script>"#,
+            "<SCRIPT ID=incident-data TYPE='Application/JSON; charset=utf-8'>{}</SCRIPT >",
+            r#"<p><script id="incident&#45;data" type="application/json">{}</script>"#,
+            r#"<body><svg><circle/></svg><blockquote><script type=" application/json " id="incident-data">{}</script>"#,
+            r#"<template><script type="application/json" id="incident-data">{}</script></template>"#,
+            "</html><script\n id=incident-data\n type=application/json>{}</script\n>",
+            r#"<script type="application/json" id="incident-data" id="other">{}"#,
+        ] {
+            assert_eq!(find(html), Ok(vec![json("{}")]), "{html}");
+        }
+    }
+
+    #[test]
+    fn what_html_hides_stays_hidden() {
+        let element = r#"<script type="application/json" id="incident-data">{}</script>"#;
+        for html in [
+            format!("<!-- {element} -->"),
+            format!("<!--[if mso]>{element}<![endif]-->"),
+            format!("<textarea>{element}</textarea>"),
+            format!("<title>{element}</title>"),
+            format!("<style>{element}</style>"),
+            format!("<noscript>{element}</noscript>"),
+            format!("<iframe>{element}</iframe>"),
+            format!("<plaintext>{element}"),
+            format!("<a title='{element}'>x</a>"),
+            "<script type='application/json' id='Incident-Data'>{}</script>".to_owned(),
+            "<div type='application/json' id='incident-data'>{}</div>".to_owned(),
+            "<script type='application/json' id='other' id='incident-data'>{}</script>".to_owned(),
+            "&lt;script type='application/json' id='incident-data'>{}&lt;/script>".to_owned(),
+        ] {
+            assert_eq!(find(&html), Ok(vec![]), "{html}");
+        }
+    }
+
+    #[test]
+    fn another_type_is_told_apart() {
+        let found = find("<script id=incident-data>{}</script>").unwrap();
+        assert!(matches!(&found[..], [Found::Other { reason, .. }] if reason.contains("not application/json")));
+    }
+
+    #[test]
+    fn several_elements_are_all_found_and_too_many_refused() {
+        let element = r#"<script type="application/json" id="incident-data">1</script>"#;
+        assert_eq!(find(&element.repeat(3)).unwrap().len(), 3);
+        assert!(find(&element.repeat(17)).unwrap_err().contains("more than 16"));
+    }
+
+    #[test]
+    fn a_huge_element_is_refused_before_it_is_parsed() {
+        let html =
+            format!("<script type=application/json id=incident-data>{}</script>", " ".repeat(MAX_PAYLOAD + MAX_TAGS));
+        assert!(find(&html).unwrap_err().contains("larger than 256 KiB"));
+    }
+}

@@ -1,0 +1,64 @@
+//! Quoted-printable as RFC 2045, 6.7 advises robust programs to read it: what is no escape is taken literally.
+//!
+//! mail-parser's decoder gives such a part up, and looks at every byte; this one looks for the next `=`.
+
+use memchr::memchr;
+
+/// The decoded bytes, and whether something in them was no quoted-printable.
+pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
+    let mut decoded = Vec::with_capacity(encoded.len());
+    let mut damaged = false;
+    let mut rest = encoded;
+    while let Some(at) = memchr(b'=', rest) {
+        decoded.extend_from_slice(&rest[..at]);
+        rest = &rest[at + 1..];
+        if let Some(byte) = escaped(rest) {
+            decoded.push(byte);
+            rest = &rest[2..];
+        } else if let Some(next) = soft_line_break(rest) {
+            rest = next;
+        } else {
+            decoded.push(b'=');
+            damaged = true;
+        }
+    }
+    decoded.extend_from_slice(rest);
+    (decoded, damaged)
+}
+
+/// The byte of two hexadecimal digits, in either case.
+fn escaped(rest: &[u8]) -> Option<u8> {
+    let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    Some(digit(0)? << 4 | digit(1)?)
+}
+
+/// What follows a soft line break, before which transport may have left white space. A mail may end in one.
+fn soft_line_break(rest: &[u8]) -> Option<&[u8]> {
+    let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    match &rest[blank..] {
+        [b'\r', b'\n', next @ ..] | [b'\n', next @ ..] => Some(next),
+        b"" | b"\r" => Some(b""),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn decoded(encoded: &str) -> (String, bool) {
+        let (bytes, damaged) = decode(encoded.as_bytes());
+        (String::from_utf8(bytes).unwrap(), damaged)
+    }
+
+    #[test]
+    fn escapes_and_soft_line_breaks_are_undone() {
+        assert_eq!(decoded("Gr=C3=BC=c3=9fe=\r\n, id=3D\"x\"= \t\n.\r\n="), ("Grüße, id=\"x\".\r\n".into(), false));
+    }
+
+    #[test]
+    fn what_is_no_escape_is_kept_and_reported() {
+        assert_eq!(decoded("a?b=c=4"), ("a?b=c=4".into(), true));
+        assert_eq!(decoded("= x"), ("= x".into(), true));
+    }
+}
