@@ -6,7 +6,13 @@
 //! `ab` nine times; `S: …` how a line of a reply starts; `E:` the server closes; `X:` the client vanishes; `= …` the
 //! bytes of a stored mail: all that are stored, in order, and no other.
 
-use std::{fs, path::Path, process::Stdio, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::Path,
+    process::{Command, Output, Stdio},
+    sync::Arc,
+    time::Duration,
+};
 
 use alertbridge::{
     clock::Clock,
@@ -19,7 +25,6 @@ use alertbridge::{
 use tokio::{
     io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpStream,
-    process::Command,
     time::timeout,
 };
 
@@ -417,20 +422,24 @@ async fn health_tells_that_it_listens_and_goes_on_telling() {
 
 // Real clients.
 
+/// Runs a program, which Debian's package of the same name brings, to its end.
+async fn run<const N: usize>(program: &'static str, arguments: [&str; N]) -> Output {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+    output.unwrap_or_else(|error| panic!("{program}: {error}"))
+}
+
 #[tokio::test]
 async fn swaks_delivers() {
     let inbox = RecordingInbox::new();
     let smtp = Smtp::bind(&settings(&["alerts@example.com"]), Clock::system()).unwrap();
     let server = smtp.local_addr().to_string();
     let running = Running::start(smtp, &inbox);
-    let swaks = |to| {
-        let mut command = Command::new("swaks");
-        command.args(["--server", &server, "--from", "a@b.test", "--to", to, "--body", "Straße\n.dot\n"]);
-        command.stdin(Stdio::null()).output()
-    };
-    let output = swaks("alerts@example.com").await.expect("swaks is installed (Debian package swaks)");
+    let swaks = |to| run("swaks", ["--server", &server, "--from", "a@b.test", "--to", to, "--body", "Straße\n.dot\n"]);
+    let output = swaks("alerts@example.com").await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
-    let output = swaks("other@example.com").await.unwrap();
+    let output = swaks("other@example.com").await;
     assert!(String::from_utf8_lossy(&output.stdout).contains("550 5.1.1"));
     running.stop().await;
     let [raw] = inbox.raw().try_into().expect("one mail");
@@ -457,7 +466,7 @@ with smtplib.SMTP('127.0.0.1', int(sys.argv[1])) as smtp:
     except smtplib.SMTPSenderRefused as refused:
         assert refused.smtp_code == 552, refused
 ";
-    let output = Command::new("python3").args(["-c", script, &port]).output().await.expect("python3 is installed");
+    let output = run("python3", ["-c", script, &port]).await;
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     running.stop().await;
     let expected: Vec<_> = (0..100).map(|i| format!("Subject: {i}\r\n\r\n.{i}\r\n").into_bytes()).collect();
