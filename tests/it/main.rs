@@ -8,6 +8,7 @@ mod e2e;
 mod generator;
 mod harness;
 mod imap;
+mod inbox;
 mod pipeline;
 mod receivers;
 mod routing;
