@@ -66,6 +66,12 @@ fn escape(out: &mut String, rest: &mut Peekable<Chars<'_>>, in_class: bool) {
         _ => {
             out.push('\\');
             out.push(c);
+            // `\x{e9}`, `\p{Greek}`: the brace belongs to the escape.
+            if matches!(c, 'x' | 'p' | 'P') && rest.peek() == Some(&'{') {
+                while let Some(c) = rest.next_if(|c| *c != '}') {
+                    out.push(c);
+                }
+            }
         }
     }
 }
@@ -165,6 +171,8 @@ mod tests {
             ("[]a]", "]", true),
             ("[[:alpha:]_]+", "ab_", true),
             ("[[:alpha:]_]+", "ab1", false),
+            (r"\p{Greek}", "α", true),
+            (r"\x{e9}", "é", true),
             ("x{2}", "xx", true),
             ("x{2", "x{2", true),
             ("{a}", "{a}", true),
