@@ -5,7 +5,7 @@
 use std::cell::{OnceCell, RefCell};
 
 use jiff::Timestamp;
-use minijinja::Value;
+use minijinja::{Value, value::Serde};
 
 use super::{Parcel, sample, template::Template, text};
 use crate::delivery::{Notification, Step};
@@ -46,6 +46,11 @@ impl<'a> Page<'a> {
         self.text(template).map(|text| text::one_line(&text))
     }
 
+    /// What the page is about.
+    pub fn notification(&self) -> &'a Notification {
+        self.parcel.notification
+    }
+
     /// Tells the reader of the page that something about its text is not as configured.
     pub fn note(&self, note: String) {
         self.notes.borrow_mut().push(note);
@@ -81,6 +86,16 @@ pub fn on_sample_parcel<T>(notification: &Notification, with: impl FnOnce(&Parce
     with(&parcel)
 }
 
+/// What a field says of each sample, so that a word that is none is found when the configuration is loaded.
+pub fn said_of_samples(template: Option<&Template>) -> Vec<String> {
+    let mut said: Vec<String> = sample::notifications()
+        .iter()
+        .filter_map(|(_, notification)| on_sample(notification, |page| page.line(template)))
+        .collect();
+    said.dedup();
+    said
+}
+
 fn context(parcel: &Parcel<'_>) -> Value {
     let notification = parcel.notification;
     let labels: Vec<(String, Value)> = sample::LABELS
@@ -91,8 +106,8 @@ fn context(parcel: &Parcel<'_>) -> Value {
         .collect();
     let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
     let own = [
-        ("labels", Value::from_iter(labels.iter().cloned())),
-        ("incident", Value::from_serialize(&notification.incident)),
+        ("labels", labels.iter().cloned().collect()),
+        ("incident", Value::from(Serde(&notification.incident))),
         ("action", Value::from(notification.action.as_str())),
         ("reason", text(notification.reason.as_deref())),
         ("arrived_at", Value::from(notification.arrived_at.to_string())),

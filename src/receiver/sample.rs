@@ -9,8 +9,24 @@ use crate::delivery::{Action, Notification};
 
 /// The names of the labels: what matchers and templates may speak of.
 pub const LABELS: [&str; 18] = [
-    "incident_id", "app_key", "app_name", "partner", "metric", "sli", "unit", "status", "state", "severity",
-    "sli_value", "slo_value", "sli_gap", "window_seconds", "recurrence_28d", "authenticity", "ingress", "kind",
+    "incident_id",
+    "app_key",
+    "app_name",
+    "partner",
+    "metric",
+    "sli",
+    "unit",
+    "status",
+    "state",
+    "severity",
+    "sli_value",
+    "slo_value",
+    "sli_gap",
+    "window_seconds",
+    "recurrence_28d",
+    "authenticity",
+    "ingress",
+    "kind",
 ];
 
 /// A trigger, its resolve, and an alert that could not be read, each with the words that say which it is.

@@ -9,7 +9,7 @@ use super::{Reply, text};
 use crate::delivery::{FailureReason, Verdict};
 
 /// No receiver can ask for a longer pause: a wrong `Retry-After` must not silence a pager for a day.
-pub const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+pub const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// The most of a reply that is quoted, in UTF-16 code units.
 const LONGEST_DETAIL: usize = 300;

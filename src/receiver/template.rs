@@ -77,17 +77,11 @@ impl Shelf {
     }
 
     /// Compiles the template of a field and tries it; `key` is its place in the configuration.
-    pub fn compile(
-        &self,
-        key: &str,
-        field: &'static str,
-        source: &str,
-        escape: Escape,
-    ) -> Result<Template, Problem> {
+    pub fn compile(&self, key: &str, field: &'static str, source: &str, escape: Escape) -> Result<Template, Problem> {
         let wrong = |what: String| Problem::new(key, what, "correct the template; `alertbridge check` tries it again");
         let mut environment = self.environment.clone();
         if escape == Escape::Slack {
-            environment.set_auto_escape_callback(|_| AutoEscape::Custom("slack"));
+            environment.set_auto_escape_callback(|_| AutoEscape::Custom("slack".into()));
             environment.set_formatter(slack_formatter);
         }
         environment
@@ -112,8 +106,7 @@ impl Shelf {
 impl Template {
     /// The text for a context made by [`super::page::Page::context`].
     pub fn render(&self, context: &Value) -> Result<String, RenderError> {
-        self.rendered(context)
-            .map_err(|error| RenderError::Template { field: self.field, message: described(&error) })
+        self.rendered(context).map_err(|error| RenderError::Template { field: self.field, message: described(&error) })
     }
 
     fn rendered(&self, context: &Value) -> Result<String, Error> {

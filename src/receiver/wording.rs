@@ -128,8 +128,22 @@ pub fn body(notification: &Notification) -> String {
 
 /// The order in which details matter; every other label follows by its name.
 const ORDER: [&str; 16] = [
-    "incident_id", "app_name", "app_key", "metric", "sli_value", "slo_value", "sli_gap", "unit", "status", "state",
-    "severity", "sli", "window_seconds", "recurrence_28d", "partner", "authenticity",
+    "incident_id",
+    "app_name",
+    "app_key",
+    "metric",
+    "sli_value",
+    "slo_value",
+    "sli_gap",
+    "unit",
+    "status",
+    "state",
+    "severity",
+    "sli",
+    "window_seconds",
+    "recurrence_28d",
+    "partner",
+    "authenticity",
 ];
 
 /// Everything known, by name: the labels that are set, when it was seen and came, and the mail. One line each.
@@ -156,6 +170,11 @@ pub fn details(notification: &Notification) -> Vec<(String, String)> {
         add(name, value);
     }
     details
+}
+
+/// A label as one clean line.
+pub fn one(notification: &Notification, name: &str) -> String {
+    line(label(notification, name))
 }
 
 fn reason(notification: &Notification, otherwise: &str) -> String {
