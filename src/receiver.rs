@@ -1,12 +1,12 @@
 //! 5. Notification → request, reply → verdict. No I/O: `deliver` sends.
 //!
-//! Adding a receiver is one file in `receiver/` and one line in [`Configs`] and its table.
+//! Adding a receiver is one file in `receiver/`, one field in [`Settings`] and one line in `compile`'s table.
 
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -15,17 +15,29 @@ use crate::{
     settings::{self, Problem, Secret, SecretError},
 };
 
+mod compile;
 pub mod opsgenie;
+pub mod page;
 pub mod pagerduty;
+pub mod sample;
 pub mod slack;
+pub mod status;
 pub mod stdout;
 pub mod template;
+pub mod text;
 pub mod webhook;
+pub mod wording;
 
 /// One integration of a receiver: how to say something to it, and what its answers mean.
 pub trait Receiver: Send + Sync {
     /// The credentials a request needs; read anew for every attempt.
     fn secrets(&self) -> Vec<&Secret>;
+
+    /// Whether what the secrets hold can work, as far as can be known without asking the vendor. The sentence
+    /// holds no secret.
+    fn check_keys(&self, _keys: &Keys) -> Result<(), String> {
+        Ok(())
+    }
 
     /// The request for this step of the delivery. Whatever the content, it is one the vendor accepts:
     /// too long a field is cut and marked.
@@ -41,7 +53,7 @@ pub trait Receiver: Send + Sync {
 
     /// How long an accepted request may stay unconfirmed before it counts as failed.
     fn confirm_timeout(&self) -> Duration {
-        Duration::from_secs(60)
+        Duration::from_mins(1)
     }
 
     /// Requests a minute it is limited to, where the user wants pacing.
@@ -80,7 +92,8 @@ impl Keys {
         receiver
             .secrets()
             .into_iter()
-            .map(|secret| Ok((name(secret), secret.read()?)))
+            .enumerate()
+            .map(|(index, secret)| Ok((name(secret).unwrap_or_else(|| format!("#{index}")), secret.read()?)))
             .collect::<Result<_, _>>()
             .map(Self::Read)
     }
@@ -90,7 +103,9 @@ impl Keys {
         match (self, secret) {
             (Self::Hidden, _) => "<secret>",
             (Self::Read(_), Secret::Inline(text)) => text.expose_secret(),
-            (Self::Read(read), Secret::File(_)) => read.get(&name(secret)).map_or("", |text| text.expose_secret()),
+            (Self::Read(read), Secret::File(_)) => {
+                name(secret).and_then(|name| read.get(&name)).map_or("", ExposeSecret::expose_secret)
+            }
         }
     }
 
@@ -112,10 +127,11 @@ impl Keys {
     }
 }
 
-fn name(secret: &Secret) -> String {
+/// Under which the content of a secret's file is kept.
+fn name(secret: &Secret) -> Option<String> {
     match secret {
-        Secret::Inline(_) => String::new(),
-        Secret::File(path) => path.display().to_string(),
+        Secret::Inline(_) => None,
+        Secret::File(path) => Some(path.display().to_string()),
     }
 }
 
@@ -159,6 +175,9 @@ pub struct RateLimit {
 pub enum RenderError {
     #[error("the template of `{field}` failed: {message}")]
     Template { field: &'static str, message: String },
+    /// What the secret's file holds is none; the message does not repeat it.
+    #[error("the secret `{name}` cannot be used: {message}")]
+    Secret { name: &'static str, message: &'static str },
 }
 
 /// `receivers[]` of the configuration.
@@ -175,8 +194,8 @@ pub struct Settings {
     pub webhook_configs: Vec<webhook::Settings>,
     pub stdout_configs: Vec<stdout::Settings>,
     // Names of the contract that come later: refused by name until then.
-    pub teams_configs: Vec<serde_json::Value>,
-    pub discord_configs: Vec<serde_json::Value>,
+    pub teams_configs: Vec<Value>,
+    pub discord_configs: Vec<Value>,
 }
 
 /// `fallback:` of a receiver.
@@ -200,20 +219,33 @@ impl Fallback {
 pub struct Receivers {
     pub integrations: BTreeMap<Target, Box<dyn Receiver>>,
     pub fallbacks: BTreeMap<String, Fallback>,
+    /// Every receiver's name in the order they are written, those without an integration too: they tell nobody.
+    pub names: Vec<String>,
+    /// What is allowed and yet unwise: plain http off loopback.
+    pub warnings: Vec<Problem>,
+    /// Where each integration stands in the configuration: `receivers[0].slack_configs[0]`.
+    pub(crate) places: BTreeMap<Target, String>,
 }
 
 impl Receivers {
-    /// Compiles the settings: templates are parsed and tried on a sample, secrets' X and X_file checked.
-    pub fn compile(_settings: &[Settings], _templates: &[std::path::PathBuf]) -> Result<Self, Vec<Problem>> {
-        todo!()
-    }
-
-    /// The integrations of one receiver, in the order they are written.
-    pub fn of<'a>(&'a self, receiver: &str) -> impl Iterator<Item = (&'a Target, &'a dyn Receiver)> {
-        let name = receiver.to_owned();
-        self.integrations
+    /// The integrations of one receiver: by kind as [`Settings`] lists them, within a kind as written.
+    pub fn of<'a>(&'a self, receiver: &str) -> impl Iterator<Item = (&'a Target, &'a dyn Receiver)> + use<'a> {
+        let mut found: Vec<_> = self
+            .integrations
             .iter()
-            .filter(move |(target, _)| target.receiver == name)
+            .filter(|(target, _)| target.receiver == receiver)
             .map(|(target, integration)| (target, integration.as_ref()))
+            .collect();
+        found.sort_by_key(|(target, _)| place(target));
+        found.into_iter()
     }
+}
+
+const KINDS: [&str; 6] = ["opsgenie", "jsm", "pagerduty", "slack", "webhook", "stdout"];
+
+/// Where an integration stands among those of its receiver: its kind's place, and its own among them.
+fn place(target: &Target) -> (usize, usize) {
+    let kind = KINDS.iter().position(|kind| *kind == target.kind()).unwrap_or(KINDS.len());
+    let index = target.integration.rsplit('/').next().and_then(|index| index.parse().ok()).unwrap_or(usize::MAX);
+    (kind, index)
 }

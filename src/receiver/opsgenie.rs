@@ -1,12 +1,46 @@
 //! Opsgenie Alert API v2, and Jira Service Management Operations, which takes the same wire format at another base.
+//! <https://docs.opsgenie.com/docs/alert-api>
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use indexmap::IndexMap;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use crate::settings;
+use super::{
+    Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    compile::Site,
+    page::{self, Page},
+    template::{Escape, Template},
+    text::{cut, units},
+    wording::{self, Severity},
+};
+use crate::{
+    delivery::{Action, Step, Verdict},
+    settings::{self, Secret},
+};
+
+mod answer;
+
+/// Where Opsgenie answers, unless `api_url` says otherwise.
+pub const OPSGENIE: &str = "https://api.opsgenie.com";
+/// Where Jira Service Management answers.
+pub const JSM: &str = "https://api.atlassian.com/jsm/ops/integration";
+
+// The API's limits.
+const MESSAGE: usize = 130;
+const DESCRIPTION: usize = 15_000;
+const TAGS: usize = 20;
+const TAG: usize = 50;
+const DETAILS: usize = 8_000;
+const ENTITY: usize = 512;
+const NOTE: usize = 25_000;
+const RESPONDERS: usize = 50;
+
+/// What one path segment may hold as it is (RFC 3986, 2.3).
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -60,4 +94,219 @@ pub struct Responder {
     pub username: Option<String>,
     /// `team`, `user`, `escalation` or `schedule`.
     pub r#type: String,
+}
+
+/// An `opsgenie_configs` or `jsm_configs` entry, compiled.
+pub struct Opsgenie {
+    key: Secret,
+    base: String,
+    message: Option<Template>,
+    description: Option<Template>,
+    priority: Option<Template>,
+    responders: Vec<Value>,
+    tags: Vec<Template>,
+    details: Vec<(String, Template)>,
+    confirm_timeout: Duration,
+    send_resolved: bool,
+    rate_limit: Option<RateLimit>,
+}
+
+impl Opsgenie {
+    /// `base` is where it answers, unless the settings say.
+    pub(super) fn compile(settings: &Settings, base: &str, site: &mut Site<'_>) -> Option<Self> {
+        let responders: Vec<_> =
+            settings.responders.iter().enumerate().filter_map(|(index, who)| who.compile(index, site)).collect();
+        for (field, given, most) in
+            [("responders", settings.responders.len(), RESPONDERS), ("tags", settings.tags.len(), TAGS)]
+        {
+            if given > most {
+                site.problem(field, format!("there are {given}, and the API takes {most}"), "shorten the list");
+            }
+        }
+        let tags = settings.tags.iter().enumerate();
+        let tags =
+            tags.filter_map(|(i, tag)| site.template_at(&format!("tags[{i}]"), "tags", tag, Escape::No)).collect();
+        let details = settings.details.iter();
+        let details = details
+            .filter_map(|(name, source)| {
+                let template = site.template_at(&format!("details.{name}"), "details", source, Escape::No)?;
+                Some((name.clone(), template))
+            })
+            .collect();
+        let priority = site.template("priority", settings.priority.as_ref(), Escape::No);
+        for said in page::said_of_samples(priority.as_ref()).iter().filter(|said| priority_of(said).is_none()) {
+            site.problem("priority", format!("`{said}` is no priority"), "the priorities are P1 to P5");
+        }
+        let base = site.address("api_url", settings.api_url.as_deref().unwrap_or(base), true);
+        let message = site.template("message", settings.message.as_ref(), Escape::No);
+        let description = site.template("description", settings.description.as_ref(), Escape::No);
+        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
+        Some(Self {
+            key: site.secret("api_key", settings.api_key.as_deref(), settings.api_key_file.as_deref())?,
+            base: base?,
+            message,
+            description,
+            priority,
+            responders,
+            tags,
+            details,
+            confirm_timeout: settings.confirm_timeout.as_std(),
+            send_resolved: settings.send_resolved,
+            rate_limit,
+        })
+    }
+
+    fn create(&self, parcel: &Parcel<'_>) -> Value {
+        let page = Page::new(parcel);
+        let notification = parcel.notification;
+        let message = page.line(self.message.as_ref());
+        let message = message.unwrap_or_else(|| wording::title(notification, MESSAGE));
+        let mut description = page.text(self.description.as_ref()).unwrap_or_else(|| wording::body(notification));
+        if units(&message) > MESSAGE && !description.starts_with(&message) {
+            description = format!("{message}\n\n{description}");
+        }
+        let priority = self.priority(&page);
+        let mut tags: Vec<String> = Vec::new();
+        for tag in self.tags.iter().filter_map(|tag| page.line(Some(tag))) {
+            let tag = cut(&tag, TAG);
+            if !tags.contains(&tag) {
+                tags.push(tag);
+            }
+        }
+        let mut details: Vec<(String, String)> =
+            self.details.iter().filter_map(|(name, value)| Some((name.clone(), page.text(Some(value))?))).collect();
+        if let Some(notes) = page.notes() {
+            details.insert(0, ("alertbridge_note".into(), notes));
+        }
+        details.extend(wording::details(notification));
+        let entity = cut(&wording::one(notification, "app_key"), ENTITY);
+        let mut alert = json!({
+            "message": cut(&message, MESSAGE),
+            "alias": parcel.alias,
+            "description": cut(&description, DESCRIPTION),
+            "priority": priority,
+            "source": "alertbridge",
+            "details": fit(details, DETAILS),
+        });
+        for (field, value) in [("entity", json!(entity)), ("tags", json!(tags)), ("responders", json!(self.responders))]
+        {
+            if value.as_str() != Some("") && value.as_array().is_none_or(|list| !list.is_empty()) {
+                alert[field] = value;
+            }
+        }
+        alert
+    }
+
+    fn priority(&self, page: &Page<'_>) -> &'static str {
+        if let Some(said) = page.line(self.priority.as_ref()) {
+            if let Some(priority) = priority_of(&said) {
+                return priority;
+            }
+            page.note(format!("`{}` is no priority", cut(&said, 40)));
+        }
+        match Severity::of(page.notification()) {
+            Severity::Critical => "P1",
+            Severity::Error => "P2",
+            Severity::Warning => "P3",
+            Severity::Info => "P5",
+        }
+    }
+}
+
+impl Receiver for Opsgenie {
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.key]
+    }
+
+    fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
+        let mut headers = vec![("authorization", format!("GenieKey {}", keys.reveal(&self.key)))];
+        let segment = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
+        let (method, path, body) = match (parcel.step, parcel.notification.action) {
+            (Step::Confirm { request_id, .. }, _) => {
+                ("GET", format!("/v2/alerts/requests/{}", segment(request_id)), Body::Empty)
+            }
+            (Step::Send, Action::Trigger) => ("POST", "/v2/alerts".into(), Body::Json(self.create(parcel))),
+            (Step::Send, Action::Resolve) => {
+                let note = cut(&wording::body(parcel.notification), NOTE);
+                // Without identifierType the alias is taken for an id, and nothing closes.
+                let path = format!("/v2/alerts/{}/close?identifierType=alias", segment(parcel.alias));
+                ("POST", path, Body::Json(json!({ "source": "alertbridge", "note": note })))
+            }
+        };
+        if body != Body::Empty {
+            headers.push(("content-type", "application/json".into()));
+        }
+        Ok(Request { method, url: format!("{}{path}", self.base), headers, body })
+    }
+
+    fn judge(&self, step: &Step, action: Action, reply: &Reply) -> Verdict {
+        match step {
+            Step::Send => answer::to_request(action, reply),
+            Step::Confirm { .. } => answer::to_question(action, reply),
+        }
+    }
+
+    fn send_resolved(&self) -> bool {
+        self.send_resolved
+    }
+
+    fn confirm_timeout(&self) -> Duration {
+        self.confirm_timeout
+    }
+
+    fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit
+    }
+}
+
+impl Responder {
+    fn compile(&self, index: usize, site: &mut Site<'_>) -> Option<Value> {
+        let place = format!("responders[{index}]");
+        let kinds = ["team", "user", "escalation", "schedule"];
+        if !kinds.contains(&self.r#type.as_str()) {
+            let what = format!("`{}` is no type of responder", self.r#type);
+            site.problem(&format!("{place}.type"), what, format!("the types are {}", kinds.join(", ")));
+            return None;
+        }
+        let mut named = [("id", &self.id), ("name", &self.name), ("username", &self.username)]
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value.as_deref().filter(|value| !value.is_empty())?)));
+        let (Some((key, value)), None) = (named.next(), named.next()) else {
+            site.problem(
+                &place,
+                "a responder is named in one way",
+                "give one of `id`, `name` and, for a user, `username`",
+            );
+            return None;
+        };
+        if (key == "username") != (self.r#type == "user") && key != "id" {
+            let mend = "a user goes by `username`, everybody else by `name`; all go by `id`";
+            site.problem(&place, format!("a {} does not go by `{key}`", self.r#type), mend);
+            return None;
+        }
+        let mut responder = Map::from_iter([("type".to_owned(), json!(self.r#type))]);
+        responder.insert(key.to_owned(), json!(value));
+        Some(Value::Object(responder))
+    }
+}
+
+fn priority_of(said: &str) -> Option<&'static str> {
+    ["P1", "P2", "P3", "P4", "P5"].into_iter().find(|known| known.eq_ignore_ascii_case(said.trim()))
+}
+
+/// As many of the details as fit into `room` units, names counted, the first of a name winning. No value takes more
+/// than half of what is left, so that one long text leaves room for the rest.
+fn fit(details: Vec<(String, String)>, mut room: usize) -> Map<String, Value> {
+    let mut fitted = Map::new();
+    for (name, value) in details {
+        let name = cut(&name, 256);
+        let taken = units(&name);
+        if fitted.contains_key(&name) || room < taken + 2 {
+            continue;
+        }
+        let value = cut(&value, (room - taken).div_ceil(2));
+        room -= taken + units(&value);
+        fitted.insert(name, value.into());
+    }
+    fitted
 }

@@ -1,10 +1,35 @@
-//! PagerDuty Events API v2.
+//! PagerDuty Events API v2. <https://developer.pagerduty.com/docs/events-api-v2-overview>
 
 use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    compile::{Site, address},
+    page::{self, Page},
+    status,
+    template::{Escape, Template},
+    text::{cut, units},
+    wording::{self, Severity},
+};
+use crate::{
+    delivery::{Action, FailureReason, Step, Verdict},
+    settings::Secret,
+};
+
+/// The length of every routing key.
+const ROUTING_KEY: usize = 32;
+// The API's limits: units of the summary, bytes of the whole event.
+const SUMMARY: usize = 1024;
+const EVENT: usize = 512_000;
+// Our own, where the API names none, so that an event without its details always fits.
+const WORD: usize = 1024;
+const HREF: usize = 2048;
+const LINKS: usize = 20;
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -45,4 +70,196 @@ impl Default for Settings {
 pub struct Link {
     pub href: String,
     pub text: Option<String>,
+}
+
+/// A `pagerduty_configs` entry, compiled.
+pub struct PagerDuty {
+    key: Secret,
+    url: String,
+    severity: Option<Template>,
+    summary: Option<Template>,
+    details: Vec<(String, Template)>,
+    links: Vec<(Template, Option<Template>)>,
+    send_resolved: bool,
+    rate_limit: Option<RateLimit>,
+}
+
+impl PagerDuty {
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        if settings.routing_key.as_deref().is_some_and(|key| !key.trim().is_empty() && wrong_key(key)) {
+            site.problem("routing_key", "it is no routing key: they have 32 characters", "copy the integration key");
+        }
+        if settings.links.len() > LINKS {
+            site.problem("links", format!("there are more than {LINKS}"), "shorten the list");
+        }
+        let severity = site.template("severity", settings.severity.as_ref(), Escape::No);
+        for said in page::said_of_samples(severity.as_ref()).iter().filter(|said| Severity::parse(said).is_none()) {
+            let mend = "the severities are critical, error, warning and info";
+            site.problem("severity", format!("`{said}` is no severity"), mend);
+        }
+        let mut details = Vec::new();
+        for (name, source) in &settings.details {
+            let template = site.template_at(&format!("details.{name}"), "details", source, Escape::No);
+            details.extend(template.map(|template| (name.clone(), template)));
+        }
+        let mut links = Vec::new();
+        for (index, link) in settings.links.iter().enumerate() {
+            let href = site.template_at(&format!("links[{index}].href"), "links", &link.href, Escape::No);
+            let text = link.text.as_deref();
+            let text =
+                text.and_then(|text| site.template_at(&format!("links[{index}].text"), "links", text, Escape::No));
+            links.extend(href.map(|href| (href, text)));
+        }
+        let url = site.address("url", &settings.url, false);
+        let summary = site.template("summary", settings.summary.as_ref(), Escape::No);
+        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
+        Some(Self {
+            key: site.secret("routing_key", settings.routing_key.as_deref(), settings.routing_key_file.as_deref())?,
+            url: url?,
+            severity,
+            summary,
+            details,
+            links,
+            send_resolved: settings.send_resolved,
+            rate_limit,
+        })
+    }
+
+    fn event(&self, parcel: &Parcel<'_>, key: &str) -> Value {
+        let page = Page::new(parcel);
+        let notification = parcel.notification;
+        let summary = page.line(self.summary.as_ref());
+        let summary = summary.unwrap_or_else(|| wording::title(notification, SUMMARY));
+        let mut payload = json!({
+            "summary": cut(&summary, SUMMARY),
+            "source": "alertbridge",
+            "severity": self.severity(&page).as_str(),
+            "timestamp": notification.time.unwrap_or(notification.arrived_at).to_string(),
+        });
+        for (field, label) in [("source", "app_key"), ("component", "app_name"), ("group", "partner"), ("class", "sli")]
+        {
+            let word = cut(&wording::one(notification, label), WORD);
+            if !word.is_empty() {
+                payload[field] = word.into();
+            }
+        }
+        let links = self.links(&page);
+        payload["custom_details"] = Value::Object(self.details(&page, &summary));
+        let mut event = json!({
+            "routing_key": key,
+            "event_action": notification.action.as_str(),
+            "dedup_key": parcel.alias,
+            "client": "alertbridge",
+            "payload": payload,
+        });
+        if let Some(external) = parcel.external_url.filter(|url| url.len() <= HREF && address(url).is_ok()) {
+            event["client_url"] = external.into();
+        }
+        if !links.is_empty() {
+            event["links"] = links.into();
+        }
+        // Too large an event is refused, and with it the page.
+        if event.to_string().len() > EVENT
+            && let Some(payload) = event["payload"].as_object_mut()
+        {
+            payload.remove("custom_details");
+        }
+        event
+    }
+
+    /// Everything known; the team's own details win over ours of the same name.
+    fn details(&self, page: &Page<'_>, summary: &str) -> Map<String, Value> {
+        let mut details: Map<String, Value> =
+            wording::details(page.notification()).into_iter().map(|(name, value)| (name, value.into())).collect();
+        if let Some(reason) = &page.notification().reason {
+            details.insert("reason".into(), super::text::clean(reason).into());
+        }
+        if units(summary) > SUMMARY {
+            details.insert("summary".into(), summary.into());
+        }
+        for (name, template) in &self.details {
+            if let Some(value) = page.text(Some(template)) {
+                details.insert(name.clone(), value.into());
+            }
+        }
+        if let Some(notes) = page.notes() {
+            details.insert("alertbridge_note".into(), notes.into());
+        }
+        details
+    }
+
+    fn links(&self, page: &Page<'_>) -> Vec<Value> {
+        let mut links = Vec::new();
+        for (href, text) in &self.links {
+            let Some(href) = page.line(Some(href)) else { continue };
+            if href.len() > HREF || address(&href).is_err() {
+                page.note(format!("a link is no address: {}", cut(&href, 80)));
+                continue;
+            }
+            let text = page.line(text.as_ref()).unwrap_or_else(|| href.clone());
+            links.push(json!({ "href": href, "text": cut(&text, WORD) }));
+        }
+        links
+    }
+
+    fn severity(&self, page: &Page<'_>) -> Severity {
+        if let Some(said) = page.line(self.severity.as_ref()) {
+            if let Some(severity) = Severity::parse(&said) {
+                return severity;
+            }
+            page.note(format!("`{}` is no severity", cut(&said, 40)));
+        }
+        Severity::of(page.notification())
+    }
+}
+
+impl Receiver for PagerDuty {
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.key]
+    }
+
+    fn check_keys(&self, keys: &Keys) -> Result<(), String> {
+        if !keys.hidden() && wrong_key(keys.reveal(&self.key)) {
+            return Err("`routing_key_file` holds no routing key: they have 32 characters".into());
+        }
+        Ok(())
+    }
+
+    fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
+        Ok(Request {
+            method: "POST",
+            url: self.url.clone(),
+            headers: vec![("content-type", "application/json".into())],
+            body: Body::Json(self.event(parcel, keys.reveal(&self.key))),
+        })
+    }
+
+    fn judge(&self, _: &Step, _: Action, reply: &Reply) -> Verdict {
+        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        match reply.status {
+            202 => {}
+            200..=299 if json["status"] == "success" => {}
+            200..=299 => return status::unexpected(reply),
+            400 => {
+                let errors: Vec<&str> =
+                    json["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+                let said = if errors.is_empty() { return status::verdict(reply) } else { errors.join("; ") };
+                return Verdict::Permanent { reason: FailureReason::Rejected, detail: status::quoted(400, &said) };
+            }
+            _ => return status::verdict(reply),
+        }
+        Verdict::Delivered { receipt: json["dedup_key"].as_str().map(|key| cut(key, 255)) }
+    }
+
+    fn send_resolved(&self) -> bool {
+        self.send_resolved
+    }
+
+    fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit
+    }
+}
+
+fn wrong_key(key: &str) -> bool {
+    key.trim().chars().count() != ROUTING_KEY
 }

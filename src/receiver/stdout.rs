@@ -1,7 +1,24 @@
-//! Pages printed to standard output.
+//! Pages printed to standard output, one line each.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+
+use super::{
+    Body, Keys, Parcel, Receiver, RenderError, Reply, Request,
+    compile::Site,
+    page::Page,
+    status,
+    template::{Escape, Template},
+    text::cut,
+    wording,
+};
+use crate::{
+    delivery::{Action, Step, Verdict},
+    settings::Secret,
+};
+
+/// The longest line printed.
+const LINE: usize = 4096;
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -14,5 +31,52 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self { text: None, send_resolved: true }
+    }
+}
+
+/// A `stdout_configs` entry, compiled.
+pub struct Stdout {
+    text: Option<Template>,
+    send_resolved: bool,
+}
+
+impl Stdout {
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Self {
+        Self { text: site.template("text", settings.text.as_ref(), Escape::No), send_resolved: settings.send_resolved }
+    }
+}
+
+impl Receiver for Stdout {
+    fn secrets(&self) -> Vec<&Secret> {
+        Vec::new()
+    }
+
+    fn request(&self, parcel: &Parcel<'_>, _: &Keys) -> Result<Request, RenderError> {
+        let page = Page::new(parcel);
+        let notification = parcel.notification;
+        let mut line = page.line(self.text.as_ref()).unwrap_or_else(|| {
+            let severity = wording::one(notification, "severity");
+            let severity = if severity.is_empty() { severity } else { format!("[{}] ", cut(&severity, 32)) };
+            format!(
+                "{} {} {} {severity}{}",
+                notification.time.unwrap_or(notification.arrived_at),
+                notification.action.as_str().to_uppercase(),
+                parcel.alias,
+                wording::title(notification, 1024),
+            )
+        });
+        if let Some(notes) = page.notes() {
+            line = format!("{} ({notes})", cut(&line, LINE / 2));
+        }
+        let body = Body::Text(cut(&line, LINE));
+        Ok(Request { method: "PRINT", url: "stdout:".into(), headers: Vec::new(), body })
+    }
+
+    fn judge(&self, _: &Step, _: Action, reply: &Reply) -> Verdict {
+        status::verdict(reply)
+    }
+
+    fn send_resolved(&self) -> bool {
+        self.send_resolved
     }
 }

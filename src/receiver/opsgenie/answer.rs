@@ -1,0 +1,78 @@
+//! What Opsgenie's replies mean. A 202 is no delivery: it promises to look at the request later.
+
+use serde_json::Value;
+
+use crate::{
+    delivery::{Action, FailureReason, Verdict},
+    receiver::{Reply, status, text},
+};
+
+/// What a reply to a create or a close means.
+pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
+    if (200..300).contains(&reply.status) {
+        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let id = field(&json, "requestId").and_then(Value::as_str).filter(|id| !id.is_empty());
+        let id = id.or_else(|| reply.headers.get("x-request-id").map(String::as_str));
+        // Without an id nobody can ask what became of it. Sent again it does no harm: the alias is the same.
+        return match id {
+            Some(id) if id.len() <= 512 => Verdict::Accepted { request_id: id.to_owned() },
+            _ => status::unexpected(reply),
+        };
+    }
+    failed(action, reply)
+}
+
+/// What a reply to the question what became of a request means.
+pub(super) fn to_question(action: Action, reply: &Reply) -> Verdict {
+    if reply.status == 404 && unprocessed(reply) {
+        return Verdict::NotYet;
+    }
+    if !(200..300).contains(&reply.status) {
+        return failed(action, reply);
+    }
+    let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let word = |name| field(&json, name).and_then(Value::as_str).unwrap_or_default();
+    match field(&json, "isSuccess").or_else(|| field(&json, "success")).and_then(Value::as_bool) {
+        Some(true) => {
+            let alert = Some(text::cut(word("alertId"), 100)).filter(|id| !id.is_empty());
+            Verdict::Delivered { receipt: alert }
+        }
+        Some(false) if over(action, word("status")) => Verdict::Delivered { receipt: None },
+        Some(false) => Verdict::Permanent {
+            reason: FailureReason::Rejected,
+            detail: status::quoted(reply.status, &format!("accepted, then refused: {}", word("status"))),
+        },
+        None => status::unexpected(reply),
+    }
+}
+
+fn failed(action: Action, reply: &Reply) -> Verdict {
+    let said = status::detail(reply);
+    if reply.status == 404 && over(action, &said) {
+        return Verdict::Delivered { receipt: None };
+    }
+    match status::verdict(reply) {
+        Verdict::Retry { reason: FailureReason::RateLimited, detail, after } => {
+            let period = reply.headers.get("x-ratelimit-period-in-sec").and_then(|period| status::seconds(period));
+            Verdict::Retry { reason: FailureReason::RateLimited, detail, after: period.or(after) }
+        }
+        Verdict::Permanent { reason, detail } if reply.status == 401 => {
+            Verdict::Permanent { reason, detail: format!("{detail} (is `api_url` of the account's region?)") }
+        }
+        verdict => verdict,
+    }
+}
+
+/// A close of what is not open has nothing left to do.
+fn over(action: Action, said: &str) -> bool {
+    action == Action::Resolve && said.to_ascii_lowercase().contains("alert does not exist")
+}
+
+fn unprocessed(reply: &Reply) -> bool {
+    reply.headers.get("x-opsgenie-errortype").is_some_and(|kind| kind.trim() == "RequestNotProcessed")
+}
+
+/// A field of `{"data": {…}}` or of the flat form.
+fn field<'a>(json: &'a Value, name: &str) -> Option<&'a Value> {
+    json.get("data").and_then(|data| data.get(name)).or_else(|| json.get(name)).filter(|value| !value.is_null())
+}

@@ -1,0 +1,104 @@
+//! Notifications like real ones, over which templates are tried before anybody depends on them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::delivery::{Action, Notification};
+
+/// The names of the labels: what matchers and templates may speak of.
+pub const LABELS: [&str; 18] = [
+    "incident_id",
+    "app_key",
+    "app_name",
+    "partner",
+    "metric",
+    "sli",
+    "unit",
+    "status",
+    "state",
+    "severity",
+    "sli_value",
+    "slo_value",
+    "sli_gap",
+    "window_seconds",
+    "recurrence_28d",
+    "authenticity",
+    "ingress",
+    "kind",
+];
+
+/// A trigger, its resolve, and an alert that could not be read, each with the words that say which it is.
+pub fn notifications() -> [(&'static str, Notification); 3] {
+    [
+        ("a trigger", incident(Action::Trigger)),
+        ("a resolve", incident(Action::Resolve)),
+        ("an alert that could not be read", unparsed()),
+    ]
+}
+
+fn incident(action: Action) -> Notification {
+    let (status, state, measured) = match action {
+        Action::Trigger => ("ANOMALOUS", "firing", "60"),
+        Action::Resolve => ("OK", "resolved", "99.5"),
+    };
+    let json = json!({
+        "appKey": "com.example.appkey",
+        "appDetails": { "name": "AppName", "partnerName": "Atlassian" },
+        "incidentId": "FOotlQrY5ZQ",
+        "incidentStatus": status,
+        "time": "2022-03-24T15:40:00Z",
+        "metricName": "Jira Installation Callback Success Rate",
+        "metricUnit": "PERCENT",
+        "measurementDurationSeconds": 86400,
+        "sliValue": measured.parse::<f64>().ok(),
+        "sloValue": 99.0,
+    });
+    let labels = [
+        ("incident_id", "FOotlQrY5ZQ"),
+        ("app_key", "com.example.appkey"),
+        ("app_name", "AppName"),
+        ("partner", "Atlassian"),
+        ("metric", "Jira Installation Callback Success Rate"),
+        ("sli", "installation_callback"),
+        ("unit", "PERCENT"),
+        ("status", status),
+        ("state", state),
+        ("severity", "critical"),
+        ("sli_value", measured),
+        ("slo_value", "99"),
+        ("sli_gap", "39"),
+        ("window_seconds", "86400"),
+        ("recurrence_28d", "1"),
+        ("authenticity", "pass"),
+        ("ingress", "imap"),
+        ("kind", "incident"),
+    ];
+    notification(action, "FOotlQrY5ZQ", &labels, json, None)
+}
+
+fn unparsed() -> Notification {
+    let labels = [("severity", "warning"), ("state", "firing"), ("ingress", "imap"), ("kind", "unparsed")];
+    notification(Action::Trigger, "unparsed-5f2c", &labels, Value::Null, Some("/sliValue: \"n/a\" is no number"))
+}
+
+fn notification(
+    action: Action,
+    id: &str,
+    labels: &[(&'static str, &str)],
+    incident: Value,
+    reason: Option<&str>,
+) -> Notification {
+    let time = Timestamp::from_second(1_648_136_400).ok();
+    Notification {
+        action,
+        incident_id: id.to_owned(),
+        labels: labels.iter().map(|(name, value)| ((*name).into(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
+        incident,
+        arrived_at: time.unwrap_or_default(),
+        time,
+        reason: reason.map(ToOwned::to_owned),
+        mail: Some(1),
+    }
+}

@@ -1,0 +1,161 @@
+//! Text made fit for a vendor's field: cleaned of what is no text, cut where it is too long.
+//!
+//! Vendors do not say in which unit they count. UTF-16 code units are the largest of the likely ones, so what fits
+//! by them fits anywhere.
+
+use std::borrow::Cow;
+
+use unicode_segmentation::UnicodeSegmentation as _;
+
+/// Marks a text as cut.
+const ELLIPSIS: char = '…';
+
+/// A cluster longer than this many units is no letter anybody reads (stacked accents): it may be cut inside.
+const LONGEST_CLUSTER: usize = 32;
+
+/// The length of a text as vendors are taken to count it.
+pub fn units(text: &str) -> usize {
+    text.chars().map(char::len_utf16).sum()
+}
+
+/// At most `max` units of the text, with "…" at the end where something is missing.
+pub fn cut(text: &str, max: usize) -> String {
+    let fits = prefix(text, max);
+    if fits.len() == text.len() {
+        return text.to_owned();
+    }
+    marked(prefix(text, max.saturating_sub(1)), max)
+}
+
+/// [`cut`] for Slack's markup: never inside an entity (`&amp;`) nor inside a link or mention (`<https://…|text>`).
+pub fn cut_markup(text: &str, max: usize) -> String {
+    let fits = prefix(text, max);
+    if fits.len() == text.len() {
+        return text.to_owned();
+    }
+    let mut kept = prefix(text, max.saturating_sub(1));
+    for (open, close) in [('&', ';'), ('<', '>')] {
+        if let Some(at) = kept.rfind(open)
+            && !kept[at..].contains(close)
+        {
+            kept = &kept[..at];
+        }
+    }
+    marked(kept, max)
+}
+
+/// At most `max` bytes, on a character boundary: the first, cheap bound on text of any size.
+pub fn head(text: &str, max: usize) -> &str {
+    &text[..text.floor_char_boundary(max)]
+}
+
+/// Text of several lines without control characters, but for line feeds and tabs, and without the invisible
+/// characters that turn the direction of writing: what is shown is what is there.
+pub fn clean(text: &str) -> String {
+    let unified: Cow<'_, str> =
+        if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() };
+    unified.chars().filter(|c| matches!(c, '\n' | '\t') || !hidden(*c)).collect::<String>().trim().to_owned()
+}
+
+/// The same on one line: every run of white space becomes one space.
+pub fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_whitespace() {
+            if !line.is_empty() && !line.ends_with(' ') {
+                line.push(' ');
+            }
+        } else if !hidden(c) {
+            line.push(c);
+        }
+    }
+    line.truncate(line.trim_end().len());
+    line
+}
+
+fn hidden(c: char) -> bool {
+    c.is_control()
+        || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+        || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// The longest start of the text of at most `max` units that cuts no letter in two.
+fn prefix(text: &str, max: usize) -> &str {
+    let mut used = 0;
+    let mut end = 0;
+    for (at, cluster) in text.grapheme_indices(true) {
+        let size = units(cluster);
+        if used + size <= max {
+            used += size;
+            end = at + cluster.len();
+            continue;
+        }
+        if size > LONGEST_CLUSTER {
+            for c in cluster.chars() {
+                used += c.len_utf16();
+                if used > max {
+                    break;
+                }
+                end += c.len_utf8();
+            }
+        }
+        break;
+    }
+    &text[..end]
+}
+
+fn marked(kept: &str, max: usize) -> String {
+    if max == 0 {
+        return String::new();
+    }
+    let mut text = kept.trim_end().to_owned();
+    text.push(ELLIPSIS);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{clean, cut, cut_markup, one_line, units};
+
+    #[test]
+    fn a_text_that_fits_is_left_alone() {
+        assert_eq!(cut("five!", 5), "five!");
+        assert_eq!(cut("", 0), "");
+        assert_eq!(cut_markup("a &amp; b", 9), "a &amp; b");
+    }
+
+    #[test]
+    fn a_text_too_long_ends_with_an_ellipsis_within_the_limit() {
+        assert_eq!(cut("abcdef", 5), "abcd…");
+        assert_eq!(cut("abc def", 5), "abc…");
+        assert_eq!(cut("abc", 1), "…");
+        assert_eq!(cut("abc", 0), "");
+    }
+
+    #[test]
+    fn neither_a_surrogate_pair_nor_a_letter_of_several_characters_is_cut_in_two() {
+        assert_eq!(cut("ab🚒🚒", 5), "ab🚒…");
+        assert_eq!(cut("ab🚒🚒", 4), "ab…");
+        assert_eq!(cut("x👩‍👩‍👧‍👦y", 8), "x…");
+        assert_eq!(cut("cafe\u{301}s", 5), "caf…");
+    }
+
+    #[test]
+    fn a_letter_without_end_is_cut_all_the_same() {
+        let zalgo = format!("e{}", "\u{301}".repeat(500));
+        assert_eq!(units(&cut(&zalgo, 100)), 100);
+    }
+
+    #[test]
+    fn markup_is_cut_before_an_entity_or_a_link_and_never_inside() {
+        assert_eq!(cut_markup("ab &lt;!channel&gt;", 6), "ab…");
+        assert_eq!(cut_markup("ab &lt;!channel&gt;", 8), "ab &lt;…");
+        assert_eq!(cut_markup("see <https://a.example|it> now", 20), "see…");
+    }
+
+    #[test]
+    fn control_characters_and_direction_marks_vanish() {
+        assert_eq!(clean("\u{1b}[31mred\u{0}\r\nnext\ttab\u{202e}"), "[31mred\nnext\ttab");
+        assert_eq!(one_line(" a\r\n\tb\u{7}\u{2028}c\u{85} "), "a b c");
+    }
+}

@@ -1,0 +1,191 @@
+//! What a page says where no template says otherwise. It never fails, so no page is lost for want of a text.
+//!
+//! The title keeps what matters however little room there is: the app, the metric, measured against objective.
+
+use std::fmt::Write as _;
+
+use super::text;
+use crate::delivery::{Action, Notification};
+
+/// How bad it is, in the words the pagers share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Severity {
+    Critical,
+    Error,
+    Warning,
+    Info,
+}
+
+impl Severity {
+    /// The severity a word stands for.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word.trim().to_ascii_lowercase().as_str() {
+            "critical" => Some(Self::Critical),
+            "error" => Some(Self::Error),
+            "warning" => Some(Self::Warning),
+            "info" => Some(Self::Info),
+            _ => None,
+        }
+    }
+
+    /// By the label `severity`. A word of the team's own counts as an error: better one call too loud than one unheard.
+    pub fn of(notification: &Notification) -> Self {
+        Self::parse(label(notification, "severity")).unwrap_or(Self::Error)
+    }
+
+    /// PagerDuty's word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// A label, empty where it is not set.
+pub fn label<'a>(notification: &'a Notification, name: &str) -> &'a str {
+    notification.labels.get(name).map_or("", String::as_str)
+}
+
+/// The headline, one line of at most `max` units: `App: Metric 60% (objective 99%)`.
+pub fn title(notification: &Notification, max: usize) -> String {
+    let mut title = String::new();
+    if label(notification, "kind") == "test" {
+        title.push_str("[TEST] ");
+    }
+    if matches!(label(notification, "authenticity"), "fail" | "none") {
+        title.push_str("[UNVERIFIED] ");
+    }
+    if notification.action == Action::Resolve {
+        title.push_str("[RESOLVED] ");
+    }
+    let room = max.saturating_sub(text::units(&title));
+    match label(notification, "kind") {
+        "unparsed" => {
+            let reason = reason(notification, "no reason is known");
+            let _ = write!(title, "An alert mail could not be read: {reason}");
+        }
+        "self" | "canary" => {
+            let _ = write!(title, "alertbridge: {}", reason(notification, "it reports a problem of its own"));
+        }
+        _ => title.push_str(&headline(notification, room)),
+    }
+    text::cut(&title, max)
+}
+
+/// `App: Metric 60% (objective 99%)`: where it is too long, the app's and the metric's names give way to the figures.
+fn headline(notification: &Notification, room: usize) -> String {
+    let app = first_of(notification, &["app_name", "app_key"]).unwrap_or_else(|| "unknown app".into());
+    let metric = first_of(notification, &["metric", "sli"])
+        .or_else(|| notification.reason.as_deref().map(line).filter(|reason| !reason.is_empty()))
+        .unwrap_or_else(|| "alert".into());
+    let figures = figures(notification);
+    let room = room.saturating_sub(text::units(&figures) + 2);
+    let for_app = text::units(&app).min((room / 2).max(room.saturating_sub(text::units(&metric))));
+    let app = text::cut(&app, for_app);
+    let metric = text::cut(&metric, room.saturating_sub(text::units(&app)));
+    format!("{app}: {metric}{figures}")
+}
+
+/// ` 60% (objective 99%)`, as far as it is known; at most 80 units.
+fn figures(notification: &Notification) -> String {
+    let unit = label(notification, "unit");
+    let number = |name| {
+        let number = line(label(notification, name));
+        if number.is_empty() { None } else { Some(text::cut(&quantity(&number, unit), 32)) }
+    };
+    match (number("sli_value"), number("slo_value")) {
+        (Some(measured), Some(objective)) => format!(" {measured} (objective {objective})"),
+        (Some(measured), None) => format!(" {measured}"),
+        (None, Some(objective)) => format!(" (objective {objective})"),
+        (None, None) => String::new(),
+    }
+}
+
+/// `60%`, `12 MILLISECONDS`.
+fn quantity(number: &str, unit: &str) -> String {
+    let number = number.strip_suffix(".0").unwrap_or(number);
+    match line(unit) {
+        unit if unit.is_empty() => number.to_owned(),
+        unit if unit.eq_ignore_ascii_case("percent") => format!("{number}%"),
+        unit => format!("{number} {unit}"),
+    }
+}
+
+/// Several lines: the headline in full, the reason where there is one, then what is known, a line each.
+pub fn body(notification: &Notification) -> String {
+    let mut body = title(notification, 4096);
+    if let Some(reason) = notification.reason.as_deref().map(text::clean).filter(|reason| !reason.is_empty()) {
+        let _ = write!(body, "\n{reason}");
+    }
+    for (name, value) in details(notification) {
+        let _ = write!(body, "\n{name}: {value}");
+    }
+    body
+}
+
+/// The order in which details matter; every other label follows by its name.
+const ORDER: [&str; 16] = [
+    "incident_id",
+    "app_name",
+    "app_key",
+    "metric",
+    "sli_value",
+    "slo_value",
+    "sli_gap",
+    "unit",
+    "status",
+    "state",
+    "severity",
+    "sli",
+    "window_seconds",
+    "recurrence_28d",
+    "partner",
+    "authenticity",
+];
+
+/// Everything known, by name: the labels that are set, when it was seen and came, and the mail. One line each.
+pub fn details(notification: &Notification) -> Vec<(String, String)> {
+    let mut details: Vec<(String, String)> = Vec::new();
+    let mut add = |name: &str, value: &str| {
+        let value = line(value);
+        if !value.is_empty() && !details.iter().any(|(known, _)| known == name) {
+            details.push((name.to_owned(), value));
+        }
+    };
+    for name in ORDER {
+        add(name, label(notification, name));
+    }
+    add("incident_id", &notification.incident_id);
+    if let Some(time) = notification.time {
+        add("time", &time.to_string());
+    }
+    add("arrived_at", &notification.arrived_at.to_string());
+    if let Some(mail) = notification.mail {
+        add("mail", &mail.to_string());
+    }
+    for (name, value) in &notification.labels {
+        add(name, value);
+    }
+    details
+}
+
+/// A label as one clean line.
+pub fn one(notification: &Notification, name: &str) -> String {
+    line(label(notification, name))
+}
+
+fn reason(notification: &Notification, otherwise: &str) -> String {
+    notification.reason.as_deref().map(line).filter(|reason| !reason.is_empty()).unwrap_or_else(|| otherwise.into())
+}
+
+fn first_of(notification: &Notification, names: &[&str]) -> Option<String> {
+    names.iter().map(|name| line(label(notification, name))).find(|text| !text.is_empty())
+}
+
+/// One clean line. 64 KiB hold more than any vendor takes.
+fn line(value: &str) -> String {
+    text::one_line(text::head(value, 64 << 10))
+}
