@@ -19,7 +19,7 @@ use crate::{
     delivery::DeliveryState,
     message::Outcome,
     serve,
-    store::{Store as _, sqlite::Sqlite},
+    store::sqlite::Sqlite,
     telemetry,
 };
 
@@ -361,9 +361,10 @@ impl Cli {
                 let Loaded { config, rules, .. } = Config::load(config, Files::Needed)?;
                 let (receivers, external_url) = (Arc::clone(&rules.receivers), config.global.external_url);
                 let clock = Clock::system();
+                let out = &mut io::stdout();
                 let delivered =
-                    receivers::test(receivers, &name, &config.delivery, external_url, clock, json, &mut io::stdout());
-                Ok(if delivered.await? { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+                    receivers::test(receivers, &name, &config.delivery, external_url, clock, json, out).await?;
+                Ok(if delivered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
             }
             Command::Incidents(command) => {
                 let store = open_store(config)?;

@@ -67,6 +67,13 @@ pub struct Settings {
     pub topic_arn: Option<String>,
 }
 
+impl Settings {
+    /// Where it is posted to.
+    pub fn path(&self) -> String {
+        self.path.clone().unwrap_or_else(|| format!("/ingress/{}", self.name))
+    }
+}
+
 /// Who posts. All but `raw` come later: refused by name until then.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
@@ -130,7 +137,7 @@ impl Webhooks {
         let mut by_path = BTreeMap::new();
         for (index, settings) in webhooks.iter().enumerate() {
             let key = format!("ingress.webhook[{index}]");
-            let path = settings.path.clone().unwrap_or_else(|| format!("/ingress/{}", settings.name));
+            let path = settings.path();
             if !is_path(&path) {
                 return Err(Problem::new(
                     format!("{key}.path"),
