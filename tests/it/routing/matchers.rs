@@ -124,3 +124,23 @@ fn a_matcher_prints_as_a_text_that_reads_back_the_same() {
     }
     assert_eq!(Matcher::parse(" a =~ b.* ").unwrap().to_string(), "a=~\"b.*\"");
 }
+
+#[test]
+fn any_text_is_a_matcher_or_an_error_and_what_is_one_prints_so_that_it_reads_back() {
+    let mut rng = fastrand::Rng::with_seed(11);
+    let soup = [
+        "a", "b", "größe", " ", "=", "!", "~", "<", ">", "\"", "\\", ",", "{", "}", "[", "]", "(", ")", "*", "?", "-", "1",
+        ".", "\n", "\\x4", "\\u00e9", "\\Q", "\\d", "a=\"", "a=~", "[[:", ":]", "'", "\u{a0}",
+    ];
+    let mut read = 0;
+    for _ in 0..50_000 {
+        let text: String = (0..rng.usize(1..12)).map(|_| soup[rng.usize(..soup.len())]).collect();
+        for matcher in Matcher::parse_list(&text).unwrap_or_default() {
+            let printed = matcher.to_string();
+            let expected = (matcher.name().to_owned(), matcher.operator(), matcher.value().to_owned());
+            assert_eq!(parts(&printed), [expected], "{text:?} printed as {printed:?}");
+            read += 1;
+        }
+    }
+    assert!(read > 500, "{read}");
+}
