@@ -16,12 +16,14 @@ use std::{
     time::Duration,
 };
 
+use alertbridge::delivery::Action;
 use axum::{
     body::{Body, Bytes},
     extract::State,
     http::{HeaderMap, Method, Response, Uri},
 };
 
+pub use self::hook::verify;
 pub use self::{hook::Hook, opsgenie::Opsgenie, pagerduty::PagerDuty, slack::Slack};
 
 /// A request as the vendor saw it.
@@ -351,5 +353,16 @@ pub fn within(field: &str, text: &str, max: usize) -> Result<(), String> {
     match text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
         Some(c) => Err(format!("`{field}` holds the control character {c:?}")),
         None => Ok(()),
+    }
+}
+
+/// Whether a vendor of this kind takes the body of a trigger or resolve.
+pub fn check(kind: &str, action: Action, body: &serde_json::Value) -> Result<(), String> {
+    match (kind, action) {
+        ("opsgenie" | "jsm", Action::Resolve) => opsgenie::check_close(body),
+        ("opsgenie" | "jsm", _) => opsgenie::check_create(body),
+        ("pagerduty", _) => pagerduty::check_event(body),
+        ("slack", _) => slack::check_message(body),
+        _ => Ok(()),
     }
 }
