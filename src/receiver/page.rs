@@ -106,7 +106,7 @@ fn context(parcel: &Parcel<'_>) -> Value {
         .collect();
     let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
     let own = [
-        ("labels", labels.iter().cloned().collect()),
+        ("labels", Value::from_pairs(labels.iter().cloned())),
         ("incident", Value::from(Serde(&notification.incident))),
         ("action", Value::from(notification.action.as_str())),
         ("reason", text(notification.reason.as_deref())),
@@ -116,7 +116,7 @@ fn context(parcel: &Parcel<'_>) -> Value {
         ("external_url", text(parcel.external_url)),
         ("mail", notification.mail.map_or_else(|| Value::from(""), Value::from)),
     ];
-    labels.into_iter().chain(own.map(|(name, value)| (name.to_owned(), value))).collect()
+    Value::from_pairs(labels.into_iter().chain(own.map(|(name, value)| (name.to_owned(), value))))
 }
 
 /// A numeric label as the number it is, where that prints the same.

@@ -1,0 +1,161 @@
+//! What every status means to every receiver.
+
+use std::time::Duration;
+
+use alertbridge::{
+    delivery::{Action, FailureReason, Step, Verdict},
+    receiver::Reply,
+};
+
+use super::{every_kind, now};
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Class {
+    Delivered,
+    Accepted,
+    NotYet,
+    Retry,
+    Permanent,
+}
+use Class::{Accepted, Delivered, NotYet, Permanent, Retry};
+
+fn class(verdict: &Verdict) -> Class {
+    match verdict {
+        Verdict::Delivered { .. } => Delivered,
+        Verdict::Accepted { .. } => Accepted,
+        Verdict::NotYet => NotYet,
+        Verdict::Retry { .. } => Retry,
+        Verdict::Permanent { .. } => Permanent,
+    }
+}
+
+fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Reply { status, headers, body: body.into() }
+}
+
+/// The verdict of the first integration of a kind.
+fn judge(kind: &str, step: &Step, action: Action, reply: &Reply) -> Verdict {
+    let receivers = every_kind();
+    let (_, receiver) = receivers.of("oncall").find(|(target, _)| target.kind() == kind).unwrap();
+    receiver.judge(step, action, reply)
+}
+
+fn sent(kind: &str, reply: &Reply) -> Verdict {
+    judge(kind, &Step::Send, Action::Trigger, reply)
+}
+
+fn asked(action: Action, reply: &Reply) -> Verdict {
+    judge("opsgenie", &Step::Confirm { request_id: "r".into(), since: now() }, action, reply)
+}
+
+/// What failure every receiver makes of a status, whatever its body.
+fn failure(status: u16) -> Class {
+    match status {
+        501 | 505 => Permanent,
+        408 | 425 | 429 | 500..=599 => Retry,
+        _ => Permanent,
+    }
+}
+
+#[test]
+fn every_status_has_its_class_at_every_receiver() {
+    let receivers = every_kind();
+    for (target, receiver) in receivers.of("oncall") {
+        for status in 200..=599 {
+            for body in ["", "ok", "<html>busy</html>", r#"{"status":"success"}"#] {
+                let verdict = receiver.judge(&Step::Send, Action::Trigger, &reply(status, &[], body));
+                let expected = match (target.kind(), status, body) {
+                    (_, 300.., "ok") if target.kind() != "slack" => failure(status),
+                    (_, 300.., _) => failure(status),
+                    ("opsgenie" | "jsm", ..) => Retry,
+                    ("pagerduty", 202, _) | ("pagerduty", _, r#"{"status":"success"}"#) => Delivered,
+                    ("slack", 200, "ok") => Delivered,
+                    ("pagerduty" | "slack", ..) => Retry,
+                    _ => Delivered,
+                };
+                assert_eq!(class(&verdict), expected, "{} {status} {body:?}: {verdict:?}", target.integration);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_accepted_alert_is_delivered_only_once_it_is_confirmed() {
+    for accepted in [r#"{"requestId":"r-1","result":"…"}"#, r#"{"data":{"requestId":"r-1"}}"#] {
+        let verdict = sent("jsm", &reply(202, &[], accepted));
+        assert_eq!(verdict, Verdict::Accepted { request_id: "r-1".into() });
+    }
+    let header = reply(202, &[("x-request-id", "r-2")], "{}");
+    assert_eq!(sent("opsgenie", &header), Verdict::Accepted { request_id: "r-2".into() });
+
+    let not_yet = reply(404, &[("x-opsgenie-errortype", "RequestNotProcessed")], "{}");
+    assert_eq!(class(&asked(Action::Trigger, &not_yet)), NotYet);
+    assert_eq!(class(&asked(Action::Trigger, &reply(404, &[], "{}"))), Permanent);
+    assert_eq!(class(&asked(Action::Trigger, &reply(503, &[], "{}"))), Retry);
+    for done in [r#"{"data":{"isSuccess":true,"alertId":"a-1"}}"#, r#"{"isSuccess":true,"alertId":"a-1"}"#] {
+        let verdict = asked(Action::Trigger, &reply(200, &[], done));
+        assert_eq!(verdict, Verdict::Delivered { receipt: Some("a-1".into()) });
+    }
+}
+
+#[test]
+fn a_close_of_what_does_not_exist_is_done_and_a_create_that_failed_is_not() {
+    let gone = reply(200, &[], r#"{"data":{"isSuccess":false,"status":"Alert does not exist"}}"#);
+    assert_eq!(class(&asked(Action::Resolve, &gone)), Delivered);
+    assert_eq!(class(&asked(Action::Trigger, &gone)), Permanent);
+    let at_once = reply(404, &[], r#"{"message":"Alert does not exist"}"#);
+    assert_eq!(class(&judge("opsgenie", &Step::Send, Action::Resolve, &at_once)), Delivered);
+    assert_eq!(class(&sent("opsgenie", &at_once)), Permanent);
+}
+
+#[test]
+fn slack_s_word_wins_over_its_status() {
+    for (status, word, expected) in [
+        (500, "no_service", Permanent),
+        (503, "invalid_token", Permanent),
+        (200, "no_text", Permanent),
+        (400, "rollup_error", Retry),
+        (410, "channel_is_archived", Permanent),
+        (400, "invalid_payload", Permanent),
+    ] {
+        assert_eq!(class(&sent("slack", &reply(status, &[], word))), expected, "{status} {word}");
+    }
+    let refused = sent("slack", &reply(403, &[], "invalid_token"));
+    assert!(matches!(refused, Verdict::Permanent { reason: FailureReason::Unauthorized, .. }), "{refused:?}");
+}
+
+#[test]
+fn a_receiver_that_asks_for_a_pause_gets_it() {
+    let after = |verdict: Verdict| match verdict {
+        Verdict::Retry { after, .. } => after,
+        verdict => panic!("{verdict:?}"),
+    };
+    for kind in ["opsgenie", "pagerduty", "slack", "webhook"] {
+        for status in [429, 503] {
+            let asked = reply(status, &[("retry-after", "17")], "");
+            assert_eq!(after(sent(kind, &asked)), Some(Duration::from_secs(17)), "{kind} {status}");
+        }
+        if kind != "webhook" {
+            assert_eq!(after(sent(kind, &reply(429, &[], ""))), None, "{kind}");
+        }
+    }
+    let period = reply(429, &[("x-ratelimit-period-in-sec", "60"), ("retry-after", "1")], "");
+    assert_eq!(after(sent("jsm", &period)), Some(Duration::from_secs(60)));
+    for status in [429, 502, 504] {
+        assert_eq!(after(sent("webhook", &reply(status, &[], ""))), Some(Duration::from_secs(5)), "{status}");
+    }
+}
+
+#[test]
+fn a_refusal_says_why() {
+    let detail = |verdict: Verdict| match verdict {
+        Verdict::Permanent { detail, .. } => detail,
+        verdict => panic!("{verdict:?}"),
+    };
+    let errors = reply(400, &[], r#"{"status":"invalid event","errors":["Length of 'summary'","'x' is missing"]}"#);
+    assert_eq!(detail(sent("pagerduty", &errors)), "HTTP 400: Length of 'summary'; 'x' is missing");
+    assert!(detail(sent("opsgenie", &reply(401, &[], "{}"))).contains("region"));
+    assert!(detail(sent("webhook", &reply(410, &[], ""))).contains("wants no more"));
+    assert!(detail(sent("slack", &reply(302, &[], &"é".repeat(70_000)))).chars().count() <= 300);
+}

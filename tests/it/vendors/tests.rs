@@ -1,0 +1,134 @@
+//! The fakes are strict where the vendors are.
+
+use serde_json::{Value, json};
+
+use super::{Hook, Opsgenie, PagerDuty, Slack, hook::verify};
+
+fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+async fn post(url: &str, authorization: &str, body: &Value) -> (u16, String) {
+    let reply = client().post(url).header("authorization", authorization).body(body.to_string()).send().await.unwrap();
+    (reply.status().as_u16(), reply.text().await.unwrap())
+}
+
+async fn get(url: &str, authorization: &str) -> (u16, String) {
+    let reply = client().get(url).header("authorization", authorization).send().await.unwrap();
+    (reply.status().as_u16(), reply.text().await.unwrap())
+}
+
+#[tokio::test]
+async fn opsgenie_opens_an_alert_only_once_its_request_is_worked_off() {
+    let fake = Opsgenie::start_slow(2).await;
+    let key = format!("GenieKey {}", fake.key());
+    let base = fake.jsm_url();
+    let (status, body) = post(&format!("{base}/v2/alerts"), &key, &json!({ "message": "m", "alias": "a:b" })).await;
+    assert_eq!((status, body.contains("request-1")), (202, true));
+    assert!(fake.open_alerts().is_empty(), "accepted is not processed");
+    assert_eq!(get(&format!("{base}/v2/alerts/requests/request-1"), &key).await.0, 404);
+    assert_eq!(get(&format!("{base}/v2/alerts/requests/request-1"), &key).await.0, 200);
+    assert_eq!(fake.open_alerts(), ["a:b"]);
+    assert_eq!(fake.next_page().await.action, "trigger");
+
+    let close = format!("{}/v2/alerts/a%3Ab/close?identifierType=alias", fake.url());
+    assert_eq!(post(&close, &key, &json!({})).await.0, 202);
+    for _ in 0..2 {
+        get(&format!("{}/v2/alerts/requests/request-2", fake.url()), &key).await;
+    }
+    assert!(fake.open_alerts().is_empty());
+    fake.expect_all();
+    fake.assert_quiet();
+}
+
+#[tokio::test]
+async fn opsgenie_refuses_a_wrong_key_too_long_a_message_and_a_close_by_id() {
+    let fake = Opsgenie::start().await;
+    let url = format!("{}/v2/alerts", fake.url());
+    let key = format!("GenieKey {}", fake.key());
+    assert_eq!(post(&url, "GenieKey no", &json!({ "message": "m", "alias": "a" })).await.0, 401);
+    assert_eq!(post(&url, &key, &json!({ "message": "m".repeat(131), "alias": "a" })).await.0, 422);
+    assert_eq!(post(&format!("{url}/a/close"), &key, &json!({})).await.0, 422);
+    assert_eq!(fake.violations().len(), 3);
+    assert_eq!(fake.history().len(), 3);
+}
+
+#[tokio::test]
+async fn pagerduty_opens_once_resolves_once_and_explains_its_refusals() {
+    let fake = PagerDuty::start().await;
+    let payload = json!({ "summary": "s", "source": "x", "severity": "critical" });
+    let event = |action: &str| json!({ "routing_key": fake.key(), "event_action": action, "dedup_key": "k", "payload": payload });
+    for _ in 0..2 {
+        assert_eq!(post(&fake.url(), "", &event("trigger")).await.0, 202);
+    }
+    assert_eq!((fake.open_alerts(), fake.repeats().len()), (vec!["k".to_owned()], 1));
+    assert_eq!(post(&fake.url(), "", &event("resolve")).await.0, 202);
+    assert!(fake.open_alerts().is_empty());
+    assert_eq!(fake.pages().len(), 2);
+    assert!(fake.violations().is_empty());
+    let (status, said) = post(&fake.url(), "", &event("explode")).await;
+    assert!(status == 400 && said.contains("errors"), "{status} {said}");
+}
+
+#[tokio::test]
+async fn slack_takes_blocks_that_are_escaped_and_nothing_elsewhere() {
+    let fake = Slack::start().await;
+    let message = |text: &str| json!({ "text": text, "blocks": [{ "type": "section", "text": { "type": "mrkdwn", "text": text } }] });
+    assert_eq!(post(&fake.url(), "", &message("a &amp; b")).await, (200, "ok".into()));
+    assert_eq!(post(&fake.url(), "", &message("a & b")).await.0, 400);
+    assert_eq!(post(&fake.url(), "", &message("")).await.0, 400);
+    assert_eq!(post(&format!("{}x", fake.url()), "", &message("a")).await, (404, "no_service".into()));
+    assert_eq!((fake.messages().len(), fake.violations().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn an_endpoint_refuses_what_is_not_signed() {
+    let fake = Hook::start("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").await;
+    assert_eq!(post(&fake.url(), "", &json!({})).await.0, 400);
+    assert_eq!(fake.violations(), ["no webhook-id"]);
+}
+
+#[test]
+fn the_published_vector_is_genuine_for_300_seconds() {
+    let headers = [
+        ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
+        ("webhook-timestamp", "1614265330"),
+        ("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+    ];
+    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+    let body = br#"{"test": 2432232314}"#;
+    assert_eq!(verify(secret, &headers, body, 1_614_265_630), Ok(()));
+    assert!(verify(secret, &headers, body, 1_614_265_631).is_err());
+    assert!(verify(secret, &headers, b"{}", 1_614_265_330).is_err());
+}
+
+#[tokio::test]
+async fn faults_happen_in_the_order_they_were_planned() {
+    let fake = PagerDuty::start().await;
+    fake.fail_next(1, 429, &[("retry-after", "1")]);
+    fake.drop_connection(1);
+    fake.lose_reply(1);
+    fake.hang(1);
+    let event = json!({ "routing_key": fake.key(), "event_action": "trigger", "dedup_key": "k",
+        "payload": { "summary": "s", "source": "x", "severity": "info" } });
+    let send =
+        || client().post(fake.url()).body(event.to_string()).timeout(std::time::Duration::from_millis(300)).send();
+    assert_eq!(send().await.unwrap().status(), 429);
+    assert!(send().await.is_err(), "dropped");
+    assert!(fake.open_alerts().is_empty(), "a dropped request does nothing");
+    assert!(send().await.is_err(), "the reply is lost");
+    assert_eq!(fake.open_alerts(), ["k"], "and the work is done");
+    assert!(send().await.unwrap_err().is_timeout());
+    assert_eq!(send().await.unwrap().status(), 202);
+    assert_eq!(fake.history().len(), 5);
+}
+
+#[tokio::test]
+#[should_panic(expected = "whom nobody expected")]
+async fn a_page_nobody_expected_fails_the_test() {
+    let fake = Slack::start().await;
+    let message = json!({ "text": "t", "blocks": [{ "type": "divider" }] });
+    post(&fake.url(), "", &message).await;
+    fake.assert_quiet();
+}
