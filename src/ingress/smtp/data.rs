@@ -134,8 +134,11 @@ impl DataReader {
 mod tests {
     use super::*;
 
+    /// The message, or why it is refused.
+    type Read = Result<Vec<u8>, Flaw>;
+
     /// What came of `bytes`: the message and what is left over as commands; none if it never ended.
-    fn read_in_chunks(bytes: &[u8], size: usize, limit: u64) -> Option<(Result<Vec<u8>, Flaw>, Vec<u8>)> {
+    fn read_in_chunks(bytes: &[u8], size: usize, limit: u64) -> Option<(Read, Vec<u8>)> {
         let mut reader = DataReader::new(limit, 0);
         let mut at = 0;
         for chunk in bytes.chunks(size) {

@@ -6,10 +6,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MailFrom, RcptTo, Request};
 
-use super::{
-    Limits,
-    recipients::{Recipients, Standing},
-};
+use super::{Door, recipients::Standing};
 use crate::message::Envelope;
 
 type Text<'a> = Cow<'a, str>;
@@ -27,10 +24,7 @@ pub(super) enum Next {
 
 /// One client's conversation.
 pub(super) struct Dialogue<'a> {
-    hostname: &'a str,
-    recipients: &'a Recipients,
-    max_size: u64,
-    limits: &'a Limits,
+    door: &'a Door,
     peer: IpAddr,
     helo: Option<String>,
     transaction: Option<Transaction>,
@@ -46,14 +40,8 @@ struct Transaction {
 }
 
 impl<'a> Dialogue<'a> {
-    pub(super) fn new(
-        hostname: &'a str,
-        recipients: &'a Recipients,
-        max_size: u64,
-        limits: &'a Limits,
-        peer: IpAddr,
-    ) -> Self {
-        Self { hostname, recipients, max_size, limits, peer, helo: None, transaction: None, errors: 0 }
+    pub(super) fn new(door: &'a Door, peer: IpAddr) -> Self {
+        Self { door, peer, helo: None, transaction: None, errors: 0 }
     }
 
     /// Whether a mail is under way, which a stop lets finish.
@@ -73,7 +61,7 @@ impl<'a> Dialogue<'a> {
         };
         if reply.get(before) == Some(&b'5') {
             self.errors += 1;
-            if self.errors >= self.limits.errors && next != Next::Close {
+            if self.errors >= self.door.limits.errors && next != Next::Close {
                 say(reply, "421 4.7.0 Too many errors, closing");
                 return Next::Close;
             }
@@ -97,7 +85,7 @@ impl<'a> Dialogue<'a> {
 
     /// A line as a request, or the reply to what is none.
     fn read<'l>(&self, line: &'l [u8]) -> Result<Request<Text<'l>>, &'static str> {
-        if line.len() > self.limits.command_line {
+        if line.len() > self.door.limits.command_line {
             return Err("500 5.5.2 Line too long");
         }
         let Some(text) = line.strip_suffix(b"\r\n") else {
@@ -121,7 +109,7 @@ impl<'a> Dialogue<'a> {
         let text = match request {
             Request::Ehlo { host } => {
                 self.greet(&host);
-                let (hostname, size) = (self.hostname, self.max_size);
+                let (hostname, size) = (&self.door.hostname, self.door.max_size);
                 say(
                     reply,
                     &format!(
@@ -132,7 +120,7 @@ impl<'a> Dialogue<'a> {
             }
             Request::Helo { host } => {
                 self.greet(&host);
-                say(reply, &format!("250 {}", self.hostname));
+                say(reply, &format!("250 {}", self.door.hostname));
                 return Next::Command;
             }
             Request::Mail { from } => self.mail(&from),
@@ -185,7 +173,7 @@ impl<'a> Dialogue<'a> {
         if !from.address.is_ascii() {
             return NOT_ASCII;
         }
-        if from.size as u64 > self.max_size {
+        if from.size as u64 > self.door.max_size {
             return TOO_LARGE;
         }
         let (mail_from, declared) = (from.address.to_string(), from.size);
@@ -209,10 +197,10 @@ impl<'a> Dialogue<'a> {
         if !to.address.is_ascii() {
             return NOT_ASCII;
         }
-        if transaction.rcpt_to.len() >= self.limits.recipients {
+        if transaction.rcpt_to.len() >= self.door.limits.recipients {
             return "452 4.5.3 Too many recipients";
         }
-        let refusal = match self.recipients.standing(&to.address) {
+        let refusal = match self.door.recipients.standing(&to.address) {
             Standing::Listed => {
                 if to != (RcptTo { address: to.address.clone(), ..RcptTo::default() }) {
                     return UNSUPPORTED_PARAMETER;

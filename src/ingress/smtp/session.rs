@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use tokio::{
@@ -25,7 +26,7 @@ use crate::{
 /// No more memory than this is set aside on a client's word that a large mail will come.
 const MAX_EXPECTED: usize = 1 << 20;
 /// How long a client may take to read our last words.
-const FAREWELL: std::time::Duration = std::time::Duration::from_secs(5);
+const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) struct Session {
     pub(super) door: Arc<Door>,
@@ -61,7 +62,7 @@ impl Session {
 
     async fn converse(&self, wire: &mut Wire, peer: IpAddr) -> Result<(), Ended> {
         let door = &*self.door;
-        let mut dialogue = Dialogue::new(&door.hostname, &door.recipients, door.max_size, &door.limits, peer);
+        let mut dialogue = Dialogue::new(door, peer);
         say(&mut wire.output, &format!("220 {} ESMTP alertbridge", door.hostname));
         loop {
             if self.stop.is_cancelled() && !dialogue.in_transaction() {
