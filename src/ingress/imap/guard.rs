@@ -198,7 +198,7 @@ mod tests {
             "* SEARCH 1 2 3\r\n",
             "* 3 FETCH (UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")\r\n",
             "* 3 FETCH (UID 9 FLAGS (\\Seen) BODY[] {5}\r\n(((\r\n)\r\n* 4 FETCH (UID 10 BODY[] {0}\r\n)\r\n",
-            "* 3 FETCH (UID 9 BODY[HEADER]<0> {9}\r\n{999999}\r\n)\r\n",
+            "* 3 FETCH (UID 9 BODY[HEADER]<0> {10}\r\n{999999}\r\n)\r\n",
             "* 3 FETCH (BODY[] {2}\r\n(( UID 9)\r\na1 OK done\r\n",
             "* 1 FETCH (UID 1 BODY[HEADER] {2}\r\n\r\n BODY[] {3}\r\n(((",
         ] {
