@@ -108,14 +108,21 @@ impl Config {
             Source::Embedded => Path::new(""),
         };
         let mut found = values::prepare(&mut tree, environment, folder);
-        let mut tell = |problems: Vec<Problem>| found.extend(problems.into_iter().map(|problem| (None, problem)));
+        // What one step found wrong with a key, the next need not find again.
+        let mut tell = |problems: Vec<Problem>| {
+            let told: Vec<String> = found.iter().map(|(_, problem)| problem.key.clone()).collect();
+            let news = problems.into_iter().filter(|problem| problem.key.is_empty() || !told.contains(&problem.key));
+            found.extend(news.map(|problem| (None, problem)));
+        };
         let compiled = shape::read::<Self>(&tree).and_then(|config| {
             tell(config.problems());
             compile::rules(&config).map(|rules| (config, rules))
         });
         let compiled = compiled.map_err(&mut tell).ok();
         if files == Files::Needed {
-            tell(check::files(&tree));
+            let mut missing = check::files(&tree);
+            missing.retain(|file| !found.iter().any(|(_, told)| within(&file.key, &told.key)));
+            found.extend(missing.into_iter().map(|problem| (None, problem)));
         }
         match compiled {
             Some((config, rules)) if found.is_empty() => {
@@ -138,6 +145,11 @@ impl Config {
         schema.insert("title".into(), "alertbridge.yaml".into());
         schema.to_value()
     }
+}
+
+/// Whether a key path is `key` or leads below it.
+fn within(path: &str, key: &str) -> bool {
+    !key.is_empty() && path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The whole configuration file.

@@ -145,9 +145,15 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Reads a value. What its type finds wrong with the text it was given arose here too.
+    fn give<T: DeserializeSeed<'a>>(self, seed: T) -> Result<T::Value, Misfit> {
+        let result = seed.deserialize(self.clone());
+        self.place(result)
+    }
+
     fn scalar(&self, expected: &str) -> Result<&'a Scalar, Misfit> {
         let found = match &self.node.value {
-            Value::Scalar(scalar) if !is_nothing(scalar) => return Ok(scalar),
+            Value::Scalar(scalar) if !scalar.is_nothing() => return Ok(scalar),
             Value::Scalar(_) => "nothing",
             Value::List(_) => "a list",
             Value::Map(_) => "a map of keys",
@@ -174,7 +180,7 @@ impl<'a> Reader<'a> {
         let entries = match &self.node.value {
             Value::Map(entries) => entries.as_slice(),
             // A section whose keys are all commented out.
-            Value::Scalar(scalar) if is_nothing(scalar) => &[],
+            Value::Scalar(scalar) if scalar.is_nothing() => &[],
             Value::List(_) => return self.place(Err(de::Error::invalid_type(de::Unexpected::Seq, &"a map of keys"))),
             Value::Scalar(_) => {
                 return self.place(Err(Misfit::new(
@@ -186,10 +192,6 @@ impl<'a> Reader<'a> {
         let fields = Fields { reader: self.clone(), entries: entries.iter(), value: None, known };
         self.place(visitor.visit_map(fields))
     }
-}
-
-fn is_nothing(scalar: &Scalar) -> bool {
-    scalar.plain && scalar.written.is_none() && matches!(scalar.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
 }
 
 macro_rules! numbers {
@@ -230,7 +232,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match &self.node.value {
-            Value::Scalar(scalar) if is_nothing(scalar) => visitor.visit_none(),
+            Value::Scalar(scalar) if scalar.is_nothing() => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
@@ -238,7 +240,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         let items = match &self.node.value {
             Value::List(items) => items.as_slice(),
-            Value::Scalar(scalar) if is_nothing(scalar) => &[],
+            Value::Scalar(scalar) if scalar.is_nothing() => &[],
             Value::Map(_) => {
                 return self.place(Err(Misfit::new(
                     "a map of keys stands where a list is expected",
@@ -280,7 +282,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
     ) -> Result<V::Value, Misfit> {
         let (name, value) = match &self.node.value {
             Value::Map(entries) if entries.len() == 1 => (entries[0].key.as_str(), Some(&entries[0].value)),
-            Value::Scalar(scalar) if !is_nothing(scalar) => (scalar.text.as_str(), None),
+            Value::Scalar(scalar) if !scalar.is_nothing() => (scalar.text.as_str(), None),
             _ => {
                 return self.place(Err(Misfit::new(
                     "this is not one of the values that may stand here",
@@ -297,7 +299,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
         match &self.node.value {
             Value::Map(_) => self.map(None, visitor),
             Value::List(_) => self.deserialize_seq(visitor),
-            Value::Scalar(scalar) if is_nothing(scalar) => visitor.visit_unit(),
+            Value::Scalar(scalar) if scalar.is_nothing() => visitor.visit_unit(),
             Value::Scalar(scalar) if !scalar.plain => self.deserialize_str(visitor),
             Value::Scalar(scalar) => match scalar.text.as_str() {
                 "true" | "false" => self.deserialize_bool(visitor),
@@ -323,7 +325,7 @@ impl<'de> SeqAccess<'de> for Items<'de> {
 
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
         let Some((index, item)) = self.items.next() else { return Ok(None) };
-        seed.deserialize(self.reader.child(item, &format!("[{index}]"))).map(Some)
+        self.reader.child(item, &format!("[{index}]")).give(seed).map(Some)
     }
 }
 
@@ -346,6 +348,10 @@ impl<'de> MapAccess<'de> for Fields<'de> {
                 self.reader.unknown.borrow_mut().push(refused::unknown_key(path, &entry.key, known));
                 continue;
             }
+            // A key with nothing after it means its default.
+            if self.known.is_some() && matches!(&entry.value.value, Value::Scalar(scalar) if scalar.is_nothing()) {
+                continue;
+            }
             self.value = Some(entry);
             let key: StrDeserializer<'_, Misfit> = entry.key.as_str().into_deserializer();
             return seed.deserialize(key).map(Some);
@@ -355,7 +361,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
         let entry = self.value.take().ok_or_else(|| Misfit::new("a value without its key", "write `key: value`"))?;
-        seed.deserialize(self.reader.child(&entry.value, &entry.key))
+        self.reader.child(&entry.value, &entry.key).give(seed)
     }
 }
 
@@ -390,7 +396,7 @@ impl<'de> VariantAccess<'de> for Payload<'de> {
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Misfit> {
         let value = self.0.ok_or_else(|| Misfit::new("this word needs a value", "write `{word: value}`"))?;
-        seed.deserialize(value)
+        value.give(seed)
     }
 
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
