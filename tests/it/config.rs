@@ -118,10 +118,7 @@ fn parse(text: &str) -> Config {
 #[test]
 fn the_shipped_configuration_is_the_defaults() {
     let shipped = parse(include_str!("../../deploy/alertbridge.yaml"));
-    let mut embedded = parse(include_str!("../../src/config/default.yaml"));
-    // Written out in one, left to mean itself in the other.
-    embedded.route.receiver.clone_from(&shipped.route.receiver);
-    assert_eq!(shipped, embedded);
+    assert_eq!(shipped, parse(include_str!("../../src/config/default.yaml")));
 }
 
 #[test]
