@@ -18,16 +18,19 @@ use crate::{
     label::SeverityRule,
     pipeline::Rules,
     receiver, route,
-    settings::{Duration, Problem, Secret, SecretError},
+    settings::{Duration, Problem, Secret, SecretError, SecretText},
 };
 
+mod access;
 mod check;
 mod compile;
 mod errors;
 mod later;
+mod misfit;
 mod refused;
 mod shape;
 mod values;
+mod warn;
 mod yaml;
 
 pub use errors::{ConfigErrors, Misconfigured};
@@ -126,7 +129,7 @@ impl Config {
         }
         match compiled {
             Some((config, rules)) if found.is_empty() => {
-                Ok(Loaded { warnings: check::warnings(&config), config, rules: Arc::new(rules), source })
+                Ok(Loaded { warnings: warn::warnings(&config), config, rules: Arc::new(rules), source })
             }
             _ => Err(ConfigErrors::new(&source, &tree, found)),
         }
@@ -189,7 +192,7 @@ impl Default for Global {
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// `sqlite:FILE`.
-    pub url: Option<String>,
+    pub url: Option<SecretText>,
     /// A file that holds the URL.
     pub url_file: Option<PathBuf>,
     /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or still owed. 0s: kept for ever.
@@ -201,7 +204,7 @@ impl Store {
     pub fn url(&self) -> Result<String, SecretError> {
         use secrecy::ExposeSecret as _;
         match (&self.url, &self.url_file) {
-            (Some(url), _) => Ok(url.clone()),
+            (Some(url), _) => Ok(url.to_string()),
             (None, Some(file)) => Ok(Secret::File(file.clone()).read()?.expose_secret().to_owned()),
             (None, None) => Ok("sqlite:alertbridge.db".into()),
         }
@@ -219,7 +222,7 @@ impl Default for Store {
 pub struct Admin {
     pub listen: String,
     /// The bearer token; may be left out on loopback only.
-    pub token: Option<String>,
+    pub token: Option<SecretText>,
     pub token_file: Option<PathBuf>,
 }
 

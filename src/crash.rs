@@ -6,7 +6,10 @@
 /// A point in the flow.
 #[cfg(debug_assertions)]
 pub(crate) fn point(name: &str) {
-    use std::sync::{LazyLock, atomic::{AtomicI64, Ordering}};
+    use std::sync::{
+        LazyLock,
+        atomic::{AtomicI64, Ordering},
+    };
 
     static PLAN: LazyLock<Option<(String, AtomicI64)>> = LazyLock::new(|| {
         let plan = std::env::var("ALERTBRIDGE_CRASH").ok()?;

@@ -34,14 +34,14 @@ pub mod route;
 pub mod validate;
 
 // What joins them.
+/// Where tests let the program die.
+mod crash;
 /// The straight line: accept, decide.
 pub mod pipeline;
 /// What must survive.
 pub mod store;
 /// One function per observable event.
 pub mod telemetry;
-/// Where tests let the program die.
-mod crash;
 
 // The program.
 /// The commands.

@@ -56,7 +56,13 @@ fn told(event: &Event) -> String {
     match event {
         Event::Mail(mail) => {
             let reason = mail.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!("{}  mail {} through {}: {}{reason}", mail.arrived_at.strftime("%F %T"), mail.id, mail.ingress, mail.outcome)
+            format!(
+                "{}  mail {} through {}: {}{reason}",
+                mail.arrived_at.strftime("%F %T"),
+                mail.id,
+                mail.ingress,
+                mail.outcome
+            )
         }
         Event::Delivery(delivery) => {
             let detail = delivery.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();

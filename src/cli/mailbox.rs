@@ -37,7 +37,9 @@ impl Found {
     pub fn read(&self) -> anyhow::Result<Bytes> {
         match &self.content {
             Content::Held(bytes) => Ok(bytes.clone()),
-            Content::File(path) => Ok(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?.into()),
+            Content::File(path) => {
+                Ok(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?.into())
+            }
         }
     }
 }
@@ -116,7 +118,10 @@ fn held(name: String, bytes: Vec<u8>) -> Found {
 fn is_mbox(path: &Path) -> anyhow::Result<bool> {
     let mut start = Vec::new();
     let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    BufReader::new(file).take(5).read_until(b'\n', &mut start).with_context(|| format!("cannot read {}", path.display()))?;
+    BufReader::new(file)
+        .take(5)
+        .read_until(b'\n', &mut start)
+        .with_context(|| format!("cannot read {}", path.display()))?;
     Ok(start == b"From ")
 }
 

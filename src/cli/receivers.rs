@@ -30,8 +30,15 @@ pub async fn test(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     if receivers.of(name).next().is_none() {
-        let known = receivers.integrations.keys().map(|target| target.receiver.as_str()).collect::<std::collections::BTreeSet<_>>();
-        bail!("no receiver with integrations is called `{name}`; there are: {}", known.into_iter().collect::<Vec<_>>().join(", "));
+        let known = receivers
+            .integrations
+            .keys()
+            .map(|target| target.receiver.as_str())
+            .collect::<std::collections::BTreeSet<_>>();
+        bail!(
+            "no receiver with integrations is called `{name}`; there are: {}",
+            known.into_iter().collect::<Vec<_>>().join(", ")
+        );
     }
     let store: Arc<dyn Store> = Arc::new(Sqlite::throw_away()?);
     let now = clock.now();
@@ -88,8 +95,15 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
 }
 
 /// Owes the page by way of a decision, as every page is.
-async fn owe(store: &dyn Store, receivers: &Receivers, name: &str, page: &Notification, now: Timestamp) -> anyhow::Result<()> {
-    let stub = Message { ingress: "test".into(), arrived_at: now, raw: bytes::Bytes::new(), cut_from: None, envelope: None };
+async fn owe(
+    store: &dyn Store,
+    receivers: &Receivers,
+    name: &str,
+    page: &Notification,
+    now: Timestamp,
+) -> anyhow::Result<()> {
+    let stub =
+        Message { ingress: "test".into(), arrived_at: now, raw: bytes::Bytes::new(), cut_from: None, envelope: None };
     let ids = store.record(vec![(stub, Authenticity::off())], None).await?;
     let phase = if page.action == Action::Trigger { Phase::Firing } else { Phase::Resolved };
     let deliveries = deliver::owed(receivers, name, page, None, now)

@@ -95,8 +95,7 @@ pub async fn run(
 
 async fn one(trial: &Trial, mail: &Found, request: &Request) -> anyhow::Result<Explained> {
     let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
-    let message =
-        Message { ingress: "replay".into(), arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
+    let message = Message { ingress: "replay".into(), arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
     let specimen = Specimen { name: mail.name.clone(), message, authenticity: Authenticity::off() };
     trial.run(specimen, arrived_at).await
 }
@@ -178,14 +177,20 @@ pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Op
     let dead = trial.store.deliveries(Some(DeliveryState::Dead), u32::MAX).await?;
     for delivery in &dead {
         let why = delivery.detail.as_deref().unwrap_or("given up");
-        eprintln!("not delivered: {} of {} to {}: {why}", delivery.action.as_str(), delivery.incident_id, delivery.receiver);
+        eprintln!(
+            "not delivered: {} of {} to {}: {why}",
+            delivery.action.as_str(),
+            delivery.incident_id,
+            delivery.receiver
+        );
     }
     Ok(dead.len())
 }
 
 fn bar(length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} mails, {per_sec}, {eta} left");
-    on_terminal(ProgressBar::new(u64::try_from(length).unwrap_or_default())).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    on_terminal(ProgressBar::new(u64::try_from(length).unwrap_or_default()))
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn spinner(what: &str) -> ProgressBar {

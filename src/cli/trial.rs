@@ -75,7 +75,8 @@ impl Trial {
         let authenticity = if self.trust { trusted() } else { specimen.authenticity };
         // The state needs a row for the mail, not its bytes.
         let stub = Message { raw: bytes::Bytes::new(), ..specimen.message.clone() };
-        let id = self.store.record(vec![(stub, authenticity.clone())], None).await?.first().copied().unwrap_or_default();
+        let id =
+            self.store.record(vec![(stub, authenticity.clone())], None).await?.first().copied().unwrap_or_default();
         let mail = StoredMail { id, message: specimen.message, authenticity: authenticity.clone() };
         let reading = self.rules.read_whatever_it_is(&mail);
         let (rules, read) = (Arc::clone(&self.rules), reading.clone());
