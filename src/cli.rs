@@ -352,7 +352,8 @@ impl Cli {
             Command::Explain(Explain { mail, at, trust, print: Json { json } }) => {
                 let loaded = Config::load(config, Files::Unneeded)?;
                 let request = explain::Request { mail: &mail, at, trust, json, now: Clock::system().now() };
-                explain::run(loaded.rules, loaded.config.global.external_url, request, &mut io::stdout().lock()).await?;
+                explain::run(loaded.rules, loaded.config.global.external_url, request, &mut io::stdout().lock())
+                    .await?;
                 Ok(ExitCode::SUCCESS)
             }
             Command::Replay(arguments) => replay(config, arguments).await,

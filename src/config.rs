@@ -18,16 +18,19 @@ use crate::{
     label::SeverityRule,
     pipeline::Rules,
     receiver, route,
-    settings::{Duration, Problem, Secret, SecretError},
+    settings::{Duration, Problem, Secret, SecretError, SecretText},
 };
 
+mod access;
 mod check;
 mod compile;
 mod errors;
 mod later;
+mod misfit;
 mod refused;
 mod shape;
 mod values;
+mod warn;
 mod yaml;
 
 pub use errors::{ConfigErrors, Misconfigured};
@@ -108,18 +111,25 @@ impl Config {
             Source::Embedded => Path::new(""),
         };
         let mut found = values::prepare(&mut tree, environment, folder);
-        let mut tell = |problems: Vec<Problem>| found.extend(problems.into_iter().map(|problem| (None, problem)));
+        // What one step found wrong with a key, the next need not find again.
+        let mut tell = |problems: Vec<Problem>| {
+            let told: Vec<String> = found.iter().map(|(_, problem)| problem.key.clone()).collect();
+            let news = problems.into_iter().filter(|problem| problem.key.is_empty() || !told.contains(&problem.key));
+            found.extend(news.map(|problem| (None, problem)));
+        };
         let compiled = shape::read::<Self>(&tree).and_then(|config| {
             tell(config.problems());
             compile::rules(&config).map(|rules| (config, rules))
         });
         let compiled = compiled.map_err(&mut tell).ok();
         if files == Files::Needed {
-            tell(check::files(&tree));
+            let mut missing = check::files(&tree);
+            missing.retain(|file| !found.iter().any(|(_, told)| within(&file.key, &told.key)));
+            found.extend(missing.into_iter().map(|problem| (None, problem)));
         }
         match compiled {
             Some((config, rules)) if found.is_empty() => {
-                Ok(Loaded { warnings: check::warnings(&config), config, rules: Arc::new(rules), source })
+                Ok(Loaded { warnings: warn::warnings(&config), config, rules: Arc::new(rules), source })
             }
             _ => Err(ConfigErrors::new(&source, &tree, found)),
         }
@@ -138,6 +148,11 @@ impl Config {
         schema.insert("title".into(), "alertbridge.yaml".into());
         schema.to_value()
     }
+}
+
+/// Whether a key path is `key` or leads below it.
+fn within(path: &str, key: &str) -> bool {
+    !key.is_empty() && path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The whole configuration file.
@@ -177,7 +192,7 @@ impl Default for Global {
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
     /// `sqlite:FILE`.
-    pub url: Option<String>,
+    pub url: Option<SecretText>,
     /// A file that holds the URL.
     pub url_file: Option<PathBuf>,
     /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or still owed. 0s: kept for ever.
@@ -189,7 +204,7 @@ impl Store {
     pub fn url(&self) -> Result<String, SecretError> {
         use secrecy::ExposeSecret as _;
         match (&self.url, &self.url_file) {
-            (Some(url), _) => Ok(url.clone()),
+            (Some(url), _) => Ok(url.to_string()),
             (None, Some(file)) => Ok(Secret::File(file.clone()).read()?.expose_secret().to_owned()),
             (None, None) => Ok("sqlite:alertbridge.db".into()),
         }
@@ -207,7 +222,7 @@ impl Default for Store {
 pub struct Admin {
     pub listen: String,
     /// The bearer token; may be left out on loopback only.
-    pub token: Option<String>,
+    pub token: Option<SecretText>,
     pub token_file: Option<PathBuf>,
 }
 

@@ -167,6 +167,31 @@ macro_rules! as_text {
 as_text!(Duration, "Duration", "A length of time: 30s, 5m, 1h30m, 90d.", "^(0|([0-9]+(y|w|d|h|m|s|ms))+)$");
 as_text!(ByteSize, "ByteSize", "A number of bytes: 10MiB, 512KiB, 1GiB.", "^[0-9]+ ?([KMG]i?B?|kB|B)?$");
 
+/// A credential as a settings struct holds it: text that no `{:?}` shows.
+#[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct SecretText(String);
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<secret>")
+    }
+}
+
+impl std::ops::Deref for SecretText {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<&str> for SecretText {
+    fn from(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+}
+
 /// A credential: its text, or the file it is read from at every use, so that rotating it needs no reload.
 #[derive(Debug, Clone)]
 pub enum Secret {
@@ -250,5 +275,83 @@ pub struct Problem {
 impl Problem {
     pub fn new(key: impl Into<String>, what: impl Into<String>, mend: impl Into<String>) -> Self {
         Self { key: key.into(), what: what.into(), mend: mend.into() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_alertmanager_writes_them() {
+        for (text, seconds) in [("0", 0), ("0s", 0), ("30s", 30), ("5m", 300), ("1h30m", 5400), ("90d", 7_776_000)] {
+            assert_eq!(text.parse(), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        assert_eq!("1w".parse::<Duration>(), "7d".parse());
+        assert_eq!("1y".parse::<Duration>(), "365d".parse());
+        assert_eq!("1500ms".parse::<Duration>().unwrap().as_std(), std::time::Duration::from_millis(1500));
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused_with_the_way_to_write_one() {
+        for text in ["", "5", "m", "5 m", "-5m", "1.5h", "5M", "99999999999999999999d", "9999999999999y"] {
+            let error = text.parse::<Duration>().unwrap_err();
+            assert!(error.ends_with("is no duration: write it like 30s, 5m, 1h30m or 90d"), "{error}");
+        }
+    }
+
+    #[test]
+    fn durations_survive_being_written_and_read() {
+        for text in ["0s", "1ms", "30s", "1m30s", "1h1ms", "90d", "365d1s"] {
+            assert_eq!(text.parse::<Duration>().unwrap().to_string(), text);
+        }
+    }
+
+    #[test]
+    fn sizes_survive_being_written_and_read() {
+        for text in ["0", "1", "1000", "512KiB", "10MiB", "1GiB", "1025KiB"] {
+            assert_eq!(text.parse::<ByteSize>().unwrap().to_string(), text);
+        }
+        assert_eq!("10 MB".parse::<ByteSize>().unwrap().bytes(), 10_000_000);
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for text in ["", "MiB", "-1", "1.5MiB", "10MiBs", "99999999999999999999", "99999999999999GiB"] {
+            assert!(text.parse::<ByteSize>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_is_given_once_or_the_mend_says_which_to_keep() {
+        let file = Path::new("key");
+        let both = Secret::required("admin", "token", Some("x"), Some(file)).unwrap_err();
+        assert_eq!((both.key.as_str(), both.mend.as_str()), ("admin.token", "keep `token_file`, drop `token`"));
+        let neither = Secret::required("admin", "token", None, None).unwrap_err();
+        assert_eq!(neither.key, "admin");
+        assert_eq!(Secret::optional("admin", "token", None, None), Ok(None));
+    }
+
+    #[test]
+    fn a_secrets_file_is_read_anew_and_trimmed_and_may_not_be_empty() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let secret = Secret::File(path.clone());
+        assert!(matches!(secret.read(), Err(SecretError::Unreadable { .. })));
+        for text in ["first\n", "  second  "] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(secret.read().unwrap().expose_secret(), text.trim());
+        }
+        std::fs::write(&path, " \n").unwrap();
+        assert!(matches!(secret.read(), Err(SecretError::Empty { .. })));
+    }
+
+    #[test]
+    fn no_debug_output_shows_a_secret() {
+        let text = SecretText::from("hunter2");
+        let secret = Secret::optional("admin", "token", Some(&text), None).unwrap();
+        assert_eq!(&*text, "hunter2");
+        assert_eq!(format!("{text:?}"), "<secret>");
+        assert!(!format!("{secret:?}").contains("hunter2"));
     }
 }

@@ -3,12 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    extract::Extractor,
-    label::Severities,
-    pipeline::Rules,
-    receiver::Receivers,
-    route::Routes,
-    settings::Problem,
+    extract::Extractor, label::Severities, pipeline::Rules, receiver::Receivers, route::Routes, settings::Problem,
     validate::Validator,
 };
 

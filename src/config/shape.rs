@@ -12,8 +12,9 @@ use serde::de::{
 };
 
 use super::{
-    refused,
-    yaml::{Entry, Node, Scalar, Value},
+    access::{Choice, Fields, Items},
+    misfit::{Misfit, listed},
+    yaml::{Node, Scalar, Value},
 };
 use crate::settings::Problem;
 
@@ -52,79 +53,18 @@ pub fn read<T: DeserializeOwned>(tree: &Node) -> Result<T, Vec<Problem>> {
     }
 }
 
-/// A value that does not fit.
-#[derive(Debug)]
-struct Misfit {
-    key: Option<String>,
-    what: String,
-    mend: String,
-}
-
-impl Misfit {
-    fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { key: None, what: what.into(), mend: mend.into() }
-    }
-
-    fn into_problem(self) -> Problem {
-        Problem::new(self.key.unwrap_or_default(), self.what, self.mend)
-    }
-}
-
-impl fmt::Display for Misfit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for Misfit {}
-
-impl de::Error for Misfit {
-    /// A type's own sentence: `what: how to write it`.
-    fn custom<T: fmt::Display>(message: T) -> Self {
-        let message = message.to_string();
-        match message.split_once(": ") {
-            Some((what, mend)) => Self::new(what, mend),
-            None => Self::new(message, "write another value"),
-        }
-    }
-
-    fn invalid_type(unexpected: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        let found = match unexpected {
-            de::Unexpected::Seq => "a list",
-            de::Unexpected::Map => "a map of keys",
-            de::Unexpected::Unit => "nothing",
-            _ => "another kind of value",
-        };
-        Self::new(format!("{found} stands where {expected} is expected"), format!("give {expected}"))
-    }
-
-    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new("the value is out of bounds", format!("give {expected}"))
-    }
-
-    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("`{variant}` is not one of {}", listed(expected)), refused::did_you_mean(variant, expected))
-    }
-
-    fn missing_field(field: &'static str) -> Self {
-        Self::new(format!("`{field}` is missing"), format!("add `{field}: …`"))
-    }
-}
-
-fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
+/// One value on its way into the settings.
 #[derive(Clone)]
-struct Reader<'a> {
-    node: &'a Node,
-    path: String,
+pub struct Reader<'a> {
+    pub node: &'a Node,
+    pub path: String,
     /// Keys no struct knows: noted and passed over, so that all of them are told at once.
-    unknown: &'a RefCell<Vec<Problem>>,
+    pub unknown: &'a RefCell<Vec<Problem>>,
 }
 
 impl<'a> Reader<'a> {
-    fn child(&self, node: &'a Node, segment: &str) -> Self {
+    /// The value below, with its own path.
+    pub fn child(&self, node: &'a Node, segment: &str) -> Self {
         let dot = if self.path.is_empty() || segment.starts_with('[') { "" } else { "." };
         Self { node, path: format!("{}{dot}{segment}", self.path), unknown: self.unknown }
     }
@@ -145,9 +85,15 @@ impl<'a> Reader<'a> {
         })
     }
 
+    /// Reads a value. What its type finds wrong with the text it was given arose here too.
+    pub fn give<T: DeserializeSeed<'a>>(self, seed: T) -> Result<T::Value, Misfit> {
+        let result = seed.deserialize(self.clone());
+        self.place(result)
+    }
+
     fn scalar(&self, expected: &str) -> Result<&'a Scalar, Misfit> {
         let found = match &self.node.value {
-            Value::Scalar(scalar) if !is_nothing(scalar) => return Ok(scalar),
+            Value::Scalar(scalar) if !scalar.is_nothing() => return Ok(scalar),
             Value::Scalar(_) => "nothing",
             Value::List(_) => "a list",
             Value::Map(_) => "a map of keys",
@@ -174,7 +120,7 @@ impl<'a> Reader<'a> {
         let entries = match &self.node.value {
             Value::Map(entries) => entries.as_slice(),
             // A section whose keys are all commented out.
-            Value::Scalar(scalar) if is_nothing(scalar) => &[],
+            Value::Scalar(scalar) if scalar.is_nothing() => &[],
             Value::List(_) => return self.place(Err(de::Error::invalid_type(de::Unexpected::Seq, &"a map of keys"))),
             Value::Scalar(_) => {
                 return self.place(Err(Misfit::new(
@@ -186,10 +132,6 @@ impl<'a> Reader<'a> {
         let fields = Fields { reader: self.clone(), entries: entries.iter(), value: None, known };
         self.place(visitor.visit_map(fields))
     }
-}
-
-fn is_nothing(scalar: &Scalar) -> bool {
-    scalar.plain && scalar.written.is_none() && matches!(scalar.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
 }
 
 macro_rules! numbers {
@@ -230,7 +172,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         match &self.node.value {
-            Value::Scalar(scalar) if is_nothing(scalar) => visitor.visit_none(),
+            Value::Scalar(scalar) if scalar.is_nothing() => visitor.visit_none(),
             _ => visitor.visit_some(self),
         }
     }
@@ -238,7 +180,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
         let items = match &self.node.value {
             Value::List(items) => items.as_slice(),
-            Value::Scalar(scalar) if is_nothing(scalar) => &[],
+            Value::Scalar(scalar) if scalar.is_nothing() => &[],
             Value::Map(_) => {
                 return self.place(Err(Misfit::new(
                     "a map of keys stands where a list is expected",
@@ -280,7 +222,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
     ) -> Result<V::Value, Misfit> {
         let (name, value) = match &self.node.value {
             Value::Map(entries) if entries.len() == 1 => (entries[0].key.as_str(), Some(&entries[0].value)),
-            Value::Scalar(scalar) if !is_nothing(scalar) => (scalar.text.as_str(), None),
+            Value::Scalar(scalar) if !scalar.is_nothing() => (scalar.text.as_str(), None),
             _ => {
                 return self.place(Err(Misfit::new(
                     "this is not one of the values that may stand here",
@@ -297,7 +239,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
         match &self.node.value {
             Value::Map(_) => self.map(None, visitor),
             Value::List(_) => self.deserialize_seq(visitor),
-            Value::Scalar(scalar) if is_nothing(scalar) => visitor.visit_unit(),
+            Value::Scalar(scalar) if scalar.is_nothing() => visitor.visit_unit(),
             Value::Scalar(scalar) if !scalar.plain => self.deserialize_str(visitor),
             Value::Scalar(scalar) => match scalar.text.as_str() {
                 "true" | "false" => self.deserialize_bool(visitor),
@@ -310,95 +252,5 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
 
     serde::forward_to_deserialize_any! {
         i8 i16 i128 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
-    }
-}
-
-struct Items<'a> {
-    reader: Reader<'a>,
-    items: std::iter::Enumerate<std::slice::Iter<'a, Node>>,
-}
-
-impl<'de> SeqAccess<'de> for Items<'de> {
-    type Error = Misfit;
-
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
-        let Some((index, item)) = self.items.next() else { return Ok(None) };
-        seed.deserialize(self.reader.child(item, &format!("[{index}]"))).map(Some)
-    }
-}
-
-struct Fields<'a> {
-    reader: Reader<'a>,
-    entries: std::slice::Iter<'a, Entry>,
-    value: Option<&'a Entry>,
-    known: Option<&'static [&'static str]>,
-}
-
-impl<'de> MapAccess<'de> for Fields<'de> {
-    type Error = Misfit;
-
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
-        for entry in self.entries.by_ref() {
-            if let Some(known) = self.known
-                && !known.contains(&entry.key.as_str())
-            {
-                let path = self.reader.child(&entry.value, &entry.key).path;
-                self.reader.unknown.borrow_mut().push(refused::unknown_key(path, &entry.key, known));
-                continue;
-            }
-            self.value = Some(entry);
-            let key: StrDeserializer<'_, Misfit> = entry.key.as_str().into_deserializer();
-            return seed.deserialize(key).map(Some);
-        }
-        Ok(None)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
-        let entry = self.value.take().ok_or_else(|| Misfit::new("a value without its key", "write `key: value`"))?;
-        seed.deserialize(self.reader.child(&entry.value, &entry.key))
-    }
-}
-
-/// A word of an enum, or one with a value: `after: {move: Processed}`.
-struct Choice<'a> {
-    name: &'a str,
-    value: Option<Reader<'a>>,
-}
-
-impl<'de> EnumAccess<'de> for Choice<'de> {
-    type Error = Misfit;
-    type Variant = Payload<'de>;
-
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self::Variant), Misfit> {
-        let name: StringDeserializer<Misfit> = self.name.to_owned().into_deserializer();
-        Ok((seed.deserialize(name)?, Payload(self.value)))
-    }
-}
-
-/// What an enum's word is given, where it is given something.
-struct Payload<'a>(Option<Reader<'a>>);
-
-impl<'de> VariantAccess<'de> for Payload<'de> {
-    type Error = Misfit;
-
-    fn unit_variant(self) -> Result<(), Misfit> {
-        match self.0 {
-            None => Ok(()),
-            Some(_) => Err(Misfit::new("this word takes no value", "write the word alone")),
-        }
-    }
-
-    fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Misfit> {
-        let value = self.0.ok_or_else(|| Misfit::new("this word needs a value", "write `{word: value}`"))?;
-        seed.deserialize(value)
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Misfit> {
-        self.struct_variant(&[], visitor)
-    }
-
-    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Misfit> {
-        let value = self.0.ok_or_else(|| Misfit::new("this word needs a value", "write `{word: value}`"))?;
-        de::Deserializer::deserialize_struct(value, "", fields, visitor)
     }
 }

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use super::yaml::{Mark, Node, Scalar, Value};
+use super::yaml::{Mark, Node, Value};
 use crate::settings::Problem;
 
 /// Looks a variable of the environment up.
@@ -46,7 +46,7 @@ impl Pass<'_> {
                     Ok(Some(text)) => scalar.written = Some(std::mem::replace(&mut scalar.text, text)),
                     Err(problem) => self.problems.push((None, Problem { key: path.to_owned(), ..problem })),
                 }
-                if role == Role::File && !scalar.text.is_empty() && !(scalar.plain && scalar.text == "null") {
+                if role == Role::File && !scalar.is_nothing() {
                     scalar.text = self.folder.join(&scalar.text).to_string_lossy().into_owned();
                 }
             }
@@ -163,9 +163,9 @@ pub fn files(tree: &Node) -> Vec<(String, String)> {
                 for entry in entries.iter().filter(|entry| entry.key != "details") {
                     let path = join(path, &entry.key);
                     match &entry.value.value {
-                        Value::Scalar(Scalar { text, plain, .. }) if entry.key.ends_with("_file") => {
-                            if !text.is_empty() && !(*plain && (text == "null" || text == "~")) {
-                                found.push((path, text.clone()));
+                        Value::Scalar(scalar) if entry.key.ends_with("_file") => {
+                            if !scalar.is_nothing() {
+                                found.push((path, scalar.text.clone()));
                             }
                         }
                         _ => walk(&entry.value, &path, found),

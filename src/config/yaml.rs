@@ -46,6 +46,13 @@ pub struct Scalar {
     pub written: Option<String>,
 }
 
+impl Scalar {
+    /// Whether nothing is given: the null of YAML's core schema.
+    pub fn is_nothing(&self) -> bool {
+        self.plain && self.written.is_none() && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+    }
+}
+
 #[derive(Clone)]
 pub struct Entry {
     pub at: Mark,

@@ -1,1 +1,177 @@
+//! The configuration files of `tests/config` through the real program: the good are `ok`, the bad are told with file,
+//! line, key and mend, exactly as written beside them.
+//!
+//! `UPDATE_EXPECTED=1 cargo test --test it config` writes what is expected anew; read the difference before committing.
 
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use alertbridge::config::{Config, Files, Source};
+
+fn files(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(folder);
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    files
+}
+
+/// Runs `check` in the file's own folder, so that messages name the file alone.
+fn check(file: &Path, more: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+        .args(["check", "--config"])
+        .arg(file.file_name().unwrap())
+        .args(more)
+        .current_dir(file.parent().unwrap())
+        .env("HOME", "/home/of-the-environment")
+        .env_remove("ALERTBRIDGE_TEST_NOT_SET")
+        .output()
+        .unwrap()
+}
+
+fn updating() -> bool {
+    std::env::var_os("UPDATE_EXPECTED").is_some()
+}
+
+#[test]
+fn good_configurations_are_ok() {
+    let files = files("good");
+    assert!(files.len() >= 6);
+    for file in files {
+        let output = check(&file, &[]);
+        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success() && out.ends_with("\nok\n"), "{}:\n{out}{err}", file.display());
+    }
+}
+
+#[test]
+fn bad_configurations_are_told_with_file_line_key_and_mend() {
+    let files = files("bad");
+    assert!(files.len() >= 45, "{} are few", files.len());
+    let mut wrong = Vec::new();
+    for file in files {
+        let output = check(&file, &[]);
+        let told = String::from_utf8(output.stderr).unwrap();
+        let expected_in = file.with_extension("txt");
+        if updating() && !told.is_empty() {
+            fs::write(&expected_in, &told).unwrap();
+        }
+        let expected = fs::read_to_string(&expected_in).unwrap_or_default();
+        if output.status.code() != Some(1) || told != expected || !output.stdout.is_empty() {
+            wrong.push(format!("{}:\nexpected:\n{expected}\ntold:\n{told}", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn no_message_shows_a_secret() {
+    for file in files("bad") {
+        for more in [&[][..], &["--json"]] {
+            let output = check(&file, more);
+            for told in [output.stdout, output.stderr] {
+                let told = String::from_utf8(told).unwrap();
+                for secret in ["hunter2", "of-the-environment", "SECRET"] {
+                    assert!(!told.contains(secret), "{} shows {secret}:\n{told}", file.display());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn json_names_every_problem() {
+    let file = files("bad").into_iter().find(|file| file.ends_with("02-unknown-keys-all-at-once.yaml")).unwrap();
+    let output = check(&file, &["--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(told["ok"], false);
+    assert_eq!(told["problems"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        told["problems"][1],
+        serde_json::json!({
+            "file": "02-unknown-keys-all-at-once.yaml", "line": 6, "column": 7, "key": "ingress.webhook[0].provder",
+            "problem": "there is no key `provder` here", "mend": "did you mean `provider`?",
+        })
+    );
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told_without_a_line() {
+    let output = check(Path::new("/tmp/no-such-alertbridge.yaml"), &[]);
+    assert_eq!(output.status.code(), Some(1));
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.starts_with("no-such-alertbridge.yaml: cannot be read: "), "{told}");
+}
+
+fn parse(text: &str) -> Config {
+    let none = |_: &str| None;
+    Config::parse(Source::Embedded, text, Files::Unneeded, &none).unwrap_or_else(|errors| panic!("{errors}")).config
+}
+
+#[test]
+fn the_shipped_configuration_is_the_defaults() {
+    let shipped = parse(include_str!("../../deploy/alertbridge.yaml"));
+    assert_eq!(shipped, parse(include_str!("../../src/config/default.yaml")));
+}
+
+#[test]
+fn the_shipped_configuration_holds_with_every_option_uncommented() {
+    // `#key: …` is an option, `# …` is prose; a list that is empty gives way to the items below it.
+    let mut text = String::new();
+    for line in include_str!("../../deploy/alertbridge.yaml").lines() {
+        let bare = line.trim_start();
+        let option = bare.strip_prefix('#').filter(|rest| {
+            !rest.starts_with(' ') && !rest.is_empty() || rest.starts_with("  ") && !rest.trim_start().starts_with('#')
+        });
+        match option {
+            Some(option) => {
+                let indent = &line[..line.len() - bare.len()];
+                if let Some(before) = text.strip_suffix(" []\n").filter(|_| option.starts_with('-')) {
+                    text = format!("{before}\n");
+                }
+                text += &format!("{indent}{option}\n");
+            }
+            None if bare.starts_with('#') => {}
+            None => text += &format!("{line}\n"),
+        }
+    }
+    // These exclude each other, and are shown together.
+    let text = text.replace("  url: \"sqlite:alertbridge.db\"\n", "");
+    let config = parse(&text);
+    assert_eq!(config.receivers.len(), 2);
+    assert_eq!(config.ingress.imap.len(), 1);
+    assert_eq!(config.route.routes.len(), 1);
+    assert_eq!(config.time_intervals.len(), 1);
+}
+
+#[test]
+fn the_schema_in_the_repository_is_the_programs_own() {
+    let output = Command::new(env!("CARGO_BIN_EXE_alertbridge")).args(["schema", "config"]).output().unwrap();
+    let own = String::from_utf8(output.stdout).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/config.schema.json");
+    if updating() {
+        fs::write(&path, &own).unwrap();
+    }
+    assert!(fs::read_to_string(path).unwrap() == own, "write it with: alertbridge schema config");
+}
+
+#[test]
+fn the_schema_accepts_the_shipped_configuration() {
+    let schema = Config::json_schema();
+    let validator = jsonschema::validator_for(&schema).unwrap();
+    let minimal = serde_json::json!({
+        "ingress": { "webhook": [{ "name": "mail" }], "imap": [{ "name": "box", "after": { "move": "Done" } }] },
+        "global": { "max_age": "1h30m" },
+        "route": { "receiver": "stdout" },
+        "receivers": [{ "name": "stdout", "stdout_configs": [{}] }],
+    });
+    assert!(validator.is_valid(&minimal), "{:?}", validator.iter_errors(&minimal).collect::<Vec<_>>());
+    assert!(!validator.is_valid(&serde_json::json!({ "recievers": [] })));
+}

@@ -1,0 +1,74 @@
+//! Why a value does not fit the settings it is read into, in words for whoever wrote it. Never quotes a value but a
+//! misspelt word of a choice, and what a type's own sentence says.
+
+use std::fmt;
+
+use serde::de;
+
+use super::refused;
+use crate::settings::Problem;
+
+/// A value that does not fit.
+#[derive(Debug)]
+pub struct Misfit {
+    /// Where it arose, once that is known.
+    pub key: Option<String>,
+    pub what: String,
+    pub mend: String,
+}
+
+impl Misfit {
+    pub fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
+        Self { key: None, what: what.into(), mend: mend.into() }
+    }
+
+    pub fn into_problem(self) -> Problem {
+        Problem::new(self.key.unwrap_or_default(), self.what, self.mend)
+    }
+}
+
+impl fmt::Display for Misfit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Misfit {}
+
+impl de::Error for Misfit {
+    /// A type's own sentence: `what: how to write it`.
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        let message = message.to_string();
+        match message.split_once(": ") {
+            Some((what, mend)) => Self::new(what, mend),
+            None => Self::new(message, "write another value"),
+        }
+    }
+
+    fn invalid_type(unexpected: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        let found = match unexpected {
+            de::Unexpected::Seq => "a list",
+            de::Unexpected::Map => "a map of keys",
+            de::Unexpected::Unit => "nothing",
+            _ => "another kind of value",
+        };
+        Self::new(format!("{found} stands where {expected} is expected"), format!("give {expected}"))
+    }
+
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::new("the value is out of bounds", format!("give {expected}"))
+    }
+
+    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
+        Self::new(format!("`{variant}` is not one of {}", listed(expected)), refused::did_you_mean(variant, expected))
+    }
+
+    fn missing_field(field: &'static str) -> Self {
+        Self::new(format!("`{field}` is missing"), format!("add `{field}: …`"))
+    }
+}
+
+/// Names for a sentence.
+pub fn listed(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
