@@ -11,6 +11,7 @@ mod harness;
 mod imap;
 mod inbox;
 mod pipeline;
+mod readme;
 mod receivers;
 mod routing;
 mod smtp;
