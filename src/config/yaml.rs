@@ -254,3 +254,61 @@ impl Builder {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str, path: &str) -> (usize, usize) {
+        let Mark { line, column } = parse(text).unwrap().locate(path);
+        (line, column)
+    }
+
+    fn refused(text: &str) -> String {
+        parse(text).map(|_| ()).unwrap_err().what
+    }
+
+    #[test]
+    fn a_key_path_leads_to_its_line_and_column() {
+        let text = "route:\n  receiver: a\n  routes:\n    - receiver: b\n      matchers: [x=y, z]\n";
+        assert_eq!(at(text, "route.receiver"), (2, 3));
+        assert_eq!(at(text, "route.routes[0].receiver"), (4, 7));
+        assert_eq!(at(text, "route.routes[0].matchers[1]"), (5, 23));
+    }
+
+    #[test]
+    fn a_key_that_is_not_written_leads_to_the_nearest_that_is() {
+        let text = "route:\n  routes:\n    - continue: true\n";
+        assert_eq!(at(text, "route.routes[0].receiver"), (3, 7));
+        assert_eq!(at(text, "route.routes[7]"), (2, 3));
+        assert_eq!(at(text, "receivers[0]"), (1, 1));
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        assert_eq!(at("{ é: 1, ü: 2 }", "ü"), (1, 9));
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        assert!(parse(&("[".repeat(60) + &"]".repeat(60))).is_ok());
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        assert!(!refused(&deep).is_empty());
+        let doubled: String = (1..60).map(|n| format!("a{n}: &a{n} [[*a{}, 1]]\n", n - 1)).collect();
+        assert!(refused(&format!("a0: &a0 [1]\n{doubled}")).contains("too deep"));
+    }
+
+    #[test]
+    fn aliases_cannot_blow_the_tree_up() {
+        let bomb: String =
+            (1..9).map(|n| format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "))).collect();
+        assert!(refused(&format!("a0: &a0 [1]\n{bomb}")).contains("too many"));
+        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), vec!["*a"; 20_000].join(", "));
+        assert!(refused(&long).contains("too many"));
+    }
+
+    #[test]
+    fn a_file_is_never_longer_than_a_mebibyte() {
+        assert!(refused(&"#".repeat(MAX_BYTES + 1)).contains("longer"));
+    }
+}
