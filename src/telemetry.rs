@@ -18,7 +18,7 @@ use crate::{
 ///
 /// What async-imap traces holds passwords, and its errors whole mails: it stays silent whatever `RUST_LOG` says.
 pub fn log_to_stderr() {
-    let silent = ["async_imap=off", "imap_proto=off"];
+    let silent = ["async_imap=off", "imap_proto=off", "refinery_core=warn"];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = silent.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);

@@ -1,5 +1,6 @@
 //! The tree: order, inheritance, mutes, what is wrong with one; `routes show` and `routes test`.
 
+use alertbridge::config::{Config, Files, Source};
 use alertbridge::{
     cli::routes::{self, RoutesError, Test},
     route::Routes,
@@ -153,16 +154,21 @@ fn a_tree_deeper_than_any_sensible_one_is_refused() {
 #[test]
 fn the_yaml_people_write_is_read() {
     let yaml = "
-- name: office
-  time_intervals:
-    - times: [{ start_time: 09:00, end_time: '17:00' }]
-      weekdays: ['monday:friday']
-      days_of_month: [1, '2:28', -1]
-      months: [1, 'february:12']
-      years: [2026, '2027:2030']
-      location: Europe/Berlin
+ingress: { smtp: [{ name: smtp }] }
+route: { receiver: a }
+receivers: [{ name: a }]
+time_intervals:
+  - name: office
+    time_intervals:
+      - times: [{ start_time: 09:00, end_time: '17:00' }]
+        weekdays: ['monday:friday']
+        days_of_month: [1, '2:28', -1]
+        months: [1, 'february:12']
+        years: [2026, '2027:2030']
+        location: Europe/Berlin
 ";
-    let settings: Vec<alertbridge::route::interval::Settings> = serde_saphyr::from_str(yaml).unwrap();
+    let loaded = Config::parse(Source::Embedded, yaml, Files::Unneeded, &|_| None).map_err(|errors| errors.to_string());
+    let settings = loaded.unwrap().config.time_intervals;
     let json = serde_json::to_value(settings[0].time_intervals[0].years.clone()).unwrap();
     assert_eq!(json, json!(["2026", "2027:2030"]));
     assert!(
