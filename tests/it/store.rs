@@ -86,7 +86,10 @@ fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) -> Dec
 /// Opens an incident with these deliveries.
 async fn opened(store: &dyn Store, incident_id: &str, deliveries: Vec<NewDelivery>) {
     let id = recorded(store).await;
-    let decision = decision(Outcome::Opened, state(Phase::Firing, 1), deliveries);
+    let mut decision = decision(Outcome::Opened, state(Phase::Firing, 1), deliveries);
+    for delivery in &mut decision.deliveries {
+        delivery.notification.mail = Some(id);
+    }
     store.decide(id, Some(subject(incident_id, "ANOMALOUS")), noon(), Box::new(|_| decision)).await.unwrap().unwrap();
 }
 
