@@ -115,7 +115,8 @@ pub enum After {
 }
 
 impl Settings {
-    /// What is wrong with them; `key` is their own path (`ingress.imap[0]`).
+    /// What is wrong with them; `key` is their own path (`ingress.imap[0]`). Names, and what comes with a later version,
+    /// are looked at by `config`, for all ingresses alike.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut problems = Vec::new();
@@ -125,7 +126,6 @@ impl Settings {
                 problems.push(Problem::new(at(name), what, format!("add it: `{name}: {example}`")));
             }
         };
-        require("name", &self.name, "alerts");
         require("host", &self.host, "imap.example.com");
         require("username", &self.username, "alerts@example.com");
         require("folder", &self.folder, "INBOX");
@@ -139,21 +139,11 @@ impl Settings {
                 ));
             }
         }
-        if self.oauth2.is_some() {
-            problems.push(Problem::new(
-                at("oauth2"),
-                "OAuth2 is not built yet: it comes with a later version",
-                "log in with `password_file`, where the provider has passwords for applications",
-            ));
-        } else if let Err(problem) = self.secret(key) {
+        // OAuth2 stands for a password.
+        if self.oauth2.is_none()
+            && let Err(problem) = self.secret(key)
+        {
             problems.push(problem);
-        }
-        if self.trusted_authserv_id.is_some() {
-            problems.push(Problem::new(
-                at("trusted_authserv_id"),
-                "the check of authenticity is not built yet: it comes with a later version",
-                "drop the key",
-            ));
         }
         if self.port == Some(0) {
             problems.push(Problem::new(at("port"), "0 is no port", "drop the key for the usual one, 993 or 143"));
@@ -380,16 +370,13 @@ mod tests {
     #[test]
     fn every_problem_names_its_key() {
         type Spoil = fn(&mut Settings);
-        let spoilt: [(&str, Spoil); 13] = [
-            ("name", |s| s.name.clear()),
+        let spoilt: [(&str, Spoil); 10] = [
             ("host", |s| s.host.clear()),
             ("username", |s| s.username.clear()),
             ("folder", |s| s.folder.clear()),
             ("port", |s| s.port = Some(0)),
             ("password", |s| s.password = Some("x".into())),
             ("", |s| s.password_file = None),
-            ("oauth2", |s| s.oauth2 = Some(serde_json::json!({}))),
-            ("trusted_authserv_id", |s| s.trusted_authserv_id = Some("mx".into())),
             ("rescan_interval", |s| s.rescan_interval = Duration::from_secs(0)),
             ("max_message_size", |s| s.max_message_size = ByteSize::from_mib(0)),
             ("after.move", |s| s.after = After::Move(String::new())),

@@ -1,6 +1,12 @@
 //! A private Dovecot on free loopback ports, with its own CA and one account, in a folder that goes with it.
 //!
 //! Runs as root (everything then belongs to `nobody`) or as anybody else. Mail is delivered by writing into the Maildir.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and runs by the machine's clock"
+)]
 
 use std::{
     fs,

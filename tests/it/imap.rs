@@ -1,4 +1,10 @@
 //! The IMAP ingress against a real Dovecot, and against servers no Dovecot would be.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    reason = "a test fails by panicking, and runs by the machine's clock"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +29,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::dovecot::{Dovecot, PASSWORD, USER};
+use crate::{
+    dovecot::{Dovecot, PASSWORD, USER},
+    inbox::eventually,
+};
 
 const DAY: u64 = 86_400;
 
@@ -147,14 +156,6 @@ impl Running {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(10), self.task).await.expect("it does not stop").unwrap();
         self.inbox
-    }
-}
-
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(40);
-    while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
 
