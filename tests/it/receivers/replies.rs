@@ -52,8 +52,7 @@ fn asked(action: Action, reply: &Reply) -> Verdict {
 /// What failure every receiver makes of a status, whatever its body.
 fn failure(status: u16) -> Class {
     match status {
-        501 | 505 => Permanent,
-        408 | 425 | 429 | 500..=599 => Retry,
+        408 | 425 | 429 | 500 | 502..=504 | 506..=599 => Retry,
         _ => Permanent,
     }
 }
@@ -65,14 +64,17 @@ fn every_status_has_its_class_at_every_receiver() {
         for status in 200..=599 {
             for body in ["", "ok", "<html>busy</html>", r#"{"status":"success"}"#] {
                 let verdict = receiver.judge(&Step::Send, Action::Trigger, &reply(status, &[], body));
-                let expected = match (target.kind(), status, body) {
-                    (_, 300.., "ok") if target.kind() != "slack" => failure(status),
-                    (_, 300.., _) => failure(status),
-                    ("opsgenie" | "jsm", ..) => Retry,
-                    ("pagerduty", 202, _) | ("pagerduty", _, r#"{"status":"success"}"#) => Delivered,
-                    ("slack", 200, "ok") => Delivered,
-                    ("pagerduty" | "slack", ..) => Retry,
-                    _ => Delivered,
+                let success = match target.kind() {
+                    "opsgenie" | "jsm" => false,
+                    "pagerduty" => status == 202 || body.contains("success"),
+                    "slack" => status == 200 && body == "ok",
+                    _ => true,
+                };
+                let expected = match status {
+                    200..300 if success => Delivered,
+                    // Nothing says it arrived: a proxy's page, not the vendor's answer.
+                    200..300 => Retry,
+                    _ => failure(status),
                 };
                 assert_eq!(class(&verdict), expected, "{} {status} {body:?}: {verdict:?}", target.integration);
             }
@@ -141,7 +143,7 @@ fn a_receiver_that_asks_for_a_pause_gets_it() {
         }
     }
     let period = reply(429, &[("x-ratelimit-period-in-sec", "60"), ("retry-after", "1")], "");
-    assert_eq!(after(sent("jsm", &period)), Some(Duration::from_secs(60)));
+    assert_eq!(after(sent("jsm", &period)), Some(Duration::from_mins(1)));
     for status in [429, 502, 504] {
         assert_eq!(after(sent("webhook", &reply(status, &[], ""))), Some(Duration::from_secs(5)), "{status}");
     }
