@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alertbridge::{
     delivery::{Action, FailureReason, Step, Verdict},
-    receiver::Reply,
+    receiver::{Keys, Reply},
 };
 
 use super::{every_kind, now};
@@ -160,4 +160,20 @@ fn a_refusal_says_why() {
     assert!(detail(sent("opsgenie", &reply(401, &[], "{}"))).contains("region"));
     assert!(detail(sent("webhook", &reply(410, &[], ""))).contains("wants no more"));
     assert!(detail(sent("slack", &reply(302, &[], &"é".repeat(70_000)))).chars().count() <= 300);
+}
+
+#[test]
+fn a_reply_that_repeats_a_credential_is_scrubbed_of_it() {
+    let receivers = every_kind();
+    for (target, receiver) in receivers.of("oncall").filter(|(target, _)| target.kind() != "stdout") {
+        let keys = Keys::read(receiver).unwrap();
+        for secret in receiver.secrets() {
+            let secret = keys.reveal(secret);
+            let parts = [secret, secret.trim_start_matches("https://hooks.slack.example"), &format!("key={secret}.")];
+            for echoed in parts {
+                let scrubbed = keys.scrub(echoed);
+                assert!(!scrubbed.contains("SECRET"), "{}: {scrubbed}", target.integration);
+            }
+        }
+    }
 }
