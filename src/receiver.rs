@@ -109,15 +109,14 @@ impl Keys {
         }
     }
 
-    /// The text without any of the credentials.
+    /// The text without any of the credentials, nor the telling parts of one that is an address.
     pub fn scrub(&self, text: &str) -> String {
         match self {
             Self::Hidden => text.to_owned(),
             Self::Read(read) => read
                 .values()
-                .map(|secret| secret.expose_secret())
-                .filter(|secret| !secret.is_empty())
-                .fold(text.to_owned(), |text, secret| text.replace(secret, "<secret>")),
+                .flat_map(|secret| telling(secret.expose_secret()))
+                .fold(text.to_owned(), |text, part| text.replace(part, "<secret>")),
         }
     }
 
@@ -125,6 +124,15 @@ impl Keys {
     pub fn hidden(&self) -> bool {
         matches!(self, Self::Hidden)
     }
+}
+
+/// What of a secret may not be shown: the whole, and of an address its path and every long segment of it, since a reply
+/// or a proxy may repeat the part alone.
+fn telling(secret: &str) -> Vec<&str> {
+    const LONG: usize = 12;
+    let path = secret.split_once("://").and_then(|(_, rest)| Some(&rest[rest.find('/')?..])).unwrap_or_default();
+    let segments = path.split(['/', '?', '&', '=']);
+    [secret, path].into_iter().filter(|part| part.len() > 1).chain(segments.filter(|part| part.len() >= LONG)).collect()
 }
 
 /// Under which the content of a secret's file is kept.

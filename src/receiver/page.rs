@@ -8,7 +8,10 @@ use jiff::Timestamp;
 use minijinja::{Value, value::Serde};
 
 use super::{Parcel, sample, template::Template, text};
-use crate::delivery::{Notification, Step};
+use crate::{
+    delivery::{Notification, Step},
+    label,
+};
 
 /// What templates may speak of besides the labels.
 pub const NAMES: [&str; 9] =
@@ -98,7 +101,7 @@ pub fn said_of_samples(template: Option<&Template>) -> Vec<String> {
 
 fn context(parcel: &Parcel<'_>) -> Value {
     let notification = parcel.notification;
-    let labels: Vec<(String, Value)> = sample::LABELS
+    let labels: Vec<(String, Value)> = label::NAMES
         .iter()
         .filter(|name| !notification.labels.contains_key(**name))
         .map(|name| ((*name).to_owned(), Value::from("")))

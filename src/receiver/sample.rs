@@ -7,28 +7,6 @@ use serde_json::{Value, json};
 
 use crate::delivery::{Action, Notification};
 
-/// The names of the labels: what matchers and templates may speak of.
-pub const LABELS: [&str; 18] = [
-    "incident_id",
-    "app_key",
-    "app_name",
-    "partner",
-    "metric",
-    "sli",
-    "unit",
-    "status",
-    "state",
-    "severity",
-    "sli_value",
-    "slo_value",
-    "sli_gap",
-    "window_seconds",
-    "recurrence_28d",
-    "authenticity",
-    "ingress",
-    "kind",
-];
-
 /// A trigger, its resolve, and an alert that could not be read, each with the words that say which it is.
 pub fn notifications() -> [(&'static str, Notification); 3] {
     [

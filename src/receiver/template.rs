@@ -12,7 +12,7 @@ use std::{
 use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value};
 
 use super::{RenderError, page, sample, text};
-use crate::settings::Problem;
+use crate::{label, settings::Problem};
 
 /// Instructions one rendering may take: a loop without end fails instead of holding up the page.
 const FUEL: u64 = 100_000;
@@ -128,9 +128,9 @@ impl Template {
             .filter(|path| {
                 let mut parts = path.split('.');
                 match (parts.next().unwrap_or_default(), parts.next()) {
-                    ("labels", Some(label)) => !sample::LABELS.contains(&label),
+                    ("labels", Some(label)) => !label::NAMES.contains(&label),
                     (name, _) => {
-                        !sample::LABELS.contains(&name) && !page::NAMES.contains(&name) && !functions.contains(name)
+                        !label::NAMES.contains(&name) && !page::NAMES.contains(&name) && !functions.contains(name)
                     }
                 }
             })
@@ -155,14 +155,14 @@ fn slack_formatter(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -
 /// The label that was probably meant, or all of them.
 fn mend_name(unknown: &str) -> String {
     let last = unknown.rsplit('.').next().unwrap_or(unknown);
-    let near = sample::LABELS.iter().chain(&page::NAMES).find(|name| {
+    let near = label::NAMES.iter().chain(&page::NAMES).find(|name| {
         let same = name.chars().zip(last.chars()).take_while(|(a, b)| a == b).count();
         let longest = name.len().max(last.len());
         same * 2 >= longest || name.replace('_', "") == last.to_lowercase()
     });
     match near {
-        Some(near) => format!("did you mean `{near}`? The labels are {}", sample::LABELS.join(", ")),
-        None => format!("the labels are {}", sample::LABELS.join(", ")),
+        Some(near) => format!("did you mean `{near}`? The labels are {}", label::NAMES.join(", ")),
+        None => format!("the labels are {}", label::NAMES.join(", ")),
     }
 }
 

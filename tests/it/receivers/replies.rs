@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use alertbridge::{
     delivery::{Action, FailureReason, Step, Verdict},
-    receiver::Reply,
+    receiver::{Keys, Reply},
 };
 
 use super::{every_kind, now};
@@ -52,8 +52,7 @@ fn asked(action: Action, reply: &Reply) -> Verdict {
 /// What failure every receiver makes of a status, whatever its body.
 fn failure(status: u16) -> Class {
     match status {
-        501 | 505 => Permanent,
-        408 | 425 | 429 | 500..=599 => Retry,
+        408 | 425 | 429 | 500 | 502..=504 | 506..=599 => Retry,
         _ => Permanent,
     }
 }
@@ -65,14 +64,17 @@ fn every_status_has_its_class_at_every_receiver() {
         for status in 200..=599 {
             for body in ["", "ok", "<html>busy</html>", r#"{"status":"success"}"#] {
                 let verdict = receiver.judge(&Step::Send, Action::Trigger, &reply(status, &[], body));
-                let expected = match (target.kind(), status, body) {
-                    (_, 300.., "ok") if target.kind() != "slack" => failure(status),
-                    (_, 300.., _) => failure(status),
-                    ("opsgenie" | "jsm", ..) => Retry,
-                    ("pagerduty", 202, _) | ("pagerduty", _, r#"{"status":"success"}"#) => Delivered,
-                    ("slack", 200, "ok") => Delivered,
-                    ("pagerduty" | "slack", ..) => Retry,
-                    _ => Delivered,
+                let success = match target.kind() {
+                    "opsgenie" | "jsm" => false,
+                    "pagerduty" => status == 202 || body.contains("success"),
+                    "slack" => status == 200 && body == "ok",
+                    _ => true,
+                };
+                let expected = match status {
+                    200..300 if success => Delivered,
+                    // Nothing says it arrived: a proxy's page, not the vendor's answer.
+                    200..300 => Retry,
+                    _ => failure(status),
                 };
                 assert_eq!(class(&verdict), expected, "{} {status} {body:?}: {verdict:?}", target.integration);
             }
@@ -141,7 +143,7 @@ fn a_receiver_that_asks_for_a_pause_gets_it() {
         }
     }
     let period = reply(429, &[("x-ratelimit-period-in-sec", "60"), ("retry-after", "1")], "");
-    assert_eq!(after(sent("jsm", &period)), Some(Duration::from_secs(60)));
+    assert_eq!(after(sent("jsm", &period)), Some(Duration::from_mins(1)));
     for status in [429, 502, 504] {
         assert_eq!(after(sent("webhook", &reply(status, &[], ""))), Some(Duration::from_secs(5)), "{status}");
     }
@@ -158,4 +160,20 @@ fn a_refusal_says_why() {
     assert!(detail(sent("opsgenie", &reply(401, &[], "{}"))).contains("region"));
     assert!(detail(sent("webhook", &reply(410, &[], ""))).contains("wants no more"));
     assert!(detail(sent("slack", &reply(302, &[], &"é".repeat(70_000)))).chars().count() <= 300);
+}
+
+#[test]
+fn a_reply_that_repeats_a_credential_is_scrubbed_of_it() {
+    let receivers = every_kind();
+    for (target, receiver) in receivers.of("oncall").filter(|(target, _)| target.kind() != "stdout") {
+        let keys = Keys::read(receiver).unwrap();
+        for secret in receiver.secrets() {
+            let secret = keys.reveal(secret);
+            let parts = [secret, secret.trim_start_matches("https://hooks.slack.example"), &format!("key={secret}.")];
+            for echoed in parts {
+                let scrubbed = keys.scrub(echoed);
+                assert!(!scrubbed.contains("SECRET"), "{}: {scrubbed}", target.integration);
+            }
+        }
+    }
 }

@@ -4,6 +4,7 @@ use std::sync::LazyLock;
 
 use alertbridge::{
     delivery::{Action, Notification, Step},
+    label,
     receiver::{Body, Keys, Receivers, Request, sample},
 };
 use proptest::prelude::*;
@@ -239,10 +240,10 @@ fn hostile() -> impl Strategy<Value = String> {
 }
 
 fn notifications() -> impl Strategy<Value = Notification> {
-    let labels = proptest::collection::vec(proptest::option::of(hostile()), sample::LABELS.len());
+    let labels = proptest::collection::vec(proptest::option::of(hostile()), label::NAMES.len());
     (labels, proptest::option::of(hostile()), any::<bool>(), hostile()).prop_map(|(labels, reason, over, text)| {
         let mut notification = if over { resolve() } else { trigger() };
-        for (name, value) in sample::LABELS.iter().zip(labels) {
+        for (name, value) in label::NAMES.iter().zip(labels) {
             match value {
                 Some(value) => notification.labels.insert((*name).into(), value),
                 None => notification.labels.remove(*name),
@@ -268,7 +269,7 @@ fn templated() -> Value {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_an_alert_says_the_request_is_valid_for_its_vendor(notification in notifications()) {

@@ -71,7 +71,7 @@ fn checked(call: &Call, key: &str) -> Result<Value, String> {
     }
     let event = call.json()?;
     check_event(&event)?;
-    if event["routing_key"] != key { Err("a wrong routing key".into()) } else { Ok(event) }
+    if event["routing_key"] == key { Ok(event) } else { Err("a wrong routing key".into()) }
 }
 
 /// What the API takes.

@@ -29,6 +29,7 @@ async fn opsgenie_opens_an_alert_only_once_its_request_is_worked_off() {
     assert_eq!(get(&format!("{base}/v2/alerts/requests/request-1"), &key).await.0, 404);
     assert_eq!(get(&format!("{base}/v2/alerts/requests/request-1"), &key).await.0, 200);
     assert_eq!(fake.open_alerts(), ["a:b"]);
+    assert_eq!(fake.alert("a:b").map(|alert| (alert.count, alert.openings)), Some((1, 1)));
     assert_eq!(fake.next_page().await.action, "trigger");
 
     let close = format!("{}/v2/alerts/a%3Ab/close?identifierType=alias", fake.url());
@@ -121,7 +122,10 @@ async fn faults_happen_in_the_order_they_were_planned() {
     assert_eq!(fake.open_alerts(), ["k"], "and the work is done");
     assert!(send().await.unwrap_err().is_timeout());
     assert_eq!(send().await.unwrap().status(), 202);
-    assert_eq!(fake.history().len(), 5);
+    fake.wait_until("five calls", |fake| fake.history().len() == 5).await;
+    fake.fail_next(9, 500, &[]);
+    fake.heal();
+    assert_eq!(send().await.unwrap().status(), 202);
 }
 
 #[tokio::test]
