@@ -484,8 +484,11 @@ pub fn reader_is_gone(error: &anyhow::Error) -> bool {
     })
 }
 
-/// A point in time: RFC 3339, or a day or local time, which is UTC's.
+/// A point in time: `now`, RFC 3339, or a day or local time, which is UTC's.
 fn time(text: &str) -> Result<Timestamp, String> {
+    if text == "now" {
+        return Ok(Clock::system().now());
+    }
     let utc = |time: civil::DateTime| time.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
     text.parse::<Timestamp>()
         .or_else(|_| text.parse::<civil::DateTime>().and_then(utc))

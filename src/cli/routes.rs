@@ -19,7 +19,7 @@ use crate::{
 pub struct Test<'a> {
     /// `label=value`, as given; may be none.
     pub labels: &'a [String],
-    /// With it time intervals apply: see [`parse_at`].
+    /// With it time intervals apply.
     pub at: Option<Timestamp>,
     /// The receivers that should be reached, in order, separated by commas.
     pub expect: Option<&'a str>,
@@ -31,9 +31,6 @@ pub enum RoutesError {
     /// Wrong usage: exit status 2.
     #[error("`{0}` is no label: write it like `severity=critical`")]
     Label(String),
-    /// Wrong usage: exit status 2.
-    #[error("`{0}` is no time: write it like `2026-03-24T15:40:00Z`, or `now`")]
-    Time(String),
     /// The thing asked about is wrong: exit status 1.
     #[error("the labels reach {}, not {} as expected", Names(reached), Names(expected))]
     Unexpected { reached: Vec<String>, expected: Vec<String> },
@@ -44,18 +41,10 @@ pub enum RoutesError {
 impl RoutesError {
     pub fn exit_status(&self) -> u8 {
         match self {
-            Self::Label(_) | Self::Time(_) => 2,
+            Self::Label(_) => 2,
             Self::Unexpected { .. } | Self::Write(_) => 1,
         }
     }
-}
-
-/// Reads `--at`: RFC 3339, or `now`.
-pub fn parse_at(text: &str, now: Timestamp) -> Result<Timestamp, RoutesError> {
-    if text == "now" {
-        return Ok(now);
-    }
-    text.parse().map_err(|_| RoutesError::Time(text.to_owned()))
 }
 
 /// Prints the tree, a route a line as amtool does, or as one JSON object.
