@@ -1,5 +1,5 @@
 //! How fast a mail becomes an incident, as a ratio against the plain composition of the same crates in one run:
-//! mail-parser, scraper over the whole document, jsonschema, one SQLite commit a mail (WAL, FULL).
+//! mail-parser, scraper over the whole document, jsonschema, one `SQLite` commit a mail (WAL, FULL).
 //!
 //! `cargo bench --bench parse [-- MAILS ROUNDS]`. Both sides take turns over the same generated mails; medians are
 //! printed. Not a test: figures on a shared machine prove nothing but their ratio.

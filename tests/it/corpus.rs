@@ -153,8 +153,8 @@ fn generated_mails_are_understood_as_their_truth_says() {
 
 #[test]
 fn the_state_machine_agrees_with_the_generated_truth() {
-    let statuses = Statuses::default();
-    let mut states: HashMap<String, State> = HashMap::new();
+    let meaning = Statuses::default();
+    let mut incidents: HashMap<String, State> = HashMap::new();
     let mut applied = HashSet::new();
     let mut seen_outcomes = HashSet::new();
     for mail in generate(11, 5_000) {
@@ -162,10 +162,10 @@ fn the_state_machine_agrees_with_the_generated_truth() {
         seen_outcomes.insert(truth.outcome);
         let (Some(id), Some(status), Some(time)) = (truth.incident_id, truth.status, truth.time) else { continue };
         let known = Known {
-            state: states.get(&id).cloned(),
+            state: incidents.get(&id).cloned(),
             applied_before: applied.contains(&(id.clone(), status.clone(), time)),
         };
-        let signal = statuses.signal(&status);
+        let signal = meaning.signal(&status);
         let seen = Observation { signal, status: status.clone(), time: Some(time), verified: false, fresh: true };
         let (outcome, state) = match transition(&known, &seen) {
             Transition::Opened(state) => ("opened", Some(state)),
@@ -177,7 +177,7 @@ fn the_state_machine_agrees_with_the_generated_truth() {
         };
         assert_eq!(outcome, truth.outcome.as_str(), "{id} {status} {time}");
         if let Some(state) = state {
-            states.insert(id.clone(), state);
+            incidents.insert(id.clone(), state);
             applied.insert((id, status, time));
         }
     }

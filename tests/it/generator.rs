@@ -87,7 +87,7 @@ struct Told {
     /// The newest time told.
     newest: Timestamp,
     /// Every status and time told.
-    told: Vec<(&'static str, Timestamp)>,
+    mails: Vec<(&'static str, Timestamp)>,
 }
 
 const APPS: [(&str, &str); 6] = [
@@ -135,7 +135,7 @@ fn opened(rng: &mut fastrand::Rng, mail: Mail, incidents: &mut Vec<Told>) -> Gen
         metric: rng.usize(..METRICS.len()),
         firing: true,
         newest: time,
-        told: vec![("ANOMALOUS", time)],
+        mails: vec![("ANOMALOUS", time)],
     };
     let generated = alert(rng, mail, &incident, "ANOMALOUS", time, Outcome::Opened);
     incidents.push(incident);
@@ -156,7 +156,7 @@ fn moved(rng: &mut fastrand::Rng, mail: Mail, incidents: &mut Vec<Told>) -> Gene
     let incident = &mut incidents[index];
     incident.firing = !incident.firing;
     incident.newest = time;
-    incident.told.push((status, time));
+    incident.mails.push((status, time));
     alert(rng, mail, &incidents[index], status, time, outcome)
 }
 
@@ -166,7 +166,7 @@ fn repeated(rng: &mut fastrand::Rng, mail: Mail, incidents: &[Told]) -> Generate
     let (status, time) = if rng.u8(..4) == 0 {
         (if incident.firing { "ANOMALOUS" } else { "OK" }, incident.newest + 500.milliseconds())
     } else {
-        incident.told[rng.usize(..incident.told.len())]
+        incident.mails[rng.usize(..incident.mails.len())]
     };
     alert(rng, mail, incident, status, time, Outcome::Duplicate)
 }
