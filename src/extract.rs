@@ -1,4 +1,4 @@
-//! 2. Message → the JSON hidden in it. Home of mail-parser, lol_html and scraper.
+//! 2. Message → the JSON hidden in it. Home of mail-parser, `lol_html` and scraper.
 //!
 //! Anybody can send mail, so everything here is bounded and linear in the mail's size: the header block is
 //! judged on its raw bytes before any parser sees it ([`sender`]), multiparts are split by a walk of limited
@@ -32,6 +32,9 @@ pub const MAX_PAYLOAD: usize = 256 << 10;
 
 /// The longest Subject kept for people, in characters.
 const MAX_SUBJECT: usize = 250;
+
+/// How much of an unreadable alert its key is made from, in bytes.
+const MAX_EVIDENCE: usize = 1 << 20;
 
 /// What a mail holds, and what its header says of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -116,10 +119,10 @@ fn payload(header: &[u8], body: &[u8]) -> Extracted {
             })),
         };
     }
-    agree(&payloads).map_or_else(
-        |reason| Extracted::Unreadable { reason, key: key(payloads.iter().map(element::Found::text)) },
-        |v| Extracted::Json(v),
-    )
+    match agree(&payloads) {
+        Ok(json) => Extracted::Json(json),
+        Err(reason) => Extracted::Unreadable { reason, key: key(payloads.iter().map(element::Found::text)) },
+    }
 }
 
 /// The JSON all the elements agree on. A mail may say the same twice, in two HTML parts; it may not contradict itself.
@@ -146,7 +149,8 @@ fn agree(payloads: &[element::Found]) -> Result<Value, String> {
 
 /// A key that copies of an alert share, whichever way they came: white space, which mail systems rewrap, is left out.
 fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let solid: Vec<u8> = evidence.into_iter().flatten().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let solid: Vec<u8> =
+        evidence.into_iter().flatten().copied().filter(|byte| !byte.is_ascii_whitespace()).take(MAX_EVIDENCE).collect();
     let hash = sha256_hex(&solid);
     format!("unparsed-{}", hash.get(..32).unwrap_or(&hash))
 }

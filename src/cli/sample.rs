@@ -1,5 +1,7 @@
 //! `alertbridge sample`: a mail like Atlassian's, to try things with.
 
+use std::fmt::Write as _;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
 use serde_json::json;
@@ -93,7 +95,7 @@ fn quoted_printable(text: &str) -> String {
                 encoded.push(char::from(byte));
                 width += 1;
             } else {
-                encoded.push_str(&format!("={byte:02X}"));
+                let _ = write!(encoded, "={byte:02X}");
                 width += 3;
             }
         }

@@ -1,7 +1,7 @@
 //! The script element in an HTML document, in two passes.
 //!
 //! A DOM parser alone is quadratic on nested tags: 512 KiB of `<div>` keep html5ever busy for more than 20 s.
-//! So lol_html, which streams, finds where the script elements lie, and scraper reads just those fragments and
+//! So `lol_html`, which streams, finds where the script elements lie, and scraper reads just those fragments and
 //! decides: it decodes entities in the `id`, and knows HTML's rules of what is text of a script.
 //!
 //! What HTML hides is hidden here: comments, textarea, title, style, noscript, iframe, plaintext. An element in a
@@ -16,7 +16,7 @@ use scraper::{ElementRef, Html};
 
 use super::{ELEMENT_ID, ELEMENT_TYPE, MAX_PAYLOAD};
 
-/// The memory lol_html may use, in bytes: what half a megabyte of nothing but nested tags needs.
+/// The memory `lol_html` may use, in bytes: what half a megabyte of nothing but nested tags needs.
 const MAX_MEMORY: usize = 64 << 20;
 
 /// How many script elements with the id, or with one that could be it, are read.

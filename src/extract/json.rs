@@ -1,4 +1,4 @@
-//! JSON read strictly: of a key given twice serde_json keeps the last silently, and an alert that says two things
+//! JSON read strictly: of a key given twice `serde_json` keeps the last silently, and an alert that says two things
 //! is no alert.
 
 use std::fmt;
@@ -11,7 +11,7 @@ use serde_json::{Map, Number, Value};
 
 /// Reads one JSON text, a byte order mark and white space around it tolerated.
 ///
-/// The error says what is wrong and where. serde_json bounds the depth (127) and refuses numbers beyond a double.
+/// The error says what is wrong and where. `serde_json` bounds the depth (127) and refuses numbers beyond a double.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
