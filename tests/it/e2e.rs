@@ -2,10 +2,10 @@
 
 use std::{collections::BTreeSet, fs, path::Path, time::Duration};
 
-use alertbridge::delivery::alias;
+use alertbridge::{delivery::alias, ingress::imap::Tls};
 
 use crate::{
-    dovecot::Dovecot,
+    dovecot::{Dovecot, PASSWORD},
     generator::{self, Generated, Outcome},
     harness::{self, Bridge, tail},
     vendors::{Fake, Hook, Opsgenie, PagerDuty, Slack},
@@ -157,19 +157,20 @@ async fn every_door_at_once_opens_one_alert_an_incident_at_each_vendor_and_its_r
     let folder = tempfile::tempdir().unwrap();
     let vendors = Vendors::start().await;
     let dovecot = Dovecot::start();
-    fs::write(folder.path().join("password"), dovecot.password()).unwrap();
+    let mailbox = dovecot.settings(Tls::Implicit);
     let config = format!(
         "{DOORS}
 ingress:
   http: {{ listen: '127.0.0.1:0' }}
   webhook: [{{ name: http }}]
   smtp: [{{ name: smtp, listen: '127.0.0.1:0', recipients: ['alerts@example.com'] }}]
-  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: password }}]
+  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: '{}' }}]
 route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ receiver: oncall }}] }}
 {}",
-        dovecot.imaps_port(),
-        dovecot.ca().display(),
-        dovecot.username(),
+        mailbox.port.unwrap(),
+        mailbox.ca_file.unwrap().display(),
+        mailbox.username,
+        mailbox.password_file.unwrap().display(),
         vendors.receivers(folder.path())
     );
     let mut bridge = Bridge::start(folder.path(), &config);
@@ -208,7 +209,7 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
     assert_eq!(vendors.slack.messages().len(), notifying - untold);
     assert!(!bridge.ended());
     let log = bridge.log();
-    for secret in [vendors.opsgenie.key(), vendors.pagerduty.key(), HOOK_SECRET, &vendors.slack.url(), &dovecot.password()] {
+    for secret in [vendors.opsgenie.key(), vendors.pagerduty.key(), HOOK_SECRET, &vendors.slack.url(), PASSWORD] {
         assert!(!log.contains(secret), "a secret is in the log:\n{}", tail(&log));
     }
     assert!(bridge.stop().success());
