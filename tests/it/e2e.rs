@@ -144,7 +144,11 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
             } else {
                 alertbridge::delivery::Action::Trigger
             };
-            crate::vendors::check(request["integration"].as_str().unwrap(), action, &request["body"])
+            let mut body = request["body"].clone();
+            if body["routing_key"] == "<secret>" {
+                body["routing_key"] = "0".repeat(32).into();
+            }
+            crate::vendors::check(request["integration"].as_str().unwrap(), action, &body)
                 .unwrap_or_else(|why| panic!("{}: {}: {why}: {}", line["mail"], request["integration"], request["body"]));
             requests += 1;
         }
