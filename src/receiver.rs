@@ -20,6 +20,7 @@ pub mod opsgenie;
 pub mod page;
 pub mod pagerduty;
 pub mod sample;
+mod site;
 pub mod slack;
 pub mod status;
 pub mod stdout;

@@ -1,44 +1,20 @@
 //! Settings → integrations: everything that can be known to be wrong with a receiver is found here, all at once.
 
-use std::{
-    collections::BTreeSet,
-    num::NonZeroU32,
-    path::{Path, PathBuf},
-    time::Duration,
-};
-
-use url::Url;
+use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{
-    Fallback, Keys, RateLimit, Receiver, Receivers, Settings,
+    Fallback, Keys, Receiver, Receivers, Settings,
     opsgenie::{self, Opsgenie},
     page::on_sample_parcel,
     pagerduty::PagerDuty,
     sample,
+    site::{Found, Site},
     slack::Slack,
     stdout::Stdout,
-    template::{Escape, Shelf, Template},
+    template::Shelf,
     webhook::Webhook,
 };
-use crate::{
-    delivery::Target,
-    settings::{Problem, Secret},
-};
-
-/// Where one integration is being compiled, and where its problems go.
-pub(super) struct Site<'a> {
-    /// Its place: `receivers[0].slack_configs[0]`.
-    key: String,
-    templates: &'a Shelf,
-    found: &'a mut Found,
-}
-
-/// What compiling has found.
-#[derive(Default)]
-pub(super) struct Found {
-    problems: Vec<Problem>,
-    warnings: Vec<Problem>,
-}
+use crate::{delivery::Target, settings::Problem};
 
 impl Receivers {
     /// Compiles the settings: templates are parsed and tried on samples, secrets' `X` and `X_file` checked. Nothing
@@ -105,7 +81,7 @@ impl Receivers {
             |kind: &str, index: usize, compile: &mut dyn FnMut(&mut Site<'_>) -> Option<Box<dyn Receiver>>| {
                 let key = format!("{key}.{kind}_configs[{index}]");
                 let target = Target { receiver: receiver.name.clone(), integration: format!("{kind}/{index}") };
-                if let Some(integration) = compile(&mut Site { key: key.clone(), templates, found }) {
+                if let Some(integration) = compile(&mut Site::new(key.clone(), templates, found)) {
                     self.places.insert(target.clone(), key);
                     self.integrations.insert(target, integration);
                 }
@@ -151,124 +127,6 @@ impl Receivers {
             next = self.fallbacks.get(&fallback.receiver);
         }
     }
-}
-
-impl Site<'_> {
-    /// The place of one of the integration's fields.
-    pub(super) fn at(&self, field: &str) -> String {
-        format!("{}.{field}", self.key)
-    }
-
-    pub(super) fn problem(&mut self, field: &str, what: impl Into<String>, mend: impl Into<String>) {
-        self.found.problems.push(Problem::new(self.at(field), what, mend));
-    }
-
-    pub(super) fn template(
-        &mut self,
-        field: &'static str,
-        source: Option<&String>,
-        escape: Escape,
-    ) -> Option<Template> {
-        self.template_at(field, field, source?, escape)
-    }
-
-    /// The template of an entry of a field: `details.runbook`.
-    pub(super) fn template_at(
-        &mut self,
-        place: &str,
-        field: &'static str,
-        source: &str,
-        escape: Escape,
-    ) -> Option<Template> {
-        self.kept(self.templates.compile(&self.at(place), field, source, escape))
-    }
-
-    /// A secret that must be given.
-    pub(super) fn secret(&mut self, name: &str, inline: Option<&str>, file: Option<&Path>) -> Option<Secret> {
-        self.filled(name, inline);
-        self.kept(Secret::required(&self.key, name, inline, file))
-    }
-
-    /// A secret that may be left out.
-    pub(super) fn secret_if_any(&mut self, name: &str, inline: Option<&str>, file: Option<&Path>) -> Option<Secret> {
-        self.filled(name, inline);
-        self.kept(Secret::optional(&self.key, name, inline, file)).flatten()
-    }
-
-    fn filled(&mut self, name: &str, inline: Option<&str>) {
-        if inline.is_some_and(|text| text.trim().is_empty()) {
-            self.problem(name, "the secret is empty", format!("fill it in, or name its file with `{name}_file`"));
-        }
-    }
-
-    /// An address of http or https. `base`: paths are appended to it. The text is not repeated: it may be a secret.
-    pub(super) fn address(&mut self, field: &str, text: &str, base: bool) -> Option<String> {
-        let checked = address(text).and_then(|url| {
-            if base && (url.query().is_some() || url.fragment().is_some()) {
-                return Err("it is a base to which paths are added, and has a query or fragment".to_owned());
-            }
-            Ok(url)
-        });
-        match checked {
-            Err(what) => {
-                self.problem(field, what, "write it like https://api.example.com");
-                None
-            }
-            Ok(url) => {
-                if url.scheme() == "http" && !loopback(&url) {
-                    self.found.warnings.push(Problem::new(
-                        self.at(field),
-                        "the address is plain http: pages and credentials travel unencrypted",
-                        "use https",
-                    ));
-                }
-                Some(text.trim().trim_end_matches('/').to_owned())
-            }
-        }
-    }
-
-    pub(super) fn rate_limit(&mut self, text: Option<&String>) -> Option<RateLimit> {
-        let parsed = rate_limit(text?);
-        if parsed.is_none() {
-            self.problem("rate_limit", "it is no rate", "write it like 60/m, 1/s or 1000/h");
-        }
-        parsed
-    }
-
-    fn kept<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
-        result.map_err(|problem| self.found.problems.push(problem)).ok()
-    }
-}
-
-/// An address of http or https with a host; what is wrong with it otherwise, without repeating it.
-pub(super) fn address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text.trim()).map_err(|error| format!("it is no address: {error}"))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        scheme => Err(format!("it is an address of `{scheme}`, not of https or http")),
-    }
-}
-
-fn loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
-}
-
-/// `60/m`: requests a second, a minute or an hour.
-fn rate_limit(text: &str) -> Option<RateLimit> {
-    let (requests, per) = text.split_once('/')?;
-    let seconds = match per.trim() {
-        "s" => 1,
-        "m" => 60,
-        "h" => 3600,
-        _ => return None,
-    };
-    let requests: NonZeroU32 = requests.trim().parse().ok()?;
-    Some(RateLimit { requests, per: Duration::from_secs(seconds) })
 }
 
 /// What the contract names and a later version brings.

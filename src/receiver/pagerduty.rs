@@ -9,8 +9,8 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
-    compile::{Site, address},
     page::{self, Page},
+    site::{Site, address},
     status,
     template::{Escape, Template},
     text::{cut, units},

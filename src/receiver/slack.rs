@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 
 use super::{
     Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
-    compile::{Site, address},
     page::Page,
+    site::{Site, address},
     status,
     template::{Escape, Template, escape_slack},
     text::{cut_markup, units},

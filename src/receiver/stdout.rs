@@ -5,8 +5,8 @@ use serde::Deserialize;
 
 use super::{
     Body, Keys, Parcel, Receiver, RenderError, Reply, Request,
-    compile::Site,
     page::Page,
+    site::Site,
     status,
     template::{Escape, Template},
     text::cut,

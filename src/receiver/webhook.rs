@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
-    compile::{Site, address},
+    site::{Site, address},
     status, wording,
 };
 use crate::{
