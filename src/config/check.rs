@@ -161,7 +161,7 @@ fn store(config: &Config, found: &mut Vec<Problem>) {
     let store = &config.store;
     match (&store.url, &store.url_file) {
         (Some(_), Some(_)) => {
-            found.push(Problem::new("store.url", "`url` and `url_file` exclude each other", "keep one of them"))
+            found.push(Problem::new("store.url", "`url` and `url_file` exclude each other", "keep one of them"));
         }
         (Some(url), None) => found.extend(store_url("store.url", url)),
         _ => {}

@@ -2,6 +2,7 @@
 
 use alertbridge::{
     cli::routes::{self, RoutesError, Test},
+    config::{Config, Files, Source},
     route::Routes,
 };
 use jiff::Timestamp;
@@ -153,6 +154,10 @@ fn a_tree_deeper_than_any_sensible_one_is_refused() {
 #[test]
 fn the_yaml_people_write_is_read() {
     let yaml = "
+ingress: { webhook: [{ name: mail }] }
+route: { receiver: a }
+receivers: [{ name: a, stdout_configs: [{}] }]
+time_intervals:
 - name: office
   time_intervals:
     - times: [{ start_time: 09:00, end_time: '17:00' }]
@@ -162,7 +167,8 @@ fn the_yaml_people_write_is_read() {
       years: [2026, '2027:2030']
       location: Europe/Berlin
 ";
-    let settings: Vec<alertbridge::route::interval::Settings> = serde_saphyr::from_str(yaml).unwrap();
+    let loaded = Config::parse(Source::Embedded, yaml, Files::Unneeded, &|_| None);
+    let settings = loaded.unwrap_or_else(|errors| panic!("{errors}")).config.time_intervals;
     let json = serde_json::to_value(settings[0].time_intervals[0].years.clone()).unwrap();
     assert_eq!(json, json!(["2026", "2027:2030"]));
     assert!(
