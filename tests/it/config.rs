@@ -86,6 +86,17 @@ fn no_message_shows_a_secret() {
 }
 
 #[test]
+fn plain_http_is_taken_with_a_warning() {
+    let text = include_str!("../config/good/minimal.yaml").to_owned()
+        + "  - name: hook\n    webhook_configs: [{ url: 'http://hooks.example.com' }]\n";
+    let loaded = Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None);
+    let warnings = loaded.unwrap_or_else(|errors| panic!("{errors}")).warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].starts_with("alerts.authenticity.require is empty"), "{warnings:?}");
+    assert!(warnings[1].starts_with("receivers[1].webhook_configs[0].url: "), "{warnings:?}");
+}
+
+#[test]
 fn json_names_every_problem() {
     let file = files("bad").into_iter().find(|file| file.ends_with("02-unknown-keys-all-at-once.yaml")).unwrap();
     let output = check(&file, &["--json"]);
