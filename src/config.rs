@@ -30,7 +30,6 @@ mod misfit;
 mod refused;
 mod shape;
 mod values;
-mod warn;
 mod yaml;
 
 pub use errors::{ConfigErrors, Misconfigured};
@@ -129,7 +128,8 @@ impl Config {
         }
         match compiled {
             Some((config, rules)) if found.is_empty() => {
-                Ok(Loaded { warnings: warn::warnings(&config), config, rules: Arc::new(rules), source })
+                let warnings = warnings(&config, &rules);
+                Ok(Loaded { config, rules: Arc::new(rules), source, warnings })
             }
             _ => Err(ConfigErrors::new(&source, &tree, found)),
         }
@@ -148,6 +148,21 @@ impl Config {
         schema.insert("title".into(), "alertbridge.yaml".into());
         schema.to_value()
     }
+}
+
+/// What works, and is better otherwise: told at start and by `check`, and no reason to refuse.
+fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
+    let mut found = Vec::new();
+    if config.alerts.authenticity.require.is_empty() {
+        found.push(
+            "alerts.authenticity.require is empty: mail is not checked to be Atlassian's own, so whoever can write to \
+             an ingress can page and resolve"
+                .to_owned(),
+        );
+    }
+    let of_receivers = rules.receivers.warnings.iter();
+    found.extend(of_receivers.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
+    found
 }
 
 /// Whether a key path is `key` or leads below it.

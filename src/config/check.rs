@@ -30,10 +30,17 @@ fn names(config: &Config, found: &mut Vec<Problem>) {
     let ingresses = numbered("ingress.imap", ingress.imap.iter().map(|imap| &imap.name))
         .chain(numbered("ingress.webhook", ingress.webhook.iter().map(|webhook| &webhook.name)))
         .chain(numbered("ingress.smtp", ingress.smtp.iter().map(|smtp| &smtp.name)));
-    unique("ingress", ingresses, found);
-    unique("receiver", numbered("receivers", config.receivers.iter().map(|receiver| &receiver.name)), found);
-    let intervals = config.time_intervals.iter().map(|interval| &interval.name);
-    unique("time interval", numbered("time_intervals", intervals), found);
+    let mut seen: BTreeMap<&str, String> = BTreeMap::new();
+    for (place, name) in ingresses {
+        if name.trim().is_empty() {
+            found.push(Problem::new(place, "the ingress has no name", "add `name: …`"));
+        } else if let Some(first) = seen.get(name) {
+            let what = format!("another ingress is called `{name}`: {first}");
+            found.push(Problem::new(format!("{place}.name"), what, "give each a name of its own"));
+        } else {
+            seen.insert(name, place);
+        }
+    }
 
     let mut paths: BTreeMap<String, usize> = BTreeMap::new();
     for (index, webhook) in ingress.webhook.iter().enumerate() {
@@ -60,20 +67,6 @@ fn numbered<'a>(
     names: impl Iterator<Item = &'a String> + 'a,
 ) -> impl Iterator<Item = (String, &'a str)> + 'a {
     names.enumerate().map(move |(index, name)| (format!("{list}[{index}]"), name.as_str()))
-}
-
-fn unique<'a>(what: &str, names: impl Iterator<Item = (String, &'a str)>, found: &mut Vec<Problem>) {
-    let mut seen: BTreeMap<&str, String> = BTreeMap::new();
-    for (place, name) in names {
-        if name.trim().is_empty() {
-            found.push(Problem::new(place, format!("the {what} has no name"), "add `name: …`"));
-        } else if let Some(first) = seen.get(name) {
-            let what = format!("another {what} is called `{name}`: {first}");
-            found.push(Problem::new(format!("{place}.name"), what, "give each a name of its own"));
-        } else {
-            seen.insert(name, place);
-        }
-    }
 }
 
 fn listeners(config: &Config, found: &mut Vec<Problem>) {
@@ -161,7 +154,7 @@ fn store(config: &Config, found: &mut Vec<Problem>) {
     let store = &config.store;
     match (&store.url, &store.url_file) {
         (Some(_), Some(_)) => {
-            found.push(Problem::new("store.url", "`url` and `url_file` exclude each other", "keep one of them"))
+            found.push(Problem::new("store.url", "`url` and `url_file` exclude each other", "keep one of them"));
         }
         (Some(url), None) => found.extend(store_url("store.url", url)),
         _ => {}
@@ -205,12 +198,6 @@ fn alerts(config: &Config, found: &mut Vec<Problem>) {
                 format!("`{status}` stands in `trigger` as well"),
                 "a status either opens an incident or ends it: keep it in one list",
             ));
-        }
-    }
-    for (index, rule) in alerts.severity.iter().enumerate() {
-        if rule.severity.trim().is_empty() {
-            let mend = "add `severity: critical`, or another word for matchers and templates";
-            found.push(Problem::new(format!("alerts.severity[{index}]"), "the rule names no severity", mend));
         }
     }
     if let Some(url) = &config.global.external_url

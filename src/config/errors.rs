@@ -36,10 +36,8 @@ impl fmt::Display for Misconfigured {
             write!(f, ": {key}")?;
         }
         write!(f, ": {problem}")?;
-        match mend.ends_with('?') {
-            true => write!(f, "\n  {mend}"),
-            false => write!(f, "\n  mend: {mend}"),
-        }
+        let label = if mend.ends_with('?') { "" } else { "mend: " };
+        write!(f, "\n  {label}{mend}")
     }
 }
 

@@ -3,13 +3,9 @@
 //! Types are what the struct says, so `no` is text where text is wanted and a mistake where a boolean is.
 //! Values that `${NAME}` was expanded in are shown as they are written, never as what they expand to.
 
-use std::{cell::RefCell, fmt};
+use std::cell::RefCell;
 
-use serde::de::{
-    self, DeserializeOwned, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
-    Visitor,
-    value::{StrDeserializer, StringDeserializer},
-};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Visitor};
 
 use super::{
     access::{Choice, Fields, Items},

@@ -86,6 +86,17 @@ fn no_message_shows_a_secret() {
 }
 
 #[test]
+fn plain_http_is_taken_with_a_warning() {
+    let text = include_str!("../config/good/minimal.yaml").to_owned()
+        + "  - name: hook\n    webhook_configs: [{ url: 'http://hooks.example.com' }]\n";
+    let loaded = Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None);
+    let warnings = loaded.unwrap_or_else(|errors| panic!("{errors}")).warnings;
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert!(warnings[0].starts_with("alerts.authenticity.require is empty"), "{warnings:?}");
+    assert!(warnings[1].starts_with("receivers[1].webhook_configs[0].url: "), "{warnings:?}");
+}
+
+#[test]
 fn json_names_every_problem() {
     let file = files("bad").into_iter().find(|file| file.ends_with("02-unknown-keys-all-at-once.yaml")).unwrap();
     let output = check(&file, &["--json"]);
@@ -116,6 +127,16 @@ fn parse(text: &str) -> Config {
 }
 
 #[test]
+fn a_tree_as_deep_as_routes_may_be_is_read() {
+    let deepest = "{ receiver: a, ".to_owned() + &"routes: [{ ".repeat(60) + &"}]".repeat(60) + "}";
+    let config = parse(&format!(
+        "ingress: {{ webhook: [{{ name: mail }}] }}\nreceivers: [{{ name: a, stdout_configs: [{{}}] }}]\nroute: {deepest}\n"
+    ));
+    let depth = std::iter::successors(Some(&config.route), |route| route.routes.first()).count();
+    assert_eq!(depth, 61);
+}
+
+#[test]
 fn the_shipped_configuration_is_the_defaults() {
     let shipped = parse(include_str!("../../deploy/alertbridge.yaml"));
     assert_eq!(shipped, parse(include_str!("../../src/config/default.yaml")));
@@ -142,8 +163,9 @@ fn the_shipped_configuration_holds_with_every_option_uncommented() {
             None => text += &format!("{line}\n"),
         }
     }
-    // These exclude each other, and are shown together.
-    let text = text.replace("  url: \"sqlite:alertbridge.db\"\n", "");
+    // `url` and `url_file` exclude each other; the schema's file must be there.
+    let schema = concat!("schema_file: ", env!("CARGO_MANIFEST_DIR"), "/schema/");
+    let text = text.replace("  url: \"sqlite:alertbridge.db\"\n", "").replace("schema_file: ", schema);
     let config = parse(&text);
     assert_eq!(config.receivers.len(), 2);
     assert_eq!(config.ingress.imap.len(), 1);
