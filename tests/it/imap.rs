@@ -335,7 +335,7 @@ async fn a_stored_mail_is_marked_moved_or_deleted_as_configured() {
     running.is_well().await;
     dovecot.deliver(&mail(2));
     eventually("the mail to be moved", || dovecot.files("Erledigt.Gr&APYA3w-e").len() == 1).await;
-    assert_eq!(dovecot.files("INBOX").len(), 1);
+    eventually("the mail to leave the INBOX", || dovecot.files("INBOX").len() == 1).await;
     running.end().await;
 
     let running = Running::start(&with(After::Delete));

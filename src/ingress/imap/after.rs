@@ -6,7 +6,8 @@
 use super::{
     After, Settings,
     fault::Fault,
-    session::{Session, quoted, uid_set},
+    notation::{quoted, uid_set},
+    session::Session,
 };
 use crate::telemetry;
 

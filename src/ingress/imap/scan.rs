@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Imap, after,
     fault::Fault,
+    notation::uid_set,
     session::{Folder, HEADER_LIMIT, Listed, Session},
     trouble::{Portion, Trouble},
 };
@@ -202,7 +203,7 @@ impl Scan<'_> {
         if uids.is_empty() {
             return Ok(());
         }
-        let present = self.session.search(&super::session::uid_set(uids), None).await?;
+        let present = self.session.search(&uid_set(uids), None).await?;
         if uids.iter().any(|uid| present.contains(uid)) {
             return Err(Fault::Protocol("a mail that is there was left out of the answer".into()));
         }

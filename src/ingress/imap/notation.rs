@@ -1,0 +1,74 @@
+//! How IMAP writes a time, a set of UIDs and a folder's name.
+
+use base64::{
+    Engine as _,
+    engine::{GeneralPurpose, general_purpose::NO_PAD},
+};
+use jiff::Timestamp;
+
+/// `17-Jul-1996 02:44:25 -0700` (RFC 3501, date-time; days below ten begin with a space).
+pub(super) fn internal_date(text: &str) -> Option<Timestamp> {
+    Timestamp::strptime("%d-%b-%Y %H:%M:%S %z", text.trim()).ok()
+}
+
+/// Ascending UIDs as a sequence set: `1:3,7`.
+pub(super) fn uid_set(uids: &[u32]) -> String {
+    uids.chunk_by(|a, b| a.checked_add(1) == Some(*b))
+        .map(|run| match run {
+            [first, .., last] => format!("{first}:{last}"),
+            [only] => only.to_string(),
+            [] => String::new(),
+        })
+        .collect::<Vec<_>>()
+        .join(",")
+}
+
+/// A folder's name as IMAP writes it: modified UTF-7 (RFC 3501, 5.1.3) in quotes.
+pub(super) fn quoted(folder: &str) -> String {
+    const MUTF7: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::IMAP_MUTF7, NO_PAD);
+    let mut name = String::from("\"");
+    let is_plain = |c: &char| (' '..='~').contains(c);
+    for run in folder.chars().collect::<Vec<_>>().chunk_by(|a, b| is_plain(a) == is_plain(b)) {
+        if run.first().is_some_and(is_plain) {
+            for c in run {
+                match c {
+                    '&' => name.push_str("&-"),
+                    '"' | '\\' => name.extend(['\\', *c]),
+                    _ => name.push(*c),
+                }
+            }
+        } else {
+            let utf16: Vec<u8> = run.iter().collect::<String>().encode_utf16().flat_map(u16::to_be_bytes).collect();
+            name.extend(["&", &MUTF7.encode(utf16), "-"]);
+        }
+    }
+    name.push('"');
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folders_name_is_written_in_modified_utf_7() {
+        assert_eq!(quoted("INBOX"), "\"INBOX\"");
+        assert_eq!(quoted("Alarme/Größe & \"Co\""), "\"Alarme/Gr&APYA3w-e &- \\\"Co\\\"\"");
+        assert_eq!(quoted("台北"), "\"&U,BTFw-\"");
+    }
+
+    #[test]
+    fn uids_are_written_as_ranges() {
+        assert_eq!(uid_set(&[1, 2, 3, 7, 9, 10]), "1:3,7,9:10");
+        assert_eq!(uid_set(&[u32::MAX]), u32::MAX.to_string());
+        assert_eq!(uid_set(&[]), "");
+    }
+
+    #[test]
+    fn an_internal_date_is_read_with_its_zone() {
+        let expected: Timestamp = "1996-07-07T09:44:25Z".parse().unwrap();
+        assert_eq!(internal_date(" 7-Jul-1996 02:44:25 -0700"), Some(expected));
+        assert_eq!(internal_date("07-Jul-1996 02:44:25 -0700"), Some(expected));
+        assert_eq!(internal_date("never"), None);
+    }
+}

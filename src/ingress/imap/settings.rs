@@ -1,0 +1,209 @@
+//! `ingress.imap` of the configuration.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::settings::{ByteSize, Duration, Problem, Secret};
+
+/// `ingress.imap[]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub name: String,
+    pub host: String,
+    /// 993 with implicit TLS, else 143.
+    pub port: Option<u16>,
+    pub tls: Tls,
+    /// PEM certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    pub username: String,
+    pub password: Option<String>,
+    pub password_file: Option<PathBuf>,
+    // Comes later: refused by name until then.
+    pub oauth2: Option<serde_json::Value>,
+    pub folder: String,
+    /// Whether to wait with IDLE (RFC 2177) where the server can. Without it the folder is polled every
+    /// `rescan_interval`, and at least once a minute.
+    pub idle: bool,
+    /// How often the folder is read anew by UID, beside IDLE.
+    pub rescan_interval: Duration,
+    /// How far back the first connect reads; 0s: only mail that comes from then on.
+    pub backfill: Duration,
+    /// Larger mail is quarantined by its header alone.
+    pub max_message_size: ByteSize,
+    pub after: After,
+    // Comes later: refused by name until then.
+    pub trusted_authserv_id: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            host: String::new(),
+            port: None,
+            tls: Tls::Implicit,
+            ca_file: None,
+            username: String::new(),
+            password: None,
+            password_file: None,
+            oauth2: None,
+            folder: "INBOX".into(),
+            idle: true,
+            rescan_interval: Duration::from_secs(300),
+            backfill: Duration::from_secs(0),
+            max_message_size: ByteSize::from_mib(10),
+            after: After::Keep,
+            trusted_authserv_id: None,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Tls {
+    Implicit,
+    Starttls,
+    /// Only sensible on loopback.
+    None,
+}
+
+/// What is done with a mail in the mailbox once it is stored. Done once: a mail that was stored just before a crash may
+/// stay where it is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum After {
+    /// Nothing: the folder is opened read-only.
+    Keep,
+    Seen,
+    /// Removed where the server has UIDPLUS (RFC 4315), else only marked as deleted. Mail over the size limit stays.
+    Delete,
+    /// To this folder, made where it does not exist.
+    Move(String),
+}
+
+impl Settings {
+    /// What is wrong with them; `key` is their own path (`ingress.imap[0]`). Names, and what comes with a later version,
+    /// are looked at by `config`, for all ingresses alike.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let at = |name: &str| format!("{key}.{name}");
+        let mut problems = Vec::new();
+        let mut require = |name: &str, value: &str, example: &str| {
+            if value.trim().is_empty() {
+                let what = format!("`{name}` is missing");
+                problems.push(Problem::new(at(name), what, format!("add it: `{name}: {example}`")));
+            }
+        };
+        require("host", &self.host, "imap.example.com");
+        require("username", &self.username, "alerts@example.com");
+        require("folder", &self.folder, "INBOX");
+        if let After::Move(folder) = &self.after {
+            require("after.move", folder, "Processed");
+            if *folder == self.folder {
+                problems.push(Problem::new(
+                    at("after.move"),
+                    format!("mail would be moved from `{folder}` to itself"),
+                    "name another folder",
+                ));
+            }
+        }
+        // OAuth2 stands for a password.
+        if self.oauth2.is_none()
+            && let Err(problem) = self.secret(key)
+        {
+            problems.push(problem);
+        }
+        if self.port == Some(0) {
+            problems.push(Problem::new(at("port"), "0 is no port", "drop the key for the usual one, 993 or 143"));
+        }
+        if self.rescan_interval < Duration::from_secs(1) {
+            problems.push(Problem::new(at("rescan_interval"), "it is shorter than a second", "write 5m"));
+        }
+        if self.max_message_size.bytes() == 0 {
+            problems.push(Problem::new(at("max_message_size"), "no mail is that small", "write 10MiB"));
+        }
+        problems
+    }
+
+    /// What works and is unwise.
+    pub fn warnings(&self, key: &str) -> Vec<Problem> {
+        let loopback = self.host == "localhost"
+            || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        if self.tls == Tls::None && !loopback {
+            return vec![Problem::new(
+                format!("{key}.tls"),
+                format!("the password goes to {} unencrypted", self.host),
+                "set `tls: implicit` or `tls: starttls`",
+            )];
+        }
+        Vec::new()
+    }
+
+    /// Names the mailbox in its bookmark. No two ingresses may share one.
+    pub fn mailbox(&self) -> String {
+        format!("imap://{}@{}:{}/{}", self.username, self.host, self.port(), self.folder)
+    }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port.unwrap_or(if self.tls == Tls::Implicit { 993 } else { 143 })
+    }
+
+    pub(super) fn secret(&self, key: &str) -> Result<Secret, Problem> {
+        Secret::required(key, "password", self.password.as_deref(), self.password_file.as_deref())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn good() -> Settings {
+        Settings {
+            name: "alerts".into(),
+            host: "imap.example.com".into(),
+            username: "alerts".into(),
+            password_file: Some("/run/secrets/imap".into()),
+            ..Settings::default()
+        }
+    }
+
+    #[test]
+    fn good_settings_have_no_problems() {
+        assert_eq!(good().check("ingress.imap[0]"), []);
+        assert_eq!(good().warnings("ingress.imap[0]"), []);
+    }
+
+    #[test]
+    fn every_problem_names_its_key() {
+        type Spoil = fn(&mut Settings);
+        let spoilt: [(&str, Spoil); 10] = [
+            ("host", |s| s.host.clear()),
+            ("username", |s| s.username.clear()),
+            ("folder", |s| s.folder.clear()),
+            ("port", |s| s.port = Some(0)),
+            ("password", |s| s.password = Some("x".into())),
+            ("", |s| s.password_file = None),
+            ("rescan_interval", |s| s.rescan_interval = Duration::from_secs(0)),
+            ("max_message_size", |s| s.max_message_size = ByteSize::from_mib(0)),
+            ("after.move", |s| s.after = After::Move(String::new())),
+            ("after.move", |s| s.after = After::Move("INBOX".into())),
+        ];
+        for (name, spoil) in spoilt {
+            let mut settings = good();
+            spoil(&mut settings);
+            let keys: Vec<String> = settings.check("k").into_iter().map(|problem| problem.key).collect();
+            let expected = if name.is_empty() { "k".to_owned() } else { format!("k.{name}") };
+            assert_eq!(keys, [expected]);
+        }
+    }
+
+    #[test]
+    fn a_password_in_the_clear_is_warned_of_except_on_loopback() {
+        let mut settings = Settings { tls: Tls::None, ..good() };
+        assert_eq!(settings.warnings("k").len(), 1);
+        settings.host = "127.0.0.1".into();
+        assert_eq!(settings.warnings("k"), []);
+    }
+}
