@@ -125,8 +125,12 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
     }
     let replayed = harness::run(folder.path(), &["replay", "--config", "replay.yaml", "--json", "mails"]);
     assert!(replayed.status.success(), "{}", String::from_utf8_lossy(&replayed.stderr));
-    let lines: Vec<serde_json::Value> =
-        replayed.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()).map(|line| serde_json::from_slice(line).unwrap()).collect();
+    let lines: Vec<serde_json::Value> = replayed
+        .stdout
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
     assert_eq!(lines.len(), mails.len());
     let mut requests = 0;
     for (line, mail) in lines.iter().zip(&mails) {
@@ -148,8 +152,9 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
             if body["routing_key"] == "<secret>" {
                 body["routing_key"] = "0".repeat(32).into();
             }
-            crate::vendors::check(request["integration"].as_str().unwrap(), action, &body)
-                .unwrap_or_else(|why| panic!("{}: {}: {why}: {}", line["mail"], request["integration"], request["body"]));
+            crate::vendors::check(request["integration"].as_str().unwrap(), action, &body).unwrap_or_else(|why| {
+                panic!("{}: {}: {why}: {}", line["mail"], request["integration"], request["body"])
+            });
             requests += 1;
         }
     }
@@ -204,7 +209,9 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
     assert!(vendors.pagerduty.repeats().is_empty(), "{:?}", vendors.pagerduty.repeats());
     let notifying = mails
         .iter()
-        .filter(|mail| matches!(mail.truth.outcome, Outcome::Opened | Outcome::Reopened | Outcome::Resolved | Outcome::Unparsed))
+        .filter(|mail| {
+            matches!(mail.truth.outcome, Outcome::Opened | Outcome::Reopened | Outcome::Resolved | Outcome::Unparsed)
+        })
         .count();
     let untold = bridge.command(&["mails", "list", "--outcome", "resolved", "--json"]);
     let untold: Vec<serde_json::Value> = serde_json::from_slice(&untold.stdout).unwrap();

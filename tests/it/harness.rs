@@ -49,7 +49,8 @@ impl Bridge {
             .unwrap();
         let stdout = gather(child.stdout.take().unwrap());
         let stderr = gather(child.stderr.take().unwrap());
-        let mut bridge = Self { child, http: String::new(), smtp: None, admin: String::new(), stdout, stderr, config: file };
+        let mut bridge =
+            Self { child, http: String::new(), smtp: None, admin: String::new(), stdout, stderr, config: file };
         bridge.learn_addresses();
         bridge
     }
@@ -150,7 +151,11 @@ impl Bridge {
             if decided >= mails as f64 && owed == 0.0 {
                 return;
             }
-            assert!(Instant::now() < deadline, "{decided} of {mails} mails decided, {owed} owed:\n{}", tail(&self.log()));
+            assert!(
+                Instant::now() < deadline,
+                "{decided} of {mails} mails decided, {owed} owed:\n{}",
+                tail(&self.log())
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

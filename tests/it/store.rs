@@ -1,17 +1,15 @@
 //! What every store must do. The suite knows nothing of SQLite but how to open it.
 
-use std::{
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use alertbridge::{
     delivery::{Action, DeliveryState, Notification, Step, Target},
     incident::{Phase, State},
     label::Labels,
     message::{Authenticity, Bookmark, MailId, Message, Outcome},
-    store::{Attempt, Claim, Decision, Kind, NewDelivery, Next, Settlement, Store, StoreError, Subject, sqlite::Sqlite},
+    store::{
+        Attempt, Claim, Decision, Kind, NewDelivery, Next, Settlement, Store, StoreError, Subject, sqlite::Sqlite,
+    },
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -80,7 +78,15 @@ fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
 }
 
 fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) -> Decision {
-    Decision { outcome, reason: None, labels: Labels::new(), state: Some(state), applied: true, deliveries, receivers: vec![] }
+    Decision {
+        outcome,
+        reason: None,
+        labels: Labels::new(),
+        state: Some(state),
+        applied: true,
+        deliveries,
+        receivers: vec![],
+    }
 }
 
 /// Opens an incident with these deliveries.
@@ -98,8 +104,7 @@ async fn resolved(store: &dyn Store, incident_id: &str, now: Timestamp) -> Vec<S
     let id = recorded(store).await;
     let name = incident_id.to_owned();
     let decide = Box::new(move |memory: &alertbridge::store::Memory| {
-        let deliveries =
-            memory.told.iter().map(|told| page(&name, Action::Resolve, &told.target.receiver)).collect();
+        let deliveries = memory.told.iter().map(|told| page(&name, Action::Resolve, &told.target.receiver)).collect();
         Decision {
             receivers: memory.told.iter().map(|told| told.target.receiver.clone()).collect(),
             ..decision(Outcome::Resolved, state(Phase::Resolved, 1), deliveries)
@@ -267,7 +272,8 @@ async fn the_owner_of_the_store_ends_all_leases_when_it_starts() {
 async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before() {
     let (_folder, store) = store();
     let store = store.as_ref();
-    let held = |incident: &str| NewDelivery { held_until: Some(noon() + MINUTE), ..page(incident, Action::Trigger, "one") };
+    let held =
+        |incident: &str| NewDelivery { held_until: Some(noon() + MINUTE), ..page(incident, Action::Trigger, "one") };
     opened(store, "sent", vec![held("sent")]).await;
     opened(store, "over", vec![held("over")]).await;
     assert!(claim(store, "one", noon()).await.is_empty());
@@ -296,7 +302,8 @@ async fn a_held_trigger_whose_window_has_ended_is_sent_then_resolved() {
 async fn a_permanent_failure_tells_the_fallback_once() {
     let (_folder, store) = store();
     let store = store.as_ref();
-    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }]).await;
+    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
+        .await;
     let claimed = claim(store, "one", noon()).await;
     let fallback = vec![page("a", Action::Trigger, "backup")];
     let settlement = Settlement { at: noon(), next: dead(), attempt: None, fallback };
@@ -311,7 +318,8 @@ async fn a_permanent_failure_tells_the_fallback_once() {
 async fn a_late_delivery_tells_the_fallback_once_and_goes_on() {
     let (_folder, store) = store();
     let store = store.as_ref();
-    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }]).await;
+    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
+        .await;
     let make: alertbridge::store::Fallback = Arc::new(|_, _| vec![page("a", Action::Trigger, "backup")]);
     assert!(store.escalate(noon(), Arc::clone(&make)).await.unwrap().is_empty(), "not late yet");
     assert_eq!(store.escalate(noon() + MINUTE, Arc::clone(&make)).await.unwrap(), [target("one")]);
@@ -324,7 +332,8 @@ async fn a_late_delivery_tells_the_fallback_once_and_goes_on() {
 async fn the_fallback_sleeps_on_where_the_incident_is_over() {
     let (_folder, store) = store();
     let store = store.as_ref();
-    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }]).await;
+    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
+        .await;
     resolved(store, "a", noon()).await;
     let make: alertbridge::store::Fallback = Arc::new(|_, _| vec![page("a", Action::Trigger, "backup")]);
     assert!(store.escalate(noon() + MINUTE, make).await.unwrap().is_empty());
@@ -416,14 +425,16 @@ async fn old_mail_is_deleted_but_never_what_is_still_needed() {
     resolved(store, "done", noon()).await;
     let undecided = recorded(store).await;
     let quarantined = recorded(store).await;
-    let held = Decision { state: None, applied: false, ..decision(Outcome::Quarantined, state(Phase::Firing, 1), vec![]) };
+    let held =
+        Decision { state: None, applied: false, ..decision(Outcome::Quarantined, state(Phase::Firing, 1), vec![]) };
     store.decide(quarantined, None, noon(), Box::new(|_| held)).await.unwrap();
     assert_eq!(store.prune(noon(), 100).await.unwrap(), 0, "not old enough");
     assert_eq!(store.prune(noon() + MINUTE, 1).await.unwrap(), 1, "in steps");
     while store.prune(noon() + MINUTE, 1).await.unwrap() > 0 {}
     let mut left: Vec<_> = store.mails(None, 100).await.unwrap();
     left.sort_by_key(|mail| mail.id);
-    let left: Vec<_> = left.into_iter().map(|mail| mail.incident_id.unwrap_or_else(|| mail.outcome.to_string())).collect();
+    let left: Vec<_> =
+        left.into_iter().map(|mail| mail.incident_id.unwrap_or_else(|| mail.outcome.to_string())).collect();
     assert_eq!(left, ["open", "owed", "pending", "quarantined"]);
     assert!(store.mail(undecided).await.unwrap().is_some());
     store.discard_mail(quarantined, noon()).await.unwrap();
@@ -434,8 +445,7 @@ async fn old_mail_is_deleted_but_never_what_is_still_needed() {
 async fn a_thousand_mails_at_once_all_get_a_number_of_their_own() {
     let (_folder, store) = store();
     let recorded = (0..1000).map(|n| store.record(vec![(mail(&format!("mail {n}")), Authenticity::off())], None));
-    let mut ids: Vec<_> =
-        futures_util::future::join_all(recorded).await.into_iter().flat_map(Result::unwrap).collect();
+    let mut ids: Vec<_> = futures_util::future::join_all(recorded).await.into_iter().flat_map(Result::unwrap).collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 1000);
@@ -488,7 +498,9 @@ mod sqlite {
             let mut connection = rusqlite::Connection::open(&path).unwrap();
             refinery::Runner::new(&scripts[..newest]).run(&mut connection).unwrap();
             let sample = samples.join(format!("V{newest}.sql"));
-            connection.execute_batch(&std::fs::read_to_string(&sample).expect("a version without sample data")).unwrap();
+            connection
+                .execute_batch(&std::fs::read_to_string(&sample).expect("a version without sample data"))
+                .unwrap();
             drop(connection);
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path).unwrap());
             assert_eq!(store.incidents(false, 10).await.unwrap().len(), 2, "V{newest}");
@@ -498,7 +510,8 @@ mod sqlite {
             let connection = rusqlite::Connection::open(&path).unwrap();
             let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
             assert_eq!(verdict, "ok");
-            let orphans = connection.prepare("PRAGMA foreign_key_check").unwrap().query([]).unwrap().next().unwrap().is_some();
+            let orphans =
+                connection.prepare("PRAGMA foreign_key_check").unwrap().query([]).unwrap().next().unwrap().is_some();
             assert!(!orphans);
         }
     }
