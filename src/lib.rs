@@ -6,49 +6,49 @@
 #![forbid(unsafe_code)]
 
 // Words.
-/// The clock as a parameter.
+// The clock as a parameter.
 pub mod clock;
-/// An alert's delivery to one receiver: its states, its verdicts and when to try again. Pure.
+// An alert's delivery to one receiver: its states, its verdicts and when to try again. Pure.
 pub mod delivery;
-/// What Atlassian says of an incident, and the state machine over it. Pure.
+// What Atlassian says of an incident, and the state machine over it. Pure.
 pub mod incident;
-/// Labels, and the matchers that test them.
+// Labels, and the matchers that test them.
 pub mod label;
-/// A mail as it came, and what became of it.
+// A mail as it came, and what became of it.
 pub mod message;
-/// The words configuration is written in: durations, sizes, secrets, and a problem with its mend.
+// The words configuration is written in: durations, sizes, secrets, and a problem with its mend.
 pub mod settings;
 
 // Stages.
-/// 6. Claim → render → send → judge → settle.
+// 6. Claim → render → send → judge → settle.
 pub mod deliver;
-/// 2. Message → the JSON hidden in it.
+// 2. Message → the JSON hidden in it.
 pub mod extract;
-/// 1. How mail arrives.
+// 1. How mail arrives.
 pub mod ingress;
-/// 5. Notification → request, reply → verdict. No I/O.
+// 5. Notification → request, reply → verdict. No I/O.
 pub mod receiver;
-/// 4. Labels → receivers.
+// 4. Labels → receivers.
 pub mod route;
-/// 3. JSON → incident, or what is wrong with it.
+// 3. JSON → incident, or what is wrong with it.
 pub mod validate;
 
 // What joins them.
-/// Where tests let the program die.
+// Where tests let the program die.
 mod crash;
-/// The straight line: accept, decide.
+// The straight line: accept, decide.
 pub mod pipeline;
-/// What must survive.
+// What must survive.
 pub mod store;
-/// One function per observable event.
+// One function per observable event.
 pub mod telemetry;
 
 // The program.
-/// The commands.
+// The commands.
 pub mod cli;
-/// Composes each module's own settings.
+// Composes each module's own settings.
 pub mod config;
-/// Wiring, start, soft and hard stop.
+// Wiring, start, soft and hard stop.
 pub mod serve;
-/// Health, readiness and metrics.
+// Health, readiness and metrics.
 pub mod web;
