@@ -2,8 +2,8 @@
 //!
 //! mail-parser reads the MIME headers, base64 and the character sets. Splitting multiparts is done here, because
 //! its parser searches the rest of the mail for every boundary that is declared and never comes: time quadratic
-//! in the mail's size, which a 10 MiB mail turns into hours. Here depth and number of parts are limited, a part is
-//! searched once per level, and parts that do not matter are not decoded.
+//! in the mail's size (450 KB took it 2 s, so 10 MiB take a quarter of an hour). Here depth and number of parts
+//! are limited, a part is searched once per level, and parts that do not matter are not decoded.
 
 use std::borrow::Cow;
 

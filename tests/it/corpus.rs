@@ -18,7 +18,7 @@ use serde_json::Value;
 
 use super::generator::{Class, generate};
 
-/// Generous: these tests run unoptimised, beside others. What they rule out takes minutes and hours.
+/// Generous: these tests run unoptimised, beside others. What they rule out takes minutes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Deserialize)]
