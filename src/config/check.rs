@@ -42,6 +42,18 @@ fn names(config: &Config, found: &mut Vec<Problem>) {
         }
     }
 
+    // Two that read one folder would share the memory of how far it was read, and each would miss the other's mail.
+    let mut mailboxes: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, imap) in ingress.imap.iter().enumerate() {
+        if let Some(first) = mailboxes.insert(imap.mailbox(), index) {
+            found.push(Problem::new(
+                format!("ingress.imap[{index}]"),
+                format!("it reads the same folder of the same account as ingress.imap[{first}]"),
+                "drop one of them",
+            ));
+        }
+    }
+
     let mut paths: BTreeMap<String, usize> = BTreeMap::new();
     for (index, webhook) in ingress.webhook.iter().enumerate() {
         let key = format!("ingress.webhook[{index}].path");
