@@ -29,7 +29,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Mails are deleted in small steps, so that no page waits for it.
 const PRUNE_STEP: u32 = 200;
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// Runs the bridge until it is told to stop.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
@@ -54,9 +54,9 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let admin_listener =
         web::bind(admin_at).await.with_context(|| format!("admin.listen: cannot listen on {admin_at}"))?;
 
-    let owed = Arc::new(Notify::new());
+    let bell = Arc::new(Notify::new());
     let (pipeline, fresh) =
-        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), clock.clone(), Arc::clone(&owed));
+        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), clock.clone(), Arc::clone(&bell));
     let pipeline = Arc::new(pipeline);
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&store),
@@ -65,7 +65,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         config.global.external_url.clone(),
         Client::new(config.delivery.timeout.as_std())?,
         clock.clone(),
-        owed,
+        bell,
     ));
 
     let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
