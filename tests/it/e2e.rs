@@ -186,7 +186,7 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
     wait_for_imap(&bridge).await;
     // The mails of one incident keep to one door, as they would: doors have no order among them.
     let mails = generator::generate(7, 300);
-    let mut sent = 0_u64;
+    let mut sent = 0_u32;
     for mail in &mails {
         let door = mail.truth.incident_id.as_ref().map_or(0, |id| id.bytes().map(usize::from).sum::<usize>() % 3);
         match door {

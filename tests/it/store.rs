@@ -15,7 +15,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 fn noon() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
