@@ -234,7 +234,7 @@ fn durations(config: &Config, found: &mut Vec<Problem>) {
     within("delivery.timeout".into(), delivery.timeout, 1, 300);
     within("delivery.backoff.initial".into(), delivery.backoff.initial, 1, 3600);
     within("delivery.backoff.max".into(), delivery.backoff.max, 1, 86_400);
-    within("delivery.give_up_after".into(), delivery.give_up_after, 60, YEAR);
+    within("delivery.give_up_after".into(), delivery.give_up_after, 1, YEAR);
     for (index, receiver) in config.receivers.iter().enumerate() {
         if let Some(fallback) = &receiver.fallback {
             within(format!("receivers[{index}].fallback.after"), fallback.after, 0, 7 * 86_400);

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -142,6 +142,20 @@ impl Bridge {
             .sum()
     }
 
+    /// Waits until the store holds so many mails: other than the counters it outlives a restart.
+    pub async fn settled_in_store(&self, mails: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let listed = self.command(&["mails", "list", "--limit", "100000", "--json"]);
+            let found: Vec<serde_json::Value> = serde_json::from_slice(&listed.stdout).unwrap();
+            if found.len() >= mails {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{} of {mails} mails are stored:\n{}", found.len(), tail(&self.log()));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until every mail is decided and nothing is owed.
     pub async fn settled(&self, mails: u32) {
         let deadline = Instant::now() + PATIENCE;
@@ -165,6 +179,42 @@ impl Drop for Bridge {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// One mail over SMTP, as a mail server sends it; done once it is acknowledged.
+pub fn smtp_try(address: SocketAddr, mail: &[u8]) -> std::io::Result<()> {
+    let stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut replies = BufReader::new(stream.try_clone()?);
+    let mut say = |text: &[u8], expected: &str| {
+        (&stream).write_all(text)?;
+        loop {
+            let mut line = String::new();
+            replies.read_line(&mut line)?;
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return if line.starts_with(expected) { Ok(()) } else { Err(std::io::Error::other(line)) };
+            }
+        }
+    };
+    say(b"", "220")?;
+    say(b"EHLO mail.example.com\r\n", "250")?;
+    say(b"MAIL FROM:<bounce@am.atlassian.com>\r\n", "250")?;
+    say(b"RCPT TO:<alerts@example.com>\r\n", "250")?;
+    say(b"DATA\r\n", "354")?;
+    let mut data = Vec::with_capacity(mail.len() + 64);
+    for line in mail.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b".") {
+            data.push(b'.');
+        }
+        data.extend_from_slice(line);
+    }
+    if !data.ends_with(b"\r\n") {
+        data.extend_from_slice(b"\r\n");
+    }
+    data.extend_from_slice(b".\r\n");
+    say(&data, "250")?;
+    let _gone = (&stream).write_all(b"QUIT\r\n");
+    Ok(())
 }
 
 /// The last lines of a log.
