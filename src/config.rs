@@ -122,9 +122,12 @@ impl Config {
         });
         let compiled = compiled.map_err(&mut tell).ok();
         if files == Files::Needed {
-            let mut missing = check::files(&tree);
-            missing.retain(|file| !found.iter().any(|(_, told)| within(&file.key, &told.key)));
-            found.extend(missing.into_iter().map(|problem| (None, problem)));
+            let secrets = compiled.iter().flat_map(|(_, rules)| rules.receivers.try_secrets());
+            for problem in check::files(&tree).into_iter().chain(secrets) {
+                if !found.iter().any(|(_, told)| within(&problem.key, &told.key) || within(&told.key, &problem.key)) {
+                    found.push((None, problem));
+                }
+            }
         }
         match compiled {
             Some((config, rules)) if found.is_empty() => {
@@ -160,8 +163,10 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
                 .to_owned(),
         );
     }
-    let of_receivers = rules.receivers.warnings.iter();
-    found.extend(of_receivers.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
+    let mailboxes = config.ingress.imap.iter().enumerate();
+    let of_mailboxes = mailboxes.flat_map(|(place, mailbox)| mailbox.warnings(&format!("ingress.imap[{place}]")));
+    let of_stages = rules.receivers.warnings.iter().cloned().chain(of_mailboxes);
+    found.extend(of_stages.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
     found
 }
 

@@ -1,19 +1,12 @@
 //! 6. Claim → render → send → judge → settle. Home of reqwest.
 //!
 //! The rows are the queue: a loop claims what is due of each integration, up to its share of concurrency, and every
-//! claim is attempted on its own and settled in the store. An integration that says "later" (429) is left alone until
-//! then, without an attempt being counted; the others go on.
+//! claim is attempted on its own and settled in the store. An integration that asks to be left alone (429) is, until
+//! then; the others go on.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    num::NonZeroU32,
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
-use governor::{DefaultDirectRateLimiter, Quota, RateLimiter, clock::Clock as _};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,15 +22,17 @@ use crate::{
 
 mod http;
 mod next;
+mod traffic;
 
 pub use http::Client;
+use traffic::Traffic;
 
-/// Attempts under way at one integration at a time.
-const CONCURRENCY: u32 = 32;
 /// How long after the attempt's time-out a lease ends: what a crash costs where nobody releases it.
 const LEASE_MARGIN: Duration = Duration::from_secs(40);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
-const LONGEST_SLEEP: Duration = Duration::from_secs(2);
+const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
+/// A clock that goes back by more was set back.
+const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
 
 /// Delivers what the store says is owed.
 pub struct Deliverer {
@@ -47,23 +42,9 @@ pub struct Deliverer {
     external_url: Option<String>,
     client: Client,
     clock: Clock,
-    lanes: BTreeMap<Target, Lane>,
+    traffic: BTreeMap<Target, Traffic>,
     /// Rung when something new is owed, or an attempt has ended.
     bell: Arc<Notify>,
-}
-
-/// What is going on at one integration.
-#[derive(Default)]
-struct Lane {
-    limiter: Option<DefaultDirectRateLimiter>,
-    now: Mutex<Traffic>,
-}
-
-#[derive(Default)]
-struct Traffic {
-    under_way: u32,
-    /// The receiver asked to be left alone until then.
-    paused_until: Option<Timestamp>,
 }
 
 impl Deliverer {
@@ -76,27 +57,22 @@ impl Deliverer {
         clock: Clock,
         bell: Arc<Notify>,
     ) -> Self {
-        let lanes = receivers
+        let traffic = receivers
             .integrations
             .iter()
-            .map(|(target, receiver)| {
-                let limiter = receiver.rate_limit().and_then(|limit| {
-                    let per_cell = limit.per / limit.requests.get();
-                    Quota::with_period(per_cell).map(|quota| RateLimiter::direct(quota.allow_burst(NonZeroU32::MIN)))
-                });
-                (target.clone(), Lane { limiter, now: Mutex::default() })
-            })
+            .map(|(target, receiver)| (target.clone(), Traffic::new(receiver.rate_limit())))
             .collect();
-        Self { store, receivers, settings, external_url, client, clock, lanes, bell }
+        Self { store, receivers, settings, external_url, client, clock, traffic, bell }
     }
 
     /// Delivers until `stop`, then finishes what is under way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let under_way = TaskTracker::new();
+        let mut latest = self.clock.now();
         while !stop.is_cancelled() {
             // Registered before the store is asked: what is owed from then on rings.
             let rung = self.bell.notified();
-            let pause = match self.round(&under_way).await {
+            let pause = match self.round(&under_way, &mut latest).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     telemetry::store_failed("deliveries could not be claimed", &error);
@@ -114,117 +90,94 @@ impl Deliverer {
     }
 
     /// Claims what is due, starts its attempts, and says how long nothing else will be.
-    async fn round(self: &Arc<Self>, under_way: &TaskTracker) -> Result<Duration, StoreError> {
+    async fn round(self: &Arc<Self>, under_way: &TaskTracker, latest: &mut Timestamp) -> Result<Duration, StoreError> {
         let now = self.clock.now();
-        let fallback = {
-            let deliverer = Arc::clone(self);
-            Arc::new(move |target: &Target, page: &Notification| deliverer.fallback(&target.receiver, page))
-        };
-        let Some(mut due) = self.store.next_due().await? else { return Ok(LONGEST_SLEEP) };
-        if due <= now {
-            for target in self.store.escalate(now, fallback).await? {
-                telemetry::escalated(&target);
+        if now.duration_since(*latest) < -CLOCK_TOLERANCE {
+            telemetry::clock_set_back(*latest, now);
+            self.store.bring_forward(now, self.lease()).await?;
+            self.traffic.values().for_each(Traffic::open);
+        }
+        *latest = now;
+
+        let agenda = self.store.agenda().await?;
+        let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
+        match agenda.fallback_at {
+            Some(at) if at <= now => {
+                self.escalate(now).await?;
+                wake = now;
             }
-            let wanted = self.wanted(now).await?;
-            let claims = self.store.claim(now, self.lease(), wanted).await?;
-            if claims.is_empty() {
-                // Due, and not ours to take now: paused, at its limit, or leased. An attempt's end rings.
-                due = self.earliest_pause_end(now).unwrap_or(now + LONGEST_SLEEP);
+            Some(at) => wake = wake.min(at),
+            None => {}
+        }
+        let mut wanted = Vec::new();
+        for (target, due) in agenda.due {
+            // What the configuration no longer has is claimed too: it ends in the dead letters.
+            let (opens_at, room) =
+                self.traffic.get(&target).map_or((now, traffic::MOST), |traffic| (traffic.opens_at(), traffic.room()));
+            let at = due.max(opens_at);
+            if at > now {
+                wake = wake.min(at);
+            } else if room > 0 {
+                wanted.push((target, room));
             }
-            for claim in claims {
-                self.begin(&claim.target);
+            // Where there is no room, the end of an attempt rings.
+        }
+        if !wanted.is_empty() {
+            for claim in self.store.claim(now, self.lease(), wanted).await? {
+                wake = now;
+                if let Some(traffic) = self.traffic.get(&claim.target) {
+                    traffic.begin(now);
+                }
                 under_way.spawn(Arc::clone(self).attempt(claim));
             }
         }
-        let pause = Duration::try_from(due.duration_since(now)).unwrap_or_default();
-        Ok(pause.min(LONGEST_SLEEP))
+        Ok(Duration::try_from(wake.duration_since(now)).unwrap_or_default())
     }
 
-    /// How many deliveries each integration has room for, those of the record that the configuration no longer has included.
-    async fn wanted(&self, now: Timestamp) -> Result<Vec<(Target, u32)>, StoreError> {
-        let owed: BTreeSet<Target> = self.store.owed_targets().await?.into_iter().collect();
-        Ok(owed
-            .into_iter()
-            .filter_map(|target| {
-                let room = self.lanes.get(&target).map_or(CONCURRENCY, |lane| lane.room(now));
-                (room > 0).then_some((target, room))
-            })
-            .collect())
-    }
-
-    fn earliest_pause_end(&self, now: Timestamp) -> Option<Timestamp> {
-        self.lanes.values().filter_map(|lane| lane.lock().paused_until).filter(|until| *until > now).min()
+    /// Tells the fallbacks of those that are late.
+    async fn escalate(self: &Arc<Self>, now: Timestamp) -> Result<(), StoreError> {
+        let deliverer = Arc::clone(self);
+        let fallback = Arc::new(move |target: &Target, page: &Notification| deliverer.fallback(&target.receiver, page));
+        for target in self.store.escalate(now, fallback).await? {
+            telemetry::escalated(&target);
+        }
+        Ok(())
     }
 
     fn lease(&self) -> Duration {
         self.settings.timeout.as_std() + LEASE_MARGIN
     }
 
-    fn begin(&self, target: &Target) {
-        if let Some(lane) = self.lanes.get(target) {
-            lane.lock().under_way += 1;
-        }
-    }
-
-    fn end(&self, target: &Target) {
-        if let Some(lane) = self.lanes.get(target) {
-            let mut traffic = lane.lock();
-            traffic.under_way = traffic.under_way.saturating_sub(1);
-        }
-        self.bell.notify_one();
-    }
-
     /// One claim, from its rendering to its settlement.
     async fn attempt(self: Arc<Self>, claim: Claim) {
         crash::point("claimed");
+        let begun = self.clock.now();
         // Whatever happens to one page, the others' lanes and counts stay right.
-        let settlement =
-            AssertUnwindSafe(self.concluded(&claim)).catch_unwind().await.unwrap_or_else(|_| self.panicked(&claim));
+        let verdict = AssertUnwindSafe(self.tried(&claim, begun)).catch_unwind().await.unwrap_or_else(|_| {
+            let detail = "this program has a fault: rendering or judging the page panicked".to_owned();
+            Verdict::Retry { reason: FailureReason::Configuration, detail, after: None }
+        });
         crash::point("sent");
+        let settlement = self.concluded(&claim, &verdict, begun);
         match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
             Ok(true) => telemetry::attempt_settled(&claim, &settlement),
             Ok(false) => telemetry::lease_lost(&claim),
             Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", &error),
         }
         crash::point("settled");
-        self.end(&claim.target);
+        if let Some(traffic) = self.traffic.get(&claim.target) {
+            traffic.end(match verdict {
+                Verdict::Retry { after: Some(after), .. } => Some(next::later(settlement.at, after)),
+                _ => None,
+            });
+        }
+        self.bell.notify_one();
     }
 
-    fn panicked(&self, claim: &Claim) -> Settlement {
+    /// What the store is to hold after a verdict.
+    fn concluded(&self, claim: &Claim, verdict: &Verdict, begun: Timestamp) -> Settlement {
         let at = self.clock.now();
-        let detail = "this program has a fault: rendering or judging the page panicked".to_owned();
-        let verdict = Verdict::Retry { reason: FailureReason::Configuration, detail: detail.clone(), after: None };
-        Settlement {
-            at,
-            next: next::step(claim, &verdict, &self.settings, Duration::ZERO, at),
-            attempt: Some(Attempt { at, took_ms: 0, result: "panicked".to_owned(), detail }),
-            fallback: Vec::new(),
-        }
-    }
-
-    async fn concluded(&self, claim: &Claim) -> Settlement {
-        let begun = self.clock.now();
-        if let Some(until) = self.paced(&claim.target, begun) {
-            let next = Next::Again { step: claim.step.clone(), at: until, failures: claim.failures };
-            return Settlement { at: begun, next, attempt: None, fallback: Vec::new() };
-        }
-        let verdict = match self.receivers.integrations.get(&claim.target) {
-            Some(receiver) => self.tried(receiver.as_ref(), claim, begun).await,
-            None => Verdict::Permanent {
-                reason: FailureReason::Configuration,
-                detail: format!(
-                    "the configuration has no integration {} of receiver {} any more",
-                    claim.target.integration, claim.target.receiver
-                ),
-            },
-        };
-        let at = self.clock.now();
-        if let (Verdict::Retry { after: Some(after), .. }, Some(lane)) = (&verdict, self.lanes.get(&claim.target)) {
-            lane.lock().paused_until = Some(at + *after);
-        }
-        let confirm_timeout =
-            self.receivers.integrations.get(&claim.target).map_or(Duration::ZERO, |it| it.confirm_timeout());
-        let next = next::step(claim, &verdict, &self.settings, confirm_timeout, at);
+        let next = next::step(claim, verdict, &self.settings, at);
         let gave_up = matches!(next, Next::Dead { .. }) && claim.notification.action == Action::Trigger;
         Settlement {
             at,
@@ -232,26 +185,25 @@ impl Deliverer {
             attempt: Some(Attempt {
                 at,
                 took_ms: u64::try_from(at.duration_since(begun).as_millis()).unwrap_or(0),
-                result: next::result(&verdict).to_owned(),
-                detail: next::detail(&verdict),
+                result: next::result(verdict).to_owned(),
+                detail: next::detail(verdict, &claim.step),
             }),
             fallback: if gave_up { self.fallback(&claim.target.receiver, &claim.notification) } else { Vec::new() },
         }
     }
 
-    /// Until when the user's own pacing has the integration wait.
-    fn paced(&self, target: &Target, now: Timestamp) -> Option<Timestamp> {
-        let lane = self.lanes.get(target)?;
-        let limiter = lane.limiter.as_ref()?;
-        let early = limiter.check().err()?;
-        let wait = early.wait_time_from(governor::clock::DefaultClock::default().now());
-        let until = now + SignedDuration::try_from(wait).unwrap_or(SignedDuration::ZERO);
-        lane.lock().paused_until = Some(until);
-        Some(until)
+    async fn tried(&self, claim: &Claim, now: Timestamp) -> Verdict {
+        let Some(receiver) = self.receivers.integrations.get(&claim.target) else {
+            let Target { receiver, integration } = &claim.target;
+            let detail = format!("the configuration has no integration {integration} of receiver {receiver} any more");
+            return Verdict::Permanent { reason: FailureReason::Configuration, detail };
+        };
+        let verdict = self.sent(receiver.as_ref(), claim, now).await;
+        next::matured(verdict, &claim.step, receiver.confirm_timeout(), self.clock.now())
     }
 
     /// Renders, sends and judges.
-    async fn tried(&self, receiver: &dyn Receiver, claim: &Claim, now: Timestamp) -> Verdict {
+    async fn sent(&self, receiver: &dyn Receiver, claim: &Claim, now: Timestamp) -> Verdict {
         let unusable = |detail: String| Verdict::Retry { reason: FailureReason::Configuration, detail, after: None };
         let keys = match Keys::read(receiver) {
             Ok(keys) => keys,
@@ -270,7 +222,8 @@ impl Deliverer {
             Err(error) => return unusable(error.to_string()),
         };
         let verdict = match self.client.send(request).await {
-            Ok(reply) => receiver.judge(&claim.step, claim.notification.action, &reply),
+            // Before it is judged, since a verdict quotes, and half a credential is not recognised any more.
+            Ok(reply) => receiver.judge(&claim.step, claim.notification.action, &next::scrubbed_reply(reply, &keys)),
             Err(failure) => Verdict::Retry { reason: failure.reason, detail: failure.detail, after: None },
         };
         next::scrubbed(verdict, &keys)
@@ -306,20 +259,4 @@ pub fn owed(
             fallback_at,
         })
         .collect()
-}
-
-impl Lane {
-    fn lock(&self) -> std::sync::MutexGuard<'_, Traffic> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn room(&self, now: Timestamp) -> u32 {
-        let traffic = self.lock();
-        if traffic.paused_until.is_some_and(|until| until > now) {
-            return 0;
-        }
-        // Paced, one at a time is as much as can be of use.
-        let most = if self.limiter.is_some() { 1 } else { CONCURRENCY };
-        most.saturating_sub(traffic.under_way)
-    }
 }

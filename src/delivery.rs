@@ -226,7 +226,7 @@ impl Backoff {
     }
 }
 
-/// The alias or dedup_key under which trigger and resolve of an incident meet at a receiver.
+/// The alias or `dedup_key` under which trigger and resolve of an incident meet at a receiver.
 ///
 /// `<incidentId>:<receiver>` verbatim while it is at most 128 of `A-Z a-z 0-9 - _ . :`, else its SHA-256 in hex: every
 /// vendor takes it, in a URL path too, and two receivers in one account do not swallow each other.

@@ -110,11 +110,22 @@ impl Pipeline {
         join_all(decisions).await.into_iter().collect()
     }
 
+    /// Where concluding panics the mail becomes an alert that could not be read: somebody is told, and no other waits.
     async fn decide_one(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
+        match self.conclude(reading, mail.clone()).await {
+            Err(StoreError::Panicked) => {
+                let fault = "this program has a fault: deciding the mail panicked";
+                self.conclude(Reading::unreadable(&mail.message, fault), mail).await
+            }
+            result => result,
+        }
+    }
+
+    async fn conclude(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         let now = self.clock.now();
         let rules = Arc::clone(&self.rules);
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
-        let subject = reading.subject(&rules);
+        let subject = reading.subject();
         let drift = reading.drift();
         let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
         let Some(decision) = self.store.decide(id, subject, now, conclude).await? else { return Ok(()) };

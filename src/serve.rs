@@ -29,7 +29,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Mails are deleted in small steps, so that no page waits for it.
 const PRUNE_STEP: u32 = 200;
-const PRUNE_EVERY: Duration = Duration::from_secs(600);
+const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// Runs the bridge until it is told to stop.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
@@ -43,8 +43,10 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         .install_recorder()?;
     telemetry::describe();
 
-    let sqlite = Sqlite::open(&store_path(config)?)?;
-    let owned = sqlite.own()?;
+    let path = store_path(config)?;
+    let in_store = || format!("store.url: {}", path.display());
+    let sqlite = Sqlite::open(&path).with_context(in_store)?;
+    let owned = sqlite.own().with_context(in_store)?;
     let store: Arc<dyn Store> = Arc::new(sqlite);
     store.release_leases(clock.now()).await?;
 
@@ -54,9 +56,9 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let admin_listener =
         web::bind(admin_at).await.with_context(|| format!("admin.listen: cannot listen on {admin_at}"))?;
 
-    let owed = Arc::new(Notify::new());
+    let bell = Arc::new(Notify::new());
     let (pipeline, fresh) =
-        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), clock.clone(), Arc::clone(&owed));
+        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), clock.clone(), Arc::clone(&bell));
     let pipeline = Arc::new(pipeline);
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&store),
@@ -65,7 +67,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         config.global.external_url.clone(),
         Client::new(config.delivery.timeout.as_std())?,
         clock.clone(),
-        owed,
+        bell,
     ));
 
     let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
@@ -126,14 +128,15 @@ struct WayIn {
 fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
     let mut ways_in = Vec::new();
     if !config.ingress.webhook.is_empty() {
-        let webhooks = Webhooks::bind(&config.ingress.http, &config.ingress.webhook, clock.clone())?;
+        let webhooks = Webhooks::bind(&config.ingress.http, &config.ingress.webhook, clock.clone())
+            .context("ingress.http.listen")?;
         let at = webhooks.local_addr();
         let about = config.ingress.webhook.iter().map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
         let about = about.collect::<Vec<_>>().join("\n  ");
         ways_in.push(WayIn { about, ingress: Box::new(webhooks) });
     }
-    for settings in &config.ingress.smtp {
-        let smtp = Smtp::bind(settings, clock.clone())?;
+    for (place, settings) in config.ingress.smtp.iter().enumerate() {
+        let smtp = Smtp::bind(settings, clock.clone()).with_context(|| format!("ingress.smtp[{place}].listen"))?;
         ways_in.push(WayIn { about: format!("SMTP   {}", smtp.local_addr()), ingress: Box::new(smtp) });
     }
     for (place, settings) in config.ingress.imap.iter().enumerate() {

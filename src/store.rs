@@ -23,6 +23,9 @@ pub enum StoreError {
     /// The disk is full: nothing was stored, and what was stored stays.
     #[error("the store's disk is full: free some space, or shorten `store.mail_retention`")]
     Full,
+    /// A change panicked: a fault of this program. It alone was undone.
+    #[error("a change to the store panicked")]
+    Panicked,
     /// Another program keeps the file locked.
     #[error("the store is locked by another process: only one `alertbridge serve` may use a SQLite file")]
     Locked,
@@ -141,6 +144,15 @@ pub struct Claim {
     pub failures: u32,
     /// Since when it could have been sent: its creation, or the end of the mute that held it.
     pub since: Timestamp,
+}
+
+/// What is to be done next, and when.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Agenda {
+    /// When the next late trigger's fallback is to be told.
+    pub fallback_at: Option<Timestamp>,
+    /// Every target something is owed to, and when the next of it falls due or its lease ends.
+    pub due: Vec<(Target, Timestamp)>,
 }
 
 /// How an attempt ended and what is next.
@@ -280,22 +292,23 @@ pub trait Store: Send + Sync {
         lease: Duration,
         wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError>;
-    /// Ends every lease: for the one process that owns the store, when it starts.
+    /// Ends every lease and every wait for another attempt: for the one process that owns the store, when it starts.
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError>;
-    /// The targets something is owed to.
-    async fn owed_targets(&self) -> Result<Vec<Target>, StoreError>;
+    /// For when the clock was set back: what waits for another attempt is due now, and no lease outlasts `lease`.
+    async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError>;
+    /// What is to be done next, and when.
+    async fn agenda(&self) -> Result<Agenda, StoreError>;
     /// Third commit: the attempt with the next state. False where the lease was lost meanwhile: nothing is written.
     async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<bool, StoreError>;
-    /// When the next delivery falls due, its lease ends or its fallback is to be told.
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError>;
     /// Triggers whose `fallback_at` has passed undelivered, each once: `fallback` makes the deliveries to the fallback
-    /// receiver, written in the same commit. Returns whom they were owed to.
+    /// receiver, written in the same commit unless it was told of the incident already. Returns whom they were owed to.
     async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError>;
 
     async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
     async fn timeline(&self, incident_id: &str) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError>;
     async fn deliveries(&self, state: Option<DeliveryState>, limit: u32) -> Result<Vec<DeliveryRow>, StoreError>;
-    /// Makes dead deliveries pending again, in order; returns those it did. Refuses what would reopen a resolved incident.
+    /// Makes dead deliveries pending again, in order; returns those it did. Refuses a trigger that would reopen a resolved
+    /// incident, and a resolve that would close one that has opened again.
     async fn retry(&self, ids: Option<Vec<DeliveryId>>, now: Timestamp) -> Result<Vec<DeliveryId>, StoreError>;
     async fn discard(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError>;
     async fn mails(&self, outcome: Option<Outcome>, limit: u32) -> Result<Vec<MailRow>, StoreError>;

@@ -131,6 +131,11 @@ pub fn lease_lost(claim: &Claim) {
     tracing::warn!(delivery = claim.id, receiver = claim.target.receiver, "the attempt took longer than its lease");
 }
 
+/// The machine's clock went back: what would wait for the old time is brought forward.
+pub fn clock_set_back(from: Timestamp, to: Timestamp) {
+    tracing::warn!(%from, %to, "the clock was set back: what waits to be delivered is brought forward");
+}
+
 /// A trigger has waited too long for its receiver: the fallback is told too.
 pub fn escalated(target: &Target) {
     tracing::warn!(

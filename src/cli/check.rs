@@ -5,11 +5,18 @@ use std::{io::Write, path::Path, process::ExitCode};
 use anyhow::Context as _;
 use serde_json::json;
 
+use crate::cli::table;
 use crate::config::{Config, ConfigErrors, Files, Loaded};
 
 /// Checks the configuration: `ok` or its JSON on `out`, problems in words on stderr.
 pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let result = Config::load(path, Files::Needed);
+    let result = Config::load(path, Files::Needed).map(|mut loaded| {
+        let ingress = &loaded.config.ingress;
+        if ingress.imap.is_empty() && ingress.webhook.is_empty() && ingress.smtp.is_empty() {
+            loaded.warnings.push("ingress is empty: mail has no way in, and `serve` does not start".into());
+        }
+        loaded
+    });
     let code = if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if json {
         let (problems, warnings) = match result {
@@ -33,7 +40,7 @@ pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Res
 }
 
 fn summary(Loaded { config, source, .. }: &Loaded) -> String {
-    let count = |number: usize, one: &str| format!("{number} {one}{}", if number == 1 { "" } else { "s" });
+    let count = |number: usize, one: &str| table::count(number as u64, one);
     let ingress = &config.ingress;
     let integrations: usize = config
         .receivers

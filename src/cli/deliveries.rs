@@ -29,12 +29,24 @@ pub async fn list(
             delivery.incident_id,
             delivery.receiver,
             delivery.integration,
+            delivery.created_at.strftime("%F %T").to_string(),
             delivery.failures.to_string(),
             delivery.next_at.map(|at| at.strftime("%F %T").to_string()).unwrap_or_default(),
             delivery.detail.unwrap_or_default(),
         ]
     });
-    let heading = ["ID", "STATE", "ACTION", "INCIDENT", "RECEIVER", "INTEGRATION", "FAILURES", "NEXT (UTC)", "DETAIL"];
+    let heading = [
+        "ID",
+        "STATE",
+        "ACTION",
+        "INCIDENT",
+        "RECEIVER",
+        "INTEGRATION",
+        "OWED (UTC)",
+        "FAILURES",
+        "NEXT (UTC)",
+        "DETAIL",
+    ];
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 

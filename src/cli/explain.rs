@@ -2,12 +2,13 @@
 
 use std::{io::Write, path::Path, sync::Arc};
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 
 use crate::{
     cli::{
         mailbox,
+        plain::plain,
         trial::{Explained, Specimen, Trial},
     },
     message::{Authenticity, Message},
@@ -33,8 +34,10 @@ pub async fn run(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let found = mailbox::find(&[request.mail.to_owned()], || {})?;
-    let [mail] = found.as_slice() else {
-        anyhow::bail!("{} holds {} mails; `replay` takes many", request.mail.display(), found.len());
+    let mail = match found.as_slice() {
+        [mail] => mail,
+        [] => bail!("{} holds no mail", request.mail.display()),
+        many => bail!("{} holds {} mails: `alertbridge replay` takes many", request.mail.display(), many.len()),
     };
     let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
     let raw = mail.read()?;
@@ -46,26 +49,22 @@ pub async fn run(
     let size = specimen.message.raw.len();
     let explained = Trial::new(rules, external_url, request.trust)?.run(specimen, arrived_at).await?;
     if request.json {
-        serde_json::to_writer(&mut *out, &explained)?;
-        return writeln!(out).context("cannot write");
+        return writeln!(out, "{}", serde_json::to_string(&explained)?).context("cannot write");
     }
     walk(&explained, size, arrived_at, out).context("cannot write")
 }
 
 fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write) -> std::io::Result<()> {
     let reading = &explained.reading;
-    let line = |out: &mut dyn Write, stage: &str, text: &str| writeln!(out, "{stage:<13} {text}");
-    line(out, "mail", &format!("{} ({size} bytes), as if it arrived at {at}", explained.mail))?;
+    let line = |out: &mut dyn Write, stage: &str, text: &str| writeln!(out, "{stage:<13} {}", plain(text));
+    line(out, "mail", &format!("{} ({size} bytes), as if it arrived at {at:.0}", explained.mail))?;
     if let Some(subject) = &reading.subject_line {
         line(out, "", subject)?;
     }
     let authenticity = &explained.authenticity;
     let verdict = serde_json::to_value(authenticity.verdict).unwrap_or_default();
-    line(
-        out,
-        "authenticate",
-        &format!("{}: {}", verdict.as_str().unwrap_or_default(), authenticity.detail.as_deref().unwrap_or("")),
-    )?;
+    let detail = authenticity.detail.as_deref().unwrap_or_default();
+    line(out, "authenticate", &format!("{}: {detail}", verdict.as_str().unwrap_or_default()))?;
     match &reading.finding {
         Finding::Ignored { reason } => line(out, "extract", &format!("no alert: {reason}"))?,
         Finding::Quarantined { reason } => line(out, "extract", &format!("held for a person: {reason}"))?,
@@ -99,7 +98,7 @@ fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write)
         }
         match &request.body {
             serde_json::Value::Null => {}
-            serde_json::Value::String(text) => writeln!(out, "{text}")?,
+            serde_json::Value::String(text) => text.lines().try_for_each(|line| writeln!(out, "{}", plain(line)))?,
             json => writeln!(out, "{json:#}")?,
         }
     }

@@ -3,16 +3,19 @@
 use std::io::Write;
 
 use anyhow::bail;
+use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    cli::table,
+    cli::{plain::plain, table},
+    delivery::{Action, DeliveryId, DeliveryState},
+    incident::Phase,
     store::{Event, IncidentRow, Store},
 };
 
-/// Lists incidents, those changed last first; `all` includes those that are over.
-pub async fn list(store: &dyn Store, all: bool, limit: u32, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let incidents = store.incidents(!all, limit).await?;
+/// Lists incidents, those changed last first; without `open`, those that are over too.
+pub async fn list(store: &dyn Store, open: bool, limit: u32, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let incidents = store.incidents(open, limit).await?;
     if json {
         return Ok(writeln!(out, "{}", serde_json::to_string(&incidents)?)?);
     }
@@ -35,53 +38,89 @@ pub async fn list(store: &dyn Store, all: bool, limit: u32, json: bool, out: &mu
 /// Everything known of one incident, in order.
 pub async fn show(store: &dyn Store, incident_id: &str, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let Some((incident, events)) = store.timeline(incident_id).await? else {
-        bail!("there is no incident {incident_id} in the store: `alertbridge incidents list --all` names them");
+        bail!("there is no incident {incident_id} in the store: `alertbridge incidents list` names them");
     };
     if json {
         let mut whole = serde_json::to_value(&incident)?;
         whole["timeline"] = json!(events);
         return Ok(writeln!(out, "{whole}")?);
     }
-    writeln!(out, "{} is {} ({})", incident.incident_id, incident.phase.as_str(), incident.status)?;
-    for (name, value) in incident.labels.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "  {name}=\"{value}\"")?;
-    }
-    for event in events {
-        writeln!(out, "{}", told(&event))?;
-    }
-    Ok(())
+    let label = |name: &str| incident.labels.get(name).map(String::as_str).unwrap_or_default();
+    let mut line = |name: &str, text: &str| writeln!(out, "{name:<9} {}", plain(text));
+    let state = match incident.phase {
+        Phase::Firing => "open",
+        Phase::Resolved => "over",
+    };
+    line("incident", &incident.incident_id)?;
+    line("state", &format!("{state} ({}), {}", incident.status, label("severity")))?;
+    line("app", &format!("{} ({})", label("app_name"), label("app_key")))?;
+    line("metric", &format!("{} {}, objective {}", label("metric"), label("sli_value"), label("slo_value")))?;
+    writeln!(out)?;
+    let mut moments: Vec<_> = events.iter().flat_map(moments).collect();
+    moments.sort_by_key(|moment| (moment.at, moment.rank));
+    let rows = moments
+        .into_iter()
+        .map(|moment| vec![moment.at.strftime("%F %T").to_string(), moment.word.to_owned(), moment.text]);
+    Ok(writeln!(out, "{}", table::of(&["AT (UTC)", "WHAT", "DETAILS"], rows))?)
 }
 
-fn told(event: &Event) -> String {
+/// A line of the timeline.
+struct Moment {
+    at: Timestamp,
+    /// Of things at the same time: what follows from what.
+    rank: u8,
+    word: &'static str,
+    text: String,
+}
+
+/// When an event began, and when it ended where that is not an event of its own.
+fn moments(event: &Event) -> Vec<Moment> {
+    let with = |detail: Option<&str>| detail.map(|detail| format!(": {detail}")).unwrap_or_default();
     match event {
         Event::Mail(mail) => {
-            let reason = mail.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            format!(
-                "{}  mail {} through {}: {}{reason}",
-                mail.arrived_at.strftime("%F %T"),
+            let text = format!(
+                "{} by mail {} through {}{}",
+                mail.outcome,
                 mail.id,
                 mail.ingress,
-                mail.outcome
-            )
+                with(mail.reason.as_deref())
+            );
+            vec![Moment { at: mail.arrived_at, rank: 0, word: "mail", text }]
         }
         Event::Delivery(delivery) => {
-            let detail = delivery.detail.as_deref().map(|detail| format!(": {detail}")).unwrap_or_default();
-            format!(
-                "{}  delivery {}: {} to {} ({}) is {}{detail}",
-                delivery.created_at.strftime("%F %T"),
-                delivery.id,
-                delivery.action.as_str(),
-                delivery.receiver,
-                delivery.integration,
-                delivery.state.as_str(),
-            )
+            let what = page(delivery.action, &delivery.receiver, &delivery.integration, delivery.id);
+            let (word, until) = match (delivery.state, delivery.next_at) {
+                (DeliveryState::Held, Some(until)) => ("held", format!(", until {}", until.strftime("%F %T"))),
+                (DeliveryState::Pending, Some(next)) => ("owed", format!(", next try at {}", next.strftime("%F %T"))),
+                _ => ("owed", String::new()),
+            };
+            let mut moments = vec![Moment { at: delivery.created_at, rank: 1, word, text: format!("{what}{until}") }];
+            let ended = match delivery.state {
+                DeliveryState::Dead => Some("given up"),
+                DeliveryState::Discarded => Some("discarded"),
+                DeliveryState::Pending | DeliveryState::Held | DeliveryState::Delivered => None,
+            };
+            if let (Some(word), Some(at)) = (ended, delivery.settled_at) {
+                let text = format!("{what}{}", with(delivery.detail.as_deref()));
+                moments.push(Moment { at, rank: 3, word, text });
+            }
+            moments
         }
-        Event::Attempt { delivery, receiver, attempt, .. } => format!(
-            "{}    attempt of delivery {delivery} to {receiver}, {} ms: {}: {}",
-            attempt.at.strftime("%F %T"),
-            attempt.took_ms,
-            attempt.result,
-            attempt.detail,
-        ),
+        Event::Attempt { delivery, receiver, integration, action, attempt } => {
+            let what = page(*action, receiver, integration, *delivery);
+            let (word, detail) = match attempt.result.as_str() {
+                // Beside the plain word, what the receiver calls it is worth telling.
+                "delivered" if attempt.detail == "delivered" => ("told", String::new()),
+                "delivered" => ("told", with(Some(&attempt.detail))),
+                "accepted" => ("accepted", with(Some(&attempt.detail))),
+                "waiting" => ("waiting", with(Some(&attempt.detail))),
+                _ => ("failed", with(Some(&attempt.detail))),
+            };
+            vec![Moment { at: attempt.at, rank: 2, word, text: format!("{what}, {} ms{detail}", attempt.took_ms) }]
+        }
     }
+}
+
+fn page(action: Action, receiver: &str, integration: &str, delivery: DeliveryId) -> String {
+    format!("{} to {receiver} ({integration}, delivery {delivery})", action.as_str())
 }

@@ -2,14 +2,17 @@
 
 use std::{
     fs::{self, File},
-    io::{BufRead as _, BufReader, Read as _},
+    io::{BufReader, Read, Seek as _, SeekFrom},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use jiff::Timestamp;
-use mail_parser::{MessageParser, mailbox::mbox};
+use mail_parser::MessageParser;
+
+use super::mbox;
 
 /// Larger files are not read as one mail.
 const LARGEST_MAIL: u64 = 256 << 20;
@@ -29,19 +32,30 @@ pub struct Found {
 #[derive(Debug, Clone)]
 enum Content {
     File(PathBuf),
+    /// A part of an mbox.
+    Part(PathBuf, Range<u64>),
+    /// What can be read only once.
     Held(Bytes),
 }
 
 impl Found {
     /// Its bytes.
     pub fn read(&self) -> anyhow::Result<Bytes> {
-        match &self.content {
-            Content::Held(bytes) => Ok(bytes.clone()),
-            Content::File(path) => {
-                Ok(fs::read(path).with_context(|| format!("cannot read {}", path.display()))?.into())
-            }
-        }
+        let read = match &self.content {
+            Content::Held(bytes) => return Ok(bytes.clone()),
+            Content::File(path) => fs::read(path),
+            Content::Part(path, bytes) => part(path, bytes).map(|quoted| mbox::unquote(&quoted)),
+        };
+        Ok(read.with_context(|| format!("cannot read {}", self.name))?.into())
     }
+}
+
+fn part(path: &Path, bytes: &Range<u64>) -> std::io::Result<Vec<u8>> {
+    let mut file = File::open(path)?;
+    file.seek(SeekFrom::Start(bytes.start))?;
+    let mut part = Vec::new();
+    file.take((bytes.end - bytes.start).min(LARGEST_MAIL)).read_to_end(&mut part)?;
+    Ok(part)
 }
 
 /// The mails under the paths, by Date, ties by name; those without a Date last. `progress` hears of each.
@@ -49,9 +63,7 @@ pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec
     let mut found = Vec::new();
     for path in paths {
         if path == Path::new("-") {
-            let mut bytes = Vec::new();
-            std::io::stdin().lock().take(LARGEST_MAIL).read_to_end(&mut bytes).context("cannot read standard input")?;
-            found.push(held("-".to_owned(), bytes));
+            once("-", std::io::stdin().lock(), &mut found).context("cannot read standard input")?;
             continue;
         }
         walk(path, 0, &mut found, &mut progress)?;
@@ -87,42 +99,59 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Found>, progress: &mut impl F
         }
         return Ok(());
     }
-    if about.len() > LARGEST_MAIL && !is_mbox(path)? {
-        bail!("{} is larger than {} MiB: no mail is", path.display(), LARGEST_MAIL >> 20);
-    }
     let name = path.display().to_string();
-    if is_mbox(path)? {
-        let file = File::open(path).with_context(|| format!("cannot read {name}"))?;
-        for (place, mail) in mbox::MessageIterator::new(BufReader::new(file)).enumerate() {
-            let mail = mail.map_err(|_| anyhow::anyhow!("{name} is no mbox from its mail {} on", place + 1))?;
-            found.push(held(format!("{name}#{}", place + 1), mail.unwrap_contents()));
-            progress();
-        }
-        return Ok(());
+    let unreadable = || format!("cannot read {name}");
+    let file = File::open(path).with_context(unreadable)?;
+    if !about.is_file() {
+        // A pipe, as the shell's `<(…)`: there is no second look at it.
+        return once(&name, file, found).with_context(unreadable);
     }
-    let bytes = fs::read(path).with_context(|| format!("cannot read {name}"))?;
+    let mut file = BufReader::new(file);
+    let mut start = Vec::new();
+    file.by_ref().take(5).read_to_end(&mut start).with_context(unreadable)?;
+    if mbox::begins(&start) {
+        file.rewind().with_context(unreadable)?;
+        let mut place = 0;
+        return mbox::split(file, |mail| {
+            place += 1;
+            let content = Content::Part(path.to_owned(), mail.bytes);
+            found.push(Found { name: format!("{name}#{place}"), date: date(&mail.header), content });
+            progress();
+        })
+        .with_context(unreadable);
+    }
+    if about.len() > LARGEST_MAIL {
+        bail!("{name} is larger than {} MiB: no mail is", LARGEST_MAIL >> 20);
+    }
+    let bytes = fs::read(path).with_context(unreadable)?;
     found.push(Found { name, date: date(&bytes), content: Content::File(path.to_owned()) });
     progress();
     Ok(())
 }
 
+/// One mail or an mbox from where it can be read only once: held in memory.
+fn once(name: &str, from: impl Read, found: &mut Vec<Found>) -> std::io::Result<()> {
+    let mut bytes = Vec::new();
+    from.take(LARGEST_MAIL).read_to_end(&mut bytes)?;
+    let held = |name: String, bytes: Vec<u8>| Found { name, date: date(&bytes), content: Content::Held(bytes.into()) };
+    if !mbox::begins(&bytes) {
+        found.push(held(name.to_owned(), bytes));
+        return Ok(());
+    }
+    let mut place = 0;
+    mbox::split(bytes.as_slice(), |mail| {
+        place += 1;
+        let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+        let mail = mbox::unquote(&bytes[at(mail.bytes.start)..at(mail.bytes.end)]);
+        found.push(held(format!("{name}#{place}"), mail));
+    })
+}
+
+/// Dovecot's indexes, and the marks of Maildir++: no mails.
 fn dovecots_own(name: &str) -> bool {
-    name.starts_with("dovecot") || name == "maildirfolder" || name == "subscriptions"
-}
-
-fn held(name: String, bytes: Vec<u8>) -> Found {
-    Found { name, date: date(&bytes), content: Content::Held(bytes.into()) }
-}
-
-/// Whether a file begins as an mbox does: `From ` with no colon (RFC 4155).
-fn is_mbox(path: &Path) -> anyhow::Result<bool> {
-    let mut start = Vec::new();
-    let file = File::open(path).with_context(|| format!("cannot read {}", path.display()))?;
-    BufReader::new(file)
-        .take(5)
-        .read_until(b'\n', &mut start)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(start == b"From ")
+    ["dovecot.", "dovecot-"].iter().any(|own| name.starts_with(own)) && !name.ends_with(".eml")
+        || name == "maildirfolder"
+        || name == "subscriptions"
 }
 
 /// The Date of a mail's header.

@@ -4,9 +4,10 @@ use std::io::Write;
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
+use mail_parser::MessageParser;
 
 use crate::{
-    cli::table,
+    cli::{plain::plain, table},
     message::{MailId, Outcome},
     store::Store,
 };
@@ -39,7 +40,7 @@ pub async fn list(
 
 /// One mail: what is known of it, or its bytes exactly as they came.
 pub async fn show(store: &dyn Store, id: MailId, raw: bool, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    let (row, stored) = store.mail(id).await?.with_context(|| format!("there is no mail {id} in the store"))?;
+    let (row, stored) = store.mail(id).await?.with_context(|| unknown(id))?;
     if raw {
         return Ok(out.write_all(&stored.message.raw)?);
     }
@@ -48,23 +49,37 @@ pub async fn show(store: &dyn Store, id: MailId, raw: bool, json: bool, out: &mu
         whole["envelope"] = serde_json::to_value(&stored.message.envelope)?;
         return Ok(writeln!(out, "{whole}")?);
     }
-    writeln!(out, "mail {} ({} bytes, SHA-256 {})", row.id, row.size, row.sha256)?;
-    writeln!(out, "arrived {} through {}", row.arrived_at, row.ingress)?;
+    let mut line = |name: &str, text: &str| writeln!(out, "{name:<13} {}", plain(text));
+    let reason = row.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    line(&format!("mail {}", row.id), &format!("{}{reason}", row.outcome))?;
+    line("arrived", &format!("{} UTC through {}", row.arrived_at.strftime("%F %T"), row.ingress))?;
     if let Some(envelope) = stored.message.envelope {
         let peer = envelope.peer.map(|peer| peer.to_string()).unwrap_or_default();
-        writeln!(out, "from {peer} ({}), <{}> to {}", envelope.helo, envelope.mail_from, envelope.rcpt_to.join(", "))?;
+        let to = envelope.rcpt_to.join(", ");
+        line("envelope", &format!("<{}> to {to}, by {peer} ({})", envelope.mail_from, envelope.helo))?;
     }
-    writeln!(out, "{}: {}", row.outcome, row.reason.as_deref().unwrap_or("an alert"))?;
-    for (name, value) in row.labels.iter().filter(|(_, value)| !value.is_empty()) {
-        writeln!(out, "  {name}=\"{value}\"")?;
+    if let Some(header) = MessageParser::new().with_minimal_headers().parse_headers(stored.message.raw.as_ref()) {
+        line("subject", header.subject().unwrap_or_default())?;
+    }
+    line("size", &format!("{}, SHA-256 {}", table::count(row.size, "byte"), row.sha256))?;
+    line("authenticity", row.authenticity.detail.as_deref().unwrap_or_default())?;
+    if let Some(incident) = &row.incident_id {
+        line("incident", &format!("{incident} (`alertbridge incidents show {incident}`)"))?;
+    }
+    for (place, (name, value)) in row.labels.iter().filter(|(_, value)| !value.is_empty()).enumerate() {
+        line(if place == 0 { "labels" } else { "" }, &format!("{name}=\"{value}\""))?;
     }
     Ok(())
 }
 
-/// Lets a quarantined mail act. Until senders are checked, only mail over the size limit is quarantined, and of that only the
-/// header was kept: there is nothing to let act.
+fn unknown(id: MailId) -> String {
+    format!("there is no mail {id} in the store: `alertbridge mails list` names them")
+}
+
+/// Lets a quarantined mail act. Until senders are checked, only mail over the size limit is quarantined, and of that only
+/// the header was kept: there is nothing to let act.
 pub async fn release(store: &dyn Store, id: MailId) -> anyhow::Result<()> {
-    let (row, stored) = store.mail(id).await?.with_context(|| format!("there is no mail {id} in the store"))?;
+    let (row, stored) = store.mail(id).await?.with_context(|| unknown(id))?;
     if row.outcome != Outcome::Quarantined {
         bail!("mail {id} is {}, not quarantined", row.outcome);
     }

@@ -1,6 +1,6 @@
 //! `alertbridge receivers test NAME`: a trigger marked `[TEST]` and its resolve, for real, with what the receiver answered.
 
-use std::{io::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
 
 use anyhow::bail;
 use jiff::Timestamp;
@@ -9,6 +9,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    cli::{plain::plain, table},
     clock::Clock,
     deliver::{self, Client, Deliverer},
     delivery::{self, Action, DeliveryState, Notification},
@@ -18,6 +19,9 @@ use crate::{
     receiver::Receivers,
     store::{Decision, DeliveryRow, Kind, Store, Subject, sqlite::Sqlite},
 };
+
+/// A person waits: what cannot be had in this time is a failure here.
+const PATIENCE: u64 = 20;
 
 /// Sends both and says what came of them; false where one was not delivered.
 pub async fn test(
@@ -41,13 +45,13 @@ pub async fn test(
         );
     }
     let store: Arc<dyn Store> = Arc::new(Sqlite::throw_away()?);
-    let now = clock.now();
+    let now = Timestamp::from_second(clock.now().as_second())?;
     let incident_id = format!("test-{}", now.as_second());
     for action in [Action::Trigger, Action::Resolve] {
         owe(store.as_ref(), &receivers, name, &page(action, &incident_id, now), now).await?;
     }
-    // A person waits: what cannot be had in a minute is a failure here.
-    let patience = delivery::Settings { give_up_after: crate::settings::Duration::from_secs(60), ..settings.clone() };
+    let give_up_after = crate::settings::Duration::from_secs(PATIENCE);
+    let patience = delivery::Settings { give_up_after, ..settings.clone() };
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&store),
         Arc::clone(&receivers),
@@ -59,12 +63,25 @@ pub async fn test(
     ));
     let stop = CancellationToken::new();
     let running = tokio::spawn(deliverer.run(stop.clone()));
-    while store.depth().await?.deliveries.get("pending").is_some_and(|owed| *owed > 0) {
+    let mut told = BTreeMap::new();
+    let settled = loop {
+        let deliveries = store.deliveries(None, u32::MAX).await?;
+        let pending = deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Pending);
+        for delivery in pending.clone().filter(|delivery| delivery.failures > 0) {
+            // The first failure is news, the next are the same.
+            told.entry(delivery.id).or_insert_with(|| {
+                let why = delivery.detail.as_deref().unwrap_or_default();
+                eprintln!("{}: {}; trying for {PATIENCE} s", delivery.integration, plain(why));
+            });
+        }
+        if pending.count() == 0 {
+            break deliveries;
+        }
         tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    };
     stop.cancel();
     running.await?;
-    report(store.deliveries(None, u32::MAX).await?, json, out)
+    report(settled, json, out)
 }
 
 fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
@@ -146,10 +163,10 @@ fn report(mut deliveries: Vec<DeliveryRow>, json: bool, out: &mut impl Write) ->
         writeln!(out, "{}", serde_json::to_string(&deliveries)?)?;
         return Ok(all);
     }
-    for delivery in deliveries {
-        let (integration, action) = (&delivery.integration, delivery.action.as_str());
-        let detail = delivery.detail.map(|detail| format!(": {detail}")).unwrap_or_default();
-        writeln!(out, "{}  {integration}  {action}  {}{detail}", delivery.receiver, delivery.state.as_str())?;
-    }
+    let rows = deliveries.into_iter().map(|delivery| {
+        let (action, state) = (delivery.action.as_str().to_owned(), delivery.state.as_str().to_owned());
+        vec![delivery.receiver, delivery.integration, action, state, delivery.detail.unwrap_or_default()]
+    });
+    writeln!(out, "{}", table::of(&["RECEIVER", "INTEGRATION", "ACTION", "STATE", "DETAIL"], rows))?;
     Ok(all)
 }

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cli::{
         mailbox::{self, Found},
+        plain::plain,
         table,
         trial::{Explained, Specimen, Trial},
     },
@@ -46,6 +47,17 @@ pub struct Stored {
     pub until: Option<Timestamp>,
 }
 
+impl Request {
+    /// Shows progress where somebody looks, and where lines of JSON do not run through it.
+    fn progress(&self, bar: ProgressBar) -> ProgressBar {
+        if std::io::stderr().is_terminal() && !(self.json && std::io::stdout().is_terminal()) {
+            bar
+        } else {
+            ProgressBar::hidden()
+        }
+    }
+}
+
 /// Mails read from the store at a time.
 const PAGE: u32 = 64;
 
@@ -59,7 +71,7 @@ pub async fn run(
     let trial = Trial::new(rules, external_url, request.trust)?;
     let mut tally = Tally::default();
     if let Some(stored) = &request.stored {
-        let progress = spinner("mails replayed");
+        let progress = request.progress(spinner("mails replayed"));
         let mut after = (Timestamp::MIN, 0);
         loop {
             let page = stored.store.stored(stored.since, stored.until, after, PAGE).await?;
@@ -76,10 +88,13 @@ pub async fn run(
         }
         progress.finish_and_clear();
     } else {
-        let looking = spinner("mails found");
+        let looking = request.progress(spinner("mails found"));
         let found = mailbox::find(&request.paths, || looking.inc(1))?;
         looking.finish_and_clear();
-        let progress = bar(found.len());
+        if found.is_empty() {
+            eprintln!("no mail lies there");
+        }
+        let progress = request.progress(bar(found.len()));
         for mail in found {
             let explained = one(&trial, &mail, &request).await?;
             tally.add(explained, request.json, out)?;
@@ -110,8 +125,7 @@ struct Tally {
 impl Tally {
     fn add(&mut self, explained: Explained, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
         if json {
-            serde_json::to_writer(&mut *out, &explained)?;
-            writeln!(out).context("cannot write")?;
+            writeln!(out, "{}", serde_json::to_string(&explained)?).context("cannot write")?;
         }
         let (count, receivers) = self.outcomes.entry(explained.outcome).or_default();
         *count += 1;
@@ -129,25 +143,32 @@ impl Tally {
         });
         let mails: u64 = self.outcomes.values().map(|(count, _)| count).sum();
         writeln!(out, "{}", table::of(&["OUTCOME", "MAILS", "TOLD"], rows))?;
-        writeln!(out, "{mails} mails, {} requests; nothing was sent", self.requests).context("cannot write")
+        let (mails, requests) = (table::count(mails, "mail"), table::count(self.requests, "request"));
+        writeln!(out, "{mails}, {requests}").context("cannot write")
     }
+}
+
+/// How many deliveries `--send` would make; those a time interval holds are told of on stderr.
+pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
+    let deliveries = trial.store.depth().await?.deliveries;
+    let number = |state| deliveries.get(state).copied().unwrap_or_default();
+    if number("held") > 0 {
+        eprintln!("{} by time intervals: not sent", table::count(number("held"), "held request"));
+    }
+    Ok(number("pending"))
 }
 
 /// Asks a person before pages are sent for real.
 pub fn agreed(owed: u64) -> anyhow::Result<bool> {
-    if !std::io::stdin().is_terminal() {
-        anyhow::bail!("`--send` asks before it pages people, and there is no terminal to ask on: add --yes");
-    }
-    eprint!("send {owed} requests to the receivers for real? [y/N] ");
+    eprint!("send {} to the receivers for real? [y/N] ", table::count(owed, "request"));
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// `--send`: delivers what the replay owes, for real, and waits until all of it is settled. Returns how many deliveries
-/// were given up.
-pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Option<String>) -> anyhow::Result<usize> {
-    let bell = Arc::new(Notify::new());
+/// `--send`: delivers what the replay owes, for real, and waits until all of it is settled, or for Ctrl-C. Says on stderr
+/// what became of it; false where something was not delivered.
+pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Option<String>) -> anyhow::Result<bool> {
     let stop = CancellationToken::new();
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&trial.store),
@@ -156,10 +177,10 @@ pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Op
         external_url,
         Client::new(settings.timeout.as_std())?,
         Clock::system(),
-        bell,
+        Arc::new(Notify::new()),
     ));
-    let running = tokio::spawn(Arc::clone(&deliverer).run(stop.clone()));
-    let progress = spinner("deliveries owed");
+    let running = tokio::spawn(deliverer.run(stop.clone()));
+    let progress = if std::io::stderr().is_terminal() { spinner("still to send") } else { ProgressBar::hidden() };
     loop {
         let owed = trial.store.depth().await?.deliveries.get("pending").copied().unwrap_or_default();
         progress.set_position(owed);
@@ -174,32 +195,27 @@ pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Op
     progress.finish_and_clear();
     stop.cancel();
     running.await?;
-    let dead = trial.store.deliveries(Some(DeliveryState::Dead), u32::MAX).await?;
-    for delivery in &dead {
-        let why = delivery.detail.as_deref().unwrap_or("given up");
-        eprintln!(
-            "not delivered: {} of {} to {}: {why}",
-            delivery.action.as_str(),
-            delivery.incident_id,
-            delivery.receiver
-        );
+    let of = async |state| trial.store.deliveries(Some(state), u32::MAX).await;
+    let (dead, pending) = (of(DeliveryState::Dead).await?, of(DeliveryState::Pending).await?);
+    for delivery in dead.iter().chain(&pending) {
+        let why = delivery.detail.as_deref().unwrap_or("interrupted");
+        let (action, incident) = (delivery.action.as_str(), plain(&delivery.incident_id));
+        eprintln!("not delivered: {action} of {incident} to {}: {}", delivery.receiver, plain(why));
     }
-    Ok(dead.len())
+    let delivered = of(DeliveryState::Delivered).await?.len();
+    let failed = dead.len() + pending.len();
+    eprintln!("{} delivered, {failed} not", table::count(delivered as u64, "request"));
+    Ok(failed == 0)
 }
 
 fn bar(length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} mails, {per_sec}, {eta} left");
-    on_terminal(ProgressBar::new(u64::try_from(length).unwrap_or_default()))
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(length as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn spinner(what: &str) -> ProgressBar {
     let style = ProgressStyle::with_template("{spinner} {pos} {msg}");
-    on_terminal(ProgressBar::new_spinner())
+    ProgressBar::new_spinner()
         .with_style(style.unwrap_or_else(|_| ProgressStyle::default_spinner()))
         .with_message(what.to_owned())
-}
-
-fn on_terminal(bar: ProgressBar) -> ProgressBar {
-    if std::io::stderr().is_terminal() { bar } else { ProgressBar::hidden() }
 }

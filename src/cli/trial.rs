@@ -83,7 +83,7 @@ impl Trial {
         let conclude = Box::new(move |memory: &_| rules.conclude(&read, &mail, memory, now));
         let decision = self
             .store
-            .decide(id, reading.subject(&self.rules), now, conclude)
+            .decide(id, reading.subject(), now, conclude)
             .await?
             .context("the throw-away state lost a mail")?;
         Ok(self.explained(specimen.name, reading, decision, authenticity, now))

@@ -42,6 +42,18 @@ fn names(config: &Config, found: &mut Vec<Problem>) {
         }
     }
 
+    // Two that read one folder would share the memory of how far it was read, and each would miss the other's mail.
+    let mut mailboxes: BTreeMap<String, usize> = BTreeMap::new();
+    for (index, imap) in ingress.imap.iter().enumerate() {
+        if let Some(first) = mailboxes.insert(imap.mailbox(), index) {
+            found.push(Problem::new(
+                format!("ingress.imap[{index}]"),
+                format!("it reads the same folder of the same account as ingress.imap[{first}]"),
+                "drop one of them",
+            ));
+        }
+    }
+
     let mut paths: BTreeMap<String, usize> = BTreeMap::new();
     for (index, webhook) in ingress.webhook.iter().enumerate() {
         let key = format!("ingress.webhook[{index}].path");
@@ -222,7 +234,7 @@ fn durations(config: &Config, found: &mut Vec<Problem>) {
     within("delivery.timeout".into(), delivery.timeout, 1, 300);
     within("delivery.backoff.initial".into(), delivery.backoff.initial, 1, 3600);
     within("delivery.backoff.max".into(), delivery.backoff.max, 1, 86_400);
-    within("delivery.give_up_after".into(), delivery.give_up_after, 60, YEAR);
+    within("delivery.give_up_after".into(), delivery.give_up_after, 1, YEAR);
     for (index, receiver) in config.receivers.iter().enumerate() {
         if let Some(fallback) = &receiver.fallback {
             within(format!("receivers[{index}].fallback.after"), fallback.after, 0, 7 * 86_400);

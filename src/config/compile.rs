@@ -30,6 +30,9 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
     for (place, imap) in config.ingress.imap.iter().enumerate() {
         problems.extend(imap.check(&format!("ingress.imap[{place}]")));
     }
+    for (place, smtp) in config.ingress.smtp.iter().enumerate() {
+        problems.extend(smtp.check(&format!("ingress.smtp[{place}]")));
+    }
     match (validator, severities, routes, receivers) {
         (Some(validator), Some(severities), Some(routes), Some(receivers)) if problems.is_empty() => Ok(Rules {
             extractor: Extractor::new(&alerts.from),

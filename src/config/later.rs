@@ -13,6 +13,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
             found.push(Problem::new(key, format!("`{name}` comes with a later version"), now));
         }
     };
+    refuse(!config.alerts.app_keys.is_empty(), "alerts.app_keys".into(), "drop it, and route on the label app_key");
     let authenticity = &config.alerts.authenticity;
     let key = |name: &str| format!("alerts.authenticity.{name}");
     refuse(!authenticity.require.is_empty(), key("require"), "only `require: []` is accepted now");
@@ -38,7 +39,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     for (index, smtp) in config.ingress.smtp.iter().enumerate() {
         let key = |name: &str| format!("ingress.smtp[{index}].{name}");
         refuse(smtp.tls.is_some(), key("tls"), "drop it, and let only your own mail server reach the listener");
-        refuse(!smtp.allow_from.is_empty(), key("allow_from"), "drop it, and bound who reaches it in the firewall");
     }
     for (index, receiver) in config.receivers.iter().enumerate() {
         let key = |name: &str| format!("receivers[{index}].{name}");

@@ -103,7 +103,7 @@ fn failure(error: &reqwest::Error) -> Failure {
             || error
                 .downcast_ref::<std::io::Error>()
                 .and_then(std::io::Error::get_ref)
-                .is_some_and(|inner| inner.is::<rustls::Error>());
+                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
         causes.push(error.to_string());
         cause = error.source();
     }

@@ -5,21 +5,30 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
-    delivery::{Settings, Step, Verdict},
-    receiver::Keys,
+    delivery::{FailureReason, Settings, Step, Verdict},
+    receiver::{Keys, Reply},
     store::{Claim, Next},
 };
 
 /// How soon an accepted request is asked after for the first time, and how seldom at most.
 const CONFIRM_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-pub(super) fn step(
-    claim: &Claim,
-    verdict: &Verdict,
-    settings: &Settings,
-    confirm_timeout: Duration,
-    now: Timestamp,
-) -> Next {
+/// What a verdict comes to when the request it is about was accepted at least `timeout` ago: it is to be sent anew.
+pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Timestamp) -> Verdict {
+    let Step::Confirm { request_id, since } = step else { return verdict };
+    if waited(*since, now) < timeout {
+        return verdict;
+    }
+    let reason = FailureReason::Unconfirmed;
+    let never = format!("accepted as request {request_id}, and never confirmed");
+    match verdict {
+        Verdict::NotYet => Verdict::Retry { reason, detail: never, after: None },
+        Verdict::Retry { detail, after, .. } => Verdict::Retry { reason, detail: format!("{never}: {detail}"), after },
+        verdict => verdict,
+    }
+}
+
+pub(super) fn step(claim: &Claim, verdict: &Verdict, settings: &Settings, now: Timestamp) -> Next {
     match verdict {
         Verdict::Delivered { receipt } => Next::Delivered { receipt: receipt.clone() },
         Verdict::Accepted { request_id } => Next::Again {
@@ -27,40 +36,26 @@ pub(super) fn step(
             at: later(now, CONFIRM_EVERY.0),
             failures: claim.failures,
         },
-        Verdict::NotYet => match unconfirmed_for(&claim.step, now) {
-            Some(waited) if waited < confirm_timeout => ask_again(claim, waited, now),
-            _ => again(claim, settings, None, &unconfirmed(&claim.step), Step::Send, now),
-        },
-        Verdict::Retry { after, .. } => {
-            // While there is time, a question that failed is asked again: sending anew could only repeat the page.
-            let step = match unconfirmed_for(&claim.step, now) {
-                Some(waited) if waited < confirm_timeout => claim.step.clone(),
-                _ => Step::Send,
+        Verdict::NotYet => {
+            let waited = match &claim.step {
+                Step::Confirm { since, .. } => waited(*since, now),
+                Step::Send => Duration::ZERO,
             };
-            again(claim, settings, *after, &detail(verdict), step, now)
+            let pause = waited.clamp(CONFIRM_EVERY.0, CONFIRM_EVERY.1);
+            Next::Again { step: claim.step.clone(), at: later(now, pause), failures: claim.failures }
         }
-        Verdict::Permanent { .. } => Next::Dead { reason: detail(verdict) },
+        // A question that failed is asked again: sending anew could only repeat the page.
+        Verdict::Retry { reason, after, .. } => {
+            let step = if *reason == FailureReason::Unconfirmed { Step::Send } else { claim.step.clone() };
+            again(claim, settings, *after, &detail(verdict, &claim.step), step, now)
+        }
+        Verdict::Permanent { .. } => Next::Dead { reason: detail(verdict, &claim.step) },
     }
 }
 
-/// How long ago the request was accepted, where that is what is waited for.
-fn unconfirmed_for(step: &Step, now: Timestamp) -> Option<Duration> {
-    match step {
-        Step::Confirm { since, .. } => Some(Duration::try_from(now.duration_since(*since)).unwrap_or_default()),
-        Step::Send => None,
-    }
-}
-
-fn unconfirmed(step: &Step) -> String {
-    match step {
-        Step::Confirm { request_id, .. } => format!("accepted as request {request_id}, and never confirmed"),
-        Step::Send => "never confirmed".to_owned(),
-    }
-}
-
-fn ask_again(claim: &Claim, waited: Duration, now: Timestamp) -> Next {
-    let pause = waited.clamp(CONFIRM_EVERY.0, CONFIRM_EVERY.1);
-    Next::Again { step: claim.step.clone(), at: later(now, pause), failures: claim.failures }
+/// How long ago a request was accepted.
+fn waited(since: Timestamp, now: Timestamp) -> Duration {
+    Duration::try_from(now.duration_since(since)).unwrap_or_default()
 }
 
 fn again(
@@ -81,7 +76,7 @@ fn again(
     Next::Again { step, at: later(now, pause).min(deadline), failures }
 }
 
-fn later(time: Timestamp, by: Duration) -> Timestamp {
+pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
     SignedDuration::try_from(by).ok().and_then(|by| time.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
 }
 
@@ -96,12 +91,15 @@ pub(super) fn result(verdict: &Verdict) -> &'static str {
 }
 
 /// A verdict in a sentence.
-pub(super) fn detail(verdict: &Verdict) -> String {
+pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
     match verdict {
         Verdict::Delivered { receipt: Some(receipt) } => format!("delivered as {receipt}"),
         Verdict::Delivered { receipt: None } => "delivered".to_owned(),
         Verdict::Accepted { request_id } => format!("accepted as request {request_id}, to be confirmed"),
-        Verdict::NotYet => "not confirmed yet".to_owned(),
+        Verdict::NotYet => match step {
+            Step::Confirm { request_id, .. } => format!("accepted as request {request_id}, not confirmed yet"),
+            Step::Send => "not confirmed yet".to_owned(),
+        },
         Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } => detail.clone(),
     }
 }
@@ -114,4 +112,14 @@ pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
         Verdict::Delivered { receipt } => Verdict::Delivered { receipt: receipt.map(|receipt| keys.scrub(&receipt)) },
         Verdict::Accepted { .. } | Verdict::NotYet => verdict,
     }
+}
+
+/// The reply without any of the credentials it may echo.
+pub(super) fn scrubbed_reply(reply: Reply, keys: &Keys) -> Reply {
+    let headers = reply.headers.into_iter().map(|(name, value)| (name, keys.scrub(&value))).collect();
+    let body = match std::str::from_utf8(&reply.body) {
+        Ok(text) => keys.scrub(text).into_bytes(),
+        Err(_) => keys.scrub(&String::from_utf8_lossy(&reply.body)).into_bytes(),
+    };
+    Reply { status: reply.status, headers, body }
 }

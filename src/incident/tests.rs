@@ -7,8 +7,8 @@ struct Play {
     applied: Vec<(String, Option<Timestamp>)>,
 }
 
-fn at(seconds: i64) -> Option<Timestamp> {
-    Some(Timestamp::from_second(1_700_000_000 + seconds).unwrap())
+fn at(seconds: i64) -> Timestamp {
+    Timestamp::from_second(1_700_000_000 + seconds).unwrap()
 }
 
 impl Play {
@@ -20,7 +20,7 @@ impl Play {
         let seen = Observation {
             signal: Statuses::default().signal(status),
             status: normalize_status(status),
-            time: at(seconds),
+            time: Some(at(seconds)),
             verified,
             fresh,
         };

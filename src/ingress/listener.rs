@@ -30,7 +30,7 @@ pub enum BindError {
     #[error("{}: {}: {}", .0.key, .0.what, .0.mend)]
     Settings(Problem),
     /// The address is taken, is not this machine's, or needs a privilege: the machine has to be looked at.
-    #[error("cannot listen on {listen}: {source}")]
+    #[error("cannot listen on {listen}")]
     Address { listen: String, source: io::Error },
 }
 

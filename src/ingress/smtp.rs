@@ -57,6 +57,28 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// What is wrong with them, as far as can be told before the address is bound; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let recipients = recipients::Recipients::new(&self.recipients, &format!("{key}.recipients")).err();
+        let networks = networks::Networks::new(&self.allow_from, &format!("{key}.allow_from")).err();
+        let hostname = self.hostname(&format!("{key}.hostname")).err();
+        [recipients, networks, hostname].into_iter().flatten().collect()
+    }
+
+    fn hostname(&self, key: &str) -> Result<String, Problem> {
+        let hostname = self.hostname.clone().unwrap_or_else(machine_name);
+        if hostname.is_empty() || !hostname.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Problem::new(
+                key,
+                format!("`{}` is no host name", hostname.escape_debug()),
+                "write the name in ASCII, without spaces: `hostname: mx.example.com`",
+            ));
+        }
+        Ok(hostname)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
@@ -122,15 +144,7 @@ impl Smtp {
         let key = |name: &str| format!("ingress.smtp[{}].{name}", settings.name);
         let recipients = recipients::Recipients::new(&settings.recipients, &key("recipients"))?;
         let networks = networks::Networks::new(&settings.allow_from, &key("allow_from"))?;
-        let hostname = settings.hostname.clone().unwrap_or_else(machine_name);
-        if hostname.is_empty() || !hostname.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Err(Problem::new(
-                key("hostname"),
-                format!("`{}` is no host name", hostname.escape_debug()),
-                "write the name in ASCII, without spaces: `hostname: mx.example.com`",
-            )
-            .into());
-        }
+        let hostname = settings.hostname(&key("hostname"))?;
         let listener = Listener::bind(&settings.listen)?;
         if recipients.takes_any() && !listener.is_loopback() {
             return Err(Problem::new(

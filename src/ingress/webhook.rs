@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    settings::{ByteSize, Problem, Secret},
+    settings::{ByteSize, Problem, Secret, SecretText},
 };
 
 mod answer;
@@ -58,10 +58,10 @@ pub struct Settings {
     /// `/ingress/NAME` where it is not given.
     pub path: Option<String>,
     /// The bearer token; may be left out on loopback only.
-    pub token: Option<String>,
+    pub token: Option<SecretText>,
     pub token_file: Option<PathBuf>,
     // Credentials of providers that come later: refused by name until then.
-    pub signing_key: Option<String>,
+    pub signing_key: Option<SecretText>,
     pub signing_key_file: Option<PathBuf>,
     pub basic_auth: Option<serde_json::Value>,
     pub topic_arn: Option<String>,

@@ -77,12 +77,12 @@ impl Reading {
     }
 
     /// What the store must know to remember the alert by; none where the mail is no alert.
-    pub fn subject(&self, rules: &Rules) -> Option<Subject> {
+    pub fn subject(&self) -> Option<Subject> {
         match &self.finding {
             Finding::Incident { incident, .. } => Some(Subject {
                 kind: Kind::Incident,
                 incident_id: incident.incident_id.clone(),
-                status: rules.observed_status(incident),
+                status: normalize_status(&incident.status),
                 time: Some(incident.time),
                 app_key: incident.app_key.clone(),
                 metric: incident.metric.clone(),
@@ -154,12 +154,12 @@ impl Rules {
             Finding::Incident { incident, .. } => {
                 let seen = Observation {
                     signal: self.statuses.signal(&incident.status),
-                    status: self.observed_status(incident),
+                    status: normalize_status(&incident.status),
                     time: Some(incident.time),
                     verified: verified(&mail.authenticity),
                     fresh: self.fresh(reading, now),
                 };
-                let page = self.page(&seen, mail, labels, &incident.incident_id, incident.json.clone(), None);
+                let page = page(&seen, mail, labels, &incident.incident_id, incident.json.clone(), None);
                 self.follow(transition(&memory.known, &seen), page, memory, now)
             }
             Finding::Unreadable { key, reason, json } => {
@@ -170,7 +170,7 @@ impl Rules {
                     verified: verified(&mail.authenticity),
                     fresh: self.fresh(reading, now),
                 };
-                let page = self.page(&seen, mail, labels, key, json.clone(), Some(reason.clone()));
+                let page = page(&seen, mail, labels, key, json.clone(), Some(reason.clone()));
                 let mut decision = self.follow(transition(&memory.known, &seen), page, memory, now);
                 if decision.outcome == Outcome::Opened {
                     decision.outcome = Outcome::Unparsed;
@@ -197,34 +197,8 @@ impl Rules {
         )
     }
 
-    /// Statuses of a kind are one: another resolve at the same time is the same resolve.
-    fn observed_status(&self, incident: &Incident) -> String {
-        normalize_status(&incident.status)
-    }
-
     fn fresh(&self, reading: &Reading, now: Timestamp) -> bool {
         self.max_age.is_zero() || reading.date.is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
-    }
-
-    fn page(
-        &self,
-        seen: &Observation,
-        mail: &StoredMail,
-        labels: Labels,
-        incident_id: &str,
-        json: Value,
-        reason: Option<String>,
-    ) -> Notification {
-        Notification {
-            action: if seen.signal == Signal::Resolve { Action::Resolve } else { Action::Trigger },
-            incident_id: incident_id.to_owned(),
-            labels,
-            incident: json,
-            arrived_at: mail.message.arrived_at,
-            time: seen.time,
-            reason,
-            mail: (mail.id > 0).then_some(mail.id),
-        }
     }
 
     fn follow(&self, transition: Transition, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
@@ -322,6 +296,26 @@ impl Rules {
             deliveries,
             receivers,
         }
+    }
+}
+
+fn page(
+    seen: &Observation,
+    mail: &StoredMail,
+    labels: Labels,
+    incident_id: &str,
+    json: Value,
+    reason: Option<String>,
+) -> Notification {
+    Notification {
+        action: if seen.signal == Signal::Resolve { Action::Resolve } else { Action::Trigger },
+        incident_id: incident_id.to_owned(),
+        labels,
+        incident: json,
+        arrived_at: mail.message.arrived_at,
+        time: seen.time,
+        reason,
+        mail: (mail.id > 0).then_some(mail.id),
     }
 }
 

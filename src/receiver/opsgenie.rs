@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, Step, Verdict},
-    settings::{self, Secret},
+    settings::{self, Secret, SecretText},
 };
 
 mod answer;
@@ -48,7 +48,7 @@ const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    pub api_key: Option<String>,
+    pub api_key: Option<SecretText>,
     pub api_key_file: Option<PathBuf>,
     /// The base: `https://api.opsgenie.com` (EU: `https://api.eu.opsgenie.com`), for JSM
     /// `https://api.atlassian.com/jsm/ops/integration`.

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, FailureReason, Step, Verdict},
-    settings::Secret,
+    settings::{Secret, SecretText},
 };
 
 /// The length of every routing key.
@@ -34,7 +34,7 @@ const LINKS: usize = 20;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    pub routing_key: Option<String>,
+    pub routing_key: Option<SecretText>,
     pub routing_key_file: Option<PathBuf>,
     /// The whole address; EU: `https://events.eu.pagerduty.com/v2/enqueue`.
     pub url: String,

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, FailureReason, Step, Verdict},
-    settings::Secret,
+    settings::{Secret, SecretText},
 };
 
 // Block Kit's limits.
@@ -60,12 +60,12 @@ const UNAUTHORIZED: [&str; 6] = [
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The incoming webhook's address, which is the credential.
-    pub api_url: Option<String>,
+    pub api_url: Option<SecretText>,
     pub api_url_file: Option<PathBuf>,
     pub title: Option<String>,
     pub text: Option<String>,
     // Bot mode comes later: refused by name until then.
-    pub bot_token: Option<String>,
+    pub bot_token: Option<SecretText>,
     pub bot_token_file: Option<PathBuf>,
     pub channel: Option<String>,
     pub bot_api_url: Option<String>,

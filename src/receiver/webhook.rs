@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, FailureReason, Step, Verdict, sha256_hex},
-    settings::Secret,
+    settings::{Secret, SecretText},
 };
 
 /// The pause after an endpoint said it has too much to do and not how long.
@@ -31,10 +31,10 @@ const TITLE: usize = 1024;
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    pub url: Option<String>,
+    pub url: Option<SecretText>,
     pub url_file: Option<PathBuf>,
     /// `whsec_` + base64; without it requests are not signed.
-    pub secret: Option<String>,
+    pub secret: Option<SecretText>,
     pub secret_file: Option<PathBuf>,
     /// Whether it is told that an incident is over.
     pub send_resolved: bool,

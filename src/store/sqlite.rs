@@ -18,11 +18,12 @@ use crate::{
     delivery::{DeliveryId, DeliveryState, Target},
     message::{Authenticity, Bookmark, MailId, Message, Outcome},
     store::{
-        Claim, Decide, Decision, DeliveryRow, Depth, Event, Fallback, IncidentRow, MailRow, Settlement, Store,
+        Agenda, Claim, Decide, Decision, DeliveryRow, Depth, Event, Fallback, IncidentRow, MailRow, Settlement, Store,
         StoreError, StoredMail, Subject,
     },
 };
 
+mod amend;
 mod decide;
 mod lane;
 mod look;
@@ -147,7 +148,6 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let runner = migrations::runner();
     let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
     let found = version(connection)?;
-    let known = i32::try_from(known).unwrap_or(i32::MAX);
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
@@ -210,16 +210,16 @@ impl Store for Sqlite {
         self.write(move |connection| lane::release_leases(connection, now).map_err(failure)).await
     }
 
-    async fn owed_targets(&self) -> Result<Vec<Target>, StoreError> {
-        self.read(lane::owed_targets).await
+    async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError> {
+        self.write(move |connection| lane::bring_forward(connection, now, lease).map_err(failure)).await
+    }
+
+    async fn agenda(&self) -> Result<Agenda, StoreError> {
+        self.read(lane::agenda).await
     }
 
     async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<bool, StoreError> {
         self.write(move |connection| lane::settle(connection, id, lease, &settlement).map_err(failure)).await
-    }
-
-    async fn next_due(&self) -> Result<Option<Timestamp>, StoreError> {
-        self.read(lane::next_due).await
     }
 
     async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError> {
@@ -240,11 +240,11 @@ impl Store for Sqlite {
     }
 
     async fn retry(&self, ids: Option<Vec<DeliveryId>>, now: Timestamp) -> Result<Vec<DeliveryId>, StoreError> {
-        self.write(move |connection| lane::retry(connection, ids.as_deref(), now)).await
+        self.write(move |connection| amend::retry(connection, ids.as_deref(), now)).await
     }
 
     async fn discard(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |connection| lane::discard(connection, id, now)).await
+        self.write(move |connection| amend::discard(connection, id, now)).await
     }
 
     async fn mails(&self, outcome: Option<Outcome>, limit: u32) -> Result<Vec<MailRow>, StoreError> {

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
@@ -15,7 +15,7 @@ use std::{
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_alertbridge");
 
 /// How long a test waits for what must come.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A running bridge. Killed when dropped.
 pub struct Bridge {
@@ -142,13 +142,27 @@ impl Bridge {
             .sum()
     }
 
+    /// Waits until the store holds so many mails: other than the counters it outlives a restart.
+    pub async fn settled_in_store(&self, mails: usize) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let listed = self.command(&["mails", "list", "--limit", "100000", "--json"]);
+            let found: Vec<serde_json::Value> = serde_json::from_slice(&listed.stdout).unwrap();
+            if found.len() >= mails {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{} of {mails} mails are stored:\n{}", found.len(), tail(&self.log()));
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
     /// Waits until every mail is decided and nothing is owed.
-    pub async fn settled(&self, mails: u64) {
+    pub async fn settled(&self, mails: u32) {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let decided = self.metric("alertbridge_mails_total", "").await;
             let owed = self.metric("alertbridge_deliveries", "pending").await;
-            if decided >= mails as f64 && owed == 0.0 {
+            if decided >= f64::from(mails) && owed == 0.0 {
                 return;
             }
             assert!(
@@ -167,6 +181,42 @@ impl Drop for Bridge {
     }
 }
 
+/// One mail over SMTP, as a mail server sends it; done once it is acknowledged.
+pub fn smtp_try(address: SocketAddr, mail: &[u8]) -> std::io::Result<()> {
+    let stream = std::net::TcpStream::connect(address)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut replies = BufReader::new(stream.try_clone()?);
+    let mut say = |text: &[u8], expected: &str| {
+        (&stream).write_all(text)?;
+        loop {
+            let mut line = String::new();
+            replies.read_line(&mut line)?;
+            if line.as_bytes().get(3) != Some(&b'-') {
+                return if line.starts_with(expected) { Ok(()) } else { Err(std::io::Error::other(line)) };
+            }
+        }
+    };
+    say(b"", "220")?;
+    say(b"EHLO mail.example.com\r\n", "250")?;
+    say(b"MAIL FROM:<bounce@am.atlassian.com>\r\n", "250")?;
+    say(b"RCPT TO:<alerts@example.com>\r\n", "250")?;
+    say(b"DATA\r\n", "354")?;
+    let mut data = Vec::with_capacity(mail.len() + 64);
+    for line in mail.split_inclusive(|byte| *byte == b'\n') {
+        if line.starts_with(b".") {
+            data.push(b'.');
+        }
+        data.extend_from_slice(line);
+    }
+    if !data.ends_with(b"\r\n") {
+        data.extend_from_slice(b"\r\n");
+    }
+    data.extend_from_slice(b".\r\n");
+    say(&data, "250")?;
+    let _gone = (&stream).write_all(b"QUIT\r\n");
+    Ok(())
+}
+
 /// The last lines of a log.
 pub fn tail(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();
@@ -178,7 +228,6 @@ pub fn run(folder: &Path, arguments: &[&str]) -> Output {
     Command::new(PROGRAM).args(arguments).current_dir(folder).output().unwrap()
 }
 
-#[expect(clippy::disallowed_methods, reason = "a test's own client")]
 pub fn client() -> reqwest::Client {
     static CLIENT: std::sync::OnceLock<reqwest::Client> = std::sync::OnceLock::new();
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();

@@ -1,5 +1,6 @@
 //! The whole program over real sockets. One binary, one harness.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+mod arrows;
 mod cli;
 mod config;
 mod corpus;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::settings::{ByteSize, Duration, Problem, Secret};
+use crate::settings::{ByteSize, Duration, Problem, Secret, SecretText};
 
 /// `ingress.imap[]` of the configuration.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -19,7 +19,7 @@ pub struct Settings {
     /// PEM certificates to trust beside the system's.
     pub ca_file: Option<PathBuf>,
     pub username: String,
-    pub password: Option<String>,
+    pub password: Option<SecretText>,
     pub password_file: Option<PathBuf>,
     // Comes later: refused by name until then.
     pub oauth2: Option<serde_json::Value>,

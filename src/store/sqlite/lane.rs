@@ -11,13 +11,10 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::{
     delivery::{DeliveryId, Notification, Step, Target},
-    store::{Attempt, Claim, Fallback, NewDelivery, Next, Settlement, StoreError},
+    store::{Agenda, Attempt, Claim, Fallback, NewDelivery, Next, Settlement},
 };
 
-use super::{
-    failure,
-    row::{json, json_at, micros, time, time_at},
-};
+use super::row::{json, json_at, micros, time, time_at};
 
 pub(super) fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     Ok(Target { receiver: row.get("receiver")?, integration: row.get("integration")? })
@@ -32,6 +29,9 @@ pub(super) fn owe(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let NewDelivery { target, alias, notification, held_until, fallback_at } = delivery;
+    if held_until.is_none() {
+        discard_superseded(connection, incident, target, now)?;
+    }
     let waits = connection
         .prepare_cached(
             "SELECT 1 FROM deliveries WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL",
@@ -55,15 +55,47 @@ pub(super) fn owe(
         .map(|_| ())
 }
 
-/// A trigger still held when its incident is over is told to nobody.
-pub(super) fn discard_held(connection: &Connection, incident: i64, now: Timestamp) -> rusqlite::Result<()> {
+/// What a fallback receiver is owed, unless it was told of this opening already: two integrations of a receiver, or
+/// receivers that are each other's fallback, tell it once.
+fn owe_fallback(
+    connection: &Connection,
+    incident: i64,
+    episode: i64,
+    delivery: &NewDelivery,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let told = connection
+        .prepare_cached(
+            "SELECT 1 FROM deliveries WHERE incident = ?1 AND episode = ?2 AND action = 'trigger' AND receiver = ?3
+             AND integration = ?4 AND state IN ('pending', 'delivered', 'dead')",
+        )?
+        .exists(params![incident, episode, delivery.target.receiver, delivery.target.integration])?;
+    if told { Ok(()) } else { owe(connection, incident, episode, delivery, now) }
+}
+
+/// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
+fn discard_superseded(connection: &Connection, incident: i64, target: &Target, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, detail = 'resolved while held'
-             WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' AND (next_at IS NULL OR next_at > ?2)",
+            "UPDATE deliveries SET state = 'discarded', settled_at = ?4, next_at = NULL,
+                    detail = 'told by a newer one that no mute holds'
+             WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL AND state = 'held'
+               AND held_until > ?4",
         )?
-        .execute(params![incident, micros(now)])
+        .execute(params![incident, target.receiver, target.integration, micros(now)])
         .map(|_| ())
+}
+
+/// A trigger still held when its incident is over is told to nobody. What waits behind it gets its turn.
+pub(super) fn discard_held(connection: &Connection, incident: i64, now: Timestamp) -> rusqlite::Result<()> {
+    let discarded: Vec<DeliveryId> = connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, detail = 'resolved while held'
+             WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' AND held_until > ?2 RETURNING id",
+        )?
+        .query_map(params![incident, micros(now)], |row| row.get(0))?
+        .collect::<Result<_, _>>()?;
+    discarded.into_iter().try_for_each(|id| advance(connection, id, now))
 }
 
 pub(super) fn claim(
@@ -108,28 +140,55 @@ pub(super) fn claim(
     Ok(claims)
 }
 
+/// Ends every lease, and every wait for another attempt: who starts the bridge again has mended something.
 pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE deliveries SET lease = NULL, next_at = min(next_at, ?1)
+         WHERE settled_at IS NULL AND next_at IS NOT NULL AND state = 'pending' AND (lease IS NOT NULL OR next_at > ?1)",
+        [micros(now)],
+    )?;
+    rejuvenate(connection, now)
+}
+
+/// After the clock was set back: nothing waits for a time that was near then and is far now.
+pub(super) fn bring_forward(connection: &Connection, now: Timestamp, lease: Duration) -> rusqlite::Result<()> {
+    let leased_until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or_default()).unwrap_or(now);
+    connection.execute(
+        "UPDATE deliveries SET next_at = min(next_at, CASE WHEN lease IS NULL THEN ?1 ELSE ?2 END)
+         WHERE settled_at IS NULL AND next_at > ?1 AND state = 'pending'",
+        [micros(now), micros(leased_until)],
+    )?;
+    rejuvenate(connection, now)
+}
+
+/// What was created in the future was created now: patience and fallback count from here.
+fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .execute(
-            "UPDATE deliveries SET lease = NULL, next_at = ?1 WHERE settled_at IS NULL AND lease IS NOT NULL",
+            "UPDATE deliveries SET fallback_at = fallback_at - (created_at - ?1), created_at = ?1
+             WHERE settled_at IS NULL AND created_at > ?1 AND held_until IS NULL",
             [micros(now)],
         )
         .map(|_| ())
 }
 
-/// A step through the index for each target: DISTINCT would read all that is owed.
-pub(super) fn owed_targets(connection: &Connection) -> rusqlite::Result<Vec<Target>> {
+/// A probe of the index for each target, however much is owed: DISTINCT or a plain minimum would read it all.
+pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
+    let fallback_at: Option<i64> = connection
+        .prepare_cached("SELECT min(fallback_at) FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
     let mut next = connection.prepare_cached(
-        "SELECT receiver, integration FROM deliveries
+        "SELECT receiver, integration, next_at FROM deliveries
          WHERE settled_at IS NULL AND next_at IS NOT NULL AND (receiver, integration) > (?1, ?2)
-         ORDER BY receiver, integration LIMIT 1",
+         ORDER BY receiver, integration, next_at LIMIT 1",
     )?;
-    let mut targets: Vec<Target> = Vec::new();
+    let mut due: Vec<(Target, Timestamp)> = Vec::new();
     loop {
         let (receiver, integration) =
-            targets.last().map_or(("", ""), |last| (last.receiver.as_str(), last.integration.as_str()));
-        let Some(found) = next.query_row([receiver, integration], target).optional()? else { return Ok(targets) };
-        targets.push(found);
+            due.last().map_or(("", ""), |(last, _)| (last.receiver.as_str(), last.integration.as_str()));
+        let found = next.query_row([receiver, integration], |row| Ok((target(row)?, time_at(row, "next_at")?)));
+        let Some(found) = found.optional()? else { return Ok(Agenda { fallback_at: fallback_at.map(time), due }) };
+        due.push(found);
     }
 }
 
@@ -173,7 +232,7 @@ pub(super) fn settle(
     if matches!(settlement.next, Next::Dead { .. }) && take_fallback(connection, id)? {
         let (incident, episode) = lane_of(connection, id)?;
         for delivery in &settlement.fallback {
-            owe(connection, incident, episode, delivery, settlement.at)?;
+            owe_fallback(connection, incident, episode, delivery, settlement.at)?;
         }
     }
     if !matches!(settlement.next, Next::Again { .. }) {
@@ -183,7 +242,7 @@ pub(super) fn settle(
 }
 
 /// Gives the next delivery in the lane of `id` its turn.
-fn advance(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
+pub(super) fn advance(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE deliveries SET next_at = coalesce(held_until, ?2)
@@ -215,22 +274,6 @@ fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bo
         .map(|still_open| still_open.unwrap_or(false))
 }
 
-pub(super) fn next_due(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
-    // One probe of the index for each target, however much is owed.
-    let mut earliest: Option<i64> = connection
-        .prepare_cached("SELECT min(fallback_at) FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL")?
-        .query_row([], |row| row.get(0))?;
-    let mut first = connection.prepare_cached(
-        "SELECT min(next_at) FROM deliveries
-         WHERE receiver = ?1 AND integration = ?2 AND settled_at IS NULL AND next_at IS NOT NULL",
-    )?;
-    for target in owed_targets(connection)? {
-        let due: Option<i64> = first.query_row([target.receiver, target.integration], |row| row.get(0))?;
-        earliest = earliest.into_iter().chain(due).min();
-    }
-    Ok(earliest.map(time))
-}
-
 pub(super) fn escalate(connection: &Connection, now: Timestamp, fallback: &Fallback) -> rusqlite::Result<Vec<Target>> {
     let late: Vec<(DeliveryId, Target, Notification)> = connection
         .prepare_cached(
@@ -244,120 +287,10 @@ pub(super) fn escalate(connection: &Connection, now: Timestamp, fallback: &Fallb
         if take_fallback(connection, id)? {
             let (incident, episode) = lane_of(connection, id)?;
             for delivery in fallback(&target, &notification) {
-                owe(connection, incident, episode, &delivery, now)?;
+                owe_fallback(connection, incident, episode, &delivery, now)?;
             }
             escalated.push(target);
         }
     }
     Ok(escalated)
-}
-
-pub(super) fn retry(
-    connection: &Connection,
-    ids: Option<&[DeliveryId]>,
-    now: Timestamp,
-) -> Result<Vec<DeliveryId>, StoreError> {
-    let mut retried = Vec::new();
-    for id in wanted(connection, ids)? {
-        // Behind its incident's resolve, a trigger would open an alert that nobody closes.
-        let reopens: bool = connection
-            .prepare_cached(
-                "SELECT action = 'trigger' AND NOT (phase = 'firing' AND incidents.episode = deliveries.episode)
-                        AND NOT EXISTS (SELECT 1 FROM deliveries AS resolve
-                                        WHERE resolve.incident = deliveries.incident AND resolve.receiver = deliveries.receiver
-                                          AND resolve.integration = deliveries.integration
-                                          AND resolve.episode = deliveries.episode AND resolve.action = 'resolve'
-                                          AND resolve.id > deliveries.id AND resolve.settled_at IS NULL)
-                        AND NOT (?2 AND EXISTS (SELECT 1 FROM deliveries AS resolve
-                                        WHERE resolve.incident = deliveries.incident AND resolve.receiver = deliveries.receiver
-                                          AND resolve.integration = deliveries.integration
-                                          AND resolve.episode = deliveries.episode AND resolve.action = 'resolve'
-                                          AND resolve.id > deliveries.id AND resolve.state = 'dead'))
-                 FROM deliveries JOIN incidents ON incidents.id = incident WHERE deliveries.id = ?1",
-            )
-            .and_then(|mut statement| statement.query_row(params![id, ids.is_none()], |row| row.get(0)))
-            .map_err(failure)?;
-        if reopens {
-            if ids.is_none() {
-                continue;
-            }
-            return Err(StoreError::Refused(format!(
-                "delivery {id} is a trigger whose incident is over: sent now, it would open an alert that nobody closes; \
-                 discard it instead"
-            )));
-        }
-        revive(connection, id, now).map_err(failure)?;
-        retried.push(id);
-    }
-    Ok(retried)
-}
-
-/// The dead deliveries asked for, in order; one that is not dead is an error.
-fn wanted(connection: &Connection, ids: Option<&[DeliveryId]>) -> Result<Vec<DeliveryId>, StoreError> {
-    let Some(ids) = ids else {
-        return connection
-            .prepare_cached("SELECT id FROM deliveries WHERE state = 'dead' ORDER BY id")
-            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
-            .map_err(failure);
-    };
-    let mut ids = ids.to_vec();
-    ids.sort_unstable();
-    ids.dedup();
-    for id in &ids {
-        let state: Option<String> = connection
-            .prepare_cached("SELECT state FROM deliveries WHERE id = ?1")
-            .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
-            .map_err(failure)?;
-        match state.as_deref() {
-            Some("dead") => {}
-            Some(state) => return Err(StoreError::Refused(format!("delivery {id} is {state}, not dead"))),
-            None => return Err(StoreError::Refused(format!("there is no delivery {id}"))),
-        }
-    }
-    Ok(ids)
-}
-
-/// Makes a dead delivery pending again at its place in the lane: what is behind it waits for it.
-fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
-    connection
-        .prepare_cached(
-            "UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, created_at = ?2, held_until = NULL,
-                    step = ?3, next_at = CASE WHEN EXISTS (
-                        SELECT 1 FROM deliveries AS ahead
-                        WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
-                          AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
-                          AND ahead.settled_at IS NULL) THEN NULL ELSE ?2 END
-             WHERE id = ?1",
-        )?
-        .execute(params![id, micros(now), json(&Step::Send)?])?;
-    connection
-        .prepare_cached(
-            "UPDATE deliveries SET next_at = NULL
-             WHERE settled_at IS NULL AND lease IS NULL AND id > ?1
-               AND (incident, receiver, integration) = (SELECT incident, receiver, integration FROM deliveries WHERE id = ?1)",
-        )?
-        .execute([id])
-        .map(|_| ())
-}
-
-pub(super) fn discard(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
-    let discarded = connection
-        .prepare_cached(
-            "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, lease = NULL,
-                    detail = 'discarded by a person'
-             WHERE id = ?1 AND state IN ('pending', 'held', 'dead') AND lease IS NULL",
-        )
-        .and_then(|mut statement| statement.execute(params![id, micros(now)]))
-        .map_err(failure)?;
-    if discarded == 1 {
-        return advance(connection, id, now).map_err(failure);
-    }
-    let state: Option<String> = connection
-        .prepare_cached("SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END FROM deliveries WHERE id = ?1")
-        .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
-        .map_err(failure)?;
-    Err(StoreError::Refused(match state {
-        Some(state) => format!("delivery {id} is {state}: only what is pending, held or dead can be discarded"),
-        None => format!("there is no delivery {id}"),
-    }))
 }

@@ -110,8 +110,7 @@ fn in_savepoint<T>(
 ) -> Result<T, StoreError> {
     run(connection, "SAVEPOINT change")?;
     // A panic in one change must not end the thread all others need.
-    let result = catch_unwind(AssertUnwindSafe(|| change(connection)))
-        .unwrap_or_else(|_| Err(StoreError::Failed("a change to the store panicked".into())));
+    let result = catch_unwind(AssertUnwindSafe(|| change(connection))).unwrap_or_else(|_| Err(StoreError::Panicked));
     if result.is_err() && !connection.is_autocommit() {
         run(connection, "ROLLBACK TO change")?;
     }

@@ -1,0 +1,43 @@
+//! `alertbridge man`: one manual page that tells every command.
+
+use std::io::{self, Write};
+
+use clap_mangen::Man;
+
+/// Writes the page: what the program is, then each command as its `--help` tells it.
+pub fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> {
+    program = program.term_width(76).disable_help_subcommand(true);
+    program.build();
+    let man = Man::new(program.clone());
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    man.render_synopsis_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    writeln!(page, ".SH COMMANDS")?;
+    for command in program.get_subcommands() {
+        tell(command, &mut page)?;
+    }
+    man.render_extra_section(&mut page)?;
+    man.render_version_section(&mut page)?;
+    out.write_all(&page)
+}
+
+/// A command that does something, or those below it.
+fn tell(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
+    if command.has_subcommands() {
+        return command.get_subcommands().try_for_each(|below| tell(below, page));
+    }
+    let name = command.get_bin_name().unwrap_or(command.get_name());
+    writeln!(page, ".SS {}\n.nf", literal(name))?;
+    for line in command.clone().render_help().to_string().lines() {
+        writeln!(page, "{}", literal(line))?;
+    }
+    writeln!(page, ".fi")
+}
+
+/// A line that roff prints as it stands: no escapes, no request (roff(7)).
+fn literal(line: &str) -> String {
+    let line = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
+    if line.starts_with('.') { format!("\\&{line}") } else { line }
+}

@@ -1,0 +1,133 @@
+//! How much may be under way at one integration, and when: room, pace and pauses.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::receiver::RateLimit;
+
+/// Attempts under way at one integration at a time.
+pub(super) const MOST: u32 = 32;
+
+/// What is going on at one integration. Nothing of it need survive: a restart only asks again.
+#[derive(Debug, Default)]
+pub(super) struct Traffic {
+    /// The least time between two requests, where the user wants pacing.
+    pace: Option<SignedDuration>,
+    now: Mutex<Now>,
+}
+
+#[derive(Debug)]
+struct Now {
+    under_way: u32,
+    /// As many may be under way. After a pause it begins with one, and doubles with each that meets no other pause:
+    /// a receiver that had enough is not met by all that waited.
+    most: u32,
+    /// Left alone until then.
+    closed_until: Timestamp,
+}
+
+impl Default for Now {
+    fn default() -> Self {
+        Self { under_way: 0, most: MOST, closed_until: Timestamp::MIN }
+    }
+}
+
+impl Traffic {
+    pub(super) fn new(limit: Option<RateLimit>) -> Self {
+        let pace = limit.and_then(|limit| SignedDuration::try_from(limit.per / limit.requests.get()).ok());
+        Self { pace, now: Mutex::default() }
+    }
+
+    /// From when on the integration may be asked; a time in the past where it may be now.
+    pub(super) fn opens_at(&self) -> Timestamp {
+        self.lock().closed_until
+    }
+
+    /// How many attempts may begin while it is open.
+    pub(super) fn room(&self) -> u32 {
+        let now = self.lock();
+        let most = if self.pace.is_some() { now.most.min(now.under_way + 1) } else { now.most };
+        most.saturating_sub(now.under_way)
+    }
+
+    /// An attempt begins; where there is a pace, the next one's time follows from it.
+    pub(super) fn begin(&self, at: Timestamp) {
+        let mut now = self.lock();
+        now.under_way += 1;
+        if let Some(pace) = self.pace {
+            now.closed_until = now.closed_until.max(at.saturating_add(pace).unwrap_or(at));
+        }
+    }
+
+    /// An attempt has ended, and the receiver asked to be left alone until `pause`, if it did.
+    pub(super) fn end(&self, pause: Option<Timestamp>) {
+        let mut now = self.lock();
+        now.under_way = now.under_way.saturating_sub(1);
+        match pause {
+            Some(until) => {
+                now.closed_until = now.closed_until.max(until);
+                now.most = 1;
+            }
+            None => now.most = now.most.saturating_mul(2).min(MOST),
+        }
+    }
+
+    /// Forgets until when it is closed: the clock was set back.
+    pub(super) fn open(&self) {
+        self.lock().closed_until = Timestamp::MIN;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{num::NonZeroU32, time::Duration};
+
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap_or_default()
+    }
+
+    #[test]
+    fn after_a_pause_the_receiver_is_asked_by_one_then_by_more() {
+        let traffic = Traffic::new(None);
+        assert_eq!(traffic.room(), MOST);
+        traffic.begin(at(0));
+        traffic.begin(at(0));
+        traffic.end(Some(at(30)));
+        assert_eq!((traffic.opens_at(), traffic.room()), (at(30), 0), "one is still under way");
+        traffic.end(Some(at(10)));
+        assert_eq!((traffic.opens_at(), traffic.room()), (at(30), 1), "a shorter pause does not cut a longer one");
+        for room in [2, 4, 8, 16, 32, 32] {
+            traffic.begin(at(40));
+            traffic.end(None);
+            assert_eq!(traffic.room(), room);
+        }
+    }
+
+    #[test]
+    fn a_pace_lets_one_attempt_begin_at_a_time_however_long_it_takes() {
+        let limit = RateLimit { requests: NonZeroU32::MIN.saturating_add(1), per: Duration::from_secs(4) };
+        let traffic = Traffic::new(Some(limit));
+        for second in [0, 2, 4] {
+            assert!(traffic.opens_at() <= at(second));
+            assert_eq!(traffic.room(), 1);
+            traffic.begin(at(second));
+            assert_eq!(traffic.opens_at(), at(second + 2));
+        }
+    }
+
+    #[test]
+    fn a_clock_set_back_opens_what_was_closed() {
+        let traffic = Traffic::new(None);
+        traffic.begin(at(0));
+        traffic.end(Some(at(9999)));
+        traffic.open();
+        assert!(traffic.opens_at() < at(0));
+    }
+}

@@ -1,0 +1,130 @@
+//! What people do to deliveries: send dead letters again, or give a delivery up.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::{
+    delivery::{DeliveryId, Step},
+    store::StoreError,
+};
+
+use super::{
+    failure,
+    lane::advance,
+    row::{json, micros},
+};
+
+pub(super) fn retry(
+    connection: &Connection,
+    ids: Option<&[DeliveryId]>,
+    now: Timestamp,
+) -> Result<Vec<DeliveryId>, StoreError> {
+    let mut retried = Vec::new();
+    for id in wanted(connection, ids)? {
+        if let Some(why) = objection(connection, id, ids.is_none()).map_err(failure)? {
+            if ids.is_none() {
+                continue;
+            }
+            return Err(StoreError::Refused(format!("delivery {id} is {why}; discard it instead")));
+        }
+        revive(connection, id, now).map_err(failure)?;
+        retried.push(id);
+    }
+    Ok(retried)
+}
+
+/// Why a dead delivery must not be sent again. Where `all` are, the dead resolve behind a dead trigger is sent too.
+fn objection(connection: &Connection, id: DeliveryId, all: bool) -> rusqlite::Result<Option<&'static str>> {
+    // What is leased may be at its receiver already: nothing can be put before it any more.
+    let (trigger, open, closed_after, opened_after): (bool, bool, bool, bool) = connection
+        .prepare_cached(
+            "SELECT this.action = 'trigger', phase = 'firing' AND incidents.episode = this.episode,
+                    EXISTS (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
+                            AND later.receiver = this.receiver AND later.integration = this.integration
+                            AND later.episode = this.episode AND later.action = 'resolve' AND later.id > this.id
+                            AND (later.settled_at IS NULL AND later.lease IS NULL OR ?2 AND later.state = 'dead')),
+                    EXISTS (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
+                            AND later.receiver = this.receiver AND later.integration = this.integration
+                            AND later.episode > this.episode AND later.action = 'trigger' AND later.id > this.id
+                            AND (later.state = 'delivered' OR later.lease IS NOT NULL))
+             FROM deliveries AS this JOIN incidents ON incidents.id = this.incident WHERE this.id = ?1",
+        )?
+        .query_row(params![id, all], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
+    Ok(if opened_after {
+        Some("of an opening that a newer one has followed: sent now, it would open or close the newer alert")
+    } else if trigger && !open && !closed_after {
+        Some("a trigger whose incident is over: sent now, it would open an alert that nobody closes")
+    } else {
+        None
+    })
+}
+
+/// The dead deliveries asked for, in order; one that is not dead is an error.
+fn wanted(connection: &Connection, ids: Option<&[DeliveryId]>) -> Result<Vec<DeliveryId>, StoreError> {
+    let Some(ids) = ids else {
+        return connection
+            .prepare_cached("SELECT id FROM deliveries WHERE state = 'dead' ORDER BY id")
+            .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
+            .map_err(failure);
+    };
+    let mut ids = ids.to_vec();
+    ids.sort_unstable();
+    ids.dedup();
+    for id in &ids {
+        let state: Option<String> = connection
+            .prepare_cached("SELECT state FROM deliveries WHERE id = ?1")
+            .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
+            .map_err(failure)?;
+        match state.as_deref() {
+            Some("dead") => {}
+            Some(state) => return Err(StoreError::Refused(format!("delivery {id} is {state}, not dead"))),
+            None => return Err(StoreError::Refused(format!("there is no delivery {id}"))),
+        }
+    }
+    Ok(ids)
+}
+
+/// Makes a dead delivery pending again at its place in the lane: what is behind it waits for it.
+fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, created_at = ?2, held_until = NULL,
+                    step = ?3, next_at = CASE WHEN EXISTS (
+                        SELECT 1 FROM deliveries AS ahead
+                        WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
+                          AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
+                          AND ahead.settled_at IS NULL) THEN NULL ELSE ?2 END
+             WHERE id = ?1",
+        )?
+        .execute(params![id, micros(now), json(&Step::Send)?])?;
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET next_at = NULL
+             WHERE settled_at IS NULL AND lease IS NULL AND id > ?1
+               AND (incident, receiver, integration) = (SELECT incident, receiver, integration FROM deliveries WHERE id = ?1)",
+        )?
+        .execute([id])
+        .map(|_| ())
+}
+
+pub(super) fn discard(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
+    let discarded = connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, lease = NULL,
+                    detail = 'discarded by a person'
+             WHERE id = ?1 AND state IN ('pending', 'held', 'dead') AND (lease IS NULL OR next_at <= ?2)",
+        )
+        .and_then(|mut statement| statement.execute(params![id, micros(now)]))
+        .map_err(failure)?;
+    if discarded == 1 {
+        return advance(connection, id, now).map_err(failure);
+    }
+    let state: Option<String> = connection
+        .prepare_cached("SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END FROM deliveries WHERE id = ?1")
+        .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
+        .map_err(failure)?;
+    Err(StoreError::Refused(match state {
+        Some(state) => format!("delivery {id} is {state}: only what is pending, held or dead can be discarded"),
+        None => format!("there is no delivery {id}"),
+    }))
+}
