@@ -36,20 +36,41 @@ fn main() {
     println!("{count} mails of {} KB on average, {rounds} rounds, medians, µs a mail", bytes / count / 1_000);
 
     let (bridge, plain) = (ours::Bridge::new(), plain::Plain::new());
-    against("read: JSON found and checked", rounds, count, [
-        ("plain: parsed, scraped, checked", Box::new(|_| plain.read_all(&mails))),
-        ("alertbridge: extracted, validated", Box::new(|_| bridge.read_all(&mails))),
-    ]);
-    against("decided, in memory", rounds, count, [
-        ("plain: and looked up in a map", Box::new(|_| plain.decide_in_memory(&mails))),
-        ("alertbridge: and labelled, routed, through the state machine", Box::new(|_| bridge.decide_in_memory(&mails))),
-    ]);
-    against("decided, and in the store", rounds, count, [
-        ("plain: a commit each (WAL, FULL), decisions alone", Box::new(|path| plain.decide(path, &mails))),
-        ("alertbridge: mail and decision, from 16 senders at once", Box::new(|path| bridge.decide(path, &mails, 16))),
-        ("alertbridge: from 64 senders at once", Box::new(|path| bridge.decide(path, &mails, 64))),
-        ("alertbridge: from one sender", Box::new(|path| bridge.decide(path, &mails, 1))),
-    ]);
+    against(
+        "read: JSON found and checked",
+        rounds,
+        count,
+        [
+            ("plain: parsed, scraped, checked", Box::new(|_| plain.read_all(&mails))),
+            ("alertbridge: extracted, validated", Box::new(|_| bridge.read_all(&mails))),
+        ],
+    );
+    against(
+        "decided, in memory",
+        rounds,
+        count,
+        [
+            ("plain: and looked up in a map", Box::new(|_| plain.decide_in_memory(&mails))),
+            (
+                "alertbridge: and labelled, routed, through the state machine",
+                Box::new(|_| bridge.decide_in_memory(&mails)),
+            ),
+        ],
+    );
+    against(
+        "decided, and in the store",
+        rounds,
+        count,
+        [
+            ("plain: a commit each (WAL, FULL), decisions alone", Box::new(|path| plain.decide(path, &mails))),
+            (
+                "alertbridge: mail and decision, from 16 senders at once",
+                Box::new(|path| bridge.decide(path, &mails, 16)),
+            ),
+            ("alertbridge: from 64 senders at once", Box::new(|path| bridge.decide(path, &mails, 64))),
+            ("alertbridge: from one sender", Box::new(|path| bridge.decide(path, &mails, 1))),
+        ],
+    );
 
     println!("\n512 KiB of hostile HTML, read and decided{:>37}", "ms");
     for (name, mail) in hostile::mails() {

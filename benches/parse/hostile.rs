@@ -57,14 +57,19 @@ pub fn mails() -> Vec<(String, Vec<u8>)> {
         let scripts = format!("<script type=application/json id=incident-data>[{}0]</script>", "0,".repeat(16_300));
         mail(&scripts.repeat(15))
     }));
-    mails.push(("quoted-printable, nothing but escapes".into(), {
-        head("quoted-printable") + &"=3C=\r\n".repeat(SIZE / 6)
-    }.into()));
-    mails.push(("multiparts whose boundaries never come".into(), {
-        let part = |number| format!("--{number}\r\nContent-Type: multipart/mixed; boundary={}\r\n\r\n", number + 1);
-        let parts: String = (0..SIZE / 60).map(part).collect();
-        format!("From: {SENDER}\r\nContent-Type: multipart/mixed; boundary=0\r\n\r\n{parts}")
-    }.into()));
+    mails.push((
+        "quoted-printable, nothing but escapes".into(),
+        { head("quoted-printable") + &"=3C=\r\n".repeat(SIZE / 6) }.into(),
+    ));
+    mails.push((
+        "multiparts whose boundaries never come".into(),
+        {
+            let part = |number| format!("--{number}\r\nContent-Type: multipart/mixed; boundary={}\r\n\r\n", number + 1);
+            let parts: String = (0..SIZE / 60).map(part).collect();
+            format!("From: {SENDER}\r\nContent-Type: multipart/mixed; boundary=0\r\n\r\n{parts}")
+        }
+        .into(),
+    ));
     mails
 }
 
