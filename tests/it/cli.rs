@@ -382,7 +382,7 @@ impl Hook {
                     open.push(stream);
                     continue;
                 }
-                let _ = stream.read(&mut [0; 1 << 16]);
+                let _ = stream.read(&mut vec![0; 1 << 16]);
                 let status = if state.load(Ordering::SeqCst) { "200 OK" } else { "400 Bad Request" };
                 let _ = write!(stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
             }
@@ -504,10 +504,12 @@ fn serve_says_which_key_is_at_fault_where_it_cannot_start() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_second_signal_stops_serve_at_once() {
     let folder = tempfile::tempdir().unwrap();
-    let mut bridge = Bridge::start(folder.path(), &Hook::start(Answer::Never).config());
+    let config =
+        Hook::start(Answer::Never).config().replace("webhook_configs", "stdout_configs: [{}], webhook_configs");
+    let mut bridge = Bridge::start(folder.path(), &config);
     let eml = mail("ANOMALOUS", "inc-1", "2026-03-01T12:00:00Z");
     assert_eq!(bridge.post(eml.as_bytes()).await.unwrap(), 202);
-    until("the decision", || bridge.log().contains("mail decided"));
+    until("the page that nothing keeps back", || bridge.pages().iter().any(|page| page.contains("TRIGGER inc-1:hook")));
     bridge.signal("INT");
     until("the first signal", || bridge.log().contains("stopping"));
     let asked = Instant::now();

@@ -117,10 +117,6 @@ impl Bridge {
         self.child.try_wait().unwrap().is_some()
     }
 
-    pub fn pid(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Another command on the same configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
         Command::new(PROGRAM)
