@@ -115,10 +115,8 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
     }
     let files = if send { Files::Needed } else { Files::Unneeded };
     let Loaded { rules, config: settings, .. } = Config::load(config, files)?;
-    let stored = match stored {
-        true => Some(replay::Stored { store: Arc::new(open_store(config)?), since, until }),
-        false => None,
-    };
+    let stored =
+        if stored { Some(replay::Stored { store: Arc::new(open_store(config)?), since, until }) } else { None };
     let external_url = settings.global.external_url;
     let request = replay::Request { paths, stored, at, trust, json, now: Clock::system().now() };
     let trial = replay::run(rules, external_url.clone(), request, &mut io::stdout()).await?;

@@ -149,7 +149,7 @@ fn once(name: &str, from: impl Read, found: &mut Vec<Found>) -> std::io::Result<
 
 /// Dovecot's indexes, and the marks of Maildir++: no mails.
 fn dovecots_own(name: &str) -> bool {
-    ["dovecot.", "dovecot-"].iter().any(|own| name.starts_with(own)) && !name.ends_with(".eml")
+    ["dovecot.index", "dovecot.list", "dovecot-"].iter().any(|own| name.starts_with(own))
         || name == "maildirfolder"
         || name == "subscriptions"
 }

@@ -202,14 +202,14 @@ pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Op
         let (action, incident) = (delivery.action.as_str(), plain(&delivery.incident_id));
         eprintln!("not delivered: {action} of {incident} to {}: {}", delivery.receiver, plain(why));
     }
-    let delivered = of(DeliveryState::Delivered).await?.len();
+    let done = of(DeliveryState::Delivered).await?.len();
     let failed = dead.len() + pending.len();
-    eprintln!("{} delivered, {failed} not", table::count(delivered as u64, "request"));
+    eprintln!("{} delivered, {failed} not", table::count(done as u64, "request"));
     Ok(failed == 0)
 }
 
 fn bar(length: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} mails, {per_sec}, {eta} left");
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} mails, {eta} left");
     ProgressBar::new(length as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
