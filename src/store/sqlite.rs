@@ -158,6 +158,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// What an error of SQLite means to the operator.
+#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
 fn failure(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
