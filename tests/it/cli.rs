@@ -186,6 +186,19 @@ fn replay_takes_files_folders_maildirs_and_mboxes_in_order_of_arrival_ties_by_pa
 }
 
 #[test]
+fn what_is_no_mail_in_a_folder_does_not_stop_a_replay() {
+    let folder = folder();
+    let mails = folder.path().join("mails");
+    fs::create_dir(&mails).unwrap();
+    fs::write(mails.join("a.eml"), mail("ANOMALOUS", "inc-1", "2026-03-01T12:00:00Z")).unwrap();
+    std::os::unix::fs::symlink("nowhere", mails.join("gone")).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(mails.join("socket")).unwrap();
+    let replayed = run(folder.path(), &["replay", "--json", "mails"]);
+    assert_eq!(lines(&replayed).len(), 1);
+    assert_eq!(text(&replayed.stderr), "note: mails/gone is gone\nnote: mails/socket is no file\n");
+}
+
+#[test]
 fn replay_sends_only_with_a_yes() {
     let folder = folder();
     fs::write(folder.path().join("a.eml"), mail("ANOMALOUS", "inc-1", "2026-03-01T12:00:00Z")).unwrap();
