@@ -122,31 +122,31 @@ impl Counted {
     fn bill(&self) -> Result<BTreeMap<&'static str, u64>, StoreError> {
         let mut bill = BTreeMap::new();
         let mut last = self.instructions.load(Ordering::Relaxed);
-        let mut note = |step| {
+        let mut charge = |step| {
             let run = self.instructions.load(Ordering::Relaxed);
             bill.insert(step, run - last);
             last = run;
         };
         let none: Fallback = Arc::new(|_, _| Vec::new());
         let mail = self.record()?;
-        note("record");
+        charge("record");
         self.open(mail).map_err(super::failure)?;
-        note("decide");
+        charge("decide");
         lane::agenda(&self.connection).map_err(super::failure)?;
-        note("agenda");
+        charge("agenda");
         lane::escalate(&self.connection, NOW, &none).map_err(super::failure)?;
-        note("escalate");
+        charge("escalate");
         for claim in lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)]).map_err(super::failure)? {
-            note("claim");
+            charge("claim");
             let next = Next::Again { step: Step::Send, at: NOW, failures: 1 };
             let again = Settlement { at: NOW, next, attempt: None, fallback: Vec::new() };
             lane::settle(&self.connection, claim.id, claim.lease, &again).map_err(super::failure)?;
-            note("settle again");
+            charge("settle again");
         }
         self.deliver().map_err(super::failure)?;
-        note("claim and settle");
+        charge("claim and settle");
         mail::undecided(&self.connection, 0, 10).map_err(super::failure)?;
-        note("undecided");
+        charge("undecided");
         Ok(bill)
     }
 }
