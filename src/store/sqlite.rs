@@ -24,6 +24,8 @@ use crate::{
 };
 
 mod amend;
+#[cfg(test)]
+mod cost;
 mod decide;
 mod lane;
 mod look;

@@ -485,6 +485,22 @@ async fn a_clock_set_back_stalls_no_delivery() {
 }
 
 #[tokio::test]
+async fn the_agenda_names_every_target_and_its_next_time() {
+    let (_folder, store) = store();
+    let of = |receiver: &str, integration: &str| Target { receiver: receiver.into(), integration: integration.into() };
+    let targets = [of("a", "jsm/0"), of("a", "slack/0"), of("a", "slack/1"), of("b", "jsm/0"), of("c", "jsm/0")];
+    for (number, target) in targets.iter().rev().enumerate() {
+        for incident in [format!("x{number}"), format!("y{number}")] {
+            let delivery = NewDelivery { target: target.clone(), ..page(&incident, Action::Trigger, "any") };
+            opened(store.as_ref(), &incident, vec![delivery]).await;
+        }
+    }
+    let agenda = store.agenda().await.unwrap();
+    assert_eq!(agenda.due, targets.map(|target| (target, noon())));
+    assert_eq!(agenda.fallback_at, None);
+}
+
+#[tokio::test]
 async fn a_lease_that_has_ended_does_not_keep_a_person_from_discarding() {
     let (_folder, store) = store();
     let store = store.as_ref();
