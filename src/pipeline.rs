@@ -5,7 +5,10 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
@@ -29,8 +32,9 @@ pub use rules::{Finding, Reading, Rules};
 
 /// Mails decided together: bounds how long the first waits for the last.
 const BATCH: usize = 64;
-/// Mails held in memory between their two commits; what is over is read back from the store.
+/// Mails held in memory between their two commits, and their bytes; what is over is read back from the store.
 const IN_HAND: usize = 1024;
+const BYTES_IN_HAND: usize = 8 << 20;
 /// How often the store is asked for undecided mail that nobody told of.
 const SAFETY_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -40,6 +44,7 @@ pub struct Pipeline {
     rules: Arc<Rules>,
     clock: Clock,
     fresh: mpsc::Sender<StoredMail>,
+    bytes_in_hand: AtomicUsize,
     /// Rung when the store has undecided mail that is not in hand.
     behind: Notify,
     /// Rung when something is owed to a receiver.
@@ -52,7 +57,10 @@ pub struct Fresh(mpsc::Receiver<StoredMail>);
 impl Pipeline {
     pub fn new(store: Arc<dyn Store>, rules: Arc<Rules>, clock: Clock, owed: Arc<Notify>) -> (Self, Fresh) {
         let (fresh, in_hand) = mpsc::channel(IN_HAND);
-        (Self { store, rules, clock, fresh, behind: Notify::new(), owed }, Fresh(in_hand))
+        (
+            Self { store, rules, clock, fresh, bytes_in_hand: AtomicUsize::new(0), behind: Notify::new(), owed },
+            Fresh(in_hand),
+        )
     }
 
     /// Decides mail until `stop`; what is left then is decided at the next start.
@@ -63,8 +71,19 @@ impl Pipeline {
             let caught_up = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = self.behind.notified() => self.catch_up(&stop).await,
-                _ = fresh.recv_many(&mut batch, BATCH) => self.decide(batch).await,
+                () = self.behind.notified() => {
+                    // All of it is in the store as well, and is read from there in its turn.
+                    while let Ok(mail) = fresh.try_recv() {
+                        self.put_down(&mail);
+                    }
+                    self.catch_up(&stop).await
+                }
+                _ = fresh.recv_many(&mut batch, BATCH) => {
+                    for mail in &batch {
+                        self.put_down(mail);
+                    }
+                    self.decide(batch).await
+                }
                 () = tokio::time::sleep(SAFETY_INTERVAL) => self.catch_up(&stop).await,
             };
             if let Err(error) = caught_up {
@@ -84,6 +103,20 @@ impl Pipeline {
         if let Err(error) = self.decide(rest).await {
             telemetry::store_failed("mail is left undecided until the next start", &error);
         }
+    }
+
+    /// Takes a stored mail in hand, unless there is too much in it.
+    fn take_in_hand(&self, mail: StoredMail) {
+        let size = mail.message.raw.len();
+        let full = self.bytes_in_hand.fetch_add(size, Ordering::Relaxed) + size > BYTES_IN_HAND;
+        if full || self.fresh.try_send(mail).is_err() {
+            self.bytes_in_hand.fetch_sub(size, Ordering::Relaxed);
+            self.behind.notify_one();
+        }
+    }
+
+    fn put_down(&self, mail: &StoredMail) {
+        self.bytes_in_hand.fetch_sub(mail.message.raw.len(), Ordering::Relaxed);
     }
 
     /// Decides what the store holds undecided, oldest first.
@@ -158,9 +191,7 @@ impl Inbox for Pipeline {
         })?;
         crash::point("recorded");
         for (id, (message, authenticity)) in ids.iter().zip(mails) {
-            if self.fresh.try_send(StoredMail { id: *id, message, authenticity }).is_err() {
-                self.behind.notify_one();
-            }
+            self.take_in_hand(StoredMail { id: *id, message, authenticity });
         }
         Ok(ids)
     }

@@ -33,6 +33,8 @@ mod mail;
 mod row;
 mod writer;
 
+use writer::Outlives;
+
 refinery::embed_migrations!("schema/migrations/sqlite");
 
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
@@ -87,7 +89,7 @@ impl Sqlite {
         &self,
         change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.writer.write(change).await
+        self.writer.write(Outlives::PowerFailure, change).await
     }
 
     /// Runs a question beside the writer, on a thread that may block.
@@ -96,7 +98,7 @@ impl Sqlite {
         question: impl FnOnce(&Connection) -> rusqlite::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
         let Some(reader) = self.reader.clone() else {
-            return self.writer.write(|connection| question(connection).map_err(failure)).await;
+            return self.write(|connection| question(connection).map_err(failure)).await;
         };
         tokio::task::spawn_blocking(move || question(&reader.lock().unwrap_or_else(PoisonError::into_inner)))
             .await
@@ -206,7 +208,10 @@ impl Store for Sqlite {
         lease: Duration,
         wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError> {
-        self.write(move |connection| lane::claim(connection, now, lease, &wanted).map_err(failure)).await
+        // A power failure ends leases anyway: there is nobody left who could hold one.
+        self.writer
+            .write(Outlives::Process, move |connection| lane::claim(connection, now, lease, &wanted).map_err(failure))
+            .await
     }
 
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError> {

@@ -22,7 +22,22 @@ const MOST_PER_COMMIT: usize = 256;
 
 type Report = Box<dyn FnOnce(Result<(), StoreError>) + Send>;
 /// Given no connection where no transaction could be begun.
-type Job = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Report + Send>;
+type Run = Box<dyn FnOnce(Result<&Connection, StoreError>) -> Report + Send>;
+
+/// A change that waits for its commit.
+struct Job {
+    run: Run,
+    outlives: Outlives,
+}
+
+/// What a change outlives once it is reported as done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outlives {
+    /// A power failure: the log has been flushed to the disk.
+    PowerFailure,
+    /// The end of this process, however sudden. A power failure undoes it, unless a later commit was flushed.
+    Process,
+}
 
 /// Where changes are handed in.
 #[derive(Debug, Clone)]
@@ -38,70 +53,97 @@ impl Writer {
             thread::spawn(move || checkpoint(&connection, &signal));
             committed
         });
-        thread::spawn(move || write(&connection, jobs, committed.as_ref()));
+        // Without a log, `synchronous` is left as it is.
+        let synchronous = committed.is_some().then_some(Outlives::PowerFailure);
+        thread::spawn(move || Commits { connection, synchronous, jobs, left: None }.make(committed.as_ref()));
         Self(sender)
     }
 
-    /// Runs a change and returns what it returned once it is on the disk.
+    /// Runs a change and returns what it returned once it is as durable as asked.
     pub(super) async fn write<T: Send + 'static>(
         &self,
+        outlives: Outlives,
         change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (report, result) = oneshot::channel();
-        let job: Job = Box::new(move |connection| {
+        let run = move |connection: Result<&Connection, StoreError>| -> Report {
             let outcome = connection.and_then(|connection| in_savepoint(connection, change));
-            Box::new(move |committed| {
+            Box::new(move |committed: Result<(), StoreError>| {
                 // The one who asked may have gone: the change stands all the same.
                 let _ = report.send(outcome.and_then(|value| committed.map(|()| value)));
             })
-        });
+        };
         let stopped = || StoreError::Failed("the store has been closed".into());
-        self.0.send(job).await.map_err(|_| stopped())?;
+        self.0.send(Job { run: Box::new(run), outlives }).await.map_err(|_| stopped())?;
         result.await.map_err(|_| stopped())?
     }
 }
 
-fn write(connection: &Connection, mut jobs: mpsc::Receiver<Job>, committed: Option<&SyncSender<()>>) {
-    let mut reports: Vec<Report> = Vec::with_capacity(MOST_PER_COMMIT);
-    while let Some(first) = jobs.blocking_recv() {
-        let result = commit(connection, first, &mut jobs, &mut reports);
-        for report in reports.drain(..) {
-            report(result.clone());
-        }
-        if let Some(committed) = committed {
-            // A signal already waiting says it all.
-            let _ = committed.try_send(());
-        }
-    }
+/// The thread's own.
+struct Commits {
+    connection: Connection,
+    /// What the connection is set to.
+    synchronous: Option<Outlives>,
+    jobs: mpsc::Receiver<Job>,
+    /// Taken from the queue, and left for the next commit.
+    left: Option<Job>,
 }
 
-fn commit(
-    connection: &Connection,
-    first: Job,
-    jobs: &mut mpsc::Receiver<Job>,
-    reports: &mut Vec<Report>,
-) -> Result<(), StoreError> {
-    if let Err(error) = run(connection, "BEGIN IMMEDIATE") {
-        reports.push(first(Err(error.clone())));
-        return Err(error);
-    }
-    let mut next = Some(first);
-    while let Some(job) = next.take() {
-        reports.push(job(Ok(connection)));
-        // Some errors (a full disk, an I/O error) end the whole transaction, not the savepoint alone.
-        if connection.is_autocommit() {
-            return Err(StoreError::Failed(
-                "the disk is full or failing: all that waited with this change was refused".into(),
-            ));
-        }
-        if reports.len() < MOST_PER_COMMIT {
-            next = jobs.try_recv().ok();
+impl Commits {
+    /// Commits until there is nobody left who could hand in a change.
+    fn make(mut self, committed: Option<&SyncSender<()>>) {
+        let mut reports: Vec<Report> = Vec::with_capacity(MOST_PER_COMMIT);
+        while let Some(first) = self.left.take().or_else(|| self.jobs.blocking_recv()) {
+            let result = self.commit(first, &mut reports);
+            for report in reports.drain(..) {
+                report(result.clone());
+            }
+            if let Some(committed) = committed {
+                // A signal already waiting says it all.
+                let _ = committed.try_send(());
+            }
         }
     }
-    crash::point("commit");
-    run(connection, "COMMIT").inspect_err(|_| {
-        let _ = run(connection, "ROLLBACK");
-    })
+
+    /// Commits a change with those that wait behind it.
+    fn commit(&mut self, first: Job, reports: &mut Vec<Report>) -> Result<(), StoreError> {
+        let outlives = first.outlives;
+        if let Err(error) = self.begin(outlives) {
+            reports.push((first.run)(Err(error.clone())));
+            return Err(error);
+        }
+        let mut next = Some(first);
+        while let Some(job) = next.take() {
+            if outlives == Outlives::Process && job.outlives == Outlives::PowerFailure {
+                self.left = Some(job);
+                break;
+            }
+            reports.push((job.run)(Ok(&self.connection)));
+            // Some errors (a full disk, an I/O error) end the whole transaction, not the savepoint alone.
+            if self.connection.is_autocommit() {
+                return Err(StoreError::Failed(
+                    "the disk is full or failing: all that waited with this change was refused".into(),
+                ));
+            }
+            if reports.len() < MOST_PER_COMMIT {
+                next = self.jobs.try_recv().ok();
+            }
+        }
+        crash::point("commit");
+        run(&self.connection, "COMMIT").inspect_err(|_| {
+            let _ = run(&self.connection, "ROLLBACK");
+        })
+    }
+
+    /// To a write-ahead log FULL means a flush at each commit, NORMAL one at checkpoints alone.
+    fn begin(&mut self, outlives: Outlives) -> Result<(), StoreError> {
+        if self.synchronous.is_some_and(|now| now != outlives) {
+            let level = if outlives == Outlives::PowerFailure { "FULL" } else { "NORMAL" };
+            self.connection.pragma_update(None, "synchronous", level).map_err(failure)?;
+            self.synchronous = Some(outlives);
+        }
+        run(&self.connection, "BEGIN IMMEDIATE")
+    }
 }
 
 fn in_savepoint<T>(
@@ -124,20 +166,59 @@ fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {
     connection.prepare_cached(statement).and_then(|mut statement| statement.execute([])).map(|_| ()).map_err(failure)
 }
 
+/// Pages of write-ahead log worth moving, as SQLite has it by default: moved at every commit, their flushes would queue
+/// with the commits' own.
+const WORTH_MOVING: i64 = 1_000;
+
 /// Pages of write-ahead log above which it is emptied even if that makes a commit wait: 64 MiB.
 const LONGEST_LOG: i64 = 16_384;
 
 /// Moves the write-ahead log into the database file, away from the commits: done inline it is the tail of the latency.
 fn checkpoint(connection: &Connection, committed: &Receiver<()>) {
     while committed.recv().is_ok() {
-        let pages = connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get::<_, i64>(1))
-            .inspect_err(|error| tracing::warn!(%error, "checkpoint failed; the log grows until one succeeds"))
-            .unwrap_or(0);
-        if pages > LONGEST_LOG {
+        let (pages, moved) = logged(connection, "NOOP");
+        if pages - moved >= WORTH_MOVING && logged(connection, "PASSIVE").0 > LONGEST_LOG {
             // Busy is fine: the next round tries again.
-            let _ = connection.query_row("PRAGMA wal_checkpoint(RESTART)", [], |_| Ok(()));
+            logged(connection, "RESTART");
         }
         thread::sleep(Duration::from_millis(100));
+    }
+}
+
+/// Runs a checkpoint; returns how many pages the log has, and how many of them are moved.
+fn logged(connection: &Connection, mode: &str) -> (i64, i64) {
+    connection
+        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
+        .inspect_err(|error| tracing::warn!(%error, mode, "checkpoint failed; the log grows until one succeeds"))
+        .unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes a row, and returns the level it was written under and the number of rows.
+    fn insert(connection: &Connection) -> Result<(i64, i64), StoreError> {
+        let ask = |question| connection.query_row(question, [], |row| row.get(0)).map_err(failure);
+        connection.execute("INSERT INTO t VALUES (1)", []).map_err(failure)?;
+        Ok((ask("PRAGMA synchronous")?, ask("SELECT count(*) FROM t")?))
+    }
+
+    #[tokio::test]
+    async fn what_must_outlive_a_power_failure_never_shares_a_commit_that_does_not() {
+        const NORMAL: i64 = 1;
+        const FULL: i64 = 2;
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Connection::open(folder.path().join("t.db")).unwrap();
+        let connection = open();
+        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (a)").unwrap();
+        let writer = Writer::start(connection, Some(open()));
+        for _ in 0..50 {
+            let handed_in = [Outlives::Process, Outlives::PowerFailure, Outlives::Process, Outlives::PowerFailure];
+            let done = futures_util::future::join_all(handed_in.map(|outlives| writer.write(outlives, insert))).await;
+            let done: Vec<_> = done.into_iter().map(Result::unwrap).collect();
+            assert!(done.is_sorted_by_key(|(_, rows)| *rows), "in the order handed in: {done:?}");
+            assert_eq!([done[0].0, done[1].0, done[3].0], [NORMAL, FULL, FULL]);
+        }
     }
 }
