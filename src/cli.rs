@@ -102,8 +102,7 @@ async fn explain(config: Option<&Path>, arguments: Explain) -> anyhow::Result<Ex
     let Explain { mail, at, trust, print: Json { json } } = arguments;
     let loaded = Config::load(config, Files::Unneeded)?;
     let request = explain::Request { mail: &mail, at, trust, json, now: Clock::system().now() };
-    let outcome =
-        explain::run(loaded.rules, loaded.config.global.external_url, request, &mut io::stdout()).await?;
+    let outcome = explain::run(loaded.rules, loaded.config.global.external_url, request, &mut io::stdout()).await?;
     Ok(if outcome == Outcome::Unparsed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
