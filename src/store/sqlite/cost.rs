@@ -24,7 +24,7 @@ use crate::{
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 /// A store and a count of the instructions it has run.
 struct Counted {
