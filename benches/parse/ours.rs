@@ -55,7 +55,7 @@ impl Bridge {
         for (id, mail) in (1..).zip(mails) {
             let mail = StoredMail { id, message: message(mail), authenticity: Authenticity::off() };
             let reading = self.rules.read(&mail.message);
-            let subject = reading.subject(&self.rules);
+            let subject = reading.subject();
             let state = subject.as_ref().and_then(|subject| states.get(&subject.incident_id).cloned());
             let memory = Memory { known: Known { state, applied_before: false }, ..Memory::default() };
             let decision = self.rules.conclude(&reading, &mail, &memory, mail.message.arrived_at);
