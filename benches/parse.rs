@@ -40,7 +40,7 @@ fn main() {
         "read: JSON found and checked",
         rounds,
         count,
-        [
+        &[
             ("plain: parsed, scraped, checked", Box::new(|_| plain.read_all(&mails))),
             ("alertbridge: extracted, validated", Box::new(|_| bridge.read_all(&mails))),
         ],
@@ -49,7 +49,7 @@ fn main() {
         "decided, in memory",
         rounds,
         count,
-        [
+        &[
             ("plain: and looked up in a map", Box::new(|_| plain.decide_in_memory(&mails))),
             (
                 "alertbridge: and labelled, routed, through the state machine",
@@ -61,7 +61,7 @@ fn main() {
         "decided, and in the store",
         rounds,
         count,
-        [
+        &[
             ("plain: a commit each (WAL, FULL), decisions alone", Box::new(|path| plain.decide(path, &mails))),
             (
                 "alertbridge: mail and decision, from 16 senders at once",
@@ -80,7 +80,7 @@ fn main() {
 }
 
 /// Times all ways in turn, and prints them with their ratio to the first.
-fn against<const N: usize>(title: &str, rounds: usize, count: usize, ways: [Way<'_>; N]) {
+fn against<const N: usize>(title: &str, rounds: usize, count: usize, ways: &[Way<'_>; N]) {
     let mut took: [Vec<Duration>; N] = std::array::from_fn(|_| Vec::new());
     for _ in 0..rounds {
         for ((_, work), took) in ways.iter().zip(&mut took) {

@@ -15,6 +15,7 @@ use clap::CommandFactory as _;
 use crate::{
     clock::Clock,
     config::{Config, Files, Loaded},
+    message::Outcome,
     serve,
     store::sqlite::Sqlite,
     telemetry,
@@ -58,7 +59,7 @@ impl Cli {
                 serve::run(Config::load(config, Files::Needed)?).await?;
             }
             Command::Check(Json { json }) => return check::run(config, json, out),
-            Command::Explain(arguments) => explain(config, arguments).await?,
+            Command::Explain(arguments) => return explain(config, arguments).await,
             Command::Replay(arguments) => return replay(config, arguments).await,
             Command::Routes(command) => return routes(config, command),
             Command::Receivers(Receivers::Test { name, print }) => return receivers(config, &name, print).await,
@@ -97,11 +98,12 @@ fn open_store(config: Option<&Path>) -> anyhow::Result<Sqlite> {
     Sqlite::open(&path).with_context(|| format!("store.url: {}", path.display()))
 }
 
-async fn explain(config: Option<&Path>, arguments: Explain) -> anyhow::Result<()> {
+async fn explain(config: Option<&Path>, arguments: Explain) -> anyhow::Result<ExitCode> {
     let Explain { mail, at, trust, print: Json { json } } = arguments;
     let loaded = Config::load(config, Files::Unneeded)?;
     let request = explain::Request { mail: &mail, at, trust, json, now: Clock::system().now() };
-    explain::run(loaded.rules, loaded.config.global.external_url, request, &mut io::stdout()).await
+    let outcome = explain::run(loaded.rules, loaded.config.global.external_url, request, &mut io::stdout()).await?;
+    Ok(if outcome == Outcome::Unparsed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<ExitCode> {
@@ -115,14 +117,16 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
     }
     let files = if send { Files::Needed } else { Files::Unneeded };
     let Loaded { rules, config: settings, .. } = Config::load(config, files)?;
-    let stored = match stored {
-        true => Some(replay::Stored { store: Arc::new(open_store(config)?), since, until }),
-        false => None,
-    };
+    let stored =
+        if stored { Some(replay::Stored { store: Arc::new(open_store(config)?), since, until }) } else { None };
     let external_url = settings.global.external_url;
     let request = replay::Request { paths, stored, at, trust, json, now: Clock::system().now() };
-    let trial = replay::run(rules, external_url.clone(), request, &mut io::stdout()).await?;
+    let (trial, unreadable) = replay::run(rules, external_url.clone(), request, &mut io::stdout()).await?;
     if !send {
+        if unreadable > 0 {
+            eprintln!("{} could not be read", table::count(unreadable, "alert"));
+            return Ok(ExitCode::FAILURE);
+        }
         return Ok(ExitCode::SUCCESS);
     }
     let owed = replay::owed(&trial).await?;

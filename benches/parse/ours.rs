@@ -12,7 +12,6 @@ use alertbridge::{
     store::{Memory, Store, StoredMail, sqlite::Sqlite},
 };
 use futures_util::future::join_all;
-use jiff::Timestamp;
 use tokio::{runtime::Runtime, sync::Notify};
 use tokio_util::sync::CancellationToken;
 
@@ -101,7 +100,7 @@ impl Bridge {
 fn message(mail: &[u8]) -> Message {
     Message {
         ingress: "smtp".to_owned(),
-        arrived_at: Timestamp::now(),
+        arrived_at: Clock::system().now(),
         raw: mail.to_vec().into(),
         cut_from: None,
         envelope: None,

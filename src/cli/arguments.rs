@@ -9,7 +9,7 @@ use crate::{clock::Clock, delivery::DeliveryState, message::Outcome};
 
 /// From Atlassian's alert mails to on-call paging: one mail in, the right page out, once.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 110, propagate_version = false, after_help = FIRST_STEPS)]
+#[command(version, max_term_width = 100, propagate_version = false, after_help = FIRST_STEPS)]
 pub struct Cli {
     /// The configuration file [default: alertbridge.yaml if it is there, else the built-in defaults]
     #[arg(long, global = true, value_name = "FILE")]
@@ -23,17 +23,20 @@ const MOST_ROWS: u32 = 1000;
 
 const FIRST_STEPS: &str = "\
 First steps:
-  alertbridge serve                        run on the built-in defaults; pages are printed
+  alertbridge serve
+      run on the built-in defaults; pages are printed
   alertbridge sample | alertbridge explain -
-                                           what would become of a mail, stage by stage
-  alertbridge check --config my.yaml       is my configuration right?";
+      what would become of a mail, stage by stage
+  alertbridge check --config my.yaml
+      is my configuration right?";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the bridge
     #[command(after_help = "\
-Without a configuration it listens on loopback (HTTP 8025, SMTP 2525, admin 8026), keeps its state in
-alertbridge.db and prints pages to stdout. SIGTERM lets it finish what is under way; nothing taken is lost.
+Without a configuration it listens on loopback (HTTP 8025, SMTP 2525,
+admin 8026), keeps its state in alertbridge.db and prints pages to stdout.
+SIGTERM lets it finish what is under way; nothing taken is lost.
 
 Examples:
   alertbridge serve
@@ -41,7 +44,8 @@ Examples:
     Serve,
     /// Validate the configuration, its templates, routes and secrets' files
     #[command(after_help = "\
-Every problem is told with its file, line, key and mend. Exit status 1 where there is one.
+Every problem is told with its file, line, key and mend; then the exit
+status is 1. Warnings are told and change nothing.
 
 Examples:
   alertbridge check
@@ -49,22 +53,24 @@ Examples:
     Check(Json),
     /// Walk one mail through every stage and show the exact requests; stores and sends nothing
     #[command(after_help = "\
-The clock is the mail's own Date, unless --at. The state is empty: `replay` takes a mail and its resolve together.
+The clock is the mail's own Date, unless --at. The state is empty: a resolve
+alone is told to nobody; `replay` takes it together with its trigger.
 
 Examples:
   alertbridge explain alert.eml
   alertbridge sample | alertbridge explain --json -
-  alertbridge explain --at 2026-03-01T03:00:00Z alert.eml     would the night shift be paged?")]
+  alertbridge explain --at 2026-03-01T03:00:00Z alert.eml")]
     Explain(Explain),
     /// Explain many mails in order of arrival, so duplicates and resolves show; pages nobody
     #[command(after_help = "\
-The state is empty at first and thrown away; each mail's clock is its own arrival. Nothing is sent without --send.
+The state is empty at first and thrown away at the end; each mail's clock is
+its own arrival. Nothing is sent without --send.
 
 Examples:
-  alertbridge replay ~/Maildir/.alerts            a folder of mail
+  alertbridge replay ~/Maildir/.alerts
   alertbridge replay archive.mbox --json | jq -r .outcome | sort | uniq -c
   alertbridge replay --stored --since 2026-03-01T00:00:00Z
-  alertbridge replay --send missed.eml            deliver for real, after asking")]
+  alertbridge replay --send missed.eml")]
     Replay(Replay),
     /// Show the route tree, or test which receivers labels reach
     #[command(subcommand)]
@@ -87,7 +93,8 @@ Examples:
     /// Print a mail like Atlassian's, dated now, to try things with
     #[command(after_help = "\
 Examples:
-  alertbridge sample | curl --data-binary @- -H 'Content-Type: message/rfc822' http://127.0.0.1:8025/ingress/mail
+  alertbridge sample | curl --data-binary @- \\
+      -H 'Content-Type: message/rfc822' http://127.0.0.1:8025/ingress/mail
   alertbridge sample --status OK --incident inc-1 | alertbridge explain -")]
     Sample(Sample),
     /// Print a JSON Schema: of an incident's JSON, or of the configuration file
@@ -179,7 +186,8 @@ pub enum Routes {
 Examples:
   alertbridge routes test severity=critical app_key=com.example.app
   alertbridge routes test --at 2026-03-01T03:00:00Z severity=warning
-  alertbridge routes test --expect oncall,chat severity=critical     exit status 1 where others are reached")]
+  alertbridge routes test --expect oncall,chat severity=critical
+      exit status 1 where others are reached")]
     Test(RoutesTest),
 }
 
@@ -202,7 +210,7 @@ pub struct RoutesTest {
 pub enum Receivers {
     /// Send a `[TEST]` trigger and its resolve to one receiver
     #[command(after_help = "\
-Both are real. What cannot be delivered in 20 s counts as failed: exit status 1.
+Both are real. What cannot be delivered in 20 s has failed: exit status 1.
 
 Example:
   alertbridge receivers test oncall")]
@@ -367,6 +375,19 @@ mod tests {
     #[test]
     fn the_definitions_hold_together() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_teaches_with_an_example() {
+        fn walk(command: &clap::Command) {
+            if command.has_subcommands() {
+                return command.get_subcommands().for_each(walk);
+            }
+            let help = command.clone().render_help().to_string();
+            assert!(help.contains("Example"), "{help}");
+            assert!(help.lines().all(|line| line.len() <= 100), "a line is too long:\n{help}");
+        }
+        walk(&Cli::command());
     }
 
     #[test]

@@ -11,7 +11,7 @@ use crate::{
         plain::plain,
         trial::{Explained, Specimen, Trial},
     },
-    message::{Authenticity, Message},
+    message::{Authenticity, Message, Outcome},
     pipeline::{Finding, Rules},
 };
 
@@ -26,13 +26,13 @@ pub struct Request<'a> {
     pub now: Timestamp,
 }
 
-/// Explains a mail on `out`.
+/// Explains a mail on `out`; returns what became of it.
 pub async fn run(
     rules: Arc<Rules>,
     external_url: Option<String>,
     request: Request<'_>,
     out: &mut impl Write,
-) -> anyhow::Result<()> {
+) -> anyhow::Result<Outcome> {
     let found = mailbox::find(&[request.mail.to_owned()], || {})?;
     let mail = match found.as_slice() {
         [mail] => mail,
@@ -49,9 +49,11 @@ pub async fn run(
     let size = specimen.message.raw.len();
     let explained = Trial::new(rules, external_url, request.trust)?.run(specimen, arrived_at).await?;
     if request.json {
-        return writeln!(out, "{}", serde_json::to_string(&explained)?).context("cannot write");
+        writeln!(out, "{}", serde_json::to_string(&explained)?).context("cannot write")?;
+    } else {
+        walk(&explained, size, arrived_at, out).context("cannot write")?;
     }
-    walk(&explained, size, arrived_at, out).context("cannot write")
+    Ok(explained.outcome)
 }
 
 fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write) -> std::io::Result<()> {

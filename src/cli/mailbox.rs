@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{BufReader, Read, Seek as _, SeekFrom},
+    io::{BufReader, ErrorKind, Read, Seek as _, SeekFrom},
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -80,7 +80,18 @@ fn natural(name: &str) -> (&str, usize) {
 }
 
 fn walk(path: &Path, depth: usize, found: &mut Vec<Found>, progress: &mut impl FnMut()) -> anyhow::Result<()> {
-    let about = fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let about = match fs::metadata(path) {
+        // In a mailbox that is in use, mails move while it is read.
+        Err(error) if depth > 0 && error.kind() == ErrorKind::NotFound => {
+            eprintln!("note: {} is gone", path.display());
+            return Ok(());
+        }
+        about => about.with_context(|| format!("cannot read {}", path.display()))?,
+    };
+    if depth > 0 && !about.is_dir() && !about.is_file() {
+        eprintln!("note: {} is no file", path.display());
+        return Ok(());
+    }
     if about.is_dir() {
         if depth == DEEPEST {
             bail!("{} lies {DEEPEST} folders deep: is it a loop of links?", path.display());
@@ -149,7 +160,7 @@ fn once(name: &str, from: impl Read, found: &mut Vec<Found>) -> std::io::Result<
 
 /// Dovecot's indexes, and the marks of Maildir++: no mails.
 fn dovecots_own(name: &str) -> bool {
-    ["dovecot.", "dovecot-"].iter().any(|own| name.starts_with(own)) && !name.ends_with(".eml")
+    ["dovecot.index", "dovecot.list", "dovecot-"].iter().any(|own| name.starts_with(own))
         || name == "maildirfolder"
         || name == "subscriptions"
 }

@@ -6,7 +6,7 @@ use clap_mangen::Man;
 
 /// Writes the page: what the program is, then each command as its `--help` tells it.
 pub fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> {
-    program = program.term_width(76).disable_help_subcommand(true);
+    program = program.term_width(78).disable_help_subcommand(true);
     program.build();
     let man = Man::new(program.clone());
     let mut page = Vec::new();

@@ -1,6 +1,6 @@
 //! `alertbridge receivers test NAME`: a trigger marked `[TEST]` and its resolve, for real, with what the receiver answered.
 
-use std::{collections::BTreeMap, io::Write, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, io::Write, sync::Arc, time::Duration};
 
 use anyhow::bail;
 use jiff::Timestamp;
@@ -34,11 +34,7 @@ pub async fn test(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     if receivers.of(name).next().is_none() {
-        let known = receivers
-            .integrations
-            .keys()
-            .map(|target| target.receiver.as_str())
-            .collect::<std::collections::BTreeSet<_>>();
+        let known = receivers.integrations.keys().map(|target| target.receiver.as_str()).collect::<BTreeSet<_>>();
         bail!(
             "no receiver with integrations is called `{name}`; there are: {}",
             known.into_iter().collect::<Vec<_>>().join(", ")
@@ -63,16 +59,16 @@ pub async fn test(
     ));
     let stop = CancellationToken::new();
     let running = tokio::spawn(deliverer.run(stop.clone()));
-    let mut told = BTreeMap::new();
+    let mut told = BTreeSet::new();
     let settled = loop {
         let deliveries = store.deliveries(None, u32::MAX).await?;
         let pending = deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Pending);
         for delivery in pending.clone().filter(|delivery| delivery.failures > 0) {
             // The first failure is news, the next are the same.
-            told.entry(delivery.id).or_insert_with(|| {
+            if told.insert(delivery.id) {
                 let why = delivery.detail.as_deref().unwrap_or_default();
                 eprintln!("{}: {}; trying for {PATIENCE} s", delivery.integration, plain(why));
-            });
+            }
         }
         if pending.count() == 0 {
             break deliveries;

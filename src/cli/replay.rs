@@ -61,13 +61,14 @@ impl Request {
 /// Mails read from the store at a time.
 const PAGE: u32 = 64;
 
-/// Replays on `out`: a line of JSON for each mail, or a summary. The trial with its state is returned for `--send`.
+/// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state, for `--send`, and how
+/// many alerts could not be read.
 pub async fn run(
     rules: Arc<Rules>,
     external_url: Option<String>,
     request: Request,
     out: &mut impl Write,
-) -> anyhow::Result<Trial> {
+) -> anyhow::Result<(Trial, u64)> {
     let trial = Trial::new(rules, external_url, request.trust)?;
     let mut tally = Tally::default();
     if let Some(stored) = &request.stored {
@@ -105,7 +106,8 @@ pub async fn run(
     if !request.json {
         tally.print(out)?;
     }
-    Ok(trial)
+    let unreadable = tally.outcomes.get(&Outcome::Unparsed).map_or(0, |(count, _)| *count);
+    Ok((trial, unreadable))
 }
 
 async fn one(trial: &Trial, mail: &Found, request: &Request) -> anyhow::Result<Explained> {
@@ -202,14 +204,14 @@ pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Op
         let (action, incident) = (delivery.action.as_str(), plain(&delivery.incident_id));
         eprintln!("not delivered: {action} of {incident} to {}: {}", delivery.receiver, plain(why));
     }
-    let delivered = of(DeliveryState::Delivered).await?.len();
+    let done = of(DeliveryState::Delivered).await?.len();
     let failed = dead.len() + pending.len();
-    eprintln!("{} delivered, {failed} not", table::count(delivered as u64, "request"));
+    eprintln!("{} delivered, {failed} not", table::count(done as u64, "request"));
     Ok(failed == 0)
 }
 
 fn bar(length: usize) -> ProgressBar {
-    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} mails, {per_sec}, {eta} left");
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} mails, {eta} left");
     ProgressBar::new(length as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 

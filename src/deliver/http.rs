@@ -99,11 +99,7 @@ fn failure(error: &reqwest::Error) -> Failure {
     let mut certificate = false;
     let mut cause = error.source();
     while let Some(error) = cause {
-        certificate |= error.is::<rustls::Error>()
-            || error
-                .downcast_ref::<std::io::Error>()
-                .and_then(std::io::Error::get_ref)
-                .is_some_and(<dyn std::error::Error + Send + Sync>::is::<rustls::Error>);
+        certificate |= is_tls(error);
         causes.push(error.to_string());
         cause = error.source();
     }
@@ -120,4 +116,10 @@ fn failure(error: &reqwest::Error) -> Failure {
         (FailureReason::Network, "the connection broke")
     };
     Failure { reason, detail: format!("{what}: {deepest}") }
+}
+
+/// Whether the error is one of TLS; those of I/O, which wrap each other, do not name what they wrap as their source.
+fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
+    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
 }

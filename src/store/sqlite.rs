@@ -24,6 +24,8 @@ use crate::{
 };
 
 mod amend;
+#[cfg(test)]
+mod cost;
 mod decide;
 mod lane;
 mod look;
@@ -160,6 +162,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// What an error of SQLite means to the operator.
+#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
 fn failure(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,

@@ -400,6 +400,118 @@ async fn discarding_the_head_of_a_lane_gives_the_next_its_turn() {
 }
 
 #[tokio::test]
+async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    let trigger = claim(store, "one", noon()).await;
+    settle(store, &trigger[0], delivered(), noon()).await;
+    resolved(store, "a", noon()).await;
+    let resolve = claim(store, "one", noon()).await;
+    settle(store, &resolve[0], dead(), noon()).await;
+    let again = decision(Outcome::Reopened, state(Phase::Firing, 2), vec![page("a", Action::Trigger, "one")]);
+    let id = recorded(store).await;
+    store.decide(id, Some(subject("a", "ANOMALOUS")), noon(), Box::new(|_| again)).await.unwrap();
+    let newer = claim(store, "one", noon()).await;
+    let refused = store.retry(Some(vec![resolve[0].id]), noon()).await.unwrap_err();
+    assert!(refused.to_string().contains("a newer one has followed"), "{refused}");
+    settle(store, &newer[0], delivered(), noon()).await;
+    assert!(store.retry(Some(vec![resolve[0].id]), noon()).await.is_err());
+    assert!(store.retry(None, noon()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    let trigger = claim(store, "one", noon()).await;
+    resolved(store, "a", noon()).await;
+    settle(store, &trigger[0], dead(), noon()).await;
+    assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
+    assert!(store.retry(Some(vec![trigger[0].id]), noon()).await.is_err());
+    assert!(store.retry(None, noon()).await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn what_no_mute_holds_does_not_wait_behind_what_one_does() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
+    opened(store, "a", vec![held]).await;
+    let told = decision(Outcome::Updated, state(Phase::Firing, 1), vec![page("a", Action::Trigger, "one")]);
+    let id = recorded(store).await;
+    store.decide(id, Some(subject("a", "WORSE")), noon(), Box::new(|_| told)).await.unwrap();
+    assert_eq!(claim(store, "one", noon()).await.len(), 1, "told now");
+    assert!(store.deliveries(Some(DeliveryState::Held), 10).await.unwrap().is_empty());
+    assert_eq!(resolved(store, "a", noon()).await, ["one"]);
+}
+
+#[tokio::test]
+async fn a_fallback_two_integrations_share_is_told_once() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    let late = |receiver| NewDelivery { fallback_at: Some(noon()), ..page("a", Action::Trigger, receiver) };
+    opened(store, "a", vec![late("one"), late("two")]).await;
+    let make: alertbridge::store::Fallback =
+        Arc::new(|_, _| vec![NewDelivery { fallback_at: Some(noon()), ..page("a", Action::Trigger, "backup") }]);
+    assert_eq!(store.escalate(noon(), Arc::clone(&make)).await.unwrap().len(), 2);
+    // Whose fallback is a receiver told already: it ends there.
+    let back: alertbridge::store::Fallback = Arc::new(|_, _| vec![page("a", Action::Trigger, "one")]);
+    store.escalate(noon(), back).await.unwrap();
+    for receiver in ["one", "two", "backup"] {
+        assert_eq!(claim(store, receiver, noon()).await.len(), 1, "{receiver}");
+    }
+    assert_eq!(store.deliveries(None, 10).await.unwrap().len(), 3);
+}
+
+#[tokio::test]
+async fn a_clock_set_back_stalls_no_delivery() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    for incident in ["waits", "leased"] {
+        opened(store, incident, vec![page(incident, Action::Trigger, incident)]).await;
+    }
+    let tried = claim(store, "waits", noon()).await;
+    settle(store, &tried[0], Next::Again { step: Step::Send, at: noon() + MINUTE, failures: 1 }, noon()).await;
+    claim(store, "leased", noon()).await;
+    let before = noon() - SignedDuration::from_hours(9000);
+    assert!(claim(store, "waits", before).await.is_empty());
+    store.bring_forward(before, LEASE).await.unwrap();
+    let claimed = claim(store, "waits", before).await;
+    assert_eq!((claimed.len(), claimed[0].since), (1, before), "its patience begins anew");
+    assert!(claim(store, "leased", before).await.is_empty(), "it may be on its way");
+    assert_eq!(claim(store, "leased", before + MINUTE).await.len(), 1);
+}
+
+#[tokio::test]
+async fn the_agenda_names_every_target_and_its_next_time() {
+    let (_folder, store) = store();
+    let of = |receiver: &str, integration: &str| Target { receiver: receiver.into(), integration: integration.into() };
+    let targets = [of("a", "jsm/0"), of("a", "slack/0"), of("a", "slack/1"), of("b", "jsm/0"), of("c", "jsm/0")];
+    for (number, target) in targets.iter().rev().enumerate() {
+        for incident in [format!("x{number}"), format!("y{number}")] {
+            let delivery = NewDelivery { target: target.clone(), ..page(&incident, Action::Trigger, "any") };
+            opened(store.as_ref(), &incident, vec![delivery]).await;
+        }
+    }
+    let agenda = store.agenda().await.unwrap();
+    assert_eq!(agenda.due, targets.map(|target| (target, noon())));
+    assert_eq!(agenda.fallback_at, None);
+}
+
+#[tokio::test]
+async fn a_lease_that_has_ended_does_not_keep_a_person_from_discarding() {
+    let (_folder, store) = store();
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    let lost = claim(store, "one", noon()).await;
+    assert!(store.discard(lost[0].id, noon()).await.is_err(), "it is being sent");
+    store.discard(lost[0].id, noon() + MINUTE).await.unwrap();
+    assert!(!settle(store, &lost[0], delivered(), noon() + MINUTE).await);
+}
+
+#[tokio::test]
 async fn a_timeline_tells_the_whole_story_in_order() {
     let (_folder, store) = store();
     let store = store.as_ref();

@@ -177,18 +177,28 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
     let fallback_at: Option<i64> = connection
         .prepare_cached("SELECT min(fallback_at) FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL")?
         .query_row([], |row| row.get(0))?;
-    let mut next = connection.prepare_cached(
+    // Two statements: SQLite compares (receiver, integration) as a pair only after it has read all of the receiver's.
+    let mut beside = connection.prepare_cached(
         "SELECT receiver, integration, next_at FROM deliveries
-         WHERE settled_at IS NULL AND next_at IS NOT NULL AND (receiver, integration) > (?1, ?2)
+         WHERE settled_at IS NULL AND next_at IS NOT NULL AND receiver = ?1 AND integration > ?2
+         ORDER BY integration, next_at LIMIT 1",
+    )?;
+    let mut beyond = connection.prepare_cached(
+        "SELECT receiver, integration, next_at FROM deliveries
+         WHERE settled_at IS NULL AND next_at IS NOT NULL AND receiver > ?1
          ORDER BY receiver, integration, next_at LIMIT 1",
     )?;
+    let found = |row: &Row<'_>| Ok((target(row)?, time_at(row, "next_at")?));
     let mut due: Vec<(Target, Timestamp)> = Vec::new();
     loop {
         let (receiver, integration) =
             due.last().map_or(("", ""), |(last, _)| (last.receiver.as_str(), last.integration.as_str()));
-        let found = next.query_row([receiver, integration], |row| Ok((target(row)?, time_at(row, "next_at")?)));
-        let Some(found) = found.optional()? else { return Ok(Agenda { fallback_at: fallback_at.map(time), due }) };
-        due.push(found);
+        let next = match beside.query_row([receiver, integration], found).optional()? {
+            None => beyond.query_row([receiver], found).optional()?,
+            next => next,
+        };
+        let Some(next) = next else { return Ok(Agenda { fallback_at: fallback_at.map(time), due }) };
+        due.push(next);
     }
 }
 

@@ -1,0 +1,189 @@
+//! What a mail costs is the same however much the store holds: counted in instructions of SQLite's machine, which no
+//! other load on the computer changes.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::Connection;
+
+use super::{decide, lane, mail, migrate};
+use crate::{
+    delivery::{Action, Notification, Step, Target},
+    incident::{Phase, State},
+    label::Labels,
+    message::{Authenticity, MailId, Message, Outcome},
+    store::{Decision, Fallback, Kind, NewDelivery, Next, Settlement, StoreError, Subject},
+};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+const LEASE: Duration = Duration::from_mins(1);
+
+/// A store and a count of the instructions it has run.
+struct Counted {
+    connection: Connection,
+    instructions: Arc<AtomicU64>,
+}
+
+impl Counted {
+    fn new() -> Result<Self, StoreError> {
+        let mut connection = Connection::open_in_memory().map_err(super::failure)?;
+        migrate(&mut connection)?;
+        let instructions = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&instructions);
+        let counter = move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            false
+        };
+        connection.progress_handler(1, Some(counter)).map_err(super::failure)?;
+        Ok(Self { connection, instructions })
+    }
+
+    fn record(&self) -> Result<MailId, StoreError> {
+        let message = Message {
+            ingress: "mail".into(),
+            arrived_at: NOW,
+            raw: Bytes::from_static(b"a mail"),
+            cut_from: None,
+            envelope: None,
+        };
+        let packed = mail::pack((message, Authenticity::off()))?;
+        let ids = mail::record(&self.connection, &[packed], None).map_err(super::failure)?;
+        ids.first().copied().ok_or(StoreError::Panicked)
+    }
+
+    /// A trigger of a new incident.
+    fn open(&self, mail: MailId) -> rusqlite::Result<()> {
+        let incident_id = format!("i{mail}");
+        let subject = Subject {
+            kind: Kind::Incident,
+            incident_id: incident_id.clone(),
+            status: "S".into(),
+            time: Some(NOW),
+            // The count of recurrences is of one app's metric, and grows with it alone.
+            app_key: incident_id.clone(),
+            metric: "m".into(),
+        };
+        let notification = Notification {
+            action: Action::Trigger,
+            incident_id,
+            labels: Labels::new(),
+            incident: serde_json::Value::Null,
+            arrived_at: NOW,
+            time: None,
+            reason: None,
+            mail: Some(mail),
+        };
+        let delivery = NewDelivery {
+            target: target(),
+            alias: "a".into(),
+            notification,
+            held_until: None,
+            fallback_at: NOW.checked_add(SignedDuration::from_hours(1)).ok(),
+        };
+        let state = State {
+            phase: Phase::Firing,
+            status: "S".into(),
+            newest: Some(NOW),
+            verified: true,
+            untold: false,
+            episode: 1,
+        };
+        let decision = Decision {
+            outcome: Outcome::Opened,
+            reason: None,
+            labels: Labels::new(),
+            state: Some(state),
+            applied: true,
+            deliveries: vec![delivery],
+            receivers: Vec::new(),
+        };
+        decide::decide(&self.connection, mail, Some(&subject), NOW, Box::new(|_| decision)).map(|_| ())
+    }
+
+    /// Delivers one page.
+    fn deliver(&self) -> rusqlite::Result<()> {
+        for claim in lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)])? {
+            let next = Next::Delivered { receipt: None };
+            let settlement = Settlement { at: NOW, next, attempt: None, fallback: Vec::new() };
+            lane::settle(&self.connection, claim.id, claim.lease, &settlement)?;
+        }
+        Ok(())
+    }
+
+    /// What each step of one more mail costs.
+    fn bill(&self) -> Result<BTreeMap<&'static str, u64>, StoreError> {
+        let mut bill = BTreeMap::new();
+        let mut last = self.instructions.load(Ordering::Relaxed);
+        let mut charge = |step| {
+            let run = self.instructions.load(Ordering::Relaxed);
+            bill.insert(step, run - last);
+            last = run;
+        };
+        let none: Fallback = Arc::new(|_, _| Vec::new());
+        let mail = self.record()?;
+        charge("record");
+        self.open(mail).map_err(super::failure)?;
+        charge("decide");
+        lane::agenda(&self.connection).map_err(super::failure)?;
+        charge("agenda");
+        lane::escalate(&self.connection, NOW, &none).map_err(super::failure)?;
+        charge("escalate");
+        for claim in lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)]).map_err(super::failure)? {
+            charge("claim");
+            let next = Next::Again { step: Step::Send, at: NOW, failures: 1 };
+            let again = Settlement { at: NOW, next, attempt: None, fallback: Vec::new() };
+            lane::settle(&self.connection, claim.id, claim.lease, &again).map_err(super::failure)?;
+            charge("settle again");
+        }
+        self.deliver().map_err(super::failure)?;
+        charge("claim and settle");
+        mail::undecided(&self.connection, 0, 10).map_err(super::failure)?;
+        charge("undecided");
+        Ok(bill)
+    }
+}
+
+fn target() -> Target {
+    Target { receiver: "oncall".into(), integration: "opsgenie/0".into() }
+}
+
+/// The bills with a little in the store and with a hundred times as much, `delivered` or still owed.
+fn bills(delivered: bool) -> Result<[BTreeMap<&'static str, u64>; 2], StoreError> {
+    let of = |size: usize| {
+        let store = Counted::new()?;
+        for _ in 0..size {
+            let mail = store.record()?;
+            store.open(mail).map_err(super::failure)?;
+            if delivered {
+                store.deliver().map_err(super::failure)?;
+            }
+        }
+        // Once without counting: what is prepared for the first time costs more.
+        store.bill()?;
+        store.bill()
+    };
+    Ok([of(20)?, of(2000)?])
+}
+
+#[test]
+fn a_mail_costs_the_same_however_much_is_done() -> Result<(), StoreError> {
+    let [small, large] = bills(true)?;
+    assert_eq!(small, large);
+    assert!(small.values().all(|cost| *cost > 0), "{small:?}");
+    Ok(())
+}
+
+#[test]
+fn a_mail_costs_the_same_however_much_is_owed() -> Result<(), StoreError> {
+    let [small, large] = bills(false)?;
+    assert_eq!(small, large);
+    Ok(())
+}
