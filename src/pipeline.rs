@@ -35,6 +35,8 @@ const BATCH: usize = 64;
 /// Mails held in memory between their two commits, and their bytes; what is over is read back from the store.
 const IN_HAND: usize = 1024;
 const BYTES_IN_HAND: usize = 8 << 20;
+/// Mails read back from the store at a time: each may be as large as its ingress takes.
+const CATCH_UP: u32 = 16;
 /// How often the store is asked for undecided mail that nobody told of.
 const SAFETY_INTERVAL: Duration = Duration::from_secs(30);
 
@@ -123,7 +125,7 @@ impl Pipeline {
     async fn catch_up(&self, stop: &CancellationToken) -> Result<(), StoreError> {
         let mut after = 0;
         while !stop.is_cancelled() {
-            let batch = self.store.undecided(after, 64).await?;
+            let batch = self.store.undecided(after, CATCH_UP).await?;
             let Some(last) = batch.last() else { break };
             after = last.id;
             self.decide(batch).await?;
