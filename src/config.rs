@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
+    clock::Clock,
     delivery, incident, ingress,
     label::SeverityRule,
     pipeline::Rules,
@@ -123,7 +124,8 @@ impl Config {
         let compiled = compiled.map_err(&mut tell).ok();
         if files == Files::Needed {
             let secrets = compiled.iter().flat_map(|(_, rules)| rules.receivers.try_secrets());
-            for problem in check::files(&tree).into_iter().chain(secrets) {
+            let certificates = compiled.iter().flat_map(|(config, _)| config.certificates());
+            for problem in certificates.chain(check::files(&tree)).chain(secrets) {
                 if !found.iter().any(|(_, told)| within(&problem.key, &told.key) || within(&told.key, &problem.key)) {
                     found.push((None, problem));
                 }
@@ -136,6 +138,12 @@ impl Config {
             }
             _ => Err(ConfigErrors::new(&source, &tree, found)),
         }
+    }
+
+    /// What is wrong with the files of certificates and their keys.
+    fn certificates(&self) -> impl Iterator<Item = Problem> {
+        let servers = self.ingress.smtp.iter().enumerate();
+        servers.filter_map(|(place, smtp)| smtp.check_files(&format!("ingress.smtp[{place}]")))
     }
 
     /// What is wrong with the settings, whatever stage it concerns.
@@ -165,7 +173,10 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
     }
     let mailboxes = config.ingress.imap.iter().enumerate();
     let of_mailboxes = mailboxes.flat_map(|(place, mailbox)| mailbox.warnings(&format!("ingress.imap[{place}]")));
-    let of_stages = rules.receivers.warnings.iter().cloned().chain(of_mailboxes);
+    let now = Clock::system().now();
+    let servers = config.ingress.smtp.iter().enumerate();
+    let of_servers = servers.filter_map(|(place, smtp)| smtp.warnings(&format!("ingress.smtp[{place}]"), now));
+    let of_stages = rules.receivers.warnings.iter().cloned().chain(of_mailboxes).chain(of_servers);
     found.extend(of_stages.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
     found
 }
