@@ -119,13 +119,15 @@ impl Config {
         };
         let compiled = shape::read::<Self>(&tree).and_then(|config| {
             tell(config.problems());
+            if files == Files::Needed {
+                tell(config.certificates());
+            }
             compile::rules(&config).map(|rules| (config, rules))
         });
         let compiled = compiled.map_err(&mut tell).ok();
         if files == Files::Needed {
             let secrets = compiled.iter().flat_map(|(_, rules)| rules.receivers.try_secrets());
-            let certificates = compiled.iter().flat_map(|(config, _)| config.certificates());
-            for problem in certificates.chain(check::files(&tree)).chain(secrets) {
+            for problem in check::files(&tree).into_iter().chain(secrets) {
                 if !found.iter().any(|(_, told)| within(&problem.key, &told.key) || within(&told.key, &problem.key)) {
                     found.push((None, problem));
                 }
@@ -141,9 +143,9 @@ impl Config {
     }
 
     /// What is wrong with the files of certificates and their keys.
-    fn certificates(&self) -> impl Iterator<Item = Problem> {
+    fn certificates(&self) -> Vec<Problem> {
         let servers = self.ingress.smtp.iter().enumerate();
-        servers.filter_map(|(place, smtp)| smtp.check_files(&format!("ingress.smtp[{place}]")))
+        servers.filter_map(|(place, smtp)| smtp.check_files(&format!("ingress.smtp[{place}]"))).collect()
     }
 
     /// What is wrong with the settings, whatever stage it concerns.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -111,6 +112,17 @@ impl Smtp {
         self.door.clients = clients::Clients::new(&limits);
         self.door.limits = limits;
         self
+    }
+
+    /// Serves one connection that somebody else has made, to its end, and no other.
+    pub async fn serve_one(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+        peer: SocketAddr,
+        inbox: Arc<dyn Inbox>,
+    ) {
+        let session = session::Session { door: Arc::new(self.door), inbox, stop: CancellationToken::new() };
+        session.run(stream, peer).await;
     }
 
     /// Where it listens: the true port where 0 was asked for.

@@ -30,6 +30,7 @@ use tokio::{
 
 use crate::inbox::{PATIENCE, RecordingInbox, Running, eventually};
 
+mod hostile;
 mod strangers;
 mod tls;
 

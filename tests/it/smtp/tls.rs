@@ -256,7 +256,7 @@ async fn swaks_delivers_encrypted() {
         let server = address.to_string();
         let output = run(
             "swaks",
-            ["--server", &server, option, "--from", "a@b.test", "--to", "alerts@example.com", "--body", option],
+            ["--server", &server, option, "--from", "a@b.test", "--to", "alerts@example.com", "--body", "x"],
         );
         let output = output.await;
         let said = String::from_utf8_lossy(&output.stdout);
