@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
+    clock::Clock,
     delivery, incident, ingress,
     label::SeverityRule,
     pipeline::Rules,
@@ -118,6 +119,9 @@ impl Config {
         };
         let compiled = shape::read::<Self>(&tree).and_then(|config| {
             tell(config.problems());
+            if files == Files::Needed {
+                tell(config.certificates());
+            }
             compile::rules(&config).map(|rules| (config, rules))
         });
         let compiled = compiled.map_err(&mut tell).ok();
@@ -136,6 +140,12 @@ impl Config {
             }
             _ => Err(ConfigErrors::new(&source, &tree, found)),
         }
+    }
+
+    /// What is wrong with the files of certificates and their keys.
+    fn certificates(&self) -> Vec<Problem> {
+        let servers = self.ingress.smtp.iter().enumerate();
+        servers.filter_map(|(place, smtp)| smtp.check_files(&format!("ingress.smtp[{place}]"))).collect()
     }
 
     /// What is wrong with the settings, whatever stage it concerns.
@@ -165,7 +175,10 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
     }
     let mailboxes = config.ingress.imap.iter().enumerate();
     let of_mailboxes = mailboxes.flat_map(|(place, mailbox)| mailbox.warnings(&format!("ingress.imap[{place}]")));
-    let of_stages = rules.receivers.warnings.iter().cloned().chain(of_mailboxes);
+    let now = Clock::system().now();
+    let servers = config.ingress.smtp.iter().enumerate();
+    let of_servers = servers.filter_map(|(place, smtp)| smtp.warnings(&format!("ingress.smtp[{place}]"), now));
+    let of_stages = rules.receivers.warnings.iter().cloned().chain(of_mailboxes).chain(of_servers);
     found.extend(of_stages.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
     found
 }

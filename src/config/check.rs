@@ -150,8 +150,10 @@ fn doors(config: &Config, found: &mut Vec<Problem>) {
             ));
         }
         for (place, recipient) in smtp.recipients.iter().enumerate() {
-            let whole_domain = recipient.strip_prefix('@').is_some_and(is_domain);
-            if !whole_domain && !is_address(recipient) {
+            // Letters beyond ASCII are compared as they are (RFC 6531): whether they make a name is not judged here.
+            let plain = recipient.replace(|c: char| !c.is_ascii() && c.is_alphanumeric(), "x");
+            let whole_domain = plain.strip_prefix('@').is_some_and(is_domain);
+            if !whole_domain && !is_address(&plain) {
                 found.push(Problem::new(
                     format!("{key}.recipients[{place}]"),
                     format!("`{recipient}` is no mail address"),

@@ -36,10 +36,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
         refuse(webhook.basic_auth.is_some(), key("basic_auth"), "use `token_file` for now");
         refuse(webhook.topic_arn.is_some(), key("topic_arn"), "use `token_file` for now");
     }
-    for (index, smtp) in config.ingress.smtp.iter().enumerate() {
-        let key = |name: &str| format!("ingress.smtp[{index}].{name}");
-        refuse(smtp.tls.is_some(), key("tls"), "drop it, and let only your own mail server reach the listener");
-    }
     for (index, receiver) in config.receivers.iter().enumerate() {
         let key = |name: &str| format!("receivers[{index}].{name}");
         refuse(!receiver.teams_configs.is_empty(), key("teams_configs"), "use `webhook_configs` for now");

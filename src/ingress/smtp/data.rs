@@ -6,17 +6,10 @@
 
 use memchr::memchr2;
 
+use super::content::{Content, Flaw, Received};
+
 const CR: u8 = b'\r';
 const LF: u8 = b'\n';
-
-/// Why a message is refused. The first reason found is kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Flaw {
-    /// A CR without its LF, or an LF without its CR.
-    BareLineBreak,
-    /// More bytes than the limit.
-    TooLarge,
-}
 
 /// Where in a line the next byte falls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,16 +28,13 @@ enum Place {
 #[derive(Debug)]
 pub(super) struct DataReader {
     place: Place,
-    message: Vec<u8>,
-    limit: u64,
+    content: Content,
     seen: u64,
-    flaw: Option<Flaw>,
 }
 
 impl DataReader {
-    /// A message of up to `limit` bytes, of which about `expected` may come.
-    pub(super) fn new(limit: u64, expected: usize) -> Self {
-        Self { place: Place::LineStart, message: Vec::with_capacity(expected), limit, seen: 0, flaw: None }
+    pub(super) fn new(content: Content) -> Self {
+        Self { place: Place::LineStart, content, seen: 0 }
     }
 
     /// Reads on. `Some(n)`: the message ended with the chunk's first `n` bytes, what follows are commands.
@@ -65,12 +55,12 @@ impl DataReader {
                     return Some(at + 1);
                 }
                 (Place::Return, LF) => {
-                    self.keep(b"\r\n");
+                    self.content.keep(b"\r\n");
                     self.place = Place::LineStart;
                     at += 1;
                 }
                 (Place::Return | Place::DotReturn, _) => {
-                    self.spoil(Flaw::BareLineBreak);
+                    self.content.spoil(Flaw::BareLineBreak);
                     self.place = Place::Text;
                 }
                 (Place::LineStart | Place::Dot | Place::Text, _) => at += self.text(&chunk[at..]),
@@ -84,39 +74,21 @@ impl DataReader {
     fn text(&mut self, rest: &[u8]) -> usize {
         self.place = Place::Text;
         let Some(end) = memchr2(CR, LF, rest) else {
-            self.keep(rest);
+            self.content.keep(rest);
             return rest.len();
         };
         if rest[end] == LF {
-            self.spoil(Flaw::BareLineBreak);
+            self.content.spoil(Flaw::BareLineBreak);
             return end + 1;
         }
         if rest.get(end + 1) == Some(&LF) {
-            self.keep(&rest[..end + 2]);
+            self.content.keep(&rest[..end + 2]);
             self.place = Place::LineStart;
             return end + 2;
         }
-        self.keep(&rest[..end]);
+        self.content.keep(&rest[..end]);
         self.place = Place::Return;
         end + 1
-    }
-
-    fn keep(&mut self, bytes: &[u8]) {
-        if self.flaw.is_some() {
-            return;
-        }
-        if (self.message.len() + bytes.len()) as u64 > self.limit {
-            self.spoil(Flaw::TooLarge);
-        } else {
-            self.message.extend_from_slice(bytes);
-        }
-    }
-
-    fn spoil(&mut self, flaw: Flaw) {
-        if self.flaw.is_none() {
-            self.flaw = Some(flaw);
-            self.message = Vec::new();
-        }
     }
 
     /// How many bytes have come, dots and dropped ones included.
@@ -125,26 +97,26 @@ impl DataReader {
     }
 
     /// The message, dots taken off, once [`DataReader::read`] has found its end.
-    pub(super) fn finish(self) -> Result<Vec<u8>, Flaw> {
-        self.flaw.map_or(Ok(self.message), Err)
+    pub(super) fn finish(self) -> Result<Received, Flaw> {
+        self.content.finish()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::budget::Budget, *};
 
     /// The message, or why it is refused.
     type Read = Result<Vec<u8>, Flaw>;
 
     /// What came of `bytes`: the message and what is left over as commands; none if it never ended.
     fn read_in_chunks(bytes: &[u8], size: usize, limit: u64) -> Option<(Read, Vec<u8>)> {
-        let mut reader = DataReader::new(limit, 0);
+        let mut reader = DataReader::new(Content::new(limit, 0, &Budget::new(0)));
         let mut at = 0;
         for chunk in bytes.chunks(size) {
             if let Some(end) = reader.read(chunk) {
                 assert_eq!(reader.seen(), (at + end) as u64);
-                return Some((reader.finish(), bytes[at + end..].to_vec()));
+                return Some((reader.finish().map(|received| received.raw), bytes[at + end..].to_vec()));
             }
             at += chunk.len();
         }

@@ -1,12 +1,17 @@
 //! What is answered to each command (RFC 5321), without any I/O.
 //!
-//! Holds the transaction: MAIL opens it, RCPT adds to it, DATA or RSET or a new greeting ends it.
+//! Holds the transaction: MAIL opens it, RCPT and BDAT add to it, its last byte or RSET or a new greeting ends it.
 
 use std::{borrow::Cow, net::IpAddr};
 
-use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MailFrom, RcptTo, Request};
+use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request};
 
-use super::{Door, recipients::Standing};
+use super::{
+    Door,
+    chunk::{self, Announced, Chunks},
+    content::Flaw,
+    recipients::{POSTMASTER, Standing},
+};
 use crate::message::Envelope;
 
 type Text<'a> = Cow<'a, str>;
@@ -19,6 +24,14 @@ pub(super) enum Next {
     Data {
         declared: usize,
     },
+    /// A chunk of the message follows, of which every byte is read. One that is refused is thrown away.
+    Chunk {
+        announced: Announced,
+        declared: usize,
+        refusal: Option<&'static str>,
+    },
+    /// TLS begins, and the conversation anew.
+    StartTls,
     Close,
 }
 
@@ -26,10 +39,14 @@ pub(super) enum Next {
 pub(super) struct Dialogue<'a> {
     door: &'a Door,
     peer: IpAddr,
+    /// Whether STARTTLS is offered: there is a certificate, and TLS has not begun.
+    offers_tls: bool,
     helo: Option<String>,
     transaction: Option<Transaction>,
     /// Refused commands since the last mail was taken.
     errors: u32,
+    /// All commands since then.
+    commands: u32,
 }
 
 #[derive(Default)]
@@ -37,11 +54,17 @@ struct Transaction {
     mail_from: String,
     rcpt_to: Vec<String>,
     declared: usize,
+    /// Whether addresses may hold more than ASCII (RFC 6531).
+    utf8: bool,
+    /// What came by BDAT.
+    chunks: Option<Chunks>,
 }
 
 impl<'a> Dialogue<'a> {
-    pub(super) fn new(door: &'a Door, peer: IpAddr) -> Self {
-        Self { door, peer, helo: None, transaction: None, errors: 0 }
+    /// With a client that is to say who it is, `encrypted` or not.
+    pub(super) fn new(door: &'a Door, peer: IpAddr, encrypted: bool) -> Self {
+        let offers_tls = door.certificate.is_some() && !encrypted;
+        Self { door, peer, offers_tls, helo: None, transaction: None, errors: 0, commands: 0 }
     }
 
     /// Whether a mail is under way, which a stop lets finish.
@@ -53,27 +76,45 @@ impl<'a> Dialogue<'a> {
     pub(super) fn answer(&mut self, line: &[u8], reply: &mut Vec<u8>) -> Next {
         let before = reply.len();
         let next = match self.read(line) {
-            Ok(request) => self.obey(request, reply),
+            // Content follows, but how much of it is not known: to read on would be to take a mail for commands.
+            Err(text) if chunk::is_bdat(line) => {
+                say(reply, text);
+                return Next::Close;
+            }
             Err(text) => {
                 say(reply, text);
                 Next::Command
             }
+            Ok(Command::Bdat(announced)) => self.bdat(announced),
+            Ok(Command::Other(request)) => self.obey(request, reply),
         };
-        if reply.get(before) == Some(&b'5') {
-            self.errors += 1;
-            if self.errors >= self.door.limits.errors && next != Next::Close {
-                say(reply, "421 4.7.0 Too many errors, closing");
-                return Next::Close;
-            }
-        }
-        next
+        let refused = reply.get(before) == Some(&b'5') || matches!(next, Next::Chunk { refusal: Some(_), .. });
+        self.errors += u32::from(refused);
+        // A chunk brings the mail nearer; its bytes are bounded.
+        let progress = matches!(next, Next::Chunk { announced: Announced { size: 1.., .. }, refusal: None, .. });
+        self.commands += u32::from(!progress);
+        let limits = &self.door.limits;
+        let reason = match () {
+            () if next == Next::Close => return next,
+            () if self.errors >= limits.errors => "421 4.7.0 Too many errors, closing",
+            () if self.commands > limits.commands => "421 4.7.0 Too many commands, closing",
+            () => return next,
+        };
+        tracing::info!(peer = %self.peer, reason, "client sent away");
+        say(reply, reason);
+        Next::Close
+    }
+
+    /// What has come by BDAT of the mail under way.
+    pub(super) fn chunks(&mut self) -> Option<&mut Option<Chunks>> {
+        self.transaction.as_mut().map(|transaction| &mut transaction.chunks)
     }
 
     /// The mail in hand is done with: taken or refused.
     pub(super) fn end_transaction(&mut self, taken: bool) -> Envelope {
         let transaction = self.transaction.take().unwrap_or_default();
         if taken {
-            self.errors = 0;
+            (self.errors, self.commands) = (0, 0);
         }
         Envelope {
             peer: Some(self.peer),
@@ -83,8 +124,8 @@ impl<'a> Dialogue<'a> {
         }
     }
 
-    /// A line as a request, or the reply to what is none.
-    fn read<'l>(&self, line: &'l [u8]) -> Result<Request<Text<'l>>, &'static str> {
+    /// A line as a command, or the reply to what is none.
+    fn read<'l>(&self, line: &'l [u8]) -> Result<Command<'l>, &'static str> {
         if line.len() > self.door.limits.command_line {
             return Err("500 5.5.2 Line too long");
         }
@@ -95,27 +136,35 @@ impl<'a> Dialogue<'a> {
         if text.iter().any(u8::is_ascii_control) {
             return Err("500 5.5.2 Control characters are not allowed");
         }
-        Request::parse(&mut line.iter()).map_err(|error| match error {
+        // The parser is lenient about numbers.
+        if chunk::is_bdat(text) {
+            return chunk::announced(text)
+                .map(Command::Bdat)
+                .ok_or("501 5.5.4 Write BDAT, the size, and LAST if it is");
+        }
+        let request = Request::parse(&mut line.iter()).map_err(|error| match error {
             Error::UnknownCommand => "500 5.5.1 Command not known",
             Error::InvalidSenderAddress => "501 5.1.7 The sender's address is not valid",
             Error::InvalidRecipientAddress => "501 5.1.3 The recipient's address is not valid",
             Error::InvalidParameter { .. } => "501 5.5.4 Parameter not valid",
             Error::UnsupportedParameter { .. } => UNSUPPORTED_PARAMETER,
             _ => "501 5.5.2 Syntax error",
-        })
+        })?;
+        match request {
+            // It says the same of <postmaster>, the one address without a domain (RFC 5321, 4.1.1.3), as of <>.
+            Request::Rcpt { to } if to.address.is_empty() && names_postmaster(text) => {
+                Ok(Command::Other(Request::Rcpt { to: RcptTo { address: POSTMASTER.into(), ..to } }))
+            }
+            Request::StartTls if text.len() > "STARTTLS".len() => Err("501 5.5.4 STARTTLS stands alone"),
+            request => Ok(Command::Other(request)),
+        }
     }
 
     fn obey(&mut self, request: Request<Text<'_>>, reply: &mut Vec<u8>) -> Next {
         let text = match request {
             Request::Ehlo { host } => {
                 self.greet(&host);
-                let (hostname, size) = (&self.door.hostname, self.door.max_size);
-                say(
-                    reply,
-                    &format!(
-                        "250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES"
-                    ),
-                );
+                self.list_extensions(reply);
                 return Next::Command;
             }
             Request::Helo { host } => {
@@ -126,12 +175,13 @@ impl<'a> Dialogue<'a> {
             Request::Mail { from } => self.mail(&from),
             Request::Rcpt { to } => self.rcpt(to),
             Request::Data => match &self.transaction {
+                Some(Transaction { chunks: Some(_), .. }) => BEGUN_IN_CHUNKS,
                 Some(transaction) if !transaction.rcpt_to.is_empty() => {
                     say(reply, "354 Send the mail, end with a dot on a line of its own");
                     return Next::Data { declared: transaction.declared };
                 }
-                Some(_) => "554 5.5.1 No valid recipients",
-                None => "503 5.5.1 MAIL first",
+                Some(_) => NO_RECIPIENTS,
+                None => MAIL_FIRST,
             },
             Request::Rset => {
                 self.transaction = None;
@@ -144,17 +194,36 @@ impl<'a> Dialogue<'a> {
                 say(reply, "221 2.0.0 Bye");
                 return Next::Close;
             }
-            // Its chunk follows unasked. To read on would be to take a mail's content for commands.
-            Request::Bdat { .. } => {
-                say(reply, "502 5.5.1 BDAT not supported, closing");
-                return Next::Close;
+            Request::StartTls if self.offers_tls => {
+                say(reply, "220 2.0.0 Begin TLS");
+                return Next::StartTls;
             }
-            Request::StartTls => "502 5.5.1 STARTTLS not supported",
+            Request::StartTls => "502 5.5.1 STARTTLS not offered",
             Request::Auth { .. } => "502 5.5.1 AUTH not supported",
             _ => "502 5.5.1 Command not supported",
         };
         say(reply, text);
         Next::Command
+    }
+
+    fn list_extensions(&self, reply: &mut Vec<u8>) {
+        let (hostname, size) = (&self.door.hostname, self.door.max_size);
+        say(reply, &format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME"));
+        if self.offers_tls {
+            say(reply, "250-STARTTLS");
+        }
+        say(reply, "250-CHUNKING\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES");
+    }
+
+    /// BDAT takes its chunk off the connection, wanted or not: pipelined chunks after a refused one are nobody's commands
+    /// (RFC 3030, 2).
+    fn bdat(&self, announced: Announced) -> Next {
+        let (declared, refusal) = match &self.transaction {
+            None => (0, Some(MAIL_FIRST)),
+            Some(transaction) if transaction.rcpt_to.is_empty() => (0, Some(NO_RECIPIENTS)),
+            Some(transaction) => (transaction.declared, None),
+        };
+        Next::Chunk { announced, declared, refusal }
     }
 
     /// EHLO and HELO also do what RSET does (RFC 5321, 4.1.4).
@@ -170,7 +239,8 @@ impl<'a> Dialogue<'a> {
         if self.transaction.is_some() {
             return "503 5.5.1 A mail is under way already";
         }
-        if !from.address.is_ascii() {
+        let utf8 = from.flags & MAIL_SMTPUTF8 != 0;
+        if !utf8 && !from.address.is_ascii() {
             return NOT_ASCII;
         }
         if from.size as u64 > self.door.max_size {
@@ -180,21 +250,32 @@ impl<'a> Dialogue<'a> {
         let offered = MailFrom {
             address: from.address.clone(),
             size: declared,
-            flags: from.flags & (MAIL_BODY_7BIT | MAIL_BODY_8BITMIME),
+            flags: from.flags & (MAIL_BODY_7BIT | MAIL_BODY_8BITMIME | MAIL_SMTPUTF8),
             ..MailFrom::default()
         };
         if *from != offered {
             return UNSUPPORTED_PARAMETER;
         }
-        self.transaction = Some(Transaction { mail_from, rcpt_to: Vec::new(), declared });
+        if !self.door.limits.budget.has(declared as u64) {
+            tracing::warn!(peer = %self.peer, declared, "mail put off: too many large ones are under way");
+            return NO_ROOM;
+        }
+        if !self.door.knows(self.peer) && !self.door.clients.may_send(self.peer) {
+            tracing::warn!(peer = %self.peer, "mail put off: too many from this client");
+            return "450 4.7.1 Too many mails from you, come again later";
+        }
+        self.transaction = Some(Transaction { mail_from, declared, utf8, ..Transaction::default() });
         "250 2.1.0 Sender OK"
     }
 
     fn rcpt(&mut self, to: RcptTo<Text<'_>>) -> &'static str {
         let Some(transaction) = &mut self.transaction else {
-            return "503 5.5.1 MAIL first";
+            return MAIL_FIRST;
         };
-        if !to.address.is_ascii() {
+        if transaction.chunks.is_some() {
+            return BEGUN_IN_CHUNKS;
+        }
+        if !transaction.utf8 && !to.address.is_ascii() {
             return NOT_ASCII;
         }
         if transaction.rcpt_to.len() >= self.door.limits.recipients {
@@ -216,11 +297,36 @@ impl<'a> Dialogue<'a> {
     }
 }
 
+/// A line that could be read.
+enum Command<'l> {
+    Bdat(Announced),
+    Other(Request<Text<'l>>),
+}
+
+fn names_postmaster(line: &[u8]) -> bool {
+    let path = line.split(|&byte| byte == b'<').nth(1).and_then(|rest| rest.split(|&byte| byte == b'>').next());
+    path.is_some_and(|path| path.trim_ascii().eq_ignore_ascii_case(POSTMASTER.as_bytes()))
+}
+
+/// What is said to a mail that is not taken.
+pub(super) fn refusal(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::TooLarge => TOO_LARGE,
+        Flaw::BareLineBreak => "550 5.6.11 A CR or LF stands alone in the mail",
+        Flaw::NoRoom => NO_ROOM,
+    }
+}
+
 /// 552 both where the size is declared and where it turns out (RFC 1870).
 pub(super) const TOO_LARGE: &str = "552 5.3.4 The mail is larger than is taken here";
+const NO_ROOM: &str = "452 4.3.1 Too many large mails at a time, come again later";
+const MAIL_FIRST: &str = "503 5.5.1 MAIL first";
+const NO_RECIPIENTS: &str = "554 5.5.1 No valid recipients";
+/// DATA and BDAT do not mix in one mail (RFC 3030, 2).
+const BEGUN_IN_CHUNKS: &str = "503 5.5.1 The mail has begun with BDAT";
 const UNSUPPORTED_PARAMETER: &str = "555 5.5.4 Parameter not supported";
-/// SMTPUTF8 is not offered (RFC 6531, 3.5).
-const NOT_ASCII: &str = "553 5.6.7 Addresses must be ASCII";
+/// The client has to ask for SMTPUTF8 with MAIL (RFC 6531, 3.5).
+const NOT_ASCII: &str = "553 5.6.7 Without SMTPUTF8 addresses are ASCII";
 
 /// Adds a reply and its line break.
 pub(super) fn say(reply: &mut Vec<u8>, text: &str) {

@@ -1,10 +1,10 @@
-//! The networks clients may come from.
+//! Networks of clients and balancers.
 
 use std::net::IpAddr;
 
 use crate::settings::Problem;
 
-/// `allow_from:`, in CIDR notation. Empty: from anywhere.
+/// `allow_from:` or `proxy_protocol:`, in CIDR notation.
 #[derive(Debug)]
 pub(super) struct Networks(Vec<(IpAddr, u8)>);
 
@@ -23,8 +23,14 @@ impl Networks {
         list.iter().enumerate().map(network).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether a client may come from there. Where none is listed it may come from anywhere.
     pub(super) fn admit(&self, peer: IpAddr) -> bool {
-        self.0.is_empty() || self.0.iter().any(|&(network, prefix)| contains(network, prefix, peer.to_canonical()))
+        self.0.is_empty() || self.name(peer)
+    }
+
+    /// Whether it is listed.
+    pub(super) fn name(&self, peer: IpAddr) -> bool {
+        self.0.iter().any(|&(network, prefix)| contains(network, prefix, peer.to_canonical()))
     }
 }
 
@@ -66,9 +72,11 @@ mod tests {
             ("2001:db9::1", false),
         ] {
             assert_eq!(networks.admit(peer.parse().unwrap()), admitted, "{peer}");
+            assert_eq!(networks.name(peer.parse().unwrap()), admitted, "{peer}");
         }
         assert!(Networks::new(&["0.0.0.0/0".to_owned()], "").unwrap().admit("203.0.113.9".parse().unwrap()));
-        assert!(Networks::new(&[], "").unwrap().admit("203.0.113.9".parse().unwrap()));
+        let nobody = Networks::new(&[], "").unwrap();
+        assert!(nobody.admit("203.0.113.9".parse().unwrap()) && !nobody.name("203.0.113.9".parse().unwrap()));
     }
 
     #[test]

@@ -4,7 +4,11 @@ use std::collections::HashSet;
 
 use crate::settings::Problem;
 
-/// The addresses and domains listed in `recipients:`, compared without regard to ASCII case.
+/// Who answers for a mail server. Mail to it is taken everywhere (RFC 5321, 4.5.1), at no domain or at one that is ours,
+/// and is like any other: recorded, and an alert only if it is one.
+pub(super) const POSTMASTER: &str = "postmaster";
+
+/// The addresses and domains listed in `recipients:`, compared without regard to ASCII case and otherwise byte by byte.
 #[derive(Debug)]
 pub(super) struct Recipients {
     /// Nothing is listed: everything is taken. Only sensible on loopback.
@@ -57,9 +61,11 @@ impl Recipients {
     pub(super) fn standing(&self, address: &str) -> Standing {
         let address = address.to_ascii_lowercase();
         match address.rsplit_once('@') {
+            None if address == POSTMASTER => Standing::Listed,
             None => Standing::Unknown,
             Some(_) if self.any || self.addresses.contains(&address) => Standing::Listed,
             Some((_, domain)) if self.domains.contains(domain) => Standing::Listed,
+            Some((POSTMASTER, domain)) if self.known.contains(domain) => Standing::Listed,
             Some((_, domain)) if self.known.contains(domain) => Standing::Unknown,
             Some(_) => Standing::Foreign,
         }
@@ -95,9 +101,21 @@ mod tests {
             ("alerts@example.com.evil.test", Standing::Foreign),
             ("alerts@example.com@evil.test", Standing::Foreign),
             ("", Standing::Unknown),
+            ("postmaster", Standing::Listed),
+            ("Postmaster@Example.com", Standing::Listed),
+            ("postmaster@elsewhere.test", Standing::Foreign),
+            ("alerts", Standing::Unknown),
         ] {
             assert_eq!(list.standing(address), standing, "{address}");
         }
+    }
+
+    #[test]
+    fn what_is_not_ascii_is_compared_exactly() {
+        let list = recipients(&["Störung@Bücher.example"]);
+        assert_eq!(list.standing("stÖrung@bücher.example"), Standing::Unknown);
+        assert_eq!(list.standing("STörung@BüCHER.example"), Standing::Listed);
+        assert_eq!(list.standing("störung@xn--bcher-kva.example"), Standing::Foreign);
     }
 
     #[test]

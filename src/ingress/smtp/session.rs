@@ -6,25 +6,24 @@ use std::{
     time::Duration,
 };
 
-use tokio::{
-    net::TcpStream,
-    time::{Instant, timeout},
-};
+use tokio::time::{Instant, timeout};
+use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Door,
-    data::{DataReader, Flaw},
-    dialogue::{Dialogue, Next, TOO_LARGE, say},
-    wire::{Ended, Wire},
+    chunk::{Announced, Chunks},
+    content::{Content, Flaw, Received},
+    data::DataReader,
+    dialogue::{Dialogue, Next, TOO_LARGE, refusal, say},
+    proxy,
+    wire::{Ended, Transport, Wire},
 };
 use crate::{
     ingress::Inbox,
     message::{Envelope, Message},
 };
 
-/// No more memory than this is set aside on a client's word that a large mail will come.
-const MAX_EXPECTED: usize = 1 << 20;
 /// How long a client may take to read our last words.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -35,52 +34,112 @@ pub(super) struct Session {
 }
 
 /// Whether the connection goes on.
+#[derive(PartialEq, Eq)]
 enum Onward {
     Commands,
+    StartTls,
     Close,
 }
 
 impl Session {
-    /// Converses with the client until it leaves or is sent away.
-    pub(super) async fn run(self, stream: TcpStream, peer: SocketAddr) {
-        let peer = peer.ip().to_canonical();
-        let mut wire = Wire::new(stream);
-        if self.door.networks.admit(peer) {
-            tracing::debug!(ingress = self.door.name, %peer, "connection opened");
-            if let Err(ended) = self.converse(&mut wire, peer).await {
-                tracing::debug!(ingress = self.door.name, %peer, ?ended, "connection ended by the client");
-                if matches!(ended, Ended::TimedOut) {
-                    self.farewell(&mut wire, "421 4.4.2", "waited too long, closing");
+    /// Finds out who the client is, and converses with it until it leaves or is sent away.
+    pub(super) async fn run(self, mut stream: impl Transport + 'static, peer: SocketAddr) {
+        let door = &*self.door;
+        let mut peer = peer.ip().to_canonical();
+        if door.balancers.name(peer) {
+            match timeout(door.limits.handshake, proxy::client(&mut stream)).await {
+                Ok(Ok(client)) => peer = client.unwrap_or(peer),
+                Ok(Err(error)) => {
+                    return tracing::warn!(ingress = door.name, balancer = %peer, %error, "connection refused");
+                }
+                Err(_) => {
+                    return tracing::debug!(ingress = door.name, balancer = %peer, "no PROXY header came in time");
                 }
             }
-        } else {
-            tracing::info!(ingress = self.door.name, %peer, "connection refused: not in allow_from");
-            self.farewell(&mut wire, "554 5.7.1", "takes no mail from your address");
+        }
+        let mut wire = Wire::new(stream);
+        if !door.networks.admit(peer) {
+            tracing::info!(ingress = door.name, %peer, "connection refused: not in allow_from");
+            return self.refuse(wire, "554 5.7.1", "takes no mail from your address").await;
+        }
+        let place = (!door.knows(peer)).then(|| door.clients.enter(peer));
+        if let Some(None) = place {
+            tracing::warn!(ingress = door.name, %peer, "connection refused: too many of this client");
+            return self.refuse(wire, "421 4.7.0", "has too many connections with you, come again later").await;
+        }
+        tracing::debug!(ingress = door.name, %peer, "connection opened");
+        let mut encrypted = door.implicit_tls;
+        let mut greeting = Some(format!("220 {} ESMTP alertbridge", door.hostname));
+        loop {
+            if encrypted {
+                wire = match self.encrypt(wire, peer).await {
+                    Some(wire) => wire,
+                    None => return,
+                };
+            }
+            if let Some(greeting) = greeting.take() {
+                say(&mut wire.output, &greeting);
+            }
+            match self.converse(&mut wire, peer, encrypted).await {
+                Ok(Onward::StartTls) => encrypted = true,
+                Ok(Onward::Commands | Onward::Close) => break,
+                Err(ended) => {
+                    tracing::debug!(ingress = door.name, %peer, ?ended, "connection ended by the client");
+                    if matches!(ended, Ended::TimedOut) {
+                        self.farewell(&mut wire, "421 4.4.2", "waited too long, closing");
+                    }
+                    break;
+                }
+            }
         }
         wire.close(Instant::now() + FAREWELL).await;
     }
 
-    async fn converse(&self, wire: &mut Wire, peer: IpAddr) -> Result<(), Ended> {
+    async fn encrypt(&self, wire: Wire, peer: IpAddr) -> Option<Wire> {
+        let acceptor: TlsAcceptor = self.door.certificate.as_ref()?.acceptor();
+        match wire.encrypt(&acceptor, Instant::now() + self.door.limits.handshake).await {
+            Ok(wire) => Some(wire),
+            Err(ended) => {
+                tracing::debug!(ingress = self.door.name, %peer, ?ended, "no TLS came about");
+                None
+            }
+        }
+    }
+
+    /// Ends a connection before anything was said on it.
+    async fn refuse(&self, mut wire: Wire, code: &str, text: &str) {
+        // Before a handshake there are no words that the client understands.
+        if !self.door.implicit_tls {
+            self.farewell(&mut wire, code, text);
+        }
+        wire.close(Instant::now() + FAREWELL).await;
+    }
+
+    async fn converse(&self, wire: &mut Wire, peer: IpAddr, encrypted: bool) -> Result<Onward, Ended> {
         let door = &*self.door;
-        let mut dialogue = Dialogue::new(door, peer);
-        say(&mut wire.output, &format!("220 {} ESMTP alertbridge", door.hostname));
+        let mut dialogue = Dialogue::new(door, peer, encrypted);
         loop {
             if self.stop.is_cancelled() && !dialogue.in_transaction() {
                 self.farewell(wire, "421 4.3.2", "is stopping, come again later");
-                return Ok(());
+                return Ok(Onward::Close);
             }
             let Some((line, reply)) = wire.line() else {
                 self.wait(wire, dialogue.in_transaction()).await?;
                 continue;
             };
-            match dialogue.answer(line, reply) {
-                Next::Command => wire.relieve(Instant::now() + door.limits.idle).await?,
-                Next::Close => return Ok(()),
-                Next::Data { declared } => match self.receive(wire, &mut dialogue, peer, declared).await? {
-                    Onward::Commands => {}
-                    Onward::Close => return Ok(()),
-                },
+            let onward = match dialogue.answer(line, reply) {
+                Next::Command => Onward::Commands,
+                Next::StartTls => Onward::StartTls,
+                Next::Close => Onward::Close,
+                Next::Data { declared } => self.receive(wire, &mut dialogue, declared).await?,
+                Next::Chunk { announced, declared, refusal } => {
+                    self.receive_chunk(wire, &mut dialogue, announced, declared, refusal).await?
+                }
+            };
+            if onward != Onward::Commands {
+                return Ok(onward);
             }
+            wire.relieve(Instant::now() + door.limits.idle).await?;
         }
     }
 
@@ -95,17 +154,11 @@ impl Session {
     }
 
     /// Reads a message to its end, and stores it before it is acknowledged.
-    async fn receive(
-        &self,
-        wire: &mut Wire,
-        dialogue: &mut Dialogue<'_>,
-        peer: IpAddr,
-        declared: usize,
-    ) -> Result<Onward, Ended> {
+    async fn receive(&self, wire: &mut Wire, dialogue: &mut Dialogue<'_>, declared: usize) -> Result<Onward, Ended> {
         let door = &*self.door;
         let limits = &door.limits;
         let overall = Instant::now() + limits.data;
-        let mut reader = DataReader::new(door.max_size, declared.min(MAX_EXPECTED));
+        let mut reader = DataReader::new(Content::new(door.max_size, declared, &limits.budget));
         loop {
             if let Some(end) = reader.read(wire.unread()) {
                 wire.consume(end);
@@ -118,24 +171,76 @@ impl Session {
             }
             wire.fill(overall.min(Instant::now() + limits.idle)).await?;
         }
-        match reader.finish() {
-            Ok(raw) => {
-                let stored = self.store(raw, dialogue.end_transaction(true)).await;
+        self.conclude(wire, dialogue, reader.finish()).await;
+        Ok(Onward::Commands)
+    }
+
+    /// Reads a chunk of a message to its end; the last one as [`Session::receive`] does.
+    async fn receive_chunk(
+        &self,
+        wire: &mut Wire,
+        dialogue: &mut Dialogue<'_>,
+        announced: Announced,
+        declared: usize,
+        refused: Option<&str>,
+    ) -> Result<Onward, Ended> {
+        let door = &*self.door;
+        let limits = &door.limits;
+        if announced.size > door.max_size.saturating_add(limits.swallow) {
+            say(&mut wire.output, TOO_LARGE);
+            return Ok(Onward::Close);
+        }
+        let mut chunks = dialogue.chunks().filter(|_| refused.is_none()).map(|chunks| {
+            chunks.get_or_insert_with(|| {
+                let content = Content::new(door.max_size, declared, &limits.budget);
+                Chunks::new(content, Instant::now() + limits.data)
+            })
+        });
+        let overall = chunks.as_ref().map_or_else(|| Instant::now() + limits.data, |chunks| chunks.deadline);
+        let mut left = announced.size;
+        while left > 0 {
+            let unread = wire.unread();
+            if unread.is_empty() {
+                wire.fill(overall.min(Instant::now() + limits.idle)).await?;
+                continue;
+            }
+            let piece = &unread[..unread.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+            if let Some(chunks) = &mut chunks {
+                chunks.read(piece);
+            }
+            let length = piece.len();
+            left -= length as u64;
+            wire.consume(length);
+        }
+        let flawed = chunks.is_some_and(|chunks| chunks.flaw().is_some());
+        if let Some(text) = refused {
+            say(&mut wire.output, text);
+        } else if flawed || announced.last {
+            // After a chunk that is refused the mail is over (RFC 3030, 2).
+            let whole = dialogue.chunks().and_then(Option::take);
+            if let Some(chunks) = whole {
+                self.conclude(wire, dialogue, chunks.finish()).await;
+            }
+        } else {
+            say(&mut wire.output, "250 2.0.0 Chunk taken");
+        }
+        Ok(Onward::Commands)
+    }
+
+    /// Stores a message and acknowledges it, or says why it is refused. Either way its transaction is over.
+    async fn conclude(&self, wire: &mut Wire, dialogue: &mut Dialogue<'_>, whole: Result<Received, Flaw>) {
+        let envelope = dialogue.end_transaction(whole.is_ok());
+        match whole {
+            Ok(Received { raw, room }) => {
+                let stored = self.store(raw, envelope).await;
+                drop(room);
                 say(&mut wire.output, if stored { "250 2.0.0 Stored" } else { "451 4.3.0 Cannot store it now" });
             }
             Err(flaw) => {
-                dialogue.end_transaction(false);
-                tracing::info!(ingress = door.name, %peer, ?flaw, "mail refused");
-                say(
-                    &mut wire.output,
-                    match flaw {
-                        Flaw::TooLarge => TOO_LARGE,
-                        Flaw::BareLineBreak => "550 5.6.11 A CR or LF stands alone in the mail",
-                    },
-                );
+                tracing::info!(ingress = self.door.name, peer = ?envelope.peer, ?flaw, "mail refused");
+                say(&mut wire.output, refusal(flaw));
             }
         }
-        Ok(Onward::Commands)
     }
 
     async fn store(&self, raw: Vec<u8>, envelope: Envelope) -> bool {

@@ -6,15 +6,19 @@ use std::{io, ops::Range};
 
 use memchr::memchr;
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     time::{Instant, timeout_at},
 };
+use tokio_rustls::TlsAcceptor;
 
 /// Also the longest line there can be: a client that sends more without a line break is cut off.
 const INPUT: usize = 64 << 10;
 /// A client that sends commands and reads no reply must not make us remember them all.
 const OUTPUT: usize = 16 << 10;
+
+/// A connection, encrypted or not.
+pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Transport for T {}
 
 /// Why no more can be read.
 #[derive(Debug)]
@@ -32,15 +36,23 @@ impl From<io::Error> for Ended {
 }
 
 pub(super) struct Wire {
-    stream: TcpStream,
+    stream: Box<dyn Transport>,
     input: Box<[u8]>,
     unread: Range<usize>,
     pub(super) output: Vec<u8>,
 }
 
 impl Wire {
-    pub(super) fn new(stream: TcpStream) -> Self {
-        Self { stream, input: vec![0; INPUT].into(), unread: 0..0, output: Vec::with_capacity(512) }
+    pub(super) fn new(stream: impl Transport + 'static) -> Self {
+        Self { stream: Box::new(stream), input: vec![0; INPUT].into(), unread: 0..0, output: Vec::with_capacity(512) }
+    }
+
+    /// Sends what is said, then goes on encrypted. What came before is forgotten: whoever can put bytes into the plain
+    /// connection must not have them read as the client's (RFC 3207, 4.2).
+    pub(super) async fn encrypt(mut self, acceptor: &TlsAcceptor, deadline: Instant) -> Result<Self, Ended> {
+        self.flush(deadline).await?;
+        let stream = timeout_at(deadline, acceptor.accept(self.stream)).await.map_err(|_| Ended::TimedOut)??;
+        Ok(Self { stream: Box::new(stream), unread: 0..0, ..self })
     }
 
     /// What has come and is not read yet.
@@ -98,7 +110,11 @@ impl Wire {
         }
         // Taken out first: a write that is dropped half-way must not be sent again from its start.
         let mut output = std::mem::take(&mut self.output);
-        let sent = timeout_at(deadline, self.stream.write_all(&output)).await;
+        let sent = timeout_at(deadline, async {
+            self.stream.write_all(&output).await?;
+            self.stream.flush().await
+        })
+        .await;
         output.clear();
         self.output = output;
         Ok(sent.map_err(|_| Ended::TimedOut)??)

@@ -1,0 +1,101 @@
+//! `ingress.smtp[]` of the configuration.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{certificate, networks::Networks, recipients::Recipients};
+use crate::settings::{ByteSize, Problem};
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub name: String,
+    pub listen: String,
+    /// The name it greets with; the machine's where it is not given.
+    pub hostname: Option<String>,
+    /// The addresses it takes mail for, `@example.com` for a whole domain. May be empty on loopback only: then it takes all.
+    pub recipients: Vec<String>,
+    /// The server's certificate. Without one nothing is encrypted.
+    pub tls: Option<Tls>,
+    pub max_message_size: ByteSize,
+    /// The networks clients may come from. Empty: from anywhere.
+    pub allow_from: Vec<String>,
+    /// The load balancers, whose connections begin with a PROXY header, version 2, that names the client.
+    pub proxy_protocol: Vec<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            name: String::new(),
+            listen: "127.0.0.1:2525".into(),
+            hostname: None,
+            recipients: Vec::new(),
+            tls: None,
+            max_message_size: ByteSize::from_mib(10),
+            allow_from: Vec::new(),
+            proxy_protocol: Vec::new(),
+        }
+    }
+}
+
+/// PEM files. They are read anew when they change.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The server's certificate, then those between it and the root.
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+    /// Whether a connection begins with TLS, or changes to it by STARTTLS. True on port 465 where it is not given.
+    pub implicit: Option<bool>,
+}
+
+impl Settings {
+    /// What is wrong with them, as far as can be told before the address is bound; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let recipients = Recipients::new(&self.recipients, &format!("{key}.recipients")).err();
+        let networks = Networks::new(&self.allow_from, &format!("{key}.allow_from")).err();
+        let balancers = Networks::new(&self.proxy_protocol, &format!("{key}.proxy_protocol")).err();
+        let hostname = self.hostname(&format!("{key}.hostname")).err();
+        [recipients, networks, balancers, hostname].into_iter().flatten().collect()
+    }
+
+    /// What is wrong with the files they name.
+    pub fn check_files(&self, key: &str) -> Option<Problem> {
+        certificate::read(self.tls.as_ref()?, &format!("{key}.tls")).err()
+    }
+
+    /// What works and will not for long. Files that cannot be read are told by [`Settings::check_files`].
+    pub fn warnings(&self, key: &str, now: Timestamp) -> Option<Problem> {
+        certificate::warning(self.tls.as_ref()?, &format!("{key}.tls"), now)
+    }
+
+    /// Whether connections begin with TLS: RFC 8314 has port 465 for it.
+    pub fn implicit_tls(&self) -> bool {
+        self.tls.as_ref().is_some_and(|tls| tls.implicit.unwrap_or_else(|| self.listen.ends_with(":465")))
+    }
+
+    pub(super) fn hostname(&self, key: &str) -> Result<String, Problem> {
+        let hostname = self.hostname.clone().unwrap_or_else(machine_name);
+        if hostname.is_empty() || !hostname.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(Problem::new(
+                key,
+                format!("`{}` is no host name", hostname.escape_debug()),
+                "write the name in ASCII, without spaces: `hostname: mx.example.com`",
+            ));
+        }
+        Ok(hostname)
+    }
+}
+
+/// The machine's name, or `localhost` where it cannot be told.
+fn machine_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic()))
+        .unwrap_or_else(|| "localhost".into())
+}
