@@ -25,6 +25,7 @@ mod arguments;
 mod check;
 mod deliveries;
 mod explain;
+mod imap;
 mod incidents;
 mod mailbox;
 mod mails;
@@ -42,7 +43,8 @@ mod trial;
 
 pub use arguments::Cli;
 use arguments::{
-    Command, Deliveries, Explain, Incidents, Json, Mails, Receivers, Replay, Routes, RoutesTest, Sample, StoreCommand,
+    Command, Deliveries, Explain, Imap, Incidents, Json, Mails, Receivers, Replay, Routes, RoutesTest, Sample,
+    StoreCommand,
 };
 
 /// The status of wrong usage, as clap has it.
@@ -62,6 +64,10 @@ impl Cli {
             Command::Explain(arguments) => return explain(config, arguments).await,
             Command::Replay(arguments) => return replay(config, arguments).await,
             Command::Routes(command) => return routes(config, command),
+            Command::Imap(Imap::Login(arguments)) => {
+                let loaded = Config::load(config, Files::Unneeded)?;
+                imap::login(&loaded.config, &arguments, out).await?;
+            }
             Command::Receivers(Receivers::Test { name, print }) => return receivers(config, &name, print).await,
             Command::Incidents(command) => incidents(config, command).await?,
             Command::Deliveries(command) => deliveries(config, command).await?,

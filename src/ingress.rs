@@ -66,7 +66,7 @@ pub struct Condition {
     pub last_success: Option<Timestamp>,
     /// Why the latest attempt failed; none while all is well.
     pub failure: Option<String>,
-    /// Whether the failure is a refused login, which waiting alone does not mend.
+    /// Whether the failure is a refused login, which waiting alone does not mend, or a token server that stays away.
     pub login_refused: bool,
 }
 

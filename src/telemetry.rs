@@ -165,6 +165,16 @@ pub fn mailbox_renumbered(ingress: &str, uid_validity: u32) {
     tracing::warn!(ingress, uid_validity, "the mailbox numbers its mails anew (UIDVALIDITY changed): reading it again");
 }
 
+/// An access token expired, and with it the session: another is begun with a new one.
+pub fn session_ended_with_its_token(ingress: &str) {
+    tracing::info!(ingress, "the session ended with its access token; another begins");
+}
+
+/// The provider replaced a refresh token, and the new one is in memory alone.
+pub fn refresh_token_not_kept(ingress: &str, reason: &str) {
+    tracing::warn!(ingress, reason, "the new refresh token is not stored: after a restart the login may be refused");
+}
+
 /// A mail is stored, but its server refused to mark, delete or move it: it stays in its folder.
 pub fn mail_left_in_folder(ingress: &str, mails: usize, reason: &str) {
     tracing::warn!(ingress, mails, reason, "mail is stored, but stays in its folder as it was");

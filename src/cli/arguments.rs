@@ -75,6 +75,9 @@ Examples:
     /// Show the route tree, or test which receivers labels reach
     #[command(subcommand)]
     Routes(Routes),
+    /// Set mailboxes up
+    #[command(subcommand)]
+    Imap(Imap),
     /// Test receivers
     #[command(subcommand)]
     Receivers(Receivers),
@@ -204,6 +207,37 @@ pub struct RoutesTest {
     pub labels: Vec<String>,
     #[command(flatten)]
     pub print: Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Imap {
+    /// Get the refresh token of a mailbox with `oauth2`, by giving consent in a browser
+    #[command(after_help = "\
+A code that is typed into any browser (RFC 8628) is taken where the provider has it, else a browser on this machine.
+
+Examples:
+  alertbridge imap login mailbox                    asks before it writes refresh_token_file
+  alertbridge imap login mailbox --write
+  alertbridge imap login mailbox > refresh-token    elsewhere")]
+    Login(ImapLogin),
+}
+
+#[derive(Debug, Args)]
+pub struct ImapLogin {
+    /// The ingress's name in the configuration
+    pub name: String,
+    /// With a code that is typed into any browser
+    #[arg(long, conflicts_with = "browser")]
+    pub device: bool,
+    /// With a browser on this machine
+    #[arg(long)]
+    pub browser: bool,
+    /// Where the browser is sent back to on 127.0.0.1 [default: any port that is free]
+    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, conflicts_with = "device")]
+    pub port: u16,
+    /// Write refresh_token_file without asking
+    #[arg(long)]
+    pub write: bool,
 }
 
 #[derive(Debug, Subcommand)]

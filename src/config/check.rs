@@ -293,5 +293,10 @@ pub fn files(tree: &Node) -> Vec<Problem> {
 }
 
 fn unreadable(key: String, error: &crate::settings::SecretError) -> Problem {
-    Problem::new(key, error.to_string(), "put the file there, readable by the user alertbridge runs as")
+    let mend = if key.ends_with(".oauth2.refresh_token_file") {
+        "get it with `alertbridge imap login NAME --write`, as the user alertbridge runs as"
+    } else {
+        "put the file there, readable by the user alertbridge runs as"
+    };
+    Problem::new(key, error.to_string(), mend)
 }

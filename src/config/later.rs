@@ -25,7 +25,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
 
     for (index, imap) in config.ingress.imap.iter().enumerate() {
         let key = |name: &str| format!("ingress.imap[{index}].{name}");
-        refuse(imap.oauth2.is_some(), key("oauth2"), "use `password_file` for now");
         refuse(imap.trusted_authserv_id.is_some(), key("trusted_authserv_id"), "drop it");
     }
     for (index, webhook) in config.ingress.webhook.iter().enumerate() {

@@ -25,13 +25,16 @@ use super::{Health, Inbox, Ingress};
 use crate::{
     clock::Clock,
     settings::{Duration, Problem},
+    telemetry,
 };
 
 mod after;
 mod fault;
 mod guard;
 mod notation;
+pub mod oauth;
 mod patience;
+mod sasl;
 mod scan;
 mod server;
 mod session;
@@ -42,6 +45,9 @@ pub use self::{
     patience::Timeouts,
     settings::{After, Settings, Tls},
 };
+
+/// Logins that may fail for want of a token before it counts as a refused login.
+const PATIENCE_WITH_TOKENS: u32 = 3;
 
 /// A mailbox that is read.
 pub struct Imap {
@@ -54,12 +60,12 @@ pub struct Imap {
 }
 
 impl Imap {
-    /// Reads `ca_file` and the system's certificates; the password's file is read at every login. A mailbox whose
+    /// Reads `ca_file` and the system's certificates; secrets' files are read at every login. A mailbox whose
     /// UIDVALIDITY changes is read again as far back as `max_age`; 0s: all of it.
     pub fn new(settings: &Settings, clock: Clock, max_age: Duration) -> Result<Self, Problem> {
         let key = format!("ingress.imap `{}`", settings.name);
         Ok(Self {
-            server: Server::new(&key, settings)?,
+            server: Server::new(&key, settings, clock.clone())?,
             mailbox: settings.mailbox(),
             settings: settings.clone(),
             clock,
@@ -82,6 +88,7 @@ impl Imap {
         stop: &CancellationToken,
         progress: &mut Progress,
     ) -> Result<(), Fault> {
+        progress.well = false;
         let Some(opened) = stop.run_until_cancelled(self.open()).await else { return Ok(()) };
         let (mut session, folder) = opened?;
         loop {
@@ -91,6 +98,7 @@ impl Imap {
             }
             health.succeeded(&self.settings.name, self.clock.now());
             progress.pauses = Pauses::new(&self.timeouts);
+            progress.well = true;
             if self.wait(&mut session, stop).await? == Woken::Stop {
                 session.log_out().await;
                 return Ok(());
@@ -99,7 +107,7 @@ impl Imap {
     }
 
     async fn open(&self) -> Result<(Session, session::Folder), Fault> {
-        let connection = self.server.log_in(self.timeouts.connect).await?;
+        let connection = self.server.log_in(self.timeouts.connect).boxed().await?;
         let mut session = Session::begin(connection, self.timeouts).await?;
         let folder = session.open(&self.settings.folder, self.settings.after == After::Keep).await?;
         Ok((session, folder))
@@ -123,7 +131,8 @@ impl Imap {
 #[async_trait]
 impl Ingress for Imap {
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken) {
-        let mut progress = Progress { trouble: Trouble::default(), pauses: Pauses::new(&self.timeouts) };
+        let (trouble, pauses) = (Trouble::default(), Pauses::new(&self.timeouts));
+        let mut progress = Progress { trouble, pauses, well: false, tokenless: 0 };
         while !stop.is_cancelled() {
             let connection = AssertUnwindSafe(self.attend(&inbox, &health, &stop, &mut progress));
             // The library's parser panics on some answers (`INTERNALDATE NIL`): one more way to break the protocol.
@@ -132,8 +141,12 @@ impl Ingress for Imap {
                 .await
                 .unwrap_or_else(|_| Err(Fault::Protocol("an answer the parser cannot stand".into())));
             let Err(fault) = ended else { continue };
-            progress.trouble.blame(&fault);
-            health.failed(&self.settings.name, &fault.to_string(), fault.needs_a_person());
+            if progress.well && self.server.token_ended(&fault).boxed().await {
+                telemetry::session_ended_with_its_token(&self.settings.name);
+            } else {
+                progress.trouble.blame(&fault);
+                health.failed(&self.settings.name, &fault.to_string(), progress.cannot_log_in(&fault));
+            }
             stop.run_until_cancelled(tokio::time::sleep(progress.pauses.after(&fault))).await;
         }
     }
@@ -143,4 +156,16 @@ impl Ingress for Imap {
 struct Progress {
     trouble: Trouble,
     pauses: Pauses,
+    /// Whether the latest connection was of use.
+    well: bool,
+    /// Logins in a row that had to do without a token.
+    tokenless: u32,
+}
+
+impl Progress {
+    /// Whether nobody gets in: the login is refused, or the token server has been away for longer than a moment.
+    fn cannot_log_in(&mut self, fault: &Fault) -> bool {
+        self.tokenless = if matches!(fault, Fault::NoToken(_)) { self.tokenless + 1 } else { 0 };
+        fault.needs_a_person() || self.tokenless >= PATIENCE_WITH_TOKENS
+    }
 }

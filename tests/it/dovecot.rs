@@ -1,4 +1,5 @@
-//! A private Dovecot on free loopback ports, with its own CA and one account, in a folder that goes with it.
+//! A private Dovecot on free loopback ports, with its own CA and one account, in a folder that goes with it. It takes a
+//! password, or access tokens that it checks by itself (JSON Web Tokens, HS256).
 //!
 //! Runs as root (everything then belongs to `nobody`) or as anybody else. Mail is delivered by writing into the Maildir.
 #![expect(
@@ -20,11 +21,14 @@ use std::{
 };
 
 use alertbridge::ingress::imap::{Settings, Tls};
+use base64::Engine as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
 
 pub const USER: &str = "alerts";
 pub const PASSWORD: &str = "s3cret \"pass\\word\"";
+/// What the access tokens it takes are signed with.
+pub const TOKEN_KEY: &[u8] = b"key-of-the-tokens-0123456789abcdef";
 
 /// A running Dovecot. Dropping it stops it.
 pub struct Dovecot {
@@ -38,6 +42,11 @@ pub struct Dovecot {
 impl Dovecot {
     /// Starts one, with an empty INBOX.
     pub fn start() -> Self {
+        Self::with_mechanisms("plain login")
+    }
+
+    /// The same, with these ways to log in: of `plain`, `login`, `xoauth2`, `oauthbearer`.
+    pub fn with_mechanisms(mechanisms: &str) -> Self {
         let version = Command::new("dovecot").arg("--version").output();
         let version = version.expect("dovecot cannot be run: install Debian's package dovecot-imapd");
         let version = String::from_utf8_lossy(&version.stdout).into_owned();
@@ -49,7 +58,7 @@ impl Dovecot {
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let [port, tls_port] = free_ports();
         let mut dovecot = Self { dir, port, tls_port, master: None, delivered: AtomicU32::new(0) };
-        dovecot.lay_out();
+        dovecot.lay_out(mechanisms);
         dovecot.start_again();
         dovecot
     }
@@ -167,7 +176,7 @@ impl Dovecot {
         self.path("mail").join(USER).join("Maildir")
     }
 
-    fn lay_out(&self) {
+    fn lay_out(&self, mechanisms: &str) {
         let owner = Owner::find();
         for part in ["run", "state", "mail", "mail/alerts", "mail/alerts/Maildir"] {
             owner.make(&self.path(part));
@@ -198,7 +207,7 @@ last_valid_uid = 0
 ssl = yes
 ssl_cert = <{dir}/server.pem
 ssl_key = <{dir}/server.key
-auth_mechanisms = plain login
+auth_mechanisms = {mechanisms}
 auth_failure_delay = 0
 passdb {{
   driver = passwd-file
@@ -233,7 +242,34 @@ service imap-login {{
 }}
 "
         );
-        fs::write(self.path("dovecot.conf"), configuration).unwrap();
+        let tokens = if mechanisms.contains("oauth") { self.take_tokens() } else { String::new() };
+        fs::write(self.path("dovecot.conf"), configuration + &tokens).unwrap();
+    }
+
+    /// What lets it check access tokens; returns its part of the configuration.
+    fn take_tokens(&self) -> String {
+        let keys = self.path("keys/default/HS256");
+        fs::create_dir_all(&keys).unwrap();
+        fs::write(keys.join("default"), base64::engine::general_purpose::STANDARD.encode(TOKEN_KEY)).unwrap();
+        let dir = self.dir.path().display();
+        let settings = format!(
+            "
+introspection_mode = local
+local_validation_key_dict = fs:posix:prefix={dir}/keys/
+username_attribute = sub
+tokeninfo_url =
+"
+        );
+        fs::write(self.path("oauth2.ext"), settings).unwrap();
+        format!(
+            "
+passdb {{
+  driver = oauth2
+  mechanisms = xoauth2 oauthbearer
+  args = {dir}/oauth2.ext
+}}
+"
+        )
     }
 
     fn write_certificates(&self) {

@@ -39,7 +39,7 @@ const DAY: u64 = 86_400;
 // ---- An inbox that remembers ----
 
 #[derive(Default)]
-struct Recorder(Mutex<Recorded>);
+pub struct Recorder(Mutex<Recorded>);
 
 #[derive(Default)]
 struct Recorded {
@@ -74,7 +74,7 @@ impl Inbox for Recorder {
 }
 
 impl Recorder {
-    fn bodies(&self) -> Vec<Vec<u8>> {
+    pub fn bodies(&self) -> Vec<Vec<u8>> {
         self.0.lock().unwrap().mails.iter().map(|mail| mail.raw.to_vec()).collect()
     }
 
@@ -93,15 +93,15 @@ impl Recorder {
 
 // ---- A running ingress ----
 
-struct Running {
-    inbox: Arc<Recorder>,
+pub struct Running {
+    pub inbox: Arc<Recorder>,
     health: Health,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Running {
-    fn start(settings: &Settings) -> Self {
+    pub fn start(settings: &Settings) -> Self {
         Self::resume(settings, Arc::default())
     }
 
@@ -127,11 +127,11 @@ impl Running {
         Self { inbox, health, stop, task }
     }
 
-    fn condition(&self) -> Condition {
+    pub fn condition(&self) -> Condition {
         self.health.conditions().remove("mailbox").unwrap_or_default()
     }
 
-    async fn is_well(&self) {
+    pub async fn is_well(&self) {
         eventually("a completed scan", || {
             let condition = self.condition();
             condition.last_success.is_some() && condition.failure.is_none()
@@ -139,12 +139,12 @@ impl Running {
         .await;
     }
 
-    async fn has(&self, mails: usize) {
+    pub async fn has(&self, mails: usize) {
         eventually(&format!("{mails} mails"), || self.inbox.count() >= mails).await;
         assert_eq!(self.inbox.count(), mails);
     }
 
-    async fn fails_with(&self, words: &str) -> Condition {
+    pub async fn fails_with(&self, words: &str) -> Condition {
         eventually(&format!("a failure with `{words}`"), || {
             self.condition().failure.is_some_and(|failure| failure.contains(words))
         })
@@ -152,14 +152,14 @@ impl Running {
         self.condition()
     }
 
-    async fn end(self) -> Arc<Recorder> {
+    pub async fn end(self) -> Arc<Recorder> {
         self.stop.cancel();
         tokio::time::timeout(Duration::from_secs(10), self.task).await.expect("it does not stop").unwrap();
         self.inbox
     }
 }
 
-fn mail(number: usize) -> Vec<u8> {
+pub fn mail(number: usize) -> Vec<u8> {
     format!("From: no-reply@am.atlassian.com\r\nSubject: alert {number}\r\n\r\nbody {number}\r\n").into_bytes()
 }
 

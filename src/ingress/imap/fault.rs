@@ -7,7 +7,7 @@ use async_imap::{
     imap_proto::{Outcome, ResponseCode},
 };
 
-use super::guard::Breach;
+use super::{guard::Breach, oauth::NoToken};
 use crate::{ingress::Refused, settings::SecretError};
 
 /// How much of a server's own words is repeated.
@@ -28,6 +28,10 @@ pub(super) enum Fault {
     Login { username: String, said: String },
     #[error(transparent)]
     Password(#[from] SecretError),
+    #[error("the server takes no access token (neither OAUTHBEARER nor XOAUTH2): use `password_file`")]
+    NoOauth,
+    #[error(transparent)]
+    NoToken(#[from] NoToken),
     #[error("the folder `{folder}` cannot be opened: {said}")]
     Folder { folder: String, said: String },
     #[error("the server refused {command}: {said}")]
@@ -45,11 +49,12 @@ pub(super) enum Fault {
 }
 
 impl Fault {
-    /// Whether only a person can mend it: a refused password, or none to be read.
+    /// Whether only a person can mend it: a refused password or token, or none to be had.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
             Self::Login { said, .. } => !passes_by_itself(said),
-            Self::Password(_) | Self::LoginDisabled => true,
+            Self::Password(_) | Self::LoginDisabled | Self::NoOauth => true,
+            Self::NoToken(none) => none.needs_a_person(),
             _ => false,
         }
     }

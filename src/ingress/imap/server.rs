@@ -1,27 +1,37 @@
-//! From a host name to a mailbox that is logged in to: TCP, TLS, greeting, password. One attempt, bounded in time.
+//! From a host name to a mailbox that is logged in to: TCP, TLS, greeting, password or token. Bounded in time.
 
 use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
 
 use async_imap::{
-    Authenticator, Client,
+    Client,
     error::Error,
     imap_proto::{Capability, Response, ResponseCode, Status},
 };
+use futures_util::FutureExt as _;
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
-    io::{AsyncRead, AsyncWrite, BufWriter},
+    io::{AsyncRead, AsyncWrite, AsyncWriteExt as _, BufWriter},
     net::TcpStream,
     time::timeout,
 };
 use tokio_rustls::TlsConnector;
 
-use super::{Settings, Tls, fault::Fault, fault::words, guard::Guard};
-use crate::settings::{Problem, Secret};
+use super::{
+    Settings, Tls,
+    fault::{Fault, words},
+    guard::Guard,
+    oauth::Tokens,
+    sasl::{Bearer, Offer, Plain},
+};
+use crate::{
+    clock::Clock,
+    settings::{Problem, Secret},
+};
 
 /// What a server may send before a login has succeeded.
 const GREETING_ALLOWANCE: u64 = 64 * 1024;
@@ -45,12 +55,18 @@ pub(super) struct Server {
     name: ServerName<'static>,
     connector: TlsConnector,
     username: String,
-    password: Secret,
+    proof: Proof,
+}
+
+/// What is shown at a login.
+enum Proof {
+    Password(Secret),
+    Token(Box<Tokens>),
 }
 
 impl Server {
     /// Reads the certificates; connects to nothing.
-    pub(super) fn new(key: &str, settings: &Settings) -> Result<Self, Problem> {
+    pub(super) fn new(key: &str, settings: &Settings, clock: Clock) -> Result<Self, Problem> {
         let name = ServerName::try_from(settings.host.clone()).map_err(|_| {
             Problem::new(
                 format!("{key}.host"),
@@ -65,20 +81,65 @@ impl Server {
             name,
             connector: connector(key, settings)?,
             username: settings.username.clone(),
-            password: settings.secret(key)?,
+            proof: match &settings.oauth2 {
+                Some(oauth2) => {
+                    let tokens = Tokens::new(&format!("{key}.oauth2"), &settings.name, oauth2, clock)?;
+                    Proof::Token(Box::new(tokens))
+                }
+                None => Proof::Password(settings.secret(key)?),
+            },
         })
     }
 
-    /// Connects and logs in, reading the password anew.
+    /// Connects and logs in, reading the password anew, or with a token that is good for a while.
     pub(super) async fn log_in(&self, within: Duration) -> Result<async_imap::Session<Wire>, Fault> {
-        let password = self.password.read()?;
-        let client = timeout(within, self.connect()).await.map_err(|_| Fault::Unreachable {
+        let tokens = match &self.proof {
+            Proof::Password(password) => {
+                let password = password.read()?;
+                let client = self.reach(within).await?;
+                return timeout(within, self.authenticate(client, password.expose_secret()))
+                    .await
+                    .map_err(|_| Fault::Silent { command: "LOGIN" })?;
+            }
+            Proof::Token(tokens) => tokens,
+        };
+        loop {
+            let token = tokens.token().await?;
+            let client = self.reach(within).await?;
+            let shown = timeout(within, self.show(client, &token.text))
+                .await
+                .map_err(|_| Fault::Silent { command: "AUTHENTICATE" })?;
+            match shown {
+                Err(fault) if fault.needs_a_person() => {
+                    tokens.forget().await;
+                    // One that was withdrawn before its time is no news; one that is new and refused is.
+                    if token.fresh {
+                        return Err(fault);
+                    }
+                }
+                other => return other,
+            }
+        }
+    }
+
+    /// Whether a session ended because its token did, as it does every hour: no reason to warn.
+    pub(super) async fn token_ended(&self, fault: &Fault) -> bool {
+        let Proof::Token(tokens) = &self.proof else { return false };
+        match fault {
+            Fault::Closed { said: Some(said) } if said.to_ascii_lowercase().contains("expired") => {
+                tokens.forget().await;
+                true
+            }
+            Fault::Closed { .. } | Fault::Broken(_) | Fault::Answer { .. } => tokens.is_due().await,
+            _ => false,
+        }
+    }
+
+    async fn reach(&self, within: Duration) -> Result<Client<Wire>, Fault> {
+        timeout(within, self.connect().boxed()).await.map_err(|_| Fault::Unreachable {
             address: format!("{}:{}", self.host, self.port),
             reason: format!("no greeting within {} s", within.as_secs()),
-        })??;
-        timeout(within, self.authenticate(client, password.expose_secret()))
-            .await
-            .map_err(|_| Fault::Silent { command: "LOGIN" })?
+        })?
     }
 
     async fn connect(&self) -> Result<Client<Wire>, Fault> {
@@ -88,8 +149,8 @@ impl Server {
         })?;
         tcp.set_nodelay(true).map_err(|error| Fault::io(&error))?;
         match self.tls {
-            Tls::None => greeted(wire(Box::new(tcp))).await,
-            Tls::Implicit => greeted(wire(self.encrypt(Box::new(tcp)).await?)).await,
+            Tls::None => self.greeted(wire(Box::new(tcp))).await,
+            Tls::Implicit => self.greeted(wire(self.encrypt(Box::new(tcp)).await?)).await,
             Tls::Starttls => {
                 let mut client = Client::new(wire(Box::new(tcp)));
                 client.get_mut().allow(GREETING_ALLOWANCE);
@@ -116,13 +177,24 @@ impl Server {
         Ok(Box::new(stream))
     }
 
+    async fn greeted(&self, wire: Wire) -> Result<Client<Wire>, Fault> {
+        let mut client = Client::new(wire);
+        client.get_mut().allow(GREETING_ALLOWANCE);
+        let disabled = read_greeting(&mut client).await?;
+        // It is about passwords: a server that takes tokens alone says so over TLS as well.
+        if disabled && matches!(self.proof, Proof::Password(_)) {
+            return Err(Fault::LoginDisabled);
+        }
+        Ok(client)
+    }
+
     async fn authenticate(&self, client: Client<Wire>, password: &str) -> Result<async_imap::Session<Wire>, Fault> {
         // LOGIN is understood everywhere, but its quoted strings hold ASCII only (RFC 3501, 4.3).
         let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         let outcome = if plain(&self.username) && plain(password) {
             client.login(&self.username, password).await
         } else {
-            client.authenticate("PLAIN", Plain(format!("\0{}\0{password}", self.username))).await
+            client.authenticate("PLAIN", Plain::new(&self.username, password)).await
         };
         outcome.map_err(|(error, _)| match error {
             Error::No(said) | Error::Bad(said) => {
@@ -133,26 +205,52 @@ impl Server {
             other => Fault::library("LOGIN", &other),
         })
     }
-}
 
-/// SASL PLAIN (RFC 4616), for names and passwords beyond ASCII.
-struct Plain(String);
-
-impl Authenticator for Plain {
-    type Response = String;
-
-    fn process(&mut self, _: &[u8]) -> String {
-        std::mem::take(&mut self.0)
+    /// Logs in with a token, in the way that the server offers.
+    async fn show(&self, mut client: Client<Wire>, token: &SecretString) -> Result<async_imap::Session<Wire>, Fault> {
+        let offer = offer(&mut client).await?;
+        let mechanism = offer.mechanism.ok_or(Fault::NoOauth)?;
+        let mut bearer = Bearer::new(mechanism, offer, (&self.host, self.port), &self.username, token);
+        let command = bearer.command.clone();
+        let outcome = client.authenticate(command.expose_secret(), &mut bearer).await;
+        outcome.map_err(|(error, _)| match error {
+            Error::No(said) | Error::Bad(said) => {
+                let said =
+                    if repeats(&said, token, &command) { "it gave no reason".into() } else { words(Some(&said)) };
+                let status = bearer.status.map(|status| format!(" (status {status})")).unwrap_or_default();
+                Fault::Login { username: self.username.clone(), said: said + &status }
+            }
+            other => Fault::library("AUTHENTICATE", &other),
+        })
     }
 }
 
-async fn greeted(wire: Wire) -> Result<Client<Wire>, Fault> {
-    let mut client = Client::new(wire);
-    client.get_mut().allow(GREETING_ALLOWANCE);
-    if read_greeting(&mut client).await? {
-        return Err(Fault::LoginDisabled);
+/// Whether a server's words hold the token, in any of the ways it was sent.
+fn repeats(said: &str, token: &SecretString, command: &SecretString) -> bool {
+    let sent = command.expose_secret();
+    said.contains(token.expose_secret()) || sent.split_once(' ').is_some_and(|(_, encoded)| said.contains(encoded))
+}
+
+/// The library asks for capabilities only after the login.
+async fn offer(client: &mut Client<Wire>) -> Result<Offer, Fault> {
+    const TAG: &str = "C1";
+    let wire = client.get_mut();
+    wire.write_all(b"C1 CAPABILITY\r\n").await.map_err(|error| Fault::io(&error))?;
+    wire.flush().await.map_err(|error| Fault::io(&error))?;
+    let mut offer = Offer::default();
+    loop {
+        let Some(response) = client.read_response().await.map_err(|error| Fault::io(&error))? else {
+            return Err(Fault::Closed { said: None });
+        };
+        match response.parsed() {
+            Response::Capabilities(all) => offer = Offer::read(all),
+            Response::Done { tag, status: Status::Ok, .. } if tag.0 == TAG => return Ok(offer),
+            Response::Done { tag, outcome, .. } if tag.0 == TAG => {
+                return Err(Fault::answer("CAPABILITY", outcome));
+            }
+            _ => {}
+        }
     }
-    Ok(client)
 }
 
 /// Whether the greeting says LOGINDISABLED.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::oauth::Oauth2;
 use crate::settings::{ByteSize, Duration, Problem, Secret, SecretText};
 
 /// `ingress.imap[]` of the configuration.
@@ -21,8 +22,8 @@ pub struct Settings {
     pub username: String,
     pub password: Option<SecretText>,
     pub password_file: Option<PathBuf>,
-    // Comes later: refused by name until then.
-    pub oauth2: Option<serde_json::Value>,
+    /// Instead of a password.
+    pub oauth2: Option<Oauth2>,
     pub folder: String,
     /// Whether to wait with IDLE (RFC 2177) where the server can. Without it the folder is polled every
     /// `rescan_interval`, and at least once a minute.
@@ -109,11 +110,14 @@ impl Settings {
                 ));
             }
         }
-        // OAuth2 stands for a password.
-        if self.oauth2.is_none()
-            && let Err(problem) = self.secret(key)
-        {
-            problems.push(problem);
+        match &self.oauth2 {
+            Some(_) if self.password.is_some() || self.password_file.is_some() => problems.push(Problem::new(
+                at("oauth2"),
+                "a password and `oauth2` exclude each other",
+                "keep `oauth2`, drop the password",
+            )),
+            Some(oauth2) => problems.extend(oauth2.check(&at("oauth2"))),
+            None => problems.extend(self.secret(key).err()),
         }
         if self.port == Some(0) {
             problems.push(Problem::new(at("port"), "0 is no port", "drop the key for the usual one, 993 or 143"));
@@ -131,14 +135,19 @@ impl Settings {
     pub fn warnings(&self, key: &str) -> Vec<Problem> {
         let loopback = self.host == "localhost"
             || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+        let mut warnings = Vec::new();
         if self.tls == Tls::None && !loopback {
-            return vec![Problem::new(
+            let secret = if self.oauth2.is_some() { "access token" } else { "password" };
+            warnings.push(Problem::new(
                 format!("{key}.tls"),
-                format!("the password goes to {} unencrypted", self.host),
+                format!("the {secret} goes to {} unencrypted", self.host),
                 "set `tls: implicit` or `tls: starttls`",
-            )];
+            ));
         }
-        Vec::new()
+        if let Some(oauth2) = &self.oauth2 {
+            warnings.extend(oauth2.warnings(&format!("{key}.oauth2")));
+        }
+        warnings
     }
 
     /// Names the mailbox in its bookmark. No two ingresses may share one.

@@ -1,0 +1,206 @@
+//! Access tokens for a mailbox, in place of a password (OAuth 2.0, RFC 6749). Home of oauth2.
+//!
+//! A token is kept in memory until shortly before it expires; then the next login gets a new one. Where the provider
+//! replaces the refresh token, the new one goes to its file before the old one is forgotten. No token is ever logged.
+
+use jiff::{SignedDuration, Timestamp};
+use oauth2::{TokenResponse as _, basic::BasicTokenResponse};
+use secrecy::{ExposeSecret as _, SecretString};
+use tokio::sync::Mutex;
+
+use self::client::TokenServer;
+use crate::{
+    clock::Clock,
+    settings::{Problem, Secret, SecretError},
+    telemetry,
+};
+
+mod client;
+mod file;
+mod login;
+mod settings;
+
+pub use self::{
+    login::{Flow, Login, LoginError, Step, keep},
+    settings::{Oauth2, Provider},
+};
+
+/// A token is renewed so long before its end, or at nine tenths of a short life.
+const EARLY: SignedDuration = SignedDuration::from_mins(5);
+/// How long a token is used whose server does not say how long it is good (RFC 6749, 5.1 recommends that it does).
+const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
+
+/// Why there is no access token, in words for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum NoToken {
+    /// The server understood and said no (RFC 6749, 5.2): a person has to mend it.
+    #[error("{host} refused a token: {code}{}; {}", .said.as_deref().map(|said| format!(" ({said})")).unwrap_or_default(), mend(.code))]
+    Refused { host: String, code: String, said: Option<String> },
+    /// No answer, or none that could be read: it may pass.
+    #[error("no token from {host}: {reason}")]
+    Unanswered { host: String, reason: String },
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+impl NoToken {
+    /// Whether waiting alone does not mend it.
+    pub(super) fn needs_a_person(&self) -> bool {
+        !matches!(self, Self::Unanswered { .. })
+    }
+}
+
+fn mend(code: &str) -> &'static str {
+    match code {
+        "invalid_grant" => "the refresh token is no longer good: get a new one with `alertbridge imap login`",
+        "invalid_client" | "unauthorized_client" => "check `client_id`, `client_secret_file` and the application",
+        "invalid_scope" => "check `scopes`",
+        "access_denied" => "nobody agreed",
+        "expired_token" => "nobody agreed in time: begin anew",
+        _ => "check `oauth2`",
+    }
+}
+
+/// The tokens of one mailbox.
+pub(super) struct Tokens {
+    ingress: String,
+    server: TokenServer,
+    /// None: the application's own access, by its client credentials.
+    refresh_token: Option<Secret>,
+    clock: Clock,
+    held: Mutex<Held>,
+}
+
+#[derive(Default)]
+struct Held {
+    access: Option<Access>,
+    newest: Option<Newest>,
+}
+
+/// An access token.
+#[derive(Clone)]
+struct Access {
+    text: SecretString,
+    /// When another is to be asked for.
+    renew_at: Timestamp,
+}
+
+/// A refresh token that its source does not hold.
+struct Newest {
+    text: SecretString,
+    /// What the source held: where it holds something else now, a person put it there and it counts.
+    instead_of: SecretString,
+}
+
+/// An access token for one login.
+pub(super) struct Token {
+    pub(super) text: SecretString,
+    /// Whether it was asked for just now.
+    pub(super) fresh: bool,
+}
+
+impl Tokens {
+    /// Asks nothing yet. `key` is the path of `oauth2`.
+    pub(super) fn new(key: &str, ingress: &str, settings: &Oauth2, clock: Clock) -> Result<Self, Problem> {
+        Ok(Self {
+            ingress: ingress.to_owned(),
+            server: TokenServer::new(key, settings)?,
+            refresh_token: settings.refresh_token(key)?,
+            clock,
+            held: Mutex::default(),
+        })
+    }
+
+    /// The token in hand, or a new one where there is none or it is about to expire.
+    pub(super) async fn token(&self) -> Result<Token, NoToken> {
+        let mut held = self.held.lock().await;
+        let asked_at = self.clock.now();
+        if let Some(access) = held.access.as_ref().filter(|access| asked_at < access.renew_at) {
+            return Ok(Token { text: access.text.clone(), fresh: false });
+        }
+        held.access = None;
+        let answer = match &self.refresh_token {
+            None => self.server.client_credentials().await?,
+            Some(source) => {
+                let stored = source.read()?;
+                let current = match &held.newest {
+                    Some(newest) if newest.instead_of.expose_secret() == stored.expose_secret() => newest.text.clone(),
+                    _ => stored.clone(),
+                };
+                let answer = self.server.refresh(&current).await?;
+                let newest = answer.refresh_token().map_or(current, |token| token.secret().clone().into());
+                held.newest = self.keep(source, newest, stored);
+                answer
+            }
+        };
+        let text = SecretString::from(answer.access_token().secret().clone());
+        held.access = Some(Access { text: text.clone(), renew_at: renew_at(asked_at, &answer) });
+        Ok(Token { text, fresh: true })
+    }
+
+    /// The server does not take the token any more: the next login asks for another.
+    pub(super) async fn forget(&self) {
+        self.held.lock().await.access = None;
+    }
+
+    /// Whether a session that began with the token in hand may have ended because the token did.
+    pub(super) async fn is_due(&self) -> bool {
+        let now = self.clock.now();
+        self.held.lock().await.access.as_ref().is_none_or(|access| access.renew_at <= now)
+    }
+
+    /// Stores the newest refresh token where it is not stored; returned is one that cannot be.
+    ///
+    /// Mail goes on flowing with it; the next renewal tries to store it again, and a restart before would need the old
+    /// one, which the provider may have withdrawn.
+    fn keep(&self, source: &Secret, newest: SecretString, stored: SecretString) -> Option<Newest> {
+        if newest.expose_secret() == stored.expose_secret() {
+            return None;
+        }
+        let reason = match source {
+            Secret::File(path) => match file::write(path, newest.expose_secret()) {
+                Ok(()) => return None,
+                Err(error) => format!(
+                    "cannot write {}: {error}; put it in a folder of its own that alertbridge may write to",
+                    path.display()
+                ),
+            },
+            Secret::Inline(_) => "`refresh_token` stands in the configuration: use `refresh_token_file`".into(),
+        };
+        telemetry::refresh_token_not_kept(&self.ingress, &reason);
+        Some(Newest { text: newest, instead_of: stored })
+    }
+}
+
+fn renew_at(asked_at: Timestamp, answer: &BasicTokenResponse) -> Timestamp {
+    let life = answer.expires_in().map_or(UNTOLD, |life| life.try_into().unwrap_or(SignedDuration::MAX));
+    let early = EARLY.min(life / 10);
+    asked_at.checked_add(life.saturating_sub(early)).unwrap_or(Timestamp::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_five_minutes_early_or_after_nine_tenths_of_a_short_life() {
+        let now = Timestamp::UNIX_EPOCH;
+        let renewed_after = |life: &str| {
+            let answer = format!("{{\"access_token\":\"x\",\"token_type\":\"Bearer\"{life}}}");
+            renew_at(now, &serde_json::from_str(&answer).unwrap()).as_second()
+        };
+        assert_eq!(renewed_after(",\"expires_in\":3600"), 3300);
+        assert_eq!(renewed_after(",\"expires_in\":60"), 54);
+        assert_eq!(renewed_after(""), 270);
+        assert_eq!(renewed_after(",\"expires_in\":18446744073709551615"), Timestamp::MAX.as_second());
+    }
+
+    #[test]
+    fn a_refusal_says_what_mends_it() {
+        let refused = |code: &str| {
+            NoToken::Refused { host: "login.example.com".into(), code: code.into(), said: None }.to_string()
+        };
+        assert!(refused("invalid_grant").ends_with("get a new one with `alertbridge imap login`"));
+        assert_eq!(refused("invalid_scope"), "login.example.com refused a token: invalid_scope; check `scopes`");
+    }
+}
