@@ -10,7 +10,10 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -149,7 +152,7 @@ impl Ingress for Smtp {
         };
         let heartbeat = || {
             health.succeeded(&door.name, door.clock.now());
-            door.clients.forget();
+            door.clients.forget(Instant::now());
         };
         self.listener.serve(bounds, busy.as_bytes(), &stop, heartbeat, session).await;
     }

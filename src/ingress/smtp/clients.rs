@@ -4,69 +4,91 @@ use std::{
     collections::HashMap,
     net::{IpAddr, Ipv6Addr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter};
+use tokio::time::Instant;
 
 use super::Limits;
 
+const MINUTE: Duration = Duration::from_mins(1);
+
 /// The clients that are connected or sent mail of late.
 pub(super) struct Clients {
-    connected: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    most: usize,
-    mails: DefaultKeyedRateLimiter<IpAddr>,
+    known: Arc<Mutex<HashMap<IpAddr, Client>>>,
+    connections: usize,
+    /// How long one mail counts.
+    interval: Duration,
+}
+
+struct Client {
+    connections: usize,
+    /// Until when its mails count; a minute ahead at most.
+    busy_until: Instant,
+}
+
+impl Client {
+    fn is_idle(&self, now: Instant) -> bool {
+        self.connections == 0 && self.busy_until <= now
+    }
 }
 
 impl Clients {
     pub(super) fn new(limits: &Limits) -> Self {
-        let mails = RateLimiter::keyed(Quota::per_minute(limits.client_mails));
-        Self { connected: Arc::default(), most: limits.client_connections, mails }
+        let interval = MINUTE / limits.client_mails.get();
+        Self { known: Arc::default(), connections: limits.client_connections, interval }
     }
 
     /// A place for one more connection, held until it is dropped; none where the client has as many as it may.
     pub(super) fn enter(&self, peer: IpAddr) -> Option<Place> {
-        let client = network(peer);
-        let mut connected = lock(&self.connected);
-        let count = connected.entry(client).or_default();
-        if *count >= self.most {
+        let address = network(peer);
+        let mut known = lock(&self.known);
+        let client = known.entry(address).or_insert_with(|| Client { connections: 0, busy_until: Instant::now() });
+        if client.connections >= self.connections {
             return None;
         }
-        *count += 1;
-        Some(Place { client, connected: Arc::clone(&self.connected) })
+        client.connections += 1;
+        Some(Place { address, known: Arc::clone(&self.known) })
     }
 
-    /// Whether the client may send one more mail now. Asking counts.
-    pub(super) fn may_send(&self, peer: IpAddr) -> bool {
-        self.mails.check_key(&network(peer)).is_ok()
+    /// Whether the client may send one more mail now. One that is let through counts.
+    pub(super) fn may_send(&self, peer: IpAddr, now: Instant) -> bool {
+        let mut known = lock(&self.known);
+        let client = known.entry(network(peer)).or_insert(Client { connections: 0, busy_until: now });
+        let until = client.busy_until.max(now) + self.interval;
+        let allowed = until <= now + MINUTE;
+        if allowed {
+            client.busy_until = until;
+        }
+        allowed
     }
 
-    /// Forgets who has sent nothing for so long that all is allowed again.
-    pub(super) fn forget(&self) {
-        self.mails.retain_recent();
-        self.mails.shrink_to_fit();
+    /// Forgets who is gone, and has sent nothing for so long that all is allowed again.
+    pub(super) fn forget(&self, now: Instant) {
+        lock(&self.known).retain(|_, client| !client.is_idle(now));
     }
 }
 
 /// A connection's place.
 pub(super) struct Place {
-    client: IpAddr,
-    connected: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    address: IpAddr,
+    known: Arc<Mutex<HashMap<IpAddr, Client>>>,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut connected = lock(&self.connected);
-        if let Some(count) = connected.get_mut(&self.client) {
-            *count -= 1;
-            if *count == 0 {
-                connected.remove(&self.client);
+        let mut known = lock(&self.known);
+        if let Some(client) = known.get_mut(&self.address) {
+            client.connections -= 1;
+            if client.is_idle(Instant::now()) {
+                known.remove(&self.address);
             }
         }
     }
 }
 
-fn lock(connected: &Mutex<HashMap<IpAddr, usize>>) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-    connected.lock().unwrap_or_else(PoisonError::into_inner)
+fn lock(known: &Mutex<HashMap<IpAddr, Client>>) -> MutexGuard<'_, HashMap<IpAddr, Client>> {
+    known.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Who has one address of IPv6 has the 2^64 of its network.
@@ -95,16 +117,29 @@ mod tests {
         drop(one);
         assert!(clients.enter(at("192.0.2.1")).is_some());
         drop(two);
-        assert!(lock(&clients.connected).is_empty(), "nothing is kept of who has left");
+        assert!(lock(&clients.known).is_empty(), "nothing is kept of who has left");
     }
 
     #[test]
     fn a_network_of_ipv6_counts_as_one_client() {
         let clients = Clients::new(&Limits { client_mails: std::num::NonZeroU32::MIN, ..Limits::default() });
-        assert!(clients.may_send(at("2001:db8::1")));
-        assert!(!clients.may_send(at("2001:db8::ffff:1")));
-        assert!(clients.may_send(at("2001:db8:0:1::1")));
-        clients.forget();
-        assert!(!clients.may_send(at("2001:db8::1")), "who sent of late is not forgotten");
+        let now = Instant::now();
+        assert!(clients.may_send(at("2001:db8::1"), now));
+        assert!(!clients.may_send(at("2001:db8::ffff:1"), now));
+        assert!(clients.may_send(at("2001:db8:0:1::1"), now));
+    }
+
+    #[test]
+    fn mails_are_counted_by_the_minute_and_forgotten_after_it() {
+        let limits = Limits { client_mails: std::num::NonZeroU32::new(3).unwrap(), ..Limits::default() };
+        let (clients, peer) = (Clients::new(&limits), at("192.0.2.1"));
+        let now = Instant::now();
+        assert_eq!([(); 5].map(|()| clients.may_send(peer, now)), [true, true, true, false, false]);
+        let later = now + Duration::from_secs(20);
+        assert_eq!([(); 2].map(|()| clients.may_send(peer, later)), [true, false], "20 s are worth one mail");
+        clients.forget(later);
+        assert!(!clients.may_send(peer, later), "who sent of late is not forgotten");
+        clients.forget(later + MINUTE);
+        assert!(lock(&clients.known).is_empty());
     }
 }

@@ -5,6 +5,7 @@
 use std::{borrow::Cow, net::IpAddr};
 
 use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request};
+use tokio::time::Instant;
 
 use super::{
     Door,
@@ -260,7 +261,7 @@ impl<'a> Dialogue<'a> {
             tracing::warn!(peer = %self.peer, declared, "mail put off: too many large ones are under way");
             return NO_ROOM;
         }
-        if !self.door.knows(self.peer) && !self.door.clients.may_send(self.peer) {
+        if !self.door.knows(self.peer) && !self.door.clients.may_send(self.peer, Instant::now()) {
             tracing::warn!(peer = %self.peer, "mail put off: too many from this client");
             return "450 4.7.1 Too many mails from you, come again later";
         }
