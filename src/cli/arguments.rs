@@ -235,7 +235,7 @@ pub struct ImapLogin {
     /// Where the browser is sent back to on 127.0.0.1 [default: any port that is free]
     #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, conflicts_with = "device")]
     pub port: u16,
-    /// Write refresh_token_file without asking
+    /// Write the refresh token to its file without asking
     #[arg(long)]
     pub write: bool,
 }

@@ -1,4 +1,4 @@
-//! A token server as OAuth2 has it: it remembers what it gave out and refuses what it did not. Its access tokens are
+//! A token server as RFC 6749 has it: it remembers what it gave out and refuses what it did not. Its access tokens are
 //! such as the Dovecot of these tests takes.
 #![expect(
     clippy::unwrap_used,

@@ -149,7 +149,9 @@ impl TokenServer {
         }
         // A page for people, as a wrong address gives: its status says more than that it is no JSON.
         let about = serde_json::from_slice::<serde_json::Value>(&body);
-        if !status.is_success() && !about.is_ok_and(|about| about.get("error").is_some_and(|error| error.is_string())) {
+        if !status.is_success()
+            && !about.is_ok_and(|about| about.get("error").is_some_and(serde_json::Value::is_string))
+        {
             return Err(Unanswered::Status(status.as_u16()));
         }
         let mut answer = HttpResponse::new(body);
