@@ -138,7 +138,12 @@ fn doors(config: &Config, found: &mut Vec<Problem>) {
     for (index, webhook) in config.ingress.webhook.iter().enumerate() {
         let key = format!("ingress.webhook[{index}]");
         let listen = &config.ingress.http.listen;
-        needs(&key, "the webhook", webhook.token.as_deref(), webhook.token_file.as_deref(), listen);
+        if webhook.is_open() {
+            needs(&key, "the webhook", None, None, listen);
+        }
+    }
+    for (index, webhook) in config.ingress.webhook.iter().enumerate() {
+        found.extend(webhook.problem(&format!("ingress.webhook[{index}]")));
     }
     for (index, smtp) in config.ingress.smtp.iter().enumerate() {
         let key = format!("ingress.smtp[{index}]");

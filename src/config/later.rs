@@ -2,7 +2,7 @@
 //! because a file that asks for them and runs without is a false promise.
 
 use super::Config;
-use crate::{ingress::webhook::Provider, settings::Problem};
+use crate::settings::Problem;
 
 /// Every such name in use.
 pub fn problems(config: &Config) -> Vec<Problem> {
@@ -26,14 +26,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     for (index, imap) in config.ingress.imap.iter().enumerate() {
         let key = |name: &str| format!("ingress.imap[{index}].{name}");
         refuse(imap.trusted_authserv_id.is_some(), key("trusted_authserv_id"), "drop it");
-    }
-    for (index, webhook) in config.ingress.webhook.iter().enumerate() {
-        let key = |name: &str| format!("ingress.webhook[{index}].{name}");
-        refuse(webhook.provider != Provider::Raw, key("provider"), "only `provider: raw` is accepted now");
-        refuse(webhook.signing_key.is_some(), key("signing_key"), "use `token_file` for now");
-        refuse(webhook.signing_key_file.is_some(), key("signing_key_file"), "use `token_file` for now");
-        refuse(webhook.basic_auth.is_some(), key("basic_auth"), "use `token_file` for now");
-        refuse(webhook.topic_arn.is_some(), key("topic_arn"), "use `token_file` for now");
     }
     for (index, receiver) in config.receivers.iter().enumerate() {
         let key = |name: &str| format!("receivers[{index}].{name}");

@@ -16,23 +16,36 @@ use axum::body::Body;
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use schemars::JsonSchema;
-use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
-use self::request::Doors;
+use self::{protocol::Protocol, request::Doors};
 use super::{
     Health, Inbox, Ingress,
     listener::{BindError, Bounds, Listener},
 };
 use crate::{
     clock::Clock,
-    settings::{ByteSize, Problem, Secret, SecretText},
+    settings::{ByteSize, Problem, SecretText},
 };
 
+pub use self::fetch::{Fetch, FetchError, Https};
+
 mod answer;
+mod cloudmailin;
+mod credential;
+mod fetch;
+mod form;
+mod mailgun;
+mod once;
+mod password;
+mod postmark;
+mod protocol;
+mod raw;
 mod request;
+mod sendgrid;
+mod ses;
 mod token;
 
 /// `ingress.http` of the configuration: the listener all webhooks share.
@@ -57,14 +70,25 @@ pub struct Settings {
     pub provider: Provider,
     /// `/ingress/NAME` where it is not given.
     pub path: Option<String>,
-    /// The bearer token; may be left out on loopback only.
+    /// The bearer token of `raw`; may be left out on loopback only.
     pub token: Option<SecretText>,
     pub token_file: Option<PathBuf>,
-    // Credentials of providers that come later: refused by name until then.
+    /// Mailgun's HTTP webhook signing key, or SendGrid's public key.
     pub signing_key: Option<SecretText>,
     pub signing_key_file: Option<PathBuf>,
-    pub basic_auth: Option<serde_json::Value>,
+    /// Of Postmark, CloudMailin and SendGrid: what stands in the URL that they post to.
+    pub basic_auth: Option<BasicAuth>,
+    /// The SNS topic that SES publishes to.
     pub topic_arn: Option<String>,
+}
+
+/// `ingress.webhook[].basic_auth` of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BasicAuth {
+    pub username: String,
+    pub password: Option<SecretText>,
+    pub password_file: Option<PathBuf>,
 }
 
 impl Settings {
@@ -72,9 +96,23 @@ impl Settings {
     pub fn path(&self) -> String {
         self.path.clone().unwrap_or_else(|| format!("/ingress/{}", self.name))
     }
+
+    /// Whether whoever reaches the listener can put mail into it.
+    pub fn is_open(&self) -> bool {
+        self.provider == Provider::Raw && self.token.is_none() && self.token_file.is_none()
+    }
+
+    /// What is wrong with its credential. The settings are at `key`.
+    pub fn problem(&self, key: &str) -> Option<Problem> {
+        self.protocol(key).err()
+    }
+
+    fn protocol(&self, key: &str) -> Result<Box<dyn Protocol>, Problem> {
+        protocol::protocol(self.provider, credential::credential(self, key)?, key)
+    }
 }
 
-/// Who posts. All but `raw` come later: refused by name until then.
+/// Who posts.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Provider {
@@ -120,13 +158,13 @@ pub struct Webhooks {
     max_body: u64,
     limits: Limits,
     clock: Clock,
+    fetch: Arc<dyn Fetch>,
 }
 
 /// One webhook.
 struct Door {
     name: String,
-    /// None only on loopback.
-    token: Option<Secret>,
+    protocol: Box<dyn Protocol>,
 }
 
 impl Webhooks {
@@ -146,7 +184,16 @@ impl Webhooks {
                 )
                 .into());
             }
-            let door = Door { name: settings.name.clone(), token: token(settings, &key, &listener)? };
+            let protocol = settings.protocol(&key)?;
+            if settings.is_open() && !listener.is_loopback() {
+                return Err(Problem::new(
+                    format!("{key}.token_file"),
+                    format!("no token is given, and {} can be reached from other machines", listener.local_addr()),
+                    "name the file that holds the bearer token: `token_file: /run/secrets/…`, or listen on 127.0.0.1",
+                )
+                .into());
+            }
+            let door = Door { name: settings.name.clone(), protocol };
             match by_path.entry(path) {
                 Entry::Vacant(place) => place.insert(door),
                 Entry::Occupied(place) => {
@@ -159,7 +206,15 @@ impl Webhooks {
                 }
             };
         }
-        Ok(Self { listener, by_path, max_body: http.max_body.bytes(), limits: Limits::default(), clock })
+        let max_body = http.max_body.bytes();
+        Ok(Self {
+            listener,
+            by_path,
+            max_body,
+            limits: Limits::default(),
+            clock,
+            fetch: Arc::new(fetch::Lazy::default()),
+        })
     }
 
     /// The same with other limits.
@@ -169,26 +224,16 @@ impl Webhooks {
         self
     }
 
+    /// The same with another way to fetch what SNS's signatures are checked with.
+    #[must_use]
+    pub fn with_fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
+        self.fetch = fetch;
+        self
+    }
+
     /// Where it listens: the true port where 0 was asked for.
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
-    }
-}
-
-fn token(settings: &Settings, key: &str, listener: &Listener) -> Result<Option<Secret>, Problem> {
-    let token = Secret::optional(key, "token", settings.token.as_deref(), settings.token_file.as_deref())?;
-    match &token {
-        Some(Secret::Inline(text)) if text.expose_secret().is_empty() => Err(Problem::new(
-            format!("{key}.token"),
-            "the token is empty",
-            "name the file that holds it: `token_file: /run/secrets/…`",
-        )),
-        None if !listener.is_loopback() => Err(Problem::new(
-            format!("{key}.token_file"),
-            format!("no token is given, and {} can be reached from other machines", listener.local_addr()),
-            "name the file that holds the bearer token: `token_file: /run/secrets/…`, or listen on 127.0.0.1",
-        )),
-        _ => Ok(token),
     }
 }
 
@@ -200,11 +245,11 @@ fn is_path(path: &str) -> bool {
 #[async_trait]
 impl Ingress for Webhooks {
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken) {
-        let Self { listener, by_path, max_body, limits, clock } = *self;
+        let Self { listener, by_path, max_body, limits, clock, fetch } = *self;
         for (path, door) in &by_path {
             tracing::info!(ingress = door.name, address = %listener.local_addr(), path, "takes mail over HTTP");
         }
-        let doors = Arc::new(Doors { by_path, max_body, limits, clock, inbox, health });
+        let doors = Arc::new(Doors { by_path, max_body, limits, clock, fetch, inbox, health });
         let session = |stream, _peer| serve(stream, doors.clone(), stop.clone());
         listener.serve(limits.bounds, BUSY, &stop, || doors.report_health(), session).await;
     }

@@ -16,8 +16,13 @@ use crate::message::MailId;
 const COME_AGAIN: HeaderValue = HeaderValue::from_static("30");
 
 /// The mail is stored.
-pub(super) fn stored(id: MailId) -> Response {
-    (StatusCode::ACCEPTED, Json(json!({ "id": id }))).into_response()
+pub(super) fn stored(id: MailId, status: StatusCode) -> Response {
+    (status, Json(json!({ "id": id }))).into_response()
+}
+
+/// There was no mail in it, and nothing is wrong.
+pub(super) fn settled() -> Response {
+    (StatusCode::OK, Json(json!({}))).into_response()
 }
 
 /// Why a request is refused. Each is one status (RFC 9110), so that senders know whether to come again.
@@ -27,9 +32,24 @@ pub(super) enum Refusal {
     WrongMethod,
     /// A browser sent it on some page's behalf.
     CrossSite,
+    /// The bearer token is not the one.
     Unauthorized,
-    /// Our own token's file cannot be read: nobody can be let in.
-    NoToken,
+    WrongPassword,
+    /// The signature is missing, or is not the provider's.
+    Forged,
+    /// The signature is right, and an hour old or from the future.
+    Stale,
+    /// The request was taken before.
+    Replayed,
+    /// The same request is being stored just now.
+    UnderWay,
+    WrongTopic,
+    /// Signed by way of SHA-1.
+    WeakSignature,
+    /// Our own secret cannot be read: nobody can be let in.
+    NoSecret,
+    /// What proves the request could not be fetched.
+    NotFetched,
     WrongType,
     Encoded,
     TooLarge,
@@ -38,22 +58,37 @@ pub(super) enum Refusal {
     /// The body broke off.
     Broken,
     Empty,
+    /// The body is not what this provider posts.
+    Unreadable,
+    /// It is the provider's, and has no raw mail in it: what to change at the provider.
+    NoMail(&'static str),
     NotStored,
 }
 
 impl Refusal {
-    fn status(self) -> StatusCode {
+    /// The status that says to anybody what it is.
+    pub(super) fn status(self) -> StatusCode {
         match self {
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
-            Self::CrossSite => StatusCode::FORBIDDEN,
-            Self::Unauthorized => StatusCode::UNAUTHORIZED,
-            Self::NoToken | Self::NotStored => StatusCode::SERVICE_UNAVAILABLE,
+            Self::CrossSite | Self::WrongTopic | Self::WeakSignature => StatusCode::FORBIDDEN,
+            Self::Unauthorized | Self::WrongPassword | Self::Forged | Self::Stale => StatusCode::UNAUTHORIZED,
+            Self::Replayed => StatusCode::CONFLICT,
+            Self::NoSecret | Self::NotFetched | Self::NotStored | Self::UnderWay => StatusCode::SERVICE_UNAVAILABLE,
             Self::WrongType | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
-            Self::Broken => StatusCode::BAD_REQUEST,
-            Self::Empty => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Broken | Self::Unreadable => StatusCode::BAD_REQUEST,
+            Self::Empty | Self::NoMail(_) => StatusCode::UNPROCESSABLE_ENTITY,
+        }
+    }
+
+    /// The status for a provider that returns the mail to its sender, or drops it, on any 4xx. What somebody can still
+    /// mend in the provider's settings is a reason to come again.
+    pub(super) fn status_where_mail_would_bounce(self) -> StatusCode {
+        match self {
+            Self::WrongType | Self::Unreadable | Self::NoMail(_) => StatusCode::SERVICE_UNAVAILABLE,
+            other => other.status(),
         }
     }
 
@@ -63,32 +98,48 @@ impl Refusal {
             Self::WrongMethod => "Only POST is taken here.",
             Self::CrossSite => "Requests from web pages are not taken where no token is set.",
             Self::Unauthorized => "The bearer token is missing or wrong.",
-            Self::NoToken => "The webhook's own token cannot be read; its operator has been told.",
-            Self::WrongType => "The content type must be message/rfc822: the raw mail as the body.",
+            Self::WrongPassword => "The user name or the password is missing or wrong.",
+            Self::Forged => "The signature is missing or wrong.",
+            Self::Stale => "The signature is too old, or one of the clocks is wrong.",
+            Self::Replayed => "This request was taken before.",
+            Self::UnderWay => "This request is being taken already; send it again later.",
+            Self::WrongTopic => "This is not the topic of ingress.webhook[].topic_arn.",
+            Self::WeakSignature => "Only SignatureVersion 2 is taken: set the attribute of the topic to 2.",
+            Self::NoSecret => "The webhook's own secret cannot be read; its operator has been told.",
+            Self::NotFetched => "Amazon SNS cannot be reached to check this; send it again later.",
+            Self::WrongType => {
+                "The content type is not the one of this webhook's provider; for `raw` it is message/rfc822."
+            }
             Self::Encoded => "The body must not be compressed.",
             Self::TooLarge => "The body is larger than ingress.http.max_body.",
             Self::TooSlow => "The body came too slowly.",
             Self::Broken => "The body broke off.",
             Self::Empty => "The body is empty.",
+            Self::Unreadable => "The body is not what this provider posts.",
+            Self::NoMail(mend) => mend,
             Self::NotStored => "The mail cannot be stored now; send it again later.",
         }
     }
 }
 
-impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
-        let mut response = (self.status(), Json(json!({ "error": self.sentence() }))).into_response();
-        let headers = response.headers_mut();
-        match self {
-            Self::WrongMethod => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
-            Self::Unauthorized => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
-            Self::NoToken | Self::NotStored => drop(headers.insert(RETRY_AFTER, COME_AGAIN)),
-            // What is left of the body is not waited for.
-            Self::TooLarge | Self::TooSlow | Self::Broken => {
-                headers.insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            _ => {}
+/// The refusal under the status that its reader needs.
+pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
+    let mut response = (status, Json(json!({ "error": refusal.sentence() }))).into_response();
+    let headers = response.headers_mut();
+    match refusal {
+        Refusal::WrongMethod => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
+        Refusal::Unauthorized => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        Refusal::WrongPassword => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"alertbridge\""));
         }
-        response
+        // What is left of the body is not waited for.
+        Refusal::TooLarge | Refusal::TooSlow | Refusal::Broken => {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        _ => {}
     }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        headers.insert(RETRY_AFTER, COME_AGAIN);
+    }
+    response
 }

@@ -6,9 +6,10 @@ use axum::{
     body::{Body, BodyDataStream, Bytes},
     http::{
         HeaderMap, Method, Request,
-        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, ORIGIN},
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT},
+        request::Parts,
     },
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 use futures_util::StreamExt as _;
 use tokio::time::timeout;
@@ -16,7 +17,8 @@ use tokio::time::timeout;
 use super::{
     Door, Limits,
     answer::{self, Refusal},
-    token,
+    fetch::Fetch,
+    protocol::{Fault, Opened, Posted},
 };
 use crate::{
     clock::Clock,
@@ -31,15 +33,16 @@ pub(super) struct Doors {
     pub(super) max_body: u64,
     pub(super) limits: Limits,
     pub(super) clock: Clock,
+    pub(super) fetch: Arc<dyn Fetch>,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) health: Health,
 }
 
 impl Doors {
-    /// Says of each webhook that it listens, or that its token cannot be read.
+    /// Says of each webhook that it listens, or that its secret cannot be read.
     pub(super) fn report_health(&self) {
         for door in self.by_path.values() {
-            match door.token.as_ref().map(Secret::read) {
+            match door.protocol.secret().map(Secret::read) {
                 Some(Err(error)) => self.health.failed(&door.name, &error.to_string(), false),
                 _ => self.health.succeeded(&door.name, self.clock.now()),
             }
@@ -52,59 +55,64 @@ impl Doors {
         let (head, body) = request.into_parts();
         let mut body = Incoming { chunks: body.into_data_stream(), left: self.max_body };
         let waits_for_100 = head.headers.contains_key(EXPECT);
-        let answered = match self.admit(head.uri.path(), &head.method, &head.headers) {
-            Ok(door) => self.receive(door, &mut body).await,
-            Err(refusal) => Err(refusal),
+        let door = self.by_path.get(head.uri.path());
+        let answered = match door {
+            Some(door) => self.take(door, &head, &mut body).await,
+            None => Err(Refusal::UnknownPath.into()),
         };
-        match answered {
-            Ok(id) => answer::stored(id),
-            Err(refusal) => {
-                tracing::info!(path = head.uri.path(), ?refusal, "request refused");
-                // To read on is to ask for the body (RFC 9110, 10.1.1).
-                if !waits_for_100 && refusal != Refusal::TooSlow {
-                    body.drain(self.max_body, self.limits.drain).await;
-                }
-                refusal.into_response()
+        let refusal = match answered {
+            Ok(response) => return response,
+            Err(Fault::Refused(refusal)) => refusal,
+            Err(Fault::Secret(error)) => {
+                door.inspect(|door| self.health.failed(&door.name, &error.to_string(), false));
+                Refusal::NoSecret
             }
+        };
+        let status = door.map_or(refusal.status(), |door| door.protocol.refused(refusal));
+        tracing::info!(path = head.uri.path(), ?refusal, status = status.as_u16(), "request refused");
+        // To read on is to ask for the body (RFC 9110, 10.1.1).
+        if !waits_for_100 && refusal != Refusal::TooSlow {
+            body.drain(self.max_body, self.limits.drain).await;
+        }
+        answer::refused(refusal, status)
+    }
+
+    async fn take(&self, door: &Door, head: &Parts, body: &mut Incoming) -> Result<Response, Fault> {
+        self.admit(door, &head.method, &head.headers)?;
+        let body = timeout(self.limits.body, body.read()).await.map_err(|_| Refusal::TooSlow)??;
+        let posted = Posted { headers: &head.headers, body, now: self.clock.now(), fetch: &*self.fetch };
+        match door.protocol.open(posted).await? {
+            Opened::Mail(raw, claim) => {
+                let id = self.store(door, raw).await?;
+                if let Some(claim) = claim {
+                    claim.stored();
+                }
+                Ok(answer::stored(id, door.protocol.stored()))
+            }
+            Opened::Settled => Ok(answer::settled()),
         }
     }
 
-    /// Finds the webhook and lets the request in by its head alone.
-    fn admit(&self, path: &str, method: &Method, headers: &HeaderMap) -> Result<&Door, Refusal> {
-        let door = self.by_path.get(path).ok_or(Refusal::UnknownPath)?;
+    /// Lets the request in by its head alone.
+    fn admit(&self, door: &Door, method: &Method, headers: &HeaderMap) -> Result<(), Fault> {
         if method != Method::POST {
-            return Err(Refusal::WrongMethod);
+            return Err(Refusal::WrongMethod.into());
         }
-        match &door.token {
-            Some(secret) => token::check(secret, headers).unwrap_or_else(|error| {
-                self.health.failed(&door.name, &error.to_string(), false);
-                Err(Refusal::NoToken)
-            })?,
-            // Without a token whatever runs on this machine is trusted, but a browser runs everybody's pages. It names
-            // the page in Origin at every POST, to its own origin too, so a rebound DNS name does not help.
-            None if headers.contains_key(ORIGIN) => return Err(Refusal::CrossSite),
-            None => {}
-        }
-        if !is_raw_mail(headers) {
-            return Err(Refusal::WrongType);
+        door.protocol.admit(headers)?;
+        if !door.protocol.posts(&content_type(headers)) {
+            return Err(Refusal::WrongType.into());
         }
         if headers.contains_key(CONTENT_ENCODING) {
-            return Err(Refusal::Encoded);
+            return Err(Refusal::Encoded.into());
         }
         let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|declared| declared > self.max_body) {
-            return Err(Refusal::TooLarge);
+            return Err(Refusal::TooLarge.into());
         }
-        Ok(door)
+        Ok(())
     }
 
-    /// Reads the mail and stores it. Anything that is not empty is stored: what looks like no mail is for the stages
-    /// to judge, where it has an outcome and can be seen, and not lost to a sender that never looks at its answers.
-    async fn receive(&self, door: &Door, body: &mut Incoming) -> Result<MailId, Refusal> {
-        let raw = timeout(self.limits.body, body.read()).await.map_err(|_| Refusal::TooSlow)??;
-        if raw.is_empty() {
-            return Err(Refusal::Empty);
-        }
+    async fn store(&self, door: &Door, raw: Bytes) -> Result<MailId, Refusal> {
         let (ingress, size) = (&door.name, raw.len());
         let arrived_at = self.clock.now();
         let message = Message { ingress: ingress.clone(), arrived_at, raw, cut_from: None, envelope: None };
@@ -157,10 +165,8 @@ impl Incoming {
     }
 }
 
-/// `message/rfc822`, in any case and with any parameters (RFC 2046, 5.2.1).
-fn is_raw_mail(headers: &HeaderMap) -> bool {
-    headers
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok()?.split(';').next())
-        .is_some_and(|essence| essence.trim().eq_ignore_ascii_case("message/rfc822"))
+/// The media type alone, in lower case; empty where there is none.
+fn content_type(headers: &HeaderMap) -> String {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }

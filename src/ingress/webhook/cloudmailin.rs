@@ -1,0 +1,54 @@
+//! CloudMailin in its raw format: a multipart form whose field `message` is the mail.
+//!
+//! There is no signature: user name and password are in the URL of the target. After a 4xx the mail bounces to its
+//! sender, who may then never write again; after a 5xx the sending server is told to come again later.
+//! <https://docs.cloudmailin.com/receiving_email/http_status_codes/>
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, StatusCode};
+
+use super::{
+    answer::Refusal,
+    credential::Credential,
+    form::{self, MULTIPART},
+    password,
+    protocol::{Fault, Opened, Posted, Protocol},
+};
+use crate::settings::Secret;
+
+pub(super) struct Cloudmailin {
+    credential: Credential,
+}
+
+impl Cloudmailin {
+    pub(super) fn new(credential: Credential) -> Self {
+        Self { credential }
+    }
+}
+
+#[async_trait]
+impl Protocol for Cloudmailin {
+    fn secret(&self) -> Option<&Secret> {
+        self.credential.secret()
+    }
+
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        password::check(&self.credential, headers)
+    }
+
+    fn posts(&self, content_type: &str) -> bool {
+        content_type == MULTIPART
+    }
+
+    async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
+        let [mail] = form::fields(posted.headers, posted.body, ["message"]).await?;
+        let mail = mail
+            .filter(|mail| !mail.is_empty())
+            .ok_or(Refusal::NoMail("There is no field message: choose the format “Raw” for the target."))?;
+        Ok(Opened::Mail(mail, None))
+    }
+
+    fn refused(&self, refusal: Refusal) -> StatusCode {
+        refusal.status_where_mail_would_bounce()
+    }
+}

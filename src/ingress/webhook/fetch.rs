@@ -1,0 +1,71 @@
+//! The one thing a webhook asks of the network: small documents of Amazon SNS, at addresses that are checked before.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use reqwest::{Client, ClientBuilder, redirect::Policy};
+use tokio::sync::OnceCell;
+
+/// A certificate has 2 KB, the answer to a confirmation less.
+const MAX_SIZE: usize = 64 << 10;
+/// SNS waits 15 seconds for the answer to its own request.
+const TIME: Duration = Duration::from_secs(5);
+
+/// Gets a document over HTTPS.
+#[async_trait]
+pub trait Fetch: Send + Sync {
+    async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError>;
+}
+
+/// Why there is no document.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// The server said no, which asking again does not change.
+    #[error("the server answered {0}")]
+    Status(u16),
+    #[error("the document is larger than 64 KiB")]
+    TooLarge,
+    #[error("the server cannot be reached: {0}")]
+    Unreachable(#[from] reqwest::Error),
+}
+
+/// The network, with certificates verified, no redirects, and bounds on time and size.
+pub struct Https(Client);
+
+impl Https {
+    /// The builder may add roots of trust or addresses of hosts, and nothing that weakens this.
+    pub fn new(builder: ClientBuilder) -> Result<Self, FetchError> {
+        let client = builder.https_only(true).redirect(Policy::none()).connect_timeout(TIME).timeout(TIME).build()?;
+        Ok(Self(client))
+    }
+}
+
+/// The network, its client built when it is first asked for: few webhooks ever do.
+#[derive(Default)]
+pub(super) struct Lazy(OnceCell<Https>);
+
+#[async_trait]
+impl Fetch for Lazy {
+    async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        let https = self.0.get_or_try_init(async || Https::new(Client::builder())).await?;
+        https.get(url).await
+    }
+}
+
+#[async_trait]
+impl Fetch for Https {
+    async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
+        let mut response = self.0.get(url).send().await.map_err(reqwest::Error::without_url)?;
+        if !response.status().is_success() {
+            return Err(FetchError::Status(response.status().as_u16()));
+        }
+        let mut document = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+            document.extend_from_slice(&chunk);
+            if document.len() > MAX_SIZE {
+                return Err(FetchError::TooLarge);
+            }
+        }
+        Ok(document)
+    }
+}

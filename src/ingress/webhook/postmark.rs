@@ -1,0 +1,62 @@
+//! Postmark's inbound webhook, with "Include raw email content in JSON payload" switched on.
+//!
+//! `RawEmail` of the JSON is the mail. There is no signature: user name and password are in the URL that Postmark posts
+//! to. It takes 200 for success, stops for good at 403, and comes again ten times in 10 hours after anything else.
+//! <https://postmarkapp.com/developer/webhooks/inbound-webhook>
+//! <https://postmarkapp.com/support/article/understanding-inbound-webhook-retries-in-postmark>
+
+use async_trait::async_trait;
+use axum::http::{HeaderMap, StatusCode};
+use serde::Deserialize;
+
+use super::{
+    answer::Refusal,
+    credential::Credential,
+    password,
+    protocol::{Fault, Opened, Posted, Protocol},
+};
+use crate::settings::Secret;
+
+pub(super) struct Postmark {
+    credential: Credential,
+}
+
+impl Postmark {
+    pub(super) fn new(credential: Credential) -> Self {
+        Self { credential }
+    }
+}
+
+/// What is read of the JSON.
+#[derive(Deserialize)]
+struct Inbound {
+    #[serde(rename = "RawEmail", default)]
+    raw_email: Option<String>,
+}
+
+#[async_trait]
+impl Protocol for Postmark {
+    fn secret(&self) -> Option<&Secret> {
+        self.credential.secret()
+    }
+
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        password::check(&self.credential, headers)
+    }
+
+    fn posts(&self, content_type: &str) -> bool {
+        content_type == "application/json"
+    }
+
+    async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
+        let inbound: Inbound = serde_json::from_slice(&posted.body).map_err(|_| Refusal::Unreadable)?;
+        let mail = inbound.raw_email.filter(|mail| !mail.is_empty()).ok_or(Refusal::NoMail(
+            "There is no RawEmail: switch on “Include raw email content in JSON payload” of the inbound stream.",
+        ))?;
+        Ok(Opened::Mail(mail.into(), None))
+    }
+
+    fn stored(&self) -> StatusCode {
+        StatusCode::OK
+    }
+}

@@ -1,0 +1,94 @@
+//! How one provider posts mail: what proves that a request is the provider's, and where in it the raw mail is.
+//!
+//! A provider vouches for the transport only: that it took this mail at its door. Who wrote the mail is another stage's
+//! question. To add one, write its file and add its line to [`protocol`] and to [`super::Provider::proofs`].
+
+use async_trait::async_trait;
+use axum::{
+    body::Bytes,
+    http::{HeaderMap, StatusCode},
+};
+use jiff::Timestamp;
+
+use super::{
+    Provider, answer::Refusal, cloudmailin::Cloudmailin, credential::Credential, fetch::Fetch, mailgun::Mailgun,
+    once::Claim, postmark::Postmark, raw::Raw, sendgrid::Sendgrid, ses::Ses,
+};
+use crate::settings::{Problem, Secret, SecretError};
+
+/// The table of providers. The settings are at `key`.
+pub(super) fn protocol(provider: Provider, credential: Credential, key: &str) -> Result<Box<dyn Protocol>, Problem> {
+    Ok(match provider {
+        Provider::Raw => Box::new(Raw::new(credential)),
+        Provider::Mailgun => Box::new(Mailgun::new(credential)),
+        Provider::Sendgrid => Box::new(Sendgrid::new(credential, key)?),
+        Provider::Postmark => Box::new(Postmark::new(credential)),
+        Provider::Ses => Box::new(Ses::new(credential, key)?),
+        Provider::Cloudmailin => Box::new(Cloudmailin::new(credential)),
+    })
+}
+
+/// How one provider posts mail.
+#[async_trait]
+pub(super) trait Protocol: Send + Sync {
+    /// The secret that it needs at every request, so that one that cannot be read is told of before a mail comes.
+    fn secret(&self) -> Option<&Secret>;
+
+    /// Lets a request in by its head, before its body is read, where the proof is in the head.
+    fn admit(&self, _headers: &HeaderMap) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Whether it posts bodies of this content type, given in lower case and without parameters.
+    fn posts(&self, content_type: &str) -> bool;
+
+    /// Checks the proof that covers the body, and takes the raw mail out of it to the byte.
+    async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault>;
+
+    /// What the provider is answered once the mail is stored.
+    fn stored(&self) -> StatusCode {
+        StatusCode::ACCEPTED
+    }
+
+    /// What the provider is answered so that it stops, or comes again, as the refusal means it.
+    fn refused(&self, refusal: Refusal) -> StatusCode {
+        refusal.status()
+    }
+}
+
+/// A whole request.
+pub(super) struct Posted<'a> {
+    pub(super) headers: &'a HeaderMap,
+    /// The bytes as they came: signatures are over them.
+    pub(super) body: Bytes,
+    pub(super) now: Timestamp,
+    pub(super) fetch: &'a dyn Fetch,
+}
+
+/// What was in a request that is the provider's.
+pub(super) enum Opened {
+    /// A mail; the claim, where there is one, makes the same request count once.
+    Mail(Bytes, Option<Claim>),
+    /// The provider's own affair, which is settled.
+    Settled,
+}
+
+/// Why a request yields no mail.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Refused(Refusal),
+    /// Our own secret cannot be read: nobody can be let in.
+    Secret(SecretError),
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<SecretError> for Fault {
+    fn from(error: SecretError) -> Self {
+        Self::Secret(error)
+    }
+}
