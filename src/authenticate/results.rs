@@ -4,6 +4,9 @@
 //! authserv-id. Closed on doubt: a result that is not written as one says nothing, and quotes or brackets that do not
 //! match make the whole field say nothing, because what stands in it may be a stranger's words (RFC 8601, 7.1).
 
+/// The most results of one field; real ones have four or five.
+const RESULTS: usize = 100;
+
 /// One field, read.
 #[derive(Debug, PartialEq)]
 pub struct Results {
@@ -59,6 +62,9 @@ pub fn read_arc(value: &[u8]) -> Option<Results> {
 }
 
 fn from_parts(parts: Vec<Vec<Token>>) -> Option<Results> {
+    if parts.len() > RESULTS {
+        return None;
+    }
     let host = match parts.first()?.as_slice() {
         [Token::Word(host)] => Some(host.clone()),
         [Token::Word(host), Token::Word(version)] if version == "1" => Some(host.clone()),
@@ -226,6 +232,7 @@ mod tests {
             "mx.example.com 2; dkim=pass header.d=a.example",
             "mx.example.com and more; dkim=pass header.d=a.example",
             "; dkim=pass header.d=a.example",
+            &format!("mx.example.com{}", "; dkim=pass header.d=a.example".repeat(100)),
             "",
         ] {
             assert_eq!(read(value.as_bytes()), None, "{value}");
