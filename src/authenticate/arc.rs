@@ -118,7 +118,7 @@ impl<'a> Chain<'a> {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
         if let Some(gap) = mail.uncovered(&last.h) {
-            return Some(format!("of its last signature {gap}"));
+            return Some(format!("its last signature leaves it open: {gap}"));
         }
         let arrived = mail.message.arrived_at;
         if last.x > 0 && i64::try_from(last.x).is_ok_and(|expiry| arrived.as_second() > expiry) {
