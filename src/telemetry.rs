@@ -35,6 +35,7 @@ pub fn describe() {
     describe_counter!("alertbridge_notifications_dead_total", "Notifications given up: they wait in the dead letters.");
     describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
     describe_counter!("alertbridge_store_failures_total", "Times the store could not be read or written.");
+    describe_counter!("alertbridge_store_pruned_total", "Rows past their retention deleted.");
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!("alertbridge_delivery_oldest_pending_seconds", "Age of the oldest delivery that is owed.");
     describe_gauge!("alertbridge_ingress_last_success_timestamp_seconds", "When an ingress last did its work.");
@@ -143,6 +144,14 @@ pub fn escalated(target: &Target) {
         integration = target.integration,
         "undelivered in time: its fallback is told"
     );
+}
+
+/// A step of deleting what is past its retention.
+pub fn pruned(deleted: usize) {
+    if deleted > 0 {
+        counter!("alertbridge_store_pruned_total").increment(deleted as u64);
+        tracing::debug!(deleted, "mails, deliveries and incidents past their retention deleted");
+    }
 }
 
 /// What is owed, asked at each scrape.

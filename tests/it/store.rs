@@ -617,7 +617,7 @@ mod sqlite {
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path).unwrap());
             assert_eq!(store.incidents(false, 10).await.unwrap().len(), 2, "V{newest}");
             assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
-            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 4));
+            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 5));
             assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
             let connection = rusqlite::Connection::open(&path).unwrap();
             let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
