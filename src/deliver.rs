@@ -20,10 +20,12 @@ use crate::{
     telemetry,
 };
 
+mod breaker;
 mod http;
 mod next;
 mod traffic;
 
+use breaker::Change;
 pub use http::Client;
 use traffic::Traffic;
 
@@ -158,7 +160,8 @@ impl Deliverer {
             Verdict::Retry { reason: FailureReason::Configuration, detail, after: None }
         });
         crash::point("sent");
-        let settlement = self.concluded(&claim, &verdict, begun);
+        let probe_at = self.judged(&claim, &verdict);
+        let settlement = self.concluded(&claim, &verdict, begun, probe_at);
         match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
             Ok(true) => telemetry::attempt_settled(&claim, &settlement),
             Ok(false) => telemetry::lease_lost(&claim),
@@ -174,10 +177,23 @@ impl Deliverer {
         self.bell.notify_one();
     }
 
+    /// What the verdict says of the integration: when it is asked next, where it does not answer.
+    fn judged(&self, claim: &Claim, verdict: &Verdict) -> Option<Timestamp> {
+        let target = &claim.target;
+        let now = self.clock.now();
+        let (change, probe_at) = self.traffic.get(target)?.judge(claim.id, verdict, &self.settings.backoff, now);
+        match change {
+            Some(Change::Opened { failures }) => telemetry::circuit_opened(target, failures),
+            Some(Change::Closed) => telemetry::circuit_closed(target),
+            None => {}
+        }
+        probe_at
+    }
+
     /// What the store is to hold after a verdict.
-    fn concluded(&self, claim: &Claim, verdict: &Verdict, begun: Timestamp) -> Settlement {
+    fn concluded(&self, claim: &Claim, verdict: &Verdict, begun: Timestamp, probe_at: Option<Timestamp>) -> Settlement {
         let at = self.clock.now();
-        let next = next::step(claim, verdict, &self.settings, at);
+        let next = next::step(claim, verdict, &self.settings, probe_at, at);
         let gave_up = matches!(next, Next::Dead { .. }) && claim.notification.action == Action::Trigger;
         Settlement {
             at,

@@ -44,6 +44,8 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 const BUSY: Duration = Duration::from_secs(5);
+/// How long the emptying of a long write-ahead log waits for those who read it.
+const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
 
 /// A store in one file, or in none for `explain` and `replay`.
 pub struct Sqlite {
@@ -61,6 +63,8 @@ impl Sqlite {
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failure)?;
         migrate(&mut connection)?;
         let checkpointer = connect(path, OpenFlags::default())?;
+        // It waits for readers while it keeps the writer out: a backup would stop all commits.
+        checkpointer.busy_timeout(CHECKPOINT_BUSY).map_err(failure)?;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         Ok(Self {
             writer: writer::Writer::start(connection, Some(checkpointer)),

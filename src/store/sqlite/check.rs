@@ -92,8 +92,7 @@ fn promises(connection: &Connection, now: Timestamp) -> rusqlite::Result<(Vec<Fi
             .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
             .map(i64::unsigned_abs)
     };
-    let totals =
-        Totals { mails: count("mails")?, incidents: count("incidents")?, deliveries: count("deliveries")? };
+    let totals = Totals { mails: count("mails")?, incidents: count("incidents")?, deliveries: count("deliveries")? };
     Ok((found, totals))
 }
 
@@ -102,16 +101,16 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
     let mut found = Vec::new();
     let mut after = 0;
     let mut done = 0;
-    let mut batch = connection.prepare(
-        "SELECT id, sha256, raw FROM mails JOIN bodies ON mail = id WHERE id > ?1 ORDER BY id LIMIT ?2",
-    )?;
+    let mut batch = connection
+        .prepare("SELECT id, sha256, raw FROM mails JOIN bodies ON mail = id WHERE id > ?1 ORDER BY id LIMIT ?2")?;
     loop {
         let last = after;
         let mut rows = batch.query([after, BATCH])?;
         while let Some(row) = rows.next()? {
             after = row.get(0)?;
-            let whole = mail::unpack(row.get_ref(2)?.as_blob()?)
-                .is_ok_and(|raw| row.get_ref(1).and_then(|hash| Ok(hash.as_str()? == sha256_hex(&raw))).unwrap_or(false));
+            let whole = mail::unpack(row.get_ref(2)?.as_blob()?).is_ok_and(|raw| {
+                row.get_ref(1).and_then(|hash| Ok(hash.as_str()? == sha256_hex(&raw))).unwrap_or(false)
+            });
             if !whole && found.len() < MOST_FINDINGS {
                 let what = format!("the bytes of mail {after} are not those that came");
                 found.push(Finding { check: "mails are as they came", what });

@@ -28,7 +28,10 @@ const PAGES_PER_STEP: i32 = 1024;
 /// how many pages are copied.
 pub fn backup(from: &Path, to: &Path, overwrite: bool, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
     if !overwrite && to.exists() {
-        return Err(StoreError::Refused(format!("{} is there already: name a new file, or say --overwrite", to.display())));
+        return Err(StoreError::Refused(format!(
+            "{} is there already: name a new file, or say --overwrite",
+            to.display()
+        )));
     }
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     if version(&source)? == 0 {

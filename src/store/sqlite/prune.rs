@@ -97,7 +97,9 @@ fn incidents(
         if doomed {
             let room = limit.saturating_sub(u32::try_from(deleted).unwrap_or(u32::MAX));
             let told = connection
-                .prepare_cached("DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE incident = ?1 LIMIT ?2)")?
+                .prepare_cached(
+                    "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE incident = ?1 LIMIT ?2)",
+                )?
                 .execute(params![id, room])?;
             deleted += told;
             if deleted >= limit as usize {
