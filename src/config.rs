@@ -133,12 +133,12 @@ impl Config {
                 }
             }
         }
+        let warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
         match compiled {
             Some((config, rules)) if found.is_empty() => {
-                let warnings = warnings(&config, &rules);
                 Ok(Loaded { config, rules: Arc::new(rules), source, warnings })
             }
-            _ => Err(ConfigErrors::new(&source, &tree, found)),
+            _ => Err(ConfigErrors { warnings, ..ConfigErrors::new(&source, &tree, found) }),
         }
     }
 

@@ -35,6 +35,9 @@ pub enum StoreError {
         "the store is newer than this alertbridge (its schema is {found}, this program knows {known}): start the newer version"
     )]
     Newer { found: i32, known: i32 },
+    /// The file is no whole SQLite database any more.
+    #[error("the store is damaged ({0}): `alertbridge store check` says where, a backup mends it")]
+    Damaged(String),
     /// What was asked for is not there, or not in a state that allows it.
     #[error("{0}")]
     Refused(String),

@@ -37,12 +37,17 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
 
 /// Everything that is wrong with the store at `path`, and how much it holds. `read` is told of each mail that was read.
 pub fn check(path: &Path, now: Timestamp, read: impl FnMut(u64)) -> Result<(Vec<Finding>, Totals), StoreError> {
-    let connection = open_to_read(path)?;
-    let mut found = pages(&connection)?;
-    if !found.is_empty() {
-        // Of damaged pages no question has an answer.
-        return Ok((found, Totals::default()));
+    // Of damaged pages no question has an answer.
+    let damage = |what: String| Finding { check: "the file is whole", what };
+    let connection = match open_to_read(path) {
+        Err(StoreError::Damaged(what)) => return Ok((vec![damage(what)], Totals::default())),
+        connection => connection?,
+    };
+    let damaged: Vec<_> = pages(&connection)?.into_iter().map(damage).collect();
+    if !damaged.is_empty() {
+        return Ok((damaged, Totals::default()));
     }
+    let mut found = Vec::new();
     let (promises, totals) = promises(&connection, now).map_err(failure)?;
     found.extend(promises);
     found.extend(bytes(&connection, read).map_err(failure)?);
@@ -50,15 +55,14 @@ pub fn check(path: &Path, now: Timestamp, read: impl FnMut(u64)) -> Result<(Vec<
 }
 
 /// The damage SQLite sees. An error in reading is damage too.
-fn pages(connection: &Connection) -> Result<Vec<Finding>, StoreError> {
-    let damage = |what: String| Finding { check: "the file is whole", what };
+fn pages(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let lines = connection
         .prepare(&format!("PRAGMA integrity_check({MOST_FINDINGS})"))
         .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>());
     match lines {
-        Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").map(damage).collect()),
+        Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
         Err(error) => match failure(error) {
-            StoreError::Failed(why) => Ok(vec![damage(why)]),
+            StoreError::Damaged(what) => Ok(vec![what]),
             error => Err(error),
         },
     }

@@ -116,11 +116,8 @@ fn copy(source: &Connection, to: &Path, mut progress: impl FnMut(u64, u64)) -> R
 }
 
 fn whole(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let damaged = |what: String| StoreError::Failed(format!("{} is damaged: {what}", path.display()));
-    let verdict: String = connection
-        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-        .map_err(|error| damaged(error.to_string()))?;
-    if verdict == "ok" { Ok(()) } else { Err(damaged(verdict)) }
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failure)?;
+    if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(format!("{}: {verdict}", path.display()))) }
 }
 
 fn put(temporary: &Path, to: &Path) -> Result<(), StoreError> {
