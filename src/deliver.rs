@@ -140,7 +140,11 @@ impl Deliverer {
     async fn escalate(self: &Arc<Self>, now: Timestamp) -> Result<(), StoreError> {
         let deliverer = Arc::clone(self);
         let fallback = Arc::new(move |target: &Target, page: &Notification| deliverer.fallback(&target.receiver, page));
-        for target in self.store.escalate(now, fallback).await? {
+        let escalated = self.store.escalate(now, fallback).await?;
+        if !escalated.is_empty() {
+            crash::point("escalated");
+        }
+        for target in escalated {
             telemetry::escalated(&target);
         }
         Ok(())

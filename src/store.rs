@@ -27,6 +27,9 @@ pub enum StoreError {
     /// A change panicked: a fault of this program. It alone was undone.
     #[error("a change to the store panicked")]
     Panicked,
+    /// The file, its folder or its disk may only be read.
+    #[error("the store cannot be written: it, its folder or its disk is read-only to this user")]
+    ReadOnly,
     /// Another program keeps the file locked.
     #[error("the store is locked by another process: only one `alertbridge serve` may use a SQLite file")]
     Locked,

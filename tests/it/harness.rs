@@ -119,8 +119,14 @@ impl Bridge {
 
     /// Another command on the same configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
+        self.command_with(arguments, &[])
+    }
+
+    /// As `command`, with variables in the environment.
+    pub fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         Command::new(PROGRAM)
             .args(arguments)
+            .envs(environment.iter().copied())
             .arg("--config")
             .arg(&self.config)
             .current_dir(self.config.parent().unwrap())
