@@ -228,7 +228,8 @@ pub struct Store {
     pub url: Option<SecretText>,
     /// A file that holds the URL.
     pub url_file: Option<PathBuf>,
-    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or still owed. 0s: kept for ever.
+    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one with pages owed or dead.
+    /// 0s: kept for ever.
     pub mail_retention: Duration,
 }
 

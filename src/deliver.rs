@@ -35,6 +35,32 @@ const LEASE_MARGIN: Duration = Duration::from_secs(40);
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 /// A clock that goes back by more was set back.
 const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
+/// How long after it was set back something may still be written by the clock as it was.
+const CLOCK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
+/// How long an attempt that the store does not take is kept in memory, and how often the store is asked.
+const RECORD_WITHIN: Duration = Duration::from_secs(30);
+const RECORD_EVERY: Duration = Duration::from_millis(500);
+
+/// Sees the clock being set back.
+struct Watch {
+    latest: Timestamp,
+    /// When what waits is brought forward once more.
+    again_at: Option<Timestamp>,
+}
+
+impl Watch {
+    /// Whether what waits is to be brought forward: the clock was set back just now, or a little while ago. What had read
+    /// the clock before may have been written since.
+    fn set_back(&mut self, now: Timestamp) -> bool {
+        let set_back = now.duration_since(self.latest) < -CLOCK_TOLERANCE;
+        if set_back {
+            telemetry::clock_set_back(self.latest, now);
+            self.again_at = now.checked_add(CLOCK_AGAIN).ok();
+        }
+        self.latest = now;
+        set_back || self.again_at.take_if(|at| *at <= now).is_some()
+    }
+}
 
 /// Delivers what the store says is owed.
 pub struct Deliverer {
@@ -70,11 +96,11 @@ impl Deliverer {
     /// Delivers until `stop`, then finishes what is under way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let under_way = TaskTracker::new();
-        let mut latest = self.clock.now();
+        let mut watch = Watch { latest: self.clock.now(), again_at: None };
         while !stop.is_cancelled() {
             // Registered before the store is asked: what is owed from then on rings.
             let rung = self.bell.notified();
-            let pause = match self.round(&under_way, &mut latest).await {
+            let pause = match self.round(&under_way, &mut watch).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     telemetry::store_failed("deliveries could not be claimed", &error);
@@ -92,14 +118,12 @@ impl Deliverer {
     }
 
     /// Claims what is due, starts its attempts, and says how long nothing else will be.
-    async fn round(self: &Arc<Self>, under_way: &TaskTracker, latest: &mut Timestamp) -> Result<Duration, StoreError> {
+    async fn round(self: &Arc<Self>, under_way: &TaskTracker, watch: &mut Watch) -> Result<Duration, StoreError> {
         let now = self.clock.now();
-        if now.duration_since(*latest) < -CLOCK_TOLERANCE {
-            telemetry::clock_set_back(*latest, now);
+        if watch.set_back(now) {
             self.store.bring_forward(now, self.lease()).await?;
             self.traffic.values().for_each(Traffic::open);
         }
-        *latest = now;
 
         let agenda = self.store.agenda().await?;
         let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
@@ -166,7 +190,7 @@ impl Deliverer {
         crash::point("sent");
         let probe_at = self.judged(&claim, &verdict);
         let settlement = self.concluded(&claim, &verdict, begun, probe_at);
-        match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
+        match self.recorded(&claim, &settlement).await {
             Ok(true) => telemetry::attempt_settled(&claim, &settlement),
             Ok(false) => telemetry::lease_lost(&claim),
             Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", &error),
@@ -179,6 +203,20 @@ impl Deliverer {
             });
         }
         self.bell.notify_one();
+    }
+
+    /// Third commit. A store that is full or locked is asked again while the lease lasts: what was sent and is not recorded
+    /// is sent again.
+    async fn recorded(&self, claim: &Claim, settlement: &Settlement) -> Result<bool, StoreError> {
+        let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
+        loop {
+            match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
+                Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_))
+                    if tokio::time::Instant::now() < deadline => {}
+                result => return result,
+            }
+            tokio::time::sleep(RECORD_EVERY).await;
+        }
     }
 
     /// What the verdict says of the integration: when it is asked next, where it does not answer.

@@ -81,12 +81,13 @@ fn again(
 ) -> Next {
     let failures = claim.failures.saturating_add(1);
     let deadline = later(claim.since, settings.give_up_after.as_std());
-    if now >= deadline {
+    if now >= deadline && failures >= settings.fewest_failures {
         return Next::Dead { reason: format!("given up after {}: {detail}", settings.give_up_after) };
     }
     let pause = settings.backoff.pause(failures).max(after.unwrap_or_default());
     // The last attempt is made at the deadline, not skipped.
-    Next::Again { step, at: later(now, pause).min(deadline), failures }
+    let at = later(now, pause);
+    Next::Again { step, at: if now < deadline { at.min(deadline) } else { at }, failures }
 }
 
 pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {

@@ -8,6 +8,7 @@ mod crash;
 mod delivery;
 mod dovecot;
 mod e2e;
+mod faults;
 mod generator;
 mod harness;
 mod imap;
