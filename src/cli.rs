@@ -72,10 +72,7 @@ impl Cli {
             Command::Incidents(command) => incidents(config, command).await?,
             Command::Deliveries(command) => deliveries(config, command).await?,
             Command::Mails(command) => mails(config, command).await?,
-            Command::Store(StoreCommand::Migrate) => {
-                let loaded = Config::load(config, Files::Unneeded)?;
-                store::migrate(&serve::store_path(&loaded.config)?, out)?;
-            }
+            Command::Store(command) => return store(config, command),
             Command::Sample(Sample { status, incident }) => {
                 let mail = sample::mail(&status, incident.as_deref(), Clock::system().now());
                 out.write_all(mail.as_bytes())?;
@@ -196,6 +193,18 @@ async fn deliveries(config: Option<&Path>, command: Deliveries) -> anyhow::Resul
         Deliveries::Retry { ids, dead } => deliveries::retry(&store, (!dead).then_some(ids), now, out).await,
         Deliveries::Discard { id } => deliveries::discard(&store, id, now, out).await,
     }
+}
+
+fn store(config: Option<&Path>, command: StoreCommand) -> anyhow::Result<ExitCode> {
+    let Loaded { config, .. } = Config::load(config, Files::Unneeded)?;
+    let out = &mut io::stdout();
+    match command {
+        StoreCommand::Migrate => store::migrate(&serve::store_path(&config)?, out)?,
+        StoreCommand::Backup { file, overwrite } => store::backup(&config, &file, overwrite, out)?,
+        StoreCommand::Restore { file } => store::restore(&config, &file, out)?,
+        StoreCommand::Check(Json { json }) => return store::check(&config, Clock::system().now(), json, out),
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn mails(config: Option<&Path>, command: Mails) -> anyhow::Result<()> {

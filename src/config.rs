@@ -134,12 +134,12 @@ impl Config {
                 }
             }
         }
+        let warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
         match compiled {
             Some((config, rules)) if found.is_empty() => {
-                let warnings = warnings(&config, &rules);
                 Ok(Loaded { config, rules: Arc::new(rules), source, warnings })
             }
-            _ => Err(ConfigErrors::new(&source, &tree, found)),
+            _ => Err(ConfigErrors { warnings, ..ConfigErrors::new(&source, &tree, found) }),
         }
     }
 
@@ -235,7 +235,8 @@ pub struct Store {
     pub url: Option<SecretText>,
     /// A file that holds the URL.
     pub url_file: Option<PathBuf>,
-    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or still owed. 0s: kept for ever.
+    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one with pages owed or dead.
+    /// 0s: kept for ever.
     pub mail_retention: Duration,
 }
 

@@ -181,8 +181,11 @@ pub struct Settings {
     /// How long one attempt may take.
     pub timeout: settings::Duration,
     pub backoff: Backoff,
-    /// After this long a delivery goes to the dead letters.
+    /// After this long, and no fewer than five failed attempts, a delivery goes to the dead letters.
     pub give_up_after: settings::Duration,
+    /// Fewer failures end nothing: a clock that jumps makes a page old that was tried once.
+    #[serde(skip)]
+    pub fewest_failures: u32,
 }
 
 impl Default for Settings {
@@ -191,6 +194,7 @@ impl Default for Settings {
             timeout: settings::Duration::from_secs(20),
             backoff: Backoff::default(),
             give_up_after: settings::Duration::from_secs(24 * 3600),
+            fewest_failures: 5,
         }
     }
 }

@@ -7,6 +7,7 @@
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -17,19 +18,23 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     config::{Config, Loaded},
+    crash,
     deliver::{Client, Deliverer},
     ingress::{Health, Inbox, Ingress, imap::Imap, smtp::Smtp, webhook::Webhooks},
     pipeline::Pipeline,
     settings::Secret,
-    store::{Store, sqlite::Sqlite},
+    store::{Horizon, Pruned, Store, Sweep, sqlite::Sqlite},
     telemetry, web,
 };
 
 /// How long a soft stop waits for one part of the bridge.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Mails are deleted in small steps, so that no page waits for it.
+/// What is past its retention is deleted in small steps, so that no page waits for it.
 const PRUNE_STEP: u32 = 200;
+const PRUNE_PAUSE: Duration = Duration::from_millis(500);
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
+/// The window in which recurrences of an incident are counted, Atlassian's own.
+const RECURRENCE: crate::settings::Duration = crate::settings::Duration::from_secs(28 * 86_400);
 
 /// Runs the bridge until it is told to stop.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
@@ -80,7 +85,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     }
     working.spawn(pipeline.run(fresh, stop_rest.clone()));
     working.spawn(deliverer.run(stop_rest.clone()));
-    working.spawn(prune(Arc::clone(&store), config.store.mail_retention, clock.clone(), stop_rest.clone()));
+    working.spawn(prune(Arc::clone(&store), config.clone(), clock.clone(), stop_rest.clone()));
     let upkeep = metrics.clone();
     let admin = web::Admin {
         store: Arc::clone(&store),
@@ -180,20 +185,34 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
     }
 }
 
-async fn prune(store: Arc<dyn Store>, retention: crate::settings::Duration, clock: Clock, stop: CancellationToken) {
-    if retention.is_zero() {
+/// What is past its retention now. An incident is remembered for as long as the count of recurrences or a late copy of
+/// one of its mails needs it: such a copy is expired, by its Date, once it is older than `max_age`.
+fn horizon(config: &Config, now: Timestamp) -> Horizon {
+    let retention = config.store.mail_retention;
+    let ago = |age: crate::settings::Duration| now.saturating_sub(age.as_signed()).unwrap_or(Timestamp::MIN);
+    let remembered = [retention, RECURRENCE, config.global.max_age].into_iter().max().unwrap_or(retention);
+    Horizon { mails: ago(retention), incidents: (!config.global.max_age.is_zero()).then(|| ago(remembered)) }
+}
+
+async fn prune(store: Arc<dyn Store>, config: Config, clock: Clock, stop: CancellationToken) {
+    if config.store.mail_retention.is_zero() {
         return;
     }
+    let mut from = Sweep::START;
     loop {
-        let before = clock.now().saturating_sub(retention.as_signed()).unwrap_or(jiff::Timestamp::MIN);
-        let pause = match store.prune(before, PRUNE_STEP).await {
-            Ok(0) => PRUNE_EVERY,
-            Ok(deleted) => {
-                tracing::debug!(deleted, "mails past their retention deleted");
-                Duration::from_millis(500)
+        let pause = match store.prune(horizon(&config, clock.now()), from, PRUNE_STEP).await {
+            Ok(Pruned { deleted, next }) => {
+                crash::point("pruned");
+                telemetry::pruned(deleted);
+                from = next.unwrap_or(Sweep::START);
+                match next {
+                    None => PRUNE_EVERY,
+                    Some(_) if deleted == 0 => PRUNE_PAUSE / 10,
+                    Some(_) => PRUNE_PAUSE,
+                }
             }
             Err(error) => {
-                telemetry::store_failed("old mail could not be deleted", &error);
+                telemetry::store_failed("what is past its retention could not be deleted", &error);
                 PRUNE_EVERY
             }
         };

@@ -16,6 +16,7 @@ use crate::{
     message::{Authenticity, Bookmark, MailId, Message, Outcome},
 };
 
+pub mod audit;
 pub mod sqlite;
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -26,6 +27,9 @@ pub enum StoreError {
     /// A change panicked: a fault of this program. It alone was undone.
     #[error("a change to the store panicked")]
     Panicked,
+    /// The file, its folder or its disk may only be read.
+    #[error("the store cannot be written: it, its folder or its disk is read-only to this user")]
+    ReadOnly,
     /// Another program keeps the file locked.
     #[error("the store is locked by another process: only one `alertbridge serve` may use a SQLite file")]
     Locked,
@@ -34,6 +38,9 @@ pub enum StoreError {
         "the store is newer than this alertbridge (its schema is {found}, this program knows {known}): start the newer version"
     )]
     Newer { found: i32, known: i32 },
+    /// The file is no whole SQLite database any more.
+    #[error("the store is damaged ({0}): `alertbridge store check` says where, a backup mends it")]
+    Damaged(String),
     /// What was asked for is not there, or not in a state that allows it.
     #[error("{0}")]
     Refused(String),
@@ -255,11 +262,55 @@ pub enum Event {
     },
 }
 
+/// How much a store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    pub mails: u64,
+    pub incidents: u64,
+    pub deliveries: u64,
+}
+
 /// How much of what is there, for the gauges.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Depth {
     pub deliveries: BTreeMap<&'static str, u64>,
     pub oldest_pending: Option<Timestamp>,
+}
+
+/// What is past its retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    /// Mails that arrived before, and what was told of incidents that ended before.
+    pub mails: Timestamp,
+    /// Incidents that ended before, not earlier than `mails`: no copy of their mails can page any more. None: they are
+    /// kept for ever.
+    pub incidents: Option<Timestamp>,
+}
+
+/// How far the deletion of what is past its retention has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    /// Mails after this one, by arrival.
+    Mails { arrived_at: Timestamp, id: MailId },
+    /// Incidents after this one, by their latest change.
+    Incidents { changed_at: Timestamp, id: i64 },
+    /// All rows were seen: what they took is given back to the file system.
+    Space,
+}
+
+impl Sweep {
+    /// The beginning.
+    pub const START: Self = Self::Mails { arrived_at: Timestamp::MIN, id: 0 };
+    pub(crate) const FIRST_INCIDENT: Self = Self::Incidents { changed_at: Timestamp::MIN, id: 0 };
+}
+
+/// What a step of a sweep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// Mails, deliveries and incidents.
+    pub deleted: usize,
+    /// Where the next step begins; none at the end of the sweep.
+    pub next: Option<Sweep>,
 }
 
 #[async_trait]
@@ -324,9 +375,9 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredMail>, StoreError>;
     async fn depth(&self) -> Result<Depth, StoreError>;
-    /// Deletes at most `limit` mails that arrived before `before`; never one undecided, quarantined, of an open incident
-    /// or with a delivery owed. Returns how many.
-    async fn prune(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError>;
+    /// Deletes what is past its retention among the next `limit` rows; never a mail undecided or quarantined, nor
+    /// anything of an incident that is open or has a delivery owed or dead.
+    async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError>;
     /// What is wrong with the store: nothing, where it can be read and written.
     async fn ping(&self) -> Result<(), StoreError>;
 }

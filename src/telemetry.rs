@@ -5,7 +5,7 @@
 use std::{io::IsTerminal as _, time::Duration};
 
 use jiff::Timestamp;
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -36,7 +36,9 @@ pub fn describe() {
     describe_counter!("alertbridge_notifications_dead_total", "Notifications given up: they wait in the dead letters.");
     describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
     describe_counter!("alertbridge_store_failures_total", "Times the store could not be read or written.");
+    describe_counter!("alertbridge_store_pruned_total", "Rows past their retention deleted.");
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
+    describe_gauge!("alertbridge_circuit_open", "1 while a receiver's integration does not answer and is only probed.");
     describe_gauge!("alertbridge_delivery_oldest_pending_seconds", "Age of the oldest delivery that is owed.");
     describe_gauge!("alertbridge_ingress_last_success_timestamp_seconds", "When an ingress last did its work.");
     describe_gauge!("alertbridge_config_last_reload_successful", "Whether the latest configuration was taken.");
@@ -149,6 +151,31 @@ pub fn clock_set_back(from: Timestamp, to: Timestamp) {
     tracing::warn!(%from, %to, "the clock was set back: what waits to be delivered is brought forward");
 }
 
+/// An integration does not answer: it is asked by one attempt at a time from now on.
+pub fn circuit_opened(target: &Target, failures: u32) {
+    circuit(target).set(1.0);
+    let Target { receiver, integration } = target;
+    tracing::warn!(
+        receiver,
+        integration,
+        failures,
+        "the receiver does not answer: what it is owed waits, and one probe at a time is sent"
+    );
+}
+
+/// It answers again: what waited for it goes out.
+pub fn circuit_closed(target: &Target) {
+    circuit(target).set(0.0);
+    let Target { receiver, integration } = target;
+    tracing::info!(receiver, integration, "the receiver answers again: what waited for it is sent");
+}
+
+fn circuit(target: &Target) -> Gauge {
+    let number = target.integration.rsplit('/').next().unwrap_or_default();
+    gauge!("alertbridge_circuit_open", "receiver" => target.receiver.clone(), "integration" => target.kind().to_owned(),
+        "number" => number.to_owned())
+}
+
 /// A trigger has waited too long for its receiver: the fallback is told too.
 pub fn escalated(target: &Target) {
     tracing::warn!(
@@ -156,6 +183,14 @@ pub fn escalated(target: &Target) {
         integration = target.integration,
         "undelivered in time: its fallback is told"
     );
+}
+
+/// A step of deleting what is past its retention.
+pub fn pruned(deleted: usize) {
+    if deleted > 0 {
+        counter!("alertbridge_store_pruned_total").increment(deleted as u64);
+        tracing::debug!(deleted, "mails, deliveries and incidents past their retention deleted");
+    }
 }
 
 /// What is owed, asked at each scrape.

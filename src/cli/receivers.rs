@@ -47,7 +47,7 @@ pub async fn test(
         owe(store.as_ref(), &receivers, name, &page(action, &incident_id, now), now).await?;
     }
     let give_up_after = crate::settings::Duration::from_secs(PATIENCE);
-    let patience = delivery::Settings { give_up_after, ..settings.clone() };
+    let patience = delivery::Settings { give_up_after, fewest_failures: 1, ..settings.clone() };
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&store),
         Arc::clone(&receivers),

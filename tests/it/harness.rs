@@ -36,10 +36,16 @@ impl Bridge {
 
     /// As `start`, with variables in the environment.
     pub fn start_with(folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_under(&[], folder, config, environment)
+    }
+
+    /// As `start_with`, under a command that runs the one it is given.
+    pub fn start_under(command: &[&str], folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
         let file = folder.join("alertbridge.yaml");
         fs::write(&file, unless_judged(config)).unwrap();
-        let mut child = Command::new(PROGRAM)
-            .args(["serve", "--config"])
+        let words = [command, &[PROGRAM, "serve", "--config"]].concat();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .arg(&file)
             .current_dir(folder)
             .envs(environment.iter().copied())
@@ -87,6 +93,17 @@ impl Bridge {
         self.stderr.lock().unwrap().join("\n")
     }
 
+    /// A file as it sees it, where it has a file system of its own.
+    pub fn sees(&self, file: &Path) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string()).join("root").join(file.strip_prefix("/").unwrap())
+    }
+
+    /// What its readiness says, and the status.
+    pub async fn ready(&self) -> (u16, String) {
+        let reply = client().get(format!("{}/-/ready", self.admin)).send().await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
@@ -119,8 +136,14 @@ impl Bridge {
 
     /// Another command on the same configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
+        self.command_with(arguments, &[])
+    }
+
+    /// As `command`, with variables in the environment.
+    pub fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         Command::new(PROGRAM)
             .args(arguments)
+            .envs(environment.iter().copied())
             .arg("--config")
             .arg(&self.config)
             .current_dir(self.config.parent().unwrap())

@@ -17,6 +17,8 @@ CREATE TABLE mails (
     incident     INTEGER REFERENCES incidents (id),
     labels       TEXT,
     decided_at   INTEGER,
+    -- How many deliveries were made when it was decided: `store check` counts them.
+    owed         INTEGER NOT NULL DEFAULT 0,
     CHECK ((outcome = 'pending') = (decided_at IS NULL))
 ) STRICT;
 CREATE INDEX mails_undecided ON mails (id) WHERE outcome = 'pending';
@@ -52,7 +54,7 @@ CREATE TABLE incidents (
     labels      TEXT    NOT NULL
 ) STRICT;
 CREATE INDEX incidents_open ON incidents (changed_at) WHERE phase = 'firing' AND kind = 'incident';
-CREATE INDEX incidents_by_change ON incidents (changed_at) WHERE kind = 'incident';
+CREATE INDEX incidents_by_change ON incidents (changed_at);
 
 -- Every status and time applied to an incident: the same again is a duplicate.
 CREATE TABLE applied (
@@ -70,6 +72,7 @@ CREATE TABLE openings (
     incident INTEGER NOT NULL REFERENCES incidents (id),
     PRIMARY KEY (app_key, metric, at, incident)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX openings_by_incident ON openings (incident);
 
 -- What is owed, done and given up. Deliveries of one incident to one integration form a lane and go in order of id:
 -- only the head of a lane has a next_at.
@@ -92,6 +95,8 @@ CREATE TABLE deliveries (
     lease        INTEGER,
     fallback_at  INTEGER,
     created_at   INTEGER NOT NULL,
+    -- When a person had it sent again, dead as it was: its patience counts from there.
+    retried_at   INTEGER,
     settled_at   INTEGER,
     detail       TEXT,
     CHECK ((state IN ('pending', 'held')) = (settled_at IS NULL))
@@ -100,14 +105,16 @@ CREATE INDEX deliveries_due ON deliveries (receiver, integration, next_at) WHERE
 CREATE INDEX deliveries_lane ON deliveries (incident, receiver, integration, id) WHERE settled_at IS NULL;
 CREATE INDEX deliveries_by_incident ON deliveries (incident, episode);
 CREATE INDEX deliveries_fallback ON deliveries (fallback_at) WHERE settled_at IS NULL AND fallback_at IS NOT NULL;
-CREATE INDEX deliveries_dead ON deliveries (id) WHERE state = 'dead';
+CREATE INDEX deliveries_dead ON deliveries (incident) WHERE state = 'dead';
 CREATE INDEX deliveries_by_mail ON deliveries (mail);
 
 CREATE TABLE attempts (
+    -- In order of recording, whatever the clock did.
+    id       INTEGER PRIMARY KEY,
     delivery INTEGER NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
     at       INTEGER NOT NULL,
     took_ms  INTEGER NOT NULL,
     result   TEXT    NOT NULL,
     detail   TEXT    NOT NULL
 ) STRICT;
-CREATE INDEX attempts_by_delivery ON attempts (delivery, at);
+CREATE INDEX attempts_by_delivery ON attempts (delivery, id);

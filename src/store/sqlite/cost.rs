@@ -14,13 +14,13 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::{decide, lane, mail, migrate};
+use super::{decide, lane, mail, migrate, prune};
 use crate::{
     delivery::{Action, Notification, Step, Target},
     incident::{Phase, State},
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
-    store::{Decision, Fallback, Kind, NewDelivery, Next, Settlement, StoreError, Subject},
+    store::{Decision, Fallback, Horizon, Kind, NewDelivery, Next, Settlement, StoreError, Subject, Sweep},
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -147,6 +147,13 @@ impl Counted {
         charge("claim and settle");
         mail::undecided(&self.connection, 0, 10).map_err(super::failure)?;
         charge("undecided");
+        // Everything is old, and all of it open: what must stay is what could cost.
+        let old = NOW.checked_add(SignedDuration::from_hours(1)).unwrap_or(NOW);
+        let horizon = Horizon { mails: old, incidents: Some(old) };
+        for from in [Sweep::START, Sweep::FIRST_INCIDENT] {
+            prune::step(&self.connection, horizon, from, 10).map_err(super::failure)?;
+        }
+        charge("prune");
         Ok(bill)
     }
 }

@@ -41,14 +41,17 @@ pub(super) fn decide(
         Some(subject) => remember(connection, number, subject, &memory, &decision, now)?,
         None => None,
     };
+    // Those made under the mail's own number: `store check` finds them by it.
+    let owed = decision.deliveries.iter().filter(|delivery| delivery.notification.mail == Some(mail)).count();
     connection
         .prepare_cached(
             "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, incident = :incident,
-             decided_at = :now WHERE id = :mail",
+             decided_at = :now, owed = :owed WHERE id = :mail",
         )?
         .execute(named_params! {
             ":outcome": decision.outcome.as_str(), ":reason": decision.reason, ":labels": json(&decision.labels)?,
             ":incident": incident, ":now": micros(now), ":mail": mail,
+            ":owed": i64::try_from(owed).unwrap_or(i64::MAX),
         })?;
     Ok(Some(decision))
 }

@@ -44,7 +44,7 @@ pub(super) fn timeline(
         events.push((mail.arrived_at, 0, Event::Mail(mail)));
     }
     let mut deliveries = connection.prepare_cached(&format!("{DELIVERY} WHERE incident = ?1"))?;
-    let mut attempts = connection.prepare_cached("SELECT * FROM attempts WHERE delivery = ?1 ORDER BY at, rowid")?;
+    let mut attempts = connection.prepare_cached("SELECT * FROM attempts WHERE delivery = ?1 ORDER BY id")?;
     for delivery in deliveries.query_map([number], delivery_row)? {
         let delivery = delivery?;
         for attempt in attempts.query_map([delivery.id], attempt_row)? {

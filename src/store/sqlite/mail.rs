@@ -1,4 +1,4 @@
-//! Mails as they came: recorded, read back, deleted when their time is over.
+//! Mails as they came: recorded, read back.
 
 use std::cell::RefCell;
 
@@ -133,7 +133,7 @@ pub(super) fn stored(
 /// A row of `mails.*, raw`.
 pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
     let packed = row.get_ref("raw")?.as_blob()?;
-    let raw = zstd::bulk::decompress(packed, capacity(packed))
+    let raw = unpack(packed)
         .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, rusqlite::types::Type::Blob, Box::new(error)))?;
     Ok(StoredMail {
         id: row.get("id")?,
@@ -146,6 +146,11 @@ pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
         },
         authenticity: json_at(row, "authenticity")?,
     })
+}
+
+/// The bytes as they came.
+pub(super) fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
+    zstd::bulk::decompress(packed, capacity(packed))
 }
 
 /// The unpacked size as the frame declares it.
@@ -167,27 +172,6 @@ pub(super) fn discard(connection: &Connection, id: MailId, now: Timestamp) -> Re
         .and_then(|mut statement| statement.execute(params![id, micros(now)]))
         .map_err(failure)?;
     if discarded == 1 { Ok(()) } else { Err(StoreError::Refused(format!("mail {id} is not in the quarantine"))) }
-}
-
-/// Mails before `before` that nothing holds: decided, not quarantined, of no open incident, with nothing owed.
-pub(super) fn prune(connection: &Connection, before: Timestamp, limit: u32) -> rusqlite::Result<usize> {
-    let doomed: Vec<MailId> = connection
-        .prepare_cached(
-            "SELECT mails.id FROM mails LEFT JOIN incidents ON incidents.id = mails.incident
-             WHERE arrived_at < ?1 AND outcome NOT IN ('pending', 'quarantined')
-               AND NOT (coalesce(phase, '') = 'firing' AND coalesce(kind, '') = 'incident')
-               AND NOT EXISTS (SELECT 1 FROM deliveries WHERE mail = mails.id AND (settled_at IS NULL OR state = 'dead'))
-             ORDER BY arrived_at, mails.id LIMIT ?2",
-        )?
-        .query_map(params![micros(before), limit], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let mut deliveries = connection.prepare_cached("DELETE FROM deliveries WHERE mail = ?1")?;
-    let mut mails = connection.prepare_cached("DELETE FROM mails WHERE id = ?1")?;
-    for id in &doomed {
-        deliveries.execute([id])?;
-        mails.execute([id])?;
-    }
-    Ok(doomed.len())
 }
 
 /// For lists: the bytes' size as they came.
