@@ -18,7 +18,7 @@ use crate::{
     clock::Clock,
     config::{Config, Loaded},
     deliver::{Client, Deliverer},
-    ingress::{Health, Inbox, Ingress, imap::Imap, smtp::Smtp, webhook::Webhooks},
+    ingress::{Health, Inbox, Ingress, imap::Imap, listener::BindError, smtp::Smtp, webhook::Webhooks},
     pipeline::Pipeline,
     settings::Secret,
     store::{Store, sqlite::Sqlite},
@@ -136,7 +136,12 @@ fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
         ways_in.push(WayIn { about, ingress: Box::new(webhooks) });
     }
     for (place, settings) in config.ingress.smtp.iter().enumerate() {
-        let smtp = Smtp::bind(settings, clock.clone()).with_context(|| format!("ingress.smtp[{place}].listen"))?;
+        let key = format!("ingress.smtp[{place}]");
+        let smtp = Smtp::bind(&key, settings, clock.clone()).map_err(|error| match error {
+            // It names the key itself.
+            BindError::Settings(_) => error.into(),
+            BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
+        })?;
         ways_in.push(WayIn { about: format!("SMTP   {}", smtp.local_addr()), ingress: Box::new(smtp) });
     }
     for (place, settings) in config.ingress.imap.iter().enumerate() {

@@ -42,7 +42,7 @@ impl Doors {
     /// Says of each webhook that it listens, or that its secret cannot be read.
     pub(super) fn report_health(&self) {
         for door in self.by_path.values() {
-            match door.protocol.secret().map(Secret::read) {
+            match door.protocol.credential().secret().map(Secret::read) {
                 Some(Err(error)) => self.health.failed(&door.name, &error.to_string(), false),
                 _ => self.health.succeeded(&door.name, self.clock.now()),
             }
