@@ -2,7 +2,6 @@
 //!
 //! `targets/` hands them to cargo-fuzz; `tests/hostile` runs them over the corpora, and over inputs of its own. Time and
 //! memory are promises too: [`within_bounds`] holds them against the input's length.
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a broken promise is a panic")]
 
 use std::{
     sync::{Arc, Mutex, PoisonError},

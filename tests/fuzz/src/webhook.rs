@@ -3,7 +3,7 @@
 //! An input is a line, `PROVIDER PROOF CONTENT-TYPE`, and a body. The proof is `signed`, made here as the provider makes
 //! it; `forged`, none or another's; or `flipped`, made for the body with one bit the other way.
 
-use std::{cell::LazyCell, sync::Arc};
+use std::{cell::LazyCell, collections::BTreeMap, sync::Arc};
 
 use alertbridge::{
     clock::Clock,
@@ -20,7 +20,7 @@ use aws_lc_rs::{
     signature::{self, EcdsaKeyPair, KeyPair as _, RsaKeyPair},
 };
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::{Value, json};
+use serde_json::{json, value::RawValue};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -154,7 +154,8 @@ impl<'a> Request<'a> {
         let signature: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
         let fields = [("timestamp", SIGNED_AT), ("token", token), ("signature", &signature)];
         let mut body: String = if self.content_type.starts_with("multipart/") {
-            let part = |(name, value)| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+            let part =
+                |(name, value)| format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
             fields.map(part).concat()
         } else {
             fields.map(|(name, value)| format!("{name}={value}&")).concat()
@@ -169,18 +170,23 @@ impl<'a> Request<'a> {
         let parts = |bytes: &[u8]| memchr::memmem::find(bytes, mail).is_some();
         match self.provider {
             "ses" => {
-                let Ok(message) = serde_json::from_str::<Value>(&String::from_utf8_lossy(self.body)) else { return false };
-                let content: String = message["content"].as_str().unwrap_or_default().split_ascii_whitespace().collect();
+                let content = member(&String::from_utf8_lossy(self.body), "content");
+                let content: String = content.unwrap_or_default().split_ascii_whitespace().collect();
                 STANDARD.decode(content).is_ok_and(|content| content == mail)
             }
             "postmark" => {
-                let Ok(inbound) = serde_json::from_slice::<Value>(self.body) else { return false };
-                inbound["RawEmail"].as_str().map(str::as_bytes) == Some(mail)
+                member(&String::from_utf8_lossy(self.body), "RawEmail").is_some_and(|raw| raw.as_bytes() == mail)
             }
             "mailgun" if !self.content_type.starts_with("multipart/") => parts(&percent_decoded(self.body)),
             _ => parts(self.body),
         }
     }
+}
+
+/// The text of a member of a JSON object. The others may be anything JSON's grammar has: they are not looked at.
+fn member(object: &str, name: &str) -> Option<String> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(object).ok()?;
+    serde_json::from_str(members.get(name)?.get()).ok()
 }
 
 fn percent_decoded(text: &[u8]) -> Vec<u8> {
@@ -252,7 +258,8 @@ fn doors() -> Vec<Settings> {
     let door = |name: &str, provider| Settings { name: name.into(), provider, ..Settings::default() };
     let public = SENDGRID.with(|key| {
         // What SendGrid shows is a SubjectPublicKeyInfo (RFC 5480): this is its beginning for P-256.
-        let head = b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\0";
+        let head =
+            b"\x30\x59\x30\x13\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07\x03\x42\0";
         STANDARD.encode([&head[..], key.public_key().as_ref()].concat())
     });
     vec![
