@@ -40,6 +40,10 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
             Matcher::Full("alertbridge_mail_to_page_seconds".into()),
             &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
         )?
+        .set_buckets_for_metric(
+            Matcher::Full("alertbridge_mail_late_seconds".into()),
+            &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0],
+        )?
         .install_recorder()?;
     telemetry::describe();
 

@@ -20,7 +20,7 @@ use super::{
     Health, Inbox, Ingress,
     listener::{BindError, Listener},
 };
-use crate::{clock::Clock, settings::Problem};
+use crate::{clock::Clock, settings::Problem, telemetry};
 
 mod budget;
 mod certificate;
@@ -154,6 +154,7 @@ impl Ingress for Smtp {
             health.succeeded(&door.name, door.clock.now());
             door.clients.forget(Instant::now());
         };
-        self.listener.serve(bounds, busy.as_bytes(), &stop, heartbeat, session).await;
+        let refused = |peer: SocketAddr| telemetry::connection_refused(&door.name, peer.ip(), "too_many");
+        self.listener.serve(bounds, busy.as_bytes(), &stop, heartbeat, refused, session).await;
     }
 }
