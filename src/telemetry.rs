@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     delivery::{Action, Target},
-    message::{MailId, Outcome},
+    message::{Authenticity, Evidence, MailId, Outcome, Verdict},
     store::{Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
 };
 
@@ -35,6 +35,7 @@ pub fn describe() {
         "alertbridge_mail_late_seconds",
         "How much later than another ingress this one brought a copy of the same alert."
     );
+    describe_counter!("alertbridge_authenticity_total", "Mails judged, by ingress, verdict and evidence.");
     describe_counter!("alertbridge_schema_drift_total", "Mails with JSON members the schema does not know.");
     describe_counter!("alertbridge_notifications_total", "Notifications delivered.");
     describe_counter!("alertbridge_notifications_failed_total", "Failed attempts, by reason.");
@@ -84,6 +85,18 @@ pub fn mail_late(mail: MailId, ingress: &str, first: &Heard, now: Timestamp) {
 pub fn store_failed(what: &str, error: &StoreError) {
     counter!("alertbridge_store_failures_total").increment(1);
     tracing::error!(%error, "{what}");
+}
+
+/// A mail was judged by where it is from. That it is nobody's concern, or forged, is told with its outcome.
+pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
+    let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
+    counter!("alertbridge_authenticity_total",
+        "ingress" => ingress.to_owned(), "verdict" => authenticity.verdict.as_str(), "evidence" => evidence)
+    .increment(1);
+    if authenticity.verdict == Verdict::TempError {
+        let detail = authenticity.detail.as_deref().unwrap_or_default();
+        tracing::warn!(ingress, detail, "a mail could not be checked: DNS is of no help");
+    }
 }
 
 /// A mail has its outcome.
