@@ -141,7 +141,7 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
         eprintln!("nothing was sent");
         return Ok(ExitCode::FAILURE);
     }
-    let all = replay::send(&trial, &settings.delivery, external_url).await?;
+    let all = replay::send(&trial, &settings.delivery, external_url, json).await?;
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

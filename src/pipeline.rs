@@ -6,7 +6,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -22,8 +22,8 @@ use crate::{
     clock::Clock,
     crash,
     ingress::{Inbox, Refused},
-    message::{Bookmark, MailId, Message},
-    store::{Store, StoreError, StoredMail},
+    message::{Bookmark, MailId, Message, Outcome},
+    store::{Memory, Store, StoreError, StoredMail},
     telemetry,
 };
 
@@ -168,10 +168,21 @@ impl Pipeline {
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
         let subject = reading.subject();
         let drift = reading.drift();
-        let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
+        let first_heard = Arc::new(OnceLock::new());
+        let noted = Arc::clone(&first_heard);
+        let conclude = Box::new(move |memory: &Memory| {
+            let _ = noted.set(memory.first_heard.clone());
+            rules.conclude(&reading, &mail, memory, now)
+        });
         let Some(decision) = self.store.decide(id, subject, now, conclude).await? else { return Ok(()) };
         crash::point("decided");
         telemetry::mail_decided(id, &ingress, arrived_at, &decision, &drift);
+        if let Some(Some(first)) = first_heard.get()
+            && first.ingress != ingress
+            && decision.outcome == Outcome::Duplicate
+        {
+            telemetry::mail_late(id, &ingress, first, now);
+        }
         if !decision.deliveries.is_empty() {
             self.owed.notify_one();
         }

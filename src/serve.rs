@@ -20,7 +20,7 @@ use crate::{
     config::{Config, Loaded},
     crash,
     deliver::{Client, Deliverer},
-    ingress::{Health, Inbox, Ingress, imap::Imap, smtp::Smtp, webhook::Webhooks},
+    ingress::{Health, Inbox, Ingress, imap::Imap, listener::BindError, smtp::Smtp, webhook::Webhooks},
     pipeline::Pipeline,
     settings::Secret,
     store::{Horizon, Pruned, Store, Sweep, sqlite::Sqlite},
@@ -44,6 +44,10 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         .set_buckets_for_metric(
             Matcher::Full("alertbridge_mail_to_page_seconds".into()),
             &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full("alertbridge_mail_late_seconds".into()),
+            &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0],
         )?
         .install_recorder()?;
     telemetry::describe();
@@ -142,7 +146,12 @@ fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
         ways_in.push(WayIn { about, ingress: Box::new(webhooks) });
     }
     for (place, settings) in config.ingress.smtp.iter().enumerate() {
-        let smtp = Smtp::bind(settings, clock.clone()).with_context(|| format!("ingress.smtp[{place}].listen"))?;
+        let key = format!("ingress.smtp[{place}]");
+        let smtp = Smtp::bind(&key, settings, clock.clone()).map_err(|error| match error {
+            // It names the key itself.
+            BindError::Settings(_) => error.into(),
+            BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
+        })?;
         ways_in.push(WayIn { about: format!("SMTP   {}", smtp.local_addr()), ingress: Box::new(smtp) });
     }
     for (place, settings) in config.ingress.imap.iter().enumerate() {

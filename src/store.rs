@@ -113,6 +113,15 @@ pub struct Memory {
     pub told: Vec<Told>,
     /// Openings of incidents of the same app and metric in the 28 days before.
     pub recurrence_28d: u64,
+    /// Where and when the same status and time were first heard.
+    pub first_heard: Option<Heard>,
+}
+
+/// Which ingress brought something, and when that was decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    pub ingress: String,
+    pub at: Timestamp,
 }
 
 /// One integration that was told of a trigger, by the record.

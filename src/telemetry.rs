@@ -2,7 +2,7 @@
 //!
 //! The metrics' names are part of the contract with users.
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::{io::IsTerminal as _, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use metrics::{Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     delivery::{Action, Target},
     message::{Authenticity, Evidence, MailId, Outcome, Verdict},
-    store::{Claim, Decision, Depth, Next, Settlement, StoreError},
+    store::{Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
 };
 
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
@@ -29,6 +29,12 @@ pub fn log_to_stderr() {
 /// Names, units and meanings, for `/metrics`.
 pub fn describe() {
     describe_counter!("alertbridge_mails_total", "Mails decided, by ingress and outcome.");
+    describe_counter!("alertbridge_connections_refused_total", "Connections an ingress refused, by reason.");
+    describe_counter!("alertbridge_mails_refused_total", "Mails an ingress refused or put off, by reason.");
+    describe_histogram!(
+        "alertbridge_mail_late_seconds",
+        "How much later than another ingress this one brought a copy of the same alert."
+    );
     describe_counter!("alertbridge_authenticity_total", "Mails judged, by ingress, verdict and evidence.");
     describe_counter!("alertbridge_schema_drift_total", "Mails with JSON members the schema does not know.");
     describe_counter!("alertbridge_notifications_total", "Notifications delivered.");
@@ -54,6 +60,27 @@ pub fn ingress_succeeded(ingress: &str, now: Timestamp) {
 /// An ingress failed and goes on trying.
 pub fn ingress_failed(ingress: &str, failure: &str, login_refused: bool) {
     tracing::warn!(ingress, failure, login_refused, "ingress failed; it goes on trying");
+}
+
+/// An ingress took no mail from a connection: it is of no client of ours, or one too many.
+pub fn connection_refused(ingress: &str, peer: IpAddr, reason: &'static str) {
+    counter!("alertbridge_connections_refused_total", "ingress" => ingress.to_owned(), "reason" => reason).increment(1);
+    tracing::info!(ingress, %peer, reason, "connection refused");
+}
+
+/// An ingress did not take a mail. Its sender has been told, and comes again where waiting mends it.
+pub fn mail_refused(ingress: &str, peer: Option<IpAddr>, reason: &str, detail: &dyn std::fmt::Display) {
+    counter!("alertbridge_mails_refused_total", "ingress" => ingress.to_owned(), "reason" => reason.to_owned())
+        .increment(1);
+    let peer = peer.map(tracing::field::display);
+    tracing::info!(ingress, peer, reason, %detail, "mail refused");
+}
+
+/// The same alert had come through another ingress before: what this one would have cost, had it been the only one.
+pub fn mail_late(mail: MailId, ingress: &str, first: &Heard, now: Timestamp) {
+    let late = Duration::try_from(now.duration_since(first.at)).unwrap_or_default();
+    histogram!("alertbridge_mail_late_seconds", "ingress" => ingress.to_owned()).record(late);
+    tracing::debug!(mail, ingress, first = first.ingress, late_ms = late.as_millis(), "a copy by another ingress");
 }
 
 /// The store could not do what was asked.

@@ -53,7 +53,7 @@ pub async fn test(
         Arc::clone(&receivers),
         patience,
         external_url,
-        Client::new(settings.timeout.as_std())?,
+        Client::new(settings.timeout.as_std())?.printing_aside(json),
         clock,
         Arc::new(Notify::new()),
     ));

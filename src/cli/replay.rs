@@ -174,15 +174,20 @@ pub fn agreed(owed: u64) -> anyhow::Result<bool> {
 }
 
 /// `--send`: delivers what the replay owes, for real, and waits until all of it is settled, or for Ctrl-C. Says on stderr
-/// what became of it; false where something was not delivered.
-pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Option<String>) -> anyhow::Result<bool> {
+/// what became of it; false where something was not delivered. With `json` standard output is left to the lines of JSON.
+pub async fn send(
+    trial: &Trial,
+    settings: &delivery::Settings,
+    external_url: Option<String>,
+    json: bool,
+) -> anyhow::Result<bool> {
     let stop = CancellationToken::new();
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&trial.store),
         Arc::clone(&trial.rules.receivers),
         settings.clone(),
         external_url,
-        Client::new(settings.timeout.as_std())?,
+        Client::new(settings.timeout.as_std())?.printing_aside(json),
         Clock::system(),
         Arc::new(Notify::new()),
     ));

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     clock::Clock,
     settings::{ByteSize, Problem, SecretText},
+    telemetry,
 };
 
 pub use self::fetch::{Fetch, FetchError, Https};
@@ -254,7 +255,8 @@ impl Ingress for Webhooks {
         }
         let doors = Arc::new(Doors { by_path, max_body, limits, clock, fetch, inbox, health });
         let session = |stream, _peer| serve(stream, doors.clone(), stop.clone());
-        listener.serve(limits.bounds, BUSY, &stop, || doors.report_health(), session).await;
+        let refused = |peer: SocketAddr| telemetry::connection_refused("http", peer.ip(), "too_many");
+        listener.serve(limits.bounds, BUSY, &stop, || doors.report_health(), refused, session).await;
     }
 }
 

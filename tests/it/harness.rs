@@ -104,6 +104,13 @@ impl Bridge {
         (reply.status().as_u16(), reply.text().await.unwrap())
     }
 
+    /// The most memory it has had resident since its start, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

@@ -56,11 +56,13 @@ CREATE TABLE incidents (
 CREATE INDEX incidents_open ON incidents (changed_at) WHERE phase = 'firing' AND kind = 'incident';
 CREATE INDEX incidents_by_change ON incidents (changed_at);
 
--- Every status and time applied to an incident: the same again is a duplicate.
+-- Every status and time applied to an incident, and who brought it first: the same again is a duplicate.
 CREATE TABLE applied (
     incident INTEGER NOT NULL REFERENCES incidents (id),
     status   TEXT    NOT NULL,
     time     INTEGER NOT NULL,
+    ingress  TEXT    NOT NULL,
+    at       INTEGER NOT NULL,
     PRIMARY KEY (incident, status, time)
 ) STRICT, WITHOUT ROWID;
 

@@ -6,12 +6,12 @@ use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 use crate::{
     incident::{Known, Phase, State},
     message::{MailId, Outcome},
-    store::{Decide, Decision, Kind, Memory, Subject, Told},
+    store::{Decide, Decision, Heard, Kind, Memory, Subject, Told},
 };
 
 use super::{
     lane,
-    row::{json, micros, optional_time_at, word_at},
+    row::{json, micros, optional_time_at, time_at, word_at},
 };
 
 /// The window of Atlassian's objectives.
@@ -25,20 +25,19 @@ pub(super) fn decide(
     now: Timestamp,
     decide: Decide,
 ) -> rusqlite::Result<Option<Decision>> {
-    let pending = connection
-        .prepare_cached("SELECT outcome = 'pending' FROM mails WHERE id = ?1")?
+    let ingress: Option<String> = connection
+        .prepare_cached("SELECT ingress FROM mails WHERE id = ?1 AND outcome = 'pending'")?
         .query_row([mail], |row| row.get(0))
         .optional()?;
-    if pending != Some(true) {
-        return Ok(None);
-    }
+    let Some(ingress) = ingress else { return Ok(None) };
+    let heard = Heard { ingress, at: now };
     let (number, memory) = match subject {
         Some(subject) => recall(connection, subject, now)?,
         None => (None, Memory::default()),
     };
     let decision = decide(&memory);
     let incident = match subject {
-        Some(subject) => remember(connection, number, subject, &memory, &decision, now)?,
+        Some(subject) => remember(connection, number, subject, &memory, &decision, &heard)?,
         None => None,
     };
     // Those made under the mail's own number: `store check` finds them by it.
@@ -84,11 +83,15 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
     let Some((number, state)) = found else {
         return Ok((None, Memory { recurrence_28d, ..Memory::default() }));
     };
-    let applied_before = connection
-        .prepare_cached("SELECT 1 FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3")?
-        .exists(params![number, subject.status, subject.time.map_or(0, micros)])?;
+    let first_heard = connection
+        .prepare_cached("SELECT ingress, at FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3")?
+        .query_row(params![number, subject.status, subject.time.map_or(0, micros)], |row| {
+            Ok(Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? })
+        })
+        .optional()?;
     let told = told(connection, number, state.episode, now)?;
-    Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, recurrence_28d }))
+    let known = Known { state: Some(state), applied_before: first_heard.is_some() };
+    Ok((Some(number), Memory { known, told, recurrence_28d, first_heard }))
 }
 
 /// Who was told of this opening, or will be whatever comes: waiting to be sent counts, held by a mute does not.
@@ -113,8 +116,9 @@ fn remember(
     subject: &Subject,
     memory: &Memory,
     decision: &Decision,
-    now: Timestamp,
+    heard: &Heard,
 ) -> rusqlite::Result<Option<i64>> {
+    let now = heard.at;
     let number = match (&decision.state, known) {
         (None, known) => known,
         (Some(state), None) => Some(insert(connection, subject, state, decision, now)?),
@@ -126,8 +130,11 @@ fn remember(
     let Some(number) = number else { return Ok(None) };
     if decision.applied {
         connection
-            .prepare_cached("INSERT INTO applied (incident, status, time) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-            .execute(params![number, subject.status, subject.time.map_or(0, micros)])?;
+            .prepare_cached(
+                "INSERT INTO applied (incident, status, time, ingress, at) VALUES (?1, ?2, ?3, ?4, ?5)
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![number, subject.status, subject.time.map_or(0, micros), heard.ingress, micros(now)])?;
     }
     let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else { return Ok(Some(number)) };
     if subject.kind == Kind::Incident && opened(memory, decision) {
