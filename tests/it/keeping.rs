@@ -102,6 +102,9 @@ async fn a_backup_made_under_load_holds_every_mail_acknowledged_before_and_can_b
 
     refused(&bridge.command(&["store", "backup", "copy.db"]), "copy.db is there already");
     ok(&bridge.command(&["store", "backup", "copy.db", "--overwrite"]));
+    for itself in ["alertbridge.db", "./alertbridge.db-wal"] {
+        refused(&bridge.command(&["store", "backup", itself, "--overwrite"]), "is the store itself");
+    }
 
     let elsewhere = tempfile::tempdir().unwrap();
     fs::write(elsewhere.path().join("alertbridge.yaml"), config()).unwrap();
