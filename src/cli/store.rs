@@ -114,7 +114,7 @@ fn there(config: &Config) -> anyhow::Result<PathBuf> {
     Ok(path)
 }
 
-/// The database's address without its password, where the store is PostgreSQL's.
+/// The database's address without its password, where the store is in Postgres.
 fn postgres(config: &Config) -> anyhow::Result<Option<String>> {
     let url = config.store.url()?;
     if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {

@@ -118,6 +118,7 @@ pub const PROMISES: &[Promise] = &[
     Promise {
         name: "incidents have a beginning",
         question: "SELECT 'incident ' || incident_id || ' has a mail applied to it, and no record of which' FROM incidents
-                   WHERE NOT EXISTS (SELECT 1 FROM applied WHERE applied.incident = incidents.id)",
+                   WHERE kind IN ('incident', 'unparsed')
+                     AND NOT EXISTS (SELECT 1 FROM applied WHERE applied.incident = incidents.id)",
     },
 ];

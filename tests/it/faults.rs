@@ -89,7 +89,7 @@ async fn a_receiver_that_is_down_for_an_hour_is_probed_and_gets_everything_withi
         post(&bridge, &trigger(&format!("i{number}"))).await;
     }
     post(&bridge, &resolve("i0")).await;
-    until("the circuit is open", &bridge, async || bridge.metric("alertbridge_circuit_open", "oncall").await == 1.0)
+    until("the circuit is open", &bridge, async || bridge.metric("alertbridge_circuit_open", "oncall").await > 0.5)
         .await;
     assert!(bridge.log().contains("does not answer"));
     let before = pager.history().len();
@@ -138,7 +138,7 @@ async fn many_refusals_for_too_much_at_once_cost_no_page_and_no_request_in_vain(
     }
     bridge.settled(20).await;
     assert_eq!(pager.history().len(), 28, "each refusal was obeyed");
-    assert_eq!(bridge.metric("alertbridge_circuit_open", "").await, 0.0, "an answer is an answer");
+    assert!(bridge.metric("alertbridge_circuit_open", "").await < 0.5, "an answer is an answer");
     pager.assert_quiet();
 }
 
@@ -200,8 +200,7 @@ receivers:\n  - {{ name: slow, webhook_configs: [{{ url: 'http://{slow}/' }}] }}
     assert!(begun.elapsed() < Duration::from_secs(10), "the others took {:?}", begun.elapsed());
     let late = delivery(&bridge, "a time-out", |row| row["receiver"] == "slow" && said(row, "no reply in time")).await;
     assert_eq!(late["state"], "pending");
-    until("the circuit is open", &bridge, async || bridge.metric("alertbridge_circuit_open", "slow").await == 1.0)
-        .await;
+    until("the circuit is open", &bridge, async || bridge.metric("alertbridge_circuit_open", "slow").await > 0.5).await;
     hooked.assert_quiet();
 }
 
@@ -229,7 +228,7 @@ receivers: [{{ name: torn, webhook_configs: [{{ url: 'http://{torn}/' }}] }}]"
     post(&bridge, &trigger("a")).await;
     let row = delivery(&bridge, "delivered", |row| row["state"] == "delivered").await;
     assert_eq!(row["failures"], 3, "{row}");
-    assert_eq!(bridge.metric("alertbridge_notifications_failed_total", "reason=\"network\"").await, 3.0);
+    assert!(bridge.metric("alertbridge_notifications_failed_total", "reason=\"network\"").await > 2.5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -33,6 +33,10 @@ pub fn backup(from: &Path, to: &Path, overwrite: bool, progress: impl FnMut(u64,
             to.display()
         )));
     }
+    // Renamed over the store, or a file that belongs to it, a copy would end it.
+    if ["", "-wal", "-shm", ".lock"].iter().any(|ending| same(&beside(from, ending), to)) {
+        return Err(StoreError::Refused(format!("{} is the store itself: name another file", to.display())));
+    }
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     if version(&source)? == 0 {
         return Err(StoreError::Refused(format!("{} is no store of alertbridge", from.display())));
@@ -113,6 +117,12 @@ fn copy(source: &Connection, to: &Path, mut progress: impl FnMut(u64, u64)) -> R
     whole(&copy, to)?;
     drop(copy);
     File::open(to).and_then(|file| file.sync_all()).map_err(|error| unwritable(to, &error))
+}
+
+/// Whether both are there, and one file.
+fn same(one: &Path, other: &Path) -> bool {
+    let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) else { return false };
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 fn whole(connection: &Connection, path: &Path) -> Result<(), StoreError> {
