@@ -17,7 +17,7 @@ use crate::{
     clock::Clock,
     delivery, incident, ingress,
     label::SeverityRule,
-    pipeline::Rules,
+    pipeline::{Rules, standing},
     receiver, route,
     settings::{Duration, Problem, Secret, SecretError, SecretText},
 };
@@ -316,5 +316,6 @@ pub struct Authenticity {
     pub dns: Vec<String>,
     pub trusted_arc_sealers: Vec<String>,
     pub freshness: Option<Duration>,
-    pub unverified: Option<serde_json::Value>,
+    /// What becomes of mail that is not proven to be Atlassian's.
+    pub unverified: standing::Settings,
 }

@@ -22,11 +22,14 @@ use crate::{
     crash,
     ingress::{Inbox, Refused},
     message::{Authenticity, Bookmark, MailId, Message},
-    store::{Store, StoreError, StoredMail},
+    store::{Decision, Store, StoreError, StoredMail},
     telemetry,
 };
 
+mod again;
+mod follow;
 mod rules;
+pub mod standing;
 
 pub use rules::{Finding, Reading, Rules};
 
@@ -160,16 +163,20 @@ impl Pipeline {
         let now = self.clock.now();
         let rules = Arc::clone(&self.rules);
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
-        let subject = reading.subject();
+        let subject = rules.subject(&reading, &mail, now);
         let drift = reading.drift();
         let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
         let Some(decision) = self.store.decide(id, subject, now, conclude).await? else { return Ok(()) };
         crash::point("decided");
         telemetry::mail_decided(id, &ingress, arrived_at, &decision, &drift);
+        self.ring(&decision);
+        Ok(())
+    }
+
+    fn ring(&self, decision: &Decision) {
         if !decision.deliveries.is_empty() {
             self.owed.notify_one();
         }
-        Ok(())
     }
 }
 
@@ -193,7 +200,7 @@ impl Inbox for Pipeline {
         })?;
         crash::point("recorded");
         for (id, (message, authenticity)) in ids.iter().zip(mails) {
-            self.take_in_hand(StoredMail { id: *id, message, authenticity });
+            self.take_in_hand(StoredMail { id: *id, message, authenticity, checks: 0, released: None });
         }
         Ok(ids)
     }

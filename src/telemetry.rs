@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     delivery::{Action, Target},
-    message::{MailId, Outcome},
+    message::{Authenticity, MailId, Outcome},
     store::{Claim, Decision, Depth, Next, Settlement, StoreError},
 };
 
@@ -37,6 +37,7 @@ pub fn describe() {
     describe_counter!("alertbridge_store_failures_total", "Times the store could not be read or written.");
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!("alertbridge_delivery_oldest_pending_seconds", "Age of the oldest delivery that is owed.");
+    describe_gauge!("alertbridge_alarm", "What the bridge tells of itself: 1 while it is so.");
     describe_gauge!("alertbridge_ingress_last_success_timestamp_seconds", "When an ingress last did its work.");
     describe_gauge!("alertbridge_config_last_reload_successful", "Whether the latest configuration was taken.");
     describe_histogram!("alertbridge_mail_to_page_seconds", "From a mail's arrival to its page's delivery.");
@@ -59,14 +60,45 @@ pub fn store_failed(what: &str, error: &StoreError) {
     tracing::error!(%error, "{what}");
 }
 
-/// A mail has its outcome.
+/// A mail was looked at again: its authenticity could be checked, or a person let it out of the quarantine.
+pub fn mail_looked_at_again(
+    mail: MailId,
+    ingress: &str,
+    arrived_at: Timestamp,
+    authenticity: &Authenticity,
+    decision: &Decision,
+    drift: &[String],
+) {
+    let (verdict, detail) = (authenticity.verdict, authenticity.detail.as_deref().unwrap_or_default());
+    tracing::info!(mail, ingress, ?verdict, detail, "mail looked at again");
+    if decision.outcome != Outcome::Pending {
+        mail_decided(mail, ingress, arrived_at, decision, drift);
+    }
+}
+
+/// What the bridge tells of itself has begun or is over.
+pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) {
+    gauge!("alertbridge_alarm", "alarm" => incident_id.to_owned()).set(if firing { 1.0 } else { 0.0 });
+    let receivers = receivers.join(",");
+    if firing {
+        tracing::error!(alarm = incident_id, receivers, "{text}");
+    } else {
+        tracing::info!(alarm = incident_id, receivers, "over: {text}");
+    }
+}
+
+/// A mail has its outcome; or waits, where its authenticity cannot be checked.
 pub fn mail_decided(mail: MailId, ingress: &str, arrived_at: Timestamp, decision: &Decision, drift: &[String]) {
     let outcome = decision.outcome;
-    counter!("alertbridge_mails_total", "ingress" => ingress.to_owned(), "outcome" => outcome.as_str()).increment(1);
+    if outcome != Outcome::Pending {
+        counter!("alertbridge_mails_total", "ingress" => ingress.to_owned(), "outcome" => outcome.as_str())
+            .increment(1);
+    }
     let incident = decision.labels.get("incident_id").map_or("", String::as_str);
     let reason = decision.reason.as_deref().unwrap_or_default();
     let receivers = decision.receivers.join(",");
     match outcome {
+        Outcome::Pending => tracing::warn!(mail, ingress, incident, reason, %arrived_at, "mail waits"),
         Outcome::Unparsed | Outcome::Updated | Outcome::Quarantined => {
             tracing::warn!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
         }
@@ -96,7 +128,8 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
             counter!("alertbridge_notifications_total",
                 "receiver" => receiver.clone(), "integration" => integration.clone())
             .increment(1);
-            if claim.notification.action == Action::Trigger {
+            // What the bridge tells of itself came by no mail.
+            if claim.notification.action == Action::Trigger && claim.notification.mail.is_some() {
                 let waited = Duration::try_from(settlement.at.duration_since(claim.notification.arrived_at));
                 histogram!("alertbridge_mail_to_page_seconds").record(waited.unwrap_or_default());
             }

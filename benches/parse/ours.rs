@@ -52,7 +52,8 @@ impl Bridge {
         let mut states: HashMap<String, State> = HashMap::new();
         let mut pages = 0;
         for (id, mail) in (1..).zip(mails) {
-            let mail = StoredMail { id, message: message(mail), authenticity: Authenticity::off() };
+            let mail =
+                StoredMail { id, message: message(mail), authenticity: Authenticity::off(), checks: 0, released: None };
             let reading = self.rules.read(&mail.message);
             let subject = reading.subject();
             let state = subject.as_ref().and_then(|subject| states.get(&subject.incident_id).cloned());

@@ -45,6 +45,7 @@ pub async fn run(
         name: mail.name.clone(),
         message: Message { ingress: "explain".into(), arrived_at, raw, cut_from: None, envelope: None },
         authenticity: Authenticity::off(),
+        released: None,
     };
     let size = specimen.message.raw.len();
     let explained = Trial::new(rules, external_url, request.trust)?.run(specimen, arrived_at).await?;

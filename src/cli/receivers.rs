@@ -104,6 +104,7 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
         time: Some(now),
         reason: Some("a test page, asked for with `alertbridge receivers test`: nothing is wrong".into()),
         mail: None,
+        doubt: None,
     }
 }
 
@@ -136,6 +137,9 @@ async fn owe(
         applied: false,
         deliveries,
         receivers: vec![name.to_owned()],
+        check_at: None,
+        hold: None,
+        marked: false,
     };
     let subject = Subject {
         kind: Kind::Incident,
@@ -144,6 +148,7 @@ async fn owe(
         time: None,
         app_key: String::new(),
         metric: String::new(),
+        verified: true,
     };
     for id in ids {
         let decision = decision.clone();

@@ -80,8 +80,12 @@ pub async fn run(
             after = (last.message.arrived_at, last.id);
             for mail in page {
                 let arrived_at = mail.message.arrived_at;
-                let specimen =
-                    Specimen { name: mail.id.to_string(), message: mail.message, authenticity: mail.authenticity };
+                let specimen = Specimen {
+                    name: mail.id.to_string(),
+                    message: mail.message,
+                    authenticity: mail.authenticity,
+                    released: mail.released,
+                };
                 let explained = trial.run(specimen, request.at.unwrap_or(arrived_at)).await?;
                 tally.add(explained, request.json, out)?;
                 progress.inc(1);
@@ -113,7 +117,7 @@ pub async fn run(
 async fn one(trial: &Trial, mail: &Found, request: &Request) -> anyhow::Result<Explained> {
     let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
     let message = Message { ingress: "replay".into(), arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
-    let specimen = Specimen { name: mail.name.clone(), message, authenticity: Authenticity::off() };
+    let specimen = Specimen { name: mail.name.clone(), message, authenticity: Authenticity::off(), released: None };
     trial.run(specimen, arrived_at).await
 }
 

@@ -13,7 +13,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
             found.push(Problem::new(key, format!("`{name}` comes with a later version"), now));
         }
     };
-    refuse(!config.alerts.app_keys.is_empty(), "alerts.app_keys".into(), "drop it, and route on the label app_key");
     let authenticity = &config.alerts.authenticity;
     let key = |name: &str| format!("alerts.authenticity.{name}");
     refuse(!authenticity.require.is_empty(), key("require"), "only `require: []` is accepted now");
@@ -21,7 +20,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     refuse(!authenticity.dns.is_empty(), key("dns"), "drop it");
     refuse(!authenticity.trusted_arc_sealers.is_empty(), key("trusted_arc_sealers"), "drop it");
     refuse(authenticity.freshness.is_some(), key("freshness"), "drop it; `global.max_age` bounds the age of triggers");
-    refuse(authenticity.unverified.is_some(), key("unverified"), "drop it");
 
     for (index, imap) in config.ingress.imap.iter().enumerate() {
         let key = |name: &str| format!("ingress.imap[{index}].{name}");

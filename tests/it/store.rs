@@ -47,6 +47,7 @@ fn subject(incident_id: &str, status: &str) -> Subject {
         time: Some(noon()),
         app_key: "com.example".into(),
         metric: "m".into(),
+        verified: true,
     }
 }
 
@@ -71,6 +72,7 @@ fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
             time: None,
             reason: None,
             mail: None,
+            doubt: None,
         },
         held_until: None,
         fallback_at: None,
@@ -86,6 +88,9 @@ fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) -> Dec
         applied: true,
         deliveries,
         receivers: vec![],
+        check_at: None,
+        hold: None,
+        marked: false,
     }
 }
 

@@ -70,6 +70,7 @@ impl Counted {
             // The count of recurrences is of one app's metric, and grows with it alone.
             app_key: incident_id.clone(),
             metric: "m".into(),
+            verified: true,
         };
         let notification = Notification {
             action: Action::Trigger,
@@ -80,6 +81,7 @@ impl Counted {
             time: None,
             reason: None,
             mail: Some(mail),
+            doubt: None,
         };
         let delivery = NewDelivery {
             target: target(),
@@ -104,6 +106,9 @@ impl Counted {
             applied: true,
             deliveries: vec![delivery],
             receivers: Vec::new(),
+            check_at: None,
+            hold: None,
+            marked: false,
         };
         decide::decide(&self.connection, mail, Some(&subject), NOW, Box::new(|_| decision)).map(|_| ())
     }

@@ -5,7 +5,7 @@ use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use crate::{
     incident::{Known, Phase, State},
-    message::{MailId, Outcome},
+    message::{Authenticity, Hold, MailId, Outcome},
     store::{Decide, Decision, Kind, Memory, Subject, Told},
 };
 
@@ -16,6 +16,9 @@ use super::{
 
 /// The window of Atlassian's objectives.
 const RECURRENCE: SignedDuration = SignedDuration::from_hours(28 * 24);
+
+/// The window of `max_per_hour`.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already.
 pub(super) fn decide(
@@ -32,25 +35,113 @@ pub(super) fn decide(
     if pending != Some(true) {
         return Ok(None);
     }
+    let (decision, incident) = follow(connection, subject, None, now, decide)?;
+    conclude(connection, mail, &decision, incident, now)?;
+    Ok(Some(decision))
+}
+
+/// The same for a mail that was due to be looked at again. None where it is not any more.
+pub(super) fn reconsider(
+    connection: &Connection,
+    mail: MailId,
+    authenticity: &Authenticity,
+    subject: Option<&Subject>,
+    now: Timestamp,
+    decide: Decide,
+) -> rusqlite::Result<Option<Decision>> {
+    let due: Option<(Outcome, bool)> = connection
+        .prepare_cached(
+            "UPDATE mails SET authenticity = ?2, check_at = NULL, checks = checks + 1
+             WHERE id = ?1 AND check_at IS NOT NULL
+             RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries WHERE mail = mails.id) AS told",
+        )?
+        .query_row(params![mail, json(authenticity)?], |row| Ok((word_at(row, "outcome")?, row.get("told")?)))
+        .optional()?;
+    let Some((outcome, told)) = due else { return Ok(None) };
+    let told_before = told.then_some(outcome);
+    let (decision, incident) = follow(connection, subject, told_before, now, decide)?;
+    if told {
+        keep(connection, mail, &decision)?;
+    } else {
+        conclude(connection, mail, &decision, incident, now)?;
+    }
+    Ok(Some(decision))
+}
+
+/// The same for what the bridge tells of itself.
+pub(super) fn announce(
+    connection: &Connection,
+    subject: &Subject,
+    now: Timestamp,
+    decide: Decide,
+) -> rusqlite::Result<Decision> {
+    follow(connection, Some(subject), None, now, decide).map(|(decision, _)| decision)
+}
+
+/// Lets `decide` conclude, and writes what follows for the incident; returns its number.
+fn follow(
+    connection: &Connection,
+    subject: Option<&Subject>,
+    told_before: Option<Outcome>,
+    now: Timestamp,
+    decide: Decide,
+) -> rusqlite::Result<(Decision, Option<i64>)> {
     let (number, memory) = match subject {
         Some(subject) => recall(connection, subject, now)?,
         None => (None, Memory::default()),
     };
+    let memory = Memory { told_before, ..memory };
     let decision = decide(&memory);
     let incident = match subject {
         Some(subject) => remember(connection, number, subject, &memory, &decision, now)?,
         None => None,
     };
+    Ok((decision, incident))
+}
+
+/// Writes what became of a mail.
+fn conclude(
+    connection: &Connection,
+    mail: MailId,
+    decision: &Decision,
+    incident: Option<i64>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let decided_at = (decision.outcome != Outcome::Pending).then(|| micros(now));
     connection
         .prepare_cached(
             "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, incident = :incident,
-             decided_at = :now WHERE id = :mail",
+             decided_at = :decided_at, check_at = :check_at, hold = :hold, marked = :marked WHERE id = :mail",
         )?
         .execute(named_params! {
             ":outcome": decision.outcome.as_str(), ":reason": decision.reason, ":labels": json(&decision.labels)?,
-            ":incident": incident, ":now": micros(now), ":mail": mail,
-        })?;
-    Ok(Some(decision))
+            ":incident": incident, ":decided_at": decided_at, ":check_at": decision.check_at.map(micros),
+            ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked, ":mail": mail,
+        })
+        .map(|_| ())
+}
+
+/// Writes what was found of a mail that somebody was told of: its outcome stays, and what was told belongs to the
+/// incident's opening of now, so that its resolve reaches them.
+fn keep(connection: &Connection, mail: MailId, decision: &Decision) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE mails SET reason = coalesce(?2, reason), labels = ?3, check_at = ?4 WHERE id = ?1")?
+        .execute(params![mail, decision.reason, json(&decision.labels)?, decision.check_at.map(micros)])?;
+    if let Some(state) = &decision.state {
+        connection
+            .prepare_cached("UPDATE deliveries SET episode = ?2 WHERE mail = ?1")?
+            .execute(params![mail, state.episode])?;
+    }
+    Ok(())
+}
+
+/// A hold as it is stored.
+fn hold(hold: &Hold) -> String {
+    match hold {
+        Hold::Resolve => "resolve".to_owned(),
+        Hold::Flood => "flood".to_owned(),
+        Hold::App(key) => format!("app:{key}"),
+    }
 }
 
 /// The incident's number, where it has one, and what is known of it.
@@ -62,11 +153,17 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
+    let marked = connection
+        .prepare_cached("SELECT count(*) FROM mails WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2")?
+        .query_row(params![micros(now.saturating_sub(HOUR).unwrap_or(now)), micros(now)], |row| row.get::<_, i64>(0))?
+        .unsigned_abs();
+    let memory = Memory { recurrence_28d, marked, ..Memory::default() };
     let found = connection
         .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode FROM incidents WHERE incident_id = ?1",
+            "SELECT id, phase, status, newest, verified, untold, episode FROM incidents
+             WHERE incident_id = ?1 AND kind = ?2",
         )?
-        .query_row([&subject.incident_id], |row| {
+        .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
             let state = State {
                 phase: word_at(row, "phase")?,
                 status: row.get("status")?,
@@ -79,13 +176,13 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
         })
         .optional()?;
     let Some((number, state)) = found else {
-        return Ok((None, Memory { recurrence_28d, ..Memory::default() }));
+        return Ok((None, memory));
     };
     let applied_before = connection
-        .prepare_cached("SELECT 1 FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3")?
-        .exists(params![number, subject.status, subject.time.map_or(0, micros)])?;
+        .prepare_cached("SELECT 1 FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3 AND verified >= ?4")?
+        .exists(params![number, subject.status, subject.time.map_or(0, micros), subject.verified])?;
     let told = told(connection, number, state.episode, now)?;
-    Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, recurrence_28d }))
+    Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, ..memory }))
 }
 
 /// Who was told of this opening, or will be whatever comes: waiting to be sent counts, held by a mute does not.
@@ -123,8 +220,11 @@ fn remember(
     let Some(number) = number else { return Ok(None) };
     if decision.applied {
         connection
-            .prepare_cached("INSERT INTO applied (incident, status, time) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-            .execute(params![number, subject.status, subject.time.map_or(0, micros)])?;
+            .prepare_cached(
+                "INSERT INTO applied (incident, status, time, verified) VALUES (?1, ?2, ?3, ?4)
+                 ON CONFLICT DO UPDATE SET verified = max(verified, excluded.verified)",
+            )?
+            .execute(params![number, subject.status, subject.time.map_or(0, micros), subject.verified])?;
     }
     let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else { return Ok(Some(number)) };
     if subject.kind == Kind::Incident && opened(memory, decision) {
@@ -143,10 +243,13 @@ fn remember(
     Ok(Some(number))
 }
 
-/// Whether this mail begins an episode.
+/// Whether this mail begins an episode, or is the first that proves it.
 fn opened(memory: &Memory, decision: &Decision) -> bool {
-    let before = memory.known.state.as_ref().map_or(0, |state| state.episode);
-    decision.state.as_ref().is_some_and(|state| state.phase == Phase::Firing && state.episode > before)
+    let (before, proven) = memory.known.state.as_ref().map_or((0, false), |state| (state.episode, state.verified));
+    decision
+        .state
+        .as_ref()
+        .is_some_and(|state| state.phase == Phase::Firing && state.verified && (state.episode > before || !proven))
         && decision.outcome != Outcome::Duplicate
 }
 
