@@ -259,7 +259,7 @@ fn repeats(state: &State, seen: &Observation) -> bool {
 }
 
 fn duplicate(state: &State, seen: &Observation, reason: &str) -> Transition {
-    let newer = seen.time > state.newest;
+    let newer = seen.time > state.newest && (seen.verified || !state.verified);
     Transition::Duplicate {
         advance: newer.then(|| State { newest: seen.time, ..state.clone() }),
         reason: reason.to_owned(),

@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,16 @@ pub struct Settings {
     pub imap: Vec<imap::Settings>,
     pub webhook: Vec<webhook::Settings>,
     pub smtp: Vec<smtp::Settings>,
+}
+
+impl Settings {
+    /// What the ways in are called.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.imap.iter().map(|imap| imap.name.as_str());
+        names
+            .chain(self.webhook.iter().map(|hook| hook.name.as_str()))
+            .chain(self.smtp.iter().map(|smtp| smtp.name.as_str()))
+    }
 }
 
 /// Where an ingress puts mail.
@@ -54,6 +64,9 @@ pub trait Ingress: Send {
     /// Receives until `stop` is cancelled, then finishes the mail in hand and returns.
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken);
 }
+
+/// An ingress without a success for so long is in trouble.
+pub const OVERDUE: SignedDuration = SignedDuration::from_mins(15);
 
 /// How each ingress fares, for readiness, metrics and the bridge's own alarms.
 #[derive(Debug, Clone, Default)]

@@ -22,7 +22,9 @@ use crate::{
     pipeline::Pipeline,
     settings::Secret,
     store::{Store, sqlite::Sqlite},
-    telemetry, web,
+    telemetry,
+    watch::Watch,
+    web,
 };
 
 /// How long a soft stop waits for one part of the bridge.
@@ -67,8 +69,16 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         config.global.external_url.clone(),
         Client::new(config.delivery.timeout.as_std())?,
         clock.clone(),
-        bell,
+        Arc::clone(&bell),
     ));
+    let watch = Watch {
+        store: Arc::clone(&store),
+        rules: Arc::clone(&loaded.rules),
+        health: health.clone(),
+        ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
+        clock: clock.clone(),
+        owed: bell,
+    };
 
     let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let (receiving, working) = (TaskTracker::new(), TaskTracker::new());
@@ -77,7 +87,9 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         let inbox: Arc<dyn Inbox> = Arc::clone(&pipeline) as _;
         receiving.spawn(way_in.ingress.run(inbox, health.clone(), stop_ingress.clone()));
     }
+    working.spawn(Arc::clone(&pipeline).look_again(stop_rest.clone()));
     working.spawn(pipeline.run(fresh, stop_rest.clone()));
+    working.spawn(watch.run(stop_rest.clone()));
     working.spawn(deliverer.run(stop_rest.clone()));
     working.spawn(prune(Arc::clone(&store), config.store.mail_retention, clock.clone(), stop_rest.clone()));
     let upkeep = metrics.clone();

@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     delivery::{Action, Target},
     message::{Authenticity, MailId, Outcome},
-    store::{Claim, Decision, Depth, Next, Settlement, StoreError},
+    store::{Alarm, Claim, Decision, Depth, Next, Settlement, StoreError},
 };
 
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
@@ -73,6 +73,13 @@ pub fn mail_looked_at_again(
     tracing::info!(mail, ingress, ?verdict, detail, "mail looked at again");
     if decision.outcome != Outcome::Pending {
         mail_decided(mail, ingress, arrived_at, decision, drift);
+    }
+}
+
+/// What the bridge tells of itself now.
+pub fn alarms(open: &[Alarm]) {
+    for alarm in open {
+        gauge!("alertbridge_alarm", "alarm" => alarm.incident_id.clone()).set(1.0);
     }
 }
 

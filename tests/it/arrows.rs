@@ -20,6 +20,7 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
         "pipeline" => {
             &["crash", "deliver", "extract", "ingress", "receiver", "route", "store", "telemetry", "validate"]
         }
+        "watch" => &["ingress", "pipeline", "store", "telemetry"],
         "web" => &["ingress", "store", "telemetry"],
         "config" => &["extract", "ingress", "pipeline", "receiver", "route", "validate"],
         // They see everything, and nothing sees them.
