@@ -105,15 +105,17 @@ fn open_store(config: Option<&Path>) -> anyhow::Result<Sqlite> {
 }
 
 async fn explain(config: Option<&Path>, arguments: Explain) -> anyhow::Result<ExitCode> {
-    let Explain { mail, at, trust, print: Json { json } } = arguments;
-    let loaded = Config::load(config, Files::Unneeded)?;
-    let request = explain::Request { mail: &mail, at, trust, json, now: Clock::system().now() };
-    let outcome = explain::run(loaded.rules, loaded.config.global.external_url, request, &mut io::stdout()).await?;
+    let Explain { mail, at, trust, ingress, print: Json { json } } = arguments;
+    let Loaded { rules, config: settings, .. } = Config::load(config, Files::Unneeded)?;
+    let authenticator = settings.authenticator()?;
+    let request = explain::Request { mail: &mail, at, trust, ingress, json, now: Clock::system().now() };
+    let out = &mut io::stdout();
+    let outcome = explain::run(rules, authenticator, settings.global.external_url, request, out).await?;
     Ok(if outcome == Outcome::Unparsed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<ExitCode> {
-    let Replay { paths, stored, since, until, at, trust, send, yes, print: Json { json }, diff } = arguments;
+    let Replay { paths, stored, since, until, at, trust, ingress, send, yes, print: Json { json }, diff } = arguments;
     if diff.is_some() {
         bail!("`replay --diff` comes with a later version");
     }
@@ -125,9 +127,11 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
     let Loaded { rules, config: settings, .. } = Config::load(config, files)?;
     let stored =
         if stored { Some(replay::Stored { store: Arc::new(open_store(config)?), since, until }) } else { None };
+    let authenticator = settings.authenticator()?;
     let external_url = settings.global.external_url;
-    let request = replay::Request { paths, stored, at, trust, json, now: Clock::system().now() };
-    let (trial, unreadable) = replay::run(rules, external_url.clone(), request, &mut io::stdout()).await?;
+    let request = replay::Request { paths, stored, at, trust, ingress, json, now: Clock::system().now() };
+    let out = &mut io::stdout();
+    let (trial, unreadable) = replay::run(rules, authenticator, external_url.clone(), request, out).await?;
     if !send {
         if unreadable > 0 {
             eprintln!("{} could not be read", table::count(unreadable, "alert"));

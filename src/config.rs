@@ -14,10 +14,11 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
+    authenticate::{self, Authenticator, NoResolver},
     clock::Clock,
     delivery, incident, ingress,
     label::SeverityRule,
-    pipeline::{Rules, standing},
+    pipeline::Rules,
     receiver, route,
     settings::{Duration, Problem, Secret, SecretError, SecretText},
 };
@@ -155,6 +156,11 @@ impl Config {
         found
     }
 
+    /// The stage that judges where mail is from.
+    pub fn authenticator(&self) -> Result<Authenticator, NoResolver> {
+        Authenticator::new(&self.alerts.authenticity, &self.alerts.from, self.global.max_age)
+    }
+
     /// The JSON Schema of the file, for editors.
     pub fn json_schema() -> serde_json::Value {
         let mut schema = schemars::schema_for!(Self);
@@ -276,7 +282,7 @@ pub struct Alerts {
     pub on_missing_payload: OnMissingPayload,
     /// Replaces the schema that is built in.
     pub schema_file: Option<PathBuf>,
-    pub authenticity: Authenticity,
+    pub authenticity: authenticate::Settings,
     pub status: incident::Statuses,
     pub severity: Vec<SeverityRule>,
 }
@@ -288,7 +294,7 @@ impl Default for Alerts {
             app_keys: Vec::new(),
             on_missing_payload: OnMissingPayload::Ignore,
             schema_file: None,
-            authenticity: Authenticity::default(),
+            authenticity: authenticate::Settings::default(),
             status: incident::Statuses::default(),
             severity: vec![
                 SeverityRule { matchers: vec!["sli_gap>=20".into()], severity: "critical".into() },
@@ -305,17 +311,4 @@ pub enum OnMissingPayload {
     #[default]
     Ignore,
     Notify,
-}
-
-/// `alerts.authenticity`: comes later; until then `require` may only be empty, which is what it means.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Authenticity {
-    pub require: Vec<String>,
-    pub domain: Option<String>,
-    pub dns: Vec<String>,
-    pub trusted_arc_sealers: Vec<String>,
-    pub freshness: Option<Duration>,
-    /// What becomes of mail that is not proven to be Atlassian's.
-    pub unverified: standing::Settings,
 }

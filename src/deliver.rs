@@ -1,4 +1,4 @@
-//! 6. Claim → render → send → judge → settle. Home of reqwest.
+//! 7. Claim → render → send → judge → settle. Home of reqwest.
 //!
 //! The rows are the queue: a loop claims what is due of each integration, up to its share of concurrency, and every
 //! claim is attempted on its own and settled in the store. An integration that asks to be left alone (429) is, until

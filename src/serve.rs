@@ -59,8 +59,9 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         web::bind(admin_at).await.with_context(|| format!("admin.listen: cannot listen on {admin_at}"))?;
 
     let bell = Arc::new(Notify::new());
+    let authenticator = Arc::new(config.authenticator()?);
     let (pipeline, fresh) =
-        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), clock.clone(), Arc::clone(&bell));
+        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), authenticator, clock.clone(), Arc::clone(&bell));
     let pipeline = Arc::new(pipeline);
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&store),

@@ -10,7 +10,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     delivery::{Action, Target},
-    message::{Authenticity, MailId, Outcome},
+    message::{Authenticity, Evidence, MailId, Outcome, Verdict},
     store::{Alarm, Claim, Decision, Depth, Next, Settlement, StoreError},
 };
 
@@ -29,6 +29,7 @@ pub fn log_to_stderr() {
 /// Names, units and meanings, for `/metrics`.
 pub fn describe() {
     describe_counter!("alertbridge_mails_total", "Mails decided, by ingress and outcome.");
+    describe_counter!("alertbridge_authenticity_total", "Mails judged, by ingress, verdict and evidence.");
     describe_counter!("alertbridge_schema_drift_total", "Mails with JSON members the schema does not know.");
     describe_counter!("alertbridge_notifications_total", "Notifications delivered.");
     describe_counter!("alertbridge_notifications_failed_total", "Failed attempts, by reason.");
@@ -69,9 +70,12 @@ pub fn mail_looked_at_again(
     decision: &Decision,
     drift: &[String],
 ) {
-    let (verdict, detail) = (authenticity.verdict, authenticity.detail.as_deref().unwrap_or_default());
-    tracing::info!(mail, ingress, ?verdict, detail, "mail looked at again");
-    if decision.outcome != Outcome::Pending {
+    let (verdict, detail) = (authenticity.verdict.as_str(), authenticity.detail.as_deref().unwrap_or_default());
+    tracing::info!(mail, ingress, verdict, detail, "mail looked at again");
+    // Told before it could be checked: its outcome is counted.
+    let known = matches!(decision.outcome, Outcome::Opened | Outcome::Reopened | Outcome::Updated | Outcome::Unparsed)
+        && !decision.tells();
+    if !known {
         mail_decided(mail, ingress, arrived_at, decision, drift);
     }
 }
@@ -91,6 +95,18 @@ pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) 
         tracing::error!(alarm = incident_id, receivers, "{text}");
     } else {
         tracing::info!(alarm = incident_id, receivers, "over: {text}");
+    }
+}
+
+/// A mail was judged by where it is from. That it is nobody's concern, or forged, is told with its outcome.
+pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
+    let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
+    counter!("alertbridge_authenticity_total",
+        "ingress" => ingress.to_owned(), "verdict" => authenticity.verdict.as_str(), "evidence" => evidence)
+    .increment(1);
+    if authenticity.verdict == Verdict::TempError {
+        let detail = authenticity.detail.as_deref().unwrap_or_default();
+        tracing::warn!(ingress, detail, "a mail could not be checked: DNS is of no help");
     }
 }
 

@@ -142,6 +142,9 @@ pub struct Explain {
     /// Treat the mail as genuine
     #[arg(long)]
     pub trust: bool,
+    /// As if it had come through this ingress, whose host's Authentication-Results count; else every ingress's do
+    #[arg(long, value_name = "NAME")]
+    pub ingress: Option<String>,
     #[command(flatten)]
     pub print: Json,
 }
@@ -166,6 +169,9 @@ pub struct Replay {
     /// Treat the mails as genuine
     #[arg(long)]
     pub trust: bool,
+    /// As if they had come through this ingress, whose host's Authentication-Results count; else every ingress's do
+    #[arg(long, value_name = "NAME", conflicts_with = "stored")]
+    pub ingress: Option<String>,
     /// Deliver for real, after asking
     #[arg(long)]
     pub send: bool,

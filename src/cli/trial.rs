@@ -10,6 +10,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
+    authenticate::Authenticator,
     delivery::Step,
     label::Labels,
     message::{Authenticity, Message, Outcome, Release, Verdict},
@@ -22,6 +23,7 @@ use crate::{
 pub struct Trial {
     pub rules: Arc<Rules>,
     pub store: Arc<dyn Store>,
+    authenticator: Authenticator,
     external_url: Option<String>,
     /// `--trust`: mails count as genuine.
     trust: bool,
@@ -32,8 +34,8 @@ pub struct Specimen {
     /// Its path, or its number in the store.
     pub name: String,
     pub message: Message,
-    /// A stored mail keeps the verdict of its arrival.
-    pub authenticity: Authenticity,
+    /// A stored mail keeps the verdict of its arrival; others are judged now.
+    pub authenticity: Option<Authenticity>,
     /// Who let a stored mail out of the quarantine.
     pub released: Option<Release>,
 }
@@ -67,14 +69,23 @@ pub struct Rendered {
 }
 
 impl Trial {
-    pub fn new(rules: Arc<Rules>, external_url: Option<String>, trust: bool) -> anyhow::Result<Self> {
+    pub fn new(
+        rules: Arc<Rules>,
+        authenticator: Authenticator,
+        external_url: Option<String>,
+        trust: bool,
+    ) -> anyhow::Result<Self> {
         let store = Sqlite::throw_away().context("a throw-away state could not be made")?;
-        Ok(Self { rules, store: Arc::new(store), external_url, trust })
+        Ok(Self { rules, store: Arc::new(store), authenticator, external_url, trust })
     }
 
     /// Takes one mail through, at the time `now`.
     pub async fn run(&self, specimen: Specimen, now: Timestamp) -> anyhow::Result<Explained> {
-        let authenticity = if self.trust { trusted() } else { specimen.authenticity };
+        let authenticity = match specimen.authenticity {
+            _ if self.trust => trusted(),
+            Some(stored) => stored,
+            None => self.authenticator.judge(&specimen.message).await,
+        };
         // The state needs a row for the mail, not its bytes.
         let stub = Message { raw: bytes::Bytes::new(), ..specimen.message.clone() };
         let id =
@@ -156,5 +167,5 @@ impl Trial {
 }
 
 fn trusted() -> Authenticity {
-    Authenticity { verdict: Verdict::Pass, evidence: None, domain: None, detail: Some("trusted by --trust".into()) }
+    Authenticity::unproven(Verdict::Pass, "trusted by --trust")
 }

@@ -32,6 +32,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
         Routes::compile(&config.route, &config.time_intervals, &names).map_err(|found| problems.extend(found)).ok();
     let receivers =
         Receivers::compile(&config.receivers, &config.templates).map_err(|found| problems.extend(found)).ok();
+    problems.extend(alerts.authenticity.check("alerts.authenticity"));
     for (place, imap) in config.ingress.imap.iter().enumerate() {
         problems.extend(imap.check(&format!("ingress.imap[{place}]")));
     }

@@ -11,7 +11,6 @@ use tokio_util::sync::CancellationToken;
 use super::Pipeline;
 use crate::{
     crash,
-    message::Authenticity,
     store::{StoreError, StoredMail},
     telemetry,
 };
@@ -49,7 +48,7 @@ impl Pipeline {
         // What a person let through keeps the verdict it had: the record is of what was known then.
         let authenticity = match mail.released {
             Some(_) => mail.authenticity.clone(),
-            None => self.judge(&mail).await,
+            None => self.authenticator.judge(&mail.message).await,
         };
         let mail = StoredMail { authenticity: authenticity.clone(), checks: mail.checks.saturating_add(1), ..mail };
         let rules = Arc::clone(&self.rules);
@@ -66,9 +65,5 @@ impl Pipeline {
         telemetry::mail_looked_at_again(id, &ingress, arrived_at, &authenticity, &decision, &drift);
         self.ring(&decision);
         Ok(())
-    }
-
-    async fn judge(&self, mail: &StoredMail) -> Authenticity {
-        mail.authenticity.clone()
     }
 }

@@ -4,10 +4,9 @@
 //! marked, so many times an hour, and it never ends anything.
 
 use jiff::{SignedDuration, Timestamp};
-use schemars::JsonSchema;
-use serde::Deserialize;
 
 use crate::{
+    authenticate::unverified::{ForResolve, ForTrigger, Settings},
     delivery::Doubt,
     incident::Signal,
     message::{Hold, Verdict},
@@ -20,44 +19,6 @@ const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
 const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
 /// Of an app's key so much is kept beside a held mail, in bytes.
 const LONGEST_APP: usize = 200;
-
-/// `alerts.authenticity.unverified` of the configuration: what becomes of mail that is not proven to be Atlassian's.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    /// A trigger, or an alert that could not be read.
-    pub trigger: ForTrigger,
-    pub resolve: ForResolve,
-    /// How many unverified triggers are told in any hour; those over it are quarantined. Those that only could not be
-    /// checked do not count.
-    pub max_per_hour: u32,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { trigger: ForTrigger::Mark, resolve: ForResolve::Quarantine, max_per_hour: 20 }
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ForTrigger {
-    /// Told, marked UNVERIFIED.
-    Mark,
-    /// Held for a person.
-    Quarantine,
-    /// As genuine mail.
-    Accept,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum ForResolve {
-    /// Held for a person.
-    Quarantine,
-    /// As genuine mail.
-    Accept,
-}
 
 /// What decides it.
 #[derive(Debug, Clone, PartialEq)]

@@ -12,17 +12,26 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
     Some(match module {
         _ if WORDS.contains(&module) => &[],
         // A stage knows no other stage: only what joins them puts them in sequence.
-        "extract" | "validate" | "route" | "receiver" | "crash" => &[],
+        "authenticate" | "extract" | "validate" | "route" | "receiver" | "crash" => &[],
         "ingress" => &["telemetry"],
         "store" => &["crash"],
         "telemetry" => &["store"],
         "deliver" => &["crash", "receiver", "store", "telemetry"],
-        "pipeline" => {
-            &["crash", "deliver", "extract", "ingress", "receiver", "route", "store", "telemetry", "validate"]
-        }
+        "pipeline" => &[
+            "authenticate",
+            "crash",
+            "deliver",
+            "extract",
+            "ingress",
+            "receiver",
+            "route",
+            "store",
+            "telemetry",
+            "validate",
+        ],
         "watch" => &["ingress", "pipeline", "store", "telemetry"],
         "web" => &["ingress", "store", "telemetry"],
-        "config" => &["extract", "ingress", "pipeline", "receiver", "route", "validate"],
+        "config" => &["authenticate", "extract", "ingress", "pipeline", "receiver", "route", "validate"],
         // They see everything, and nothing sees them.
         "cli" | "serve" | "main" | "lib" => return None,
         _ => panic!("{module} is not on the map: say in tests/it/arrows.rs what it may use"),

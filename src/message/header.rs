@@ -1,5 +1,6 @@
 //! The raw header block, read before any parser touches it: what a lenient parser would repair is seen as it is.
 
+use jiff::{Timestamp, fmt::rfc2822};
 use memchr::{memchr, memchr_iter};
 
 /// The largest header block of an alert, in bytes. Long ARC chains reach 30 KiB.
@@ -10,7 +11,7 @@ const MAX_FIELDS: usize = 1_000;
 
 /// One header field.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) struct Field<'a> {
+pub struct Field<'a> {
     /// As written, without the colon; obsolete white space before the colon (RFC 5322, 4.5) is kept.
     pub name: &'a [u8],
     /// Folded lines and their line ends included.
@@ -25,7 +26,7 @@ impl Field<'_> {
 }
 
 /// Splits an entity into its header block and its body at the first empty line.
-pub(super) fn split(entity: &[u8]) -> (&[u8], &[u8]) {
+pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
     let mut start = 0;
     while let Some(length) = memchr(b'\n', &entity[start..]) {
         let end = start + length + 1;
@@ -38,7 +39,7 @@ pub(super) fn split(entity: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// The fields of a header block in order; lines that belong to none are `Err`.
-pub(super) fn fields(header: &[u8]) -> impl Iterator<Item = Result<Field<'_>, &[u8]>> {
+pub fn fields(header: &[u8]) -> impl Iterator<Item = Result<Field<'_>, &[u8]>> {
     let mut rest = header;
     std::iter::from_fn(move || {
         if rest.is_empty() {
@@ -63,18 +64,25 @@ pub(super) fn fields(header: &[u8]) -> impl Iterator<Item = Result<Field<'_>, &[
 }
 
 /// The value of the first field of a name.
-pub(super) fn first<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub fn first<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     fields(header).flatten().find(|field| field.is(name)).map(|field| field.value)
 }
 
 /// The value of a field that stands there exactly once.
-pub(super) fn only<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
+pub fn only<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let mut values = fields(header).flatten().filter(|field| field.is(name)).map(|field| field.value);
     values.next().filter(|_| values.next().is_none())
 }
 
+/// The mail's Date (RFC 5322, 3.3), whose weekday may be wrong, as some mailers' is; none where it is missing, unreadable
+/// or given twice.
+pub fn date(header: &[u8]) -> Option<Timestamp> {
+    let value = only(header, b"Date")?;
+    rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(value.trim_ascii()).ok()
+}
+
 /// What makes different programs read a header block differently. The error says what is odd.
-pub(super) fn check(header: &[u8]) -> Result<(), String> {
+pub fn check(header: &[u8]) -> Result<(), String> {
     if header.len() > MAX_HEADER {
         return Err(format!("the header is {} bytes long; at most {MAX_HEADER} are read", header.len()));
     }

@@ -12,7 +12,7 @@
 use super::header::{check as check_header, fields};
 
 /// Judges a raw header block. The error says what is odd, for people.
-pub(super) fn check(header: &[u8], configured: &[String]) -> Result<(), String> {
+pub fn check(header: &[u8], configured: &[String]) -> Result<(), String> {
     check_header(header)?;
     let mut from = fields(header).flatten().filter(|field| field.is(b"From"));
     let Some(field) = from.next() else {

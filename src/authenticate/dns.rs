@@ -1,0 +1,141 @@
+//! Asking DNS: the resolver, and what it answered, kept for as long as it said.
+
+use std::{
+    borrow::Borrow,
+    hash::Hash,
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use mail_auth::{
+    AuthenticatedMessage, DkimResult, MessageAuthenticator, Parameters, ResolverCache, Txt,
+    common::verify::DomainKey,
+    hickory_resolver::{
+        config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts},
+        proto::op::ResponseCode,
+        system_conf::read_system_conf,
+    },
+};
+use moka::{Expiry, sync::Cache};
+
+use super::settings::address;
+
+/// How long one request to a name server may take. Each is tried twice, over UDP and over TCP, within the bound of a mail.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Records kept: a bridge needs a handful, and strangers must not make it keep more.
+const KEPT: u64 = 1024;
+
+/// There is no name server to ask.
+#[derive(Debug, thiserror::Error)]
+#[error("the system's name servers are not known ({0}): name some in alerts.authenticity.dns")]
+pub struct NoResolver(String);
+
+pub struct Dns {
+    authenticator: MessageAuthenticator,
+    records: Records,
+}
+
+impl Dns {
+    /// Asks these servers, the system's where there are none.
+    pub fn new(servers: &[String]) -> Result<Self, NoResolver> {
+        let servers: Vec<SocketAddr> = servers.iter().filter_map(|server| address(server)).collect();
+        let (config, options) = if servers.is_empty() {
+            read_system_conf().map_err(|error| NoResolver(error.to_string()))?
+        } else {
+            (ResolverConfig::from_parts(None, Vec::new(), name_servers(&servers)), ResolverOpts::default())
+        };
+        Self::with(config, options)
+    }
+
+    /// Asks nobody.
+    pub fn none() -> Result<Self, NoResolver> {
+        Self::with(ResolverConfig::from_parts(None, Vec::new(), Vec::new()), ResolverOpts::default())
+    }
+
+    fn with(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, NoResolver> {
+        options.timeout = PATIENCE;
+        options.attempts = 1;
+        options.cache_size = KEPT;
+        let authenticator =
+            MessageAuthenticator::new(config, options).map_err(|error| NoResolver(error.to_string()))?;
+        Ok(Self { authenticator, records: Records::new() })
+    }
+
+    /// The result of the message's one signature.
+    pub async fn verify_dkim(&self, message: &AuthenticatedMessage<'_>) -> DkimResult {
+        let parameters = Parameters::new(message).with_txt_cache(&self.records);
+        let results = self.authenticator.verify_dkim(parameters).await;
+        results.first().map_or(DkimResult::None, |output| output.result().clone())
+    }
+
+    /// How long a key is, where it can be looked up.
+    pub async fn key_bits(&self, name: &str) -> Option<usize> {
+        let key = self.authenticator.txt_lookup::<DomainKey>(format!("{name}."), Some(&self.records)).await;
+        key.ok().map(|key| key.p.public_key_bits())
+    }
+}
+
+fn name_servers(servers: &[SocketAddr]) -> Vec<NameServerConfig> {
+    let connections = |server: &SocketAddr| {
+        [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+            connection.port = server.port();
+            connection
+        })
+    };
+    servers.iter().map(|server| NameServerConfig::new(server.ip(), true, connections(server).into())).collect()
+}
+
+/// Whether an answer says that there is no such record, rather than that the server could not tell.
+pub fn means_nothing_there(code: ResponseCode) -> bool {
+    matches!(code, ResponseCode::NXDomain | ResponseCode::NoError)
+}
+
+/// TXT records as mail-auth reads them, each until its time to live is over.
+struct Records(Cache<Box<str>, Kept>);
+
+#[derive(Clone)]
+struct Kept {
+    record: Txt,
+    until: Instant,
+}
+
+impl Records {
+    fn new() -> Self {
+        Self(Cache::builder().max_capacity(KEPT).expire_after(TimeToLive).build())
+    }
+}
+
+impl ResolverCache<Box<str>, Txt> for Records {
+    fn get<Q>(&self, name: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.0.get(name).map(|kept| kept.record)
+    }
+
+    fn remove<Q>(&self, name: &Q) -> Option<Txt>
+    where
+        Box<str>: Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.0.remove(name).map(|kept| kept.record)
+    }
+
+    fn insert(&self, name: Box<str>, record: Txt, until: Instant) {
+        self.0.insert(name, Kept { record, until });
+    }
+}
+
+struct TimeToLive;
+
+impl Expiry<Box<str>, Kept> for TimeToLive {
+    fn expire_after_create(&self, _: &Box<str>, kept: &Kept, now: Instant) -> Option<Duration> {
+        Some(kept.until.saturating_duration_since(now))
+    }
+
+    fn expire_after_update(&self, _: &Box<str>, kept: &Kept, now: Instant, _: Option<Duration>) -> Option<Duration> {
+        Some(kept.until.saturating_duration_since(now))
+    }
+}
