@@ -571,6 +571,8 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own() {
     assert_eq!(store.stored(None, Some(noon()), (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
 }
 
+mod standing;
+
 mod sqlite {
     use super::*;
 

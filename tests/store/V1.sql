@@ -3,7 +3,8 @@ INSERT INTO incidents VALUES
     (1, 'open', 'incident', 'firing', 'ANOMALOUS', 1772366400000000, 1, 0, 1, 1772366400000000, 1772366400000000,
      '{"incident_id":"open","app_key":"com.example"}'),
     (2, 'over', 'incident', 'resolved', 'OK', 1772366400000000, 1, 0, 1, 1772366300000000, 1772366400000000, '{}');
-INSERT INTO mails VALUES
+INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, outcome, reason, incident,
+                   labels, decided_at) VALUES
     (1, 'smtp', 1772366400000000, 3, NULL, '00', '{"peer":"127.0.0.1","helo":"x","mail_from":"","rcpt_to":["a@b"]}',
      '{"verdict":"off","evidence":null,"domain":null,"detail":null}', 'opened', NULL, 1, '{"incident_id":"open"}', 1772366400000000),
     (2, 'imap', 1772366400000000, 3, NULL, '01', NULL,
@@ -12,7 +13,7 @@ INSERT INTO mails VALUES
      '{"verdict":"off","evidence":null,"domain":null,"detail":null}', 'quarantined', 'too large', NULL, NULL, 1772366400000000);
 -- zstd of "abc"
 INSERT INTO bodies VALUES (1, x'28b52ffd2003190000616263'), (2, x'28b52ffd2003190000616263'), (3, x'28b52ffd2003190000616263');
-INSERT INTO applied VALUES (1, 'ANOMALOUS', 1772366400000000), (2, 'OK', 1772366400000000);
+INSERT INTO applied VALUES (1, 'ANOMALOUS', 1772366400000000, 1), (2, 'OK', 1772366400000000, 1);
 INSERT INTO openings VALUES ('com.example', 'm', 1772366400000000, 1);
 INSERT INTO bookmarks VALUES ('mailbox', 1, 2);
 INSERT INTO deliveries (id, mail, incident, episode, receiver, integration, action, alias, notification, state, step,

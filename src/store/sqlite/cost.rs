@@ -14,7 +14,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::{decide, lane, mail, migrate};
+use super::{concern, decide, lane, mail, migrate};
 use crate::{
     delivery::{Action, Notification, Step, Target},
     incident::{Phase, State},
@@ -152,6 +152,10 @@ impl Counted {
         charge("claim and settle");
         mail::undecided(&self.connection, 0, 10).map_err(super::failure)?;
         charge("undecided");
+        mail::due(&self.connection, NOW, 10).map_err(super::failure)?;
+        charge("due");
+        concern::concerns(&self.connection).map_err(super::failure)?;
+        charge("concerns");
         Ok(bill)
     }
 }
