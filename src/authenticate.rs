@@ -8,28 +8,34 @@
 //! Mail of other senders is never judged, as it is no alert. All is bounded: the header, the number of signatures, the
 //! mails judged at once, and the time, which DNS may take all of.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::message::{Authenticity, Evidence, Message, Verdict, header, sender};
 
+mod arc;
+mod arrival;
 mod dkim;
 mod dns;
 mod domain;
 mod freshness;
 mod mail;
+mod results;
 mod settings;
 mod signature;
+mod spf;
 pub mod unverified;
 
 pub use dns::NoResolver;
 pub use domain::is_registrable;
 pub use settings::Settings;
 
+use arrival::Host;
 use dns::Dns;
 use freshness::Freshness;
 use mail::Mail;
+use spf::Spf;
 
 /// How long judging a mail may take: what is not known by then is [`Verdict::TempError`].
 const BOUND: Duration = Duration::from_secs(10);
@@ -44,7 +50,11 @@ pub struct Authenticator {
     senders: Vec<String>,
     domain: String,
     freshness: Freshness,
+    sealers: Vec<String>,
+    /// By ingress, the host whose Authentication-Results count.
+    hosts: BTreeMap<String, Option<Host>>,
     dns: Dns,
+    spf: Spf,
     turns: Semaphore,
 }
 
@@ -64,10 +74,12 @@ enum Finding {
 }
 
 impl Authenticator {
-    /// `senders` are those of `alerts.from`; `max_age` is the default of `freshness`.
-    pub fn new(
+    /// `senders` are those of `alerts.from`; `trusted` are all ingresses by name, with their `trusted_authserv_id`;
+    /// `max_age` is the default of `freshness`.
+    pub fn new<'a>(
         settings: &Settings,
         senders: &[String],
+        trusted: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
         max_age: crate::settings::Duration,
     ) -> Result<Self, NoResolver> {
         let mut require = settings.require.clone();
@@ -77,6 +89,9 @@ impl Authenticator {
             senders: senders.to_vec(),
             domain: settings.domain.to_ascii_lowercase(),
             freshness: Freshness::new(settings.freshness.unwrap_or(max_age)),
+            sealers: settings.trusted_arc_sealers.clone(),
+            hosts: trusted.into_iter().map(|(ingress, host)| (ingress.to_owned(), host.map(Host::new))).collect(),
+            spf: Spf::new(),
             // A check that is off needs no name servers.
             dns: if require.is_empty() { Dns::none()? } else { Dns::new(&settings.dns)? },
             turns: Semaphore::new(AT_ONCE),
@@ -100,10 +115,29 @@ impl Authenticator {
             let _turn = self.turns.acquire().await.ok();
             self.weigh(&mail).await
         };
-        timeout(BOUND, in_turn).await.unwrap_or_else(|_| {
-            let what = format!("what proves the mail could not be looked up within {} s", BOUND.as_secs());
-            Authenticity::unproven(Verdict::TempError, what)
-        })
+        let judged = async {
+            timeout(BOUND, in_turn).await.unwrap_or_else(|_| {
+                let what = format!("what proves the mail could not be looked up within {} s", BOUND.as_secs());
+                Authenticity::unproven(Verdict::TempError, what)
+            })
+        };
+        let asked = async {
+            match &message.envelope {
+                Some(envelope) => self.spf.of(envelope, &self.dns).await,
+                None => None,
+            }
+        };
+        let (authenticity, spf) = tokio::join!(judged, asked);
+        Authenticity { spf: spf.map(str::to_owned), ..authenticity }
+    }
+
+    /// The hosts whose Authentication-Results count for mail that came this way. Mail from nowhere, a file that is tried
+    /// out, may have come any way.
+    fn hosts(&self, ingress: &str) -> Vec<&Host> {
+        match self.hosts.get(ingress) {
+            Some(host) => host.iter().collect(),
+            None => self.hosts.values().flatten().collect(),
+        }
     }
 
     /// Looks at one kind of evidence after the other, until one proves the mail.
@@ -113,7 +147,10 @@ impl Authenticator {
         for evidence in &self.require {
             let finding = match evidence {
                 Evidence::Dkim => dkim::examine(mail, &self.dns, &self.freshness).await,
-                Evidence::AuthenticationResults | Evidence::Arc => continue,
+                Evidence::AuthenticationResults => {
+                    arrival::examine(mail, &self.hosts(&mail.message.ingress), &self.freshness)
+                }
+                Evidence::Arc => arc::examine(mail, &self.sealers, &self.dns, &self.freshness).await,
             };
             let (of_this, sentence) = match finding {
                 Finding::Proven { domain, selector, how } => {

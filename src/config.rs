@@ -158,7 +158,8 @@ impl Config {
 
     /// The stage that judges where mail is from.
     pub fn authenticator(&self) -> Result<Authenticator, NoResolver> {
-        Authenticator::new(&self.alerts.authenticity, &self.alerts.from, self.global.max_age)
+        let trusted = self.ingress.trusted_hosts().map(|(_, _, name, host)| (name, host));
+        Authenticator::new(&self.alerts.authenticity, &self.alerts.from, trusted, self.global.max_age)
     }
 
     /// The JSON Schema of the file, for editors.

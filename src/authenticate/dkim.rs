@@ -46,7 +46,7 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
         let lean = mail_auth::dkim::Signature { l: 0, x: 0, r: false, atps: None, ..tags.clone() };
         mail.hash_body(&mut to_verify, tags.cb, HashAlgorithm::from(tags.a));
         to_verify.dkim_headers = vec![Header::new(signature.field.name, signature.field.value, lean)];
-        match dns.verify_dkim(&to_verify).await {
+        match dns.verify_dkim(&to_verify, &key_name(tags)).await {
             DkimResult::Pass => {
                 let how = format!("DKIM: {of} verifies");
                 return Finding::Proven { domain: tags.d.clone(), selector: Some(tags.s.clone()), how };
@@ -80,7 +80,7 @@ async fn why(result: &DkimResult, signature: &Signature<'_>, dns: &Dns) -> Strin
     };
     let name = key_name(&signature.tags);
     match error {
-        Error::Dkim(DkimError::FailedBodyHashMatch) if signature.partial_fault().is_some() => {
+        Error::Dkim(DkimError::FailedBodyHashMatch) if signature.is_partial() => {
             "covers only the beginning of the body (l=), and more was added or altered".to_owned()
         }
         Error::Dkim(DkimError::FailedBodyHashMatch) => "does not fit: the body was altered".to_owned(),

@@ -4,17 +4,19 @@ use std::{
     borrow::Borrow,
     hash::Hash,
     net::SocketAddr,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use mail_auth::{
-    AuthenticatedMessage, DkimResult, MessageAuthenticator, Parameters, ResolverCache, Txt,
+    AuthenticatedMessage, DkimResult, DnsError, Error, MessageAuthenticator, Parameters, ResolverCache, SpfResult, Txt,
     common::verify::DomainKey,
     hickory_resolver::{
         config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts},
         proto::op::ResponseCode,
         system_conf::read_system_conf,
     },
+    spf::verify::SpfParameters,
 };
 use moka::{Expiry, sync::Cache};
 
@@ -25,6 +27,10 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Records kept: a bridge needs a handful, and strangers must not make it keep more.
 const KEPT: u64 = 1024;
+
+/// How long a name that could not be looked up is not asked for again (RFC 2308, 7): while DNS is dead a flood of mail
+/// waits for it once, not each.
+const FAILURE_KEPT: Duration = Duration::from_secs(5);
 
 /// There is no name server to ask.
 #[derive(Debug, thiserror::Error)]
@@ -62,17 +68,48 @@ impl Dns {
         Ok(Self { authenticator, records: Records::new() })
     }
 
-    /// The result of the message's one signature.
-    pub async fn verify_dkim(&self, message: &AuthenticatedMessage<'_>) -> DkimResult {
+    /// The result of the message's one signature, whose key is at `name`.
+    pub async fn verify_dkim(&self, message: &AuthenticatedMessage<'_>, name: &str) -> DkimResult {
         let parameters = Parameters::new(message).with_txt_cache(&self.records);
         let results = self.authenticator.verify_dkim(parameters).await;
-        results.first().map_or(DkimResult::None, |output| output.result().clone())
+        let result = results.first().map_or(DkimResult::None, |output| output.result().clone());
+        if let DkimResult::TempError(error) = &result {
+            self.records.fail(name, error);
+        }
+        result
     }
 
-    /// How long a key is, where it can be looked up.
+    /// The result of the message's chain.
+    pub async fn verify_arc(&self, message: &AuthenticatedMessage<'_>) -> DkimResult {
+        let parameters = Parameters::new(message).with_txt_cache(&self.records);
+        self.authenticator.verify_arc(parameters).await.result().clone()
+    }
+
+    pub async fn verify_spf(&self, of: SpfParameters<'_>) -> SpfResult {
+        let parameters = Parameters::new(of).with_txt_cache(&self.records);
+        self.authenticator.verify_spf(parameters).await.result()
+    }
+
+    /// How long a key is, where there is one.
     pub async fn key_bits(&self, name: &str) -> Option<usize> {
+        self.key(name).await.ok().map(|key| key.p.public_key_bits())
+    }
+
+    /// Whether DNS answers for a name, be it that there is nothing.
+    pub async fn answers(&self, name: &str) -> bool {
+        match self.key(name).await {
+            Err(Error::Dns(DnsError::Resolver(_))) => false,
+            Err(Error::Dns(DnsError::RecordNotFound(code))) => means_nothing_there(code),
+            _ => true,
+        }
+    }
+
+    async fn key(&self, name: &str) -> mail_auth::Result<Arc<DomainKey>> {
         let key = self.authenticator.txt_lookup::<DomainKey>(format!("{name}."), Some(&self.records)).await;
-        key.ok().map(|key| key.p.public_key_bits())
+        if let Err(error @ Error::Dns(DnsError::Resolver(_))) = &key {
+            self.records.fail(name, error);
+        }
+        key
     }
 }
 
@@ -103,6 +140,14 @@ struct Kept {
 impl Records {
     fn new() -> Self {
         Self(Cache::builder().max_capacity(KEPT).expire_after(TimeToLive).build())
+    }
+
+    /// Keeps a failure for a moment; one that is kept already is not kept longer.
+    fn fail(&self, name: &str, error: &Error) {
+        let name = format!("{name}.").into_boxed_str();
+        if !self.0.contains_key(&name) {
+            self.insert(name, Txt::Error(error.clone()), Instant::now() + FAILURE_KEPT);
+        }
     }
 }
 

@@ -76,7 +76,12 @@ impl<'a> Mail<'a> {
         AuthenticatedMessage { headers, ..AuthenticatedMessage::default() }
     }
 
-    /// Hashes the whole body as a signature would have it, once for each way there is.
+    /// The hash of the whole body, as a signature has it.
+    pub fn body_hash(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> Vec<u8> {
+        algorithm.hash(ways.canonical_body(self.body, 0)).as_ref().to_vec()
+    }
+
+    /// Gives mail-auth the hash of the whole body, made once for each way there is.
     pub fn hash_body(
         &self,
         to_verify: &mut AuthenticatedMessage<'_>,
@@ -86,8 +91,7 @@ impl<'a> Mail<'a> {
         let known =
             |(known, of, ..): &(Canonicalization, HashAlgorithm, u64, Vec<u8>)| *known == ways && *of == algorithm;
         if !to_verify.body_hashes.iter().any(known) {
-            let hash = algorithm.hash(ways.canonical_body(self.body, 0)).as_ref().to_vec();
-            to_verify.body_hashes.push((ways, algorithm, 0, hash));
+            to_verify.body_hashes.push((ways, algorithm, 0, self.body_hash(ways, algorithm)));
         }
     }
 }

@@ -1,7 +1,10 @@
 //! One DKIM-Signature (RFC 6376, 3.5) that could speak for the domain.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use mail_auth::{common::crypto::Algorithm, dkim};
+use mail_auth::{
+    common::crypto::{Algorithm, HashAlgorithm},
+    dkim,
+};
 
 use super::{
     domain::{aligned, is_name},
@@ -13,7 +16,6 @@ use crate::message::header::Field;
 pub struct Signature<'a> {
     pub field: Field<'a>,
     pub tags: dkim::Signature,
-    /// Whether it says how much of the body it covers (`l=`).
     partial: bool,
 }
 
@@ -52,9 +54,16 @@ impl<'a> Signature<'a> {
             .then(|| "it neither says when it was made nor covers the Date: it could be a replay".to_owned())
     }
 
-    /// Why it does not prove the body, where `l=` leaves the end of it open and nobody has hashed the whole.
-    pub fn partial_fault(&self) -> Option<String> {
-        self.partial.then(|| "it covers only the beginning of the body (l=)".to_owned())
+    /// Whether it says how much of the body it covers (`l=`), so that others may add to it.
+    pub fn is_partial(&self) -> bool {
+        self.partial
+    }
+
+    /// Why it does not prove the body, whoever verified it: something may have been added behind what it covers.
+    pub fn partial_fault(&self, mail: &Mail<'_>) -> Option<String> {
+        let tags = &self.tags;
+        let hash = || mail.body_hash(tags.cb, HashAlgorithm::from(tags.a));
+        (self.partial && hash() != tags.bh).then(|| "it covers only the beginning of the body (l=)".to_owned())
     }
 
     /// `b=`, as Authentication-Results quotes it.

@@ -80,6 +80,9 @@ pub struct Settings {
     pub basic_auth: Option<BasicAuth>,
     /// The SNS topic that SES publishes to.
     pub topic_arn: Option<String>,
+    /// The relay in front whose Authentication-Results count: its authserv-id, which must be the name it gives itself in Received
+    /// as well, or `exchange` for Microsoft 365. Name only one that writes the field on every mail, or removes others'.
+    pub trusted_authserv_id: Option<String>,
 }
 
 /// `ingress.webhook[].basic_auth` of the configuration.

@@ -35,7 +35,8 @@ pub struct Settings {
     /// Larger mail is quarantined by its header alone.
     pub max_message_size: ByteSize,
     pub after: After,
-    // Comes later: refused by name until then.
+    /// The host whose Authentication-Results count: its authserv-id, which must be the name it gives itself in Received
+    /// as well, or `exchange` for Microsoft 365. Name only one that writes the field on every mail, or removes others'.
     pub trusted_authserv_id: Option<String>,
 }
 
