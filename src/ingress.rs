@@ -44,7 +44,8 @@ impl Settings {
     /// Every ingress: its list and its place there, its name, and the host whose Authentication-Results count for it.
     pub fn trusted_hosts(&self) -> impl Iterator<Item = (&'static str, usize, &str, Option<&str>)> {
         let imap = self.imap.iter().map(|imap| (imap.name.as_str(), imap.trusted_authserv_id.as_deref()));
-        let webhook = self.webhook.iter().map(|webhook| (webhook.name.as_str(), webhook.trusted_authserv_id.as_deref()));
+        let webhook =
+            self.webhook.iter().map(|webhook| (webhook.name.as_str(), webhook.trusted_authserv_id.as_deref()));
         let smtp = self.smtp.iter().map(|smtp| (smtp.name.as_str(), smtp.trusted_authserv_id.as_deref()));
         let imap = imap.enumerate().map(|(place, (name, host))| ("imap", place, name, host));
         let webhook = webhook.enumerate().map(|(place, (name, host))| ("webhook", place, name, host));

@@ -13,15 +13,7 @@ use mail_auth::{
     },
 };
 
-use super::{
-    Finding, arrival,
-    dkim::is_trouble,
-    dns::Dns,
-    domain::is_name,
-    freshness::Freshness,
-    mail::Mail,
-    results,
-};
+use super::{Finding, arrival, dkim::is_trouble, dns::Dns, domain::is_name, freshness::Freshness, mail::Mail, results};
 
 /// The longest chain looked at; RFC 8617 allows 50, and each seal is a look-up and a verification.
 const INSTANCES: usize = 10;

@@ -123,7 +123,8 @@ pub fn passed<'m, 'a>(
     let mut fault = None;
     for pass in passes {
         let quote = pass.property("header.b");
-        let denied = |other: &&&MethodResult| other.property("header.b").is_none_or(|b| quote.is_none_or(|own| own == b));
+        let denied =
+            |other: &&&MethodResult| other.property("header.b").is_none_or(|b| quote.is_none_or(|own| own == b));
         if let Some(other) = others.iter().find(denied) {
             return Err(format!("a signature of {} is said to be both pass and {}", mail.domain, other.result));
         }

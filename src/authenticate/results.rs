@@ -29,7 +29,8 @@ impl MethodResult {
 
     /// Whose signature it speaks of: `header.d`, or the domain of `header.i`; none where the two disagree.
     pub fn signer(&self) -> Option<&str> {
-        let identity = self.property("header.i").map(|identity| identity.rsplit_once('@').map_or(identity, |(_, at)| at));
+        let identity =
+            self.property("header.i").map(|identity| identity.rsplit_once('@').map_or(identity, |(_, at)| at));
         match (self.property("header.d"), identity) {
             (Some(domain), Some(identity)) => {
                 let within = identity.eq_ignore_ascii_case(domain) || super::domain::is_below(identity, domain);
@@ -260,7 +261,10 @@ mod tests {
         let gmail = "from mta.example.com (mta.example.com. [192.0.2.1])\r\n        by mx.google.com with ESMTPS id x\r\n \
             for <a@b>\r\n        (version=TLS1_3); Sat, 18 Mar 2023 03:21:57 -0700 (PDT)";
         assert_eq!(by(gmail), took("mx.google.com", true));
-        assert_eq!(by("by 2002:a05:6102:22c6:0:0:0:0 with SMTP id a6; Tue, 28 Sep 2021"), took("2002:a05:6102:22c6:0:0:0:0", false));
+        assert_eq!(
+            by("by 2002:a05:6102:22c6:0:0:0:0 with SMTP id a6; Tue, 28 Sep 2021"),
+            took("2002:a05:6102:22c6:0:0:0:0", false)
+        );
         assert_eq!(by("from by (by mx.google.com) by evil.example. with SMTP"), took("evil.example", true));
         assert_eq!(by("nonsense"), Received { by: None, has_from: false });
         assert_eq!(by("from x (by mx.google.com"), Received { by: None, has_from: false });
