@@ -14,6 +14,7 @@ mod harness;
 mod imap;
 mod imap_oauth;
 mod inbox;
+mod policy;
 mod providers;
 mod readme;
 mod receivers;

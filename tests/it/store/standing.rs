@@ -63,7 +63,7 @@ async fn a_mail_that_waits_is_due_at_its_time_and_holds_up_no_other_even_after_a
     let store = open(folder.path());
     let undecided = store.undecided(0, 1).await.unwrap();
     assert_eq!(undecided.iter().map(|mail| mail.id).collect::<Vec<_>>(), [other]);
-    assert_eq!(due(store.as_ref(), noon()).await, []);
+    assert_eq!(due(store.as_ref(), noon()).await, Vec::<MailId>::new());
     assert_eq!(due(store.as_ref(), later(1)).await, [waiting]);
     let (row, _) = store.mail(waiting).await.unwrap().unwrap();
     assert_eq!((row.outcome, row.check_at), (Outcome::Pending, Some(later(1))));
@@ -78,7 +78,7 @@ async fn a_check_again_is_written_with_what_follows_and_once() {
     let temporary = Authenticity::unproven(Verdict::TempError, "again");
     let decide = Box::new(|_: &Memory| again);
     store.reconsider(id, temporary, Some(subject("a", "OK")), later(1), decide).await.unwrap().unwrap();
-    assert_eq!(due(store, later(2)).await, []);
+    assert_eq!(due(store, later(2)).await, Vec::<MailId>::new());
     let mails = store.due(later(3), 10).await.unwrap();
     assert_eq!((mails[0].id, mails[0].checks), (id, 1));
     let opened = decision(Outcome::Opened, state(Phase::Firing, 1), vec![page("a", Action::Trigger, "one")]);
