@@ -118,10 +118,10 @@ async fn what_is_released_acts_as_genuine_mail_does_and_says_who_let_it_through(
     assert_eq!(again.status.code(), Some(1));
     // Genuine mail of an app nobody expects.
     let other = String::from_utf8(super::mail("ANOMALOUS", "b", in_minutes(0))).unwrap();
-    let other = signed(other.replace("com.example.appkey", "com.example.aqqkey").as_bytes(), DOMAIN, json!({}));
+    let other = signed(other.replace("com.example.appkey", "com.example.another").as_bytes(), DOMAIN, json!({}));
     assert_eq!(bridge.post(&other).await.unwrap(), 202);
     until(&bridge, "the app is told of", || {
-        told(&pager).last().is_some_and(|last| last == "trigger self:app-key:com.example.aqqkey")
+        told(&pager).last().is_some_and(|last| last == "trigger self:app-key:com.example.another")
     })
     .await;
     release(3);
