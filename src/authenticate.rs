@@ -25,6 +25,7 @@ mod results;
 mod settings;
 mod signature;
 mod spf;
+pub mod unverified;
 
 pub use dns::NoResolver;
 pub use domain::is_registrable;

@@ -213,7 +213,7 @@ async fn mails(config: Option<&Path>, command: Mails) -> anyhow::Result<()> {
     match command {
         Mails::List { outcome, limit, print: Json { json } } => mails::list(&store, outcome, limit, json, out).await,
         Mails::Show { id, raw, print: Json { json } } => mails::show(&store, id, raw, json, out).await,
-        Mails::Release { id } => mails::release(&store, id).await,
+        Mails::Release { id } => mails::release(&store, id, now, out).await,
         Mails::Discard { id } => mails::discard(&store, id, now, out).await,
     }
 }

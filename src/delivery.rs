@@ -51,6 +51,29 @@ pub struct Notification {
     /// The mail it came from.
     #[serde(default)]
     pub mail: Option<MailId>,
+    /// Why it may not be genuine: such a page is marked.
+    #[serde(default)]
+    pub doubt: Option<Doubt>,
+}
+
+/// Why a page may not be genuine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Doubt {
+    /// Its mail is not proven to be Atlassian's.
+    Unverified,
+    /// Its mail could not be checked yet (DNS trouble).
+    Unchecked,
+}
+
+impl Doubt {
+    /// How a page is marked, in its headline and beside its severity.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Unverified => "UNVERIFIED",
+            Self::Unchecked => "UNVERIFIED SO FAR",
+        }
+    }
 }
 
 /// One integration of one receiver: where a delivery goes.

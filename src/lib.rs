@@ -44,6 +44,8 @@ pub mod pipeline;
 pub mod store;
 // One function per observable event.
 pub mod telemetry;
+// The bridge tells on itself.
+pub mod watch;
 
 // The program.
 // The commands.

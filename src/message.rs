@@ -140,6 +140,25 @@ impl std::fmt::Display for Authenticity {
     }
 }
 
+/// Who let a quarantined mail act.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// `user@host`.
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// Why a mail is in the quarantine, where the bridge tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// A resolve that is not proven to be genuine.
+    Resolve,
+    /// An unverified trigger over `max_per_hour`.
+    Flood,
+    /// Genuine mail of an app that is not in `alerts.app_keys`: its key, at most 200 bytes.
+    App(String),
+}
+
 /// What became of a mail. Every mail has one, with a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]

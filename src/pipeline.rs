@@ -6,7 +6,7 @@
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicUsize, Ordering},
     },
     time::Duration,
@@ -22,12 +22,15 @@ use crate::{
     clock::Clock,
     crash,
     ingress::{Inbox, Refused},
-    message::{Bookmark, MailId, Message, Outcome},
-    store::{Memory, Store, StoreError, StoredMail},
+    message::{Bookmark, MailId, Message},
+    store::{Decision, Store, StoreError, StoredMail},
     telemetry,
 };
 
+mod again;
+mod follow;
 mod rules;
+pub mod standing;
 
 pub use rules::{Finding, Reading, Rules};
 
@@ -166,27 +169,23 @@ impl Pipeline {
         let now = self.clock.now();
         let rules = Arc::clone(&self.rules);
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
-        let subject = reading.subject();
+        let subject = rules.subject(&reading, &mail, now);
         let drift = reading.drift();
-        let first_heard = Arc::new(OnceLock::new());
-        let noted = Arc::clone(&first_heard);
-        let conclude = Box::new(move |memory: &Memory| {
-            let _ = noted.set(memory.first_heard.clone());
-            rules.conclude(&reading, &mail, memory, now)
-        });
+        let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
         let Some(decision) = self.store.decide(id, subject, now, conclude).await? else { return Ok(()) };
         crash::point("decided");
         telemetry::mail_decided(id, &ingress, arrived_at, &decision, &drift);
-        if let Some(Some(first)) = first_heard.get()
-            && first.ingress != ingress
-            && decision.outcome == Outcome::Duplicate
-        {
+        if let Some(first) = &decision.late {
             telemetry::mail_late(id, &ingress, first, now);
         }
+        self.ring(&decision);
+        Ok(())
+    }
+
+    fn ring(&self, decision: &Decision) {
         if !decision.deliveries.is_empty() {
             self.owed.notify_one();
         }
-        Ok(())
     }
 }
 
@@ -215,7 +214,7 @@ impl Inbox for Pipeline {
         })?;
         crash::point("recorded");
         for (id, (message, authenticity)) in ids.iter().zip(mails) {
-            self.take_in_hand(StoredMail { id: *id, message, authenticity });
+            self.take_in_hand(StoredMail { id: *id, message, authenticity, checks: 0, released: None });
         }
         Ok(ids)
     }

@@ -24,7 +24,9 @@ use crate::{
     pipeline::Pipeline,
     settings::Secret,
     store::{Horizon, Pruned, Store, Sweep, sqlite::Sqlite},
-    telemetry, web,
+    telemetry,
+    watch::Watch,
+    web,
 };
 
 /// How long a soft stop waits for one part of the bridge.
@@ -33,8 +35,6 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PRUNE_STEP: u32 = 200;
 const PRUNE_PAUSE: Duration = Duration::from_millis(500);
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
-/// The window in which recurrences of an incident are counted, Atlassian's own.
-const RECURRENCE: crate::settings::Duration = crate::settings::Duration::from_secs(28 * 86_400);
 
 /// Runs the bridge until it is told to stop.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
@@ -77,8 +77,16 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         config.global.external_url.clone(),
         Client::new(config.delivery.timeout.as_std())?,
         clock.clone(),
-        bell,
+        Arc::clone(&bell),
     ));
+    let watch = Watch {
+        store: Arc::clone(&store),
+        rules: Arc::clone(&loaded.rules),
+        health: health.clone(),
+        ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
+        clock: clock.clone(),
+        owed: bell,
+    };
 
     let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let (receiving, working) = (TaskTracker::new(), TaskTracker::new());
@@ -87,7 +95,9 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         let inbox: Arc<dyn Inbox> = Arc::clone(&pipeline) as _;
         receiving.spawn(way_in.ingress.run(inbox, health.clone(), stop_ingress.clone()));
     }
+    working.spawn(Arc::clone(&pipeline).look_again(stop_rest.clone()));
     working.spawn(pipeline.run(fresh, stop_rest.clone()));
+    working.spawn(watch.run(stop_rest.clone()));
     working.spawn(deliverer.run(stop_rest.clone()));
     working.spawn(prune(Arc::clone(&store), config.clone(), clock.clone(), stop_rest.clone()));
     let upkeep = metrics.clone();
@@ -194,12 +204,12 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
     }
 }
 
-/// What is past its retention now. An incident is remembered for as long as the count of recurrences or a late copy of
-/// one of its mails needs it: such a copy is expired, by its Date, once it is older than `max_age`.
+/// What is past its retention now. An incident is remembered for as long as a late copy of one of its mails needs it: such
+/// a copy is expired, by its Date, once it is older than `max_age`.
 fn horizon(config: &Config, now: Timestamp) -> Horizon {
     let retention = config.store.mail_retention;
     let ago = |age: crate::settings::Duration| now.saturating_sub(age.as_signed()).unwrap_or(Timestamp::MIN);
-    let remembered = [retention, RECURRENCE, config.global.max_age].into_iter().max().unwrap_or(retention);
+    let remembered = retention.max(config.global.max_age);
     Horizon { mails: ago(retention), incidents: (!config.global.max_age.is_zero()).then(|| ago(remembered)) }
 }
 

@@ -6,14 +6,14 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
-use serde::Serialize;
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::{
     delivery::{Action, DeliveryId, DeliveryState, Notification, Step, Target},
     incident::{Known, Phase, State},
     label::Labels,
-    message::{Authenticity, Bookmark, MailId, Message, Outcome},
+    message::{Authenticity, Bookmark, Hold, MailId, Message, Outcome, Release},
 };
 
 pub mod audit;
@@ -59,14 +59,21 @@ pub struct Subject {
     pub time: Option<Timestamp>,
     pub app_key: String,
     pub metric: String,
+    /// Which ingress brought it.
+    pub ingress: String,
+    /// Whether what says so is proven. What unverified mail applied stands in the way of no verified one.
+    pub verified: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Incident,
     /// An alert that could not be read: it has no end to wait for.
     Unparsed,
+    /// What the bridge tells of itself: of no mail.
+    #[serde(rename = "self")]
+    Own,
 }
 
 impl Kind {
@@ -74,6 +81,7 @@ impl Kind {
         match self {
             Self::Incident => "incident",
             Self::Unparsed => "unparsed",
+            Self::Own => "self",
         }
     }
 }
@@ -92,6 +100,21 @@ pub struct Decision {
     pub deliveries: Vec<NewDelivery>,
     /// The receivers told now, in the routes' order, one without integrations included. Not stored: the deliveries are.
     pub receivers: Vec<String>,
+    /// When the mail's authenticity is checked again.
+    pub check_at: Option<Timestamp>,
+    /// Why a quarantined mail is held, where the bridge tells of it.
+    pub hold: Option<Hold>,
+    /// Whether an unverified trigger is told: there are so many an hour.
+    pub marked: bool,
+    /// Of a duplicate that came another way than the first: how that one came. Not stored.
+    pub late: Option<Heard>,
+}
+
+impl Decision {
+    /// Whether anybody is told, now or when a mute ends.
+    pub fn tells(&self) -> bool {
+        !self.receivers.is_empty() || !self.deliveries.is_empty()
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -111,10 +134,14 @@ pub struct Memory {
     pub known: Known,
     /// Who was told of the current episode's trigger, or is about to be: whom a resolve goes to.
     pub told: Vec<Told>,
-    /// Openings of incidents of the same app and metric in the 28 days before.
+    /// Verified openings of incidents of the same app and metric in the 28 days before.
     pub recurrence_28d: u64,
     /// Where and when the same status and time were first heard.
     pub first_heard: Option<Heard>,
+    /// Unverified triggers told in the hour before.
+    pub marked: u64,
+    /// What became of this mail when it was decided before it could be checked, where somebody was told: once is enough.
+    pub told_before: Option<Outcome>,
 }
 
 /// Which ingress brought something, and when that was decided.
@@ -122,6 +149,14 @@ pub struct Memory {
 pub struct Heard {
     pub ingress: String,
     pub at: Timestamp,
+}
+
+/// The window of Atlassian's objectives, over which openings are counted.
+pub(crate) const RECURRENCE: SignedDuration = SignedDuration::from_hours(28 * 24);
+
+/// The hour since the epoch: openings are counted by the hour, so that their sum costs the same however many there are.
+pub(crate) fn hour(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(3_600)
 }
 
 /// One integration that was told of a trigger, by the record.
@@ -141,6 +176,10 @@ pub struct StoredMail {
     pub id: MailId,
     pub message: Message,
     pub authenticity: Authenticity,
+    /// How often its authenticity was checked again.
+    pub checks: u32,
+    /// Who let it act, where it was in the quarantine.
+    pub released: Option<Release>,
 }
 
 /// Makes the deliveries to a target's fallback receiver.
@@ -222,11 +261,16 @@ pub struct MailRow {
     pub sha256: String,
     pub authenticity: Authenticity,
     pub labels: Labels,
+    /// When its authenticity is checked again.
+    pub check_at: Option<Timestamp>,
+    /// Who let it act, where it was in the quarantine.
+    pub released: Option<Release>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IncidentRow {
     pub incident_id: String,
+    pub kind: Kind,
     pub phase: Phase,
     pub status: String,
     pub newest: Option<Timestamp>,
@@ -322,6 +366,43 @@ pub struct Pruned {
     pub next: Option<Sweep>,
 }
 
+/// The incident by which the bridge tells of its dead letters.
+pub const DEAD_LETTERS: &str = "self:dead-letters";
+/// What begins the incident by which it tells of mail of an app that is not expected; the app's key follows.
+pub const UNEXPECTED_APP: &str = "self:app-key:";
+
+/// What the bridge may have to tell of itself, read at each look; every list is cut at a few.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Concerns {
+    /// Deliveries in the dead letters, those that tell of dead letters not counted; at most 1000.
+    pub dead: u64,
+    /// Open incidents of which a resolve is held.
+    pub held_resolves: Vec<String>,
+    /// When an unverified trigger was last held because there were too many.
+    pub flooded_at: Option<Timestamp>,
+    /// Apps that are not expected, mail of which is held.
+    pub unexpected_apps: Vec<String>,
+    /// What is left where the store is; none where it is in no file.
+    pub room: Option<Room>,
+    /// What the bridge tells of itself now.
+    pub alarms: Vec<Alarm>,
+}
+
+/// The space of a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub free: u64,
+    pub total: u64,
+}
+
+/// An open incident of the bridge itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    pub incident_id: String,
+    /// A mute kept it from everybody.
+    pub untold: bool,
+}
+
 #[async_trait]
 pub trait Store: Send + Sync {
     /// First commit: the mails as they came, and how far their mailbox was read. All or none.
@@ -332,7 +413,7 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<MailId>, StoreError>;
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError>;
 
-    /// Mails without a decision, in order of arrival, after `after`.
+    /// Mails without a decision, in order of arrival, after `after`; not those that wait to be checked again.
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
     /// Second commit: shows `decide` what is known of the incident and writes what it concludes, all in one
     /// transaction. None where the mail has been decided by somebody else.
@@ -343,6 +424,25 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError>;
+
+    /// Mails to be looked at again, with the outcome they have: those let out of the quarantine first, then those whose
+    /// authenticity is to be checked again by now.
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
+    /// As `decide`, for a mail that was due: with what is known of its authenticity now. Where somebody was told of the
+    /// mail before, its outcome stays, and what was told belongs to the opening it leads to. None where the mail is not
+    /// due any more.
+    async fn reconsider(
+        &self,
+        mail: MailId,
+        authenticity: Authenticity,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError>;
+    /// As `decide`, for what the bridge tells of itself: without a mail.
+    async fn announce(&self, subject: Subject, now: Timestamp, decide: Decide) -> Result<Decision, StoreError>;
+    /// What the bridge may have to tell of itself.
+    async fn concerns(&self) -> Result<Concerns, StoreError>;
 
     /// Leases deliveries that are due, the heads of their lanes: of each target at most so many. A lease ends by itself
     /// after `lease`.
@@ -373,6 +473,9 @@ pub trait Store: Send + Sync {
     async fn discard(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError>;
     async fn mails(&self, outcome: Option<Outcome>, limit: u32) -> Result<Vec<MailRow>, StoreError>;
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError>;
+    /// Lets a mail that is quarantined, or waits for its authenticity, act as if it were genuine: it is due at once.
+    /// Refuses one of which only the header was kept.
+    async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError>;
     /// Takes a mail out of the quarantine for good.
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError>;
     /// Stored mails by arrival, for `replay --stored`, after `after`.

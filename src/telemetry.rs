@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     delivery::{Action, Target},
     message::{Authenticity, Evidence, MailId, Outcome, Verdict},
-    store::{Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
+    store::{Alarm, Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
 };
 
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
@@ -46,6 +46,7 @@ pub fn describe() {
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!("alertbridge_circuit_open", "1 while a receiver's integration does not answer and is only probed.");
     describe_gauge!("alertbridge_delivery_oldest_pending_seconds", "Age of the oldest delivery that is owed.");
+    describe_gauge!("alertbridge_alarm", "What the bridge tells of itself: 1 while it is so.");
     describe_gauge!("alertbridge_ingress_last_success_timestamp_seconds", "When an ingress last did its work.");
     describe_gauge!("alertbridge_config_last_reload_successful", "Whether the latest configuration was taken.");
     describe_histogram!("alertbridge_mail_to_page_seconds", "From a mail's arrival to its page's delivery.");
@@ -89,6 +90,43 @@ pub fn store_failed(what: &str, error: &StoreError) {
     tracing::error!(%error, "{what}");
 }
 
+/// A mail was looked at again: its authenticity could be checked, or a person let it out of the quarantine.
+pub fn mail_looked_at_again(
+    mail: MailId,
+    ingress: &str,
+    arrived_at: Timestamp,
+    authenticity: &Authenticity,
+    decision: &Decision,
+    drift: &[String],
+) {
+    let (verdict, detail) = (authenticity.verdict.as_str(), authenticity.detail.as_deref().unwrap_or_default());
+    tracing::info!(mail, ingress, verdict, detail, "mail looked at again");
+    // Told before it could be checked: its outcome is counted.
+    let known = matches!(decision.outcome, Outcome::Opened | Outcome::Reopened | Outcome::Updated | Outcome::Unparsed)
+        && !decision.tells();
+    if !known {
+        mail_decided(mail, ingress, arrived_at, decision, drift);
+    }
+}
+
+/// What the bridge tells of itself now.
+pub fn alarms(open: &[Alarm]) {
+    for alarm in open {
+        gauge!("alertbridge_alarm", "alarm" => alarm.incident_id.clone()).set(1.0);
+    }
+}
+
+/// What the bridge tells of itself has begun or is over.
+pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) {
+    gauge!("alertbridge_alarm", "alarm" => incident_id.to_owned()).set(if firing { 1.0 } else { 0.0 });
+    let receivers = receivers.join(",");
+    if firing {
+        tracing::error!(alarm = incident_id, receivers, "{text}");
+    } else {
+        tracing::info!(alarm = incident_id, receivers, "over: {text}");
+    }
+}
+
 /// A mail was judged by where it is from. That it is nobody's concern, or forged, is told with its outcome.
 pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
     let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
@@ -101,14 +139,18 @@ pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
     }
 }
 
-/// A mail has its outcome.
+/// A mail has its outcome; or waits, where its authenticity cannot be checked.
 pub fn mail_decided(mail: MailId, ingress: &str, arrived_at: Timestamp, decision: &Decision, drift: &[String]) {
     let outcome = decision.outcome;
-    counter!("alertbridge_mails_total", "ingress" => ingress.to_owned(), "outcome" => outcome.as_str()).increment(1);
+    if outcome != Outcome::Pending {
+        counter!("alertbridge_mails_total", "ingress" => ingress.to_owned(), "outcome" => outcome.as_str())
+            .increment(1);
+    }
     let incident = decision.labels.get("incident_id").map_or("", String::as_str);
     let reason = decision.reason.as_deref().unwrap_or_default();
     let receivers = decision.receivers.join(",");
     match outcome {
+        Outcome::Pending => tracing::warn!(mail, ingress, incident, reason, %arrived_at, "mail waits"),
         Outcome::Unparsed | Outcome::Updated | Outcome::Quarantined => {
             tracing::warn!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
         }
@@ -138,7 +180,8 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
             counter!("alertbridge_notifications_total",
                 "receiver" => receiver.clone(), "integration" => integration.clone())
             .increment(1);
-            if claim.notification.action == Action::Trigger {
+            // What the bridge tells of itself came by no mail.
+            if claim.notification.action == Action::Trigger && claim.notification.mail.is_some() {
                 let waited = Duration::try_from(settlement.at.duration_since(claim.notification.arrived_at));
                 histogram!("alertbridge_mail_to_page_seconds").record(waited.unwrap_or_default());
             }

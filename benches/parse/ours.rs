@@ -60,9 +60,10 @@ impl Bridge {
         let mut states: HashMap<String, State> = HashMap::new();
         let mut pages = 0;
         for (id, mail) in (1..).zip(mails) {
-            let mail = StoredMail { id, message: message(mail), authenticity: Authenticity::off() };
+            let mail =
+                StoredMail { id, message: message(mail), authenticity: Authenticity::off(), checks: 0, released: None };
             let reading = self.rules.read(&mail.message);
-            let subject = reading.subject();
+            let subject = self.rules.subject(&reading, &mail, mail.message.arrived_at);
             let state = subject.as_ref().and_then(|subject| states.get(&subject.incident_id).cloned());
             let memory = Memory { known: Known { state, applied_before: false }, ..Memory::default() };
             let decision = self.rules.conclude(&reading, &mail, &memory, mail.message.arrived_at);

@@ -5,7 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::domain::{is_name, is_registrable};
+use super::{
+    domain::{is_name, is_registrable},
+    unverified,
+};
 use crate::{
     message::Evidence,
     settings::{Duration, Problem},
@@ -26,8 +29,7 @@ pub struct Settings {
     /// How old a mail may be when it arrives, by its Date and by the time of its signature. `global.max_age` where it is
     /// not given; 0s: no limit.
     pub freshness: Option<Duration>,
-    // Comes later: refused by name until then.
-    pub unverified: Option<serde_json::Value>,
+    pub unverified: unverified::Settings,
 }
 
 impl Default for Settings {
@@ -38,7 +40,7 @@ impl Default for Settings {
             dns: Vec::new(),
             trusted_arc_sealers: Vec::new(),
             freshness: None,
-            unverified: None,
+            unverified: unverified::Settings::default(),
         }
     }
 }

@@ -55,6 +55,7 @@ pub async fn run(
             envelope: None,
         },
         authenticity: None,
+        released: None,
     };
     let size = specimen.message.raw.len();
     let explained = Trial::new(rules, authenticator, external_url, request.trust)?.run(specimen, arrived_at).await?;

@@ -84,8 +84,8 @@ pub async fn run(
             after = (last.message.arrived_at, last.id);
             for mail in page {
                 let arrived_at = mail.message.arrived_at;
-                let (message, authenticity) = (mail.message, Some(mail.authenticity));
-                let specimen = Specimen { name: mail.id.to_string(), message, authenticity };
+                let (message, authenticity, released) = (mail.message, Some(mail.authenticity), mail.released);
+                let specimen = Specimen { name: mail.id.to_string(), message, authenticity, released };
                 let explained = trial.run(specimen, request.at.unwrap_or(arrived_at)).await?;
                 tally.add(explained, request.json, out)?;
                 progress.inc(1);
@@ -118,7 +118,7 @@ async fn one(trial: &Trial, mail: &Found, request: &Request) -> anyhow::Result<E
     let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
     let ingress = request.ingress.clone().unwrap_or_else(|| "replay".into());
     let message = Message { ingress, arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
-    let specimen = Specimen { name: mail.name.clone(), message, authenticity: None };
+    let specimen = Specimen { name: mail.name.clone(), message, authenticity: None, released: None };
     trial.run(specimen, arrived_at).await
 }
 

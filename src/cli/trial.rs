@@ -13,7 +13,7 @@ use crate::{
     authenticate::Authenticator,
     delivery::Step,
     label::Labels,
-    message::{Authenticity, Message, Outcome, Verdict},
+    message::{Authenticity, Message, Outcome, Release, Verdict},
     pipeline::{Finding, Reading, Rules},
     receiver::{Body, Keys, Parcel},
     store::{Decision, NewDelivery, Store, StoredMail, sqlite::Sqlite},
@@ -36,6 +36,8 @@ pub struct Specimen {
     pub message: Message,
     /// A stored mail keeps the verdict of its arrival; others are judged now.
     pub authenticity: Option<Authenticity>,
+    /// Who let a stored mail out of the quarantine.
+    pub released: Option<Release>,
 }
 
 /// What became of it: the object of `--json`.
@@ -88,15 +90,19 @@ impl Trial {
         let stub = Message { raw: bytes::Bytes::new(), ..specimen.message.clone() };
         let id =
             self.store.record(vec![(stub, authenticity.clone())], None).await?.first().copied().unwrap_or_default();
-        let mail = StoredMail { id, message: specimen.message, authenticity: authenticity.clone() };
+        let mail = StoredMail {
+            id,
+            message: specimen.message,
+            authenticity: authenticity.clone(),
+            checks: 0,
+            released: specimen.released,
+        };
         let reading = self.rules.read_whatever_it_is(&mail);
+        let subject = self.rules.subject(&reading, &mail, now);
         let (rules, read) = (Arc::clone(&self.rules), reading.clone());
         let conclude = Box::new(move |memory: &_| rules.conclude(&read, &mail, memory, now));
-        let decision = self
-            .store
-            .decide(id, reading.subject(), now, conclude)
-            .await?
-            .context("the throw-away state lost a mail")?;
+        let decision =
+            self.store.decide(id, subject, now, conclude).await?.context("the throw-away state lost a mail")?;
         Ok(self.explained(specimen.name, reading, decision, authenticity, now))
     }
 

@@ -13,8 +13,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
             found.push(Problem::new(key, format!("`{name}` comes with a later version"), now));
         }
     };
-    refuse(!config.alerts.app_keys.is_empty(), "alerts.app_keys".into(), "drop it, and route on the label app_key");
-    refuse(config.alerts.authenticity.unverified.is_some(), "alerts.authenticity.unverified".into(), "drop it");
     for (index, receiver) in config.receivers.iter().enumerate() {
         let key = |name: &str| format!("receivers[{index}].{name}");
         refuse(!receiver.teams_configs.is_empty(), key("teams_configs"), "use `webhook_configs` for now");

@@ -16,15 +16,16 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::{
     delivery::{DeliveryId, DeliveryState, Target},
-    message::{Authenticity, Bookmark, MailId, Message, Outcome},
+    message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     store::{
-        Agenda, Claim, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow, Pruned,
-        Settlement, Store, StoreError, StoredMail, Subject, Sweep,
+        Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
+        Pruned, Settlement, Store, StoreError, StoredMail, Subject, Sweep,
     },
 };
 
 mod amend;
 mod check;
+mod concern;
 mod copy;
 #[cfg(test)]
 mod cost;
@@ -220,6 +221,33 @@ impl Store for Sqlite {
             .await
     }
 
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::due(connection, now, limit)).await
+    }
+
+    async fn reconsider(
+        &self,
+        mail: MailId,
+        authenticity: Authenticity,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        self.write(move |connection| {
+            decide::reconsider(connection, mail, &authenticity, subject.as_ref(), now, decide).map_err(failure)
+        })
+        .await
+    }
+
+    async fn announce(&self, subject: Subject, now: Timestamp, decide: Decide) -> Result<Decision, StoreError> {
+        self.write(move |connection| decide::announce(connection, &subject, now, decide).map_err(failure)).await
+    }
+
+    async fn concerns(&self) -> Result<Concerns, StoreError> {
+        let room = self.path.as_deref().and_then(concern::room);
+        self.read(concern::concerns).await.map(|concerns| Concerns { room, ..concerns })
+    }
+
     async fn claim(
         &self,
         now: Timestamp,
@@ -279,6 +307,10 @@ impl Store for Sqlite {
 
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
         self.read(move |connection| look::mail(connection, id)).await
+    }
+
+    async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError> {
+        self.write(move |connection| mail::release(connection, id, &release)).await
     }
 
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {

@@ -15,11 +15,11 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 
 mod chain;
-mod dnsmasq;
+pub mod dnsmasq;
 mod recorded;
 mod serving;
 mod signature;
-mod signer;
+pub mod signer;
 
 use dnsmasq::{Dnsmasq, free_port};
 use signer::{KEY, WEAK, signed};

@@ -17,6 +17,7 @@ mod imap;
 mod imap_oauth;
 mod inbox;
 mod keeping;
+mod policy;
 mod postfix;
 mod providers;
 mod readme;

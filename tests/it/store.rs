@@ -47,6 +47,8 @@ pub fn subject(incident_id: &str, status: &str) -> Subject {
         time: Some(noon()),
         app_key: "com.example".into(),
         metric: "m".into(),
+        ingress: "mail".into(),
+        verified: true,
     }
 }
 
@@ -71,6 +73,7 @@ pub fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
             time: None,
             reason: None,
             mail: None,
+            doubt: None,
         },
         held_until: None,
         fallback_at: None,
@@ -86,6 +89,10 @@ pub fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) ->
         applied: true,
         deliveries,
         receivers: vec![],
+        check_at: None,
+        hold: None,
+        marked: false,
+        late: None,
     }
 }
 
@@ -556,6 +563,8 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own() {
     assert_eq!(store.stored(Some(noon() + MINUTE), None, (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
     assert_eq!(store.stored(None, Some(noon()), (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
 }
+
+mod standing;
 
 mod sqlite {
     use super::*;

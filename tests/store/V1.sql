@@ -13,8 +13,8 @@ INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, au
      '{"verdict":"off","evidence":null,"domain":null,"detail":null}', 'quarantined', 'too large', NULL, NULL, 1772366400000000, 0);
 -- zstd of "abc"
 INSERT INTO bodies VALUES (1, x'28b52ffd2003190000616263'), (2, x'28b52ffd2003190000616263'), (3, x'28b52ffd2003190000616263');
-INSERT INTO applied VALUES (1, 'ANOMALOUS', 1772366400000000, 'mail', 1772366401000000), (2, 'OK', 1772366400000000, 'mail', 1772366401000000);
-INSERT INTO openings VALUES ('com.example', 'm', 1772366400000000, 1);
+INSERT INTO applied VALUES (1, 'ANOMALOUS', 1772366400000000, 1, 'smtp', 1772366401000000), (2, 'OK', 1772366400000000, 1, 'imap', 1772366401000000);
+INSERT INTO openings VALUES ('com.example', 'm', 492324, 1);
 INSERT INTO bookmarks VALUES ('mailbox', 1, 2);
 INSERT INTO deliveries (id, mail, incident, episode, receiver, integration, action, alias, notification, state, step,
                         failures, next_at, created_at, settled_at, detail) VALUES

@@ -19,9 +19,22 @@ CREATE TABLE mails (
     decided_at   INTEGER,
     -- How many deliveries were made when it was decided: `store check` counts them.
     owed         INTEGER NOT NULL DEFAULT 0,
-    CHECK ((outcome = 'pending') = (decided_at IS NULL))
+    -- When it is to be looked at again: its authenticity could not be checked, or (0) it was let out of the quarantine.
+    check_at     INTEGER,
+    checks       INTEGER NOT NULL DEFAULT 0,
+    released     TEXT,
+    -- Why it is quarantined, where the bridge tells of it: 'resolve', 'flood' or 'app:KEY'.
+    hold         TEXT,
+    -- An unverified trigger that was told.
+    marked       INTEGER NOT NULL DEFAULT 0 CHECK (marked IN (0, 1)),
+    CHECK ((outcome = 'pending') = (decided_at IS NULL)),
+    CHECK (hold IS NULL OR outcome = 'quarantined')
 ) STRICT;
-CREATE INDEX mails_undecided ON mails (id) WHERE outcome = 'pending';
+CREATE INDEX mails_undecided ON mails (id) WHERE outcome = 'pending' AND check_at IS NULL;
+CREATE INDEX mails_due ON mails (check_at) WHERE check_at IS NOT NULL;
+CREATE INDEX mails_marked ON mails (decided_at) WHERE marked = 1;
+CREATE INDEX mails_held ON mails (hold, decided_at) WHERE hold IS NOT NULL;
+CREATE INDEX mails_held_resolves ON mails (incident) WHERE hold = 'resolve' AND incident IS NOT NULL;
 CREATE INDEX mails_quarantined ON mails (id) WHERE outcome = 'quarantined';
 CREATE INDEX mails_by_incident ON mails (incident) WHERE incident IS NOT NULL;
 CREATE INDEX mails_by_arrival ON mails (arrived_at, id);
@@ -41,8 +54,8 @@ CREATE TABLE bookmarks (
 
 CREATE TABLE incidents (
     id          INTEGER PRIMARY KEY,
-    incident_id TEXT    NOT NULL UNIQUE,
-    kind        TEXT    NOT NULL CHECK (kind IN ('incident', 'unparsed')),
+    incident_id TEXT    NOT NULL,
+    kind        TEXT    NOT NULL CHECK (kind IN ('incident', 'unparsed', 'self')),
     phase       TEXT    NOT NULL CHECK (phase IN ('firing', 'resolved')),
     status      TEXT    NOT NULL,
     newest      INTEGER,
@@ -51,30 +64,35 @@ CREATE TABLE incidents (
     episode     INTEGER NOT NULL CHECK (episode > 0),
     opened_at   INTEGER NOT NULL,
     changed_at  INTEGER NOT NULL,
-    labels      TEXT    NOT NULL
+    labels      TEXT    NOT NULL,
+    -- What a mail calls its incident can never be taken for what the bridge calls its own.
+    UNIQUE (incident_id, kind)
 ) STRICT;
-CREATE INDEX incidents_open ON incidents (changed_at) WHERE phase = 'firing' AND kind = 'incident';
+CREATE INDEX incidents_open ON incidents (changed_at) WHERE phase = 'firing' AND kind <> 'unparsed';
 CREATE INDEX incidents_by_change ON incidents (changed_at);
+CREATE INDEX incidents_alarms ON incidents (id) WHERE phase = 'firing' AND kind = 'self';
 
--- Every status and time applied to an incident, and who brought it first: the same again is a duplicate.
+-- Every status and time applied to an incident, and who brought it first: the same again is a duplicate. What unverified
+-- mail applied is none to a verified one.
 CREATE TABLE applied (
     incident INTEGER NOT NULL REFERENCES incidents (id),
     status   TEXT    NOT NULL,
     time     INTEGER NOT NULL,
+    verified INTEGER NOT NULL CHECK (verified IN (0, 1)),
     ingress  TEXT    NOT NULL,
     at       INTEGER NOT NULL,
     PRIMARY KEY (incident, status, time)
 ) STRICT, WITHOUT ROWID;
 
--- When incidents of an app's metric opened: Atlassian escalates by frequency.
+-- How many incidents of an app's metric opened in an hour (since the epoch), by verified mail: Atlassian escalates by
+-- frequency.
 CREATE TABLE openings (
     app_key TEXT    NOT NULL,
     metric  TEXT    NOT NULL,
-    at      INTEGER NOT NULL,
-    incident INTEGER NOT NULL REFERENCES incidents (id),
-    PRIMARY KEY (app_key, metric, at, incident)
+    hour    INTEGER NOT NULL,
+    count   INTEGER NOT NULL CHECK (count > 0),
+    PRIMARY KEY (app_key, metric, hour)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX openings_by_incident ON openings (incident);
 
 -- What is owed, done and given up. Deliveries of one incident to one integration form a lane and go in order of id:
 -- only the head of a lane has a next_at.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::{decide, lane, mail, migrate, prune};
+use super::{concern, decide, lane, mail, migrate, prune};
 use crate::{
     delivery::{Action, Notification, Step, Target},
     incident::{Phase, State},
@@ -67,9 +67,10 @@ impl Counted {
             incident_id: incident_id.clone(),
             status: "S".into(),
             time: Some(NOW),
-            // The count of recurrences is of one app's metric, and grows with it alone.
-            app_key: incident_id.clone(),
+            app_key: "com.example".into(),
             metric: "m".into(),
+            ingress: "mail".into(),
+            verified: true,
         };
         let notification = Notification {
             action: Action::Trigger,
@@ -80,6 +81,7 @@ impl Counted {
             time: None,
             reason: None,
             mail: Some(mail),
+            doubt: None,
         };
         let delivery = NewDelivery {
             target: target(),
@@ -104,6 +106,10 @@ impl Counted {
             applied: true,
             deliveries: vec![delivery],
             receivers: Vec::new(),
+            check_at: None,
+            hold: None,
+            marked: false,
+            late: None,
         };
         decide::decide(&self.connection, mail, Some(&subject), NOW, Box::new(|_| decision)).map(|_| ())
     }
@@ -154,6 +160,10 @@ impl Counted {
             prune::step(&self.connection, horizon, from, 10).map_err(super::failure)?;
         }
         charge("prune");
+        mail::due(&self.connection, NOW, 10).map_err(super::failure)?;
+        charge("due");
+        concern::concerns(&self.connection).map_err(super::failure)?;
+        charge("concerns");
         Ok(bill)
     }
 }

@@ -5,8 +5,8 @@ use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use crate::{
     incident::{Known, Phase, State},
-    message::{MailId, Outcome},
-    store::{Decide, Decision, Heard, Kind, Memory, Subject, Told},
+    message::{Authenticity, Hold, MailId, Outcome},
+    store::{Decide, Decision, Heard, Kind, Memory, RECURRENCE, Subject, Told, hour},
 };
 
 use super::{
@@ -14,8 +14,8 @@ use super::{
     row::{json, micros, optional_time_at, time_at, word_at},
 };
 
-/// The window of Atlassian's objectives.
-const RECURRENCE: SignedDuration = SignedDuration::from_hours(28 * 24);
+/// The window of `max_per_hour`.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already.
 pub(super) fn decide(
@@ -25,50 +25,148 @@ pub(super) fn decide(
     now: Timestamp,
     decide: Decide,
 ) -> rusqlite::Result<Option<Decision>> {
-    let ingress: Option<String> = connection
-        .prepare_cached("SELECT ingress FROM mails WHERE id = ?1 AND outcome = 'pending'")?
+    let pending = connection
+        .prepare_cached("SELECT outcome = 'pending' FROM mails WHERE id = ?1")?
         .query_row([mail], |row| row.get(0))
         .optional()?;
-    let Some(ingress) = ingress else { return Ok(None) };
-    let heard = Heard { ingress, at: now };
+    if pending != Some(true) {
+        return Ok(None);
+    }
+    let (decision, incident) = follow(connection, subject, None, now, decide)?;
+    conclude(connection, mail, &decision, incident, now)?;
+    Ok(Some(decision))
+}
+
+/// The same for a mail that was due to be looked at again. None where it is not any more.
+pub(super) fn reconsider(
+    connection: &Connection,
+    mail: MailId,
+    authenticity: &Authenticity,
+    subject: Option<&Subject>,
+    now: Timestamp,
+    decide: Decide,
+) -> rusqlite::Result<Option<Decision>> {
+    let due: Option<(Outcome, bool)> = connection
+        .prepare_cached(
+            "UPDATE mails SET authenticity = ?2, check_at = NULL, checks = checks + 1
+             WHERE id = ?1 AND check_at IS NOT NULL
+             RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries WHERE mail = mails.id) AS told",
+        )?
+        .query_row(params![mail, json(authenticity)?], |row| Ok((word_at(row, "outcome")?, row.get("told")?)))
+        .optional()?;
+    let Some((outcome, told)) = due else { return Ok(None) };
+    let told_before = told.then_some(outcome);
+    let (decision, incident) = follow(connection, subject, told_before, now, decide)?;
+    if told {
+        keep(connection, mail, &decision)?;
+    } else {
+        conclude(connection, mail, &decision, incident, now)?;
+    }
+    Ok(Some(decision))
+}
+
+/// The same for what the bridge tells of itself.
+pub(super) fn announce(
+    connection: &Connection,
+    subject: &Subject,
+    now: Timestamp,
+    decide: Decide,
+) -> rusqlite::Result<Decision> {
+    follow(connection, Some(subject), None, now, decide).map(|(decision, _)| decision)
+}
+
+/// Lets `decide` conclude, and writes what follows for the incident; returns its number.
+fn follow(
+    connection: &Connection,
+    subject: Option<&Subject>,
+    told_before: Option<Outcome>,
+    now: Timestamp,
+    decide: Decide,
+) -> rusqlite::Result<(Decision, Option<i64>)> {
     let (number, memory) = match subject {
         Some(subject) => recall(connection, subject, now)?,
         None => (None, Memory::default()),
     };
+    let memory = Memory { told_before, ..memory };
     let decision = decide(&memory);
     let incident = match subject {
-        Some(subject) => remember(connection, number, subject, &memory, &decision, &heard)?,
+        Some(subject) => remember(connection, number, subject, &memory, &decision, now)?,
         None => None,
     };
+    Ok((decision, incident))
+}
+
+/// Writes what became of a mail.
+fn conclude(
+    connection: &Connection,
+    mail: MailId,
+    decision: &Decision,
+    incident: Option<i64>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let decided_at = (decision.outcome != Outcome::Pending).then(|| micros(now));
     // Those made under the mail's own number: `store check` finds them by it.
     let owed = decision.deliveries.iter().filter(|delivery| delivery.notification.mail == Some(mail)).count();
     connection
         .prepare_cached(
             "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, incident = :incident,
-             decided_at = :now, owed = :owed WHERE id = :mail",
+             decided_at = :decided_at, check_at = :check_at, hold = :hold, marked = :marked, owed = :owed
+             WHERE id = :mail",
         )?
         .execute(named_params! {
             ":outcome": decision.outcome.as_str(), ":reason": decision.reason, ":labels": json(&decision.labels)?,
-            ":incident": incident, ":now": micros(now), ":mail": mail,
+            ":incident": incident, ":decided_at": decided_at, ":check_at": decision.check_at.map(micros),
+            ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked, ":mail": mail,
             ":owed": i64::try_from(owed).unwrap_or(i64::MAX),
-        })?;
-    Ok(Some(decision))
+        })
+        .map(|_| ())
+}
+
+/// Writes what was found of a mail that somebody was told of: its outcome stays, and what was told belongs to the
+/// incident's opening of now, so that its resolve reaches them.
+fn keep(connection: &Connection, mail: MailId, decision: &Decision) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE mails SET reason = coalesce(?2, reason), labels = ?3, check_at = ?4 WHERE id = ?1")?
+        .execute(params![mail, decision.reason, json(&decision.labels)?, decision.check_at.map(micros)])?;
+    if let Some(state) = &decision.state {
+        connection
+            .prepare_cached("UPDATE deliveries SET episode = ?2 WHERE mail = ?1")?
+            .execute(params![mail, state.episode])?;
+    }
+    Ok(())
+}
+
+/// A hold as it is stored.
+fn hold(hold: &Hold) -> String {
+    match hold {
+        Hold::Resolve => "resolve".to_owned(),
+        Hold::Flood => "flood".to_owned(),
+        Hold::App(key) => format!("app:{key}"),
+    }
 }
 
 /// The incident's number, where it has one, and what is known of it.
 fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlite::Result<(Option<i64>, Memory)> {
     let recurrence_28d = connection
-        .prepare_cached("SELECT count(*) FROM openings WHERE app_key = ?1 AND metric = ?2 AND at > ?3")?
+        .prepare_cached(
+            "SELECT coalesce(sum(count), 0) FROM openings WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
+        )?
         .query_row(
-            params![subject.app_key, subject.metric, micros(now.saturating_sub(RECURRENCE).unwrap_or(now))],
+            params![subject.app_key, subject.metric, hour(now.saturating_sub(RECURRENCE).unwrap_or(now))],
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
+    let marked = connection
+        .prepare_cached("SELECT count(*) FROM mails WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2")?
+        .query_row(params![micros(now.saturating_sub(HOUR).unwrap_or(now)), micros(now)], |row| row.get::<_, i64>(0))?
+        .unsigned_abs();
+    let memory = Memory { recurrence_28d, marked, ..Memory::default() };
     let found = connection
         .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode FROM incidents WHERE incident_id = ?1",
+            "SELECT id, phase, status, newest, verified, untold, episode FROM incidents
+             WHERE incident_id = ?1 AND kind = ?2",
         )?
-        .query_row([&subject.incident_id], |row| {
+        .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
             let state = State {
                 phase: word_at(row, "phase")?,
                 status: row.get("status")?,
@@ -81,17 +179,19 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
         })
         .optional()?;
     let Some((number, state)) = found else {
-        return Ok((None, Memory { recurrence_28d, ..Memory::default() }));
+        return Ok((None, memory));
     };
-    let first_heard = connection
-        .prepare_cached("SELECT ingress, at FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3")?
-        .query_row(params![number, subject.status, subject.time.map_or(0, micros)], |row| {
-            Ok(Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? })
+    let applied = connection
+        .prepare_cached(
+            "SELECT ingress, at, verified >= ?4 AS counts FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3",
+        )?
+        .query_row(params![number, subject.status, subject.time.map_or(0, micros), subject.verified], |row| {
+            Ok((Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? }, row.get("counts")?))
         })
         .optional()?;
+    let (first_heard, applied_before) = applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
     let told = told(connection, number, state.episode, now)?;
-    let known = Known { state: Some(state), applied_before: first_heard.is_some() };
-    Ok((Some(number), Memory { known, told, recurrence_28d, first_heard }))
+    Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, first_heard, ..memory }))
 }
 
 /// Who was told of this opening, or will be whatever comes: waiting to be sent counts, held by a mute does not.
@@ -116,9 +216,8 @@ fn remember(
     subject: &Subject,
     memory: &Memory,
     decision: &Decision,
-    heard: &Heard,
+    now: Timestamp,
 ) -> rusqlite::Result<Option<i64>> {
-    let now = heard.at;
     let number = match (&decision.state, known) {
         (None, known) => known,
         (Some(state), None) => Some(insert(connection, subject, state, decision, now)?),
@@ -131,18 +230,26 @@ fn remember(
     if decision.applied {
         connection
             .prepare_cached(
-                "INSERT INTO applied (incident, status, time, ingress, at) VALUES (?1, ?2, ?3, ?4, ?5)
-                 ON CONFLICT DO NOTHING",
+                "INSERT INTO applied (incident, status, time, verified, ingress, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO UPDATE SET verified = max(verified, excluded.verified)",
             )?
-            .execute(params![number, subject.status, subject.time.map_or(0, micros), heard.ingress, micros(now)])?;
+            .execute(params![
+                number,
+                subject.status,
+                subject.time.map_or(0, micros),
+                subject.verified,
+                subject.ingress,
+                micros(now),
+            ])?;
     }
     let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else { return Ok(Some(number)) };
     if subject.kind == Kind::Incident && opened(memory, decision) {
         connection
             .prepare_cached(
-                "INSERT INTO openings (app_key, metric, at, incident) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                "INSERT INTO openings (app_key, metric, hour, count) VALUES (?1, ?2, ?3, 1)
+                 ON CONFLICT DO UPDATE SET count = count + 1",
             )?
-            .execute(params![subject.app_key, subject.metric, micros(now), number])?;
+            .execute(params![subject.app_key, subject.metric, hour(now)])?;
     }
     if state.phase == Phase::Resolved {
         lane::discard_held(connection, number, now)?;
@@ -153,10 +260,13 @@ fn remember(
     Ok(Some(number))
 }
 
-/// Whether this mail begins an episode.
+/// Whether this mail begins an episode, or is the first that proves it.
 fn opened(memory: &Memory, decision: &Decision) -> bool {
-    let before = memory.known.state.as_ref().map_or(0, |state| state.episode);
-    decision.state.as_ref().is_some_and(|state| state.phase == Phase::Firing && state.episode > before)
+    let (before, proven) = memory.known.state.as_ref().map_or((0, false), |state| (state.episode, state.verified));
+    decision
+        .state
+        .as_ref()
+        .is_some_and(|state| state.phase == Phase::Firing && state.verified && (state.episode > before || !proven))
         && decision.outcome != Outcome::Duplicate
 }
 

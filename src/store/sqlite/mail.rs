@@ -3,12 +3,12 @@
 use std::cell::RefCell;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::{
     delivery::sha256_hex,
-    message::{Authenticity, Bookmark, MailId, Message},
+    message::{Authenticity, Bookmark, MailId, Message, Release},
     store::{StoreError, StoredMail},
 };
 
@@ -19,6 +19,8 @@ use super::{
 
 /// Fast rather than small: what HTML mail has to give, level 1 takes nearly all of.
 const COMPRESSION: i32 = 1;
+/// No check is put off further.
+const FARTHEST_CHECK: SignedDuration = SignedDuration::from_hours(1);
 /// No mail is larger unpacked: bounds what a damaged store can make us allocate.
 const LARGEST: usize = 256 << 20;
 
@@ -101,10 +103,53 @@ pub(super) fn undecided(connection: &Connection, after: MailId, limit: u32) -> r
     connection
         .prepare_cached(
             "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
-             WHERE outcome = 'pending' AND id > ?1 ORDER BY id LIMIT ?2",
+             WHERE outcome = 'pending' AND check_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
         )?
         .query_map(params![after, limit], stored_mail)?
         .collect()
+}
+
+/// What is to be looked at again: by now, or at a time so far off that the clock must have been set back.
+pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<Vec<StoredMail>> {
+    let absurd = now.saturating_add(FARTHEST_CHECK).unwrap_or(now);
+    connection
+        .prepare_cached(
+            "SELECT * FROM (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
+                            WHERE check_at <= ?1 ORDER BY check_at LIMIT ?3)
+             UNION ALL
+             SELECT * FROM (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
+                            WHERE check_at > ?2 ORDER BY check_at LIMIT ?3)
+             LIMIT ?3",
+        )?
+        .query_map(params![micros(now), micros(absurd), limit], stored_mail)?
+        .collect()
+}
+
+/// Lets a mail act that is held, or waits for its authenticity.
+pub(super) fn release(connection: &Connection, id: MailId, release: &Release) -> Result<(), StoreError> {
+    let released = connection
+        .prepare_cached(
+            "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0, released = ?2
+             WHERE id = ?1 AND cut_from IS NULL
+               AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL)",
+        )
+        .and_then(|mut statement| statement.execute(params![id, json(release)?]))
+        .map_err(failure)?;
+    if released == 1 {
+        return Ok(());
+    }
+    let found: Option<(String, Option<i64>)> = connection
+        .prepare_cached("SELECT outcome, cut_from FROM mails WHERE id = ?1")
+        .and_then(|mut statement| statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .map_err(failure)?;
+    Err(StoreError::Refused(match found {
+        Some((outcome, Some(size))) if outcome == "quarantined" => format!(
+            "mail {id} was {size} bytes, over the size limit, and only its header was kept: raise max_message_size and \
+             send the mail again, or `alertbridge mails discard {id}`"
+        ),
+        Some((outcome, _)) => format!("mail {id} is {outcome}, not quarantined"),
+        None => format!("there is no mail {id}"),
+    }))
 }
 
 pub(super) fn stored(
@@ -145,6 +190,8 @@ pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
             envelope: optional_json_at(row, "envelope")?,
         },
         authenticity: json_at(row, "authenticity")?,
+        checks: row.get("checks")?,
+        released: optional_json_at(row, "released")?,
     })
 }
 
@@ -166,7 +213,8 @@ fn capacity(packed: &[u8]) -> usize {
 pub(super) fn discard(connection: &Connection, id: MailId, now: Timestamp) -> Result<(), StoreError> {
     let discarded = connection
         .prepare_cached(
-            "UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2
+            "UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2,
+                    hold = NULL, check_at = NULL
              WHERE id = ?1 AND outcome = 'quarantined'",
         )
         .and_then(|mut statement| statement.execute(params![id, micros(now)]))

@@ -7,7 +7,7 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::store::{Horizon, Pruned, Sweep};
+use crate::store::{Horizon, Pruned, RECURRENCE, Sweep, hour};
 
 use super::row::{micros, time};
 
@@ -112,12 +112,16 @@ fn incidents(
         }
         here = Sweep::Incidents { changed_at, id };
     }
-    Ok(Pruned { deleted, next: Some(if more { here } else { Sweep::Space }) })
+    if more {
+        return Ok(Pruned { deleted, next: Some(here) });
+    }
+    let counted = horizon.mails.saturating_sub(RECURRENCE).unwrap_or(Timestamp::MIN);
+    connection.prepare_cached("DELETE FROM openings WHERE hour < ?1")?.execute([hour(counted)])?;
+    Ok(Pruned { deleted, next: Some(Sweep::Space) })
 }
 
 fn forget(connection: &Connection, incident: i64) -> rusqlite::Result<usize> {
     connection.prepare_cached("DELETE FROM applied WHERE incident = ?1")?.execute([incident])?;
-    connection.prepare_cached("DELETE FROM openings WHERE incident = ?1")?.execute([incident])?;
     connection.prepare_cached("DELETE FROM incidents WHERE id = ?1")?.execute([incident])
 }
 

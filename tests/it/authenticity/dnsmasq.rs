@@ -19,8 +19,12 @@ pub struct Dnsmasq {
 impl Dnsmasq {
     /// With TXT records, kept for a minute. Of their domains there is nothing else (NXDOMAIN); it refuses all others.
     pub fn start(records: &[(&str, &str)]) -> Self {
+        Self::start_on(free_port(), records)
+    }
+
+    /// On a port where one may have been before.
+    pub fn start_on(port: u16, records: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let port = free_port();
         let mut conf = format!(
             "port={port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\nlocal-ttl=60\nlog-queries\n\
              local=/atlassian.com/\nlocal=/example/\nlocal=/google.com/\n"
