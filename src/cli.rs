@@ -94,10 +94,7 @@ impl Cli {
 /// The store of the configuration, which must be there: only `serve` and `store migrate` make one.
 fn open_store(config: Option<&Path>) -> anyhow::Result<Sqlite> {
     let loaded = Config::load(config, Files::Unneeded)?;
-    let path = serve::store_path(&loaded.config)?;
-    if !path.exists() {
-        bail!("there is no store {} yet: `alertbridge serve` makes it; is --config right?", path.display());
-    }
+    let path = store::there(&loaded.config)?;
     Sqlite::open(&path).with_context(|| format!("store.url: {}", path.display()))
 }
 

@@ -24,43 +24,20 @@ mod breaker;
 mod http;
 mod next;
 mod traffic;
+mod watch;
 
 use breaker::Change;
 pub use http::Client;
 use traffic::Traffic;
+use watch::{Seen, Watch};
 
 /// How long after the attempt's time-out a lease ends: what a crash costs where nobody releases it.
 const LEASE_MARGIN: Duration = Duration::from_secs(40);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
-/// A clock that goes back by more was set back.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
-/// How long after it was set back something may still be written by the clock as it was.
-const CLOCK_AGAIN: SignedDuration = SignedDuration::from_secs(5);
 /// How long an attempt that the store does not take is kept in memory, and how often the store is asked.
 const RECORD_WITHIN: Duration = Duration::from_secs(30);
 const RECORD_EVERY: Duration = Duration::from_millis(500);
-
-/// Sees the clock being set back.
-struct Watch {
-    latest: Timestamp,
-    /// When what waits is brought forward once more.
-    again_at: Option<Timestamp>,
-}
-
-impl Watch {
-    /// Whether what waits is to be brought forward: the clock was set back just now, or a little while ago. What had read
-    /// the clock before may have been written since.
-    fn set_back(&mut self, now: Timestamp) -> bool {
-        let set_back = now.duration_since(self.latest) < -CLOCK_TOLERANCE;
-        if set_back {
-            telemetry::clock_set_back(self.latest, now);
-            self.again_at = now.checked_add(CLOCK_AGAIN).ok();
-        }
-        self.latest = now;
-        set_back || self.again_at.take_if(|at| *at <= now).is_some()
-    }
-}
 
 /// Delivers what the store says is owed.
 pub struct Deliverer {
@@ -96,7 +73,7 @@ impl Deliverer {
     /// Delivers until `stop`, then finishes what is under way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let under_way = TaskTracker::new();
-        let mut watch = Watch { latest: self.clock.now(), again_at: None };
+        let mut watch = Watch::new(self.clock.now());
         while !stop.is_cancelled() {
             // Registered before the store is asked: what is owed from then on rings.
             let rung = self.bell.notified();
@@ -120,8 +97,12 @@ impl Deliverer {
     /// Claims what is due, starts its attempts, and says how long nothing else will be.
     async fn round(self: &Arc<Self>, under_way: &TaskTracker, watch: &mut Watch) -> Result<Duration, StoreError> {
         let now = self.clock.now();
-        if watch.set_back(now) {
-            self.store.bring_forward(now, self.lease()).await?;
+        let seen = watch.look(now);
+        if let Seen::SetBack(from) = seen {
+            telemetry::clock_set_back(from, now);
+        }
+        if seen != Seen::GoesOn {
+            self.store.bring_forward(now, self.lease()).await.inspect_err(|_| watch.missed())?;
             self.traffic.values().for_each(Traffic::open);
         }
 

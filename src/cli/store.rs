@@ -106,7 +106,7 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
 }
 
 /// The store's file, which must be there.
-fn there(config: &Config) -> anyhow::Result<PathBuf> {
+pub(super) fn there(config: &Config) -> anyhow::Result<PathBuf> {
     let path = serve::store_path(config)?;
     if !path.exists() {
         bail!("there is no store {} yet: `alertbridge serve` makes it; is --config right?", path.display());
