@@ -68,9 +68,7 @@ pub async fn show(store: &dyn Store, id: MailId, raw: bool, json: bool, out: &mu
         line("checked again", &format!("{} UTC", at.strftime("%F %T")))?;
     }
     line("size", &format!("{}, SHA-256 {}", table::count(row.size, "byte"), row.sha256))?;
-    let verdict = serde_json::to_value(row.authenticity.verdict).unwrap_or_default();
-    let detail = row.authenticity.detail.as_deref().unwrap_or_default();
-    line("authenticity", &format!("{}: {detail}", verdict.as_str().unwrap_or_default()))?;
+    line("authenticity", &row.authenticity.to_string())?;
     if let Some(incident) = &row.incident_id {
         line("incident", &format!("{incident} (`alertbridge incidents show {incident}`)"))?;
     }

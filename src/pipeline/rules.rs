@@ -299,7 +299,7 @@ fn page(
 
 fn held_back(held: Standing, labels: Labels) -> Decision {
     let Standing::Held { hold, reason, check_at } = held else { return nothing(Outcome::Quarantined, "", labels) };
-    Decision { hold, check_at, ..nothing(Outcome::Quarantined, &reason, labels) }
+    Decision { check_at, hold, ..nothing(Outcome::Quarantined, &reason, labels) }
 }
 
 /// Nobody is told twice: of a mail that was told before it could be checked, only the state it leads to is new.

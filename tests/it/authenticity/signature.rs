@@ -164,6 +164,8 @@ async fn trouble_with_dns_is_no_verdict_on_the_mail() {
     let mail = genuine();
     let nobody = judge_by(&format!("127.0.0.1:{}", free_port()));
     assert_says(&judged(&nobody, &mail).await, Verdict::TempError, "cannot be looked up");
+    let old = sample::mail("OK", None, now() - SignedDuration::from_hours(25)).into_bytes();
+    assert_says(&judged(&nobody, &signed(&old, DOMAIN, json!({}))).await, Verdict::Fail, "a replay");
     // It refuses to answer for domains that are not its own.
     let refusing = Dnsmasq::start(&[]);
     let settings =
@@ -195,6 +197,21 @@ async fn mail_that_is_no_alert_is_not_judged() {
     assert_eq!(zone.asked(""), 0);
     let off = judge_with(Settings { require: Vec::new(), ..Settings::default() });
     assert_eq!(judged(&off, &genuine()).await.verdict, Verdict::Off);
+}
+
+#[tokio::test]
+async fn what_spf_asks_for_a_stranger_takes_no_keys_place() {
+    let zone = zone();
+    let judge = judge_by(&zone.address);
+    let envelope = Envelope {
+        peer: Some("203.0.113.7".parse().unwrap()),
+        helo: "mta.example".into(),
+        mail_from: "x@s1._domainkey.am.atlassian.com".into(),
+        rcpt_to: Vec::new(),
+    };
+    let forged = judge.judge(&Message { envelope: Some(envelope), ..message("smtp", &alert()) }).await;
+    assert_eq!(forged.verdict, Verdict::None);
+    assert_eq!(judged(&judge, &genuine()).await.verdict, Verdict::Pass);
 }
 
 #[tokio::test]

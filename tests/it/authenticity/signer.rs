@@ -44,16 +44,19 @@ fn openssl(arguments: &[&str], input: &[u8]) -> Vec<u8> {
 
 /// Signs as `domain` by the selector `s1`; `more` is what differs: see sign.py.
 pub fn signed(mail: &[u8], domain: &str, more: Value) -> Vec<u8> {
-    let mut job = json!({ "mail": BASE64_STANDARD.encode(mail), "selector": "s1", "domain": domain, "key": KEY.pem });
-    job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    Dkimpy::with(|dkimpy| dkimpy.run(&job))
+    let job = json!({ "mail": BASE64_STANDARD.encode(mail), "selector": "s1", "domain": domain, "key": KEY.pem });
+    Dkimpy::with(|dkimpy| dkimpy.run(&both(job, more)))
 }
 
 /// Seals as a forwarder, whose Authentication-Results must already stand in the mail under the name `host`.
 pub fn sealed(mail: &[u8], domain: &str, host: &str, more: Value) -> Vec<u8> {
-    let mut job = json!({ "arc": host });
-    job.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-    signed(mail, domain, job)
+    signed(mail, domain, both(json!({ "arc": host }), more))
+}
+
+fn both(job: Value, more: Value) -> Value {
+    let (Value::Object(mut job), Value::Object(more)) = (job, more) else { panic!("a job is an object") };
+    job.extend(more);
+    Value::Object(job)
 }
 
 /// A dkimpy that takes a job a line. It ends with its standard input.
