@@ -416,7 +416,7 @@ pub trait Store: Send + Sync {
     /// Mails without a decision, in order of arrival, after `after`; not those that wait to be checked again.
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
     /// Second commit: shows `decide` what is known of the incident and writes what it concludes, all in one
-    /// transaction. None where the mail has been decided by somebody else.
+    /// transaction. None where the mail has been decided by somebody else, or waits to be looked at again.
     async fn decide(
         &self,
         mail: MailId,

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::Pipeline;
+use super::{Pipeline, Reading};
 use crate::{
     crash,
     store::{StoreError, StoredMail},
@@ -50,11 +50,22 @@ impl Pipeline {
             Some(_) => mail.authenticity.clone(),
             None => self.authenticator.judge(&mail.message).await,
         };
-        let mail = StoredMail { authenticity: authenticity.clone(), checks: mail.checks.saturating_add(1), ..mail };
+        let mail = StoredMail { authenticity, checks: mail.checks.saturating_add(1), ..mail };
         let rules = Arc::clone(&self.rules);
         let read = tokio::task::spawn_blocking(move || (rules.read_whatever_it_is(&mail), mail)).await;
         let (reading, mail) = read.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))?;
+        match self.reconsider(reading, mail.clone()).await {
+            Err(StoreError::Panicked) => {
+                let fault = "this program has a fault: deciding the mail panicked";
+                self.reconsider(Reading::unreadable(&mail.message, fault), mail).await
+            }
+            result => result,
+        }
+    }
+
+    async fn reconsider(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         let now = self.clock.now();
+        let authenticity = mail.authenticity.clone();
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
         let (subject, drift) = (self.rules.subject(&reading, &mail, now), reading.drift());
         let rules = Arc::clone(&self.rules);

@@ -17,7 +17,7 @@ use super::{
 /// The window of `max_per_hour`.
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
-/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already.
+/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already, or waits.
 pub(super) fn decide(
     connection: &Connection,
     mail: MailId,
@@ -26,7 +26,7 @@ pub(super) fn decide(
     decide: Decide,
 ) -> rusqlite::Result<Option<Decision>> {
     let pending = connection
-        .prepare_cached("SELECT outcome = 'pending' FROM mails WHERE id = ?1")?
+        .prepare_cached("SELECT outcome = 'pending' AND check_at IS NULL FROM mails WHERE id = ?1")?
         .query_row([mail], |row| row.get(0))
         .optional()?;
     if pending != Some(true) {
@@ -110,7 +110,9 @@ fn conclude(
     connection
         .prepare_cached(
             "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, incident = :incident,
-             decided_at = :decided_at, check_at = :check_at, hold = :hold, marked = :marked, owed = :owed
+             decided_at = :decided_at, hold = :hold, marked = :marked, owed = :owed, check_at = CASE
+                 -- Let through while it was looked at: what was concluded without that is concluded anew.
+                 WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined') THEN 0 ELSE :check_at END
              WHERE id = :mail",
         )?
         .execute(named_params! {
