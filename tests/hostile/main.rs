@@ -4,7 +4,11 @@
 //! ever found, and over mails made to be as dear as can be.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use alertbridge::extract::Extracted;
 use proptest::{collection::vec, prelude::*, sample::select};
@@ -12,8 +16,15 @@ use proptest::{collection::vec, prelude::*, sample::select};
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
 
+/// Held by each test: what another allocates meanwhile would count.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Runs a check over the corpus of its target.
 fn replay(target: &str, check: fn(&[u8])) {
+    let _alone = alone();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
     let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
@@ -58,9 +69,11 @@ fn the_corpus_of_webhooks_breaks_no_promise() {
 
 #[test]
 fn the_corpus_of_authentication_results_breaks_no_promise() {
+    let alone = alone();
     // Not in vain: with the host's word for it the mail does pass.
     let genuine = checks::results::judge(checks::results::genuine().as_bytes());
     assert_eq!(genuine.verdict, alertbridge::message::Verdict::Pass, "{genuine:?}");
+    drop(alone);
     replay("results", checks::results::check);
 }
 
@@ -77,6 +90,7 @@ fn read(what: &str, mail: &[u8]) -> Extracted {
 
 #[test]
 fn the_dearest_mails_stay_within_their_memory() {
+    let _alone = alone();
     let html = |body: String| format!("{HEADER}Content-Type: text/html; charset=utf-8\r\n\r\n{body}");
     let coded = |coding: &str, body: String| {
         format!("{HEADER}Content-Type: text/html\r\nContent-Transfer-Encoding: {coding}\r\n\r\n{body}")
@@ -146,6 +160,7 @@ proptest! {
     fn no_mail_of_known_pieces_however_often_leaves_its_bounds(
         pieces in vec((select(&PIECES[..]), prop_oneof![4 => 1_usize..4, 1 => 1_usize..5_000]), 0..24),
     ) {
+        let _alone = alone();
         let mut mail = HEADER.to_owned();
         for (piece, times) in pieces {
             mail += &piece.repeat(times);
@@ -157,6 +172,7 @@ proptest! {
     fn no_json_leaves_its_bounds(
         pieces in vec((select(&["{\"a\":", "[", "]", "}", "\"\\u0041\"", ",", "1e308", "-0", "\"incidentId\":", "null", "\"\u{e9}\""][..]), 1_usize..2_000), 0..12),
     ) {
+        let _alone = alone();
         let json: String = pieces.into_iter().map(|(piece, times)| piece.repeat(times)).collect();
         checks::json::check(json.as_bytes());
     }
@@ -166,6 +182,7 @@ proptest! {
         cut in any::<u8>(),
         pieces in vec((select(&["* 1 FETCH (UID 1 BODY[] {5}\r\n", "hello", ")\r\n", "* OK ", "* SEARCH 1", " 2", "\r\n", "(", "\"", "* LIST () \"/\" {5}\r\n", "BODY[HEADER]<0> {99999}\r\n", "[UIDVALIDITY 1]", "\u{ac}", "a1 OK\r\n"][..]), prop_oneof![8 => 1_usize..3, 1 => 1_usize..5_000]), 0..24),
     ) {
+        let _alone = alone();
         let answer: String = pieces.into_iter().map(|(piece, times)| piece.repeat(times)).collect();
         checks::imap::check(&[&[cut], answer.as_bytes()].concat());
     }

@@ -4,7 +4,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, chown},
     path::PathBuf,
     process::Command,
     sync::Arc,
@@ -28,8 +28,7 @@ impl Postfix {
     /// Sends mail for `example.com` to the one server in plain text, for `tls.example.com` to the other, by STARTTLS and
     /// not at all without. None where this is not root, whom alone Postfix obeys.
     fn start(plain: SocketAddr, encrypted: SocketAddr) -> Option<Self> {
-        let id = Command::new("id").arg("-u").output().unwrap();
-        if id.stdout.trim_ascii() != b"0" {
+        if uid(&["-u"]) != 0 {
             // Past the test's captured output, so that it is seen.
             writeln!(std::io::stderr(), "SKIPPED: Postfix starts as root only").unwrap();
             return None;
@@ -42,6 +41,7 @@ impl Postfix {
         for folder in ["etc", "spool", "data"] {
             fs::create_dir(postfix.path(folder)).unwrap();
         }
+        chown(postfix.path("data"), Some(uid(&["-u", "postfix"])), None).unwrap();
         let root = postfix.dir.path().display();
         let settings = format!(
             "
@@ -144,6 +144,11 @@ postlog unix-dgram n - n - 1 postlogd
         let told = || self.log().lines().any(|line| line.contains(&format!("to=<{to}>")) && line.contains(what));
         eventually(&format!("{to}: {what}"), || told() || panic_if_dead(self)).await;
     }
+}
+
+fn uid(arguments: &[&str]) -> u32 {
+    let id = Command::new("id").args(arguments).output().unwrap();
+    String::from_utf8(id.stdout).unwrap().trim().parse().expect("postfix is not here: install Debian's package postfix")
 }
 
 /// A log that says why nothing will come; never true.

@@ -56,7 +56,7 @@ fn converse(input: &[u8], cut: usize) -> (Vec<u8>, Vec<Message>) {
         let mut heard = Vec::new();
         let hear = read.read_to_end(&mut heard);
         let serve = smtp.serve_one(server, "198.51.100.7:1".parse().unwrap(), kept.clone());
-        let all = tokio::time::timeout(Duration::from_secs(10), async { tokio::join!(send, hear, serve) });
+        let all = tokio::time::timeout(Duration::from_secs(30), async { tokio::join!(send, hear, serve) });
         all.await.expect("the conversation ends").1.unwrap();
         (heard, kept.mails())
     })
