@@ -21,7 +21,7 @@ mod dns;
 mod domain;
 mod freshness;
 mod mail;
-mod results;
+pub mod results;
 mod settings;
 mod signature;
 mod spf;
