@@ -255,7 +255,9 @@ async fn a_hundred_kills_at_any_time_lose_no_mail_and_open_no_second_alert() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "long: 3,000 rounds, the better part of an hour"]
 async fn thousands_of_crashes_lose_no_mail_and_open_no_second_alert() {
-    for seed in 1000..1010 {
+    // Another first seed shows other rounds.
+    let first = std::env::var("SEED").map_or(1000, |seed| seed.parse().unwrap());
+    for seed in first..first + 10 {
         campaign(seed, 150, End::AtAPoint).await;
         campaign(seed + 1000, 150, End::AtAnyTime).await;
     }

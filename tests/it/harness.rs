@@ -65,11 +65,12 @@ impl Bridge {
     fn learn_addresses(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.admin.is_empty() {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                thread::sleep(Duration::from_millis(50));
-                panic!("serve ended at once, {status}:\n{}", self.log());
-            }
             assert!(Instant::now() < deadline, "serve did not start:\n{}", self.log());
+            // It may greet, and come to its planned crash before anybody looks.
+            let ended = self.child.try_wait().unwrap();
+            if ended.is_some() {
+                thread::sleep(Duration::from_millis(100));
+            }
             for line in self.stderr.lock().unwrap().iter() {
                 let mut words = line.split_whitespace();
                 match (words.next(), words.next()) {
@@ -78,6 +79,9 @@ impl Bridge {
                     (Some("admin"), Some(url)) => self.admin = url.split("/-/").next().unwrap().to_owned(),
                     _ => {}
                 }
+            }
+            if let Some(status) = ended.filter(|_| self.admin.is_empty()) {
+                panic!("serve ended at once, {status}:\n{}", self.log());
             }
             thread::sleep(Duration::from_millis(5));
         }
