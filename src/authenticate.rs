@@ -166,6 +166,11 @@ impl Authenticator {
                 _ => Verdict::None,
             };
         }
+        // Whatever DNS will say, it is too old to prove anything.
+        if let Some(stale) = self.freshness.of_date(mail).filter(|_| verdict == Verdict::TempError) {
+            verdict = Verdict::Fail;
+            said.push(stale);
+        }
         Authenticity::unproven(verdict, said.join(". "))
     }
 

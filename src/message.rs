@@ -133,6 +133,13 @@ impl Authenticity {
     }
 }
 
+impl std::fmt::Display for Authenticity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.verdict.as_str(), self.detail.as_deref().unwrap_or_default())?;
+        self.spf.as_ref().map_or(Ok(()), |spf| write!(f, " (SPF of the client, for the record: {spf})"))
+    }
+}
+
 /// What became of a mail. Every mail has one, with a reason.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "lowercase")]

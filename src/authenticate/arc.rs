@@ -118,7 +118,7 @@ impl<'a> Chain<'a> {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
         if let Some(gap) = mail.uncovered(&last.h) {
-            return Some(format!("of its last signature {gap}"));
+            return Some(format!("its last signature leaves it open: {gap}"));
         }
         let arrived = mail.message.arrived_at;
         if last.x > 0 && i64::try_from(last.x).is_ok_and(|expiry| arrived.as_second() > expiry) {
@@ -137,8 +137,12 @@ impl<'a> Chain<'a> {
             // Checked above, by the clock of the mail; and the whole body counts, whatever `l=` says.
             signature.header.x = 0;
             signature.header.l = 0;
-            mail.hash_body(&mut to_verify, signature.header.cb, HashAlgorithm::from(signature.header.a));
         }
+        to_verify.body_hashes = self
+            .signatures
+            .iter()
+            .map(|signature| mail.body_hashes(signature.header.cb, HashAlgorithm::from(signature.header.a)))
+            .collect();
         to_verify.as_headers.clone_from(&self.seals);
         to_verify.ams_headers.clone_from(&self.signatures);
         to_verify.aar_headers.clone_from(&self.results);

@@ -26,8 +26,8 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
         let domain = mail.domain;
         return Finding::Absent(match mail.signed {
             0 => "DKIM: the mail is not signed".to_owned(),
-            1 => format!("DKIM: the mail's one signature is not of {domain}"),
-            many => format!("DKIM: none of the mail's {many} signatures is of {domain}"),
+            1 => format!("DKIM: the mail's one signature is not of {domain}, or cannot be read"),
+            many => format!("DKIM: none of the mail's {many} signatures that can be read is of {domain}"),
         });
     }
     if let Some(fault) = mail.body_fault() {
@@ -35,7 +35,6 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
     }
     let mut to_verify = mail.to_verify();
     let mut refuted = Vec::new();
-    let mut trouble = None;
     for signature in &mail.signatures {
         let (of, tags) = (signature.name(), &signature.tags);
         if let Some(fault) = signature.fault(mail, freshness) {
@@ -44,23 +43,21 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
         }
         // What was checked above is not checked again by another clock; and nobody is asked for what is of no use here.
         let lean = mail_auth::dkim::Signature { l: 0, x: 0, r: false, atps: None, ..tags.clone() };
-        mail.hash_body(&mut to_verify, tags.cb, HashAlgorithm::from(tags.a));
+        to_verify.body_hashes = vec![mail.body_hashes(tags.cb, HashAlgorithm::from(tags.a))];
         to_verify.dkim_headers = vec![Header::new(signature.field.name, signature.field.value, lean)];
         match dns.verify_dkim(&to_verify, &key_name(tags)).await {
             DkimResult::Pass => {
                 let how = format!("DKIM: {of} verifies");
                 return Finding::Proven { domain: tags.d.clone(), selector: Some(tags.s.clone()), how };
             }
+            // The next key is at the same name servers.
             result if is_trouble(&result) => {
-                trouble = Some(format!("DKIM: the key of {of} cannot be looked up: {result}"))
+                return Finding::Trouble(format!("DKIM: the key of {of} cannot be looked up: {result}"));
             }
             result => refuted.push(format!("{of} {}", why(&result, signature, dns).await)),
         }
     }
-    match trouble {
-        Some(trouble) => Finding::Trouble(trouble),
-        None => Finding::Refuted(format!("DKIM: {}", refuted.join("; "))),
-    }
+    Finding::Refuted(format!("DKIM: {}", refuted.join("; ")))
 }
 
 /// Whether DNS was of no help, which says nothing of the mail.

@@ -19,11 +19,15 @@ use mail_auth::{
     spf::verify::SpfParameters,
 };
 use moka::{Expiry, sync::Cache};
+use tokio::time::timeout;
 
 use super::settings::address;
 
-/// How long one request to a name server may take. Each is tried twice, over UDP and over TCP, within the bound of a mail.
+/// How long a name server has to answer before it is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a look-up may take, however many servers there are to try: DKIM's and ARC's fit into the bound of a mail.
+const LOOK_UP: Duration = Duration::from_secs(4);
 
 /// Records kept: a bridge needs a handful, and strangers must not make it keep more.
 const KEPT: u64 = 1024;
@@ -71,8 +75,10 @@ impl Dns {
     /// The result of the message's one signature, whose key is at `name`.
     pub async fn verify_dkim(&self, message: &AuthenticatedMessage<'_>, name: &str) -> DkimResult {
         let parameters = Parameters::new(message).with_txt_cache(&self.records);
-        let results = self.authenticator.verify_dkim(parameters).await;
-        let result = results.first().map_or(DkimResult::None, |output| output.result().clone());
+        let result = match timeout(LOOK_UP, self.authenticator.verify_dkim(parameters)).await {
+            Ok(results) => results.first().map_or(DkimResult::None, |output| output.result().clone()),
+            Err(_) => DkimResult::TempError(no_answer()),
+        };
         if let DkimResult::TempError(error) = &result {
             self.records.fail(name, error);
         }
@@ -82,12 +88,15 @@ impl Dns {
     /// The result of the message's chain.
     pub async fn verify_arc(&self, message: &AuthenticatedMessage<'_>) -> DkimResult {
         let parameters = Parameters::new(message).with_txt_cache(&self.records);
-        self.authenticator.verify_arc(parameters).await.result().clone()
+        match timeout(LOOK_UP, self.authenticator.verify_arc(parameters)).await {
+            Ok(output) => output.result().clone(),
+            Err(_) => DkimResult::TempError(no_answer()),
+        }
     }
 
+    /// Without the records kept: a stranger chooses the name, and what SPF makes of a key's record is no key.
     pub async fn verify_spf(&self, of: SpfParameters<'_>) -> SpfResult {
-        let parameters = Parameters::new(of).with_txt_cache(&self.records);
-        self.authenticator.verify_spf(parameters).await.result()
+        self.authenticator.verify_spf(Parameters::new(of)).await.result()
     }
 
     /// How long a key is, where there is one.
@@ -105,7 +114,8 @@ impl Dns {
     }
 
     async fn key(&self, name: &str) -> mail_auth::Result<Arc<DomainKey>> {
-        let key = self.authenticator.txt_lookup::<DomainKey>(format!("{name}."), Some(&self.records)).await;
+        let asked = self.authenticator.txt_lookup::<DomainKey>(format!("{name}."), Some(&self.records));
+        let key = timeout(LOOK_UP, asked).await.unwrap_or_else(|_| Err(no_answer()));
         if let Err(error @ Error::Dns(DnsError::Resolver(_))) = &key {
             self.records.fail(name, error);
         }
@@ -128,7 +138,11 @@ pub fn means_nothing_there(code: ResponseCode) -> bool {
     matches!(code, ResponseCode::NXDomain | ResponseCode::NoError)
 }
 
-/// TXT records as mail-auth reads them, each until its time to live is over.
+fn no_answer() -> Error {
+    Error::Dns(DnsError::Resolver(format!("no answer within {} s", LOOK_UP.as_secs())))
+}
+
+/// Keys as mail-auth reads them, each until its time to live is over.
 struct Records(Cache<Box<str>, Kept>);
 
 #[derive(Clone)]

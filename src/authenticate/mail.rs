@@ -1,5 +1,7 @@
 //! A mail as all evidence sees it: its fields once, and the signatures that could speak for the domain.
 
+use std::sync::OnceLock;
+
 use jiff::Timestamp;
 use mail_auth::{AuthenticatedMessage, common::crypto::HashAlgorithm, dkim::Canonicalization};
 use memchr::memchr_iter;
@@ -26,6 +28,8 @@ pub struct Mail<'a> {
     /// How many signatures there are of whatever domain, or none.
     pub signed: usize,
     body: &'a [u8],
+    /// Of the whole body, made once for each of the four ways there are: see [`Mail::body_hash`].
+    hashes: [OnceLock<Vec<u8>>; 4],
     /// The domain that must vouch.
     pub domain: &'a str,
 }
@@ -37,7 +41,8 @@ impl<'a> Mail<'a> {
         let all = fields.iter().filter(|field| field.is(b"DKIM-Signature"));
         let signed = all.clone().count();
         let signatures = all.filter_map(|field| Signature::parse(*field, domain)).take(SIGNATURES).collect();
-        Self { message, date: header::date(header), fields, signatures, signed, body, domain }
+        let hashes = std::array::from_fn(|_| OnceLock::new());
+        Self { message, date: header::date(header), fields, signatures, signed, body, hashes, domain }
     }
 
     /// The fields of a name, top to bottom.
@@ -76,22 +81,22 @@ impl<'a> Mail<'a> {
         AuthenticatedMessage { headers, ..AuthenticatedMessage::default() }
     }
 
-    /// The hash of the whole body, as a signature has it.
-    pub fn body_hash(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> Vec<u8> {
-        algorithm.hash(ways.canonical_body(self.body, 0)).as_ref().to_vec()
+    /// The hash of the whole body, as a signature has it. However many ask, a large body is hashed a few times only.
+    pub fn body_hash(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> &[u8] {
+        let place = match (ways, algorithm) {
+            (Canonicalization::Relaxed, HashAlgorithm::Sha256) => 0,
+            (Canonicalization::Simple, HashAlgorithm::Sha256) => 1,
+            (Canonicalization::Relaxed, HashAlgorithm::Sha1) => 2,
+            (Canonicalization::Simple, HashAlgorithm::Sha1) => 3,
+        };
+        self.hashes[place].get_or_init(|| algorithm.hash(ways.canonical_body(self.body, 0)).as_ref().to_vec())
     }
 
-    /// Gives mail-auth the hash of the whole body, made once for each way there is.
-    pub fn hash_body(
-        &self,
-        to_verify: &mut AuthenticatedMessage<'_>,
-        ways: Canonicalization,
-        algorithm: HashAlgorithm,
-    ) {
-        let known =
-            |(known, of, ..): &(Canonicalization, HashAlgorithm, u64, Vec<u8>)| *known == ways && *of == algorithm;
-        if !to_verify.body_hashes.iter().any(known) {
-            to_verify.body_hashes.push((ways, algorithm, 0, self.body_hash(ways, algorithm)));
-        }
+    /// What mail-auth compares such a signature with.
+    pub fn body_hashes(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> BodyHash {
+        (ways, algorithm, 0, self.body_hash(ways, algorithm).to_vec())
     }
 }
+
+/// As mail-auth has it: how it was made, of how many bytes (0: all), and what it is.
+type BodyHash = (Canonicalization, HashAlgorithm, u64, Vec<u8>);

@@ -4,6 +4,9 @@
 //! authserv-id. Closed on doubt: a result that is not written as one says nothing, and quotes or brackets that do not
 //! match make the whole field say nothing, because what stands in it may be a stranger's words (RFC 8601, 7.1).
 
+/// The most results of one field; real ones have four or five.
+const RESULTS: usize = 100;
+
 /// One field, read.
 #[derive(Debug, PartialEq)]
 pub struct Results {
@@ -43,22 +46,23 @@ impl MethodResult {
 
 /// Reads the value of an Authentication-Results.
 pub fn read(value: &[u8]) -> Option<Results> {
-    from_parts(parts(&String::from_utf8_lossy(value))?)
+    from_parts(&parts(&String::from_utf8_lossy(value))?)
 }
 
 /// Reads the value of an ARC-Authentication-Results, which begins with its instance (`i=1;`).
 pub fn read_arc(value: &[u8]) -> Option<Results> {
-    let mut parts = parts(&String::from_utf8_lossy(value))?;
-    match parts.first().map(Vec::as_slice) {
-        Some([Token::Word(name), Token::Equals, Token::Word(_)]) if name.eq_ignore_ascii_case("i") => {
-            parts.remove(0);
-            from_parts(parts)
-        }
+    let parts = parts(&String::from_utf8_lossy(value))?;
+    let (instance, rest) = parts.split_first()?;
+    match instance.as_slice() {
+        [Token::Word(name), Token::Equals, Token::Word(_)] if name.eq_ignore_ascii_case("i") => from_parts(rest),
         _ => None,
     }
 }
 
-fn from_parts(parts: Vec<Vec<Token>>) -> Option<Results> {
+fn from_parts(parts: &[Vec<Token>]) -> Option<Results> {
+    if parts.len() > RESULTS {
+        return None;
+    }
     let host = match parts.first()?.as_slice() {
         [Token::Word(host)] => Some(host.clone()),
         [Token::Word(host), Token::Word(version)] if version == "1" => Some(host.clone()),
@@ -151,8 +155,11 @@ pub struct Received {
 impl Received {
     pub fn read(value: &[u8]) -> Self {
         let parts = parts(&String::from_utf8_lossy(value)).unwrap_or_default();
-        let words: Vec<&str> = parts.first().map_or_else(Vec::new, |first| {
-            let word = |token| if let &Token::Word(ref word) = token { Some(word.as_str()) } else { None };
+        let words: Vec<String> = parts.first().map_or_else(Vec::new, |first| {
+            let word = |token: &'_ Token| match token {
+                Token::Word(word) => Some(word.clone()),
+                Token::Equals => None,
+            };
             first.iter().filter_map(word).collect()
         });
         let is = |at: usize, clause: &str| words.get(at).is_some_and(|word| word.eq_ignore_ascii_case(clause));
@@ -226,6 +233,7 @@ mod tests {
             "mx.example.com 2; dkim=pass header.d=a.example",
             "mx.example.com and more; dkim=pass header.d=a.example",
             "; dkim=pass header.d=a.example",
+            &format!("mx.example.com{}", "; dkim=pass header.d=a.example".repeat(100)),
             "",
         ] {
             assert_eq!(read(value.as_bytes()), None, "{value}");

@@ -63,7 +63,8 @@ impl<'a> Signature<'a> {
     pub fn partial_fault(&self, mail: &Mail<'_>) -> Option<String> {
         let tags = &self.tags;
         let hash = || mail.body_hash(tags.cb, HashAlgorithm::from(tags.a));
-        (self.partial && hash() != tags.bh).then(|| "it covers only the beginning of the body (l=)".to_owned())
+        (self.partial && hash() != tags.bh.as_slice())
+            .then(|| "it covers only the beginning of the body (l=)".to_owned())
     }
 
     /// `b=`, as Authentication-Results quotes it.

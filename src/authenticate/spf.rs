@@ -33,18 +33,17 @@ impl Spf {
         // The null sender is the client's own (RFC 7208, 2.4).
         let sender = if envelope.mail_from.is_empty() { &envelope.helo } else { &envelope.mail_from };
         let key = (peer, sender.rsplit_once('@').map_or(sender.as_str(), |(_, domain)| domain).to_ascii_lowercase());
-        let result = match self.0.get(&key) {
-            Some(known) => known,
-            None => {
-                let asked = if envelope.mail_from.is_empty() {
-                    SpfParameters::verify_ehlo(peer, &envelope.helo, OUR_NAME)
-                } else {
-                    SpfParameters::verify_mail_from(peer, &envelope.helo, OUR_NAME, &envelope.mail_from)
-                };
-                let result = timeout(PATIENCE, dns.verify_spf(asked)).await.unwrap_or(SpfResult::TempError);
-                self.0.insert(key, result);
-                result
-            }
+        let result = if let Some(known) = self.0.get(&key) {
+            known
+        } else {
+            let asked = if envelope.mail_from.is_empty() {
+                SpfParameters::verify_ehlo(peer, &envelope.helo, OUR_NAME)
+            } else {
+                SpfParameters::verify_mail_from(peer, &envelope.helo, OUR_NAME, &envelope.mail_from)
+            };
+            let result = timeout(PATIENCE, dns.verify_spf(asked)).await.unwrap_or(SpfResult::TempError);
+            self.0.insert(key, result);
+            result
         };
         Some(match result {
             SpfResult::Pass => "pass",

@@ -73,9 +73,7 @@ fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write)
     if let Some(subject) = &reading.subject_line {
         line(out, "", subject)?;
     }
-    let authenticity = &explained.authenticity;
-    let detail = authenticity.detail.as_deref().unwrap_or_default();
-    line(out, "authenticate", &format!("{}: {detail}", authenticity.verdict.as_str()))?;
+    line(out, "authenticate", &explained.authenticity.to_string())?;
     match &reading.finding {
         Finding::Ignored { reason } => line(out, "extract", &format!("no alert: {reason}"))?,
         Finding::Quarantined { reason } => line(out, "extract", &format!("held for a person: {reason}"))?,

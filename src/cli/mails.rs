@@ -62,7 +62,7 @@ pub async fn show(store: &dyn Store, id: MailId, raw: bool, json: bool, out: &mu
         line("subject", header.subject().unwrap_or_default())?;
     }
     line("size", &format!("{}, SHA-256 {}", table::count(row.size, "byte"), row.sha256))?;
-    line("authenticity", row.authenticity.detail.as_deref().unwrap_or_default())?;
+    line("authenticity", &row.authenticity.to_string())?;
     if let Some(incident) = &row.incident_id {
         line("incident", &format!("{incident} (`alertbridge incidents show {incident}`)"))?;
     }

@@ -24,6 +24,7 @@ use crate::harness::{Bridge, PATIENCE, PROGRAM, run, run_with};
 const CONFIG: &str = r#"
 store: { url: "sqlite:state.db" }
 ingress: { webhook: [{ name: mail }] }
+alerts: { authenticity: { require: [] } }
 time_intervals: [{ name: nights, time_intervals: [{ times: [{ start_time: "00:00", end_time: "08:00" }] }] }]
 route:
   receiver: chat

@@ -191,13 +191,11 @@ impl Drop for Bridge {
 
 /// The configuration, which takes mail at its word unless it says what mail must prove: most tests are of other things.
 pub fn unless_judged(config: &str) -> String {
-    match config.contains("authenticity:") {
-        true => config.to_owned(),
-        false => {
-            assert!(!config.contains("\nalerts:"), "say there what mail must prove: `authenticity: {{ require: [] }}`");
-            format!("{config}\nalerts: {{ authenticity: {{ require: [] }} }}\n")
-        }
+    if config.contains("authenticity:") {
+        return config.to_owned();
     }
+    assert!(!config.contains("\nalerts:"), "say there what mail must prove: `authenticity: {{ require: [] }}`");
+    format!("{config}\nalerts: {{ authenticity: {{ require: [] }} }}\n")
 }
 
 /// One mail over SMTP, as a mail server sends it; done once it is acknowledged.

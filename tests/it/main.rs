@@ -1,6 +1,7 @@
 //! The whole program over real sockets. One binary, one harness.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 mod arrows;
+mod authenticity;
 mod cli;
 mod config;
 mod corpus;

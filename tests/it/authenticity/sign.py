@@ -21,7 +21,6 @@ def changed(fields, job):
             value = None if value is None else str(value).encode()
         if value is not None:
             kept.append((name, value))
-    # b= comes last: dkimpy finds it by its place.
     return [(name.encode(), str(value).encode()) for name, value in tags.items() if value is not None] + kept
 
 
@@ -30,6 +29,10 @@ def signer(kind, job):
         def gen_header(self, fields, include_headers, canon_policy, header_name, pk, standardize=False):
             if header_name != b"ARC-Message-Signature":
                 fields = changed(fields, job)
+            if "omit" in job:
+                # dkimpy refuses to leave From out by itself.
+                include_headers = [name for name in include_headers if name != job["omit"].encode()]
+                fields = [(name, b":".join(include_headers) if name == b"h" else value) for name, value in fields]
             return super().gen_header(fields, include_headers, canon_policy, header_name, pk, standardize)
 
     return Signer
