@@ -70,9 +70,10 @@ impl Doors {
             }
         };
         let status = door.map_or(refusal.status(), |door| door.protocol.refused(refusal));
-        match door {
-            Some(door) => telemetry::mail_refused(&door.name, None, &refusal.reason(), &status),
-            None => tracing::info!(path = head.uri.path(), "request refused: no webhook has this path"),
+        if let Some(door) = door {
+            telemetry::mail_refused(&door.name, None, &refusal.reason(), &status);
+        } else {
+            tracing::info!(path = head.uri.path(), "request refused: no webhook has this path");
         }
         // To read on is to ask for the body (RFC 9110, 10.1.1).
         if !waits_for_100 && refusal != Refusal::TooSlow {
