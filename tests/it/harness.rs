@@ -261,6 +261,11 @@ pub fn smtp_try(address: SocketAddr, mail: &[u8]) -> std::io::Result<()> {
     Ok(())
 }
 
+/// Says that a test is left out, past its captured output, so that it is seen.
+pub fn skipped(why: &str) {
+    let _ = std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
+}
+
 /// The last lines of a log.
 pub fn tail(log: &str) -> String {
     let lines: Vec<_> = log.lines().collect();

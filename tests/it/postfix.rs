@@ -16,7 +16,10 @@ use alertbridge::{
 };
 use tempfile::TempDir;
 
-use crate::inbox::{RecordingInbox, Running, eventually};
+use crate::{
+    harness,
+    inbox::{RecordingInbox, Running, eventually},
+};
 
 /// A running Postfix. Dropping it stops it.
 struct Postfix {
@@ -29,8 +32,7 @@ impl Postfix {
     /// not at all without. None where this is not root, whom alone Postfix obeys.
     fn start(plain: SocketAddr, encrypted: SocketAddr) -> Option<Self> {
         if uid(&["-u"]) != 0 {
-            // Past the test's captured output, so that it is seen.
-            writeln!(std::io::stderr(), "SKIPPED: Postfix starts as root only").unwrap();
+            harness::skipped("mail from Postfix, which starts as root only");
             return None;
         }
         let dir = tempfile::Builder::new().prefix("postfix-").tempdir().unwrap();
@@ -215,7 +217,7 @@ async fn postfix_delivers_comes_again_after_a_4xx_and_gives_up_after_a_5xx() {
 
     postfix.submit("nobody@example.com", &mail("to nobody"));
     postfix.tells("nobody@example.com", "status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.1.1").await;
-    assert!(postfix.log().contains("sender non-delivery notification"), "{}", postfix.log());
+    eventually("the sender to be told", || postfix.log().contains("sender non-delivery notification")).await;
     assert_eq!((inbox.stored().len(), encrypted_inbox.stored().len()), (2, 1));
 
     drop(postfix);

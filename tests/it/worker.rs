@@ -1,13 +1,16 @@
 //! `deploy/cloudflare-worker.js`, run by Node as Cloudflare runs it: each mail to the door for raw mail, or back.
 
-use std::{io::Write as _, path::Path, process::Command};
+use std::{path::Path, process::Command};
 
 use alertbridge::{
     clock::Clock,
     ingress::webhook::{HttpSettings, Settings, Webhooks},
 };
 
-use crate::inbox::{RecordingInbox, Running};
+use crate::{
+    harness,
+    inbox::{RecordingInbox, Running},
+};
 
 /// What Cloudflare's runtime has beside the web's own.
 const CLOUDFLARE: &str = r#"
@@ -39,8 +42,7 @@ await handler.email({ raw: new Blob([mail]).stream(), rawSize: mail.length }, { 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_example_worker_hands_each_mail_over_whole_or_returns_it() {
     if Command::new("node").arg("--version").output().is_err() {
-        // Past the test's captured output, so that it is seen.
-        writeln!(std::io::stderr(), "SKIPPED: the example worker, because node is not here").unwrap();
+        harness::skipped("the example worker for Cloudflare, because node is not here");
         return;
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
