@@ -163,3 +163,21 @@ async fn what_cannot_be_checked_is_told_or_waits_over_a_restart_and_is_checked_a
     assert_eq!(actions, ["trigger a:oncall", "trigger b:oncall", "resolve a:oncall", "resolve b:oncall"]);
     assert_eq!(pager.repeats(), Vec::<String>::new(), "no second page");
 }
+
+#[tokio::test]
+async fn explain_shows_what_the_policy_makes_of_a_mail() {
+    let (zone, folder, pager) = (zone(), tempfile::tempdir().unwrap(), PagerDuty::start().await);
+    let config = config(&zone.address, folder.path(), &pager, "}", "");
+    std::fs::write(folder.path().join("alertbridge.yaml"), config).unwrap();
+    let explained = |mail: &[u8]| -> Value {
+        let output = harness::run_with(folder.path(), &["explain", "-", "--json"], mail);
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let resolve = explained(&mail("OK", "a", in_minutes(0)));
+    assert_eq!((&resolve["outcome"], &resolve["requests"]), (&json!("quarantined"), &json!([])));
+    let trigger = explained(&mail("ANOMALOUS", "a", in_minutes(0)));
+    assert_eq!((&trigger["outcome"], &trigger["labels"]["authenticity"]), (&json!("opened"), &json!("none")));
+    let summary = trigger["requests"][0]["body"]["payload"]["summary"].as_str().unwrap();
+    assert!(summary.starts_with("[UNVERIFIED] "), "{summary}");
+    assert_eq!(explained(&genuine("OK", "a", in_minutes(0)))["outcome"], "resolved");
+}
