@@ -39,11 +39,11 @@ pub const PROMISES: &[Promise] = &[
         question: "SELECT 'the bytes of mail ' || mail || ' are there without the mail' FROM bodies
                    WHERE NOT EXISTS (SELECT 1 FROM mails WHERE mails.id = bodies.mail)",
     },
-    // The order of deciding is that of arrival, but for mail whose sender's keys could not be asked for yet.
+    // The order of deciding is that of arrival, but for mail that waits to be looked at again.
     Promise {
         name: "every mail has an outcome",
         question: "SELECT 'mail ' || id || ' is undecided, and later ones have been decided' FROM mails
-                   WHERE outcome = 'pending' AND authenticity NOT LIKE '%temperror%'
+                   WHERE outcome = 'pending' AND check_at IS NULL
                      AND EXISTS (SELECT 1 FROM mails AS later WHERE later.id > mails.id AND later.decided_at < $1)",
     },
     Promise {

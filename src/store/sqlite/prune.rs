@@ -44,7 +44,7 @@ fn mails(
 ) -> rusqlite::Result<Pruned> {
     let before = micros(horizon.mails);
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT mails.id, arrived_at, size, outcome NOT IN ('pending', 'quarantined') AND (incident IS NULL OR EXISTS (
+        "SELECT mails.id, arrived_at, size, outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (incident IS NULL OR EXISTS (
                 SELECT 1 FROM incidents WHERE incidents.id = mails.incident AND changed_at < ?3 AND {ENDED}
                    AND {NOTHING_OWED}))
          FROM mails WHERE (arrived_at, mails.id) > (?1, ?2) AND arrived_at < ?3 ORDER BY arrived_at, mails.id LIMIT ?4"
