@@ -15,6 +15,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
+mod smtp;
 
 /// Held by each test: what another allocates meanwhile would count.
 fn alone() -> MutexGuard<'static, ()> {

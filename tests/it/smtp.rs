@@ -30,7 +30,6 @@ use tokio::{
 
 use crate::inbox::{PATIENCE, RecordingInbox, Running, eventually};
 
-mod hostile;
 mod strangers;
 mod tls;
 
