@@ -89,6 +89,10 @@ async fn a_receiver_that_is_down_for_an_hour_is_probed_and_gets_everything_withi
         post(&bridge, &trigger(&format!("i{number}"))).await;
     }
     post(&bridge, &resolve("i0")).await;
+    until("all is decided", &bridge, async || {
+        bridge.metric("alertbridge_mails_total", "").await >= f64::from(u32::try_from(INCIDENTS + 1).unwrap())
+    })
+    .await;
     until("the circuit is open", &bridge, async || bridge.metric("alertbridge_circuit_open", "oncall").await > 0.5)
         .await;
     assert!(bridge.log().contains("does not answer"));
@@ -303,11 +307,13 @@ async fn on_a_full_disk_mail_is_refused_and_taken_again_when_there_is_room() {
     fs::remove_file(bridge.sees(&disk.join("ballast"))).unwrap();
     until("it is ready", &bridge, async || bridge.ready().await.0 == 200).await;
     post(&bridge, &trigger("after")).await;
+    // The bridge's own page of a store near full is not among them.
+    let told = || bridge.pages().iter().filter(|page| page.contains("com.example.app")).count();
     until("all are told", &bridge, async || {
-        bridge.pages().len() > taken && bridge.metric("alertbridge_deliveries", "pending").await == 0.0
+        told() > taken && bridge.metric("alertbridge_deliveries", "pending").await == 0.0
     })
     .await;
-    assert_eq!(bridge.pages().len(), taken + 1, "those taken, once each, and none that was refused");
+    assert_eq!(told(), taken + 1, "those taken, once each, and none that was refused");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
