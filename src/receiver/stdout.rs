@@ -58,7 +58,7 @@ impl Receiver for Stdout {
             let severity = wording::one(notification, "severity");
             let severity = if severity.is_empty() { severity } else { format!("[{}] ", cut(&severity, 32)) };
             format!(
-                "{} {} {} {severity}{}",
+                "{:.0} {} {} {severity}{}",
                 notification.time.unwrap_or(notification.arrived_at),
                 notification.action.as_str().to_uppercase(),
                 parcel.alias,
