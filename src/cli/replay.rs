@@ -4,11 +4,16 @@ use std::{
     collections::BTreeMap,
     io::{IsTerminal as _, Write},
     path::PathBuf,
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::Context as _;
+use futures_util::{
+    StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -27,7 +32,7 @@ use crate::{
     delivery::{self, DeliveryState},
     message::{Message, Outcome},
     pipeline::Rules,
-    store::Store,
+    store::{Store, StoredMail},
 };
 
 /// What is asked of it.
@@ -63,6 +68,8 @@ impl Request {
 
 /// Mails read from the store at a time.
 const PAGE: u32 = 64;
+/// Mails read ahead of the one that is decided: enough for every core, and memory for a few of the largest.
+const AHEAD: usize = 8;
 
 /// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state, for `--send`, and how
 /// many alerts could not be read.
@@ -75,23 +82,8 @@ pub async fn run(
 ) -> anyhow::Result<(Trial, u64)> {
     let trial = Trial::new(rules, authenticator, external_url, request.trust)?;
     let mut tally = Tally::default();
-    if let Some(stored) = &request.stored {
-        let progress = request.progress(spinner("mails replayed"));
-        let mut after = (Timestamp::MIN, 0);
-        loop {
-            let page = stored.store.stored(stored.since, stored.until, after, PAGE).await?;
-            let Some(last) = page.last() else { break };
-            after = (last.message.arrived_at, last.id);
-            for mail in page {
-                let arrived_at = mail.message.arrived_at;
-                let (message, authenticity, released) = (mail.message, Some(mail.authenticity), mail.released);
-                let specimen = Specimen { name: mail.id.to_string(), message, authenticity, released };
-                let explained = trial.run(specimen, request.at.unwrap_or(arrived_at)).await?;
-                tally.add(explained, request.json, out)?;
-                progress.inc(1);
-            }
-        }
-        progress.finish_and_clear();
+    let (specimens, progress) = if let Some(stored) = &request.stored {
+        (from_store(stored), request.progress(spinner("mails replayed")))
     } else {
         let looking = request.progress(spinner("mails found"));
         let found = mailbox::find(&request.paths, || looking.inc(1))?;
@@ -100,13 +92,21 @@ pub async fn run(
             eprintln!("no mail lies there");
         }
         let progress = request.progress(bar(found.len()));
-        for mail in found {
-            let explained = one(&trial, &mail, &request).await?;
-            tally.add(explained, request.json, out)?;
+        (from_files(found, &request), progress)
+    };
+    {
+        // Read side by side, decided in order.
+        let read = specimens.map_ok(async |specimen| {
+            let at = request.at.unwrap_or(specimen.message.arrived_at);
+            Ok((trial.read(specimen).await?, at))
+        });
+        let mut read = pin!(read.try_buffered(AHEAD));
+        while let Some((read, at)) = read.try_next().await? {
+            tally.add(trial.decide(read, at).await?, request.json, out)?;
             progress.inc(1);
         }
-        progress.finish_and_clear();
     }
+    progress.finish_and_clear();
     if !request.json {
         tally.print(out)?;
     }
@@ -114,12 +114,31 @@ pub async fn run(
     Ok((trial, unreadable))
 }
 
-async fn one(trial: &Trial, mail: &Found, request: &Request) -> anyhow::Result<Explained> {
-    let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
-    let ingress = request.ingress.clone().unwrap_or_else(|| "replay".into());
-    let message = Message { ingress, arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
-    let specimen = Specimen { name: mail.name.clone(), message, authenticity: None, released: None };
-    trial.run(specimen, arrived_at).await
+/// The mails of the store, by arrival.
+fn from_store(stored: &Stored) -> BoxStream<'_, anyhow::Result<Specimen>> {
+    let pages = stream::try_unfold((Timestamp::MIN, 0), async |after| {
+        let page = stored.store.stored(stored.since, stored.until, after, PAGE).await?;
+        let last = page.last().map(|last| (last.message.arrived_at, last.id));
+        anyhow::Ok(last.map(|last| (page, last)))
+    });
+    let specimen = |mail: StoredMail| Specimen {
+        name: mail.id.to_string(),
+        message: mail.message,
+        authenticity: Some(mail.authenticity),
+        released: mail.released,
+    };
+    pages.map_ok(move |page| stream::iter(page.into_iter().map(specimen).map(Ok))).try_flatten().boxed()
+}
+
+/// The mails found, as if they had arrived when they say.
+fn from_files(found: Vec<Found>, request: &Request) -> BoxStream<'_, anyhow::Result<Specimen>> {
+    let specimen = |mail: Found| {
+        let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
+        let ingress = request.ingress.clone().unwrap_or_else(|| "replay".into());
+        let message = Message { ingress, arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
+        Ok(Specimen { name: mail.name, message, authenticity: None, released: None })
+    };
+    stream::iter(found).map(specimen).boxed()
 }
 
 /// What came of the mails, by outcome.

@@ -40,6 +40,13 @@ pub struct Specimen {
     pub released: Option<Release>,
 }
 
+/// What a mail says, whatever was before it.
+pub struct Read {
+    name: String,
+    mail: StoredMail,
+    reading: Reading,
+}
+
 /// What became of it: the object of `--json`.
 #[derive(Debug, Serialize)]
 pub struct Explained {
@@ -81,29 +88,39 @@ impl Trial {
 
     /// Takes one mail through, at the time `now`.
     pub async fn run(&self, specimen: Specimen, now: Timestamp) -> anyhow::Result<Explained> {
+        self.decide(self.read(specimen).await?, now).await
+    }
+
+    /// The stages that need no other mail: many may be read at once.
+    pub async fn read(&self, specimen: Specimen) -> anyhow::Result<Read> {
         let authenticity = match specimen.authenticity {
             _ if self.trust => trusted(),
             Some(stored) => stored,
             None => self.authenticator.judge(&specimen.message).await,
         };
+        let mail =
+            StoredMail { id: 0, message: specimen.message, authenticity, checks: 0, released: specimen.released };
+        let rules = Arc::clone(&self.rules);
+        let name = specimen.name;
+        let read = move || Read { reading: rules.read_whatever_it_is(&mail), name, mail };
+        tokio::task::spawn_blocking(read).await.context("reading the mail failed")
+    }
+
+    /// The stages that go by the mails before: one after the other.
+    pub async fn decide(&self, read: Read, now: Timestamp) -> anyhow::Result<Explained> {
+        let Read { name, mut mail, reading } = read;
+        let authenticity = mail.authenticity.clone();
         // The state needs a row for the mail, not its bytes.
-        let stub = Message { raw: bytes::Bytes::new(), ..specimen.message.clone() };
-        let id =
-            self.store.record(vec![(stub, authenticity.clone())], None).await?.first().copied().unwrap_or_default();
-        let mail = StoredMail {
-            id,
-            message: specimen.message,
-            authenticity: authenticity.clone(),
-            checks: 0,
-            released: specimen.released,
-        };
-        let reading = self.rules.read_whatever_it_is(&mail);
+        let stub = Message { raw: bytes::Bytes::new(), ..mail.message.clone() };
+        let ids = self.store.record(vec![(stub, authenticity.clone())], None).await?;
+        let id = ids.first().copied().context("the throw-away state lost a mail")?;
+        mail.id = id;
         let subject = self.rules.subject(&reading, &mail, now);
         let (rules, read) = (Arc::clone(&self.rules), reading.clone());
         let conclude = Box::new(move |memory: &_| rules.conclude(&read, &mail, memory, now));
         let decision =
             self.store.decide(id, subject, now, conclude).await?.context("the throw-away state lost a mail")?;
-        Ok(self.explained(specimen.name, reading, decision, authenticity, now))
+        Ok(self.explained(name, reading, decision, authenticity, now))
     }
 
     fn explained(
