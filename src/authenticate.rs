@@ -21,7 +21,7 @@ mod dns;
 mod domain;
 mod freshness;
 mod mail;
-pub mod results;
+mod results;
 mod settings;
 mod signature;
 mod spf;
