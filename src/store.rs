@@ -6,7 +6,7 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use crate::{
@@ -16,6 +16,10 @@ use crate::{
     message::{Authenticity, Bookmark, MailId, Message, Outcome},
 };
 
+mod kept;
+//pub mod place;
+//pub mod postgres;
+mod refusal;
 pub mod sqlite;
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -71,6 +75,13 @@ impl Kind {
     }
 }
 
+impl Subject {
+    /// The time its status is remembered as applied under, in microseconds since the epoch; 0 where it has none.
+    fn applied_at(&self) -> i64 {
+        self.time.map_or(0, kept::micros)
+    }
+}
+
 /// What follows from one mail: everything that is written when it is decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
@@ -87,6 +98,15 @@ pub struct Decision {
     pub receivers: Vec<String>,
 }
 
+impl Decision {
+    /// Whether its mail opens the incident, for the first time or again.
+    fn begins_episode(&self, memory: &Memory) -> bool {
+        let before = memory.known.state.as_ref().map_or(0, |state| state.episode);
+        self.state.as_ref().is_some_and(|state| state.phase == Phase::Firing && state.episode > before)
+            && self.outcome != Outcome::Duplicate
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewDelivery {
     pub target: Target,
@@ -97,6 +117,9 @@ pub struct NewDelivery {
     /// When, still not delivered, it goes to this receiver's integrations as well.
     pub fallback_at: Option<Timestamp>,
 }
+
+/// The window of Atlassian's objectives, over which openings are counted.
+const RECURRENCE: SignedDuration = SignedDuration::from_hours(28 * 24);
 
 /// What the store knows when a mail is decided.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -19,7 +19,7 @@ use crate::{
     message::{Authenticity, Bookmark, MailId, Message, Outcome},
     store::{
         Agenda, Claim, Decide, Decision, DeliveryRow, Depth, Event, Fallback, IncidentRow, MailRow, Settlement, Store,
-        StoreError, StoredMail, Subject,
+        StoreError, StoredMail, Subject, kept::pack,
     },
 };
 
@@ -178,7 +178,7 @@ impl Store for Sqlite {
         mails: Vec<(Message, Authenticity)>,
         bookmark: Option<Bookmark>,
     ) -> Result<Vec<MailId>, StoreError> {
-        let packed = mails.into_iter().map(mail::pack).collect::<Result<Vec<_>, _>>()?;
+        let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
         self.write(move |connection| mail::record(connection, &packed, bookmark.as_ref()).map_err(failure)).await
     }
 

@@ -1,21 +1,18 @@
 //! The second commit: what is known of an incident, and everything that follows from a mail about it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use crate::{
     incident::{Known, Phase, State},
-    message::{MailId, Outcome},
-    store::{Decide, Decision, Kind, Memory, Subject, Told},
+    message::MailId,
+    store::{Decide, Decision, Kind, Memory, RECURRENCE, Subject, Told, kept::micros},
 };
 
 use super::{
     lane,
-    row::{json, micros, optional_time_at, word_at},
+    row::{json, optional_time_at, word_at},
 };
-
-/// The window of Atlassian's objectives.
-const RECURRENCE: SignedDuration = SignedDuration::from_hours(28 * 24);
 
 /// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already.
 pub(super) fn decide(
@@ -83,7 +80,7 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
     };
     let applied_before = connection
         .prepare_cached("SELECT 1 FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3")?
-        .exists(params![number, subject.status, subject.time.map_or(0, micros)])?;
+        .exists(params![number, subject.status, subject.applied_at()])?;
     let told = told(connection, number, state.episode, now)?;
     Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, recurrence_28d }))
 }
@@ -124,10 +121,10 @@ fn remember(
     if decision.applied {
         connection
             .prepare_cached("INSERT INTO applied (incident, status, time) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-            .execute(params![number, subject.status, subject.time.map_or(0, micros)])?;
+            .execute(params![number, subject.status, subject.applied_at()])?;
     }
     let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else { return Ok(Some(number)) };
-    if subject.kind == Kind::Incident && opened(memory, decision) {
+    if subject.kind == Kind::Incident && decision.begins_episode(memory) {
         connection
             .prepare_cached(
                 "INSERT INTO openings (app_key, metric, at, incident) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
@@ -141,13 +138,6 @@ fn remember(
         lane::owe(connection, number, state.episode, delivery, now)?;
     }
     Ok(Some(number))
-}
-
-/// Whether this mail begins an episode.
-fn opened(memory: &Memory, decision: &Decision) -> bool {
-    let before = memory.known.state.as_ref().map_or(0, |state| state.episode);
-    decision.state.as_ref().is_some_and(|state| state.phase == Phase::Firing && state.episode > before)
-        && decision.outcome != Outcome::Duplicate
 }
 
 fn insert(
