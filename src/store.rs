@@ -17,8 +17,8 @@ use crate::{
 };
 
 mod kept;
-//pub mod place;
-//pub mod postgres;
+pub mod place;
+pub mod postgres;
 mod refusal;
 pub mod sqlite;
 
@@ -315,7 +315,7 @@ pub trait Store: Send + Sync {
         lease: Duration,
         wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError>;
-    /// Ends every lease and every wait for another attempt: for the one process that owns the store, when it starts.
+    /// When a process starts: ends every wait for another attempt; and every lease, where the store is one process's own.
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError>;
     /// For when the clock was set back: what waits for another attempt is due now, and no lease outlasts `lease`.
     async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError>;
@@ -352,4 +352,13 @@ pub trait Store: Send + Sync {
     async fn prune(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError>;
     /// What is wrong with the store: nothing, where it can be read and written.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    // Among replicas, where several share the store.
+
+    /// Completes when another process says that it has left something to do. Nobody may count on it: it saves waiting.
+    async fn rung(&self);
+    /// Takes or renews, for so long, this process's sole right to read a mailbox; false where another has it.
+    async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError>;
+    /// Gives that right back.
+    async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError>;
 }

@@ -107,11 +107,14 @@ impl Sqlite {
     }
 }
 
-/// The version of the schema a file has and the one this program knows; migrates nothing.
+/// The version of the schema a file has, 0 where there is none, and the one this program knows; migrates nothing.
 pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    if !path.exists() {
+        return Ok((0, known));
+    }
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
-    Ok((version(&connection)?, i32::from(u16::try_from(known).unwrap_or(u16::MAX))))
+    Ok((version(&connection)?, known))
 }
 
 fn version(connection: &Connection) -> Result<i32, StoreError> {
@@ -288,5 +291,19 @@ impl Store for Sqlite {
     async fn ping(&self) -> Result<(), StoreError> {
         // A write lock taken and given back: a full or read-only disk shows, and nothing changes.
         self.write(|connection| connection.query_row("SELECT 1", [], |_| Ok(())).map_err(failure)).await
+    }
+
+    // One process owns the file: there is nobody to hear, nor to share a mailbox with.
+
+    async fn rung(&self) {
+        std::future::pending().await
+    }
+
+    async fn consume(&self, _mailbox: &str, _lease: Duration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn relinquish(&self, _mailbox: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 }

@@ -13,6 +13,7 @@ mod harness;
 mod imap;
 mod imap_oauth;
 mod inbox;
+mod postgres;
 mod providers;
 mod readme;
 mod receivers;

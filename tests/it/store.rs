@@ -1,4 +1,4 @@
-//! What every store must do. The suite knows nothing of SQLite but how to open it.
+//! What every store must do. The suite knows nothing of the databases but how to open them; what is one's own comes last.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -13,6 +13,9 @@ use alertbridge::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use tempfile::TempDir;
+
+use crate::postgres::Database;
 
 const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const LEASE: Duration = Duration::from_mins(1);
@@ -21,14 +24,24 @@ fn noon() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
 
-fn store() -> (tempfile::TempDir, Arc<dyn Store>) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    (folder, store)
+/// Where a store is, and can be opened again and again.
+enum Home {
+    Folder(TempDir),
+    Database(Database),
 }
 
-fn open(folder: &Path) -> Arc<dyn Store> {
-    Arc::new(Sqlite::open(&folder.join("store.db")).unwrap())
+impl Home {
+    fn folder() -> Self {
+        Self::Folder(tempfile::tempdir().unwrap())
+    }
+
+    async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Folder(folder) => Arc::new(Sqlite::open(&folder.path().join("store.db")).unwrap()),
+            // Whoever opens it takes what others left undecided without waiting.
+            Self::Database(database) => Arc::new(database.open().await.with_hold(Duration::ZERO)),
+        }
+    }
 }
 
 fn mail(raw: &str) -> Message {
@@ -131,9 +144,59 @@ fn dead() -> Next {
     Next::Dead { reason: "no".into() }
 }
 
-#[tokio::test]
-async fn mail_survives_a_restart_to_the_last_byte() {
-    let (folder, store) = store();
+macro_rules! both {
+    ($($test:ident),* $(,)?) => {
+        mod in_a_file {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(super::Home::folder()).await;
+                }
+            )*
+        }
+        mod in_postgres {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(super::Home::Database(crate::postgres::Database::create().await)).await;
+                }
+            )*
+        }
+    };
+}
+
+both!(
+    mail_survives_a_restart_to_the_last_byte,
+    a_bookmark_moves_with_or_without_mail,
+    a_mail_is_decided_once,
+    what_was_applied_is_known_afterwards,
+    a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided,
+    deliveries_of_an_incident_to_a_receiver_go_one_after_the_other,
+    a_claim_takes_no_more_than_is_wanted,
+    a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing,
+    a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before,
+    a_held_trigger_whose_window_has_ended_is_sent_then_resolved,
+    a_permanent_failure_tells_the_fallback_once,
+    a_late_delivery_tells_the_fallback_once_and_goes_on,
+    the_fallback_sleeps_on_where_the_incident_is_over,
+    dead_letters_are_sent_again_in_order,
+    a_dead_trigger_goes_before_the_resolve_that_waits,
+    a_retry_that_would_open_an_alert_nobody_closes_is_refused,
+    discarding_the_head_of_a_lane_gives_the_next_its_turn,
+    a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert,
+    a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way,
+    what_no_mute_holds_does_not_wait_behind_what_one_does,
+    a_fallback_two_integrations_share_is_told_once,
+    a_clock_set_back_stalls_no_delivery,
+    the_agenda_names_every_target_and_its_next_time,
+    a_lease_that_has_ended_does_not_keep_a_person_from_discarding,
+    a_timeline_tells_the_whole_story_in_order,
+    old_mail_is_deleted_but_never_what_is_still_needed,
+    a_thousand_mails_at_once_all_get_a_number_of_their_own,
+);
+
+async fn mail_survives_a_restart_to_the_last_byte(home: Home) {
+    let store = home.open().await;
     let raw: String = (0..5000).map(|n| format!("line {n} é\r\n")).collect();
     let bookmark = Bookmark { mailbox: "m".into(), uid_validity: 7, last_uid: 9 };
     let ids = store
@@ -141,7 +204,7 @@ async fn mail_survives_a_restart_to_the_last_byte() {
         .await
         .unwrap();
     drop(store);
-    let store = open(folder.path());
+    let store = home.open().await;
     let undecided = store.undecided(0, 10).await.unwrap();
     assert_eq!(undecided.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids);
     assert_eq!(undecided[0].message.raw, raw);
@@ -150,9 +213,8 @@ async fn mail_survives_a_restart_to_the_last_byte() {
     assert_eq!(store.bookmark("other").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_bookmark_moves_with_or_without_mail() {
-    let (_folder, store) = store();
+async fn a_bookmark_moves_with_or_without_mail(home: Home) {
+    let store = home.open().await;
     for last_uid in [3, 8] {
         let bookmark = Bookmark { mailbox: "m".into(), uid_validity: 1, last_uid };
         store.record(vec![], Some(bookmark.clone())).await.unwrap();
@@ -160,9 +222,8 @@ async fn a_bookmark_moves_with_or_without_mail() {
     }
 }
 
-#[tokio::test]
-async fn a_mail_is_decided_once() {
-    let (_folder, store) = store();
+async fn a_mail_is_decided_once(home: Home) {
+    let store = home.open().await;
     let id = recorded(store.as_ref()).await;
     let first = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
     let again = first.clone();
@@ -173,9 +234,8 @@ async fn a_mail_is_decided_once() {
     assert_eq!(store.mails(Some(Outcome::Stale), 10).await.unwrap().len(), 0);
 }
 
-#[tokio::test]
-async fn what_was_applied_is_known_afterwards() {
-    let (_folder, store) = store();
+async fn what_was_applied_is_known_afterwards(home: Home) {
+    let store = home.open().await;
     opened(store.as_ref(), "a", vec![page("a", Action::Trigger, "one")]).await;
     let id = recorded(store.as_ref()).await;
     let (tell, told) = std::sync::mpsc::channel();
@@ -192,9 +252,8 @@ async fn what_was_applied_is_known_afterwards() {
     assert_eq!(memory.recurrence_28d, 1);
 }
 
-#[tokio::test]
-async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided() {
-    let (_folder, store) = store();
+async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided(home: Home) {
+    let store = home.open().await;
     let (bad, good) = (recorded(store.as_ref()).await, recorded(store.as_ref()).await);
     let decision = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
     let (failed, done) = tokio::join!(
@@ -206,9 +265,8 @@ async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided() {
     assert_eq!(store.undecided(0, 10).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>(), [bad]);
 }
 
-#[tokio::test]
-async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other() {
-    let (_folder, store) = store();
+async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one"), page("a", Action::Trigger, "two")]).await;
     assert_eq!(resolved(store, "a", noon()).await, ["one", "two"]);
@@ -226,9 +284,8 @@ async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other() {
     assert_eq!(claim(store, "two", noon()).await.len(), 1, "another receiver's lane does not wait");
 }
 
-#[tokio::test]
-async fn a_claim_takes_no_more_than_is_wanted() {
-    let (_folder, store) = store();
+async fn a_claim_takes_no_more_than_is_wanted(home: Home) {
+    let store = home.open().await;
     for n in 0..5 {
         opened(store.as_ref(), &format!("i{n}"), vec![page(&format!("i{n}"), Action::Trigger, "one")]).await;
     }
@@ -241,9 +298,8 @@ async fn a_claim_takes_no_more_than_is_wanted() {
     assert_eq!(all.len(), 5, "none twice");
 }
 
-#[tokio::test]
-async fn a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing() {
-    let (_folder, store) = store();
+async fn a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let lost = claim(store, "one", noon()).await;
@@ -258,19 +314,8 @@ async fn a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing() {
     assert_eq!((row.state, row.detail.as_deref()), (DeliveryState::Delivered, Some("r-1")));
 }
 
-#[tokio::test]
-async fn the_owner_of_the_store_ends_all_leases_when_it_starts() {
-    let (_folder, store) = store();
-    opened(store.as_ref(), "a", vec![page("a", Action::Trigger, "one")]).await;
-    let lost = claim(store.as_ref(), "one", noon()).await;
-    store.release_leases(noon()).await.unwrap();
-    assert!(!settle(store.as_ref(), &lost[0], delivered(), noon()).await);
-    assert_eq!(claim(store.as_ref(), "one", noon()).await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before() {
-    let (_folder, store) = store();
+async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let held =
         |incident: &str| NewDelivery { held_until: Some(noon() + MINUTE), ..page(incident, Action::Trigger, "one") };
@@ -285,9 +330,8 @@ async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_ov
     assert_eq!(resolved(store, "sent", noon() + MINUTE).await, ["one"]);
 }
 
-#[tokio::test]
-async fn a_held_trigger_whose_window_has_ended_is_sent_then_resolved() {
-    let (_folder, store) = store();
+async fn a_held_trigger_whose_window_has_ended_is_sent_then_resolved(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
     opened(store, "a", vec![held]).await;
@@ -298,9 +342,8 @@ async fn a_held_trigger_whose_window_has_ended_is_sent_then_resolved() {
     assert_eq!(claim(store, "one", noon() + MINUTE).await[0].notification.action, Action::Resolve);
 }
 
-#[tokio::test]
-async fn a_permanent_failure_tells_the_fallback_once() {
-    let (_folder, store) = store();
+async fn a_permanent_failure_tells_the_fallback_once(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
         .await;
@@ -314,9 +357,8 @@ async fn a_permanent_failure_tells_the_fallback_once() {
     assert_eq!(resolved(store, "a", noon()).await, ["one", "backup"], "a resolve goes to both");
 }
 
-#[tokio::test]
-async fn a_late_delivery_tells_the_fallback_once_and_goes_on() {
-    let (_folder, store) = store();
+async fn a_late_delivery_tells_the_fallback_once_and_goes_on(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
         .await;
@@ -328,9 +370,8 @@ async fn a_late_delivery_tells_the_fallback_once_and_goes_on() {
     assert_eq!(claim(store, "one", noon() + MINUTE).await.len(), 1);
 }
 
-#[tokio::test]
-async fn the_fallback_sleeps_on_where_the_incident_is_over() {
-    let (_folder, store) = store();
+async fn the_fallback_sleeps_on_where_the_incident_is_over(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
         .await;
@@ -340,9 +381,8 @@ async fn the_fallback_sleeps_on_where_the_incident_is_over() {
     assert!(claim(store, "backup", noon() + MINUTE).await.is_empty());
 }
 
-#[tokio::test]
-async fn dead_letters_are_sent_again_in_order() {
-    let (_folder, store) = store();
+async fn dead_letters_are_sent_again_in_order(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     resolved(store, "a", noon()).await;
@@ -357,9 +397,8 @@ async fn dead_letters_are_sent_again_in_order() {
     assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
 }
 
-#[tokio::test]
-async fn a_dead_trigger_goes_before_the_resolve_that_waits() {
-    let (_folder, store) = store();
+async fn a_dead_trigger_goes_before_the_resolve_that_waits(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let claimed = claim(store, "one", noon()).await;
@@ -370,9 +409,8 @@ async fn a_dead_trigger_goes_before_the_resolve_that_waits() {
     assert_eq!(next.iter().map(|claim| claim.id).collect::<Vec<_>>(), [claimed[0].id]);
 }
 
-#[tokio::test]
-async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused() {
-    let (_folder, store) = store();
+async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let trigger = claim(store, "one", noon()).await;
@@ -388,9 +426,8 @@ async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused() {
     assert!(matches!(store.retry(Some(vec![999]), noon()).await, Err(StoreError::Refused(_))));
 }
 
-#[tokio::test]
-async fn discarding_the_head_of_a_lane_gives_the_next_its_turn() {
-    let (_folder, store) = store();
+async fn discarding_the_head_of_a_lane_gives_the_next_its_turn(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     resolved(store, "a", noon()).await;
@@ -399,9 +436,8 @@ async fn discarding_the_head_of_a_lane_gives_the_next_its_turn() {
     assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
 }
 
-#[tokio::test]
-async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert() {
-    let (_folder, store) = store();
+async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let trigger = claim(store, "one", noon()).await;
@@ -420,9 +456,8 @@ async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert() {
     assert!(store.retry(None, noon()).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way() {
-    let (_folder, store) = store();
+async fn a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let trigger = claim(store, "one", noon()).await;
@@ -433,9 +468,8 @@ async fn a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way() {
     assert!(store.retry(None, noon()).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn what_no_mute_holds_does_not_wait_behind_what_one_does() {
-    let (_folder, store) = store();
+async fn what_no_mute_holds_does_not_wait_behind_what_one_does(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
     opened(store, "a", vec![held]).await;
@@ -447,9 +481,8 @@ async fn what_no_mute_holds_does_not_wait_behind_what_one_does() {
     assert_eq!(resolved(store, "a", noon()).await, ["one"]);
 }
 
-#[tokio::test]
-async fn a_fallback_two_integrations_share_is_told_once() {
-    let (_folder, store) = store();
+async fn a_fallback_two_integrations_share_is_told_once(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let late = |receiver| NewDelivery { fallback_at: Some(noon()), ..page("a", Action::Trigger, receiver) };
     opened(store, "a", vec![late("one"), late("two")]).await;
@@ -465,9 +498,8 @@ async fn a_fallback_two_integrations_share_is_told_once() {
     assert_eq!(store.deliveries(None, 10).await.unwrap().len(), 3);
 }
 
-#[tokio::test]
-async fn a_clock_set_back_stalls_no_delivery() {
-    let (_folder, store) = store();
+async fn a_clock_set_back_stalls_no_delivery(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     for incident in ["waits", "leased"] {
         opened(store, incident, vec![page(incident, Action::Trigger, incident)]).await;
@@ -484,9 +516,8 @@ async fn a_clock_set_back_stalls_no_delivery() {
     assert_eq!(claim(store, "leased", before + MINUTE).await.len(), 1);
 }
 
-#[tokio::test]
-async fn the_agenda_names_every_target_and_its_next_time() {
-    let (_folder, store) = store();
+async fn the_agenda_names_every_target_and_its_next_time(home: Home) {
+    let store = home.open().await;
     let of = |receiver: &str, integration: &str| Target { receiver: receiver.into(), integration: integration.into() };
     let targets = [of("a", "jsm/0"), of("a", "slack/0"), of("a", "slack/1"), of("b", "jsm/0"), of("c", "jsm/0")];
     for (number, target) in targets.iter().rev().enumerate() {
@@ -500,9 +531,8 @@ async fn the_agenda_names_every_target_and_its_next_time() {
     assert_eq!(agenda.fallback_at, None);
 }
 
-#[tokio::test]
-async fn a_lease_that_has_ended_does_not_keep_a_person_from_discarding() {
-    let (_folder, store) = store();
+async fn a_lease_that_has_ended_does_not_keep_a_person_from_discarding(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let lost = claim(store, "one", noon()).await;
@@ -511,9 +541,8 @@ async fn a_lease_that_has_ended_does_not_keep_a_person_from_discarding() {
     assert!(!settle(store, &lost[0], delivered(), noon() + MINUTE).await);
 }
 
-#[tokio::test]
-async fn a_timeline_tells_the_whole_story_in_order() {
-    let (_folder, store) = store();
+async fn a_timeline_tells_the_whole_story_in_order(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let claimed = claim(store, "one", noon()).await;
@@ -526,9 +555,8 @@ async fn a_timeline_tells_the_whole_story_in_order() {
     assert_eq!(store.timeline("nobody").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn old_mail_is_deleted_but_never_what_is_still_needed() {
-    let (_folder, store) = store();
+async fn old_mail_is_deleted_but_never_what_is_still_needed(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "open", vec![]).await;
     opened(store, "owed", vec![page("owed", Action::Trigger, "one")]).await;
@@ -553,9 +581,8 @@ async fn old_mail_is_deleted_but_never_what_is_still_needed() {
     assert!(matches!(store.discard_mail(quarantined, noon()).await, Err(StoreError::Refused(_))));
 }
 
-#[tokio::test]
-async fn a_thousand_mails_at_once_all_get_a_number_of_their_own() {
-    let (_folder, store) = store();
+async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
+    let store = home.open().await;
     let recorded = (0..1000).map(|n| store.record(vec![(mail(&format!("mail {n}")), Authenticity::off())], None));
     let mut ids: Vec<_> = futures_util::future::join_all(recorded).await.into_iter().flat_map(Result::unwrap).collect();
     ids.sort_unstable();
@@ -568,6 +595,16 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own() {
 
 mod sqlite {
     use super::*;
+
+    #[tokio::test]
+    async fn the_owner_of_the_store_ends_all_leases_when_it_starts() {
+        let store = Home::folder().open().await;
+        opened(store.as_ref(), "a", vec![page("a", Action::Trigger, "one")]).await;
+        let lost = claim(store.as_ref(), "one", noon()).await;
+        store.release_leases(noon()).await.unwrap();
+        assert!(!settle(store.as_ref(), &lost[0], delivered(), noon()).await);
+        assert_eq!(claim(store.as_ref(), "one", noon()).await.len(), 1);
+    }
 
     #[tokio::test]
     async fn one_serve_owns_the_file() {
@@ -583,7 +620,7 @@ mod sqlite {
     #[tokio::test]
     async fn a_store_of_a_newer_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        drop(open(folder.path()));
+        drop(Sqlite::open(&folder.path().join("store.db")).unwrap());
         let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
         let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
         connection.execute(newer, []).unwrap();

@@ -1,0 +1,414 @@
+//! Deliveries and their lanes: owed, claimed, settled, escalated.
+//!
+//! A lane is what one integration is owed of one incident. Only its head has a `next_at`; settling the head gives the
+//! next its turn. Whoever adds to a lane, takes from it or reorders it holds the incident's lock, so that none is added
+//! behind a head that is settled just then; claiming changes no order and needs none.
+
+use std::{borrow::Cow, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::Row;
+
+use super::{
+    connection::{Database, Flight, Parameter, Transaction},
+    row::{at, json_at, target_at, text, time_at},
+};
+use crate::{
+    crash,
+    delivery::{DeliveryId, Notification, Step, Target},
+    store::{
+        Agenda, Attempt, Claim, Fallback, NewDelivery, Next, Settlement, StoreError,
+        kept::{json, micros, signed, time},
+    },
+};
+
+/// Until the end of the transaction nobody else decides about this incident or changes its lanes.
+pub(super) const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+/// The same, by one of its deliveries.
+pub(super) const TAKE_TURN_OF: &str = "
+SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)), incident_id, deliveries.episode
+FROM deliveries JOIN incidents ON incidents.id = incident WHERE deliveries.id = $1";
+
+/// A trigger still held when its incident is over is told to nobody.
+pub(super) const DISCARD_HELD: &str = "
+UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = 'resolved while held'
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1)
+  AND settled_at IS NULL AND state = 'held' AND held_until > $2";
+/// Gives the first of each of an incident's lanes its turn.
+pub(super) const ADVANCE_ALL: &str = "
+UPDATE deliveries SET next_at = coalesce(held_until, $2)
+WHERE next_at IS NULL AND id IN (
+    SELECT min(id) FROM deliveries
+    WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1) AND settled_at IS NULL
+    GROUP BY receiver, integration)";
+/// Gives the next delivery in the lane of this one its turn.
+pub(super) const ADVANCE: &str = "
+UPDATE deliveries SET next_at = coalesce(held_until, $2)
+WHERE next_at IS NULL AND id = (
+    SELECT min(later.id) FROM deliveries AS this JOIN deliveries AS later USING (incident, receiver, integration)
+    WHERE this.id = $1 AND later.settled_at IS NULL)";
+
+/// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
+const DISCARD_SUPERSEDED: &str = "
+UPDATE deliveries SET state = 'discarded', settled_at = $4, next_at = NULL,
+       detail = 'told by a newer one that no mute holds'
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1) AND receiver = $2 AND integration = $3
+  AND settled_at IS NULL AND state = 'held' AND held_until > $4";
+/// Adds a delivery at the end of its lane.
+const OWE: &str = "
+INSERT INTO deliveries (incident, receiver, integration, mail, episode, action, alias, notification, state, step,
+                        next_at, held_until, fallback_at, created_at)
+SELECT id, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $10::bigint IS NULL THEN 'pending' ELSE 'held' END, $9,
+       CASE WHEN EXISTS (SELECT 1 FROM deliveries AS ahead WHERE ahead.incident = incidents.id AND receiver = $2
+                         AND integration = $3 AND settled_at IS NULL) THEN NULL ELSE coalesce($10, $12) END,
+       $10, $11, $12
+FROM incidents WHERE incident_id = $1";
+
+/// A delivery as the statements take it.
+pub(super) struct Owed<'a> {
+    target: &'a Target,
+    mail: Option<i64>,
+    episode: i64,
+    action: &'static str,
+    alias: Cow<'a, str>,
+    notification: String,
+    step: String,
+    held_until: Option<i64>,
+    fallback_at: Option<i64>,
+    now: i64,
+}
+
+impl<'a> Owed<'a> {
+    pub(super) fn new(delivery: &'a NewDelivery, episode: i64, now: Timestamp) -> Result<Self, StoreError> {
+        let NewDelivery { target, alias, notification, held_until, fallback_at } = delivery;
+        Ok(Self {
+            target,
+            mail: notification.mail,
+            episode,
+            action: notification.action.as_str(),
+            alias: text(alias),
+            notification: json(notification)?,
+            step: json(&Step::Send)?,
+            held_until: held_until.map(micros),
+            fallback_at: fallback_at.map(micros),
+            now: micros(now),
+        })
+    }
+
+    pub(super) fn add_to<'b>(&'b self, flight: &mut Flight<'b>, incident_id: &'b Cow<'b, str>) {
+        let Self { target: Target { receiver, integration }, mail, episode, action, .. } = self;
+        let Self { alias, notification, step, held_until, fallback_at, now, .. } = self;
+        if held_until.is_none() {
+            flight.add(DISCARD_SUPERSEDED, vec![incident_id, receiver, integration, now]);
+        }
+        let parameters: Vec<Parameter<'_>> = vec![
+            incident_id,
+            receiver,
+            integration,
+            mail,
+            episode,
+            action,
+            alias,
+            notification,
+            step,
+            held_until,
+            fallback_at,
+            now,
+        ];
+        flight.add(OWE, parameters);
+    }
+}
+
+/// The heads that are due, of each target so many. Those another replica is about to take are passed over.
+const CLAIM: &str = "
+WITH due AS MATERIALIZED (
+    SELECT head.id FROM unnest($1::text[], $2::text[], $3::bigint[]) AS wanted (receiver, integration, most)
+    CROSS JOIN LATERAL (
+        SELECT id FROM deliveries
+        WHERE receiver = wanted.receiver AND integration = wanted.integration AND settled_at IS NULL AND next_at <= $4
+        ORDER BY next_at, id LIMIT wanted.most FOR NO KEY UPDATE SKIP LOCKED) AS head
+)
+UPDATE deliveries SET lease = $5, next_at = $6, state = 'pending' FROM due WHERE deliveries.id = due.id
+RETURNING deliveries.id, lease, receiver, integration, alias, notification, step, failures,
+          greatest(created_at, coalesce(held_until, 0)) AS since";
+
+/// Ends the leases of a claim whose answer was lost.
+const UNCLAIM: &str = "
+UPDATE deliveries SET lease = NULL, next_at = $4 FROM unnest($1::text[], $2::text[]) AS wanted (receiver, integration)
+WHERE deliveries.receiver = wanted.receiver AND deliveries.integration = wanted.integration AND settled_at IS NULL
+  AND next_at = $5 AND lease = $3";
+
+pub(super) async fn claim(
+    database: &Database,
+    now: Timestamp,
+    lease: Duration,
+    wanted: Vec<(Target, u32)>,
+) -> Result<Vec<Claim>, StoreError> {
+    let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
+    let (until, now, lease) = (micros(until), micros(now), fastrand::i64(1..));
+    let receivers: Vec<_> = wanted.iter().map(|(target, _)| target.receiver.as_str()).collect();
+    let integrations: Vec<_> = wanted.iter().map(|(target, _)| target.integration.as_str()).collect();
+    let most: Vec<_> = wanted.iter().map(|(_, most)| i64::from(*most)).collect();
+    let claimed = database.query(CLAIM, &[&receivers, &integrations, &most, &now, &lease, &until]).await;
+    match claimed {
+        Ok(rows) => {
+            let mut claims = rows.iter().map(claimed_row).collect::<Result<Vec<_>, _>>()?;
+            claims.sort_by_key(|claim| claim.id);
+            Ok(claims)
+        }
+        Err(error) => {
+            // It may have been done, and nobody works at it: as far as can be, it does not wait for its lease to end.
+            let _ = database.query(UNCLAIM, &[&receivers, &integrations, &lease, &now, &until]).await;
+            Err(error)
+        }
+    }
+}
+
+fn claimed_row(row: &Row) -> Result<Claim, StoreError> {
+    Ok(Claim {
+        id: at(row, "id")?,
+        lease: at(row, "lease")?,
+        target: target_at(row)?,
+        alias: at(row, "alias")?,
+        notification: json_at(row, "notification")?,
+        step: json_at(row, "step")?,
+        failures: u32::try_from(at::<i64>(row, "failures")?).unwrap_or(u32::MAX),
+        since: time_at(row, "since")?,
+    })
+}
+
+/// Ends every wait for another attempt: who starts a replica again has mended something. Leases are other replicas'.
+const RELEASE: &str = "
+WITH waiting AS MATERIALIZED (
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending' AND lease IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE deliveries SET next_at = $1 FROM waiting WHERE deliveries.id = waiting.id";
+/// After a clock was set back: nothing waits for a time that was near then and is far now.
+const BRING_FORWARD: &str = "
+WITH waiting AS MATERIALIZED (
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending'
+    FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE deliveries SET next_at = least(next_at, CASE WHEN lease IS NULL THEN $1 ELSE $2 END)
+FROM waiting WHERE deliveries.id = waiting.id";
+/// What was created in the future was created now: patience and fallback count from here.
+const REJUVENATE: &str = "
+WITH early AS MATERIALIZED (
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND created_at > $1 AND held_until IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE deliveries SET fallback_at = fallback_at - (created_at - $1), created_at = $1
+FROM early WHERE deliveries.id = early.id";
+
+pub(super) async fn release_waits(database: &Database, now: Timestamp) -> Result<(), StoreError> {
+    let now = micros(now);
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    flight.add("BEGIN", vec![]).add(RELEASE, vec![&now]).add(REJUVENATE, vec![&now]);
+    transaction.commit(flight).await.map(drop)
+}
+
+pub(super) async fn bring_forward(database: &Database, now: Timestamp, lease: Duration) -> Result<(), StoreError> {
+    let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or_default()).unwrap_or(now);
+    let (now, until) = (micros(now), micros(until));
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    flight.add("BEGIN", vec![]).add(BRING_FORWARD, vec![&now, &until]).add(REJUVENATE, vec![&now]);
+    transaction.commit(flight).await.map(drop)
+}
+
+/// A probe of the index for each target, however much is owed: DISTINCT would read it all.
+const DUE: &str = "
+WITH RECURSIVE head AS (
+    (SELECT receiver, integration, next_at FROM deliveries WHERE settled_at IS NULL AND next_at IS NOT NULL
+     ORDER BY receiver, integration, next_at LIMIT 1)
+    UNION ALL
+    SELECT later.* FROM head CROSS JOIN LATERAL (
+        SELECT receiver, integration, next_at FROM deliveries WHERE settled_at IS NULL AND next_at IS NOT NULL
+           AND (receiver, integration) > (head.receiver, head.integration)
+        ORDER BY receiver, integration, next_at LIMIT 1) AS later
+)
+SELECT receiver, integration, next_at FROM head";
+const NEXT_FALLBACK: &str = "
+SELECT fallback_at FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL ORDER BY fallback_at LIMIT 1";
+
+pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    // One look at one moment.
+    flight.add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![]).add(DUE, vec![]).add(NEXT_FALLBACK, vec![]);
+    let answers = transaction.commit(flight).await?;
+    let due = answers[1].iter().map(|row| Ok((target_at(row)?, time_at(row, "next_at")?)));
+    Ok(Agenda {
+        due: due.collect::<Result<_, StoreError>>()?,
+        fallback_at: answers[2].first().map(|row| at(row, "fallback_at").map(time)).transpose()?,
+    })
+}
+
+/// Writes the end of a delivery and the attempt that led to it, where the lease is still held.
+const END: &str = "
+WITH settled AS (
+    UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5
+    WHERE id = $1 AND lease = $2 RETURNING id
+), tried AS (
+    INSERT INTO attempts (delivery, at, took_ms, result, detail)
+    SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
+)
+SELECT id FROM settled";
+/// The same where it is to be tried again.
+const AGAIN: &str = "
+WITH settled AS (
+    UPDATE deliveries SET lease = NULL, next_at = $3, step = $4, failures = $5, detail = coalesce($9, detail)
+    WHERE id = $1 AND lease = $2 RETURNING id
+), tried AS (
+    INSERT INTO attempts (delivery, at, took_ms, result, detail)
+    SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
+)
+SELECT id FROM settled";
+/// The trace of an attempt that is recorded.
+const TRIED: &str = "SELECT 1 FROM attempts WHERE delivery = $1 AND at = $2 AND took_ms = $3";
+
+/// An attempt as the statements take it.
+struct Tried<'a> {
+    at: Option<i64>,
+    took_ms: Option<i64>,
+    result: Option<Cow<'a, str>>,
+    detail: Option<Cow<'a, str>>,
+}
+
+impl<'a> Tried<'a> {
+    fn new(attempt: Option<&'a Attempt>) -> Self {
+        Self {
+            at: attempt.map(|attempt| micros(attempt.at)),
+            took_ms: attempt.map(|attempt| signed(attempt.took_ms)),
+            result: attempt.map(|attempt| text(&attempt.result)),
+            detail: attempt.map(|attempt| text(&attempt.detail)),
+        }
+    }
+}
+
+/// False where the lease was lost: then nothing is written. Where nobody knows whether it was, because the connection
+/// broke, it is tried once more: the attempt it leaves tells.
+pub(super) async fn settle(
+    database: &Database,
+    id: DeliveryId,
+    lease: i64,
+    settlement: &Settlement,
+) -> Result<bool, StoreError> {
+    if let Ok(settled) = settle_once(database, id, lease, settlement).await {
+        return Ok(settled);
+    }
+    if settle_once(database, id, lease, settlement).await? {
+        return Ok(true);
+    }
+    let Tried { at, took_ms, .. } = Tried::new(settlement.attempt.as_ref());
+    Ok(!database.query(TRIED, &[&id, &at, &took_ms]).await?.is_empty())
+}
+
+async fn settle_once(
+    database: &Database,
+    id: DeliveryId,
+    lease: i64,
+    settlement: &Settlement,
+) -> Result<bool, StoreError> {
+    let Tried { at, took_ms, result, detail } = Tried::new(settlement.attempt.as_ref());
+    let now = micros(settlement.at);
+    let (state, said) = match &settlement.next {
+        Next::Again { step, at: next_at, failures } => {
+            let (next_at, step, failures) = (micros(*next_at), json(step)?, i64::from(*failures));
+            crash::point("commit");
+            let rows = database
+                .query(AGAIN, &[&id, &lease, &next_at, &step, &failures, &at, &took_ms, &result, &detail])
+                .await?;
+            return Ok(!rows.is_empty());
+        }
+        Next::Delivered { receipt } => ("delivered", receipt.as_deref().map(text)),
+        Next::Dead { reason } => ("dead", Some(text(reason))),
+    };
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    flight
+        .add("BEGIN", vec![])
+        .add(TAKE_TURN_OF, vec![&id])
+        .add(END, vec![&id, &lease, &state, &now, &said, &at, &took_ms, &result, &detail]);
+    if !matches!(settlement.next, Next::Dead { .. }) {
+        // Where the lease was lost, the lane has its head already, and this changes nothing.
+        flight.add(ADVANCE, vec![&id, &now]);
+        crash::point("commit");
+        let answers = transaction.commit(flight).await?;
+        return Ok(!answers[2].is_empty());
+    }
+    let answers = transaction.send(flight).await?;
+    if answers[2].is_empty() {
+        transaction.undo().await?;
+        return Ok(false);
+    }
+    owe_fallback(&transaction, id, &settlement.fallback, settlement.at).await?;
+    let mut flight = Flight::default();
+    flight.add(ADVANCE, vec![&id, &now]);
+    crash::point("commit");
+    transaction.commit(flight).await?;
+    Ok(true)
+}
+
+/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is still open.
+const TAKE_FALLBACK: &str = "
+UPDATE deliveries SET fallback_at = NULL FROM incidents
+WHERE deliveries.id = $1 AND fallback_at IS NOT NULL AND incidents.id = incident
+RETURNING incident_id, deliveries.episode, phase = 'firing' AND incidents.episode = deliveries.episode AS open";
+/// Whom this opening was told to already: two integrations of a receiver, or receivers that are each other's fallback,
+/// tell it once.
+const TOLD_ALREADY: &str = "
+SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1) AND episode = $2
+AND action = 'trigger' AND receiver = $3 AND integration = $4 AND state IN ('pending', 'delivered', 'dead')";
+
+/// What a fallback receiver is owed in place of this delivery's; false where it is owed nothing, or was told before.
+async fn owe_fallback(
+    transaction: &Transaction,
+    id: DeliveryId,
+    fallback: &[NewDelivery],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut flight = Flight::default();
+    flight.add(TAKE_FALLBACK, vec![&id]);
+    let answers = transaction.send(flight).await?;
+    let Some(row) = answers[0].first().filter(|row| row.get("open")) else { return Ok(false) };
+    let incident_id = Cow::Borrowed(at::<&str>(row, "incident_id")?);
+    let episode: i64 = at(row, "episode")?;
+    for delivery in fallback {
+        let Target { receiver, integration } = &delivery.target;
+        let mut flight = Flight::default();
+        flight.add(TOLD_ALREADY, vec![&incident_id, &episode, receiver, integration]);
+        if transaction.send(flight).await?[0].is_empty() {
+            let owed = Owed::new(delivery, episode, now)?;
+            let mut flight = Flight::default();
+            owed.add_to(&mut flight, &incident_id);
+            transaction.send(flight).await?;
+        }
+    }
+    Ok(true)
+}
+
+const LATE: &str = "
+SELECT id, receiver, integration, notification FROM deliveries
+WHERE settled_at IS NULL AND fallback_at <= $1 ORDER BY fallback_at LIMIT 100";
+
+/// One transaction for each: several would hold several incidents' locks.
+pub(super) async fn escalate(
+    database: &Database,
+    now: Timestamp,
+    fallback: &Fallback,
+) -> Result<Vec<Target>, StoreError> {
+    let mut escalated = Vec::new();
+    for row in database.query(LATE, &[&micros(now)]).await? {
+        let id: DeliveryId = at(&row, "id")?;
+        let (target, notification): (_, Notification) = (target_at(&row)?, json_at(&row, "notification")?);
+        let transaction = database.begin().await?;
+        let mut flight = Flight::default();
+        flight.add("BEGIN", vec![]).add(TAKE_TURN_OF, vec![&id]);
+        transaction.send(flight).await?;
+        if owe_fallback(&transaction, id, &fallback(&target, &notification), now).await? {
+            escalated.push(target);
+        }
+        transaction.commit(Flight::default()).await?;
+    }
+    Ok(escalated)
+}
