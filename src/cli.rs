@@ -17,7 +17,7 @@ use crate::{
     config::{Config, Files, Loaded},
     message::Outcome,
     serve,
-    store::sqlite::Sqlite,
+    store::Store,
     telemetry,
 };
 
@@ -74,7 +74,7 @@ impl Cli {
             Command::Mails(command) => mails(config, command).await?,
             Command::Store(StoreCommand::Migrate) => {
                 let loaded = Config::load(config, Files::Unneeded)?;
-                store::migrate(&serve::store_path(&loaded.config)?, out)?;
+                store::migrate(&serve::store_place(&loaded.config)?, out).await?;
             }
             Command::Sample(Sample { status, incident }) => {
                 let mail = sample::mail(&status, incident.as_deref(), Clock::system().now());
@@ -95,13 +95,14 @@ impl Cli {
 }
 
 /// The store of the configuration, which must be there: only `serve` and `store migrate` make one.
-fn open_store(config: Option<&Path>) -> anyhow::Result<Sqlite> {
+async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>> {
     let loaded = Config::load(config, Files::Unneeded)?;
-    let path = serve::store_path(&loaded.config)?;
-    if !path.exists() {
-        bail!("there is no store {} yet: `alertbridge serve` makes it; is --config right?", path.display());
+    let place = serve::store_place(&loaded.config)?;
+    let of_place = || format!("store.url: {place}");
+    if place.versions().await.with_context(of_place)?.0 == 0 {
+        bail!("there is no store {place} yet: `alertbridge serve` makes it; is --config right?");
     }
-    Sqlite::open(&path).with_context(|| format!("store.url: {}", path.display()))
+    place.open().await.with_context(of_place)
 }
 
 async fn explain(config: Option<&Path>, arguments: Explain) -> anyhow::Result<ExitCode> {
@@ -123,8 +124,7 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
     }
     let files = if send { Files::Needed } else { Files::Unneeded };
     let Loaded { rules, config: settings, .. } = Config::load(config, files)?;
-    let stored =
-        if stored { Some(replay::Stored { store: Arc::new(open_store(config)?), since, until }) } else { None };
+    let stored = if stored { Some(replay::Stored { store: open_store(config).await?, since, until }) } else { None };
     let external_url = settings.global.external_url;
     let request = replay::Request { paths, stored, at, trust, json, now: Clock::system().now() };
     let (trial, unreadable) = replay::run(rules, external_url.clone(), request, &mut io::stdout()).await?;
@@ -174,34 +174,34 @@ async fn receivers(config: Option<&Path>, name: &str, Json { json }: Json) -> an
 }
 
 async fn incidents(config: Option<&Path>, command: Incidents) -> anyhow::Result<()> {
-    let store = open_store(config)?;
+    let store = &*open_store(config).await?;
     let out = &mut io::stdout();
     match command {
-        Incidents::List { open, limit, print: Json { json } } => incidents::list(&store, open, limit, json, out).await,
-        Incidents::Show { id, print: Json { json } } => incidents::show(&store, &id, json, out).await,
+        Incidents::List { open, limit, print: Json { json } } => incidents::list(store, open, limit, json, out).await,
+        Incidents::Show { id, print: Json { json } } => incidents::show(store, &id, json, out).await,
     }
 }
 
 async fn deliveries(config: Option<&Path>, command: Deliveries) -> anyhow::Result<()> {
-    let store = open_store(config)?;
+    let store = &*open_store(config).await?;
     let (out, now) = (&mut io::stdout(), Clock::system().now());
     match command {
         Deliveries::List { state, limit, print: Json { json } } => {
-            deliveries::list(&store, state, limit, json, out).await
+            deliveries::list(store, state, limit, json, out).await
         }
-        Deliveries::Retry { ids, dead } => deliveries::retry(&store, (!dead).then_some(ids), now, out).await,
-        Deliveries::Discard { id } => deliveries::discard(&store, id, now, out).await,
+        Deliveries::Retry { ids, dead } => deliveries::retry(store, (!dead).then_some(ids), now, out).await,
+        Deliveries::Discard { id } => deliveries::discard(store, id, now, out).await,
     }
 }
 
 async fn mails(config: Option<&Path>, command: Mails) -> anyhow::Result<()> {
-    let store = open_store(config)?;
+    let store = &*open_store(config).await?;
     let (out, now) = (&mut io::stdout(), Clock::system().now());
     match command {
-        Mails::List { outcome, limit, print: Json { json } } => mails::list(&store, outcome, limit, json, out).await,
-        Mails::Show { id, raw, print: Json { json } } => mails::show(&store, id, raw, json, out).await,
-        Mails::Release { id } => mails::release(&store, id).await,
-        Mails::Discard { id } => mails::discard(&store, id, now, out).await,
+        Mails::List { outcome, limit, print: Json { json } } => mails::list(store, outcome, limit, json, out).await,
+        Mails::Show { id, raw, print: Json { json } } => mails::show(store, id, raw, json, out).await,
+        Mails::Release { id } => mails::release(store, id).await,
+        Mails::Discard { id } => mails::discard(store, id, now, out).await,
     }
 }
 

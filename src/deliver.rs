@@ -27,8 +27,9 @@ mod traffic;
 pub use http::Client;
 use traffic::Traffic;
 
-/// How long after the attempt's time-out a lease ends: what a crash costs where nobody releases it.
-const LEASE_MARGIN: Duration = Duration::from_secs(40);
+/// How long after the attempt's time-out a lease ends: within it the attempt is recorded, and by so much the clocks of
+/// replicas may differ. What is left of the lease is what a replica's crash costs.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 /// A clock that goes back by more was set back.

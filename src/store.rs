@@ -355,7 +355,7 @@ pub trait Store: Send + Sync {
 
     // Among replicas, where several share the store.
 
-    /// Completes when another process says that it has left something to do. Nobody may count on it: it saves waiting.
+    /// Completes when another process says that something is owed. Nobody may count on it: it saves waiting.
     async fn rung(&self);
     /// Takes or renews, for so long, this process's sole right to read a mailbox; false where another has it.
     async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError>;

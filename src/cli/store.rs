@@ -1,19 +1,18 @@
 //! `alertbridge store`: upkeep.
 
-use std::{io::Write, path::Path};
+use std::io::Write;
 
-use crate::store::sqlite::{self, Sqlite};
+use crate::store::place::Place;
 
 /// Brings the store to this version's schema; makes it where there is none.
-pub fn migrate(path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    let before = if path.exists() { sqlite::versions(path)?.0 } else { 0 };
-    Sqlite::open(path)?;
-    let (after, _) = sqlite::versions(path)?;
-    let path = path.display();
+pub async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
+    let (before, _) = place.versions().await?;
+    place.open().await?;
+    let (after, _) = place.versions().await?;
     match before {
-        0 => writeln!(out, "{path}: made, at schema version {after}")?,
-        _ if before == after => writeln!(out, "{path}: at schema version {after} already")?,
-        _ => writeln!(out, "{path}: brought from schema version {before} to {after}")?,
+        0 => writeln!(out, "{place}: made, at schema version {after}")?,
+        _ if before == after => writeln!(out, "{place}: at schema version {after} already")?,
+        _ => writeln!(out, "{place}: brought from schema version {before} to {after}")?,
     }
     Ok(())
 }

@@ -21,7 +21,7 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
             &["crash", "deliver", "extract", "ingress", "receiver", "route", "store", "telemetry", "validate"]
         }
         "web" => &["ingress", "store", "telemetry"],
-        "config" => &["extract", "ingress", "pipeline", "receiver", "route", "validate"],
+        "config" => &["extract", "ingress", "pipeline", "receiver", "route", "store", "validate"],
         // They see everything, and nothing sees them.
         "cli" | "serve" | "main" | "lib" => return None,
         _ => panic!("{module} is not on the map: say in tests/it/arrows.rs what it may use"),

@@ -119,7 +119,7 @@ async fn all(senders: Vec<tokio::task::JoinHandle<Vec<i64>>>) -> Vec<i64> {
 }
 
 /// Waits until nothing is undecided and nothing owed, by the store itself: a restart forgets its counters.
-async fn at_rest(bridge: &Bridge) {
+pub async fn at_rest(bridge: &Bridge) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let empty = |arguments: &[&str]| {
@@ -162,7 +162,7 @@ fn heard(pages: &[Page], key: &str) -> Vec<String> {
 }
 
 /// Everything promised, after `crashes` crashes.
-fn audit(vendors: &Vendors, bridge: &Bridge, mails: &[Generated], numbers: &[i64], crashes: usize) {
+pub fn audit(vendors: &Vendors, bridge: &Bridge, mails: &[Generated], numbers: &[i64], crashes: usize) {
     let stored = listed(bridge, &["mails", "list", "--limit", "100000", "--json"]);
     let ids: BTreeSet<i64> = stored.iter().map(|mail| mail["id"].as_i64().unwrap()).collect();
     assert!(numbers.iter().all(|number| ids.contains(number)), "an acknowledged mail is gone");

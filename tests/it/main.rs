@@ -17,6 +17,7 @@ mod postgres;
 mod providers;
 mod readme;
 mod receivers;
+mod replicas;
 mod routing;
 mod smtp;
 mod sns;

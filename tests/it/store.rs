@@ -665,3 +665,322 @@ mod sqlite {
         }
     }
 }
+
+mod postgres {
+    use super::*;
+    use alertbridge::store::postgres::{Address, Postgres, versions};
+    use futures_util::future::join_all;
+
+    /// What the planner has to read, and no statement may: rows of tables that grow with history.
+    async fn rows_read(database: &Database) -> i64 {
+        let client = database.client().await;
+        // Counters of other sessions are seen once they have been idle for a moment.
+        client.batch_execute("SELECT pg_stat_force_next_flush()").await.unwrap();
+        let sum = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables";
+        client.query_one(sum, &[]).await.unwrap().get(0)
+    }
+
+    #[tokio::test]
+    async fn both_databases_have_the_same_tables_and_migrations() {
+        let scripts = |database: &str| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/migrations").join(database);
+            let mut names: Vec<_> =
+                std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(scripts("sqlite"), scripts("postgres"));
+        let folder = tempfile::tempdir().unwrap();
+        drop(Sqlite::open(&folder.path().join("store.db")).unwrap());
+        let sqlite = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+        let mut columns = sqlite
+            .prepare(
+                "SELECT tables.name || '.' || columns.name FROM sqlite_master AS tables
+                 JOIN pragma_table_info(tables.name) AS columns
+                 WHERE type = 'table' AND tables.name NOT LIKE 'sqlite%' AND tables.name NOT LIKE 'refinery%'",
+            )
+            .unwrap();
+        let of_sqlite: std::collections::BTreeSet<String> =
+            columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let database = Database::create().await;
+        database.open().await;
+        let of_postgres = "SELECT table_name || '.' || column_name FROM information_schema.columns
+                           WHERE table_schema = 'public' AND table_name NOT LIKE 'refinery%'";
+        let rows = database.client().await.query(of_postgres, &[]).await.unwrap();
+        let of_postgres: std::collections::BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+        let more: Vec<_> = of_postgres.difference(&of_sqlite).map(String::as_str).collect();
+        assert_eq!(of_sqlite.difference(&of_postgres).count(), 0);
+        assert_eq!(
+            more,
+            [
+                // SQLite's rows have a number of their own.
+                "attempts.id",
+                "consumers.held_until",
+                "consumers.holder",
+                "consumers.mailbox",
+                "mails.held_until",
+                "mails.holder",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn one_replica_migrates_and_the_others_wait() {
+        let database = Database::create().await;
+        let address = Address::parse(&database.url()).unwrap();
+        assert_eq!(versions(&address).await.unwrap().0, 0);
+        let opened = join_all((0..8).map(|_| Postgres::open(&address))).await;
+        assert!(opened.iter().all(Result::is_ok), "{:?}", opened.iter().find_map(|opened| opened.as_ref().err()));
+        let client = database.client().await;
+        let run = client.query_one("SELECT count(*) FROM refinery_schema_history", &[]).await.unwrap();
+        let (found, known) = versions(&address).await.unwrap();
+        assert_eq!((run.get::<_, i64>(0), found), (i64::from(known), known));
+        client.batch_execute("UPDATE refinery_schema_history SET version = 999").await.unwrap();
+        let refused = Postgres::open(&address).await.map(drop).unwrap_err();
+        assert!(matches!(refused, StoreError::Newer { found: 999, .. }), "{refused}");
+    }
+
+    /// Every version of the schema ships sample data, over which all later migrations are run.
+    #[tokio::test]
+    async fn every_migration_runs_over_the_data_of_the_versions_before() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut scripts = refinery::load_sql_migrations(folder.join("schema/migrations/postgres")).unwrap();
+        scripts.sort_by_key(refinery::Migration::version);
+        for newest in 1..=scripts.len() {
+            let database = Database::create().await;
+            let mut client = database.client().await;
+            refinery::Runner::new(&scripts[..newest]).run_async(&mut client).await.unwrap();
+            let sample = folder.join("tests/store/postgres").join(format!("V{newest}.sql"));
+            client
+                .batch_execute(&std::fs::read_to_string(&sample).expect("a version without sample data"))
+                .await
+                .unwrap();
+            let store: Arc<dyn Store> = Arc::new(database.open().await);
+            assert_eq!(store.incidents(false, 10).await.unwrap().len(), 2, "V{newest}");
+            assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
+            assert_eq!(store.mail(1).await.unwrap().unwrap().1.message.raw, "abc");
+            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 4));
+            assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_and_a_database_that_is_not_there_are_said_without_the_password() {
+        let database = Database::create().await;
+        let wrong = database.url().replace("pass%20word", "hunter2");
+        let missing = database.url().rsplit_once('/').unwrap().0.to_owned() + "/nowhere";
+        let closed = "postgres://bridge:hunter2@127.0.0.1:1/nowhere".to_owned();
+        for (url, expected) in [(wrong, "28P01"), (missing, "3D000"), (closed, "refused")] {
+            let refused = Postgres::open(&Address::parse(&url).unwrap()).await.map(drop).unwrap_err().to_string();
+            assert!(refused.contains(expected) && refused.contains("127.0.0.1"), "{refused}");
+            assert!(!refused.contains("hunter2") && !refused.contains("pass"), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_starts_leaves_the_leases_of_the_others_alone() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        opened(&one, "a", vec![page("a", Action::Trigger, "one")]).await;
+        let leased = claim(&one, "one", noon()).await;
+        two.release_leases(noon()).await.unwrap();
+        assert!(claim(&two, "one", noon()).await.is_empty());
+        let again = Next::Again { step: Step::Send, at: noon() + MINUTE, failures: 1 };
+        assert!(settle(&one, &leased[0], again, noon()).await);
+        two.release_leases(noon()).await.unwrap();
+        assert_eq!(claim(&two, "one", noon()).await.len(), 1, "what waits for another attempt is tried at once");
+    }
+
+    #[tokio::test]
+    async fn a_mail_is_left_to_the_replica_that_took_it_until_its_time_is_over() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        let id = recorded(&one).await;
+        assert!(two.undecided(0, 10).await.unwrap().is_empty());
+        assert_eq!(one.undecided(0, 10).await.unwrap().len(), 1);
+        let client = database.client().await;
+        client.batch_execute("UPDATE mails SET held_until = now() - interval '1 s'").await.unwrap();
+        assert_eq!(two.undecided(0, 10).await.unwrap()[0].id, id);
+        let conclusion = || decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
+        let (a, b) = (conclusion(), conclusion());
+        let (a, b) = tokio::join!(
+            one.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| a)),
+            two.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| b)),
+        );
+        assert_eq!(usize::from(a.unwrap().is_some()) + usize::from(b.unwrap().is_some()), 1, "decided once");
+    }
+
+    #[tokio::test]
+    async fn one_alert_through_two_replicas_at_once_opens_one_incident() {
+        let database = Database::create().await;
+        let (one, two) = (Arc::new(database.open().await), Arc::new(database.open().await));
+        let open = |store: Arc<Postgres>, incident: String| async move {
+            let id = recorded(&*store).await;
+            let named = incident.clone();
+            let decide = Box::new(move |memory: &alertbridge::store::Memory| match memory.known.state {
+                None => decision(Outcome::Opened, state(Phase::Firing, 1), vec![page(&named, Action::Trigger, "one")]),
+                Some(_) => decision(Outcome::Duplicate, state(Phase::Firing, 1), vec![]),
+            });
+            store.decide(id, Some(subject(&incident, "ANOMALOUS")), noon(), decide).await.unwrap().unwrap().outcome
+        };
+        let copies = (0..80).map(|n| open(Arc::clone(if n % 2 == 0 { &one } else { &two }), format!("i{}", n / 4)));
+        let outcomes = join_all(copies).await;
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Opened).count(), 20, "{outcomes:?}");
+        assert_eq!(claim(&*one, "one", noon()).await.len(), 20);
+    }
+
+    /// Otherwise a resolve that is decided while its trigger is settled would wait behind it for ever.
+    #[tokio::test]
+    async fn what_is_owed_while_the_head_of_its_lane_is_settled_gets_its_turn() {
+        let database = Database::create().await;
+        let (one, two) = (Arc::new(database.open().await), Arc::new(database.open().await));
+        for n in 0..40 {
+            let incident = format!("i{n}");
+            opened(&*one, &incident, vec![page(&incident, Action::Trigger, "one")]).await;
+            let head = claim(&*one, "one", noon()).await;
+            tokio::join!(async { assert!(settle(&*one, &head[0], delivered(), noon()).await) }, async {
+                assert_eq!(resolved(&*two, &incident, noon()).await, ["one"])
+            },);
+            let resolve = claim(&*two, "one", noon()).await;
+            assert_eq!(resolve.len(), 1, "{incident}");
+            assert!(settle(&*two, &resolve[0], delivered(), noon()).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_is_one_replicas_until_its_lease_ends_or_is_given_back() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        assert!(one.consume("m", LEASE).await.unwrap());
+        assert!(!two.consume("m", LEASE).await.unwrap());
+        assert!(one.consume("m", LEASE).await.unwrap(), "renewed");
+        assert!(two.consume("other", LEASE).await.unwrap());
+        two.relinquish("m").await.unwrap();
+        assert!(!two.consume("m", LEASE).await.unwrap(), "it is not two's to give back");
+        one.relinquish("m").await.unwrap();
+        assert!(two.consume("m", LEASE).await.unwrap());
+        let over = "UPDATE consumers SET held_until = now() - interval '1 s'";
+        database.client().await.batch_execute(over).await.unwrap();
+        assert!(one.consume("m", LEASE).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_bookmark_never_goes_back() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        let bookmark = |uid_validity, last_uid| Bookmark { mailbox: "m".into(), uid_validity, last_uid };
+        one.record(vec![], Some(bookmark(1, 9))).await.unwrap();
+        two.record(vec![], Some(bookmark(1, 5))).await.unwrap();
+        assert_eq!(one.bookmark("m").await.unwrap(), Some(bookmark(1, 9)));
+        two.record(vec![], Some(bookmark(2, 3))).await.unwrap();
+        assert_eq!(one.bookmark("m").await.unwrap(), Some(bookmark(2, 3)), "the mailbox is numbered anew");
+    }
+
+    #[tokio::test]
+    async fn replicas_hear_of_what_is_owed_and_not_their_own_bell() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        // Each hears once when it begins to listen.
+        one.rung().await;
+        two.rung().await;
+        opened(&one, "a", vec![page("a", Action::Trigger, "one")]).await;
+        tokio::time::timeout(crate::harness::PATIENCE, two.rung()).await.unwrap();
+        let own = tokio::time::timeout(Duration::from_millis(300), one.rung()).await;
+        assert!(own.is_err(), "its own bell");
+    }
+
+    #[tokio::test]
+    async fn a_nul_in_what_people_read_is_shown_as_a_sign() {
+        let database = Database::create().await;
+        let store = database.open().await;
+        let id = recorded(&store).await;
+        let mut labels = Labels::new();
+        labels.insert("app_name".into(), "a\0b".into());
+        let told = Decision {
+            reason: Some("not\0hing".into()),
+            labels: labels.clone(),
+            ..decision(Outcome::Opened, state(Phase::Firing, 1), vec![page("a", Action::Trigger, "one")])
+        };
+        store.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| told)).await.unwrap();
+        let mail = &store.mails(None, 1).await.unwrap()[0];
+        assert_eq!((mail.reason.as_deref(), &mail.labels), (Some("not\u{2400}hing"), &labels));
+        let claimed = claim(&store, "one", noon()).await;
+        assert!(settle(&store, &claimed[0], Next::Dead { reason: "\0".into() }, noon()).await);
+    }
+
+    #[tokio::test]
+    async fn after_its_connections_are_cut_the_store_goes_on() {
+        let database = Database::create().await;
+        let store = database.open().await;
+        opened(&store, "a", vec![page("a", Action::Trigger, "one")]).await;
+        let client = database.client().await;
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        for _ in 0..10 {
+            client.query(cut, &[]).await.unwrap();
+            // One that was idle is known to be dead, or is found dead once.
+            let lost = store.ping().await.err();
+            assert!(lost.as_ref().is_none_or(|lost| matches!(lost, StoreError::Failed(_))), "{lost:?}");
+            if lost.is_some() {
+                store.ping().await.unwrap();
+            }
+        }
+        assert_eq!(claim(&store, "one", noon()).await.len(), 1);
+    }
+
+    /// The rows read for one more mail, and for looking for work, are the same however much the store holds.
+    #[tokio::test]
+    async fn a_mail_costs_the_same_however_much_is_done() {
+        let database = Database::create().await;
+        let store = database.open().await;
+        let mut bills = Vec::new();
+        for history in [1_000, 100_000] {
+            let client = database.client().await;
+            client
+                .batch_execute(&format!(
+                    "INSERT INTO incidents (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at,
+                                            changed_at, labels)
+                     SELECT 'h{history}-' || n, 'incident', 'resolved', 'OK', n, true, false, 1, n, n, '{{}}'
+                     FROM generate_series(1, {history}) AS n;
+                     INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at)
+                     SELECT 'm', id, 1, '', '{{}}', 'opened', id, 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';
+                     INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification,
+                                             state, step, created_at, settled_at)
+                     SELECT id, incident, 1, 'one', 'webhook/0', 'trigger', 'a', '{{}}', 'delivered', '{{}}', 1, 1
+                     FROM mails WHERE incident IN (SELECT id FROM incidents WHERE incident_id LIKE 'h{history}-%');
+                     INSERT INTO attempts (delivery, at, took_ms, result, detail) SELECT id, 1, 1, 'r', 'd' FROM deliveries;
+                     INSERT INTO applied SELECT id, 'OK', 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';
+                     INSERT INTO openings SELECT 'h', 'h', 1, id FROM incidents WHERE incident_id LIKE 'h{history}-%';"
+                ))
+                .await
+                .unwrap();
+            client.batch_execute("VACUUM ANALYZE").await.unwrap();
+            drop(client);
+            let before = rows_read(&database).await;
+            for n in 0..10 {
+                let incident = format!("{history}-{n}");
+                opened(&store, &incident, vec![page(&incident, Action::Trigger, "one")]).await;
+                store.agenda().await.unwrap();
+                store.escalate(noon(), Arc::new(|_, _| Vec::new())).await.unwrap();
+                for claimed in claim(&store, "one", noon()).await {
+                    let again = Next::Again { step: Step::Send, at: noon(), failures: 1 };
+                    settle(&store, &claimed, again, noon()).await;
+                }
+                for claimed in claim(&store, "one", noon()).await {
+                    settle(&store, &claimed, delivered(), noon()).await;
+                }
+                store.undecided(0, 10).await.unwrap();
+                store.depth().await.unwrap();
+            }
+            // A session hands in what it counted when it ends, or now and then.
+            let cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            database.client().await.query(cut, &[]).await.unwrap();
+            bills.push((rows_read(&database).await - before) / 10);
+            let _ = store.ping().await;
+            store.ping().await.unwrap();
+        }
+        assert!(bills[0] > 0 && bills[0] < 100, "{bills:?} rows for a mail");
+        assert!(bills[1] <= bills[0] + 5, "{bills:?} rows for a mail");
+    }
+}

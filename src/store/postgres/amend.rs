@@ -52,7 +52,7 @@ UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, create
            SELECT 1 FROM deliveries AS ahead
            WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
              AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
-             AND ahead.settled_at IS NULL) THEN NULL ELSE $2 END
+             AND ahead.settled_at IS NULL) THEN NULL ELSE $2::bigint END
 WHERE id = $1";
 /// and what is behind it waits for it.
 const WAIT_BEHIND: &str = "
