@@ -114,7 +114,12 @@ impl Fleet {
         for mail in mails {
             let share =
                 mail.truth.incident_id.as_ref().map_or(0, |id| id.bytes().map(usize::from).sum::<usize>() % SENDERS);
-            shares[share].push(mail.eml.clone());
+            let mut eml = mail.eml.clone();
+            // As it has to be over SMTP, so that it is the same through every door.
+            if !eml.ends_with(b"\r\n") {
+                eml.extend_from_slice(b"\r\n");
+            }
+            shares[share].push(eml);
         }
         let (replicas, url) = (self.replicas.clone(), self.database.url());
         tokio::spawn(async move {
