@@ -242,7 +242,8 @@ async fn replicas_killed_at_any_point_lose_no_mail_and_open_no_second_alert() {
     let numbers = tokio::time::timeout(PATIENCE, sending).await.expect("the senders hang").unwrap();
     let sent = begun.elapsed();
     fleet.audit(&mails, &numbers, crashes).await;
-    eprintln!("{crashes} kills; sent in {sent:?}, at rest in {:?}", begun.elapsed());
+    let repeats = fleet.vendors.hook.repeats().len();
+    eprintln!("{crashes} kills, {repeats} repeats at the webhook; sent in {sent:?}, at rest in {:?}", begun.elapsed());
 }
 
 /// Between a replica and the database: cuts connections in mid-word, and now and then lets none through.
@@ -312,7 +313,8 @@ async fn replicas_cut_off_from_the_database_lose_no_mail_and_open_no_second_aler
     assert!(cuts > 20, "{cuts} cuts are no trial");
     fleet.audit(&mails, &numbers, cuts).await;
     assert!(fleet.replicas[1..].iter().all(|replica| !replica.ended()), "a replica that is cut off goes on");
-    eprintln!("{cuts} cuts; sent in {sent:?}, at rest in {:?}", begun.elapsed());
+    let repeats = fleet.vendors.hook.repeats().len();
+    eprintln!("{cuts} cuts, {repeats} repeats at the webhook; sent in {sent:?}, at rest in {:?}", begun.elapsed());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
