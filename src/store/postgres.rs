@@ -3,7 +3,8 @@
 //! tokio-postgres rather than sqlx: sqlx's SQLite and rusqlite, which the other store needs, link one library twice and
 //! exclude each other; and statements that do not wait for each other's answers share one flight, so that a decision is
 //! two ways to the server and a settlement one. deadpool keeps the connections. PostgreSQL makes commits that come
-//! together share a flush by itself; many connections do here what one writing thread does for SQLite.
+//! together share a flush by itself; many connections do here what one writing thread does for SQLite, and mails that
+//! wait together are recorded by one statement ([`recorder`]).
 //!
 //! What keeps replicas apart:
 //! - deliveries are leased, `FOR UPDATE SKIP LOCKED`, in one statement ([`lane`]);
@@ -44,6 +45,7 @@ mod decide;
 mod lane;
 mod look;
 mod mail;
+mod recorder;
 mod row;
 mod schema;
 mod tls;
@@ -51,6 +53,7 @@ mod tls;
 pub use address::{Address, Misaddressed};
 use bell::Bell;
 use connection::Database;
+use recorder::Recorder;
 
 /// How long a mail is left to the replica that took it before another decides it.
 const HOLD: Duration = Duration::from_secs(4);
@@ -65,6 +68,7 @@ pub struct Postgres {
     hold: Duration,
     /// Mails about one incident are decided in the order they are handed in: each waits for its turn, by the id's hash.
     turns: [Mutex<()>; TURNS],
+    recorder: OnceLock<Recorder>,
     bell: Bell,
     heard: OnceLock<Arc<Notify>>,
 }
@@ -79,6 +83,7 @@ impl Postgres {
             holder: fastrand::i64(1..),
             hold: HOLD,
             turns: [const { Mutex::const_new(()) }; TURNS],
+            recorder: OnceLock::new(),
             bell: Bell::default(),
             heard: OnceLock::new(),
         })
@@ -115,8 +120,12 @@ impl Store for Postgres {
         bookmark: Option<Bookmark>,
     ) -> Result<Vec<MailId>, StoreError> {
         let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
+        let Some(bookmark) = bookmark else {
+            let recorder = self.recorder.get_or_init(|| Recorder::start(&self.database, self.holder, self.hold));
+            return recorder.record(packed).await;
+        };
         crash::point("commit");
-        mail::record(&self.database, self.holder, self.hold, &packed, bookmark.as_ref()).await
+        mail::record(&self.database, self.holder, self.hold, &packed, Some(&bookmark)).await
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {

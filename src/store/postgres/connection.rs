@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, task::Poll, time::Duration};
 
-use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime};
 use futures_util::poll;
 use tokio_postgres::{Client, Error, Row, Socket, config::TargetSessionAttrs, error::SqlState, types::ToSql};
 
@@ -12,14 +12,16 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// Connections of one replica, beside the one that listens: three replicas are far below PostgreSQL's usual 100.
-const MOST_CONNECTIONS: usize = 12;
+/// Connections of one replica, beside the one that listens. So many commits share a flush of the disk, which is what a
+/// decision waits for; three replicas stay below PostgreSQL's usual 100.
+const MOST_CONNECTIONS: usize = 20;
 /// How long a verb waits for a connection to be free, or made.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// - What a replica that is gone has begun is undone within seconds, whether its machine says good-bye or not.
 /// - A commit means the disk, even where the server's own setting says otherwise.
-/// - Every statement has an index to go by. A plan made while a table was empty must not read it whole when it is full.
+/// - Every statement has an index to go by: it is planned once, and a plan made while a table was empty must not read it
+///   whole when it is full. None is worth compiling.
 const SETTINGS: &str = "
 SET default_transaction_isolation = 'read committed';
 SET idle_in_transaction_session_timeout = '10s';
@@ -29,6 +31,8 @@ SET tcp_keepalives_interval = 3;
 SET tcp_keepalives_count = 3;
 SET tcp_user_timeout = '15s';
 SET enable_seqscan = off;
+SET plan_cache_mode = force_generic_plan;
+SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
 ";
 
@@ -52,6 +56,8 @@ impl Database {
         let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
         let pool = Pool::builder(Manager::from_config(address.config.clone(), tls.clone(), recycling))
             .max_size(MOST_CONNECTIONS)
+            // The one that was used last has its statements at hand.
+            .queue_mode(QueueMode::Lifo)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(PATIENCE))
             .create_timeout(Some(PATIENCE))

@@ -12,12 +12,13 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::{
-    connection::{Database, Flight, Parameter},
+    connection::{Database, Flight},
     lane::{self, Owed},
-    row::{at, optional_time_at, target_at, text, word_at},
+    row::{at, optional_json_at, optional_time_at, text, word_at},
 };
 use crate::{
     crash,
+    delivery::Target,
     incident::{Known, Phase, State},
     message::MailId,
     store::{
@@ -28,41 +29,44 @@ use crate::{
 
 const PENDING: &str = "SELECT outcome = 'pending' AS pending FROM mails WHERE id = $1 FOR NO KEY UPDATE";
 
-/// One row, with NULLs where the incident is new.
+/// One row, with NULLs where the incident is new. `told`: who was told of this opening, or will be whatever comes;
+/// waiting to be sent counts, held by a mute does not.
 const RECALL: &str = "
 SELECT (SELECT count(*) FROM openings WHERE app_key = $2 AND metric = $3 AND at > $4) AS recurrence,
        phase, status, newest, verified, untold, episode,
-       EXISTS (SELECT 1 FROM applied WHERE incident = incidents.id AND applied.status = $5 AND time = $6) AS applied
+       EXISTS (SELECT 1 FROM applied WHERE incident = incidents.id AND applied.status = $5 AND time = $6) AS applied,
+       EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL) AS owing,
+       (SELECT json_agg(json_build_array(receiver, integration, alias) ORDER BY first)::text FROM (
+            SELECT receiver, integration, alias, min(id) AS first FROM deliveries
+            WHERE incident = incidents.id AND deliveries.episode = incidents.episode AND action = 'trigger'
+              AND (state IN ('pending', 'delivered', 'dead') OR (state = 'held' AND next_at <= $7))
+            GROUP BY receiver, integration, alias) AS told) AS told
 FROM (SELECT 1) AS one LEFT JOIN incidents ON incident_id = $1";
 
-/// Who was told of this opening, or will be whatever comes: waiting to be sent counts, held by a mute does not.
-const TOLD: &str = "
-SELECT receiver, integration, alias FROM deliveries JOIN incidents ON incidents.id = incident
-WHERE incident_id = $1 AND deliveries.episode = incidents.episode AND action = 'trigger'
-  AND (state IN ('pending', 'delivered', 'dead') OR (state = 'held' AND next_at <= $2))
-GROUP BY receiver, integration, alias ORDER BY min(deliveries.id)";
-
-const REMEMBER: &str = "
-INSERT INTO incidents
-    (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels)
-VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10)
-ON CONFLICT (incident_id) DO UPDATE SET
-    phase = excluded.phase, status = excluded.status, newest = excluded.newest, verified = excluded.verified,
-    untold = excluded.untold, changed_at = excluded.changed_at, labels = excluded.labels, episode = excluded.episode,
-    opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at ELSE incidents.opened_at END";
-
-const APPLY: &str = "
-INSERT INTO applied (incident, status, time) SELECT id, $2, $3 FROM incidents WHERE incident_id = $1
-ON CONFLICT DO NOTHING";
-
-const OPEN: &str = "
-INSERT INTO openings (app_key, metric, at, incident) SELECT $2, $3, $4, id FROM incidents WHERE incident_id = $1
-ON CONFLICT DO NOTHING";
-
-const DECIDED: &str = "
-UPDATE mails SET outcome = $2, reason = $3, labels = $4, decided_at = $5,
-       incident = (SELECT id FROM incidents WHERE incident_id = $6)
-WHERE id = $1";
+/// The incident's new state, where `$7` says that it has one; that the mail's status is applied; that it opens an
+/// episode; and what became of the mail.
+const WRITE: &str = "
+WITH known AS (
+    SELECT id FROM incidents WHERE incident_id = $1
+), kept AS (
+    INSERT INTO incidents
+        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels)
+    SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, $10 WHERE $7::bigint IS NOT NULL
+    ON CONFLICT (incident_id) DO UPDATE SET
+        phase = excluded.phase, status = excluded.status, newest = excluded.newest, verified = excluded.verified,
+        untold = excluded.untold, changed_at = excluded.changed_at, labels = excluded.labels, episode = excluded.episode,
+        opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at ELSE incidents.opened_at END
+    RETURNING id
+), incident AS (
+    SELECT id FROM known UNION SELECT id FROM kept
+), applied AS (
+    INSERT INTO applied (incident, status, time) SELECT id, $12, $13 FROM incident WHERE $11 ON CONFLICT DO NOTHING
+), opened AS (
+    INSERT INTO openings (app_key, metric, at, incident) SELECT $15, $16, $9, id FROM incident WHERE $14
+    ON CONFLICT DO NOTHING
+)
+UPDATE mails SET outcome = $18, reason = $19, labels = $10, decided_at = $9, incident = (SELECT id FROM incident)
+WHERE id = $17";
 
 /// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already.
 pub(super) async fn decide(
@@ -81,8 +85,7 @@ pub(super) async fn decide(
     if let Some(Named { incident_id, status, app_key, metric, applied_at, .. }) = &subject {
         asked
             .add(lane::TAKE_TURN, vec![incident_id])
-            .add(RECALL, vec![incident_id, app_key, metric, &since, status, applied_at])
-            .add(TOLD, vec![incident_id, &at]);
+            .add(RECALL, vec![incident_id, app_key, metric, &since, status, applied_at, &at]);
     }
     let answers = transaction.send(asked).await?;
     let pending = answers[1].first().map(|row| row.get::<_, bool>("pending"));
@@ -90,49 +93,62 @@ pub(super) async fn decide(
         transaction.undo().await?;
         return Ok(None);
     }
-    let memory = match &answers[..] {
-        [_, _, _, known, told] => recalled(known, told)?,
-        _ => Memory::default(),
-    };
+    let known = answers.get(3).and_then(|rows| rows.first());
+    let memory = known.map(recalled).transpose()?.unwrap_or_default();
+    let owing = known.is_some_and(|row| row.get("owing"));
     // The transaction is undone by being dropped.
     let decision = catch_unwind(AssertUnwindSafe(|| decide(&memory))).map_err(|_| StoreError::Panicked)?;
 
-    let labels = json(&decision.labels)?;
-    let reason = decision.reason.as_deref().map(text);
-    let outcome = decision.outcome.as_str();
-    let incident_id = subject.as_ref().map(|subject| &subject.incident_id);
+    let subject = subject.as_ref();
     let state = decision.state.as_ref().or(memory.known.state.as_ref());
-    let new = decision.state.as_ref().map(Kept::new);
-    let owed: Vec<Owed> = match state {
-        Some(state) => decision
-            .deliveries
-            .iter()
-            .map(|delivery| Owed::new(delivery, state.episode, now))
-            .collect::<Result<_, _>>()?,
-        None => Vec::new(),
+    let owed = match state {
+        Some(state) => Owed::new(&decision.deliveries, state.episode, now)?,
+        None => Owed::default(),
     };
+    let (incident_id, kind) = (subject.map(|subject| &subject.incident_id), subject.map(|subject| subject.kind));
+    let (status, applied_at) = (subject.map(|subject| &subject.status), subject.map(|subject| subject.applied_at));
+    let (app_key, metric) = (subject.map(|subject| &subject.app_key), subject.map(|subject| &subject.metric));
+    let new = decision.state.as_ref();
+    let (phase, new_status) = (new.map(|state| state.phase.as_str()), new.map(|state| text(&state.status)));
+    let newest = new.and_then(|state| state.newest).map(micros);
+    let (verified, untold) = (new.map(|state| state.verified), new.map(|state| state.untold));
+    let episode = new.map(|state| state.episode);
+    let (labels, reason) = (json(&decision.labels)?, decision.reason.as_deref().map(text));
+    let applied = decision.applied && state.is_some();
+    let opens = kind == Some(Kind::Incident.as_str()) && decision.begins_episode(&memory);
+    let outcome = decision.outcome.as_str();
     let mut written = Flight::default();
-    if let (Some(subject), Some(state)) = (&subject, state) {
-        let Named { incident_id, kind, status, app_key, metric, applied_at } = subject;
-        if let Some(Kept { phase, status, newest, verified, untold, episode }) = &new {
-            let known: Vec<Parameter<'_>> =
-                vec![incident_id, kind, phase, status, newest, verified, untold, episode, &at, &labels];
-            written.add(REMEMBER, known);
-        }
-        if decision.applied {
-            written.add(APPLY, vec![incident_id, status, applied_at]);
-        }
-        if *kind == Kind::Incident.as_str() && decision.begins_episode(&memory) {
-            written.add(OPEN, vec![incident_id, app_key, metric, &at]);
-        }
-        if state.phase == Phase::Resolved {
+    written.add(
+        WRITE,
+        vec![
+            &incident_id,
+            &kind,
+            &phase,
+            &new_status,
+            &newest,
+            &verified,
+            &episode,
+            &untold,
+            &at,
+            &labels,
+            &applied,
+            &status,
+            &applied_at,
+            &opens,
+            &app_key,
+            &metric,
+            &mail,
+            &outcome,
+            &reason,
+        ],
+    );
+    if let (Some(subject), Some(state)) = (subject, state) {
+        let incident_id = &subject.incident_id;
+        if owing && state.phase == Phase::Resolved {
             written.add(lane::DISCARD_HELD, vec![incident_id, &at]).add(lane::ADVANCE_ALL, vec![incident_id, &at]);
         }
-        for delivery in &owed {
-            delivery.add_to(&mut written, incident_id);
-        }
+        owed.add_to(&mut written, incident_id, owing);
     }
-    written.add(DECIDED, vec![&mail, &outcome, &reason, &labels, &at, &incident_id]);
     crash::point("commit");
     transaction.commit(written).await?;
     Ok(Some(decision))
@@ -161,31 +177,8 @@ impl<'a> Named<'a> {
     }
 }
 
-/// A state as the statements take it.
-struct Kept<'a> {
-    phase: &'static str,
-    status: Cow<'a, str>,
-    newest: Option<i64>,
-    verified: bool,
-    untold: bool,
-    episode: i64,
-}
-
-impl<'a> Kept<'a> {
-    fn new(state: &'a State) -> Self {
-        Self {
-            phase: state.phase.as_str(),
-            status: text(&state.status),
-            newest: state.newest.map(micros),
-            verified: state.verified,
-            untold: state.untold,
-            episode: state.episode,
-        }
-    }
-}
-
-fn recalled(known: &[Row], told: &[Row]) -> Result<Memory, StoreError> {
-    let Some(row) = known.first() else { return Ok(Memory::default()) };
+/// What is known, from a row of `RECALL`.
+fn recalled(row: &Row) -> Result<Memory, StoreError> {
     let recurrence_28d = at::<i64>(row, "recurrence")?.unsigned_abs();
     if at::<Option<&str>>(row, "phase")?.is_none() {
         return Ok(Memory { recurrence_28d, ..Memory::default() });
@@ -198,10 +191,12 @@ fn recalled(known: &[Row], told: &[Row]) -> Result<Memory, StoreError> {
         untold: at(row, "untold")?,
         episode: at(row, "episode")?,
     };
-    let told = told.iter().map(|row| Ok(Told { target: target_at(row)?, alias: at(row, "alias")? }));
+    let told: Vec<(String, String, String)> = optional_json_at(row, "told")?.unwrap_or_default();
+    let told =
+        told.into_iter().map(|(receiver, integration, alias)| Told { target: Target { receiver, integration }, alias });
     Ok(Memory {
         known: Known { state: Some(state), applied_before: at(row, "applied")? },
-        told: told.collect::<Result<_, StoreError>>()?,
+        told: told.collect(),
         recurrence_28d,
     })
 }

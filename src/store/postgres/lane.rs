@@ -50,69 +50,87 @@ WHERE next_at IS NULL AND id = (
 
 /// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
 const DISCARD_SUPERSEDED: &str = "
-UPDATE deliveries SET state = 'discarded', settled_at = $4, next_at = NULL,
+UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
        detail = 'told by a newer one that no mute holds'
-WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1) AND receiver = $2 AND integration = $3
-  AND settled_at IS NULL AND state = 'held' AND held_until > $4";
-/// Adds a delivery at the end of its lane.
+FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integration, held_until)
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1) AND deliveries.receiver = newer.receiver
+  AND deliveries.integration = newer.integration AND newer.held_until IS NULL
+  AND settled_at IS NULL AND state = 'held' AND deliveries.held_until > $5";
+/// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its head.
 const OWE: &str = "
-INSERT INTO deliveries (incident, receiver, integration, mail, episode, action, alias, notification, state, step,
+INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step,
                         next_at, held_until, fallback_at, created_at)
-SELECT id, $2, $3, $4, $5, $6, $7, $8, CASE WHEN $10::bigint IS NULL THEN 'pending' ELSE 'held' END, $9,
-       CASE WHEN EXISTS (SELECT 1 FROM deliveries AS ahead WHERE ahead.incident = incidents.id AND receiver = $2
-                         AND integration = $3 AND settled_at IS NULL) THEN NULL ELSE coalesce($10, $12) END,
-       $10, $11, $12
-FROM incidents WHERE incident_id = $1";
+SELECT owed.mail, incidents.id, $2, owed.receiver, owed.integration, owed.action, owed.alias, owed.notification,
+       CASE WHEN owed.held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
+       CASE WHEN row_number() OVER (PARTITION BY owed.receiver, owed.integration ORDER BY owed.place) = 1
+                 AND NOT EXISTS (SELECT 1 FROM deliveries AS ahead
+                                 WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
+                                   AND ahead.integration = owed.integration AND ahead.settled_at IS NULL)
+            THEN coalesce(owed.held_until, $12) END,
+       owed.held_until, owed.fallback_at, $12
+FROM incidents CROSS JOIN
+     unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
+         WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification, held_until, fallback_at, place)
+WHERE incident_id = $1 ORDER BY owed.place";
 
-/// A delivery as the statements take it.
+/// Deliveries of one incident as the statements take them: column by column.
+#[derive(Default)]
 pub(super) struct Owed<'a> {
-    target: &'a Target,
-    mail: Option<i64>,
     episode: i64,
-    action: &'static str,
-    alias: Cow<'a, str>,
-    notification: String,
+    receivers: Vec<&'a str>,
+    integrations: Vec<&'a str>,
+    mails: Vec<Option<i64>>,
+    actions: Vec<&'static str>,
+    aliases: Vec<Cow<'a, str>>,
+    notifications: Vec<String>,
+    held_until: Vec<Option<i64>>,
+    fallback_at: Vec<Option<i64>>,
     step: String,
-    held_until: Option<i64>,
-    fallback_at: Option<i64>,
     now: i64,
 }
 
 impl<'a> Owed<'a> {
-    pub(super) fn new(delivery: &'a NewDelivery, episode: i64, now: Timestamp) -> Result<Self, StoreError> {
-        let NewDelivery { target, alias, notification, held_until, fallback_at } = delivery;
-        Ok(Self {
-            target,
-            mail: notification.mail,
-            episode,
-            action: notification.action.as_str(),
-            alias: text(alias),
-            notification: json(notification)?,
-            step: json(&Step::Send)?,
-            held_until: held_until.map(micros),
-            fallback_at: fallback_at.map(micros),
-            now: micros(now),
-        })
+    pub(super) fn new(
+        deliveries: impl IntoIterator<Item = &'a NewDelivery>,
+        episode: i64,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let mut owed = Self { episode, step: json(&Step::Send)?, now: micros(now), ..Self::default() };
+        for NewDelivery { target, alias, notification, held_until, fallback_at } in deliveries {
+            owed.receivers.push(&target.receiver);
+            owed.integrations.push(&target.integration);
+            owed.mails.push(notification.mail);
+            owed.actions.push(notification.action.as_str());
+            owed.aliases.push(text(alias));
+            owed.notifications.push(json(notification)?);
+            owed.held_until.push(held_until.map(micros));
+            owed.fallback_at.push(fallback_at.map(micros));
+        }
+        Ok(owed)
     }
 
-    pub(super) fn add_to<'b>(&'b self, flight: &mut Flight<'b>, incident_id: &'b Cow<'b, str>) {
-        let Self { target: Target { receiver, integration }, mail, episode, action, .. } = self;
-        let Self { alias, notification, step, held_until, fallback_at, now, .. } = self;
-        if held_until.is_none() {
-            flight.add(DISCARD_SUPERSEDED, vec![incident_id, receiver, integration, now]);
+    /// `owing` says whether anything is owed of the incident already.
+    pub(super) fn add_to<'b>(&'b self, flight: &mut Flight<'b>, incident_id: &'b Cow<'b, str>, owing: bool) {
+        let Self { episode, receivers, integrations, mails, actions, .. } = self;
+        let Self { aliases, notifications, held_until, fallback_at, step, now, .. } = self;
+        if receivers.is_empty() {
+            return;
+        }
+        if owing {
+            flight.add(DISCARD_SUPERSEDED, vec![incident_id, receivers, integrations, held_until, now]);
         }
         let parameters: Vec<Parameter<'_>> = vec![
             incident_id,
-            receiver,
-            integration,
-            mail,
             episode,
-            action,
-            alias,
-            notification,
-            step,
+            receivers,
+            integrations,
+            mails,
+            actions,
+            aliases,
+            notifications,
             held_until,
             fallback_at,
+            step,
             now,
         ];
         flight.add(OWE, parameters);
@@ -253,6 +271,22 @@ WITH settled AS (
     SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
 )
 SELECT id FROM settled";
+/// The same where nobody else is to be told first: the next in the lane gets its turn.
+const END_AND_ADVANCE: &str = "
+WITH settled AS (
+    UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
+           fallback_at = CASE WHEN $3 = 'dead' THEN NULL ELSE fallback_at END
+    WHERE id = $1 AND lease = $2 RETURNING id, incident, receiver, integration
+), tried AS (
+    INSERT INTO attempts (delivery, at, took_ms, result, detail)
+    SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
+), next AS (
+    UPDATE deliveries SET next_at = coalesce(held_until, $4)
+    WHERE next_at IS NULL AND id = (
+        SELECT min(later.id) FROM settled JOIN deliveries AS later USING (incident, receiver, integration)
+        WHERE later.id <> settled.id AND later.settled_at IS NULL)
+)
+SELECT id FROM settled";
 /// The same where it is to be tried again.
 const AGAIN: &str = "
 WITH settled AS (
@@ -323,15 +357,15 @@ async fn settle_once(
         Next::Delivered { receipt } => ("delivered", receipt.as_deref().map(text)),
         Next::Dead { reason } => ("dead", Some(text(reason))),
     };
+    let fallback = matches!(settlement.next, Next::Dead { .. }) && !settlement.fallback.is_empty();
+    let end = if fallback { END } else { END_AND_ADVANCE };
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
     flight
         .add("BEGIN", vec![])
         .add(TAKE_TURN_OF, vec![&id])
-        .add(END, vec![&id, &lease, &state, &now, &said, &at, &took_ms, &result, &detail]);
-    if !matches!(settlement.next, Next::Dead { .. }) {
-        // Where the lease was lost, the lane has its head already, and this changes nothing.
-        flight.add(ADVANCE, vec![&id, &now]);
+        .add(end, vec![&id, &lease, &state, &now, &said, &at, &took_ms, &result, &detail]);
+    if !fallback {
         crash::point("commit");
         let answers = transaction.commit(flight).await?;
         return Ok(!answers[2].is_empty());
@@ -378,9 +412,9 @@ async fn owe_fallback(
         let mut flight = Flight::default();
         flight.add(TOLD_ALREADY, vec![&incident_id, &episode, receiver, integration]);
         if transaction.send(flight).await?[0].is_empty() {
-            let owed = Owed::new(delivery, episode, now)?;
+            let owed = Owed::new([delivery], episode, now)?;
             let mut flight = Flight::default();
-            owed.add_to(&mut flight, &incident_id);
+            owed.add_to(&mut flight, &incident_id, true);
             transaction.send(flight).await?;
         }
     }
