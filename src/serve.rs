@@ -135,7 +135,7 @@ enum Door {
     /// Each replica takes what comes to it.
     Everywhere(Box<dyn Ingress>),
     /// One replica reads it.
-    Mailbox(Mailbox),
+    Mailbox(Box<Mailbox>),
 }
 
 fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
@@ -157,7 +157,7 @@ fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
         let mailbox = Mailbox::new(settings, clock.clone(), config.global.max_age)
             .map_err(|problem| anyhow::anyhow!("ingress.imap[{place}]: {}; {}", problem.what, problem.mend))?;
         let about = format!("IMAP   {} at {}, folder {}", settings.username, settings.host, settings.folder);
-        ways_in.push(WayIn { about, door: Door::Mailbox(mailbox) });
+        ways_in.push(WayIn { about, door: Door::Mailbox(Box::new(mailbox)) });
     }
     if ways_in.is_empty() {
         bail!("no ingress is configured: mail has no way in; add one under `ingress:`");

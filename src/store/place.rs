@@ -15,7 +15,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub enum Place {
     File(PathBuf),
-    Database(Address),
+    Database(Box<Address>),
 }
 
 impl Place {
@@ -27,7 +27,7 @@ impl Place {
             }
             Some(("sqlite", _)) => Err(Problem::new(key, "it names no file", "write `sqlite:alertbridge.db`")),
             Some(("postgres" | "postgresql", _)) => match Address::parse(url) {
-                Ok(address) => Ok(Self::Database(address)),
+                Ok(address) => Ok(Self::Database(Box::new(address))),
                 Err(Misaddressed { what, mend }) => Err(Problem::new(key, what, mend)),
             },
             _ => {

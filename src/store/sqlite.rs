@@ -296,7 +296,7 @@ impl Store for Sqlite {
     // One process owns the file: there is nobody to hear, nor to share a mailbox with.
 
     async fn rung(&self) {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     async fn consume(&self, _mailbox: &str, _lease: Duration) -> Result<bool, StoreError> {

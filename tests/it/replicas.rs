@@ -304,10 +304,14 @@ async fn replicas_cut_off_from_the_database_lose_no_mail_and_open_no_second_aler
     let proxies = join_all((0..REPLICAS as u64).map(|seed| Proxy::start(Database::port(), seed))).await;
     let urls: Vec<_> = proxies.iter().map(|proxy| database.url_through(proxy.port)).collect();
     let fleet = Fleet::start(database, urls.try_into().unwrap()).await;
-    proxies.iter().for_each(|proxy| proxy.quiet.store(false, Ordering::SeqCst));
+    for proxy in &proxies {
+        proxy.quiet.store(false, Ordering::SeqCst);
+    }
     let mails = generator::generate(815, 160);
     let numbers = tokio::time::timeout(PATIENCE, fleet.send(&mails, 2)).await.expect("the senders hang").unwrap();
-    proxies.iter().for_each(|proxy| proxy.quiet.store(true, Ordering::SeqCst));
+    for proxy in &proxies {
+        proxy.quiet.store(true, Ordering::SeqCst);
+    }
     let cuts = proxies.iter().map(|proxy| proxy.cuts.load(Ordering::SeqCst)).sum();
     let sent = begun.elapsed();
     assert!(cuts > 20, "{cuts} cuts are no trial");

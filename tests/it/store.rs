@@ -839,7 +839,7 @@ mod postgres {
             opened(&*one, &incident, vec![page(&incident, Action::Trigger, "one")]).await;
             let head = claim(&*one, "one", noon()).await;
             tokio::join!(async { assert!(settle(&*one, &head[0], delivered(), noon()).await) }, async {
-                assert_eq!(resolved(&*two, &incident, noon()).await, ["one"])
+                assert_eq!(resolved(&*two, &incident, noon()).await, ["one"]);
             },);
             let resolve = claim(&*two, "one", noon()).await;
             assert_eq!(resolve.len(), 1, "{incident}");

@@ -117,6 +117,7 @@ pub(super) async fn decide(
     let applied = decision.applied && state.is_some();
     let opens = kind == Some(Kind::Incident.as_str()) && decision.begins_episode(&memory);
     let outcome = decision.outcome.as_str();
+    let incident: &str = subject.map_or("", |subject| &subject.incident_id);
     let mut written = Flight::default();
     written.add(
         WRITE,
@@ -142,12 +143,11 @@ pub(super) async fn decide(
             &reason,
         ],
     );
-    if let (Some(subject), Some(state)) = (subject, state) {
-        let incident_id = &subject.incident_id;
-        if owing && state.phase == Phase::Resolved {
-            written.add(lane::DISCARD_HELD, vec![incident_id, &at]).add(lane::ADVANCE_ALL, vec![incident_id, &at]);
-        }
-        owed.add_to(&mut written, incident_id, owing);
+    if owing && state.is_some_and(|state| state.phase == Phase::Resolved) {
+        written.add(lane::DISCARD_HELD, vec![&incident, &at]).add(lane::ADVANCE_ALL, vec![&incident, &at]);
+    }
+    if subject.is_some() {
+        owed.add_to(&mut written, &incident, owing);
     }
     crash::point("commit");
     transaction.commit(written).await?;

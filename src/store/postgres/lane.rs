@@ -110,7 +110,7 @@ impl<'a> Owed<'a> {
     }
 
     /// `owing` says whether anything is owed of the incident already.
-    pub(super) fn add_to<'b>(&'b self, flight: &mut Flight<'b>, incident_id: &'b Cow<'b, str>, owing: bool) {
+    pub(super) fn add_to<'b>(&'b self, flight: &mut Flight<'b>, incident_id: &'b &'b str, owing: bool) {
         let Self { episode, receivers, integrations, mails, actions, .. } = self;
         let Self { aliases, notifications, held_until, fallback_at, step, now, .. } = self;
         if receivers.is_empty() {
@@ -405,7 +405,7 @@ async fn owe_fallback(
     flight.add(TAKE_FALLBACK, vec![&id]);
     let answers = transaction.send(flight).await?;
     let Some(row) = answers[0].first().filter(|row| row.get("open")) else { return Ok(false) };
-    let incident_id = Cow::Borrowed(at::<&str>(row, "incident_id")?);
+    let incident_id: &str = at(row, "incident_id")?;
     let episode: i64 = at(row, "episode")?;
     for delivery in fallback {
         let Target { receiver, integration } = &delivery.target;
