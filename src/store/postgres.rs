@@ -48,6 +48,7 @@ mod mail;
 mod recorder;
 mod row;
 mod schema;
+mod settle;
 mod tls;
 
 pub use address::{Address, Misaddressed};
@@ -177,11 +178,11 @@ impl Store for Postgres {
     }
 
     async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<bool, StoreError> {
-        lane::settle(&self.database, id, lease, &settlement).await
+        settle::settle(&self.database, id, lease, &settlement).await
     }
 
     async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError> {
-        lane::escalate(&self.database, now, &fallback).await
+        settle::escalate(&self.database, now, &fallback).await
     }
 
     async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError> {
