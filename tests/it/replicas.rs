@@ -240,7 +240,7 @@ async fn replicas_killed_at_any_point_lose_no_mail_and_open_no_second_alert() {
         planned.kill();
         join_all([planned.start(""), killed.start("")]).await;
     }
-    let numbers = tokio::time::timeout(PATIENCE, sending).await.expect("the senders hang").unwrap();
+    let numbers = tokio::time::timeout(2 * PATIENCE, sending).await.expect("the senders hang").unwrap();
     let sent = begun.elapsed();
     fleet.audit(&mails, &numbers, crashes).await;
     let repeats = fleet.vendors.hook.repeats().len();
@@ -279,7 +279,7 @@ impl Proxy {
                             let _ = copy_bidirectional(&mut near, &mut far).await;
                         }));
                     }
-                    () = tokio::time::sleep(Duration::from_millis(rng.u64(20..250))) => {
+                    () = tokio::time::sleep(Duration::from_millis(rng.u64(50..400))) => {
                         connections.retain(|connection| !connection.is_finished());
                         if calm.load(Ordering::SeqCst) || connections.is_empty() {
                             continue;
@@ -308,8 +308,8 @@ async fn replicas_cut_off_from_the_database_lose_no_mail_and_open_no_second_aler
     for proxy in &proxies {
         proxy.quiet.store(false, Ordering::SeqCst);
     }
-    let mails = generator::generate(815, 160);
-    let numbers = tokio::time::timeout(PATIENCE, fleet.send(&mails, 2)).await.expect("the senders hang").unwrap();
+    let mails = generator::generate(815, 100);
+    let numbers = tokio::time::timeout(2 * PATIENCE, fleet.send(&mails, 2)).await.expect("the senders hang").unwrap();
     for proxy in &proxies {
         proxy.quiet.store(true, Ordering::SeqCst);
     }
