@@ -72,10 +72,7 @@ impl Cli {
             Command::Incidents(command) => incidents(config, command).await?,
             Command::Deliveries(command) => deliveries(config, command).await?,
             Command::Mails(command) => mails(config, command).await?,
-            Command::Store(StoreCommand::Migrate) => {
-                let loaded = Config::load(config, Files::Unneeded)?;
-                store::migrate(&serve::store_place(&loaded.config)?, out).await?;
-            }
+            Command::Store(command) => return store(config, command).await,
             Command::Sample(Sample { status, incident }) => {
                 let mail = sample::mail(&status, incident.as_deref(), Clock::system().now());
                 out.write_all(mail.as_bytes())?;
@@ -97,24 +94,22 @@ impl Cli {
 /// The store of the configuration, which must be there: only `serve` and `store migrate` make one.
 async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>> {
     let loaded = Config::load(config, Files::Unneeded)?;
-    let place = serve::store_place(&loaded.config)?;
-    let of_place = || format!("store.url: {place}");
-    if place.versions().await.with_context(of_place)?.0 == 0 {
-        bail!("there is no store {place} yet: `alertbridge serve` makes it; is --config right?");
-    }
-    place.open().await.with_context(of_place)
+    let place = store::there(&loaded.config).await?;
+    place.open().await.with_context(|| format!("store.url: {place}"))
 }
 
 async fn explain(config: Option<&Path>, arguments: Explain) -> anyhow::Result<ExitCode> {
-    let Explain { mail, at, trust, print: Json { json } } = arguments;
-    let loaded = Config::load(config, Files::Unneeded)?;
-    let request = explain::Request { mail: &mail, at, trust, json, now: Clock::system().now() };
-    let outcome = explain::run(loaded.rules, loaded.config.global.external_url, request, &mut io::stdout()).await?;
+    let Explain { mail, at, trust, ingress, print: Json { json } } = arguments;
+    let Loaded { rules, config: settings, .. } = Config::load(config, Files::Unneeded)?;
+    let authenticator = settings.authenticator()?;
+    let request = explain::Request { mail: &mail, at, trust, ingress, json, now: Clock::system().now() };
+    let out = &mut io::stdout();
+    let outcome = explain::run(rules, authenticator, settings.global.external_url, request, out).await?;
     Ok(if outcome == Outcome::Unparsed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<ExitCode> {
-    let Replay { paths, stored, since, until, at, trust, send, yes, print: Json { json }, diff } = arguments;
+    let Replay { paths, stored, since, until, at, trust, ingress, send, yes, print: Json { json }, diff } = arguments;
     if diff.is_some() {
         bail!("`replay --diff` comes with a later version");
     }
@@ -125,9 +120,11 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
     let files = if send { Files::Needed } else { Files::Unneeded };
     let Loaded { rules, config: settings, .. } = Config::load(config, files)?;
     let stored = if stored { Some(replay::Stored { store: open_store(config).await?, since, until }) } else { None };
+    let authenticator = settings.authenticator()?;
     let external_url = settings.global.external_url;
-    let request = replay::Request { paths, stored, at, trust, json, now: Clock::system().now() };
-    let (trial, unreadable) = replay::run(rules, external_url.clone(), request, &mut io::stdout()).await?;
+    let request = replay::Request { paths, stored, at, trust, ingress, json, now: Clock::system().now() };
+    let out = &mut io::stdout();
+    let (trial, unreadable) = replay::run(rules, authenticator, external_url.clone(), request, out).await?;
     if !send {
         if unreadable > 0 {
             eprintln!("{} could not be read", table::count(unreadable, "alert"));
@@ -140,7 +137,7 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
         eprintln!("nothing was sent");
         return Ok(ExitCode::FAILURE);
     }
-    let all = replay::send(&trial, &settings.delivery, external_url).await?;
+    let all = replay::send(&trial, &settings.delivery, external_url, json).await?;
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
@@ -194,13 +191,27 @@ async fn deliveries(config: Option<&Path>, command: Deliveries) -> anyhow::Resul
     }
 }
 
+async fn store(config: Option<&Path>, command: StoreCommand) -> anyhow::Result<ExitCode> {
+    let Loaded { config, .. } = Config::load(config, Files::Unneeded)?;
+    let out = &mut io::stdout();
+    match command {
+        StoreCommand::Migrate => store::migrate(&serve::store_place(&config)?, out).await?,
+        StoreCommand::Backup { file, overwrite } => store::backup(&config, &file, overwrite, out).await?,
+        StoreCommand::Restore { file } => store::restore(&config, &file, out)?,
+        StoreCommand::Check(Json { json }) => {
+            return store::check(&config, Clock::system().now(), json, out).await;
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
 async fn mails(config: Option<&Path>, command: Mails) -> anyhow::Result<()> {
     let store = &*open_store(config).await?;
     let (out, now) = (&mut io::stdout(), Clock::system().now());
     match command {
         Mails::List { outcome, limit, print: Json { json } } => mails::list(store, outcome, limit, json, out).await,
         Mails::Show { id, raw, print: Json { json } } => mails::show(store, id, raw, json, out).await,
-        Mails::Release { id } => mails::release(store, id).await,
+        Mails::Release { id } => mails::release(store, id, now, out).await,
         Mails::Discard { id } => mails::discard(store, id, now, out).await,
     }
 }

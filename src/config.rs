@@ -14,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
+    authenticate::{self, Authenticator, NoResolver},
     clock::Clock,
     delivery, incident, ingress,
     label::SeverityRule,
@@ -134,12 +135,12 @@ impl Config {
                 }
             }
         }
+        let warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
         match compiled {
             Some((config, rules)) if found.is_empty() => {
-                let warnings = warnings(&config, &rules);
                 Ok(Loaded { config, rules: Arc::new(rules), source, warnings })
             }
-            _ => Err(ConfigErrors::new(&source, &tree, found)),
+            _ => Err(ConfigErrors { warnings, ..ConfigErrors::new(&source, &tree, found) }),
         }
     }
 
@@ -154,6 +155,12 @@ impl Config {
         let mut found = later::problems(self);
         found.extend(check::problems(self));
         found
+    }
+
+    /// The stage that judges where mail is from.
+    pub fn authenticator(&self) -> Result<Authenticator, NoResolver> {
+        let trusted = self.ingress.trusted_hosts().map(|(_, _, name, host)| (name, host));
+        Authenticator::new(&self.alerts.authenticity, &self.alerts.from, trusted, self.global.max_age)
     }
 
     /// The JSON Schema of the file, for editors.
@@ -239,7 +246,8 @@ pub struct Store {
     pub url: Option<SecretText>,
     /// A file that holds the URL.
     pub url_file: Option<PathBuf>,
-    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or still owed. 0s: kept for ever.
+    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one with pages owed or dead.
+    /// 0s: kept for ever.
     pub mail_retention: Duration,
 }
 
@@ -287,7 +295,7 @@ pub struct Alerts {
     pub on_missing_payload: OnMissingPayload,
     /// Replaces the schema that is built in.
     pub schema_file: Option<PathBuf>,
-    pub authenticity: Authenticity,
+    pub authenticity: authenticate::Settings,
     pub status: incident::Statuses,
     pub severity: Vec<SeverityRule>,
 }
@@ -299,7 +307,7 @@ impl Default for Alerts {
             app_keys: Vec::new(),
             on_missing_payload: OnMissingPayload::Ignore,
             schema_file: None,
-            authenticity: Authenticity::default(),
+            authenticity: authenticate::Settings::default(),
             status: incident::Statuses::default(),
             severity: vec![
                 SeverityRule { matchers: vec!["sli_gap>=20".into()], severity: "critical".into() },
@@ -316,16 +324,4 @@ pub enum OnMissingPayload {
     #[default]
     Ignore,
     Notify,
-}
-
-/// `alerts.authenticity`: comes later; until then `require` may only be empty, which is what it means.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Authenticity {
-    pub require: Vec<String>,
-    pub domain: Option<String>,
-    pub dns: Vec<String>,
-    pub trusted_arc_sealers: Vec<String>,
-    pub freshness: Option<Duration>,
-    pub unverified: Option<serde_json::Value>,
 }

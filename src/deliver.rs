@@ -1,4 +1,4 @@
-//! 6. Claim → render → send → judge → settle. Home of reqwest.
+//! 7. Claim → render → send → judge → settle. Home of reqwest.
 //!
 //! The rows are the queue: a loop claims what is due of each integration, up to its share of concurrency, and every
 //! claim is attempted on its own and settled in the store. An integration that asks to be left alone (429) is, until
@@ -20,20 +20,25 @@ use crate::{
     telemetry,
 };
 
+mod breaker;
 mod http;
 mod next;
 mod traffic;
+mod watch;
 
+use breaker::Change;
 pub use http::Client;
 use traffic::Traffic;
+use watch::{Seen, Watch};
 
 /// How long after the attempt's time-out a lease ends: within it the attempt is recorded, and by so much the clocks of
 /// replicas may differ. What is left of the lease is what a replica's crash costs.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
-/// A clock that goes back by more was set back.
-const CLOCK_TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
+/// How long an attempt that the store does not take is kept in memory, and how often the store is asked.
+const RECORD_WITHIN: Duration = Duration::from_secs(30);
+const RECORD_EVERY: Duration = Duration::from_millis(500);
 
 /// Delivers what the store says is owed.
 pub struct Deliverer {
@@ -69,11 +74,11 @@ impl Deliverer {
     /// Delivers until `stop`, then finishes what is under way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let under_way = TaskTracker::new();
-        let mut latest = self.clock.now();
+        let mut watch = Watch::new(self.clock.now());
         while !stop.is_cancelled() {
             // Registered before the store is asked: what is owed from then on rings.
             let rung = self.bell.notified();
-            let pause = match self.round(&under_way, &mut latest).await {
+            let pause = match self.round(&under_way, &mut watch).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     telemetry::store_failed("deliveries could not be claimed", &error);
@@ -91,14 +96,16 @@ impl Deliverer {
     }
 
     /// Claims what is due, starts its attempts, and says how long nothing else will be.
-    async fn round(self: &Arc<Self>, under_way: &TaskTracker, latest: &mut Timestamp) -> Result<Duration, StoreError> {
+    async fn round(self: &Arc<Self>, under_way: &TaskTracker, watch: &mut Watch) -> Result<Duration, StoreError> {
         let now = self.clock.now();
-        if now.duration_since(*latest) < -CLOCK_TOLERANCE {
-            telemetry::clock_set_back(*latest, now);
-            self.store.bring_forward(now, self.lease()).await?;
+        let seen = watch.look(now);
+        if let Seen::SetBack(from) = seen {
+            telemetry::clock_set_back(from, now);
+        }
+        if seen != Seen::GoesOn {
+            self.store.bring_forward(now, self.lease()).await.inspect_err(|_| watch.missed())?;
             self.traffic.values().for_each(Traffic::open);
         }
-        *latest = now;
 
         let agenda = self.store.agenda().await?;
         let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
@@ -139,7 +146,11 @@ impl Deliverer {
     async fn escalate(self: &Arc<Self>, now: Timestamp) -> Result<(), StoreError> {
         let deliverer = Arc::clone(self);
         let fallback = Arc::new(move |target: &Target, page: &Notification| deliverer.fallback(&target.receiver, page));
-        for target in self.store.escalate(now, fallback).await? {
+        let escalated = self.store.escalate(now, fallback).await?;
+        if !escalated.is_empty() {
+            crash::point("escalated");
+        }
+        for target in escalated {
             telemetry::escalated(&target);
         }
         Ok(())
@@ -159,8 +170,9 @@ impl Deliverer {
             Verdict::Retry { reason: FailureReason::Configuration, detail, after: None }
         });
         crash::point("sent");
-        let settlement = self.concluded(&claim, &verdict, begun);
-        match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
+        let probe_at = self.judged(&claim, &verdict);
+        let settlement = self.concluded(&claim, &verdict, begun, probe_at);
+        match self.recorded(&claim, &settlement).await {
             Ok(true) => telemetry::attempt_settled(&claim, &settlement),
             Ok(false) => telemetry::lease_lost(&claim),
             Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", &error),
@@ -175,10 +187,37 @@ impl Deliverer {
         self.bell.notify_one();
     }
 
+    /// Third commit. A store that is full or locked is asked again while the lease lasts: what was sent and is not recorded
+    /// is sent again.
+    async fn recorded(&self, claim: &Claim, settlement: &Settlement) -> Result<bool, StoreError> {
+        let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
+        loop {
+            match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
+                Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_))
+                    if tokio::time::Instant::now() < deadline => {}
+                result => return result,
+            }
+            tokio::time::sleep(RECORD_EVERY).await;
+        }
+    }
+
+    /// What the verdict says of the integration: when it is asked next, where it does not answer.
+    fn judged(&self, claim: &Claim, verdict: &Verdict) -> Option<Timestamp> {
+        let target = &claim.target;
+        let now = self.clock.now();
+        let (change, probe_at) = self.traffic.get(target)?.judge(claim.id, verdict, &self.settings.backoff, now);
+        match change {
+            Some(Change::Opened { failures }) => telemetry::circuit_opened(target, failures),
+            Some(Change::Closed) => telemetry::circuit_closed(target),
+            None => {}
+        }
+        probe_at
+    }
+
     /// What the store is to hold after a verdict.
-    fn concluded(&self, claim: &Claim, verdict: &Verdict, begun: Timestamp) -> Settlement {
+    fn concluded(&self, claim: &Claim, verdict: &Verdict, begun: Timestamp, probe_at: Option<Timestamp>) -> Settlement {
         let at = self.clock.now();
-        let next = next::step(claim, verdict, &self.settings, at);
+        let next = next::step(claim, verdict, &self.settings, probe_at, at);
         let gave_up = matches!(next, Next::Dead { .. }) && claim.notification.action == Action::Trigger;
         Settlement {
             at,

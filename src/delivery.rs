@@ -51,6 +51,29 @@ pub struct Notification {
     /// The mail it came from.
     #[serde(default)]
     pub mail: Option<MailId>,
+    /// Why it may not be genuine: such a page is marked.
+    #[serde(default)]
+    pub doubt: Option<Doubt>,
+}
+
+/// Why a page may not be genuine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Doubt {
+    /// Its mail is not proven to be Atlassian's.
+    Unverified,
+    /// Its mail could not be checked yet (DNS trouble).
+    Unchecked,
+}
+
+impl Doubt {
+    /// How a page is marked, in its headline and beside its severity.
+    pub fn mark(self) -> &'static str {
+        match self {
+            Self::Unverified => "UNVERIFIED",
+            Self::Unchecked => "UNVERIFIED SO FAR",
+        }
+    }
 }
 
 /// One integration of one receiver: where a delivery goes.
@@ -181,8 +204,11 @@ pub struct Settings {
     /// How long one attempt may take.
     pub timeout: settings::Duration,
     pub backoff: Backoff,
-    /// After this long a delivery goes to the dead letters.
+    /// After this long, and no fewer than five failed attempts, a delivery goes to the dead letters.
     pub give_up_after: settings::Duration,
+    /// Fewer failures end nothing: a clock that jumps makes a page old that was tried once.
+    #[serde(skip)]
+    pub fewest_failures: u32,
 }
 
 impl Default for Settings {
@@ -191,6 +217,7 @@ impl Default for Settings {
             timeout: settings::Duration::from_secs(20),
             backoff: Backoff::default(),
             give_up_after: settings::Duration::from_secs(24 * 3600),
+            fewest_failures: 5,
         }
     }
 }

@@ -1,25 +1,26 @@
-//! 2. Message → the JSON hidden in it. Home of mail-parser, `lol_html` and scraper.
+//! 3. Message → the JSON hidden in it. Home of mail-parser, `lol_html` and scraper.
 //!
 //! Anybody can send mail, so everything here is bounded and linear in the mail's size: the header block is
-//! judged on its raw bytes before any parser sees it ([`sender`]), multiparts are split by a walk of limited
+//! judged on its raw bytes before any parser sees it ([`sender::check`]), multiparts are split by a walk of limited
 //! depth ([`body`]), and the one HTML element that matters is found by a streaming pass before a DOM parser
 //! reads just that element ([`element`]).
 //!
 //! What makes a mail an alert is named here and nowhere else: who sends it (`alerts.from`), where the payload
 //! lies ([`ELEMENT_ID`], [`ELEMENT_TYPE`]), what it is written in (JSON).
 
-use jiff::{Timestamp, fmt::rfc2822};
+use jiff::Timestamp;
 use mail_parser::parsers::MessageStream;
 use serde_json::Value;
 
-use crate::delivery::sha256_hex;
+use crate::{
+    delivery::sha256_hex,
+    message::{header, sender},
+};
 
 mod body;
 mod element;
-mod header;
 mod json;
 mod quoted_printable;
-mod sender;
 
 /// The `id` of the script element that holds the alert.
 pub const ELEMENT_ID: &str = "incident-data";
@@ -81,7 +82,7 @@ impl Extractor {
     /// Reads one mail: never fails, and takes time linear in its size.
     pub fn extract(&self, raw: &[u8]) -> Extraction {
         let (header, body) = header::split(raw);
-        let date = header::only(header, b"Date").and_then(date);
+        let date = header::date(header);
         let subject = header::first(header, b"Subject").and_then(subject);
         let found = match sender::check(header, &self.from) {
             Ok(()) => payload(header, body),
@@ -153,11 +154,6 @@ fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
         evidence.into_iter().flatten().copied().filter(|byte| !byte.is_ascii_whitespace()).take(MAX_EVIDENCE).collect();
     let hash = sha256_hex(&solid);
     format!("unparsed-{}", hash.get(..32).unwrap_or(&hash))
-}
-
-/// A Date (RFC 5322, 3.3) whose weekday may be wrong, as some mailers' is.
-fn date(value: &[u8]) -> Option<Timestamp> {
-    rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(value.trim_ascii()).ok()
 }
 
 /// A Subject as a person reads it.

@@ -117,8 +117,15 @@ pub struct State {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Known {
     pub state: Option<State>,
-    /// Whether a mail of the same status and time was applied before.
+    /// Whether a mail of the same status and time was applied before; to a verified mail only verified ones count.
     pub applied_before: bool,
+}
+
+impl Known {
+    /// Whether the state a mail leads to is kept: unverified mail never changes the state or clock of a verified incident.
+    pub fn keeps(&self, seen: &Observation) -> bool {
+        seen.verified || self.state.as_ref().is_none_or(|state| !state.verified)
+    }
 }
 
 /// What one mail says, as far as the state machine cares.
@@ -169,6 +176,9 @@ pub fn normalize_status(status: &str) -> String {
 }
 
 /// Decides what a mail means for an incident.
+///
+/// What follows from an unverified mail about a verified incident is told, and its state is not kept: see
+/// [`Known::keeps`].
 pub fn transition(known: &Known, seen: &Observation) -> Transition {
     let Some(state) = &known.state else {
         return first(seen);
@@ -188,7 +198,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         if time < newest && !confirms {
             return Transition::Stale { reason: format!("its time {time} is older than {newest}, the newest applied") };
         }
-        if state.phase == Phase::Resolved && seen.signal != Signal::Resolve && time <= newest {
+        if state.phase == Phase::Resolved && seen.signal != Signal::Resolve && time <= newest && !confirms {
             return Transition::Stale {
                 reason: format!(
                     "its time {time} is not newer than the resolve at {newest}: only a newer trigger reopens"
@@ -223,7 +233,8 @@ fn moved(state: &State, seen: &Observation) -> Transition {
     let next = State {
         phase: if seen.signal == Signal::Resolve { Phase::Resolved } else { Phase::Firing },
         status: seen.status.clone(),
-        newest: seen.time.max(state.newest),
+        // An unverified mail may say it is of next year: the clock begins with the first that is verified.
+        newest: if seen.verified && !state.verified { seen.time } else { seen.time.max(state.newest) },
         verified: seen.verified || state.verified,
         untold: false,
         episode: state.episode + i64::from(opens),

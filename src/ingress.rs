@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
@@ -30,6 +30,28 @@ pub struct Settings {
     pub imap: Vec<imap::Settings>,
     pub webhook: Vec<webhook::Settings>,
     pub smtp: Vec<smtp::Settings>,
+}
+
+impl Settings {
+    /// What the ways in are called.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let names = self.imap.iter().map(|imap| imap.name.as_str());
+        names
+            .chain(self.webhook.iter().map(|hook| hook.name.as_str()))
+            .chain(self.smtp.iter().map(|smtp| smtp.name.as_str()))
+    }
+
+    /// Every ingress: its list and its place there, its name, and the host whose Authentication-Results count for it.
+    pub fn trusted_hosts(&self) -> impl Iterator<Item = (&'static str, usize, &str, Option<&str>)> {
+        let imap = self.imap.iter().map(|imap| (imap.name.as_str(), imap.trusted_authserv_id.as_deref()));
+        let webhook =
+            self.webhook.iter().map(|webhook| (webhook.name.as_str(), webhook.trusted_authserv_id.as_deref()));
+        let smtp = self.smtp.iter().map(|smtp| (smtp.name.as_str(), smtp.trusted_authserv_id.as_deref()));
+        let imap = imap.enumerate().map(|(place, (name, host))| ("imap", place, name, host));
+        let webhook = webhook.enumerate().map(|(place, (name, host))| ("webhook", place, name, host));
+        let smtp = smtp.enumerate().map(|(place, (name, host))| ("smtp", place, name, host));
+        imap.chain(webhook).chain(smtp)
+    }
 }
 
 /// Where an ingress puts mail.
@@ -54,6 +76,9 @@ pub trait Ingress: Send {
     /// Receives until `stop` is cancelled, then finishes the mail in hand and returns.
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken);
 }
+
+/// An ingress without a success for so long is in trouble.
+pub const OVERDUE: SignedDuration = SignedDuration::from_mins(15);
 
 /// How each ingress fares, for readiness, metrics and the bridge's own alarms.
 #[derive(Debug, Clone, Default)]

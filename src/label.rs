@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
     incident::{Incident, Phase, Signal},
-    message::{Authenticity, Verdict},
+    message::Authenticity,
 };
 
 mod classic;
@@ -60,7 +60,7 @@ pub fn labels_of(
     set("kind", if incident.is_some() { "incident" } else { "unparsed" }.to_owned());
     set("state", if signal == Signal::Resolve { Phase::Resolved } else { Phase::Firing }.as_str().to_owned());
     set("ingress", ingress.to_owned());
-    set("authenticity", word(authenticity.verdict).to_owned());
+    set("authenticity", authenticity.verdict.as_str().to_owned());
     if let Some(incident) = incident {
         let gap = incident.slo_value.zip(incident.sli_value).map(|(objective, measured)| gap(objective, measured));
         set("incident_id", incident.incident_id.clone());
@@ -102,15 +102,4 @@ fn gap(objective: f64, measured: f64) -> f64 {
     let gap = objective - measured;
     let rounded = (gap * PLACES).round() / PLACES;
     if rounded.is_finite() { rounded } else { gap }
-}
-
-/// The label `authenticity` of a verdict.
-fn word(verdict: Verdict) -> &'static str {
-    match verdict {
-        Verdict::Pass => "pass",
-        Verdict::Fail => "fail",
-        Verdict::None => "none",
-        Verdict::TempError => "temperror",
-        Verdict::Off => "off",
-    }
 }

@@ -20,17 +20,19 @@ pub mod message;
 pub mod settings;
 
 // Stages.
-// 6. Claim → render → send → judge → settle.
+// 2. Is it really the sender's?
+pub mod authenticate;
+// 7. Claim → render → send → judge → settle.
 pub mod deliver;
-// 2. Message → the JSON hidden in it.
+// 3. Message → the JSON hidden in it.
 pub mod extract;
 // 1. How mail arrives.
 pub mod ingress;
-// 5. Notification → request, reply → verdict. No I/O.
+// 6. Notification → request, reply → verdict. No I/O.
 pub mod receiver;
-// 4. Labels → receivers.
+// 5. Labels → receivers.
 pub mod route;
-// 3. JSON → incident, or what is wrong with it.
+// 4. JSON → incident, or what is wrong with it.
 pub mod validate;
 
 // What joins them.
@@ -42,6 +44,8 @@ pub mod pipeline;
 pub mod store;
 // One function per observable event.
 pub mod telemetry;
+// The bridge tells on itself.
+pub mod watch;
 
 // The program.
 // The commands.

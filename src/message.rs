@@ -4,7 +4,11 @@ use std::net::IpAddr;
 
 use bytes::Bytes;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+
+pub mod header;
+pub mod sender;
 
 /// The store's number for a mail; grows in order of arrival.
 pub type MailId = i64;
@@ -54,41 +58,105 @@ pub struct Authenticity {
     pub verdict: Verdict,
     /// What convinced us, where something did.
     pub evidence: Option<Evidence>,
-    /// The domain that vouches.
+    /// The domain that vouches, or whose word was refuted.
     pub domain: Option<String>,
-    /// A sentence for people.
+    /// Which of the domain's keys signed (RFC 6376, 3.1), where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selector: Option<String>,
+    /// What SPF says of the SMTP client (RFC 7208, 2.6), in one word. Recorded, and never evidence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spf: Option<String>,
+    /// A sentence for people: what was looked at, and why it passed or failed.
     pub detail: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
+    /// It is proven to be from the sender.
     Pass,
+    /// There is evidence, and it is refuted.
     Fail,
+    /// There is no evidence at all.
     None,
+    /// DNS could not be asked, and nothing else proves it.
     TempError,
     /// The check is switched off (`alerts.authenticity.require: []`).
     Off,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+impl Verdict {
+    /// The word used in JSON, labels and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::None => "none",
+            Self::TempError => "temperror",
+            Self::Off => "off",
+        }
+    }
+}
+
+/// What can prove where a mail is from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
+    /// The mail's own DKIM signature, verified here.
     Dkim,
+    /// What the mailbox's host recorded when the mail arrived there.
     AuthenticationResults,
+    /// A chain of forwarders' seals.
     Arc,
 }
 
-impl Authenticity {
-    /// The verdict while `alerts.authenticity.require` is empty.
-    pub fn off() -> Self {
-        Self {
-            verdict: Verdict::Off,
-            evidence: None,
-            domain: None,
-            detail: Some("authenticity is not checked: alerts.authenticity.require is empty".into()),
+impl Evidence {
+    /// The word used in JSON and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Dkim => "dkim",
+            Self::AuthenticationResults => "authentication_results",
+            Self::Arc => "arc",
         }
     }
+}
+
+impl Authenticity {
+    /// A verdict without evidence, and its reason.
+    pub fn unproven(verdict: Verdict, detail: impl Into<String>) -> Self {
+        Self { verdict, evidence: None, domain: None, selector: None, spf: None, detail: Some(detail.into()) }
+    }
+
+    /// The verdict while `alerts.authenticity.require` is empty.
+    pub fn off() -> Self {
+        Self::unproven(Verdict::Off, "authenticity is not checked: alerts.authenticity.require is empty")
+    }
+}
+
+impl std::fmt::Display for Authenticity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.verdict.as_str(), self.detail.as_deref().unwrap_or_default())?;
+        self.spf.as_ref().map_or(Ok(()), |spf| write!(f, " (SPF of the client, for the record: {spf})"))
+    }
+}
+
+/// Who let a quarantined mail act.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Release {
+    /// `user@host`.
+    pub by: String,
+    pub at: Timestamp,
+}
+
+/// Why a mail is in the quarantine, where the bridge tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hold {
+    /// A resolve that is not proven to be genuine.
+    Resolve,
+    /// An unverified trigger over `max_per_hour`.
+    Flood,
+    /// Genuine mail of an app that is not in `alerts.app_keys`: its key, at most 200 bytes.
+    App(String),
 }
 
 /// What became of a mail. Every mail has one, with a reason.

@@ -19,15 +19,19 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    authenticate::Authenticator,
     clock::Clock,
     crash,
     ingress::{Inbox, Refused},
-    message::{Authenticity, Bookmark, MailId, Message},
-    store::{Store, StoreError, StoredMail},
+    message::{Bookmark, MailId, Message},
+    store::{Decision, Store, StoreError, StoredMail},
     telemetry,
 };
 
+mod again;
+mod follow;
 mod rules;
+pub mod standing;
 
 pub use rules::{Finding, Reading, Rules};
 
@@ -45,6 +49,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(2);
 pub struct Pipeline {
     store: Arc<dyn Store>,
     rules: Arc<Rules>,
+    authenticator: Arc<Authenticator>,
     clock: Clock,
     fresh: mpsc::Sender<StoredMail>,
     in_hand: Mutex<InHand>,
@@ -83,9 +88,16 @@ impl InHand {
 pub struct Fresh(mpsc::Receiver<StoredMail>);
 
 impl Pipeline {
-    pub fn new(store: Arc<dyn Store>, rules: Arc<Rules>, clock: Clock, owed: Arc<Notify>) -> (Self, Fresh) {
+    pub fn new(
+        store: Arc<dyn Store>,
+        rules: Arc<Rules>,
+        authenticator: Arc<Authenticator>,
+        clock: Clock,
+        owed: Arc<Notify>,
+    ) -> (Self, Fresh) {
         let (fresh, in_hand) = mpsc::channel(IN_HAND);
-        (Self { store, rules, clock, fresh, in_hand: Mutex::default(), behind: Notify::new(), owed }, Fresh(in_hand))
+        let (in_hand_now, behind) = (Mutex::default(), Notify::new());
+        (Self { store, rules, authenticator, clock, fresh, in_hand: in_hand_now, behind, owed }, Fresh(in_hand))
     }
 
     /// Decides mail until `stop`; what is left then is decided at the next start.
@@ -197,16 +209,23 @@ impl Pipeline {
         let now = self.clock.now();
         let rules = Arc::clone(&self.rules);
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
-        let subject = reading.subject();
+        let subject = rules.subject(&reading, &mail, now);
         let drift = reading.drift();
         let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
         let Some(decision) = self.store.decide(id, subject, now, conclude).await? else { return Ok(()) };
         crash::point("decided");
         telemetry::mail_decided(id, &ingress, arrived_at, &decision, &drift);
+        if let Some(first) = &decision.late {
+            telemetry::mail_late(id, &ingress, first, now);
+        }
+        self.ring(&decision);
+        Ok(())
+    }
+
+    fn ring(&self, decision: &Decision) {
         if !decision.deliveries.is_empty() {
             self.owed.notify_one();
         }
-        Ok(())
     }
 }
 
@@ -223,14 +242,19 @@ impl Rules {
 impl Inbox for Pipeline {
     async fn accept(&self, mails: Vec<Message>, bookmark: Option<Bookmark>) -> Result<Vec<MailId>, Refused> {
         // Authenticity is judged here and stored with the mail: keys rotate, and a replay must not ask DNS again.
-        let mails: Vec<_> = mails.into_iter().map(|mail| (mail, Authenticity::off())).collect();
+        // All at once, so that a batch takes no longer than its slowest mail, which is bounded.
+        let judged = join_all(mails.iter().map(|mail| self.authenticator.judge(mail))).await;
+        let mails: Vec<_> = mails.into_iter().zip(judged).collect();
+        for (mail, authenticity) in &mails {
+            telemetry::mail_judged(&mail.ingress, authenticity);
+        }
         let ids = self.store.record(mails.clone(), bookmark).await.map_err(|error| {
             telemetry::store_failed("mail was refused", &error);
             Refused(error.to_string())
         })?;
         crash::point("recorded");
         for (id, (message, authenticity)) in ids.iter().zip(mails) {
-            self.take_in_hand(StoredMail { id: *id, message, authenticity });
+            self.take_in_hand(StoredMail { id: *id, message, authenticity, checks: 0, released: None });
         }
         Ok(ids)
     }

@@ -1,4 +1,4 @@
-//! 5. Notification → request, reply → verdict. No I/O: `deliver` sends.
+//! 6. Notification → request, reply → verdict. No I/O: `deliver` sends.
 //!
 //! Adding a receiver is one file in `receiver/`, one field in [`Settings`] and one line in `compile`'s table.
 

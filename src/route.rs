@@ -1,4 +1,4 @@
-//! 4. Labels → receivers: Alertmanager's tree, to the same receivers (`dispatch/route.go`).
+//! 5. Labels → receivers: Alertmanager's tree, to the same receivers (`dispatch/route.go`).
 
 use std::sync::Arc;
 

@@ -7,6 +7,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
+use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
 use tokio::{
     signal::unix::{SignalKind, signal},
@@ -17,12 +18,15 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     config::{Config, Loaded},
+    crash,
     deliver::{Client, Deliverer},
-    ingress::{Health, Inbox, Ingress, smtp::Smtp, webhook::Webhooks},
+    ingress::{Health, Inbox, Ingress, listener::BindError, smtp::Smtp, webhook::Webhooks},
     pipeline::Pipeline,
     settings::Secret,
-    store::{Store, place::Place},
-    telemetry, web,
+    store::{Horizon, Pruned, Store, Sweep, place::Place},
+    telemetry,
+    watch::Watch,
+    web,
 };
 
 mod mailbox;
@@ -31,8 +35,9 @@ use mailbox::Mailbox;
 
 /// How long a soft stop waits for one part of the bridge.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// Mails are deleted in small steps, so that no page waits for it.
+/// What is past its retention is deleted in small steps, so that no page waits for it.
 const PRUNE_STEP: u32 = 200;
+const PRUNE_PAUSE: Duration = Duration::from_millis(500);
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// Runs the bridge until it is told to stop.
@@ -43,6 +48,10 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         .set_buckets_for_metric(
             Matcher::Full("alertbridge_mail_to_page_seconds".into()),
             &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full("alertbridge_mail_late_seconds".into()),
+            &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0],
         )?
         .install_recorder()?;
     telemetry::describe();
@@ -58,8 +67,9 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         web::bind(admin_at).await.with_context(|| format!("admin.listen: cannot listen on {admin_at}"))?;
 
     let bell = Arc::new(Notify::new());
+    let authenticator = Arc::new(config.authenticator()?);
     let (pipeline, fresh) =
-        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), clock.clone(), Arc::clone(&bell));
+        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), authenticator, clock.clone(), Arc::clone(&bell));
     let pipeline = Arc::new(pipeline);
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&store),
@@ -70,6 +80,14 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         clock.clone(),
         Arc::clone(&bell),
     ));
+    let watch = Watch {
+        store: Arc::clone(&store),
+        rules: Arc::clone(&loaded.rules),
+        health: health.clone(),
+        ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
+        clock: clock.clone(),
+        owed: Arc::clone(&bell),
+    };
 
     let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let (receiving, working) = (TaskTracker::new(), TaskTracker::new());
@@ -82,10 +100,12 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
             Door::Mailbox(mailbox) => receiving.spawn(mailbox.run(Arc::clone(&store), inbox, health, stop)),
         };
     }
+    working.spawn(Arc::clone(&pipeline).look_again(stop_rest.clone()));
     working.spawn(pipeline.run(fresh, stop_rest.clone()));
     working.spawn(listen(Arc::clone(&store), bell, stop_rest.clone()));
+    working.spawn(watch.run(stop_rest.clone()));
     working.spawn(deliverer.run(stop_rest.clone()));
-    working.spawn(prune(Arc::clone(&store), config.store.mail_retention, clock.clone(), stop_rest.clone()));
+    working.spawn(prune(Arc::clone(&store), config.clone(), clock.clone(), stop_rest.clone()));
     let upkeep = metrics.clone();
     let admin = web::Admin {
         store: Arc::clone(&store),
@@ -149,7 +169,12 @@ fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
         ways_in.push(WayIn { about, door: Door::Everywhere(Box::new(webhooks)) });
     }
     for (place, settings) in config.ingress.smtp.iter().enumerate() {
-        let smtp = Smtp::bind(settings, clock.clone()).with_context(|| format!("ingress.smtp[{place}].listen"))?;
+        let key = format!("ingress.smtp[{place}]");
+        let smtp = Smtp::bind(&key, settings, clock.clone()).map_err(|error| match error {
+            // It names the key itself.
+            BindError::Settings(_) => error.into(),
+            BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
+        })?;
         let about = format!("SMTP   {}", smtp.local_addr());
         ways_in.push(WayIn { about, door: Door::Everywhere(Box::new(smtp)) });
     }
@@ -200,20 +225,34 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
     }
 }
 
-async fn prune(store: Arc<dyn Store>, retention: crate::settings::Duration, clock: Clock, stop: CancellationToken) {
-    if retention.is_zero() {
+/// What is past its retention now. An incident is remembered for as long as a late copy of one of its mails needs it: such
+/// a copy is expired, by its Date, once it is older than `max_age`.
+fn horizon(config: &Config, now: Timestamp) -> Horizon {
+    let retention = config.store.mail_retention;
+    let ago = |age: crate::settings::Duration| now.saturating_sub(age.as_signed()).unwrap_or(Timestamp::MIN);
+    let remembered = retention.max(config.global.max_age);
+    Horizon { mails: ago(retention), incidents: (!config.global.max_age.is_zero()).then(|| ago(remembered)) }
+}
+
+async fn prune(store: Arc<dyn Store>, config: Config, clock: Clock, stop: CancellationToken) {
+    if config.store.mail_retention.is_zero() {
         return;
     }
+    let mut from = Sweep::START;
     loop {
-        let before = clock.now().saturating_sub(retention.as_signed()).unwrap_or(jiff::Timestamp::MIN);
-        let pause = match store.prune(before, PRUNE_STEP).await {
-            Ok(0) => PRUNE_EVERY,
-            Ok(deleted) => {
-                tracing::debug!(deleted, "mails past their retention deleted");
-                Duration::from_millis(500)
+        let pause = match store.prune(horizon(&config, clock.now()), from, PRUNE_STEP).await {
+            Ok(Pruned { deleted, next }) => {
+                crash::point("pruned");
+                telemetry::pruned(deleted);
+                from = next.unwrap_or(Sweep::START);
+                match next {
+                    None => PRUNE_EVERY,
+                    Some(_) if deleted == 0 => PRUNE_PAUSE / 10,
+                    Some(_) => PRUNE_PAUSE,
+                }
             }
             Err(error) => {
-                telemetry::store_failed("old mail could not be deleted", &error);
+                telemetry::store_failed("what is past its retention could not be deleted", &error);
                 PRUNE_EVERY
             }
         };

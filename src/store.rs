@@ -7,15 +7,16 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     delivery::{Action, DeliveryId, DeliveryState, Notification, Step, Target},
     incident::{Known, Phase, State},
     label::Labels,
-    message::{Authenticity, Bookmark, MailId, Message, Outcome},
+    message::{Authenticity, Bookmark, Hold, MailId, Message, Outcome, Release},
 };
 
+pub mod audit;
 mod kept;
 pub mod place;
 pub mod postgres;
@@ -30,6 +31,9 @@ pub enum StoreError {
     /// A change panicked: a fault of this program. It alone was undone.
     #[error("a change to the store panicked")]
     Panicked,
+    /// The file, its folder or its disk may only be read.
+    #[error("the store cannot be written: it, its folder or its disk is read-only to this user")]
+    ReadOnly,
     /// Another program keeps the file locked.
     #[error("the store is locked by another process: only one `alertbridge serve` may use a SQLite file")]
     Locked,
@@ -38,6 +42,9 @@ pub enum StoreError {
         "the store is newer than this alertbridge (its schema is {found}, this program knows {known}): start the newer version"
     )]
     Newer { found: i32, known: i32 },
+    /// Its file or its database cannot be read as a whole any more.
+    #[error("the store is damaged ({0}): `alertbridge store check` says where, a backup mends it")]
+    Damaged(String),
     /// What was asked for is not there, or not in a state that allows it.
     #[error("{0}")]
     Refused(String),
@@ -56,14 +63,21 @@ pub struct Subject {
     pub time: Option<Timestamp>,
     pub app_key: String,
     pub metric: String,
+    /// Which ingress brought it.
+    pub ingress: String,
+    /// Whether what says so is proven. What unverified mail applied stands in the way of no verified one.
+    pub verified: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     Incident,
     /// An alert that could not be read: it has no end to wait for.
     Unparsed,
+    /// What the bridge tells of itself: of no mail.
+    #[serde(rename = "self")]
+    Own,
 }
 
 impl Kind {
@@ -71,6 +85,7 @@ impl Kind {
         match self {
             Self::Incident => "incident",
             Self::Unparsed => "unparsed",
+            Self::Own => "self",
         }
     }
 }
@@ -96,14 +111,34 @@ pub struct Decision {
     pub deliveries: Vec<NewDelivery>,
     /// The receivers told now, in the routes' order, one without integrations included. Not stored: the deliveries are.
     pub receivers: Vec<String>,
+    /// When the mail's authenticity is checked again.
+    pub check_at: Option<Timestamp>,
+    /// Why a quarantined mail is held, where the bridge tells of it.
+    pub hold: Option<Hold>,
+    /// Whether an unverified trigger is told: there are so many an hour.
+    pub marked: bool,
+    /// Of a duplicate that came another way than the first: how that one came. Not stored.
+    pub late: Option<Heard>,
 }
 
 impl Decision {
-    /// Whether its mail opens the incident, for the first time or again.
+    /// Whether anybody is told, now or when a mute ends.
+    pub fn tells(&self) -> bool {
+        !self.receivers.is_empty() || !self.deliveries.is_empty()
+    }
+
+    /// Whether its mail begins an episode, or is the first that proves it.
     fn begins_episode(&self, memory: &Memory) -> bool {
-        let before = memory.known.state.as_ref().map_or(0, |state| state.episode);
-        self.state.as_ref().is_some_and(|state| state.phase == Phase::Firing && state.episode > before)
+        let (before, proven) = memory.known.state.as_ref().map_or((0, false), |state| (state.episode, state.verified));
+        self.state
+            .as_ref()
+            .is_some_and(|state| state.phase == Phase::Firing && state.verified && (state.episode > before || !proven))
             && self.outcome != Outcome::Duplicate
+    }
+
+    /// How many deliveries are made under the mail's own number: `store check` finds them by it.
+    fn owed_under(&self, mail: MailId) -> u64 {
+        self.deliveries.iter().filter(|delivery| delivery.notification.mail == Some(mail)).count() as u64
     }
 }
 
@@ -118,17 +153,39 @@ pub struct NewDelivery {
     pub fallback_at: Option<Timestamp>,
 }
 
-/// The window of Atlassian's objectives, over which openings are counted.
-const RECURRENCE: SignedDuration = SignedDuration::from_hours(28 * 24);
-
 /// What the store knows when a mail is decided.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {
     pub known: Known,
     /// Who was told of the current episode's trigger, or is about to be: whom a resolve goes to.
     pub told: Vec<Told>,
-    /// Openings of incidents of the same app and metric in the 28 days before.
+    /// Verified openings of incidents of the same app and metric in the 28 days before.
     pub recurrence_28d: u64,
+    /// Where and when the same status and time were first heard.
+    pub first_heard: Option<Heard>,
+    /// Unverified triggers told in the hour before.
+    pub marked: u64,
+    /// What became of this mail when it was decided before it could be checked, where somebody was told: once is enough.
+    pub told_before: Option<Outcome>,
+}
+
+/// Which ingress brought something, and when that was decided.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heard {
+    pub ingress: String,
+    pub at: Timestamp,
+}
+
+/// The window of Atlassian's objectives, over which openings are counted.
+pub(crate) const RECURRENCE: SignedDuration = SignedDuration::from_hours(28 * 24);
+/// The window of `max_per_hour`.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// No check of a mail's authenticity is put off further.
+const FARTHEST_CHECK: SignedDuration = SignedDuration::from_hours(1);
+
+/// The hour since the epoch: openings are counted by the hour, so that their sum costs the same however many there are.
+pub(crate) fn hour(at: Timestamp) -> i64 {
+    at.as_second().div_euclid(3_600)
 }
 
 /// One integration that was told of a trigger, by the record.
@@ -148,6 +205,10 @@ pub struct StoredMail {
     pub id: MailId,
     pub message: Message,
     pub authenticity: Authenticity,
+    /// How often its authenticity was checked again.
+    pub checks: u32,
+    /// Who let it act, where it was in the quarantine.
+    pub released: Option<Release>,
 }
 
 /// Makes the deliveries to a target's fallback receiver.
@@ -229,11 +290,16 @@ pub struct MailRow {
     pub sha256: String,
     pub authenticity: Authenticity,
     pub labels: Labels,
+    /// When its authenticity is checked again.
+    pub check_at: Option<Timestamp>,
+    /// Who let it act, where it was in the quarantine.
+    pub released: Option<Release>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IncidentRow {
     pub incident_id: String,
+    pub kind: Kind,
     pub phase: Phase,
     pub status: String,
     pub newest: Option<Timestamp>,
@@ -278,11 +344,92 @@ pub enum Event {
     },
 }
 
+/// How much a store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    pub mails: u64,
+    pub incidents: u64,
+    pub deliveries: u64,
+}
+
 /// How much of what is there, for the gauges.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Depth {
     pub deliveries: BTreeMap<&'static str, u64>,
     pub oldest_pending: Option<Timestamp>,
+}
+
+/// What is past its retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Horizon {
+    /// Mails that arrived before, and what was told of incidents that ended before.
+    pub mails: Timestamp,
+    /// Incidents that ended before, not earlier than `mails`: no copy of their mails can page any more. None: they are
+    /// kept for ever.
+    pub incidents: Option<Timestamp>,
+}
+
+/// How far the deletion of what is past its retention has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweep {
+    /// Mails after this one, by arrival.
+    Mails { arrived_at: Timestamp, id: MailId },
+    /// Incidents after this one, by their latest change.
+    Incidents { changed_at: Timestamp, id: i64 },
+    /// All rows were seen: what they took is given back to the file system.
+    Space,
+}
+
+impl Sweep {
+    /// The beginning.
+    pub const START: Self = Self::Mails { arrived_at: Timestamp::MIN, id: 0 };
+    pub(crate) const FIRST_INCIDENT: Self = Self::Incidents { changed_at: Timestamp::MIN, id: 0 };
+}
+
+/// What a step of a sweep did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// Mails, deliveries and incidents.
+    pub deleted: usize,
+    /// Where the next step begins; none at the end of the sweep.
+    pub next: Option<Sweep>,
+}
+
+/// The incident by which the bridge tells of its dead letters.
+pub const DEAD_LETTERS: &str = "self:dead-letters";
+/// What begins the incident by which it tells of mail of an app that is not expected; the app's key follows.
+pub const UNEXPECTED_APP: &str = "self:app-key:";
+
+/// What the bridge may have to tell of itself, read at each look; every list is cut at a few.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Concerns {
+    /// Deliveries in the dead letters, those that tell of dead letters not counted; at most 1000.
+    pub dead: u64,
+    /// Open incidents of which a resolve is held.
+    pub held_resolves: Vec<String>,
+    /// When an unverified trigger was last held because there were too many.
+    pub flooded_at: Option<Timestamp>,
+    /// Apps that are not expected, mail of which is held.
+    pub unexpected_apps: Vec<String>,
+    /// What is left where the store is; none where it is in no file.
+    pub room: Option<Room>,
+    /// What the bridge tells of itself now.
+    pub alarms: Vec<Alarm>,
+}
+
+/// The space of a file system, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    pub free: u64,
+    pub total: u64,
+}
+
+/// An open incident of the bridge itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Alarm {
+    pub incident_id: String,
+    /// A mute kept it from everybody.
+    pub untold: bool,
 }
 
 #[async_trait]
@@ -295,10 +442,10 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<MailId>, StoreError>;
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError>;
 
-    /// Mails without a decision, in order of arrival, after `after`.
+    /// Mails without a decision, in order of arrival, after `after`; not those that wait to be checked again.
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
     /// Second commit: shows `decide` what is known of the incident and writes what it concludes, all in one
-    /// transaction. None where the mail has been decided by somebody else.
+    /// transaction. None where the mail has been decided by somebody else, or waits to be looked at again.
     async fn decide(
         &self,
         mail: MailId,
@@ -306,6 +453,25 @@ pub trait Store: Send + Sync {
         now: Timestamp,
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError>;
+
+    /// Mails to be looked at again, with the outcome they have: those let out of the quarantine first, then those whose
+    /// authenticity is to be checked again by now.
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
+    /// As `decide`, for a mail that was due: with what is known of its authenticity now. Where somebody was told of the
+    /// mail before, its outcome stays, and what was told belongs to the opening it leads to. None where the mail is not
+    /// due any more.
+    async fn reconsider(
+        &self,
+        mail: MailId,
+        authenticity: Authenticity,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError>;
+    /// As `decide`, for what the bridge tells of itself: without a mail.
+    async fn announce(&self, subject: Subject, now: Timestamp, decide: Decide) -> Result<Decision, StoreError>;
+    /// What the bridge may have to tell of itself.
+    async fn concerns(&self) -> Result<Concerns, StoreError>;
 
     /// Leases deliveries that are due, the heads of their lanes: of each target at most so many. A lease ends by itself
     /// after `lease`.
@@ -336,6 +502,9 @@ pub trait Store: Send + Sync {
     async fn discard(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError>;
     async fn mails(&self, outcome: Option<Outcome>, limit: u32) -> Result<Vec<MailRow>, StoreError>;
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError>;
+    /// Lets a mail that is quarantined, or waits for its authenticity, act as if it were genuine: it is due at once.
+    /// Refuses one of which only the header was kept.
+    async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError>;
     /// Takes a mail out of the quarantine for good.
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError>;
     /// Stored mails by arrival, for `replay --stored`, after `after`.
@@ -347,9 +516,9 @@ pub trait Store: Send + Sync {
         limit: u32,
     ) -> Result<Vec<StoredMail>, StoreError>;
     async fn depth(&self) -> Result<Depth, StoreError>;
-    /// Deletes at most `limit` mails that arrived before `before`; never one undecided, quarantined, of an open incident
-    /// or with a delivery owed. Returns how many.
-    async fn prune(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError>;
+    /// Deletes what is past its retention among the next `limit` rows; never a mail undecided or quarantined, nor
+    /// anything of an incident that is open or has a delivery owed or dead.
+    async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError>;
     /// What is wrong with the store: nothing, where it can be read and written.
     async fn ping(&self) -> Result<(), StoreError>;
 

@@ -2,16 +2,16 @@
 //!
 //! The metrics' names are part of the contract with users.
 
-use std::{io::IsTerminal as _, time::Duration};
+use std::{io::IsTerminal as _, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
-use metrics::{counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use metrics::{Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
 use tracing_subscriber::EnvFilter;
 
 use crate::{
     delivery::{Action, Target},
-    message::{MailId, Outcome},
-    store::{Claim, Decision, Depth, Next, Settlement, StoreError},
+    message::{Authenticity, Evidence, MailId, Outcome, Verdict},
+    store::{Alarm, Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
 };
 
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
@@ -29,14 +29,24 @@ pub fn log_to_stderr() {
 /// Names, units and meanings, for `/metrics`.
 pub fn describe() {
     describe_counter!("alertbridge_mails_total", "Mails decided, by ingress and outcome.");
+    describe_counter!("alertbridge_connections_refused_total", "Connections an ingress refused, by reason.");
+    describe_counter!("alertbridge_mails_refused_total", "Mails an ingress refused or put off, by reason.");
+    describe_histogram!(
+        "alertbridge_mail_late_seconds",
+        "How much later than another ingress this one brought a copy of the same alert."
+    );
+    describe_counter!("alertbridge_authenticity_total", "Mails judged, by ingress, verdict and evidence.");
     describe_counter!("alertbridge_schema_drift_total", "Mails with JSON members the schema does not know.");
     describe_counter!("alertbridge_notifications_total", "Notifications delivered.");
     describe_counter!("alertbridge_notifications_failed_total", "Failed attempts, by reason.");
     describe_counter!("alertbridge_notifications_dead_total", "Notifications given up: they wait in the dead letters.");
     describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
     describe_counter!("alertbridge_store_failures_total", "Times the store could not be read or written.");
+    describe_counter!("alertbridge_store_pruned_total", "Rows past their retention deleted.");
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
+    describe_gauge!("alertbridge_circuit_open", "1 while a receiver's integration does not answer and is only probed.");
     describe_gauge!("alertbridge_delivery_oldest_pending_seconds", "Age of the oldest delivery that is owed.");
+    describe_gauge!("alertbridge_alarm", "What the bridge tells of itself: 1 while it is so.");
     describe_gauge!("alertbridge_ingress_last_success_timestamp_seconds", "When an ingress last did its work.");
     describe_gauge!("alertbridge_config_last_reload_successful", "Whether the latest configuration was taken.");
     describe_histogram!("alertbridge_mail_to_page_seconds", "From a mail's arrival to its page's delivery.");
@@ -53,20 +63,94 @@ pub fn ingress_failed(ingress: &str, failure: &str, login_refused: bool) {
     tracing::warn!(ingress, failure, login_refused, "ingress failed; it goes on trying");
 }
 
+/// An ingress took no mail from a connection: it is of no client of ours, or one too many.
+pub fn connection_refused(ingress: &str, peer: IpAddr, reason: &'static str) {
+    counter!("alertbridge_connections_refused_total", "ingress" => ingress.to_owned(), "reason" => reason).increment(1);
+    tracing::info!(ingress, %peer, reason, "connection refused");
+}
+
+/// An ingress did not take a mail. Its sender has been told, and comes again where waiting mends it.
+pub fn mail_refused(ingress: &str, peer: Option<IpAddr>, reason: &str, detail: &dyn std::fmt::Display) {
+    counter!("alertbridge_mails_refused_total", "ingress" => ingress.to_owned(), "reason" => reason.to_owned())
+        .increment(1);
+    let peer = peer.map(tracing::field::display);
+    tracing::info!(ingress, peer, reason, %detail, "mail refused");
+}
+
+/// The same alert had come through another ingress before: what this one would have cost, had it been the only one.
+pub fn mail_late(mail: MailId, ingress: &str, first: &Heard, now: Timestamp) {
+    let late = Duration::try_from(now.duration_since(first.at)).unwrap_or_default();
+    histogram!("alertbridge_mail_late_seconds", "ingress" => ingress.to_owned()).record(late);
+    tracing::debug!(mail, ingress, first = first.ingress, late_ms = late.as_millis(), "a copy by another ingress");
+}
+
 /// The store could not do what was asked.
 pub fn store_failed(what: &str, error: &StoreError) {
     counter!("alertbridge_store_failures_total").increment(1);
     tracing::error!(%error, "{what}");
 }
 
-/// A mail has its outcome.
+/// A mail was looked at again: its authenticity could be checked, or a person let it out of the quarantine.
+pub fn mail_looked_at_again(
+    mail: MailId,
+    ingress: &str,
+    arrived_at: Timestamp,
+    authenticity: &Authenticity,
+    decision: &Decision,
+    drift: &[String],
+) {
+    let (verdict, detail) = (authenticity.verdict.as_str(), authenticity.detail.as_deref().unwrap_or_default());
+    tracing::info!(mail, ingress, verdict, detail, "mail looked at again");
+    // Told before it could be checked: its outcome is counted.
+    let known = matches!(decision.outcome, Outcome::Opened | Outcome::Reopened | Outcome::Updated | Outcome::Unparsed)
+        && !decision.tells();
+    if !known {
+        mail_decided(mail, ingress, arrived_at, decision, drift);
+    }
+}
+
+/// What the bridge tells of itself now.
+pub fn alarms(open: &[Alarm]) {
+    for alarm in open {
+        gauge!("alertbridge_alarm", "alarm" => alarm.incident_id.clone()).set(1.0);
+    }
+}
+
+/// What the bridge tells of itself has begun or is over.
+pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) {
+    gauge!("alertbridge_alarm", "alarm" => incident_id.to_owned()).set(if firing { 1.0 } else { 0.0 });
+    let receivers = receivers.join(",");
+    if firing {
+        tracing::error!(alarm = incident_id, receivers, "{text}");
+    } else {
+        tracing::info!(alarm = incident_id, receivers, "over: {text}");
+    }
+}
+
+/// A mail was judged by where it is from. That it is nobody's concern, or forged, is told with its outcome.
+pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
+    let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
+    counter!("alertbridge_authenticity_total",
+        "ingress" => ingress.to_owned(), "verdict" => authenticity.verdict.as_str(), "evidence" => evidence)
+    .increment(1);
+    if authenticity.verdict == Verdict::TempError {
+        let detail = authenticity.detail.as_deref().unwrap_or_default();
+        tracing::warn!(ingress, detail, "a mail could not be checked: DNS is of no help");
+    }
+}
+
+/// A mail has its outcome; or waits, where its authenticity cannot be checked.
 pub fn mail_decided(mail: MailId, ingress: &str, arrived_at: Timestamp, decision: &Decision, drift: &[String]) {
     let outcome = decision.outcome;
-    counter!("alertbridge_mails_total", "ingress" => ingress.to_owned(), "outcome" => outcome.as_str()).increment(1);
+    if outcome != Outcome::Pending {
+        counter!("alertbridge_mails_total", "ingress" => ingress.to_owned(), "outcome" => outcome.as_str())
+            .increment(1);
+    }
     let incident = decision.labels.get("incident_id").map_or("", String::as_str);
     let reason = decision.reason.as_deref().unwrap_or_default();
     let receivers = decision.receivers.join(",");
     match outcome {
+        Outcome::Pending => tracing::warn!(mail, ingress, incident, reason, %arrived_at, "mail waits"),
         Outcome::Unparsed | Outcome::Updated | Outcome::Quarantined => {
             tracing::warn!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
         }
@@ -96,7 +180,8 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
             counter!("alertbridge_notifications_total",
                 "receiver" => receiver.clone(), "integration" => integration.clone())
             .increment(1);
-            if claim.notification.action == Action::Trigger {
+            // What the bridge tells of itself came by no mail.
+            if claim.notification.action == Action::Trigger && claim.notification.mail.is_some() {
                 let waited = Duration::try_from(settlement.at.duration_since(claim.notification.arrived_at));
                 histogram!("alertbridge_mail_to_page_seconds").record(waited.unwrap_or_default());
             }
@@ -136,6 +221,31 @@ pub fn clock_set_back(from: Timestamp, to: Timestamp) {
     tracing::warn!(%from, %to, "the clock was set back: what waits to be delivered is brought forward");
 }
 
+/// An integration does not answer: it is asked by one attempt at a time from now on.
+pub fn circuit_opened(target: &Target, failures: u32) {
+    circuit(target).set(1.0);
+    let Target { receiver, integration } = target;
+    tracing::warn!(
+        receiver,
+        integration,
+        failures,
+        "the receiver does not answer: what it is owed waits, and one probe at a time is sent"
+    );
+}
+
+/// It answers again: what waited for it goes out.
+pub fn circuit_closed(target: &Target) {
+    circuit(target).set(0.0);
+    let Target { receiver, integration } = target;
+    tracing::info!(receiver, integration, "the receiver answers again: what waited for it is sent");
+}
+
+fn circuit(target: &Target) -> Gauge {
+    let number = target.integration.rsplit('/').next().unwrap_or_default();
+    gauge!("alertbridge_circuit_open", "receiver" => target.receiver.clone(), "integration" => target.kind().to_owned(),
+        "number" => number.to_owned())
+}
+
 /// A trigger has waited too long for its receiver: the fallback is told too.
 pub fn escalated(target: &Target) {
     tracing::warn!(
@@ -143,6 +253,14 @@ pub fn escalated(target: &Target) {
         integration = target.integration,
         "undelivered in time: its fallback is told"
     );
+}
+
+/// A step of deleting what is past its retention.
+pub fn pruned(deleted: usize) {
+    if deleted > 0 {
+        counter!("alertbridge_store_pruned_total").increment(deleted as u64);
+        tracing::debug!(deleted, "mails, deliveries and incidents past their retention deleted");
+    }
 }
 
 /// What is owed, asked at each scrape.

@@ -1,4 +1,4 @@
-//! 3. JSON → incident, or what is wrong with it. Home of jsonschema.
+//! 4. JSON → incident, or what is wrong with it. Home of jsonschema.
 //!
 //! Two judges in a row: the schema, which `alerts.schema_file` may replace without a rebuild, and the mapping to
 //! [`Incident`], which holds whatever the schema lets pass.

@@ -11,17 +11,19 @@ use axum::{
     response::{IntoResponse as _, Response},
     routing::get,
 };
-use jiff::SignedDuration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, ingress::Health, settings::Secret, store::Store, telemetry};
-
-/// An ingress without a success for so long makes the bridge not ready.
-const OVERDUE: SignedDuration = SignedDuration::from_mins(15);
+use crate::{
+    clock::Clock,
+    ingress::{Health, OVERDUE},
+    settings::Secret,
+    store::Store,
+    telemetry,
+};
 
 /// What the pages are made from.
 pub struct Admin {

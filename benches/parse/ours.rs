@@ -3,8 +3,9 @@
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use alertbridge::{
+    authenticate::Authenticator,
     clock::Clock,
-    config::{Config, Files, Source},
+    config::{Config, Files, Loaded, Source},
     incident::{Known, State},
     ingress::Inbox as _,
     message::{Authenticity, Message},
@@ -21,6 +22,7 @@ global: { max_age: 0s }
 ingress:
   smtp: [{ name: smtp, listen: '127.0.0.1:0' }]
 alerts:
+  authenticity: { require: [] }
   severity: [{ matchers: ['sli_gap>=20'], severity: critical }, { severity: warning }]
 route:
   receiver: everybody
@@ -32,14 +34,20 @@ receivers:
 
 pub struct Bridge {
     rules: Arc<Rules>,
+    authenticator: Arc<Authenticator>,
     runtime: Runtime,
 }
 
 impl Bridge {
     pub fn new() -> Self {
         let loaded = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
-        let rules = loaded.unwrap_or_else(|error| panic!("{error}")).rules;
-        Self { rules, runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap() }
+        let Loaded { config, rules, .. } = loaded.unwrap_or_else(|error| panic!("{error}"));
+        let authenticator = Arc::new(config.authenticator().unwrap());
+        Self {
+            rules,
+            authenticator,
+            runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
+        }
     }
 
     pub fn read_all(&self, mails: &[Vec<u8>]) -> usize {
@@ -52,9 +60,10 @@ impl Bridge {
         let mut states: HashMap<String, State> = HashMap::new();
         let mut pages = 0;
         for (id, mail) in (1..).zip(mails) {
-            let mail = StoredMail { id, message: message(mail), authenticity: Authenticity::off() };
+            let mail =
+                StoredMail { id, message: message(mail), authenticity: Authenticity::off(), checks: 0, released: None };
             let reading = self.rules.read(&mail.message);
-            let subject = reading.subject();
+            let subject = self.rules.subject(&reading, &mail, mail.message.arrived_at);
             let state = subject.as_ref().and_then(|subject| states.get(&subject.incident_id).cloned());
             let memory = Memory { known: Known { state, applied_before: false }, ..Memory::default() };
             let decision = self.rules.conclude(&reading, &mail, &memory, mail.message.arrived_at);
@@ -71,8 +80,9 @@ impl Bridge {
     pub fn decide(&self, path: &Path, mails: &[Vec<u8>], senders: usize) -> usize {
         self.runtime.block_on(async {
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(path).unwrap());
+            let (rules, authenticator) = (Arc::clone(&self.rules), Arc::clone(&self.authenticator));
             let (pipeline, fresh) =
-                Pipeline::new(Arc::clone(&store), Arc::clone(&self.rules), Clock::system(), Arc::new(Notify::new()));
+                Pipeline::new(Arc::clone(&store), rules, authenticator, Clock::system(), Arc::new(Notify::new()));
             let pipeline = Arc::new(pipeline);
             let stop = CancellationToken::new();
             let deciding = tokio::spawn(Arc::clone(&pipeline).run(fresh, stop.clone()));

@@ -142,6 +142,9 @@ pub struct Explain {
     /// Treat the mail as genuine
     #[arg(long)]
     pub trust: bool,
+    /// As if it had come through this ingress, whose host's Authentication-Results count; else every ingress's do
+    #[arg(long, value_name = "NAME")]
+    pub ingress: Option<String>,
     #[command(flatten)]
     pub print: Json,
 }
@@ -166,6 +169,9 @@ pub struct Replay {
     /// Treat the mails as genuine
     #[arg(long)]
     pub trust: bool,
+    /// As if they had come through this ingress, whose host's Authentication-Results count; else every ingress's do
+    #[arg(long, value_name = "NAME", conflicts_with = "stored")]
+    pub ingress: Option<String>,
     /// Deliver for real, after asking
     #[arg(long)]
     pub send: bool,
@@ -371,6 +377,36 @@ pub enum StoreCommand {
     /// Bring the store to this version's schema, or make it; `serve` does so by itself
     #[command(after_help = "Example:\n  alertbridge store migrate --config /etc/alertbridge/alertbridge.yaml")]
     Migrate,
+    /// Copy the store into a new file; a running `serve` goes on
+    #[command(after_help = "\
+The copy is of one moment, read through, and renamed into place when it is
+whole. Every mail acknowledged before that moment is in it.
+
+Examples:
+  alertbridge store backup /var/backups/alertbridge-$(date +%F).db
+  alertbridge store backup --overwrite /var/backups/alertbridge.db")]
+    Backup {
+        /// Where to
+        file: PathBuf,
+        /// Replace the file if it is there
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Make the store from a backup, while no `serve` runs and there is no store, or an empty one
+    #[command(after_help = "Example:\n  alertbridge store restore /var/backups/alertbridge.db")]
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Look for damage and for promises not kept; a running `serve` goes on
+    #[command(after_help = "\
+Reads every page and every mail. A line for each finding, and exit status 1
+where there is one.
+
+Examples:
+  alertbridge store check
+  alertbridge store check --json | jq -r '.findings[].what'")]
+    Check(Json),
 }
 
 #[derive(Debug, Args)]

@@ -21,7 +21,7 @@ pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Res
     if json {
         let (problems, warnings) = match result {
             Ok(loaded) => (Vec::new(), loaded.warnings),
-            Err(ConfigErrors(problems)) => (problems, Vec::new()),
+            Err(ConfigErrors { problems, warnings }) => (problems, warnings),
         };
         let verdict = json!({ "ok": problems.is_empty(), "problems": problems, "warnings": warnings });
         writeln!(out, "{verdict:#}").context("cannot write")?;
@@ -34,7 +34,12 @@ pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Res
             }
             writeln!(out, "{}\nok", summary(&loaded)).context("cannot write")?;
         }
-        Err(errors) => eprintln!("{errors}"),
+        Err(errors) => {
+            for warning in &errors.warnings {
+                eprintln!("warning: {warning}");
+            }
+            eprintln!("{errors}");
+        }
     }
     Ok(code)
 }

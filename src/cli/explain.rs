@@ -6,12 +6,13 @@ use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 
 use crate::{
+    authenticate::Authenticator,
     cli::{
         mailbox,
         plain::plain,
         trial::{Explained, Specimen, Trial},
     },
-    message::{Authenticity, Message, Outcome},
+    message::{Message, Outcome},
     pipeline::{Finding, Rules},
 };
 
@@ -21,6 +22,8 @@ pub struct Request<'a> {
     /// Instead of the mail's own Date.
     pub at: Option<Timestamp>,
     pub trust: bool,
+    /// As if it had come through this one.
+    pub ingress: Option<String>,
     pub json: bool,
     /// For mail without a Date.
     pub now: Timestamp,
@@ -29,6 +32,7 @@ pub struct Request<'a> {
 /// Explains a mail on `out`; returns what became of it.
 pub async fn run(
     rules: Arc<Rules>,
+    authenticator: Authenticator,
     external_url: Option<String>,
     request: Request<'_>,
     out: &mut impl Write,
@@ -43,11 +47,18 @@ pub async fn run(
     let raw = mail.read()?;
     let specimen = Specimen {
         name: mail.name.clone(),
-        message: Message { ingress: "explain".into(), arrived_at, raw, cut_from: None, envelope: None },
-        authenticity: Authenticity::off(),
+        message: Message {
+            ingress: request.ingress.unwrap_or_else(|| "explain".into()),
+            arrived_at,
+            raw,
+            cut_from: None,
+            envelope: None,
+        },
+        authenticity: None,
+        released: None,
     };
     let size = specimen.message.raw.len();
-    let explained = Trial::new(rules, external_url, request.trust)?.run(specimen, arrived_at).await?;
+    let explained = Trial::new(rules, authenticator, external_url, request.trust)?.run(specimen, arrived_at).await?;
     if request.json {
         writeln!(out, "{}", serde_json::to_string(&explained)?).context("cannot write")?;
     } else {
@@ -63,10 +74,7 @@ fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write)
     if let Some(subject) = &reading.subject_line {
         line(out, "", subject)?;
     }
-    let authenticity = &explained.authenticity;
-    let verdict = serde_json::to_value(authenticity.verdict).unwrap_or_default();
-    let detail = authenticity.detail.as_deref().unwrap_or_default();
-    line(out, "authenticate", &format!("{}: {detail}", verdict.as_str().unwrap_or_default()))?;
+    line(out, "authenticate", &explained.authenticity.to_string())?;
     match &reading.finding {
         Finding::Ignored { reason } => line(out, "extract", &format!("no alert: {reason}"))?,
         Finding::Quarantined { reason } => line(out, "extract", &format!("held for a person: {reason}"))?,

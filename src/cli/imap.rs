@@ -23,7 +23,9 @@ pub async fn login(config: &Config, arguments: &ImapLogin, out: &mut impl Write)
         bail!("{key}: there is no `refresh_token_file` to write to; add it, or drop --write");
     }
     let flow = arguments.device.then_some(Flow::Device).or(arguments.browser.then_some(Flow::Browser));
-    let login = Login::new(&key, oauth2, flow, arguments.port)
+    let login = settings
+        .authorities(key.trim_end_matches(".oauth2"))
+        .and_then(|authorities| Login::new(&key, oauth2, &authorities, flow, arguments.port))
         .map_err(|problem| anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))?;
     eprintln!("A refresh token for {} at {}: log in as this account.", settings.username, settings.host);
     let token = login.run(tell).await.with_context(|| key.clone())?;

@@ -10,6 +10,7 @@ use crate::{
     cli::{plain::plain, table},
     delivery::{Action, DeliveryId, DeliveryState},
     incident::Phase,
+    message::Outcome,
     store::{Event, IncidentRow, Store},
 };
 
@@ -24,6 +25,7 @@ pub async fn list(store: &dyn Store, open: bool, limit: u32, json: bool, out: &m
         vec![
             incident.incident_id.clone(),
             incident.phase.as_str().to_owned(),
+            incident.kind.as_str().to_owned(),
             label(incident, "severity"),
             label(incident, "app_key"),
             label(incident, "metric"),
@@ -31,7 +33,7 @@ pub async fn list(store: &dyn Store, open: bool, limit: u32, json: bool, out: &m
             incident.changed_at.strftime("%F %T").to_string(),
         ]
     });
-    let heading = ["INCIDENT", "STATE", "SEVERITY", "APP", "METRIC", "OPENED (UTC)", "CHANGED (UTC)"];
+    let heading = ["INCIDENT", "STATE", "KIND", "SEVERITY", "APP", "METRIC", "OPENED (UTC)", "CHANGED (UTC)"];
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 
@@ -85,6 +87,11 @@ fn moments(event: &Event) -> Vec<Moment> {
                 mail.ingress,
                 with(mail.reason.as_deref())
             );
+            // Its reason says so where that decided; a mail that waits to be decided anew says it here.
+            let text = match &mail.released {
+                Some(release) if mail.outcome == Outcome::Pending => format!("{text}; let through by {}", release.by),
+                _ => text,
+            };
             vec![Moment { at: mail.arrived_at, rank: 0, word: "mail", text }]
         }
         Event::Delivery(delivery) => {

@@ -1,14 +1,14 @@
 //! `alertbridge mails`: the stored mails, and the quarantine.
 
-use std::io::Write;
+use std::{env, io::Write};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
 
 use crate::{
     cli::{plain::plain, table},
-    message::{MailId, Outcome},
+    message::{MailId, Outcome, Release},
     store::Store,
 };
 
@@ -61,8 +61,14 @@ pub async fn show(store: &dyn Store, id: MailId, raw: bool, json: bool, out: &mu
     if let Some(header) = MessageParser::new().with_minimal_headers().parse_headers(stored.message.raw.as_ref()) {
         line("subject", header.subject().unwrap_or_default())?;
     }
+    if let Some(release) = &row.released {
+        line("released", &format!("by {} at {} UTC", release.by, release.at.strftime("%F %T")))?;
+    }
+    if let Some(at) = row.check_at {
+        line("checked again", &format!("{} UTC", at.strftime("%F %T")))?;
+    }
     line("size", &format!("{}, SHA-256 {}", table::count(row.size, "byte"), row.sha256))?;
-    line("authenticity", row.authenticity.detail.as_deref().unwrap_or_default())?;
+    line("authenticity", &row.authenticity.to_string())?;
     if let Some(incident) = &row.incident_id {
         line("incident", &format!("{incident} (`alertbridge incidents show {incident}`)"))?;
     }
@@ -76,20 +82,20 @@ fn unknown(id: MailId) -> String {
     format!("there is no mail {id} in the store: `alertbridge mails list` names them")
 }
 
-/// Lets a quarantined mail act. Until senders are checked, only mail over the size limit is quarantined, and of that only
-/// the header was kept: there is nothing to let act.
-pub async fn release(store: &dyn Store, id: MailId) -> anyhow::Result<()> {
-    let (row, stored) = store.mail(id).await?.with_context(|| unknown(id))?;
-    if row.outcome != Outcome::Quarantined {
-        bail!("mail {id} is {}, not quarantined", row.outcome);
-    }
-    match stored.message.cut_from {
-        Some(size) => bail!(
-            "mail {id} was {size} bytes, over the size limit, and only its header was kept: raise max_message_size and \
-             send the mail again, or `alertbridge mails discard {id}`"
-        ),
-        None => bail!("mail {id} cannot be released"),
-    }
+/// Lets a mail act as if it were genuine; `serve` takes it up within a second or two, or when it starts.
+pub async fn release(store: &dyn Store, id: MailId, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
+    let by = whoever_asks();
+    store.release_mail(id, Release { by: by.clone(), at: now }).await?;
+    writeln!(out, "mail {id} is let through by {by}: `alertbridge serve` decides it anew")?;
+    Ok(())
+}
+
+/// `user@host`, for the record: who logged in, where `sudo` says.
+fn whoever_asks() -> String {
+    let user =
+        ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
+    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
+    format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
 }
 
 /// Takes a mail out of the quarantine for good.

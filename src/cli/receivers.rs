@@ -47,13 +47,13 @@ pub async fn test(
         owe(store.as_ref(), &receivers, name, &page(action, &incident_id, now), now).await?;
     }
     let give_up_after = crate::settings::Duration::from_secs(PATIENCE);
-    let patience = delivery::Settings { give_up_after, ..settings.clone() };
+    let patience = delivery::Settings { give_up_after, fewest_failures: 1, ..settings.clone() };
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&store),
         Arc::clone(&receivers),
         patience,
         external_url,
-        Client::new(settings.timeout.as_std())?,
+        Client::new(settings.timeout.as_std())?.printing_aside(json),
         clock,
         Arc::new(Notify::new()),
     ));
@@ -104,6 +104,7 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
         time: Some(now),
         reason: Some("a test page, asked for with `alertbridge receivers test`: nothing is wrong".into()),
         mail: None,
+        doubt: None,
     }
 }
 
@@ -136,6 +137,10 @@ async fn owe(
         applied: false,
         deliveries,
         receivers: vec![name.to_owned()],
+        check_at: None,
+        hold: None,
+        marked: false,
+        late: None,
     };
     let subject = Subject {
         kind: Kind::Incident,
@@ -144,6 +149,8 @@ async fn owe(
         time: None,
         app_key: String::new(),
         metric: String::new(),
+        ingress: "test".into(),
+        verified: true,
     };
     for id in ids {
         let decision = decision.clone();

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    authenticate::Authenticator,
     cli::{
         mailbox::{self, Found},
         plain::plain,
@@ -24,7 +25,7 @@ use crate::{
     clock::Clock,
     deliver::{Client, Deliverer},
     delivery::{self, DeliveryState},
-    message::{Authenticity, Message, Outcome},
+    message::{Message, Outcome},
     pipeline::Rules,
     store::Store,
 };
@@ -36,6 +37,8 @@ pub struct Request {
     pub stored: Option<Stored>,
     pub at: Option<Timestamp>,
     pub trust: bool,
+    /// As if the files had come through this one.
+    pub ingress: Option<String>,
     pub json: bool,
     pub now: Timestamp,
 }
@@ -65,11 +68,12 @@ const PAGE: u32 = 64;
 /// many alerts could not be read.
 pub async fn run(
     rules: Arc<Rules>,
+    authenticator: Authenticator,
     external_url: Option<String>,
     request: Request,
     out: &mut impl Write,
 ) -> anyhow::Result<(Trial, u64)> {
-    let trial = Trial::new(rules, external_url, request.trust)?;
+    let trial = Trial::new(rules, authenticator, external_url, request.trust)?;
     let mut tally = Tally::default();
     if let Some(stored) = &request.stored {
         let progress = request.progress(spinner("mails replayed"));
@@ -80,8 +84,8 @@ pub async fn run(
             after = (last.message.arrived_at, last.id);
             for mail in page {
                 let arrived_at = mail.message.arrived_at;
-                let specimen =
-                    Specimen { name: mail.id.to_string(), message: mail.message, authenticity: mail.authenticity };
+                let (message, authenticity, released) = (mail.message, Some(mail.authenticity), mail.released);
+                let specimen = Specimen { name: mail.id.to_string(), message, authenticity, released };
                 let explained = trial.run(specimen, request.at.unwrap_or(arrived_at)).await?;
                 tally.add(explained, request.json, out)?;
                 progress.inc(1);
@@ -112,8 +116,9 @@ pub async fn run(
 
 async fn one(trial: &Trial, mail: &Found, request: &Request) -> anyhow::Result<Explained> {
     let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
-    let message = Message { ingress: "replay".into(), arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
-    let specimen = Specimen { name: mail.name.clone(), message, authenticity: Authenticity::off() };
+    let ingress = request.ingress.clone().unwrap_or_else(|| "replay".into());
+    let message = Message { ingress, arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
+    let specimen = Specimen { name: mail.name.clone(), message, authenticity: None, released: None };
     trial.run(specimen, arrived_at).await
 }
 
@@ -169,15 +174,20 @@ pub fn agreed(owed: u64) -> anyhow::Result<bool> {
 }
 
 /// `--send`: delivers what the replay owes, for real, and waits until all of it is settled, or for Ctrl-C. Says on stderr
-/// what became of it; false where something was not delivered.
-pub async fn send(trial: &Trial, settings: &delivery::Settings, external_url: Option<String>) -> anyhow::Result<bool> {
+/// what became of it; false where something was not delivered. With `json` standard output is left to the lines of JSON.
+pub async fn send(
+    trial: &Trial,
+    settings: &delivery::Settings,
+    external_url: Option<String>,
+    json: bool,
+) -> anyhow::Result<bool> {
     let stop = CancellationToken::new();
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&trial.store),
         Arc::clone(&trial.rules.receivers),
         settings.clone(),
         external_url,
-        Client::new(settings.timeout.as_std())?,
+        Client::new(settings.timeout.as_std())?.printing_aside(json),
         Clock::system(),
         Arc::new(Notify::new()),
     ));

@@ -1,8 +1,23 @@
 //! `alertbridge store`: upkeep.
 
-use std::io::Write;
+use std::{
+    io::{self, IsTerminal as _, Write},
+    path::Path,
+    process::ExitCode,
+};
 
-use crate::store::place::Place;
+use anyhow::{Context as _, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+use jiff::Timestamp;
+use serde_json::json;
+use url::Url;
+
+use crate::{
+    cli::table,
+    config::Config,
+    serve,
+    store::{Totals, audit::Finding, place::Place, sqlite},
+};
 
 /// Brings the store to this version's schema; makes it where there is none.
 pub async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
@@ -15,4 +30,105 @@ pub async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> 
         _ => writeln!(out, "{place}: brought from schema version {before} to {after}")?,
     }
     Ok(())
+}
+
+/// Copies the store into a new file, consistently, while a bridge may be at work.
+pub async fn backup(config: &Config, to: &Path, overwrite: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let from = match there(config).await? {
+        Place::File(path) => path,
+        Place::Database(_) => bail!(
+            "store.url is a PostgreSQL database, which its own tools back up while it is in use:\n  \
+             pg_dump --format=custom --file={} '{}'",
+            to.display(),
+            without_password(config)?
+        ),
+    };
+    let progress = bar("pages");
+    sqlite::backup(&from, to, overwrite, |done, all| advance(&progress, done, all))?;
+    progress.finish_and_clear();
+    let size = std::fs::metadata(to)?.len();
+    Ok(writeln!(out, "{}: a copy of {}, read through, {size} bytes", to.display(), from.display())?)
+}
+
+/// Makes the store from a backup.
+pub fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+    let to = match serve::store_place(config)? {
+        Place::File(path) => path,
+        Place::Database(_) => bail!(
+            "store.url is a PostgreSQL database, which its own tools restore, while no bridge runs and into an empty \
+             database:\n  pg_restore --single-transaction --no-owner --dbname='{}' {}",
+            without_password(config)?,
+            from.display()
+        ),
+    };
+    let progress = bar("pages");
+    let restored = sqlite::restore(from, &to, |done, all| advance(&progress, done, all));
+    restored.with_context(|| format!("store.url: {}", to.display()))?;
+    progress.finish_and_clear();
+    Ok(writeln!(
+        out,
+        "{}: restored from {}\nWhat was owed when the backup was made is sent when `serve` starts: look at it first with \
+         `alertbridge deliveries list --state pending`.",
+        to.display(),
+        from.display()
+    )?)
+}
+
+/// Looks for damage, and for anything the store shows of a promise not kept.
+pub async fn check(config: &Config, now: Timestamp, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let place = there(config).await?;
+    let progress = bar("mails");
+    let checked = place.check(now, |mails| progress.set_position(mails)).await;
+    let (found, totals) = checked.with_context(|| format!("store.url: {place}"))?;
+    progress.finish_and_clear();
+    report(&found, totals, json, out)?;
+    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -> io::Result<()> {
+    if json {
+        let verdict = json!({ "ok": found.is_empty(), "findings": found, "totals": totals });
+        return writeln!(out, "{verdict:#}");
+    }
+    for Finding { check, what } in found {
+        writeln!(out, "{check}: {what}")?;
+    }
+    let Totals { mails, incidents, deliveries } = totals;
+    if found.is_empty() {
+        let [mails, incidents] = [table::count(mails, "mail"), table::count(incidents, "incident")];
+        let deliveries = format!("{deliveries} {}", if deliveries == 1 { "delivery" } else { "deliveries" });
+        writeln!(out, "{mails}, {incidents}, {deliveries}: all as promised\nok")?;
+    }
+    Ok(())
+}
+
+/// The store of the configuration, which must be there.
+pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
+    let place = serve::store_place(config)?;
+    if place.versions().await.with_context(|| format!("store.url: {place}"))?.0 == 0 {
+        bail!("there is no store {place} yet: `alertbridge serve` makes it; is --config right?");
+    }
+    Ok(place)
+}
+
+/// A database's address as PostgreSQL's tools take it. The password would be in the shell's history; PGPASSWORD or
+/// ~/.pgpass has it.
+fn without_password(config: &Config) -> anyhow::Result<String> {
+    let mut url = Url::parse(&config.store.url()?).context("store.url is no address")?;
+    let _cannot_have_one = url.set_password(None);
+    Ok(url.into())
+}
+
+fn bar(of: &'static str) -> ProgressBar {
+    if !io::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let template = if of == "pages" { "{bar:40} {pos}/{len} pages, {eta} left" } else { "{spinner} {pos} mails read" };
+    let style = ProgressStyle::with_template(template);
+    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+}
+
+fn advance(progress: &ProgressBar, done: u64, all: u64) {
+    progress.set_length(all);
+    progress.set_position(done);
 }

@@ -10,9 +10,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::{
+    authenticate::Authenticator,
     delivery::Step,
     label::Labels,
-    message::{Authenticity, Message, Outcome, Verdict},
+    message::{Authenticity, Message, Outcome, Release, Verdict},
     pipeline::{Finding, Reading, Rules},
     receiver::{Body, Keys, Parcel},
     store::{Decision, NewDelivery, Store, StoredMail, sqlite::Sqlite},
@@ -22,6 +23,7 @@ use crate::{
 pub struct Trial {
     pub rules: Arc<Rules>,
     pub store: Arc<dyn Store>,
+    authenticator: Authenticator,
     external_url: Option<String>,
     /// `--trust`: mails count as genuine.
     trust: bool,
@@ -32,8 +34,10 @@ pub struct Specimen {
     /// Its path, or its number in the store.
     pub name: String,
     pub message: Message,
-    /// A stored mail keeps the verdict of its arrival.
-    pub authenticity: Authenticity,
+    /// A stored mail keeps the verdict of its arrival; others are judged now.
+    pub authenticity: Option<Authenticity>,
+    /// Who let a stored mail out of the quarantine.
+    pub released: Option<Release>,
 }
 
 /// What became of it: the object of `--json`.
@@ -65,27 +69,40 @@ pub struct Rendered {
 }
 
 impl Trial {
-    pub fn new(rules: Arc<Rules>, external_url: Option<String>, trust: bool) -> anyhow::Result<Self> {
+    pub fn new(
+        rules: Arc<Rules>,
+        authenticator: Authenticator,
+        external_url: Option<String>,
+        trust: bool,
+    ) -> anyhow::Result<Self> {
         let store = Sqlite::throw_away().context("a throw-away state could not be made")?;
-        Ok(Self { rules, store: Arc::new(store), external_url, trust })
+        Ok(Self { rules, store: Arc::new(store), authenticator, external_url, trust })
     }
 
     /// Takes one mail through, at the time `now`.
     pub async fn run(&self, specimen: Specimen, now: Timestamp) -> anyhow::Result<Explained> {
-        let authenticity = if self.trust { trusted() } else { specimen.authenticity };
+        let authenticity = match specimen.authenticity {
+            _ if self.trust => trusted(),
+            Some(stored) => stored,
+            None => self.authenticator.judge(&specimen.message).await,
+        };
         // The state needs a row for the mail, not its bytes.
         let stub = Message { raw: bytes::Bytes::new(), ..specimen.message.clone() };
         let id =
             self.store.record(vec![(stub, authenticity.clone())], None).await?.first().copied().unwrap_or_default();
-        let mail = StoredMail { id, message: specimen.message, authenticity: authenticity.clone() };
+        let mail = StoredMail {
+            id,
+            message: specimen.message,
+            authenticity: authenticity.clone(),
+            checks: 0,
+            released: specimen.released,
+        };
         let reading = self.rules.read_whatever_it_is(&mail);
+        let subject = self.rules.subject(&reading, &mail, now);
         let (rules, read) = (Arc::clone(&self.rules), reading.clone());
         let conclude = Box::new(move |memory: &_| rules.conclude(&read, &mail, memory, now));
-        let decision = self
-            .store
-            .decide(id, reading.subject(), now, conclude)
-            .await?
-            .context("the throw-away state lost a mail")?;
+        let decision =
+            self.store.decide(id, subject, now, conclude).await?.context("the throw-away state lost a mail")?;
         Ok(self.explained(specimen.name, reading, decision, authenticity, now))
     }
 
@@ -150,5 +167,5 @@ impl Trial {
 }
 
 fn trusted() -> Authenticity {
-    Authenticity { verdict: Verdict::Pass, evidence: None, domain: None, detail: Some("trusted by --trust".into()) }
+    Authenticity::unproven(Verdict::Pass, "trusted by --trust")
 }

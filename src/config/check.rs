@@ -187,6 +187,13 @@ fn alerts(config: &Config, found: &mut Vec<Problem>) {
         let mend = "add the sender: `from: [no-reply@am.atlassian.com]`";
         found.push(Problem::new("alerts.from", "without a sender no mail is an alert", mend));
     }
+    for (door, index, _, id) in config.ingress.trusted_hosts() {
+        if let Some(id) = id.filter(|id| *id != "exchange" && !is_domain(id)) {
+            let key = format!("ingress.{door}[{index}].trusted_authserv_id");
+            let mend = "write the name that begins its Authentication-Results: `mx.google.com`; or `exchange`";
+            found.push(Problem::new(key, format!("`{id}` is no host"), mend));
+        }
+    }
     for (index, from) in alerts.from.iter().enumerate() {
         if !is_address(from) {
             let mend = "write the bare address: `no-reply@am.atlassian.com`";
@@ -226,6 +233,9 @@ fn durations(config: &Config, found: &mut Vec<Problem>) {
     };
     let delivery = &config.delivery;
     within("global.max_age".into(), config.global.max_age, 0, 10 * YEAR);
+    if let Some(freshness) = config.alerts.authenticity.freshness {
+        within("alerts.authenticity.freshness".into(), freshness, 0, 10 * YEAR);
+    }
     within("store.mail_retention".into(), config.store.mail_retention, 0, 100 * YEAR);
     within("delivery.timeout".into(), delivery.timeout, 1, 300);
     within("delivery.backoff.initial".into(), delivery.backoff.initial, 1, 3600);

@@ -3,7 +3,12 @@
 use std::sync::Arc;
 
 use crate::{
-    extract::Extractor, label::Severities, pipeline::Rules, receiver::Receivers, route::Routes, settings::Problem,
+    extract::Extractor,
+    label::Severities,
+    pipeline::{Rules, standing::Policy},
+    receiver::Receivers,
+    route::Routes,
+    settings::{Duration, Problem},
     validate::Validator,
 };
 
@@ -27,6 +32,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
         Routes::compile(&config.route, &config.time_intervals, &names).map_err(|found| problems.extend(found)).ok();
     let receivers =
         Receivers::compile(&config.receivers, &config.templates).map_err(|found| problems.extend(found)).ok();
+    problems.extend(alerts.authenticity.check("alerts.authenticity"));
     for (place, imap) in config.ingress.imap.iter().enumerate() {
         problems.extend(imap.check(&format!("ingress.imap[{place}]")));
     }
@@ -42,8 +48,19 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
             routes,
             receivers: Arc::new(receivers),
             max_age: config.global.max_age,
+            policy: Policy {
+                unverified: alerts.authenticity.unverified.clone(),
+                app_keys: alerts.app_keys.clone(),
+                patience: patience(config),
+            },
             notify_missing_payload: alerts.on_missing_payload == OnMissingPayload::Notify,
         }),
         _ => Err(problems),
     }
+}
+
+/// How long a resolve that cannot be checked waits: as long as a mail counts as fresh; a day where there is no limit.
+fn patience(config: &Config) -> Duration {
+    let freshness = config.alerts.authenticity.freshness.unwrap_or(config.global.max_age);
+    if freshness.is_zero() { Duration::from_secs(24 * 3600) } else { freshness }
 }

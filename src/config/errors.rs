@@ -41,13 +41,18 @@ impl fmt::Display for Misconfigured {
     }
 }
 
-/// Everything that is wrong, in the file's order.
+/// Everything that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ConfigErrors(pub Vec<Misconfigured>);
+pub struct ConfigErrors {
+    /// In the file's order.
+    pub problems: Vec<Misconfigured>,
+    /// What works, and is better otherwise, as far as it can be told.
+    pub warnings: Vec<String>,
+}
 
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, error) in self.0.iter().enumerate() {
+        for (index, error) in self.problems.iter().enumerate() {
             let newline = if index > 0 { "\n" } else { "" };
             write!(f, "{newline}{error}")?;
         }
@@ -67,11 +72,15 @@ impl ConfigErrors {
             })
             .collect();
         errors.sort_by_key(|error| (error.line, error.column));
-        Self(errors)
+        Self { problems: errors, warnings: Vec::new() }
+    }
+
+    fn only(problem: Misconfigured) -> Self {
+        Self { problems: vec![problem], warnings: Vec::new() }
     }
 
     pub(super) fn syntax(source: &Source, error: SyntaxError) -> Self {
-        Self(vec![one(source, error.at, Problem::new("", error.what, error.mend))])
+        Self::only(one(source, error.at, Problem::new("", error.what, error.mend)))
     }
 }
 
@@ -83,7 +92,7 @@ fn one(source: &Source, at: Mark, Problem { key, what, mend }: Problem) -> Misco
 pub(super) fn read_file(path: &Path) -> Result<String, ConfigErrors> {
     let fail = |what: String, mend: &str| {
         let source = Source::File(path.to_owned());
-        ConfigErrors(vec![one(&source, Mark::default(), Problem::new("", what, mend))])
+        ConfigErrors::only(one(&source, Mark::default(), Problem::new("", what, mend)))
     };
     let unreadable = |error: std::io::Error| {
         fail(format!("cannot be read: {error}"), "name a file that exists and that this user may read")

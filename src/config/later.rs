@@ -13,20 +13,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
             found.push(Problem::new(key, format!("`{name}` comes with a later version"), now));
         }
     };
-    refuse(!config.alerts.app_keys.is_empty(), "alerts.app_keys".into(), "drop it, and route on the label app_key");
-    let authenticity = &config.alerts.authenticity;
-    let key = |name: &str| format!("alerts.authenticity.{name}");
-    refuse(!authenticity.require.is_empty(), key("require"), "only `require: []` is accepted now");
-    refuse(authenticity.domain.as_deref().is_some_and(|domain| domain != "am.atlassian.com"), key("domain"), "drop it");
-    refuse(!authenticity.dns.is_empty(), key("dns"), "drop it");
-    refuse(!authenticity.trusted_arc_sealers.is_empty(), key("trusted_arc_sealers"), "drop it");
-    refuse(authenticity.freshness.is_some(), key("freshness"), "drop it; `global.max_age` bounds the age of triggers");
-    refuse(authenticity.unverified.is_some(), key("unverified"), "drop it");
-
-    for (index, imap) in config.ingress.imap.iter().enumerate() {
-        let key = |name: &str| format!("ingress.imap[{index}].{name}");
-        refuse(imap.trusted_authserv_id.is_some(), key("trusted_authserv_id"), "drop it");
-    }
     for (index, receiver) in config.receivers.iter().enumerate() {
         let key = |name: &str| format!("receivers[{index}].{name}");
         refuse(!receiver.teams_configs.is_empty(), key("teams_configs"), "use `webhook_configs` for now");

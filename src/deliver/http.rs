@@ -12,9 +12,13 @@ use crate::{
 /// More of a reply is not read.
 const LONGEST_REPLY: usize = 64 << 10;
 
-/// The one HTTP client, and standard output.
+/// The one HTTP client, and where pages are printed.
 #[derive(Debug, Clone)]
-pub struct Client(reqwest::Client);
+pub struct Client {
+    http: reqwest::Client,
+    /// Standard error in place of standard output.
+    on_stderr: bool,
+}
 
 /// A request that got no reply.
 #[derive(Debug)]
@@ -26,25 +30,30 @@ pub(super) struct Failure {
 impl Client {
     /// `timeout` bounds one request, from the name's resolution to the reply's last byte.
     pub fn new(timeout: Duration) -> anyhow::Result<Self> {
-        Ok(Self(
-            reqwest::Client::builder()
-                .timeout(timeout)
-                .connect_timeout(timeout.min(Duration::from_secs(10)))
-                .redirect(Policy::none())
-                .retry(reqwest::retry::never())
-                .pool_idle_timeout(Duration::from_secs(30))
-                .tcp_nodelay(true)
-                .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")))
-                .build()?,
-        ))
+        let http = reqwest::Client::builder()
+            .timeout(timeout)
+            .connect_timeout(timeout.min(Duration::from_secs(10)))
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_nodelay(true)
+            .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, on_stderr: false })
+    }
+
+    /// The same, with pages printed on standard error where `aside`: for a command whose JSON is on standard output.
+    #[must_use]
+    pub fn printing_aside(self, aside: bool) -> Self {
+        Self { on_stderr: aside, ..self }
     }
 
     pub(super) async fn send(&self, request: Request) -> Result<Reply, Failure> {
         if request.method == "PRINT" {
-            return print(&request.body);
+            return self.print(&request.body);
         }
         let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);
-        let mut builder = self.0.request(method, &request.url);
+        let mut builder = self.http.request(method, &request.url);
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
@@ -76,21 +85,25 @@ impl Client {
         }
         Ok(Reply { status, headers, body })
     }
-}
 
-fn print(body: &Body) -> Result<Reply, Failure> {
-    let line = match body {
-        Body::Empty => String::new(),
-        Body::Json(json) => json.to_string(),
-        Body::Text(text) => text.clone(),
-    };
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).map(|()| Reply { status: 200, ..Reply::default() }).map_err(
-        |error| Failure {
+    fn print(&self, body: &Body) -> Result<Reply, Failure> {
+        let line = match body {
+            Body::Empty => String::new(),
+            Body::Json(json) => json.to_string(),
+            Body::Text(text) => text.clone(),
+        };
+        let printed = if self.on_stderr {
+            writeln!(std::io::stderr(), "{line}")
+        } else {
+            let mut out = std::io::stdout().lock();
+            writeln!(out, "{line}").and_then(|()| out.flush())
+        };
+        let stream = if self.on_stderr { "error" } else { "output" };
+        printed.map(|()| Reply { status: 200, ..Reply::default() }).map_err(|error| Failure {
             reason: FailureReason::Network,
-            detail: format!("standard output cannot be written: {error}"),
-        },
-    )
+            detail: format!("standard {stream} cannot be written: {error}"),
+        })
+    }
 }
 
 /// The error in words for the operator. Its own text names the URL, which may be a secret.

@@ -28,7 +28,14 @@ pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Tim
     }
 }
 
-pub(super) fn step(claim: &Claim, verdict: &Verdict, settings: &Settings, now: Timestamp) -> Next {
+/// `probe_at`, while the integration does not answer: when it is asked next. Nothing waits longer than that for it.
+pub(super) fn step(
+    claim: &Claim,
+    verdict: &Verdict,
+    settings: &Settings,
+    probe_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Next {
     match verdict {
         Verdict::Delivered { receipt } => Next::Delivered { receipt: receipt.clone() },
         Verdict::Accepted { request_id } => Next::Again {
@@ -47,7 +54,13 @@ pub(super) fn step(claim: &Claim, verdict: &Verdict, settings: &Settings, now: T
         // A question that failed is asked again: sending anew could only repeat the page.
         Verdict::Retry { reason, after, .. } => {
             let step = if *reason == FailureReason::Unconfirmed { Step::Send } else { claim.step.clone() };
-            again(claim, settings, *after, &detail(verdict, &claim.step), step, now)
+            let next = again(claim, settings, *after, &detail(verdict, &claim.step), step, now);
+            match (next, probe_at) {
+                (Next::Again { step, at, failures }, Some(probe_at)) => {
+                    Next::Again { step, at: at.min(probe_at.max(now)), failures }
+                }
+                (next, _) => next,
+            }
         }
         Verdict::Permanent { .. } => Next::Dead { reason: detail(verdict, &claim.step) },
     }
@@ -68,12 +81,13 @@ fn again(
 ) -> Next {
     let failures = claim.failures.saturating_add(1);
     let deadline = later(claim.since, settings.give_up_after.as_std());
-    if now >= deadline {
+    if now >= deadline && failures >= settings.fewest_failures {
         return Next::Dead { reason: format!("given up after {}: {detail}", settings.give_up_after) };
     }
     let pause = settings.backoff.pause(failures).max(after.unwrap_or_default());
     // The last attempt is made at the deadline, not skipped.
-    Next::Again { step, at: later(now, pause).min(deadline), failures }
+    let at = later(now, pause);
+    Next::Again { step, at: if now < deadline { at.min(deadline) } else { at }, failures }
 }
 
 pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {

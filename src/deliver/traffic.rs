@@ -1,10 +1,15 @@
-//! How much may be under way at one integration, and when: room, pace and pauses.
+//! How much may be under way at one integration, and when: room, pace, pauses, and the breaker.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::receiver::RateLimit;
+use crate::{
+    delivery::{Backoff, DeliveryId, Verdict},
+    receiver::RateLimit,
+};
+
+use super::breaker::{Breaker, Change};
 
 /// Attempts under way at one integration at a time.
 pub(super) const MOST: u32 = 32;
@@ -25,11 +30,12 @@ struct Now {
     most: u32,
     /// Left alone until then.
     closed_until: Timestamp,
+    breaker: Breaker,
 }
 
 impl Default for Now {
     fn default() -> Self {
-        Self { under_way: 0, most: MOST, closed_until: Timestamp::MIN }
+        Self { under_way: 0, most: MOST, closed_until: Timestamp::MIN, breaker: Breaker::default() }
     }
 }
 
@@ -41,7 +47,24 @@ impl Traffic {
 
     /// From when on the integration may be asked; a time in the past where it may be now.
     pub(super) fn opens_at(&self) -> Timestamp {
-        self.lock().closed_until
+        let now = self.lock();
+        now.breaker.probe_at().map_or(now.closed_until, |probe_at| probe_at.max(now.closed_until))
+    }
+
+    /// Takes note of what an attempt came to; where the integration does not answer, when it is asked next.
+    pub(super) fn judge(
+        &self,
+        delivery: DeliveryId,
+        verdict: &Verdict,
+        backoff: &Backoff,
+        at: Timestamp,
+    ) -> (Option<Change>, Option<Timestamp>) {
+        let mut now = self.lock();
+        let change = now.breaker.judge(delivery, verdict, backoff, at);
+        if now.breaker.probe_at().is_some() {
+            now.most = 1;
+        }
+        (change, now.breaker.probe_at())
     }
 
     /// How many attempts may begin while it is open.
@@ -69,13 +92,16 @@ impl Traffic {
                 now.closed_until = now.closed_until.max(until);
                 now.most = 1;
             }
+            None if now.breaker.probe_at().is_some() => {}
             None => now.most = now.most.saturating_mul(2).min(MOST),
         }
     }
 
     /// Forgets until when it is closed: the clock was set back.
     pub(super) fn open(&self) {
-        self.lock().closed_until = Timestamp::MIN;
+        let mut now = self.lock();
+        now.closed_until = Timestamp::MIN;
+        now.breaker.hurry();
     }
 
     fn lock(&self) -> MutexGuard<'_, Now> {

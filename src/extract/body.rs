@@ -14,11 +14,8 @@ use mail_parser::{
 };
 use memchr::memmem;
 
-use super::{
-    Obstacle,
-    header::{first, split},
-    quoted_printable,
-};
+use super::{Obstacle, quoted_printable};
+use crate::message::header::{first, split};
 
 /// How deep multiparts may nest. Mail programs and lists add one level each: five are rare.
 const MAX_DEPTH: usize = 16;

@@ -4,6 +4,10 @@
 //! So `lol_html`, which streams, finds where the script elements lie, and scraper reads just those fragments and
 //! decides: it decodes entities in the `id`, and knows HTML's rules of what is text of a script.
 //!
+//! Inside svg and math other rules hold, which `lol_html` follows less far than the DOM: it would take
+//! `<svg><svg><head><title>x <script </title><script id=…>` for one script. A document with either is read by the DOM
+//! alone, and not at all where it is too large for that.
+//!
 //! What HTML hides is hidden here: comments, textarea, title, style, noscript, iframe, plaintext. An element in a
 //! blockquote or a template counts as any other: whoever may send alerts may quote one, and leaving it out would
 //! drop an alert silently.
@@ -25,6 +29,9 @@ const MAX_CANDIDATES: usize = 16;
 /// The longest start tag or end tag around a payload, in bytes.
 const MAX_TAGS: usize = 4 << 10;
 
+/// The largest document with svg or math, in bytes: nested tags keep the DOM parser busy for half a second at most.
+const MAX_FOREIGN: usize = 64 << 10;
+
 /// A script element with the id.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Found {
@@ -44,22 +51,39 @@ impl Found {
 
 /// The script elements with the id, in order. The error says what makes the document unreadable.
 pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
-    if !has_script(html.as_bytes()) {
+    if !has_tag(html.as_bytes(), b"script") {
         return Ok(Vec::new());
+    }
+    if has_tag(html.as_bytes(), b"svg") || has_tag(html.as_bytes(), b"math") {
+        if html.len() > MAX_FOREIGN {
+            return Err(format!("the mail's HTML has svg or math in it, and is larger than {} KiB", MAX_FOREIGN >> 10));
+        }
+        return several(scripts(&Html::parse_document(html)).filter_map(read).collect());
     }
     let mut found = Vec::new();
     for range in candidates(html)? {
         if range.len() > MAX_PAYLOAD + MAX_TAGS {
             return Err(format!("the element {ELEMENT_ID} is larger than {} KiB", MAX_PAYLOAD >> 10));
         }
-        found.extend(html.get(range).and_then(read));
+        let fragment = Html::parse_fragment(html.get(range).unwrap_or_default());
+        found.extend(scripts(&fragment).next().and_then(read));
     }
     Ok(found)
 }
 
-/// Whether a script tag can be in there at all. It cannot be written in entities.
-fn has_script(html: &[u8]) -> bool {
-    memchr_iter(b'<', html).any(|at| html.get(at + 1..at + 7).is_some_and(|name| name.eq_ignore_ascii_case(b"script")))
+/// Whether such a tag can be in there at all. It cannot be written in entities.
+fn has_tag(html: &[u8], name: &[u8]) -> bool {
+    memchr_iter(b'<', html)
+        .any(|at| html[at + 1..].get(..name.len()).is_some_and(|begun| begun.eq_ignore_ascii_case(name)))
+}
+
+/// Not too many.
+fn several(found: Vec<Found>) -> Result<Vec<Found>, String> {
+    if found.len() > MAX_CANDIDATES { Err(too_many()) } else { Ok(found) }
+}
+
+fn too_many() -> String {
+    format!("the mail has more than {MAX_CANDIDATES} elements {ELEMENT_ID}")
 }
 
 /// Where the script elements lie whose id is, or could decode to, the one we look for.
@@ -76,7 +100,7 @@ fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
             let start = element.source_location().bytes();
             let index = ranges.borrow().len();
             if index == MAX_CANDIDATES {
-                return Err(format!("the mail has more than {MAX_CANDIDATES} elements {ELEMENT_ID}").into());
+                return Err(too_many().into());
             }
             // Without an end tag, HTML takes everything to the end of the document for the script's text.
             let end = if element.can_have_content() { document_end } else { start.end };
@@ -107,10 +131,12 @@ fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
     Ok(ranges.take())
 }
 
+fn scripts(dom: &Html) -> impl Iterator<Item = ElementRef<'_>> {
+    dom.tree.root().descendants().filter_map(ElementRef::wrap).filter(|element| element.value().name() == "script")
+}
+
 /// Reads one element as a browser would; none where its id turns out to be another.
-fn read(fragment: &str) -> Option<Found> {
-    let dom = Html::parse_fragment(fragment);
-    let script = dom.tree.nodes().filter_map(ElementRef::wrap).find(|element| element.value().name() == "script")?;
+fn read(script: ElementRef<'_>) -> Option<Found> {
     if script.attr("id") != Some(ELEMENT_ID) {
         return None;
     }
@@ -168,6 +194,20 @@ mod tests {
         ] {
             assert_eq!(find(&html), Ok(vec![]), "{html}");
         }
+    }
+
+    #[test]
+    fn svg_and_math_hide_nothing_that_a_browser_shows() {
+        let script = r#"<script type="application/json" id="incident-data">{}</script>"#;
+        for html in [
+            format!("<svg><svg><head><title>x <script </title></>{script}"),
+            format!("<svg><style>{script}</style></svg>"),
+            format!("<math><mi><SVG><p>{script}"),
+        ] {
+            assert_eq!(find(&html), Ok(vec![json("{}")]), "{html}");
+        }
+        assert!(find(&format!("<svg>{}{script}", "x".repeat(MAX_FOREIGN))).unwrap_err().contains("svg or math"));
+        assert!(find(&format!("<svg></svg>{}", script.repeat(17))).unwrap_err().contains("more than 16"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::*;
 #[derive(Default)]
 struct Play {
     known: Known,
-    applied: Vec<(String, Option<Timestamp>)>,
+    applied: Vec<(String, Option<Timestamp>, bool)>,
 }
 
 fn at(seconds: i64) -> Timestamp {
@@ -24,7 +24,8 @@ impl Play {
             verified,
             fresh,
         };
-        self.known.applied_before = self.applied.contains(&(seen.status.clone(), seen.time));
+        let applied = |by| self.applied.contains(&(seen.status.clone(), seen.time, by));
+        self.known.applied_before = applied(true) || !verified && applied(false);
         let transition = transition(&self.known, &seen);
         let (name, state) = match transition {
             Transition::Opened(state) => ("opened", Some(state)),
@@ -35,8 +36,9 @@ impl Play {
             Transition::Duplicate { advance, .. } => ("duplicate", advance),
             Transition::Stale { .. } => return "stale",
         };
-        self.applied.push((seen.status, seen.time));
-        if let Some(state) = state {
+        let kept = self.known.keeps(&seen);
+        self.applied.push((seen.status, seen.time, verified));
+        if let Some(state) = state.filter(|_| kept) {
             self.known.state = Some(state);
         }
         name
@@ -178,4 +180,47 @@ fn an_unreadable_alert_is_told_once() {
     let Transition::Opened(state) = transition(&Known::default(), &seen) else { panic!("the first is told") };
     let known = Known { state: Some(state), applied_before: true };
     assert!(matches!(transition(&known, &seen), Transition::Duplicate { advance: None, .. }));
+}
+
+#[test]
+fn a_forged_future_never_stands_in_the_way_of_what_is_verified() {
+    const NEXT_YEAR: i64 = 365 * 86_400;
+    for forged in ["ANOMALOUS", "NEWS"] {
+        let mut play = Play::default();
+        play.observes(forged, NEXT_YEAR, true, false);
+        assert_eq!(play.sees("ANOMALOUS", 0), "opened", "{forged}: the genuine copy is told");
+        play.observes(forged, NEXT_YEAR, true, false);
+        assert_eq!(play.sees("OK", 60), "resolved", "{forged}");
+        play.observes(forged, NEXT_YEAR, true, false);
+        assert_eq!(play.sees("ANOMALOUS", 120), "reopened", "{forged}");
+    }
+}
+
+#[test]
+fn a_verified_resolve_ends_what_was_forged_and_sets_the_clock() {
+    let mut play = Play::default();
+    play.observes("ANOMALOUS", 1_000_000, true, false);
+    assert_eq!(play.sees("OK", 60), "resolved");
+    assert_eq!(play.sees("ANOMALOUS", 120), "reopened");
+}
+
+#[test]
+fn what_unverified_mail_applied_is_no_duplicate_to_a_verified_one() {
+    let mut play = Play::default();
+    play.sees("ANOMALOUS", 0);
+    assert_eq!(play.observes("ANOMALOUS", 200, true, false), "duplicate");
+    assert_eq!(play.sees("OK", 100), "resolved");
+    assert_eq!(play.sees("ANOMALOUS", 200), "reopened", "its forged copy came first");
+}
+
+#[test]
+fn an_unverified_reopening_is_told_and_leaves_the_verified_state() {
+    let mut play = Play::default();
+    play.sees("ANOMALOUS", 0);
+    play.sees("OK", 60);
+    let before = play.known.state.clone();
+    assert_eq!(play.observes("ANOMALOUS", 100, true, false), "reopened");
+    assert_eq!(play.known.state, before);
+    assert_eq!(play.observes("ANOMALOUS", 100, true, false), "duplicate", "its copy is told no more");
+    assert_eq!(play.sees("ANOMALOUS", 100), "reopened", "the verified copy applies and is told");
 }

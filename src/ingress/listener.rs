@@ -90,13 +90,14 @@ impl Listener {
 
     /// Runs a session for each connection until `stop` is cancelled, then waits for them, up to the grace.
     ///
-    /// A connection over the cap gets the bytes of `busy` and is closed.
+    /// A connection over the cap gets the bytes of `busy` and is closed; `refused` is told of it.
     pub async fn serve<S>(
         self,
         bounds: Bounds,
         busy: &[u8],
         stop: &CancellationToken,
         mut heartbeat: impl FnMut(),
+        refused: impl Fn(SocketAddr),
         mut session: impl FnMut(TcpStream, SocketAddr) -> S,
     ) where
         S: Future<Output = ()> + Send + 'static,
@@ -116,7 +117,7 @@ impl Listener {
                         sessions.spawn(session(stream, peer));
                     }
                     Ok((stream, peer)) => {
-                        tracing::warn!(%peer, connections = bounds.connections, "connection refused: too many");
+                        refused(peer);
                         // The buffer of a new socket has room; where it has not, closing alone says enough.
                         let _ = stream.try_write(busy);
                     }

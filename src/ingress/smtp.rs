@@ -20,7 +20,7 @@ use super::{
     Health, Inbox, Ingress,
     listener::{BindError, Listener},
 };
-use crate::{clock::Clock, settings::Problem};
+use crate::{clock::Clock, settings::Problem, telemetry};
 
 mod budget;
 mod certificate;
@@ -73,10 +73,10 @@ impl Door {
 }
 
 impl Smtp {
-    /// Reads the certificate and binds the address. Refused where mail for everybody would be taken from everybody. Needs
-    /// a Tokio runtime.
-    pub fn bind(settings: &Settings, clock: Clock) -> Result<Self, BindError> {
-        let key = |name: &str| format!("ingress.smtp[{}].{name}", settings.name);
+    /// Reads the certificate and binds the address. Refused where mail for everybody would be taken from everybody. The
+    /// settings are at `key`. Needs a Tokio runtime.
+    pub fn bind(key: &str, settings: &Settings, clock: Clock) -> Result<Self, BindError> {
+        let key = |name: &str| format!("{key}.{name}");
         let recipients = recipients::Recipients::new(&settings.recipients, &key("recipients"))?;
         let networks = networks::Networks::new(&settings.allow_from, &key("allow_from"))?;
         let balancers = networks::Networks::new(&settings.proxy_protocol, &key("proxy_protocol"))?;
@@ -154,6 +154,7 @@ impl Ingress for Smtp {
             health.succeeded(&door.name, door.clock.now());
             door.clients.forget(Instant::now());
         };
-        self.listener.serve(bounds, busy.as_bytes(), &stop, heartbeat, session).await;
+        let refused = |peer: SocketAddr| telemetry::connection_refused(&door.name, peer.ip(), "too_many");
+        self.listener.serve(bounds, busy.as_bytes(), &stop, heartbeat, refused, session).await;
     }
 }

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     clock::Clock,
     settings::{ByteSize, Problem, SecretText},
+    telemetry,
 };
 
 pub use self::fetch::{Fetch, FetchError, Https};
@@ -80,6 +81,9 @@ pub struct Settings {
     pub basic_auth: Option<BasicAuth>,
     /// The SNS topic that SES publishes to.
     pub topic_arn: Option<String>,
+    /// The relay in front whose Authentication-Results count: its authserv-id, which must be the name it gives itself in Received
+    /// as well, or `exchange` for Microsoft 365. Name only one that writes the field on every mail, or removes others'.
+    pub trusted_authserv_id: Option<String>,
 }
 
 /// `ingress.webhook[].basic_auth` of the configuration.
@@ -251,7 +255,8 @@ impl Ingress for Webhooks {
         }
         let doors = Arc::new(Doors { by_path, max_body, limits, clock, fetch, inbox, health });
         let session = |stream, _peer| serve(stream, doors.clone(), stop.clone());
-        listener.serve(limits.bounds, BUSY, &stop, || doors.report_health(), session).await;
+        let refused = |peer: SocketAddr| telemetry::connection_refused("http", peer.ip(), "too_many");
+        listener.serve(limits.bounds, BUSY, &stop, || doors.report_health(), refused, session).await;
     }
 }
 

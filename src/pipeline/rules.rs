@@ -7,17 +7,20 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::{
+    follow::{and, nothing},
+    standing::{Policy, Standing},
+};
 use crate::{
-    deliver,
-    delivery::{Action, Notification, sha256_hex},
+    delivery::{Action, Doubt, Notification, sha256_hex},
     extract::{Extracted, Extractor, NoAlert},
-    incident::{Incident, Observation, Signal, State, Statuses, Transition, normalize_status, transition},
+    incident::{Incident, Observation, Signal, State, Statuses, normalize_status, transition},
     label::{Labels, Severities, labels_of},
-    message::{Authenticity, Message, Outcome, Verdict},
+    message::{Authenticity, Message, Outcome, Release, Verdict},
     receiver::Receivers,
-    route::{Mute, Reached, Routes},
+    route::Routes,
     settings::Duration,
-    store::{Decision, Kind, Memory, NewDelivery, StoredMail, Subject},
+    store::{Decision, Kind, Memory, StoredMail, Subject},
     validate::Validator,
 };
 
@@ -31,6 +34,8 @@ pub struct Rules {
     pub receivers: Arc<Receivers>,
     /// Zero: no limit.
     pub max_age: Duration,
+    /// What mail that is not proven may do.
+    pub policy: Policy,
     /// Whether mail of the sender without the element is told to somebody.
     pub notify_missing_payload: bool,
 }
@@ -73,29 +78,6 @@ impl Reading {
             finding: Finding::Unreadable { key, reason: reason.to_owned(), json: Value::Null },
             date: None,
             subject_line: None,
-        }
-    }
-
-    /// What the store must know to remember the alert by; none where the mail is no alert.
-    pub fn subject(&self) -> Option<Subject> {
-        match &self.finding {
-            Finding::Incident { incident, .. } => Some(Subject {
-                kind: Kind::Incident,
-                incident_id: incident.incident_id.clone(),
-                status: normalize_status(&incident.status),
-                time: Some(incident.time),
-                app_key: incident.app_key.clone(),
-                metric: incident.metric.clone(),
-            }),
-            Finding::Unreadable { key, .. } => Some(Subject {
-                kind: Kind::Unparsed,
-                incident_id: key.clone(),
-                status: UNPARSED.to_owned(),
-                time: None,
-                app_key: String::new(),
-                metric: String::new(),
-            }),
-            Finding::Quarantined { .. } | Finding::Ignored { .. } => None,
         }
     }
 
@@ -145,40 +127,103 @@ impl Rules {
         }
     }
 
+    /// What the store must know to remember the alert by; none where the mail is no alert.
+    pub fn subject(&self, reading: &Reading, mail: &StoredMail, now: Timestamp) -> Option<Subject> {
+        let alert = Alert::of(reading)?;
+        Some(Subject {
+            kind: if alert.incident.is_some() { Kind::Incident } else { Kind::Unparsed },
+            incident_id: alert.id.to_owned(),
+            status: alert.status(),
+            time: alert.incident.map(|incident| incident.time),
+            app_key: alert.incident.map_or_else(String::new, |incident| incident.app_key.clone()),
+            metric: alert.incident.map_or_else(String::new, |incident| incident.metric.clone()),
+            ingress: mail.message.ingress.clone(),
+            verified: self.standing(&alert, mail, now) == Standing::Genuine,
+        })
+    }
+
     /// What follows from a mail, given what is known.
     pub fn conclude(&self, reading: &Reading, mail: &StoredMail, memory: &Memory, now: Timestamp) -> Decision {
+        let alert = match (&reading.finding, Alert::of(reading)) {
+            (Finding::Ignored { reason }, _) => return nothing(Outcome::Ignored, reason, Labels::new()),
+            (Finding::Quarantined { reason }, _) => return nothing(Outcome::Quarantined, reason, Labels::new()),
+            (_, None) => return nothing(Outcome::Ignored, "no alert", Labels::new()),
+            (_, Some(alert)) => alert,
+        };
         let labels = self.labels(reading, mail, memory);
-        match &reading.finding {
-            Finding::Ignored { reason } => nothing(Outcome::Ignored, reason, Labels::new()),
-            Finding::Quarantined { reason } => nothing(Outcome::Quarantined, reason, Labels::new()),
-            Finding::Incident { incident, .. } => {
-                let seen = Observation {
-                    signal: self.statuses.signal(&incident.status),
-                    status: normalize_status(&incident.status),
-                    time: Some(incident.time),
-                    verified: verified(&mail.authenticity),
-                    fresh: self.fresh(reading, now),
-                };
-                let page = page(&seen, mail, labels, &incident.incident_id, incident.json.clone(), None);
-                self.follow(transition(&memory.known, &seen), page, memory, now)
-            }
-            Finding::Unreadable { key, reason, json } => {
-                let seen = Observation {
-                    signal: Signal::Trigger,
-                    status: UNPARSED.to_owned(),
-                    time: None,
-                    verified: verified(&mail.authenticity),
-                    fresh: self.fresh(reading, now),
-                };
-                let page = page(&seen, mail, labels, key, json.clone(), Some(reason.clone()));
-                let mut decision = self.follow(transition(&memory.known, &seen), page, memory, now);
-                if decision.outcome == Outcome::Opened {
-                    decision.outcome = Outcome::Unparsed;
-                    decision.reason = Some(and(reason, decision.reason.as_deref()));
-                }
-                decision
-            }
+        let standing = self.standing(&alert, mail, now);
+        if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
+            let check_at = match standing {
+                Standing::Doubtful { check_at, .. } => check_at,
+                _ => None,
+            };
+            return Decision { check_at, ..nothing(outcome, &checked_again(mail), labels) };
         }
+        let (doubt, check_at) = match standing {
+            Standing::Genuine => (None, None),
+            Standing::Doubtful { doubt, check_at } => (Some(doubt), check_at),
+            Standing::Waits { check_at } => {
+                let why = mail.authenticity.detail.as_deref().unwrap_or("DNS trouble");
+                let reason = format!("a resolve that could not be checked waits until it can be: {why}");
+                return Decision { check_at: Some(check_at), ..nothing(Outcome::Pending, &reason, labels) };
+            }
+            held @ Standing::Held { .. } => return held_back(held, labels),
+        };
+        let seen = Observation {
+            signal: self.signal(&alert),
+            status: alert.status(),
+            time: alert.incident.map(|incident| incident.time),
+            verified: doubt.is_none(),
+            fresh: mail.released.is_some() || self.fresh(reading, now),
+        };
+        let page = page(&seen, mail, labels, &alert, doubt);
+        let mut decision = self.follow(transition(&memory.known, &seen), page, memory, now);
+        if !memory.known.keeps(&seen) {
+            decision.state = None;
+        }
+        decision.check_at = check_at;
+        if decision.outcome == Outcome::Duplicate {
+            decision.late = memory.first_heard.clone().filter(|first| first.ingress != mail.message.ingress);
+        }
+        if doubt == Some(Doubt::Unverified) && decision.tells() {
+            if let Some(held) = self.policy.over_the_limit(memory.marked) {
+                return held_back(held, decision.labels);
+            }
+            decision.marked = true;
+        }
+        if let (None, Outcome::Opened, Some(reason)) = (alert.incident, decision.outcome, alert.reason) {
+            decision.outcome = Outcome::Unparsed;
+            decision.reason = Some(and(reason, decision.reason.as_deref()));
+        }
+        if let Some(release) = &mail.released {
+            decision.reason = Some(and(&let_through(release), decision.reason.as_deref()));
+        }
+        match memory.told_before {
+            Some(outcome) => told_already(outcome, decision, mail),
+            None => decision,
+        }
+    }
+
+    /// What follows from something the bridge tells of itself.
+    pub fn announce(&self, page: Notification, status: &str, memory: &Memory, now: Timestamp) -> Decision {
+        let seen = Observation {
+            signal: if page.action == Action::Resolve { Signal::Resolve } else { Signal::Trigger },
+            status: status.to_owned(),
+            // What is so now is newer than all before, whatever becomes of the clock.
+            time: None,
+            verified: true,
+            fresh: true,
+        };
+        Decision { applied: false, ..self.follow(transition(&memory.known, &seen), page, memory, now) }
+    }
+
+    fn standing(&self, alert: &Alert<'_>, mail: &StoredMail, now: Timestamp) -> Standing {
+        let app = alert.incident.map(|incident| incident.app_key.as_str());
+        self.policy.standing(mail, self.signal(alert), app, now)
+    }
+
+    fn signal(&self, alert: &Alert<'_>) -> Signal {
+        alert.incident.map_or(Signal::Trigger, |incident| self.statuses.signal(&incident.status))
     }
 
     /// The labels an alert has; those of mail that is none say where it came from.
@@ -187,11 +232,16 @@ impl Rules {
             Finding::Incident { incident, .. } => Some(incident.as_ref()),
             _ => None,
         };
+        let authenticity = match mail.released {
+            // Somebody vouches for it: it is routed as genuine mail is.
+            Some(_) => &Authenticity { verdict: Verdict::Pass, ..mail.authenticity.clone() },
+            None => &mail.authenticity,
+        };
         labels_of(
             incident,
             incident.map_or(Signal::Trigger, |incident| self.statuses.signal(&incident.status)),
             &self.severities,
-            &mail.authenticity,
+            authenticity,
             &mail.message.ingress,
             incident.map(|_| memory.recurrence_28d),
         )
@@ -200,102 +250,34 @@ impl Rules {
     fn fresh(&self, reading: &Reading, now: Timestamp) -> bool {
         self.max_age.is_zero() || reading.date.is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
     }
+}
 
-    fn follow(&self, transition: Transition, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
-        match transition {
-            Transition::Opened(state) => self.tell(Outcome::Opened, state, page, now),
-            Transition::Reopened(state) => self.tell(Outcome::Reopened, state, page, now),
-            Transition::Updated(state) => {
-                let status = state.status.clone();
-                let mut decision = self.tell(Outcome::Updated, state, page, now);
-                decision.reason = Some(and(
-                    &format!("the status {status} is not in alerts.status: told as a trigger"),
-                    decision.reason.as_deref(),
-                ));
-                decision
+/// The alert a mail holds.
+struct Alert<'a> {
+    /// None where it could not be read.
+    incident: Option<&'a Incident>,
+    /// The incident's id, or the key made for an alert that has none.
+    id: &'a str,
+    json: &'a Value,
+    /// Why it could not be read.
+    reason: Option<&'a str>,
+}
+
+impl<'a> Alert<'a> {
+    fn of(reading: &'a Reading) -> Option<Self> {
+        match &reading.finding {
+            Finding::Incident { incident, .. } => {
+                Some(Self { incident: Some(incident), id: &incident.incident_id, json: &incident.json, reason: None })
             }
-            Transition::Resolved(state) => self.tell_it_is_over(state, page, memory),
-            Transition::Expired(state) => Decision {
-                state: Some(state),
-                applied: true,
-                ..nothing(
-                    Outcome::Expired,
-                    &format!(
-                        "the mail's Date is more than {} (global.max_age) ago: too old to wake anybody",
-                        self.max_age
-                    ),
-                    page.labels,
-                )
-            },
-            Transition::Duplicate { advance, reason } => {
-                Decision { state: advance, applied: true, ..nothing(Outcome::Duplicate, &reason, page.labels) }
+            Finding::Unreadable { key, reason, json } => {
+                Some(Self { incident: None, id: key, json, reason: Some(reason) })
             }
-            Transition::Stale { reason } => nothing(Outcome::Stale, &reason, page.labels),
+            Finding::Quarantined { .. } | Finding::Ignored { .. } => None,
         }
     }
 
-    /// A trigger goes where the routes lead now.
-    fn tell(&self, outcome: Outcome, state: State, page: Notification, now: Timestamp) -> Decision {
-        let mut deliveries = Vec::new();
-        let mut receivers = Vec::new();
-        let mut mutes = Vec::new();
-        for Reached { receiver, mute, .. } in self.routes.reach(&page.labels, Some(now)) {
-            let held_until = match &mute {
-                None => {
-                    receivers.push(receiver.clone());
-                    None
-                }
-                Some(Mute { intervals, until: Some(until) }) => {
-                    mutes.push(format!("held for {receiver} until {until} by {}", intervals.join(", ")));
-                    Some(*until)
-                }
-                Some(Mute { intervals, until: None }) => {
-                    mutes.push(format!("dropped for {receiver} by {} (on_mute: drop)", intervals.join(", ")));
-                    continue;
-                }
-            };
-            deliveries.extend(deliver::owed(&self.receivers, &receiver, &page, held_until, now));
-        }
-        let silenced = receivers.is_empty() && deliveries.is_empty();
-        Decision {
-            outcome: if silenced { Outcome::Silenced } else { outcome },
-            reason: (!mutes.is_empty()).then(|| mutes.join("; ")),
-            labels: page.labels,
-            state: Some(State { untold: silenced, ..state }),
-            applied: true,
-            deliveries,
-            receivers,
-        }
-    }
-
-    /// A resolve goes to whoever was told of the trigger, by the record.
-    fn tell_it_is_over(&self, state: State, page: Notification, memory: &Memory) -> Decision {
-        let mut receivers: Vec<String> = Vec::new();
-        let mut deliveries = Vec::new();
-        for told in &memory.told {
-            if self.receivers.integrations.get(&told.target).is_some_and(|integration| !integration.send_resolved()) {
-                continue;
-            }
-            if !receivers.contains(&told.target.receiver) {
-                receivers.push(told.target.receiver.clone());
-            }
-            deliveries.push(NewDelivery {
-                target: told.target.clone(),
-                alias: told.alias.clone(),
-                notification: page.clone(),
-                held_until: None,
-                fallback_at: None,
-            });
-        }
-        Decision {
-            outcome: Outcome::Resolved,
-            reason: memory.told.is_empty().then(|| "nobody was told of its trigger".to_owned()),
-            labels: page.labels,
-            state: Some(state),
-            applied: true,
-            deliveries,
-            receivers,
-        }
+    fn status(&self) -> String {
+        self.incident.map_or_else(|| UNPARSED.to_owned(), |incident| normalize_status(&incident.status))
     }
 }
 
@@ -303,39 +285,49 @@ fn page(
     seen: &Observation,
     mail: &StoredMail,
     labels: Labels,
-    incident_id: &str,
-    json: Value,
-    reason: Option<String>,
+    alert: &Alert<'_>,
+    doubt: Option<Doubt>,
 ) -> Notification {
     Notification {
         action: if seen.signal == Signal::Resolve { Action::Resolve } else { Action::Trigger },
-        incident_id: incident_id.to_owned(),
+        incident_id: alert.id.to_owned(),
         labels,
-        incident: json,
+        incident: alert.json.clone(),
         arrived_at: mail.message.arrived_at,
         time: seen.time,
-        reason,
+        reason: alert.reason.map(ToOwned::to_owned).or_else(|| mail.released.as_ref().map(let_through)),
         mail: (mail.id > 0).then_some(mail.id),
+        doubt,
     }
 }
 
-/// Whether mail may act on verified state; a check that is switched off trusts all.
-fn verified(authenticity: &Authenticity) -> bool {
-    matches!(authenticity.verdict, Verdict::Pass | Verdict::Off)
+fn held_back(held: Standing, labels: Labels) -> Decision {
+    let Standing::Held { hold, reason, check_at } = held else { return nothing(Outcome::Quarantined, "", labels) };
+    Decision { check_at, hold, ..nothing(Outcome::Quarantined, &reason, labels) }
 }
 
-fn nothing(outcome: Outcome, reason: &str, labels: Labels) -> Decision {
+/// Nobody is told twice: of a mail that was told before it could be checked, only the state it leads to is new.
+fn told_already(outcome: Outcome, decision: Decision, mail: &StoredMail) -> Decision {
     Decision {
         outcome,
-        reason: Some(reason.to_owned()),
-        labels,
-        state: None,
-        applied: false,
+        reason: Some(checked_again(mail)),
+        state: decision.state.map(|state| State { untold: false, ..state }),
         deliveries: Vec::new(),
         receivers: Vec::new(),
+        ..decision
     }
 }
 
-fn and(first: &str, second: Option<&str>) -> String {
-    second.map_or_else(|| first.to_owned(), |second| format!("{first}; {second}"))
+fn checked_again(mail: &StoredMail) -> String {
+    let verdict = match mail.authenticity.verdict {
+        Verdict::Pass | Verdict::Off => "genuine",
+        Verdict::Fail | Verdict::None => "not proven to be genuine",
+        Verdict::TempError => "still not to be checked",
+    };
+    let detail = mail.authenticity.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    format!("told before it could be checked; checked again: {verdict}{detail}")
+}
+
+fn let_through(release: &Release) -> String {
+    format!("let out of the quarantine by {} at {:.0}", release.by, release.at)
 }

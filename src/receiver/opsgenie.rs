@@ -151,7 +151,7 @@ impl Opsgenie {
     fn create(&self, parcel: &Parcel<'_>) -> Value {
         let page = Page::new(parcel);
         let notification = parcel.notification;
-        let message = page.line(self.message.as_ref());
+        let message = page.headline(self.message.as_ref());
         let message = message.unwrap_or_else(|| wording::title(notification, MESSAGE));
         let mut description = page.text(self.description.as_ref()).unwrap_or_else(|| wording::body(notification));
         if units(&message) > MESSAGE && !description.starts_with(&message) {

@@ -7,7 +7,7 @@ use std::cell::{OnceCell, RefCell};
 use jiff::Timestamp;
 use minijinja::{Value, value::Serde};
 
-use super::{Parcel, sample, template::Template, text};
+use super::{Parcel, sample, template::Template, text, wording};
 use crate::{
     delivery::{Notification, Step},
     label,
@@ -47,6 +47,11 @@ impl<'a> Page<'a> {
     /// The same on one line.
     pub fn line(&self, template: Option<&Template>) -> Option<String> {
         self.text(template).map(|text| text::one_line(&text))
+    }
+
+    /// The headline from the team's template; marked where the page may not be genuine, whatever the template says.
+    pub fn headline(&self, template: Option<&Template>) -> Option<String> {
+        self.line(template).map(|line| wording::mark(self.parcel.notification) + &line)
     }
 
     /// What the page is about.

@@ -128,7 +128,7 @@ impl PagerDuty {
     fn event(&self, parcel: &Parcel<'_>, key: &str) -> Value {
         let page = Page::new(parcel);
         let notification = parcel.notification;
-        let summary = page.line(self.summary.as_ref());
+        let summary = page.headline(self.summary.as_ref());
         let summary = summary.unwrap_or_else(|| wording::title(notification, SUMMARY));
         let mut payload = json!({
             "summary": cut(&summary, SUMMARY),

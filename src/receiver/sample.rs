@@ -78,5 +78,6 @@ fn notification(
         time,
         reason: reason.map(ToOwned::to_owned),
         mail: Some(1),
+        doubt: None,
     }
 }

@@ -135,7 +135,7 @@ impl Slack {
     fn message(&self, parcel: &Parcel<'_>) -> Value {
         let page = Page::new(parcel);
         let notification = parcel.notification;
-        let title = page.line(self.title.as_ref());
+        let title = page.headline(self.title.as_ref());
         let title = title.unwrap_or_else(|| escape_slack(&wording::title(notification, HEADER)));
         let text = page.text(self.text.as_ref());
         let mut text = text.unwrap_or_else(|| escape_slack(&wording::body(notification)));

@@ -54,7 +54,7 @@ impl Receiver for Stdout {
     fn request(&self, parcel: &Parcel<'_>, _: &Keys) -> Result<Request, RenderError> {
         let page = Page::new(parcel);
         let notification = parcel.notification;
-        let mut line = page.line(self.text.as_ref()).unwrap_or_else(|| {
+        let mut line = page.headline(self.text.as_ref()).unwrap_or_else(|| {
             let severity = wording::one(notification, "severity");
             let severity = if severity.is_empty() { severity } else { format!("[{}] ", cut(&severity, 32)) };
             format!(

@@ -55,9 +55,7 @@ pub fn title(notification: &Notification, max: usize) -> String {
     if label(notification, "kind") == "test" {
         title.push_str("[TEST] ");
     }
-    if matches!(label(notification, "authenticity"), "fail" | "none") {
-        title.push_str("[UNVERIFIED] ");
-    }
+    title.push_str(&mark(notification));
     if notification.action == Action::Resolve {
         title.push_str("[RESOLVED] ");
     }
@@ -73,6 +71,11 @@ pub fn title(notification: &Notification, max: usize) -> String {
         _ => title.push_str(&headline(notification, room)),
     }
     text::cut(&title, max)
+}
+
+/// `[UNVERIFIED] ` where the page may not be genuine, else nothing.
+pub fn mark(notification: &Notification) -> String {
+    notification.doubt.map_or_else(String::new, |doubt| format!("[{}] ", doubt.mark()))
 }
 
 /// `App: Metric 60% (objective 99%)`: where it is too long, the app's and the metric's names give way to the figures.
@@ -155,6 +158,9 @@ pub fn details(notification: &Notification) -> Vec<(String, String)> {
             details.push((name.to_owned(), value));
         }
     };
+    if let Some(doubt) = notification.doubt {
+        add("severity", &format!("{} ({})", label(notification, "severity"), doubt.mark()));
+    }
     for name in ORDER {
         add(name, label(notification, name));
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::{
     delivery::sha256_hex,
-    message::{Authenticity, Message},
+    message::{Authenticity, Hold, Message},
     store::StoreError,
 };
 
@@ -70,6 +70,15 @@ pub(super) fn micros(time: Timestamp) -> i64 {
 /// A time as it was stored; what cannot be one is the epoch.
 pub(super) fn time(micros: i64) -> Timestamp {
     Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Why a mail is held.
+pub(super) fn hold(hold: &Hold) -> String {
+    match hold {
+        Hold::Resolve => "resolve".to_owned(),
+        Hold::Flood => "flood".to_owned(),
+        Hold::App(key) => format!("app:{key}"),
+    }
 }
 
 /// A count or size, which databases keep signed.

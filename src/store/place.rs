@@ -2,10 +2,13 @@
 
 use std::{fmt, fs::File, path::PathBuf, sync::Arc};
 
+use jiff::Timestamp;
+
 use crate::{
     settings::Problem,
     store::{
-        Store, StoreError,
+        Store, StoreError, Totals,
+        audit::Finding,
         postgres::{self, Address, Misaddressed, Postgres},
         sqlite::{self, Sqlite},
     },
@@ -51,6 +54,18 @@ impl Place {
         let sqlite = Sqlite::open(path)?;
         let owned = sqlite.own()?;
         Ok((Arc::new(sqlite), owned))
+    }
+
+    /// Everything that is wrong with it, and how much it holds; reads alone. `read` is told of each mail that was read.
+    pub async fn check(
+        &self,
+        now: Timestamp,
+        read: impl FnMut(u64) + Send,
+    ) -> Result<(Vec<Finding>, Totals), StoreError> {
+        match self {
+            Self::File(path) => sqlite::check(path, now, read),
+            Self::Database(address) => postgres::check(address, now, read).await,
+        }
     }
 
     /// The version of the schema it has, 0 where it is yet to be made, and the one this program knows.

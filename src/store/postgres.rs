@@ -9,6 +9,9 @@
 //! What keeps replicas apart:
 //! - deliveries are leased, `FOR UPDATE SKIP LOCKED`, in one statement ([`lane`]);
 //! - an incident's decisions and the changes of its lanes take turns, by an advisory lock on its id ([`decide`]);
+//! - unverified triggers are counted in turns, by one advisory lock for all of them ([`decide`]);
+//! - what is due to be looked at again any of them looks at, and the first to write has ([`mail::due`]);
+//! - what the bridge tells of itself is an incident, whose turn each waits for: the first tells it;
 //! - a mail is held for a while by the replica that took it, then by whoever sees that it is still undecided ([`mail`]);
 //!   the hold only spares work, deciding it locks its row;
 //! - a mailbox is read by the replica that holds a lease on it, by the database's clock. An advisory lock of a session
@@ -25,26 +28,29 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::{
     crash,
     delivery::{DeliveryId, DeliveryState, Target},
-    message::{Authenticity, Bookmark, MailId, Message, Outcome},
+    message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     store::{
-        Agenda, Claim, Decide, Decision, DeliveryRow, Depth, Event, Fallback, IncidentRow, MailRow, Settlement, Store,
-        StoreError, StoredMail, Subject, kept::pack,
+        Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
+        Pruned, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
     },
 };
 
 mod address;
 mod amend;
 mod bell;
+mod check;
+mod concern;
 mod connection;
 mod decide;
 mod lane;
 mod look;
 mod mail;
+mod prune;
 mod recorder;
 mod row;
 mod schema;
@@ -53,6 +59,7 @@ mod tls;
 
 pub use address::{Address, Misaddressed};
 use bell::Bell;
+pub use check::check;
 use connection::Database;
 use recorder::Recorder;
 
@@ -69,6 +76,8 @@ pub struct Postgres {
     hold: Duration,
     /// Mails about one incident are decided in the order they are handed in: each waits for its turn, by the id's hash.
     turns: [Mutex<()>; TURNS],
+    /// Taken after one of those.
+    unverified: Mutex<()>,
     recorder: OnceLock<Recorder>,
     bell: Bell,
     heard: OnceLock<Arc<Notify>>,
@@ -84,6 +93,7 @@ impl Postgres {
             holder: fastrand::i64(1..),
             hold: HOLD,
             turns: [const { Mutex::const_new(()) }; TURNS],
+            unverified: Mutex::default(),
             recorder: OnceLock::new(),
             bell: Bell::default(),
             heard: OnceLock::new(),
@@ -96,8 +106,21 @@ impl Postgres {
         Self { hold, ..self }
     }
 
-    fn ring(&self) {
-        self.bell.ring(&self.database, self.holder);
+    /// Tells the other replicas that something is owed, where it is.
+    fn ring_for(&self, decision: Option<&Decision>) {
+        if decision.is_some_and(|decision| !decision.deliveries.is_empty()) {
+            self.bell.ring(&self.database, self.holder);
+        }
+    }
+
+    /// Whoever asks first is first in the queue.
+    ///
+    /// Unverified mail takes turns as a whole, whatever it is about, and here already: of a flood of it one connection
+    /// waits for the other replicas, and the rest is there for mail that is genuine.
+    async fn turn(&self, subject: Option<&Subject>) -> (Option<MutexGuard<'_, ()>>, Option<MutexGuard<'_, ()>>) {
+        let Some(subject) = subject else { return (None, None) };
+        let turn = self.turns[turn(&subject.incident_id)].lock().await;
+        (Some(turn), if subject.verified { None } else { Some(self.unverified.lock().await) })
     }
 }
 
@@ -144,16 +167,39 @@ impl Store for Postgres {
         now: Timestamp,
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError> {
-        // Whoever asks first is first in the queue.
-        let _turn = match &subject {
-            Some(subject) => Some(self.turns[turn(&subject.incident_id)].lock().await),
-            None => None,
-        };
+        let _turn = self.turn(subject.as_ref()).await;
         let decision = decide::decide(&self.database, mail, subject.as_ref(), now, decide).await?;
-        if decision.as_ref().is_some_and(|decision| !decision.deliveries.is_empty()) {
-            self.ring();
-        }
+        self.ring_for(decision.as_ref());
         Ok(decision)
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        mail::due(&self.database, now, limit).await
+    }
+
+    async fn reconsider(
+        &self,
+        mail: MailId,
+        authenticity: Authenticity,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        let _turn = self.turn(subject.as_ref()).await;
+        let decision = decide::reconsider(&self.database, mail, &authenticity, subject.as_ref(), now, decide).await?;
+        self.ring_for(decision.as_ref());
+        Ok(decision)
+    }
+
+    async fn announce(&self, subject: Subject, now: Timestamp, decide: Decide) -> Result<Decision, StoreError> {
+        let _turn = self.turn(Some(&subject)).await;
+        let decision = decide::announce(&self.database, &subject, now, decide).await?;
+        self.ring_for(Some(&decision));
+        Ok(decision)
+    }
+
+    async fn concerns(&self) -> Result<Concerns, StoreError> {
+        concern::concerns(&self.database).await
     }
 
     async fn claim(
@@ -213,6 +259,10 @@ impl Store for Postgres {
         look::mail(&self.database, id).await
     }
 
+    async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError> {
+        mail::release(&self.database, id, &release).await
+    }
+
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
         mail::discard(&self.database, id, now).await
     }
@@ -231,13 +281,17 @@ impl Store for Postgres {
         look::depth(&self.database).await
     }
 
-    async fn prune(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
-        mail::prune(&self.database, before, limit).await
+    async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError> {
+        prune::step(&self.database, horizon, from, limit).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // Of several hosts the one that can be written is connected to; where it cannot any more, a write says so.
-        self.database.query("SELECT pg_current_xact_id()::text", &[]).await.map(drop)
+        // Of several hosts the one that can be written is connected to; where it cannot any more, a write says so. What
+        // is deleted is of no use, and mostly not there: the transaction's number alone makes a commit of it.
+        const WRITE: &str = "
+WITH gone AS (DELETE FROM consumers WHERE held_until < now() - interval '30 days')
+SELECT pg_current_xact_id()::text";
+        self.database.query(WRITE, &[]).await.map(drop)
     }
 
     async fn rung(&self) {

@@ -45,6 +45,18 @@ pub(super) fn not_discarded(id: DeliveryId, state: Option<&str>) -> StoreError {
     })
 }
 
+/// `found` is the mail's outcome, and its size where only its header was kept; none where there is no such mail.
+pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>)>) -> StoreError {
+    StoreError::Refused(match found {
+        Some(("quarantined", Some(size))) => format!(
+            "mail {id} was {size} bytes, over the size limit, and only its header was kept: raise max_message_size and \
+             send the mail again, or `alertbridge mails discard {id}`"
+        ),
+        Some((outcome, _)) => format!("mail {id} is {outcome}, not quarantined"),
+        None => format!("there is no mail {id}"),
+    })
+}
+
 pub(super) fn not_quarantined(id: MailId) -> StoreError {
     StoreError::Refused(format!("mail {id} is not in the quarantine"))
 }

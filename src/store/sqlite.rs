@@ -16,29 +16,37 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::{
     delivery::{DeliveryId, DeliveryState, Target},
-    message::{Authenticity, Bookmark, MailId, Message, Outcome},
+    message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     store::{
-        Agenda, Claim, Decide, Decision, DeliveryRow, Depth, Event, Fallback, IncidentRow, MailRow, Settlement, Store,
-        StoreError, StoredMail, Subject, kept::pack,
+        Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
+        Pruned, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
     },
 };
 
 mod amend;
+mod check;
+mod concern;
+mod copy;
 #[cfg(test)]
 mod cost;
 mod decide;
 mod lane;
 mod look;
 mod mail;
+mod prune;
 mod row;
 mod writer;
 
+pub use check::check;
+pub use copy::{backup, restore};
 use writer::Outlives;
 
 refinery::embed_migrations!("schema/migrations/sqlite");
 
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 const BUSY: Duration = Duration::from_secs(5);
+/// How long the emptying of a long write-ahead log waits for those who read it.
+const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
 
 /// A store in one file, or in none for `explain` and `replay`.
 pub struct Sqlite {
@@ -56,6 +64,8 @@ impl Sqlite {
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failure)?;
         migrate(&mut connection)?;
         let checkpointer = connect(path, OpenFlags::default())?;
+        // It waits for readers while it keeps the writer out: a backup would stop all commits.
+        checkpointer.busy_timeout(CHECKPOINT_BUSY).map_err(failure)?;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         Ok(Self {
             writer: writer::Writer::start(connection, Some(checkpointer)),
@@ -75,14 +85,7 @@ impl Sqlite {
 
     /// Takes the store for one `serve`; until the guard is dropped no other takes it. Short commands need no lock.
     pub fn own(&self) -> Result<Option<File>, StoreError> {
-        let Some(path) = &self.path else { return Ok(None) };
-        let mut name = path.clone().into_os_string();
-        name.push(".lock");
-        let file = File::create(&name).map_err(|error| {
-            StoreError::Failed(format!("cannot make the lock file {}: {error}", Path::new(&name).display()))
-        })?;
-        file.try_lock().map_err(|_| StoreError::Locked)?;
-        Ok(Some(file))
+        self.path.as_deref().map(own).transpose()
     }
 
     async fn write<T: Send + 'static>(
@@ -107,6 +110,17 @@ impl Sqlite {
     }
 }
 
+/// Takes the store at a path, be it there or not.
+fn own(path: &Path) -> Result<File, StoreError> {
+    let mut name = path.to_owned().into_os_string();
+    name.push(".lock");
+    let file = File::create(&name).map_err(|error| {
+        StoreError::Failed(format!("cannot make the lock file {}: {error}", Path::new(&name).display()))
+    })?;
+    file.try_lock().map_err(|_| StoreError::Locked)?;
+    Ok(file)
+}
+
 /// The version of the schema a file has, 0 where there is none, and the one this program knows; migrates nothing.
 pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
@@ -117,6 +131,7 @@ pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     Ok((version(&connection)?, known))
 }
 
+/// 0 where it is no store yet.
 fn version(connection: &Connection) -> Result<i32, StoreError> {
     let made: bool = connection
         .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'refinery_schema_history'", [], |row| row.get(0))
@@ -139,6 +154,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(64);
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
+            // Counts on a new file alone, before anything is written: what retention frees can be given back.
+            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
         }
@@ -169,7 +186,9 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 fn failure(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => StoreError::Full,
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly,
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Locked,
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => StoreError::Damaged(error.to_string()),
         _ => StoreError::Failed(error.to_string()),
     }
 }
@@ -203,6 +222,33 @@ impl Store for Sqlite {
     ) -> Result<Option<Decision>, StoreError> {
         self.write(move |connection| decide::decide(connection, mail, subject.as_ref(), now, decide).map_err(failure))
             .await
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::due(connection, now, limit)).await
+    }
+
+    async fn reconsider(
+        &self,
+        mail: MailId,
+        authenticity: Authenticity,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        self.write(move |connection| {
+            decide::reconsider(connection, mail, &authenticity, subject.as_ref(), now, decide).map_err(failure)
+        })
+        .await
+    }
+
+    async fn announce(&self, subject: Subject, now: Timestamp, decide: Decide) -> Result<Decision, StoreError> {
+        self.write(move |connection| decide::announce(connection, &subject, now, decide).map_err(failure)).await
+    }
+
+    async fn concerns(&self) -> Result<Concerns, StoreError> {
+        let room = self.path.as_deref().and_then(concern::room);
+        self.read(concern::concerns).await.map(|concerns| Concerns { room, ..concerns })
     }
 
     async fn claim(
@@ -266,6 +312,10 @@ impl Store for Sqlite {
         self.read(move |connection| look::mail(connection, id)).await
     }
 
+    async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError> {
+        self.write(move |connection| mail::release(connection, id, &release)).await
+    }
+
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |connection| mail::discard(connection, id, now)).await
     }
@@ -284,13 +334,14 @@ impl Store for Sqlite {
         self.read(look::depth).await
     }
 
-    async fn prune(&self, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
-        self.write(move |connection| mail::prune(connection, before, limit).map_err(failure)).await
+    async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError> {
+        self.write(move |connection| prune::step(connection, horizon, from, limit).map_err(failure)).await
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // A write lock taken and given back: a full or read-only disk shows, and nothing changes.
-        self.write(|connection| connection.query_row("SELECT 1", [], |_| Ok(())).map_err(failure)).await
+        // A page is written, of what nothing reads: a full or read-only disk shows. No flush is waited for.
+        let touch = |connection: &Connection| connection.pragma_update(None, "user_version", 0).map_err(failure);
+        self.writer.write(Outlives::Process, touch).await
     }
 
     // One process owns the file: there is nobody to hear, nor to share a mailbox with.

@@ -24,6 +24,7 @@ use crate::harness::{Bridge, PATIENCE, PROGRAM, run, run_with};
 const CONFIG: &str = r#"
 store: { url: "sqlite:state.db" }
 ingress: { webhook: [{ name: mail }] }
+alerts: { authenticity: { require: [] } }
 time_intervals: [{ name: nights, time_intervals: [{ times: [{ start_time: "00:00", end_time: "08:00" }] }] }]
 route:
   receiver: chat
@@ -212,6 +213,9 @@ fn replay_sends_only_with_a_yes() {
     assert_eq!(sent.status.code(), Some(0));
     assert_eq!(text(&sent.stdout).matches("TRIGGER inc-1:").count(), 2, "{}", text(&sent.stdout));
     assert_eq!(text(&sent.stderr), "2 requests delivered, 0 not\n");
+    let sent = run(folder.path(), &["replay", "--send", "--yes", "--json", "a.eml"]);
+    assert_eq!((sent.status.code(), lines(&sent).len()), (Some(0), 1), "JSON alone on standard output");
+    assert_eq!(text(&sent.stderr).matches("TRIGGER inc-1:").count(), 2, "{}", text(&sent.stderr));
 }
 
 #[test]
@@ -356,6 +360,9 @@ fn a_receiver_is_tested_with_a_trigger_and_its_resolve() {
     let said = text(&tested.stdout);
     assert_eq!(tested.status.code(), Some(0), "{}", text(&tested.stderr));
     assert_eq!((said.matches("[TEST]").count(), said.matches("delivered").count()), (2, 2), "{said}");
+    let tested = run(folder.path(), &["receivers", "test", "stdout", "--json"]);
+    let deliveries: Vec<Value> = serde_json::from_slice(&tested.stdout).expect("JSON alone on standard output");
+    assert_eq!((deliveries.len(), text(&tested.stderr).matches("[TEST]").count()), (2, 2));
     let unknown = run(folder.path(), &["receivers", "test", "nobody"]);
     assert_eq!(unknown.status.code(), Some(1));
     assert!(text(&unknown.stderr).contains("there are: stdout"), "{}", text(&unknown.stderr));

@@ -91,9 +91,8 @@ fn plain_http_is_taken_with_a_warning() {
         + "  - name: hook\n    webhook_configs: [{ url: 'http://hooks.example.com' }]\n";
     let loaded = Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None);
     let warnings = loaded.unwrap_or_else(|errors| panic!("{errors}")).warnings;
-    assert_eq!(warnings.len(), 2, "{warnings:?}");
-    assert!(warnings[0].starts_with("alerts.authenticity.require is empty"), "{warnings:?}");
-    assert!(warnings[1].starts_with("receivers[1].webhook_configs[0].url: "), "{warnings:?}");
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].starts_with("receivers[1].webhook_configs[0].url: "), "{warnings:?}");
 }
 
 #[test]
@@ -138,8 +137,13 @@ fn a_tree_as_deep_as_routes_may_be_is_read() {
 
 #[test]
 fn the_shipped_configuration_is_the_defaults() {
-    let shipped = parse(include_str!("../../deploy/alertbridge.yaml"));
-    assert_eq!(shipped, parse(include_str!("../../src/config/default.yaml")));
+    let mut shipped = parse(include_str!("../../deploy/alertbridge.yaml"));
+    let built_in = parse(include_str!("../../src/config/default.yaml"));
+    assert_eq!(shipped.alerts.authenticity, alertbridge::authenticate::Settings::default());
+    // Without a file mail comes over loopback alone, and is taken at its word.
+    assert!(built_in.alerts.authenticity.require.is_empty());
+    shipped.alerts.authenticity.require.clear();
+    assert_eq!(shipped, built_in);
 }
 
 #[test]

@@ -21,7 +21,7 @@ fn now() -> Timestamp {
 }
 
 /// A mail of this age, about an incident; the `minute` orders the mails of one.
-fn aged(incident: &str, status: &str, minute: i64, age: SignedDuration) -> Vec<u8> {
+pub fn aged(incident: &str, status: &str, minute: i64, age: SignedDuration) -> Vec<u8> {
     let date = rfc2822::to_string(&(now() - age).to_zoned(TimeZone::UTC)).unwrap();
     let time: Timestamp = "2026-01-05T08:00:00Z".parse().unwrap();
     let json = json!({
@@ -41,11 +41,11 @@ fn wrapped(date: &str, json: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn trigger(incident: &str) -> Vec<u8> {
+pub fn trigger(incident: &str) -> Vec<u8> {
     aged(incident, "ANOMALOUS", 0, SignedDuration::ZERO)
 }
 
-fn resolve(incident: &str) -> Vec<u8> {
+pub fn resolve(incident: &str) -> Vec<u8> {
     aged(incident, "OK", 5, SignedDuration::ZERO)
 }
 
@@ -61,28 +61,28 @@ fn start(folder: &Path, rest: &str) -> Bridge {
     Bridge::start(folder, &format!("{doors}\n{ingress}\n{rest}\n"))
 }
 
-async fn post(bridge: &Bridge, mail: &[u8]) {
+pub async fn post(bridge: &Bridge, mail: &[u8]) {
     assert_eq!(bridge.post(mail).await.unwrap(), 202);
 }
 
-fn pagerduty(folder: &Path, vendor: &Fake<PagerDuty>) -> String {
+pub fn pagerduty(folder: &Path, vendor: &Fake<PagerDuty>) -> String {
     fs::write(folder.join("pagerduty"), vendor.key()).unwrap();
     format!("pagerduty_configs: [{{ routing_key_file: pagerduty, url: '{}' }}]", vendor.url())
 }
 
-fn hook(folder: &Path, vendor: &Fake<Hook>, more: &str) -> String {
+pub fn hook(folder: &Path, vendor: &Fake<Hook>, more: &str) -> String {
     fs::write(folder.join("hook"), HOOK_SECRET).unwrap();
     format!("webhook_configs: [{{ url: '{}', secret_file: hook{more} }}]", vendor.url())
 }
 
-fn listed(bridge: &Bridge, arguments: &[&str]) -> Vec<Value> {
+pub fn listed(bridge: &Bridge, arguments: &[&str]) -> Vec<Value> {
     let output = bridge.command(arguments);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
 /// Waits until a delivery is as wanted.
-async fn delivery(bridge: &Bridge, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub async fn delivery(bridge: &Bridge, what: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let all = listed(bridge, &["deliveries", "list", "--json"]);
@@ -94,7 +94,7 @@ async fn delivery(bridge: &Bridge, what: &str, wanted: impl Fn(&Value) -> bool) 
     }
 }
 
-fn said(row: &Value, text: &str) -> bool {
+pub fn said(row: &Value, text: &str) -> bool {
     row["detail"].as_str().is_some_and(|detail| detail.contains(text))
 }
 

@@ -36,10 +36,16 @@ impl Bridge {
 
     /// As `start`, with variables in the environment.
     pub fn start_with(folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
+        Self::start_under(&[], folder, config, environment)
+    }
+
+    /// As `start_with`, under a command that runs the one it is given.
+    pub fn start_under(command: &[&str], folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
         let file = folder.join("alertbridge.yaml");
-        fs::write(&file, config).unwrap();
-        let mut child = Command::new(PROGRAM)
-            .args(["serve", "--config"])
+        fs::write(&file, unless_judged(config)).unwrap();
+        let words = [command, &[PROGRAM, "serve", "--config"]].concat();
+        let mut child = Command::new(words[0])
+            .args(&words[1..])
             .arg(&file)
             .current_dir(folder)
             .envs(environment.iter().copied())
@@ -59,11 +65,12 @@ impl Bridge {
     fn learn_addresses(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.admin.is_empty() {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                thread::sleep(Duration::from_millis(50));
-                panic!("serve ended at once, {status}:\n{}", self.log());
-            }
             assert!(Instant::now() < deadline, "serve did not start:\n{}", self.log());
+            // It may greet, and come to its planned crash before anybody looks.
+            let ended = self.child.try_wait().unwrap();
+            if ended.is_some() {
+                thread::sleep(Duration::from_millis(100));
+            }
             for line in self.stderr.lock().unwrap().iter() {
                 let mut words = line.split_whitespace();
                 match (words.next(), words.next()) {
@@ -72,6 +79,9 @@ impl Bridge {
                     (Some("admin"), Some(url)) => self.admin = url.split("/-/").next().unwrap().to_owned(),
                     _ => {}
                 }
+            }
+            if let Some(status) = ended.filter(|_| self.admin.is_empty()) {
+                panic!("serve ended at once, {status}:\n{}", self.log());
             }
             thread::sleep(Duration::from_millis(5));
         }
@@ -85,6 +95,24 @@ impl Bridge {
     /// All it said on standard error.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().join("\n")
+    }
+
+    /// A file as it sees it, where it has a file system of its own.
+    pub fn sees(&self, file: &Path) -> PathBuf {
+        Path::new("/proc").join(self.child.id().to_string()).join("root").join(file.strip_prefix("/").unwrap())
+    }
+
+    /// What its readiness says, and the status.
+    pub async fn ready(&self) -> (u16, String) {
+        let reply = client().get(format!("{}/-/ready", self.admin)).send().await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    }
+
+    /// The most memory it has had resident since its start, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
     /// kill -9.
@@ -119,8 +147,14 @@ impl Bridge {
 
     /// Another command on the same configuration.
     pub fn command(&self, arguments: &[&str]) -> Output {
+        self.command_with(arguments, &[])
+    }
+
+    /// As `command`, with variables in the environment.
+    pub fn command_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Output {
         Command::new(PROGRAM)
             .args(arguments)
+            .envs(environment.iter().copied())
             .arg("--config")
             .arg(&self.config)
             .current_dir(self.config.parent().unwrap())
@@ -182,6 +216,15 @@ impl Drop for Bridge {
     }
 }
 
+/// The configuration, which takes mail at its word unless it says what mail must prove: most tests are of other things.
+pub fn unless_judged(config: &str) -> String {
+    if config.contains("authenticity:") {
+        return config.to_owned();
+    }
+    assert!(!config.contains("\nalerts:"), "say there what mail must prove: `authenticity: {{ require: [] }}`");
+    format!("{config}\nalerts: {{ authenticity: {{ require: [] }} }}\n")
+}
+
 /// One mail over SMTP, as a mail server sends it; done once it is acknowledged.
 pub fn smtp_try(address: SocketAddr, mail: &[u8]) -> std::io::Result<()> {
     let stream = std::net::TcpStream::connect(address)?;
@@ -216,6 +259,11 @@ pub fn smtp_try(address: SocketAddr, mail: &[u8]) -> std::io::Result<()> {
     say(&data, "250")?;
     let _gone = (&stream).write_all(b"QUIT\r\n");
     Ok(())
+}
+
+/// Says that a test is left out, past its captured output, so that it is seen.
+pub fn skipped(why: &str) {
+    let _ = std::io::stderr().write_all(format!("SKIPPED: {why}\n").as_bytes());
 }
 
 /// The last lines of a log.

@@ -406,6 +406,9 @@ impl Drop for Fake {
     }
 }
 
+/// Where an answer ends, and the connection with it.
+const DIES: &str = "<dies>";
+
 impl Fake {
     /// A server with the mails 1 to 3; `odd` answers first, where it wants to.
     async fn start(
@@ -425,7 +428,9 @@ impl Fake {
                     let mut lines = BufReader::new(reader).lines();
                     let mut pending = format!("{greeting}\r\n");
                     loop {
-                        if writer.write_all(pending.as_bytes()).await.is_err() {
+                        let (said, dies) =
+                            pending.split_once(DIES).map_or((pending.as_str(), false), |cut| (cut.0, true));
+                        if writer.write_all(said.as_bytes()).await.is_err() || dies {
                             return;
                         }
                         let Ok(Some(line)) = lines.next_line().await else { return };
@@ -558,6 +563,28 @@ async fn one_mail_the_server_cannot_give_does_not_block_the_others() {
         assert_eq!(inbox.bodies(), [mail(1), header.into(), mail(3)]);
         assert!(inbox.0.lock().unwrap().mails[1].cut_from.is_some());
     }
+}
+
+#[tokio::test]
+async fn a_server_that_dies_in_mid_literal_is_asked_again_and_each_mail_is_stored_whole_and_once() {
+    let deaths = Arc::new(Mutex::new(0));
+    let seen = deaths.clone();
+    let fake = Fake::start("* OK hello", "", move |_, command| {
+        let mut deaths = seen.lock().unwrap();
+        if !command.contains("BODY.PEEK[]") || *deaths == 3 {
+            return None;
+        }
+        *deaths += 1;
+        let whole = honest(command, "");
+        Some(format!("{}{DIES}", &whole[..whole.len() * *deaths / 4]))
+    })
+    .await;
+    let running = Running::start(&fake.settings());
+    running.has(3).await;
+    running.is_well().await;
+    let inbox = running.end().await;
+    assert_eq!(inbox.bodies(), [mail(1), mail(2), mail(3)]);
+    assert_eq!(*deaths.lock().unwrap(), 3);
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use std::{
     io::{BufRead as _, BufReader, Lines, Read as _},
     path::PathBuf,
     process::{Child, ChildStderr, Command, Stdio},
+    sync::Arc,
     time::Duration,
 };
 
@@ -14,11 +15,14 @@ use alertbridge::ingress::imap::{
     oauth::{Oauth2, Provider},
 };
 use axum::http::StatusCode;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustls::{ServerConfig, pki_types::PrivateKeyDer};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     dovecot::Dovecot,
@@ -319,6 +323,49 @@ async fn trouble_at_the_token_server_passes_and_counts_as_a_refused_login_only_w
         assert!(!running.condition().login_refused);
         running.end().await;
     }
+}
+
+/// The token server behind TLS, under a certificate of an authority that nobody knows; the port.
+async fn encrypted(setting: &Setting) -> u16 {
+    let mut authority = CertificateParams::default();
+    authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
+    let key = KeyPair::generate().unwrap();
+    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    fs::write(setting.folder.path().join("ca.pem"), authority.pem()).unwrap();
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let tls = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
+    let tls = tls.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
+    let (tls, listener) = (TlsAcceptor::from(Arc::new(tls)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let port = listener.local_addr().unwrap().port();
+    let plain = setting.server.url("").trim_start_matches("http://").to_owned();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let Ok(mut client) = tls.accept(client).await else { continue };
+            let mut server = TcpStream::connect(&plain).await.unwrap();
+            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn ca_file_vouches_for_the_token_server_as_well() {
+    let setting = Setting::new("xoauth2").await;
+    let port = encrypted(&setting).await;
+    let token_url = Some(format!("https://localhost:{port}/token"));
+    let settings = setting.settings(Oauth2 { token_url, ..setting.oauth2(Provider::Custom) });
+    let running = Running::start(&settings);
+    running.fails_with("no token from localhost").await;
+    assert_eq!(setting.server.asked(), 0, "no secret is told to a server that nobody vouches for");
+    running.end().await;
+    let trusting = Settings { ca_file: Some(setting.folder.path().join("ca.pem")), ..settings };
+    let running = Running::start(&trusting);
+    running.is_well().await;
+    setting.dovecot.deliver(&mail(1));
+    running.has(1).await;
+    running.end().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

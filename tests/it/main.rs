@@ -1,23 +1,30 @@
 //! The whole program over real sockets. One binary, one harness.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 mod arrows;
+mod authenticity;
 mod cli;
 mod config;
 mod corpus;
 mod crash;
 mod delivery;
+mod doors;
 mod dovecot;
 mod e2e;
+mod faults;
 mod generator;
 mod harness;
 mod imap;
 mod imap_oauth;
 mod inbox;
+mod keeping;
+mod policy;
+mod postfix;
 mod postgres;
 mod providers;
 mod readme;
 mod receivers;
 mod replicas;
+mod retention;
 mod routing;
 mod smtp;
 mod sns;
@@ -25,3 +32,4 @@ mod store;
 mod token_server;
 mod vendors;
 mod webhook;
+mod worker;

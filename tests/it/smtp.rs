@@ -50,7 +50,8 @@ fn limits() -> Limits {
 
 /// A server for `alerts@example.com`, and a client that was greeted.
 async fn greeted(inbox: &Arc<RecordingInbox>, limits: Limits) -> (Running, Client) {
-    let smtp = Smtp::bind(&settings(&["alerts@example.com"]), Clock::system()).unwrap().with_limits(limits);
+    let smtp =
+        Smtp::bind("ingress.smtp[0]", &settings(&["alerts@example.com"]), Clock::system()).unwrap().with_limits(limits);
     let address = smtp.local_addr();
     let running = Running::start(smtp, inbox);
     let mut client = Client(BufReader::new(TcpStream::connect(address).await.unwrap()));
@@ -132,7 +133,7 @@ async fn converse(script: &str) -> Result<(), String> {
             _ => steps.push((number, mark, text)),
         }
     }
-    let smtp = Smtp::bind(&settings, Clock::system()).unwrap().with_limits(limits());
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system()).unwrap().with_limits(limits());
     let mut client = Client(BufReader::new(TcpStream::connect(smtp.local_addr()).await.unwrap()));
     let running = Running::start(smtp, &inbox);
     // What is sent between two replies is sent at once: that is pipelining.
@@ -328,6 +329,7 @@ async fn a_store_that_never_answers_puts_the_mail_off() {
 async fn a_mail_without_end_is_cut_off() {
     let inbox = RecordingInbox::new();
     let smtp = Smtp::bind(
+        "ingress.smtp[0]",
         &Settings { max_message_size: ByteSize::from_mib(1), ..settings(&["alerts@example.com"]) },
         Clock::system(),
     );
@@ -357,7 +359,7 @@ async fn a_mail_without_end_is_cut_off() {
 #[tokio::test]
 async fn one_connection_too_many_is_told_to_come_again() {
     let bounds = Bounds { connections: 1, ..limits().bounds };
-    let smtp = Smtp::bind(&settings(&["alerts@example.com"]), Clock::system()).unwrap();
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings(&["alerts@example.com"]), Clock::system()).unwrap();
     let address = smtp.local_addr();
     let running = Running::start(smtp.with_limits(Limits { bounds, ..limits() }), &RecordingInbox::new());
     let connect = async || Client(BufReader::new(TcpStream::connect(address).await.unwrap()));
@@ -378,7 +380,7 @@ async fn one_connection_too_many_is_told_to_come_again() {
 #[tokio::test]
 async fn a_client_from_elsewhere_is_sent_away() {
     let settings = Settings { allow_from: vec!["192.0.2.0/24".into()], ..settings(&["alerts@example.com"]) };
-    let smtp = Smtp::bind(&settings, Clock::system()).unwrap();
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system()).unwrap();
     let mut client = Client(BufReader::new(TcpStream::connect(smtp.local_addr()).await.unwrap()));
     let running = Running::start(smtp, &RecordingInbox::new());
     client.hears("554 5.7.1").await;
@@ -395,20 +397,20 @@ async fn an_unsafe_or_unreadable_setting_is_refused_with_its_key() {
         (Settings { allow_from: vec!["10/8".into()], ..settings(&[]) }, "allow_from[0]"),
         (Settings { hostname: Some("mx\r\n250 x".into()), ..settings(&[]) }, "hostname"),
     ] {
-        match Smtp::bind(&settings, Clock::system()) {
-            Err(BindError::Settings(problem)) => assert_eq!(problem.key, format!("ingress.smtp[mx].{key}")),
+        match Smtp::bind("ingress.smtp[0]", &settings, Clock::system()) {
+            Err(BindError::Settings(problem)) => assert_eq!(problem.key, format!("ingress.smtp[0].{key}")),
             Err(other) => panic!("{key}: {other}"),
             Ok(_) => panic!("{key}: bound"),
         }
     }
-    assert!(Smtp::bind(&everywhere(settings(&["alerts@example.com"])), Clock::system()).is_ok());
+    assert!(Smtp::bind("ingress.smtp[0]", &everywhere(settings(&["alerts@example.com"])), Clock::system()).is_ok());
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_an_error_at_the_start() {
-    let first = Smtp::bind(&settings(&[]), Clock::system()).unwrap();
+    let first = Smtp::bind("ingress.smtp[0]", &settings(&[]), Clock::system()).unwrap();
     let listen = first.local_addr().to_string();
-    let second = Smtp::bind(&Settings { listen: listen.clone(), ..settings(&[]) }, Clock::system());
+    let second = Smtp::bind("ingress.smtp[0]", &Settings { listen: listen.clone(), ..settings(&[]) }, Clock::system());
     let Err(error @ BindError::Address { .. }) = second else { panic!("bound twice") };
     assert!(error.to_string().contains(&listen), "{error}");
 }
@@ -437,7 +439,7 @@ async fn run<const N: usize>(program: &'static str, arguments: [&str; N]) -> Out
 #[tokio::test]
 async fn swaks_delivers() {
     let inbox = RecordingInbox::new();
-    let smtp = Smtp::bind(&settings(&["alerts@example.com"]), Clock::system()).unwrap();
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings(&["alerts@example.com"]), Clock::system()).unwrap();
     let server = smtp.local_addr().to_string();
     let running = Running::start(smtp, &inbox);
     let swaks = |to| run("swaks", ["--server", &server, "--from", "a@b.test", "--to", to, "--body", "Straße\n.dot\n"]);
@@ -453,7 +455,7 @@ async fn swaks_delivers() {
 #[tokio::test]
 async fn pythons_smtplib_delivers_many_mails_on_one_connection() {
     let inbox = RecordingInbox::new();
-    let smtp = Smtp::bind(&settings(&["alerts@example.com"]), Clock::system()).unwrap();
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings(&["alerts@example.com"]), Clock::system()).unwrap();
     let port = smtp.local_addr().port().to_string();
     let running = Running::start(smtp, &inbox);
     let script = "

@@ -17,25 +17,25 @@ use tempfile::TempDir;
 
 use crate::postgres::Database;
 
-const MINUTE: SignedDuration = SignedDuration::from_mins(1);
+pub const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const LEASE: Duration = Duration::from_mins(1);
 
-fn noon() -> Timestamp {
+pub fn noon() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
 
 /// Where a store is, and can be opened again and again.
-enum Home {
+pub enum Home {
     Folder(TempDir),
     Database(Database),
 }
 
 impl Home {
-    fn folder() -> Self {
+    pub fn folder() -> Self {
         Self::Folder(tempfile::tempdir().unwrap())
     }
 
-    async fn open(&self) -> Arc<dyn Store> {
+    pub async fn open(&self) -> Arc<dyn Store> {
         match self {
             Self::Folder(folder) => Arc::new(Sqlite::open(&folder.path().join("store.db")).unwrap()),
             // Whoever opens it takes what others left undecided without waiting.
@@ -44,15 +44,15 @@ impl Home {
     }
 }
 
-fn mail(raw: &str) -> Message {
+pub fn mail(raw: &str) -> Message {
     Message { ingress: "test".into(), arrived_at: noon(), raw: raw.to_owned().into(), cut_from: None, envelope: None }
 }
 
-async fn recorded(store: &dyn Store) -> MailId {
+pub async fn recorded(store: &dyn Store) -> MailId {
     store.record(vec![(mail("Subject: x\r\n\r\nbody"), Authenticity::off())], None).await.unwrap()[0]
 }
 
-fn subject(incident_id: &str, status: &str) -> Subject {
+pub fn subject(incident_id: &str, status: &str) -> Subject {
     Subject {
         kind: Kind::Incident,
         incident_id: incident_id.into(),
@@ -60,18 +60,20 @@ fn subject(incident_id: &str, status: &str) -> Subject {
         time: Some(noon()),
         app_key: "com.example".into(),
         metric: "m".into(),
+        ingress: "mail".into(),
+        verified: true,
     }
 }
 
-fn state(phase: Phase, episode: i64) -> State {
+pub fn state(phase: Phase, episode: i64) -> State {
     State { phase, status: "S".into(), newest: Some(noon()), verified: true, untold: false, episode }
 }
 
-fn target(receiver: &str) -> Target {
+pub fn target(receiver: &str) -> Target {
     Target { receiver: receiver.into(), integration: "webhook/0".into() }
 }
 
-fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
+pub fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
     NewDelivery {
         target: target(receiver),
         alias: format!("{incident_id}:{receiver}"),
@@ -84,13 +86,14 @@ fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
             time: None,
             reason: None,
             mail: None,
+            doubt: None,
         },
         held_until: None,
         fallback_at: None,
     }
 }
 
-fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) -> Decision {
+pub fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) -> Decision {
     Decision {
         outcome,
         reason: None,
@@ -99,11 +102,15 @@ fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) -> Dec
         applied: true,
         deliveries,
         receivers: vec![],
+        check_at: None,
+        hold: None,
+        marked: false,
+        late: None,
     }
 }
 
 /// Opens an incident with these deliveries.
-async fn opened(store: &dyn Store, incident_id: &str, deliveries: Vec<NewDelivery>) {
+pub async fn opened(store: &dyn Store, incident_id: &str, deliveries: Vec<NewDelivery>) {
     let id = recorded(store).await;
     let mut decision = decision(Outcome::Opened, state(Phase::Firing, 1), deliveries);
     for delivery in &mut decision.deliveries {
@@ -113,7 +120,7 @@ async fn opened(store: &dyn Store, incident_id: &str, deliveries: Vec<NewDeliver
 }
 
 /// Resolves it, telling those the store says were told; returns them.
-async fn resolved(store: &dyn Store, incident_id: &str, now: Timestamp) -> Vec<String> {
+pub async fn resolved(store: &dyn Store, incident_id: &str, now: Timestamp) -> Vec<String> {
     let id = recorded(store).await;
     let name = incident_id.to_owned();
     let decide = Box::new(move |memory: &alertbridge::store::Memory| {
@@ -126,21 +133,21 @@ async fn resolved(store: &dyn Store, incident_id: &str, now: Timestamp) -> Vec<S
     store.decide(id, Some(subject(incident_id, "OK")), now, decide).await.unwrap().unwrap().receivers
 }
 
-async fn claim(store: &dyn Store, receiver: &str, now: Timestamp) -> Vec<Claim> {
+pub async fn claim(store: &dyn Store, receiver: &str, now: Timestamp) -> Vec<Claim> {
     store.claim(now, LEASE, vec![(target(receiver), 100)]).await.unwrap()
 }
 
-async fn settle(store: &dyn Store, claim: &Claim, next: Next, now: Timestamp) -> bool {
+pub async fn settle(store: &dyn Store, claim: &Claim, next: Next, now: Timestamp) -> bool {
     let attempt = Attempt { at: now, took_ms: 3, result: "r".into(), detail: "d".into() };
     let settlement = Settlement { at: now, next, attempt: Some(attempt), fallback: vec![] };
     store.settle(claim.id, claim.lease, settlement).await.unwrap()
 }
 
-fn delivered() -> Next {
+pub fn delivered() -> Next {
     Next::Delivered { receipt: Some("r-1".into()) }
 }
 
-fn dead() -> Next {
+pub fn dead() -> Next {
     Next::Dead { reason: "no".into() }
 }
 
@@ -150,7 +157,7 @@ macro_rules! both {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    super::$test(super::Home::folder()).await;
+                    super::$test(crate::store::Home::folder()).await;
                 }
             )*
         }
@@ -158,12 +165,14 @@ macro_rules! both {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    super::$test(super::Home::Database(crate::postgres::Database::create().await)).await;
+                    super::$test(crate::store::Home::Database(crate::postgres::Database::create().await)).await;
                 }
             )*
         }
     };
 }
+
+pub(crate) use both;
 
 both!(
     mail_survives_a_restart_to_the_last_byte,
@@ -180,6 +189,7 @@ both!(
     a_late_delivery_tells_the_fallback_once_and_goes_on,
     the_fallback_sleeps_on_where_the_incident_is_over,
     dead_letters_are_sent_again_in_order,
+    a_retry_keeps_a_deliverys_age_and_begins_its_patience_anew,
     a_dead_trigger_goes_before_the_resolve_that_waits,
     a_retry_that_would_open_an_alert_nobody_closes_is_refused,
     discarding_the_head_of_a_lane_gives_the_next_its_turn,
@@ -191,7 +201,6 @@ both!(
     the_agenda_names_every_target_and_its_next_time,
     a_lease_that_has_ended_does_not_keep_a_person_from_discarding,
     a_timeline_tells_the_whole_story_in_order,
-    old_mail_is_deleted_but_never_what_is_still_needed,
     a_thousand_mails_at_once_all_get_a_number_of_their_own,
 );
 
@@ -397,6 +406,23 @@ async fn dead_letters_are_sent_again_in_order(home: Home) {
     assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
 }
 
+async fn a_retry_keeps_a_deliverys_age_and_begins_its_patience_anew(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
+    let claimed = claim(store, "one", noon()).await;
+    assert!(settle(store, &claimed[0], dead(), noon()).await);
+    let row = |rows: Vec<alertbridge::store::DeliveryRow>| (rows[0].state, rows[0].failures, rows[0].created_at);
+    let given_up = row(store.deliveries(None, 1).await.unwrap());
+    assert_eq!(given_up, (DeliveryState::Dead, 1, noon()), "the failure that ended it counts");
+    let later = noon() + SignedDuration::from_hours(30);
+    store.retry(None, later).await.unwrap();
+    assert_eq!(row(store.deliveries(None, 1).await.unwrap()), (DeliveryState::Pending, 0, noon()));
+    assert_eq!(store.depth().await.unwrap().oldest_pending, Some(noon()));
+    let again = claim(store, "one", later).await;
+    assert_eq!((again[0].since, again[0].failures), (later, 0));
+}
+
 async fn a_dead_trigger_goes_before_the_resolve_that_waits(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
@@ -555,32 +581,6 @@ async fn a_timeline_tells_the_whole_story_in_order(home: Home) {
     assert_eq!(store.timeline("nobody").await.unwrap(), None);
 }
 
-async fn old_mail_is_deleted_but_never_what_is_still_needed(home: Home) {
-    let store = home.open().await;
-    let store = store.as_ref();
-    opened(store, "open", vec![]).await;
-    opened(store, "owed", vec![page("owed", Action::Trigger, "one")]).await;
-    resolved(store, "owed", noon()).await;
-    opened(store, "done", vec![]).await;
-    resolved(store, "done", noon()).await;
-    let undecided = recorded(store).await;
-    let quarantined = recorded(store).await;
-    let held =
-        Decision { state: None, applied: false, ..decision(Outcome::Quarantined, state(Phase::Firing, 1), vec![]) };
-    store.decide(quarantined, None, noon(), Box::new(|_| held)).await.unwrap();
-    assert_eq!(store.prune(noon(), 100).await.unwrap(), 0, "not old enough");
-    assert_eq!(store.prune(noon() + MINUTE, 1).await.unwrap(), 1, "in steps");
-    while store.prune(noon() + MINUTE, 1).await.unwrap() > 0 {}
-    let mut left: Vec<_> = store.mails(None, 100).await.unwrap();
-    left.sort_by_key(|mail| mail.id);
-    let left: Vec<_> =
-        left.into_iter().map(|mail| mail.incident_id.unwrap_or_else(|| mail.outcome.to_string())).collect();
-    assert_eq!(left, ["open", "owed", "pending", "quarantined"]);
-    assert!(store.mail(undecided).await.unwrap().is_some());
-    store.discard_mail(quarantined, noon()).await.unwrap();
-    assert!(matches!(store.discard_mail(quarantined, noon()).await, Err(StoreError::Refused(_))));
-}
-
 async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
     let store = home.open().await;
     let recorded = (0..1000).map(|n| store.record(vec![(mail(&format!("mail {n}")), Authenticity::off())], None));
@@ -592,6 +592,9 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
     assert_eq!(store.stored(Some(noon() + MINUTE), None, (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
     assert_eq!(store.stored(None, Some(noon()), (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
 }
+
+mod replicas;
+mod standing;
 
 mod sqlite {
     use super::*;
@@ -654,7 +657,7 @@ mod sqlite {
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path).unwrap());
             assert_eq!(store.incidents(false, 10).await.unwrap().len(), 2, "V{newest}");
             assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
-            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 4));
+            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 5));
             assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
             let connection = rusqlite::Connection::open(&path).unwrap();
             let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
@@ -713,13 +716,12 @@ mod postgres {
         assert_eq!(
             more,
             [
-                // SQLite's rows have a number of their own.
-                "attempts.id",
                 "consumers.held_until",
                 "consumers.holder",
                 "consumers.mailbox",
                 "mails.held_until",
                 "mails.holder",
+                "openings.part",
             ]
         );
     }
@@ -759,7 +761,7 @@ mod postgres {
             assert_eq!(store.incidents(false, 10).await.unwrap().len(), 2, "V{newest}");
             assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
             assert_eq!(store.mail(1).await.unwrap().unwrap().1.message.raw, "abc");
-            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 4));
+            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 5));
             assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
         }
     }

@@ -17,9 +17,24 @@ CREATE TABLE mails (
     incident     INTEGER REFERENCES incidents (id),
     labels       TEXT,
     decided_at   INTEGER,
-    CHECK ((outcome = 'pending') = (decided_at IS NULL))
+    -- How many deliveries were made when it was decided: `store check` counts them.
+    owed         INTEGER NOT NULL DEFAULT 0,
+    -- When it is to be looked at again: its authenticity could not be checked, or (0) it was let out of the quarantine.
+    check_at     INTEGER,
+    checks       INTEGER NOT NULL DEFAULT 0,
+    released     TEXT,
+    -- Why it is quarantined, where the bridge tells of it: 'resolve', 'flood' or 'app:KEY'.
+    hold         TEXT,
+    -- An unverified trigger that was told.
+    marked       INTEGER NOT NULL DEFAULT 0 CHECK (marked IN (0, 1)),
+    CHECK ((outcome = 'pending') = (decided_at IS NULL)),
+    CHECK (hold IS NULL OR outcome = 'quarantined')
 ) STRICT;
-CREATE INDEX mails_undecided ON mails (id) WHERE outcome = 'pending';
+CREATE INDEX mails_undecided ON mails (id) WHERE outcome = 'pending' AND check_at IS NULL;
+CREATE INDEX mails_due ON mails (check_at) WHERE check_at IS NOT NULL;
+CREATE INDEX mails_marked ON mails (decided_at) WHERE marked = 1;
+CREATE INDEX mails_held ON mails (hold, decided_at) WHERE hold IS NOT NULL;
+CREATE INDEX mails_held_resolves ON mails (incident) WHERE hold = 'resolve' AND incident IS NOT NULL;
 CREATE INDEX mails_quarantined ON mails (id) WHERE outcome = 'quarantined';
 CREATE INDEX mails_by_incident ON mails (incident) WHERE incident IS NOT NULL;
 CREATE INDEX mails_by_arrival ON mails (arrived_at, id);
@@ -39,8 +54,8 @@ CREATE TABLE bookmarks (
 
 CREATE TABLE incidents (
     id          INTEGER PRIMARY KEY,
-    incident_id TEXT    NOT NULL UNIQUE,
-    kind        TEXT    NOT NULL CHECK (kind IN ('incident', 'unparsed')),
+    incident_id TEXT    NOT NULL,
+    kind        TEXT    NOT NULL CHECK (kind IN ('incident', 'unparsed', 'self')),
     phase       TEXT    NOT NULL CHECK (phase IN ('firing', 'resolved')),
     status      TEXT    NOT NULL,
     newest      INTEGER,
@@ -49,26 +64,34 @@ CREATE TABLE incidents (
     episode     INTEGER NOT NULL CHECK (episode > 0),
     opened_at   INTEGER NOT NULL,
     changed_at  INTEGER NOT NULL,
-    labels      TEXT    NOT NULL
+    labels      TEXT    NOT NULL,
+    -- What a mail calls its incident can never be taken for what the bridge calls its own.
+    UNIQUE (incident_id, kind)
 ) STRICT;
-CREATE INDEX incidents_open ON incidents (changed_at) WHERE phase = 'firing' AND kind = 'incident';
-CREATE INDEX incidents_by_change ON incidents (changed_at) WHERE kind = 'incident';
+CREATE INDEX incidents_open ON incidents (changed_at) WHERE phase = 'firing' AND kind <> 'unparsed';
+CREATE INDEX incidents_by_change ON incidents (changed_at);
+CREATE INDEX incidents_alarms ON incidents (id) WHERE phase = 'firing' AND kind = 'self';
 
--- Every status and time applied to an incident: the same again is a duplicate.
+-- Every status and time applied to an incident, and who brought it first: the same again is a duplicate. What unverified
+-- mail applied is none to a verified one.
 CREATE TABLE applied (
     incident INTEGER NOT NULL REFERENCES incidents (id),
     status   TEXT    NOT NULL,
     time     INTEGER NOT NULL,
+    verified INTEGER NOT NULL CHECK (verified IN (0, 1)),
+    ingress  TEXT    NOT NULL,
+    at       INTEGER NOT NULL,
     PRIMARY KEY (incident, status, time)
 ) STRICT, WITHOUT ROWID;
 
--- When incidents of an app's metric opened: Atlassian escalates by frequency.
+-- How many incidents of an app's metric opened in an hour (since the epoch), by verified mail: Atlassian escalates by
+-- frequency.
 CREATE TABLE openings (
     app_key TEXT    NOT NULL,
     metric  TEXT    NOT NULL,
-    at      INTEGER NOT NULL,
-    incident INTEGER NOT NULL REFERENCES incidents (id),
-    PRIMARY KEY (app_key, metric, at, incident)
+    hour    INTEGER NOT NULL,
+    count   INTEGER NOT NULL CHECK (count > 0),
+    PRIMARY KEY (app_key, metric, hour)
 ) STRICT, WITHOUT ROWID;
 
 -- What is owed, done and given up. Deliveries of one incident to one integration form a lane and go in order of id:
@@ -92,6 +115,8 @@ CREATE TABLE deliveries (
     lease        INTEGER,
     fallback_at  INTEGER,
     created_at   INTEGER NOT NULL,
+    -- When a person had it sent again, dead as it was: its patience counts from there.
+    retried_at   INTEGER,
     settled_at   INTEGER,
     detail       TEXT,
     CHECK ((state IN ('pending', 'held')) = (settled_at IS NULL))
@@ -100,14 +125,16 @@ CREATE INDEX deliveries_due ON deliveries (receiver, integration, next_at) WHERE
 CREATE INDEX deliveries_lane ON deliveries (incident, receiver, integration, id) WHERE settled_at IS NULL;
 CREATE INDEX deliveries_by_incident ON deliveries (incident, episode);
 CREATE INDEX deliveries_fallback ON deliveries (fallback_at) WHERE settled_at IS NULL AND fallback_at IS NOT NULL;
-CREATE INDEX deliveries_dead ON deliveries (id) WHERE state = 'dead';
+CREATE INDEX deliveries_dead ON deliveries (incident) WHERE state = 'dead';
 CREATE INDEX deliveries_by_mail ON deliveries (mail);
 
 CREATE TABLE attempts (
+    -- In order of recording, whatever the clock did.
+    id       INTEGER PRIMARY KEY,
     delivery INTEGER NOT NULL REFERENCES deliveries (id) ON DELETE CASCADE,
     at       INTEGER NOT NULL,
     took_ms  INTEGER NOT NULL,
     result   TEXT    NOT NULL,
     detail   TEXT    NOT NULL
 ) STRICT;
-CREATE INDEX attempts_by_delivery ON attempts (delivery, at);
+CREATE INDEX attempts_by_delivery ON attempts (delivery, id);

@@ -5,6 +5,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use oauth2::{TokenResponse as _, basic::BasicTokenResponse};
+use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::Mutex;
 
@@ -100,11 +101,18 @@ pub(super) struct Token {
 }
 
 impl Tokens {
-    /// Asks nothing yet. `key` is the path of `oauth2`.
-    pub(super) fn new(key: &str, ingress: &str, settings: &Oauth2, clock: Clock) -> Result<Self, Problem> {
+    /// Asks nothing yet. `key` is the path of `oauth2`; `authorities` may sign the token server's certificate beside those
+    /// that the system trusts.
+    pub(super) fn new(
+        key: &str,
+        ingress: &str,
+        settings: &Oauth2,
+        authorities: &[CertificateDer<'static>],
+        clock: Clock,
+    ) -> Result<Self, Problem> {
         Ok(Self {
             ingress: ingress.to_owned(),
-            server: TokenServer::new(key, settings)?,
+            server: TokenServer::new(key, settings, authorities)?,
             refresh_token: settings.refresh_token(key)?,
             clock,
             held: Mutex::default(),

@@ -1,6 +1,6 @@
 //! From a host name to a mailbox that is logged in to: TCP, TLS, greeting, password or token. Bounded in time.
 
-use std::{fmt::Debug, path::Path, sync::Arc, time::Duration};
+use std::{fmt::Debug, sync::Arc, time::Duration};
 
 use async_imap::{
     Client,
@@ -11,7 +11,7 @@ use futures_util::FutureExt as _;
 use rustls::{
     CertificateError, ClientConfig, RootCertStore,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+    pki_types::{CertificateDer, ServerName},
 };
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
@@ -74,16 +74,18 @@ impl Server {
                 "write the server's name as its certificate has it: `host: imap.example.com`",
             )
         })?;
+        let authorities = settings.authorities(key)?;
         Ok(Self {
             host: settings.host.clone(),
             port: settings.port(),
             tls: settings.tls,
             name,
-            connector: connector(key, settings)?,
+            connector: connector(key, settings, &authorities)?,
             username: settings.username.clone(),
             proof: match &settings.oauth2 {
                 Some(oauth2) => {
-                    let tokens = Tokens::new(&format!("{key}.oauth2"), &settings.name, oauth2, clock)?;
+                    let key = format!("{key}.oauth2");
+                    let tokens = Tokens::new(&key, &settings.name, oauth2, &authorities, clock)?;
                     Proof::Token(Box::new(tokens))
                 }
                 None => Proof::Password(settings.secret(key)?),
@@ -270,23 +272,19 @@ async fn read_greeting(client: &mut Client<Wire>) -> Result<bool, Fault> {
     }
 }
 
-fn connector(key: &str, settings: &Settings) -> Result<TlsConnector, Problem> {
+fn connector(key: &str, settings: &Settings, authorities: &[CertificateDer<'static>]) -> Result<TlsConnector, Problem> {
     let mut roots = RootCertStore::empty();
     if settings.tls != Tls::None {
         // A system certificate that cannot be read is no reason not to start: what it signed will be refused.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        if let Some(path) = &settings.ca_file {
-            for certificate in certificates(path).map_err(|what| {
-                Problem::new(format!("{key}.ca_file"), what, "name a file of PEM certificates (BEGIN CERTIFICATE)")
-            })? {
-                roots.add(certificate).map_err(|error| {
-                    Problem::new(
-                        format!("{key}.ca_file"),
-                        format!("{} holds a certificate that cannot be used: {error}", path.display()),
-                        "name a file with the CA's certificate",
-                    )
-                })?;
-            }
+        for certificate in authorities {
+            roots.add(certificate.clone()).map_err(|error| {
+                Problem::new(
+                    format!("{key}.ca_file"),
+                    format!("it holds a certificate that cannot be used: {error}"),
+                    "name a file with the CA's certificate",
+                )
+            })?;
         }
     }
     let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
@@ -295,13 +293,6 @@ fn connector(key: &str, settings: &Settings) -> Result<TlsConnector, Problem> {
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
-    let all = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
-    if all.is_empty() { Err(format!("{} holds no certificate", path.display())) } else { Ok(all) }
 }
 
 /// The three that people meet, with the mend.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -17,7 +18,7 @@ pub struct Settings {
     /// 993 with implicit TLS, else 143.
     pub port: Option<u16>,
     pub tls: Tls,
-    /// PEM certificates to trust beside the system's.
+    /// PEM certificates to trust beside the system's, of the token server as well.
     pub ca_file: Option<PathBuf>,
     pub username: String,
     pub password: Option<SecretText>,
@@ -35,7 +36,8 @@ pub struct Settings {
     /// Larger mail is quarantined by its header alone.
     pub max_message_size: ByteSize,
     pub after: After,
-    // Comes later: refused by name until then.
+    /// The host whose Authentication-Results count: its authserv-id, which must be the name it gives itself in Received
+    /// as well, or `exchange` for Microsoft 365. Name only one that writes the field on every mail, or removes others'.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -86,6 +88,17 @@ pub enum After {
 }
 
 impl Settings {
+    /// The certificates of `ca_file`; none where it is not given. The settings are at `key`.
+    pub fn authorities(&self, key: &str) -> Result<Vec<CertificateDer<'static>>, Problem> {
+        let Some(path) = &self.ca_file else { return Ok(Vec::new()) };
+        let unusable =
+            |what| Problem::new(format!("{key}.ca_file"), what, "name a file of PEM certificates (BEGIN CERTIFICATE)");
+        let all = CertificateDer::pem_file_iter(path)
+            .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+            .map_err(|error| unusable(format!("cannot read {}: {error}", path.display())))?;
+        if all.is_empty() { Err(unusable(format!("{} holds no certificate", path.display()))) } else { Ok(all) }
+    }
+
     /// What is wrong with them; `key` is their own path (`ingress.imap[0]`). Names, and what comes with a later version,
     /// are looked at by `config`, for all ingresses alike.
     pub fn check(&self, key: &str) -> Vec<Problem> {

@@ -2,7 +2,7 @@
 //!
 //! Holds the transaction: MAIL opens it, RCPT and BDAT add to it, its last byte or RSET or a new greeting ends it.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::{borrow::Cow, fmt::Display, net::IpAddr};
 
 use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request};
 use tokio::time::Instant;
@@ -13,7 +13,7 @@ use super::{
     content::Flaw,
     recipients::{POSTMASTER, Standing},
 };
-use crate::message::Envelope;
+use crate::{message::Envelope, telemetry};
 
 type Text<'a> = Cow<'a, str>;
 
@@ -245,6 +245,7 @@ impl<'a> Dialogue<'a> {
             return NOT_ASCII;
         }
         if from.size as u64 > self.door.max_size {
+            self.refused("too_large", &format_args!("{} bytes declared", from.size));
             return TOO_LARGE;
         }
         let (mail_from, declared) = (from.address.to_string(), from.size);
@@ -258,11 +259,11 @@ impl<'a> Dialogue<'a> {
             return UNSUPPORTED_PARAMETER;
         }
         if !self.door.limits.budget.has(declared as u64) {
-            tracing::warn!(peer = %self.peer, declared, "mail put off: too many large ones are under way");
+            self.refused("no_room", &format_args!("{declared} bytes declared"));
             return NO_ROOM;
         }
         if !self.door.knows(self.peer) && !self.door.clients.may_send(self.peer, Instant::now()) {
-            tracing::warn!(peer = %self.peer, "mail put off: too many from this client");
+            self.refused("rate", &"too many a minute");
             return "450 4.7.1 Too many mails from you, come again later";
         }
         self.transaction = Some(Transaction { mail_from, declared, utf8, ..Transaction::default() });
@@ -293,8 +294,13 @@ impl<'a> Dialogue<'a> {
             Standing::Unknown => "550 5.1.1 No such mailbox here",
             Standing::Foreign => "550 5.7.1 Mail for this domain is not taken here",
         };
-        tracing::info!(peer = %self.peer, recipient = %to.address, "recipient refused: not listed");
+        self.refused("recipient", &to.address.escape_debug());
         refusal
+    }
+
+    /// A mail, or one of its recipients, was refused before its first byte.
+    pub(super) fn refused(&self, reason: &'static str, detail: &dyn Display) {
+        telemetry::mail_refused(&self.door.name, Some(self.peer), reason, detail);
     }
 }
 
@@ -315,6 +321,15 @@ pub(super) fn refusal(flaw: Flaw) -> &'static str {
         Flaw::TooLarge => TOO_LARGE,
         Flaw::BareLineBreak => "550 5.6.11 A CR or LF stands alone in the mail",
         Flaw::NoRoom => NO_ROOM,
+    }
+}
+
+/// The same for the metrics.
+pub(super) fn reason(flaw: Flaw) -> &'static str {
+    match flaw {
+        Flaw::TooLarge => "too_large",
+        Flaw::BareLineBreak => "bare_line_break",
+        Flaw::NoRoom => "no_room",
     }
 }
 

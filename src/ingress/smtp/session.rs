@@ -15,13 +15,14 @@ use super::{
     chunk::{Announced, Chunks},
     content::{Content, Flaw, Received},
     data::DataReader,
-    dialogue::{Dialogue, Next, TOO_LARGE, refusal, say},
+    dialogue::{Dialogue, Next, TOO_LARGE, reason, refusal, say},
     proxy,
     wire::{Ended, Transport, Wire},
 };
 use crate::{
     ingress::Inbox,
     message::{Envelope, Message},
+    telemetry,
 };
 
 /// How long a client may take to read our last words.
@@ -50,21 +51,22 @@ impl Session {
             match timeout(door.limits.handshake, proxy::client(&mut stream)).await {
                 Ok(Ok(client)) => peer = client.unwrap_or(peer),
                 Ok(Err(error)) => {
-                    return tracing::warn!(ingress = door.name, balancer = %peer, %error, "connection refused");
+                    tracing::warn!(ingress = door.name, balancer = %peer, %error, "no PROXY header");
+                    return telemetry::connection_refused(&door.name, peer, "no_proxy_header");
                 }
                 Err(_) => {
-                    return tracing::debug!(ingress = door.name, balancer = %peer, "no PROXY header came in time");
+                    return telemetry::connection_refused(&door.name, peer, "no_proxy_header");
                 }
             }
         }
         let mut wire = Wire::new(stream);
         if !door.networks.admit(peer) {
-            tracing::info!(ingress = door.name, %peer, "connection refused: not in allow_from");
+            telemetry::connection_refused(&door.name, peer, "not_allowed");
             return self.refuse(wire, "554 5.7.1", "takes no mail from your address").await;
         }
         let place = (!door.knows(peer)).then(|| door.clients.enter(peer));
         if let Some(None) = place {
-            tracing::warn!(ingress = door.name, %peer, "connection refused: too many of this client");
+            telemetry::connection_refused(&door.name, peer, "too_many_of_client");
             return self.refuse(wire, "421 4.7.0", "has too many connections with you, come again later").await;
         }
         tracing::debug!(ingress = door.name, %peer, "connection opened");
@@ -166,6 +168,7 @@ impl Session {
             }
             wire.consume(usize::MAX);
             if reader.seen() > door.max_size.saturating_add(limits.swallow) {
+                dialogue.refused("too_large", &"cut off");
                 say(&mut wire.output, TOO_LARGE);
                 return Ok(Onward::Close);
             }
@@ -187,6 +190,7 @@ impl Session {
         let door = &*self.door;
         let limits = &door.limits;
         if announced.size > door.max_size.saturating_add(limits.swallow) {
+            dialogue.refused("too_large", &format_args!("{} bytes announced", announced.size));
             say(&mut wire.output, TOO_LARGE);
             return Ok(Onward::Close);
         }
@@ -237,7 +241,7 @@ impl Session {
                 say(&mut wire.output, if stored { "250 2.0.0 Stored" } else { "451 4.3.0 Cannot store it now" });
             }
             Err(flaw) => {
-                tracing::info!(ingress = self.door.name, peer = ?envelope.peer, ?flaw, "mail refused");
+                telemetry::mail_refused(&self.door.name, envelope.peer, reason(flaw), &refusal(flaw));
                 say(&mut wire.output, refusal(flaw));
             }
         }
@@ -259,11 +263,11 @@ impl Session {
                 true
             }
             Ok(Err(refused)) => {
-                tracing::warn!(ingress, ?peer, size, %refused, "mail put off");
+                telemetry::mail_refused(ingress, peer, "not_stored", &refused);
                 false
             }
             Err(_) => {
-                tracing::warn!(ingress, ?peer, size, "mail put off: the store did not answer in time");
+                telemetry::mail_refused(ingress, peer, "not_stored", &"the store did not answer in time");
                 false
             }
         }

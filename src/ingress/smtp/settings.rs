@@ -25,6 +25,9 @@ pub struct Settings {
     pub allow_from: Vec<String>,
     /// The load balancers, whose connections begin with a PROXY header, version 2, that names the client.
     pub proxy_protocol: Vec<String>,
+    /// The relay in front whose Authentication-Results count: its authserv-id, which must be the name it gives itself in Received
+    /// as well, or `exchange` for Microsoft 365. Name only one that writes the field on every mail, or removes others'.
+    pub trusted_authserv_id: Option<String>,
 }
 
 impl Default for Settings {
@@ -38,6 +41,7 @@ impl Default for Settings {
             max_message_size: ByteSize::from_mib(10),
             allow_from: Vec::new(),
             proxy_protocol: Vec::new(),
+            trusted_authserv_id: None,
         }
     }
 }

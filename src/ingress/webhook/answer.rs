@@ -92,6 +92,17 @@ impl Refusal {
         }
     }
 
+    /// Its own name, for the metrics: `wrong_password`.
+    pub(super) fn reason(self) -> String {
+        let name = format!("{self:?}");
+        let name = name.split('(').next().unwrap_or_default();
+        let spaced = name.chars().enumerate().flat_map(|(at, c)| {
+            let gap = (at > 0 && c.is_ascii_uppercase()).then_some('_');
+            gap.into_iter().chain([c.to_ascii_lowercase()])
+        });
+        spaced.collect()
+    }
+
     fn sentence(self) -> &'static str {
         match self {
             Self::UnknownPath => "No webhook has this path.",

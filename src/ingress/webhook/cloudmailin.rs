@@ -5,16 +5,14 @@
 //! <https://docs.cloudmailin.com/receiving_email/http_status_codes/>
 
 use async_trait::async_trait;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 
 use super::{
     answer::Refusal,
     credential::Credential,
     form::{self, MULTIPART},
-    password,
     protocol::{Fault, Opened, Posted, Protocol},
 };
-use crate::settings::Secret;
 
 pub(super) struct Cloudmailin {
     credential: Credential,
@@ -28,12 +26,8 @@ impl Cloudmailin {
 
 #[async_trait]
 impl Protocol for Cloudmailin {
-    fn secret(&self) -> Option<&Secret> {
-        self.credential.secret()
-    }
-
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
-        password::check(&self.credential, headers)
+    fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     fn posts(&self, content_type: &str) -> bool {
@@ -41,11 +35,8 @@ impl Protocol for Cloudmailin {
     }
 
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
-        let [mail] = form::fields(posted.headers, posted.body, ["message"]).await?;
-        let mail = mail
-            .filter(|mail| !mail.is_empty())
-            .ok_or(Refusal::NoMail("There is no field message: choose the format “Raw” for the target."))?;
-        Ok(Opened::Mail(mail, None))
+        let mend = "There is no field message: choose the format “Raw” for the target.";
+        Ok(Opened::Mail(form::mail(posted, "message", mend).await?, None))
     }
 
     fn refused(&self, refusal: Refusal) -> StatusCode {

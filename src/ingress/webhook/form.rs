@@ -9,7 +9,7 @@ use axum::{
 use multer::Multipart;
 use percent_encoding::percent_decode;
 
-use super::answer::Refusal;
+use super::{answer::Refusal, protocol::Posted};
 
 pub(super) const MULTIPART: &str = "multipart/form-data";
 pub(super) const URLENCODED: &str = "application/x-www-form-urlencoded";
@@ -57,6 +57,17 @@ pub(super) async fn fields<const N: usize>(
         return Err(Refusal::Unreadable);
     }
     Ok(found)
+}
+
+/// The mail in the field of this name. `mend` says what to change at the provider where there is none.
+pub(super) async fn mail(posted: Posted<'_>, name: &str, mend: &'static str) -> Result<Bytes, Refusal> {
+    let [mail] = fields(posted.headers, posted.body, [name]).await?;
+    present(mail, mend)
+}
+
+/// A field that is there, and has something in it.
+pub(super) fn present(mail: Option<Bytes>, mend: &'static str) -> Result<Bytes, Refusal> {
+    mail.filter(|mail| !mail.is_empty()).ok_or(Refusal::NoMail(mend))
 }
 
 /// The bytes themselves: a mail need not be UTF-8.

@@ -18,7 +18,6 @@ use super::{
     once::Once,
     protocol::{Fault, Opened, Posted, Protocol},
 };
-use crate::settings::Secret;
 
 pub(super) struct Mailgun {
     credential: Credential,
@@ -33,8 +32,8 @@ impl Mailgun {
 
 #[async_trait]
 impl Protocol for Mailgun {
-    fn secret(&self) -> Option<&Secret> {
-        self.credential.secret()
+    fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     fn posts(&self, content_type: &str) -> bool {
@@ -42,7 +41,7 @@ impl Protocol for Mailgun {
     }
 
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
-        let key = self.secret().ok_or(Refusal::NoSecret)?.read()?;
+        let key = self.credential.secret().ok_or(Refusal::NoSecret)?.read()?;
         let fields =
             form::fields(posted.headers, posted.body, ["timestamp", "token", "signature", "body-mime"]).await?;
         let [Some(timestamp), Some(token), Some(signature), mail] = fields else { return Err(Refusal::Forged.into()) };
@@ -54,9 +53,8 @@ impl Protocol for Mailgun {
         let signed_at = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Refusal::Forged)?;
         // The digits of the timestamp end where the token begins only by convention: the two are one mark.
         let claim = self.once.claim(&[&[&timestamp[..], &token].concat()], signed_at, posted.now)?;
-        let mail = mail.filter(|mail| !mail.is_empty()).ok_or(Refusal::NoMail(
-            "There is no field body-mime: let the URL of the route's forward action end in `mime`.",
-        ))?;
+        let mend = "There is no field body-mime: let the URL of the route's forward action end in `mime`.";
+        let mail = form::present(mail, mend)?;
         Ok(Opened::Mail(mail, Some(claim)))
     }
 

@@ -6,16 +6,14 @@
 //! <https://postmarkapp.com/support/article/understanding-inbound-webhook-retries-in-postmark>
 
 use async_trait::async_trait;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::{
     answer::Refusal,
     credential::Credential,
-    password,
     protocol::{Fault, Opened, Posted, Protocol},
 };
-use crate::settings::Secret;
 
 pub(super) struct Postmark {
     credential: Credential,
@@ -36,12 +34,8 @@ struct Inbound {
 
 #[async_trait]
 impl Protocol for Postmark {
-    fn secret(&self) -> Option<&Secret> {
-        self.credential.secret()
-    }
-
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
-        password::check(&self.credential, headers)
+    fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     fn posts(&self, content_type: &str) -> bool {

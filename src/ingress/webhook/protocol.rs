@@ -12,9 +12,9 @@ use jiff::Timestamp;
 
 use super::{
     Provider, answer::Refusal, cloudmailin::Cloudmailin, credential::Credential, fetch::Fetch, mailgun::Mailgun,
-    once::Claim, postmark::Postmark, raw::Raw, sendgrid::Sendgrid, ses::Ses,
+    once::Claim, password, postmark::Postmark, raw::Raw, sendgrid::Sendgrid, ses::Ses,
 };
-use crate::settings::{Problem, Secret, SecretError};
+use crate::settings::{Problem, SecretError};
 
 /// The table of providers. The settings are at `key`.
 pub(super) fn protocol(provider: Provider, credential: Credential, key: &str) -> Result<Box<dyn Protocol>, Problem> {
@@ -31,12 +31,13 @@ pub(super) fn protocol(provider: Provider, credential: Credential, key: &str) ->
 /// How one provider posts mail.
 #[async_trait]
 pub(super) trait Protocol: Send + Sync {
-    /// The secret that it needs at every request, so that one that cannot be read is told of before a mail comes.
-    fn secret(&self) -> Option<&Secret>;
+    /// What its requests prove themselves by.
+    fn credential(&self) -> &Credential;
 
-    /// Lets a request in by its head, before its body is read, where the proof is in the head.
-    fn admit(&self, _headers: &HeaderMap) -> Result<(), Fault> {
-        Ok(())
+    /// Lets a request in by its head, before its body is read, where the proof is in the head: the password, where there
+    /// is one.
+    fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
+        password::check(self.credential(), headers)
     }
 
     /// Whether it posts bodies of this content type, given in lower case and without parameters.

@@ -9,7 +9,6 @@ use super::{
     protocol::{Fault, Opened, Posted, Protocol},
     token,
 };
-use crate::settings::Secret;
 
 /// The mail as the body.
 pub(super) struct Raw {
@@ -24,12 +23,12 @@ impl Raw {
 
 #[async_trait]
 impl Protocol for Raw {
-    fn secret(&self) -> Option<&Secret> {
-        self.credential.secret()
+    fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
-        match self.secret() {
+        match self.credential.secret() {
             Some(token) => token::check(token, headers)?.map_err(Fault::from),
             // Without a token whatever runs on this machine is trusted, but a browser runs everybody's pages. It names
             // the page in Origin at every POST, to its own origin too, so a rebound DNS name does not help.

@@ -25,6 +25,7 @@ use crate::{
     ingress::{Health, Inbox},
     message::{MailId, Message},
     settings::Secret,
+    telemetry,
 };
 
 /// What all requests of the listener share.
@@ -42,7 +43,7 @@ impl Doors {
     /// Says of each webhook that it listens, or that its secret cannot be read.
     pub(super) fn report_health(&self) {
         for door in self.by_path.values() {
-            match door.protocol.secret().map(Secret::read) {
+            match door.protocol.credential().secret().map(Secret::read) {
                 Some(Err(error)) => self.health.failed(&door.name, &error.to_string(), false),
                 _ => self.health.succeeded(&door.name, self.clock.now()),
             }
@@ -69,7 +70,11 @@ impl Doors {
             }
         };
         let status = door.map_or(refusal.status(), |door| door.protocol.refused(refusal));
-        tracing::info!(path = head.uri.path(), ?refusal, status = status.as_u16(), "request refused");
+        if let Some(door) = door {
+            telemetry::mail_refused(&door.name, None, &refusal.reason(), &status);
+        } else {
+            tracing::info!(path = head.uri.path(), "request refused: no webhook has this path");
+        }
         // To read on is to ask for the body (RFC 9110, 10.1.1).
         if !waits_for_100 && refusal != Refusal::TooSlow {
             body.drain(self.max_body, self.limits.drain).await;

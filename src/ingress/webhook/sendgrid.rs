@@ -8,7 +8,7 @@
 
 use async_trait::async_trait;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1, ParsedPublicKey};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderValue, StatusCode};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
@@ -18,10 +18,9 @@ use super::{
     credential::Credential,
     form::{self, MULTIPART},
     once::{Claim, Once},
-    password,
     protocol::{Fault, Opened, Posted, Protocol},
 };
-use crate::settings::{Problem, Secret};
+use crate::settings::Problem;
 
 const SIGNATURE: &str = "x-twilio-email-event-webhook-signature";
 const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
@@ -65,12 +64,8 @@ impl Sendgrid {
 
 #[async_trait]
 impl Protocol for Sendgrid {
-    fn secret(&self) -> Option<&Secret> {
-        self.credential.secret()
-    }
-
-    fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
-        password::check(&self.credential, headers)
+    fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     fn posts(&self, content_type: &str) -> bool {
@@ -79,11 +74,8 @@ impl Protocol for Sendgrid {
 
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         let claim = self.verify(&posted)?;
-        let [mail] = form::fields(posted.headers, posted.body, ["email"]).await?;
-        let mail = mail.filter(|mail| !mail.is_empty()).ok_or(Refusal::NoMail(
-            "There is no field email: switch on “POST the raw, full MIME message” of the parse setting.",
-        ))?;
-        Ok(Opened::Mail(mail, claim))
+        let mend = "There is no field email: switch on “POST the raw, full MIME message” of the parse setting.";
+        Ok(Opened::Mail(form::mail(posted, "email", mend).await?, claim))
     }
 
     fn refused(&self, refusal: Refusal) -> StatusCode {

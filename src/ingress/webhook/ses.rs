@@ -19,13 +19,14 @@ use super::{
     once::Once,
     protocol::{Fault, Opened, Posted, Protocol},
 };
-use crate::settings::{Problem, Secret};
+use crate::settings::Problem;
 
 mod certificate;
 mod envelope;
 mod topic;
 
 pub(super) struct Ses {
+    credential: Credential,
     topic: Topic,
     certificates: Certificates,
     once: Once,
@@ -33,15 +34,15 @@ pub(super) struct Ses {
 
 impl Ses {
     pub(super) fn new(credential: Credential, key: &str) -> Result<Self, Problem> {
-        let arn = if let Credential::TopicArn(arn) = credential { arn } else { String::new() };
-        let topic = Topic::parse(&arn).ok_or_else(|| {
+        let arn = if let Credential::TopicArn(arn) = &credential { arn } else { "" };
+        let topic = Topic::parse(arn).ok_or_else(|| {
             Problem::new(
                 format!("{key}.topic_arn"),
                 format!("`{}` is no ARN of an SNS topic", arn.escape_debug()),
                 "write it like `arn:aws:sns:us-east-1:123456789012:alerts`",
             )
         })?;
-        Ok(Self { topic, certificates: Certificates::default(), once: Once::default() })
+        Ok(Self { credential, topic, certificates: Certificates::default(), once: Once::default() })
     }
 
     /// Answers the topic's question whether we want its messages.
@@ -62,8 +63,8 @@ impl Ses {
 
 #[async_trait]
 impl Protocol for Ses {
-    fn secret(&self) -> Option<&Secret> {
-        None
+    fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     fn posts(&self, content_type: &str) -> bool {

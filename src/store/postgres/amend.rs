@@ -47,7 +47,7 @@ SELECT this.action = 'trigger' AS trigger, phase = 'firing' AND incidents.episod
 FROM deliveries AS this JOIN incidents ON incidents.id = this.incident WHERE this.id = $1";
 /// Makes a dead delivery pending again at its place in the lane,
 const REVIVE: &str = "
-UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, created_at = $2, held_until = NULL, step = $3,
+UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $2, held_until = NULL, step = $3,
        next_at = CASE WHEN EXISTS (
            SELECT 1 FROM deliveries AS ahead
            WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver

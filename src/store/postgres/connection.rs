@@ -199,6 +199,9 @@ pub(super) fn failure(error: Error) -> StoreError {
         Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
             StoreError::Failed("the database is read-only: is it a standby, or short of space?".into())
         }
+        Some(code) if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED => {
+            StoreError::Damaged(words(&error))
+        }
         _ => StoreError::Failed(words(&error)),
     }
 }

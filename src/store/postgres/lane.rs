@@ -31,14 +31,14 @@ FROM deliveries JOIN incidents ON incidents.id = incident WHERE deliveries.id = 
 /// A trigger still held when its incident is over is told to nobody.
 pub(super) const DISCARD_HELD: &str = "
 UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = 'resolved while held'
-WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1)
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
   AND settled_at IS NULL AND state = 'held' AND held_until > $2";
 /// Gives the first of each of an incident's lanes its turn.
 pub(super) const ADVANCE_ALL: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
 WHERE next_at IS NULL AND id IN (
     SELECT min(id) FROM deliveries
-    WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1) AND settled_at IS NULL
+    WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3) AND settled_at IS NULL
     GROUP BY receiver, integration)";
 /// Gives the next delivery in the lane of this one its turn.
 pub(super) const ADVANCE: &str = "
@@ -52,8 +52,8 @@ const DISCARD_SUPERSEDED: &str = "
 UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
        detail = 'told by a newer one that no mute holds'
 FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integration, held_until)
-WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1) AND deliveries.receiver = newer.receiver
-  AND deliveries.integration = newer.integration AND newer.held_until IS NULL
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
+  AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration AND newer.held_until IS NULL
   AND settled_at IS NULL AND state = 'held' AND deliveries.held_until > $5";
 /// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its head.
 const OWE: &str = "
@@ -70,7 +70,7 @@ SELECT owed.mail, incidents.id, $2, owed.receiver, owed.integration, owed.action
 FROM incidents CROSS JOIN
      unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
          WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification, held_until, fallback_at, place)
-WHERE incident_id = $1 ORDER BY owed.place";
+WHERE incident_id = $1 AND incidents.kind = $13 ORDER BY owed.place";
 
 /// Deliveries of one incident as the statements take them: column by column.
 #[derive(Default)]
@@ -109,14 +109,19 @@ impl<'a> Owed<'a> {
     }
 
     /// `owing` says whether anything is owed of the incident already.
-    pub(super) fn add_to<'b>(&'b self, flight: &mut Flight<'b>, incident_id: &'b &'b str, owing: bool) {
+    pub(super) fn add_to<'b>(
+        &'b self,
+        flight: &mut Flight<'b>,
+        (incident_id, kind): (&'b &'b str, &'b &'b str),
+        owing: bool,
+    ) {
         let Self { episode, receivers, integrations, mails, actions, .. } = self;
         let Self { aliases, notifications, held_until, fallback_at, step, now, .. } = self;
         if receivers.is_empty() {
             return;
         }
         if owing {
-            flight.add(DISCARD_SUPERSEDED, vec![incident_id, receivers, integrations, held_until, now]);
+            flight.add(DISCARD_SUPERSEDED, vec![incident_id, receivers, integrations, held_until, now, kind]);
         }
         let parameters: Vec<Parameter<'_>> = vec![
             incident_id,
@@ -131,6 +136,7 @@ impl<'a> Owed<'a> {
             fallback_at,
             step,
             now,
+            kind,
         ];
         flight.add(OWE, parameters);
     }
@@ -147,7 +153,7 @@ WITH due AS MATERIALIZED (
 )
 UPDATE deliveries SET lease = $5, next_at = $6, state = 'pending' FROM due WHERE deliveries.id = due.id
 RETURNING deliveries.id, lease, receiver, integration, alias, notification, step, failures,
-          greatest(created_at, coalesce(held_until, 0)) AS since";
+          greatest(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since";
 
 /// Ends the leases of a claim whose answer was lost.
 const UNCLAIM: &str = "
@@ -214,12 +220,17 @@ WITH early AS MATERIALIZED (
     FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE deliveries SET fallback_at = fallback_at - (created_at - $1), created_at = $1
 FROM early WHERE deliveries.id = early.id";
+/// The same of what a person had sent again.
+const RETRIED_NOW: &str = "
+WITH early AS MATERIALIZED (
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND retried_at > $1 FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE deliveries SET retried_at = $1 FROM early WHERE deliveries.id = early.id";
 
 pub(super) async fn release_waits(database: &Database, now: Timestamp) -> Result<(), StoreError> {
     let now = micros(now);
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
-    flight.add("BEGIN", vec![]).add(RELEASE, vec![&now]).add(REJUVENATE, vec![&now]);
+    flight.add("BEGIN", vec![]).add(RELEASE, vec![&now]).add(REJUVENATE, vec![&now]).add(RETRIED_NOW, vec![&now]);
     transaction.commit(flight).await.map(drop)
 }
 
@@ -228,7 +239,11 @@ pub(super) async fn bring_forward(database: &Database, now: Timestamp, lease: Du
     let (now, until) = (micros(now), micros(until));
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
-    flight.add("BEGIN", vec![]).add(BRING_FORWARD, vec![&now, &until]).add(REJUVENATE, vec![&now]);
+    flight
+        .add("BEGIN", vec![])
+        .add(BRING_FORWARD, vec![&now, &until])
+        .add(REJUVENATE, vec![&now])
+        .add(RETRIED_NOW, vec![&now]);
     transaction.commit(flight).await.map(drop)
 }
 

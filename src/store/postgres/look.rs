@@ -1,5 +1,6 @@
 //! What people look at: lists, an incident's timeline, how much is owed.
 
+use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::{
@@ -12,9 +13,9 @@ use crate::{
     store::{Attempt, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoreError, StoredMail, kept::time},
 };
 
-const INCIDENTS: &str = "SELECT * FROM incidents WHERE kind = 'incident' ORDER BY changed_at DESC LIMIT $1";
+const INCIDENTS: &str = "SELECT * FROM incidents WHERE kind <> 'unparsed' ORDER BY changed_at DESC LIMIT $1";
 const OPEN_INCIDENTS: &str = "
-SELECT * FROM incidents WHERE kind = 'incident' AND phase = 'firing' ORDER BY changed_at DESC LIMIT $1";
+SELECT * FROM incidents WHERE kind <> 'unparsed' AND phase = 'firing' ORDER BY changed_at DESC LIMIT $1";
 
 pub(super) async fn incidents(
     database: &Database,
@@ -30,7 +31,7 @@ macro_rules! mail {
     ($which:literal) => {
         concat!(
             "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity, mails.labels,
-                    envelope, incidents.incident_id
+                    envelope, check_at, released, incidents.incident_id
              FROM mails LEFT JOIN incidents ON incidents.id = mails.incident ",
             $which
         )
@@ -43,12 +44,12 @@ macro_rules! delivery {
     };
 }
 
-const INCIDENT: &str = "SELECT * FROM incidents WHERE incident_id = $1";
-const ITS_MAILS: &str = mail!("WHERE incidents.incident_id = $1 AND mails.incident = incidents.id");
-const ITS_DELIVERIES: &str = delivery!("WHERE incident_id = $1");
+const INCIDENT: &str = "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind LIMIT 1";
+const ITS_MAILS: &str = mail!("WHERE mails.incident = $1");
+const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
 const ITS_ATTEMPTS: &str = "
 SELECT attempts.*, receiver, integration, action FROM attempts JOIN deliveries ON deliveries.id = delivery
-JOIN incidents ON incidents.id = incident WHERE incident_id = $1 ORDER BY at, attempts.id";
+WHERE incident = $1 ORDER BY attempts.id";
 
 pub(super) async fn timeline(
     database: &Database,
@@ -58,29 +59,31 @@ pub(super) async fn timeline(
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
     // One look at one moment.
-    flight
-        .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
-        .add(INCIDENT, vec![&incident_id])
-        .add(ITS_MAILS, vec![&incident_id])
-        .add(ITS_DELIVERIES, vec![&incident_id])
-        .add(ITS_ATTEMPTS, vec![&incident_id]);
+    flight.add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![]).add(INCIDENT, vec![&incident_id]);
+    let answers = transaction.send(flight).await?;
+    let Some(incident) = answers[1].first() else {
+        transaction.undo().await?;
+        return Ok(None);
+    };
+    let (number, incident): (i64, _) = (at(incident, "id")?, incident_row(incident)?);
+    let mut flight = Flight::default();
+    flight.add(ITS_MAILS, vec![&number]).add(ITS_DELIVERIES, vec![&number]).add(ITS_ATTEMPTS, vec![&number]);
     let answers = transaction.commit(flight).await?;
-    let Some(incident) = answers[1].first() else { return Ok(None) };
     let mut events = Vec::new();
-    for row in &answers[2] {
+    for row in &answers[0] {
         let mail = mail_row(row)?;
         events.push((mail.arrived_at, 0, Event::Mail(mail)));
     }
-    for row in &answers[3] {
+    for row in &answers[1] {
         let delivery = delivery_row(row)?;
         events.push((delivery.created_at, 1, Event::Delivery(delivery)));
     }
-    for row in &answers[4] {
+    for row in &answers[2] {
         let event = attempt_event(row)?;
         events.push((time_at(row, "at")?, 2, event));
     }
     events.sort_by_key(|(at, order, _)| (*at, *order));
-    Ok(Some((incident_row(incident)?, events.into_iter().map(|(_, _, event)| event).collect())))
+    Ok(Some((incident, events.into_iter().map(|(_, _, event)| event).collect())))
 }
 
 const DELIVERIES: &str = delivery!("ORDER BY deliveries.id DESC LIMIT $1");
@@ -146,6 +149,7 @@ pub(super) async fn depth(database: &Database) -> Result<Depth, StoreError> {
 fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
     Ok(IncidentRow {
         incident_id: at(row, "incident_id")?,
+        kind: word_at(row, "kind")?,
         phase: word_at(row, "phase")?,
         status: at(row, "status")?,
         newest: optional_time_at(row, "newest")?,
@@ -169,6 +173,9 @@ fn mail_row(row: &Row) -> Result<MailRow, StoreError> {
         sha256: at(row, "sha256")?,
         authenticity: json_at(row, "authenticity")?,
         labels: optional_json_at(row, "labels")?.unwrap_or_default(),
+        // Zero is "at once".
+        check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
+        released: optional_json_at(row, "released")?,
     })
 }
 

@@ -1,4 +1,4 @@
-//! Mails as they came: recorded, read back, deleted when their time is over.
+//! Mails as they came: recorded, read back.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::{
-    connection::{Database, Flight},
+    connection::Database,
     row::{at, stored_mail, text},
 };
 use crate::{
-    message::{Bookmark, MailId},
+    message::{Bookmark, MailId, Release},
     store::{
-        StoreError, StoredMail,
-        kept::{Packed, micros, signed},
-        refusal::not_quarantined,
+        FARTHEST_CHECK, StoreError, StoredMail,
+        kept::{Packed, json, micros, signed},
+        refusal::{not_quarantined, not_released},
     },
 };
 
@@ -106,7 +106,7 @@ pub(super) async fn bookmark(database: &Database, mailbox: &str) -> Result<Optio
 const UNDECIDED: &str = "
 WITH free AS MATERIALIZED (
     SELECT id FROM mails
-    WHERE outcome = 'pending' AND id > $3 AND (holder = $1 OR held_until < now() OR held_until IS NULL)
+    WHERE outcome = 'pending' AND check_at IS NULL AND id > $3 AND (holder = $1 OR held_until < now() OR held_until IS NULL)
     ORDER BY id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE mails SET holder = $1, held_until = now() + $2::bigint * interval '1 ms' FROM free WHERE mails.id = free.id
@@ -123,6 +123,39 @@ pub(super) async fn undecided(
 ) -> Result<Vec<StoredMail>, StoreError> {
     let rows = database.query(UNDECIDED, &[&holder, &millis(hold), &after, &i64::from(limit)]).await?;
     rows.iter().map(stored_mail).collect()
+}
+
+/// What is to be looked at again: by now, or at a time so far off that the clock must have been set back. Nobody takes it:
+/// whoever writes first what he found of a mail has reconsidered it, and for the others it is not due any more.
+const DUE: &str = "
+(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1 ORDER BY check_at LIMIT $3)
+UNION ALL
+(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at > $2 ORDER BY check_at LIMIT $3)
+LIMIT $3";
+
+pub(super) async fn due(database: &Database, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+    let rows = database.query(DUE, &[&micros(now), &absurd(now), &i64::from(limit)]).await?;
+    rows.iter().map(stored_mail).collect()
+}
+
+/// No check is put off so far.
+pub(super) fn absurd(now: Timestamp) -> i64 {
+    micros(now.saturating_add(FARTHEST_CHECK).unwrap_or(now))
+}
+
+const RELEASE: &str = "
+UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0, released = $2
+WHERE id = $1 AND cut_from IS NULL
+  AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL) RETURNING id";
+
+/// Lets a mail act that is held, or waits for its authenticity.
+pub(super) async fn release(database: &Database, id: MailId, release: &Release) -> Result<(), StoreError> {
+    if !database.query(RELEASE, &[&id, &json(release)?]).await?.is_empty() {
+        return Ok(());
+    }
+    let rows = database.query("SELECT outcome, cut_from FROM mails WHERE id = $1", &[&id]).await?;
+    let found = rows.first().map(|row| Ok((at(row, "outcome")?, at(row, "cut_from")?))).transpose()?;
+    Err(not_released(id, found))
 }
 
 const STORED: &str = "
@@ -142,35 +175,13 @@ pub(super) async fn stored(
 }
 
 const DISCARD: &str = "
-UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2
+UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
+       hold = NULL, check_at = NULL
 WHERE id = $1 AND outcome = 'quarantined' RETURNING id";
 
 pub(super) async fn discard(database: &Database, id: MailId, now: Timestamp) -> Result<(), StoreError> {
     let discarded = database.query(DISCARD, &[&id, &micros(now)]).await?;
     if discarded.is_empty() { Err(not_quarantined(id)) } else { Ok(()) }
-}
-
-/// Mails that nothing holds: decided, not quarantined, of no open incident, with nothing owed.
-const DOOMED: &str = "
-SELECT mails.id FROM mails LEFT JOIN incidents ON incidents.id = mails.incident
-WHERE arrived_at < $1 AND outcome NOT IN ('pending', 'quarantined')
-  AND NOT (coalesce(phase, '') = 'firing' AND coalesce(kind, '') = 'incident')
-  AND NOT EXISTS (SELECT 1 FROM deliveries WHERE mail = mails.id AND (settled_at IS NULL OR state = 'dead'))
-ORDER BY arrived_at, mails.id LIMIT $2 FOR UPDATE OF mails SKIP LOCKED";
-
-pub(super) async fn prune(database: &Database, before: Timestamp, limit: u32) -> Result<usize, StoreError> {
-    let (before, limit) = (micros(before), i64::from(limit));
-    let transaction = database.begin().await?;
-    let mut flight = Flight::default();
-    flight.add("BEGIN", vec![]).add(DOOMED, vec![&before, &limit]);
-    let found = transaction.send(flight).await?;
-    let doomed: Vec<MailId> = found[1].iter().map(|row| at(row, "id")).collect::<Result<_, _>>()?;
-    let mut flight = Flight::default();
-    flight
-        .add("DELETE FROM deliveries WHERE mail = ANY ($1)", vec![&doomed])
-        .add("DELETE FROM mails WHERE id = ANY ($1)", vec![&doomed]);
-    transaction.commit(flight).await?;
-    Ok(doomed.len())
 }
 
 /// Takes or renews the right to read a mailbox, by the database's clock.

@@ -72,6 +72,8 @@ pub(super) fn stored_mail(row: &Row) -> Result<StoredMail, StoreError> {
             envelope: optional_json_at(row, "envelope")?,
         },
         authenticity: json_at(row, "authenticity")?,
+        checks: u32::try_from(at::<i64>(row, "checks")?).unwrap_or(u32::MAX),
+        released: optional_json_at(row, "released")?,
     })
 }
 

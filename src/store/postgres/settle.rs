@@ -21,7 +21,8 @@ use crate::{
 /// Writes the end of a delivery and the attempt that led to it, where the lease is still held.
 const END: &str = "
 WITH settled AS (
-    UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5
+    UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
+           failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END
     WHERE id = $1 AND lease = $2 RETURNING id
 ), tried AS (
     INSERT INTO attempts (delivery, at, took_ms, result, detail)
@@ -32,6 +33,7 @@ SELECT id FROM settled";
 const END_AND_ADVANCE: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
+           failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END,
            fallback_at = CASE WHEN $3 = 'dead' THEN NULL ELSE fallback_at END
     WHERE id = $1 AND lease = $2 RETURNING id, incident, receiver, integration
 ), tried AS (
@@ -144,11 +146,11 @@ async fn settle_once(
 const TAKE_FALLBACK: &str = "
 UPDATE deliveries SET fallback_at = NULL FROM incidents
 WHERE deliveries.id = $1 AND fallback_at IS NOT NULL AND incidents.id = incident
-RETURNING incident_id, deliveries.episode, phase = 'firing' AND incidents.episode = deliveries.episode AS open";
+RETURNING incident_id, kind, deliveries.episode, phase = 'firing' AND incidents.episode = deliveries.episode AS open";
 /// Whom this opening was told to already: two integrations of a receiver, or receivers that are each other's fallback,
 /// tell it once.
 const TOLD_ALREADY: &str = "
-SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1) AND episode = $2
+SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $5) AND episode = $2
 AND action = 'trigger' AND receiver = $3 AND integration = $4 AND state IN ('pending', 'delivered', 'dead')";
 
 /// What a fallback receiver is owed in place of this delivery's; false where it is owed nothing, or was told before.
@@ -162,16 +164,16 @@ async fn owe_fallback(
     flight.add(TAKE_FALLBACK, vec![&id]);
     let answers = transaction.send(flight).await?;
     let Some(row) = answers[0].first().filter(|row| row.get("open")) else { return Ok(false) };
-    let incident_id: &str = at(row, "incident_id")?;
+    let (incident_id, kind): (&str, &str) = (at(row, "incident_id")?, at(row, "kind")?);
     let episode: i64 = at(row, "episode")?;
     for delivery in fallback {
         let Target { receiver, integration } = &delivery.target;
         let mut flight = Flight::default();
-        flight.add(TOLD_ALREADY, vec![&incident_id, &episode, receiver, integration]);
+        flight.add(TOLD_ALREADY, vec![&incident_id, &episode, receiver, integration, &kind]);
         if transaction.send(flight).await?[0].is_empty() {
             let owed = Owed::new([delivery], episode, now)?;
             let mut flight = Flight::default();
-            owed.add_to(&mut flight, &incident_id, true);
+            owed.add_to(&mut flight, (&incident_id, &kind), true);
             transaction.send(flight).await?;
         }
     }

@@ -87,7 +87,7 @@ fn wanted(connection: &Connection, ids: Option<&[DeliveryId]>) -> Result<Vec<Del
 fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, created_at = ?2, held_until = NULL,
+            "UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = ?2, held_until = NULL,
                     step = ?3, next_at = CASE WHEN EXISTS (
                         SELECT 1 FROM deliveries AS ahead
                         WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver

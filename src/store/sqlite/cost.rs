@@ -14,13 +14,13 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::{decide, lane, mail, migrate};
+use super::{concern, decide, lane, mail, migrate, prune};
 use crate::{
     delivery::{Action, Notification, Step, Target},
     incident::{Phase, State},
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
-    store::{Decision, Fallback, Kind, NewDelivery, Next, Settlement, StoreError, Subject, kept},
+    store::{Decision, Fallback, Horizon, Kind, NewDelivery, Next, Settlement, StoreError, Subject, Sweep, kept},
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -67,9 +67,10 @@ impl Counted {
             incident_id: incident_id.clone(),
             status: "S".into(),
             time: Some(NOW),
-            // The count of recurrences is of one app's metric, and grows with it alone.
-            app_key: incident_id.clone(),
+            app_key: "com.example".into(),
             metric: "m".into(),
+            ingress: "mail".into(),
+            verified: true,
         };
         let notification = Notification {
             action: Action::Trigger,
@@ -80,6 +81,7 @@ impl Counted {
             time: None,
             reason: None,
             mail: Some(mail),
+            doubt: None,
         };
         let delivery = NewDelivery {
             target: target(),
@@ -104,6 +106,10 @@ impl Counted {
             applied: true,
             deliveries: vec![delivery],
             receivers: Vec::new(),
+            check_at: None,
+            hold: None,
+            marked: false,
+            late: None,
         };
         decide::decide(&self.connection, mail, Some(&subject), NOW, Box::new(|_| decision)).map(|_| ())
     }
@@ -147,6 +153,17 @@ impl Counted {
         charge("claim and settle");
         mail::undecided(&self.connection, 0, 10).map_err(super::failure)?;
         charge("undecided");
+        // Everything is old, and all of it open: what must stay is what could cost.
+        let old = NOW.checked_add(SignedDuration::from_hours(1)).unwrap_or(NOW);
+        let horizon = Horizon { mails: old, incidents: Some(old) };
+        for from in [Sweep::START, Sweep::FIRST_INCIDENT] {
+            prune::step(&self.connection, horizon, from, 10).map_err(super::failure)?;
+        }
+        charge("prune");
+        mail::due(&self.connection, NOW, 10).map_err(super::failure)?;
+        charge("due");
+        concern::concerns(&self.connection).map_err(super::failure)?;
+        charge("concerns");
         Ok(bill)
     }
 }

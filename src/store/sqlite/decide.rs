@@ -5,16 +5,19 @@ use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use crate::{
     incident::{Known, Phase, State},
-    message::MailId,
-    store::{Decide, Decision, Kind, Memory, RECURRENCE, Subject, Told, kept::micros},
+    message::{Authenticity, MailId, Outcome},
+    store::{
+        Decide, Decision, HOUR, Heard, Kind, Memory, RECURRENCE, Subject, Told, hour,
+        kept::{hold, micros, signed},
+    },
 };
 
 use super::{
     lane,
-    row::{json, optional_time_at, word_at},
+    row::{json, optional_time_at, time_at, word_at},
 };
 
-/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already.
+/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already, or waits.
 pub(super) fn decide(
     connection: &Connection,
     mail: MailId,
@@ -23,47 +26,138 @@ pub(super) fn decide(
     decide: Decide,
 ) -> rusqlite::Result<Option<Decision>> {
     let pending = connection
-        .prepare_cached("SELECT outcome = 'pending' FROM mails WHERE id = ?1")?
+        .prepare_cached("SELECT outcome = 'pending' AND check_at IS NULL FROM mails WHERE id = ?1")?
         .query_row([mail], |row| row.get(0))
         .optional()?;
     if pending != Some(true) {
         return Ok(None);
     }
+    let (decision, incident) = follow(connection, subject, None, now, decide)?;
+    conclude(connection, mail, &decision, incident, now)?;
+    Ok(Some(decision))
+}
+
+/// The same for a mail that was due to be looked at again. None where it is not any more.
+pub(super) fn reconsider(
+    connection: &Connection,
+    mail: MailId,
+    authenticity: &Authenticity,
+    subject: Option<&Subject>,
+    now: Timestamp,
+    decide: Decide,
+) -> rusqlite::Result<Option<Decision>> {
+    let due: Option<(Outcome, bool)> = connection
+        .prepare_cached(
+            "UPDATE mails SET authenticity = ?2, check_at = NULL, checks = checks + 1
+             WHERE id = ?1 AND check_at IS NOT NULL
+             RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries WHERE mail = mails.id) AS told",
+        )?
+        .query_row(params![mail, json(authenticity)?], |row| Ok((word_at(row, "outcome")?, row.get("told")?)))
+        .optional()?;
+    let Some((outcome, told)) = due else { return Ok(None) };
+    let told_before = told.then_some(outcome);
+    let (decision, incident) = follow(connection, subject, told_before, now, decide)?;
+    if told {
+        keep(connection, mail, &decision)?;
+    } else {
+        conclude(connection, mail, &decision, incident, now)?;
+    }
+    Ok(Some(decision))
+}
+
+/// The same for what the bridge tells of itself.
+pub(super) fn announce(
+    connection: &Connection,
+    subject: &Subject,
+    now: Timestamp,
+    decide: Decide,
+) -> rusqlite::Result<Decision> {
+    follow(connection, Some(subject), None, now, decide).map(|(decision, _)| decision)
+}
+
+/// Lets `decide` conclude, and writes what follows for the incident; returns its number.
+fn follow(
+    connection: &Connection,
+    subject: Option<&Subject>,
+    told_before: Option<Outcome>,
+    now: Timestamp,
+    decide: Decide,
+) -> rusqlite::Result<(Decision, Option<i64>)> {
     let (number, memory) = match subject {
         Some(subject) => recall(connection, subject, now)?,
         None => (None, Memory::default()),
     };
+    let memory = Memory { told_before, ..memory };
     let decision = decide(&memory);
     let incident = match subject {
         Some(subject) => remember(connection, number, subject, &memory, &decision, now)?,
         None => None,
     };
+    Ok((decision, incident))
+}
+
+/// Writes what became of a mail.
+fn conclude(
+    connection: &Connection,
+    mail: MailId,
+    decision: &Decision,
+    incident: Option<i64>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let decided_at = (decision.outcome != Outcome::Pending).then(|| micros(now));
     connection
         .prepare_cached(
             "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, incident = :incident,
-             decided_at = :now WHERE id = :mail",
+             decided_at = :decided_at, hold = :hold, marked = :marked, owed = :owed, check_at = CASE
+                 -- Let through while it was looked at: what was concluded without that is concluded anew.
+                 WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined') THEN 0 ELSE :check_at END
+             WHERE id = :mail",
         )?
         .execute(named_params! {
             ":outcome": decision.outcome.as_str(), ":reason": decision.reason, ":labels": json(&decision.labels)?,
-            ":incident": incident, ":now": micros(now), ":mail": mail,
-        })?;
-    Ok(Some(decision))
+            ":incident": incident, ":decided_at": decided_at, ":check_at": decision.check_at.map(micros),
+            ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked, ":mail": mail,
+            ":owed": signed(decision.owed_under(mail)),
+        })
+        .map(|_| ())
+}
+
+/// Writes what was found of a mail that somebody was told of: its outcome stays, and what was told belongs to the
+/// incident's opening of now, so that its resolve reaches them.
+fn keep(connection: &Connection, mail: MailId, decision: &Decision) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE mails SET reason = coalesce(?2, reason), labels = ?3, check_at = ?4 WHERE id = ?1")?
+        .execute(params![mail, decision.reason, json(&decision.labels)?, decision.check_at.map(micros)])?;
+    if let Some(state) = &decision.state {
+        connection
+            .prepare_cached("UPDATE deliveries SET episode = ?2 WHERE mail = ?1")?
+            .execute(params![mail, state.episode])?;
+    }
+    Ok(())
 }
 
 /// The incident's number, where it has one, and what is known of it.
 fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlite::Result<(Option<i64>, Memory)> {
     let recurrence_28d = connection
-        .prepare_cached("SELECT count(*) FROM openings WHERE app_key = ?1 AND metric = ?2 AND at > ?3")?
+        .prepare_cached(
+            "SELECT coalesce(sum(count), 0) FROM openings WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
+        )?
         .query_row(
-            params![subject.app_key, subject.metric, micros(now.saturating_sub(RECURRENCE).unwrap_or(now))],
+            params![subject.app_key, subject.metric, hour(now.saturating_sub(RECURRENCE).unwrap_or(now))],
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
+    let marked = connection
+        .prepare_cached("SELECT count(*) FROM mails WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2")?
+        .query_row(params![micros(now.saturating_sub(HOUR).unwrap_or(now)), micros(now)], |row| row.get::<_, i64>(0))?
+        .unsigned_abs();
+    let memory = Memory { recurrence_28d, marked, ..Memory::default() };
     let found = connection
         .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode FROM incidents WHERE incident_id = ?1",
+            "SELECT id, phase, status, newest, verified, untold, episode FROM incidents
+             WHERE incident_id = ?1 AND kind = ?2",
         )?
-        .query_row([&subject.incident_id], |row| {
+        .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
             let state = State {
                 phase: word_at(row, "phase")?,
                 status: row.get("status")?,
@@ -76,13 +170,19 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
         })
         .optional()?;
     let Some((number, state)) = found else {
-        return Ok((None, Memory { recurrence_28d, ..Memory::default() }));
+        return Ok((None, memory));
     };
-    let applied_before = connection
-        .prepare_cached("SELECT 1 FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3")?
-        .exists(params![number, subject.status, subject.applied_at()])?;
+    let applied = connection
+        .prepare_cached(
+            "SELECT ingress, at, verified >= ?4 AS counts FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3",
+        )?
+        .query_row(params![number, subject.status, subject.applied_at(), subject.verified], |row| {
+            Ok((Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? }, row.get("counts")?))
+        })
+        .optional()?;
+    let (first_heard, applied_before) = applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
     let told = told(connection, number, state.episode, now)?;
-    Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, recurrence_28d }))
+    Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, first_heard, ..memory }))
 }
 
 /// Who was told of this opening, or will be whatever comes: waiting to be sent counts, held by a mute does not.
@@ -120,16 +220,27 @@ fn remember(
     let Some(number) = number else { return Ok(None) };
     if decision.applied {
         connection
-            .prepare_cached("INSERT INTO applied (incident, status, time) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING")?
-            .execute(params![number, subject.status, subject.applied_at()])?;
+            .prepare_cached(
+                "INSERT INTO applied (incident, status, time, verified, ingress, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+                 ON CONFLICT DO UPDATE SET verified = max(verified, excluded.verified)",
+            )?
+            .execute(params![
+                number,
+                subject.status,
+                subject.applied_at(),
+                subject.verified,
+                subject.ingress,
+                micros(now),
+            ])?;
     }
     let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else { return Ok(Some(number)) };
     if subject.kind == Kind::Incident && decision.begins_episode(memory) {
         connection
             .prepare_cached(
-                "INSERT INTO openings (app_key, metric, at, incident) VALUES (?1, ?2, ?3, ?4) ON CONFLICT DO NOTHING",
+                "INSERT INTO openings (app_key, metric, hour, count) VALUES (?1, ?2, ?3, 1)
+                 ON CONFLICT DO UPDATE SET count = count + 1",
             )?
-            .execute(params![subject.app_key, subject.metric, micros(now), number])?;
+            .execute(params![subject.app_key, subject.metric, hour(now)])?;
     }
     if state.phase == Phase::Resolved {
         lane::discard_held(connection, number, now)?;

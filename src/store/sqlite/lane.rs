@@ -114,7 +114,7 @@ pub(super) fn claim(
                       WHERE receiver = :receiver AND integration = :integration AND settled_at IS NULL
                         AND next_at <= :now ORDER BY next_at, id LIMIT :limit)
          RETURNING id, lease, receiver, integration, alias, notification, step, failures,
-                   max(created_at, coalesce(held_until, 0)) AS since",
+                   max(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since",
     )?;
     let mut claims = Vec::new();
     for (target, limit) in wanted {
@@ -166,12 +166,13 @@ pub(super) fn bring_forward(connection: &Connection, now: Timestamp, lease: Dura
 
 /// What was created in the future was created now: patience and fallback count from here.
 fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    connection.execute(
+        "UPDATE deliveries SET fallback_at = fallback_at - (created_at - ?1), created_at = ?1
+         WHERE settled_at IS NULL AND created_at > ?1 AND held_until IS NULL",
+        [micros(now)],
+    )?;
     connection
-        .execute(
-            "UPDATE deliveries SET fallback_at = fallback_at - (created_at - ?1), created_at = ?1
-             WHERE settled_at IS NULL AND created_at > ?1 AND held_until IS NULL",
-            [micros(now)],
-        )
+        .execute("UPDATE deliveries SET retried_at = ?1 WHERE settled_at IS NULL AND retried_at > ?1", [micros(now)])
         .map(|_| ())
 }
 
@@ -223,7 +224,8 @@ pub(super) fn settle(
             .execute(params![id, lease, at, receipt])?,
         Next::Dead { reason } => connection
             .prepare_cached(
-                "UPDATE deliveries SET state = 'dead', settled_at = ?3, next_at = NULL, lease = NULL, detail = ?4
+                "UPDATE deliveries SET state = 'dead', settled_at = ?3, next_at = NULL, lease = NULL, detail = ?4,
+                        failures = failures + 1
                  WHERE id = ?1 AND lease = ?2",
             )?
             .execute(params![id, lease, at, reason])?,

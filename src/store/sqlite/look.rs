@@ -1,5 +1,6 @@
 //! What people look at: lists, an incident's timeline, how much is owed.
 
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::{
@@ -14,7 +15,7 @@ use super::{
 };
 
 const MAIL: &str = "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,
-                           mails.labels, envelope, incidents.incident_id
+                           mails.labels, envelope, check_at, released, incidents.incident_id
                     FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
 const DELIVERY: &str = "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident";
 
@@ -22,7 +23,7 @@ pub(super) fn incidents(connection: &Connection, open_only: bool, limit: u32) ->
     let open = if open_only { "AND phase = 'firing'" } else { "" };
     connection
         .prepare_cached(&format!(
-            "SELECT * FROM incidents WHERE kind = 'incident' {open} ORDER BY changed_at DESC LIMIT ?1"
+            "SELECT * FROM incidents WHERE kind <> 'unparsed' {open} ORDER BY changed_at DESC LIMIT ?1"
         ))?
         .query_map([limit], incident_row)?
         .collect()
@@ -33,7 +34,7 @@ pub(super) fn timeline(
     incident_id: &str,
 ) -> rusqlite::Result<Option<(IncidentRow, Vec<Event>)>> {
     let found = connection
-        .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1")?
+        .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1 ORDER BY kind LIMIT 1")?
         .query_row([incident_id], |row| Ok((row.get::<_, i64>("id")?, incident_row(row)?)))
         .optional()?;
     let Some((number, incident)) = found else { return Ok(None) };
@@ -44,7 +45,7 @@ pub(super) fn timeline(
         events.push((mail.arrived_at, 0, Event::Mail(mail)));
     }
     let mut deliveries = connection.prepare_cached(&format!("{DELIVERY} WHERE incident = ?1"))?;
-    let mut attempts = connection.prepare_cached("SELECT * FROM attempts WHERE delivery = ?1 ORDER BY at, rowid")?;
+    let mut attempts = connection.prepare_cached("SELECT * FROM attempts WHERE delivery = ?1 ORDER BY id")?;
     for delivery in deliveries.query_map([number], delivery_row)? {
         let delivery = delivery?;
         for attempt in attempts.query_map([delivery.id], attempt_row)? {
@@ -115,6 +116,7 @@ pub(super) fn depth(connection: &Connection) -> rusqlite::Result<Depth> {
 fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
     Ok(IncidentRow {
         incident_id: row.get("incident_id")?,
+        kind: word_at(row, "kind")?,
         phase: word_at(row, "phase")?,
         status: row.get("status")?,
         newest: optional_time_at(row, "newest")?,
@@ -137,6 +139,9 @@ fn mail_row(row: &Row<'_>) -> rusqlite::Result<MailRow> {
         sha256: row.get("sha256")?,
         authenticity: json_at(row, "authenticity")?,
         labels: optional_json_at(row, "labels")?.unwrap_or_default(),
+        // Zero is "at once".
+        check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
+        released: optional_json_at(row, "released")?,
     })
 }
 

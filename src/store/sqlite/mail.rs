@@ -1,21 +1,21 @@
-//! Mails as they came: recorded, read back, deleted when their time is over.
+//! Mails as they came: recorded, read back.
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::{
-    message::{Bookmark, MailId, Message},
+    message::{Bookmark, MailId, Message, Release},
     store::{
-        StoreError, StoredMail,
+        FARTHEST_CHECK, StoreError, StoredMail,
         kept::{Packed, micros, signed, unpack},
-        refusal::not_quarantined,
+        refusal::{not_quarantined, not_released},
     },
 };
 
 use super::{
     failure,
-    row::{json_at, optional_json_at, time_at, unsigned_at},
+    row::{json, json_at, optional_json_at, time_at, unsigned_at},
 };
 
 pub(super) fn record(
@@ -66,10 +66,46 @@ pub(super) fn undecided(connection: &Connection, after: MailId, limit: u32) -> r
     connection
         .prepare_cached(
             "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
-             WHERE outcome = 'pending' AND id > ?1 ORDER BY id LIMIT ?2",
+             WHERE outcome = 'pending' AND check_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
         )?
         .query_map(params![after, limit], stored_mail)?
         .collect()
+}
+
+/// What is to be looked at again: by now, or at a time so far off that the clock must have been set back.
+pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<Vec<StoredMail>> {
+    let absurd = now.saturating_add(FARTHEST_CHECK).unwrap_or(now);
+    connection
+        .prepare_cached(
+            "SELECT * FROM (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
+                            WHERE check_at <= ?1 ORDER BY check_at LIMIT ?3)
+             UNION ALL
+             SELECT * FROM (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
+                            WHERE check_at > ?2 ORDER BY check_at LIMIT ?3)
+             LIMIT ?3",
+        )?
+        .query_map(params![micros(now), micros(absurd), limit], stored_mail)?
+        .collect()
+}
+
+/// Lets a mail act that is held, or waits for its authenticity.
+pub(super) fn release(connection: &Connection, id: MailId, release: &Release) -> Result<(), StoreError> {
+    let released = connection
+        .prepare_cached(
+            "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0, released = ?2
+             WHERE id = ?1 AND cut_from IS NULL
+               AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL)",
+        )
+        .and_then(|mut statement| statement.execute(params![id, json(release)?]))
+        .map_err(failure)?;
+    if released == 1 {
+        return Ok(());
+    }
+    let found: Option<(String, Option<i64>)> = connection
+        .prepare_cached("SELECT outcome, cut_from FROM mails WHERE id = ?1")
+        .and_then(|mut statement| statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+        .map_err(failure)?;
+    Err(not_released(id, found.as_ref().map(|(outcome, size)| (outcome.as_str(), *size))))
 }
 
 pub(super) fn stored(
@@ -110,39 +146,21 @@ pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
             envelope: optional_json_at(row, "envelope")?,
         },
         authenticity: json_at(row, "authenticity")?,
+        checks: row.get("checks")?,
+        released: optional_json_at(row, "released")?,
     })
 }
 
 pub(super) fn discard(connection: &Connection, id: MailId, now: Timestamp) -> Result<(), StoreError> {
     let discarded = connection
         .prepare_cached(
-            "UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2
+            "UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2,
+                    hold = NULL, check_at = NULL
              WHERE id = ?1 AND outcome = 'quarantined'",
         )
         .and_then(|mut statement| statement.execute(params![id, micros(now)]))
         .map_err(failure)?;
     if discarded == 1 { Ok(()) } else { Err(not_quarantined(id)) }
-}
-
-/// Mails before `before` that nothing holds: decided, not quarantined, of no open incident, with nothing owed.
-pub(super) fn prune(connection: &Connection, before: Timestamp, limit: u32) -> rusqlite::Result<usize> {
-    let doomed: Vec<MailId> = connection
-        .prepare_cached(
-            "SELECT mails.id FROM mails LEFT JOIN incidents ON incidents.id = mails.incident
-             WHERE arrived_at < ?1 AND outcome NOT IN ('pending', 'quarantined')
-               AND NOT (coalesce(phase, '') = 'firing' AND coalesce(kind, '') = 'incident')
-               AND NOT EXISTS (SELECT 1 FROM deliveries WHERE mail = mails.id AND (settled_at IS NULL OR state = 'dead'))
-             ORDER BY arrived_at, mails.id LIMIT ?2",
-        )?
-        .query_map(params![micros(before), limit], |row| row.get(0))?
-        .collect::<Result<_, _>>()?;
-    let mut deliveries = connection.prepare_cached("DELETE FROM deliveries WHERE mail = ?1")?;
-    let mut mails = connection.prepare_cached("DELETE FROM mails WHERE id = ?1")?;
-    for id in &doomed {
-        deliveries.execute([id])?;
-        mails.execute([id])?;
-    }
-    Ok(doomed.len())
 }
 
 /// For lists: the bytes' size as they came.

@@ -132,7 +132,9 @@ impl Commits {
         crash::point("commit");
         run(&self.connection, "COMMIT").inspect_err(|_| {
             let _ = run(&self.connection, "ROLLBACK");
-        })
+        })?;
+        crash::point("committed");
+        Ok(())
     }
 
     /// To a write-ahead log FULL means a flush at each commit, NORMAL one at checkpoints alone.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use alertbridge::{
-    delivery::{Action, Notification, Step},
+    delivery::{Action, Doubt, Notification, Step},
     label,
     receiver::{Body, Keys, Receivers, Request, sample},
 };
@@ -98,10 +98,10 @@ fn kinds_other_than_incidents_have_titles_of_their_own() {
     let mut notification = trigger();
     notification.labels.insert("kind".into(), "test".into());
     assert!(title(&notification).starts_with("[TEST] AppName: "));
-    notification.labels.insert("authenticity".into(), "fail".into());
+    notification.doubt = Some(Doubt::Unverified);
     assert!(title(&notification).starts_with("[TEST] [UNVERIFIED] AppName: "));
     notification.labels.insert("kind".into(), "self".into());
-    notification.labels.remove("authenticity");
+    notification.doubt = None;
     notification.reason = Some("3 deliveries are dead".into());
     assert_eq!(title(&notification), "alertbridge: 3 deliveries are dead");
     let unparsed = &sample::notifications()[2].1;
@@ -288,5 +288,38 @@ proptest! {
             };
             prop_assert!(valid.is_ok(), "{}: {:?}: {:?}", target.integration, valid, request);
         }
+    }
+}
+
+#[test]
+fn a_page_that_may_not_be_genuine_is_marked_by_every_receiver_whatever_its_templates_say() {
+    for (doubt, mark) in [(Doubt::Unverified, "UNVERIFIED"), (Doubt::Unchecked, "UNVERIFIED SO FAR")] {
+        let notification = Notification { doubt: Some(doubt), ..trigger() };
+        for (kind, own) in [
+            ("opsgenie", json!({ "message": "all is {{ labels.state }}" })),
+            ("pagerduty", json!({ "summary": "all is {{ labels.state }}" })),
+            ("slack", json!({ "title": "all is {{ labels.state }}" })),
+            ("stdout", json!({ "text": "all is {{ labels.state }}" })),
+            ("webhook", json!({})),
+        ] {
+            for settings in [json!({}), own] {
+                let body = match request(&only(kind, settings.clone()), &notification).body {
+                    Body::Json(json) => json,
+                    Body::Text(text) => json!(text),
+                    Body::Empty => panic!("{kind} says nothing"),
+                };
+                let headline = match kind {
+                    "opsgenie" => &body["message"],
+                    "pagerduty" => &body["payload"]["summary"],
+                    "slack" => &body["blocks"][0]["text"]["text"],
+                    "webhook" => &body["data"]["title"],
+                    _ => &body,
+                };
+                let headline = headline.as_str().unwrap();
+                assert!(headline.contains(&format!("[{mark}] ")), "{kind} {settings}: {headline}");
+            }
+        }
+        let details = json_of(&request(&only("pagerduty", json!({})), &notification));
+        assert_eq!(details["payload"]["custom_details"]["severity"], format!("critical ({mark})"));
     }
 }

@@ -53,7 +53,7 @@ const PIECES: [&[u8]; 40] = [
 async fn converse(input: Vec<u8>, cut: usize) -> (Vec<u8>, Vec<alertbridge::message::Message>) {
     let inbox = RecordingInbox::new();
     let settings = Settings { max_message_size: ByteSize::from_mib(1), ..settings(&["alerts@example.com"]) };
-    let smtp = Smtp::bind(&settings, Clock::system()).unwrap();
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system()).unwrap();
     let (client, server) = duplex(64 << 10);
     let (mut read, mut write) = tokio::io::split(client);
     let send = async move {

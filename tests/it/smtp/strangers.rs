@@ -13,7 +13,7 @@ fn behind_a_balancer(
     limits: Limits,
 ) -> (Running, std::net::SocketAddr) {
     let settings = Settings { proxy_protocol: vec!["127.0.0.0/8".into()], ..settings };
-    let smtp = Smtp::bind(&settings, Clock::system()).unwrap().with_limits(limits);
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system()).unwrap().with_limits(limits);
     let address = smtp.local_addr();
     (Running::start(smtp, inbox), address)
 }
@@ -76,7 +76,7 @@ async fn a_balancer_must_send_a_header_and_a_good_one() {
 async fn a_header_from_anybody_else_is_no_header() {
     let inbox = RecordingInbox::new();
     let settings = Settings { proxy_protocol: vec!["192.0.2.0/24".into()], ..ours() };
-    let smtp = Smtp::bind(&settings, Clock::system()).unwrap().with_limits(limits());
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system()).unwrap().with_limits(limits());
     let address = smtp.local_addr();
     let running = Running::start(smtp, &inbox);
     let mut client = connect(address, &[&header(7)[..], b"\r\n"].concat()).await;
@@ -143,7 +143,7 @@ async fn one_client_sends_so_many_mails_a_minute_and_those_we_know_as_many_as_th
 async fn large_mails_share_a_budget_and_small_ones_are_always_taken() {
     let limits = Limits { budget: Budget::new(1 << 20), ..limits() };
     let inbox = RecordingInbox::new();
-    let smtp = Smtp::bind(&ours(), Clock::system()).unwrap().with_limits(limits);
+    let smtp = Smtp::bind("ingress.smtp[0]", &ours(), Clock::system()).unwrap().with_limits(limits);
     let address = smtp.local_addr();
     let running = Running::start(smtp, &inbox);
     let mut large = connect(address, b"").await;

@@ -65,7 +65,7 @@ fn issue() -> rcgen::CertifiedKey<rcgen::KeyPair> {
 }
 
 fn serve(settings: &Settings, inbox: &Arc<RecordingInbox>) -> (Running, std::net::SocketAddr) {
-    let smtp = Smtp::bind(settings, Clock::system()).unwrap().with_limits(limits());
+    let smtp = Smtp::bind("ingress.smtp[0]", settings, Clock::system()).unwrap().with_limits(limits());
     let address = smtp.local_addr();
     (Running::start(smtp, inbox), address)
 }
@@ -138,7 +138,7 @@ async fn implicit_tls_greets_after_the_handshake() {
 #[tokio::test]
 async fn a_handshake_that_never_ends_is_ended() {
     let (inbox, certified) = (RecordingInbox::new(), Certified::new());
-    let smtp = Smtp::bind(&certified.settings(true), Clock::system()).unwrap();
+    let smtp = Smtp::bind("ingress.smtp[0]", &certified.settings(true), Clock::system()).unwrap();
     let smtp = smtp.with_limits(Limits { handshake: Duration::from_millis(50), ..limits() });
     let mut client = Client(BufReader::new(TcpStream::connect(smtp.local_addr()).await.unwrap()));
     let running = Running::start(smtp, &inbox);

@@ -9,7 +9,8 @@ use oauth2::{
     RequestTokenError, Scope, StandardDeviceAuthorizationResponse, StandardErrorResponse, TokenUrl,
     basic::{BasicClient, BasicTokenResponse},
 };
-use reqwest::redirect::Policy;
+use reqwest::{Certificate, redirect::Policy};
+use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
@@ -38,9 +39,11 @@ pub(super) struct TokenServer {
 }
 
 impl TokenServer {
-    /// Asks nothing yet; the secret's file is read at every question.
-    pub(super) fn new(key: &str, settings: &Oauth2) -> Result<Self, Problem> {
+    /// Asks nothing yet; the secret's file is read at every question. `authorities` are trusted beside the system's own.
+    pub(super) fn new(key: &str, settings: &Oauth2, authorities: &[CertificateDer<'_>]) -> Result<Self, Problem> {
+        let authorities = authorities.iter().filter_map(|certificate| Certificate::from_der(certificate).ok());
         let http = reqwest::Client::builder()
+            .tls_certs_merge(authorities)
             .timeout(PATIENCE)
             .redirect(Policy::none())
             .retry(reqwest::retry::never())

@@ -7,6 +7,7 @@ use oauth2::{
     AuthUrl, CsrfToken, DeviceAuthorizationUrl, PkceCodeChallenge, RedirectUrl, TokenResponse as _, basic::BasicClient,
     basic::BasicTokenResponse,
 };
+use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -70,8 +71,14 @@ enum Begin {
 
 impl Login {
     /// Chooses the flow where none is given: the device flow wherever the provider has it. `port` is where the browser
-    /// is sent back to; 0: any.
-    pub fn new(key: &str, settings: &Oauth2, flow: Option<Flow>, port: u16) -> Result<Self, Problem> {
+    /// is sent back to; 0: any. `authorities` are those of the mailbox's `ca_file`.
+    pub fn new(
+        key: &str,
+        settings: &Oauth2,
+        authorities: &[CertificateDer<'_>],
+        flow: Option<Flow>,
+        port: u16,
+    ) -> Result<Self, Problem> {
         if !settings.acts_for_a_person() {
             return Err(Problem::new(
                 key,
@@ -91,7 +98,7 @@ impl Login {
             let what = "the provider's address to ask for consent is not known";
             Problem::new(format!("{key}.{name}"), what, format!("add `{name}: https://…`"))
         })?;
-        Ok(Self { server: TokenServer::new(key, settings)?, provider: settings.provider, begin })
+        Ok(Self { server: TokenServer::new(key, settings, authorities)?, provider: settings.provider, begin })
     }
 
     /// Walks through it; `tell` shows the person each step. Returns the refresh token.
@@ -218,7 +225,7 @@ mod tests {
             refresh_token_file: Some("token".into()),
             ..Oauth2::default()
         };
-        let begin = |settings: &Oauth2, flow| Login::new("k", settings, flow, 0).map(|login| login.begin);
+        let begin = |settings: &Oauth2, flow| Login::new("k", settings, &[], flow, 0).map(|login| login.begin);
         assert!(matches!(begin(&settings(Provider::Microsoft), None), Ok(Begin::Device(_))));
         assert!(matches!(begin(&settings(Provider::Microsoft), Some(Flow::Browser)), Ok(Begin::Browser { .. })));
         assert!(matches!(begin(&settings(Provider::Google), None), Ok(Begin::Browser { .. })));

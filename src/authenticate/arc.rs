@@ -1,0 +1,176 @@
+//! A chain of forwarders' seals (RFC 8617): each says what it saw when the mail reached it.
+//!
+//! Anybody can add to a chain and say what he likes. So it counts only where it validates, a forwarder that is named
+//! (`trusted_arc_sealers`) sealed the very instance whose ARC-Authentication-Results say dkim=pass for the domain, and
+//! every later instance is a named one's too: none else touched the mail since.
+
+use mail_auth::{
+    DkimResult,
+    arc::{Results as Instance, Seal, Signature as MessageSignature},
+    common::{
+        crypto::{Algorithm, HashAlgorithm},
+        headers::Header,
+    },
+};
+
+use super::{Finding, arrival, dkim::is_trouble, dns::Dns, domain::is_name, freshness::Freshness, mail::Mail, results};
+
+/// The longest chain looked at; RFC 8617 allows 50, and each seal is a look-up and a verification.
+const INSTANCES: usize = 10;
+
+struct Chain<'a> {
+    seals: Vec<Header<'a, Seal>>,
+    signatures: Vec<Header<'a, MessageSignature>>,
+    results: Vec<Header<'a, Instance>>,
+}
+
+/// Looks for a seal that counts.
+pub async fn examine(mail: &Mail<'_>, sealers: &[String], dns: &Dns, freshness: &Freshness) -> Finding {
+    let mut chain = match Chain::of(mail) {
+        Ok(Some(chain)) => chain,
+        Ok(None) => return Finding::Absent("ARC: the mail has no chain of seals".to_owned()),
+        Err(why) => return Finding::Refuted(format!("ARC: {why}")),
+    };
+    let named = |seal: &Header<'_, Seal>| sealers.iter().any(|sealer| sealer.eq_ignore_ascii_case(&seal.header.d));
+    let first_named = chain.seals.iter().rposition(|seal| !named(seal)).map_or(0, |place| place + 1);
+    let Some(last) = chain.seals.last().filter(|_| first_named < chain.seals.len()) else {
+        let last = chain.seals.last().map_or("nobody", |seal| seal.header.d.as_str());
+        return Finding::Absent(format!("ARC: the last seal is by {last}, which trusted_arc_sealers does not name"));
+    };
+    let last = last.header.d.clone();
+    let (witness, selector) = match chain.witness(first_named, mail, freshness) {
+        Ok(found) => found,
+        Err(why) => return Finding::Refuted(format!("ARC: {why}")),
+    };
+    if let Some(fault) = chain.fault(mail, freshness, witness) {
+        return Finding::Refuted(format!("ARC: {fault}"));
+    }
+    match chain.verify(mail, dns).await {
+        DkimResult::Pass => {
+            let by = &chain.seals[witness].header;
+            let how = format!(
+                "ARC: {} verified the signature of {} and sealed that (instance {} of {}); the chain validates",
+                by.d,
+                mail.domain,
+                by.i,
+                chain.seals.len()
+            );
+            Finding::Proven { domain: mail.domain.to_owned(), selector, how }
+        }
+        // Trouble that only a stranger's name servers make is his: it must not pass for trouble of ours.
+        result if is_trouble(&result) && chain.keys_are_in_reach(first_named, dns).await => {
+            Finding::Refuted(format!("ARC: the key of a seal that is not named cannot be looked up: {result}"))
+        }
+        result if is_trouble(&result) => Finding::Trouble(format!("ARC: a key cannot be looked up: {result}")),
+        result => Finding::Refuted(format!("ARC: the chain, last sealed by {last}, does not validate: {result}")),
+    }
+}
+
+impl<'a> Chain<'a> {
+    /// None where there is none; the error says why it cannot be read.
+    fn of(mail: &Mail<'a>) -> Result<Option<Self>, String> {
+        let read = |error: mail_auth::Error| format!("the chain cannot be read: {error}");
+        let mut chain = Self {
+            seals: fields(mail, b"ARC-Seal", Seal::parse).map_err(read)?,
+            signatures: fields(mail, b"ARC-Message-Signature", MessageSignature::parse).map_err(read)?,
+            results: fields(mail, b"ARC-Authentication-Results", Instance::parse).map_err(read)?,
+        };
+        let lengths = [chain.seals.len(), chain.signatures.len(), chain.results.len()];
+        if lengths == [0; 3] {
+            return Ok(None);
+        }
+        if lengths[0] > INSTANCES {
+            return Err(format!("the chain has more than {INSTANCES} instances"));
+        }
+        chain.seals.sort_by_key(|seal| seal.header.i);
+        chain.signatures.sort_by_key(|signature| signature.header.i);
+        chain.results.sort_by_key(|results| results.header.i);
+        let whole = lengths == [lengths[0]; 3]
+            && (1..).zip(&chain.seals).all(|(instance, seal)| seal.header.i == instance)
+            && (1..).zip(&chain.signatures).all(|(instance, signature)| signature.header.i == instance)
+            && (1..).zip(&chain.results).all(|(instance, results)| results.header.i == instance);
+        let askable = chain.seals.iter().all(|seal| is_name(&key_name(&seal.header.s, &seal.header.d)))
+            && chain.signatures.iter().all(|of| is_name(&key_name(&of.header.s, &of.header.d)));
+        if whole && askable { Ok(Some(chain)) } else { Err("the chain is not whole".to_owned()) }
+    }
+
+    /// The latest instance from `first` on that says dkim=pass for the domain, and the selector where it says that.
+    fn witness(&self, first: usize, mail: &Mail<'_>, freshness: &Freshness) -> Result<(usize, Option<String>), String> {
+        let mut why = format!("no forwarder that is named says dkim=pass for {}", mail.domain);
+        for place in (first..self.results.len()).rev() {
+            let Some(results) = results::read_arc(self.results[place].value) else { continue };
+            match arrival::passed(&results, mail, freshness) {
+                Ok(signature) => return Ok((place, signature.map(|signature| signature.tags.s.clone()))),
+                Err(fault) => why = format!("{} sealed that {fault}", self.seals[place].header.d),
+            }
+        }
+        Err(why)
+    }
+
+    /// Why the chain would prove nothing even if it validated.
+    fn fault(&self, mail: &Mail<'_>, freshness: &Freshness, witness: usize) -> Option<String> {
+        if let Some(fault) = mail.body_fault() {
+            return Some(fault.to_owned());
+        }
+        let last = &self.signatures.last()?.header;
+        let weak = self.seals.iter().any(|seal| seal.header.a == Algorithm::RsaSha1);
+        if weak || last.a == Algorithm::RsaSha1 {
+            return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
+        }
+        if let Some(gap) = mail.uncovered(&last.h) {
+            return Some(format!("its last signature leaves it open: {gap}"));
+        }
+        let arrived = mail.message.arrived_at;
+        if last.x > 0 && i64::try_from(last.x).is_ok_and(|expiry| arrived.as_second() > expiry) {
+            return Some(format!("its last signature had expired when the mail arrived (x={})", last.x));
+        }
+        match self.seals.get(witness)?.header.t {
+            0 if freshness.is_unlimited() || last.h.iter().any(|covered| covered.eq_ignore_ascii_case("Date")) => None,
+            0 => Some("the seal says no time and the Date is not covered: it could be a replay".to_owned()),
+            sealed => freshness.of_seconds("the time it was sealed", sealed, arrived),
+        }
+    }
+
+    async fn verify(&mut self, mail: &Mail<'a>, dns: &Dns) -> DkimResult {
+        let mut to_verify = mail.to_verify();
+        for signature in &mut self.signatures {
+            // Checked above, by the clock of the mail; and the whole body counts, whatever `l=` says.
+            signature.header.x = 0;
+            signature.header.l = 0;
+        }
+        to_verify.body_hashes = self
+            .signatures
+            .iter()
+            .map(|signature| mail.body_hashes(signature.header.cb, HashAlgorithm::from(signature.header.a)))
+            .collect();
+        to_verify.as_headers.clone_from(&self.seals);
+        to_verify.ams_headers.clone_from(&self.signatures);
+        to_verify.aar_headers.clone_from(&self.results);
+        dns.verify_arc(&to_verify).await
+    }
+
+    /// Whether DNS answers for the keys of the named ones, whatever it answers.
+    async fn keys_are_in_reach(&self, first_named: usize, dns: &Dns) -> bool {
+        for seal in &self.seals[first_named..] {
+            if !dns.answers(&key_name(&seal.header.s, &seal.header.d)).await {
+                return false;
+            }
+        }
+        match self.signatures.last() {
+            Some(last) => dns.answers(&key_name(&last.header.s, &last.header.d)).await,
+            None => true,
+        }
+    }
+}
+
+fn fields<'a, T>(
+    mail: &Mail<'a>,
+    name: &'static [u8],
+    parse: impl Fn(&'a [u8]) -> mail_auth::Result<T>,
+) -> mail_auth::Result<Vec<Header<'a, T>>> {
+    mail.named(name).map(|field| Ok(Header::new(field.name, field.value, parse(field.value)?))).collect()
+}
+
+fn key_name(selector: &str, domain: &str) -> String {
+    format!("{selector}._domainkey.{domain}")
+}

@@ -1,0 +1,102 @@
+//! A mail as all evidence sees it: its fields once, and the signatures that could speak for the domain.
+
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
+use mail_auth::{AuthenticatedMessage, common::crypto::HashAlgorithm, dkim::Canonicalization};
+use memchr::memchr_iter;
+
+use super::signature::Signature;
+use crate::message::{
+    Message,
+    header::{self, Field},
+};
+
+/// Signatures looked at: real mail has two or three. The others cost a look-up and a verification each.
+const SIGNATURES: usize = 8;
+
+/// Fields that say how the rest is read. Where a signature covers one, a second one beside it is a forger's.
+const DECIDING: [&str; 5] = ["From", "Date", "Subject", "Content-Type", "Content-Transfer-Encoding"];
+
+pub struct Mail<'a> {
+    pub message: &'a Message,
+    /// Top to bottom.
+    pub fields: Vec<Field<'a>>,
+    pub date: Option<Timestamp>,
+    /// The first few whose `d=` is aligned with the domain.
+    pub signatures: Vec<Signature<'a>>,
+    /// How many signatures there are of whatever domain, or none.
+    pub signed: usize,
+    body: &'a [u8],
+    /// Of the whole body, made once for each of the four ways there are: see [`Mail::body_hash`].
+    hashes: [OnceLock<Vec<u8>>; 4],
+    /// The domain that must vouch.
+    pub domain: &'a str,
+}
+
+impl<'a> Mail<'a> {
+    /// `header` has been checked by [`crate::message::sender::check`], and its lines end with CRLF.
+    pub fn new(message: &'a Message, header: &'a [u8], body: &'a [u8], domain: &'a str) -> Self {
+        let fields: Vec<Field<'a>> = header::fields(header).flatten().collect();
+        let all = fields.iter().filter(|field| field.is(b"DKIM-Signature"));
+        let signed = all.clone().count();
+        let signatures = all.filter_map(|field| Signature::parse(*field, domain)).take(SIGNATURES).collect();
+        let hashes = std::array::from_fn(|_| OnceLock::new());
+        Self { message, date: header::date(header), fields, signatures, signed, body, hashes, domain }
+    }
+
+    /// The fields of a name, top to bottom.
+    pub fn named(&self, name: &'static [u8]) -> impl Iterator<Item = Field<'a>> {
+        self.fields.iter().filter(|field| field.is(name)).copied()
+    }
+
+    /// What of the mail the list of signed fields (`h=`) leaves open to forgers.
+    pub fn uncovered(&self, signed: &[String]) -> Option<String> {
+        for name in DECIDING {
+            let covered = signed.iter().filter(|covered| covered.eq_ignore_ascii_case(name)).count();
+            let there = self.fields.iter().filter(|field| field.is(name.as_bytes())).count();
+            if name == "From" && covered == 0 {
+                return Some("it does not cover From".to_owned());
+            }
+            if covered > 0 && there > covered {
+                return Some(format!("a {name} was added beside the one that is signed"));
+            }
+        }
+        None
+    }
+
+    /// Why its body cannot be what was signed, whatever the signature says.
+    pub fn body_fault(&self) -> Option<&'static str> {
+        if self.message.cut_from.is_some() {
+            return Some("only its header was fetched, as it is over the size limit");
+        }
+        // They are left out of what is hashed, so one could be put in anywhere.
+        let bare = |at: usize| self.body.get(at + 1) != Some(&b'\n');
+        memchr_iter(b'\r', self.body).any(bare).then_some("its body holds a carriage return without a line feed")
+    }
+
+    /// What mail-auth verifies; without signatures and seals, which are given to it one by one.
+    pub fn to_verify(&self) -> AuthenticatedMessage<'a> {
+        let headers = self.fields.iter().map(|field| (field.name, field.value)).collect();
+        AuthenticatedMessage { headers, ..AuthenticatedMessage::default() }
+    }
+
+    /// The hash of the whole body, as a signature has it. However many ask, a large body is hashed a few times only.
+    pub fn body_hash(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> &[u8] {
+        let place = match (ways, algorithm) {
+            (Canonicalization::Relaxed, HashAlgorithm::Sha256) => 0,
+            (Canonicalization::Simple, HashAlgorithm::Sha256) => 1,
+            (Canonicalization::Relaxed, HashAlgorithm::Sha1) => 2,
+            (Canonicalization::Simple, HashAlgorithm::Sha1) => 3,
+        };
+        self.hashes[place].get_or_init(|| algorithm.hash(ways.canonical_body(self.body, 0)).as_ref().to_vec())
+    }
+
+    /// What mail-auth compares such a signature with.
+    pub fn body_hashes(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> BodyHash {
+        (ways, algorithm, 0, self.body_hash(ways, algorithm).to_vec())
+    }
+}
+
+/// As mail-auth has it: how it was made, of how many bytes (0: all), and what it is.
+type BodyHash = (Canonicalization, HashAlgorithm, u64, Vec<u8>);

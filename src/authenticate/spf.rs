@@ -1,0 +1,58 @@
+//! What SPF says of the SMTP client (RFC 7208): recorded with the mail, and never evidence. It speaks for the envelope,
+//! which no reader sees, and a forwarder has the right to none of it.
+
+use std::{net::IpAddr, time::Duration};
+
+use mail_auth::{SpfResult, spf::verify::SpfParameters};
+use moka::sync::Cache;
+use tokio::time::timeout;
+
+use super::dns::Dns;
+use crate::message::Envelope;
+
+/// How long it may take: a stranger's name servers must not hold the mail up.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a result is kept, and how many are: a mail server sends more than one mail.
+const KEPT_FOR: Duration = Duration::from_mins(1);
+const KEPT: u64 = 1024;
+
+/// The name our host goes by in a stranger's macros.
+const OUR_NAME: &str = "alertbridge";
+
+pub struct Spf(Cache<(IpAddr, String), SpfResult>);
+
+impl Spf {
+    pub fn new() -> Self {
+        Self(Cache::builder().max_capacity(KEPT).time_to_live(KEPT_FOR).build())
+    }
+
+    /// The result in a word (RFC 7208, 2.6); none where the client's address is not known.
+    pub async fn of(&self, envelope: &Envelope, dns: &Dns) -> Option<&'static str> {
+        let peer = envelope.peer?.to_canonical();
+        // The null sender is the client's own (RFC 7208, 2.4).
+        let sender = if envelope.mail_from.is_empty() { &envelope.helo } else { &envelope.mail_from };
+        let key = (peer, sender.rsplit_once('@').map_or(sender.as_str(), |(_, domain)| domain).to_ascii_lowercase());
+        let result = if let Some(known) = self.0.get(&key) {
+            known
+        } else {
+            let asked = if envelope.mail_from.is_empty() {
+                SpfParameters::verify_ehlo(peer, &envelope.helo, OUR_NAME)
+            } else {
+                SpfParameters::verify_mail_from(peer, &envelope.helo, OUR_NAME, &envelope.mail_from)
+            };
+            let result = timeout(PATIENCE, dns.verify_spf(asked)).await.unwrap_or(SpfResult::TempError);
+            self.0.insert(key, result);
+            result
+        };
+        Some(match result {
+            SpfResult::Pass => "pass",
+            SpfResult::Fail => "fail",
+            SpfResult::SoftFail => "softfail",
+            SpfResult::Neutral => "neutral",
+            SpfResult::TempError => "temperror",
+            SpfResult::PermError => "permerror",
+            SpfResult::None => "none",
+        })
+    }
+}

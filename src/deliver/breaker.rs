@@ -1,0 +1,178 @@
+//! A circuit breaker for one integration: one that does not answer is asked by one probe at a time. Pure.
+//!
+//! It opens when several deliveries in a row got no answer. While it is open nothing is dropped: what is owed waits, due,
+//! and the first of it is the probe. The pauses between probes grow as `delivery.backoff` does, to half a minute at most:
+//! that is how late the first page after a recovery can be for it. An answer of any kind, a refusal too, closes it.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::delivery::{Backoff, DeliveryId, FailureReason, Verdict};
+
+use super::next::later;
+
+/// So many failures in a row open it.
+const ENOUGH: u32 = 5;
+/// The longest pause between two probes.
+const LONGEST: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Default)]
+pub(super) struct Breaker {
+    /// Failures in a row, the first of them, and whether others failed too: one page that its receiver chokes on must
+    /// not stand in the way of the rest.
+    failures: u32,
+    first: Option<DeliveryId>,
+    several: bool,
+    /// While it is open.
+    open: Option<Open>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Open {
+    /// Probes that failed.
+    probes: u32,
+    /// When the next may begin.
+    at: Timestamp,
+}
+
+/// What a verdict changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    Opened { failures: u32 },
+    Closed,
+}
+
+impl Breaker {
+    /// When the next probe may begin; none while the breaker is closed.
+    pub(super) fn probe_at(&self) -> Option<Timestamp> {
+        self.open.map(|open| open.at)
+    }
+
+    /// Takes note of what an attempt came to.
+    pub(super) fn judge(
+        &mut self,
+        delivery: DeliveryId,
+        verdict: &Verdict,
+        backoff: &Backoff,
+        now: Timestamp,
+    ) -> Option<Change> {
+        if !is_silence(verdict) {
+            return std::mem::take(self).open.map(|_| Change::Closed);
+        }
+        self.failures = self.failures.saturating_add(1);
+        self.several |= *self.first.get_or_insert(delivery) != delivery;
+        let probes = match self.open {
+            None if self.failures < ENOUGH || !self.several => return None,
+            None => 0,
+            // Those that were under way when it opened say nothing new.
+            Some(open) if now < open.at => return None,
+            Some(open) => open.probes.saturating_add(1),
+        };
+        self.open = Some(Open { probes, at: later(now, backoff.pause(probes.saturating_add(1)).min(LONGEST)) });
+        (probes == 0).then_some(Change::Opened { failures: self.failures })
+    }
+
+    /// Lets a probe begin at once: the clock was set back.
+    pub(super) fn hurry(&mut self) {
+        if let Some(open) = &mut self.open {
+            open.at = Timestamp::MIN;
+        }
+    }
+}
+
+/// Whether the receiver is not there, or does not work. What is too much for it (429) has pauses of its own.
+fn is_silence(verdict: &Verdict) -> bool {
+    matches!(
+        verdict,
+        Verdict::Retry {
+            reason: FailureReason::Network | FailureReason::Tls | FailureReason::Timeout | FailureReason::ServerError,
+            ..
+        }
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap_or_default()
+    }
+
+    fn failed(reason: FailureReason) -> Verdict {
+        Verdict::Retry { reason, detail: String::new(), after: None }
+    }
+
+    fn silence() -> Verdict {
+        failed(FailureReason::Timeout)
+    }
+
+    /// Opened at second 0.
+    fn open() -> Breaker {
+        let mut breaker = Breaker::default();
+        for failures in 1..=ENOUGH {
+            let change = breaker.judge(failures.into(), &silence(), &Backoff::default(), at(0));
+            assert_eq!(change, (failures == ENOUGH).then_some(Change::Opened { failures }), "after {failures}");
+        }
+        breaker
+    }
+
+    #[test]
+    fn failures_in_a_row_open_it_and_one_answer_of_any_kind_closes_it() {
+        for answer in [
+            Verdict::Delivered { receipt: None },
+            Verdict::Accepted { request_id: "r".into() },
+            Verdict::NotYet,
+            Verdict::Permanent { reason: FailureReason::Unauthorized, detail: String::new() },
+            failed(FailureReason::RateLimited),
+        ] {
+            let mut breaker = open();
+            assert_eq!(breaker.judge(1, &answer, &Backoff::default(), at(1)), Some(Change::Closed), "{answer:?}");
+            assert_eq!(breaker.probe_at(), None);
+            assert_eq!(breaker.judge(2, &silence(), &Backoff::default(), at(2)), None, "the count began anew");
+        }
+    }
+
+    #[test]
+    fn one_page_that_fails_for_ever_stands_in_nobodys_way() {
+        let mut breaker = Breaker::default();
+        for second in 0..100 {
+            assert_eq!(breaker.judge(1, &silence(), &Backoff::default(), at(second)), None);
+        }
+        assert_eq!(breaker.judge(2, &silence(), &Backoff::default(), at(100)), Some(Change::Opened { failures: 101 }));
+    }
+
+    #[test]
+    fn a_receiver_that_answers_now_and_then_is_not_cut_off() {
+        let mut breaker = Breaker::default();
+        for second in 0..100 {
+            let verdict = if second % 4 == 3 { Verdict::Delivered { receipt: None } } else { silence() };
+            assert_eq!(breaker.judge(second, &verdict, &Backoff::default(), at(second)), None);
+        }
+    }
+
+    #[test]
+    fn probes_come_at_growing_pauses_of_half_a_minute_at_most() {
+        let mut breaker = open();
+        let mut now = at(0);
+        let mut pauses = Vec::new();
+        for _ in 0..20 {
+            let probe_at = breaker.probe_at().unwrap_or_default();
+            pauses.push(probe_at.duration_since(now).as_secs());
+            now = probe_at;
+            assert_eq!(breaker.judge(1, &silence(), &Backoff::default(), now), None);
+        }
+        assert!(pauses[0] <= 2 && pauses[3] >= 8 && pauses[10..].iter().all(|pause| *pause == 30), "{pauses:?}");
+    }
+
+    #[test]
+    fn those_under_way_when_it_opened_do_not_put_the_probe_off() {
+        let mut breaker = open();
+        let probe_at = breaker.probe_at();
+        for delivery in 0..30 {
+            assert_eq!(breaker.judge(delivery, &silence(), &Backoff::default(), at(0)), None);
+        }
+        assert_eq!(breaker.probe_at(), probe_at);
+    }
+}

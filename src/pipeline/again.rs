@@ -1,0 +1,80 @@
+//! Mail that is looked at again: its authenticity could not be checked, or a person let it out of the quarantine.
+//!
+//! Beside the straight line, so that a name server that is away holds up nobody else's mail. What is due stands in the
+//! store; a check that a crash cuts short is made at the next start.
+
+use std::{sync::Arc, time::Duration};
+
+use futures_util::future::join_all;
+use tokio_util::sync::CancellationToken;
+
+use super::{Pipeline, Reading};
+use crate::{
+    crash,
+    store::{StoreError, StoredMail},
+    telemetry,
+};
+
+/// Mails looked at together: a check waits for a name server, not for this machine.
+const AT_ONCE: u32 = 32;
+/// How often the store is asked: `alertbridge mails release` runs in another process.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Pipeline {
+    /// Looks again at what is due, until `stop`.
+    pub async fn look_again(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let looked = match self.look_at_due().await {
+                Ok(looked) => looked,
+                Err(error) => {
+                    telemetry::store_failed("mail could not be looked at again: it will be tried again", &error);
+                    0
+                }
+            };
+            if looked < AT_ONCE as usize {
+                stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+            }
+        }
+    }
+
+    async fn look_at_due(&self) -> Result<usize, StoreError> {
+        let due = self.store.due(self.clock.now(), AT_ONCE).await?;
+        let looked = due.len();
+        join_all(due.into_iter().map(|mail| self.look_at(mail))).await.into_iter().collect::<Result<(), _>>()?;
+        Ok(looked)
+    }
+
+    async fn look_at(&self, mail: StoredMail) -> Result<(), StoreError> {
+        // What a person let through keeps the verdict it had: the record is of what was known then.
+        let authenticity = match mail.released {
+            Some(_) => mail.authenticity.clone(),
+            None => self.authenticator.judge(&mail.message).await,
+        };
+        let mail = StoredMail { authenticity, checks: mail.checks.saturating_add(1), ..mail };
+        let rules = Arc::clone(&self.rules);
+        let read = tokio::task::spawn_blocking(move || (rules.read_whatever_it_is(&mail), mail)).await;
+        let (reading, mail) = read.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))?;
+        match self.reconsider(reading, mail.clone()).await {
+            Err(StoreError::Panicked) => {
+                let fault = "this program has a fault: deciding the mail panicked";
+                self.reconsider(Reading::unreadable(&mail.message, fault), mail).await
+            }
+            result => result,
+        }
+    }
+
+    async fn reconsider(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let authenticity = mail.authenticity.clone();
+        let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
+        let (subject, drift) = (self.rules.subject(&reading, &mail, now), reading.drift());
+        let rules = Arc::clone(&self.rules);
+        let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
+        let reconsidered = self.store.reconsider(id, authenticity.clone(), subject, now, conclude).await?;
+        let Some(decision) = reconsidered else { return Ok(()) };
+        crash::point("reconsidered");
+        telemetry::mail_looked_at_again(id, &ingress, arrived_at, &authenticity, &decision, &drift);
+        self.ring(&decision);
+        Ok(())
+    }
+}

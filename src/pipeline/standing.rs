@@ -1,0 +1,123 @@
+//! What a mail may do, by what is known of its sender. Pure.
+//!
+//! Asymmetric: a forged trigger costs sleep, a forged resolve hides an outage. So what is not proven may wake somebody,
+//! marked, so many times an hour, and it never ends anything.
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    authenticate::unverified::{ForResolve, ForTrigger, Settings},
+    delivery::Doubt,
+    incident::Signal,
+    message::{Hold, Verdict},
+    settings,
+    store::StoredMail,
+};
+
+/// The pause before the first check again; it doubles from one to the next.
+const FIRST_PAUSE: SignedDuration = SignedDuration::from_secs(30);
+const LONGEST_PAUSE: SignedDuration = SignedDuration::from_mins(15);
+/// Of an app's key so much is kept beside a held mail, in bytes.
+const LONGEST_APP: usize = 200;
+
+/// What decides it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Policy {
+    pub unverified: Settings,
+    /// The apps expected; empty: any.
+    pub app_keys: Vec<String>,
+    /// How long a resolve that cannot be checked waits (`alerts.authenticity.freshness`).
+    pub patience: settings::Duration,
+}
+
+/// What a mail may do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Standing {
+    /// What genuine mail does.
+    Genuine,
+    /// Be told, marked; it changes nothing that is verified.
+    Doubtful { doubt: Doubt, check_at: Option<Timestamp> },
+    /// Nothing yet: it is checked again.
+    Waits { check_at: Timestamp },
+    /// Nothing, unless a person lets it.
+    Held { hold: Option<Hold>, reason: String, check_at: Option<Timestamp> },
+}
+
+impl Policy {
+    /// What a mail that says this of this app may do; `app` is none of an alert that could not be read.
+    pub fn standing(&self, mail: &StoredMail, signal: Signal, app: Option<&str>, now: Timestamp) -> Standing {
+        if mail.released.is_some() {
+            return Standing::Genuine;
+        }
+        let verdict = mail.authenticity.verdict;
+        let accepted = match signal {
+            Signal::Trigger | Signal::Unknown => self.unverified.trigger == ForTrigger::Accept,
+            Signal::Resolve => self.unverified.resolve == ForResolve::Accept,
+        };
+        let trusted = accepted || matches!(verdict, Verdict::Pass | Verdict::Off);
+        let check_at = if verdict == Verdict::TempError { self.next_check(mail.checks, now) } else { None };
+        if let Some(app) = app.filter(|app| self.is_unexpected(app)) {
+            let kept = &app[..app.floor_char_boundary(LONGEST_APP)];
+            let (hold, what) =
+                if trusted { (Some(Hold::App(kept.to_owned())), "") } else { (None, "unverified, and ") };
+            let check_at = check_at.filter(|_| !trusted);
+            return Standing::Held {
+                hold,
+                reason: format!("{what}the app {kept} is not in alerts.app_keys"),
+                check_at,
+            };
+        }
+        if trusted {
+            return Standing::Genuine;
+        }
+        let why = mail.authenticity.detail.as_deref().unwrap_or("nothing proves that it is genuine");
+        let held = |hold, reason: String| Standing::Held { hold, reason, check_at: None };
+        match (verdict, signal, check_at) {
+            (Verdict::TempError, Signal::Resolve, Some(check_at)) => Standing::Waits { check_at },
+            (Verdict::TempError, Signal::Resolve, None) => {
+                let reason = format!(
+                    "it could not be checked for {}, and an unverified resolve closes nothing: {why}",
+                    self.patience
+                );
+                held(Some(Hold::Resolve), reason)
+            }
+            (_, Signal::Resolve, _) => {
+                held(Some(Hold::Resolve), format!("an unverified resolve closes nothing: {why}"))
+            }
+            (Verdict::TempError, _, _) => Standing::Doubtful { doubt: Doubt::Unchecked, check_at },
+            _ if self.unverified.trigger == ForTrigger::Quarantine => {
+                held(None, format!("an unverified trigger is held (unverified.trigger: quarantine): {why}"))
+            }
+            _ => Standing::Doubtful { doubt: Doubt::Unverified, check_at: None },
+        }
+    }
+
+    /// What becomes of an unverified trigger that would be told, so many having been told in the hour before.
+    pub fn over_the_limit(&self, told: u64) -> Option<Standing> {
+        let most = self.unverified.max_per_hour;
+        (told >= u64::from(most)).then(|| Standing::Held {
+            hold: Some(Hold::Flood),
+            reason: format!("{told} unverified triggers were told in the last hour (unverified.max_per_hour: {most})"),
+            check_at: None,
+        })
+    }
+
+    fn is_unexpected(&self, app: &str) -> bool {
+        !self.app_keys.is_empty() && !self.app_keys.iter().any(|expected| expected == app)
+    }
+
+    /// When a mail that was checked again so often is checked the next time; none once patience is over. The time in
+    /// which the bridge did not run does not count.
+    fn next_check(&self, checks: u32, now: Timestamp) -> Option<Timestamp> {
+        let waited: SignedDuration = (0..checks).map(pause).sum();
+        let left = self.patience.as_signed() - waited;
+        if left <= SignedDuration::ZERO { None } else { now.checked_add(pause(checks).min(left)).ok() }
+    }
+}
+
+fn pause(checks: u32) -> SignedDuration {
+    FIRST_PAUSE.saturating_mul(1 << checks.min(10)).min(LONGEST_PAUSE)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,124 @@
+//! The promise as questions to the store: each finds what must not be.
+//!
+//! The questions are SQL that every database of ours understands, and run over one snapshot of a store in use. Each row of
+//! an answer is a sentence about one thing that is wrong. `$1` is five minutes ago: what is younger may be under way.
+
+use serde::Serialize;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// Which check found it.
+    pub check: &'static str,
+    pub what: String,
+}
+
+/// What is looked for, and how.
+#[derive(Debug, Clone, Copy)]
+pub struct Promise {
+    pub name: &'static str,
+    /// Gives one column of text.
+    pub question: &'static str,
+}
+
+/// How much of each kind is told: a damaged store has thousands.
+pub const MOST_FINDINGS: usize = 100;
+
+/// How long what is under way may take, in minutes.
+pub const UNDER_WAY_MINUTES: i64 = 5;
+
+/// Every promise that the rows can show to be broken.
+pub const PROMISES: &[Promise] = &[
+    Promise {
+        name: "every mail keeps its bytes",
+        question: "SELECT 'mail ' || id || ' is without its bytes' FROM mails
+                   WHERE NOT EXISTS (SELECT 1 FROM bodies WHERE bodies.mail = mails.id)",
+    },
+    Promise {
+        name: "bytes belong to a mail",
+        question: "SELECT 'the bytes of mail ' || mail || ' are there without the mail' FROM bodies
+                   WHERE NOT EXISTS (SELECT 1 FROM mails WHERE mails.id = bodies.mail)",
+    },
+    // The order of deciding is that of arrival, but for mail that waits to be looked at again.
+    Promise {
+        name: "every mail has an outcome",
+        question: "SELECT 'mail ' || id || ' is undecided, and later ones have been decided' FROM mails
+                   WHERE outcome = 'pending' AND check_at IS NULL
+                     AND EXISTS (SELECT 1 FROM mails AS later WHERE later.id > mails.id AND later.decided_at < $1)",
+    },
+    Promise {
+        name: "what is told belongs to an incident",
+        question: "SELECT 'mail ' || id || ' is ' || outcome || ' without an incident' FROM mails
+                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'unparsed') AND incident IS NULL",
+    },
+    Promise {
+        name: "everybody is told who was to be",
+        question: "SELECT 'mail ' || id || ' was to be told ' || owed || ' times, and '
+                          || (SELECT count(*) FROM deliveries WHERE deliveries.mail = mails.id) || ' deliveries are there'
+                   FROM mails
+                   WHERE owed > (SELECT count(*) FROM deliveries WHERE deliveries.mail = mails.id)",
+    },
+    Promise {
+        name: "who hears of an end heard of the beginning",
+        question: "SELECT 'delivery ' || id || ' tells ' || receiver || ' (' || integration || ') of the end of what it was '
+                          || 'never told' FROM deliveries
+                   WHERE action = 'resolve' AND EXISTS (SELECT 1 FROM mails WHERE mails.id = deliveries.mail)
+                     AND NOT EXISTS (SELECT 1 FROM deliveries AS began
+                                     WHERE began.incident = deliveries.incident AND began.episode = deliveries.episode
+                                       AND began.receiver = deliveries.receiver AND began.alias = deliveries.alias
+                                       AND began.integration = deliveries.integration AND began.action = 'trigger'
+                                       AND began.id < deliveries.id)",
+    },
+    Promise {
+        name: "the first of a lane has its turn",
+        question: "SELECT 'delivery ' || id || ' waits for none before it, and is never sent' FROM deliveries
+                   WHERE settled_at IS NULL AND next_at IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM deliveries AS ahead
+                                     WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
+                                       AND ahead.integration = deliveries.integration AND ahead.settled_at IS NULL
+                                       AND ahead.id < deliveries.id)",
+    },
+    // What is leased may be on its way while a person has an older one sent again.
+    Promise {
+        name: "no other of a lane has a turn",
+        question: "SELECT 'delivery ' || id || ' is sent before its turn' FROM deliveries
+                   WHERE settled_at IS NULL AND next_at IS NOT NULL AND lease IS NULL
+                     AND EXISTS (SELECT 1 FROM deliveries AS ahead
+                                 WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
+                                   AND ahead.integration = deliveries.integration AND ahead.settled_at IS NULL
+                                   AND ahead.id < deliveries.id)",
+    },
+    // By the numbers of the attempts: the clock may have been set back in between.
+    Promise {
+        name: "beginnings and ends were told in order",
+        question: "SELECT 'delivery ' || early.id || ' (' || early.action || ') went out after ' || late.id || ' ('
+                          || late.action || ') of the same lane' FROM deliveries AS early
+                   JOIN deliveries AS late ON late.incident = early.incident AND late.receiver = early.receiver
+                        AND late.integration = early.integration AND late.id > early.id AND late.action <> early.action
+                   WHERE early.state = 'delivered' AND late.state = 'delivered'
+                     AND (SELECT max(id) FROM attempts WHERE delivery = early.id)
+                         > (SELECT max(id) FROM attempts WHERE delivery = late.id)",
+    },
+    Promise {
+        name: "what was delivered was sent",
+        question: "SELECT 'delivery ' || id || ' is delivered, and was never tried' FROM deliveries
+                   WHERE state = 'delivered' AND NOT EXISTS (SELECT 1 FROM attempts WHERE delivery = deliveries.id)",
+    },
+    Promise {
+        name: "dead letters say why",
+        question: "SELECT 'delivery ' || id || ' is ' || state || ' without a reason' FROM deliveries
+                   WHERE state IN ('dead', 'discarded') AND coalesce(detail, '') = ''",
+    },
+    Promise {
+        name: "nothing is held of what is over",
+        question: "SELECT 'delivery ' || deliveries.id || ' is held by a mute, and its incident is over' FROM deliveries
+                   JOIN incidents ON incidents.id = deliveries.incident
+                   WHERE deliveries.state = 'held' AND phase = 'resolved' AND held_until > changed_at",
+    },
+    Promise {
+        name: "incidents have a beginning",
+        question: "SELECT 'incident ' || incident_id || ' has a mail applied to it, and no record of which' FROM incidents
+                   WHERE kind IN ('incident', 'unparsed')
+                     AND NOT EXISTS (SELECT 1 FROM applied WHERE applied.incident = incidents.id)",
+    },
+];

@@ -1,0 +1,140 @@
+//! `store check`: the file's pages, the references between its rows, the mails' bytes, and the promise.
+//!
+//! Reads alone, and of each part one snapshot: a bridge may be at work meanwhile.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::{Connection, OpenFlags, OptionalExtension as _};
+
+use crate::{
+    delivery::sha256_hex,
+    store::{
+        StoreError, Totals,
+        audit::{Finding, MOST_FINDINGS, PROMISES, UNDER_WAY_MINUTES},
+        kept::{micros, unpack},
+    },
+};
+
+use super::{connect, failure, migrations, version};
+
+/// Mails whose bytes are read at a time: between two batches the write-ahead log may shrink.
+const BATCH: i64 = 500;
+
+/// Opens a store only to read it, at this program's schema.
+pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    match version(&connection)? {
+        found if found > known => Err(StoreError::Newer { found, known }),
+        0 => Err(StoreError::Refused(format!("{} is no store of alertbridge", path.display()))),
+        found if found < known => Err(StoreError::Refused(format!(
+            "{} has schema version {found}, and this program knows {known}: `alertbridge store migrate` brings it there",
+            path.display()
+        ))),
+        _ => Ok(connection),
+    }
+}
+
+/// Everything that is wrong with the store at `path`, and how much it holds. `read` is told of each mail that was read.
+pub fn check(path: &Path, now: Timestamp, read: impl FnMut(u64)) -> Result<(Vec<Finding>, Totals), StoreError> {
+    // Of damaged pages no question has an answer.
+    let damage = |what: String| Finding { check: "the file is whole", what };
+    let connection = match open_to_read(path) {
+        Err(StoreError::Damaged(what)) => return Ok((vec![damage(what)], Totals::default())),
+        connection => connection?,
+    };
+    let damaged: Vec<_> = pages(&connection)?.into_iter().map(damage).collect();
+    if !damaged.is_empty() {
+        return Ok((damaged, Totals::default()));
+    }
+    let mut found = Vec::new();
+    let (promises, totals) = promises(&connection, now).map_err(failure)?;
+    found.extend(promises);
+    found.extend(bytes(&connection, read).map_err(failure)?);
+    Ok((found, totals))
+}
+
+/// The damage SQLite sees. An error in reading is damage too.
+fn pages(connection: &Connection) -> Result<Vec<String>, StoreError> {
+    let lines = connection
+        .prepare(&format!("PRAGMA integrity_check({MOST_FINDINGS})"))
+        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>());
+    match lines {
+        Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
+        Err(error) => match failure(error) {
+            StoreError::Damaged(what) => Ok(vec![what]),
+            error => Err(error),
+        },
+    }
+}
+
+fn promises(connection: &Connection, now: Timestamp) -> rusqlite::Result<(Vec<Finding>, Totals)> {
+    let snapshot = connection.unchecked_transaction()?;
+    let mut found: Vec<Finding> = snapshot
+        .prepare("PRAGMA foreign_key_check")?
+        .query_map([], |row| {
+            let (table, number, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            let what = format!("row {} of {table} belongs to a row of {parent} that is not there", number.unwrap_or(0));
+            Ok(Finding { check: "rows belong together", what })
+        })?
+        .take(MOST_FINDINGS)
+        .collect::<Result<_, _>>()?;
+    let since = now.saturating_sub(SignedDuration::from_mins(UNDER_WAY_MINUTES)).unwrap_or(now);
+    for promise in PROMISES {
+        let mut statement = snapshot.prepare(promise.question)?;
+        if statement.parameter_count() > 0 {
+            statement.raw_bind_parameter(1, micros(since))?;
+        }
+        let mut rows = statement.raw_query();
+        for _ in 0..MOST_FINDINGS {
+            let Some(row) = rows.next()? else { break };
+            found.push(Finding { check: promise.name, what: row.get(0)? });
+        }
+    }
+    let count = |table: &str| {
+        snapshot
+            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
+            .map(i64::unsigned_abs)
+    };
+    let totals = Totals { mails: count("mails")?, incidents: count("incidents")?, deliveries: count("deliveries")? };
+    Ok((found, totals))
+}
+
+/// Reads every mail: what it says of itself still holds.
+fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result<Vec<Finding>> {
+    let mut found = Vec::new();
+    let mut after = 0;
+    let mut done = 0;
+    let mut batch = connection
+        .prepare("SELECT id, sha256, raw FROM mails JOIN bodies ON mail = id WHERE id > ?1 ORDER BY id LIMIT ?2")?;
+    loop {
+        let last = after;
+        let mut rows = batch.query([after, BATCH])?;
+        while let Some(row) = rows.next()? {
+            after = row.get(0)?;
+            let whole = unpack(row.get_ref(2)?.as_blob()?).is_ok_and(|raw| {
+                row.get_ref(1).and_then(|hash| Ok(hash.as_str()? == sha256_hex(&raw))).unwrap_or(false)
+            });
+            if !whole && found.len() < MOST_FINDINGS {
+                let what = format!("the bytes of mail {after} are not those that came");
+                found.push(Finding { check: "mails are as they came", what });
+            }
+            done += 1;
+        }
+        read(done);
+        if after == last {
+            return Ok(found);
+        }
+    }
+}
+
+/// Whether anything was ever stored there.
+pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    for table in ["mails", "incidents", "deliveries", "bookmarks"] {
+        if connection.query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(())).optional()?.is_some() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}

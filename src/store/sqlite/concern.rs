@@ -1,0 +1,95 @@
+//! What the bridge may have to tell of itself. Every question is a few probes of a narrow index, however much is held.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use crate::store::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP, kept::time};
+
+/// Of a list: a page names no more, and an attacker could make it long.
+const A_FEW: u32 = 20;
+/// Dead letters are counted so far.
+const MANY: u32 = 1000;
+
+pub(super) fn concerns(connection: &Connection) -> rusqlite::Result<Concerns> {
+    Ok(Concerns {
+        dead: dead(connection)?,
+        held_resolves: held_resolves(connection)?,
+        flooded_at: flooded_at(connection)?,
+        unexpected_apps: unexpected_apps(connection)?,
+        room: None,
+        alarms: alarms(connection)?,
+    })
+}
+
+fn dead(connection: &Connection) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 'dead' AND incident IS NOT
+                 (SELECT id FROM incidents WHERE incident_id = ?1 AND kind = 'self') LIMIT ?2)",
+        )?
+        .query_row(params![DEAD_LETTERS, MANY], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+}
+
+/// From one incident with a held resolve to the next: a thousand held for one incident cost as much as one.
+fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    connection
+        .prepare_cached(
+            "WITH RECURSIVE held (incident) AS (
+                 SELECT min(incident) FROM mails WHERE hold = 'resolve' AND incident IS NOT NULL
+                 UNION ALL
+                 SELECT (SELECT min(incident) FROM mails
+                         WHERE hold = 'resolve' AND incident IS NOT NULL AND incident > held.incident)
+                 FROM held WHERE held.incident IS NOT NULL)
+             SELECT incident_id FROM held JOIN incidents ON id = held.incident WHERE phase = 'firing' LIMIT ?1",
+        )?
+        .query_map([A_FEW], |row| row.get(0))?
+        .collect()
+}
+
+fn flooded_at(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    connection
+        .prepare_cached("SELECT max(decided_at) FROM mails WHERE hold = 'flood'")?
+        .query_row([], |row| row.get::<_, Option<i64>>(0))
+        .map(|at| at.map(time))
+}
+
+/// The first few apps mail of which is held, and every one that is told of and still held: one that is new never
+/// pushes another out.
+fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut next =
+        connection.prepare_cached("SELECT hold FROM mails WHERE hold > ?1 AND hold < 'app;' ORDER BY hold LIMIT 1")?;
+    let mut found: Vec<String> = Vec::new();
+    let mut last = "app:".to_owned();
+    while found.len() < A_FEW as usize {
+        let Some(hold) = next.query_row([&last], |row| row.get::<_, String>(0)).optional()? else { break };
+        found.push(hold.strip_prefix("app:").unwrap_or_default().to_owned());
+        last = hold;
+    }
+    let mut held = connection.prepare_cached("SELECT 1 FROM mails WHERE hold = ?1 LIMIT 1")?;
+    for alarm in alarms(connection)? {
+        let Some(app) = alarm.incident_id.strip_prefix(UNEXPECTED_APP) else { continue };
+        if !found.iter().any(|known| known == app) && held.exists([format!("app:{app}")])? {
+            found.push(app.to_owned());
+        }
+    }
+    Ok(found)
+}
+
+fn alarms(connection: &Connection) -> rusqlite::Result<Vec<Alarm>> {
+    connection
+        .prepare_cached(
+            "SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self' ORDER BY id",
+        )?
+        .query_map([], |row| Ok(Alarm { incident_id: row.get(0)?, untold: row.get(1)? }))?
+        .collect()
+}
+
+/// The space left where a file is; none where nobody can tell.
+pub(super) fn room(path: &Path) -> Option<Room> {
+    let space = rustix::fs::statvfs(path).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
+    Some(Room { free: bytes(space.f_bavail), total: bytes(space.f_blocks) })
+}

@@ -1,0 +1,190 @@
+//! `store backup` and `store restore`: a copy of the file, whole or not there.
+//!
+//! SQLite's online backup copies one snapshot while others write (sqlite.org/backup.html). The copy is made beside its
+//! destination, read through, flushed, and renamed into place.
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io,
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use rusqlite::{
+    Connection, OpenFlags,
+    backup::{Backup, StepResult},
+};
+
+use crate::{crash, store::StoreError};
+
+use super::{check, connect, failure, migrations, own, version};
+
+/// Pages copied between two looks at the progress: 4 MiB.
+const PAGES_PER_STEP: i32 = 1024;
+
+/// Copies the store at `from` to the new file `to`; `overwrite` allows it to be there. `progress` is told how many of
+/// how many pages are copied.
+pub fn backup(from: &Path, to: &Path, overwrite: bool, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+    if !overwrite && to.exists() {
+        return Err(StoreError::Refused(format!(
+            "{} is there already: name a new file, or say --overwrite",
+            to.display()
+        )));
+    }
+    // Renamed over the store, or a file that belongs to it, a copy would end it.
+    if ["", "-wal", "-shm", ".lock"].iter().any(|ending| same(&beside(from, ending), to)) {
+        return Err(StoreError::Refused(format!("{} is the store itself: name another file", to.display())));
+    }
+    let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    if version(&source)? == 0 {
+        return Err(StoreError::Refused(format!("{} is no store of alertbridge", from.display())));
+    }
+    let temporary = beside(to, ".partial");
+    let made = copy(&source, &temporary, progress).and_then(|()| {
+        like(&temporary, from).map_err(|error| unwritable(&temporary, &error))?;
+        crash::point("copied");
+        put(&temporary, to)
+    });
+    made.inspect_err(|_| discard(&temporary))
+}
+
+/// Makes the store at `to` from a backup. It must be empty or not there, and nobody's; the backup is read through first.
+pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+    if !from.exists() {
+        return Err(StoreError::Refused(format!("there is no file {}", from.display())));
+    }
+    let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+    let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    match version(&source)? {
+        0 => return Err(StoreError::Refused(format!("{} is no store of alertbridge", from.display()))),
+        found if found > known => return Err(StoreError::Newer { found, known }),
+        _ => {}
+    }
+    whole(&source, from)?;
+    let _owned = own(to)?;
+    if to.exists() {
+        let there = connect(to, OpenFlags::default())?;
+        if version(&there)? > 0 && !check::is_empty(&there).map_err(failure)? {
+            return Err(StoreError::Refused(format!(
+                "{} holds a store already: move it away first, it is never overwritten",
+                to.display()
+            )));
+        }
+    }
+    let temporary = beside(to, ".restoring");
+    let made = copy(&source, &temporary, progress).and_then(|()| {
+        // The lock too: root may have made it, and `serve` runs as somebody else.
+        for file in [&temporary, &beside(to, ".lock")] {
+            owned_as_its_folder(file, from).map_err(|error| unwritable(file, &error))?;
+        }
+        crash::point("copied");
+        // A log of the empty store would be taken for one of the new file.
+        for log in ["-wal", "-shm"] {
+            discard(&beside(to, log));
+        }
+        put(&temporary, to)
+    });
+    made.inspect_err(|_| discard(&temporary))
+}
+
+/// Copies one snapshot into a new file without a log of its own, and reads it through.
+fn copy(source: &Connection, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+    discard(to);
+    // Made by nobody else, and readable by nobody else.
+    private(to).map_err(|error| unwritable(to, &error))?;
+    let mut copy = Connection::open(to).map_err(failure)?;
+    // While the snapshot is held, no commit of others makes the copy begin anew.
+    let snapshot = source.unchecked_transaction().map_err(failure)?;
+    snapshot.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(failure)?;
+    {
+        let backup = Backup::new(&snapshot, &mut copy).map_err(failure)?;
+        loop {
+            let step = backup.step(PAGES_PER_STEP).map_err(failure)?;
+            let at = backup.progress();
+            progress(count(at.pagecount - at.remaining), count(at.pagecount));
+            match step {
+                StepResult::Done => break,
+                StepResult::More => {}
+                // Nobody else has the new file; the snapshot is there. What is busy is the disk.
+                _ => std::thread::sleep(Duration::from_millis(10)),
+            }
+        }
+    }
+    drop(snapshot);
+    copy.pragma_update(None, "journal_mode", "DELETE").map_err(failure)?;
+    whole(&copy, to)?;
+    drop(copy);
+    File::open(to).and_then(|file| file.sync_all()).map_err(|error| unwritable(to, &error))
+}
+
+/// Whether both are there, and one file.
+fn same(one: &Path, other: &Path) -> bool {
+    let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) else { return false };
+    (one.dev(), one.ino()) == (other.dev(), other.ino())
+}
+
+fn whole(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failure)?;
+    if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(format!("{}: {verdict}", path.display()))) }
+}
+
+fn put(temporary: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(temporary, to)
+        .and_then(|()| File::open(folder_of(to))?.sync_all())
+        .map_err(|error| unwritable(to, &error))
+}
+
+/// The same owner and mode as the store has.
+fn like(file: &Path, store: &Path) -> io::Result<()> {
+    let store = fs::metadata(store)?;
+    given_to(file, store.uid(), store.gid())?;
+    fs::set_permissions(file, store.permissions())
+}
+
+/// The mode the backup has; the owner is the folder's, who is whom `serve` runs as.
+fn owned_as_its_folder(file: &Path, backup: &Path) -> io::Result<()> {
+    let folder = fs::metadata(folder_of(file))?;
+    given_to(file, folder.uid(), folder.gid())?;
+    let mode = fs::metadata(backup)?.mode() & 0o777 | 0o600;
+    fs::set_permissions(file, fs::Permissions::from_mode(mode))
+}
+
+/// Only root may give files away; what anybody else makes is theirs.
+fn given_to(file: &Path, owner: u32, group: u32) -> io::Result<()> {
+    match chown(file, Some(owner), Some(group)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
+}
+
+fn private(path: &Path) -> io::Result<()> {
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(|_| ())
+}
+
+fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn discard(path: &Path) {
+    // Mostly it is not there.
+    let _ = fs::remove_file(path);
+}
+
+fn unwritable(path: &Path, error: &io::Error) -> StoreError {
+    if error.kind() == io::ErrorKind::StorageFull {
+        return StoreError::Failed(format!("{} cannot be written: its disk is full", path.display()));
+    }
+    StoreError::Failed(format!("{} cannot be written: {error}", path.display()))
+}
+
+fn count(pages: i32) -> u64 {
+    u64::try_from(pages).unwrap_or(0)
+}

@@ -1,0 +1,152 @@
+//! The bridge tells on itself: by pages of `kind="self"`, through the same routes, once per condition and resolved when
+//! it is over.
+//!
+//! A look every few seconds asks the store and the ingresses what is wrong. What is told stands in the store as an
+//! incident of the bridge's own, so that a restart tells nothing twice and forgets nothing.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    delivery::{Action, Notification},
+    incident::Phase,
+    ingress::{Condition, Health},
+    label::Labels,
+    pipeline::Rules,
+    store::{Kind, Store, StoreError, Subject},
+    telemetry,
+};
+
+mod complaint;
+
+use complaint::{Complaint, complaints, over, severity};
+
+const EVERY: Duration = Duration::from_secs(5);
+/// Between two looks no more time passes, unless the clock was set or the machine slept: then nobody is late yet.
+const LEAP: SignedDuration = SignedDuration::from_mins(1);
+
+/// Looks after the bridge itself.
+pub struct Watch {
+    pub store: Arc<dyn Store>,
+    pub rules: Arc<Rules>,
+    pub health: Health,
+    /// The ways in that are configured.
+    pub ingresses: Vec<String>,
+    pub clock: Clock,
+    /// Rung when something is owed to a receiver.
+    pub owed: Arc<Notify>,
+}
+
+/// Since when it has been looked after without a gap.
+#[derive(Debug, Clone, Copy)]
+struct Vigil {
+    since: Timestamp,
+    last: Timestamp,
+}
+
+impl Watch {
+    /// Looks until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let now = self.clock.now();
+        let mut vigil = Vigil { since: now, last: now };
+        while !stop.is_cancelled() {
+            if let Err(error) = self.look(&mut vigil).await {
+                telemetry::store_failed("the bridge could not look after itself: it will try again", &error);
+            }
+            stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
+        }
+    }
+
+    async fn look(&self, vigil: &mut Vigil) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if now.duration_since(vigil.last).abs() > LEAP {
+            vigil.since = now;
+        }
+        vigil.last = now;
+        let concerns = self.store.concerns().await?;
+        let health = self.health.conditions();
+        let complaints = complaints(&concerns, &health, vigil.since, now);
+        telemetry::alarms(&concerns.alarms);
+        for complaint in &complaints {
+            let told = concerns.alarms.iter().any(|alarm| alarm.incident_id == complaint.incident_id && !alarm.untold);
+            if !told {
+                self.tell(Action::Trigger, complaint, now).await?;
+            }
+        }
+        for alarm in &concerns.alarms {
+            if complaints.iter().any(|complaint| complaint.incident_id == alarm.incident_id) {
+                continue;
+            }
+            if let Some(text) = over(&alarm.incident_id, &self.standing_of(&health)) {
+                let complaint = Complaint { incident_id: alarm.incident_id.clone(), text };
+                self.tell(Action::Resolve, &complaint, now).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Every configured way in, with what is known of it.
+    fn standing_of<'a>(&'a self, health: &'a BTreeMap<String, Condition>) -> BTreeMap<&'a str, Option<&'a Condition>> {
+        self.ingresses.iter().map(|name| (name.as_str(), health.get(name))).collect()
+    }
+
+    async fn tell(&self, action: Action, complaint: &Complaint, now: Timestamp) -> Result<(), StoreError> {
+        let status = if action == Action::Trigger { "FIRING" } else { "OVER" };
+        let page = page(action, complaint, status, now);
+        let subject = Subject {
+            kind: Kind::Own,
+            incident_id: complaint.incident_id.clone(),
+            status: status.to_owned(),
+            time: None,
+            app_key: String::new(),
+            metric: String::new(),
+            ingress: String::new(),
+            verified: true,
+        };
+        let rules = Arc::clone(&self.rules);
+        let conclude = Box::new(move |memory: &_| rules.announce(page, status, memory, now));
+        let decision = self.store.announce(subject, now, conclude).await?;
+        if decision.state.is_some() {
+            let firing = action == Action::Trigger;
+            telemetry::alarm(&complaint.incident_id, firing, &complaint.text, &decision.receivers);
+        }
+        if !decision.deliveries.is_empty() {
+            self.owed.notify_one();
+        }
+        Ok(())
+    }
+}
+
+fn page(action: Action, complaint: &Complaint, status: &str, now: Timestamp) -> Notification {
+    let phase = if action == Action::Trigger { Phase::Firing } else { Phase::Resolved };
+    let mut labels: Labels = [
+        ("kind", Kind::Own.as_str()),
+        ("incident_id", &complaint.incident_id),
+        ("severity", severity(&complaint.incident_id)),
+        ("status", status),
+        ("state", phase.as_str()),
+    ]
+    .into_iter()
+    .map(|(name, value)| (name.into(), value.to_owned()))
+    .collect();
+    labels.extend(complaint.about().map(|(name, value)| (name.into(), value.to_owned())));
+    Notification {
+        action,
+        incident_id: complaint.incident_id.clone(),
+        labels,
+        incident: Value::Null,
+        arrived_at: now,
+        time: None,
+        reason: Some(complaint.text.clone()),
+        mail: None,
+        doubt: None,
+    }
+}
+
+#[cfg(test)]
+mod tests;

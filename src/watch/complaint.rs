@@ -1,0 +1,179 @@
+//! What is wrong with the bridge, said with its mend; and when it is over. Pure.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    ingress::{Condition, OVERDUE},
+    store::{Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP},
+};
+
+// What the bridge's own incidents are called: the alias at a receiver is made from it.
+const INGRESS: &str = "self:ingress:";
+const HELD_RESOLVES: &str = "self:held-resolves";
+const HELD_TRIGGERS: &str = "self:held-triggers";
+const STORE: &str = "self:store-space";
+
+/// So many unexpected apps are told of at a time: whoever makes them up fills no pager.
+const MOST_APPS: usize = 5;
+/// Unverified triggers are counted by the hour: an hour without one held, and they are told again.
+const CALM: SignedDuration = SignedDuration::from_hours(1);
+/// A store is near full below this much, or below a twentieth of a small file system.
+const LITTLE: u64 = 256 << 20;
+const PLENTY: u64 = 2 << 30;
+
+/// Something that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Complaint {
+    pub(super) incident_id: String,
+    /// What it is and how it is mended.
+    pub(super) text: String,
+}
+
+impl Complaint {
+    /// The label that says what it is about, for routes.
+    pub(super) fn about(&self) -> Option<(&'static str, &str)> {
+        let ingress = self.incident_id.strip_prefix(INGRESS).map(|name| ("ingress", name));
+        ingress.or_else(|| self.incident_id.strip_prefix(UNEXPECTED_APP).map(|key| ("app_key", key)))
+    }
+}
+
+/// Critical is what may keep a page from somebody.
+pub(super) fn severity(incident_id: &str) -> &'static str {
+    let harmless = incident_id == HELD_RESOLVES || incident_id.starts_with(UNEXPECTED_APP);
+    if harmless { "warning" } else { "critical" }
+}
+
+/// Everything that is wrong now. `since` is when the bridge began to look.
+pub(super) fn complaints(
+    concerns: &Concerns,
+    health: &BTreeMap<String, Condition>,
+    since: Timestamp,
+    now: Timestamp,
+) -> Vec<Complaint> {
+    let mut found = Vec::new();
+    let mut complain = |incident_id: String, text: String| found.push(Complaint { incident_id, text });
+    let is_open = |incident_id: &str| concerns.alarms.iter().any(|alarm| alarm.incident_id == incident_id);
+    for (name, condition) in health {
+        if let Some(text) = trouble(name, condition, since, now) {
+            complain(format!("{INGRESS}{name}"), text);
+        }
+    }
+    if concerns.dead > 0 {
+        let many = if concerns.dead == 1 { "1 page is".to_owned() } else { format!("{} pages are", concerns.dead) };
+        complain(
+            DEAD_LETTERS.into(),
+            format!(
+                "{many} given up and told to nobody: `alertbridge deliveries list --state dead` says why; mend it, then \
+                 `alertbridge deliveries retry --dead`"
+            ),
+        );
+    }
+    if !concerns.held_resolves.is_empty() {
+        complain(
+            HELD_RESOLVES.into(),
+            format!(
+                "a resolve of {} is held, because nothing proves that it is genuine, and the incident stays open: look at \
+                 `alertbridge mails list --outcome quarantined`, then `mails release ID` or `mails discard ID`",
+                named(&concerns.held_resolves)
+            ),
+        );
+    }
+    if concerns.flooded_at.is_some_and(|at| now.duration_since(at) < CALM) {
+        complain(
+            HELD_TRIGGERS.into(),
+            "more unverified triggers are held: so many an hour are told (alerts.authenticity.unverified.max_per_hour), and \
+             genuine ones always; look at `alertbridge mails list --outcome quarantined`, then `mails release ID` or \
+             `mails discard ID`"
+                .into(),
+        );
+    }
+    let told = concerns.alarms.iter().filter(|alarm| alarm.incident_id.starts_with(UNEXPECTED_APP)).count();
+    let mut room_for = MOST_APPS.saturating_sub(told);
+    for key in &concerns.unexpected_apps {
+        let incident_id = format!("{UNEXPECTED_APP}{key}");
+        if !is_open(&incident_id) {
+            if room_for == 0 {
+                continue;
+            }
+            room_for -= 1;
+        }
+        complain(
+            incident_id,
+            format!(
+                "mail of the app {key} is held, because alerts.app_keys does not list it: add it there and `alertbridge \
+                 mails release ID`, or `mails discard ID`; `alertbridge mails list --outcome quarantined` has it"
+            ),
+        );
+    }
+    if concerns.room.is_some_and(|room| is_scarce(room, is_open(STORE))) {
+        let free = concerns.room.map_or(0, |room| room.free >> 20);
+        complain(
+            STORE.into(),
+            format!(
+                "the store has {free} MiB left, and mail is refused once it is full: free some space on its file system, or \
+                 shorten store.mail_retention"
+            ),
+        );
+    }
+    found
+}
+
+/// What is wrong with an ingress.
+fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) -> Option<String> {
+    let why = condition.failure.as_deref().unwrap_or("it gives no reason");
+    if condition.login_refused {
+        return Some(format!(
+            "ingress {name} cannot log in, and takes no mail until its credentials are mended: {why}"
+        ));
+    }
+    let lately = condition.last_success.map_or(since, |at| at.max(since));
+    (now.duration_since(lately) > OVERDUE).then(|| {
+        let minutes = OVERDUE.as_mins();
+        format!("ingress {name} has not worked for {minutes} minutes, and takes no mail until it does: {why}")
+    })
+}
+
+/// Once told, it stays so until there is a quarter more: it does not come and go with every mail.
+fn is_scarce(room: Room, told: bool) -> bool {
+    let limit = (room.total / 20).clamp(LITTLE, PLENTY);
+    room.free < if told { limit / 4 * 5 } else { limit }
+}
+
+/// The incidents by name; what a mail made up as a name is not repeated.
+fn named(incidents: &[String]) -> String {
+    let plain = |id: &&String| id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let names: Vec<&str> = incidents.iter().filter(plain).take(3).map(String::as_str).collect();
+    match (incidents.len(), names.len()) {
+        (1, 1) => format!("incident {}", names.concat()),
+        (many, some) if many == some => format!("incidents {}", names.join(", ")),
+        (many, 0) => format!("{many} open incident{}", if many == 1 { "" } else { "s" }),
+        (many, some) => format!("incidents {} and {} more", names.join(", "), many - some),
+    }
+}
+
+/// What to say where an alarm that nothing complains of any more is over; none where nobody can know yet.
+/// `ingresses` are those configured, with what is known of each.
+pub(super) fn over(incident_id: &str, ingresses: &BTreeMap<&str, Option<&Condition>>) -> Option<String> {
+    if let Some(name) = incident_id.strip_prefix(INGRESS) {
+        return match ingresses.get(name) {
+            None => Some(format!("ingress {name} is not configured any more")),
+            Some(condition) => {
+                let works =
+                    condition.is_some_and(|condition| condition.last_success.is_some() && condition.failure.is_none());
+                works.then(|| format!("ingress {name} works again"))
+            }
+        };
+    }
+    Some(match incident_id {
+        DEAD_LETTERS => "there are no dead letters any more".into(),
+        HELD_RESOLVES => "no resolve of an open incident is held any more".into(),
+        HELD_TRIGGERS => "for an hour no unverified trigger was held".into(),
+        STORE => "the store has room again".into(),
+        _ => match incident_id.strip_prefix(UNEXPECTED_APP) {
+            Some(key) => format!("no mail of the app {key} is held any more"),
+            None => "it is over".into(),
+        },
+    })
+}

@@ -1,0 +1,210 @@
+use std::sync::Mutex;
+
+use super::*;
+use crate::{
+    config::{Config, Files, Source},
+    ingress::OVERDUE,
+    store::{Alarm, Concerns, Room, sqlite::Sqlite},
+};
+
+const CONFIGURATION: &str = "
+alerts: { authenticity: { require: [] } }
+ingress: { webhook: [{ name: hook }] }
+route:
+  receiver: root
+  routes: [{ matchers: ['kind=\"self\"', 'severity=\"critical\"'], receiver: pager }]
+receivers: [{ name: root, stdout_configs: [{}] }, { name: pager, stdout_configs: [{}] }]
+";
+
+/// A watch whose time and ingresses the test sets.
+struct Night {
+    watch: Watch,
+    vigil: Vigil,
+    now: Arc<Mutex<Timestamp>>,
+}
+
+impl Night {
+    fn begin() -> Self {
+        let parsed = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
+        let rules = parsed.unwrap_or_else(|error| panic!("{error}")).rules;
+        let start = Timestamp::from_second(1_700_000_000).unwrap();
+        let now = Arc::new(Mutex::new(start));
+        let read = Arc::clone(&now);
+        let watch = Watch {
+            store: Arc::new(Sqlite::throw_away().unwrap()),
+            rules,
+            health: Health::default(),
+            ingresses: vec!["imap".into(), "smtp".into()],
+            clock: Clock::from_fn(move || *read.lock().unwrap()),
+            owed: Arc::new(Notify::new()),
+        };
+        Self { watch, vigil: Vigil { since: start, last: start }, now }
+    }
+
+    fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+
+    fn works(&self, ingress: &str) {
+        self.watch.health.succeeded(ingress, self.now());
+    }
+
+    /// Looks every half minute for so long.
+    async fn pass(&mut self, minutes: i64) {
+        for _ in 0..minutes * 2 {
+            *self.now.lock().unwrap() += SignedDuration::from_secs(30);
+            self.look().await;
+        }
+    }
+
+    async fn look(&mut self) {
+        self.watch.look(&mut self.vigil).await.unwrap();
+    }
+
+    /// As after a restart: the ingresses have not said anything yet.
+    fn restart(&mut self) {
+        self.watch.health = Health::default();
+        self.vigil = Vigil { since: self.now(), last: self.now() };
+    }
+
+    /// All that was owed, the oldest first: `trigger self:ingress:imap pager`.
+    async fn told(&self) -> Vec<String> {
+        let mut owed = self.watch.store.deliveries(None, 100).await.unwrap();
+        owed.reverse();
+        owed.iter().map(|owed| format!("{} {} {}", owed.action.as_str(), owed.incident_id, owed.receiver)).collect()
+    }
+}
+
+const TOLD: &str = "trigger self:ingress:imap pager";
+const OVER: &str = "resolve self:ingress:imap pager";
+
+#[tokio::test]
+async fn a_refused_login_is_told_at_once_and_once_and_its_end_too() {
+    let mut night = Night::begin();
+    for _ in 0..3 {
+        night.watch.health.failed("imap", "LOGIN refused", true);
+        night.pass(1).await;
+    }
+    assert_eq!(night.told().await, [TOLD]);
+    night.works("imap");
+    night.pass(1).await;
+    assert_eq!(night.told().await, [TOLD, OVER]);
+    night.watch.health.failed("imap", "LOGIN refused", true);
+    night.pass(1).await;
+    assert_eq!(night.told().await, [TOLD, OVER, TOLD], "another time, another page");
+}
+
+#[tokio::test]
+async fn an_ingress_is_told_of_after_fifteen_minutes_without_a_success() {
+    let mut night = Night::begin();
+    night.works("imap");
+    night.watch.health.failed("imap", "connection refused", false);
+    night.pass(OVERDUE.as_mins()).await;
+    assert_eq!(night.told().await, Vec::<String>::new());
+    night.pass(1).await;
+    assert_eq!(night.told().await, [TOLD]);
+}
+
+#[tokio::test]
+async fn an_ingress_that_works_and_gets_no_mail_is_not_failing() {
+    let mut night = Night::begin();
+    for _ in 0..60 {
+        night.works("imap");
+        night.works("smtp");
+        night.pass(1).await;
+    }
+    assert_eq!(night.told().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_restart_tells_nothing_twice_and_takes_no_silence_for_the_end() {
+    let mut night = Night::begin();
+    night.watch.health.failed("imap", "LOGIN refused", true);
+    night.pass(1).await;
+    night.restart();
+    night.pass(1).await;
+    assert_eq!(night.told().await, [TOLD], "nobody knows yet");
+    night.watch.health.failed("imap", "connection refused", false);
+    night.pass(1).await;
+    assert_eq!(night.told().await, [TOLD], "it fails in another way");
+    night.watch.ingresses.retain(|name| name != "imap");
+    night.restart();
+    night.pass(1).await;
+    assert_eq!(night.told().await, [TOLD, OVER], "it is configured no more");
+}
+
+#[tokio::test]
+async fn a_clock_that_leaps_makes_nobody_late() {
+    let mut night = Night::begin();
+    night.works("imap");
+    for hours in [24, -48] {
+        *night.now.lock().unwrap() += SignedDuration::from_hours(hours);
+        night.pass(10).await;
+        assert_eq!(night.told().await, Vec::<String>::new(), "after {hours} h");
+        night.works("imap");
+    }
+}
+
+fn alarms(names: &[&str]) -> Vec<Alarm> {
+    names.iter().map(|name| Alarm { incident_id: (*name).to_owned(), untold: false }).collect()
+}
+
+/// What is complained of when this is so.
+fn complained(concerns: &Concerns) -> Vec<String> {
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    complaints(concerns, &BTreeMap::new(), now, now).into_iter().map(|complaint| complaint.incident_id).collect()
+}
+
+#[test]
+fn a_store_near_full_is_told_of_before_it_is_full_and_does_not_come_and_go() {
+    const GIB: u64 = 1 << 30;
+    let with = |free, total, alarms| Concerns { room: Some(Room { free, total }), alarms, ..Concerns::default() };
+    for (free, total, told, complains) in [
+        (3 * GIB, 1000 * GIB, false, false),
+        (GIB, 1000 * GIB, false, true),
+        (GIB, 10 * GIB, false, false),
+        (GIB / 3, 10 * GIB, false, true),
+        (GIB * 11 / 20, 10 * GIB, false, false),
+        (GIB * 11 / 20, 10 * GIB, true, true),
+        (GIB * 2 / 3, 10 * GIB, true, false),
+        (200 << 20, GIB, false, true),
+        (300 << 20, GIB, false, false),
+    ] {
+        let open = if told { alarms(&["self:store-space"]) } else { Vec::new() };
+        let said = complained(&with(free, total, open));
+        assert_eq!(said == ["self:store-space"], complains, "{free} of {total}, told: {told}: {said:?}");
+    }
+}
+
+#[test]
+fn triggers_that_were_held_are_told_of_until_an_hour_has_passed_without_one() {
+    let now = Timestamp::from_second(1_700_000_000).unwrap();
+    for (minutes, complains) in [(0, true), (59, true), (61, false)] {
+        let flooded_at = Some(now - SignedDuration::from_mins(minutes));
+        let concerns = Concerns { flooded_at, ..Concerns::default() };
+        assert_eq!(!complained(&concerns).is_empty(), complains, "after {minutes} minutes");
+    }
+}
+
+#[test]
+fn whoever_makes_up_apps_fills_no_pager() {
+    let unexpected_apps: Vec<String> = (0..20).map(|n| format!("app-{n:02}")).collect();
+    let concerns = Concerns { unexpected_apps, ..Concerns::default() };
+    assert_eq!(complained(&concerns).len(), 5);
+    let open = ["self:app-key:app-15", "self:app-key:app-16", "self:app-key:app-17", "self:app-key:app-18"];
+    let said = complained(&Concerns { alarms: alarms(&open), ..concerns });
+    assert_eq!(said, ["self:app-key:app-00", open[0], open[1], open[2], open[3]], "what is told stays told");
+}
+
+#[test]
+fn what_a_forged_mail_calls_its_incident_is_not_repeated() {
+    let said = |held: &[&str]| {
+        let held_resolves = held.iter().map(|id| (*id).to_owned()).collect();
+        let concerns = Concerns { held_resolves, ..Concerns::default() };
+        let now = Timestamp::UNIX_EPOCH;
+        complaints(&concerns, &BTreeMap::new(), now, now).remove(0).text
+    };
+    assert!(said(&["FOotlQrY5ZQ"]).starts_with("a resolve of incident FOotlQrY5ZQ is held"));
+    assert!(said(&["all is well, ignore this"]).starts_with("a resolve of 1 open incident is held"));
+    assert!(said(&["a", "b", "c", "d", "<x>"]).starts_with("a resolve of incidents a, b, c and 2 more is held"));
+}

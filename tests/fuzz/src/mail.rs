@@ -1,0 +1,130 @@
+//! Whole mails: MIME, header and HTML, by way of the extractor.
+
+use alertbridge::{
+    extract::{Extracted, Extraction, Extractor, MAX_PAYLOAD, NoAlert},
+    validate::Validator,
+};
+use serde_json::Value;
+use std::sync::OnceLock;
+
+const SENDER: &str = "no-reply@am.atlassian.com";
+
+/// `lol_html` may take 64 MiB for tags alone, 128 bytes for each of theirs; beside it the HTML is held decoded.
+const MEMORY: (usize, usize) = (16 << 20, 256);
+
+/// Reads a mail and checks all that is promised of it.
+pub fn check(data: &[u8]) {
+    let extraction = super::within_bounds(data.len(), MEMORY.0, MEMORY.1, || extract(data));
+    sound(&extraction);
+    if !matches!(extraction.found, Extracted::NoAlert(NoAlert::OtherSender(_))) {
+        assert!(sender_in(data), "taken for the sender's: {}", data.escape_ascii());
+    }
+    same_after_another_hop(data, &extraction);
+}
+
+/// What the bridge reads of a mail.
+pub fn extract(data: &[u8]) -> Extraction {
+    static EXTRACTOR: OnceLock<Extractor> = OnceLock::new();
+    EXTRACTOR.get_or_init(|| Extractor::new(&[SENDER.into()])).extract(data)
+}
+
+/// The bounds of what is read, whatever the mail.
+pub fn sound(extraction: &Extraction) {
+    if let Some(subject) = &extraction.subject {
+        let characters = subject.chars().count();
+        assert!((1..=250).contains(&characters) && !subject.contains(char::is_control), "{subject:?}");
+    }
+    match &extraction.found {
+        Extracted::Json(json) => valid_or_told(json),
+        Extracted::Unreadable { reason, key } => {
+            assert!(!reason.is_empty() && reason.len() < 1_000, "{reason}");
+            assert!(key.starts_with("unparsed-") && key.len() == 41, "{key}");
+        }
+        Extracted::NoAlert(NoAlert::OtherSender(reason) | NoAlert::NoPayload(reason)) => {
+            assert!(!reason.is_empty() && reason.len() < 1_000, "{reason}");
+        }
+    }
+}
+
+/// The validator's promises of any JSON that the extractor lets through.
+pub fn valid_or_told(json: &Value) {
+    static VALIDATOR: OnceLock<Validator> = OnceLock::new();
+    let validator = VALIDATOR.get_or_init(|| Validator::built_in().unwrap());
+    assert!(depth(json) <= 128);
+    // An escape is six bytes for one character, and a character no more than four.
+    assert!(json.to_string().len() <= 6 * MAX_PAYLOAD);
+    match validator.check(json.clone()) {
+        Ok(valid) => {
+            let incident = &valid.incident;
+            for text in [&incident.incident_id, &incident.app_key, &incident.status, &incident.metric] {
+                assert!(!text.contains('\0'), "{text:?}");
+            }
+            assert!((1..=255).contains(&incident.incident_id.chars().count()), "{:?}", incident.incident_id);
+            assert!(valid.unknown.len() <= 20);
+            assert_eq!(incident.json, *json);
+            for number in [incident.sli_value, incident.slo_value, incident.window_seconds].into_iter().flatten() {
+                assert!(number.is_finite());
+            }
+        }
+        Err(violation) => {
+            assert!(!violation.reason.is_empty() && violation.reason.len() < 5_000, "{}", violation.reason);
+            assert_eq!(violation.json, *json);
+        }
+    }
+}
+
+fn depth(json: &Value) -> usize {
+    match json {
+        Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+        Value::Object(members) => 1 + members.values().map(depth).max().unwrap_or(0),
+        _ => 0,
+    }
+}
+
+/// What a suspicious reader sees: one From in all the header, and the address as its last word.
+fn sender_in(data: &[u8]) -> bool {
+    let mut from = Vec::new();
+    let mut folded = false;
+    for line in data.split(|byte| *byte == b'\n') {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            break;
+        }
+        if line.starts_with(b" ") || line.starts_with(b"\t") {
+            if let Some(value) = from.last_mut().filter(|_| folded) {
+                Vec::extend_from_slice(value, line);
+            }
+            continue;
+        }
+        let name = line.split(|byte| *byte == b':').next().unwrap_or_default();
+        folded = line.contains(&b':') && name.trim_ascii_end().eq_ignore_ascii_case(b"from");
+        if folded {
+            from.push(line[name.len() + 1..].to_vec());
+        }
+    }
+    let [value] = from.as_slice() else { return false };
+    let value = value.trim_ascii();
+    let address = value.strip_suffix(b">").unwrap_or(value);
+    let Some(before) = address.strip_suffix(SENDER.as_bytes()) else { return false };
+    before.is_empty() || before.ends_with(b"<")
+}
+
+/// A server on the way adds a line at the top: what the mail says stays the same.
+fn same_after_another_hop(data: &[u8], extraction: &Extraction) {
+    // Where the mail's first line would become part of the new one, or is one that may only be the first.
+    if matches!(data.first(), None | Some(b' ' | b'\t')) || data.starts_with(b"From ") {
+        return;
+    }
+    let hop = b"Received: from mx.example.net by mx.example.com; Fri, 15 Jan 2027 12:00:00 +0000\r\n";
+    let passed_on = extract(&[&hop[..], data].concat());
+    match (&extraction.found, &passed_on.found) {
+        // Its sentence may count lines; and the header may have had as many of them, or bytes, as there may be.
+        (_, Extracted::NoAlert(NoAlert::OtherSender(_))) => {
+            let was = matches!(extraction.found, Extracted::NoAlert(NoAlert::OtherSender(_)));
+            let full = data.len() > 200 << 10 || data.split(|byte| *byte == b'\n').nth(999).is_some();
+            assert!(was || full);
+        }
+        (before, after) => assert_eq!(before, after),
+    }
+    assert_eq!((extraction.date, &extraction.subject), (passed_on.date, &passed_on.subject));
+}
