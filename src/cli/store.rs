@@ -105,7 +105,12 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
 /// The store of the configuration, which must be there.
 pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
     let place = serve::store_place(config)?;
-    if place.versions().await.with_context(|| format!("store.url: {place}"))?.0 == 0 {
+    let is_there = match &place {
+        // What it holds may be damaged.
+        Place::File(path) => path.exists(),
+        Place::Database(_) => place.versions().await.with_context(|| format!("store.url: {place}"))?.0 > 0,
+    };
+    if !is_there {
         bail!("there is no store {place} yet: `alertbridge serve` makes it; is --config right?");
     }
     Ok(place)

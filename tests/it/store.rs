@@ -951,8 +951,8 @@ mod postgres {
                      SELECT id, incident, 1, 'one', 'webhook/0', 'trigger', 'a', '{{}}', 'delivered', '{{}}', 1, 1
                      FROM mails WHERE incident IN (SELECT id FROM incidents WHERE incident_id LIKE 'h{history}-%');
                      INSERT INTO attempts (delivery, at, took_ms, result, detail) SELECT id, 1, 1, 'r', 'd' FROM deliveries;
-                     INSERT INTO applied SELECT id, 'OK', 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';
-                     INSERT INTO openings SELECT 'h', 'h', 1, id FROM incidents WHERE incident_id LIKE 'h{history}-%';"
+                     INSERT INTO applied SELECT id, 'OK', 1, true, 'm', 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';
+                     INSERT INTO openings SELECT 'h', 'h', id, 0, 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';"
                 ))
                 .await
                 .unwrap();

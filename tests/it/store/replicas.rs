@@ -54,8 +54,10 @@ async fn a_mail_that_is_due_is_reconsidered_by_one_of_those_who_looked_at_it() {
         ..decision(Outcome::Pending, state(Phase::Firing, 1), vec![])
     };
     replicas[0].decide(id, None, noon(), Box::new(|_| waits)).await.unwrap();
-    let reconsidered = replicas.iter().map(|store| async move {
+    for store in &replicas {
         assert_eq!(store.due(noon(), 10).await.unwrap().len(), 1);
+    }
+    let reconsidered = replicas.iter().map(|store| async move {
         // Checked, it is to be checked once more, later.
         let again = Decision {
             check_at: Some(noon() + MINUTE),
