@@ -149,6 +149,7 @@ pub(super) async fn announce(
     announced.ok_or_else(|| StoreError::Failed("what the bridge tells of itself was not decided".into()))
 }
 
+#[expect(clippy::too_many_lines, reason = "most are the parameters of one statement")]
 async fn follow(
     database: &Database,
     matter: &Matter<'_>,
