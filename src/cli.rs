@@ -17,7 +17,7 @@ use crate::{
     config::{Config, Files, Loaded},
     message::Outcome,
     serve,
-    store::sqlite::Sqlite,
+    store::Store,
     telemetry,
 };
 
@@ -72,7 +72,7 @@ impl Cli {
             Command::Incidents(command) => incidents(config, command).await?,
             Command::Deliveries(command) => deliveries(config, command).await?,
             Command::Mails(command) => mails(config, command).await?,
-            Command::Store(command) => return store(config, command),
+            Command::Store(command) => return store(config, command).await,
             Command::Sample(Sample { status, incident }) => {
                 let mail = sample::mail(&status, incident.as_deref(), Clock::system().now());
                 out.write_all(mail.as_bytes())?;
@@ -92,10 +92,10 @@ impl Cli {
 }
 
 /// The store of the configuration, which must be there: only `serve` and `store migrate` make one.
-fn open_store(config: Option<&Path>) -> anyhow::Result<Sqlite> {
+async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>> {
     let loaded = Config::load(config, Files::Unneeded)?;
-    let path = store::there(&loaded.config)?;
-    Sqlite::open(&path).with_context(|| format!("store.url: {}", path.display()))
+    let place = store::there(&loaded.config).await?;
+    place.open().await.with_context(|| format!("store.url: {place}"))
 }
 
 async fn explain(config: Option<&Path>, arguments: Explain) -> anyhow::Result<ExitCode> {
@@ -119,8 +119,7 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
     }
     let files = if send { Files::Needed } else { Files::Unneeded };
     let Loaded { rules, config: settings, .. } = Config::load(config, files)?;
-    let stored =
-        if stored { Some(replay::Stored { store: Arc::new(open_store(config)?), since, until }) } else { None };
+    let stored = if stored { Some(replay::Stored { store: open_store(config).await?, since, until }) } else { None };
     let authenticator = settings.authenticator()?;
     let external_url = settings.global.external_url;
     let request = replay::Request { paths, stored, at, trust, ingress, json, now: Clock::system().now() };
@@ -172,46 +171,48 @@ async fn receivers(config: Option<&Path>, name: &str, Json { json }: Json) -> an
 }
 
 async fn incidents(config: Option<&Path>, command: Incidents) -> anyhow::Result<()> {
-    let store = open_store(config)?;
+    let store = &*open_store(config).await?;
     let out = &mut io::stdout();
     match command {
-        Incidents::List { open, limit, print: Json { json } } => incidents::list(&store, open, limit, json, out).await,
-        Incidents::Show { id, print: Json { json } } => incidents::show(&store, &id, json, out).await,
+        Incidents::List { open, limit, print: Json { json } } => incidents::list(store, open, limit, json, out).await,
+        Incidents::Show { id, print: Json { json } } => incidents::show(store, &id, json, out).await,
     }
 }
 
 async fn deliveries(config: Option<&Path>, command: Deliveries) -> anyhow::Result<()> {
-    let store = open_store(config)?;
+    let store = &*open_store(config).await?;
     let (out, now) = (&mut io::stdout(), Clock::system().now());
     match command {
         Deliveries::List { state, limit, print: Json { json } } => {
-            deliveries::list(&store, state, limit, json, out).await
+            deliveries::list(store, state, limit, json, out).await
         }
-        Deliveries::Retry { ids, dead } => deliveries::retry(&store, (!dead).then_some(ids), now, out).await,
-        Deliveries::Discard { id } => deliveries::discard(&store, id, now, out).await,
+        Deliveries::Retry { ids, dead } => deliveries::retry(store, (!dead).then_some(ids), now, out).await,
+        Deliveries::Discard { id } => deliveries::discard(store, id, now, out).await,
     }
 }
 
-fn store(config: Option<&Path>, command: StoreCommand) -> anyhow::Result<ExitCode> {
+async fn store(config: Option<&Path>, command: StoreCommand) -> anyhow::Result<ExitCode> {
     let Loaded { config, .. } = Config::load(config, Files::Unneeded)?;
     let out = &mut io::stdout();
     match command {
-        StoreCommand::Migrate => store::migrate(&serve::store_path(&config)?, out)?,
-        StoreCommand::Backup { file, overwrite } => store::backup(&config, &file, overwrite, out)?,
+        StoreCommand::Migrate => store::migrate(&serve::store_place(&config)?, out).await?,
+        StoreCommand::Backup { file, overwrite } => store::backup(&config, &file, overwrite, out).await?,
         StoreCommand::Restore { file } => store::restore(&config, &file, out)?,
-        StoreCommand::Check(Json { json }) => return store::check(&config, Clock::system().now(), json, out),
+        StoreCommand::Check(Json { json }) => {
+            return store::check(&config, Clock::system().now(), json, out).await;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
 
 async fn mails(config: Option<&Path>, command: Mails) -> anyhow::Result<()> {
-    let store = open_store(config)?;
+    let store = &*open_store(config).await?;
     let (out, now) = (&mut io::stdout(), Clock::system().now());
     match command {
-        Mails::List { outcome, limit, print: Json { json } } => mails::list(&store, outcome, limit, json, out).await,
-        Mails::Show { id, raw, print: Json { json } } => mails::show(&store, id, raw, json, out).await,
-        Mails::Release { id } => mails::release(&store, id, now, out).await,
-        Mails::Discard { id } => mails::discard(&store, id, now, out).await,
+        Mails::List { outcome, limit, print: Json { json } } => mails::list(store, outcome, limit, json, out).await,
+        Mails::Show { id, raw, print: Json { json } } => mails::show(store, id, raw, json, out).await,
+        Mails::Release { id } => mails::release(store, id, now, out).await,
+        Mails::Discard { id } => mails::discard(store, id, now, out).await,
     }
 }
 

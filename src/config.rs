@@ -21,6 +21,7 @@ use crate::{
     pipeline::Rules,
     receiver, route,
     settings::{Duration, Problem, Secret, SecretError, SecretText},
+    store::place::Place,
 };
 
 mod access;
@@ -180,6 +181,16 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
                 .to_owned(),
         );
     }
+    // A file that cannot be read is a problem of its own.
+    let place = config.store.url().ok().and_then(|url| Place::parse("store.url", &url).ok());
+    if let Some(Place::Database(address)) = place
+        && address.is_exposed()
+    {
+        found.push(format!(
+            "store.url: the certificate of the {address} is not checked, so whoever stands in between can read and \
+             change what is stored; add `sslmode=verify-full`"
+        ));
+    }
     let mailboxes = config.ingress.imap.iter().enumerate();
     let of_mailboxes = mailboxes.flat_map(|(place, mailbox)| mailbox.warnings(&format!("ingress.imap[{place}]")));
     let now = Clock::system().now();
@@ -231,7 +242,7 @@ impl Default for Global {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// `sqlite:FILE`.
+    /// `sqlite:FILE`, or `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full`, which several replicas may share.
     pub url: Option<SecretText>,
     /// A file that holds the URL.
     pub url_file: Option<PathBuf>,

@@ -31,8 +31,9 @@ pub use http::Client;
 use traffic::Traffic;
 use watch::{Seen, Watch};
 
-/// How long after the attempt's time-out a lease ends: what a crash costs where nobody releases it.
-const LEASE_MARGIN: Duration = Duration::from_secs(40);
+/// How long after the attempt's time-out a lease ends: within it the attempt is recorded, and by so much the clocks of
+/// replicas may differ. What is left of the lease is what a replica's crash costs.
+const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 /// How long an attempt that the store does not take is kept in memory, and how often the store is asked.

@@ -113,6 +113,11 @@ impl Health {
         });
     }
 
+    /// Another replica does its work: it is no concern of this one.
+    pub fn elsewhere(&self, ingress: &str) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(ingress);
+    }
+
     /// All of them, by name.
     pub fn conditions(&self) -> BTreeMap<String, Condition> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -4,17 +4,18 @@
 //! picked up from the store, which alone remembers what is undecided.
 
 use std::{
+    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
-use tokio::sync::{Notify, mpsc};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -41,8 +42,8 @@ const IN_HAND: usize = 1024;
 const BYTES_IN_HAND: usize = 8 << 20;
 /// Mails read back from the store at a time: each may be as large as its ingress takes.
 const CATCH_UP: u32 = 16;
-/// How often the store is asked for undecided mail that nobody told of.
-const SAFETY_INTERVAL: Duration = Duration::from_secs(30);
+/// How often the store is asked for undecided mail that nobody told of: another replica's that died.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
 
 /// Accepts and decides mail.
 pub struct Pipeline {
@@ -51,11 +52,36 @@ pub struct Pipeline {
     authenticator: Arc<Authenticator>,
     clock: Clock,
     fresh: mpsc::Sender<StoredMail>,
-    bytes_in_hand: AtomicUsize,
+    in_hand: Mutex<InHand>,
     /// Rung when the store has undecided mail that is not in hand.
     behind: Notify,
     /// Rung when something is owed to a receiver.
     owed: Arc<Notify>,
+}
+
+/// What is in hand, which bounds the memory it takes.
+#[derive(Default)]
+struct InHand {
+    bytes: usize,
+    mails: BTreeSet<MailId>,
+}
+
+impl InHand {
+    /// False where there is too much already.
+    fn take(&mut self, mail: MailId, size: usize) -> bool {
+        if self.bytes + size > BYTES_IN_HAND {
+            return false;
+        }
+        self.bytes += size;
+        self.mails.insert(mail);
+        true
+    }
+
+    fn put_down(&mut self, mail: MailId, size: usize) {
+        if self.mails.remove(&mail) {
+            self.bytes -= size;
+        }
+    }
 }
 
 /// Mail in hand, on its way to being decided.
@@ -70,13 +96,15 @@ impl Pipeline {
         owed: Arc<Notify>,
     ) -> (Self, Fresh) {
         let (fresh, in_hand) = mpsc::channel(IN_HAND);
-        let (bytes_in_hand, behind) = (AtomicUsize::new(0), Notify::new());
-        (Self { store, rules, authenticator, clock, fresh, bytes_in_hand, behind, owed }, Fresh(in_hand))
+        let (in_hand_now, behind) = (Mutex::default(), Notify::new());
+        (Self { store, rules, authenticator, clock, fresh, in_hand: in_hand_now, behind, owed }, Fresh(in_hand))
     }
 
     /// Decides mail until `stop`; what is left then is decided at the next start.
     pub async fn run(self: Arc<Self>, Fresh(mut fresh): Fresh, stop: CancellationToken) {
         self.behind.notify_one();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
             let mut batch = Vec::with_capacity(BATCH);
             let caught_up = tokio::select! {
@@ -87,15 +115,16 @@ impl Pipeline {
                     while let Ok(mail) = fresh.try_recv() {
                         self.put_down(&mail);
                     }
-                    self.catch_up(&stop).await
+                    self.catch_up(MailId::MAX, &stop).await
                 }
+                // What comes without a pause must not keep waiting what is older and not in hand.
+                _ = look.tick() => self.catch_up(self.oldest_in_hand(), &stop).await,
                 _ = fresh.recv_many(&mut batch, BATCH) => {
                     for mail in &batch {
                         self.put_down(mail);
                     }
                     self.decide(batch).await
                 }
-                () = tokio::time::sleep(SAFETY_INTERVAL) => self.catch_up(&stop).await,
             };
             if let Err(error) = caught_up {
                 telemetry::store_failed("mail could not be decided: it will be tried again", &error);
@@ -118,23 +147,34 @@ impl Pipeline {
 
     /// Takes a stored mail in hand, unless there is too much in it.
     fn take_in_hand(&self, mail: StoredMail) {
-        let size = mail.message.raw.len();
-        let full = self.bytes_in_hand.fetch_add(size, Ordering::Relaxed) + size > BYTES_IN_HAND;
-        if full || self.fresh.try_send(mail).is_err() {
-            self.bytes_in_hand.fetch_sub(size, Ordering::Relaxed);
+        let (id, size) = (mail.id, mail.message.raw.len());
+        if !self.in_hand().take(id, size) {
+            self.behind.notify_one();
+        } else if self.fresh.try_send(mail).is_err() {
+            self.in_hand().put_down(id, size);
             self.behind.notify_one();
         }
     }
 
     fn put_down(&self, mail: &StoredMail) {
-        self.bytes_in_hand.fetch_sub(mail.message.raw.len(), Ordering::Relaxed);
+        self.in_hand().put_down(mail.id, mail.message.raw.len());
     }
 
-    /// Decides what the store holds undecided, oldest first.
-    async fn catch_up(&self, stop: &CancellationToken) -> Result<(), StoreError> {
+    /// Above all numbers while nothing is in hand.
+    fn oldest_in_hand(&self) -> MailId {
+        self.in_hand().mails.first().copied().unwrap_or(MailId::MAX)
+    }
+
+    fn in_hand(&self) -> MutexGuard<'_, InHand> {
+        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Decides what the store holds undecided, oldest first, up to but not including `before`.
+    async fn catch_up(&self, before: MailId, stop: &CancellationToken) -> Result<(), StoreError> {
         let mut after = 0;
         while !stop.is_cancelled() {
-            let batch = self.store.undecided(after, CATCH_UP).await?;
+            let mut batch = self.store.undecided(after, CATCH_UP).await?;
+            batch.retain(|mail| mail.id < before);
             let Some(last) = batch.last() else { break };
             after = last.id;
             self.decide(batch).await?;

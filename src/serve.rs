@@ -4,7 +4,7 @@
 //! first. On the first SIGTERM or SIGINT the ingresses stop taking mail, what was taken is decided, pages under way are
 //! finished; the rest waits in the store for the next start. On the second it stops at once, which loses nothing either.
 
-use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
@@ -20,14 +20,18 @@ use crate::{
     config::{Config, Loaded},
     crash,
     deliver::{Client, Deliverer},
-    ingress::{Health, Inbox, Ingress, imap::Imap, listener::BindError, smtp::Smtp, webhook::Webhooks},
+    ingress::{Health, Inbox, Ingress, listener::BindError, smtp::Smtp, webhook::Webhooks},
     pipeline::Pipeline,
     settings::Secret,
-    store::{Horizon, Pruned, Store, Sweep, sqlite::Sqlite},
+    store::{Horizon, Pruned, Store, Sweep, place::Place},
     telemetry,
     watch::Watch,
     web,
 };
+
+mod mailbox;
+
+use mailbox::Mailbox;
 
 /// How long a soft stop waits for one part of the bridge.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -52,11 +56,8 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         .install_recorder()?;
     telemetry::describe();
 
-    let path = store_path(config)?;
-    let in_store = || format!("store.url: {}", path.display());
-    let sqlite = Sqlite::open(&path).with_context(in_store)?;
-    let owned = sqlite.own().with_context(in_store)?;
-    let store: Arc<dyn Store> = Arc::new(sqlite);
+    let place = store_place(config)?;
+    let (store, owned) = place.own().await.with_context(|| format!("store.url: {place}"))?;
     store.release_leases(clock.now()).await?;
 
     let health = Health::default();
@@ -85,7 +86,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         health: health.clone(),
         ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
         clock: clock.clone(),
-        owed: bell,
+        owed: Arc::clone(&bell),
     };
 
     let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
@@ -93,10 +94,15 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     greet(&loaded, &ways_in, admin_listener.local_addr()?);
     for way_in in ways_in {
         let inbox: Arc<dyn Inbox> = Arc::clone(&pipeline) as _;
-        receiving.spawn(way_in.ingress.run(inbox, health.clone(), stop_ingress.clone()));
+        let (health, stop) = (health.clone(), stop_ingress.clone());
+        match way_in.door {
+            Door::Everywhere(ingress) => receiving.spawn(ingress.run(inbox, health, stop)),
+            Door::Mailbox(mailbox) => receiving.spawn(mailbox.run(Arc::clone(&store), inbox, health, stop)),
+        };
     }
     working.spawn(Arc::clone(&pipeline).look_again(stop_rest.clone()));
     working.spawn(pipeline.run(fresh, stop_rest.clone()));
+    working.spawn(listen(Arc::clone(&store), bell, stop_rest.clone()));
     working.spawn(watch.run(stop_rest.clone()));
     working.spawn(deliverer.run(stop_rest.clone()));
     working.spawn(prune(Arc::clone(&store), config.clone(), clock.clone(), stop_rest.clone()));
@@ -142,7 +148,14 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
 /// One way in, and how people are told of it.
 struct WayIn {
     about: String,
-    ingress: Box<dyn Ingress>,
+    door: Door,
+}
+
+enum Door {
+    /// Each replica takes what comes to it.
+    Everywhere(Box<dyn Ingress>),
+    /// One replica reads it.
+    Mailbox(Box<Mailbox>),
 }
 
 fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
@@ -153,7 +166,7 @@ fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
         let at = webhooks.local_addr();
         let about = config.ingress.webhook.iter().map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
         let about = about.collect::<Vec<_>>().join("\n  ");
-        ways_in.push(WayIn { about, ingress: Box::new(webhooks) });
+        ways_in.push(WayIn { about, door: Door::Everywhere(Box::new(webhooks)) });
     }
     for (place, settings) in config.ingress.smtp.iter().enumerate() {
         let key = format!("ingress.smtp[{place}]");
@@ -162,13 +175,14 @@ fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
             BindError::Settings(_) => error.into(),
             BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
         })?;
-        ways_in.push(WayIn { about: format!("SMTP   {}", smtp.local_addr()), ingress: Box::new(smtp) });
+        let about = format!("SMTP   {}", smtp.local_addr());
+        ways_in.push(WayIn { about, door: Door::Everywhere(Box::new(smtp)) });
     }
     for (place, settings) in config.ingress.imap.iter().enumerate() {
-        let imap = Imap::new(settings, clock.clone(), config.global.max_age)
+        let mailbox = Mailbox::new(settings, clock.clone(), config.global.max_age)
             .map_err(|problem| anyhow::anyhow!("ingress.imap[{place}]: {}; {}", problem.what, problem.mend))?;
         let about = format!("IMAP   {} at {}, folder {}", settings.username, settings.host, settings.folder);
-        ways_in.push(WayIn { about, ingress: Box::new(imap) });
+        ways_in.push(WayIn { about, door: Door::Mailbox(Box::new(mailbox)) });
     }
     if ways_in.is_empty() {
         bail!("no ingress is configured: mail has no way in; add one under `ingress:`");
@@ -176,11 +190,18 @@ fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
     Ok(ways_in)
 }
 
-/// Where the store's file is.
-pub fn store_path(config: &Config) -> anyhow::Result<PathBuf> {
-    let url = config.store.url()?;
-    let path = url.strip_prefix("sqlite:").with_context(|| "store.url: only `sqlite:FILE` is accepted".to_owned())?;
-    Ok(PathBuf::from(path.strip_prefix("//").unwrap_or(path)))
+/// Where the store is.
+pub fn store_place(config: &Config) -> anyhow::Result<Place> {
+    let key = if config.store.url_file.is_some() { "store.url_file" } else { "store.url" };
+    Place::parse(key, &config.store.url()?)
+        .map_err(|problem| anyhow::anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))
+}
+
+/// Rings here when another replica, or a command, says that something is owed.
+async fn listen(store: Arc<dyn Store>, owed: Arc<Notify>, stop: CancellationToken) {
+    while stop.run_until_cancelled(store.rung()).await.is_some() {
+        owed.notify_one();
+    }
 }
 
 /// Says where mail can be sent; on the embedded defaults, how to send a first one.

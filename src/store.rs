@@ -17,6 +17,10 @@ use crate::{
 };
 
 pub mod audit;
+mod kept;
+pub mod place;
+pub mod postgres;
+mod refusal;
 pub mod sqlite;
 
 #[derive(Debug, Clone, thiserror::Error)]
@@ -38,7 +42,7 @@ pub enum StoreError {
         "the store is newer than this alertbridge (its schema is {found}, this program knows {known}): start the newer version"
     )]
     Newer { found: i32, known: i32 },
-    /// The file is no whole SQLite database any more.
+    /// Its file or its database cannot be read as a whole any more.
     #[error("the store is damaged ({0}): `alertbridge store check` says where, a backup mends it")]
     Damaged(String),
     /// What was asked for is not there, or not in a state that allows it.
@@ -86,6 +90,13 @@ impl Kind {
     }
 }
 
+impl Subject {
+    /// The time its status is remembered as applied under, in microseconds since the epoch; 0 where it has none.
+    fn applied_at(&self) -> i64 {
+        self.time.map_or(0, kept::micros)
+    }
+}
+
 /// What follows from one mail: everything that is written when it is decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
@@ -114,6 +125,20 @@ impl Decision {
     /// Whether anybody is told, now or when a mute ends.
     pub fn tells(&self) -> bool {
         !self.receivers.is_empty() || !self.deliveries.is_empty()
+    }
+
+    /// Whether its mail begins an episode, or is the first that proves it.
+    fn begins_episode(&self, memory: &Memory) -> bool {
+        let (before, proven) = memory.known.state.as_ref().map_or((0, false), |state| (state.episode, state.verified));
+        self.state
+            .as_ref()
+            .is_some_and(|state| state.phase == Phase::Firing && state.verified && (state.episode > before || !proven))
+            && self.outcome != Outcome::Duplicate
+    }
+
+    /// How many deliveries are made under the mail's own number: `store check` finds them by it.
+    fn owed_under(&self, mail: MailId) -> u64 {
+        self.deliveries.iter().filter(|delivery| delivery.notification.mail == Some(mail)).count() as u64
     }
 }
 
@@ -153,6 +178,10 @@ pub struct Heard {
 
 /// The window of Atlassian's objectives, over which openings are counted.
 pub(crate) const RECURRENCE: SignedDuration = SignedDuration::from_hours(28 * 24);
+/// The window of `max_per_hour`.
+const HOUR: SignedDuration = SignedDuration::from_hours(1);
+/// No check of a mail's authenticity is put off further.
+const FARTHEST_CHECK: SignedDuration = SignedDuration::from_hours(1);
 
 /// The hour since the epoch: openings are counted by the hour, so that their sum costs the same however many there are.
 pub(crate) fn hour(at: Timestamp) -> i64 {
@@ -452,7 +481,7 @@ pub trait Store: Send + Sync {
         lease: Duration,
         wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError>;
-    /// Ends every lease and every wait for another attempt: for the one process that owns the store, when it starts.
+    /// When a process starts: ends every wait for another attempt; and every lease, where the store is one process's own.
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError>;
     /// For when the clock was set back: what waits for another attempt is due now, and no lease outlasts `lease`.
     async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError>;
@@ -492,4 +521,13 @@ pub trait Store: Send + Sync {
     async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError>;
     /// What is wrong with the store: nothing, where it can be read and written.
     async fn ping(&self) -> Result<(), StoreError>;
+
+    // Among replicas, where several share the store.
+
+    /// Completes when another process says that something is owed. Nobody may count on it: it saves waiting.
+    async fn rung(&self);
+    /// Takes or renews, for so long, this process's sole right to read a mailbox; false where another has it.
+    async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError>;
+    /// Gives that right back.
+    async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError>;
 }

@@ -18,7 +18,7 @@ use crate::{
 ///
 /// What async-imap traces holds passwords, and its errors whole mails: it stays silent whatever `RUST_LOG` says.
 pub fn log_to_stderr() {
-    let silent = ["async_imap=off", "imap_proto=off", "refinery_core=warn"];
+    let silent = ["async_imap=off", "imap_proto=off", "refinery_core=warn", "deadpool.postgres=off"];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = silent.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -276,6 +276,16 @@ pub fn depth(depth: &Depth, now: Timestamp) {
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]
 fn seconds(time: Timestamp) -> f64 {
     time.as_millisecond() as f64 / 1000.0
+}
+
+/// This process reads a mailbox from now on.
+pub fn mailbox_taken(ingress: &str) {
+    tracing::info!(ingress, "the mailbox is read here");
+}
+
+/// Another replica reads a mailbox now, or none can tell this one that it still may.
+pub fn mailbox_lost(ingress: &str) {
+    tracing::warn!(ingress, "the mailbox is left to another replica");
 }
 
 /// A mailbox numbers its mails anew: it is read again, back to `global.max_age`.

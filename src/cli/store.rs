@@ -2,7 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::ExitCode,
 };
 
@@ -16,37 +16,33 @@ use crate::{
     cli::table,
     config::Config,
     serve,
-    store::{
-        Totals,
-        audit::Finding,
-        sqlite::{self, Sqlite},
-    },
+    store::{Totals, audit::Finding, place::Place, sqlite},
 };
 
 /// Brings the store to this version's schema; makes it where there is none.
-pub fn migrate(path: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    let before = if path.exists() { sqlite::versions(path)?.0 } else { 0 };
-    Sqlite::open(path)?;
-    let (after, _) = sqlite::versions(path)?;
-    let path = path.display();
+pub async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
+    let (before, _) = place.versions().await?;
+    place.open().await?;
+    let (after, _) = place.versions().await?;
     match before {
-        0 => writeln!(out, "{path}: made, at schema version {after}")?,
-        _ if before == after => writeln!(out, "{path}: at schema version {after} already")?,
-        _ => writeln!(out, "{path}: brought from schema version {before} to {after}")?,
+        0 => writeln!(out, "{place}: made, at schema version {after}")?,
+        _ if before == after => writeln!(out, "{place}: at schema version {after} already")?,
+        _ => writeln!(out, "{place}: brought from schema version {before} to {after}")?,
     }
     Ok(())
 }
 
 /// Copies the store into a new file, consistently, while a bridge may be at work.
-pub fn backup(config: &Config, to: &Path, overwrite: bool, out: &mut impl Write) -> anyhow::Result<()> {
-    if let Some(url) = postgres(config)? {
-        bail!(
+pub async fn backup(config: &Config, to: &Path, overwrite: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    let from = match there(config).await? {
+        Place::File(path) => path,
+        Place::Database(_) => bail!(
             "store.url is a PostgreSQL database, which its own tools back up while it is in use:\n  \
-             pg_dump --format=custom --file={} '{url}'",
-            to.display()
-        );
-    }
-    let from = there(config)?;
+             pg_dump --format=custom --file={} '{}'",
+            to.display(),
+            without_password(config)?
+        ),
+    };
     let progress = bar("pages");
     sqlite::backup(&from, to, overwrite, |done, all| advance(&progress, done, all))?;
     progress.finish_and_clear();
@@ -56,14 +52,15 @@ pub fn backup(config: &Config, to: &Path, overwrite: bool, out: &mut impl Write)
 
 /// Makes the store from a backup.
 pub fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result<()> {
-    if let Some(url) = postgres(config)? {
-        bail!(
+    let to = match serve::store_place(config)? {
+        Place::File(path) => path,
+        Place::Database(_) => bail!(
             "store.url is a PostgreSQL database, which its own tools restore, while no bridge runs and into an empty \
-             database:\n  pg_restore --single-transaction --no-owner --dbname='{url}' {}",
+             database:\n  pg_restore --single-transaction --no-owner --dbname='{}' {}",
+            without_password(config)?,
             from.display()
-        );
-    }
-    let to = serve::store_path(config)?;
+        ),
+    };
     let progress = bar("pages");
     let restored = sqlite::restore(from, &to, |done, all| advance(&progress, done, all));
     restored.with_context(|| format!("store.url: {}", to.display()))?;
@@ -78,11 +75,11 @@ pub fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Re
 }
 
 /// Looks for damage, and for anything the store shows of a promise not kept.
-pub fn check(config: &Config, now: Timestamp, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let path = there(config)?;
+pub async fn check(config: &Config, now: Timestamp, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let place = there(config).await?;
     let progress = bar("mails");
-    let (found, totals) = sqlite::check(&path, now, |mails| progress.set_position(mails))
-        .with_context(|| format!("store.url: {}", path.display()))?;
+    let checked = place.check(now, |mails| progress.set_position(mails)).await;
+    let (found, totals) = checked.with_context(|| format!("store.url: {place}"))?;
     progress.finish_and_clear();
     report(&found, totals, json, out)?;
     Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
@@ -105,25 +102,26 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
     Ok(())
 }
 
-/// The store's file, which must be there.
-pub(super) fn there(config: &Config) -> anyhow::Result<PathBuf> {
-    let path = serve::store_path(config)?;
-    if !path.exists() {
-        bail!("there is no store {} yet: `alertbridge serve` makes it; is --config right?", path.display());
+/// The store of the configuration, which must be there.
+pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
+    let place = serve::store_place(config)?;
+    let is_there = match &place {
+        // What it holds may be damaged.
+        Place::File(path) => path.exists(),
+        Place::Database(_) => place.versions().await.with_context(|| format!("store.url: {place}"))?.0 > 0,
+    };
+    if !is_there {
+        bail!("there is no store {place} yet: `alertbridge serve` makes it; is --config right?");
     }
-    Ok(path)
+    Ok(place)
 }
 
-/// The database's address without its password, where the store is in Postgres.
-fn postgres(config: &Config) -> anyhow::Result<Option<String>> {
-    let url = config.store.url()?;
-    if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
-        return Ok(None);
-    }
-    let mut url = Url::parse(&url).context("store.url is no address")?;
-    // It would be in the shell's history; PGPASSWORD or ~/.pgpass has it.
+/// A database's address as PostgreSQL's tools take it. The password would be in the shell's history; PGPASSWORD or
+/// ~/.pgpass has it.
+fn without_password(config: &Config) -> anyhow::Result<String> {
+    let mut url = Url::parse(&config.store.url()?).context("store.url is no address")?;
     let _cannot_have_one = url.set_password(None);
-    Ok(Some(url.into()))
+    Ok(url.into())
 }
 
 fn bar(of: &'static str) -> ProgressBar {

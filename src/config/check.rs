@@ -9,6 +9,7 @@ use super::{Config, values, yaml::Node};
 use crate::{
     incident::normalize_status,
     settings::{Duration, Problem, Secret},
+    store::place::Place,
 };
 
 const YEAR: u64 = 365 * 86_400;
@@ -175,20 +176,8 @@ fn store(config: &Config, found: &mut Vec<Problem>) {
         (Some(_), Some(_)) => {
             found.push(Problem::new("store.url", "`url` and `url_file` exclude each other", "keep one of them"));
         }
-        (Some(url), None) => found.extend(store_url("store.url", url)),
+        (Some(url), None) => found.extend(Place::parse("store.url", url).err()),
         _ => {}
-    }
-}
-
-/// Never quotes the URL: one of Postgres holds a password.
-fn store_url(key: &str, url: &str) -> Option<Problem> {
-    match url.split_once(':') {
-        Some(("sqlite", file)) if !file.trim_start_matches('/').is_empty() => None,
-        Some(("sqlite", _)) => Some(Problem::new(key, "it names no file", "write `sqlite:alertbridge.db`")),
-        Some(("postgres" | "postgresql", _)) => {
-            Some(Problem::new(key, "Postgres comes with a later version", "write `sqlite:alertbridge.db` for now"))
-        }
-        _ => Some(Problem::new(key, "this is no store", "write `sqlite:alertbridge.db`")),
     }
 }
 
@@ -298,7 +287,7 @@ pub fn files(tree: &Node) -> Vec<Problem> {
     let problem = |(key, path): (String, String)| {
         if key == "store.url_file" {
             return match Secret::File(path.into()).read() {
-                Ok(url) => store_url(&key, secrecy::ExposeSecret::expose_secret(&url)),
+                Ok(url) => Place::parse(&key, secrecy::ExposeSecret::expose_secret(&url)).err(),
                 Err(error) => Some(unreadable(key, &error)),
             };
         }

@@ -19,7 +19,7 @@ use crate::{
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     store::{
         Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
-        Pruned, Settlement, Store, StoreError, StoredMail, Subject, Sweep,
+        Pruned, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
     },
 };
 
@@ -121,11 +121,14 @@ fn own(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// The version of the schema a file has and the one this program knows; migrates nothing.
+/// The version of the schema a file has, 0 where there is none, and the one this program knows; migrates nothing.
 pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    if !path.exists() {
+        return Ok((0, known));
+    }
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
-    Ok((version(&connection)?, i32::from(u16::try_from(known).unwrap_or(u16::MAX))))
+    Ok((version(&connection)?, known))
 }
 
 /// 0 where it is no store yet.
@@ -197,7 +200,7 @@ impl Store for Sqlite {
         mails: Vec<(Message, Authenticity)>,
         bookmark: Option<Bookmark>,
     ) -> Result<Vec<MailId>, StoreError> {
-        let packed = mails.into_iter().map(mail::pack).collect::<Result<Vec<_>, _>>()?;
+        let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
         self.write(move |connection| mail::record(connection, &packed, bookmark.as_ref()).map_err(failure)).await
     }
 
@@ -339,5 +342,19 @@ impl Store for Sqlite {
         // A page is written, of what nothing reads: a full or read-only disk shows. No flush is waited for.
         let touch = |connection: &Connection| connection.pragma_update(None, "user_version", 0).map_err(failure);
         self.writer.write(Outlives::Process, touch).await
+    }
+
+    // One process owns the file: there is nobody to hear, nor to share a mailbox with.
+
+    async fn rung(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    async fn consume(&self, _mailbox: &str, _lease: Duration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn relinquish(&self, _mailbox: &str) -> Result<(), StoreError> {
+        Ok(())
     }
 }

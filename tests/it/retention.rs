@@ -11,9 +11,14 @@ use alertbridge::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::store::{
-    MINUTE, claim, dead, decision, delivered, mail, noon, opened, page, recorded, resolved, settle, state, store,
+    Home, MINUTE, both, claim, dead, decision, delivered, mail, noon, opened, page, recorded, resolved, settle, state,
     subject,
 };
+
+both!(
+    what_is_over_goes_as_a_whole_and_nothing_that_is_needed_goes,
+    an_incident_is_remembered_while_a_late_copy_could_page,
+);
 
 /// Everything older than `before` may go.
 fn horizon(before: Timestamp) -> Horizon {
@@ -58,9 +63,8 @@ async fn left(store: &dyn Store) -> Vec<String> {
     left
 }
 
-#[tokio::test]
-async fn what_is_over_goes_as_a_whole_and_nothing_that_is_needed_goes() {
-    let (_folder, store) = store();
+async fn what_is_over_goes_as_a_whole_and_nothing_that_is_needed_goes(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     told(store, "over").await;
     opened(store, "open", vec![]).await;
@@ -89,9 +93,8 @@ async fn what_is_over_goes_as_a_whole_and_nothing_that_is_needed_goes() {
     assert_eq!(left(store).await.last().unwrap(), "pending", "what a person discarded goes");
 }
 
-#[tokio::test]
-async fn an_incident_is_remembered_while_a_late_copy_could_page() {
-    let (_folder, store) = store();
+async fn an_incident_is_remembered_while_a_late_copy_could_page(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     told(store, "over").await;
     let remembered = Horizon { mails: noon() + MINUTE, incidents: None };

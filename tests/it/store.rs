@@ -1,4 +1,4 @@
-//! What every store must do. The suite knows nothing of SQLite but how to open it.
+//! What every store must do. The suite knows nothing of the databases but how to open them; what is one's own comes last.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -13,6 +13,9 @@ use alertbridge::{
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
+use tempfile::TempDir;
+
+use crate::postgres::Database;
 
 pub const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const LEASE: Duration = Duration::from_mins(1);
@@ -21,14 +24,24 @@ pub fn noon() -> Timestamp {
     "2026-03-01T12:00:00Z".parse().unwrap()
 }
 
-pub fn store() -> (tempfile::TempDir, Arc<dyn Store>) {
-    let folder = tempfile::tempdir().unwrap();
-    let store = open(folder.path());
-    (folder, store)
+/// Where a store is, and can be opened again and again.
+pub enum Home {
+    Folder(TempDir),
+    Database(Database),
 }
 
-fn open(folder: &Path) -> Arc<dyn Store> {
-    Arc::new(Sqlite::open(&folder.join("store.db")).unwrap())
+impl Home {
+    pub fn folder() -> Self {
+        Self::Folder(tempfile::tempdir().unwrap())
+    }
+
+    pub async fn open(&self) -> Arc<dyn Store> {
+        match self {
+            Self::Folder(folder) => Arc::new(Sqlite::open(&folder.path().join("store.db")).unwrap()),
+            // Whoever opens it takes what others left undecided without waiting.
+            Self::Database(database) => Arc::new(database.open().await.with_hold(Duration::ZERO)),
+        }
+    }
 }
 
 pub fn mail(raw: &str) -> Message {
@@ -138,9 +151,61 @@ pub fn dead() -> Next {
     Next::Dead { reason: "no".into() }
 }
 
-#[tokio::test]
-async fn mail_survives_a_restart_to_the_last_byte() {
-    let (folder, store) = store();
+macro_rules! both {
+    ($($test:ident),* $(,)?) => {
+        mod in_a_file {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::store::Home::folder()).await;
+                }
+            )*
+        }
+        mod in_postgres {
+            $(
+                #[tokio::test]
+                async fn $test() {
+                    super::$test(crate::store::Home::Database(crate::postgres::Database::create().await)).await;
+                }
+            )*
+        }
+    };
+}
+
+pub(crate) use both;
+
+both!(
+    mail_survives_a_restart_to_the_last_byte,
+    a_bookmark_moves_with_or_without_mail,
+    a_mail_is_decided_once,
+    what_was_applied_is_known_afterwards,
+    a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided,
+    deliveries_of_an_incident_to_a_receiver_go_one_after_the_other,
+    a_claim_takes_no_more_than_is_wanted,
+    a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing,
+    a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before,
+    a_held_trigger_whose_window_has_ended_is_sent_then_resolved,
+    a_permanent_failure_tells_the_fallback_once,
+    a_late_delivery_tells_the_fallback_once_and_goes_on,
+    the_fallback_sleeps_on_where_the_incident_is_over,
+    dead_letters_are_sent_again_in_order,
+    a_retry_keeps_a_deliverys_age_and_begins_its_patience_anew,
+    a_dead_trigger_goes_before_the_resolve_that_waits,
+    a_retry_that_would_open_an_alert_nobody_closes_is_refused,
+    discarding_the_head_of_a_lane_gives_the_next_its_turn,
+    a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert,
+    a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way,
+    what_no_mute_holds_does_not_wait_behind_what_one_does,
+    a_fallback_two_integrations_share_is_told_once,
+    a_clock_set_back_stalls_no_delivery,
+    the_agenda_names_every_target_and_its_next_time,
+    a_lease_that_has_ended_does_not_keep_a_person_from_discarding,
+    a_timeline_tells_the_whole_story_in_order,
+    a_thousand_mails_at_once_all_get_a_number_of_their_own,
+);
+
+async fn mail_survives_a_restart_to_the_last_byte(home: Home) {
+    let store = home.open().await;
     let raw: String = (0..5000).map(|n| format!("line {n} é\r\n")).collect();
     let bookmark = Bookmark { mailbox: "m".into(), uid_validity: 7, last_uid: 9 };
     let ids = store
@@ -148,7 +213,7 @@ async fn mail_survives_a_restart_to_the_last_byte() {
         .await
         .unwrap();
     drop(store);
-    let store = open(folder.path());
+    let store = home.open().await;
     let undecided = store.undecided(0, 10).await.unwrap();
     assert_eq!(undecided.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids);
     assert_eq!(undecided[0].message.raw, raw);
@@ -157,9 +222,8 @@ async fn mail_survives_a_restart_to_the_last_byte() {
     assert_eq!(store.bookmark("other").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_bookmark_moves_with_or_without_mail() {
-    let (_folder, store) = store();
+async fn a_bookmark_moves_with_or_without_mail(home: Home) {
+    let store = home.open().await;
     for last_uid in [3, 8] {
         let bookmark = Bookmark { mailbox: "m".into(), uid_validity: 1, last_uid };
         store.record(vec![], Some(bookmark.clone())).await.unwrap();
@@ -167,9 +231,8 @@ async fn a_bookmark_moves_with_or_without_mail() {
     }
 }
 
-#[tokio::test]
-async fn a_mail_is_decided_once() {
-    let (_folder, store) = store();
+async fn a_mail_is_decided_once(home: Home) {
+    let store = home.open().await;
     let id = recorded(store.as_ref()).await;
     let first = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
     let again = first.clone();
@@ -180,9 +243,8 @@ async fn a_mail_is_decided_once() {
     assert_eq!(store.mails(Some(Outcome::Stale), 10).await.unwrap().len(), 0);
 }
 
-#[tokio::test]
-async fn what_was_applied_is_known_afterwards() {
-    let (_folder, store) = store();
+async fn what_was_applied_is_known_afterwards(home: Home) {
+    let store = home.open().await;
     opened(store.as_ref(), "a", vec![page("a", Action::Trigger, "one")]).await;
     let id = recorded(store.as_ref()).await;
     let (tell, told) = std::sync::mpsc::channel();
@@ -199,9 +261,8 @@ async fn what_was_applied_is_known_afterwards() {
     assert_eq!(memory.recurrence_28d, 1);
 }
 
-#[tokio::test]
-async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided() {
-    let (_folder, store) = store();
+async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided(home: Home) {
+    let store = home.open().await;
     let (bad, good) = (recorded(store.as_ref()).await, recorded(store.as_ref()).await);
     let decision = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
     let (failed, done) = tokio::join!(
@@ -213,9 +274,8 @@ async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided() {
     assert_eq!(store.undecided(0, 10).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>(), [bad]);
 }
 
-#[tokio::test]
-async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other() {
-    let (_folder, store) = store();
+async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one"), page("a", Action::Trigger, "two")]).await;
     assert_eq!(resolved(store, "a", noon()).await, ["one", "two"]);
@@ -233,9 +293,8 @@ async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other() {
     assert_eq!(claim(store, "two", noon()).await.len(), 1, "another receiver's lane does not wait");
 }
 
-#[tokio::test]
-async fn a_claim_takes_no_more_than_is_wanted() {
-    let (_folder, store) = store();
+async fn a_claim_takes_no_more_than_is_wanted(home: Home) {
+    let store = home.open().await;
     for n in 0..5 {
         opened(store.as_ref(), &format!("i{n}"), vec![page(&format!("i{n}"), Action::Trigger, "one")]).await;
     }
@@ -248,9 +307,8 @@ async fn a_claim_takes_no_more_than_is_wanted() {
     assert_eq!(all.len(), 5, "none twice");
 }
 
-#[tokio::test]
-async fn a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing() {
-    let (_folder, store) = store();
+async fn a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let lost = claim(store, "one", noon()).await;
@@ -265,19 +323,8 @@ async fn a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing() {
     assert_eq!((row.state, row.detail.as_deref()), (DeliveryState::Delivered, Some("r-1")));
 }
 
-#[tokio::test]
-async fn the_owner_of_the_store_ends_all_leases_when_it_starts() {
-    let (_folder, store) = store();
-    opened(store.as_ref(), "a", vec![page("a", Action::Trigger, "one")]).await;
-    let lost = claim(store.as_ref(), "one", noon()).await;
-    store.release_leases(noon()).await.unwrap();
-    assert!(!settle(store.as_ref(), &lost[0], delivered(), noon()).await);
-    assert_eq!(claim(store.as_ref(), "one", noon()).await.len(), 1);
-}
-
-#[tokio::test]
-async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before() {
-    let (_folder, store) = store();
+async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let held =
         |incident: &str| NewDelivery { held_until: Some(noon() + MINUTE), ..page(incident, Action::Trigger, "one") };
@@ -292,9 +339,8 @@ async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_ov
     assert_eq!(resolved(store, "sent", noon() + MINUTE).await, ["one"]);
 }
 
-#[tokio::test]
-async fn a_held_trigger_whose_window_has_ended_is_sent_then_resolved() {
-    let (_folder, store) = store();
+async fn a_held_trigger_whose_window_has_ended_is_sent_then_resolved(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
     opened(store, "a", vec![held]).await;
@@ -305,9 +351,8 @@ async fn a_held_trigger_whose_window_has_ended_is_sent_then_resolved() {
     assert_eq!(claim(store, "one", noon() + MINUTE).await[0].notification.action, Action::Resolve);
 }
 
-#[tokio::test]
-async fn a_permanent_failure_tells_the_fallback_once() {
-    let (_folder, store) = store();
+async fn a_permanent_failure_tells_the_fallback_once(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
         .await;
@@ -321,9 +366,8 @@ async fn a_permanent_failure_tells_the_fallback_once() {
     assert_eq!(resolved(store, "a", noon()).await, ["one", "backup"], "a resolve goes to both");
 }
 
-#[tokio::test]
-async fn a_late_delivery_tells_the_fallback_once_and_goes_on() {
-    let (_folder, store) = store();
+async fn a_late_delivery_tells_the_fallback_once_and_goes_on(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
         .await;
@@ -335,9 +379,8 @@ async fn a_late_delivery_tells_the_fallback_once_and_goes_on() {
     assert_eq!(claim(store, "one", noon() + MINUTE).await.len(), 1);
 }
 
-#[tokio::test]
-async fn the_fallback_sleeps_on_where_the_incident_is_over() {
-    let (_folder, store) = store();
+async fn the_fallback_sleeps_on_where_the_incident_is_over(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
         .await;
@@ -347,9 +390,8 @@ async fn the_fallback_sleeps_on_where_the_incident_is_over() {
     assert!(claim(store, "backup", noon() + MINUTE).await.is_empty());
 }
 
-#[tokio::test]
-async fn dead_letters_are_sent_again_in_order() {
-    let (_folder, store) = store();
+async fn dead_letters_are_sent_again_in_order(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     resolved(store, "a", noon()).await;
@@ -364,9 +406,8 @@ async fn dead_letters_are_sent_again_in_order() {
     assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
 }
 
-#[tokio::test]
-async fn a_retry_keeps_a_deliverys_age_and_begins_its_patience_anew() {
-    let (_folder, store) = store();
+async fn a_retry_keeps_a_deliverys_age_and_begins_its_patience_anew(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let claimed = claim(store, "one", noon()).await;
@@ -382,9 +423,8 @@ async fn a_retry_keeps_a_deliverys_age_and_begins_its_patience_anew() {
     assert_eq!((again[0].since, again[0].failures), (later, 0));
 }
 
-#[tokio::test]
-async fn a_dead_trigger_goes_before_the_resolve_that_waits() {
-    let (_folder, store) = store();
+async fn a_dead_trigger_goes_before_the_resolve_that_waits(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let claimed = claim(store, "one", noon()).await;
@@ -395,9 +435,8 @@ async fn a_dead_trigger_goes_before_the_resolve_that_waits() {
     assert_eq!(next.iter().map(|claim| claim.id).collect::<Vec<_>>(), [claimed[0].id]);
 }
 
-#[tokio::test]
-async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused() {
-    let (_folder, store) = store();
+async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let trigger = claim(store, "one", noon()).await;
@@ -413,9 +452,8 @@ async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused() {
     assert!(matches!(store.retry(Some(vec![999]), noon()).await, Err(StoreError::Refused(_))));
 }
 
-#[tokio::test]
-async fn discarding_the_head_of_a_lane_gives_the_next_its_turn() {
-    let (_folder, store) = store();
+async fn discarding_the_head_of_a_lane_gives_the_next_its_turn(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     resolved(store, "a", noon()).await;
@@ -424,9 +462,8 @@ async fn discarding_the_head_of_a_lane_gives_the_next_its_turn() {
     assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
 }
 
-#[tokio::test]
-async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert() {
-    let (_folder, store) = store();
+async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let trigger = claim(store, "one", noon()).await;
@@ -445,9 +482,8 @@ async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert() {
     assert!(store.retry(None, noon()).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way() {
-    let (_folder, store) = store();
+async fn a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let trigger = claim(store, "one", noon()).await;
@@ -458,9 +494,8 @@ async fn a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way() {
     assert!(store.retry(None, noon()).await.unwrap().is_empty());
 }
 
-#[tokio::test]
-async fn what_no_mute_holds_does_not_wait_behind_what_one_does() {
-    let (_folder, store) = store();
+async fn what_no_mute_holds_does_not_wait_behind_what_one_does(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
     opened(store, "a", vec![held]).await;
@@ -472,9 +507,8 @@ async fn what_no_mute_holds_does_not_wait_behind_what_one_does() {
     assert_eq!(resolved(store, "a", noon()).await, ["one"]);
 }
 
-#[tokio::test]
-async fn a_fallback_two_integrations_share_is_told_once() {
-    let (_folder, store) = store();
+async fn a_fallback_two_integrations_share_is_told_once(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let late = |receiver| NewDelivery { fallback_at: Some(noon()), ..page("a", Action::Trigger, receiver) };
     opened(store, "a", vec![late("one"), late("two")]).await;
@@ -490,9 +524,8 @@ async fn a_fallback_two_integrations_share_is_told_once() {
     assert_eq!(store.deliveries(None, 10).await.unwrap().len(), 3);
 }
 
-#[tokio::test]
-async fn a_clock_set_back_stalls_no_delivery() {
-    let (_folder, store) = store();
+async fn a_clock_set_back_stalls_no_delivery(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     for incident in ["waits", "leased"] {
         opened(store, incident, vec![page(incident, Action::Trigger, incident)]).await;
@@ -509,9 +542,8 @@ async fn a_clock_set_back_stalls_no_delivery() {
     assert_eq!(claim(store, "leased", before + MINUTE).await.len(), 1);
 }
 
-#[tokio::test]
-async fn the_agenda_names_every_target_and_its_next_time() {
-    let (_folder, store) = store();
+async fn the_agenda_names_every_target_and_its_next_time(home: Home) {
+    let store = home.open().await;
     let of = |receiver: &str, integration: &str| Target { receiver: receiver.into(), integration: integration.into() };
     let targets = [of("a", "jsm/0"), of("a", "slack/0"), of("a", "slack/1"), of("b", "jsm/0"), of("c", "jsm/0")];
     for (number, target) in targets.iter().rev().enumerate() {
@@ -525,9 +557,8 @@ async fn the_agenda_names_every_target_and_its_next_time() {
     assert_eq!(agenda.fallback_at, None);
 }
 
-#[tokio::test]
-async fn a_lease_that_has_ended_does_not_keep_a_person_from_discarding() {
-    let (_folder, store) = store();
+async fn a_lease_that_has_ended_does_not_keep_a_person_from_discarding(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let lost = claim(store, "one", noon()).await;
@@ -536,9 +567,8 @@ async fn a_lease_that_has_ended_does_not_keep_a_person_from_discarding() {
     assert!(!settle(store, &lost[0], delivered(), noon() + MINUTE).await);
 }
 
-#[tokio::test]
-async fn a_timeline_tells_the_whole_story_in_order() {
-    let (_folder, store) = store();
+async fn a_timeline_tells_the_whole_story_in_order(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let claimed = claim(store, "one", noon()).await;
@@ -551,9 +581,8 @@ async fn a_timeline_tells_the_whole_story_in_order() {
     assert_eq!(store.timeline("nobody").await.unwrap(), None);
 }
 
-#[tokio::test]
-async fn a_thousand_mails_at_once_all_get_a_number_of_their_own() {
-    let (_folder, store) = store();
+async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
+    let store = home.open().await;
     let recorded = (0..1000).map(|n| store.record(vec![(mail(&format!("mail {n}")), Authenticity::off())], None));
     let mut ids: Vec<_> = futures_util::future::join_all(recorded).await.into_iter().flat_map(Result::unwrap).collect();
     ids.sort_unstable();
@@ -564,10 +593,21 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own() {
     assert_eq!(store.stored(None, Some(noon()), (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
 }
 
+mod replicas;
 mod standing;
 
 mod sqlite {
     use super::*;
+
+    #[tokio::test]
+    async fn the_owner_of_the_store_ends_all_leases_when_it_starts() {
+        let store = Home::folder().open().await;
+        opened(store.as_ref(), "a", vec![page("a", Action::Trigger, "one")]).await;
+        let lost = claim(store.as_ref(), "one", noon()).await;
+        store.release_leases(noon()).await.unwrap();
+        assert!(!settle(store.as_ref(), &lost[0], delivered(), noon()).await);
+        assert_eq!(claim(store.as_ref(), "one", noon()).await.len(), 1);
+    }
 
     #[tokio::test]
     async fn one_serve_owns_the_file() {
@@ -583,7 +623,7 @@ mod sqlite {
     #[tokio::test]
     async fn a_store_of_a_newer_version_is_refused() {
         let folder = tempfile::tempdir().unwrap();
-        drop(open(folder.path()));
+        drop(Sqlite::open(&folder.path().join("store.db")).unwrap());
         let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
         let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
         connection.execute(newer, []).unwrap();
@@ -626,5 +666,323 @@ mod sqlite {
                 connection.prepare("PRAGMA foreign_key_check").unwrap().query([]).unwrap().next().unwrap().is_some();
             assert!(!orphans);
         }
+    }
+}
+
+mod postgres {
+    use super::*;
+    use alertbridge::store::postgres::{Address, Postgres, versions};
+    use futures_util::future::join_all;
+
+    /// What the planner has to read, and no statement may: rows of tables that grow with history.
+    async fn rows_read(database: &Database) -> i64 {
+        let client = database.client().await;
+        // Counters of other sessions are seen once they have been idle for a moment.
+        client.batch_execute("SELECT pg_stat_force_next_flush()").await.unwrap();
+        let sum = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables";
+        client.query_one(sum, &[]).await.unwrap().get(0)
+    }
+
+    #[tokio::test]
+    async fn both_databases_have_the_same_tables_and_migrations() {
+        let scripts = |database: &str| {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/migrations").join(database);
+            let mut names: Vec<_> =
+                std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            names.sort();
+            names
+        };
+        assert_eq!(scripts("sqlite"), scripts("postgres"));
+        let folder = tempfile::tempdir().unwrap();
+        drop(Sqlite::open(&folder.path().join("store.db")).unwrap());
+        let sqlite = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
+        let mut columns = sqlite
+            .prepare(
+                "SELECT tables.name || '.' || columns.name FROM sqlite_master AS tables
+                 JOIN pragma_table_info(tables.name) AS columns
+                 WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%' AND tables.name NOT LIKE 'refinery%'",
+            )
+            .unwrap();
+        let of_sqlite: std::collections::BTreeSet<String> =
+            columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let database = Database::create().await;
+        database.open().await;
+        let of_postgres = "SELECT table_name || '.' || column_name FROM information_schema.columns
+                           WHERE table_schema = 'public' AND table_name NOT LIKE 'refinery%'";
+        let rows = database.client().await.query(of_postgres, &[]).await.unwrap();
+        let of_postgres: std::collections::BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
+        let more: Vec<_> = of_postgres.difference(&of_sqlite).map(String::as_str).collect();
+        assert_eq!(of_sqlite.difference(&of_postgres).count(), 0);
+        assert_eq!(
+            more,
+            [
+                "consumers.held_until",
+                "consumers.holder",
+                "consumers.mailbox",
+                "mails.held_until",
+                "mails.holder",
+                "openings.part",
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn one_replica_migrates_and_the_others_wait() {
+        let database = Database::create().await;
+        let address = Address::parse(&database.url()).unwrap();
+        assert_eq!(versions(&address).await.unwrap().0, 0);
+        let opened = join_all((0..8).map(|_| Postgres::open(&address))).await;
+        assert!(opened.iter().all(Result::is_ok), "{:?}", opened.iter().find_map(|opened| opened.as_ref().err()));
+        let client = database.client().await;
+        let run = client.query_one("SELECT count(*) FROM refinery_schema_history", &[]).await.unwrap();
+        let (found, known) = versions(&address).await.unwrap();
+        assert_eq!((run.get::<_, i64>(0), found), (i64::from(known), known));
+        client.batch_execute("UPDATE refinery_schema_history SET version = 999").await.unwrap();
+        let refused = Postgres::open(&address).await.map(drop).unwrap_err();
+        assert!(matches!(refused, StoreError::Newer { found: 999, .. }), "{refused}");
+    }
+
+    /// Every version of the schema ships sample data, over which all later migrations are run.
+    #[tokio::test]
+    async fn every_migration_runs_over_the_data_of_the_versions_before() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut scripts = refinery::load_sql_migrations(folder.join("schema/migrations/postgres")).unwrap();
+        scripts.sort_by_key(refinery::Migration::version);
+        for newest in 1..=scripts.len() {
+            let database = Database::create().await;
+            let mut client = database.client().await;
+            refinery::Runner::new(&scripts[..newest]).run_async(&mut client).await.unwrap();
+            let sample = folder.join("tests/store/postgres").join(format!("V{newest}.sql"));
+            client
+                .batch_execute(&std::fs::read_to_string(&sample).expect("a version without sample data"))
+                .await
+                .unwrap();
+            let store: Arc<dyn Store> = Arc::new(database.open().await);
+            assert_eq!(store.incidents(false, 10).await.unwrap().len(), 2, "V{newest}");
+            assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
+            assert_eq!(store.mail(1).await.unwrap().unwrap().1.message.raw, "abc");
+            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 5));
+            assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_wrong_password_and_a_database_that_is_not_there_are_said_without_the_password() {
+        let database = Database::create().await;
+        let wrong = database.url().replace("pass%20word", "hunter2");
+        let missing = database.url().rsplit_once('/').unwrap().0.to_owned() + "/nowhere";
+        let closed = "postgres://bridge:hunter2@127.0.0.1:1/nowhere".to_owned();
+        for (url, expected) in [(wrong, "28P01"), (missing, "3D000"), (closed, "refused")] {
+            let refused = Postgres::open(&Address::parse(&url).unwrap()).await.map(drop).unwrap_err().to_string();
+            assert!(refused.contains(expected) && refused.contains("127.0.0.1"), "{refused}");
+            assert!(!refused.contains("hunter2") && !refused.contains("pass word"), "{refused}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_replica_that_starts_leaves_the_leases_of_the_others_alone() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        opened(&one, "a", vec![page("a", Action::Trigger, "one")]).await;
+        let leased = claim(&one, "one", noon()).await;
+        two.release_leases(noon()).await.unwrap();
+        assert!(claim(&two, "one", noon()).await.is_empty());
+        let again = Next::Again { step: Step::Send, at: noon() + MINUTE, failures: 1 };
+        assert!(settle(&one, &leased[0], again, noon()).await);
+        two.release_leases(noon()).await.unwrap();
+        assert_eq!(claim(&two, "one", noon()).await.len(), 1, "what waits for another attempt is tried at once");
+    }
+
+    #[tokio::test]
+    async fn a_mail_is_left_to_the_replica_that_took_it_until_its_time_is_over() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        let id = recorded(&one).await;
+        assert!(two.undecided(0, 10).await.unwrap().is_empty());
+        assert_eq!(one.undecided(0, 10).await.unwrap().len(), 1);
+        let client = database.client().await;
+        client.batch_execute("UPDATE mails SET held_until = now() - interval '1 s'").await.unwrap();
+        assert_eq!(two.undecided(0, 10).await.unwrap()[0].id, id);
+        let conclusion = || decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
+        let (a, b) = (conclusion(), conclusion());
+        let (a, b) = tokio::join!(
+            one.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| a)),
+            two.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| b)),
+        );
+        assert_eq!(usize::from(a.unwrap().is_some()) + usize::from(b.unwrap().is_some()), 1, "decided once");
+    }
+
+    #[tokio::test]
+    async fn one_alert_through_two_replicas_at_once_opens_one_incident() {
+        let database = Database::create().await;
+        let (one, two) = (Arc::new(database.open().await), Arc::new(database.open().await));
+        let open = |store: Arc<Postgres>, incident: String| async move {
+            let id = recorded(&*store).await;
+            let named = incident.clone();
+            let decide = Box::new(move |memory: &alertbridge::store::Memory| match memory.known.state {
+                None => decision(Outcome::Opened, state(Phase::Firing, 1), vec![page(&named, Action::Trigger, "one")]),
+                Some(_) => decision(Outcome::Duplicate, state(Phase::Firing, 1), vec![]),
+            });
+            store.decide(id, Some(subject(&incident, "ANOMALOUS")), noon(), decide).await.unwrap().unwrap().outcome
+        };
+        let copies = (0..80).map(|n| open(Arc::clone(if n % 2 == 0 { &one } else { &two }), format!("i{}", n / 4)));
+        let outcomes = join_all(copies).await;
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Opened).count(), 20, "{outcomes:?}");
+        assert_eq!(claim(&*one, "one", noon()).await.len(), 20);
+    }
+
+    /// Otherwise a resolve that is decided while its trigger is settled would wait behind it for ever.
+    #[tokio::test]
+    async fn what_is_owed_while_the_head_of_its_lane_is_settled_gets_its_turn() {
+        let database = Database::create().await;
+        let (one, two) = (Arc::new(database.open().await), Arc::new(database.open().await));
+        for n in 0..40 {
+            let incident = format!("i{n}");
+            opened(&*one, &incident, vec![page(&incident, Action::Trigger, "one")]).await;
+            let head = claim(&*one, "one", noon()).await;
+            tokio::join!(async { assert!(settle(&*one, &head[0], delivered(), noon()).await) }, async {
+                assert_eq!(resolved(&*two, &incident, noon()).await, ["one"]);
+            },);
+            let resolve = claim(&*two, "one", noon()).await;
+            assert_eq!(resolve.len(), 1, "{incident}");
+            assert!(settle(&*two, &resolve[0], delivered(), noon()).await);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_is_one_replicas_until_its_lease_ends_or_is_given_back() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        assert!(one.consume("m", LEASE).await.unwrap());
+        assert!(!two.consume("m", LEASE).await.unwrap());
+        assert!(one.consume("m", LEASE).await.unwrap(), "renewed");
+        assert!(two.consume("other", LEASE).await.unwrap());
+        two.relinquish("m").await.unwrap();
+        assert!(!two.consume("m", LEASE).await.unwrap(), "it is not two's to give back");
+        one.relinquish("m").await.unwrap();
+        assert!(two.consume("m", LEASE).await.unwrap());
+        let over = "UPDATE consumers SET held_until = now() - interval '1 s'";
+        database.client().await.batch_execute(over).await.unwrap();
+        assert!(one.consume("m", LEASE).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn a_bookmark_never_goes_back() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        let bookmark = |uid_validity, last_uid| Bookmark { mailbox: "m".into(), uid_validity, last_uid };
+        one.record(vec![], Some(bookmark(1, 9))).await.unwrap();
+        two.record(vec![], Some(bookmark(1, 5))).await.unwrap();
+        assert_eq!(one.bookmark("m").await.unwrap(), Some(bookmark(1, 9)));
+        two.record(vec![], Some(bookmark(2, 3))).await.unwrap();
+        assert_eq!(one.bookmark("m").await.unwrap(), Some(bookmark(2, 3)), "the mailbox is numbered anew");
+    }
+
+    #[tokio::test]
+    async fn replicas_hear_of_what_is_owed_and_not_their_own_bell() {
+        let database = Database::create().await;
+        let (one, two) = (database.open().await, database.open().await);
+        // Each hears once when it begins to listen.
+        one.rung().await;
+        two.rung().await;
+        opened(&one, "a", vec![page("a", Action::Trigger, "one")]).await;
+        tokio::time::timeout(crate::harness::PATIENCE, two.rung()).await.unwrap();
+        let own = tokio::time::timeout(Duration::from_millis(300), one.rung()).await;
+        assert!(own.is_err(), "its own bell");
+    }
+
+    #[tokio::test]
+    async fn a_nul_in_what_people_read_is_shown_as_a_sign() {
+        let database = Database::create().await;
+        let store = database.open().await;
+        let id = recorded(&store).await;
+        let mut labels = Labels::new();
+        labels.insert("app_name".into(), "a\0b".into());
+        let told = Decision {
+            reason: Some("not\0hing".into()),
+            labels: labels.clone(),
+            ..decision(Outcome::Opened, state(Phase::Firing, 1), vec![page("a", Action::Trigger, "one")])
+        };
+        store.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| told)).await.unwrap();
+        let mail = &store.mails(None, 1).await.unwrap()[0];
+        assert_eq!((mail.reason.as_deref(), &mail.labels), (Some("not\u{2400}hing"), &labels));
+        let claimed = claim(&store, "one", noon()).await;
+        assert!(settle(&store, &claimed[0], Next::Dead { reason: "\0".into() }, noon()).await);
+    }
+
+    #[tokio::test]
+    async fn after_its_connections_are_cut_the_store_goes_on() {
+        let database = Database::create().await;
+        let store = database.open().await;
+        opened(&store, "a", vec![page("a", Action::Trigger, "one")]).await;
+        let client = database.client().await;
+        let cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+                   WHERE datname = current_database() AND pid <> pg_backend_pid()";
+        for _ in 0..10 {
+            client.query(cut, &[]).await.unwrap();
+            // Each that was idle is known to be dead, or is found dead once.
+            let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
+            while let Err(lost) = store.ping().await {
+                assert!(matches!(lost, StoreError::Failed(_)), "{lost:?}");
+                assert!(std::time::Instant::now() < deadline, "{lost}");
+            }
+        }
+        assert_eq!(claim(&store, "one", noon()).await.len(), 1);
+    }
+
+    /// The rows read for one more mail, and for looking for work, are the same however much the store holds.
+    #[tokio::test]
+    async fn a_mail_costs_the_same_however_much_is_done() {
+        let database = Database::create().await;
+        let store = database.open().await;
+        let mut bills = Vec::new();
+        for history in [1_000, 100_000] {
+            let client = database.client().await;
+            client
+                .batch_execute(&format!(
+                    "INSERT INTO incidents (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at,
+                                            changed_at, labels)
+                     SELECT 'h{history}-' || n, 'incident', 'resolved', 'OK', n, true, false, 1, n, n, '{{}}'
+                     FROM generate_series(1, {history}) AS n;
+                     INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at)
+                     SELECT 'm', id, 1, '', '{{}}', 'opened', id, 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';
+                     INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification,
+                                             state, step, created_at, settled_at)
+                     SELECT id, incident, 1, 'one', 'webhook/0', 'trigger', 'a', '{{}}', 'delivered', '{{}}', 1, 1
+                     FROM mails WHERE incident IN (SELECT id FROM incidents WHERE incident_id LIKE 'h{history}-%');
+                     INSERT INTO attempts (delivery, at, took_ms, result, detail) SELECT id, 1, 1, 'r', 'd' FROM deliveries;
+                     INSERT INTO applied SELECT id, 'OK', 1, true, 'm', 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';
+                     INSERT INTO openings SELECT 'h', 'h', id, 0, 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';"
+                ))
+                .await
+                .unwrap();
+            client.batch_execute("VACUUM ANALYZE").await.unwrap();
+            drop(client);
+            let before = rows_read(&database).await;
+            for n in 0..10 {
+                let incident = format!("{history}-{n}");
+                opened(&store, &incident, vec![page(&incident, Action::Trigger, "one")]).await;
+                store.agenda().await.unwrap();
+                store.escalate(noon(), Arc::new(|_, _| Vec::new())).await.unwrap();
+                for claimed in claim(&store, "one", noon()).await {
+                    let again = Next::Again { step: Step::Send, at: noon(), failures: 1 };
+                    settle(&store, &claimed, again, noon()).await;
+                }
+                for claimed in claim(&store, "one", noon()).await {
+                    settle(&store, &claimed, delivered(), noon()).await;
+                }
+                store.undecided(0, 10).await.unwrap();
+                store.depth().await.unwrap();
+            }
+            // A session hands in what it counted when it ends, or now and then.
+            let cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
+            database.client().await.query(cut, &[]).await.unwrap();
+            bills.push((rows_read(&database).await - before) / 10);
+            let _ = store.ping().await;
+            store.ping().await.unwrap();
+        }
+        assert!(bills[0] > 0 && bills[0] < 100, "{bills:?} rows for a mail");
+        assert!(bills[1] <= bills[0] + 5, "{bills:?} rows for a mail");
     }
 }

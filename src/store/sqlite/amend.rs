@@ -5,14 +5,14 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 
 use crate::{
     delivery::{DeliveryId, Step},
-    store::StoreError,
+    store::{
+        StoreError,
+        kept::micros,
+        refusal::{Revival, not_dead, not_discarded, not_sent_again},
+    },
 };
 
-use super::{
-    failure,
-    lane::advance,
-    row::{json, micros},
-};
+use super::{failure, lane::advance, row::json};
 
 pub(super) fn retry(
     connection: &Connection,
@@ -25,7 +25,7 @@ pub(super) fn retry(
             if ids.is_none() {
                 continue;
             }
-            return Err(StoreError::Refused(format!("delivery {id} is {why}; discard it instead")));
+            return Err(not_sent_again(id, why));
         }
         revive(connection, id, now).map_err(failure)?;
         retried.push(id);
@@ -36,7 +36,7 @@ pub(super) fn retry(
 /// Why a dead delivery must not be sent again. Where `all` are, the dead resolve behind a dead trigger is sent too.
 fn objection(connection: &Connection, id: DeliveryId, all: bool) -> rusqlite::Result<Option<&'static str>> {
     // What is leased may be at its receiver already: nothing can be put before it any more.
-    let (trigger, open, closed_after, opened_after): (bool, bool, bool, bool) = connection
+    connection
         .prepare_cached(
             "SELECT this.action = 'trigger', phase = 'firing' AND incidents.episode = this.episode,
                     EXISTS (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
@@ -49,14 +49,15 @@ fn objection(connection: &Connection, id: DeliveryId, all: bool) -> rusqlite::Re
                             AND (later.state = 'delivered' OR later.lease IS NOT NULL))
              FROM deliveries AS this JOIN incidents ON incidents.id = this.incident WHERE this.id = ?1",
         )?
-        .query_row(params![id, all], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
-    Ok(if opened_after {
-        Some("of an opening that a newer one has followed: sent now, it would open or close the newer alert")
-    } else if trigger && !open && !closed_after {
-        Some("a trigger whose incident is over: sent now, it would open an alert that nobody closes")
-    } else {
-        None
-    })
+        .query_row(params![id, all], |row| {
+            let revival = Revival {
+                trigger: row.get(0)?,
+                open: row.get(1)?,
+                closed_after: row.get(2)?,
+                opened_after: row.get(3)?,
+            };
+            Ok(revival.objection())
+        })
 }
 
 /// The dead deliveries asked for, in order; one that is not dead is an error.
@@ -75,10 +76,8 @@ fn wanted(connection: &Connection, ids: Option<&[DeliveryId]>) -> Result<Vec<Del
             .prepare_cached("SELECT state FROM deliveries WHERE id = ?1")
             .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
             .map_err(failure)?;
-        match state.as_deref() {
-            Some("dead") => {}
-            Some(state) => return Err(StoreError::Refused(format!("delivery {id} is {state}, not dead"))),
-            None => return Err(StoreError::Refused(format!("there is no delivery {id}"))),
+        if state.as_deref() != Some("dead") {
+            return Err(not_dead(*id, state.as_deref()));
         }
     }
     Ok(ids)
@@ -123,8 +122,5 @@ pub(super) fn discard(connection: &Connection, id: DeliveryId, now: Timestamp) -
         .prepare_cached("SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END FROM deliveries WHERE id = ?1")
         .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
         .map_err(failure)?;
-    Err(StoreError::Refused(match state {
-        Some(state) => format!("delivery {id} is {state}: only what is pending, held or dead can be discarded"),
-        None => format!("there is no delivery {id}"),
-    }))
+    Err(not_discarded(id, state.as_deref()))
 }

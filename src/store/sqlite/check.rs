@@ -12,10 +12,11 @@ use crate::{
     store::{
         StoreError, Totals,
         audit::{Finding, MOST_FINDINGS, PROMISES, UNDER_WAY_MINUTES},
+        kept::{micros, unpack},
     },
 };
 
-use super::{connect, failure, mail, migrations, row::micros, version};
+use super::{connect, failure, migrations, version};
 
 /// Mails whose bytes are read at a time: between two batches the write-ahead log may shrink.
 const BATCH: i64 = 500;
@@ -112,7 +113,7 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
         let mut rows = batch.query([after, BATCH])?;
         while let Some(row) = rows.next()? {
             after = row.get(0)?;
-            let whole = mail::unpack(row.get_ref(2)?.as_blob()?).is_ok_and(|raw| {
+            let whole = unpack(row.get_ref(2)?.as_blob()?).is_ok_and(|raw| {
                 row.get_ref(1).and_then(|hash| Ok(hash.as_str()? == sha256_hex(&raw))).unwrap_or(false)
             });
             if !whole && found.len() < MOST_FINDINGS {

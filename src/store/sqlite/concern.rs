@@ -5,9 +5,7 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::store::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
-
-use super::row::time;
+use crate::store::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP, kept::time};
 
 /// Of a list: a page names no more, and an attacker could make it long.
 const A_FEW: u32 = 20;

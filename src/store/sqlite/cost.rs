@@ -20,7 +20,7 @@ use crate::{
     incident::{Phase, State},
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
-    store::{Decision, Fallback, Horizon, Kind, NewDelivery, Next, Settlement, StoreError, Subject, Sweep},
+    store::{Decision, Fallback, Horizon, Kind, NewDelivery, Next, Settlement, StoreError, Subject, Sweep, kept},
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -54,7 +54,7 @@ impl Counted {
             cut_from: None,
             envelope: None,
         };
-        let packed = mail::pack((message, Authenticity::off()))?;
+        let packed = kept::pack((message, Authenticity::off()))?;
         let ids = mail::record(&self.connection, &[packed], None).map_err(super::failure)?;
         ids.first().copied().ok_or(StoreError::Panicked)
     }

@@ -1,21 +1,21 @@
 //! The second commit: what is known of an incident, and everything that follows from a mail about it.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use crate::{
     incident::{Known, Phase, State},
-    message::{Authenticity, Hold, MailId, Outcome},
-    store::{Decide, Decision, Heard, Kind, Memory, RECURRENCE, Subject, Told, hour},
+    message::{Authenticity, MailId, Outcome},
+    store::{
+        Decide, Decision, HOUR, Heard, Kind, Memory, RECURRENCE, Subject, Told, hour,
+        kept::{hold, micros, signed},
+    },
 };
 
 use super::{
     lane,
-    row::{json, micros, optional_time_at, time_at, word_at},
+    row::{json, optional_time_at, time_at, word_at},
 };
-
-/// The window of `max_per_hour`.
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
 
 /// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already, or waits.
 pub(super) fn decide(
@@ -105,8 +105,6 @@ fn conclude(
     now: Timestamp,
 ) -> rusqlite::Result<()> {
     let decided_at = (decision.outcome != Outcome::Pending).then(|| micros(now));
-    // Those made under the mail's own number: `store check` finds them by it.
-    let owed = decision.deliveries.iter().filter(|delivery| delivery.notification.mail == Some(mail)).count();
     connection
         .prepare_cached(
             "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, incident = :incident,
@@ -119,7 +117,7 @@ fn conclude(
             ":outcome": decision.outcome.as_str(), ":reason": decision.reason, ":labels": json(&decision.labels)?,
             ":incident": incident, ":decided_at": decided_at, ":check_at": decision.check_at.map(micros),
             ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked, ":mail": mail,
-            ":owed": i64::try_from(owed).unwrap_or(i64::MAX),
+            ":owed": signed(decision.owed_under(mail)),
         })
         .map(|_| ())
 }
@@ -136,15 +134,6 @@ fn keep(connection: &Connection, mail: MailId, decision: &Decision) -> rusqlite:
             .execute(params![mail, state.episode])?;
     }
     Ok(())
-}
-
-/// A hold as it is stored.
-fn hold(hold: &Hold) -> String {
-    match hold {
-        Hold::Resolve => "resolve".to_owned(),
-        Hold::Flood => "flood".to_owned(),
-        Hold::App(key) => format!("app:{key}"),
-    }
 }
 
 /// The incident's number, where it has one, and what is known of it.
@@ -187,7 +176,7 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
         .prepare_cached(
             "SELECT ingress, at, verified >= ?4 AS counts FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3",
         )?
-        .query_row(params![number, subject.status, subject.time.map_or(0, micros), subject.verified], |row| {
+        .query_row(params![number, subject.status, subject.applied_at(), subject.verified], |row| {
             Ok((Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? }, row.get("counts")?))
         })
         .optional()?;
@@ -238,14 +227,14 @@ fn remember(
             .execute(params![
                 number,
                 subject.status,
-                subject.time.map_or(0, micros),
+                subject.applied_at(),
                 subject.verified,
                 subject.ingress,
                 micros(now),
             ])?;
     }
     let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else { return Ok(Some(number)) };
-    if subject.kind == Kind::Incident && opened(memory, decision) {
+    if subject.kind == Kind::Incident && decision.begins_episode(memory) {
         connection
             .prepare_cached(
                 "INSERT INTO openings (app_key, metric, hour, count) VALUES (?1, ?2, ?3, 1)
@@ -260,16 +249,6 @@ fn remember(
         lane::owe(connection, number, state.episode, delivery, now)?;
     }
     Ok(Some(number))
-}
-
-/// Whether this mail begins an episode, or is the first that proves it.
-fn opened(memory: &Memory, decision: &Decision) -> bool {
-    let (before, proven) = memory.known.state.as_ref().map_or((0, false), |state| (state.episode, state.verified));
-    decision
-        .state
-        .as_ref()
-        .is_some_and(|state| state.phase == Phase::Firing && state.verified && (state.episode > before || !proven))
-        && decision.outcome != Outcome::Duplicate
 }
 
 fn insert(

@@ -11,10 +11,13 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::{
     delivery::{DeliveryId, Notification, Step, Target},
-    store::{Agenda, Attempt, Claim, Fallback, NewDelivery, Next, Settlement},
+    store::{
+        Agenda, Attempt, Claim, Fallback, NewDelivery, Next, Settlement,
+        kept::{micros, time},
+    },
 };
 
-use super::row::{json, json_at, micros, time, time_at};
+use super::row::{json, json_at, time_at};
 
 pub(super) fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     Ok(Target { receiver: row.get("receiver")?, integration: row.get("integration")? })

@@ -6,12 +6,12 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::{
     delivery::DeliveryState,
     message::{MailId, Outcome},
-    store::{Attempt, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoredMail},
+    store::{Attempt, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoredMail, kept::time},
 };
 
 use super::{
     mail::{size_at, stored_mail},
-    row::{json_at, optional_json_at, optional_time_at, time, time_at, unsigned_at, word_at},
+    row::{json_at, optional_json_at, optional_time_at, time_at, unsigned_at, word_at},
 };
 
 const MAIL: &str = "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,

@@ -1,59 +1,22 @@
 //! Mails as they came: recorded, read back.
 
-use std::cell::RefCell;
-
 use bytes::Bytes;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::{
-    delivery::sha256_hex,
-    message::{Authenticity, Bookmark, MailId, Message, Release},
-    store::{StoreError, StoredMail},
+    message::{Bookmark, MailId, Message, Release},
+    store::{
+        FARTHEST_CHECK, StoreError, StoredMail,
+        kept::{Packed, micros, signed, unpack},
+        refusal::{not_quarantined, not_released},
+    },
 };
 
 use super::{
     failure,
-    row::{json, json_at, micros, optional_json_at, time_at, unsigned_at},
+    row::{json, json_at, optional_json_at, time_at, unsigned_at},
 };
-
-/// Fast rather than small: what HTML mail has to give, level 1 takes nearly all of.
-const COMPRESSION: i32 = 1;
-/// No check is put off further.
-const FARTHEST_CHECK: SignedDuration = SignedDuration::from_hours(1);
-/// No mail is larger unpacked: bounds what a damaged store can make us allocate.
-const LARGEST: usize = 256 << 20;
-
-thread_local! {
-    /// A context costs more to make than a mail to compress.
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-}
-
-/// A mail ready to be written: what takes time is done before the writer's turn.
-pub(super) struct Packed {
-    message: Message,
-    authenticity: String,
-    envelope: Option<String>,
-    sha256: String,
-    body: Vec<u8>,
-}
-
-pub(super) fn pack((message, authenticity): (Message, Authenticity)) -> Result<Packed, StoreError> {
-    let body = COMPRESSOR.with_borrow_mut(|slot| -> std::io::Result<_> {
-        let compressor = match slot {
-            Some(compressor) => compressor,
-            None => slot.insert(zstd::bulk::Compressor::new(COMPRESSION)?),
-        };
-        compressor.compress(&message.raw)
-    });
-    Ok(Packed {
-        authenticity: json(&authenticity).map_err(failure)?,
-        envelope: message.envelope.as_ref().map(json).transpose().map_err(failure)?,
-        sha256: sha256_hex(&message.raw),
-        body: body.map_err(|error| StoreError::Failed(format!("a mail could not be compressed: {error}")))?,
-        message,
-    })
-}
 
 pub(super) fn record(
     connection: &Connection,
@@ -70,8 +33,8 @@ pub(super) fn record(
         let id = head.insert(params![
             message.ingress,
             micros(message.arrived_at),
-            i64::try_from(message.raw.len()).unwrap_or(i64::MAX),
-            message.cut_from.map(|size| i64::try_from(size).unwrap_or(i64::MAX)),
+            signed(message.raw.len() as u64),
+            message.cut_from.map(signed),
             sha256,
             envelope,
             authenticity,
@@ -142,14 +105,7 @@ pub(super) fn release(connection: &Connection, id: MailId, release: &Release) ->
         .prepare_cached("SELECT outcome, cut_from FROM mails WHERE id = ?1")
         .and_then(|mut statement| statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
         .map_err(failure)?;
-    Err(StoreError::Refused(match found {
-        Some((outcome, Some(size))) if outcome == "quarantined" => format!(
-            "mail {id} was {size} bytes, over the size limit, and only its header was kept: raise max_message_size and \
-             send the mail again, or `alertbridge mails discard {id}`"
-        ),
-        Some((outcome, _)) => format!("mail {id} is {outcome}, not quarantined"),
-        None => format!("there is no mail {id}"),
-    }))
+    Err(not_released(id, found.as_ref().map(|(outcome, size)| (outcome.as_str(), *size))))
 }
 
 pub(super) fn stored(
@@ -195,21 +151,6 @@ pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
     })
 }
 
-/// The bytes as they came.
-pub(super) fn unpack(packed: &[u8]) -> std::io::Result<Vec<u8>> {
-    zstd::bulk::decompress(packed, capacity(packed))
-}
-
-/// The unpacked size as the frame declares it.
-fn capacity(packed: &[u8]) -> usize {
-    zstd::zstd_safe::get_frame_content_size(packed)
-        .ok()
-        .flatten()
-        .and_then(|size| usize::try_from(size).ok())
-        .unwrap_or(LARGEST)
-        .min(LARGEST)
-}
-
 pub(super) fn discard(connection: &Connection, id: MailId, now: Timestamp) -> Result<(), StoreError> {
     let discarded = connection
         .prepare_cached(
@@ -219,7 +160,7 @@ pub(super) fn discard(connection: &Connection, id: MailId, now: Timestamp) -> Re
         )
         .and_then(|mut statement| statement.execute(params![id, micros(now)]))
         .map_err(failure)?;
-    if discarded == 1 { Ok(()) } else { Err(StoreError::Refused(format!("mail {id} is not in the quarantine"))) }
+    if discarded == 1 { Ok(()) } else { Err(not_quarantined(id)) }
 }
 
 /// For lists: the bytes' size as they came.

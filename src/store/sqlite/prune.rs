@@ -7,9 +7,10 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use crate::store::{Horizon, Pruned, RECURRENCE, Sweep, hour};
-
-use super::row::{micros, time};
+use crate::store::{
+    Horizon, Pruned, RECURRENCE, Sweep, hour,
+    kept::{micros, time},
+};
 
 /// Bytes of mail deleted in one step.
 const MOST_BYTES: i64 = 8 << 20;

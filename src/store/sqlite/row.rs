@@ -1,18 +1,10 @@
-//! Between Rust's types and SQLite's: times are microseconds, structured values are JSON.
+//! Between Rust's types and SQLite's: see `kept`.
 
 use jiff::Timestamp;
 use rusqlite::{Row, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 
-/// A time as it is stored.
-pub(super) fn micros(time: Timestamp) -> i64 {
-    time.as_microsecond()
-}
-
-/// A time as it was stored; what cannot be one is the epoch.
-pub(super) fn time(micros: i64) -> Timestamp {
-    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
-}
+use crate::store::kept::time;
 
 pub(super) fn time_at(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
     row.get(column).map(time)

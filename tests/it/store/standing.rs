@@ -7,6 +7,21 @@ use alertbridge::{
 
 use super::*;
 
+both!(
+    a_mail_that_waits_is_due_at_its_time_and_holds_up_no_other_even_after_a_restart,
+    a_check_again_is_written_with_what_follows_and_once,
+    after_the_clock_was_set_back_what_waits_is_due,
+    what_was_told_before_it_could_be_checked_keeps_its_outcome_and_belongs_to_the_opening_it_leads_to,
+    what_unverified_mail_applied_is_known_to_unverified_mail_alone,
+    unverified_triggers_are_counted_by_the_hour,
+    a_released_mail_is_due_before_all_others_and_says_who_let_it_through,
+    a_mail_that_waits_can_be_released_and_one_that_is_not_whole_or_decided_cannot,
+    a_held_resolve_concerns_somebody_while_its_incident_is_open,
+    held_triggers_and_unexpected_apps_concern_somebody_until_they_are_let_through_or_discarded,
+    what_the_bridge_tells_of_itself_is_durable_delivered_and_never_taken_for_a_mails_incident,
+    dead_letters_concern_somebody_but_for_those_that_tell_of_dead_letters,
+);
+
 fn later(minutes: i64) -> Timestamp {
     noon() + SignedDuration::from_mins(minutes)
 }
@@ -54,13 +69,12 @@ async fn release(store: &dyn Store, id: MailId) -> Result<(), StoreError> {
     store.release_mail(id, Release { by: "ana@host".into(), at: noon() }).await
 }
 
-#[tokio::test]
-async fn a_mail_that_waits_is_due_at_its_time_and_holds_up_no_other_even_after_a_restart() {
-    let (folder, store) = store();
+async fn a_mail_that_waits_is_due_at_its_time_and_holds_up_no_other_even_after_a_restart(home: Home) {
+    let store = home.open().await;
     let waiting = waits(store.as_ref(), later(1)).await;
     let other = recorded(store.as_ref()).await;
     drop(store);
-    let store = open(folder.path());
+    let store = home.open().await;
     let undecided = store.undecided(0, 1).await.unwrap();
     assert_eq!(undecided.iter().map(|mail| mail.id).collect::<Vec<_>>(), [other]);
     assert_eq!(due(store.as_ref(), noon()).await, Vec::<MailId>::new());
@@ -69,9 +83,8 @@ async fn a_mail_that_waits_is_due_at_its_time_and_holds_up_no_other_even_after_a
     assert_eq!((row.outcome, row.check_at), (Outcome::Pending, Some(later(1))));
 }
 
-#[tokio::test]
-async fn a_check_again_is_written_with_what_follows_and_once() {
-    let (_folder, store) = store();
+async fn a_check_again_is_written_with_what_follows_and_once(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let id = waits(store, later(1)).await;
     let again = Decision { check_at: Some(later(3)), ..nothing(Outcome::Pending) };
@@ -91,16 +104,14 @@ async fn a_check_again_is_written_with_what_follows_and_once() {
     assert_eq!(late.unwrap(), None);
 }
 
-#[tokio::test]
-async fn after_the_clock_was_set_back_what_waits_is_due() {
-    let (_folder, store) = store();
+async fn after_the_clock_was_set_back_what_waits_is_due(home: Home) {
+    let store = home.open().await;
     let waiting = waits(store.as_ref(), later(15)).await;
     assert_eq!(due(store.as_ref(), later(-24 * 60)).await, [waiting]);
 }
 
-#[tokio::test]
-async fn what_was_told_before_it_could_be_checked_keeps_its_outcome_and_belongs_to_the_opening_it_leads_to() {
-    let (_folder, store) = store();
+async fn what_was_told_before_it_could_be_checked_keeps_its_outcome_and_belongs_to_the_opening_it_leads_to(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![]).await;
     resolved(store, "a", noon()).await;
@@ -125,9 +136,8 @@ async fn what_was_told_before_it_could_be_checked_keeps_its_outcome_and_belongs_
     assert_eq!(resolved(store, "a", later(2)).await, ["one"], "its resolve goes to whom it was told");
 }
 
-#[tokio::test]
-async fn what_unverified_mail_applied_is_known_to_unverified_mail_alone() {
-    let (_folder, store) = store();
+async fn what_unverified_mail_applied_is_known_to_unverified_mail_alone(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let unproven = State { verified: false, ..state(Phase::Firing, 1) };
     decided(store, unverified("a", "X"), noon(), decision(Outcome::Opened, unproven, vec![])).await;
@@ -141,9 +151,8 @@ async fn what_unverified_mail_applied_is_known_to_unverified_mail_alone() {
     assert_eq!(seen.recurrence_28d, 1, "proven, it is");
 }
 
-#[tokio::test]
-async fn unverified_triggers_are_counted_by_the_hour() {
-    let (_folder, store) = store();
+async fn unverified_triggers_are_counted_by_the_hour(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     for minute in [0, 30, 59] {
         let told = Decision { marked: true, ..nothing(Outcome::Opened) };
@@ -157,16 +166,15 @@ async fn unverified_triggers_are_counted_by_the_hour() {
     assert_eq!(marked(-60).await, 0, "a clock set back finds none of the future");
 }
 
-#[tokio::test]
-async fn a_released_mail_is_due_before_all_others_and_says_who_let_it_through() {
-    let (folder, store) = store();
+async fn a_released_mail_is_due_before_all_others_and_says_who_let_it_through(home: Home) {
+    let store = home.open().await;
     waits(store.as_ref(), noon()).await;
     let held = Decision { hold: Some(Hold::Resolve), ..nothing(Outcome::Quarantined) };
     let id = decided(store.as_ref(), unverified("a", "OK"), noon(), held).await;
     release(store.as_ref(), id).await.unwrap();
     assert!(matches!(release(store.as_ref(), id).await, Err(StoreError::Refused(_))), "once is enough");
     drop(store);
-    let store = open(folder.path());
+    let store = home.open().await;
     let store = store.as_ref();
     assert!(store.undecided(0, 10).await.unwrap().is_empty());
     let first = &store.due(noon(), 1).await.unwrap()[0];
@@ -177,9 +185,8 @@ async fn a_released_mail_is_due_before_all_others_and_says_who_let_it_through() 
     assert_eq!((row.outcome, row.released.unwrap().by.as_str()), (Outcome::Resolved, "ana@host"));
 }
 
-#[tokio::test]
-async fn a_mail_that_waits_can_be_released_and_one_that_is_not_whole_or_decided_cannot() {
-    let (_folder, store) = store();
+async fn a_mail_that_waits_can_be_released_and_one_that_is_not_whole_or_decided_cannot(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     let waiting = waits(store, later(10)).await;
     release(store, waiting).await.unwrap();
@@ -194,9 +201,8 @@ async fn a_mail_that_waits_can_be_released_and_one_that_is_not_whole_or_decided_
     assert!(release(store, 999).await.unwrap_err().to_string().contains("no mail 999"));
 }
 
-#[tokio::test]
-async fn a_held_resolve_concerns_somebody_while_its_incident_is_open() {
-    let (_folder, store) = store();
+async fn a_held_resolve_concerns_somebody_while_its_incident_is_open(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![]).await;
     let held = || Decision { hold: Some(Hold::Resolve), ..nothing(Outcome::Quarantined) };
@@ -213,9 +219,8 @@ async fn a_held_resolve_concerns_somebody_while_its_incident_is_open() {
     assert_eq!(store.concerns().await.unwrap().held_resolves, Vec::<String>::new());
 }
 
-#[tokio::test]
-async fn held_triggers_and_unexpected_apps_concern_somebody_until_they_are_let_through_or_discarded() {
-    let (_folder, store) = store();
+async fn held_triggers_and_unexpected_apps_concern_somebody_until_they_are_let_through_or_discarded(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     assert_eq!(
         store.concerns().await.unwrap(),
@@ -237,8 +242,10 @@ async fn held_triggers_and_unexpected_apps_concern_somebody_until_they_are_let_t
     let concerns = store.concerns().await.unwrap();
     assert_eq!(concerns.flooded_at, Some(noon()));
     assert_eq!(concerns.unexpected_apps, ["a", "b"], "one of two is left");
-    let room = concerns.room.unwrap();
-    assert!(0 < room.free && room.free <= room.total);
+    match home {
+        Home::Folder(_) => assert!(concerns.room.is_some_and(|room| 0 < room.free && room.free <= room.total)),
+        Home::Database(_) => assert_eq!(concerns.room, None),
+    }
 }
 
 fn own(incident_id: &str, status: &str) -> Subject {
@@ -250,13 +257,12 @@ async fn announced(store: &dyn Store, incident_id: &str, phase: Phase, deliverie
     store.announce(own(incident_id, "X"), noon(), Box::new(|_| decision)).await.unwrap();
 }
 
-#[tokio::test]
-async fn what_the_bridge_tells_of_itself_is_durable_delivered_and_never_taken_for_a_mails_incident() {
-    let (folder, store) = store();
+async fn what_the_bridge_tells_of_itself_is_durable_delivered_and_never_taken_for_a_mails_incident(home: Home) {
+    let store = home.open().await;
     announced(store.as_ref(), "self:x", Phase::Firing, vec![page("self:x", Action::Trigger, "one")]).await;
     assert_eq!(memory(store.as_ref(), subject("self:x", "OK"), noon()).await, Memory::default());
     drop(store);
-    let store = open(folder.path());
+    let store = home.open().await;
     let store = store.as_ref();
     let names = async || -> Vec<String> {
         store.concerns().await.unwrap().alarms.into_iter().map(|alarm| alarm.incident_id).collect()
@@ -278,9 +284,8 @@ async fn what_the_bridge_tells_of_itself_is_durable_delivered_and_never_taken_fo
     assert!(store.timeline("self:x").await.unwrap().is_some());
 }
 
-#[tokio::test]
-async fn dead_letters_concern_somebody_but_for_those_that_tell_of_dead_letters() {
-    let (_folder, store) = store();
+async fn dead_letters_concern_somebody_but_for_those_that_tell_of_dead_letters(home: Home) {
+    let store = home.open().await;
     let store = store.as_ref();
     announced(store, DEAD_LETTERS, Phase::Firing, vec![page(DEAD_LETTERS, Action::Trigger, "one")]).await;
     let claimed = claim(store, "one", noon()).await;

@@ -1,0 +1,108 @@
+//! A mailbox that one replica reads, and another as soon as that one is gone.
+//!
+//! The ingress knows nothing of it: it is begun when this replica gets the right to read, and stopped when it loses it.
+//! Two may read at once for a moment, where one is slow to notice: the bookmark they share lets what both have read be
+//! a duplicate, and never lets a mail be passed over.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::time::{Instant, sleep, timeout_at};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    ingress::{
+        Health, Inbox, Ingress as _,
+        imap::{self, Imap},
+    },
+    settings::{self, Problem},
+    store::Store,
+    telemetry,
+};
+
+/// How long the right lasts without being renewed: a dead replica's mailbox is read again within this and `EVERY`.
+const LEASE: Duration = Duration::from_secs(6);
+/// How often it is asked for, or renewed.
+const EVERY: Duration = Duration::from_secs(2);
+
+/// A mailbox, and how it is read.
+pub(super) struct Mailbox {
+    settings: imap::Settings,
+    clock: Clock,
+    max_age: settings::Duration,
+}
+
+impl Mailbox {
+    /// Finds out now what is wrong with the settings.
+    pub(super) fn new(settings: &imap::Settings, clock: Clock, max_age: settings::Duration) -> Result<Self, Problem> {
+        Imap::new(settings, clock.clone(), max_age)?;
+        Ok(Self { settings: settings.clone(), clock, max_age })
+    }
+
+    /// Reads whenever it is this replica's turn, until `stop`.
+    pub(super) async fn run(
+        self,
+        store: Arc<dyn Store>,
+        inbox: Arc<dyn Inbox>,
+        health: Health,
+        stop: CancellationToken,
+    ) {
+        let (name, mailbox) = (&self.settings.name, self.settings.mailbox());
+        while !stop.is_cancelled() {
+            let asked = Instant::now();
+            match store.consume(&mailbox, LEASE).await {
+                Ok(true) => {
+                    telemetry::mailbox_taken(name);
+                    self.read(asked + LEASE, &*store, &inbox, &health, &stop).await;
+                    health.elsewhere(name);
+                    // The next need not wait for it to end.
+                    if let Err(error) = store.relinquish(&mailbox).await {
+                        tracing::debug!(%error, mailbox = %name, "the mailbox is free for others when its lease ends");
+                    }
+                }
+                Ok(false) => {}
+                Err(error) => telemetry::store_failed("a mailbox could not be asked for", &error),
+            }
+            stop.run_until_cancelled(sleep(EVERY)).await;
+        }
+    }
+
+    /// Reads for as long as the right is renewed in time.
+    async fn read(
+        &self,
+        mut until: Instant,
+        store: &dyn Store,
+        inbox: &Arc<dyn Inbox>,
+        health: &Health,
+        stop: &CancellationToken,
+    ) {
+        let (name, mailbox) = (&self.settings.name, self.settings.mailbox());
+        let imap = match Imap::new(&self.settings, self.clock.clone(), self.max_age) {
+            Ok(imap) => imap,
+            Err(problem) => return health.failed(name, &problem.what, false),
+        };
+        let turn = stop.child_token();
+        let ended = turn.clone().drop_guard();
+        let mut reading = tokio::spawn(Box::new(imap).run(Arc::clone(inbox), health.clone(), turn));
+        loop {
+            tokio::select! {
+                _ = &mut reading => return,
+                () = sleep(EVERY) => {}
+            }
+            let asked = Instant::now();
+            // By our own watch it has to stop before the lease ends, whatever the store says, or while it says nothing.
+            match timeout_at(until, store.consume(&mailbox, LEASE)).await {
+                Ok(Ok(true)) => until = asked + LEASE,
+                Ok(Ok(false)) | Err(_) => break,
+                Ok(Err(error)) if Instant::now() + EVERY >= until => {
+                    telemetry::store_failed("a mailbox is left to others", &error);
+                    break;
+                }
+                Ok(Err(_)) => {}
+            }
+        }
+        telemetry::mailbox_lost(name);
+        drop(ended);
+        let _ = reading.await;
+    }
+}

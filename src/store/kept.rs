@@ -1,0 +1,91 @@
+//! How values are kept, whichever the database: times as microseconds, structured values as JSON, mails as zstd.
+
+use std::{cell::RefCell, io};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    delivery::sha256_hex,
+    message::{Authenticity, Hold, Message},
+    store::StoreError,
+};
+
+/// Fast rather than small: what HTML mail has to give, level 1 takes nearly all of.
+const COMPRESSION: i32 = 1;
+/// No mail is larger unpacked: bounds what a damaged store can make us allocate.
+const LARGEST: usize = 256 << 20;
+
+thread_local! {
+    /// A context costs more to make than a mail to compress.
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+}
+
+/// A mail ready to be written: what takes time is done before its turn.
+pub(super) struct Packed {
+    pub(super) message: Message,
+    pub(super) authenticity: String,
+    pub(super) envelope: Option<String>,
+    pub(super) sha256: String,
+    pub(super) body: Vec<u8>,
+}
+
+pub(super) fn pack((message, authenticity): (Message, Authenticity)) -> Result<Packed, StoreError> {
+    let body = COMPRESSOR.with_borrow_mut(|slot| -> io::Result<_> {
+        let compressor = match slot {
+            Some(compressor) => compressor,
+            None => slot.insert(zstd::bulk::Compressor::new(COMPRESSION)?),
+        };
+        compressor.compress(&message.raw)
+    });
+    Ok(Packed {
+        authenticity: json(&authenticity)?,
+        envelope: message.envelope.as_ref().map(json).transpose()?,
+        sha256: sha256_hex(&message.raw),
+        body: body.map_err(|error| StoreError::Failed(format!("a mail could not be compressed: {error}")))?,
+        message,
+    })
+}
+
+/// The bytes as they came.
+pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
+    zstd::bulk::decompress(packed, capacity(packed))
+}
+
+/// The unpacked size as the frame declares it.
+fn capacity(packed: &[u8]) -> usize {
+    zstd::zstd_safe::get_frame_content_size(packed)
+        .ok()
+        .flatten()
+        .and_then(|size| usize::try_from(size).ok())
+        .unwrap_or(LARGEST)
+        .min(LARGEST)
+}
+
+/// A time as it is stored.
+pub(super) fn micros(time: Timestamp) -> i64 {
+    time.as_microsecond()
+}
+
+/// A time as it was stored; what cannot be one is the epoch.
+pub(super) fn time(micros: i64) -> Timestamp {
+    Timestamp::from_microsecond(micros).unwrap_or(Timestamp::UNIX_EPOCH)
+}
+
+/// Why a mail is held.
+pub(super) fn hold(hold: &Hold) -> String {
+    match hold {
+        Hold::Resolve => "resolve".to_owned(),
+        Hold::Flood => "flood".to_owned(),
+        Hold::App(key) => format!("app:{key}"),
+    }
+}
+
+/// A count or size, which databases keep signed.
+pub(super) fn signed(count: u64) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Failed(format!("a value could not be written: {error}")))
+}

@@ -1,0 +1,87 @@
+//! Where the store is: `store.url`.
+
+use std::{fmt, fs::File, path::PathBuf, sync::Arc};
+
+use jiff::Timestamp;
+
+use crate::{
+    settings::Problem,
+    store::{
+        Store, StoreError, Totals,
+        audit::Finding,
+        postgres::{self, Address, Misaddressed, Postgres},
+        sqlite::{self, Sqlite},
+    },
+};
+
+/// A store's place. Prints itself without a password.
+#[derive(Debug, Clone)]
+pub enum Place {
+    File(PathBuf),
+    Database(Box<Address>),
+}
+
+impl Place {
+    /// Reads a URL; what is wrong with it is said of the configuration's `key`, and without a password.
+    pub fn parse(key: &str, url: &str) -> Result<Self, Problem> {
+        match url.split_once(':') {
+            Some(("sqlite", file)) if !file.trim_start_matches('/').is_empty() => {
+                Ok(Self::File(file.strip_prefix("//").unwrap_or(file).into()))
+            }
+            Some(("sqlite", _)) => Err(Problem::new(key, "it names no file", "write `sqlite:alertbridge.db`")),
+            Some(("postgres" | "postgresql", _)) => match Address::parse(url) {
+                Ok(address) => Ok(Self::Database(Box::new(address))),
+                Err(Misaddressed { what, mend }) => Err(Problem::new(key, what, mend)),
+            },
+            _ => {
+                let mend = "write `sqlite:alertbridge.db`, or `postgres://user:password@host/database`";
+                Err(Problem::new(key, "this is no store", mend))
+            }
+        }
+    }
+
+    /// Opens it, makes it where there is none, and brings its schema up to date.
+    pub async fn open(&self) -> Result<Arc<dyn Store>, StoreError> {
+        Ok(match self {
+            Self::File(path) => Arc::new(Sqlite::open(path)?),
+            Self::Database(address) => Arc::new(Postgres::open(address).await?),
+        })
+    }
+
+    /// Opens it for `serve`: a file for one alone, for as long as the second value lives.
+    pub async fn own(&self) -> Result<(Arc<dyn Store>, Option<File>), StoreError> {
+        let Self::File(path) = self else { return Ok((self.open().await?, None)) };
+        let sqlite = Sqlite::open(path)?;
+        let owned = sqlite.own()?;
+        Ok((Arc::new(sqlite), owned))
+    }
+
+    /// Everything that is wrong with it, and how much it holds; reads alone. `read` is told of each mail that was read.
+    pub async fn check(
+        &self,
+        now: Timestamp,
+        read: impl FnMut(u64) + Send,
+    ) -> Result<(Vec<Finding>, Totals), StoreError> {
+        match self {
+            Self::File(path) => sqlite::check(path, now, read),
+            Self::Database(address) => postgres::check(address, now, read).await,
+        }
+    }
+
+    /// The version of the schema it has, 0 where it is yet to be made, and the one this program knows.
+    pub async fn versions(&self) -> Result<(i32, i32), StoreError> {
+        match self {
+            Self::File(path) => sqlite::versions(path),
+            Self::Database(address) => postgres::versions(address).await,
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File(path) => path.display().fmt(f),
+            Self::Database(address) => address.fmt(f),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! LISTEN and NOTIFY: replicas tell each other that there is something to do.
+//!
+//! A bell never rings inside a transaction that has something else to do: PostgreSQL commits those with a NOTIFY one
+//! after the other. It saves time, nothing else: whoever hears none looks every two seconds all the same.
+
+use std::{
+    future::poll_fn,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::sync::Notify;
+use tokio_postgres::{AsyncMessage, Client};
+
+use super::connection::{Database, failure};
+use crate::store::StoreError;
+
+/// Whoever rings says who it is: its own bell a replica need not hear.
+pub(super) const RING: &str = "SELECT pg_notify('alertbridge', $1::bigint::text)";
+/// What is rung for within this time is rung for once.
+const PAUSE: Duration = Duration::from_millis(20);
+/// Between two attempts to listen.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// Rings for the others.
+#[derive(Default)]
+pub(super) struct Bell {
+    rings: Arc<AtomicBool>,
+}
+
+impl Bell {
+    /// Soon, once, and without a promise.
+    pub(super) fn ring(&self, database: &Arc<Database>, holder: i64) {
+        if self.rings.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let (rings, database) = (Arc::clone(&self.rings), Arc::clone(database));
+        tokio::spawn(async move {
+            tokio::time::sleep(PAUSE).await;
+            rings.store(false, Ordering::Release);
+            if let Err(error) = database.query(RING, &[&holder]).await {
+                tracing::debug!(%error, "the other replicas could not be told");
+            }
+        });
+    }
+}
+
+/// Hears the others, until nobody holds `heard` any more.
+pub(super) async fn listen(database: Arc<Database>, holder: i64, heard: Arc<Notify>) {
+    while Arc::strong_count(&heard) > 1 {
+        if let Err(error) = hear(&database, holder, &heard).await {
+            tracing::debug!(%error, "the other replicas are not heard");
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn hear(database: &Database, holder: i64, heard: &Notify) -> Result<(), StoreError> {
+    let (client, mut connection) = database.connection_apart().await?;
+    let mut begun = Box::pin(begin(client).fuse());
+    let own = holder.to_string();
+    // The client's half, once it listens, is kept: the connection ends with it.
+    let mut kept = None;
+    loop {
+        tokio::select! {
+            client = &mut begun, if kept.is_none() => {
+                kept = Some(client?);
+                // What was rung while nobody listened.
+                heard.notify_one();
+            }
+            message = poll_fn(|context| connection.poll_message(context)) => match message {
+                Some(Ok(AsyncMessage::Notification(ring))) if ring.payload() != own => heard.notify_one(),
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(failure(error)),
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+async fn begin(client: Client) -> Result<Client, StoreError> {
+    client.batch_execute("LISTEN alertbridge").await.map_err(failure)?;
+    Ok(client)
+}

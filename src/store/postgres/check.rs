@@ -1,0 +1,100 @@
+//! `store check`: the mails' bytes, and the promise.
+//!
+//! Reads alone, over a connection of its own: a bridge may be at work meanwhile. That rows belong together the database
+//! itself sees to; damage to its files shows when they are read.
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::{Client, IsolationLevel};
+
+use super::{
+    address::Address,
+    connection::{Database, failure},
+    row::at,
+    schema,
+};
+use crate::{
+    delivery::sha256_hex,
+    store::{
+        StoreError, Totals,
+        audit::{Finding, MOST_FINDINGS, PROMISES, UNDER_WAY_MINUTES},
+        kept::{micros, unpack},
+    },
+};
+
+/// Mails whose bytes are read at a time.
+const BATCH: i64 = 500;
+
+/// Everything that is wrong with a database, and how much it holds. `read` is told of each mail that was read.
+pub async fn check(
+    address: &Address,
+    now: Timestamp,
+    read: impl FnMut(u64) + Send,
+) -> Result<(Vec<Finding>, Totals), StoreError> {
+    let database = Database::new(address)?;
+    schema::apart(&database, async |client| {
+        let known = schema::known();
+        match schema::found(client).await? {
+            found if found > known => return Err(StoreError::Newer { found, known }),
+            found if found < known => {
+                return Err(StoreError::Refused(format!(
+                    "{address} has schema version {found}, and this program knows {known}: `alertbridge store migrate` \
+                     brings it there"
+                )));
+            }
+            _ => {}
+        }
+        let (mut found, totals) = promises(client, now).await?;
+        found.extend(bytes(client, read).await?);
+        Ok((found, totals))
+    })
+    .await
+}
+
+async fn promises(client: &mut Client, now: Timestamp) -> Result<(Vec<Finding>, Totals), StoreError> {
+    let snapshot =
+        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await;
+    let snapshot = snapshot.map_err(failure)?;
+    let since = micros(now.saturating_sub(SignedDuration::from_mins(UNDER_WAY_MINUTES)).unwrap_or(now));
+    let mut found = Vec::new();
+    for promise in PROMISES {
+        let question = format!("SELECT * FROM ({}) AS found (what) LIMIT {MOST_FINDINGS}", promise.question);
+        let question = snapshot.prepare(&question).await.map_err(failure)?;
+        let rows = if question.params().is_empty() {
+            snapshot.query(&question, &[]).await
+        } else {
+            snapshot.query(&question, &[&since]).await
+        };
+        for row in rows.map_err(failure)? {
+            found.push(Finding { check: promise.name, what: at(&row, "what")? });
+        }
+    }
+    let counted = "SELECT (SELECT count(*) FROM mails) AS mails, (SELECT count(*) FROM incidents) AS incidents,
+                          (SELECT count(*) FROM deliveries) AS deliveries";
+    let row = snapshot.query_one(counted, &[]).await.map_err(failure)?;
+    let count = |of: &str| at::<i64>(&row, of).map(i64::unsigned_abs);
+    let totals = Totals { mails: count("mails")?, incidents: count("incidents")?, deliveries: count("deliveries")? };
+    Ok((found, totals))
+}
+
+/// Reads every mail: what it says of itself still holds.
+async fn bytes(client: &Client, mut read: impl FnMut(u64)) -> Result<Vec<Finding>, StoreError> {
+    let mut found = Vec::new();
+    let (mut after, mut done) = (0_i64, 0);
+    let batch = "SELECT id, sha256, raw FROM mails JOIN bodies ON mail = id WHERE id > $1 ORDER BY id LIMIT $2";
+    let batch = client.prepare(batch).await.map_err(failure)?;
+    loop {
+        let rows = client.query(&batch, &[&after, &BATCH]).await.map_err(failure)?;
+        let Some(last) = rows.last() else { return Ok(found) };
+        after = at(last, "id")?;
+        for row in &rows {
+            let sha256: &str = at(row, "sha256")?;
+            let whole = unpack(at(row, "raw")?).is_ok_and(|raw| sha256 == sha256_hex(&raw));
+            if !whole && found.len() < MOST_FINDINGS {
+                let what = format!("the bytes of mail {} are not those that came", at::<i64>(row, "id")?);
+                found.push(Finding { check: "mails are as they came", what });
+            }
+        }
+        done += rows.len() as u64;
+        read(done);
+    }
+}

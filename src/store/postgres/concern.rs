@@ -1,0 +1,74 @@
+//! What the bridge may have to tell of itself. Every question is a few probes of a narrow index, however much is held.
+
+use super::{
+    connection::{Database, Flight},
+    row::at,
+};
+use crate::store::{Alarm, Concerns, DEAD_LETTERS, StoreError, UNEXPECTED_APP, kept::time};
+
+/// Of a list: a page names no more, and an attacker could make it long.
+const A_FEW: i64 = 20;
+/// Dead letters are counted so far.
+const MANY: i64 = 1000;
+
+const DEAD: &str = "
+SELECT count(*) AS dead FROM (
+    SELECT 1 FROM deliveries WHERE state = 'dead' AND incident IS DISTINCT FROM
+        (SELECT id FROM incidents WHERE incident_id = $1 AND kind = 'self') LIMIT $2) AS dead";
+/// From one incident with a held resolve to the next: a thousand held for one incident cost as much as one.
+const HELD_RESOLVES: &str = "
+WITH RECURSIVE held (incident) AS (
+    (SELECT incident FROM mails WHERE hold = 'resolve' AND incident IS NOT NULL ORDER BY incident LIMIT 1)
+    UNION ALL
+    SELECT later.incident FROM held CROSS JOIN LATERAL (
+        SELECT incident FROM mails WHERE hold = 'resolve' AND incident IS NOT NULL AND mails.incident > held.incident
+        ORDER BY incident LIMIT 1) AS later
+)
+SELECT incident_id FROM held JOIN incidents ON id = held.incident WHERE phase = 'firing' ORDER BY id LIMIT $1";
+const FLOODED_AT: &str = "SELECT max(decided_at) AS at FROM mails WHERE hold = 'flood'";
+/// The first few apps mail of which is held, and every one that is told of and still held: one that is new never
+/// pushes another out.
+const UNEXPECTED_APPS: &str = "
+WITH RECURSIVE held (hold) AS (
+    (SELECT hold FROM mails WHERE hold > 'app:' AND hold < 'app;' ORDER BY hold LIMIT 1)
+    UNION ALL
+    SELECT later.hold FROM held CROSS JOIN LATERAL (
+        SELECT hold FROM mails WHERE mails.hold > held.hold AND mails.hold < 'app;' ORDER BY hold LIMIT 1) AS later
+), first AS (
+    SELECT hold FROM held LIMIT $1
+), told AS (
+    SELECT 'app:' || substr(incident_id, char_length($2::text) + 1) AS hold FROM incidents
+    WHERE phase = 'firing' AND kind = 'self' AND starts_with(incident_id, $2::text)
+)
+SELECT substr(hold, 5) AS app FROM (
+    SELECT hold FROM first UNION SELECT hold FROM told WHERE EXISTS (SELECT 1 FROM mails WHERE mails.hold = told.hold)
+) AS apps ORDER BY hold";
+const ALARMS: &str = "
+SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self' ORDER BY id";
+
+/// The room a database has is its server's to watch.
+pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError> {
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    // One look at one moment.
+    flight
+        .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
+        .add(DEAD, vec![&DEAD_LETTERS, &MANY])
+        .add(HELD_RESOLVES, vec![&A_FEW])
+        .add(FLOODED_AT, vec![])
+        .add(UNEXPECTED_APPS, vec![&A_FEW, &UNEXPECTED_APP])
+        .add(ALARMS, vec![]);
+    let answers = transaction.commit(flight).await?;
+    let dead = answers[1].first().map(|row| at::<i64>(row, "dead")).transpose()?.unwrap_or_default();
+    let flooded_at: Option<i64> = answers[3].first().map(|row| at(row, "at")).transpose()?.flatten();
+    let alarms =
+        answers[5].iter().map(|row| Ok(Alarm { incident_id: at(row, "incident_id")?, untold: at(row, "untold")? }));
+    Ok(Concerns {
+        dead: dead.unsigned_abs(),
+        held_resolves: answers[2].iter().map(|row| at(row, "incident_id")).collect::<Result<_, _>>()?,
+        flooded_at: flooded_at.map(time),
+        unexpected_apps: answers[4].iter().map(|row| at(row, "app")).collect::<Result<_, _>>()?,
+        room: None,
+        alarms: alarms.collect::<Result<_, StoreError>>()?,
+    })
+}

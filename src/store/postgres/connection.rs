@@ -1,0 +1,218 @@
+//! Connections: a pool of them, what each is set to, and statements in flight.
+
+use std::{error::Error as _, task::Poll, time::Duration};
+
+use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime};
+use futures_util::poll;
+use tokio_postgres::{Client, Error, Row, Socket, config::TargetSessionAttrs, error::SqlState, types::ToSql};
+
+use super::{
+    address::Address,
+    tls::{Stream, Tls},
+};
+use crate::store::StoreError;
+
+/// Connections of one replica, beside the one that listens. So many commits share a flush of the disk, which is what a
+/// decision waits for; three replicas stay below PostgreSQL's usual 100.
+const MOST_CONNECTIONS: usize = 20;
+/// How long a verb waits for a connection to be free, or made.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// - What a replica that is gone has begun is undone within seconds, whether its machine says good-bye or not.
+/// - A commit means the disk, even where the server's own setting says otherwise.
+/// - Every statement has an index to go by: it is planned once, and a plan made while a table was empty must not read it
+///   whole when it is full. None is worth compiling.
+const SETTINGS: &str = "
+SET default_transaction_isolation = 'read committed';
+SET idle_in_transaction_session_timeout = '10s';
+SET statement_timeout = '30s';
+SET tcp_keepalives_idle = 8;
+SET tcp_keepalives_interval = 3;
+SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = '15s';
+SET enable_seqscan = off;
+SET plan_cache_mode = force_generic_plan;
+SET jit = off;
+SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
+";
+
+/// A connection of the pool, which takes it back when it is dropped.
+pub(super) type Connection = Object;
+
+/// How the database is reached.
+pub(super) struct Database {
+    pool: Pool,
+    address: Address,
+    tls: Tls,
+}
+
+impl Database {
+    /// Connects to nothing yet.
+    pub(super) fn new(address: &Address) -> Result<Self, StoreError> {
+        let tls = Tls::new(&address.trust)?;
+        let mut address = address.clone();
+        // After a failover, and where several hosts are named, the primary is meant.
+        address.config.target_session_attrs(TargetSessionAttrs::ReadWrite);
+        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
+        let pool = Pool::builder(Manager::from_config(address.config.clone(), tls.clone(), recycling))
+            .max_size(MOST_CONNECTIONS)
+            // The one that was used last has its statements at hand.
+            .queue_mode(QueueMode::Lifo)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(PATIENCE))
+            .create_timeout(Some(PATIENCE))
+            .post_create(Hook::async_fn(|client, _| {
+                Box::pin(
+                    async move { client.batch_execute(SETTINGS).await.map_err(deadpool_postgres::HookError::Backend) },
+                )
+            }))
+            .build()
+            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        Ok(Self { pool, address, tls })
+    }
+
+    pub(super) async fn connection(&self) -> Result<Connection, StoreError> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => self.unreachable(&error),
+            PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => failure(error),
+            PoolError::Timeout(_) => {
+                StoreError::Failed(format!("{}: no connection within {} s", self.address, PATIENCE.as_secs()))
+            }
+            other => StoreError::Failed(other.to_string()),
+        })
+    }
+
+    /// A connection beside the pool, for what keeps it to itself. Somebody has to poll its second half.
+    pub(super) async fn connection_apart(
+        &self,
+    ) -> Result<(Client, tokio_postgres::Connection<Socket, Stream>), StoreError> {
+        let connect = self.address.config.connect(self.tls.clone());
+        match tokio::time::timeout(PATIENCE, connect).await {
+            Ok(connected) => connected.map_err(|error| self.unreachable(&error)),
+            Err(_) => Err(StoreError::Failed(format!("{}: no answer within {} s", self.address, PATIENCE.as_secs()))),
+        }
+    }
+
+    fn unreachable(&self, error: &Error) -> StoreError {
+        StoreError::Failed(format!("{} cannot be reached: {}", self.address, words(error)))
+    }
+
+    /// Runs a question, or a change that is one statement and so all or nothing.
+    pub(super) async fn query(
+        &self,
+        statement: &'static str,
+        parameters: &[Parameter<'_>],
+    ) -> Result<Vec<Row>, StoreError> {
+        let connection = self.connection().await?;
+        let prepared = connection.prepare_cached(statement).await.map_err(failure)?;
+        connection.query(&prepared, parameters).await.map_err(failure)
+    }
+
+    pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
+        Ok(Transaction(Some(self.connection().await?)))
+    }
+}
+
+/// What stands in a statement for `$1`, `$2` and so on.
+pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
+
+/// Statements that go to the server together, without waiting for each other's answers. They are run in order.
+#[derive(Default)]
+pub(super) struct Flight<'a>(Vec<(&'static str, Vec<Parameter<'a>>)>);
+
+impl<'a> Flight<'a> {
+    pub(super) fn add(&mut self, statement: &'static str, parameters: Vec<Parameter<'a>>) -> &mut Self {
+        self.0.push((statement, parameters));
+        self
+    }
+
+    /// The rows of each.
+    async fn fly(self, connection: &Connection) -> Result<Vec<Vec<Row>>, Error> {
+        // All are prepared first: one that has to wait for that would be overtaken.
+        let mut prepared = Vec::with_capacity(self.0.len());
+        for (statement, _) in &self.0 {
+            prepared.push(connection.prepare_cached(statement).await?);
+        }
+        let mut under_way = Vec::with_capacity(prepared.len());
+        for (statement, (_, parameters)) in prepared.iter().zip(&self.0) {
+            let mut answer = Box::pin(connection.query(statement, parameters));
+            // It is sent when it is first polled.
+            let early = poll!(&mut answer);
+            under_way.push((answer, early));
+        }
+        let mut answers = Vec::with_capacity(under_way.len());
+        for (answer, early) in under_way {
+            answers.push(match early {
+                Poll::Ready(rows) => rows?,
+                Poll::Pending => answer.await?,
+            });
+        }
+        Ok(answers)
+    }
+}
+
+/// Changes that stand or fall together. Where it is dropped before its end, or something in it fails, the connection is
+/// closed, and the server undoes what was done.
+pub(super) struct Transaction(Option<Connection>);
+
+impl Transaction {
+    /// Sends a flight; the first must begin with `BEGIN`.
+    pub(super) async fn send(&self, flight: Flight<'_>) -> Result<Vec<Vec<Row>>, StoreError> {
+        let Some(connection) = &self.0 else { return Err(StoreError::Failed("the transaction is over".into())) };
+        flight.fly(connection).await.map_err(failure)
+    }
+
+    /// Sends the last flight, and COMMIT with it.
+    ///
+    /// Where the connection breaks meanwhile nobody knows whether it took place. Every verb can stand that.
+    pub(super) async fn commit(mut self, mut flight: Flight<'_>) -> Result<Vec<Vec<Row>>, StoreError> {
+        flight.add("COMMIT", vec![]);
+        let answers = self.send(flight).await?;
+        // It goes back to the pool.
+        drop(self.0.take());
+        Ok(answers)
+    }
+
+    /// Ends it without a change.
+    pub(super) async fn undo(mut self) -> Result<(), StoreError> {
+        let mut flight = Flight::default();
+        flight.add("ROLLBACK", vec![]);
+        self.send(flight).await?;
+        drop(self.0.take());
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        if let Some(connection) = self.0.take() {
+            drop(Object::take(connection));
+        }
+    }
+}
+
+/// What an error of PostgreSQL means to the operator.
+#[expect(clippy::needless_pass_by_value, reason = "shaped for map_err")]
+pub(super) fn failure(error: Error) -> StoreError {
+    match error.code() {
+        Some(&SqlState::DISK_FULL) => StoreError::Full,
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
+            StoreError::Failed("the database is read-only: is it a standby, or short of space?".into())
+        }
+        Some(code) if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED => {
+            StoreError::Damaged(words(&error))
+        }
+        _ => StoreError::Failed(words(&error)),
+    }
+}
+
+/// An error in words: PostgreSQL's own where it has some. Its detail, which may quote what was stored, is left out.
+fn words(error: &Error) -> String {
+    if let Some(said) = error.as_db_error() {
+        return format!("{} (SQLSTATE {})", said.message(), said.code().code());
+    }
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
+    }
+}

@@ -1,0 +1,276 @@
+//! Deliveries and their lanes: owed and claimed.
+//!
+//! A lane is what one integration is owed of one incident. Only its head has a `next_at`; settling the head gives the
+//! next its turn. Whoever adds to a lane, takes from it or reorders it holds the incident's lock, so that none is added
+//! behind a head that is settled just then; claiming changes no order and needs none.
+
+use std::{borrow::Cow, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::Row;
+
+use super::{
+    connection::{Database, Flight, Parameter},
+    row::{at, json_at, target_at, text, time_at},
+};
+use crate::{
+    delivery::{Step, Target},
+    store::{
+        Agenda, Claim, NewDelivery, StoreError,
+        kept::{json, micros, time},
+    },
+};
+
+/// Until the end of the transaction nobody else decides about this incident or changes its lanes.
+pub(super) const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+/// The same, by one of its deliveries.
+pub(super) const TAKE_TURN_OF: &str = "
+SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)), incident_id, deliveries.episode
+FROM deliveries JOIN incidents ON incidents.id = incident WHERE deliveries.id = $1";
+
+/// A trigger still held when its incident is over is told to nobody.
+pub(super) const DISCARD_HELD: &str = "
+UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = 'resolved while held'
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
+  AND settled_at IS NULL AND state = 'held' AND held_until > $2";
+/// Gives the first of each of an incident's lanes its turn.
+pub(super) const ADVANCE_ALL: &str = "
+UPDATE deliveries SET next_at = coalesce(held_until, $2)
+WHERE next_at IS NULL AND id IN (
+    SELECT min(id) FROM deliveries
+    WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3) AND settled_at IS NULL
+    GROUP BY receiver, integration)";
+/// Gives the next delivery in the lane of this one its turn.
+pub(super) const ADVANCE: &str = "
+UPDATE deliveries SET next_at = coalesce(held_until, $2)
+WHERE next_at IS NULL AND id = (
+    SELECT min(later.id) FROM deliveries AS this JOIN deliveries AS later USING (incident, receiver, integration)
+    WHERE this.id = $1 AND later.settled_at IS NULL)";
+
+/// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
+const DISCARD_SUPERSEDED: &str = "
+UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
+       detail = 'told by a newer one that no mute holds'
+FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integration, held_until)
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
+  AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration AND newer.held_until IS NULL
+  AND settled_at IS NULL AND state = 'held' AND deliveries.held_until > $5";
+/// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its head.
+const OWE: &str = "
+INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step,
+                        next_at, held_until, fallback_at, created_at)
+SELECT owed.mail, incidents.id, $2, owed.receiver, owed.integration, owed.action, owed.alias, owed.notification,
+       CASE WHEN owed.held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
+       CASE WHEN row_number() OVER (PARTITION BY owed.receiver, owed.integration ORDER BY owed.place) = 1
+                 AND NOT EXISTS (SELECT 1 FROM deliveries AS ahead
+                                 WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
+                                   AND ahead.integration = owed.integration AND ahead.settled_at IS NULL)
+            THEN coalesce(owed.held_until, $12) END,
+       owed.held_until, owed.fallback_at, $12
+FROM incidents CROSS JOIN
+     unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
+         WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification, held_until, fallback_at, place)
+WHERE incident_id = $1 AND incidents.kind = $13 ORDER BY owed.place";
+
+/// Deliveries of one incident as the statements take them: column by column.
+#[derive(Default)]
+pub(super) struct Owed<'a> {
+    episode: i64,
+    receivers: Vec<&'a str>,
+    integrations: Vec<&'a str>,
+    mails: Vec<Option<i64>>,
+    actions: Vec<&'static str>,
+    aliases: Vec<Cow<'a, str>>,
+    notifications: Vec<String>,
+    held_until: Vec<Option<i64>>,
+    fallback_at: Vec<Option<i64>>,
+    step: String,
+    now: i64,
+}
+
+impl<'a> Owed<'a> {
+    pub(super) fn new(
+        deliveries: impl IntoIterator<Item = &'a NewDelivery>,
+        episode: i64,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let mut owed = Self { episode, step: json(&Step::Send)?, now: micros(now), ..Self::default() };
+        for NewDelivery { target, alias, notification, held_until, fallback_at } in deliveries {
+            owed.receivers.push(&target.receiver);
+            owed.integrations.push(&target.integration);
+            owed.mails.push(notification.mail);
+            owed.actions.push(notification.action.as_str());
+            owed.aliases.push(text(alias));
+            owed.notifications.push(json(notification)?);
+            owed.held_until.push(held_until.map(micros));
+            owed.fallback_at.push(fallback_at.map(micros));
+        }
+        Ok(owed)
+    }
+
+    /// `owing` says whether anything is owed of the incident already.
+    pub(super) fn add_to<'b>(
+        &'b self,
+        flight: &mut Flight<'b>,
+        (incident_id, kind): (&'b &'b str, &'b &'b str),
+        owing: bool,
+    ) {
+        let Self { episode, receivers, integrations, mails, actions, .. } = self;
+        let Self { aliases, notifications, held_until, fallback_at, step, now, .. } = self;
+        if receivers.is_empty() {
+            return;
+        }
+        if owing {
+            flight.add(DISCARD_SUPERSEDED, vec![incident_id, receivers, integrations, held_until, now, kind]);
+        }
+        let parameters: Vec<Parameter<'_>> = vec![
+            incident_id,
+            episode,
+            receivers,
+            integrations,
+            mails,
+            actions,
+            aliases,
+            notifications,
+            held_until,
+            fallback_at,
+            step,
+            now,
+            kind,
+        ];
+        flight.add(OWE, parameters);
+    }
+}
+
+/// The heads that are due, of each target so many. Those another replica is about to take are passed over.
+const CLAIM: &str = "
+WITH due AS MATERIALIZED (
+    SELECT head.id FROM unnest($1::text[], $2::text[], $3::bigint[]) AS wanted (receiver, integration, most)
+    CROSS JOIN LATERAL (
+        SELECT id FROM deliveries
+        WHERE receiver = wanted.receiver AND integration = wanted.integration AND settled_at IS NULL AND next_at <= $4
+        ORDER BY next_at, id LIMIT wanted.most FOR NO KEY UPDATE SKIP LOCKED) AS head
+)
+UPDATE deliveries SET lease = $5, next_at = $6, state = 'pending' FROM due WHERE deliveries.id = due.id
+RETURNING deliveries.id, lease, receiver, integration, alias, notification, step, failures,
+          greatest(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since";
+
+/// Ends the leases of a claim whose answer was lost.
+const UNCLAIM: &str = "
+UPDATE deliveries SET lease = NULL, next_at = $4 FROM unnest($1::text[], $2::text[]) AS wanted (receiver, integration)
+WHERE deliveries.receiver = wanted.receiver AND deliveries.integration = wanted.integration AND settled_at IS NULL
+  AND next_at = $5 AND lease = $3";
+
+pub(super) async fn claim(
+    database: &Database,
+    now: Timestamp,
+    lease: Duration,
+    wanted: Vec<(Target, u32)>,
+) -> Result<Vec<Claim>, StoreError> {
+    let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
+    let (until, now, lease) = (micros(until), micros(now), fastrand::i64(1..));
+    let receivers: Vec<_> = wanted.iter().map(|(target, _)| target.receiver.as_str()).collect();
+    let integrations: Vec<_> = wanted.iter().map(|(target, _)| target.integration.as_str()).collect();
+    let most: Vec<_> = wanted.iter().map(|(_, most)| i64::from(*most)).collect();
+    let claimed = database.query(CLAIM, &[&receivers, &integrations, &most, &now, &lease, &until]).await;
+    match claimed {
+        Ok(rows) => {
+            let mut claims = rows.iter().map(claimed_row).collect::<Result<Vec<_>, _>>()?;
+            claims.sort_by_key(|claim| claim.id);
+            Ok(claims)
+        }
+        Err(error) => {
+            // It may have been done, and nobody works at it: as far as can be, it does not wait for its lease to end.
+            let _ = database.query(UNCLAIM, &[&receivers, &integrations, &lease, &now, &until]).await;
+            Err(error)
+        }
+    }
+}
+
+fn claimed_row(row: &Row) -> Result<Claim, StoreError> {
+    Ok(Claim {
+        id: at(row, "id")?,
+        lease: at(row, "lease")?,
+        target: target_at(row)?,
+        alias: at(row, "alias")?,
+        notification: json_at(row, "notification")?,
+        step: json_at(row, "step")?,
+        failures: u32::try_from(at::<i64>(row, "failures")?).unwrap_or(u32::MAX),
+        since: time_at(row, "since")?,
+    })
+}
+
+/// Ends every wait for another attempt: who starts a replica again has mended something. Leases are other replicas'.
+const RELEASE: &str = "
+WITH waiting AS MATERIALIZED (
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending' AND lease IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE deliveries SET next_at = $1 FROM waiting WHERE deliveries.id = waiting.id";
+/// After a clock was set back: nothing waits for a time that was near then and is far now.
+const BRING_FORWARD: &str = "
+WITH waiting AS MATERIALIZED (
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending'
+    FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE deliveries SET next_at = least(next_at, CASE WHEN lease IS NULL THEN $1 ELSE $2 END)
+FROM waiting WHERE deliveries.id = waiting.id";
+/// What was created in the future was created now: patience and fallback count from here.
+const REJUVENATE: &str = "
+WITH early AS MATERIALIZED (
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND created_at > $1 AND held_until IS NULL
+    FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE deliveries SET fallback_at = fallback_at - (created_at - $1), created_at = $1
+FROM early WHERE deliveries.id = early.id";
+/// The same of what a person had sent again.
+const RETRIED_NOW: &str = "
+WITH early AS MATERIALIZED (
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND retried_at > $1 FOR NO KEY UPDATE SKIP LOCKED)
+UPDATE deliveries SET retried_at = $1 FROM early WHERE deliveries.id = early.id";
+
+pub(super) async fn release_waits(database: &Database, now: Timestamp) -> Result<(), StoreError> {
+    let now = micros(now);
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    flight.add("BEGIN", vec![]).add(RELEASE, vec![&now]).add(REJUVENATE, vec![&now]).add(RETRIED_NOW, vec![&now]);
+    transaction.commit(flight).await.map(drop)
+}
+
+pub(super) async fn bring_forward(database: &Database, now: Timestamp, lease: Duration) -> Result<(), StoreError> {
+    let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or_default()).unwrap_or(now);
+    let (now, until) = (micros(now), micros(until));
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    flight
+        .add("BEGIN", vec![])
+        .add(BRING_FORWARD, vec![&now, &until])
+        .add(REJUVENATE, vec![&now])
+        .add(RETRIED_NOW, vec![&now]);
+    transaction.commit(flight).await.map(drop)
+}
+
+/// A probe of the index for each target, however much is owed: DISTINCT would read it all.
+const DUE: &str = "
+WITH RECURSIVE head AS (
+    (SELECT receiver, integration, next_at FROM deliveries WHERE settled_at IS NULL AND next_at IS NOT NULL
+     ORDER BY receiver, integration, next_at LIMIT 1)
+    UNION ALL
+    SELECT later.* FROM head CROSS JOIN LATERAL (
+        SELECT receiver, integration, next_at FROM deliveries WHERE settled_at IS NULL AND next_at IS NOT NULL
+           AND (receiver, integration) > (head.receiver, head.integration)
+        ORDER BY receiver, integration, next_at LIMIT 1) AS later
+)
+SELECT receiver, integration, next_at FROM head";
+const NEXT_FALLBACK: &str = "
+SELECT fallback_at FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL ORDER BY fallback_at LIMIT 1";
+
+pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    // One look at one moment.
+    flight.add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![]).add(DUE, vec![]).add(NEXT_FALLBACK, vec![]);
+    let answers = transaction.commit(flight).await?;
+    let due = answers[1].iter().map(|row| Ok((target_at(row)?, time_at(row, "next_at")?)));
+    Ok(Agenda {
+        due: due.collect::<Result<_, StoreError>>()?,
+        fallback_at: answers[2].first().map(|row| at(row, "fallback_at").map(time)).transpose()?,
+    })
+}

@@ -1,0 +1,213 @@
+//! What people look at: lists, an incident's timeline, how much is owed.
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::{
+    connection::{Database, Flight},
+    row::{at, json_at, optional_json_at, optional_time_at, stored_mail, text, time_at, unsigned_at, word_at},
+};
+use crate::{
+    delivery::DeliveryState,
+    message::{MailId, Outcome},
+    store::{Attempt, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoreError, StoredMail, kept::time},
+};
+
+const INCIDENTS: &str = "SELECT * FROM incidents WHERE kind <> 'unparsed' ORDER BY changed_at DESC LIMIT $1";
+const OPEN_INCIDENTS: &str = "
+SELECT * FROM incidents WHERE kind <> 'unparsed' AND phase = 'firing' ORDER BY changed_at DESC LIMIT $1";
+
+pub(super) async fn incidents(
+    database: &Database,
+    open_only: bool,
+    limit: u32,
+) -> Result<Vec<IncidentRow>, StoreError> {
+    let statement = if open_only { OPEN_INCIDENTS } else { INCIDENTS };
+    database.query(statement, &[&i64::from(limit)]).await?.iter().map(incident_row).collect()
+}
+
+/// What is read of a mail for a list.
+macro_rules! mail {
+    ($which:literal) => {
+        concat!(
+            "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity, mails.labels,
+                    envelope, check_at, released, incidents.incident_id
+             FROM mails LEFT JOIN incidents ON incidents.id = mails.incident ",
+            $which
+        )
+    };
+}
+/// The same of a delivery.
+macro_rules! delivery {
+    ($which:literal) => {
+        concat!("SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident ", $which)
+    };
+}
+
+const INCIDENT: &str = "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind LIMIT 1";
+const ITS_MAILS: &str = mail!("WHERE mails.incident = $1");
+const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
+const ITS_ATTEMPTS: &str = "
+SELECT attempts.*, receiver, integration, action FROM attempts JOIN deliveries ON deliveries.id = delivery
+WHERE incident = $1 ORDER BY attempts.id";
+
+pub(super) async fn timeline(
+    database: &Database,
+    incident_id: &str,
+) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError> {
+    let incident_id = text(incident_id);
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    // One look at one moment.
+    flight.add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![]).add(INCIDENT, vec![&incident_id]);
+    let answers = transaction.send(flight).await?;
+    let Some(incident) = answers[1].first() else {
+        transaction.undo().await?;
+        return Ok(None);
+    };
+    let (number, incident): (i64, _) = (at(incident, "id")?, incident_row(incident)?);
+    let mut flight = Flight::default();
+    flight.add(ITS_MAILS, vec![&number]).add(ITS_DELIVERIES, vec![&number]).add(ITS_ATTEMPTS, vec![&number]);
+    let answers = transaction.commit(flight).await?;
+    let mut events = Vec::new();
+    for row in &answers[0] {
+        let mail = mail_row(row)?;
+        events.push((mail.arrived_at, 0, Event::Mail(mail)));
+    }
+    for row in &answers[1] {
+        let delivery = delivery_row(row)?;
+        events.push((delivery.created_at, 1, Event::Delivery(delivery)));
+    }
+    for row in &answers[2] {
+        let event = attempt_event(row)?;
+        events.push((time_at(row, "at")?, 2, event));
+    }
+    events.sort_by_key(|(at, order, _)| (*at, *order));
+    Ok(Some((incident, events.into_iter().map(|(_, _, event)| event).collect())))
+}
+
+const DELIVERIES: &str = delivery!("ORDER BY deliveries.id DESC LIMIT $1");
+const DELIVERIES_OF_STATE: &str = delivery!("WHERE state = $2 ORDER BY deliveries.id DESC LIMIT $1");
+
+pub(super) async fn deliveries(
+    database: &Database,
+    state: Option<DeliveryState>,
+    limit: u32,
+) -> Result<Vec<DeliveryRow>, StoreError> {
+    let limit = i64::from(limit);
+    let rows = match state {
+        Some(state) => database.query(DELIVERIES_OF_STATE, &[&limit, &state.as_str()]).await?,
+        None => database.query(DELIVERIES, &[&limit]).await?,
+    };
+    rows.iter().map(delivery_row).collect()
+}
+
+const MAILS: &str = mail!("ORDER BY mails.id DESC LIMIT $1");
+const MAILS_OF_OUTCOME: &str = mail!("WHERE outcome = $2 ORDER BY mails.id DESC LIMIT $1");
+
+pub(super) async fn mails(
+    database: &Database,
+    outcome: Option<Outcome>,
+    limit: u32,
+) -> Result<Vec<MailRow>, StoreError> {
+    let limit = i64::from(limit);
+    let rows = match outcome {
+        Some(outcome) => database.query(MAILS_OF_OUTCOME, &[&limit, &outcome.as_str()]).await?,
+        None => database.query(MAILS, &[&limit]).await?,
+    };
+    rows.iter().map(mail_row).collect()
+}
+
+const MAIL: &str = mail!("WHERE mails.id = $1");
+const WITH_BODY: &str = "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE id = $1";
+
+pub(super) async fn mail(database: &Database, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
+    let row = database.query(MAIL, &[&id]).await?;
+    let stored = database.query(WITH_BODY, &[&id]).await?;
+    let (Some(row), Some(stored)) = (row.first(), stored.first()) else { return Ok(None) };
+    Ok(Some((mail_row(row)?, stored_mail(stored)?)))
+}
+
+/// What is owed is counted in the narrow partial index; what is done is not counted at all.
+const DEPTH: &str = "
+SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'held') AS held,
+       min(created_at) FILTER (WHERE state = 'pending') AS oldest,
+       (SELECT count(*) FROM deliveries WHERE state = 'dead') AS dead
+FROM deliveries WHERE settled_at IS NULL";
+
+pub(super) async fn depth(database: &Database) -> Result<Depth, StoreError> {
+    let mut depth = Depth::default();
+    let rows = database.query(DEPTH, &[]).await?;
+    let Some(row) = rows.first() else { return Ok(depth) };
+    for state in ["pending", "held", "dead"] {
+        depth.deliveries.insert(state, unsigned_at(row, state)?);
+    }
+    depth.oldest_pending = at::<Option<i64>>(row, "oldest")?.map(time);
+    Ok(depth)
+}
+
+fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
+    Ok(IncidentRow {
+        incident_id: at(row, "incident_id")?,
+        kind: word_at(row, "kind")?,
+        phase: word_at(row, "phase")?,
+        status: at(row, "status")?,
+        newest: optional_time_at(row, "newest")?,
+        episode: at(row, "episode")?,
+        opened_at: time_at(row, "opened_at")?,
+        changed_at: time_at(row, "changed_at")?,
+        labels: json_at(row, "labels")?,
+    })
+}
+
+fn mail_row(row: &Row) -> Result<MailRow, StoreError> {
+    let cut_from: Option<i64> = at(row, "cut_from")?;
+    Ok(MailRow {
+        id: at(row, "id")?,
+        ingress: at(row, "ingress")?,
+        arrived_at: time_at(row, "arrived_at")?,
+        size: cut_from.map_or_else(|| unsigned_at(row, "size"), |size| Ok(size.unsigned_abs()))?,
+        outcome: word_at(row, "outcome")?,
+        reason: at(row, "reason")?,
+        incident_id: at(row, "incident_id")?,
+        sha256: at(row, "sha256")?,
+        authenticity: json_at(row, "authenticity")?,
+        labels: optional_json_at(row, "labels")?.unwrap_or_default(),
+        // Zero is "at once".
+        check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
+        released: optional_json_at(row, "released")?,
+    })
+}
+
+fn delivery_row(row: &Row) -> Result<DeliveryRow, StoreError> {
+    Ok(DeliveryRow {
+        id: at(row, "id")?,
+        incident_id: at(row, "incident_id")?,
+        receiver: at(row, "receiver")?,
+        integration: at(row, "integration")?,
+        action: word_at(row, "action")?,
+        alias: at(row, "alias")?,
+        state: word_at(row, "state")?,
+        failures: u32::try_from(at::<i64>(row, "failures")?).unwrap_or(u32::MAX),
+        created_at: time_at(row, "created_at")?,
+        next_at: optional_time_at(row, "next_at")?,
+        settled_at: optional_time_at(row, "settled_at")?,
+        detail: at(row, "detail")?,
+        mail: at(row, "mail")?,
+    })
+}
+
+fn attempt_event(row: &Row) -> Result<Event, StoreError> {
+    Ok(Event::Attempt {
+        delivery: at(row, "delivery")?,
+        receiver: at(row, "receiver")?,
+        integration: at(row, "integration")?,
+        action: word_at(row, "action")?,
+        attempt: Attempt {
+            at: time_at(row, "at")?,
+            took_ms: unsigned_at(row, "took_ms")?,
+            result: at(row, "result")?,
+            detail: at(row, "detail")?,
+        },
+    })
+}

@@ -1,0 +1,209 @@
+//! Mails as they came: recorded, read back.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::{
+    connection::Database,
+    row::{at, stored_mail, text},
+};
+use crate::{
+    message::{Bookmark, MailId, Release},
+    store::{
+        FARTHEST_CHECK, StoreError, StoredMail,
+        kept::{Packed, json, micros, signed},
+        refusal::{not_quarantined, not_released},
+    },
+};
+
+/// All mails and the bookmark in one statement: one way to the server and back, one commit.
+///
+/// A bookmark never goes back while its mailbox is numbered as before: who reads it last may have read it slowly.
+const RECORD: &str = "
+WITH given AS MATERIALIZED (
+    SELECT nextval('mails_id_seq') AS id, given.*
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[])
+        AS given (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, raw)
+), mail AS (
+    INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, holder, held_until)
+    SELECT id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, $9, now() + $10::bigint * interval '1 ms'
+    FROM given
+), body AS (
+    INSERT INTO bodies (mail, raw) SELECT id, raw FROM given
+), bookmark AS (
+    INSERT INTO bookmarks (mailbox, uid_validity, last_uid) SELECT $11::text, $12::bigint, $13::bigint WHERE $11::text IS NOT NULL
+    ON CONFLICT (mailbox) DO UPDATE SET uid_validity = excluded.uid_validity, last_uid =
+        CASE WHEN bookmarks.uid_validity = excluded.uid_validity
+             THEN greatest(bookmarks.last_uid, excluded.last_uid) ELSE excluded.last_uid END
+)
+SELECT id FROM given ORDER BY id";
+
+pub(super) async fn record(
+    database: &Database,
+    holder: i64,
+    hold: Duration,
+    mails: &[Packed],
+    bookmark: Option<&Bookmark>,
+) -> Result<Vec<MailId>, StoreError> {
+    let ingress: Vec<_> = mails.iter().map(|mail| text(&mail.message.ingress)).collect();
+    let arrived_at: Vec<_> = mails.iter().map(|mail| micros(mail.message.arrived_at)).collect();
+    let size: Vec<_> = mails.iter().map(|mail| signed(mail.message.raw.len() as u64)).collect();
+    let cut_from: Vec<_> = mails.iter().map(|mail| mail.message.cut_from.map(signed)).collect();
+    let sha256: Vec<_> = mails.iter().map(|mail| mail.sha256.as_str()).collect();
+    let envelope: Vec<_> = mails.iter().map(|mail| mail.envelope.as_deref()).collect();
+    let authenticity: Vec<_> = mails.iter().map(|mail| mail.authenticity.as_str()).collect();
+    let raw: Vec<_> = mails.iter().map(|mail| mail.body.as_slice()).collect();
+    let mailbox = bookmark.map(|bookmark| text(&bookmark.mailbox));
+    let uid_validity = bookmark.map(|bookmark| i64::from(bookmark.uid_validity));
+    let last_uid = bookmark.map(|bookmark| i64::from(bookmark.last_uid));
+    let rows = database
+        .query(
+            RECORD,
+            &[
+                &ingress,
+                &arrived_at,
+                &size,
+                &cut_from,
+                &sha256,
+                &envelope,
+                &authenticity,
+                &raw,
+                &holder,
+                &millis(hold),
+                &mailbox,
+                &uid_validity,
+                &last_uid,
+            ],
+        )
+        .await?;
+    rows.iter().map(|row| at(row, "id")).collect()
+}
+
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) async fn bookmark(database: &Database, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
+    let rows =
+        database.query("SELECT uid_validity, last_uid FROM bookmarks WHERE mailbox = $1", &[&text(mailbox)]).await?;
+    let number = |row: &Row, column| -> Result<u32, StoreError> {
+        Ok(u32::try_from(at::<i64>(row, column)?).unwrap_or_default())
+    };
+    rows.first()
+        .map(|row| {
+            Ok(Bookmark {
+                mailbox: mailbox.to_owned(),
+                uid_validity: number(row, "uid_validity")?,
+                last_uid: number(row, "last_uid")?,
+            })
+        })
+        .transpose()
+}
+
+/// The replica's own, and those of one that has not decided them in time.
+const UNDECIDED: &str = "
+WITH free AS MATERIALIZED (
+    SELECT id FROM mails
+    WHERE outcome = 'pending' AND check_at IS NULL AND id > $3 AND (holder = $1 OR held_until < now() OR held_until IS NULL)
+    ORDER BY id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
+), taken AS (
+    UPDATE mails SET holder = $1, held_until = now() + $2::bigint * interval '1 ms' FROM free WHERE mails.id = free.id
+    RETURNING mails.*
+)
+SELECT taken.*, raw FROM taken JOIN bodies ON mail = id ORDER BY id";
+
+pub(super) async fn undecided(
+    database: &Database,
+    holder: i64,
+    hold: Duration,
+    after: MailId,
+    limit: u32,
+) -> Result<Vec<StoredMail>, StoreError> {
+    let rows = database.query(UNDECIDED, &[&holder, &millis(hold), &after, &i64::from(limit)]).await?;
+    rows.iter().map(stored_mail).collect()
+}
+
+/// What is to be looked at again: by now, or at a time so far off that the clock must have been set back. Nobody takes it:
+/// whoever writes first what he found of a mail has reconsidered it, and for the others it is not due any more.
+const DUE: &str = "
+(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1 ORDER BY check_at LIMIT $3)
+UNION ALL
+(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at > $2 ORDER BY check_at LIMIT $3)
+LIMIT $3";
+
+pub(super) async fn due(database: &Database, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+    let rows = database.query(DUE, &[&micros(now), &absurd(now), &i64::from(limit)]).await?;
+    rows.iter().map(stored_mail).collect()
+}
+
+/// No check is put off so far.
+pub(super) fn absurd(now: Timestamp) -> i64 {
+    micros(now.saturating_add(FARTHEST_CHECK).unwrap_or(now))
+}
+
+const RELEASE: &str = "
+UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0, released = $2
+WHERE id = $1 AND cut_from IS NULL
+  AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL) RETURNING id";
+
+/// Lets a mail act that is held, or waits for its authenticity.
+pub(super) async fn release(database: &Database, id: MailId, release: &Release) -> Result<(), StoreError> {
+    if !database.query(RELEASE, &[&id, &json(release)?]).await?.is_empty() {
+        return Ok(());
+    }
+    let rows = database.query("SELECT outcome, cut_from FROM mails WHERE id = $1", &[&id]).await?;
+    let found = rows.first().map(|row| Ok((at(row, "outcome")?, at(row, "cut_from")?))).transpose()?;
+    Err(not_released(id, found))
+}
+
+const STORED: &str = "
+SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
+WHERE (arrived_at, id) > ($1, $2) AND arrived_at >= $3 AND arrived_at < $4 ORDER BY arrived_at, id LIMIT $5";
+
+pub(super) async fn stored(
+    database: &Database,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+    after: (Timestamp, MailId),
+    limit: u32,
+) -> Result<Vec<StoredMail>, StoreError> {
+    let (since, until) = (since.map_or(i64::MIN, micros), until.map_or(i64::MAX, micros));
+    let rows = database.query(STORED, &[&micros(after.0), &after.1, &since, &until, &i64::from(limit)]).await?;
+    rows.iter().map(stored_mail).collect()
+}
+
+const DISCARD: &str = "
+UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
+       hold = NULL, check_at = NULL
+WHERE id = $1 AND outcome = 'quarantined' RETURNING id";
+
+pub(super) async fn discard(database: &Database, id: MailId, now: Timestamp) -> Result<(), StoreError> {
+    let discarded = database.query(DISCARD, &[&id, &micros(now)]).await?;
+    if discarded.is_empty() { Err(not_quarantined(id)) } else { Ok(()) }
+}
+
+/// Takes or renews the right to read a mailbox, by the database's clock.
+const CONSUME: &str = "
+INSERT INTO consumers (mailbox, holder, held_until) VALUES ($1, $2, clock_timestamp() + $3::bigint * interval '1 ms')
+ON CONFLICT (mailbox) DO UPDATE SET holder = excluded.holder, held_until = excluded.held_until
+    WHERE consumers.holder = excluded.holder OR consumers.held_until < clock_timestamp()
+RETURNING 1";
+
+pub(super) async fn consume(
+    database: &Database,
+    holder: i64,
+    mailbox: &str,
+    lease: Duration,
+) -> Result<bool, StoreError> {
+    let held = database.query(CONSUME, &[&text(mailbox), &holder, &millis(lease)]).await?;
+    Ok(!held.is_empty())
+}
+
+pub(super) async fn relinquish(database: &Database, holder: i64, mailbox: &str) -> Result<(), StoreError> {
+    database
+        .query("DELETE FROM consumers WHERE mailbox = $1 AND holder = $2", &[&text(mailbox), &holder])
+        .await
+        .map(drop)
+}

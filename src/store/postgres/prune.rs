@@ -1,0 +1,193 @@
+//! Retention: what is over and old is deleted, in steps so small that no page waits for one.
+//!
+//! The rules are those of `sqlite/prune.rs`: an incident's story goes together. A step looks first, then deletes what is
+//! still past its time once it holds the incidents' locks: another replica may decide about one of them, or have deleted
+//! it, meanwhile. What the rows took is autovacuum's to give back.
+
+use jiff::Timestamp;
+
+use super::{
+    connection::{Database, Flight},
+    row::{at, time_at},
+};
+use crate::{
+    message::MailId,
+    store::{
+        Horizon, Pruned, RECURRENCE, StoreError, Sweep, hour,
+        kept::{micros, time},
+    },
+};
+
+/// Bytes of mail deleted in one step.
+const MOST_BYTES: i64 = 8 << 20;
+
+/// An incident that has ended, an alert that could not be read having no end to wait for, and of which nothing waits to
+/// be sent, or for a person.
+macro_rules! over {
+    ($before:literal, $end:literal) => {
+        concat!(
+            "changed_at < ",
+            $before,
+            " AND (phase = 'resolved' OR kind = 'unparsed')
+              AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL)
+              AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead')",
+            $end
+        )
+    };
+}
+/// A mail nothing holds: decided, not quarantined, of no incident or of one that is over.
+macro_rules! doomed_mail {
+    ($before:literal) => {
+        concat!(
+            "outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (mails.incident IS NULL OR EXISTS (
+                 SELECT 1 FROM incidents WHERE incidents.id = mails.incident AND ",
+            over!($before, "))")
+        )
+    };
+}
+/// An incident without a mail left.
+macro_rules! doomed_incident {
+    ($before:literal) => {
+        over!($before, " AND NOT EXISTS (SELECT 1 FROM mails WHERE mails.incident = incidents.id)")
+    };
+}
+
+/// One step; looks at no more than `limit` rows.
+pub(super) async fn step(database: &Database, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError> {
+    match from {
+        Sweep::Mails { arrived_at, id } => mails(database, horizon, (arrived_at, id), limit).await,
+        Sweep::Incidents { changed_at, id } => incidents(database, horizon, (changed_at, id), limit).await,
+        Sweep::Space => Ok(Pruned { deleted: 0, next: None }),
+    }
+}
+
+const MAILS: &str = concat!(
+    "SELECT mails.id, arrived_at, size, ",
+    doomed_mail!("$3"),
+    " AS doomed
+     FROM mails WHERE (arrived_at, mails.id) > ($1, $2) AND arrived_at < $3 ORDER BY arrived_at, mails.id LIMIT $4"
+);
+/// In order: two who take many take them in the same.
+const TAKE_TURNS_OF_MAILS: &str = "
+SELECT pg_advisory_xact_lock(turn) FROM (
+    SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
+    FROM mails JOIN incidents ON incidents.id = mails.incident WHERE mails.id = ANY ($1) ORDER BY turn) AS turns";
+/// Who looks at a mail just now waits perhaps for its incident, which is taken here: his mail is left to the next sweep.
+const DELETE_MAILS: &str = concat!(
+    "DELETE FROM mails WHERE id IN (
+        SELECT id FROM mails WHERE id = ANY ($1) AND ",
+    doomed_mail!("$2"),
+    " FOR UPDATE OF mails SKIP LOCKED) RETURNING id"
+);
+
+async fn mails(
+    database: &Database,
+    horizon: Horizon,
+    (arrived_at, after): (Timestamp, MailId),
+    limit: u32,
+) -> Result<Pruned, StoreError> {
+    let (from, before) = (micros(arrived_at), micros(horizon.mails));
+    let looked_at = database.query(MAILS, &[&from, &after, &before, &i64::from(limit)]).await?;
+    let (mut doomed, mut bytes) = (Vec::new(), 0);
+    let mut next = (looked_at.len() < limit as usize).then_some(Sweep::FIRST_INCIDENT);
+    for row in &looked_at {
+        let id: MailId = at(row, "id")?;
+        if at(row, "doomed")? {
+            doomed.push(id);
+            bytes += at::<i64>(row, "size")?;
+        }
+        let here = Sweep::Mails { arrived_at: time_at(row, "arrived_at")?, id };
+        if bytes >= MOST_BYTES {
+            next = Some(here);
+            break;
+        }
+        if next != Some(Sweep::FIRST_INCIDENT) {
+            next = Some(here);
+        }
+    }
+    if doomed.is_empty() {
+        return Ok(Pruned { deleted: 0, next });
+    }
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    flight.add("BEGIN", vec![]).add(TAKE_TURNS_OF_MAILS, vec![&doomed]).add(DELETE_MAILS, vec![&doomed, &before]);
+    let answers = transaction.commit(flight).await?;
+    Ok(Pruned { deleted: answers[2].len(), next })
+}
+
+const INCIDENTS: &str = concat!(
+    "SELECT id, changed_at, ",
+    doomed_incident!("$3"),
+    " AS doomed
+     FROM incidents WHERE (changed_at, id) > ($1, $2) AND changed_at < $3 ORDER BY changed_at, id LIMIT $4"
+);
+const TAKE_TURN_OF_INCIDENT: &str =
+    "SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)) FROM incidents WHERE id = $1";
+/// What was told of it,
+const DELETE_DELIVERIES: &str = concat!(
+    "DELETE FROM deliveries WHERE id IN (
+        SELECT deliveries.id FROM incidents JOIN deliveries ON incident = incidents.id
+        WHERE incidents.id = $1 AND ",
+    doomed_incident!("$2"),
+    " LIMIT $3) RETURNING id"
+);
+/// what was applied to it,
+const FORGET_APPLIED: &str = concat!(
+    "DELETE FROM applied USING incidents WHERE applied.incident = $1 AND incidents.id = $1
+     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id) AND ",
+    doomed_incident!("$2")
+);
+/// and last it itself.
+const FORGET: &str = concat!(
+    "DELETE FROM incidents WHERE id = $1
+     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id) AND ",
+    doomed_incident!("$2"),
+    " RETURNING id"
+);
+const FORGET_OPENINGS: &str = "DELETE FROM openings WHERE hour < $1";
+
+/// Incidents without a mail left: what was told of them, then they themselves.
+async fn incidents(
+    database: &Database,
+    horizon: Horizon,
+    (changed_at, after): (Timestamp, i64),
+    limit: u32,
+) -> Result<Pruned, StoreError> {
+    let (from, before) = (micros(changed_at), micros(horizon.mails));
+    // What is kept for ever changed before no time.
+    let forgotten = horizon.incidents.map_or(i64::MIN, |end| micros(end.min(horizon.mails)));
+    let looked_at = database.query(INCIDENTS, &[&from, &after, &before, &i64::from(limit)]).await?;
+    let mut here = Sweep::Incidents { changed_at, id: after };
+    let mut deleted = 0;
+    for row in &looked_at {
+        let (id, changed_at): (i64, i64) = (at(row, "id")?, at(row, "changed_at")?);
+        if at(row, "doomed")? {
+            let room = i64::from(limit).saturating_sub(i64::try_from(deleted).unwrap_or(i64::MAX));
+            let transaction = database.begin().await?;
+            let mut flight = Flight::default();
+            flight
+                .add("BEGIN", vec![])
+                .add(TAKE_TURN_OF_INCIDENT, vec![&id])
+                .add(DELETE_DELIVERIES, vec![&id, &before, &room]);
+            let told = transaction.send(flight).await?[2].len();
+            deleted += told;
+            let mut flight = Flight::default();
+            if deleted < limit as usize {
+                flight.add(FORGET_APPLIED, vec![&id, &forgotten]).add(FORGET, vec![&id, &forgotten]);
+            }
+            let answers = transaction.commit(flight).await?;
+            if deleted >= limit as usize {
+                // Whether it was the last of them the next step sees.
+                return Ok(Pruned { deleted, next: Some(here) });
+            }
+            deleted += answers[1].len();
+        }
+        here = Sweep::Incidents { changed_at: time(changed_at), id };
+    }
+    if looked_at.len() == limit as usize {
+        return Ok(Pruned { deleted, next: Some(here) });
+    }
+    let counted = horizon.mails.saturating_sub(RECURRENCE).unwrap_or(Timestamp::MIN);
+    database.query(FORGET_OPENINGS, &[&hour(counted)]).await?;
+    Ok(Pruned { deleted, next: Some(Sweep::Space) })
+}

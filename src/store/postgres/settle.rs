@@ -1,0 +1,207 @@
+//! The third commit: how an attempt ended, and what is next; and the fallbacks of those that are late.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::{
+    connection::{Database, Flight, Transaction},
+    lane::{ADVANCE, Owed, TAKE_TURN_OF},
+    row::{at, json_at, target_at, text},
+};
+use crate::{
+    crash,
+    delivery::{DeliveryId, Notification, Target},
+    store::{
+        Attempt, Fallback, NewDelivery, Next, Settlement, StoreError,
+        kept::{json, micros, signed},
+    },
+};
+
+/// Writes the end of a delivery and the attempt that led to it, where the lease is still held.
+const END: &str = "
+WITH settled AS (
+    UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
+           failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END
+    WHERE id = $1 AND lease = $2 RETURNING id
+), tried AS (
+    INSERT INTO attempts (delivery, at, took_ms, result, detail)
+    SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
+)
+SELECT id FROM settled";
+/// The same where nobody else is to be told first: the next in the lane gets its turn.
+const END_AND_ADVANCE: &str = "
+WITH settled AS (
+    UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
+           failures = failures + CASE WHEN $3 = 'dead' THEN 1 ELSE 0 END,
+           fallback_at = CASE WHEN $3 = 'dead' THEN NULL ELSE fallback_at END
+    WHERE id = $1 AND lease = $2 RETURNING id, incident, receiver, integration
+), tried AS (
+    INSERT INTO attempts (delivery, at, took_ms, result, detail)
+    SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
+), next AS (
+    UPDATE deliveries SET next_at = coalesce(held_until, $4)
+    WHERE next_at IS NULL AND id = (
+        SELECT min(later.id) FROM settled JOIN deliveries AS later USING (incident, receiver, integration)
+        WHERE later.id <> settled.id AND later.settled_at IS NULL)
+)
+SELECT id FROM settled";
+/// The same where it is to be tried again.
+const AGAIN: &str = "
+WITH settled AS (
+    UPDATE deliveries SET lease = NULL, next_at = $3, step = $4, failures = $5, detail = coalesce($9, detail)
+    WHERE id = $1 AND lease = $2 RETURNING id
+), tried AS (
+    INSERT INTO attempts (delivery, at, took_ms, result, detail)
+    SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
+)
+SELECT id FROM settled";
+/// The trace of an attempt that is recorded.
+const TRIED: &str = "SELECT 1 FROM attempts WHERE delivery = $1 AND at = $2 AND took_ms = $3";
+
+/// An attempt as the statements take it.
+struct Tried<'a> {
+    at: Option<i64>,
+    took_ms: Option<i64>,
+    result: Option<Cow<'a, str>>,
+    detail: Option<Cow<'a, str>>,
+}
+
+impl<'a> Tried<'a> {
+    fn new(attempt: Option<&'a Attempt>) -> Self {
+        Self {
+            at: attempt.map(|attempt| micros(attempt.at)),
+            took_ms: attempt.map(|attempt| signed(attempt.took_ms)),
+            result: attempt.map(|attempt| text(&attempt.result)),
+            detail: attempt.map(|attempt| text(&attempt.detail)),
+        }
+    }
+}
+
+/// False where the lease was lost: then nothing is written. Where nobody knows whether it was, because the connection
+/// broke, it is tried once more: the attempt it leaves tells.
+pub(super) async fn settle(
+    database: &Database,
+    id: DeliveryId,
+    lease: i64,
+    settlement: &Settlement,
+) -> Result<bool, StoreError> {
+    if let Ok(settled) = settle_once(database, id, lease, settlement).await {
+        return Ok(settled);
+    }
+    if settle_once(database, id, lease, settlement).await? {
+        return Ok(true);
+    }
+    let Tried { at, took_ms, .. } = Tried::new(settlement.attempt.as_ref());
+    Ok(!database.query(TRIED, &[&id, &at, &took_ms]).await?.is_empty())
+}
+
+async fn settle_once(
+    database: &Database,
+    id: DeliveryId,
+    lease: i64,
+    settlement: &Settlement,
+) -> Result<bool, StoreError> {
+    let Tried { at, took_ms, result, detail } = Tried::new(settlement.attempt.as_ref());
+    let now = micros(settlement.at);
+    let (state, said) = match &settlement.next {
+        Next::Again { step, at: next_at, failures } => {
+            let (next_at, step, failures) = (micros(*next_at), json(step)?, i64::from(*failures));
+            crash::point("commit");
+            let rows = database
+                .query(AGAIN, &[&id, &lease, &next_at, &step, &failures, &at, &took_ms, &result, &detail])
+                .await?;
+            return Ok(!rows.is_empty());
+        }
+        Next::Delivered { receipt } => ("delivered", receipt.as_deref().map(text)),
+        Next::Dead { reason } => ("dead", Some(text(reason))),
+    };
+    let fallback = matches!(settlement.next, Next::Dead { .. }) && !settlement.fallback.is_empty();
+    let end = if fallback { END } else { END_AND_ADVANCE };
+    let transaction = database.begin().await?;
+    let mut flight = Flight::default();
+    flight
+        .add("BEGIN", vec![])
+        .add(TAKE_TURN_OF, vec![&id])
+        .add(end, vec![&id, &lease, &state, &now, &said, &at, &took_ms, &result, &detail]);
+    if !fallback {
+        crash::point("commit");
+        let answers = transaction.commit(flight).await?;
+        return Ok(!answers[2].is_empty());
+    }
+    let answers = transaction.send(flight).await?;
+    if answers[2].is_empty() {
+        transaction.undo().await?;
+        return Ok(false);
+    }
+    owe_fallback(&transaction, id, &settlement.fallback, settlement.at).await?;
+    let mut flight = Flight::default();
+    flight.add(ADVANCE, vec![&id, &now]);
+    crash::point("commit");
+    transaction.commit(flight).await?;
+    Ok(true)
+}
+
+/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is still open.
+const TAKE_FALLBACK: &str = "
+UPDATE deliveries SET fallback_at = NULL FROM incidents
+WHERE deliveries.id = $1 AND fallback_at IS NOT NULL AND incidents.id = incident
+RETURNING incident_id, kind, deliveries.episode, phase = 'firing' AND incidents.episode = deliveries.episode AS open";
+/// Whom this opening was told to already: two integrations of a receiver, or receivers that are each other's fallback,
+/// tell it once.
+const TOLD_ALREADY: &str = "
+SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $5) AND episode = $2
+AND action = 'trigger' AND receiver = $3 AND integration = $4 AND state IN ('pending', 'delivered', 'dead')";
+
+/// What a fallback receiver is owed in place of this delivery's; false where it is owed nothing, or was told before.
+async fn owe_fallback(
+    transaction: &Transaction,
+    id: DeliveryId,
+    fallback: &[NewDelivery],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let mut flight = Flight::default();
+    flight.add(TAKE_FALLBACK, vec![&id]);
+    let answers = transaction.send(flight).await?;
+    let Some(row) = answers[0].first().filter(|row| row.get("open")) else { return Ok(false) };
+    let (incident_id, kind): (&str, &str) = (at(row, "incident_id")?, at(row, "kind")?);
+    let episode: i64 = at(row, "episode")?;
+    for delivery in fallback {
+        let Target { receiver, integration } = &delivery.target;
+        let mut flight = Flight::default();
+        flight.add(TOLD_ALREADY, vec![&incident_id, &episode, receiver, integration, &kind]);
+        if transaction.send(flight).await?[0].is_empty() {
+            let owed = Owed::new([delivery], episode, now)?;
+            let mut flight = Flight::default();
+            owed.add_to(&mut flight, (&incident_id, &kind), true);
+            transaction.send(flight).await?;
+        }
+    }
+    Ok(true)
+}
+
+const LATE: &str = "
+SELECT id, receiver, integration, notification FROM deliveries
+WHERE settled_at IS NULL AND fallback_at <= $1 ORDER BY fallback_at LIMIT 100";
+
+/// One transaction for each: several would hold several incidents' locks.
+pub(super) async fn escalate(
+    database: &Database,
+    now: Timestamp,
+    fallback: &Fallback,
+) -> Result<Vec<Target>, StoreError> {
+    let mut escalated = Vec::new();
+    for row in database.query(LATE, &[&micros(now)]).await? {
+        let id: DeliveryId = at(&row, "id")?;
+        let (target, notification): (_, Notification) = (target_at(&row)?, json_at(&row, "notification")?);
+        let transaction = database.begin().await?;
+        let mut flight = Flight::default();
+        flight.add("BEGIN", vec![]).add(TAKE_TURN_OF, vec![&id]);
+        transaction.send(flight).await?;
+        if owe_fallback(&transaction, id, &fallback(&target, &notification), now).await? {
+            escalated.push(target);
+        }
+        transaction.commit(Flight::default()).await?;
+    }
+    Ok(escalated)
+}

@@ -1,0 +1,62 @@
+//! Why a person's change is refused, in the same words whichever the database.
+
+use crate::{delivery::DeliveryId, message::MailId, store::StoreError};
+
+/// What stands in the way of sending a dead delivery again.
+pub(super) struct Revival {
+    pub(super) trigger: bool,
+    /// Its opening is the incident's current one, and not over.
+    pub(super) open: bool,
+    /// A resolve will be sent after it.
+    pub(super) closed_after: bool,
+    /// A newer opening has been told to its receiver, or is being told.
+    pub(super) opened_after: bool,
+}
+
+impl Revival {
+    pub(super) fn objection(&self) -> Option<&'static str> {
+        if self.opened_after {
+            Some("of an opening that a newer one has followed: sent now, it would open or close the newer alert")
+        } else if self.trigger && !self.open && !self.closed_after {
+            Some("a trigger whose incident is over: sent now, it would open an alert that nobody closes")
+        } else {
+            None
+        }
+    }
+}
+
+pub(super) fn not_sent_again(id: DeliveryId, why: &str) -> StoreError {
+    StoreError::Refused(format!("delivery {id} is {why}; discard it instead"))
+}
+
+/// `state` is none where there is no such delivery.
+pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
+    StoreError::Refused(match state {
+        Some(state) => format!("delivery {id} is {state}, not dead"),
+        None => format!("there is no delivery {id}"),
+    })
+}
+
+/// `state` is none where there is no such delivery.
+pub(super) fn not_discarded(id: DeliveryId, state: Option<&str>) -> StoreError {
+    StoreError::Refused(match state {
+        Some(state) => format!("delivery {id} is {state}: only what is pending, held or dead can be discarded"),
+        None => format!("there is no delivery {id}"),
+    })
+}
+
+/// `found` is the mail's outcome, and its size where only its header was kept; none where there is no such mail.
+pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>)>) -> StoreError {
+    StoreError::Refused(match found {
+        Some(("quarantined", Some(size))) => format!(
+            "mail {id} was {size} bytes, over the size limit, and only its header was kept: raise max_message_size and \
+             send the mail again, or `alertbridge mails discard {id}`"
+        ),
+        Some((outcome, _)) => format!("mail {id} is {outcome}, not quarantined"),
+        None => format!("there is no mail {id}"),
+    })
+}
+
+pub(super) fn not_quarantined(id: MailId) -> StoreError {
+    StoreError::Refused(format!("mail {id} is not in the quarantine"))
+}
