@@ -85,6 +85,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         rules: Arc::clone(&loaded.rules),
         health: health.clone(),
         ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
+        shared: if owned.is_some() { Vec::new() } else { everywhere(config) },
         clock: clock.clone(),
         owed: Arc::clone(&bell),
     };
@@ -143,6 +144,12 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     }
     drop(owned);
     Ok(())
+}
+
+/// The ways in that every replica serves; a mailbox is read by one of them.
+fn everywhere(config: &Config) -> Vec<String> {
+    let is_mailbox = |name: &&str| config.ingress.imap.iter().any(|imap| imap.name == *name);
+    config.ingress.names().filter(|name| !is_mailbox(name)).map(ToOwned::to_owned).collect()
 }
 
 /// One way in, and how people are told of it.

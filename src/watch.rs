@@ -37,6 +37,9 @@ pub struct Watch {
     pub health: Health,
     /// The ways in that are configured.
     pub ingresses: Vec<String>,
+    /// Those that other replicas serve as well. What is wrong with one here, they know nothing of, and would call over what
+    /// this one tells: readiness tells it instead, and mail goes to them.
+    pub shared: Vec<String>,
     pub clock: Clock,
     /// Rung when something is owed to a receiver.
     pub owed: Arc<Notify>,
@@ -69,7 +72,8 @@ impl Watch {
         }
         vigil.last = now;
         let concerns = self.store.concerns().await?;
-        let health = self.health.conditions();
+        let mut health = self.health.conditions();
+        health.retain(|ingress, _| !self.shared.contains(ingress));
         let complaints = complaints(&concerns, &health, vigil.since, now);
         telemetry::alarms(&concerns.alarms);
         for complaint in &complaints {

@@ -35,6 +35,7 @@ impl Night {
             rules,
             health: Health::default(),
             ingresses: vec!["imap".into(), "smtp".into()],
+            shared: Vec::new(),
             clock: Clock::from_fn(move || *read.lock().unwrap()),
             owed: Arc::new(Notify::new()),
         };
@@ -103,6 +104,15 @@ async fn an_ingress_is_told_of_after_fifteen_minutes_without_a_success() {
     assert_eq!(night.told().await, Vec::<String>::new());
     night.pass(1).await;
     assert_eq!(night.told().await, [TOLD]);
+}
+
+#[tokio::test]
+async fn of_what_other_replicas_serve_too_nobody_is_told() {
+    let mut night = Night::begin();
+    night.watch.shared = vec!["smtp".into()];
+    night.watch.health.failed("smtp", "the secret cannot be read", false);
+    night.pass(OVERDUE.as_mins() + 1).await;
+    assert_eq!(night.told().await, Vec::<String>::new());
 }
 
 #[tokio::test]
