@@ -78,16 +78,20 @@ async fn a_crash_while_old_mail_is_deleted_leaves_the_rest_whole() {
         let left: i64 = store.query_row("SELECT count(*) FROM mails", [], |row| row.get(0)).unwrap();
         usize::try_from(left).unwrap()
     };
+    // By this clock all of it is past its retention, however soon the sweep begins.
+    let clock = folder.path().join("clock");
+    fs::write(&clock, "60").unwrap();
+    let later = ("ALERTBRIDGE_CLOCK", clock.to_str().unwrap());
     // A start's own commits come first; then each step is one.
     for plan in ["commit:2", "committed:2", "pruned:1", "pruned:2"] {
-        let mut bridge = Bridge::start_with(folder.path(), &config("1s"), &[("ALERTBRIDGE_CRASH", plan)]);
+        let mut bridge = Bridge::start_with(folder.path(), &config("1s"), &[("ALERTBRIDGE_CRASH", plan), later]);
         crashed(&mut bridge, plan).await;
         assert_sound(&store, plan);
     }
     let open = open_at_the_end(&mails);
     let of_open = mails.iter().filter(|mail| mail.truth.incident_id.as_ref().is_some_and(|id| open.contains(id)));
     let deadline = Instant::now() + PATIENCE;
-    let _bridge = Bridge::start(folder.path(), &config("1s"));
+    let _bridge = Bridge::start_with(folder.path(), &config("1s"), &[later]);
     let kept = of_open.count();
     while left() > kept {
         assert!(Instant::now() < deadline, "{} mails are left, and {kept} are of open incidents", left());
