@@ -77,18 +77,14 @@ impl Rules {
             deliveries.extend(deliver::owed(&self.receivers, &receiver, &page, held_until, now));
         }
         let silenced = receivers.is_empty() && deliveries.is_empty();
+        let outcome = if silenced { Outcome::Silenced } else { outcome };
         Decision {
-            outcome: if silenced { Outcome::Silenced } else { outcome },
             reason: (!mutes.is_empty()).then(|| mutes.join("; ")),
-            labels: page.labels,
             state: Some(State { untold: silenced, ..state }),
             applied: true,
             deliveries,
             receivers,
-            check_at: None,
-            hold: None,
-            marked: false,
-            late: None,
+            ..nothing(outcome, "", page.labels)
         }
     }
 
@@ -112,17 +108,12 @@ impl Rules {
             });
         }
         Decision {
-            outcome: Outcome::Resolved,
             reason: memory.told.is_empty().then(|| "nobody was told of its trigger".to_owned()),
-            labels: page.labels,
             state: Some(state),
             applied: true,
             deliveries,
             receivers,
-            check_at: None,
-            hold: None,
-            marked: false,
-            late: None,
+            ..nothing(Outcome::Resolved, "", page.labels)
         }
     }
 }
