@@ -36,8 +36,7 @@ use watch::{Seen, Watch};
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
-/// How long an attempt that the store does not take is kept in memory, and how often the store is asked.
-const RECORD_WITHIN: Duration = Duration::from_secs(30);
+/// How often a store that did not take an attempt is asked again.
 const RECORD_EVERY: Duration = Duration::from_millis(500);
 
 /// Delivers what the store says is owed.
@@ -163,6 +162,7 @@ impl Deliverer {
     /// One claim, from its rendering to its settlement.
     async fn attempt(self: Arc<Self>, claim: Claim) {
         crash::point("claimed");
+        let lease_ends = tokio::time::Instant::now() + self.lease();
         let begun = self.clock.now();
         // Whatever happens to one page, the others' lanes and counts stay right.
         let verdict = AssertUnwindSafe(self.tried(&claim, begun)).catch_unwind().await.unwrap_or_else(|_| {
@@ -172,7 +172,7 @@ impl Deliverer {
         crash::point("sent");
         let probe_at = self.judged(&claim, &verdict);
         let settlement = self.concluded(&claim, &verdict, begun, probe_at);
-        match self.recorded(&claim, &settlement).await {
+        match self.recorded(&claim, &settlement, lease_ends).await {
             Ok(true) => telemetry::attempt_settled(&claim, &settlement),
             Ok(false) => telemetry::lease_lost(&claim),
             Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", &error),
@@ -189,12 +189,16 @@ impl Deliverer {
 
     /// Third commit. A store that is full or locked is asked again while the lease lasts: what was sent and is not recorded
     /// is sent again.
-    async fn recorded(&self, claim: &Claim, settlement: &Settlement) -> Result<bool, StoreError> {
-        let deadline = tokio::time::Instant::now() + RECORD_WITHIN;
+    async fn recorded(
+        &self,
+        claim: &Claim,
+        settlement: &Settlement,
+        lease_ends: tokio::time::Instant,
+    ) -> Result<bool, StoreError> {
         loop {
             match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
                 Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_))
-                    if tokio::time::Instant::now() < deadline => {}
+                    if tokio::time::Instant::now() < lease_ends => {}
                 result => return result,
             }
             tokio::time::sleep(RECORD_EVERY).await;
