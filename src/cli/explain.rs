@@ -56,9 +56,10 @@ pub async fn run(
         },
         authenticity: None,
         released: None,
+        now: arrived_at,
     };
     let size = specimen.message.raw.len();
-    let explained = Trial::new(rules, authenticator, external_url, request.trust)?.run(specimen, arrived_at).await?;
+    let explained = Trial::new(rules, authenticator, external_url, request.trust)?.run(specimen).await?;
     if request.json {
         writeln!(out, "{}", serde_json::to_string(&explained)?).context("cannot write")?;
     } else {

@@ -16,7 +16,7 @@ use futures_util::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, mpsc};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -25,7 +25,7 @@ use crate::{
         mailbox::{self, Found},
         plain::plain,
         table,
-        trial::{Explained, Specimen, Trial},
+        trial::{Decided, Explained, Specimen, Trial},
     },
     clock::Clock,
     deliver::{Client, Deliverer},
@@ -66,10 +66,11 @@ impl Request {
     }
 }
 
-/// Mails read from the store at a time.
-const PAGE: u32 = 64;
-/// Mails read ahead of the one that is decided: enough for every core, and memory for a few of the largest.
-const AHEAD: usize = 8;
+/// Mails that are taken through a stage together, which is one way to another thread for all of them; several batches are
+/// under way, and each mail may be as large as an ingress takes.
+const BATCH: u32 = 16;
+/// Batches in a stage at a time.
+const AHEAD: usize = 4;
 
 /// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state, for `--send`, and how
 /// many alerts could not be read.
@@ -79,11 +80,11 @@ pub async fn run(
     external_url: Option<String>,
     request: Request,
     out: &mut impl Write,
-) -> anyhow::Result<(Trial, u64)> {
-    let trial = Trial::new(rules, authenticator, external_url, request.trust)?;
+) -> anyhow::Result<(Arc<Trial>, u64)> {
+    let trial = Arc::new(Trial::new(rules, authenticator, external_url, request.trust)?);
     let mut tally = Tally::default();
-    let (specimens, progress) = if let Some(stored) = &request.stored {
-        (from_store(stored), request.progress(spinner("mails replayed")))
+    let (batches, progress) = if let Some(stored) = &request.stored {
+        (from_store(stored, &request), request.progress(spinner("mails replayed")))
     } else {
         let looking = request.progress(spinner("mails found"));
         let found = mailbox::find(&request.paths, || looking.inc(1))?;
@@ -95,15 +96,30 @@ pub async fn run(
         (from_files(found, &request), progress)
     };
     {
-        // Read side by side, decided in order.
-        let read = specimens.map_ok(async |specimen| {
-            let at = request.at.unwrap_or(specimen.message.arrived_at);
-            Ok((trial.read(specimen).await?, at))
-        });
-        let mut read = pin!(read.try_buffered(AHEAD));
-        while let Some((read, at)) = read.try_next().await? {
-            tally.add(trial.decide(read, at).await?, request.json, out)?;
-            progress.inc(1);
+        // Read and rendered side by side, decided in order in between.
+        let read = |batch: Vec<Specimen>| {
+            let trial = Arc::clone(&trial);
+            let read = tokio::spawn(async move { trial.read(batch).await });
+            async { read.await.context("reading mail failed")? }
+        };
+        let explained = |batch: Vec<Decided>| {
+            let trial = Arc::clone(&trial);
+            let explain = move || batch.into_iter().map(|decided| trial.explain(decided)).collect::<Vec<_>>();
+            let explained = tokio::task::spawn_blocking(explain);
+            async { explained.await.context("rendering the pages failed") }
+        };
+        let explained = batches
+            .map_ok(read)
+            .try_buffered(AHEAD)
+            .and_then(|read| trial.decide(read))
+            .map_ok(explained)
+            .try_buffered(AHEAD);
+        let mut explained = pin!(explained);
+        while let Some(batch) = explained.try_next().await? {
+            for mail in batch {
+                tally.add(mail, request.json, out)?;
+                progress.inc(1);
+            }
         }
     }
     progress.finish_and_clear();
@@ -114,31 +130,49 @@ pub async fn run(
     Ok((trial, unreadable))
 }
 
-/// The mails of the store, by arrival.
-fn from_store(stored: &Stored) -> BoxStream<'_, anyhow::Result<Specimen>> {
-    let pages = stream::try_unfold((Timestamp::MIN, 0), async |after| {
-        let page = stored.store.stored(stored.since, stored.until, after, PAGE).await?;
-        let last = page.last().map(|last| (last.message.arrived_at, last.id));
-        anyhow::Ok(last.map(|last| (page, last)))
+/// The mails of the store, by arrival; read ahead.
+fn from_store(stored: &Stored, request: &Request) -> BoxStream<'static, anyhow::Result<Vec<Specimen>>> {
+    let Stored { store, since, until } = stored;
+    let (store, since, until, at) = (Arc::clone(store), *since, *until, request.at);
+    let (read, batches) = mpsc::channel(1);
+    tokio::spawn(async move {
+        let mut after = (Timestamp::MIN, 0);
+        loop {
+            let batch = store.stored(since, until, after, BATCH).await;
+            let last = batch.as_deref().ok().and_then(<[StoredMail]>::last);
+            let next = last.map(|last| (last.message.arrived_at, last.id));
+            let ended = batch.as_deref().is_ok_and(<[StoredMail]>::is_empty);
+            // Where nobody takes it any more, the replay has failed.
+            if ended || read.send(batch).await.is_err() {
+                return;
+            }
+            let Some(next) = next else { return };
+            after = next;
+        }
     });
-    let specimen = |mail: StoredMail| Specimen {
+    let specimen = move |mail: StoredMail| Specimen {
         name: mail.id.to_string(),
+        now: at.unwrap_or(mail.message.arrived_at),
         message: mail.message,
         authenticity: Some(mail.authenticity),
         released: mail.released,
     };
-    pages.map_ok(move |page| stream::iter(page.into_iter().map(specimen).map(Ok))).try_flatten().boxed()
+    let batches = stream::unfold(batches, async |mut batches| Some((batches.recv().await?, batches)));
+    batches.map(move |batch| Ok(batch?.into_iter().map(specimen).collect())).boxed()
 }
 
 /// The mails found, as if they had arrived when they say.
-fn from_files(found: Vec<Found>, request: &Request) -> BoxStream<'_, anyhow::Result<Specimen>> {
-    let specimen = |mail: Found| {
-        let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
-        let ingress = request.ingress.clone().unwrap_or_else(|| "replay".into());
-        let message = Message { ingress, arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
-        Ok(Specimen { name: mail.name, message, authenticity: None, released: None })
+fn from_files(found: Vec<Found>, request: &Request) -> BoxStream<'static, anyhow::Result<Vec<Specimen>>> {
+    let (at, now) = (request.at, request.now);
+    let ingress = request.ingress.clone().unwrap_or_else(|| "replay".into());
+    let specimen = move |mail: Found| {
+        let arrived_at = at.or(mail.date).unwrap_or(now);
+        let message =
+            Message { ingress: ingress.clone(), arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
+        Ok(Specimen { name: mail.name, message, authenticity: None, released: None, now: arrived_at })
     };
-    stream::iter(found).map(specimen).boxed()
+    let batches = stream::iter(found).chunks(BATCH as usize);
+    batches.map(move |batch| batch.into_iter().map(&specimen).collect()).boxed()
 }
 
 /// What came of the mails, by outcome.

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
+use futures_util::future::join_all;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -38,6 +39,8 @@ pub struct Specimen {
     pub authenticity: Option<Authenticity>,
     /// Who let a stored mail out of the quarantine.
     pub released: Option<Release>,
+    /// The time it is tried at.
+    pub now: Timestamp,
 }
 
 /// What a mail says, whatever was before it.
@@ -45,6 +48,16 @@ pub struct Read {
     name: String,
     mail: StoredMail,
     reading: Reading,
+    now: Timestamp,
+}
+
+/// What follows from it, after the mails before it.
+pub struct Decided {
+    name: String,
+    authenticity: Authenticity,
+    reading: Reading,
+    decision: Decision,
+    now: Timestamp,
 }
 
 /// What became of it: the object of `--json`.
@@ -86,54 +99,56 @@ impl Trial {
         Ok(Self { rules, store: Arc::new(store), authenticator, external_url, trust })
     }
 
-    /// Takes one mail through, at the time `now`.
-    pub async fn run(&self, specimen: Specimen, now: Timestamp) -> anyhow::Result<Explained> {
-        self.decide(self.read(specimen).await?, now).await
+    /// Takes one mail through.
+    pub async fn run(&self, specimen: Specimen) -> anyhow::Result<Explained> {
+        let decided = self.decide(self.read(vec![specimen]).await?).await?;
+        decided.into_iter().next().map(|decided| self.explain(decided)).context("the throw-away state lost a mail")
     }
 
-    /// The stages that need no other mail: many may be read at once.
-    pub async fn read(&self, specimen: Specimen) -> anyhow::Result<Read> {
-        let authenticity = match specimen.authenticity {
-            _ if self.trust => trusted(),
-            Some(stored) => stored,
-            None => self.authenticator.judge(&specimen.message).await,
-        };
-        let mail =
-            StoredMail { id: 0, message: specimen.message, authenticity, checks: 0, released: specimen.released };
+    /// The stages that need no other mail: several batches may be read at once.
+    pub async fn read(&self, specimens: Vec<Specimen>) -> anyhow::Result<Vec<Read>> {
+        let judged = join_all(specimens.into_iter().map(async |specimen| {
+            let authenticity = match specimen.authenticity {
+                _ if self.trust => trusted(),
+                Some(stored) => stored,
+                None => self.authenticator.judge(&specimen.message).await,
+            };
+            let Specimen { name, message, released, now, .. } = specimen;
+            (name, StoredMail { id: 0, message, authenticity, checks: 0, released }, now)
+        }));
+        let judged = judged.await;
         let rules = Arc::clone(&self.rules);
-        let name = specimen.name;
-        let read = move || Read { reading: rules.read_whatever_it_is(&mail), name, mail };
-        tokio::task::spawn_blocking(read).await.context("reading the mail failed")
+        let read = move |(name, mail, now)| Read { reading: rules.read_whatever_it_is(&mail), name, mail, now };
+        tokio::task::spawn_blocking(move || judged.into_iter().map(read).collect()).await.context("reading mail failed")
     }
 
-    /// The stages that go by the mails before: one after the other.
-    pub async fn decide(&self, read: Read, now: Timestamp) -> anyhow::Result<Explained> {
-        let Read { name, mut mail, reading } = read;
-        let authenticity = mail.authenticity.clone();
+    /// The stages that go by the mails before: one batch after the other. Those of a batch share a commit.
+    pub async fn decide(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
         // The state needs a row for the mail, not its bytes.
-        let stub = Message { raw: bytes::Bytes::new(), ..mail.message.clone() };
-        let ids = self.store.record(vec![(stub, authenticity.clone())], None).await?;
-        let id = ids.first().copied().context("the throw-away state lost a mail")?;
-        mail.id = id;
-        let subject = self.rules.subject(&reading, &mail, now);
-        let (rules, read) = (Arc::clone(&self.rules), reading.clone());
-        let conclude = Box::new(move |memory: &_| rules.conclude(&read, &mail, memory, now));
-        let decision =
-            self.store.decide(id, subject, now, conclude).await?.context("the throw-away state lost a mail")?;
-        Ok(self.explained(name, reading, decision, authenticity, now))
+        let stub = |Read { mail, .. }: &Read| {
+            (Message { raw: bytes::Bytes::new(), ..mail.message.clone() }, mail.authenticity.clone())
+        };
+        let ids = self.store.record(read.iter().map(stub).collect(), None).await?;
+        ensure!(ids.len() == read.len(), "the throw-away state lost a mail");
+        let decisions = read.into_iter().zip(ids).map(async |(Read { name, mail, reading, now }, id)| {
+            let mail = StoredMail { id, ..mail };
+            let authenticity = mail.authenticity.clone();
+            let subject = self.rules.subject(&reading, &mail, now);
+            let (rules, said) = (Arc::clone(&self.rules), reading.clone());
+            let conclude = Box::new(move |memory: &_| rules.conclude(&said, &mail, memory, now));
+            let decision = self.store.decide(id, subject, now, conclude).await?;
+            let decision = decision.context("the throw-away state lost a mail")?;
+            Ok(Decided { name, authenticity, reading, decision, now })
+        });
+        join_all(decisions).await.into_iter().collect()
     }
 
-    fn explained(
-        &self,
-        mail: String,
-        reading: Reading,
-        decision: Decision,
-        authenticity: Authenticity,
-        now: Timestamp,
-    ) -> Explained {
+    /// What is shown of it, with the requests that would be made.
+    pub fn explain(&self, decided: Decided) -> Explained {
+        let Decided { name, authenticity, reading, decision, now } = decided;
         let due = decision.deliveries.iter().filter(|delivery| delivery.held_until.is_none());
         Explained {
-            mail,
+            mail: name,
             outcome: decision.outcome,
             authenticity,
             incident: match &reading.finding {
