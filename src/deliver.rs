@@ -4,11 +4,16 @@
 //! claim is attempted on its own and settled in the store. An integration that asks to be left alone (429) is, until
 //! then; the others go on.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
-use tokio::sync::Notify;
+use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -16,7 +21,7 @@ use crate::{
     crash,
     delivery::{Action, FailureReason, Notification, Settings, Target, Verdict, alias},
     receiver::{Keys, Parcel, Receiver, Receivers},
-    store::{Attempt, Claim, NewDelivery, Next, Settlement, Store, StoreError},
+    store::{Attempt, Claim, Decision, NewDelivery, Next, Settled, Settlement, Store, StoreError},
     telemetry,
 };
 
@@ -47,9 +52,29 @@ pub struct Deliverer {
     external_url: Option<String>,
     client: Client,
     clock: Clock,
-    traffic: BTreeMap<Target, Traffic>,
-    /// Rung when something new is owed, or an attempt has ended.
+    traffic: BTreeMap<Target, Arc<Traffic>>,
+    under_way: TaskTracker,
+    /// Rung when something may have become due.
     bell: Arc<Notify>,
+}
+
+/// Room for one attempt, taken before its delivery is leased; given back unless the attempt begins.
+#[derive(Debug)]
+pub struct Slot {
+    target: Target,
+    traffic: Arc<Traffic>,
+    bell: Arc<Notify>,
+    lease_ends: Instant,
+    begun: bool,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.begun {
+            self.traffic.give_back();
+            self.bell.notify_one();
+        }
+    }
 }
 
 impl Deliverer {
@@ -65,19 +90,52 @@ impl Deliverer {
         let traffic = receivers
             .integrations
             .iter()
-            .map(|(target, receiver)| (target.clone(), Traffic::new(receiver.rate_limit())))
+            .map(|(target, receiver)| (target.clone(), Arc::new(Traffic::new(receiver.rate_limit()))))
             .collect();
-        Self { store, receivers, settings, external_url, client, clock, traffic, bell }
+        Self { store, receivers, settings, external_url, client, clock, traffic, under_way: TaskTracker::new(), bell }
+    }
+
+    /// Takes room for those of the deliveries that can be sent at once: the store is to lease them with their decision. What
+    /// has waited longer goes first. Waits for nothing.
+    pub fn reserve(&self, deliveries: &mut [NewDelivery]) -> Vec<Slot> {
+        let (now, lease_ends) = (self.clock.now(), self.lease_ends());
+        let slot = |delivery: &mut NewDelivery| {
+            let traffic = self.traffic.get(&delivery.target)?;
+            if delivery.held_until.is_some() || self.under_way.is_closed() || !traffic.reserve(now) {
+                return None;
+            }
+            delivery.leased_until = now.checked_add(SignedDuration::try_from(self.lease()).ok()?).ok();
+            Some(Slot {
+                target: delivery.target.clone(),
+                traffic: Arc::clone(traffic),
+                bell: Arc::clone(&self.bell),
+                lease_ends,
+                begun: false,
+            })
+        };
+        deliveries.iter_mut().filter_map(slot).collect()
+    }
+
+    /// Begins what was leased with a decision, and sees to the rest of what it owes.
+    pub fn begin(self: &Arc<Self>, decision: Decision, mut slots: Vec<Slot>) {
+        if decision.deliveries.len() > decision.claims.len() {
+            self.bell.notify_one();
+        }
+        for claim in decision.claims {
+            let Some(place) = slots.iter().position(|slot| slot.target == claim.target) else { continue };
+            let mut slot = slots.swap_remove(place);
+            slot.begun = true;
+            self.under_way.spawn(Arc::clone(self).attempt(claim, slot.lease_ends));
+        }
     }
 
     /// Delivers until `stop`, then finishes what is under way.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let under_way = TaskTracker::new();
         let mut watch = Watch::new(self.clock.now());
         while !stop.is_cancelled() {
             // Registered before the store is asked: what is owed from then on rings.
             let rung = self.bell.notified();
-            let pause = match self.round(&under_way, &mut watch).await {
+            let pause = match self.round(&mut watch).await {
                 Ok(pause) => pause,
                 Err(error) => {
                     telemetry::store_failed("deliveries could not be claimed", &error);
@@ -90,12 +148,12 @@ impl Deliverer {
                 () = stop.cancelled() => {}
             }
         }
-        under_way.close();
-        under_way.wait().await;
+        self.under_way.close();
+        self.under_way.wait().await;
     }
 
     /// Claims what is due, starts its attempts, and says how long nothing else will be.
-    async fn round(self: &Arc<Self>, under_way: &TaskTracker, watch: &mut Watch) -> Result<Duration, StoreError> {
+    async fn round(self: &Arc<Self>, watch: &mut Watch) -> Result<Duration, StoreError> {
         let now = self.clock.now();
         let seen = watch.look(now);
         if let Seen::SetBack(from) = seen {
@@ -103,7 +161,7 @@ impl Deliverer {
         }
         if seen != Seen::GoesOn {
             self.store.bring_forward(now, self.lease()).await.inspect_err(|_| watch.missed())?;
-            self.traffic.values().for_each(Traffic::open);
+            self.traffic.values().for_each(|traffic| traffic.open());
         }
 
         let agenda = self.store.agenda().await?;
@@ -117,11 +175,15 @@ impl Deliverer {
             None => {}
         }
         let mut wanted = Vec::new();
+        let mut behind = BTreeSet::new();
         for (target, due) in agenda.due {
             // What the configuration no longer has is claimed too: it ends in the dead letters.
             let (opens_at, room) =
                 self.traffic.get(&target).map_or((now, traffic::MOST), |traffic| (traffic.opens_at(), traffic.room()));
             let at = due.max(opens_at);
+            if due <= now {
+                behind.insert(target.clone());
+            }
             if at > now {
                 wake = wake.min(at);
             } else if room > 0 {
@@ -130,13 +192,23 @@ impl Deliverer {
             // Where there is no room, the end of an attempt rings.
         }
         if !wanted.is_empty() {
-            for claim in self.store.claim(now, self.lease(), wanted).await? {
+            let lease_ends = self.lease_ends();
+            for claim in self.store.claim(now, self.lease(), wanted.clone()).await? {
                 wake = now;
                 if let Some(traffic) = self.traffic.get(&claim.target) {
                     traffic.begin(now);
                 }
-                under_way.spawn(Arc::clone(self).attempt(claim));
+                if let Some((_, room)) = wanted.iter_mut().find(|(target, _)| *target == claim.target) {
+                    *room -= 1;
+                }
+                self.under_way.spawn(Arc::clone(self).attempt(claim, lease_ends));
             }
+            for (target, _) in wanted.iter().filter(|(_, left)| *left > 0) {
+                behind.remove(target);
+            }
+        }
+        for (target, traffic) in &self.traffic {
+            traffic.set_behind(behind.contains(target));
         }
         Ok(Duration::try_from(wake.duration_since(now)).unwrap_or_default())
     }
@@ -159,10 +231,19 @@ impl Deliverer {
         self.settings.timeout.as_std() + LEASE_MARGIN
     }
 
+    /// When a lease taken now ends, whatever the clock does until then.
+    fn lease_ends(&self) -> Instant {
+        Instant::now() + self.lease()
+    }
+
     /// One claim, from its rendering to its settlement.
-    async fn attempt(self: Arc<Self>, claim: Claim) {
+    async fn attempt(self: Arc<Self>, claim: Claim, lease_ends: Instant) {
         crash::point("claimed");
-        let lease_ends = tokio::time::Instant::now() + self.lease();
+        if Instant::now() + self.settings.timeout.as_std() > lease_ends {
+            // The store took so long that another may send it before this attempt is over.
+            telemetry::lease_lost(&claim);
+            return self.ended(&claim.target, None);
+        }
         let begun = self.clock.now();
         // Whatever happens to one page, the others' lanes and counts stay right.
         let verdict = AssertUnwindSafe(self.tried(&claim, begun)).catch_unwind().await.unwrap_or_else(|_| {
@@ -172,19 +253,28 @@ impl Deliverer {
         crash::point("sent");
         let probe_at = self.judged(&claim, &verdict);
         let settlement = self.concluded(&claim, &verdict, begun, probe_at);
-        match self.recorded(&claim, &settlement, lease_ends).await {
-            Ok(true) => telemetry::attempt_settled(&claim, &settlement),
-            Ok(false) => telemetry::lease_lost(&claim),
-            Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", &error),
+        let settled = self.recorded(&claim, &settlement, lease_ends).await;
+        match &settled {
+            Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(&claim, &settlement),
+            Ok(Settled::Lost) => telemetry::lease_lost(&claim),
+            Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", error),
         }
         crash::point("settled");
-        if let Some(traffic) = self.traffic.get(&claim.target) {
-            traffic.end(match verdict {
-                Verdict::Retry { after: Some(after), .. } => Some(next::later(settlement.at, after)),
-                _ => None,
-            });
+        let pause = match verdict {
+            Verdict::Retry { after: Some(after), .. } => Some(next::later(settlement.at, after)),
+            _ => None,
+        };
+        self.ended(&claim.target, pause);
+        if !matches!(settled, Ok(Settled::Last)) {
+            self.bell.notify_one();
         }
-        self.bell.notify_one();
+    }
+
+    /// An attempt has ended: where something due waits for its room, the loop sees to it.
+    fn ended(&self, target: &Target, pause: Option<Timestamp>) {
+        if self.traffic.get(target).is_some_and(|traffic| traffic.end(pause)) {
+            self.bell.notify_one();
+        }
     }
 
     /// Third commit. A store that is full or locked is asked again while the lease lasts: what was sent and is not recorded
@@ -193,12 +283,11 @@ impl Deliverer {
         &self,
         claim: &Claim,
         settlement: &Settlement,
-        lease_ends: tokio::time::Instant,
-    ) -> Result<bool, StoreError> {
+        lease_ends: Instant,
+    ) -> Result<Settled, StoreError> {
         loop {
             match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
-                Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_))
-                    if tokio::time::Instant::now() < lease_ends => {}
+                Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_)) if Instant::now() < lease_ends => {}
                 result => return result,
             }
             tokio::time::sleep(RECORD_EVERY).await;
@@ -301,6 +390,7 @@ pub fn owed(
             notification: page.clone(),
             held_until,
             fallback_at,
+            leased_until: None,
         })
         .collect()
 }

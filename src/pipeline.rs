@@ -13,7 +13,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::{
-    sync::{Notify, mpsc},
+    sync::{Notify, mpsc, oneshot},
     time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
@@ -22,9 +22,10 @@ use crate::{
     authenticate::Authenticator,
     clock::Clock,
     crash,
+    deliver::{Deliverer, Slot},
     ingress::{Inbox, Refused},
     message::{Bookmark, MailId, Message},
-    store::{Decision, Store, StoreError, StoredMail},
+    store::{Decide, Decision, Memory, Store, StoreError, StoredMail},
     telemetry,
 };
 
@@ -55,8 +56,7 @@ pub struct Pipeline {
     in_hand: Mutex<InHand>,
     /// Rung when the store has undecided mail that is not in hand.
     behind: Notify,
-    /// Rung when something is owed to a receiver.
-    owed: Arc<Notify>,
+    deliverer: Arc<Deliverer>,
 }
 
 /// What is in hand, which bounds the memory it takes.
@@ -93,11 +93,11 @@ impl Pipeline {
         rules: Arc<Rules>,
         authenticator: Arc<Authenticator>,
         clock: Clock,
-        owed: Arc<Notify>,
+        deliverer: Arc<Deliverer>,
     ) -> (Self, Fresh) {
         let (fresh, in_hand) = mpsc::channel(IN_HAND);
         let (in_hand_now, behind) = (Mutex::default(), Notify::new());
-        (Self { store, rules, authenticator, clock, fresh, in_hand: in_hand_now, behind, owed }, Fresh(in_hand))
+        (Self { store, rules, authenticator, clock, fresh, in_hand: in_hand_now, behind, deliverer }, Fresh(in_hand))
     }
 
     /// Decides mail until `stop`; what is left then is decided at the next start.
@@ -211,21 +211,37 @@ impl Pipeline {
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
         let subject = rules.subject(&reading, &mail, now);
         let drift = reading.drift();
-        let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
+        let (slots, conclude) = self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
         let Some(decision) = self.store.decide(id, subject, now, conclude).await? else { return Ok(()) };
         crash::point("decided");
         telemetry::mail_decided(id, &ingress, arrived_at, &decision, &drift);
         if let Some(first) = &decision.late {
             telemetry::mail_late(id, &ingress, first, now);
         }
-        self.ring(&decision);
+        self.deliverer.begin(decision, slots.taken());
         Ok(())
     }
 
-    fn ring(&self, decision: &Decision) {
-        if !decision.deliveries.is_empty() {
-            self.owed.notify_one();
-        }
+    /// The same conclusion, with room taken for what can be sent at once.
+    fn reserving(&self, conclude: impl FnOnce(&Memory) -> Decision + Send + 'static) -> (Slots, Decide) {
+        let deliverer = Arc::clone(&self.deliverer);
+        let (take, slots) = oneshot::channel();
+        let conclude = move |memory: &Memory| {
+            let mut decision = conclude(memory);
+            // Where the one who asked has gone, the room is given back.
+            let _ = take.send(deliverer.reserve(&mut decision.deliveries));
+            decision
+        };
+        (Slots(slots), Box::new(conclude))
+    }
+}
+
+/// Room that was taken while a mail was decided, in the store's transaction.
+struct Slots(oneshot::Receiver<Vec<Slot>>);
+
+impl Slots {
+    fn taken(mut self) -> Vec<Slot> {
+        self.0.try_recv().unwrap_or_default()
     }
 }
 

@@ -68,9 +68,6 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
 
     let bell = Arc::new(Notify::new());
     let authenticator = Arc::new(config.authenticator()?);
-    let (pipeline, fresh) =
-        Pipeline::new(Arc::clone(&store), Arc::clone(&loaded.rules), authenticator, clock.clone(), Arc::clone(&bell));
-    let pipeline = Arc::new(pipeline);
     let deliverer = Arc::new(Deliverer::new(
         Arc::clone(&store),
         Arc::clone(&loaded.rules.receivers),
@@ -80,6 +77,14 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         clock.clone(),
         Arc::clone(&bell),
     ));
+    let (pipeline, fresh) = Pipeline::new(
+        Arc::clone(&store),
+        Arc::clone(&loaded.rules),
+        authenticator,
+        clock.clone(),
+        Arc::clone(&deliverer),
+    );
+    let pipeline = Arc::new(pipeline);
     let watch = Watch {
         store: Arc::clone(&store),
         rules: Arc::clone(&loaded.rules),

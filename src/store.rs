@@ -119,6 +119,8 @@ pub struct Decision {
     pub marked: bool,
     /// Of a duplicate that came another way than the first: how that one came. Not stored.
     pub late: Option<Heard>,
+    /// Those of the deliveries that were leased with the decision. The store fills it in.
+    pub claims: Vec<Claim>,
 }
 
 impl Decision {
@@ -151,6 +153,9 @@ pub struct NewDelivery {
     pub held_until: Option<Timestamp>,
     /// When, still not delivered, it goes to this receiver's integrations as well.
     pub fallback_at: Option<Timestamp>,
+    /// Until when it is leased to this process, which has room for it: a store may do so where nothing waits before it, and
+    /// spares a claim.
+    pub leased_until: Option<Timestamp>,
 }
 
 /// What the store knows when a mail is decided.
@@ -248,6 +253,17 @@ pub struct Settlement {
     pub attempt: Option<Attempt>,
     /// Deliveries to the fallback, made in the same commit unless they were made before.
     pub fallback: Vec<NewDelivery>,
+}
+
+/// What a settlement came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Settled {
+    /// The lease was lost meanwhile: nothing is written.
+    Lost,
+    /// It is written, and nothing else may have become due by it.
+    Last,
+    /// It is written, and so may something else.
+    Onward,
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -487,8 +503,8 @@ pub trait Store: Send + Sync {
     async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError>;
     /// What is to be done next, and when.
     async fn agenda(&self) -> Result<Agenda, StoreError>;
-    /// Third commit: the attempt with the next state. False where the lease was lost meanwhile: nothing is written.
-    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<bool, StoreError>;
+    /// Third commit: the attempt with the next state.
+    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<Settled, StoreError>;
     /// Triggers whose `fallback_at` has passed undelivered, each once: `fallback` makes the deliveries to the fallback
     /// receiver, written in the same commit unless it was told of the incident already. Returns whom they were owed to.
     async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError>;

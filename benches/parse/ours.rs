@@ -6,6 +6,8 @@ use alertbridge::{
     authenticate::Authenticator,
     clock::Clock,
     config::{Config, Files, Loaded, Source},
+    deliver::{Client, Deliverer},
+    delivery::Settings,
     incident::{Known, State},
     ingress::Inbox as _,
     message::{Authenticity, Message},
@@ -81,8 +83,16 @@ impl Bridge {
         self.runtime.block_on(async {
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(path).unwrap());
             let (rules, authenticator) = (Arc::clone(&self.rules), Arc::clone(&self.authenticator));
-            let (pipeline, fresh) =
-                Pipeline::new(Arc::clone(&store), rules, authenticator, Clock::system(), Arc::new(Notify::new()));
+            let deliverer = Arc::new(Deliverer::new(
+                Arc::clone(&store),
+                Arc::default(),
+                Settings::default(),
+                None,
+                Client::new(Duration::from_secs(1)).unwrap(),
+                Clock::system(),
+                Arc::new(Notify::new()),
+            ));
+            let (pipeline, fresh) = Pipeline::new(Arc::clone(&store), rules, authenticator, Clock::system(), deliverer);
             let pipeline = Arc::new(pipeline);
             let stop = CancellationToken::new();
             let deciding = tokio::spawn(Arc::clone(&pipeline).run(fresh, stop.clone()));

@@ -141,6 +141,7 @@ async fn owe(
         hold: None,
         marked: false,
         late: None,
+        claims: Vec::new(),
     };
     let subject = Subject {
         kind: Kind::Incident,

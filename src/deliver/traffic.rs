@@ -30,12 +30,14 @@ struct Now {
     most: u32,
     /// Left alone until then.
     closed_until: Timestamp,
+    /// Whether something due waits in the store: it comes before what is new.
+    behind: bool,
     breaker: Breaker,
 }
 
 impl Default for Now {
     fn default() -> Self {
-        Self { under_way: 0, most: MOST, closed_until: Timestamp::MIN, breaker: Breaker::default() }
+        Self { under_way: 0, most: MOST, closed_until: Timestamp::MIN, behind: true, breaker: Breaker::default() }
     }
 }
 
@@ -74,6 +76,31 @@ impl Traffic {
         most.saturating_sub(now.under_way)
     }
 
+    /// Takes room for an attempt at what is about to be owed. False where it is not to be sent at once: it will wait in the
+    /// store, and what comes after it waits behind it.
+    pub(super) fn reserve(&self, at: Timestamp) -> bool {
+        let mut now = self.lock();
+        let open = self.pace.is_none() && now.breaker.probe_at().is_none() && now.closed_until <= at;
+        let taken = open && !now.behind && now.under_way < now.most;
+        if taken {
+            now.under_way += 1;
+        } else {
+            now.behind = true;
+        }
+        taken
+    }
+
+    /// No attempt came of the room that was taken.
+    pub(super) fn give_back(&self) {
+        let mut now = self.lock();
+        now.under_way = now.under_way.saturating_sub(1);
+    }
+
+    /// Says whether something due still waits in the store.
+    pub(super) fn set_behind(&self, behind: bool) {
+        self.lock().behind = behind;
+    }
+
     /// An attempt begins; where there is a pace, the next one's time follows from it.
     pub(super) fn begin(&self, at: Timestamp) {
         let mut now = self.lock();
@@ -83,8 +110,9 @@ impl Traffic {
         }
     }
 
-    /// An attempt has ended, and the receiver asked to be left alone until `pause`, if it did.
-    pub(super) fn end(&self, pause: Option<Timestamp>) {
+    /// An attempt has ended, and the receiver asked to be left alone until `pause`, if it did. Returns whether something due
+    /// waits for its room.
+    pub(super) fn end(&self, pause: Option<Timestamp>) -> bool {
         let mut now = self.lock();
         now.under_way = now.under_way.saturating_sub(1);
         match pause {
@@ -95,6 +123,7 @@ impl Traffic {
             None if now.breaker.probe_at().is_some() => {}
             None => now.most = now.most.saturating_mul(2).min(MOST),
         }
+        now.behind
     }
 
     /// Forgets until when it is closed: the clock was set back.
@@ -114,6 +143,7 @@ mod tests {
     use std::{num::NonZeroU32, time::Duration};
 
     use super::*;
+    use crate::delivery::FailureReason;
 
     fn at(second: i64) -> Timestamp {
         Timestamp::from_second(second).unwrap_or_default()
@@ -146,6 +176,33 @@ mod tests {
             traffic.begin(at(second));
             assert_eq!(traffic.opens_at(), at(second + 2));
         }
+    }
+
+    #[test]
+    fn what_is_new_takes_room_only_where_nothing_waits_before_it() {
+        let traffic = Traffic::new(None);
+        assert!(!traffic.reserve(at(0)), "nobody has looked yet at what the store holds");
+        traffic.set_behind(false);
+        for _ in 0..MOST {
+            assert!(traffic.reserve(at(0)));
+        }
+        assert!(!traffic.reserve(at(0)), "it is full");
+        traffic.give_back();
+        assert_eq!((traffic.room(), traffic.reserve(at(0))), (1, false), "the one that found no room comes first");
+        assert!(traffic.end(Some(at(30))), "and is to be told of the room");
+        traffic.set_behind(false);
+        assert!(!traffic.reserve(at(29)), "left alone");
+    }
+
+    #[test]
+    fn what_is_new_does_not_probe_a_receiver_that_does_not_answer() {
+        let traffic = Traffic::new(None);
+        traffic.set_behind(false);
+        let silence = Verdict::Retry { reason: FailureReason::Timeout, detail: String::new(), after: None };
+        for delivery in 0..10 {
+            traffic.judge(delivery, &silence, &Backoff::default(), at(0));
+        }
+        assert!(!traffic.reserve(at(1000)));
     }
 
     #[test]

@@ -69,12 +69,12 @@ impl Pipeline {
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
         let (subject, drift) = (self.rules.subject(&reading, &mail, now), reading.drift());
         let rules = Arc::clone(&self.rules);
-        let conclude = Box::new(move |memory: &_| rules.conclude(&reading, &mail, memory, now));
+        let (slots, conclude) = self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
         let reconsidered = self.store.reconsider(id, authenticity.clone(), subject, now, conclude).await?;
         let Some(decision) = reconsidered else { return Ok(()) };
         crash::point("reconsidered");
         telemetry::mail_looked_at_again(id, &ingress, arrived_at, &authenticity, &decision, &drift);
-        self.ring(&decision);
+        self.deliverer.begin(decision, slots.taken());
         Ok(())
     }
 }

@@ -105,6 +105,7 @@ impl Rules {
                 notification: page.clone(),
                 held_until: None,
                 fallback_at: None,
+                leased_until: None,
             });
         }
         Decision {
@@ -132,6 +133,7 @@ pub(super) fn nothing(outcome: Outcome, reason: &str, labels: Labels) -> Decisio
         hold: None,
         marked: false,
         late: None,
+        claims: Vec::new(),
     }
 }
 

@@ -36,7 +36,7 @@ use crate::{
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     store::{
         Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
-        Pruned, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
+        Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
     },
 };
 
@@ -223,8 +223,9 @@ impl Store for Postgres {
         lane::agenda(&self.database).await
     }
 
-    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<bool, StoreError> {
-        settle::settle(&self.database, id, lease, &settlement).await
+    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<Settled, StoreError> {
+        let written = settle::settle(&self.database, id, lease, &settlement).await?;
+        Ok(if written { Settled::Onward } else { Settled::Lost })
     }
 
     async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError> {

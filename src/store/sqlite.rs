@@ -19,7 +19,7 @@ use crate::{
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     store::{
         Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
-        Pruned, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
+        Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
     },
 };
 
@@ -79,6 +79,8 @@ impl Sqlite {
     pub fn throw_away() -> Result<Self, StoreError> {
         let mut connection = Connection::open("").map_err(failure)?;
         connection.pragma_update(None, "synchronous", "OFF").map_err(failure)?;
+        // What a rollback would restore is small, unlike the store.
+        connection.pragma_update(None, "journal_mode", "MEMORY").map_err(failure)?;
         migrate(&mut connection)?;
         Ok(Self { writer: writer::Writer::start(connection, None), reader: None, path: None })
     }
@@ -158,6 +160,8 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
+            // Else what a savepoint would restore goes to a file in /var/tmp: most of what a mail writes.
+            connection.pragma_update(None, "temp_store", "MEMORY")?;
         }
         connection.pragma_update(None, "foreign_keys", true)?;
         Ok(connection)
@@ -275,7 +279,7 @@ impl Store for Sqlite {
         self.read(lane::agenda).await
     }
 
-    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<bool, StoreError> {
+    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<Settled, StoreError> {
         self.write(move |connection| lane::settle(connection, id, lease, &settlement).map_err(failure)).await
     }
 

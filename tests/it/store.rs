@@ -8,7 +8,8 @@ use alertbridge::{
     label::Labels,
     message::{Authenticity, Bookmark, MailId, Message, Outcome},
     store::{
-        Attempt, Claim, Decision, Kind, NewDelivery, Next, Settlement, Store, StoreError, Subject, sqlite::Sqlite,
+        Attempt, Claim, Decision, Kind, NewDelivery, Next, Settled, Settlement, Store, StoreError, Subject,
+        sqlite::Sqlite,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -90,6 +91,7 @@ pub fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
         },
         held_until: None,
         fallback_at: None,
+        leased_until: None,
     }
 }
 
@@ -106,17 +108,19 @@ pub fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) ->
         hold: None,
         marked: false,
         late: None,
+        claims: Vec::new(),
     }
 }
 
-/// Opens an incident with these deliveries.
-pub async fn opened(store: &dyn Store, incident_id: &str, deliveries: Vec<NewDelivery>) {
+/// Opens an incident with these deliveries; returns those that are leased with it.
+pub async fn opened(store: &dyn Store, incident_id: &str, deliveries: Vec<NewDelivery>) -> Vec<Claim> {
     let id = recorded(store).await;
     let mut decision = decision(Outcome::Opened, state(Phase::Firing, 1), deliveries);
     for delivery in &mut decision.deliveries {
         delivery.notification.mail = Some(id);
     }
-    store.decide(id, Some(subject(incident_id, "ANOMALOUS")), noon(), Box::new(|_| decision)).await.unwrap().unwrap();
+    let decided = store.decide(id, Some(subject(incident_id, "ANOMALOUS")), noon(), Box::new(|_| decision)).await;
+    decided.unwrap().unwrap().claims
 }
 
 /// Resolves it, telling those the store says were told; returns them.
@@ -140,7 +144,7 @@ pub async fn claim(store: &dyn Store, receiver: &str, now: Timestamp) -> Vec<Cla
 pub async fn settle(store: &dyn Store, claim: &Claim, next: Next, now: Timestamp) -> bool {
     let attempt = Attempt { at: now, took_ms: 3, result: "r".into(), detail: "d".into() };
     let settlement = Settlement { at: now, next, attempt: Some(attempt), fallback: vec![] };
-    store.settle(claim.id, claim.lease, settlement).await.unwrap()
+    store.settle(claim.id, claim.lease, settlement).await.unwrap() != Settled::Lost
 }
 
 pub fn delivered() -> Next {
@@ -181,6 +185,8 @@ both!(
     what_was_applied_is_known_afterwards,
     a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided,
     deliveries_of_an_incident_to_a_receiver_go_one_after_the_other,
+    what_is_leased_with_its_decision_is_sent_by_one,
+    a_lease_of_a_decision_ends_as_any_other,
     a_claim_takes_no_more_than_is_wanted,
     a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing,
     a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before,
@@ -271,7 +277,15 @@ async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided(hom
     );
     assert!(failed.is_err());
     assert!(done.unwrap().is_some());
-    assert_eq!(store.undecided(0, 10).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>(), [bad]);
+    // A database server undoes what panicked when it sees that the connection is gone.
+    let undecided = async || store.undecided(0, 10).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>();
+    for _ in 0..100 {
+        if undecided().await == [bad] {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(undecided().await, [bad]);
 }
 
 async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other(home: Home) {
@@ -291,6 +305,41 @@ async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other(home: Ho
     let resolve = claim(store, "one", noon() + MINUTE).await;
     assert_eq!(resolve[0].notification.action, Action::Resolve);
     assert_eq!(claim(store, "two", noon()).await.len(), 1, "another receiver's lane does not wait");
+}
+
+async fn what_is_leased_with_its_decision_is_sent_by_one(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let until = Some(noon() + MINUTE);
+    let leased = |receiver| NewDelivery { leased_until: until, ..page("a", Action::Trigger, receiver) };
+    let held = NewDelivery { held_until: until, ..leased("held") };
+    let claims = opened(store, "a", vec![leased("one"), held, page("a", Action::Trigger, "two")]).await;
+    let claimed = claim(store, "one", noon()).await;
+    let [first] = claims.iter().chain(&claimed).collect::<Vec<_>>()[..] else { panic!("{claims:?} and {claimed:?}") };
+    assert_eq!((&first.target, &first.step, first.failures), (&target("one"), &Step::Send, 0));
+    assert_eq!((&*first.alias, first.since), ("a:one", noon()));
+    assert_eq!(claim(store, "two", noon()).await.len(), 1, "not leased");
+    // Behind it nothing is leased, and what waits there gets its turn.
+    let id = recorded(store).await;
+    let resolve = NewDelivery { leased_until: until, ..page("a", Action::Resolve, "one") };
+    let decision = decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![resolve]);
+    let decided = store.decide(id, Some(subject("a", "OK")), noon(), Box::new(|_| decision)).await.unwrap().unwrap();
+    assert_eq!(decided.claims, []);
+    let settlement = |next| Settlement { at: noon(), next, attempt: None, fallback: Vec::new() };
+    let settled = store.settle(first.id, first.lease, settlement(delivered())).await.unwrap();
+    assert_eq!(settled, Settled::Onward, "the resolve is due now");
+    assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
+}
+
+async fn a_lease_of_a_decision_ends_as_any_other(home: Home) {
+    let store = home.open().await;
+    let leased = NewDelivery { leased_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
+    let lost = opened(store.as_ref(), "a", vec![leased]).await;
+    let taken = claim(store.as_ref(), "one", noon() + MINUTE).await;
+    assert_eq!(taken.len(), 1);
+    for late in &lost {
+        assert!(!settle(store.as_ref(), late, delivered(), noon() + MINUTE).await);
+    }
 }
 
 async fn a_claim_takes_no_more_than_is_wanted(home: Home) {
@@ -359,7 +408,7 @@ async fn a_permanent_failure_tells_the_fallback_once(home: Home) {
     let claimed = claim(store, "one", noon()).await;
     let fallback = vec![page("a", Action::Trigger, "backup")];
     let settlement = Settlement { at: noon(), next: dead(), attempt: None, fallback };
-    assert!(store.settle(claimed[0].id, claimed[0].lease, settlement).await.unwrap());
+    assert_ne!(store.settle(claimed[0].id, claimed[0].lease, settlement).await.unwrap(), Settled::Lost);
     let escalated = store.escalate(noon() + MINUTE, Arc::new(|_, _| panic!("told already"))).await.unwrap();
     assert!(escalated.is_empty());
     assert_eq!(claim(store, "backup", noon()).await.len(), 1);

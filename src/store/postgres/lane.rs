@@ -95,7 +95,7 @@ impl<'a> Owed<'a> {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let mut owed = Self { episode, step: json(&Step::Send)?, now: micros(now), ..Self::default() };
-        for NewDelivery { target, alias, notification, held_until, fallback_at } in deliveries {
+        for NewDelivery { target, alias, notification, held_until, fallback_at, .. } in deliveries {
             owed.receivers.push(&target.receiver);
             owed.integrations.push(&target.integration);
             owed.mails.push(notification.mail);

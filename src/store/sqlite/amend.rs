@@ -116,7 +116,7 @@ pub(super) fn discard(connection: &Connection, id: DeliveryId, now: Timestamp) -
         .and_then(|mut statement| statement.execute(params![id, micros(now)]))
         .map_err(failure)?;
     if discarded == 1 {
-        return advance(connection, id, now).map_err(failure);
+        return advance(connection, id, now).map(|_| ()).map_err(failure);
     }
     let state: Option<String> = connection
         .prepare_cached("SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END FROM deliveries WHERE id = ?1")

@@ -89,6 +89,7 @@ impl Counted {
             notification,
             held_until: None,
             fallback_at: NOW.checked_add(SignedDuration::from_hours(1)).ok(),
+            leased_until: None,
         };
         let state = State {
             phase: Phase::Firing,
@@ -110,6 +111,7 @@ impl Counted {
             hold: None,
             marked: false,
             late: None,
+            claims: Vec::new(),
         };
         decide::decide(&self.connection, mail, Some(&subject), NOW, Box::new(|_| decision)).map(|_| ())
     }

@@ -88,9 +88,9 @@ fn follow(
         None => (None, Memory::default()),
     };
     let memory = Memory { told_before, ..memory };
-    let decision = decide(&memory);
+    let mut decision = decide(&memory);
     let incident = match subject {
-        Some(subject) => remember(connection, number, subject, &memory, &decision, now)?,
+        Some(subject) => remember(connection, number, subject, &memory, &mut decision, now)?,
         None => None,
     };
     Ok((decision, incident))
@@ -206,7 +206,7 @@ fn remember(
     known: Option<i64>,
     subject: &Subject,
     memory: &Memory,
-    decision: &Decision,
+    decision: &mut Decision,
     now: Timestamp,
 ) -> rusqlite::Result<Option<i64>> {
     let number = match (&decision.state, known) {
@@ -246,7 +246,7 @@ fn remember(
         lane::discard_held(connection, number, now)?;
     }
     for delivery in &decision.deliveries {
-        lane::owe(connection, number, state.episode, delivery, now)?;
+        decision.claims.extend(lane::owe(connection, number, state.episode, delivery, now)?);
     }
     Ok(Some(number))
 }

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use crate::{
     delivery::{DeliveryId, Notification, Step, Target},
     store::{
-        Agenda, Attempt, Claim, Fallback, NewDelivery, Next, Settlement,
+        Agenda, Attempt, Claim, Fallback, NewDelivery, Next, Settled, Settlement,
         kept::{micros, time},
     },
 };
@@ -23,15 +23,15 @@ pub(super) fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     Ok(Target { receiver: row.get("receiver")?, integration: row.get("integration")? })
 }
 
-/// Adds a delivery at the end of its lane.
+/// Adds a delivery at the end of its lane; leased, where it is the head and there is somebody to send it.
 pub(super) fn owe(
     connection: &Connection,
     incident: i64,
     episode: i64,
     delivery: &NewDelivery,
     now: Timestamp,
-) -> rusqlite::Result<()> {
-    let NewDelivery { target, alias, notification, held_until, fallback_at } = delivery;
+) -> rusqlite::Result<Option<Claim>> {
+    let NewDelivery { target, alias, notification, held_until, fallback_at, leased_until } = delivery;
     if held_until.is_none() {
         discard_superseded(connection, incident, target, now)?;
     }
@@ -40,22 +40,34 @@ pub(super) fn owe(
             "SELECT 1 FROM deliveries WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL",
         )?
         .exists(params![incident, target.receiver, target.integration])?;
-    connection
+    let leased_until = leased_until.filter(|_| !waits && held_until.is_none());
+    let lease = leased_until.map(|_| fastrand::i64(1..));
+    let id = connection
         .prepare_cached(
             "INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state,
-                                     step, next_at, held_until, fallback_at, created_at)
+                                     step, next_at, held_until, lease, fallback_at, created_at)
              VALUES (:mail, :incident, :episode, :receiver, :integration, :action, :alias, :notification, :state,
-                     :step, :next_at, :held_until, :fallback_at, :now)",
+                     :step, :next_at, :held_until, :lease, :fallback_at, :now)",
         )?
-        .execute(named_params! {
+        .insert(named_params! {
             ":mail": notification.mail, ":incident": incident, ":episode": episode,
             ":receiver": target.receiver, ":integration": target.integration,
             ":action": notification.action.as_str(), ":alias": alias, ":notification": json(notification)?,
             ":state": if held_until.is_some() { "held" } else { "pending" }, ":step": json(&Step::Send)?,
-            ":next_at": (!waits).then(|| micros(held_until.unwrap_or(now))),
-            ":held_until": held_until.map(micros), ":fallback_at": fallback_at.map(micros), ":now": micros(now),
-        })
-        .map(|_| ())
+            ":next_at": (!waits).then(|| micros(leased_until.or(*held_until).unwrap_or(now))),
+            ":held_until": held_until.map(micros), ":lease": lease, ":fallback_at": fallback_at.map(micros),
+            ":now": micros(now),
+        })?;
+    Ok(lease.map(|lease| Claim {
+        id,
+        lease,
+        target: target.clone(),
+        alias: alias.clone(),
+        notification: notification.clone(),
+        step: Step::Send,
+        failures: 0,
+        since: now,
+    }))
 }
 
 /// What a fallback receiver is owed, unless it was told of this opening already: two integrations of a receiver, or
@@ -73,7 +85,10 @@ fn owe_fallback(
              AND integration = ?4 AND state IN ('pending', 'delivered', 'dead')",
         )?
         .exists(params![incident, episode, delivery.target.receiver, delivery.target.integration])?;
-    if told { Ok(()) } else { owe(connection, incident, episode, delivery, now) }
+    if !told {
+        owe(connection, incident, episode, delivery, now)?;
+    }
+    Ok(())
 }
 
 /// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
@@ -98,7 +113,7 @@ pub(super) fn discard_held(connection: &Connection, incident: i64, now: Timestam
         )?
         .query_map(params![incident, micros(now)], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    discarded.into_iter().try_for_each(|id| advance(connection, id, now))
+    discarded.into_iter().try_for_each(|id| advance(connection, id, now).map(|_| ()))
 }
 
 pub(super) fn claim(
@@ -206,13 +221,12 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
     }
 }
 
-/// False where the lease was lost: then nothing is written.
 pub(super) fn settle(
     connection: &Connection,
     id: DeliveryId,
     lease: i64,
     settlement: &Settlement,
-) -> rusqlite::Result<bool> {
+) -> rusqlite::Result<Settled> {
     let at = micros(settlement.at);
     let detail = settlement.attempt.as_ref().map(|attempt| attempt.detail.as_str());
     let written = match &settlement.next {
@@ -237,7 +251,7 @@ pub(super) fn settle(
             .execute(params![id, lease, micros(*next_at), json(step)?, failures, detail])?,
     };
     if written == 0 {
-        return Ok(false);
+        return Ok(Settled::Lost);
     }
     if let Some(Attempt { at, took_ms, result, detail }) = &settlement.attempt {
         connection
@@ -250,14 +264,13 @@ pub(super) fn settle(
             owe_fallback(connection, incident, episode, delivery, settlement.at)?;
         }
     }
-    if !matches!(settlement.next, Next::Again { .. }) {
-        advance(connection, id, settlement.at)?;
-    }
-    Ok(true)
+    let advanced = !matches!(settlement.next, Next::Again { .. }) && advance(connection, id, settlement.at)?;
+    let delivered = matches!(settlement.next, Next::Delivered { .. });
+    Ok(if delivered && !advanced { Settled::Last } else { Settled::Onward })
 }
 
-/// Gives the next delivery in the lane of `id` its turn.
-pub(super) fn advance(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
+/// Gives the next delivery in the lane of `id` its turn; false where there is none.
+pub(super) fn advance(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "UPDATE deliveries SET next_at = coalesce(held_until, ?2)
@@ -267,7 +280,7 @@ pub(super) fn advance(connection: &Connection, id: DeliveryId, now: Timestamp) -
                  WHERE this.id = ?1 AND later.settled_at IS NULL)",
         )?
         .execute(params![id, micros(now)])
-        .map(|_| ())
+        .map(|advanced| advanced > 0)
 }
 
 fn lane_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64, i64)> {
