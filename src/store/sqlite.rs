@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use crate::{
     delivery::{DeliveryId, DeliveryState, Target},
@@ -60,6 +60,8 @@ impl Sqlite {
     /// Opens the file, makes it where it does not exist, and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let mut connection = connect(path, OpenFlags::default())?;
+        // Else statements with a parameter that a partial index could be meant by are planned anew at every use.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure)?;
         // The writer leaves the checkpoints to the checkpointer.
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failure)?;
         migrate(&mut connection)?;
@@ -79,6 +81,7 @@ impl Sqlite {
     pub fn throw_away() -> Result<Self, StoreError> {
         let mut connection = Connection::open("").map_err(failure)?;
         connection.pragma_update(None, "synchronous", "OFF").map_err(failure)?;
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure)?;
         // What a rollback would restore is small, unlike the store.
         connection.pragma_update(None, "journal_mode", "MEMORY").map_err(failure)?;
         migrate(&mut connection)?;
