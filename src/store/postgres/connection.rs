@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Error, Row, Socket, config::TargetSessionAttrs, err
 
 use super::{
     address::Address,
-    tls::{Stream, Tls},
+    tls::{Stream, Tls, distrust},
 };
 use crate::store::StoreError;
 
@@ -94,7 +94,8 @@ impl Database {
     }
 
     fn unreachable(&self, error: &Error) -> StoreError {
-        StoreError::Failed(format!("{} cannot be reached: {}", self.address, words(error)))
+        let why = distrust(error).unwrap_or_else(|| words(error));
+        StoreError::Failed(format!("{} cannot be reached: {why}", self.address))
     }
 
     /// Runs a question, or a change that is one statement and so all or nothing.
