@@ -175,9 +175,14 @@ impl Database {
     pub async fn create_in(server: Arc<Server>) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let any = Self { server: Arc::clone(&server), name: "postgres".into() };
-        any.client().await.batch_execute(&format!("CREATE DATABASE {name}")).await.unwrap();
-        Self { server, name }
+        let own = Self { server, name };
+        own.beside("postgres").client().await.batch_execute(&format!("CREATE DATABASE {}", own.name)).await.unwrap();
+        own
+    }
+
+    /// Another in the same server, which is there or will be.
+    pub fn beside(&self, name: &str) -> Self {
+        Self { server: Arc::clone(&self.server), name: name.to_owned() }
     }
 
     pub fn server(&self) -> &Arc<Server> {

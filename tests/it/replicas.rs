@@ -34,6 +34,8 @@ use crate::{
     postgres::Database,
 };
 
+mod start;
+
 pub const REPLICAS: usize = 3;
 
 fn config(url: &str, vendors: &Vendors, folder: &Path) -> String {

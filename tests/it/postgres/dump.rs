@@ -3,7 +3,8 @@
 use std::{
     collections::BTreeSet,
     fs,
-    process::{Command, Output},
+    path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,11 +20,19 @@ use crate::{
     vendors::{Fake, Hook, PagerDuty},
 };
 
-/// One of PostgreSQL's programs, the password in its environment.
-fn tool(name: &str, arguments: &[&str]) -> Output {
-    let output = Command::new(programs().join(name)).args(arguments).env("PGPASSWORD", PASSWORD).output().unwrap();
-    assert!(output.status.success(), "{name} {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-    output
+const RUNBOOK: &str = include_str!("../../../deploy/RUNBOOK.md");
+
+/// Runs a command as the runbook has it, the password in its environment; what is named there is named here otherwise.
+fn as_in_the_runbook(program: &str, folder: &Path, names: &[(&str, &str)]) {
+    let mut lines = RUNBOOK.lines().filter_map(|line| line.strip_prefix("    "));
+    let line = lines.find(|line| line.starts_with(&format!("{program} "))).expect("it is not in the runbook");
+    let line = names.iter().fold(line.to_owned(), |line, (there, here)| line.replace(there, here));
+    assert!(!line.contains("example.com"), "{line}");
+    let path = format!("{}:{}", programs().display(), std::env::var("PATH").unwrap());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).current_dir(folder).env("PATH", path).env("PGPASSWORD", PASSWORD);
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
 }
 
 fn config(database: &Database, pager: &Fake<PagerDuty>, hook: &Fake<Hook>) -> String {
@@ -46,7 +55,7 @@ receivers:
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dump_of_a_store_in_use_goes_on_elsewhere_where_it_stopped() {
     let (pager, hook) = (PagerDuty::start().await, Hook::start(HOOK_SECRET).await);
-    let (old, new) = (Database::create().await, Database::create().await);
+    let old = Database::create().await;
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let bridge = Bridge::start(here.path(), &config(&old, &pager, &hook));
     let mut mails = generator::generate(64, 1500).into_iter().filter(|mail| mail.truth.outcome == Outcome::Opened);
@@ -76,14 +85,18 @@ async fn a_dump_of_a_store_in_use_goes_on_elsewhere_where_it_stopped() {
         sent
     });
     bridge.settled_in_store(15).await;
-    let file = there.path().join("alertbridge.dump");
-    let (file, from, to) = (file.to_str().unwrap().to_owned(), old.address(), new.address());
-    let dumped = ["--format=custom", &format!("--file={file}"), &from].map(ToOwned::to_owned);
-    tokio::task::spawn_blocking(move || tool("pg_dump", &dumped.each_ref().map(String::as_str))).await.unwrap();
+    let (folder, from) = (there.path().to_owned(), old.address());
+    let dump =
+        move || as_in_the_runbook("pg_dump", &folder, &[("postgres://alertbridge@db.example.com/alertbridge", &from)]);
+    tokio::task::spawn_blocking(dump).await.unwrap();
     enough.store(true, Ordering::SeqCst);
     let sent: usize = sending.await.unwrap();
     drop(bridge);
-    tool("pg_restore", &["--single-transaction", "--no-owner", &format!("--dbname={to}"), &file]);
+    let new = old.beside("restored");
+    let any = old.beside("postgres").address();
+    as_in_the_runbook("createdb", there.path(), &[("postgres://alertbridge@db.example.com/postgres", &any)]);
+    let to = new.address();
+    as_in_the_runbook("pg_restore", there.path(), &[("postgres://alertbridge@db.example.com/restored", &to)]);
 
     let config = config(&new, &pager, &hook);
     fs::write(there.path().join("alertbridge.yaml"), unless_judged(&config)).unwrap();
