@@ -36,14 +36,17 @@ SET tcp_user_timeout = '15s';",
 const SETTINGS_APART: &str = noticed!("");
 /// - What a replica that is gone has begun is undone within seconds, whether its machine says good-bye or not.
 /// - A commit means the disk, even where the server's own setting says otherwise.
-/// - Every statement has an index to go by: it is planned once, and a plan made while a table was empty must not read it
-///   whole when it is full. None is worth compiling.
+/// - Every statement has an index to go by, row by row: it is planned once, and a plan made while a table was empty must not
+///   read it whole when it is full, to look through it or to join it. For the same reason statements ask `(SELECT 1 … LIMIT 1) IS NULL` rather than NOT EXISTS, for which all rows may be gathered beforehand,
+///   and fence by OFFSET 0 what is to be looked up row by row. None is worth compiling.
 const SETTINGS: &str = noticed!(
     "
 SET default_transaction_isolation = 'read committed';
 SET idle_in_transaction_session_timeout = '10s';
 SET statement_timeout = '30s';
 SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';

@@ -44,8 +44,11 @@ WHERE next_at IS NULL AND id IN (
 pub(super) const ADVANCE: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
 WHERE next_at IS NULL AND id = (
-    SELECT min(later.id) FROM deliveries AS this JOIN deliveries AS later USING (incident, receiver, integration)
-    WHERE this.id = $1 AND later.settled_at IS NULL)";
+    SELECT min(later.id) FROM deliveries AS this CROSS JOIN LATERAL (
+        SELECT id FROM deliveries
+        WHERE incident = this.incident AND receiver = this.receiver AND integration = this.integration
+          AND settled_at IS NULL OFFSET 0) AS later
+    WHERE this.id = $1)";
 
 /// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
 const DISCARD_SUPERSEDED: &str = "
@@ -62,9 +65,9 @@ INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, 
 SELECT owed.mail, incidents.id, $2, owed.receiver, owed.integration, owed.action, owed.alias, owed.notification,
        CASE WHEN owed.held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
        CASE WHEN row_number() OVER (PARTITION BY owed.receiver, owed.integration ORDER BY owed.place) = 1
-                 AND NOT EXISTS (SELECT 1 FROM deliveries AS ahead
-                                 WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
-                                   AND ahead.integration = owed.integration AND ahead.settled_at IS NULL)
+                 AND (SELECT 1 FROM deliveries AS ahead
+                      WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
+                        AND ahead.integration = owed.integration AND ahead.settled_at IS NULL LIMIT 1) IS NULL
             THEN coalesce(owed.held_until, $12) END,
        owed.held_until, owed.fallback_at, $12
 FROM incidents CROSS JOIN

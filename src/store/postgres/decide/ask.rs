@@ -30,7 +30,7 @@ const PENDING: &str =
 const DUE: &str = "
 UPDATE mails SET authenticity = $2, check_at = NULL, checks = checks + 1
 WHERE id = $1 AND (check_at <= $3 OR check_at > $4)
-RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries WHERE mail = mails.id) AS told";
+RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
 
 /// Until the end of the transaction nobody else decides whether an unverified trigger is one too many: of two at once
 /// each would be told as the last of the hour. Taken before an incident's turn, and by unverified mail alone.
@@ -44,7 +44,7 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 
        (SELECT count(*) FROM mails WHERE marked AND decided_at > $9 AND decided_at <= $7) AS marked,
        phase, incidents.status, newest, incidents.verified, untold, episode,
        applied.verified AS applied, applied.ingress, applied.at,
-       EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL) AS owing,
+       (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL LIMIT 1) IS NOT NULL AS owing,
        (SELECT json_agg(json_build_array(receiver, integration, alias) ORDER BY first)::text FROM (
             SELECT receiver, integration, alias, min(id) AS first FROM deliveries
             WHERE incident = incidents.id AND deliveries.episode = incidents.episode AND action = 'trigger'
