@@ -14,7 +14,7 @@ INSERT INTO incidents (incident_id, kind, phase, status, newest, verified, untol
 SELECT 'h{n}-' || n, 'incident', 'resolved', 'OK', n, true, false, 1, n, n, '{}' FROM generate_series(1, {n}) AS n;
 CREATE TEMP TABLE new AS SELECT id, row_number() OVER (ORDER BY id) AS n FROM incidents WHERE incident_id LIKE 'h{n}-%';
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at, holder, held_until)
-SELECT 'm', new.n, 1, '', '{}', outcome, id, 1, 1, now()
+SELECT 'm', new.n, 1, '', '{judged}', outcome, id, 1, 1, now()
 FROM new, unnest(ARRAY['opened', 'resolved']) AS outcome ORDER BY id;
 INSERT INTO bodies SELECT id, '' FROM mails WHERE NOT EXISTS (SELECT 1 FROM bodies WHERE mail = id);
 INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step, created_at,
@@ -27,12 +27,12 @@ SELECT deliveries.id, 1, 1, 'r', 'd' FROM deliveries JOIN new ON incident = new.
 INSERT INTO applied SELECT id, status, 1, true, 'm', 1 FROM new, unnest(ARRAY['ANOMALOUS', 'OK']) AS status;
 INSERT INTO openings SELECT 'app' || n % 20, 'metric' || n % 4, n / 16, n % 16, 1 FROM new ON CONFLICT DO NOTHING;
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, check_at)
-SELECT 'm', {noon} + n, 1, '', '{}', {noon} + 3600000000 FROM generate_series(1, {n} / 10) AS n;
+SELECT 'm', {noon} + n, 1, '', '{judged}', {noon} + 3600000000 FROM generate_series(1, {n} / 10) AS n;
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at, hold)
-SELECT 'm', {noon} + n, 1, '', '{}', 'quarantined', n, CASE WHEN n % 2 = 0 THEN 'flood' ELSE 'app:' || n % 5 END
+SELECT 'm', {noon} + n, 1, '', '{judged}', 'quarantined', n, CASE WHEN n % 2 = 0 THEN 'flood' ELSE 'app:' || n % 5 END
 FROM generate_series(1, {n} / 10) AS n;
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at, hold, incident)
-SELECT 'm', {noon} + n, 1, '', '{}', 'quarantined', n, 'resolve', id FROM new WHERE n <= {n} / 10;
+SELECT 'm', {noon} + n, 1, '', '{judged}', 'quarantined', n, 'resolve', id FROM new WHERE n <= {n} / 10;
 INSERT INTO bodies SELECT id, '' FROM mails WHERE NOT EXISTS (SELECT 1 FROM bodies WHERE mail = id);
 DROP TABLE new;
 ";
@@ -46,7 +46,8 @@ DO $$ DECLARE name text; BEGIN
 END $$";
 
 fn history(incidents: i64) -> String {
-    HISTORY.replace("{n}", &incidents.to_string()).replace("{noon}", &noon().as_microsecond().to_string())
+    let (noon, judged) = (noon().as_microsecond().to_string(), serde_json::to_string(&Authenticity::off()).unwrap());
+    HISTORY.replace("{n}", &incidents.to_string()).replace("{noon}", &noon).replace("{judged}", &judged)
 }
 
 /// What was read so far: rows of tables, entries of indexes, and pages of both.
@@ -69,7 +70,7 @@ async fn counted(client: &tokio_postgres::Client) -> [i64; 2] {
 }
 
 /// What a bridge with much history does, step by step.
-const STEPS: [&str; 14] = [
+const STEPS: [&str; 15] = [
     "record",
     "decide",
     "agenda",
@@ -84,6 +85,7 @@ const STEPS: [&str; 14] = [
     "concerns",
     "prune",
     "depth",
+    "lists",
 ];
 
 async fn step(store: &Postgres, name: &str, mail: MailId) {
@@ -123,6 +125,12 @@ async fn step(store: &Postgres, name: &str, mail: MailId) {
             store.prune(horizon, Sweep::Incidents { changed_at: Timestamp::MIN, id: 0 }, 2).await.unwrap();
         }
         "depth" => drop(store.depth().await.unwrap()),
+        "lists" => {
+            for state in [DeliveryState::Pending, DeliveryState::Held, DeliveryState::Dead] {
+                assert!(store.deliveries(Some(state), 20).await.unwrap().is_empty());
+            }
+            assert_eq!(store.mails(Some(Outcome::Quarantined), 5).await.unwrap().len(), 5);
+        }
         _ => unreachable!("{name}"),
     }
 }
@@ -173,7 +181,7 @@ async fn what_was_planned_while_the_store_was_empty_reads_no_more_when_it_is_ful
     client.batch_execute(&history(20)).await.unwrap();
     let steps = async || {
         let mail = recorded(&store).await;
-        for name in STEPS.into_iter().filter(|name| !["record", "depth"].contains(name)) {
+        for name in STEPS.into_iter().filter(|name| !["record", "depth", "lists"].contains(name)) {
             step(&store, name, mail).await;
         }
     };

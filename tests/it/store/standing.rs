@@ -222,10 +222,8 @@ async fn a_held_resolve_concerns_somebody_while_its_incident_is_open(home: Home)
 async fn held_triggers_and_unexpected_apps_concern_somebody_until_they_are_let_through_or_discarded(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    assert_eq!(
-        store.concerns().await.unwrap(),
-        Concerns { room: store.concerns().await.unwrap().room, ..Concerns::default() }
-    );
+    let concerns = store.concerns().await.unwrap();
+    assert_eq!(concerns, Concerns { room: concerns.room, ..Concerns::default() });
     let held = |hold| Decision { hold: Some(hold), ..nothing(Outcome::Quarantined) };
     decided(store, unverified("a", "X"), noon(), held(Hold::Flood)).await;
     let last = decided(store, unverified("b", "X"), later(5), held(Hold::Flood)).await;
