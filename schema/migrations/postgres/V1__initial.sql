@@ -143,7 +143,8 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (receiver, integration, next_at) WHERE settled_at IS NULL AND next_at IS NOT NULL;
 CREATE INDEX deliveries_lane ON deliveries (incident, receiver, integration, id) WHERE settled_at IS NULL;
 CREATE INDEX deliveries_by_incident ON deliveries (incident, episode);
-CREATE INDEX deliveries_fallback ON deliveries (fallback_at, id) WHERE settled_at IS NULL AND fallback_at IS NOT NULL;
+-- Not by settled_at: who looks for what is late must not be led to all that is owed.
+CREATE INDEX deliveries_fallback ON deliveries (fallback_at) WHERE state IN ('pending', 'held') AND fallback_at IS NOT NULL;
 CREATE INDEX deliveries_dead ON deliveries (incident) WHERE state = 'dead';
 CREATE INDEX deliveries_by_mail ON deliveries (mail);
 

@@ -21,7 +21,8 @@ use crate::{
 const TAKE_TURNS_OF: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
-    FROM deliveries JOIN incidents ON incidents.id = incident WHERE deliveries.id = ANY ($1) ORDER BY turn) AS turns";
+    FROM deliveries CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = incident OFFSET 0) AS its
+    WHERE deliveries.id = ANY ($1) ORDER BY turn) AS turns";
 /// From here on none of their lanes' deliveries is claimed: what is leased may be at its receiver already, and nothing
 /// can be put before it any more.
 const HOLD_LANES_OF: &str = "

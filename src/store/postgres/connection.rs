@@ -38,8 +38,8 @@ const SETTINGS_APART: &str = noticed!("");
 /// - A commit means the disk, even where the server's own setting says otherwise.
 /// - Every statement has an index to go by, row by row: it is planned once, and a plan made while a table was empty must not
 ///   read it whole when it is full, to look through it or to join it. For the same reason statements ask
-///   `(SELECT 1 … LIMIT 1) IS NULL` rather than NOT EXISTS, for which all rows may be gathered beforehand, and fence by
-///   OFFSET 0 what is to be looked up row by row. None is worth compiling, or more than one process.
+///   `(SELECT 1 … LIMIT 1) IS NULL` rather than NOT EXISTS, for which all rows may be gathered beforehand, fence by OFFSET 0
+///   what is to be looked up row by row, and change what is in an ARRAY. None is worth compiling, or more than one process.
 const SETTINGS: &str = noticed!(
     "
 SET default_transaction_isolation = 'read committed';
@@ -48,6 +48,7 @@ SET statement_timeout = '30s';
 SET enable_seqscan = off;
 SET enable_hashjoin = off;
 SET enable_mergejoin = off;
+SET enable_bitmapscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
 SET max_parallel_workers_per_gather = 0;

@@ -36,10 +36,10 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
 /// Gives the first of each of an incident's lanes its turn.
 pub(super) const ADVANCE_ALL: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
-WHERE next_at IS NULL AND id IN (
+WHERE next_at IS NULL AND id = ANY (ARRAY(
     SELECT min(id) FROM deliveries
     WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3) AND settled_at IS NULL
-    GROUP BY receiver, integration)";
+    GROUP BY receiver, integration))";
 /// Gives the next delivery in the lane of this one its turn.
 pub(super) const ADVANCE: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
@@ -154,8 +154,8 @@ WITH due AS MATERIALIZED (
         WHERE receiver = wanted.receiver AND integration = wanted.integration AND settled_at IS NULL AND next_at <= $4
         ORDER BY next_at, id LIMIT wanted.most FOR NO KEY UPDATE SKIP LOCKED) AS head
 )
-UPDATE deliveries SET lease = $5, next_at = $6, state = 'pending' FROM due WHERE deliveries.id = due.id
-RETURNING deliveries.id, lease, receiver, integration, alias, notification, step, failures,
+UPDATE deliveries SET lease = $5, next_at = $6, state = 'pending' WHERE id = ANY (ARRAY(SELECT id FROM due))
+RETURNING id, lease, receiver, integration, alias, notification, step, failures,
           greatest(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since";
 
 /// Ends the leases of a claim whose answer was lost.
@@ -263,7 +263,8 @@ WITH RECURSIVE head AS (
 )
 SELECT receiver, integration, next_at FROM head";
 const NEXT_FALLBACK: &str = "
-SELECT fallback_at FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL ORDER BY fallback_at LIMIT 1";
+SELECT fallback_at FROM deliveries WHERE state IN ('pending', 'held') AND fallback_at IS NOT NULL
+ORDER BY fallback_at LIMIT 1";
 
 pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
     let transaction = database.begin().await?;

@@ -71,13 +71,14 @@ const MAILS: &str = concat!(
 const TAKE_TURNS_OF_MAILS: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
-    FROM mails JOIN incidents ON incidents.id = mails.incident WHERE mails.id = ANY ($1) ORDER BY turn) AS turns";
+    FROM mails CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = incident OFFSET 0) AS its
+    WHERE mails.id = ANY ($1) ORDER BY turn) AS turns";
 /// Who looks at a mail just now waits perhaps for its incident, which is taken here: his mail is left to the next sweep.
 const DELETE_MAILS: &str = concat!(
-    "DELETE FROM mails WHERE id IN (
+    "DELETE FROM mails WHERE id = ANY (ARRAY(
         SELECT id FROM mails WHERE id = ANY ($1) AND ",
     doomed_mail!("$2"),
-    " FOR UPDATE OF mails SKIP LOCKED) RETURNING id"
+    " FOR UPDATE OF mails SKIP LOCKED)) RETURNING id"
 );
 
 async fn mails(

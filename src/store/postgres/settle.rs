@@ -182,12 +182,9 @@ async fn owe_fallback(
     Ok(true)
 }
 
-/// Which they are their index alone says: no plan reads all that is owed instead.
 const LATE: &str = "
 SELECT id, receiver, integration, notification FROM deliveries
-WHERE id = ANY (ARRAY(
-    SELECT id FROM deliveries WHERE settled_at IS NULL AND fallback_at <= $1 ORDER BY fallback_at LIMIT 100))
-ORDER BY fallback_at";
+WHERE state IN ('pending', 'held') AND fallback_at <= $1 ORDER BY fallback_at LIMIT 100";
 
 /// One transaction for each: several would hold several incidents' locks.
 pub(super) async fn escalate(

@@ -94,7 +94,8 @@ async fn step(store: &Postgres, name: &str, mail: MailId) {
     match name {
         "decide" => {
             let late = NewDelivery { fallback_at: Some(noon()), ..page(&incident, Action::Trigger, "one") };
-            let opens = decision(Outcome::Opened, state(Phase::Firing, 1), vec![late]);
+            let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page(&incident, Action::Trigger, "muted") };
+            let opens = decision(Outcome::Opened, state(Phase::Firing, 1), vec![late, held]);
             store.decide(mail, Some(subject(&incident, "X")), noon(), Box::new(|_| opens)).await.unwrap().unwrap();
         }
         "agenda" => drop(store.agenda().await.unwrap()),
@@ -179,6 +180,7 @@ async fn what_was_planned_while_the_store_was_empty_reads_no_more_when_it_is_ful
     let client = database.client().await;
     client.batch_execute(UNWATCHED).await.unwrap();
     client.batch_execute(&history(20)).await.unwrap();
+    client.batch_execute("VACUUM ANALYZE").await.unwrap();
     let steps = async || {
         let mail = recorded(&store).await;
         for name in STEPS.into_iter().filter(|name| !["record", "depth", "lists"].contains(name)) {
@@ -195,5 +197,5 @@ async fn what_was_planned_while_the_store_was_empty_reads_no_more_when_it_is_ful
     let [before, _] = counted(&client).await;
     steps().await;
     let [after, _] = read(&database).await;
-    assert!(after - before < OWED / 4, "{} rows", after - before);
+    assert!(after - before < 2_000, "{} rows", after - before);
 }
