@@ -34,7 +34,9 @@ use crate::{
     postgres::Database,
 };
 
-const REPLICAS: usize = 3;
+mod start;
+
+pub const REPLICAS: usize = 3;
 
 fn config(url: &str, vendors: &Vendors, folder: &Path) -> String {
     format!(
@@ -52,7 +54,7 @@ delivery: {{ timeout: 1s, backoff: {{ initial: 1s, max: 1s }} }}
 }
 
 /// One of them: its folder, its process while it runs, and where it is reached then.
-struct Replica {
+pub struct Replica {
     folder: TempDir,
     config: String,
     bridge: Mutex<Option<Bridge>>,
@@ -78,7 +80,7 @@ impl Replica {
         self.bridge.lock().unwrap().take();
     }
 
-    fn ended(&self) -> bool {
+    pub fn ended(&self) -> bool {
         self.bridge.lock().unwrap().as_mut().is_none_or(Bridge::ended)
     }
 
@@ -86,30 +88,37 @@ impl Replica {
         self.bridge.lock().unwrap().as_ref().map(|bridge| (bridge.http.clone(), bridge.smtp.unwrap()))
     }
 
-    fn log(&self) -> String {
+    /// Its readiness, asked once.
+    pub async fn ready(&self) -> (u16, String) {
+        let admin = self.bridge.lock().unwrap().as_ref().unwrap().admin.clone();
+        let reply = client().get(format!("{admin}/-/ready")).send().await.unwrap();
+        (reply.status().as_u16(), reply.text().await.unwrap())
+    }
+
+    pub fn log(&self) -> String {
         self.bridge.lock().unwrap().as_ref().map_or_else(String::new, Bridge::log)
     }
 }
 
 /// The replicas, their vendors and their database.
-struct Fleet {
-    database: Database,
-    replicas: Vec<Arc<Replica>>,
+pub struct Fleet {
+    pub database: Arc<Database>,
+    pub replicas: Vec<Arc<Replica>>,
     vendors: Vendors,
 }
 
 impl Fleet {
     /// `urls` says how each replica reaches the database.
-    async fn start(database: Database, urls: [String; REPLICAS]) -> Self {
+    pub async fn start(database: Database, urls: [String; REPLICAS]) -> Self {
         let vendors = Vendors::start().await;
         let replicas: Vec<_> = urls.iter().map(|url| Arc::new(Replica::new(url, &vendors))).collect();
         // At once, over an empty database: one migrates.
         join_all(replicas.iter().map(|replica| replica.start(""))).await;
-        Self { database, replicas, vendors }
+        Self { database: Arc::new(database), replicas, vendors }
     }
 
     /// Sends the mails, a third of them to two replicas at once; returns the numbers HTTP acknowledged.
-    fn send(&self, mails: &[Generated], seed: u64) -> JoinHandle<Vec<i64>> {
+    pub fn send(&self, mails: &[Generated], seed: u64) -> JoinHandle<Vec<i64>> {
         const SENDERS: usize = 8;
         let mut shares = vec![Vec::new(); SENDERS];
         for mail in mails {
@@ -122,10 +131,8 @@ impl Fleet {
             }
             shares[share].push(eml);
         }
-        let (replicas, url) = (self.replicas.clone(), self.database.url());
+        let (replicas, database) = (self.replicas.clone(), Arc::clone(&self.database));
         tokio::spawn(async move {
-            let (database, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
-            tokio::spawn(connection);
             let senders = shares.into_iter().enumerate().map(|(number, mails)| {
                 let rng = fastrand::Rng::with_seed(seed + number as u64);
                 Sender { replicas: &replicas, database: &database, rng }.send(mails)
@@ -135,7 +142,7 @@ impl Fleet {
     }
 
     /// Waits until all is told, and holds everything that is promised.
-    async fn audit(&self, mails: &[Generated], numbers: &[i64], crashes: usize) {
+    pub async fn audit(&self, mails: &[Generated], numbers: &[i64], crashes: usize) {
         let bridge = self.replicas[0].bridge.lock().unwrap().take().unwrap();
         at_rest(&bridge).await;
         audit(&self.vendors, &bridge, mails, numbers);
@@ -161,7 +168,7 @@ impl Fleet {
 /// A mail server with a list of replicas to try.
 struct Sender<'a> {
     replicas: &'a [Arc<Replica>],
-    database: &'a tokio_postgres::Client,
+    database: &'a Database,
     rng: fastrand::Rng,
 }
 
@@ -192,15 +199,22 @@ impl Sender<'_> {
             };
             if rng.bool() {
                 let mail = mail.to_vec();
-                if tokio::task::spawn_blocking(move || smtp_try(smtp, &mail)).await.unwrap().is_ok() {
-                    return None;
+                match tokio::task::spawn_blocking(move || smtp_try(smtp, &mail)).await.unwrap() {
+                    Ok(()) => return None,
+                    // Where it says anything at all, it says to come again.
+                    Err(refused) if refused.kind() == std::io::ErrorKind::Other => {
+                        let said = refused.to_string();
+                        assert!(said.is_empty() || said.starts_with('4'), "{said}");
+                    }
+                    Err(_) => {}
                 }
             } else {
                 let request = client().post(http).header("content-type", "message/rfc822").body(mail.to_vec());
-                if let Ok(reply) = request.send().await
-                    && reply.status() == 202
-                {
-                    return reply.json::<serde_json::Value>().await.ok().and_then(|json| json["id"].as_i64());
+                if let Ok(reply) = request.send().await {
+                    if reply.status() == 202 {
+                        return reply.json::<serde_json::Value>().await.ok().and_then(|json| json["id"].as_i64());
+                    }
+                    assert_eq!(reply.status(), 503, "it is to come again");
                 }
             }
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -211,11 +225,19 @@ impl Sender<'_> {
         let deadline = Instant::now() + PATIENCE;
         let waiting = "SELECT count(*) FILTER (WHERE outcome = 'pending') AS pending, count(*) AS all FROM mails
                        WHERE sha256 = $1";
+        let mut connection = self.database.try_client().await;
         loop {
-            let found = self.database.query_one(waiting, &[&sha256]).await.unwrap();
-            assert!(found.get::<_, i64>("all") > 0, "an acknowledged mail is gone");
-            if found.get::<_, i64>("pending") == 0 {
-                return;
+            let found = match &connection {
+                Ok(client) => client.query_one(waiting, &[&sha256]).await.ok(),
+                Err(_) => None,
+            };
+            if let Some(found) = found {
+                assert!(found.get::<_, i64>("all") > 0, "an acknowledged mail is gone");
+                if found.get::<_, i64>("pending") == 0 {
+                    return;
+                }
+            } else {
+                connection = self.database.try_client().await;
             }
             assert!(Instant::now() < deadline, "a mail is never decided");
             tokio::time::sleep(Duration::from_millis(20)).await;
@@ -314,7 +336,7 @@ impl Proxy {
 async fn replicas_cut_off_from_the_database_lose_no_mail_and_open_no_second_alert() {
     let begun = Instant::now();
     let database = Database::create().await;
-    let proxies = join_all((0..REPLICAS as u64).map(|seed| Proxy::start(Database::port(), seed))).await;
+    let proxies = join_all((0..REPLICAS as u64).map(|seed| Proxy::start(database.port(), seed))).await;
     let urls: Vec<_> = proxies.iter().map(|proxy| database.url_through(proxy.port)).collect();
     let fleet = Fleet::start(database, urls.try_into().unwrap()).await;
     for proxy in &proxies {

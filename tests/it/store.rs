@@ -642,6 +642,7 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
     assert_eq!(store.stored(None, Some(noon()), (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
 }
 
+mod cost;
 mod replicas;
 mod standing;
 
@@ -722,15 +723,6 @@ mod postgres {
     use super::*;
     use alertbridge::store::postgres::{Address, Postgres, versions};
     use futures_util::future::join_all;
-
-    /// What the planner has to read, and no statement may: rows of tables that grow with history.
-    async fn rows_read(database: &Database) -> i64 {
-        let client = database.client().await;
-        // Counters of other sessions are seen once they have been idle for a moment.
-        client.batch_execute("SELECT pg_stat_force_next_flush()").await.unwrap();
-        let sum = "SELECT sum(coalesce(seq_tup_read, 0) + coalesce(idx_tup_fetch, 0))::bigint FROM pg_stat_user_tables";
-        client.query_one(sum, &[]).await.unwrap().get(0)
-    }
 
     #[tokio::test]
     async fn both_databases_have_the_same_tables_and_migrations() {
@@ -977,61 +969,5 @@ mod postgres {
             }
         }
         assert_eq!(claim(&store, "one", noon()).await.len(), 1);
-    }
-
-    /// The rows read for one more mail, and for looking for work, are the same however much the store holds.
-    #[tokio::test]
-    async fn a_mail_costs_the_same_however_much_is_done() {
-        let database = Database::create().await;
-        let store = database.open().await;
-        let mut bills = Vec::new();
-        for history in [1_000, 100_000] {
-            let client = database.client().await;
-            client
-                .batch_execute(&format!(
-                    "INSERT INTO incidents (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at,
-                                            changed_at, labels)
-                     SELECT 'h{history}-' || n, 'incident', 'resolved', 'OK', n, true, false, 1, n, n, '{{}}'
-                     FROM generate_series(1, {history}) AS n;
-                     INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at)
-                     SELECT 'm', id, 1, '', '{{}}', 'opened', id, 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';
-                     INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification,
-                                             state, step, created_at, settled_at)
-                     SELECT id, incident, 1, 'one', 'webhook/0', 'trigger', 'a', '{{}}', 'delivered', '{{}}', 1, 1
-                     FROM mails WHERE incident IN (SELECT id FROM incidents WHERE incident_id LIKE 'h{history}-%');
-                     INSERT INTO attempts (delivery, at, took_ms, result, detail) SELECT id, 1, 1, 'r', 'd' FROM deliveries;
-                     INSERT INTO applied SELECT id, 'OK', 1, true, 'm', 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';
-                     INSERT INTO openings SELECT 'h', 'h', id, 0, 1 FROM incidents WHERE incident_id LIKE 'h{history}-%';"
-                ))
-                .await
-                .unwrap();
-            client.batch_execute("VACUUM ANALYZE").await.unwrap();
-            drop(client);
-            let before = rows_read(&database).await;
-            for n in 0..10 {
-                let incident = format!("{history}-{n}");
-                opened(&store, &incident, vec![page(&incident, Action::Trigger, "one")]).await;
-                store.agenda().await.unwrap();
-                store.escalate(noon(), Arc::new(|_, _| Vec::new())).await.unwrap();
-                for claimed in claim(&store, "one", noon()).await {
-                    let again = Next::Again { step: Step::Send, at: noon(), failures: 1 };
-                    settle(&store, &claimed, again, noon()).await;
-                }
-                for claimed in claim(&store, "one", noon()).await {
-                    settle(&store, &claimed, delivered(), noon()).await;
-                }
-                store.undecided(0, 10).await.unwrap();
-                store.depth().await.unwrap();
-            }
-            // A session hands in what it counted when it ends, or now and then.
-            let cut = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
-                       WHERE datname = current_database() AND pid <> pg_backend_pid()";
-            database.client().await.query(cut, &[]).await.unwrap();
-            bills.push((rows_read(&database).await - before) / 10);
-            let _ = store.ping().await;
-            store.ping().await.unwrap();
-        }
-        assert!(bills[0] > 0 && bills[0] < 100, "{bills:?} rows for a mail");
-        assert!(bills[1] <= bills[0] + 5, "{bills:?} rows for a mail");
     }
 }

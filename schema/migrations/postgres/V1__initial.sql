@@ -22,6 +22,7 @@ CREATE TABLE incidents (
 );
 CREATE INDEX incidents_open ON incidents (changed_at) WHERE phase = 'firing' AND kind <> 'unparsed';
 CREATE INDEX incidents_by_change ON incidents (changed_at, id);
+CREATE INDEX incidents_firing ON incidents (id) WHERE phase = 'firing';
 CREATE INDEX incidents_alarms ON incidents (id) WHERE phase = 'firing' AND kind = 'self';
 
 -- A mail as it came, and what became of it.
@@ -110,6 +111,7 @@ CREATE TABLE openings (
     count   BIGINT NOT NULL CHECK (count > 0),
     PRIMARY KEY (app_key, metric, hour, part)
 );
+CREATE INDEX openings_by_hour ON openings (hour);
 
 -- What is owed, done and given up. Deliveries of one incident to one integration form a lane and go in order of id:
 -- only the head of a lane has a next_at.
@@ -141,7 +143,8 @@ CREATE TABLE deliveries (
 CREATE INDEX deliveries_due ON deliveries (receiver, integration, next_at) WHERE settled_at IS NULL AND next_at IS NOT NULL;
 CREATE INDEX deliveries_lane ON deliveries (incident, receiver, integration, id) WHERE settled_at IS NULL;
 CREATE INDEX deliveries_by_incident ON deliveries (incident, episode);
-CREATE INDEX deliveries_fallback ON deliveries (fallback_at) WHERE settled_at IS NULL AND fallback_at IS NOT NULL;
+-- Not by settled_at: who looks for what is late must not be led to all that is owed.
+CREATE INDEX deliveries_fallback ON deliveries (fallback_at) WHERE state IN ('pending', 'held') AND fallback_at IS NOT NULL;
 CREATE INDEX deliveries_dead ON deliveries (incident) WHERE state = 'dead';
 CREATE INDEX deliveries_by_mail ON deliveries (mail);
 

@@ -21,13 +21,18 @@ use crate::{
 const TAKE_TURNS_OF: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
-    FROM deliveries JOIN incidents ON incidents.id = incident WHERE deliveries.id = ANY ($1) ORDER BY turn) AS turns";
+    FROM deliveries CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = incident OFFSET 0) AS its
+    WHERE deliveries.id = ANY ($1) ORDER BY turn) AS turns";
 /// From here on none of their lanes' deliveries is claimed: what is leased may be at its receiver already, and nothing
 /// can be put before it any more.
 const HOLD_LANES_OF: &str = "
 SELECT id FROM deliveries
-WHERE settled_at IS NULL AND (incident, receiver, integration) IN
-    (SELECT incident, receiver, integration FROM deliveries WHERE id = ANY ($1))
+WHERE id = ANY (ARRAY(
+    SELECT other.id FROM deliveries AS this CROSS JOIN LATERAL (
+        SELECT id FROM deliveries
+        WHERE incident = this.incident AND receiver = this.receiver AND integration = this.integration
+          AND settled_at IS NULL OFFSET 0) AS other
+    WHERE this.id = ANY ($1)))
 ORDER BY id FOR NO KEY UPDATE";
 const STATES: &str = "SELECT id, state FROM deliveries WHERE id = ANY ($1)";
 /// The dead of each incident together: a resolve is not left behind when its trigger goes.
@@ -36,23 +41,23 @@ SELECT array_agg(id ORDER BY id) AS ids FROM deliveries WHERE state = 'dead' GRO
 /// Where `$2` all are retried, the dead resolve behind a dead trigger is sent too.
 const REVIVAL: &str = "
 SELECT this.action = 'trigger' AS trigger, phase = 'firing' AND incidents.episode = this.episode AS open,
-       EXISTS (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
+       (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
                AND later.receiver = this.receiver AND later.integration = this.integration
                AND later.episode = this.episode AND later.action = 'resolve' AND later.id > this.id
-               AND (later.settled_at IS NULL AND later.lease IS NULL OR $2 AND later.state = 'dead')) AS closed_after,
-       EXISTS (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
+               AND (later.settled_at IS NULL AND later.lease IS NULL OR $2 AND later.state = 'dead') LIMIT 1) IS NOT NULL AS closed_after,
+       (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
                AND later.receiver = this.receiver AND later.integration = this.integration
                AND later.episode > this.episode AND later.action = 'trigger' AND later.id > this.id
-               AND (later.state = 'delivered' OR later.lease IS NOT NULL)) AS opened_after
+               AND (later.state = 'delivered' OR later.lease IS NOT NULL) LIMIT 1) IS NOT NULL AS opened_after
 FROM deliveries AS this JOIN incidents ON incidents.id = this.incident WHERE this.id = $1";
 /// Makes a dead delivery pending again at its place in the lane,
 const REVIVE: &str = "
 UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retried_at = $2, held_until = NULL, step = $3,
-       next_at = CASE WHEN EXISTS (
+       next_at = CASE WHEN (
            SELECT 1 FROM deliveries AS ahead
            WHERE ahead.incident = deliveries.incident AND ahead.receiver = deliveries.receiver
              AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
-             AND ahead.settled_at IS NULL) THEN NULL ELSE $2::bigint END
+             AND ahead.settled_at IS NULL LIMIT 1) IS NULL THEN $2::bigint END
 WHERE id = $1";
 /// and what is behind it waits for it.
 const WAIT_BEHIND: &str = "

@@ -16,7 +16,7 @@ use futures_util::FutureExt as _;
 use tokio::sync::Notify;
 use tokio_postgres::{AsyncMessage, Client};
 
-use super::connection::{Database, failure};
+use super::connection::{Database, failure, noticed};
 use crate::store::StoreError;
 
 /// Whoever rings says who it is: its own bell a replica need not hear.
@@ -83,6 +83,7 @@ async fn hear(database: &Database, holder: i64, heard: &Notify) -> Result<(), St
 }
 
 async fn begin(client: Client) -> Result<Client, StoreError> {
+    noticed(&client).await?;
     client.batch_execute("LISTEN alertbridge").await.map_err(failure)?;
     Ok(client)
 }

@@ -15,17 +15,23 @@ const DEAD: &str = "
 SELECT count(*) AS dead FROM (
     SELECT 1 FROM deliveries WHERE state = 'dead' AND incident IS DISTINCT FROM
         (SELECT id FROM incidents WHERE incident_id = $1 AND kind = 'self') LIMIT $2) AS dead";
-/// From one incident with a held resolve to the next: a thousand held for one incident cost as much as one.
+/// From one incident with a held resolve to the next open one, and on to the next with a held resolve: a thousand held for
+/// one incident cost as much as one, and those of incidents that are over as little as incidents nothing is held of.
 const HELD_RESOLVES: &str = "
-WITH RECURSIVE held (incident) AS (
-    (SELECT incident FROM mails WHERE hold = 'resolve' AND incident IS NOT NULL ORDER BY incident LIMIT 1)
+WITH RECURSIVE step (held, open) AS (
+    SELECT 0::bigint, 0::bigint
     UNION ALL
-    SELECT later.incident FROM held CROSS JOIN LATERAL (
-        SELECT incident FROM mails WHERE hold = 'resolve' AND incident IS NOT NULL AND mails.incident > held.incident
-        ORDER BY incident LIMIT 1) AS later
+    SELECT later.incident, later.id FROM step CROSS JOIN LATERAL (
+        SELECT next.incident, firing.id FROM (
+            SELECT incident FROM mails
+            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= step.open + (step.held = step.open)::int
+            ORDER BY incident LIMIT 1) AS next
+        CROSS JOIN LATERAL (
+            SELECT id FROM incidents WHERE phase = 'firing' AND id >= next.incident ORDER BY id LIMIT 1) AS firing
+    ) AS later
 )
-SELECT incident_id FROM held JOIN incidents ON id = held.incident WHERE phase = 'firing' ORDER BY id LIMIT $1";
-const FLOODED_AT: &str = "SELECT max(decided_at) AS at FROM mails WHERE hold = 'flood'";
+SELECT incident_id FROM step JOIN incidents ON id = open WHERE held = open LIMIT $1";
+const FLOODED_AT: &str = "SELECT decided_at AS at FROM mails WHERE hold = 'flood' ORDER BY decided_at DESC LIMIT 1";
 /// The first few apps mail of which is held, and every one that is told of and still held: one that is new never
 /// pushes another out.
 const UNEXPECTED_APPS: &str = "
@@ -41,7 +47,8 @@ WITH RECURSIVE held (hold) AS (
     WHERE phase = 'firing' AND kind = 'self' AND starts_with(incident_id, $2::text)
 )
 SELECT substr(hold, 5) AS app FROM (
-    SELECT hold FROM first UNION SELECT hold FROM told WHERE EXISTS (SELECT 1 FROM mails WHERE mails.hold = told.hold)
+    SELECT hold FROM first UNION
+    SELECT hold FROM told WHERE (SELECT 1 FROM mails WHERE mails.hold = told.hold LIMIT 1) IS NOT NULL
 ) AS apps ORDER BY hold";
 const ALARMS: &str = "
 SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self' ORDER BY id";
@@ -60,7 +67,7 @@ pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError
         .add(ALARMS, vec![]);
     let answers = transaction.commit(flight).await?;
     let dead = answers[1].first().map(|row| at::<i64>(row, "dead")).transpose()?.unwrap_or_default();
-    let flooded_at: Option<i64> = answers[3].first().map(|row| at(row, "at")).transpose()?.flatten();
+    let flooded_at: Option<i64> = answers[3].first().map(|row| at(row, "at")).transpose()?;
     let alarms =
         answers[5].iter().map(|row| Ok(Alarm { incident_id: at(row, "incident_id")?, untold: at(row, "untold")? }));
     Ok(Concerns {

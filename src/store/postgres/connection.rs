@@ -8,7 +8,7 @@ use tokio_postgres::{Client, Error, Row, Socket, config::TargetSessionAttrs, err
 
 use super::{
     address::Address,
-    tls::{Stream, Tls},
+    tls::{Stream, Tls, distrust},
 };
 use crate::store::StoreError;
 
@@ -18,23 +18,43 @@ const MOST_CONNECTIONS: usize = 20;
 /// How long a verb waits for a connection to be free, or made.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// - What a replica that is gone has begun is undone within seconds, whether its machine says good-bye or not.
-/// - A commit means the disk, even where the server's own setting says otherwise.
-/// - Every statement has an index to go by: it is planned once, and a plan made while a table was empty must not read it
-///   whole when it is full. None is worth compiling.
-const SETTINGS: &str = "
-SET default_transaction_isolation = 'read committed';
-SET idle_in_transaction_session_timeout = '10s';
-SET statement_timeout = '30s';
+/// What the server does about a client's machine that is gone without a good-bye: it notices within seconds, and gives up
+/// what the session held, a lock of a migration too.
+macro_rules! noticed {
+    ($settings:literal) => {
+        concat!(
+            "
 SET tcp_keepalives_idle = 8;
 SET tcp_keepalives_interval = 3;
 SET tcp_keepalives_count = 3;
-SET tcp_user_timeout = '15s';
+SET tcp_user_timeout = '15s';",
+            $settings
+        )
+    };
+}
+/// Of a connection beside the pool.
+const SETTINGS_APART: &str = noticed!("");
+/// - What a replica that is gone has begun is undone within seconds, whether its machine says good-bye or not.
+/// - A commit means the disk, even where the server's own setting says otherwise.
+/// - Every statement has an index to go by, row by row: it is planned once, and a plan made while a table was empty must not
+///   read it whole when it is full, to look through it or to join it. For the same reason statements ask
+///   `(SELECT 1 … LIMIT 1) IS NULL` rather than NOT EXISTS, for which all rows may be gathered beforehand, fence by OFFSET 0
+///   what is to be looked up row by row, and change what is in an ARRAY. None is worth compiling, or more than one process.
+const SETTINGS: &str = noticed!(
+    "
+SET default_transaction_isolation = 'read committed';
+SET idle_in_transaction_session_timeout = '10s';
+SET statement_timeout = '30s';
 SET enable_seqscan = off;
+SET enable_hashjoin = off;
+SET enable_mergejoin = off;
+SET enable_bitmapscan = off;
 SET plan_cache_mode = force_generic_plan;
 SET jit = off;
+SET max_parallel_workers_per_gather = 0;
 SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off';
-";
+"
+);
 
 /// A connection of the pool, which takes it back when it is dropped.
 pub(super) type Connection = Object;
@@ -82,7 +102,8 @@ impl Database {
         })
     }
 
-    /// A connection beside the pool, for what keeps it to itself. Somebody has to poll its second half.
+    /// A connection beside the pool, for what keeps it to itself. Somebody has to poll its second half, and begin with
+    /// [`noticed`].
     pub(super) async fn connection_apart(
         &self,
     ) -> Result<(Client, tokio_postgres::Connection<Socket, Stream>), StoreError> {
@@ -94,7 +115,8 @@ impl Database {
     }
 
     fn unreachable(&self, error: &Error) -> StoreError {
-        StoreError::Failed(format!("{} cannot be reached: {}", self.address, words(error)))
+        let why = distrust(error).unwrap_or_else(|| words(error));
+        StoreError::Failed(format!("{} cannot be reached: {why}", self.address))
     }
 
     /// Runs a question, or a change that is one statement and so all or nothing.
@@ -111,6 +133,11 @@ impl Database {
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
         Ok(Transaction(Some(self.connection().await?)))
     }
+}
+
+/// Has the server notice when a connection beside the pool is gone.
+pub(super) async fn noticed(client: &Client) -> Result<(), StoreError> {
+    client.batch_execute(SETTINGS_APART).await.map_err(failure)
 }
 
 /// What stands in a statement for `$1`, `$2` and so on.

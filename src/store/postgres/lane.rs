@@ -36,16 +36,19 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
 /// Gives the first of each of an incident's lanes its turn.
 pub(super) const ADVANCE_ALL: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
-WHERE next_at IS NULL AND id IN (
+WHERE next_at IS NULL AND id = ANY (ARRAY(
     SELECT min(id) FROM deliveries
     WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3) AND settled_at IS NULL
-    GROUP BY receiver, integration)";
+    GROUP BY receiver, integration))";
 /// Gives the next delivery in the lane of this one its turn.
 pub(super) const ADVANCE: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
 WHERE next_at IS NULL AND id = (
-    SELECT min(later.id) FROM deliveries AS this JOIN deliveries AS later USING (incident, receiver, integration)
-    WHERE this.id = $1 AND later.settled_at IS NULL)";
+    SELECT min(later.id) FROM deliveries AS this CROSS JOIN LATERAL (
+        SELECT id FROM deliveries
+        WHERE incident = this.incident AND receiver = this.receiver AND integration = this.integration
+          AND settled_at IS NULL OFFSET 0) AS later
+    WHERE this.id = $1)";
 
 /// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
 const DISCARD_SUPERSEDED: &str = "
@@ -62,9 +65,9 @@ INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, 
 SELECT owed.mail, incidents.id, $2, owed.receiver, owed.integration, owed.action, owed.alias, owed.notification,
        CASE WHEN owed.held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
        CASE WHEN row_number() OVER (PARTITION BY owed.receiver, owed.integration ORDER BY owed.place) = 1
-                 AND NOT EXISTS (SELECT 1 FROM deliveries AS ahead
-                                 WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
-                                   AND ahead.integration = owed.integration AND ahead.settled_at IS NULL)
+                 AND (SELECT 1 FROM deliveries AS ahead
+                      WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
+                        AND ahead.integration = owed.integration AND ahead.settled_at IS NULL LIMIT 1) IS NULL
             THEN coalesce(owed.held_until, $12) END,
        owed.held_until, owed.fallback_at, $12
 FROM incidents CROSS JOIN
@@ -151,8 +154,8 @@ WITH due AS MATERIALIZED (
         WHERE receiver = wanted.receiver AND integration = wanted.integration AND settled_at IS NULL AND next_at <= $4
         ORDER BY next_at, id LIMIT wanted.most FOR NO KEY UPDATE SKIP LOCKED) AS head
 )
-UPDATE deliveries SET lease = $5, next_at = $6, state = 'pending' FROM due WHERE deliveries.id = due.id
-RETURNING deliveries.id, lease, receiver, integration, alias, notification, step, failures,
+UPDATE deliveries SET lease = $5, next_at = $6, state = 'pending' WHERE id = ANY (ARRAY(SELECT id FROM due))
+RETURNING id, lease, receiver, integration, alias, notification, step, failures,
           greatest(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since";
 
 /// Ends the leases of a claim whose answer was lost.
@@ -260,7 +263,8 @@ WITH RECURSIVE head AS (
 )
 SELECT receiver, integration, next_at FROM head";
 const NEXT_FALLBACK: &str = "
-SELECT fallback_at FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL ORDER BY fallback_at LIMIT 1";
+SELECT fallback_at FROM deliveries WHERE state IN ('pending', 'held') AND fallback_at IS NOT NULL
+ORDER BY fallback_at LIMIT 1";
 
 pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
     let transaction = database.begin().await?;

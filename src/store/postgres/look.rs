@@ -88,6 +88,12 @@ pub(super) async fn timeline(
 
 const DELIVERIES: &str = delivery!("ORDER BY deliveries.id DESC LIMIT $1");
 const DELIVERIES_OF_STATE: &str = delivery!("WHERE state = $2 ORDER BY deliveries.id DESC LIMIT $1");
+/// What is asked for in the night has an index of its own, however much is done: what is owed,
+const OWED: &str = delivery!("WHERE state = $2 AND settled_at IS NULL ORDER BY deliveries.id DESC LIMIT $1");
+/// what was given up,
+const DEAD: &str = delivery!("WHERE state = 'dead' ORDER BY deliveries.id DESC LIMIT $1");
+/// and what waits for a person.
+const QUARANTINED: &str = mail!("WHERE outcome = 'quarantined' ORDER BY mails.id DESC LIMIT $1");
 
 pub(super) async fn deliveries(
     database: &Database,
@@ -96,6 +102,10 @@ pub(super) async fn deliveries(
 ) -> Result<Vec<DeliveryRow>, StoreError> {
     let limit = i64::from(limit);
     let rows = match state {
+        Some(state @ (DeliveryState::Pending | DeliveryState::Held)) => {
+            database.query(OWED, &[&limit, &state.as_str()]).await?
+        }
+        Some(DeliveryState::Dead) => database.query(DEAD, &[&limit]).await?,
         Some(state) => database.query(DELIVERIES_OF_STATE, &[&limit, &state.as_str()]).await?,
         None => database.query(DELIVERIES, &[&limit]).await?,
     };
@@ -112,6 +122,7 @@ pub(super) async fn mails(
 ) -> Result<Vec<MailRow>, StoreError> {
     let limit = i64::from(limit);
     let rows = match outcome {
+        Some(Outcome::Quarantined) => database.query(QUARANTINED, &[&limit]).await?,
         Some(outcome) => database.query(MAILS_OF_OUTCOME, &[&limit, &outcome.as_str()]).await?,
         None => database.query(MAILS, &[&limit]).await?,
     };

@@ -109,10 +109,11 @@ WITH free AS MATERIALIZED (
     WHERE outcome = 'pending' AND check_at IS NULL AND id > $3 AND (holder = $1 OR held_until < now() OR held_until IS NULL)
     ORDER BY id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 ), taken AS (
-    UPDATE mails SET holder = $1, held_until = now() + $2::bigint * interval '1 ms' FROM free WHERE mails.id = free.id
-    RETURNING mails.*
+    UPDATE mails SET holder = $1, held_until = now() + $2::bigint * interval '1 ms'
+    WHERE id = ANY (ARRAY(SELECT id FROM free)) RETURNING *
 )
-SELECT taken.*, raw FROM taken JOIN bodies ON mail = id ORDER BY id";
+SELECT taken.*, raw FROM taken CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = taken.id OFFSET 0) AS body
+ORDER BY id";
 
 pub(super) async fn undecided(
     database: &Database,

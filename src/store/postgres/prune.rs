@@ -29,8 +29,8 @@ macro_rules! over {
             "changed_at < ",
             $before,
             " AND (phase = 'resolved' OR kind = 'unparsed')
-              AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL)
-              AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead')",
+              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL LIMIT 1) IS NULL
+              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead' LIMIT 1) IS NULL",
             $end
         )
     };
@@ -39,16 +39,16 @@ macro_rules! over {
 macro_rules! doomed_mail {
     ($before:literal) => {
         concat!(
-            "outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (mails.incident IS NULL OR EXISTS (
-                 SELECT 1 FROM incidents WHERE incidents.id = mails.incident AND ",
-            over!($before, "))")
+            "outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (mails.incident IS NULL OR coalesce((
+                 SELECT true FROM incidents WHERE incidents.id = mails.incident AND ",
+            over!($before, "), false))")
         )
     };
 }
 /// An incident without a mail left.
 macro_rules! doomed_incident {
     ($before:literal) => {
-        over!($before, " AND NOT EXISTS (SELECT 1 FROM mails WHERE mails.incident = incidents.id)")
+        over!($before, " AND (SELECT 1 FROM mails WHERE mails.incident = incidents.id LIMIT 1) IS NULL")
     };
 }
 
@@ -71,13 +71,14 @@ const MAILS: &str = concat!(
 const TAKE_TURNS_OF_MAILS: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
-    FROM mails JOIN incidents ON incidents.id = mails.incident WHERE mails.id = ANY ($1) ORDER BY turn) AS turns";
+    FROM mails CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = incident OFFSET 0) AS its
+    WHERE mails.id = ANY ($1) ORDER BY turn) AS turns";
 /// Who looks at a mail just now waits perhaps for its incident, which is taken here: his mail is left to the next sweep.
 const DELETE_MAILS: &str = concat!(
-    "DELETE FROM mails WHERE id IN (
+    "DELETE FROM mails WHERE id = ANY (ARRAY(
         SELECT id FROM mails WHERE id = ANY ($1) AND ",
     doomed_mail!("$2"),
-    " FOR UPDATE OF mails SKIP LOCKED) RETURNING id"
+    " FOR UPDATE OF mails SKIP LOCKED)) RETURNING id"
 );
 
 async fn mails(
@@ -134,13 +135,13 @@ const DELETE_DELIVERIES: &str = concat!(
 /// what was applied to it,
 const FORGET_APPLIED: &str = concat!(
     "DELETE FROM applied USING incidents WHERE applied.incident = $1 AND incidents.id = $1
-     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id) AND ",
+     AND (SELECT 1 FROM deliveries WHERE incident = incidents.id LIMIT 1) IS NULL AND ",
     doomed_incident!("$2")
 );
 /// and last it itself.
 const FORGET: &str = concat!(
     "DELETE FROM incidents WHERE id = $1
-     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id) AND ",
+     AND (SELECT 1 FROM deliveries WHERE incident = incidents.id LIMIT 1) IS NULL AND ",
     doomed_incident!("$2"),
     " RETURNING id"
 );

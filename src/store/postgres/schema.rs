@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::connection::{Database, failure};
+use super::connection::{Database, failure, noticed};
 use crate::store::StoreError;
 
 refinery::embed_migrations!("schema/migrations/postgres");
@@ -54,7 +54,11 @@ pub(super) async fn apart<T>(
 ) -> Result<T, StoreError> {
     let (mut client, connection) = database.connection_apart().await?;
     let connection = tokio::spawn(connection);
-    let done = work(&mut client).await;
+    let done = async {
+        noticed(&client).await?;
+        work(&mut client).await
+    }
+    .await;
     drop(client);
     // What it says at its end was said to the client already.
     let _ = connection.await;

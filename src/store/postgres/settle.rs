@@ -42,8 +42,10 @@ WITH settled AS (
 ), next AS (
     UPDATE deliveries SET next_at = coalesce(held_until, $4)
     WHERE next_at IS NULL AND id = (
-        SELECT min(later.id) FROM settled JOIN deliveries AS later USING (incident, receiver, integration)
-        WHERE later.id <> settled.id AND later.settled_at IS NULL)
+        SELECT min(later.id) FROM settled CROSS JOIN LATERAL (
+            SELECT id FROM deliveries
+            WHERE incident = settled.incident AND receiver = settled.receiver AND integration = settled.integration
+              AND id <> settled.id AND settled_at IS NULL OFFSET 0) AS later)
 )
 SELECT id FROM settled";
 /// The same where it is to be tried again.
@@ -182,7 +184,7 @@ async fn owe_fallback(
 
 const LATE: &str = "
 SELECT id, receiver, integration, notification FROM deliveries
-WHERE settled_at IS NULL AND fallback_at <= $1 ORDER BY fallback_at LIMIT 100";
+WHERE state IN ('pending', 'held') AND fallback_at <= $1 ORDER BY fallback_at LIMIT 100";
 
 /// One transaction for each: several would hold several incidents' locks.
 pub(super) async fn escalate(

@@ -81,6 +81,31 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, StoreError> {
     Ok(store)
 }
 
+/// What is wrong with the server's certificate, and how to mend it; none where something else is wrong.
+pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
+    let cause = std::error::Error::source(error)?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<Error>()?;
+    let Error::InvalidCertificate(wrong) = cause else { return None };
+    let (what, mend) = match wrong {
+        CertificateError::UnknownIssuer => (
+            "its certificate is from no authority that is trusted".to_owned(),
+            "name the file of the authority it is from in `sslrootcert`",
+        ),
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            (format!("its certificate is for another host: {wrong}"), "write the host's name as its certificate has it")
+        }
+        CertificateError::Other(other)
+            if other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity) =>
+        {
+            (
+                "its certificate is an authority's own".to_owned(),
+                "have that authority issue one for the host, and name the authority's file in `sslrootcert`",
+            )
+        }
+        _ => (format!("its certificate is not valid: {wrong}"), "renew it, and look at this machine's clock"),
+    };
+    Some(format!("{what}; {mend}"))
+}
+
 /// Checks less than the host's own certificate: its authority alone, or nothing.
 #[derive(Debug)]
 struct Lenient {

@@ -1,0 +1,134 @@
+//! What is known of an incident when a mail about it is decided.
+
+use jiff::Timestamp;
+use tokio_postgres::Row;
+
+use super::{
+    super::{
+        connection::{Flight, Transaction},
+        lane,
+        mail::absurd,
+        row::{at, optional_json_at, optional_time_at, time_at, unsigned_at, word_at},
+    },
+    Matter, Named,
+};
+use crate::{
+    delivery::Target,
+    incident::{Known, State},
+    store::{
+        HOUR, Heard, Memory, RECURRENCE, StoreError, Told, hour,
+        kept::{json, micros},
+    },
+};
+
+/// The mail's row stays locked until what follows is written.
+const PENDING: &str =
+    "SELECT outcome = 'pending' AND check_at IS NULL AS pending FROM mails WHERE id = $1 FOR NO KEY UPDATE";
+
+/// The same of a mail that was due. Of several who looked at it, the first to come here finds it due: it is not any more
+/// then, or not yet again.
+const DUE: &str = "
+UPDATE mails SET authenticity = $2, check_at = NULL, checks = checks + 1
+WHERE id = $1 AND (check_at <= $3 OR check_at > $4)
+RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
+
+/// Until the end of the transaction nobody else decides whether an unverified trigger is one too many: of two at once
+/// each would be told as the last of the hour. Taken before an incident's turn, and by unverified mail alone.
+const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
+
+/// One row, with NULLs where the incident is new. `told`: who was told of this opening, or will be whatever comes;
+/// waiting to be sent counts, held by a mute does not.
+const RECALL: &str = "
+SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 AND metric = $3 AND hour > $4)
+           AS recurrence,
+       (SELECT count(*) FROM mails WHERE marked AND decided_at > $9 AND decided_at <= $7) AS marked,
+       phase, incidents.status, newest, incidents.verified, untold, episode,
+       applied.verified AS applied, applied.ingress, applied.at,
+       (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL LIMIT 1) IS NOT NULL AS owing,
+       (SELECT json_agg(json_build_array(receiver, integration, alias) ORDER BY first)::text FROM (
+            SELECT receiver, integration, alias, min(id) AS first FROM deliveries
+            WHERE incident = incidents.id AND deliveries.episode = incidents.episode AND action = 'trigger'
+              AND (state IN ('pending', 'delivered', 'dead') OR (state = 'held' AND next_at <= $7))
+            GROUP BY receiver, integration, alias) AS told) AS told
+FROM (SELECT 1) AS one LEFT JOIN incidents ON incident_id = $1 AND kind = $8
+LEFT JOIN applied ON incident = incidents.id AND applied.status = $5 AND time = $6";
+
+/// What stays as it was found until the end of the transaction.
+pub(super) struct Found {
+    pub(super) memory: Memory,
+    /// Whether anything is owed of the incident.
+    pub(super) owing: bool,
+}
+
+/// None where the mail is decided already, waits, or is not due any more.
+pub(super) async fn ask(
+    transaction: &Transaction,
+    matter: &Matter<'_>,
+    subject: Option<&Named<'_>>,
+    now: Timestamp,
+) -> Result<Option<Found>, StoreError> {
+    let (this_moment, absurd) = (micros(now), absurd(now));
+    let ago = |span| now.saturating_sub(span).unwrap_or(now);
+    let (since, an_hour_ago) = (hour(ago(RECURRENCE)), micros(ago(HOUR)));
+    let checked = if let Matter::Due(_, authenticity) = matter { json(authenticity)? } else { String::new() };
+    let mut flight = Flight::default();
+    flight.add("BEGIN", vec![]);
+    match matter {
+        Matter::Fresh(mail) => {
+            flight.add(PENDING, vec![mail]);
+        }
+        Matter::Due(mail, _) => {
+            flight.add(DUE, vec![mail, &checked, &this_moment, &absurd]);
+        }
+        Matter::Own => {}
+    }
+    if let Some(Named { incident_id, kind, status, app_key, metric, applied_at, verified, .. }) = subject {
+        if !verified {
+            flight.add(TAKE_TURN_OF_MARKED, vec![]);
+        }
+        flight.add(lane::TAKE_TURN, vec![incident_id]).add(
+            RECALL,
+            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago],
+        );
+    }
+    let answers = transaction.send(flight).await?;
+    let told_before = match (matter, answers.get(1).and_then(|rows| rows.first())) {
+        (Matter::Fresh(_), Some(mail)) if at(mail, "pending")? => None,
+        (Matter::Due(..), Some(mail)) if at(mail, "told")? => Some(word_at(mail, "outcome")?),
+        (Matter::Due(..), Some(_)) | (Matter::Own, _) => None,
+        (Matter::Fresh(_) | Matter::Due(..), _) => return Ok(None),
+    };
+    let Some((row, subject)) = answers.last().and_then(|rows| rows.first()).zip(subject) else {
+        return Ok(Some(Found { memory: Memory { told_before, ..Memory::default() }, owing: false }));
+    };
+    let memory = Memory { told_before, ..recalled(row, subject.verified)? };
+    Ok(Some(Found { memory, owing: at(row, "owing")? }))
+}
+
+/// What is known, from a row of `RECALL`, to mail that is verified or not.
+fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
+    let memory = Memory {
+        recurrence_28d: unsigned_at(row, "recurrence")?,
+        marked: unsigned_at(row, "marked")?,
+        ..Memory::default()
+    };
+    if at::<Option<&str>>(row, "phase")?.is_none() {
+        return Ok(memory);
+    }
+    let state = State {
+        phase: word_at(row, "phase")?,
+        status: at(row, "status")?,
+        newest: optional_time_at(row, "newest")?,
+        verified: at(row, "verified")?,
+        untold: at(row, "untold")?,
+        episode: at(row, "episode")?,
+    };
+    let (applied_before, first_heard) = match at::<Option<bool>>(row, "applied")? {
+        Some(proven) => (proven >= verified, Some(Heard { ingress: at(row, "ingress")?, at: time_at(row, "at")? })),
+        None => (false, None),
+    };
+    let told: Vec<(String, String, String)> = optional_json_at(row, "told")?.unwrap_or_default();
+    let told =
+        told.into_iter().map(|(receiver, integration, alias)| Told { target: Target { receiver, integration }, alias });
+    Ok(Memory { known: Known { state: Some(state), applied_before }, told: told.collect(), first_heard, ..memory })
+}

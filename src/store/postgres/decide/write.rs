@@ -1,0 +1,229 @@
+//! What follows from a decision, in one flight with its COMMIT.
+
+use std::borrow::Cow;
+
+use jiff::Timestamp;
+
+use super::{
+    super::{
+        connection::{Flight, Parameter, Transaction},
+        lane::{self, Owed},
+        row::text,
+    },
+    Matter, Named,
+    ask::Found,
+};
+use crate::{
+    crash,
+    incident::Phase,
+    message::MailId,
+    store::{
+        Decision, Kind, Memory, StoreError, hour,
+        kept::{hold, json, micros, signed},
+    },
+};
+
+/// The incident's new state, where `$7` says that it has one; that the mail's status is applied; that it opens an
+/// episode; and what became of the mail, which is the end.
+macro_rules! write_and {
+    ($end:literal) => {
+        concat!(
+            "
+WITH known AS (
+    SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2
+), kept AS (
+    INSERT INTO incidents
+        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels)
+    SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, $10 WHERE $7::bigint IS NOT NULL
+    ON CONFLICT (incident_id, kind) DO UPDATE SET
+        phase = excluded.phase, status = excluded.status, newest = excluded.newest, verified = excluded.verified,
+        untold = excluded.untold, changed_at = excluded.changed_at, labels = excluded.labels, episode = excluded.episode,
+        opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at ELSE incidents.opened_at END
+    RETURNING id
+), incident AS (
+    SELECT id FROM known UNION SELECT id FROM kept
+), applied AS (
+    INSERT INTO applied (incident, status, time, verified, ingress, at)
+    SELECT id, $12, $13, $18, $19, $9 FROM incident WHERE $11
+    ON CONFLICT (incident, status, time) DO UPDATE SET verified = applied.verified OR excluded.verified
+), opened AS (
+    INSERT INTO openings (app_key, metric, hour, part, count) SELECT $15, $16, $17, pg_backend_pid() % 16, 1 WHERE $14
+    ON CONFLICT (app_key, metric, hour, part) DO UPDATE SET count = openings.count + 1
+)
+",
+            $end
+        )
+    };
+}
+/// Where it was let through while it was looked at, what was concluded without that is concluded anew.
+const WRITE: &str = write_and!(
+    "UPDATE mails SET outcome = $20::text, reason = $21, labels = $10, incident = (SELECT id FROM incident),
+            decided_at = CASE WHEN $20::text <> 'pending' THEN $9::bigint END, hold = $22, marked = $23, owed = $24,
+            check_at = CASE WHEN released IS NOT NULL AND $20::text IN ('pending', 'quarantined') THEN 0
+                            ELSE $25::bigint END
+     WHERE id = $26"
+);
+/// Of a mail that somebody was told of before: its outcome stays,
+const KEEP: &str =
+    write_and!("UPDATE mails SET reason = coalesce($20, reason), labels = $10, check_at = $21 WHERE id = $22");
+/// and what was told belongs to the incident's opening of now, so that its resolve reaches them.
+const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
+/// Of no mail.
+const WRITE_OWN: &str = write_and!("SELECT id FROM incident");
+
+pub(super) async fn write(
+    transaction: Transaction,
+    matter: &Matter<'_>,
+    subject: Option<&Named<'_>>,
+    Found { memory, owing }: &Found,
+    decision: &Decision,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let told_before = memory.told_before.is_some();
+    let state = decision.state.as_ref().or(memory.known.state.as_ref());
+    let change = Change::new(subject, memory, decision, now)?;
+    let conclusion = Conclusion::new(matter, decision);
+    let owed = match state {
+        Some(state) => Owed::new(&decision.deliveries, state.episode, now)?,
+        None => Owed::default(),
+    };
+    let mut flight = Flight::default();
+    match matter {
+        Matter::Own => flight.add(WRITE_OWN, change.parameters(vec![])),
+        Matter::Due(mail, _) if told_before => flight.add(KEEP, change.parameters(conclusion.kept(mail))),
+        Matter::Fresh(mail) | Matter::Due(mail, _) => flight.add(WRITE, change.parameters(conclusion.parameters(mail))),
+    };
+    let incident = subject.map(|subject| (&*subject.incident_id, subject.kind));
+    if let Some((incident_id, kind)) = &incident {
+        if *owing && state.is_some_and(|state| state.phase == Phase::Resolved) {
+            flight
+                .add(lane::DISCARD_HELD, vec![incident_id, &change.at, kind])
+                .add(lane::ADVANCE_ALL, vec![incident_id, &change.at, kind]);
+        }
+        owed.add_to(&mut flight, (incident_id, kind), *owing);
+    }
+    if let (Matter::Due(mail, _), true, Some(episode)) = (matter, told_before, &change.episode) {
+        flight.add(REASSIGN, vec![mail, episode]);
+    }
+    crash::point("commit");
+    transaction.commit(flight).await.map(drop)
+}
+
+/// What changes of an incident, as the statements take it; NULLs where the mail is about none, or nothing changes.
+struct Change<'a> {
+    incident_id: Option<&'a str>,
+    kind: Option<&'static str>,
+    phase: Option<&'static str>,
+    status: Option<Cow<'a, str>>,
+    newest: Option<i64>,
+    verified: Option<bool>,
+    episode: Option<i64>,
+    untold: Option<bool>,
+    at: i64,
+    labels: String,
+    applied: bool,
+    applied_status: Option<&'a str>,
+    applied_at: Option<i64>,
+    opens: bool,
+    app_key: Option<&'a str>,
+    metric: Option<&'a str>,
+    hour: i64,
+    proven: Option<bool>,
+    ingress: Option<&'a str>,
+}
+
+impl<'a> Change<'a> {
+    fn new(
+        subject: Option<&'a Named<'_>>,
+        memory: &Memory,
+        decision: &'a Decision,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let new = decision.state.as_ref();
+        let kind = subject.map(|subject| subject.kind);
+        Ok(Self {
+            incident_id: subject.map(|subject| &*subject.incident_id),
+            kind,
+            phase: new.map(|state| state.phase.as_str()),
+            status: new.map(|state| text(&state.status)),
+            newest: new.and_then(|state| state.newest).map(micros),
+            verified: new.map(|state| state.verified),
+            episode: new.map(|state| state.episode),
+            untold: new.map(|state| state.untold),
+            at: micros(now),
+            labels: json(&decision.labels)?,
+            applied: decision.applied && (new.is_some() || memory.known.state.is_some()),
+            applied_status: subject.map(|subject| &*subject.status),
+            applied_at: subject.map(|subject| subject.applied_at),
+            opens: kind == Some(Kind::Incident.as_str()) && decision.begins_episode(memory),
+            app_key: subject.map(|subject| &*subject.app_key),
+            metric: subject.map(|subject| &*subject.metric),
+            hour: hour(now),
+            proven: subject.map(|subject| subject.verified),
+            ingress: subject.map(|subject| &*subject.ingress),
+        })
+    }
+
+    /// `$1` to `$19`, and the rest.
+    fn parameters<'b>(&'b self, rest: Vec<Parameter<'b>>) -> Vec<Parameter<'b>> {
+        let mut parameters: Vec<Parameter<'b>> = vec![
+            &self.incident_id,
+            &self.kind,
+            &self.phase,
+            &self.status,
+            &self.newest,
+            &self.verified,
+            &self.episode,
+            &self.untold,
+            &self.at,
+            &self.labels,
+            &self.applied,
+            &self.applied_status,
+            &self.applied_at,
+            &self.opens,
+            &self.app_key,
+            &self.metric,
+            &self.hour,
+            &self.proven,
+            &self.ingress,
+        ];
+        parameters.extend(rest);
+        parameters
+    }
+}
+
+/// What became of the mail, as the statements take it.
+struct Conclusion<'a> {
+    outcome: &'static str,
+    reason: Option<Cow<'a, str>>,
+    hold: Option<String>,
+    marked: bool,
+    owed: i64,
+    check_at: Option<i64>,
+}
+
+impl<'a> Conclusion<'a> {
+    fn new(matter: &Matter<'_>, decision: &'a Decision) -> Self {
+        Self {
+            outcome: decision.outcome.as_str(),
+            reason: decision.reason.as_deref().map(text),
+            hold: decision.hold.as_ref().map(|why| text(&hold(why)).into_owned()),
+            marked: decision.marked,
+            owed: match matter {
+                Matter::Fresh(mail) | Matter::Due(mail, _) => signed(decision.owed_under(*mail)),
+                Matter::Own => 0,
+            },
+            check_at: decision.check_at.map(micros),
+        }
+    }
+
+    /// The rest of `WRITE`.
+    fn parameters<'b>(&'b self, mail: &'b MailId) -> Vec<Parameter<'b>> {
+        vec![&self.outcome, &self.reason, &self.hold, &self.marked, &self.owed, &self.check_at, mail]
+    }
+
+    /// The rest of `KEEP`.
+    fn kept<'b>(&'b self, mail: &'b MailId) -> Vec<Parameter<'b>> {
+        vec![&self.reason, &self.check_at, mail]
+    }
+}
