@@ -59,10 +59,12 @@ pub struct Pipeline {
     deliverer: Arc<Deliverer>,
 }
 
-/// What is in hand, which bounds the memory it takes.
+/// What is in hand.
 #[derive(Default)]
 struct InHand {
+    /// Of the mails that are not read yet: bounds the memory they take.
     bytes: usize,
+    /// Not decided yet.
     mails: BTreeSet<MailId>,
 }
 
@@ -75,12 +77,6 @@ impl InHand {
         self.bytes += size;
         self.mails.insert(mail);
         true
-    }
-
-    fn put_down(&mut self, mail: MailId, size: usize) {
-        if self.mails.remove(&mail) {
-            self.bytes -= size;
-        }
     }
 }
 
@@ -100,31 +96,68 @@ impl Pipeline {
         (Self { store, rules, authenticator, clock, fresh, in_hand: in_hand_now, behind, deliverer }, Fresh(in_hand))
     }
 
-    /// Decides mail until `stop`; what is left then is decided at the next start.
-    pub async fn run(self: Arc<Self>, Fresh(mut fresh): Fresh, stop: CancellationToken) {
+    /// Decides mail until `stop`; what is left then is decided at the next start. The next mails are read while the last are
+    /// decided.
+    pub async fn run(self: Arc<Self>, Fresh(fresh): Fresh, stop: CancellationToken) {
+        let (read, to_decide) = mpsc::channel(1);
+        tokio::join!(self.read_in_hand(fresh, read, &stop), self.decide_all(to_decide, &stop));
+    }
+
+    /// Reads what is in hand, in order, until `stop` and to its end.
+    async fn read_in_hand(
+        &self,
+        mut fresh: mpsc::Receiver<StoredMail>,
+        read: mpsc::Sender<Vec<(Reading, StoredMail)>>,
+        stop: &CancellationToken,
+    ) {
+        loop {
+            let mut batch = Vec::with_capacity(BATCH);
+            tokio::select! {
+                _ = fresh.recv_many(&mut batch, BATCH) => {}
+                () = stop.cancelled() => {
+                    while batch.len() < BATCH && let Ok(mail) = fresh.try_recv() {
+                        batch.push(mail);
+                    }
+                    if batch.is_empty() {
+                        return;
+                    }
+                }
+            }
+            {
+                let mut in_hand = self.in_hand();
+                in_hand.bytes -= batch.iter().map(|mail| mail.message.raw.len()).sum::<usize>();
+                // What is missing has been read from the store, and decided, in the meantime.
+                batch.retain(|mail| in_hand.mails.contains(&mail.id));
+            }
+            if batch.is_empty() {
+                continue;
+            }
+            match self.read(batch).await {
+                Ok(batch) => {
+                    let _ = read.send(batch).await;
+                }
+                // It is in the store as well.
+                Err(error) => {
+                    telemetry::store_failed("mail could not be read: it will be tried again", &error);
+                    self.behind.notify_one();
+                }
+            }
+        }
+    }
+
+    async fn decide_all(&self, mut read: mpsc::Receiver<Vec<(Reading, StoredMail)>>, stop: &CancellationToken) {
         self.behind.notify_one();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !stop.is_cancelled() {
-            let mut batch = Vec::with_capacity(BATCH);
             let caught_up = tokio::select! {
                 biased;
                 () = stop.cancelled() => break,
-                () = self.behind.notified() => {
-                    // All of it is in the store as well, and is read from there in its turn.
-                    while let Ok(mail) = fresh.try_recv() {
-                        self.put_down(&mail);
-                    }
-                    self.catch_up(MailId::MAX, &stop).await
-                }
+                // What is in hand is in the store as well, and is read from there in its turn.
+                () = self.behind.notified() => self.catch_up(MailId::MAX, stop).await,
                 // What comes without a pause must not keep waiting what is older and not in hand.
-                _ = look.tick() => self.catch_up(self.oldest_in_hand(), &stop).await,
-                _ = fresh.recv_many(&mut batch, BATCH) => {
-                    for mail in &batch {
-                        self.put_down(mail);
-                    }
-                    self.decide(batch).await
-                }
+                _ = look.tick() => self.catch_up(self.oldest_in_hand(), stop).await,
+                Some(batch) = read.recv() => self.decide(batch).await,
             };
             if let Err(error) = caught_up {
                 telemetry::store_failed("mail could not be decided: it will be tried again", &error);
@@ -136,12 +169,10 @@ impl Pipeline {
             }
         }
         // What is in hand is decided now rather than at the next start.
-        let mut rest = Vec::new();
-        while let Ok(mail) = fresh.try_recv() {
-            rest.push(mail);
-        }
-        if let Err(error) = self.decide(rest).await {
-            telemetry::store_failed("mail is left undecided until the next start", &error);
+        while let Some(batch) = read.recv().await {
+            if let Err(error) = self.decide(batch).await {
+                telemetry::store_failed("mail is left undecided until the next start", &error);
+            }
         }
     }
 
@@ -151,13 +182,11 @@ impl Pipeline {
         if !self.in_hand().take(id, size) {
             self.behind.notify_one();
         } else if self.fresh.try_send(mail).is_err() {
-            self.in_hand().put_down(id, size);
+            let mut in_hand = self.in_hand();
+            in_hand.bytes -= size;
+            in_hand.mails.remove(&id);
             self.behind.notify_one();
         }
-    }
-
-    fn put_down(&self, mail: &StoredMail) {
-        self.in_hand().put_down(mail.id, mail.message.raw.len());
     }
 
     /// Above all numbers while nothing is in hand.
@@ -177,20 +206,26 @@ impl Pipeline {
             batch.retain(|mail| mail.id < before);
             let Some(last) = batch.last() else { break };
             after = last.id;
-            self.decide(batch).await?;
+            self.decide(self.read(batch).await?).await?;
         }
         Ok(())
     }
 
-    /// Reads the mails, then decides them in the order given; they share a commit.
-    async fn decide(&self, batch: Vec<StoredMail>) -> Result<(), StoreError> {
+    /// On a thread of its own: a parser at work on hostile mail must not keep the sockets waiting.
+    async fn read(&self, batch: Vec<StoredMail>) -> Result<Vec<(Reading, StoredMail)>, StoreError> {
         let rules = Arc::clone(&self.rules);
-        // A parser at work on hostile mail must not keep the sockets waiting.
         let read = tokio::task::spawn_blocking(move || {
-            batch.into_iter().map(|mail| (rules.read_whatever_it_is(&mail), mail)).collect::<Vec<_>>()
+            batch.into_iter().map(|mail| (rules.read_whatever_it_is(&mail), mail)).collect()
         });
-        let read = read.await.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))?;
-        let decisions = read.into_iter().map(|(reading, mail)| self.decide_one(reading, mail));
+        read.await.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))
+    }
+
+    /// Decides mails in the order given; they share a commit.
+    async fn decide(&self, batch: Vec<(Reading, StoredMail)>) -> Result<(), StoreError> {
+        for (_, mail) in &batch {
+            self.in_hand().mails.remove(&mail.id);
+        }
+        let decisions = batch.into_iter().map(|(reading, mail)| self.decide_one(reading, mail));
         join_all(decisions).await.into_iter().collect()
     }
 

@@ -19,6 +19,7 @@ const LARGEST: usize = 256 << 20;
 thread_local! {
     /// A context costs more to make than a mail to compress.
     static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
 /// A mail ready to be written: what takes time is done before its turn.
@@ -49,7 +50,13 @@ pub(super) fn pack((message, authenticity): (Message, Authenticity)) -> Result<P
 
 /// The bytes as they came.
 pub(super) fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
-    zstd::bulk::decompress(packed, capacity(packed))
+    DECOMPRESSOR.with_borrow_mut(|slot| {
+        let decompressor = match slot {
+            Some(decompressor) => decompressor,
+            None => slot.insert(zstd::bulk::Decompressor::new()?),
+        };
+        decompressor.decompress(packed, capacity(packed))
+    })
 }
 
 /// The unpacked size as the frame declares it.
