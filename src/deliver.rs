@@ -1,7 +1,8 @@
 //! 7. Claim → render → send → judge → settle. Home of reqwest.
 //!
-//! The rows are the queue: a loop claims what is due of each integration, up to its share of concurrency, and every
-//! claim is attempted on its own and settled in the store. An integration that asks to be left alone (429) is, until
+//! The rows are the queue. What can be sent at once is leased in the commit that decides it ([`Deliverer::reserve`],
+//! [`Deliverer::begin`]); what has to wait a loop claims when it is due, of each integration up to its share of concurrency.
+//! Every claim is attempted on its own and settled in the store. An integration that asks to be left alone (429) is, until
 //! then; the others go on.
 
 use std::{

@@ -168,7 +168,7 @@ pub struct Memory {
     pub recurrence_28d: u64,
     /// Where and when the same status and time were first heard.
     pub first_heard: Option<Heard>,
-    /// Unverified triggers told in the hour before.
+    /// Unverified triggers told in the hour before; 0 to a verified one, which no limit holds.
     pub marked: u64,
     /// What became of this mail when it was decided before it could be checked, where somebody was told: once is enough.
     pub told_before: Option<Outcome>,

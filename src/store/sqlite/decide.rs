@@ -147,10 +147,7 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
-    let marked = connection
-        .prepare_cached("SELECT count(*) FROM mails WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2")?
-        .query_row(params![micros(now.saturating_sub(HOUR).unwrap_or(now)), micros(now)], |row| row.get::<_, i64>(0))?
-        .unsigned_abs();
+    let marked = if subject.verified { 0 } else { marked(connection, now)? };
     let memory = Memory { recurrence_28d, marked, ..Memory::default() };
     let found = connection
         .prepare_cached(
@@ -183,6 +180,14 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
     let (first_heard, applied_before) = applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
     let told = told(connection, number, state.episode, now)?;
     Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, first_heard, ..memory }))
+}
+
+/// Unverified triggers told in the hour before.
+fn marked(connection: &Connection, now: Timestamp) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached("SELECT count(*) FROM mails WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2")?
+        .query_row(params![micros(now.saturating_sub(HOUR).unwrap_or(now)), micros(now)], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
 }
 
 /// Who was told of this opening, or will be whatever comes: waiting to be sent counts, held by a mute does not.
