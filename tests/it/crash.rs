@@ -15,7 +15,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alertbridge::{delivery::alias, ingress::imap::Tls, store::sqlite};
+use alertbridge::{
+    delivery::alias,
+    ingress::imap::Tls,
+    store::{audit::Extent, sqlite},
+};
 use rusqlite::Connection;
 
 use crate::{
@@ -161,7 +165,7 @@ impl Doubled {
 /// The store as the dead bridge left it keeps every promise.
 fn assert_sound(store: &Path, after: &str) {
     #[expect(clippy::disallowed_methods, reason = "the store was written by the machine's clock")]
-    let (found, _) = sqlite::check(store, jiff::Timestamp::now(), |_| {}).unwrap();
+    let (found, _) = sqlite::check(store, jiff::Timestamp::now(), Extent::Everything, |_, _| {}).unwrap();
     assert_eq!(found, [], "after {after}");
 }
 
