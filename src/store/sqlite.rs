@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use crate::{
+    crash,
     delivery::{DeliveryId, DeliveryState, Target},
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     store::{
@@ -59,6 +60,7 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file, makes it where it does not exist, and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        copy::assert_not_half_restored(path)?;
         let mut connection = connect(path, OpenFlags::default())?;
         // The writer leaves the checkpoints to the checkpointer.
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failure)?;
@@ -176,7 +178,9 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         return Err(StoreError::Newer { found, known });
     }
     if found < known {
+        crash::point("migrating");
         runner.run(connection).map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
+        crash::point("migrated");
     }
     Ok(())
 }

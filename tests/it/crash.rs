@@ -30,7 +30,9 @@ use crate::{
     vendors::{Opsgenie, Page},
 };
 
+mod copy;
 mod sender;
+mod start;
 mod upkeep;
 
 use sender::{Doors, POSTMARK, all, senders};
