@@ -179,7 +179,11 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     if found < known {
         crash::point("migrating");
-        runner.run(connection).map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
+        // Grouped: a migration and the record of it are one commit, or a kill in between ends the store.
+        runner
+            .set_grouped(true)
+            .run(connection)
+            .map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
         crash::point("migrated");
     }
     Ok(())

@@ -16,7 +16,7 @@ async fn a_first_start_that_is_killed_leaves_a_store_that_opens_and_takes_mail()
     let mail = generator::generate(1, 50).into_iter().find(|mail| mail.truth.outcome == Outcome::Opened).unwrap();
     let mut rng = fastrand::Rng::with_seed(3);
     let points = ["migrating:1", "migrated:1", "commit:1", "committed:1"].map(Some);
-    for point in points.into_iter().chain([None; 20]) {
+    for (round, point) in points.into_iter().chain([None; 40]).enumerate() {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("alertbridge.yaml"), crate::harness::unless_judged(&config)).unwrap();
         let mut starting = std::process::Command::new(PROGRAM)
@@ -27,9 +27,17 @@ async fn a_first_start_that_is_killed_leaves_a_store_that_opens_and_takes_mail()
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
-        let after = Duration::from_micros(rng.u64(..50_000));
+        let mut after = Duration::from_micros(rng.u64(..50_000));
         if point.is_none() {
-            tokio::time::sleep(after).await;
+            // At any time, or while the schema is made.
+            if round % 2 == 0 {
+                let log = folder.path().join("alertbridge.db-wal");
+                while fs::metadata(&log).map_or(0, |log| log.len()) == 0 {
+                    std::hint::spin_loop();
+                }
+                after /= 10;
+            }
+            std::thread::sleep(after);
             starting.kill().unwrap();
         }
         assert!(!starting.wait().unwrap().success());
