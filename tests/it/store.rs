@@ -594,7 +594,7 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
 }
 
 mod replicas;
-mod standing;
+pub mod standing;
 
 mod sqlite {
     use super::*;
