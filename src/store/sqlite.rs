@@ -209,7 +209,12 @@ impl Store for Sqlite {
         bookmark: Option<Bookmark>,
     ) -> Result<Vec<MailId>, StoreError> {
         let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
-        self.write(move |connection| mail::record(connection, &packed, bookmark.as_ref()).map_err(failure)).await
+        self.write(move |connection| {
+            let ids = mail::record(connection, &packed, bookmark.as_ref()).map_err(failure)?;
+            crash::point("recording");
+            Ok(ids)
+        })
+        .await
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
@@ -288,7 +293,14 @@ impl Store for Sqlite {
     }
 
     async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError> {
-        self.write(move |connection| lane::escalate(connection, now, &fallback).map_err(failure)).await
+        self.write(move |connection| {
+            let escalated = lane::escalate(connection, now, &fallback).map_err(failure)?;
+            if !escalated.is_empty() {
+                crash::point("escalating");
+            }
+            Ok(escalated)
+        })
+        .await
     }
 
     async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError> {

@@ -25,7 +25,7 @@ fn openings(count: usize) -> Vec<Generated> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_while_a_fallback_is_told_tells_it_once() {
-    for plan in ["escalated:1", "commit:7", "committed:7"] {
+    for plan in ["escalating", "escalating,committed", "escalated", "commit:7", "committed:7"] {
         let folder = tempfile::tempdir().unwrap();
         let (pager, hook) = (PagerDuty::start().await, Hook::start(HOOK_SECRET).await);
         fs::write(folder.path().join("pagerduty"), pager.key()).unwrap();
