@@ -595,6 +595,7 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
 
 mod replicas;
 pub mod standing;
+mod told;
 
 mod sqlite {
     use super::*;
