@@ -80,7 +80,7 @@ async fn a_backup_that_dies_leaves_the_old_one_and_nothing_that_is_taken_for_a_s
     let again = ["store", "backup", "copy.db", "--overwrite"];
     for point in ["copying:1", "copied"] {
         dies(folder, &again, point);
-        assert_eq!(fs::read(folder.join("copy.db")).unwrap(), old, "as it was, after {point}");
+        assert!(fs::read(folder.join("copy.db")).unwrap() == old, "another one, after {point}");
         if point == "copying:1" {
             let elsewhere = tempfile::tempdir().unwrap();
             let half = folder.join("copy.db.partial");
