@@ -17,7 +17,7 @@ use crate::{
     config::{Config, Files, Loaded},
     message::Outcome,
     serve,
-    store::Store,
+    store::{Store, audit::Extent},
     telemetry,
 };
 
@@ -198,8 +198,9 @@ async fn store(config: Option<&Path>, command: StoreCommand) -> anyhow::Result<E
         StoreCommand::Migrate => store::migrate(&serve::store_place(&config)?, out).await?,
         StoreCommand::Backup { file, overwrite } => store::backup(&config, &file, overwrite, out).await?,
         StoreCommand::Restore { file } => store::restore(&config, &file, out)?,
-        StoreCommand::Check(Json { json }) => {
-            return store::check(&config, Clock::system().now(), json, out).await;
+        StoreCommand::Check { quick, json: Json { json } } => {
+            let extent = if quick { Extent::AllButBytes } else { Extent::Everything };
+            return store::check(&config, Clock::system().now(), extent, json, out).await;
         }
     }
     Ok(ExitCode::SUCCESS)

@@ -1,25 +1,33 @@
 //! Where tests let the program die: between any two steps that matter.
 //!
 //! Only builds with debug assertions have it; `ALERTBRIDGE_CRASH=sent:3` ends the process, without any clean-up, when
-//! the point `sent` is reached for the third time.
+//! the point `sent` is reached for the third time, and `recording,committed` at the first commit after a recording.
 
 /// A point in the flow.
 #[cfg(debug_assertions)]
 pub(crate) fn point(name: &str) {
-    use std::sync::{
-        LazyLock,
-        atomic::{AtomicI64, Ordering},
-    };
+    use std::sync::{LazyLock, Mutex, PoisonError};
 
-    static PLAN: LazyLock<Option<(String, AtomicI64)>> = LazyLock::new(|| {
-        let plan = std::env::var("ALERTBRIDGE_CRASH").ok()?;
-        let (name, count) = plan.split_once(':').unwrap_or((&plan, "1"));
-        Some((name.to_owned(), AtomicI64::new(count.parse().ok()?)))
+    /// The points yet to be reached, the next one last, and how often each.
+    static PLAN: LazyLock<Mutex<Vec<(String, u32)>>> = LazyLock::new(|| {
+        let plan = std::env::var("ALERTBRIDGE_CRASH").unwrap_or_default();
+        let steps = plan.split(',').rev().map(|step| {
+            let (name, count) = step.split_once(':').unwrap_or((step, "1"));
+            (name.to_owned(), count.parse().unwrap_or(1))
+        });
+        Mutex::new(steps.collect())
     });
-    if let Some((planned, left)) = &*PLAN
-        && planned == name
-        && left.fetch_sub(1, Ordering::SeqCst) == 1
-    {
+    let mut plan = PLAN.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some((_, left)) = plan.last_mut().filter(|(planned, _)| planned == name) else { return };
+    *left = left.saturating_sub(1);
+    if *left > 0 {
+        return;
+    }
+    plan.pop();
+    if plan.is_empty() {
+        drop(plan);
+        // A step that should have waited for this one gets ahead of it, and is caught at it.
+        std::thread::sleep(std::time::Duration::from_millis(20));
         std::process::abort();
     }
 }

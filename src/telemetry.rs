@@ -63,7 +63,7 @@ pub fn ingress_failed(ingress: &str, failure: &str, login_refused: bool) {
     tracing::warn!(ingress, failure, login_refused, "ingress failed; it goes on trying");
 }
 
-/// An ingress took no mail from a connection: it is of no client of ours, or one too many.
+/// An ingress takes no mail from a connection, or no more: it is of no client of ours, one too many, or ill-behaved.
 pub fn connection_refused(ingress: &str, peer: IpAddr, reason: &'static str) {
     counter!("alertbridge_connections_refused_total", "ingress" => ingress.to_owned(), "reason" => reason).increment(1);
     tracing::info!(ingress, %peer, reason, "connection refused");

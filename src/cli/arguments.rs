@@ -405,8 +405,15 @@ where there is one.
 
 Examples:
   alertbridge store check
+  alertbridge store check --quick
   alertbridge store check --json | jq -r '.findings[].what'")]
-    Check(Json),
+    Check {
+        /// Leave out whether the mails' bytes are those that came, which takes minutes for a million mails
+        #[arg(long)]
+        quick: bool,
+        #[command(flatten)]
+        json: Json,
+    },
 }
 
 #[derive(Debug, Args)]

@@ -4,6 +4,7 @@ use std::{
     io::{self, IsTerminal as _, Write},
     path::Path,
     process::ExitCode,
+    time::Duration,
 };
 
 use anyhow::{Context as _, bail};
@@ -16,7 +17,12 @@ use crate::{
     cli::table,
     config::Config,
     serve,
-    store::{Totals, audit::Finding, place::Place, sqlite},
+    store::{
+        Totals,
+        audit::{Extent, Finding},
+        place::Place,
+        sqlite,
+    },
 };
 
 /// Brings the store to this version's schema; makes it where there is none.
@@ -43,8 +49,10 @@ pub async fn backup(config: &Config, to: &Path, overwrite: bool, out: &mut impl 
             without_password(config)?
         ),
     };
-    let progress = bar("pages");
-    sqlite::backup(&from, to, overwrite, |done, all| advance(&progress, done, all))?;
+    let progress = progress("looking at the store");
+    sqlite::backup(&from, to, overwrite, |done, all| {
+        advance_to(&progress, "pages", done, all, "reading the copy through");
+    })?;
     progress.finish_and_clear();
     let size = std::fs::metadata(to)?.len();
     Ok(writeln!(out, "{}: a copy of {}, read through, {size} bytes", to.display(), from.display())?)
@@ -61,8 +69,9 @@ pub fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Re
             from.display()
         ),
     };
-    let progress = bar("pages");
-    let restored = sqlite::restore(from, &to, |done, all| advance(&progress, done, all));
+    let progress = progress("reading the backup through");
+    let copied = |done, all| advance_to(&progress, "pages", done, all, "reading the store through");
+    let restored = sqlite::restore(from, &to, copied);
     restored.with_context(|| format!("store.url: {}", to.display()))?;
     progress.finish_and_clear();
     Ok(writeln!(
@@ -75,10 +84,17 @@ pub fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Re
 }
 
 /// Looks for damage, and for anything the store shows of a promise not kept.
-pub async fn check(config: &Config, now: Timestamp, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+pub async fn check(
+    config: &Config,
+    now: Timestamp,
+    extent: Extent,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<ExitCode> {
     let place = there(config).await?;
-    let progress = bar("mails");
-    let checked = place.check(now, |mails| progress.set_position(mails)).await;
+    let progress = progress("looking for damage and for promises not kept");
+    let read = |done, all| advance(&progress, "mails", done, all);
+    let checked = place.check(now, extent, read).await;
     let (found, totals) = checked.with_context(|| format!("store.url: {place}"))?;
     progress.finish_and_clear();
     report(&found, totals, json, out)?;
@@ -124,16 +140,34 @@ fn without_password(config: &Config) -> anyhow::Result<String> {
     Ok(url.into())
 }
 
-fn bar(of: &'static str) -> ProgressBar {
+/// What is being done, on a terminal; in a pipe nothing.
+fn progress(what: &'static str) -> ProgressBar {
     if !io::stderr().is_terminal() {
         return ProgressBar::hidden();
     }
-    let template = if of == "pages" { "{bar:40} {pos}/{len} pages, {eta} left" } else { "{spinner} {pos} mails read" };
-    let style = ProgressStyle::with_template(template);
-    ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    let progress = ProgressBar::new_spinner().with_message(what);
+    progress.tick();
+    // A step that cannot say how far it has come is seen to go on.
+    progress.enable_steady_tick(Duration::from_millis(100));
+    progress
 }
 
-fn advance(progress: &ProgressBar, done: u64, all: u64) {
-    progress.set_length(all);
+/// How much is done of how much.
+fn advance(progress: &ProgressBar, of: &str, done: u64, all: u64) {
+    if progress.length() != Some(all) {
+        let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {of}, {{eta}} left"));
+        progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+        progress.set_length(all);
+        progress.reset_eta();
+    }
     progress.set_position(done);
+}
+
+/// As `advance`, with what follows once all is done.
+fn advance_to(progress: &ProgressBar, of: &str, done: u64, all: u64, next: &'static str) {
+    advance(progress, of, done, all);
+    if done == all {
+        progress.set_style(ProgressStyle::default_spinner());
+        progress.set_message(next);
+    }
 }

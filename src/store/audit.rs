@@ -13,6 +13,14 @@ pub struct Finding {
     pub what: String,
 }
 
+/// How much of a store is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    Everything,
+    /// All but the mails' bytes, which are nearly all of it: that they are those that came is taken on trust.
+    AllButBytes,
+}
+
 /// What is looked for, and how.
 #[derive(Debug, Clone, Copy)]
 pub struct Promise {

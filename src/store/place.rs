@@ -8,7 +8,7 @@ use crate::{
     settings::Problem,
     store::{
         Store, StoreError, Totals,
-        audit::Finding,
+        audit::{Extent, Finding},
         postgres::{self, Address, Misaddressed, Postgres},
         sqlite::{self, Sqlite},
     },
@@ -56,15 +56,17 @@ impl Place {
         Ok((Arc::new(sqlite), owned))
     }
 
-    /// Everything that is wrong with it, and how much it holds; reads alone. `read` is told of each mail that was read.
+    /// Everything that is wrong with it, and how much it holds; reads alone. `progress` is told how many of how many mails'
+    /// bytes are read.
     pub async fn check(
         &self,
         now: Timestamp,
-        read: impl FnMut(u64) + Send,
+        extent: Extent,
+        progress: impl FnMut(u64, u64) + Send,
     ) -> Result<(Vec<Finding>, Totals), StoreError> {
         match self {
-            Self::File(path) => sqlite::check(path, now, read),
-            Self::Database(address) => postgres::check(address, now, read).await,
+            Self::File(path) => sqlite::check(path, now, extent, progress),
+            Self::Database(address) => postgres::check(address, now, extent, progress).await,
         }
     }
 

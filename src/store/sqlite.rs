@@ -15,6 +15,7 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 
 use crate::{
+    crash,
     delivery::{DeliveryId, DeliveryState, Target},
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     store::{
@@ -59,6 +60,7 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file, makes it where it does not exist, and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        copy::assert_not_half_restored(path)?;
         let mut connection = connect(path, OpenFlags::default())?;
         // Else statements with a parameter that a partial index could be meant by are planned anew at every use.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure)?;
@@ -183,7 +185,13 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         return Err(StoreError::Newer { found, known });
     }
     if found < known {
-        runner.run(connection).map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
+        crash::point("migrating");
+        // Grouped: a migration and the record of it are one commit, or a kill in between ends the store.
+        runner
+            .set_grouped(true)
+            .run(connection)
+            .map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
+        crash::point("migrated");
     }
     Ok(())
 }
@@ -208,7 +216,12 @@ impl Store for Sqlite {
         bookmark: Option<Bookmark>,
     ) -> Result<Vec<MailId>, StoreError> {
         let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
-        self.write(move |connection| mail::record(connection, &packed, bookmark.as_ref()).map_err(failure)).await
+        self.write(move |connection| {
+            let ids = mail::record(connection, &packed, bookmark.as_ref()).map_err(failure)?;
+            crash::point("recording");
+            Ok(ids)
+        })
+        .await
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
@@ -287,7 +300,14 @@ impl Store for Sqlite {
     }
 
     async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError> {
-        self.write(move |connection| lane::escalate(connection, now, &fallback).map_err(failure)).await
+        self.write(move |connection| {
+            let escalated = lane::escalate(connection, now, &fallback).map_err(failure)?;
+            if !escalated.is_empty() {
+                crash::point("escalating");
+            }
+            Ok(escalated)
+        })
+        .await
     }
 
     async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError> {

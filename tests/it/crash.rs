@@ -3,6 +3,35 @@
 //!
 //! Senders do as mail servers do: what was not acknowledged is sent again, so every crash makes duplicates. The vendors
 //! outlive the crashes, as they do; after each the dead store is checked as it lies there.
+//!
+//! What all this finds, by faults that were put into the program one at a time. The campaigns are the two tests of a
+//! hundred rounds.
+//!
+//! | fault | found by |
+//! |---|---|
+//! | mail is acknowledged before its commit | both campaigns |
+//! | a mailbox's bookmark is written before its mails | both campaigns, `…between_the_commit_and_the_flag…` |
+//! | a mailbox is emptied before the commit | `…between_the_commit_and_the_flag…` |
+//! | undecided mail is not looked for at the start | both campaigns |
+//! | a mail is decided twice | both campaigns, by the outcomes |
+//! | the transition is written without its deliveries, which follow in a commit of their own | both campaigns, by the store |
+//! | no duplicate is known | both campaigns |
+//! | a claim ignores the lease | both campaigns, by the pages seen again |
+//! | leases outlive a restart | both campaigns, which do not come to rest |
+//! | settled before it is sent | both campaigns |
+//! | a lane's next does not get its turn | both campaigns, which do not come to rest |
+//! | a resolve does not wait for its trigger | both campaigns, by the store |
+//! | the alias lacks the receiver | both campaigns |
+//! | a 202 of Opsgenie is taken for a delivery | both campaigns, `…while_a_confirmation_is_awaited…` |
+//! | a start forgets that a confirmation is awaited | `…while_a_confirmation_is_awaited…` |
+//! | a 429 ends in the dead letters, or is taken for a delivery | both campaigns |
+//! | a fallback is told, and marked as told in a second commit | `upkeep::…a_fallback_is_told…` |
+//! | old mail of an open incident is deleted | `upkeep::…old_mail_is_deleted…` |
+//! | a migration and its record are two commits | `start` |
+//! | a backup, or a restore, is written in place | `copy` |
+//!
+//! Found by others, since no crash shows them: a refusal of the store that is swallowed (`faults`), a lease that is not
+//! checked when it is settled (`store`), an end that is told to those of an older opening (`store::told`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -15,7 +44,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alertbridge::{delivery::alias, ingress::imap::Tls, store::sqlite};
+use alertbridge::{delivery::alias, ingress::imap::Tls};
 use rusqlite::Connection;
 
 use crate::{
@@ -26,11 +55,17 @@ use crate::{
     vendors::{Opsgenie, Page},
 };
 
+mod audit;
+mod copy;
 mod sender;
+mod start;
 mod upkeep;
 
+pub use audit::audit;
+use audit::{Doubled, assert_sound};
 use sender::{Doors, POSTMARK, all, senders};
 
+/// A lease lasts longer than a test waits: what a dead bridge held is sent by the next at once, or the test fails.
 fn config(vendors: &Vendors, dovecot: &Dovecot, folder: &Path) -> String {
     let mailbox = dovecot.settings(Tls::None);
     format!(
@@ -43,7 +78,7 @@ ingress:
   smtp: [{{ name: smtp, listen: '127.0.0.1:0', recipients: ['alerts@example.com'] }}]
   imap: [{{ name: imap, host: localhost, port: {}, tls: none, username: {}, password_file: '{}', backfill: 1d, after: keep }}]
 route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ receiver: oncall }}] }}
-delivery: {{ timeout: 20s, backoff: {{ initial: 1s, max: 1s }} }}
+delivery: {{ timeout: 2m, backoff: {{ initial: 1s, max: 1s }} }}
 {}",
         POSTMARK.0,
         POSTMARK.1,
@@ -79,92 +114,6 @@ fn listed(bridge: &Bridge, arguments: &[&str]) -> Vec<serde_json::Value> {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// What each incident's receivers are to hear, in order.
-fn truth(mails: &[Generated]) -> BTreeMap<String, Vec<&'static str>> {
-    let mut told: BTreeMap<String, Vec<&'static str>> = BTreeMap::new();
-    for mail in mails {
-        let Some(id) = &mail.truth.incident_id else { continue };
-        match mail.truth.outcome {
-            Outcome::Opened | Outcome::Reopened => told.entry(id.clone()).or_default().push("trigger"),
-            Outcome::Resolved => told.entry(id.clone()).or_default().push("resolve"),
-            _ => {}
-        }
-    }
-    told
-}
-
-fn heard(pages: &[Page], key: &str) -> Vec<String> {
-    pages.iter().filter(|page| page.key == key).map(|page| page.action.clone()).collect()
-}
-
-/// Everything promised, but for what may be told twice.
-pub fn audit(vendors: &Vendors, bridge: &Bridge, mails: &[Generated], numbers: &[i64]) {
-    let stored = listed(bridge, &["mails", "list", "--limit", "100000", "--json"]);
-    let ids: BTreeSet<i64> = stored.iter().map(|mail| mail["id"].as_i64().unwrap()).collect();
-    assert!(numbers.iter().all(|number| ids.contains(number)), "an acknowledged mail is gone");
-    assert!(stored.len() >= mails.len(), "{} of {} mails are stored", stored.len(), mails.len());
-    assert!(listed(bridge, &["deliveries", "list", "--state", "dead", "--json"]).is_empty());
-
-    vendors.assert_no_violation();
-    let open = open_at_the_end(mails);
-    let incidents = |open: Vec<String>| -> BTreeSet<String> {
-        open.into_iter().filter(|alias| !alias.starts_with("unparsed-")).collect()
-    };
-    assert_eq!(incidents(vendors.opsgenie.open_alerts()), aliases(&open, &["oncall", "jsm"]));
-    assert_eq!(incidents(vendors.pagerduty.open_alerts()), aliases(&open, &["oncall"]));
-    assert_eq!(incidents(vendors.hook.open_alerts()), aliases(&open, &["oncall"]));
-    let (opsgenie, pagerduty, hook) = (vendors.opsgenie.pages(), vendors.pagerduty.pages(), vendors.hook.pages());
-    for (incident, told) in truth(mails) {
-        let oncall = alias(&incident, "oncall");
-        assert_eq!(heard(&opsgenie, &oncall), told, "Opsgenie, {oncall}");
-        assert_eq!(heard(&opsgenie, &alias(&incident, "jsm")), told, "JSM, {incident}");
-        assert_eq!(heard(&pagerduty, &oncall), told, "PagerDuty, {oncall}");
-        assert_eq!(heard(&hook, &oncall), told, "the webhook, {oncall}");
-    }
-    let unread = mails.iter().filter(|mail| mail.truth.outcome == Outcome::Unparsed).count();
-    let told = pagerduty.iter().filter(|page| page.key.starts_with("unparsed-")).count();
-    assert_eq!(told, unread, "each alert that cannot be read is told once");
-}
-
-/// What a crash may double: at vendors without keys, each page that was on its way.
-#[derive(Debug, Default)]
-struct Doubled {
-    slack: usize,
-    hook: usize,
-}
-
-impl Doubled {
-    /// Without a key at the other end, what was on its way at a crash may be seen again, and nothing else.
-    fn audit(&self, vendors: &Vendors) {
-        let again = vendors.hook.repeats().len();
-        assert!(again <= self.hook, "{again} repeats at the webhook, {self:?} allowed");
-        let (messages, once) = (vendors.slack.messages().len(), vendors.pagerduty.pages().len());
-        assert!(
-            (once..=once + self.slack).contains(&messages),
-            "{messages} messages at Slack where PagerDuty has {once} events, {self:?} allowed"
-        );
-    }
-
-    /// Adds what was on its way when the bridge died.
-    fn allow(&mut self, store: &Path) {
-        let store = Connection::open(store).unwrap();
-        let leased = |kind: &str| -> usize {
-            let question = "SELECT count(*) FROM deliveries WHERE lease IS NOT NULL AND integration LIKE ?1";
-            let leased: i64 = store.query_row(question, [format!("{kind}/%")], |row| row.get(0)).unwrap();
-            usize::try_from(leased).unwrap()
-        };
-        self.slack += leased("slack");
-        self.hook += leased("webhook");
-    }
-}
-
-/// The store as the dead bridge left it keeps every promise.
-fn assert_sound(store: &Path, after: &str) {
-    #[expect(clippy::disallowed_methods, reason = "the store was written by the machine's clock")]
-    let (found, _) = sqlite::check(store, jiff::Timestamp::now(), |_| {}).unwrap();
-    assert_eq!(found, [], "after {after}");
-}
-
 /// How a campaign's rounds end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum End {
@@ -173,7 +122,7 @@ enum End {
     AtAnyTime,
 }
 
-const POINTS: [&str; 7] = ["commit", "committed", "recorded", "decided", "claimed", "sent", "settled"];
+const POINTS: [&str; 8] = ["recording", "commit", "committed", "recorded", "decided", "claimed", "sent", "settled"];
 
 impl End {
     fn plan(self, rng: &mut fastrand::Rng) -> Option<(&'static str, u64)> {
@@ -208,6 +157,7 @@ async fn campaign(seed: u64, rounds: usize, end: End) {
             1 => vendors.pagerduty.lose_reply(1),
             2 => vendors.hook.fail_next(2, 503, &[]),
             3 => vendors.slack.fail_next(1, 429, &[("retry-after", "1")]),
+            4 => vendors.pagerduty.fail_next(1, 429, &[]),
             _ => {}
         }
         let mut bridge = Bridge::start_with(folder.path(), &config, &[("ALERTBRIDGE_CRASH", plan.as_str())]);
@@ -234,9 +184,9 @@ async fn campaign(seed: u64, rounds: usize, end: End) {
     bridge.settled_in_store(mails.len()).await;
     at_rest(&bridge).await;
     audit(&vendors, &bridge, &mails, &numbers);
-    doubled.audit(&vendors);
+    doubled.audit(&vendors, &mails);
     assert_sound(&store, &format!("seed {seed}, at the end"));
-    eprintln!("seed {seed}: {rounds} rounds in {:?}; points reached {reached:?}; {doubled:?} allowed", begun.elapsed());
+    eprintln!("seed {seed}: {rounds} rounds in {:?}; points reached {reached:?}", begun.elapsed());
     if end == End::AtAPoint {
         for point in POINTS {
             let times = reached.get(point).copied().unwrap_or_default();
@@ -298,7 +248,7 @@ receivers: [{{ name: oncall, opsgenie_configs: [{{ api_key_file: key, api_url: '
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_between_the_commit_and_the_flag_reads_no_mail_twice_and_loses_none() {
-    for point in ["commit:3", "recorded:1", "recorded:2"] {
+    for point in ["recording:1", "recording:2", "recording,committed", "recorded:1", "recorded:2"] {
         let folder = tempfile::tempdir().unwrap();
         let dovecot = Dovecot::start();
         let mailbox = dovecot.settings(Tls::Implicit);

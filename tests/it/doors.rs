@@ -74,6 +74,8 @@ async fn what_is_refused_is_counted_by_its_reason() {
         ("HELO c\r\nMAIL FROM:<> SIZE=99999999\r\nQUIT\r\n".into(), "552 5.3.4"),
         (format!("{begun}a: b\r\n\r\n{}\r\n.\r\nQUIT\r\n", "x".repeat(80_000)), "552 5.3.4"),
         (format!("{begun}a: b\n\r\n.\r\nQUIT\r\n"), "550 5.6.11"),
+        ("NONSENSE\r\n".repeat(20), "421 4.7.0 Too many errors"),
+        ("NOOP\r\n".repeat(1001), "421 4.7.0 Too many commands"),
     ] {
         let heard = says(bridge.smtp.unwrap(), &text);
         assert!(heard.contains(reply), "{heard}");
@@ -84,6 +86,8 @@ async fn what_is_refused_is_counted_by_its_reason() {
 
     for (metric, labels, expected) in [
         ("connections", "ingress=\"closed\",reason=\"not_allowed\"", 1),
+        ("connections", "ingress=\"smtp\",reason=\"too_many_errors\"", 1),
+        ("connections", "ingress=\"smtp\",reason=\"too_many_commands\"", 1),
         ("mails", "ingress=\"smtp\",reason=\"recipient\"", 2),
         ("mails", "ingress=\"smtp\",reason=\"too_large\"", 2),
         ("mails", "ingress=\"smtp\",reason=\"bare_line_break\"", 1),

@@ -4,7 +4,7 @@ use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
     path::Path,
-    process::Output,
+    process::{Command, Output},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::{
     e2e::DOORS,
     generator,
-    harness::{Bridge, run},
+    harness::{Bridge, PROGRAM, run},
 };
 
 const REST: &str = "
@@ -208,6 +208,8 @@ async fn a_check_names_whatever_was_tampered_with() {
         let found = verdict["findings"].as_array().unwrap();
         assert!(found.iter().any(|finding| finding["check"] == check), "{damage}: {check:?} is not in {verdict:#}");
         assert_eq!(verdict["ok"], false);
+        let quick = run(path, &["store", "check", "--quick"]);
+        assert_eq!(quick.status.success(), check == "mails are as they came", "{damage}: the bytes alone are left out");
     }
     let mut bent = good.clone();
     for byte in bent.iter_mut().skip(4096 * 2).take(4096 * 10) {
@@ -218,4 +220,29 @@ async fn a_check_names_whatever_was_tampered_with() {
     fs::remove_file(path.join("alertbridge.db")).unwrap();
     refused(&run(path, &["store", "check"]), "there is no store alertbridge.db yet");
     refused(&run(path, &["store", "backup", "x.db"]), "there is no store alertbridge.db yet");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_takes_long_shows_how_far_it_is_on_a_terminal_and_nowhere_else() {
+    let folder = store_of(20).await;
+    for (words, shown) in [
+        (&["store", "check"][..], &["looking for damage", "/20 mails"][..]),
+        (&["store", "check", "--quick"], &["looking for damage"]),
+        (&["store", "backup", "copy.db"], &["looking at the store", " pages, ", "reading the copy through"]),
+        (&["replay", "--stored"], &["mails replayed"]),
+    ] {
+        let piped = run(folder.path(), words);
+        let seen = String::from_utf8_lossy(&piped.stderr);
+        assert!(!seen.contains(['\r', '\u{1b}']) && !shown.iter().any(|part| seen.contains(part)), "{words:?}: {seen}");
+        let _copy = fs::remove_file(folder.path().join("copy.db"));
+        // A terminal, by util-linux.
+        let typed = [&[PROGRAM][..], words].concat().join(" ");
+        let mut script = Command::new("script");
+        let script = script.args(["-qec", &typed, "/dev/null"]).env("TERM", "xterm").current_dir(folder.path());
+        let output = script.output().unwrap();
+        let seen = String::from_utf8_lossy(&output.stdout);
+        for part in shown {
+            assert!(seen.contains(part), "{words:?}: {part:?} is not in {seen:?}");
+        }
+    }
 }

@@ -15,7 +15,6 @@ use alertbridge::{
     },
     settings::ByteSize,
 };
-use aws_lc_rs::{rand::SystemRandom, signature};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use jiff::{SignedDuration, Timestamp};
 use proptest::{prelude::*, test_runner::TestRunner};
@@ -24,7 +23,7 @@ use serde_json::{Value, json};
 
 use crate::{
     inbox::{PATIENCE, RecordingInbox, Running},
-    sns::Sns,
+    sns::{Sns, envelope},
 };
 
 const TOPIC: &str = "arn:aws:sns:us-east-1:012345678912:alerts";
@@ -115,7 +114,7 @@ impl Bridge {
     }
 
     async fn with(inbox: Arc<RecordingInbox>, max_body: ByteSize) -> Self {
-        let sns = Sns::start(fs::read(path("sns.pem")).unwrap()).await;
+        let sns = Sns::start().await;
         let now = Arc::new(Mutex::new(signed_at()));
         let read = now.clone();
         let clock = Clock::from_fn(move || *read.lock().unwrap());
@@ -270,29 +269,8 @@ async fn a_certificate_from_elsewhere_is_never_asked_for() {
 
 /// An SNS message of the test's own, signed as SNS does.
 fn sns(kind: &str, topic: &str, message: &str, subscribe_url: Option<&str>) -> Recorded {
-    let pem = fs::read_to_string(path("sns.key.pem")).unwrap();
-    let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-    let key = signature::RsaKeyPair::from_pkcs8(&STANDARD.decode(der).unwrap()).unwrap();
-    let (id, time) = ("165545c9-2a5c-472c-8df2-7ff2be2b3b1b", "2027-01-15T12:00:00.000Z");
-    let signed = match subscribe_url {
-        None => format!("Message\n{message}\nMessageId\n{id}\nTimestamp\n{time}\nTopicArn\n{topic}\nType\n{kind}\n"),
-        Some(url) => format!(
-            "Message\n{message}\nMessageId\n{id}\nSubscribeURL\n{url}\nTimestamp\n{time}\nToken\n2336412f\n\
-             TopicArn\n{topic}\nType\n{kind}\n"
-        ),
-    };
-    let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
-    let mut body = json!({
-        "Type": kind, "MessageId": id, "TopicArn": topic, "Message": message, "Timestamp": time,
-        "SignatureVersion": "2", "Signature": STANDARD.encode(signature),
-        "SigningCertURL": "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-f3ecfb7224c7233fe7bb5f59f96de52f.pem",
-    });
-    if let Some(url) = subscribe_url {
-        body["Token"] = "2336412f".into();
-        body["SubscribeURL"] = url.into();
-    }
-    Recorded { body: body.to_string().into_bytes(), ..Recorded::read("ses") }
+    let when = ("165545c9-2a5c-472c-8df2-7ff2be2b3b1b", "2027-01-15T12:00:00.000Z");
+    Recorded { body: envelope(kind, topic, when, message, subscribe_url), ..Recorded::read("ses") }
 }
 
 #[tokio::test]

@@ -11,13 +11,14 @@ use alertbridge::{
 use jiff::{SignedDuration, Timestamp};
 
 use crate::store::{
-    Home, MINUTE, both, claim, dead, decision, delivered, mail, noon, opened, page, recorded, resolved, settle, state,
-    subject,
+    Home, MINUTE, both, claim, dead, decision, delivered, mail, noon, opened, page, recorded, resolved, settle,
+    standing::announced, state, subject,
 };
 
 both!(
     what_is_over_goes_as_a_whole_and_nothing_that_is_needed_goes,
     an_incident_is_remembered_while_a_late_copy_could_page,
+    what_the_bridge_told_of_itself_goes_once_it_is_over,
 );
 
 /// Everything older than `before` may go.
@@ -110,6 +111,23 @@ async fn an_incident_is_remembered_while_a_late_copy_could_page(home: Home) {
     assert_eq!(memory.recurrence_28d, 1, "what is counted is not the incident's");
     swept(store, horizon(noon() + SignedDuration::from_hours(29 * 24)), 100).await;
     assert_eq!(known(store, "over").await.recurrence_28d, 0);
+}
+
+async fn what_the_bridge_told_of_itself_goes_once_it_is_over(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    for (incident, ends) in [("self:over", true), ("self:on", false)] {
+        announced(store, incident, Phase::Firing, vec![page(incident, Action::Trigger, incident)]).await;
+        let claimed = claim(store, incident, noon()).await;
+        assert!(settle(store, &claimed[0], delivered(), noon()).await);
+        if ends {
+            announced(store, incident, Phase::Resolved, vec![]).await;
+        }
+    }
+    // However long incidents of mails are remembered.
+    swept(store, Horizon { mails: noon() + MINUTE, incidents: None }, 100).await;
+    let left: Vec<_> = store.incidents(false, 10).await.unwrap().into_iter().map(|left| left.incident_id).collect();
+    assert_eq!(left, ["self:on"]);
 }
 
 /// What the store knows when a copy of the incident's trigger comes.

@@ -644,7 +644,8 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
 
 mod cost;
 mod replicas;
-mod standing;
+pub mod standing;
+mod told;
 
 mod sqlite {
     use super::*;

@@ -95,14 +95,14 @@ impl<'a> Dialogue<'a> {
         let progress = matches!(next, Next::Chunk { announced: Announced { size: 1.., .. }, refusal: None, .. });
         self.commands += u32::from(!progress);
         let limits = &self.door.limits;
-        let reason = match () {
+        let (reason, text) = match () {
             () if next == Next::Close => return next,
-            () if self.errors >= limits.errors => "421 4.7.0 Too many errors, closing",
-            () if self.commands > limits.commands => "421 4.7.0 Too many commands, closing",
+            () if self.errors >= limits.errors => ("too_many_errors", "421 4.7.0 Too many errors, closing"),
+            () if self.commands > limits.commands => ("too_many_commands", "421 4.7.0 Too many commands, closing"),
             () => return next,
         };
-        tracing::info!(peer = %self.peer, reason, "client sent away");
-        say(reply, reason);
+        telemetry::connection_refused(&self.door.name, self.peer, reason);
+        say(reply, text);
         Next::Close
     }
 

@@ -16,7 +16,7 @@ use crate::{
     delivery::sha256_hex,
     store::{
         StoreError, Totals,
-        audit::{Finding, MOST_FINDINGS, PROMISES, UNDER_WAY_MINUTES},
+        audit::{Extent, Finding, MOST_FINDINGS, PROMISES, UNDER_WAY_MINUTES},
         kept::{micros, unpack},
     },
 };
@@ -24,11 +24,13 @@ use crate::{
 /// Mails whose bytes are read at a time.
 const BATCH: i64 = 500;
 
-/// Everything that is wrong with a database, and how much it holds. `read` is told of each mail that was read.
+/// Everything that is wrong with a database, and how much it holds. `progress` is told how many of how many mails' bytes
+/// are read.
 pub async fn check(
     address: &Address,
     now: Timestamp,
-    read: impl FnMut(u64) + Send,
+    extent: Extent,
+    mut progress: impl FnMut(u64, u64) + Send,
 ) -> Result<(Vec<Finding>, Totals), StoreError> {
     let database = Database::new(address)?;
     schema::apart(&database, async |client| {
@@ -44,7 +46,9 @@ pub async fn check(
             _ => {}
         }
         let (mut found, totals) = promises(client, now).await?;
-        found.extend(bytes(client, read).await?);
+        if extent == Extent::Everything {
+            found.extend(bytes(client, |read| progress(read, totals.mails)).await?);
+        }
         Ok((found, totals))
     })
     .await
@@ -77,7 +81,7 @@ async fn promises(client: &mut Client, now: Timestamp) -> Result<(Vec<Finding>, 
 }
 
 /// Reads every mail: what it says of itself still holds.
-async fn bytes(client: &Client, mut read: impl FnMut(u64)) -> Result<Vec<Finding>, StoreError> {
+async fn bytes(client: &Client, mut read: impl FnMut(u64) + Send) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
     let (mut after, mut done) = (0_i64, 0);
     let batch = "SELECT id, sha256, raw FROM mails JOIN bodies ON mail = id WHERE id > $1 ORDER BY id LIMIT $2";

@@ -119,7 +119,7 @@ async fn mails(
 const INCIDENTS: &str = concat!(
     "SELECT id, changed_at, ",
     doomed_incident!("$3"),
-    " AS doomed
+    " AS doomed, kind = 'self' AS own
      FROM incidents WHERE (changed_at, id) > ($1, $2) AND changed_at < $3 ORDER BY changed_at, id LIMIT $4"
 );
 const TAKE_TURN_OF_INCIDENT: &str =
@@ -156,13 +156,15 @@ async fn incidents(
 ) -> Result<Pruned, StoreError> {
     let (from, before) = (micros(changed_at), micros(horizon.mails));
     // What is kept for ever changed before no time.
-    let forgotten = horizon.incidents.map_or(i64::MIN, |end| micros(end.min(horizon.mails)));
+    let remembered = horizon.incidents.map_or(i64::MIN, |end| micros(end.min(horizon.mails)));
     let looked_at = database.query(INCIDENTS, &[&from, &after, &before, &i64::from(limit)]).await?;
     let mut here = Sweep::Incidents { changed_at, id: after };
     let mut deleted = 0;
     for row in &looked_at {
         let (id, changed_at): (i64, i64) = (at(row, "id")?, at(row, "changed_at")?);
         if at(row, "doomed")? {
+            // What the bridge told of itself no mail repeats.
+            let forgotten = if at(row, "own")? { before } else { remembered };
             let room = i64::from(limit).saturating_sub(i64::try_from(deleted).unwrap_or(i64::MAX));
             let transaction = database.begin().await?;
             let mut flight = Flight::default();

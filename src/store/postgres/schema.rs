@@ -39,7 +39,8 @@ pub(super) async fn migrate(database: &Database) -> Result<(), StoreError> {
             return Err(StoreError::Newer { found: version, known });
         }
         if version < known {
-            let migrated = migrations::runner().run_async(client).await;
+            // Grouped: a migration and the record of it are one commit.
+            let migrated = migrations::runner().set_grouped(true).run_async(client).await;
             migrated.map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
         }
         Ok(())

@@ -11,7 +11,7 @@ use crate::{
     delivery::sha256_hex,
     store::{
         StoreError, Totals,
-        audit::{Finding, MOST_FINDINGS, PROMISES, UNDER_WAY_MINUTES},
+        audit::{Extent, Finding, MOST_FINDINGS, PROMISES, UNDER_WAY_MINUTES},
         kept::{micros, unpack},
     },
 };
@@ -36,8 +36,14 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     }
 }
 
-/// Everything that is wrong with the store at `path`, and how much it holds. `read` is told of each mail that was read.
-pub fn check(path: &Path, now: Timestamp, read: impl FnMut(u64)) -> Result<(Vec<Finding>, Totals), StoreError> {
+/// Everything that is wrong with the store at `path`, and how much it holds. `progress` is told how many of how many mails'
+/// bytes are read.
+pub fn check(
+    path: &Path,
+    now: Timestamp,
+    extent: Extent,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<(Vec<Finding>, Totals), StoreError> {
     // Of damaged pages no question has an answer.
     let damage = |what: String| Finding { check: "the file is whole", what };
     let connection = match open_to_read(path) {
@@ -51,7 +57,9 @@ pub fn check(path: &Path, now: Timestamp, read: impl FnMut(u64)) -> Result<(Vec<
     let mut found = Vec::new();
     let (promises, totals) = promises(&connection, now).map_err(failure)?;
     found.extend(promises);
-    found.extend(bytes(&connection, read).map_err(failure)?);
+    if extent == Extent::Everything {
+        found.extend(bytes(&connection, |read| progress(read, totals.mails)).map_err(failure)?);
+    }
     Ok((found, totals))
 }
 

@@ -23,6 +23,8 @@ use super::{check, connect, failure, migrations, own, version};
 
 /// Pages copied between two looks at the progress: 4 MiB.
 const PAGES_PER_STEP: i32 = 1024;
+/// What ends the name of a store that is being restored.
+const RESTORING: &str = ".restoring";
 
 /// Copies the store at `from` to the new file `to`; `overwrite` allows it to be there. `progress` is told how many of
 /// how many pages are copied.
@@ -55,6 +57,15 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
     if !from.exists() {
         return Err(StoreError::Refused(format!("there is no file {}", from.display())));
     }
+    // What a whole backup has no more.
+    let journal = beside(from, "-journal");
+    if journal.exists() {
+        return Err(StoreError::Refused(format!(
+            "{} is half a backup: what wrote it died in the midst, and left {}",
+            from.display(),
+            journal.display()
+        )));
+    }
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
     match version(&source)? {
@@ -73,7 +84,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
             )));
         }
     }
-    let temporary = beside(to, ".restoring");
+    let temporary = beside(to, RESTORING);
     let made = copy(&source, &temporary, progress).and_then(|()| {
         // The lock too: root may have made it, and `serve` runs as somebody else.
         for file in [&temporary, &beside(to, ".lock")] {
@@ -87,6 +98,26 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
         put(&temporary, to)
     });
     made.inspect_err(|_| discard(&temporary))
+}
+
+/// Refuses a place where a restore is under way, or died: a store begun there empty would take mail, and be in its way.
+pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
+    let half = beside(store, RESTORING);
+    if !half.exists() {
+        return Ok(());
+    }
+    if store.exists() {
+        let there = connect(store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        if version(&there)? > 0 && !check::is_empty(&there).map_err(failure)? {
+            return Ok(());
+        }
+    }
+    Err(StoreError::Refused(format!(
+        "a restore of {} is under way, or was cut short: let it end, or run `alertbridge store restore` again; to begin with \
+         an empty store instead, delete {}",
+        store.display(),
+        half.display()
+    )))
 }
 
 /// Copies one snapshot into a new file without a log of its own, and reads it through.
@@ -104,6 +135,7 @@ fn copy(source: &Connection, to: &Path, mut progress: impl FnMut(u64, u64)) -> R
             let step = backup.step(PAGES_PER_STEP).map_err(failure)?;
             let at = backup.progress();
             progress(count(at.pagecount - at.remaining), count(at.pagecount));
+            crash::point("copying");
             match step {
                 StepResult::Done => break,
                 StepResult::More => {}

@@ -83,18 +83,18 @@ fn incidents(
 ) -> rusqlite::Result<Pruned> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT id, changed_at, {ENDED} AND NOT EXISTS (SELECT 1 FROM mails WHERE incident = incidents.id)
-                AND {NOTHING_OWED}
+                AND {NOTHING_OWED}, kind = 'self'
          FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3 ORDER BY changed_at, id LIMIT ?4"
     ))?;
     let looked_at = statement
         .query_map(params![micros(changed_at), after, micros(horizon.mails), limit], |row| {
-            Ok((row.get::<_, i64>(0)?, time(row.get(1)?), row.get::<_, bool>(2)?))
+            Ok((row.get::<_, i64>(0)?, time(row.get(1)?), row.get::<_, bool>(2)?, row.get::<_, bool>(3)?))
         })?
         .collect::<Result<Vec<_>, _>>()?;
     let more = looked_at.len() == limit as usize;
     let mut here = Sweep::Incidents { changed_at, id: after };
     let mut deleted = 0;
-    for (id, changed_at, doomed) in looked_at {
+    for (id, changed_at, doomed, own) in looked_at {
         if doomed {
             let room = limit.saturating_sub(u32::try_from(deleted).unwrap_or(u32::MAX));
             let told = connection
@@ -107,7 +107,8 @@ fn incidents(
                 // Whether it was the last of them the next step sees.
                 return Ok(Pruned { deleted, next: Some(here) });
             }
-            if horizon.incidents.is_some_and(|before| changed_at < before) {
+            // What the bridge told of itself no mail repeats.
+            if own || horizon.incidents.is_some_and(|before| changed_at < before) {
                 deleted += forget(connection, id)?;
             }
         }

@@ -1,16 +1,17 @@
-//! Every way in that a program on this machine can use: raw HTTP, the providers' formats, SMTP, IMAP.
+//! Every way in: raw HTTP, the providers' formats, SMTP, IMAP.
 
 use aws_lc_rs::hmac;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 
 use super::*;
-use crate::dovecot::Dovecot;
+use crate::{dovecot::Dovecot, sns};
 
 const MAILGUN_KEY: &str = "key-0123456789abcdef0123456789abcdef";
+const TOPIC: &str = "arn:aws:sns:us-east-1:012345678912:alerts";
 const BASIC: &str = "basic_auth: { username: alertbridge, password: 'correct horse' }";
 
 /// What each takes a mail as.
-pub const DOORS: [&str; 7] = ["http", "mailgun", "sendgrid", "postmark", "cloudmailin", "smtp", "imap"];
+pub const DOORS: [&str; 8] = ["http", "mailgun", "sendgrid", "postmark", "ses", "cloudmailin", "smtp", "imap"];
 
 pub fn webhooks() -> String {
     format!(
@@ -19,6 +20,7 @@ pub fn webhooks() -> String {
     - {{ name: mailgun, provider: mailgun, path: /ingress/mailgun/mime, signing_key: {MAILGUN_KEY} }}
     - {{ name: sendgrid, provider: sendgrid, {BASIC} }}
     - {{ name: postmark, provider: postmark, {BASIC} }}
+    - {{ name: ses, provider: ses, topic_arn: '{TOPIC}' }}
     - {{ name: cloudmailin, provider: cloudmailin, {BASIC} }}
 "
     )
@@ -52,6 +54,12 @@ pub async fn send(bridge: &Bridge, dovecot: &Dovecot, door: &str, mail: &[u8]) {
         }
         "sendgrid" => post("multipart/form-data; boundary=xYzZY", form("email", mail)),
         "cloudmailin" => post("multipart/form-data; boundary=xYzZY", form("message", mail)),
+        "ses" => {
+            let (id, time) = (format!("{:032x}", fastrand::u128(..)), format!("{:.3}", now()));
+            let receipt = json!({ "action": { "type": "SNS", "encoding": "BASE64" } });
+            let message = json!({ "receipt": receipt, "content": STANDARD.encode(mail) }).to_string();
+            post("text/plain", sns::envelope("Notification", TOPIC, (&id, &time), &message, None))
+        }
         "postmark" => post("application/json", json!({ "RawEmail": str::from_utf8(mail).unwrap() }).to_string().into()),
         _ => panic!("{door} is no door"),
     };

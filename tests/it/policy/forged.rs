@@ -4,7 +4,7 @@ use super::{
     doors::{DOORS, send, webhooks},
     *,
 };
-use crate::dovecot::Dovecot;
+use crate::{dovecot::Dovecot, sns::Sns};
 use alertbridge::ingress::imap::Tls;
 
 /// One way to forge a mail that says this; `stolen` is a genuine one.
@@ -71,7 +71,10 @@ async fn hundreds_of_forged_mails_through_every_door_page_nobody_as_if_genuine_a
         mailbox.password_file.unwrap().display()
     );
     let config = config(&zone.address, folder.path(), &pager, "}", &imap).replace("  webhook: [{ name: http }]\n", "");
-    let bridge = Bridge::start(folder.path(), &config);
+    let sns = Sns::start().await;
+    let environment = sns.environment(&folder.path().join("sns-ca.pem"));
+    let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let bridge = Bridge::start_with(folder.path(), &config, &environment);
     let started = Instant::now();
     while bridge.metric("alertbridge_ingress_last_success_timestamp_seconds", "\"imap\"").await == 0.0 {
         assert!(started.elapsed() < PATIENCE, "no mailbox:\n{}", tail(&bridge.log()));

@@ -4,6 +4,7 @@ use alertbridge::{
     message::{Hold, Verdict},
     store::{
         Memory,
+        audit::Extent,
         postgres::{self, Address},
     },
 };
@@ -102,11 +103,11 @@ async fn a_check_reads_everything_and_finds_what_is_wrong() {
     let store = database.open().await;
     opened(&store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let mut read = 0;
-    let (found, totals) = postgres::check(&address, noon(), |mails| read = mails).await.unwrap();
+    let (found, totals) = postgres::check(&address, noon(), Extent::Everything, |mails, _| read = mails).await.unwrap();
     assert_eq!((found, totals.mails, totals.deliveries, read), (vec![], 1, 1, 1));
     let client = database.client().await;
     client.batch_execute("DELETE FROM deliveries; UPDATE mails SET sha256 = 'x'").await.unwrap();
-    let (found, _) = postgres::check(&address, noon(), |_| {}).await.unwrap();
+    let (found, _) = postgres::check(&address, noon(), Extent::Everything, |_, _| {}).await.unwrap();
     let found: Vec<_> = found.iter().map(|finding| finding.check).collect();
     assert_eq!(found, ["everybody is told who was to be", "mails are as they came"]);
 }

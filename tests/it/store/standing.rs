@@ -249,7 +249,7 @@ fn own(incident_id: &str, status: &str) -> Subject {
     Subject { kind: Kind::Own, time: None, ..subject(incident_id, status) }
 }
 
-async fn announced(store: &dyn Store, incident_id: &str, phase: Phase, deliveries: Vec<NewDelivery>) {
+pub async fn announced(store: &dyn Store, incident_id: &str, phase: Phase, deliveries: Vec<NewDelivery>) {
     let decision = Decision { applied: false, ..decision(Outcome::Opened, state(phase, 1), deliveries) };
     store.announce(own(incident_id, "X"), noon(), Box::new(|_| decision)).await.unwrap();
 }
