@@ -36,8 +36,10 @@ pub mod standing;
 
 pub use rules::{Finding, Reading, Rules};
 
-/// Mails decided together: bounds how long the first waits for the last.
+/// Mails read together: bounds how long the first waits for the last.
 const BATCH: usize = 64;
+/// Batches read ahead; they are decided together.
+const READ_AHEAD: usize = 4;
 /// Mails held in memory between their two commits, and their bytes; what is over is read back from the store.
 const IN_HAND: usize = 1024;
 const BYTES_IN_HAND: usize = 8 << 20;
@@ -62,7 +64,7 @@ pub struct Pipeline {
 /// What is in hand.
 #[derive(Default)]
 struct InHand {
-    /// Of the mails that are not read yet: bounds the memory they take.
+    /// Bounds the memory it takes.
     bytes: usize,
     /// Not decided yet.
     mails: BTreeSet<MailId>,
@@ -78,6 +80,13 @@ impl InHand {
         self.mails.insert(mail);
         true
     }
+}
+
+/// Mails that were in hand, and what they say.
+struct Read {
+    mails: Vec<(Reading, StoredMail)>,
+    /// What they took in hand.
+    bytes: usize,
 }
 
 /// Mail in hand, on its way to being decided.
@@ -99,7 +108,7 @@ impl Pipeline {
     /// Decides mail until `stop`; what is left then is decided at the next start. The next mails are read while the last are
     /// decided.
     pub async fn run(self: Arc<Self>, Fresh(fresh): Fresh, stop: CancellationToken) {
-        let (read, to_decide) = mpsc::channel(1);
+        let (read, to_decide) = mpsc::channel(READ_AHEAD);
         tokio::join!(self.read_in_hand(fresh, read, &stop), self.decide_all(to_decide, &stop));
     }
 
@@ -107,7 +116,7 @@ impl Pipeline {
     async fn read_in_hand(
         &self,
         mut fresh: mpsc::Receiver<StoredMail>,
-        read: mpsc::Sender<Vec<(Reading, StoredMail)>>,
+        read: mpsc::Sender<Read>,
         stop: &CancellationToken,
     ) {
         loop {
@@ -123,32 +132,23 @@ impl Pipeline {
                     }
                 }
             }
-            {
-                let mut in_hand = self.in_hand();
-                in_hand.bytes -= batch.iter().map(|mail| mail.message.raw.len()).sum::<usize>();
-                // What is missing has been read from the store, and decided, in the meantime.
-                batch.retain(|mail| in_hand.mails.contains(&mail.id));
-            }
-            if batch.is_empty() {
-                continue;
-            }
-            match self.read(batch).await {
-                Ok(batch) => {
-                    let _ = read.send(batch).await;
-                }
-                // It is in the store as well.
-                Err(error) => {
-                    telemetry::store_failed("mail could not be read: it will be tried again", &error);
-                    self.behind.notify_one();
-                }
-            }
+            let bytes = batch.iter().map(|mail| mail.message.raw.len()).sum();
+            // What is missing has been read from the store, and decided, in the meantime.
+            batch.retain(|mail| self.in_hand().mails.contains(&mail.id));
+            let mails = self.read(batch).await.unwrap_or_else(|error| {
+                telemetry::store_failed("mail could not be read: it will be tried again", &error);
+                self.behind.notify_one();
+                Vec::new()
+            });
+            let _ = read.send(Read { mails, bytes }).await;
         }
     }
 
-    async fn decide_all(&self, mut read: mpsc::Receiver<Vec<(Reading, StoredMail)>>, stop: &CancellationToken) {
+    async fn decide_all(&self, mut read: mpsc::Receiver<Read>, stop: &CancellationToken) {
         self.behind.notify_one();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batches = Vec::with_capacity(READ_AHEAD);
         while !stop.is_cancelled() {
             let caught_up = tokio::select! {
                 biased;
@@ -157,7 +157,7 @@ impl Pipeline {
                 () = self.behind.notified() => self.catch_up(MailId::MAX, stop).await,
                 // What comes without a pause must not keep waiting what is older and not in hand.
                 _ = look.tick() => self.catch_up(self.oldest_in_hand(), stop).await,
-                Some(batch) = read.recv() => self.decide(batch).await,
+                _ = read.recv_many(&mut batches, READ_AHEAD) => self.decide_read(&mut batches).await,
             };
             if let Err(error) = caught_up {
                 telemetry::store_failed("mail could not be decided: it will be tried again", &error);
@@ -169,11 +169,17 @@ impl Pipeline {
             }
         }
         // What is in hand is decided now rather than at the next start.
-        while let Some(batch) = read.recv().await {
-            if let Err(error) = self.decide(batch).await {
+        while read.recv_many(&mut batches, READ_AHEAD).await > 0 {
+            if let Err(error) = self.decide_read(&mut batches).await {
                 telemetry::store_failed("mail is left undecided until the next start", &error);
             }
         }
+    }
+
+    /// Decides what was in hand.
+    async fn decide_read(&self, batches: &mut Vec<Read>) -> Result<(), StoreError> {
+        self.in_hand().bytes -= batches.iter().map(|batch| batch.bytes).sum::<usize>();
+        self.decide(batches.drain(..).flat_map(|batch| batch.mails).collect()).await
     }
 
     /// Takes a stored mail in hand, unless there is too much in it.
