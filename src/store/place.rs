@@ -51,9 +51,9 @@ impl Place {
     /// Opens it for `serve`: a file for one alone, for as long as the second value lives.
     pub async fn own(&self) -> Result<(Arc<dyn Store>, Option<File>), StoreError> {
         let Self::File(path) = self else { return Ok((self.open().await?, None)) };
-        let sqlite = Sqlite::open(path)?;
-        let owned = sqlite.own()?;
-        Ok((Arc::new(sqlite), owned))
+        // Before it is opened: of two that start on a new file one makes it.
+        let owned = sqlite::own(path)?;
+        Ok((Arc::new(Sqlite::open(path)?), Some(owned)))
     }
 
     /// Everything that is wrong with it, and how much it holds; reads alone. `progress` is told how many of how many mails'

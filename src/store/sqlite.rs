@@ -90,11 +90,6 @@ impl Sqlite {
         Ok(Self { writer: writer::Writer::start(connection, None), reader: None, path: None })
     }
 
-    /// Takes the store for one `serve`; until the guard is dropped no other takes it. Short commands need no lock.
-    pub fn own(&self) -> Result<Option<File>, StoreError> {
-        self.path.as_deref().map(own).transpose()
-    }
-
     async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&Connection) -> Result<T, StoreError> + Send + 'static,
@@ -117,8 +112,10 @@ impl Sqlite {
     }
 }
 
-/// Takes the store at a path, be it there or not.
-fn own(path: &Path) -> Result<File, StoreError> {
+/// Takes the store at a path, be it there or not, for one `serve`; until the guard is dropped no other takes it. Short
+/// commands need no lock.
+pub fn own(path: &Path) -> Result<File, StoreError> {
+    make_folder_of(path)?;
     let mut name = path.to_owned().into_os_string();
     name.push(".lock");
     let file = File::create(&name).map_err(|error| {
@@ -151,11 +148,15 @@ fn version(connection: &Connection) -> Result<i32, StoreError> {
         .map_err(failure)
 }
 
+fn make_folder_of(path: &Path) -> Result<(), StoreError> {
+    let missing = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists());
+    let Some(parent) = missing else { return Ok(()) };
+    fs::create_dir_all(parent)
+        .map_err(|error| StoreError::Failed(format!("cannot make the folder {}: {error}", parent.display())))
+}
+
 fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    if let Some(parent) = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists()) {
-        fs::create_dir_all(parent)
-            .map_err(|error| StoreError::Failed(format!("cannot make the folder {}: {error}", parent.display())))?;
-    }
+    make_folder_of(path)?;
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;

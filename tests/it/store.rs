@@ -664,11 +664,11 @@ mod sqlite {
     async fn one_serve_owns_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("store.db");
-        let (first, second) = (Sqlite::open(&path).unwrap(), Sqlite::open(&path).unwrap());
-        let owned = first.own().unwrap();
-        assert!(matches!(second.own(), Err(StoreError::Locked)));
+        let owned = alertbridge::store::sqlite::own(&path).unwrap();
+        drop(Sqlite::open(&path).unwrap());
+        assert!(matches!(alertbridge::store::sqlite::own(&path), Err(StoreError::Locked)));
         drop(owned);
-        assert!(second.own().is_ok());
+        assert!(alertbridge::store::sqlite::own(&path).is_ok());
     }
 
     #[tokio::test]
