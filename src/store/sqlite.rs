@@ -5,6 +5,7 @@
 
 use std::{
     fs::{self, File},
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -118,8 +119,10 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     make_folder_of(path)?;
     let mut name = path.to_owned().into_os_string();
     name.push(".lock");
-    let file = File::create(&name).map_err(|error| {
-        StoreError::Failed(format!("cannot make the lock file {}: {error}", Path::new(&name).display()))
+    let file = File::create(&name).map_err(|error| match error.kind() {
+        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly,
+        ErrorKind::StorageFull => StoreError::Full,
+        _ => StoreError::Failed(format!("cannot make the lock file {}: {error}", Path::new(&name).display())),
     })?;
     file.try_lock().map_err(|_| StoreError::Locked)?;
     Ok(file)
