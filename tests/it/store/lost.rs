@@ -70,8 +70,8 @@ async fn what_was_leased_by_a_decision_whose_answer_is_lost_is_given_back() {
         lose.store(true, Ordering::SeqCst);
         opens
     });
-    let lost = store.decide(id, Some(subject("b", "X")), noon(), decide).await;
-    assert!(lost.is_err() && !lossy.load(Ordering::SeqCst), "{lost:?}");
+    let failed = store.decide(id, Some(subject("b", "X")), noon(), decide).await;
+    assert!(failed.is_err() && !lossy.load(Ordering::SeqCst), "{failed:?}");
     assert_eq!(store.mail(id).await.unwrap().unwrap().0.outcome, Outcome::Opened, "it was written");
     let deadline = std::time::Instant::now() + crate::harness::PATIENCE;
     let given_back = loop {

@@ -97,27 +97,28 @@ pub(super) async fn write(
         Matter::Fresh(mail) | Matter::Due(mail, _) => flight.add(WRITE, change.parameters(conclusion.parameters(mail))),
     };
     let incident = subject.map(|subject| (&*subject.incident_id, subject.kind));
-    let mut leased = None;
+    let mut place = None;
     if let Some((incident_id, kind)) = &incident {
         if *owing && state.is_some_and(|state| state.phase == Phase::Resolved) {
             flight
                 .add(lane::DISCARD_HELD, vec![incident_id, &change.at, kind])
                 .add(lane::ADVANCE_ALL, vec![incident_id, &change.at, kind]);
         }
-        leased = owed.add_to(&mut flight, (incident_id, kind), *owing);
+        place = owed.add_to(&mut flight, (incident_id, kind), *owing);
     }
     if let (Matter::Due(mail, _), true, Some(episode)) = (matter, told_before, &change.episode) {
         flight.add(REASSIGN, vec![mail, episode]);
     }
     crash::point("commit");
     match transaction.commit(flight).await {
-        Ok(answers) => match leased.and_then(|place| answers.get(place)) {
+        Ok(answers) => match place.and_then(|place| answers.get(place)) {
             Some(rows) => owe::claims(rows, &decision.deliveries, now),
             None => Ok(Vec::new()),
         },
         Err(error) => {
-            let leases = incident.and_then(|(incident_id, kind)| owed.leases(incident_id, kind));
-            leases.into_iter().for_each(|leases| leases.give_back(database));
+            if let Some(leases) = incident.and_then(|(incident_id, kind)| owed.leases(incident_id, kind)) {
+                leases.give_back(database);
+            }
             Err(error)
         }
     }
