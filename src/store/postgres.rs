@@ -7,7 +7,8 @@
 //! wait together are recorded by one statement ([`recorder`]).
 //!
 //! What keeps replicas apart:
-//! - deliveries are leased, `FOR UPDATE SKIP LOCKED`, in one statement ([`lane`]);
+//! - deliveries are leased, `FOR UPDATE SKIP LOCKED`, in one statement ([`lane`]), or with their decision by the replica
+//!   that makes it ([`owe`]);
 //! - an incident's decisions and the changes of its lanes take turns, by an advisory lock on its id ([`decide`]);
 //! - unverified triggers are counted in turns, by one advisory lock for all of them ([`decide`]);
 //! - what is due to be looked at again any of them looks at, and the first to write has ([`mail::due`]);
@@ -50,6 +51,7 @@ mod decide;
 mod lane;
 mod look;
 mod mail;
+mod owe;
 mod prune;
 mod recorder;
 mod row;
@@ -106,9 +108,9 @@ impl Postgres {
         Self { hold, ..self }
     }
 
-    /// Tells the other replicas that something is owed, where it is.
+    /// Tells the other replicas that something is owed, where this one has not leased it all.
     fn ring_for(&self, decision: Option<&Decision>) {
-        if decision.is_some_and(|decision| !decision.deliveries.is_empty()) {
+        if decision.is_some_and(|decision| decision.deliveries.len() > decision.claims.len()) {
             self.bell.ring(&self.database, self.holder);
         }
     }
@@ -224,8 +226,7 @@ impl Store for Postgres {
     }
 
     async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<Settled, StoreError> {
-        let written = settle::settle(&self.database, id, lease, &settlement).await?;
-        Ok(if written { Settled::Onward } else { Settled::Lost })
+        settle::settle(&self.database, id, lease, &settlement).await
     }
 
     async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError> {

@@ -314,8 +314,8 @@ async fn what_is_leased_with_its_decision_is_sent_by_one(home: Home) {
     let leased = |receiver| NewDelivery { leased_until: until, ..page("a", Action::Trigger, receiver) };
     let held = NewDelivery { held_until: until, ..leased("held") };
     let claims = opened(store, "a", vec![leased("one"), held, page("a", Action::Trigger, "two")]).await;
-    let claimed = claim(store, "one", noon()).await;
-    let [first] = claims.iter().chain(&claimed).collect::<Vec<_>>()[..] else { panic!("{claims:?} and {claimed:?}") };
+    let [first] = &claims[..] else { panic!("{claims:?}") };
+    assert!(claim(store, "one", noon()).await.is_empty(), "leased");
     assert_eq!((&first.target, &first.step, first.failures), (&target("one"), &Step::Send, 0));
     assert_eq!((&*first.alias, first.since), ("a:one", noon()));
     assert_eq!(claim(store, "two", noon()).await.len(), 1, "not leased");
@@ -328,18 +328,20 @@ async fn what_is_leased_with_its_decision_is_sent_by_one(home: Home) {
     let settlement = |next| Settlement { at: noon(), next, attempt: None, fallback: Vec::new() };
     let settled = store.settle(first.id, first.lease, settlement(delivered())).await.unwrap();
     assert_eq!(settled, Settled::Onward, "the resolve is due now");
-    assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
+    let resolve = &claim(store, "one", noon()).await[0];
+    assert_eq!(resolve.notification.action, Action::Resolve);
+    let settled = store.settle(resolve.id, resolve.lease, settlement(delivered())).await.unwrap();
+    assert_eq!(settled, Settled::Last);
 }
 
 async fn a_lease_of_a_decision_ends_as_any_other(home: Home) {
     let store = home.open().await;
     let leased = NewDelivery { leased_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
     let lost = opened(store.as_ref(), "a", vec![leased]).await;
+    assert_eq!(lost.len(), 1);
     let taken = claim(store.as_ref(), "one", noon() + MINUTE).await;
-    assert_eq!(taken.len(), 1);
-    for late in &lost {
-        assert!(!settle(store.as_ref(), late, delivered(), noon() + MINUTE).await);
-    }
+    assert_eq!(taken.iter().map(|claim| claim.id).collect::<Vec<_>>(), [lost[0].id]);
+    assert!(!settle(store.as_ref(), &lost[0], delivered(), noon() + MINUTE).await);
 }
 
 async fn a_claim_takes_no_more_than_is_wanted(home: Home) {
@@ -643,6 +645,7 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
 }
 
 mod cost;
+mod lost;
 mod replicas;
 pub mod standing;
 mod told;
@@ -931,6 +934,10 @@ mod postgres {
         tokio::time::timeout(crate::harness::PATIENCE, two.rung()).await.unwrap();
         let own = tokio::time::timeout(Duration::from_millis(300), one.rung()).await;
         assert!(own.is_err(), "its own bell");
+        let leased = NewDelivery { leased_until: Some(noon() + MINUTE), ..page("b", Action::Trigger, "one") };
+        opened(&one, "b", vec![leased]).await;
+        let sent_by_one = tokio::time::timeout(Duration::from_millis(300), two.rung()).await;
+        assert!(sent_by_one.is_err(), "nothing is left to do for another");
     }
 
     #[tokio::test]

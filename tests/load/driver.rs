@@ -36,9 +36,9 @@ use send::Sender;
 /// Drives a bridge and measures it: one JSON object on standard output.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// The SMTP server that takes the mails.
+    /// The SMTP server that takes the mails; of several each takes its share of the connections.
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "post")]
-    smtp: Option<String>,
+    smtp: Vec<String>,
     /// The address that takes them over HTTP: mails as message/rfc822, a --template as JSON.
     #[arg(long, value_name = "URL")]
     post: Option<String>,
@@ -69,9 +69,9 @@ struct Arguments {
     /// Seconds without a webhook after which what is missing is missing.
     #[arg(long, default_value_t = 10)]
     patience: u64,
-    /// The process whose memory and CPU time are watched.
+    /// The processes whose memory and CPU time are watched, and summed.
     #[arg(long)]
-    pid: Option<u32>,
+    pid: Vec<u32>,
 }
 
 /// When one mail was due, sent and acknowledged.
@@ -90,7 +90,7 @@ async fn main() {
     if let Some(address) = &arguments.receive {
         arrivals::listen(address, Arc::clone(&arrivals)).await;
     }
-    let watch = arguments.pid.map(Watch::start);
+    let watch = (!arguments.pid.is_empty()).then(|| Watch::start(&arguments.pid));
 
     let begun = Instant::now();
     let (sent, refused) = send_all(&arguments, &load, begun).await;
@@ -119,8 +119,8 @@ async fn send_all(
     let refused = Arc::new(Mutex::new(BTreeMap::new()));
     let gap = arguments.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
     let mut senders = tokio::task::JoinSet::new();
-    for _ in 0..arguments.connections {
-        let mut sender = Sender::open(arguments).await;
+    for number in 0..arguments.connections {
+        let mut sender = Sender::open(arguments, number).await;
         let (load, next, refused) = (Arc::clone(load), Arc::clone(&next), Arc::clone(&refused));
         let scheduled = arguments.rate.is_some() || arguments.spike;
         senders.spawn(async move {

@@ -70,6 +70,7 @@ CREATE TABLE incidents (
 ) STRICT;
 CREATE INDEX incidents_open ON incidents (changed_at) WHERE phase = 'firing' AND kind <> 'unparsed';
 CREATE INDEX incidents_by_change ON incidents (changed_at);
+CREATE INDEX incidents_firing ON incidents (id) WHERE phase = 'firing';
 CREATE INDEX incidents_alarms ON incidents (id) WHERE phase = 'firing' AND kind = 'self';
 
 -- Every status and time applied to an incident, and who brought it first: the same again is a duplicate. What unverified
@@ -93,6 +94,7 @@ CREATE TABLE openings (
     count   INTEGER NOT NULL CHECK (count > 0),
     PRIMARY KEY (app_key, metric, hour)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX openings_by_hour ON openings (hour);
 
 -- What is owed, done and given up. Deliveries of one incident to one integration form a lane and go in order of id:
 -- only the head of a lane has a next_at.

@@ -153,6 +153,10 @@ impl<'a> Flight<'a> {
         self
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     /// The rows of each.
     async fn fly(self, connection: &Connection) -> Result<Vec<Vec<Row>>, Error> {
         // All are prepared first: one that has to wait for that would be overtaken.

@@ -6,6 +6,7 @@
 use std::{
     borrow::Cow,
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -28,7 +29,7 @@ enum Matter<'a> {
 
 /// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already, or waits.
 pub(super) async fn decide(
-    database: &Database,
+    database: &Arc<Database>,
     mail: MailId,
     subject: Option<&Subject>,
     now: Timestamp,
@@ -39,7 +40,7 @@ pub(super) async fn decide(
 
 /// The same for a mail that was due to be looked at again. None where it is not any more.
 pub(super) async fn reconsider(
-    database: &Database,
+    database: &Arc<Database>,
     mail: MailId,
     authenticity: &Authenticity,
     subject: Option<&Subject>,
@@ -51,7 +52,7 @@ pub(super) async fn reconsider(
 
 /// The same for what the bridge tells of itself.
 pub(super) async fn announce(
-    database: &Database,
+    database: &Arc<Database>,
     subject: &Subject,
     now: Timestamp,
     decide: Decide,
@@ -62,7 +63,7 @@ pub(super) async fn announce(
 
 /// Asks, concludes, writes.
 async fn follow(
-    database: &Database,
+    database: &Arc<Database>,
     matter: &Matter<'_>,
     subject: Option<&Subject>,
     now: Timestamp,
@@ -76,8 +77,8 @@ async fn follow(
         return Ok(None);
     };
     // The transaction is undone by being dropped.
-    let decision = catch_unwind(AssertUnwindSafe(|| decide(&found.memory))).map_err(|_| StoreError::Panicked)?;
-    write::write(transaction, matter, subject, &found, &decision, now).await?;
+    let mut decision = catch_unwind(AssertUnwindSafe(|| decide(&found.memory))).map_err(|_| StoreError::Panicked)?;
+    decision.claims = write::write(database, transaction, matter, subject, &found, &decision, now).await?;
     Ok(Some(decision))
 }
 

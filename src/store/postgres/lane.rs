@@ -1,23 +1,23 @@
-//! Deliveries and their lanes: owed and claimed.
+//! Deliveries and their lanes: claimed, and who is next.
 //!
 //! A lane is what one integration is owed of one incident. Only its head has a `next_at`; settling the head gives the
 //! next its turn. Whoever adds to a lane, takes from it or reorders it holds the incident's lock, so that none is added
 //! behind a head that is settled just then; claiming changes no order and needs none.
 
-use std::{borrow::Cow, time::Duration};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::Row;
 
 use super::{
-    connection::{Database, Flight, Parameter},
-    row::{at, json_at, target_at, text, time_at},
+    connection::{Database, Flight},
+    row::{at, json_at, target_at, time_at},
 };
 use crate::{
-    delivery::{Step, Target},
+    delivery::Target,
     store::{
-        Agenda, Claim, NewDelivery, StoreError,
-        kept::{json, micros, time},
+        Agenda, Claim, StoreError,
+        kept::{micros, time},
     },
 };
 
@@ -49,101 +49,6 @@ WHERE next_at IS NULL AND id = (
         WHERE incident = this.incident AND receiver = this.receiver AND integration = this.integration
           AND settled_at IS NULL OFFSET 0) AS later
     WHERE this.id = $1)";
-
-/// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
-const DISCARD_SUPERSEDED: &str = "
-UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
-       detail = 'told by a newer one that no mute holds'
-FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integration, held_until)
-WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
-  AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration AND newer.held_until IS NULL
-  AND settled_at IS NULL AND state = 'held' AND deliveries.held_until > $5";
-/// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its head.
-const OWE: &str = "
-INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step,
-                        next_at, held_until, fallback_at, created_at)
-SELECT owed.mail, incidents.id, $2, owed.receiver, owed.integration, owed.action, owed.alias, owed.notification,
-       CASE WHEN owed.held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
-       CASE WHEN row_number() OVER (PARTITION BY owed.receiver, owed.integration ORDER BY owed.place) = 1
-                 AND (SELECT 1 FROM deliveries AS ahead
-                      WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
-                        AND ahead.integration = owed.integration AND ahead.settled_at IS NULL LIMIT 1) IS NULL
-            THEN coalesce(owed.held_until, $12) END,
-       owed.held_until, owed.fallback_at, $12
-FROM incidents CROSS JOIN
-     unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[])
-         WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification, held_until, fallback_at, place)
-WHERE incident_id = $1 AND incidents.kind = $13 ORDER BY owed.place";
-
-/// Deliveries of one incident as the statements take them: column by column.
-#[derive(Default)]
-pub(super) struct Owed<'a> {
-    episode: i64,
-    receivers: Vec<&'a str>,
-    integrations: Vec<&'a str>,
-    mails: Vec<Option<i64>>,
-    actions: Vec<&'static str>,
-    aliases: Vec<Cow<'a, str>>,
-    notifications: Vec<String>,
-    held_until: Vec<Option<i64>>,
-    fallback_at: Vec<Option<i64>>,
-    step: String,
-    now: i64,
-}
-
-impl<'a> Owed<'a> {
-    pub(super) fn new(
-        deliveries: impl IntoIterator<Item = &'a NewDelivery>,
-        episode: i64,
-        now: Timestamp,
-    ) -> Result<Self, StoreError> {
-        let mut owed = Self { episode, step: json(&Step::Send)?, now: micros(now), ..Self::default() };
-        for NewDelivery { target, alias, notification, held_until, fallback_at, .. } in deliveries {
-            owed.receivers.push(&target.receiver);
-            owed.integrations.push(&target.integration);
-            owed.mails.push(notification.mail);
-            owed.actions.push(notification.action.as_str());
-            owed.aliases.push(text(alias));
-            owed.notifications.push(json(notification)?);
-            owed.held_until.push(held_until.map(micros));
-            owed.fallback_at.push(fallback_at.map(micros));
-        }
-        Ok(owed)
-    }
-
-    /// `owing` says whether anything is owed of the incident already.
-    pub(super) fn add_to<'b>(
-        &'b self,
-        flight: &mut Flight<'b>,
-        (incident_id, kind): (&'b &'b str, &'b &'b str),
-        owing: bool,
-    ) {
-        let Self { episode, receivers, integrations, mails, actions, .. } = self;
-        let Self { aliases, notifications, held_until, fallback_at, step, now, .. } = self;
-        if receivers.is_empty() {
-            return;
-        }
-        if owing {
-            flight.add(DISCARD_SUPERSEDED, vec![incident_id, receivers, integrations, held_until, now, kind]);
-        }
-        let parameters: Vec<Parameter<'_>> = vec![
-            incident_id,
-            episode,
-            receivers,
-            integrations,
-            mails,
-            actions,
-            aliases,
-            notifications,
-            held_until,
-            fallback_at,
-            step,
-            now,
-            kind,
-        ];
-        flight.add(OWE, parameters);
-    }
-}
 
 /// The heads that are due, of each target so many. Those another replica is about to take are passed over.
 const CLAIM: &str = "

@@ -3,17 +3,19 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
+use tokio_postgres::Row;
 
 use super::{
     connection::{Database, Flight, Transaction},
-    lane::{ADVANCE, Owed, TAKE_TURN_OF},
+    lane::{ADVANCE, TAKE_TURN_OF},
+    owe::Owed,
     row::{at, json_at, target_at, text},
 };
 use crate::{
     crash,
     delivery::{DeliveryId, Notification, Target},
     store::{
-        Attempt, Fallback, NewDelivery, Next, Settlement, StoreError,
+        Attempt, Fallback, NewDelivery, Next, Settled, Settlement, StoreError,
         kept::{json, micros, signed},
     },
 };
@@ -29,7 +31,7 @@ WITH settled AS (
     SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
 )
 SELECT id FROM settled";
-/// The same where nobody else is to be told first: the next in the lane gets its turn.
+/// The same where nobody else is to be told first: the next in the lane gets its turn; whether there is one is returned.
 const END_AND_ADVANCE: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
@@ -45,9 +47,9 @@ WITH settled AS (
         SELECT min(later.id) FROM settled CROSS JOIN LATERAL (
             SELECT id FROM deliveries
             WHERE incident = settled.incident AND receiver = settled.receiver AND integration = settled.integration
-              AND id <> settled.id AND settled_at IS NULL OFFSET 0) AS later)
+              AND id <> settled.id AND settled_at IS NULL OFFSET 0) AS later) RETURNING id
 )
-SELECT id FROM settled";
+SELECT id, (SELECT id FROM next) IS NOT NULL AS advanced FROM settled";
 /// The same where it is to be tried again.
 const AGAIN: &str = "
 WITH settled AS (
@@ -80,22 +82,27 @@ impl<'a> Tried<'a> {
     }
 }
 
-/// False where the lease was lost: then nothing is written. Where nobody knows whether it was, because the connection
-/// broke, it is tried once more: the attempt it leaves tells.
+/// Where nobody knows whether it is written, because the connection broke, it is tried once more: the attempt it leaves tells.
 pub(super) async fn settle(
     database: &Database,
     id: DeliveryId,
     lease: i64,
     settlement: &Settlement,
-) -> Result<bool, StoreError> {
+) -> Result<Settled, StoreError> {
     if let Ok(settled) = settle_once(database, id, lease, settlement).await {
         return Ok(settled);
     }
-    if settle_once(database, id, lease, settlement).await? {
-        return Ok(true);
+    let settled = settle_once(database, id, lease, settlement).await?;
+    if settled != Settled::Lost {
+        return Ok(settled);
     }
     let Tried { at, took_ms, .. } = Tried::new(settlement.attempt.as_ref());
-    Ok(!database.query(TRIED, &[&id, &at, &took_ms]).await?.is_empty())
+    Ok(written(&database.query(TRIED, &[&id, &at, &took_ms]).await?))
+}
+
+/// What rows say that are there where something was written.
+fn written(rows: &[Row]) -> Settled {
+    if rows.is_empty() { Settled::Lost } else { Settled::Onward }
 }
 
 async fn settle_once(
@@ -103,17 +110,17 @@ async fn settle_once(
     id: DeliveryId,
     lease: i64,
     settlement: &Settlement,
-) -> Result<bool, StoreError> {
-    let Tried { at, took_ms, result, detail } = Tried::new(settlement.attempt.as_ref());
+) -> Result<Settled, StoreError> {
+    let Tried { at: tried_at, took_ms, result, detail } = Tried::new(settlement.attempt.as_ref());
     let now = micros(settlement.at);
     let (state, said) = match &settlement.next {
         Next::Again { step, at: next_at, failures } => {
             let (next_at, step, failures) = (micros(*next_at), json(step)?, i64::from(*failures));
             crash::point("commit");
             let rows = database
-                .query(AGAIN, &[&id, &lease, &next_at, &step, &failures, &at, &took_ms, &result, &detail])
+                .query(AGAIN, &[&id, &lease, &next_at, &step, &failures, &tried_at, &took_ms, &result, &detail])
                 .await?;
-            return Ok(!rows.is_empty());
+            return Ok(written(&rows));
         }
         Next::Delivered { receipt } => ("delivered", receipt.as_deref().map(text)),
         Next::Dead { reason } => ("dead", Some(text(reason))),
@@ -125,23 +132,26 @@ async fn settle_once(
     flight
         .add("BEGIN", vec![])
         .add(TAKE_TURN_OF, vec![&id])
-        .add(end, vec![&id, &lease, &state, &now, &said, &at, &took_ms, &result, &detail]);
+        .add(end, vec![&id, &lease, &state, &now, &said, &tried_at, &took_ms, &result, &detail]);
     if !fallback {
         crash::point("commit");
         let answers = transaction.commit(flight).await?;
-        return Ok(!answers[2].is_empty());
+        return match answers[2].first() {
+            Some(row) if state == "delivered" && !at::<bool>(row, "advanced")? => Ok(Settled::Last),
+            _ => Ok(written(&answers[2])),
+        };
     }
     let answers = transaction.send(flight).await?;
     if answers[2].is_empty() {
         transaction.undo().await?;
-        return Ok(false);
+        return Ok(Settled::Lost);
     }
     owe_fallback(&transaction, id, &settlement.fallback, settlement.at).await?;
     let mut flight = Flight::default();
     flight.add(ADVANCE, vec![&id, &now]);
     crash::point("commit");
     transaction.commit(flight).await?;
-    Ok(true)
+    Ok(Settled::Onward)
 }
 
 /// Whether the fallback is to be told now: once per delivery, and while the incident it is about is still open.

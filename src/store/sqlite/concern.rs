@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
 
 use crate::store::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP, kept::time};
 
@@ -33,20 +33,31 @@ fn dead(connection: &Connection) -> rusqlite::Result<u64> {
         .map(i64::unsigned_abs)
 }
 
-/// From one incident with a held resolve to the next: a thousand held for one incident cost as much as one.
+/// From one incident with a held resolve to the next open one, and on to the next with a held resolve: a thousand held for
+/// one incident cost as much as one, and those of incidents that are over as little as incidents nothing is held of.
 fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    connection
-        .prepare_cached(
-            "WITH RECURSIVE held (incident) AS (
-                 SELECT min(incident) FROM mails WHERE hold = 'resolve' AND incident IS NOT NULL
-                 UNION ALL
-                 SELECT (SELECT min(incident) FROM mails
-                         WHERE hold = 'resolve' AND incident IS NOT NULL AND incident > held.incident)
-                 FROM held WHERE held.incident IS NOT NULL)
-             SELECT incident_id FROM held JOIN incidents ON id = held.incident WHERE phase = 'firing' LIMIT ?1",
-        )?
-        .query_map([A_FEW], |row| row.get(0))?
-        .collect()
+    // Left to itself SQLite sorts all that is held.
+    let mut held = connection.prepare_cached(
+        "SELECT incident FROM mails INDEXED BY mails_held_resolves
+         WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1 ORDER BY incident LIMIT 1",
+    )?;
+    let mut open = connection.prepare_cached(
+        "SELECT id, incident_id FROM incidents INDEXED BY incidents_firing WHERE phase = 'firing' AND id >= ?1
+         ORDER BY id LIMIT 1",
+    )?;
+    let mut found = Vec::new();
+    let mut from = 0_i64;
+    while found.len() < A_FEW as usize {
+        let Some(next) = held.query_row([from], |row| row.get::<_, i64>(0)).optional()? else { break };
+        let first_open = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?));
+        let Some((id, incident_id)) = open.query_row([next], first_open).optional()? else { break };
+        from = id;
+        if id == next {
+            found.push(incident_id);
+            from += 1;
+        }
+    }
+    Ok(found)
 }
 
 fn flooded_at(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {

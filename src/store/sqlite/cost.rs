@@ -26,6 +26,16 @@ use crate::{
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const LEASE: Duration = Duration::from_mins(1);
 
+/// So many incidents that are over, of each a resolve that is held; and as many openings that still count.
+const HISTORY: &str = "
+CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n}) SELECT i FROM n;
+INSERT INTO incidents (id, incident_id, kind, phase, status, verified, untold, episode, opened_at, changed_at, labels)
+SELECT i, 'over-' || i, 'incident', 'resolved', 'S', 1, 0, 1, i, {later} + i, '{}' FROM n;
+INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at, hold)
+SELECT 'mail', {later} + i, 1, '', '{}', 'quarantined', i, {later} + i, 'resolve' FROM n;
+INSERT INTO openings SELECT 'app-' || i, 'm', i, 1 FROM n;
+";
+
 /// A store and a count of the instructions it has run.
 struct Counted {
     connection: Connection,
@@ -44,6 +54,13 @@ impl Counted {
         };
         connection.progress_handler(1, Some(counter)).map_err(super::failure)?;
         Ok(Self { connection, instructions })
+    }
+
+    /// What is over, and came later than all else: retention does not come to it.
+    fn history(&self, size: usize) -> rusqlite::Result<()> {
+        let later = kept::micros(NOW.saturating_add(SignedDuration::from_hours(2)).unwrap_or(NOW));
+        let history = HISTORY.replace("{n}", &size.to_string()).replace("{later}", &later.to_string());
+        self.connection.execute_batch(&history)
     }
 
     fn record(&self) -> Result<MailId, StoreError> {
@@ -158,7 +175,8 @@ impl Counted {
         // Everything is old, and all of it open: what must stay is what could cost.
         let old = NOW.checked_add(SignedDuration::from_hours(1)).unwrap_or(NOW);
         let horizon = Horizon { mails: old, incidents: Some(old) };
-        for from in [Sweep::START, Sweep::FIRST_INCIDENT] {
+        let last = Sweep::Incidents { changed_at: old, id: 0 };
+        for from in [Sweep::START, Sweep::FIRST_INCIDENT, last] {
             prune::step(&self.connection, horizon, from, 10).map_err(super::failure)?;
         }
         charge("prune");
@@ -178,6 +196,7 @@ fn target() -> Target {
 fn bills(delivered: bool) -> Result<[BTreeMap<&'static str, u64>; 2], StoreError> {
     let of = |size: usize| {
         let store = Counted::new()?;
+        store.history(size).map_err(super::failure)?;
         for _ in 0..size {
             let mail = store.record()?;
             store.open(mail).map_err(super::failure)?;

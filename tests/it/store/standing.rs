@@ -210,6 +210,10 @@ async fn a_held_resolve_concerns_somebody_while_its_incident_is_open(home: Home)
         decided(store, unverified("a", "OK"), noon(), held()).await;
     }
     decided(store, unverified("unknown", "OK"), noon(), held()).await;
+    opened(store, "of which nothing is held", vec![]).await;
+    opened(store, "over", vec![]).await;
+    decided(store, unverified("over", "OK"), noon(), held()).await;
+    resolved(store, "over", noon()).await;
     opened(store, "b", vec![]).await;
     let second = decided(store, unverified("b", "OK"), noon(), held()).await;
     assert_eq!(store.concerns().await.unwrap().held_resolves, ["a", "b"]);

@@ -28,7 +28,7 @@ impl Load {
             let truth = truth.lines().take(arguments.mails).map(|line| serde_json::from_str::<Value>(line).unwrap());
             let mails = truth.map(|truth| {
                 let raw = fs::read(folder.join(truth["file"].as_str().unwrap())).unwrap();
-                let wire = if arguments.smtp.is_some() { on_the_wire(&raw) } else { raw };
+                let wire = if arguments.smtp.is_empty() { raw } else { on_the_wire(&raw) };
                 Mail {
                     wire,
                     key: truth["incidentId"].as_str().unwrap().to_owned(),
@@ -38,7 +38,7 @@ impl Load {
             return Self::Corpus(mails.collect());
         }
         let text = arguments.template.as_ref().map_or_else(small_mail, |path| fs::read_to_string(path).unwrap());
-        Self::Template { text, run: fastrand::u64(..1 << 32), count: arguments.mails, mail: arguments.smtp.is_some() }
+        Self::Template { text, run: fastrand::u64(..1 << 32), count: arguments.mails, mail: !arguments.smtp.is_empty() }
     }
 
     pub fn len(&self) -> usize {

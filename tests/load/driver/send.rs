@@ -14,8 +14,9 @@ pub enum Sender {
 
 impl Sender {
     #[expect(clippy::disallowed_methods, reason = "the product's client is what is measured")]
-    pub async fn open(arguments: &Arguments) -> Self {
-        if let Some(address) = &arguments.smtp {
+    /// The connection of that number.
+    pub async fn open(arguments: &Arguments, number: usize) -> Self {
+        if let Some(address) = arguments.smtp.iter().cycle().nth(number) {
             let stream = TcpStream::connect(address).await.expect("--smtp: cannot connect");
             stream.set_nodelay(true).unwrap();
             let mut stream = BufReader::new(stream);

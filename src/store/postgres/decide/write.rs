@@ -1,13 +1,14 @@
 //! What follows from a decision, in one flight with its COMMIT.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
 
 use super::{
     super::{
-        connection::{Flight, Parameter, Transaction},
-        lane::{self, Owed},
+        connection::{Database, Flight, Parameter, Transaction},
+        lane,
+        owe::{self, Owed},
         row::text,
     },
     Matter, Named,
@@ -18,7 +19,7 @@ use crate::{
     incident::Phase,
     message::MailId,
     store::{
-        Decision, Kind, Memory, StoreError, hour,
+        Claim, Decision, Kind, Memory, StoreError, hour,
         kept::{hold, json, micros, signed},
     },
 };
@@ -71,14 +72,16 @@ const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
 /// Of no mail.
 const WRITE_OWN: &str = write_and!("SELECT id FROM incident");
 
+/// Returns those of the decision's deliveries that are leased with it.
 pub(super) async fn write(
+    database: &Arc<Database>,
     transaction: Transaction,
     matter: &Matter<'_>,
     subject: Option<&Named<'_>>,
     Found { memory, owing }: &Found,
     decision: &Decision,
     now: Timestamp,
-) -> Result<(), StoreError> {
+) -> Result<Vec<Claim>, StoreError> {
     let told_before = memory.told_before.is_some();
     let state = decision.state.as_ref().or(memory.known.state.as_ref());
     let change = Change::new(subject, memory, decision, now)?;
@@ -94,19 +97,31 @@ pub(super) async fn write(
         Matter::Fresh(mail) | Matter::Due(mail, _) => flight.add(WRITE, change.parameters(conclusion.parameters(mail))),
     };
     let incident = subject.map(|subject| (&*subject.incident_id, subject.kind));
+    let mut place = None;
     if let Some((incident_id, kind)) = &incident {
         if *owing && state.is_some_and(|state| state.phase == Phase::Resolved) {
             flight
                 .add(lane::DISCARD_HELD, vec![incident_id, &change.at, kind])
                 .add(lane::ADVANCE_ALL, vec![incident_id, &change.at, kind]);
         }
-        owed.add_to(&mut flight, (incident_id, kind), *owing);
+        place = owed.add_to(&mut flight, (incident_id, kind), *owing);
     }
     if let (Matter::Due(mail, _), true, Some(episode)) = (matter, told_before, &change.episode) {
         flight.add(REASSIGN, vec![mail, episode]);
     }
     crash::point("commit");
-    transaction.commit(flight).await.map(drop)
+    match transaction.commit(flight).await {
+        Ok(answers) => match place.and_then(|place| answers.get(place)) {
+            Some(rows) => owe::claims(rows, &decision.deliveries, now),
+            None => Ok(Vec::new()),
+        },
+        Err(error) => {
+            if let Some(leases) = incident.and_then(|(incident_id, kind)| owed.leases(incident_id, kind)) {
+                leases.give_back(database);
+            }
+            Err(error)
+        }
+    }
 }
 
 /// What changes of an incident, as the statements take it; NULLs where the mail is about none, or nothing changes.

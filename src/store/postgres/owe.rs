@@ -1,0 +1,207 @@
+//! Deliveries that are owed: added to their lanes, and leased at once where nothing waits before them and there is somebody
+//! to send them.
+
+use std::{borrow::Cow, sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+use tokio_postgres::Row;
+
+use super::{
+    connection::{Database, Flight, Parameter},
+    lane::TAKE_TURN,
+    row::{at, target_at, text},
+};
+use crate::{
+    delivery::{DeliveryId, Step},
+    store::{
+        Claim, NewDelivery, StoreError,
+        kept::{json, micros},
+    },
+};
+
+/// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
+const DISCARD_SUPERSEDED: &str = "
+UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
+       detail = 'told by a newer one that no mute holds'
+FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integration, held_until)
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
+  AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration AND newer.held_until IS NULL
+  AND settled_at IS NULL AND state = 'held' AND deliveries.held_until > $5";
+/// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its head, and is leased.
+const OWE: &str = "
+INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step,
+                        next_at, lease, held_until, fallback_at, created_at)
+SELECT mail, incident, $2, receiver, integration, action, alias, notification,
+       CASE WHEN held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
+       CASE WHEN head THEN coalesce(leased_until, held_until, $12) END,
+       CASE WHEN head AND leased_until IS NOT NULL THEN $15::bigint END,
+       held_until, fallback_at, $12
+FROM (
+    SELECT incidents.id AS incident, owed.*,
+           row_number() OVER (PARTITION BY owed.receiver, owed.integration ORDER BY owed.place) = 1
+               AND (SELECT 1 FROM deliveries AS ahead
+                    WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
+                      AND ahead.integration = owed.integration AND ahead.settled_at IS NULL LIMIT 1) IS NULL AS head
+    FROM incidents CROSS JOIN
+         unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[],
+                $14::bigint[])
+             WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification, held_until, fallback_at,
+                                      leased_until, place)
+    WHERE incident_id = $1 AND incidents.kind = $13) AS owed
+ORDER BY place
+RETURNING id, lease, receiver, integration";
+
+/// Deliveries of one incident as the statements take them: column by column.
+#[derive(Default)]
+pub(super) struct Owed<'a> {
+    episode: i64,
+    receivers: Vec<&'a str>,
+    integrations: Vec<&'a str>,
+    mails: Vec<Option<i64>>,
+    actions: Vec<&'static str>,
+    aliases: Vec<Cow<'a, str>>,
+    notifications: Vec<String>,
+    held_until: Vec<Option<i64>>,
+    fallback_at: Vec<Option<i64>>,
+    leased_until: Vec<Option<i64>>,
+    /// Of all that is leased.
+    lease: i64,
+    step: String,
+    now: i64,
+}
+
+impl<'a> Owed<'a> {
+    pub(super) fn new(
+        deliveries: impl IntoIterator<Item = &'a NewDelivery>,
+        episode: i64,
+        now: Timestamp,
+    ) -> Result<Self, StoreError> {
+        let (lease, step, now) = (fastrand::i64(1..), json(&Step::Send)?, micros(now));
+        let mut owed = Self { episode, lease, step, now, ..Self::default() };
+        for NewDelivery { target, alias, notification, held_until, fallback_at, leased_until } in deliveries {
+            owed.receivers.push(&target.receiver);
+            owed.integrations.push(&target.integration);
+            owed.mails.push(notification.mail);
+            owed.actions.push(notification.action.as_str());
+            owed.aliases.push(text(alias));
+            owed.notifications.push(json(notification)?);
+            owed.held_until.push(held_until.map(micros));
+            owed.fallback_at.push(fallback_at.map(micros));
+            owed.leased_until.push(leased_until.filter(|_| held_until.is_none()).map(micros));
+        }
+        Ok(owed)
+    }
+
+    /// `owing` says whether anything is owed of the incident already. Returns which of the flight's answers says what is
+    /// leased.
+    pub(super) fn add_to<'b>(
+        &'b self,
+        flight: &mut Flight<'b>,
+        (incident_id, kind): (&'b &'b str, &'b &'b str),
+        owing: bool,
+    ) -> Option<usize> {
+        let Self { episode, receivers, integrations, mails, actions, .. } = self;
+        let Self { aliases, notifications, held_until, fallback_at, leased_until, lease, step, now, .. } = self;
+        if receivers.is_empty() {
+            return None;
+        }
+        if owing {
+            flight.add(DISCARD_SUPERSEDED, vec![incident_id, receivers, integrations, held_until, now, kind]);
+        }
+        let parameters: Vec<Parameter<'_>> = vec![
+            incident_id,
+            episode,
+            receivers,
+            integrations,
+            mails,
+            actions,
+            aliases,
+            notifications,
+            held_until,
+            fallback_at,
+            step,
+            now,
+            kind,
+            leased_until,
+            lease,
+        ];
+        flight.add(OWE, parameters);
+        Some(flight.len() - 1)
+    }
+
+    /// How to give back what may be leased; none where nothing can be.
+    pub(super) fn leases(&self, incident_id: &str, kind: &'static str) -> Option<Leases> {
+        let until = self.leased_until.iter().flatten().max()?;
+        let for_long = Duration::from_micros(u64::try_from(until - self.now).unwrap_or(0));
+        Some(Leases { incident_id: incident_id.to_owned(), kind, lease: self.lease, now: self.now, for_long })
+    }
+}
+
+/// What was leased, from the rows that were added.
+pub(super) fn claims(rows: &[Row], deliveries: &[NewDelivery], now: Timestamp) -> Result<Vec<Claim>, StoreError> {
+    let mut claims = Vec::new();
+    for row in rows {
+        let (id, lease): (DeliveryId, Option<i64>) = (at(row, "id")?, at(row, "lease")?);
+        let target = target_at(row)?;
+        // Of a lane its head, which is the first of it.
+        let Some((lease, delivery)) = lease.zip(deliveries.iter().find(|delivery| delivery.target == target)) else {
+            continue;
+        };
+        claims.push(Claim {
+            id,
+            lease,
+            target,
+            alias: delivery.alias.clone(),
+            notification: delivery.notification.clone(),
+            step: Step::Send,
+            failures: 0,
+            since: now,
+        });
+    }
+    Ok(claims)
+}
+
+/// The leases of one decision.
+pub(super) struct Leases {
+    incident_id: String,
+    kind: &'static str,
+    lease: i64,
+    now: i64,
+    for_long: Duration,
+}
+
+/// By the incident's turn: who comes to it knows that the lost commit is over, one way or the other.
+const GIVE_BACK: &str = "
+UPDATE deliveries SET lease = NULL, next_at = $4
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2) AND settled_at IS NULL AND lease = $3";
+/// Between two attempts.
+const AGAIN: Duration = Duration::from_millis(500);
+
+impl Leases {
+    /// Ends them, of a decision whose answer was lost: it may have been written, and nobody works at what it leased. Goes on
+    /// until the database, which may be down just now, has done it, or they end by themselves.
+    pub(super) fn give_back(self, database: &Arc<Database>) {
+        let (database, end) = (Arc::clone(database), Instant::now() + self.for_long);
+        tokio::spawn(async move {
+            while let Err(error) = self.try_to_give_back(&database).await {
+                tracing::debug!(%error, "the leases of a decision could not be given back");
+                if Instant::now() > end {
+                    break;
+                }
+                tokio::time::sleep(AGAIN).await;
+            }
+        });
+    }
+
+    async fn try_to_give_back(&self, database: &Database) -> Result<(), StoreError> {
+        let Self { incident_id, kind, lease, now, .. } = self;
+        let transaction = database.begin().await?;
+        let mut flight = Flight::default();
+        flight
+            .add("BEGIN", vec![])
+            .add(TAKE_TURN, vec![incident_id])
+            .add(GIVE_BACK, vec![incident_id, kind, lease, now]);
+        transaction.commit(flight).await.map(drop)
+    }
+}
