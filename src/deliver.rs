@@ -7,12 +7,10 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    panic::AssertUnwindSafe,
     sync::Arc,
     time::Duration,
 };
 
-use futures_util::FutureExt as _;
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,20 +18,22 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     crash,
-    delivery::{Action, FailureReason, Notification, Settings, Target, Verdict, alias},
-    receiver::{Keys, Parcel, Receiver, Receivers},
-    store::{Attempt, Claim, Decision, NewDelivery, Next, Settled, Settlement, Store, StoreError},
+    delivery::{Action, Notification, Settings, Target, alias},
+    receiver::Receivers,
+    store::{NewDelivery, Store, StoreError},
     telemetry,
 };
 
+mod attempt;
 mod breaker;
 mod http;
 mod next;
+mod slot;
 mod traffic;
 mod watch;
 
-use breaker::Change;
 pub use http::Client;
+pub use slot::Slot;
 use traffic::Traffic;
 use watch::{Seen, Watch};
 
@@ -42,8 +42,6 @@ use watch::{Seen, Watch};
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
-/// How often a store that did not take an attempt is asked again.
-const RECORD_EVERY: Duration = Duration::from_millis(500);
 
 /// Delivers what the store says is owed.
 pub struct Deliverer {
@@ -57,25 +55,6 @@ pub struct Deliverer {
     under_way: TaskTracker,
     /// Rung when something may have become due.
     bell: Arc<Notify>,
-}
-
-/// Room for one attempt, taken before its delivery is leased; given back unless the attempt begins.
-#[derive(Debug)]
-pub struct Slot {
-    target: Target,
-    traffic: Arc<Traffic>,
-    bell: Arc<Notify>,
-    lease_ends: Instant,
-    begun: bool,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        if !self.begun {
-            self.traffic.give_back();
-            self.bell.notify_one();
-        }
-    }
 }
 
 impl Deliverer {
@@ -94,40 +73,6 @@ impl Deliverer {
             .map(|(target, receiver)| (target.clone(), Arc::new(Traffic::new(receiver.rate_limit()))))
             .collect();
         Self { store, receivers, settings, external_url, client, clock, traffic, under_way: TaskTracker::new(), bell }
-    }
-
-    /// Takes room for those of the deliveries that can be sent at once: the store is to lease them with their decision. What
-    /// has waited longer goes first. Waits for nothing.
-    pub fn reserve(&self, deliveries: &mut [NewDelivery]) -> Vec<Slot> {
-        let (now, lease_ends) = (self.clock.now(), self.lease_ends());
-        let slot = |delivery: &mut NewDelivery| {
-            let traffic = self.traffic.get(&delivery.target)?;
-            if delivery.held_until.is_some() || self.under_way.is_closed() || !traffic.reserve(now) {
-                return None;
-            }
-            delivery.leased_until = now.checked_add(SignedDuration::try_from(self.lease()).ok()?).ok();
-            Some(Slot {
-                target: delivery.target.clone(),
-                traffic: Arc::clone(traffic),
-                bell: Arc::clone(&self.bell),
-                lease_ends,
-                begun: false,
-            })
-        };
-        deliveries.iter_mut().filter_map(slot).collect()
-    }
-
-    /// Begins what was leased with a decision, and sees to the rest of what it owes.
-    pub fn begin(self: &Arc<Self>, decision: Decision, mut slots: Vec<Slot>) {
-        if decision.deliveries.len() > decision.claims.len() {
-            self.bell.notify_one();
-        }
-        for claim in decision.claims {
-            let Some(place) = slots.iter().position(|slot| slot.target == claim.target) else { continue };
-            let mut slot = slots.swap_remove(place);
-            slot.begun = true;
-            self.under_way.spawn(Arc::clone(self).attempt(claim, slot.lease_ends));
-        }
     }
 
     /// Delivers until `stop`, then finishes what is under way.
@@ -235,132 +180,6 @@ impl Deliverer {
     /// When a lease taken now ends, whatever the clock does until then.
     fn lease_ends(&self) -> Instant {
         Instant::now() + self.lease()
-    }
-
-    /// One claim, from its rendering to its settlement.
-    async fn attempt(self: Arc<Self>, claim: Claim, lease_ends: Instant) {
-        crash::point("claimed");
-        if Instant::now() + self.settings.timeout.as_std() > lease_ends {
-            // The store took so long that another may send it before this attempt is over.
-            telemetry::lease_lost(&claim);
-            return self.ended(&claim.target, None);
-        }
-        let begun = self.clock.now();
-        // Whatever happens to one page, the others' lanes and counts stay right.
-        let verdict = AssertUnwindSafe(self.tried(&claim, begun)).catch_unwind().await.unwrap_or_else(|_| {
-            let detail = "this program has a fault: rendering or judging the page panicked".to_owned();
-            Verdict::Retry { reason: FailureReason::Configuration, detail, after: None }
-        });
-        crash::point("sent");
-        let probe_at = self.judged(&claim, &verdict);
-        let settlement = self.concluded(&claim, &verdict, begun, probe_at);
-        let settled = self.recorded(&claim, &settlement, lease_ends).await;
-        match &settled {
-            Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(&claim, &settlement),
-            Ok(Settled::Lost) => telemetry::lease_lost(&claim),
-            Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", error),
-        }
-        crash::point("settled");
-        let pause = match verdict {
-            Verdict::Retry { after: Some(after), .. } => Some(next::later(settlement.at, after)),
-            _ => None,
-        };
-        self.ended(&claim.target, pause);
-        if !matches!(settled, Ok(Settled::Last)) {
-            self.bell.notify_one();
-        }
-    }
-
-    /// An attempt has ended: where something due waits for its room, the loop sees to it.
-    fn ended(&self, target: &Target, pause: Option<Timestamp>) {
-        if self.traffic.get(target).is_some_and(|traffic| traffic.end(pause)) {
-            self.bell.notify_one();
-        }
-    }
-
-    /// Third commit. A store that is full or locked is asked again while the lease lasts: what was sent and is not recorded
-    /// is sent again.
-    async fn recorded(
-        &self,
-        claim: &Claim,
-        settlement: &Settlement,
-        lease_ends: Instant,
-    ) -> Result<Settled, StoreError> {
-        loop {
-            match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
-                Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_)) if Instant::now() < lease_ends => {}
-                result => return result,
-            }
-            tokio::time::sleep(RECORD_EVERY).await;
-        }
-    }
-
-    /// What the verdict says of the integration: when it is asked next, where it does not answer.
-    fn judged(&self, claim: &Claim, verdict: &Verdict) -> Option<Timestamp> {
-        let target = &claim.target;
-        let now = self.clock.now();
-        let (change, probe_at) = self.traffic.get(target)?.judge(claim.id, verdict, &self.settings.backoff, now);
-        match change {
-            Some(Change::Opened { failures }) => telemetry::circuit_opened(target, failures),
-            Some(Change::Closed) => telemetry::circuit_closed(target),
-            None => {}
-        }
-        probe_at
-    }
-
-    /// What the store is to hold after a verdict.
-    fn concluded(&self, claim: &Claim, verdict: &Verdict, begun: Timestamp, probe_at: Option<Timestamp>) -> Settlement {
-        let at = self.clock.now();
-        let next = next::step(claim, verdict, &self.settings, probe_at, at);
-        let gave_up = matches!(next, Next::Dead { .. }) && claim.notification.action == Action::Trigger;
-        Settlement {
-            at,
-            next,
-            attempt: Some(Attempt {
-                at,
-                took_ms: u64::try_from(at.duration_since(begun).as_millis()).unwrap_or(0),
-                result: next::result(verdict).to_owned(),
-                detail: next::detail(verdict, &claim.step),
-            }),
-            fallback: if gave_up { self.fallback(&claim.target.receiver, &claim.notification) } else { Vec::new() },
-        }
-    }
-
-    async fn tried(&self, claim: &Claim, now: Timestamp) -> Verdict {
-        let Some(receiver) = self.receivers.integrations.get(&claim.target) else {
-            let Target { receiver, integration } = &claim.target;
-            let detail = format!("the configuration has no integration {integration} of receiver {receiver} any more");
-            return Verdict::Permanent { reason: FailureReason::Configuration, detail };
-        };
-        let verdict = self.sent(receiver.as_ref(), claim, now).await;
-        next::matured(verdict, &claim.step, receiver.confirm_timeout(), self.clock.now())
-    }
-
-    /// Renders, sends and judges.
-    async fn sent(&self, receiver: &dyn Receiver, claim: &Claim, now: Timestamp) -> Verdict {
-        let unusable = |detail: String| Verdict::Retry { reason: FailureReason::Configuration, detail, after: None };
-        let keys = match Keys::read(receiver) {
-            Ok(keys) => keys,
-            Err(error) => return unusable(error.to_string()),
-        };
-        let parcel = Parcel {
-            delivery: claim.id,
-            alias: &claim.alias,
-            notification: &claim.notification,
-            step: &claim.step,
-            now,
-            external_url: self.external_url.as_deref(),
-        };
-        let request = match receiver.request(&parcel, &keys) {
-            Ok(request) => request,
-            Err(error) => return unusable(error.to_string()),
-        };
-        let verdict = match self.client.send(request).await {
-            // Before it is judged, since a verdict quotes, and half a credential is not recognised any more.
-            Ok(reply) => receiver.judge(&claim.step, claim.notification.action, &next::scrubbed_reply(reply, &keys)),
-            Err(failure) => Verdict::Retry { reason: failure.reason, detail: failure.detail, after: None },
-        };
-        next::scrubbed(verdict, &keys)
     }
 
     /// The pages that go to a receiver's fallback in its stead.

@@ -1,0 +1,146 @@
+//! One claim, from its rendering to its settlement.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+use super::{Deliverer, breaker::Change, next};
+use crate::{
+    crash,
+    delivery::{Action, FailureReason, Target, Verdict},
+    receiver::{Keys, Parcel, Receiver},
+    store::{Attempt, Claim, Next, Settled, Settlement, StoreError},
+    telemetry,
+};
+
+/// How often a store that did not take an attempt is asked again.
+const RECORD_EVERY: Duration = Duration::from_millis(500);
+
+impl Deliverer {
+    pub(super) async fn attempt(self: Arc<Self>, claim: Claim, lease_ends: Instant) {
+        crash::point("claimed");
+        if Instant::now() + self.settings.timeout.as_std() > lease_ends {
+            // The store took so long that another may send it before this attempt is over.
+            telemetry::lease_lost(&claim);
+            return self.ended(&claim.target, None);
+        }
+        let begun = self.clock.now();
+        // Whatever happens to one page, the others' lanes and counts stay right.
+        let verdict = AssertUnwindSafe(self.tried(&claim, begun)).catch_unwind().await.unwrap_or_else(|_| {
+            let detail = "this program has a fault: rendering or judging the page panicked".to_owned();
+            Verdict::Retry { reason: FailureReason::Configuration, detail, after: None }
+        });
+        crash::point("sent");
+        let probe_at = self.judged(&claim, &verdict);
+        let settlement = self.concluded(&claim, &verdict, begun, probe_at);
+        let settled = self.recorded(&claim, &settlement, lease_ends).await;
+        match &settled {
+            Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(&claim, &settlement),
+            Ok(Settled::Lost) => telemetry::lease_lost(&claim),
+            Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", error),
+        }
+        crash::point("settled");
+        let pause = match verdict {
+            Verdict::Retry { after: Some(after), .. } => Some(next::later(settlement.at, after)),
+            _ => None,
+        };
+        self.ended(&claim.target, pause);
+        if !matches!(settled, Ok(Settled::Last)) {
+            self.bell.notify_one();
+        }
+    }
+
+    /// An attempt has ended: where something due waits for its room, the loop sees to it.
+    fn ended(&self, target: &Target, pause: Option<Timestamp>) {
+        if self.traffic.get(target).is_some_and(|traffic| traffic.end(pause)) {
+            self.bell.notify_one();
+        }
+    }
+
+    /// Third commit. A store that is full or locked is asked again while the lease lasts: what was sent and is not recorded
+    /// is sent again.
+    async fn recorded(
+        &self,
+        claim: &Claim,
+        settlement: &Settlement,
+        lease_ends: Instant,
+    ) -> Result<Settled, StoreError> {
+        loop {
+            match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
+                Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_)) if Instant::now() < lease_ends => {}
+                result => return result,
+            }
+            tokio::time::sleep(RECORD_EVERY).await;
+        }
+    }
+
+    /// What the verdict says of the integration: when it is asked next, where it does not answer.
+    fn judged(&self, claim: &Claim, verdict: &Verdict) -> Option<Timestamp> {
+        let target = &claim.target;
+        let now = self.clock.now();
+        let (change, probe_at) = self.traffic.get(target)?.judge(claim.id, verdict, &self.settings.backoff, now);
+        match change {
+            Some(Change::Opened { failures }) => telemetry::circuit_opened(target, failures),
+            Some(Change::Closed) => telemetry::circuit_closed(target),
+            None => {}
+        }
+        probe_at
+    }
+
+    /// What the store is to hold after a verdict.
+    fn concluded(&self, claim: &Claim, verdict: &Verdict, begun: Timestamp, probe_at: Option<Timestamp>) -> Settlement {
+        let at = self.clock.now();
+        let next = next::step(claim, verdict, &self.settings, probe_at, at);
+        let gave_up = matches!(next, Next::Dead { .. }) && claim.notification.action == Action::Trigger;
+        Settlement {
+            at,
+            next,
+            attempt: Some(Attempt {
+                at,
+                took_ms: u64::try_from(at.duration_since(begun).as_millis()).unwrap_or(0),
+                result: next::result(verdict).to_owned(),
+                detail: next::detail(verdict, &claim.step),
+            }),
+            fallback: if gave_up { self.fallback(&claim.target.receiver, &claim.notification) } else { Vec::new() },
+        }
+    }
+
+    async fn tried(&self, claim: &Claim, now: Timestamp) -> Verdict {
+        let Some(receiver) = self.receivers.integrations.get(&claim.target) else {
+            let Target { receiver, integration } = &claim.target;
+            let detail = format!("the configuration has no integration {integration} of receiver {receiver} any more");
+            return Verdict::Permanent { reason: FailureReason::Configuration, detail };
+        };
+        let verdict = self.sent(receiver.as_ref(), claim, now).await;
+        next::matured(verdict, &claim.step, receiver.confirm_timeout(), self.clock.now())
+    }
+
+    /// Renders, sends and judges.
+    async fn sent(&self, receiver: &dyn Receiver, claim: &Claim, now: Timestamp) -> Verdict {
+        let unusable = |detail: String| Verdict::Retry { reason: FailureReason::Configuration, detail, after: None };
+        let keys = match Keys::read(receiver) {
+            Ok(keys) => keys,
+            Err(error) => return unusable(error.to_string()),
+        };
+        let parcel = Parcel {
+            delivery: claim.id,
+            alias: &claim.alias,
+            notification: &claim.notification,
+            step: &claim.step,
+            now,
+            external_url: self.external_url.as_deref(),
+        };
+        let request = match receiver.request(&parcel, &keys) {
+            Ok(request) => request,
+            Err(error) => return unusable(error.to_string()),
+        };
+        let verdict = match self.client.send(request).await {
+            // Before it is judged, since a verdict quotes, and half a credential is not recognised any more.
+            Ok(reply) => receiver.judge(&claim.step, claim.notification.action, &next::scrubbed_reply(reply, &keys)),
+            Err(failure) => Verdict::Retry { reason: failure.reason, detail: failure.detail, after: None },
+        };
+        next::scrubbed(verdict, &keys)
+    }
+}

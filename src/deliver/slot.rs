@@ -1,0 +1,73 @@
+//! What can be sent at once needs no claim: room is taken while it is decided, and the decision's commit leases it.
+
+use std::sync::Arc;
+
+use jiff::SignedDuration;
+use tokio::{sync::Notify, time::Instant};
+use tokio_util::task::task_tracker::TaskTrackerToken;
+
+use super::{Deliverer, traffic::Traffic};
+use crate::{
+    delivery::Target,
+    store::{Decision, NewDelivery},
+};
+
+/// Room for one attempt, taken before its delivery is leased; given back unless the attempt begins.
+#[derive(Debug)]
+pub struct Slot {
+    target: Target,
+    traffic: Arc<Traffic>,
+    bell: Arc<Notify>,
+    lease_ends: Instant,
+    begun: bool,
+    /// A soft stop waits for it.
+    _under_way: TaskTrackerToken,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if !self.begun {
+            self.traffic.give_back();
+            self.bell.notify_one();
+        }
+    }
+}
+
+impl Deliverer {
+    /// Takes room for those of the deliveries that can be sent at once: the store is to lease them with their decision. What
+    /// has waited longer goes first. Waits for nothing.
+    pub fn reserve(&self, deliveries: &mut [NewDelivery]) -> Vec<Slot> {
+        let (now, lease_ends) = (self.clock.now(), self.lease_ends());
+        let lease = SignedDuration::try_from(self.lease()).unwrap_or(SignedDuration::MAX);
+        let slot = |delivery: &mut NewDelivery| {
+            let traffic = self.traffic.get(&delivery.target)?;
+            if delivery.held_until.is_some() || self.under_way.is_closed() || !traffic.reserve(now) {
+                return None;
+            }
+            delivery.leased_until = now.checked_add(lease).ok();
+            Some(Slot {
+                target: delivery.target.clone(),
+                traffic: Arc::clone(traffic),
+                bell: Arc::clone(&self.bell),
+                lease_ends,
+                begun: false,
+                _under_way: self.under_way.token(),
+            })
+        };
+        deliveries.iter_mut().filter_map(slot).collect()
+    }
+
+    /// Begins what was leased with a decision, and sees to the rest of what it owes. After a stop nothing begins: it is sent
+    /// when the lease has ended, or after the next start.
+    pub fn begin(self: &Arc<Self>, decision: Decision, mut slots: Vec<Slot>) {
+        if decision.deliveries.len() > decision.claims.len() {
+            self.bell.notify_one();
+        }
+        for claim in decision.claims.into_iter().filter(|_| !self.under_way.is_closed()) {
+            let Some(place) = slots.iter().position(|slot| slot.target == claim.target) else { continue };
+            let mut slot = slots.swap_remove(place);
+            slot.begun = true;
+            self.under_way.spawn(Arc::clone(self).attempt(claim, slot.lease_ends));
+        }
+    }
+}
