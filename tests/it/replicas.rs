@@ -84,7 +84,7 @@ impl Replica {
         self.bridge.lock().unwrap().as_mut().is_none_or(Bridge::ended)
     }
 
-    fn doors(&self) -> Option<(String, SocketAddr)> {
+    pub fn doors(&self) -> Option<(String, SocketAddr)> {
         self.bridge.lock().unwrap().as_ref().map(|bridge| (bridge.http.clone(), bridge.smtp.unwrap()))
     }
 
