@@ -43,8 +43,8 @@ const READ_AHEAD: usize = 4;
 /// Mails held in memory between their two commits, and their bytes; what is over is read back from the store.
 const IN_HAND: usize = 1024;
 const BYTES_IN_HAND: usize = 8 << 20;
-/// Mails read back from the store at a time: each may be as large as its ingress takes.
-const CATCH_UP: u32 = 16;
+/// Mails read back from the store at a time; the store bounds their bytes.
+const CATCH_UP: u32 = 256;
 /// How often the store is asked for undecided mail that nobody told of: another replica's that died.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 

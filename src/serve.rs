@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
-use metrics_exporter_prometheus::{Matcher, PrometheusBuilder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::Notify,
@@ -44,16 +44,7 @@ const PRUNE_EVERY: Duration = Duration::from_mins(10);
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let config = &loaded.config;
     let clock = Clock::system();
-    let metrics = PrometheusBuilder::new()
-        .set_buckets_for_metric(
-            Matcher::Full("alertbridge_mail_to_page_seconds".into()),
-            &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
-        )?
-        .set_buckets_for_metric(
-            Matcher::Full("alertbridge_mail_late_seconds".into()),
-            &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0],
-        )?
-        .install_recorder()?;
+    let metrics = recorder()?;
     telemetry::describe();
 
     let place = store_place(config)?;
@@ -149,6 +140,20 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     }
     drop(owned);
     Ok(())
+}
+
+fn recorder() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Full("alertbridge_mail_to_page_seconds".into()),
+            &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full("alertbridge_mail_late_seconds".into()),
+            &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0],
+        )?
+        .install_recorder()?;
+    Ok(recorder)
 }
 
 /// The ways in that every replica serves; a mailbox is read by one of them.

@@ -448,6 +448,9 @@ pub struct Alarm {
     pub untold: bool,
 }
 
+/// Undecided mails read at a time have so many bytes, the last of them not counted.
+pub(crate) const READ_BACK: u64 = 8 << 20;
+
 #[async_trait]
 pub trait Store: Send + Sync {
     /// First commit: the mails as they came, and how far their mailbox was read. All or none.
@@ -458,7 +461,8 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<MailId>, StoreError>;
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError>;
 
-    /// Mails without a decision, in order of arrival, after `after`; not those that wait to be checked again.
+    /// Mails without a decision, in order of arrival, after `after`; not those that wait to be checked again. None after
+    /// those that have [`READ_BACK`] bytes together.
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
     /// Second commit: shows `decide` what is known of the incident and writes what it concludes, all in one
     /// transaction. None where the mail has been decided by somebody else, or waits to be looked at again.

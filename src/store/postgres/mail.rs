@@ -12,7 +12,7 @@ use super::{
 use crate::{
     message::{Bookmark, MailId, Release},
     store::{
-        FARTHEST_CHECK, StoreError, StoredMail,
+        FARTHEST_CHECK, READ_BACK, StoreError, StoredMail,
         kept::{Packed, json, micros, signed},
         refusal::{not_quarantined, not_released},
     },
@@ -105,12 +105,13 @@ pub(super) async fn bookmark(database: &Database, mailbox: &str) -> Result<Optio
 /// The replica's own, and those of one that has not decided them in time.
 const UNDECIDED: &str = "
 WITH free AS MATERIALIZED (
-    SELECT id FROM mails
+    SELECT id, size FROM mails
     WHERE outcome = 'pending' AND check_at IS NULL AND id > $3 AND (holder = $1 OR held_until < now() OR held_until IS NULL)
     ORDER BY id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE mails SET holder = $1, held_until = now() + $2::bigint * interval '1 ms'
-    WHERE id = ANY (ARRAY(SELECT id FROM free)) RETURNING *
+    WHERE id = ANY (ARRAY(SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM free) AS sized
+                          WHERE before < $5::bigint)) RETURNING *
 )
 SELECT taken.*, raw FROM taken CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = taken.id OFFSET 0) AS body
 ORDER BY id";
@@ -122,7 +123,8 @@ pub(super) async fn undecided(
     after: MailId,
     limit: u32,
 ) -> Result<Vec<StoredMail>, StoreError> {
-    let rows = database.query(UNDECIDED, &[&holder, &millis(hold), &after, &i64::from(limit)]).await?;
+    let rows =
+        database.query(UNDECIDED, &[&holder, &millis(hold), &after, &i64::from(limit), &signed(READ_BACK)]).await?;
     rows.iter().map(stored_mail).collect()
 }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 use crate::{
     message::{Bookmark, MailId, Message, Release},
     store::{
-        FARTHEST_CHECK, StoreError, StoredMail,
+        FARTHEST_CHECK, READ_BACK, StoreError, StoredMail,
         kept::{Packed, micros, signed, unpack},
         refusal::{not_quarantined, not_released},
     },
@@ -63,12 +63,18 @@ pub(super) fn bookmark(connection: &Connection, mailbox: &str) -> rusqlite::Resu
 }
 
 pub(super) fn undecided(connection: &Connection, after: MailId, limit: u32) -> rusqlite::Result<Vec<StoredMail>> {
+    let mut bytes = 0;
     connection
         .prepare_cached(
             "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
              WHERE outcome = 'pending' AND check_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
         )?
         .query_map(params![after, limit], stored_mail)?
+        .take_while(|mail| {
+            let before = bytes;
+            bytes += mail.as_ref().map_or(0, |mail| mail.message.raw.len() as u64);
+            before < READ_BACK
+        })
         .collect()
 }
 
