@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -14,7 +15,7 @@ use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::{
     sync::{Notify, mpsc, oneshot},
-    time::MissedTickBehavior,
+    time::{MissedTickBehavior, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -43,6 +44,10 @@ const READ_AHEAD: usize = 4;
 /// Mails held in memory between their two commits, and their bytes; what is over is read back from the store.
 const IN_HAND: usize = 1024;
 const BYTES_IN_HAND: usize = 8 << 20;
+/// Mails that wait to be decided above which senders are acknowledged later, so that they do not outrun it; and how much
+/// later at most.
+const CROWD: usize = 32;
+const KEEP_PACE: Duration = Duration::from_millis(250);
 /// Mails read back from the store at a time; the store bounds their bytes.
 const CATCH_UP: u32 = 256;
 /// How often the store is asked for undecided mail that nobody told of: another replica's that died.
@@ -58,6 +63,8 @@ pub struct Pipeline {
     in_hand: Mutex<InHand>,
     /// Rung when the store has undecided mail that is not in hand.
     behind: Notify,
+    /// Rung when mail has been decided.
+    decided: Notify,
     deliverer: Arc<Deliverer>,
 }
 
@@ -101,8 +108,11 @@ impl Pipeline {
         deliverer: Arc<Deliverer>,
     ) -> (Self, Fresh) {
         let (fresh, in_hand) = mpsc::channel(IN_HAND);
-        let (in_hand_now, behind) = (Mutex::default(), Notify::new());
-        (Self { store, rules, authenticator, clock, fresh, in_hand: in_hand_now, behind, deliverer }, Fresh(in_hand))
+        let (in_hand_now, behind, decided) = (Mutex::default(), Notify::new(), Notify::new());
+        (
+            Self { store, rules, authenticator, clock, fresh, in_hand: in_hand_now, behind, decided, deliverer },
+            Fresh(in_hand),
+        )
     }
 
     /// Decides mail until `stop`; what is left then is decided at the next start. The next mails are read while the last are
@@ -232,7 +242,24 @@ impl Pipeline {
             self.in_hand().mails.remove(&mail.id);
         }
         let decisions = batch.into_iter().map(|(reading, mail)| self.decide_one(reading, mail));
-        join_all(decisions).await.into_iter().collect()
+        let decided = join_all(decisions).await.into_iter().collect();
+        self.decided.notify_waiters();
+        decided
+    }
+
+    /// Waits a little while mail comes faster than it is decided.
+    async fn keep_pace(&self) {
+        let caught_up = async {
+            loop {
+                let mut decided = pin!(self.decided.notified());
+                decided.as_mut().enable();
+                if self.in_hand().mails.len() <= CROWD {
+                    return;
+                }
+                decided.await;
+            }
+        };
+        let _ = timeout(KEEP_PACE, caught_up).await;
     }
 
     /// Where concluding panics the mail becomes an alert that could not be read: somebody is told, and no other waits.
@@ -313,6 +340,7 @@ impl Inbox for Pipeline {
         for (id, (message, authenticity)) in ids.iter().zip(mails) {
             self.take_in_hand(StoredMail { id: *id, message, authenticity, checks: 0, released: None });
         }
+        self.keep_pace().await;
         Ok(ids)
     }
 
