@@ -35,6 +35,12 @@ impl Deliverer {
         crash::point("sent");
         let probe_at = self.judged(&claim, &verdict);
         let settlement = self.concluded(&claim, &verdict, begun, probe_at);
+        let pause = match verdict {
+            Verdict::Retry { after: Some(after), .. } => Some(next::later(settlement.at, after)),
+            _ => None,
+        };
+        // The receiver is done with it: another may begin while it is recorded.
+        self.ended(&claim.target, pause);
         let settled = self.recorded(&claim, &settlement, lease_ends).await;
         match &settled {
             Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(&claim, &settlement),
@@ -42,11 +48,6 @@ impl Deliverer {
             Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", error),
         }
         crash::point("settled");
-        let pause = match verdict {
-            Verdict::Retry { after: Some(after), .. } => Some(next::later(settlement.at, after)),
-            _ => None,
-        };
-        self.ended(&claim.target, pause);
         if !matches!(settled, Ok(Settled::Last)) {
             self.bell.notify_one();
         }
