@@ -117,26 +117,30 @@ impl Trial {
             (name, StoredMail { id: 0, message, authenticity, checks: 0, released }, now)
         }));
         let judged = judged.await;
+        // The state needs a row for the mail, not its bytes.
+        let stub = |(_, mail, _): &(String, StoredMail, Timestamp)| {
+            (Message { raw: bytes::Bytes::new(), ..mail.message.clone() }, mail.authenticity.clone())
+        };
+        let ids = self.store.record(judged.iter().map(stub).collect(), None).await?;
+        ensure!(ids.len() == judged.len(), "the throw-away state lost a mail");
         let rules = Arc::clone(&self.rules);
-        let read = move |(name, mail, now)| Read { reading: rules.read_whatever_it_is(&mail), name, mail, now };
-        tokio::task::spawn_blocking(move || judged.into_iter().map(read).collect()).await.context("reading mail failed")
+        let read = move |((name, mail, now), id)| {
+            let reading = rules.read_whatever_it_is(&mail);
+            Read { name, mail: StoredMail { id, ..mail }, reading, now }
+        };
+        let read = move || judged.into_iter().zip(ids).map(read).collect();
+        tokio::task::spawn_blocking(read).await.context("reading mail failed")
     }
 
     /// The stages that go by the mails before: one batch after the other. Those of a batch share a commit.
     pub async fn decide(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
-        // The state needs a row for the mail, not its bytes.
-        let stub = |Read { mail, .. }: &Read| {
-            (Message { raw: bytes::Bytes::new(), ..mail.message.clone() }, mail.authenticity.clone())
-        };
-        let ids = self.store.record(read.iter().map(stub).collect(), None).await?;
-        ensure!(ids.len() == read.len(), "the throw-away state lost a mail");
-        let decisions = read.into_iter().zip(ids).map(async |(Read { name, mail, reading, now }, id)| {
-            let mail = StoredMail { id, ..mail };
+        let decisions = read.into_iter().map(async |Read { name, mail, reading, now }| {
             let authenticity = mail.authenticity.clone();
+            let mail_id = mail.id;
             let subject = self.rules.subject(&reading, &mail, now);
             let (rules, said) = (Arc::clone(&self.rules), reading.clone());
             let conclude = Box::new(move |memory: &_| rules.conclude(&said, &mail, memory, now));
-            let decision = self.store.decide(id, subject, now, conclude).await?;
+            let decision = self.store.decide(mail_id, subject, now, conclude).await?;
             let decision = decision.context("the throw-away state lost a mail")?;
             Ok(Decided { name, authenticity, reading, decision, now })
         });
