@@ -3,25 +3,32 @@
 //! Three commits and nothing else is trusted: the mail (`record`), the transition with its deliveries (`decide`), the
 //! attempt with the next state (`settle`). The row is the queue.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    delivery::{Action, DeliveryId, DeliveryState, Notification, Step, Target},
+    delivery::{DeliveryId, DeliveryState, Notification, Step, Target},
     incident::{Known, Phase, State},
     label::Labels,
     message::{Authenticity, Bookmark, Hold, MailId, Message, Outcome, Release},
 };
 
 pub mod audit;
+mod concern;
 mod kept;
+mod look;
 pub mod place;
 pub mod postgres;
 mod refusal;
+mod retention;
 pub mod sqlite;
+
+pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
+pub use look::{DeliveryRow, Depth, Event, IncidentRow, MailRow, Totals};
+pub use retention::{Horizon, Pruned, Sweep};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -290,162 +297,6 @@ pub struct Attempt {
     pub result: String,
     /// A sentence without secrets.
     pub detail: String,
-}
-
-// What people look at: `incidents`, `deliveries`, `mails`.
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct MailRow {
-    pub id: MailId,
-    pub ingress: String,
-    pub arrived_at: Timestamp,
-    pub size: u64,
-    pub outcome: Outcome,
-    pub reason: Option<String>,
-    pub incident_id: Option<String>,
-    pub sha256: String,
-    pub authenticity: Authenticity,
-    pub labels: Labels,
-    /// When its authenticity is checked again.
-    pub check_at: Option<Timestamp>,
-    /// Who let it act, where it was in the quarantine.
-    pub released: Option<Release>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct IncidentRow {
-    pub incident_id: String,
-    pub kind: Kind,
-    pub phase: Phase,
-    pub status: String,
-    pub newest: Option<Timestamp>,
-    pub episode: i64,
-    pub opened_at: Timestamp,
-    pub changed_at: Timestamp,
-    pub labels: Labels,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct DeliveryRow {
-    pub id: DeliveryId,
-    pub incident_id: String,
-    pub receiver: String,
-    pub integration: String,
-    pub action: Action,
-    pub alias: String,
-    pub state: DeliveryState,
-    pub failures: u32,
-    pub created_at: Timestamp,
-    /// When it is tried next, or its mute ends; none behind another of its lane.
-    pub next_at: Option<Timestamp>,
-    pub settled_at: Option<Timestamp>,
-    /// The latest failure, or the receipt.
-    pub detail: Option<String>,
-    pub mail: Option<MailId>,
-}
-
-/// One line of an incident's timeline.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "event")]
-pub enum Event {
-    Mail(MailRow),
-    Delivery(DeliveryRow),
-    Attempt {
-        delivery: DeliveryId,
-        receiver: String,
-        integration: String,
-        action: Action,
-        #[serde(flatten)]
-        attempt: Attempt,
-    },
-}
-
-/// How much a store holds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub struct Totals {
-    pub mails: u64,
-    pub incidents: u64,
-    pub deliveries: u64,
-}
-
-/// How much of what is there, for the gauges.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Depth {
-    pub deliveries: BTreeMap<&'static str, u64>,
-    pub oldest_pending: Option<Timestamp>,
-}
-
-/// What is past its retention.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Horizon {
-    /// Mails that arrived before, and what was told of incidents that ended before.
-    pub mails: Timestamp,
-    /// Incidents that ended before, not earlier than `mails`: no copy of their mails can page any more. None: they are
-    /// kept for ever.
-    pub incidents: Option<Timestamp>,
-}
-
-/// How far the deletion of what is past its retention has come.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sweep {
-    /// Mails after this one, by arrival.
-    Mails { arrived_at: Timestamp, id: MailId },
-    /// Incidents after this one, by their latest change.
-    Incidents { changed_at: Timestamp, id: i64 },
-    /// All rows were seen: what they took is given back to the file system.
-    Space,
-}
-
-impl Sweep {
-    /// The beginning.
-    pub const START: Self = Self::Mails { arrived_at: Timestamp::MIN, id: 0 };
-    pub(crate) const FIRST_INCIDENT: Self = Self::Incidents { changed_at: Timestamp::MIN, id: 0 };
-}
-
-/// What a step of a sweep did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Pruned {
-    /// Mails, deliveries and incidents.
-    pub deleted: usize,
-    /// Where the next step begins; none at the end of the sweep.
-    pub next: Option<Sweep>,
-}
-
-/// The incident by which the bridge tells of its dead letters.
-pub const DEAD_LETTERS: &str = "self:dead-letters";
-/// What begins the incident by which it tells of mail of an app that is not expected; the app's key follows.
-pub const UNEXPECTED_APP: &str = "self:app-key:";
-
-/// What the bridge may have to tell of itself, read at each look; every list is cut at a few.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Concerns {
-    /// Deliveries in the dead letters, those that tell of dead letters not counted; at most 1000.
-    pub dead: u64,
-    /// Open incidents of which a resolve is held.
-    pub held_resolves: Vec<String>,
-    /// When an unverified trigger was last held because there were too many.
-    pub flooded_at: Option<Timestamp>,
-    /// Apps that are not expected, mail of which is held.
-    pub unexpected_apps: Vec<String>,
-    /// What is left where the store is; none where it is in no file.
-    pub room: Option<Room>,
-    /// What the bridge tells of itself now.
-    pub alarms: Vec<Alarm>,
-}
-
-/// The space of a file system, in bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Room {
-    pub free: u64,
-    pub total: u64,
-}
-
-/// An open incident of the bridge itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Alarm {
-    pub incident_id: String,
-    /// A mute kept it from everybody.
-    pub untold: bool,
 }
 
 /// Undecided mails read at a time have so many bytes, the last of them not counted.

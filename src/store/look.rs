@@ -1,0 +1,95 @@
+//! What people look at: `incidents`, `deliveries`, `mails`, the gauges.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Attempt, Kind};
+use crate::{
+    delivery::{Action, DeliveryId, DeliveryState},
+    incident::Phase,
+    label::Labels,
+    message::{Authenticity, MailId, Outcome, Release},
+};
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MailRow {
+    pub id: MailId,
+    pub ingress: String,
+    pub arrived_at: Timestamp,
+    pub size: u64,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub incident_id: Option<String>,
+    pub sha256: String,
+    pub authenticity: Authenticity,
+    pub labels: Labels,
+    /// When its authenticity is checked again.
+    pub check_at: Option<Timestamp>,
+    /// Who let it act, where it was in the quarantine.
+    pub released: Option<Release>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct IncidentRow {
+    pub incident_id: String,
+    pub kind: Kind,
+    pub phase: Phase,
+    pub status: String,
+    pub newest: Option<Timestamp>,
+    pub episode: i64,
+    pub opened_at: Timestamp,
+    pub changed_at: Timestamp,
+    pub labels: Labels,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeliveryRow {
+    pub id: DeliveryId,
+    pub incident_id: String,
+    pub receiver: String,
+    pub integration: String,
+    pub action: Action,
+    pub alias: String,
+    pub state: DeliveryState,
+    pub failures: u32,
+    pub created_at: Timestamp,
+    /// When it is tried next, or its mute ends; none behind another of its lane.
+    pub next_at: Option<Timestamp>,
+    pub settled_at: Option<Timestamp>,
+    /// The latest failure, or the receipt.
+    pub detail: Option<String>,
+    pub mail: Option<MailId>,
+}
+
+/// One line of an incident's timeline.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "event")]
+pub enum Event {
+    Mail(MailRow),
+    Delivery(DeliveryRow),
+    Attempt {
+        delivery: DeliveryId,
+        receiver: String,
+        integration: String,
+        action: Action,
+        #[serde(flatten)]
+        attempt: Attempt,
+    },
+}
+
+/// How much a store holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Totals {
+    pub mails: u64,
+    pub incidents: u64,
+    pub deliveries: u64,
+}
+
+/// How much of what is there, for the gauges.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Depth {
+    pub deliveries: BTreeMap<&'static str, u64>,
+    pub oldest_pending: Option<Timestamp>,
+}
