@@ -47,6 +47,8 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 const BUSY: Duration = Duration::from_secs(5);
+/// What the reading connection keeps in memory, in KiB (negative: so SQLite takes it as a size): it reads little, and mostly what is new.
+const READER_CACHE: i32 = -512;
 /// How long the emptying of a long write-ahead log waits for those who read it.
 const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
 
@@ -72,6 +74,7 @@ impl Sqlite {
         // It waits for readers while it keeps the writer out: a backup would stop all commits.
         checkpointer.busy_timeout(CHECKPOINT_BUSY).map_err(failure)?;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        reader.pragma_update(None, "cache_size", READER_CACHE).map_err(failure)?;
         Ok(Self {
             writer: writer::Writer::start(connection, Some(checkpointer)),
             reader: Some(Arc::new(Mutex::new(reader))),
