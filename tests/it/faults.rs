@@ -382,8 +382,9 @@ async fn a_log_that_lost_its_end_costs_what_was_in_it_and_no_alert_opens_twice()
         post(&bridge, &trigger(&format!("i{number}"))).await;
     }
     post(&bridge, &resolve("i19")).await;
+    // A mail whose decision alone was lost is decided beside these.
+    until("the resolved one is closed", &bridge, async || pager.open_alerts().len() == 19).await;
     bridge.settled(21).await;
-    assert_eq!(pager.open_alerts().len(), 19);
     assert_eq!(pager.pages().len(), 21);
 }
 
