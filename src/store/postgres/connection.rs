@@ -103,7 +103,7 @@ impl Database {
     }
 
     /// A connection beside the pool, for what keeps it to itself. Somebody has to poll its second half, and begin with
-    /// [`noticed`].
+    /// [`noticed()`].
     pub(super) async fn connection_apart(
         &self,
     ) -> Result<(Client, tokio_postgres::Connection<Socket, Stream>), StoreError> {
