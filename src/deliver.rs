@@ -5,11 +5,7 @@
 //! Every claim is attempted on its own and settled in the store. An integration that asks to be left alone (429) is, until
 //! then; the others go on.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::{sync::Notify, time::Instant};
@@ -120,41 +116,38 @@ impl Deliverer {
             Some(at) => wake = wake.min(at),
             None => {}
         }
-        let mut wanted = Vec::new();
-        let mut behind = BTreeSet::new();
+        // Of each target that something is due of: the room left for it, none where it is closed.
+        let mut rooms = BTreeMap::new();
         for (target, due) in agenda.due {
             // What the configuration no longer has is claimed too: it ends in the dead letters.
             let (opens_at, room) =
                 self.traffic.get(&target).map_or((now, traffic::MOST), |traffic| (traffic.opens_at(), traffic.room()));
             let at = due.max(opens_at);
-            if due <= now {
-                behind.insert(target.clone());
-            }
             if at > now {
                 wake = wake.min(at);
-            } else if room > 0 {
-                wanted.push((target, room));
+            }
+            if due <= now {
+                rooms.insert(target, if at > now { 0 } else { room });
             }
             // Where there is no room, the end of an attempt rings.
         }
+        let wanted: Vec<_> =
+            rooms.iter().filter(|(_, room)| **room > 0).map(|(to, room)| (to.clone(), *room)).collect();
         if !wanted.is_empty() {
             let lease_ends = self.lease_ends();
-            for claim in self.store.claim(now, self.lease(), wanted.clone()).await? {
+            for claim in self.store.claim(now, self.lease(), wanted).await? {
                 wake = now;
                 if let Some(traffic) = self.traffic.get(&claim.target) {
                     traffic.begin(now);
                 }
-                if let Some((_, room)) = wanted.iter_mut().find(|(target, _)| *target == claim.target) {
+                if let Some(room) = rooms.get_mut(&claim.target) {
                     *room -= 1;
                 }
                 self.under_way.spawn(Arc::clone(self).attempt(claim, lease_ends));
             }
-            for (target, _) in wanted.iter().filter(|(_, left)| *left > 0) {
-                behind.remove(target);
-            }
         }
         for (target, traffic) in &self.traffic {
-            traffic.set_behind(behind.contains(target));
+            traffic.set_behind(rooms.get(target) == Some(&0));
         }
         Ok(Duration::try_from(wake.duration_since(now)).unwrap_or_default())
     }

@@ -165,6 +165,22 @@ pub struct NewDelivery {
     pub leased_until: Option<Timestamp>,
 }
 
+impl NewDelivery {
+    /// What this process has to send, where it was leased as it was made.
+    fn claimed(&self, id: DeliveryId, lease: i64, now: Timestamp) -> Claim {
+        Claim {
+            id,
+            lease,
+            target: self.target.clone(),
+            alias: self.alias.clone(),
+            notification: self.notification.clone(),
+            step: Step::Send,
+            failures: 0,
+            since: now,
+        }
+    }
+}
+
 /// What the store knows when a mail is decided.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Memory {

@@ -136,18 +136,15 @@ fn from_store(stored: &Stored, request: &Request) -> BoxStream<'static, anyhow::
     let (store, since, until, at) = (Arc::clone(store), *since, *until, request.at);
     let (read, batches) = mpsc::channel(1);
     tokio::spawn(async move {
-        let mut after = (Timestamp::MIN, 0);
-        loop {
-            let batch = store.stored(since, until, after, BATCH).await;
+        let mut after = Some((Timestamp::MIN, 0));
+        while let Some(from) = after {
+            let batch = store.stored(since, until, from, BATCH).await;
             let last = batch.as_deref().ok().and_then(<[StoredMail]>::last);
-            let next = last.map(|last| (last.message.arrived_at, last.id));
-            let ended = batch.as_deref().is_ok_and(<[StoredMail]>::is_empty);
-            // Where nobody takes it any more, the replay has failed.
-            if ended || read.send(batch).await.is_err() {
+            after = last.map(|last| (last.message.arrived_at, last.id));
+            if read.send(batch).await.is_err() {
+                // The replay has failed: nobody takes it any more.
                 return;
             }
-            let Some(next) = next else { return };
-            after = next;
         }
     });
     let specimen = move |mail: StoredMail| Specimen {

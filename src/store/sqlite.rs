@@ -47,7 +47,8 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 const BUSY: Duration = Duration::from_secs(5);
-/// What the reading connection keeps in memory, in KiB (negative: so SQLite takes it as a size): it reads little, and mostly what is new.
+/// What the reading connection keeps in memory, in KiB, which to SQLite is a negative number: it reads little, and mostly
+/// what is new.
 const READER_CACHE: i32 = -512;
 /// How long the emptying of a long write-ahead log waits for those who read it.
 const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
@@ -131,9 +132,14 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
+/// The newest version of the schema this program knows.
+fn known() -> i32 {
+    migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
+}
+
 /// The version of the schema a file has, 0 where there is none, and the one this program knows; migrates nothing.
 pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
-    let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let known = known();
     if !path.exists() {
         return Ok((0, known));
     }
@@ -185,8 +191,7 @@ fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
 }
 
 fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let runner = migrations::runner();
-    let known = runner.get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let known = known();
     let found = version(connection)?;
     if found > known {
         return Err(StoreError::Newer { found, known });
@@ -194,7 +199,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if found < known {
         crash::point("migrating");
         // Grouped: a migration and the record of it are one commit, or a kill in between ends the store.
-        runner
+        migrations::runner()
             .set_grouped(true)
             .run(connection)
             .map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;

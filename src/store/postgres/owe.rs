@@ -148,16 +148,7 @@ pub(super) fn claims(rows: &[Row], deliveries: &[NewDelivery], now: Timestamp) -
         let Some((lease, delivery)) = lease.zip(deliveries.iter().find(|delivery| delivery.target == target)) else {
             continue;
         };
-        claims.push(Claim {
-            id,
-            lease,
-            target,
-            alias: delivery.alias.clone(),
-            notification: delivery.notification.clone(),
-            step: Step::Send,
-            failures: 0,
-            since: now,
-        });
+        claims.push(delivery.claimed(id, lease, now));
     }
     Ok(claims)
 }

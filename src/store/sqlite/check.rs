@@ -16,7 +16,7 @@ use crate::{
     },
 };
 
-use super::{connect, failure, migrations, version};
+use super::{connect, failure, known, version};
 
 /// Mails whose bytes are read at a time: between two batches the write-ahead log may shrink.
 const BATCH: i64 = 500;
@@ -24,7 +24,7 @@ const BATCH: i64 = 500;
 /// Opens a store only to read it, at this program's schema.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let known = known();
     match version(&connection)? {
         found if found > known => Err(StoreError::Newer { found, known }),
         0 => Err(StoreError::Refused(format!("{} is no store of alertbridge", path.display()))),

@@ -19,7 +19,7 @@ use rusqlite::{
 
 use crate::{crash, store::StoreError};
 
-use super::{check, connect, failure, migrations, own, version};
+use super::{check, connect, failure, known, own, version};
 
 /// Pages copied between two looks at the progress: 4 MiB.
 const PAGES_PER_STEP: i32 = 1024;
@@ -67,7 +67,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
         )));
     }
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let known = migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0);
+    let known = known();
     match version(&source)? {
         0 => return Err(StoreError::Refused(format!("{} is no store of alertbridge", from.display()))),
         found if found > known => return Err(StoreError::Newer { found, known }),

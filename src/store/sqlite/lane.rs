@@ -58,16 +58,7 @@ pub(super) fn owe(
             ":held_until": held_until.map(micros), ":lease": lease, ":fallback_at": fallback_at.map(micros),
             ":now": micros(now),
         })?;
-    Ok(lease.map(|lease| Claim {
-        id,
-        lease,
-        target: target.clone(),
-        alias: alias.clone(),
-        notification: notification.clone(),
-        step: Step::Send,
-        failures: 0,
-        since: now,
-    }))
+    Ok(lease.map(|lease| delivery.claimed(id, lease, now)))
 }
 
 /// What a fallback receiver is owed, unless it was told of this opening already: two integrations of a receiver, or
