@@ -32,9 +32,11 @@ use crate::{
 
 mod again;
 mod follow;
+mod order;
 mod rules;
 pub mod standing;
 
+pub use order::in_order;
 pub use rules::{Finding, Reading, Rules};
 
 /// Mails read together: bounds how long the first waits for the last.
@@ -242,7 +244,7 @@ impl Pipeline {
             self.in_hand().mails.remove(&mail.id);
         }
         let decisions = batch.into_iter().map(|(reading, mail)| self.decide_one(reading, mail));
-        let decided = join_all(decisions).await.into_iter().collect();
+        let decided = in_order(decisions).await.into_iter().collect();
         self.decided.notify_waiters();
         decided
     }

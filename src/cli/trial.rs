@@ -15,7 +15,7 @@ use crate::{
     delivery::Step,
     label::Labels,
     message::{Authenticity, Message, Outcome, Release, Verdict},
-    pipeline::{Finding, Reading, Rules},
+    pipeline::{Finding, Reading, Rules, in_order},
     receiver::{Body, Keys, Parcel},
     store::{Decision, NewDelivery, Store, StoredMail, sqlite::Sqlite},
 };
@@ -144,7 +144,7 @@ impl Trial {
             let decision = decision.context("the throw-away state lost a mail")?;
             Ok(Decided { name, authenticity, reading, decision, now })
         });
-        join_all(decisions).await.into_iter().collect()
+        in_order(decisions).await.into_iter().collect()
     }
 
     /// What is shown of it, with the requests that would be made.

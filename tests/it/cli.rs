@@ -15,6 +15,7 @@ use std::{
 };
 
 use alertbridge::cli::sample;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -184,6 +185,21 @@ fn replay_takes_files_folders_maildirs_and_mboxes_in_order_of_arrival_ties_by_pa
          6 mails, 10 requests\n"
     );
     assert_eq!(text(&summary.stderr), "", "a bar is for a terminal");
+}
+
+#[test]
+fn many_mails_at_once_are_decided_in_order_of_arrival() {
+    let folder = folder();
+    let start: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+    let mails = (0..600).map(|n| {
+        let status = if n % 2 == 0 { "ANOMALOUS" } else { "OK" };
+        let mail = sample::mail(status, Some(&format!("inc-{}", n / 2)), start + SignedDuration::from_secs(n));
+        format!("From MAILER-DAEMON Sun Mar  1 12:00:00 2026\n{}\n", mail.replace("\r\n", "\n"))
+    });
+    fs::write(folder.path().join("all.mbox"), mails.collect::<String>()).unwrap();
+    let replayed = run(folder.path(), &["replay", "--json", "all.mbox"]);
+    let outcomes: Vec<_> = lines(&replayed).iter().map(|line| line["outcome"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(outcomes, ["opened", "resolved"].repeat(300));
 }
 
 #[test]
