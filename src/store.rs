@@ -315,7 +315,7 @@ pub struct Attempt {
     pub detail: String,
 }
 
-/// Undecided mails read at a time have so many bytes, the last of them not counted.
+/// Mails read back at a time have so many bytes, the last of them not counted.
 pub(crate) const READ_BACK: u64 = 8 << 20;
 
 #[async_trait]
@@ -394,7 +394,8 @@ pub trait Store: Send + Sync {
     async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError>;
     /// Takes a mail out of the quarantine for good.
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError>;
-    /// Stored mails by arrival, for `replay --stored`, after `after`.
+    /// Stored mails by arrival, for `replay --stored`, after `after`; at most the first of them that have [`READ_BACK`] bytes
+    /// together.
     async fn stored(
         &self,
         since: Option<Timestamp>,

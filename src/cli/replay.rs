@@ -11,7 +11,7 @@ use std::{
 
 use anyhow::Context as _;
 use futures_util::{
-    StreamExt as _, TryStreamExt as _,
+    Stream, StreamExt as _, TryStreamExt as _,
     stream::{self, BoxStream},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -32,7 +32,7 @@ use crate::{
     delivery::{self, DeliveryState},
     message::{Message, Outcome},
     pipeline::Rules,
-    store::{Store, StoredMail},
+    store::{READ_BACK, Store, StoredMail},
 };
 
 /// What is asked of it.
@@ -66,11 +66,11 @@ impl Request {
     }
 }
 
-/// Mails that are taken through a stage together, which is one way to another thread for all of them; several batches are
-/// under way, and each mail may be as large as an ingress takes.
-const BATCH: u32 = 16;
-/// Batches in a stage at a time.
-const AHEAD: usize = 4;
+/// Mails that are taken through a stage together, which is one way to another thread for all of them; fewer where they have
+/// [`READ_BACK`] bytes before.
+const BATCH: u32 = 64;
+/// Batches in a stage at a time, and finished ones before the next.
+const AHEAD: usize = 2;
 
 /// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state, for `--send`, and how
 /// many alerts could not be read.
@@ -95,31 +95,11 @@ pub async fn run(
         let progress = request.progress(bar(found.len()));
         (from_files(found, &request), progress)
     };
-    {
-        // Read and rendered side by side, decided in order in between.
-        let read = |batch: Vec<Specimen>| {
-            let trial = Arc::clone(&trial);
-            let read = tokio::spawn(async move { trial.read(batch).await });
-            async { read.await.context("reading mail failed")? }
-        };
-        let explained = |batch: Vec<Decided>| {
-            let trial = Arc::clone(&trial);
-            let explain = move || batch.into_iter().map(|decided| trial.explain(decided)).collect::<Vec<_>>();
-            let explained = tokio::task::spawn_blocking(explain);
-            async { explained.await.context("rendering the pages failed") }
-        };
-        let explained = batches
-            .map_ok(read)
-            .try_buffered(AHEAD)
-            .and_then(|read| trial.decide(read))
-            .map_ok(explained)
-            .try_buffered(AHEAD);
-        let mut explained = pin!(explained);
-        while let Some(batch) = explained.try_next().await? {
-            for mail in batch {
-                tally.add(mail, request.json, out)?;
-                progress.inc(1);
-            }
+    let mut explained = explained(&trial, batches);
+    while let Some(batch) = explained.try_next().await? {
+        for mail in batch {
+            tally.add(mail, request.json, out)?;
+            progress.inc(1);
         }
     }
     progress.finish_and_clear();
@@ -130,23 +110,53 @@ pub async fn run(
     Ok((trial, unreadable))
 }
 
-/// The mails of the store, by arrival; read ahead.
+/// Mails are read and rendered side by side, and decided in order in between.
+fn explained(
+    trial: &Arc<Trial>,
+    batches: BoxStream<'static, anyhow::Result<Vec<Specimen>>>,
+) -> BoxStream<'static, anyhow::Result<Vec<Explained>>> {
+    let read = with(trial, |trial, batch| {
+        let read = tokio::spawn(async move { trial.read(batch).await });
+        async { read.await.context("reading mail failed")? }
+    });
+    let decide = with(trial, |trial, batch| async move { trial.decide(batch).await });
+    let explain = with(trial, |trial, batch: Vec<Decided>| {
+        let explain = move || batch.into_iter().map(|decided| trial.explain(decided)).collect();
+        let explained = tokio::task::spawn_blocking(explain);
+        async { explained.await.context("rendering the pages failed") }
+    });
+    let read = ahead(batches.map_ok(read).try_buffered(AHEAD));
+    let decided = ahead(read.and_then(decide));
+    decided.map_ok(explain).try_buffered(AHEAD).boxed()
+}
+
+fn with<I, O, S: Fn(Arc<Trial>, I) -> O>(trial: &Arc<Trial>, step: S) -> impl Fn(I) -> O + use<I, O, S> {
+    let trial = Arc::clone(trial);
+    move |batch| step(Arc::clone(&trial), batch)
+}
+
+/// Has a stage go on while the next is at work.
+fn ahead<T: Send + 'static>(
+    stage: impl Stream<Item = anyhow::Result<T>> + Send + 'static,
+) -> BoxStream<'static, anyhow::Result<T>> {
+    let (done, taken) = mpsc::channel(AHEAD);
+    let running = tokio::spawn(async move {
+        let mut stage = pin!(stage);
+        // Nobody takes it any more where the replay has failed.
+        while let Some(item) = stage.next().await
+            && done.send(item).await.is_ok()
+        {}
+    });
+    let taken = stream::unfold(taken, async |mut taken| Some((taken.recv().await?, taken)));
+    // One that panicked has not come to its end.
+    let ended = stream::once(running).filter_map(async |ended| ended.context("a stage failed").err().map(Err));
+    taken.chain(ended).boxed()
+}
+
+/// The mails of the store, by arrival.
 fn from_store(stored: &Stored, request: &Request) -> BoxStream<'static, anyhow::Result<Vec<Specimen>>> {
     let Stored { store, since, until } = stored;
     let (store, since, until, at) = (Arc::clone(store), *since, *until, request.at);
-    let (read, batches) = mpsc::channel(1);
-    tokio::spawn(async move {
-        let mut after = Some((Timestamp::MIN, 0));
-        while let Some(from) = after {
-            let batch = store.stored(since, until, from, BATCH).await;
-            let last = batch.as_deref().ok().and_then(<[StoredMail]>::last);
-            after = last.map(|last| (last.message.arrived_at, last.id));
-            if read.send(batch).await.is_err() {
-                // The replay has failed: nobody takes it any more.
-                return;
-            }
-        }
-    });
     let specimen = move |mail: StoredMail| Specimen {
         name: mail.id.to_string(),
         now: at.unwrap_or(mail.message.arrived_at),
@@ -154,22 +164,40 @@ fn from_store(stored: &Stored, request: &Request) -> BoxStream<'static, anyhow::
         authenticity: Some(mail.authenticity),
         released: mail.released,
     };
-    let batches = stream::unfold(batches, async |mut batches| Some((batches.recv().await?, batches)));
-    batches.map(move |batch| Ok(batch?.into_iter().map(specimen).collect())).boxed()
+    ahead(stream::try_unfold((Timestamp::MIN, 0), move |after| {
+        let store = Arc::clone(&store);
+        async move {
+            let batch = store.stored(since, until, after, BATCH).await?;
+            let last = batch.last().map(|last| (last.message.arrived_at, last.id));
+            Ok(last.map(|last| (batch.into_iter().map(specimen).collect(), last)))
+        }
+    }))
 }
 
 /// The mails found, as if they had arrived when they say.
 fn from_files(found: Vec<Found>, request: &Request) -> BoxStream<'static, anyhow::Result<Vec<Specimen>>> {
     let (at, now) = (request.at, request.now);
     let ingress = request.ingress.clone().unwrap_or_else(|| "replay".into());
-    let specimen = move |mail: Found| {
+    let specimen = move |mail: Found| -> anyhow::Result<Specimen> {
         let arrived_at = at.or(mail.date).unwrap_or(now);
         let message =
             Message { ingress: ingress.clone(), arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
         Ok(Specimen { name: mail.name, message, authenticity: None, released: None, now: arrived_at })
     };
-    let batches = stream::iter(found).chunks(BATCH as usize);
-    batches.map(move |batch| batch.into_iter().map(&specimen).collect()).boxed()
+    let mut specimens = found.into_iter().map(specimen);
+    let mut batch = move || -> anyhow::Result<Vec<Specimen>> {
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH as usize
+            && bytes < READ_BACK
+            && let Some(specimen) = specimens.next().transpose()?
+        {
+            bytes += specimen.message.raw.len() as u64;
+            batch.push(specimen);
+        }
+        Ok(batch)
+    };
+    let batches = std::iter::from_fn(move || batch().map(|batch| (!batch.is_empty()).then_some(batch)).transpose());
+    ahead(stream::iter(batches))
 }
 
 /// What came of the mails, by outcome.

@@ -185,7 +185,7 @@ both!(
     what_was_applied_is_known_afterwards,
     a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided,
     deliveries_of_an_incident_to_a_receiver_go_one_after_the_other,
-    undecided_mail_is_read_back_in_no_more_bytes_than_memory_bears,
+    mail_is_read_back_in_no_more_bytes_than_memory_bears,
     what_is_leased_with_its_decision_is_sent_by_one,
     a_lease_of_a_decision_ends_as_any_other,
     a_claim_takes_no_more_than_is_wanted,
@@ -268,7 +268,7 @@ async fn what_was_applied_is_known_afterwards(home: Home) {
     assert_eq!(memory.recurrence_28d, 1);
 }
 
-async fn undecided_mail_is_read_back_in_no_more_bytes_than_memory_bears(home: Home) {
+async fn mail_is_read_back_in_no_more_bytes_than_memory_bears(home: Home) {
     let store = home.open().await;
     let large = "x".repeat(5 << 20);
     let mails = (0..3).map(|_| (mail(&large), Authenticity::off())).collect();
@@ -276,6 +276,12 @@ async fn undecided_mail_is_read_back_in_no_more_bytes_than_memory_bears(home: Ho
     let read = async |after| store.undecided(after, 10).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>();
     assert_eq!(read(0).await, ids[..2]);
     assert_eq!(read(ids[1]).await, ids[2..]);
+    let stored = async |after| store.stored(None, None, after, 10).await.unwrap();
+    let first = stored((Timestamp::MIN, 0)).await;
+    assert_eq!(first.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids[..2]);
+    let rest = stored((first[1].message.arrived_at, ids[1])).await;
+    assert_eq!(rest.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids[2..]);
+    assert_eq!(rest[0].message.raw.len(), first[0].message.raw.len());
 }
 
 async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided(home: Home) {

@@ -162,8 +162,12 @@ pub(super) async fn release(database: &Database, id: MailId, release: &Release) 
 }
 
 const STORED: &str = "
-SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
-WHERE (arrived_at, id) > ($1, $2) AND arrived_at >= $3 AND arrived_at < $4 ORDER BY arrived_at, id LIMIT $5";
+SELECT found.*, raw FROM (
+    SELECT *, sum(size) OVER (ORDER BY arrived_at, id) - size AS before FROM (
+        SELECT * FROM mails WHERE (arrived_at, id) > ($1, $2) AND arrived_at >= $3 AND arrived_at < $4
+        ORDER BY arrived_at, id LIMIT $5) AS found) AS found
+CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = found.id OFFSET 0) AS body
+WHERE before < $6::bigint ORDER BY arrived_at, id";
 
 pub(super) async fn stored(
     database: &Database,
@@ -173,7 +177,9 @@ pub(super) async fn stored(
     limit: u32,
 ) -> Result<Vec<StoredMail>, StoreError> {
     let (since, until) = (since.map_or(i64::MIN, micros), until.map_or(i64::MAX, micros));
-    let rows = database.query(STORED, &[&micros(after.0), &after.1, &since, &until, &i64::from(limit)]).await?;
+    let rows = database
+        .query(STORED, &[&micros(after.0), &after.1, &since, &until, &i64::from(limit), &signed(READ_BACK)])
+        .await?;
     rows.iter().map(stored_mail).collect()
 }
 

@@ -63,13 +63,17 @@ pub(super) fn bookmark(connection: &Connection, mailbox: &str) -> rusqlite::Resu
 }
 
 pub(super) fn undecided(connection: &Connection, after: MailId, limit: u32) -> rusqlite::Result<Vec<StoredMail>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
+         WHERE outcome = 'pending' AND check_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
+    )?;
+    up_to_read_back(statement.query_map(params![after, limit], stored_mail)?)
+}
+
+/// The first of them that have [`READ_BACK`] bytes together.
+fn up_to_read_back(mails: impl Iterator<Item = rusqlite::Result<StoredMail>>) -> rusqlite::Result<Vec<StoredMail>> {
     let mut bytes = 0;
-    connection
-        .prepare_cached(
-            "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
-             WHERE outcome = 'pending' AND check_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
-        )?
-        .query_map(params![after, limit], stored_mail)?
+    mails
         .take_while(|mail| {
             let before = bytes;
             bytes += mail.as_ref().map_or(0, |mail| mail.message.raw.len() as u64);
@@ -121,20 +125,19 @@ pub(super) fn stored(
     after: (Timestamp, MailId),
     limit: u32,
 ) -> rusqlite::Result<Vec<StoredMail>> {
-    connection
-        .prepare_cached(
-            "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
-             WHERE (arrived_at, id) > (:at, :id) AND arrived_at >= :since AND arrived_at < :until
-             ORDER BY arrived_at, id LIMIT :limit",
-        )?
-        .query_map(
-            named_params! {
-                ":at": micros(after.0), ":id": after.1,
-                ":since": since.map_or(i64::MIN, micros), ":until": until.map_or(i64::MAX, micros), ":limit": limit,
-            },
-            stored_mail,
-        )?
-        .collect()
+    let mut statement = connection.prepare_cached(
+        "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
+         WHERE (arrived_at, id) > (:at, :id) AND arrived_at >= :since AND arrived_at < :until
+         ORDER BY arrived_at, id LIMIT :limit",
+    )?;
+    let mails = statement.query_map(
+        named_params! {
+            ":at": micros(after.0), ":id": after.1,
+            ":since": since.map_or(i64::MIN, micros), ":until": until.map_or(i64::MAX, micros), ":limit": limit,
+        },
+        stored_mail,
+    )?;
+    up_to_read_back(mails)
 }
 
 /// A row of `mails.*, raw`.
