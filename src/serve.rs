@@ -138,6 +138,8 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         () = soft => tracing::info!("stopped"),
         () = hard => tracing::warn!("stopped at once; what was under way is repeated at the next start"),
     }
+    // Nobody takes the store before it is closed.
+    drop(store);
     drop(owned);
     Ok(())
 }

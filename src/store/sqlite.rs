@@ -55,9 +55,10 @@ const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
 
 /// A store in one file, or in none for `explain` and `replay`.
 pub struct Sqlite {
-    writer: writer::Writer,
-    /// None where there is no file another connection could open: then everything goes through the writer.
+    /// None where there is no file another connection could open: then everything goes through the writer. Closed before
+    /// the writer, which removes the log.
     reader: Option<Arc<Mutex<Connection>>>,
+    writer: writer::Writer,
     path: Option<PathBuf>,
 }
 

@@ -5,8 +5,8 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
-    thread,
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
+    thread::{self, JoinHandle},
     time::Duration,
 };
 
@@ -39,24 +39,39 @@ pub(super) enum Outlives {
     PowerFailure,
 }
 
-/// Where changes are handed in.
-#[derive(Debug, Clone)]
-pub(super) struct Writer(mpsc::Sender<Job>);
+/// Where changes are handed in. Once it is dropped everything handed in is committed, and the file closed.
+pub(super) struct Writer {
+    jobs: mpsc::Sender<Job>,
+    _thread: Thread,
+}
+
+/// Waited for when it is dropped, which is after the fields before it: they tell it to end.
+struct Thread(Option<JoinHandle<()>>);
+
+impl Thread {
+    fn spawn(work: impl FnOnce() + Send + 'static) -> Self {
+        Self(Some(thread::spawn(work)))
+    }
+}
+
+impl Drop for Thread {
+    fn drop(&mut self) {
+        if let Some(thread) = self.0.take() {
+            // What panicked in it has been told.
+            let _ = thread.join();
+        }
+    }
+}
 
 impl Writer {
-    /// Starts the thread; it ends when the last handle is dropped and everything handed in is committed.
     /// `checkpointer`, where there is one, moves the log into the database file beside the commits.
     pub(super) fn start(connection: Connection, checkpointer: Option<Connection>) -> Self {
         let (sender, jobs) = mpsc::channel(1024);
-        let committed = checkpointer.map(|connection| {
-            let (committed, signal) = sync_channel(1);
-            thread::spawn(move || checkpoint(&connection, &signal));
-            committed
-        });
+        let checkpointer = checkpointer.map(Checkpointer::start);
         // Without a log, `synchronous` is left as it is.
-        let synchronous = committed.is_some().then_some(Outlives::PowerFailure);
-        thread::spawn(move || Commits { connection, synchronous, jobs }.make(committed.as_ref()));
-        Self(sender)
+        let synchronous = checkpointer.is_some().then_some(Outlives::PowerFailure);
+        let commits = Commits { checkpointer, connection, synchronous, jobs };
+        Self { jobs: sender, _thread: Thread::spawn(move || commits.make()) }
     }
 
     /// Runs a change and returns what it returned once it is as durable as asked.
@@ -74,13 +89,15 @@ impl Writer {
             })
         };
         let stopped = || StoreError::Failed("the store has been closed".into());
-        self.0.send(Job { run: Box::new(run), outlives }).await.map_err(|_| stopped())?;
+        self.jobs.send(Job { run: Box::new(run), outlives }).await.map_err(|_| stopped())?;
         result.await.map_err(|_| stopped())?
     }
 }
 
 /// The thread's own.
 struct Commits {
+    /// Closed before the connection: who closes the file last moves the rest of the log into it, and removes the log.
+    checkpointer: Option<Checkpointer>,
     connection: Connection,
     /// What the connection is set to.
     synchronous: Option<Outlives>,
@@ -89,7 +106,7 @@ struct Commits {
 
 impl Commits {
     /// Commits until there is nobody left who could hand in a change.
-    fn make(mut self, committed: Option<&SyncSender<()>>) {
+    fn make(mut self) {
         let mut jobs = Vec::with_capacity(MOST_PER_COMMIT);
         let mut reports = Vec::with_capacity(MOST_PER_COMMIT);
         while self.jobs.blocking_recv_many(&mut jobs, MOST_PER_COMMIT) > 0 {
@@ -97,9 +114,8 @@ impl Commits {
             for report in reports.drain(..) {
                 report(result.clone());
             }
-            if let Some(committed) = committed {
-                // A signal already waiting says it all.
-                let _ = committed.try_send(());
+            if let Some(checkpointer) = &self.checkpointer {
+                let _ = checkpointer.committed.try_send(());
             }
         }
     }
@@ -164,15 +180,37 @@ const WORTH_MOVING: i64 = 1_000;
 /// Pages of write-ahead log above which it is emptied even if that makes a commit wait: 64 MiB.
 const LONGEST_LOG: i64 = 16_384;
 
+/// Between two looks at the log.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// Moves the write-ahead log into the database file, away from the commits: done inline it is the tail of the latency.
-fn checkpoint(connection: &Connection, committed: &Receiver<()>) {
-    while committed.recv().is_ok() {
+struct Checkpointer {
+    /// Holds one signal, which says as much as many.
+    committed: SyncSender<()>,
+    /// Dropped, it ends the pause.
+    _open: Sender<()>,
+    _thread: Thread,
+}
+
+impl Checkpointer {
+    fn start(connection: Connection) -> Self {
+        let (committed, signals) = sync_channel(1);
+        let (open, closed) = channel();
+        let thread = Thread::spawn(move || checkpoint(&connection, &signals, &closed));
+        Self { committed, _open: open, _thread: thread }
+    }
+}
+
+fn checkpoint(connection: &Connection, signals: &Receiver<()>, closed: &Receiver<()>) {
+    while signals.recv().is_ok() {
         let (pages, moved) = logged(connection, "NOOP");
         if pages - moved >= WORTH_MOVING && logged(connection, "PASSIVE").0 > LONGEST_LOG {
             // Busy is fine: the next round tries again.
             logged(connection, "RESTART");
         }
-        thread::sleep(Duration::from_millis(100));
+        if closed.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
+            return;
+        }
     }
 }
 
