@@ -25,13 +25,14 @@ use crate::{
     },
 };
 
-/// Brings the store to this version's schema; makes it where there is none.
+/// Brings the store to this version's schema, and makes it where there is none. One that is newer is refused.
 pub async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
-    let (before, _) = place.versions().await?;
-    place.open().await?;
-    let (after, _) = place.versions().await?;
+    let at = || format!("store.url: {place}");
+    let (before, _) = place.versions().await.with_context(at)?;
+    place.open().await.with_context(at)?;
+    let (after, _) = place.versions().await.with_context(at)?;
     match before {
-        0 => writeln!(out, "{place}: made, at schema version {after}")?,
+        0 => writeln!(out, "{place}: made, at schema version {after}; there was no store")?,
         _ if before == after => writeln!(out, "{place}: at schema version {after} already")?,
         _ => writeln!(out, "{place}: brought from schema version {before} to {after}")?,
     }

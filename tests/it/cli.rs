@@ -4,7 +4,6 @@ use std::{
     fs,
     io::{Read as _, Write as _},
     net::TcpListener,
-    path::Path,
     process::{Command, Output, Stdio},
     sync::{
         Arc,
@@ -558,11 +557,20 @@ async fn the_second_signal_stops_serve_at_once() {
 #[test]
 fn a_store_is_made_once_and_then_kept() {
     let folder = folder();
-    let migrate = || text(&run(folder.path(), &["store", "migrate"]).stdout).to_owned();
-    assert!(migrate().starts_with("state.db: made, at schema version "));
-    assert!(migrate().ends_with(" already\n"));
+    let migrate = || {
+        let migrated = run(folder.path(), &["store", "migrate"]);
+        (migrated.status.code(), text(&migrated.stdout).to_owned() + text(&migrated.stderr))
+    };
+    assert_eq!(migrate(), (Some(0), "state.db: made, at schema version 1; there was no store\n".into()));
+    assert_eq!(migrate(), (Some(0), "state.db: at schema version 1 already\n".into()));
     for list in ["incidents", "deliveries", "mails"] {
         assert_eq!(text(&run(folder.path(), &[list, "list", "--json"]).stdout), "[]\n");
     }
-    assert!(Path::new(&folder.path().join("state.db")).exists());
+    let store = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
+    let newer =
+        "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history";
+    store.execute(newer, []).unwrap();
+    let (status, said) = migrate();
+    assert_eq!(status, Some(1));
+    assert!(said.starts_with("error: store.url: state.db: the store is newer than this alertbridge"), "{said}");
 }

@@ -379,7 +379,8 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
     assert!(status == Some(1) && said.contains("there is no store PostgreSQL database"), "{said}");
     let (status, said) = command(&["store", "migrate"]);
     assert!(status == Some(0) && said.contains("made, at schema version"), "{said}");
-    assert!(command(&["store", "migrate"]).1.contains("already"));
+    let (status, said) = command(&["store", "migrate"]);
+    assert!(status == Some(0) && said.contains("at schema version 1 already"), "{said}");
     let mail = generator::generate(1, 50).into_iter().find(|mail| mail.truth.outcome == Outcome::Opened).unwrap();
     let bridge = Bridge::start(folder.path(), &config);
     assert_eq!(bridge.post(&mail.eml).await.unwrap(), 202);
@@ -392,6 +393,14 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
     }
     assert!(command(&["deliveries", "list", "--state", "delivered"]).1.contains("stdout"));
     assert!(bridge.stop().success());
+    let newer =
+        "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history";
+    database.client().await.execute(newer, &[]).await.unwrap();
+    let (status, said) = command(&["store", "migrate"]);
+    assert!(
+        status == Some(1) && said.contains("store.url: ") && said.contains("newer than this alertbridge"),
+        "{said}"
+    );
     fs::write(&url, database.url().replace("pass%20word", "hunter2")).unwrap();
     let (status, said) = command(&["serve"]);
     assert!(status == Some(1) && said.contains("28P01") && !said.contains("hunter2"), "{said}");
