@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::CommandFactory as _;
 
 use crate::{
@@ -100,31 +100,27 @@ async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>> {
 
 async fn explain(config: Option<&Path>, arguments: Explain) -> anyhow::Result<ExitCode> {
     let Explain { mail, at, trust, ingress, print: Json { json } } = arguments;
-    let Loaded { rules, config: settings, .. } = Config::load(config, Files::Unneeded)?;
-    let authenticator = settings.authenticator()?;
+    let loaded = Config::load(config, Files::Unneeded)?;
     let request = explain::Request { mail: &mail, at, trust, ingress, json, now: Clock::system().now() };
-    let out = &mut io::stdout();
-    let outcome = explain::run(rules, authenticator, settings.global.external_url, request, out).await?;
+    let outcome = explain::run(&loaded, request, &mut io::stdout()).await?;
     Ok(if outcome == Outcome::Unparsed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<ExitCode> {
     let Replay { paths, stored, since, until, at, trust, ingress, send, yes, print: Json { json }, diff } = arguments;
-    if diff.is_some() {
-        bail!("`replay --diff` comes with a later version");
-    }
     if send && !yes && !io::stdin().is_terminal() {
         eprintln!("error: `--send` asks before it pages people, and there is no terminal to ask on: add --yes");
         return Ok(ExitCode::from(WRONG_USAGE));
     }
     let files = if send { Files::Needed } else { Files::Unneeded };
-    let Loaded { rules, config: settings, .. } = Config::load(config, files)?;
+    let loaded = Config::load(config, files)?;
+    let other = diff.map(|other| Config::load(Some(&other), Files::Unneeded)).transpose()?;
     let stored = if stored { Some(replay::Stored { store: open_store(config).await?, since, until }) } else { None };
-    let authenticator = settings.authenticator()?;
-    let external_url = settings.global.external_url;
     let request = replay::Request { paths, stored, at, trust, ingress, json, now: Clock::system().now() };
-    let out = &mut io::stdout();
-    let (trial, unreadable) = replay::run(rules, authenticator, external_url.clone(), request, out).await?;
+    if let Some(other) = other {
+        return compare(&loaded, &other, &request).await;
+    }
+    let (trial, unreadable) = replay::run(&loaded, &request, &mut io::stdout()).await?;
     if !send {
         if unreadable > 0 {
             eprintln!("{} could not be read", table::count(unreadable, "alert"));
@@ -137,8 +133,20 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
         eprintln!("nothing was sent");
         return Ok(ExitCode::FAILURE);
     }
-    let all = replay::send(&trial, &settings.delivery, external_url, json).await?;
+    let Config { delivery, global, .. } = loaded.config;
+    let all = replay::send(&trial, &delivery, global.external_url, json).await?;
     Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn compare(in_force: &Loaded, other: &Loaded, request: &replay::Request) -> anyhow::Result<ExitCode> {
+    // It is written in colours, which this leaves out where no terminal is.
+    let unreadable = replay::diff(in_force, other, request, &mut anstream::stdout()).await?;
+    for (number, source) in [(unreadable.before, &in_force.source), (unreadable.after, &other.source)] {
+        if number > 0 {
+            eprintln!("{} could not be read with {source}", table::count(number, "alert"));
+        }
+    }
+    Ok(if unreadable == replay::Sides::default() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn routes(config: Option<&Path>, command: Routes) -> anyhow::Result<ExitCode> {

@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    authenticate::{self, Authenticator, NoResolver},
+    authenticate,
     clock::Clock,
     delivery, incident, ingress,
     label::SeverityRule,
@@ -25,6 +25,7 @@ use crate::{
 };
 
 mod access;
+mod authenticity;
 mod check;
 mod compile;
 mod errors;
@@ -53,6 +54,14 @@ pub enum Source {
 impl Source {
     pub fn is_embedded(&self) -> bool {
         matches!(self, Self::Embedded)
+    }
+
+    /// Where the files named in it are found from.
+    pub fn folder(&self) -> &Path {
+        match self {
+            Self::File(path) => path.parent().unwrap_or(Path::new("")),
+            Self::Embedded => Path::new(""),
+        }
     }
 }
 
@@ -108,11 +117,7 @@ impl Config {
         environment: &dyn Fn(&str) -> Option<String>,
     ) -> Result<Loaded, ConfigErrors> {
         let mut tree = yaml::parse(text).map_err(|error| ConfigErrors::syntax(&source, error))?;
-        let folder = match &source {
-            Source::File(path) => path.parent().unwrap_or(Path::new("")),
-            Source::Embedded => Path::new(""),
-        };
-        let mut found = values::prepare(&mut tree, environment, folder);
+        let mut found = values::prepare(&mut tree, environment, source.folder());
         // What one step found wrong with a key, the next need not find again.
         let mut tell = |problems: Vec<Problem>| {
             let told: Vec<String> = found.iter().map(|(_, problem)| problem.key.clone()).collect();
@@ -155,12 +160,6 @@ impl Config {
         let mut found = later::problems(self);
         found.extend(check::problems(self));
         found
-    }
-
-    /// The stage that judges where mail is from.
-    pub fn authenticator(&self) -> Result<Authenticator, NoResolver> {
-        let trusted = self.ingress.trusted_hosts().map(|(_, _, name, host)| (name, host));
-        Authenticator::new(&self.alerts.authenticity, &self.alerts.from, trusted, self.global.max_age)
     }
 
     /// The JSON Schema of the file, for editors.

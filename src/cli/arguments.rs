@@ -70,6 +70,7 @@ Examples:
   alertbridge replay ~/Maildir/.alerts
   alertbridge replay archive.mbox --json | jq -r .outcome | sort | uniq -c
   alertbridge replay --stored --since 2026-03-01T00:00:00Z
+  alertbridge replay --stored --diff new.yaml
   alertbridge replay --send missed.eml")]
     Replay(Replay),
     /// Show the route tree, or test which receivers labels reach
@@ -178,8 +179,8 @@ pub struct Replay {
     /// Do not ask
     #[arg(long, requires = "send")]
     pub yes: bool,
-    /// Comes with a later version
-    #[arg(long, value_name = "OTHER.yaml", hide = true)]
+    /// Show which pages this configuration would add, drop, move or change
+    #[arg(long, value_name = "OTHER.yaml", conflicts_with = "send")]
     pub diff: Option<PathBuf>,
     #[command(flatten)]
     pub print: Json,

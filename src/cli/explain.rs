@@ -1,19 +1,19 @@
 //! `alertbridge explain MAIL`: one mail through every stage, in words or as JSON. Stores and sends nothing.
 
-use std::{io::Write, path::Path, sync::Arc};
+use std::{io::Write, path::Path};
 
 use anyhow::{Context as _, bail};
 use jiff::Timestamp;
 
 use crate::{
-    authenticate::Authenticator,
     cli::{
         mailbox,
         plain::plain,
         trial::{Explained, Specimen, Trial},
     },
+    config::Loaded,
     message::{Message, Outcome},
-    pipeline::{Finding, Rules},
+    pipeline::Finding,
 };
 
 /// What is asked of it.
@@ -30,13 +30,7 @@ pub struct Request<'a> {
 }
 
 /// Explains a mail on `out`; returns what became of it.
-pub async fn run(
-    rules: Arc<Rules>,
-    authenticator: Authenticator,
-    external_url: Option<String>,
-    request: Request<'_>,
-    out: &mut impl Write,
-) -> anyhow::Result<Outcome> {
+pub async fn run(loaded: &Loaded, request: Request<'_>, out: &mut impl Write) -> anyhow::Result<Outcome> {
     let found = mailbox::find(&[request.mail.to_owned()], || {})?;
     let mail = match found.as_slice() {
         [mail] => mail,
@@ -47,6 +41,7 @@ pub async fn run(
     let raw = mail.read()?;
     let specimen = Specimen {
         name: mail.name.clone(),
+        number: 1,
         message: Message {
             ingress: request.ingress.unwrap_or_else(|| "explain".into()),
             arrived_at,
@@ -59,7 +54,7 @@ pub async fn run(
         now: arrived_at,
     };
     let size = specimen.message.raw.len();
-    let explained = Trial::new(rules, authenticator, external_url, request.trust)?.run(specimen).await?;
+    let explained = Trial::new(loaded, request.trust)?.run(specimen).await?;
     if request.json {
         writeln!(out, "{}", serde_json::to_string(&explained)?).context("cannot write")?;
     } else {

@@ -2,7 +2,7 @@
 //!
 //! The same rules, store and receivers as `serve` has; nothing is sent and nothing outlives the command.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use anyhow::{Context as _, ensure};
 use futures_util::future::join_all;
@@ -12,11 +12,13 @@ use serde_json::{Map, Value};
 
 use crate::{
     authenticate::Authenticator,
-    delivery::Step,
+    config::Loaded,
+    delivery::{Action, Step, Target},
     label::Labels,
-    message::{Authenticity, Message, Outcome, Release, Verdict},
+    message::{Authenticity, MailId, Message, Outcome, Release, Verdict},
     pipeline::{Finding, Reading, Rules, in_order},
     receiver::{Body, Keys, Parcel},
+    settings::Secret,
     store::{Decision, NewDelivery, Store, StoredMail, sqlite::Sqlite},
 };
 
@@ -31,9 +33,12 @@ pub struct Trial {
 }
 
 /// A mail to try.
+#[derive(Clone)]
 pub struct Specimen {
     /// Its path, or its number in the store.
     pub name: String,
+    /// What pages call it: its number in the store, or its place among the files.
+    pub number: MailId,
     pub message: Message,
     /// A stored mail keeps the verdict of its arrival; others are judged now.
     pub authenticity: Option<Authenticity>,
@@ -46,6 +51,7 @@ pub struct Specimen {
 /// What a mail says, whatever was before it.
 pub struct Read {
     name: String,
+    number: MailId,
     mail: StoredMail,
     reading: Reading,
     now: Timestamp,
@@ -77,8 +83,34 @@ pub struct Explained {
     pub reading: Reading,
 }
 
+/// What became of it, as far as `replay --diff` compares it.
+pub struct Told {
+    pub mail: String,
+    /// The time it was tried at.
+    pub at: Timestamp,
+    pub subject_line: Option<String>,
+    /// The incident's id, or the key made for an alert that has none; none where it is no alert.
+    pub incident_id: Option<String>,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub pages: Vec<Page>,
+}
+
+/// What one integration is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page {
+    #[serde(skip)]
+    pub action: Action,
+    #[serde(skip)]
+    pub target: Target,
+    #[serde(flatten)]
+    pub request: Rendered,
+    /// Kept back until then by a mute.
+    pub held_until: Option<Timestamp>,
+}
+
 /// A request as it would be sent, without its secrets.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Rendered {
     pub receiver: String,
     pub integration: String,
@@ -89,14 +121,15 @@ pub struct Rendered {
 }
 
 impl Trial {
-    pub fn new(
-        rules: Arc<Rules>,
-        authenticator: Authenticator,
-        external_url: Option<String>,
-        trust: bool,
-    ) -> anyhow::Result<Self> {
+    pub fn new(Loaded { rules, config, .. }: &Loaded, trust: bool) -> anyhow::Result<Self> {
         let store = Sqlite::throw_away().context("a throw-away state could not be made")?;
-        Ok(Self { rules, store: Arc::new(store), authenticator, external_url, trust })
+        Ok(Self {
+            rules: Arc::clone(rules),
+            store: Arc::new(store),
+            authenticator: config.authenticator()?,
+            external_url: config.global.external_url.clone(),
+            trust,
+        })
     }
 
     /// Takes one mail through.
@@ -105,28 +138,41 @@ impl Trial {
         decided.into_iter().next().map(|decided| self.explain(decided)).context("the throw-away state lost a mail")
     }
 
+    /// Judges the mails' authenticity, which reading them does too where it is not done.
+    pub async fn judge(&self, specimens: Vec<Specimen>) -> Vec<Specimen> {
+        let judged = specimens.into_iter().map(async |specimen| {
+            let authenticity = Some(self.authenticity(&specimen).await);
+            Specimen { authenticity, ..specimen }
+        });
+        join_all(judged).await
+    }
+
+    async fn authenticity(&self, specimen: &Specimen) -> Authenticity {
+        match &specimen.authenticity {
+            _ if self.trust => trusted(),
+            Some(judged) => judged.clone(),
+            None => self.authenticator.judge(&specimen.message).await,
+        }
+    }
+
     /// The stages that need no other mail: several batches may be read at once.
     pub async fn read(&self, specimens: Vec<Specimen>) -> anyhow::Result<Vec<Read>> {
-        let judged = join_all(specimens.into_iter().map(async |specimen| {
-            let authenticity = match specimen.authenticity {
-                _ if self.trust => trusted(),
-                Some(stored) => stored,
-                None => self.authenticator.judge(&specimen.message).await,
-            };
-            let Specimen { name, message, released, now, .. } = specimen;
-            (name, StoredMail { id: 0, message, authenticity, checks: 0, released }, now)
-        }));
-        let judged = judged.await;
+        let judged = specimens.into_iter().map(async |specimen| {
+            let authenticity = self.authenticity(&specimen).await;
+            (specimen, authenticity)
+        });
+        let judged = join_all(judged).await;
         // The state needs a row for the mail, not its bytes.
-        let stub = |(_, mail, _): &(String, StoredMail, Timestamp)| {
-            (Message { raw: bytes::Bytes::new(), ..mail.message.clone() }, mail.authenticity.clone())
+        let stub = |(Specimen { message, .. }, authenticity): &(Specimen, Authenticity)| {
+            (Message { raw: bytes::Bytes::new(), ..message.clone() }, authenticity.clone())
         };
         let ids = self.store.record(judged.iter().map(stub).collect(), None).await?;
         ensure!(ids.len() == judged.len(), "the throw-away state lost a mail");
         let rules = Arc::clone(&self.rules);
-        let read = move |((name, mail, now), id)| {
-            let reading = rules.read_whatever_it_is(&mail);
-            Read { name, mail: StoredMail { id, ..mail }, reading, now }
+        let read = move |((specimen, authenticity), id)| {
+            let Specimen { name, number, message, released, now, .. } = specimen;
+            let mail = StoredMail { id, message, authenticity, checks: 0, released };
+            Read { name, number, reading: rules.read_whatever_it_is(&mail), mail, now }
         };
         let read = move || judged.into_iter().zip(ids).map(read).collect();
         tokio::task::spawn_blocking(read).await.context("reading mail failed")
@@ -134,14 +180,16 @@ impl Trial {
 
     /// The stages that go by the mails before: one batch after the other. Those of a batch share a commit.
     pub async fn decide(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
-        let decisions = read.into_iter().map(async |Read { name, mail, reading, now }| {
+        let decisions = read.into_iter().map(async |Read { name, number, mail, reading, now }| {
             let authenticity = mail.authenticity.clone();
             let mail_id = mail.id;
             let subject = self.rules.subject(&reading, &mail, now);
             let (rules, said) = (Arc::clone(&self.rules), reading.clone());
             let conclude = Box::new(move |memory: &_| rules.conclude(&said, &mail, memory, now));
             let decision = self.store.decide(mail_id, subject, now, conclude).await?;
-            let decision = decision.context("the throw-away state lost a mail")?;
+            let mut decision = decision.context("the throw-away state lost a mail")?;
+            // Of no two replays the throw-away state numbers the mails alike.
+            decision.deliveries.iter_mut().for_each(|delivery| delivery.notification.mail = Some(number));
             Ok(Decided { name, authenticity, reading, decision, now })
         });
         in_order(decisions).await.into_iter().collect()
@@ -166,6 +214,39 @@ impl Trial {
             receivers: decision.receivers,
             reading,
         }
+    }
+
+    /// What of it is compared with another configuration's.
+    pub fn tell(&self, decided: Decided) -> Told {
+        let Decided { name, reading, decision, now, .. } = decided;
+        let page = |delivery: NewDelivery| {
+            let request = self.rendered(&delivery, now)?;
+            let NewDelivery { target, notification, held_until, .. } = delivery;
+            Some(Page { action: notification.action, target, request, held_until })
+        };
+        Told {
+            mail: name,
+            at: now,
+            subject_line: reading.subject_line,
+            incident_id: match reading.finding {
+                Finding::Incident { incident, .. } => Some(incident.incident_id),
+                Finding::Unreadable { key, .. } => Some(key),
+                Finding::Quarantined { .. } | Finding::Ignored { .. } => None,
+            },
+            outcome: decision.outcome,
+            reason: decision.reason,
+            pages: decision.deliveries.into_iter().filter_map(page).collect(),
+        }
+    }
+
+    /// The credentials of an integration; those in files by where the files lie below `folder`, the configuration's own.
+    pub fn secrets(&self, target: &Target, folder: &Path) -> Vec<Secret> {
+        let integration = self.rules.receivers.integrations.get(target);
+        let seen_from = |secret: &Secret| match secret {
+            Secret::File(path) => Secret::File(path.strip_prefix(folder).unwrap_or(path).to_owned()),
+            inline @ Secret::Inline(_) => inline.clone(),
+        };
+        integration.map(|integration| integration.secrets().into_iter().map(seen_from).collect()).unwrap_or_default()
     }
 
     fn rendered(&self, delivery: &NewDelivery, now: Timestamp) -> Option<Rendered> {

@@ -481,6 +481,11 @@ async fn commands_look_at_the_store_of_a_running_bridge_and_change_what_it_does(
     let replayed = lines(&bridge.command(&["replay", "--stored", "--json"]));
     assert_eq!((&replayed[0]["mail"], &replayed[0]["outcome"]), (&"1".into(), &"opened".into()));
     assert_eq!(lines(&bridge.command(&["replay", "--stored", "--json", "--until", "2026-01-01"])), [] as [Value; 0]);
+    let other = hook.config().replace("name: hook", "name: other").replace("receiver: hook", "receiver: other");
+    fs::write(folder.path().join("other.yaml"), other).unwrap();
+    let moved = lines(&bridge.command(&["replay", "--stored", "--diff", "other.yaml", "--json"]));
+    assert_eq!((moved.len(), &moved[0]["mail"]), (1, &"1".into()));
+    assert_eq!(moved[0]["changes"][0]["after"]["body"]["data"]["mail"], 1, "as the store numbers it: {}", moved[0]);
 
     for (arguments, said) in [
         (&["serve"][..], "only one `alertbridge serve` may use"),

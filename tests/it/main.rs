@@ -7,6 +7,7 @@ mod config;
 mod corpus;
 mod crash;
 mod delivery;
+mod diff;
 mod doors;
 mod dovecot;
 mod e2e;

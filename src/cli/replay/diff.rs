@@ -1,0 +1,138 @@
+//! `alertbridge replay --diff OTHER.yaml`: the same mails under two configurations, side by side, and what differs.
+//!
+//! Each mail is taken through the stages twice, over a state for each configuration, in one pass. Nothing is sent.
+
+use std::{collections::BTreeMap, io::Write, sync::Arc};
+
+use anyhow::{Context as _, bail};
+use futures_util::TryStreamExt as _;
+
+use super::{
+    Request,
+    compare::{Difference, Kind, Sides, compare},
+    walk::{judged, twice, walk},
+    words,
+};
+use crate::{
+    cli::{
+        table,
+        trial::{Told, Trial},
+    },
+    config::Loaded,
+    delivery::Target,
+    message::Outcome,
+};
+
+/// Compares on `out`: a line of JSON for each mail that differs, or words and a summary. Returns how many alerts could not be
+/// read, under the configuration in force and under the other.
+pub async fn run(
+    in_force: &Loaded,
+    other: &Loaded,
+    request: &Request,
+    out: &mut impl Write,
+) -> anyhow::Result<Sides<u64>> {
+    let trial = |loaded| Trial::new(loaded, request.trust).map(Arc::new);
+    let trials = Sides { before: trial(in_force)?, after: trial(other)? };
+    let (mails, progress) = request.mails()?;
+    let judged_alike = in_force.config.judges_like(&other.config);
+    if request.stored.is_some() && !judged_alike && !request.trust {
+        eprintln!(
+            "note: {} judges where mail is from otherwise; stored mails keep the verdict of their arrival",
+            other.source
+        );
+    }
+    // What DNS answers one way now and another way then is no difference of the configurations.
+    let mails = if judged_alike { judged(&trials.before, mails) } else { mails };
+    let (mails, same_mails) = twice(mails);
+    let mut before = walk(&trials.before, mails, Trial::tell);
+    let mut after = walk(&trials.after, same_mails, Trial::tell);
+    let secrets = |trial: &Trial, loaded: &Loaded, target: &Target| trial.secrets(target, loaded.source.folder());
+    let same_secrets = |one: &Target, another: &Target| {
+        secrets(&trials.before, in_force, one) == secrets(&trials.after, other, another)
+    };
+    let mut tally = Tally::default();
+    loop {
+        let (before, after) = match tokio::try_join!(before.try_next(), after.try_next())? {
+            (Some(before), Some(after)) => (before, after),
+            (None, None) => break,
+            _ => bail!("one of the two replays has lost mails"),
+        };
+        for (before, after) in before.into_iter().zip(after) {
+            tally.count(&before, &after);
+            if let Some(difference) = compare(before, after, same_secrets) {
+                tally.add(&difference);
+                progress.suspend(|| tell(&difference, request.json, out))?;
+            }
+            progress.inc(1);
+        }
+    }
+    progress.finish_and_clear();
+    if !request.json {
+        tally.print(&other.source.to_string(), out).context("cannot write")?;
+    }
+    Ok(tally.unreadable)
+}
+
+fn tell(difference: &Difference, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    if json {
+        writeln!(out, "{}", serde_json::to_string(difference)?).context("cannot write")
+    } else {
+        words::tell(difference, out).context("cannot write")
+    }
+}
+
+/// How much differs.
+#[derive(Default)]
+struct Tally {
+    mails: u64,
+    differing: u64,
+    changes: BTreeMap<Kind, u64>,
+    /// Pages by receiver.
+    pages: BTreeMap<String, Sides<u64>>,
+    unreadable: Sides<u64>,
+}
+
+impl Tally {
+    fn count(&mut self, before: &Told, after: &Told) {
+        self.mails += 1;
+        self.unreadable.before += u64::from(before.outcome == Outcome::Unparsed);
+        self.unreadable.after += u64::from(after.outcome == Outcome::Unparsed);
+        for page in &before.pages {
+            self.pages.entry(page.target.receiver.clone()).or_default().before += 1;
+        }
+        for page in &after.pages {
+            self.pages.entry(page.target.receiver.clone()).or_default().after += 1;
+        }
+    }
+
+    fn add(&mut self, difference: &Difference) {
+        self.differing += 1;
+        for change in &difference.changes {
+            *self.changes.entry(change.kind).or_default() += 1;
+        }
+    }
+
+    fn print(&self, other: &str, out: &mut impl Write) -> std::io::Result<()> {
+        let mails = table::count(self.mails, "mail");
+        if self.differing == 0 {
+            let pages = self.pages.values().map(|pages| pages.before).sum();
+            return writeln!(out, "nothing changes: {mails}, {}", table::count(pages, "page"));
+        }
+        let rows = self
+            .pages
+            .iter()
+            .map(|(receiver, pages)| vec![receiver.clone(), pages.before.to_string(), pages.after.to_string()]);
+        if !self.pages.is_empty() {
+            writeln!(out, "{}", table::of(&["RECEIVER", "PAGES", &format!("WITH {other}")], rows))?;
+        }
+        let changes = self.changes.iter().map(|(kind, count)| format!("{count} {}", kind.as_str()));
+        let changes = changes.collect::<Vec<_>>().join(", ");
+        let pages = if changes.is_empty() { "no page does" } else { &format!("pages: {changes}") };
+        writeln!(
+            out,
+            "{} of {mails} {}; {pages}",
+            self.differing,
+            if self.differing == 1 { "differs" } else { "differ" }
+        )
+    }
+}

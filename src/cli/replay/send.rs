@@ -1,0 +1,81 @@
+//! `alertbridge replay --send`: what the mails owe is delivered for real, after asking.
+
+use std::{io::IsTerminal as _, sync::Arc, time::Duration};
+
+use anyhow::Context as _;
+use indicatif::ProgressBar;
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+use super::spinner;
+use crate::{
+    cli::{plain::plain, table, trial::Trial},
+    clock::Clock,
+    deliver::{Client, Deliverer},
+    delivery::{self, DeliveryState},
+};
+
+/// How many deliveries `--send` would make; those a time interval holds are told of on stderr.
+pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
+    let deliveries = trial.store.depth().await?.deliveries;
+    let number = |state| deliveries.get(state).copied().unwrap_or_default();
+    if number("held") > 0 {
+        eprintln!("{} by time intervals: not sent", table::count(number("held"), "held request"));
+    }
+    Ok(number("pending"))
+}
+
+/// Asks a person before pages are sent for real.
+pub fn agreed(owed: u64) -> anyhow::Result<bool> {
+    eprint!("send {} to the receivers for real? [y/N] ", table::count(owed, "request"));
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
+}
+
+/// `--send`: delivers what the replay owes, for real, and waits until all of it is settled, or for Ctrl-C. Says on stderr
+/// what became of it; false where something was not delivered. With `json` standard output is left to the lines of JSON.
+pub async fn send(
+    trial: &Trial,
+    settings: &delivery::Settings,
+    external_url: Option<String>,
+    json: bool,
+) -> anyhow::Result<bool> {
+    let stop = CancellationToken::new();
+    let deliverer = Arc::new(Deliverer::new(
+        Arc::clone(&trial.store),
+        Arc::clone(&trial.rules.receivers),
+        settings.clone(),
+        external_url,
+        Client::new(settings.timeout.as_std())?.printing_aside(json),
+        Clock::system(),
+        Arc::new(Notify::new()),
+    ));
+    let running = tokio::spawn(deliverer.run(stop.clone()));
+    let progress = if std::io::stderr().is_terminal() { spinner("still to send") } else { ProgressBar::hidden() };
+    loop {
+        let owed = trial.store.depth().await?.deliveries.get("pending").copied().unwrap_or_default();
+        progress.set_position(owed);
+        if owed == 0 {
+            break;
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(50)) => {}
+            _ = tokio::signal::ctrl_c() => break,
+        }
+    }
+    progress.finish_and_clear();
+    stop.cancel();
+    running.await?;
+    let of = async |state| trial.store.deliveries(Some(state), u32::MAX).await;
+    let (dead, pending) = (of(DeliveryState::Dead).await?, of(DeliveryState::Pending).await?);
+    for delivery in dead.iter().chain(&pending) {
+        let why = delivery.detail.as_deref().unwrap_or("interrupted");
+        let (action, incident) = (delivery.action.as_str(), plain(&delivery.incident_id));
+        eprintln!("not delivered: {action} of {incident} to {}: {}", delivery.receiver, plain(why));
+    }
+    let done = of(DeliveryState::Delivered).await?.len();
+    let failed = dead.len() + pending.len();
+    eprintln!("{} delivered, {failed} not", table::count(done as u64, "request"));
+    Ok(failed == 0)
+}

@@ -1,0 +1,100 @@
+//! The stages side by side: each is at work on other mails than the next, and waits where that one is behind. So memory is
+//! bounded however many mails there are.
+
+use std::{pin::pin, sync::Arc};
+
+use anyhow::Context as _;
+use futures_util::{
+    Stream, StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::cli::trial::{Decided, Specimen, Trial};
+
+/// Batches in a stage at a time, and finished ones before the next.
+const AHEAD: usize = 2;
+
+/// Mails on their way, a batch at a time.
+pub(super) type Batches<T> = BoxStream<'static, anyhow::Result<Vec<T>>>;
+
+/// Mails are read and, in the end, told of by `tell` side by side, and decided in order in between.
+pub(super) fn walk<T: Send + 'static>(
+    trial: &Arc<Trial>,
+    batches: Batches<Specimen>,
+    tell: fn(&Trial, Decided) -> T,
+) -> Batches<T> {
+    let read = with(trial, |trial, batch| {
+        let read = tokio::spawn(async move { trial.read(batch).await });
+        async { read.await.context("reading mail failed")? }
+    });
+    let decide = with(trial, |trial, batch| async move { trial.decide(batch).await });
+    let told = with(trial, move |trial, batch: Vec<Decided>| {
+        let told = move || batch.into_iter().map(|decided| tell(&trial, decided)).collect();
+        let told = tokio::task::spawn_blocking(told);
+        async { told.await.context("rendering the pages failed") }
+    });
+    let read = ahead(batches.map_ok(read).try_buffered(AHEAD));
+    let decided = ahead(read.and_then(decide));
+    decided.map_ok(told).try_buffered(AHEAD).boxed()
+}
+
+/// Judges the mails' authenticity once, for all that walk them.
+pub(super) fn judged(trial: &Arc<Trial>, batches: Batches<Specimen>) -> Batches<Specimen> {
+    let judge = with(trial, |trial, batch| {
+        let judged = tokio::spawn(async move { trial.judge(batch).await });
+        async { judged.await.context("judging mail failed") }
+    });
+    ahead(batches.map_ok(judge).try_buffered(AHEAD))
+}
+
+/// The same batches for two that walk them side by side; who is ahead waits for the other. Of a failure the first hears.
+pub(super) fn twice<T: Clone + Send + Sync + 'static>(mut batches: Batches<T>) -> (Batches<T>, Batches<T>) {
+    let (to_one, one) = mpsc::channel(AHEAD);
+    let (to_other, other) = mpsc::channel(AHEAD);
+    let running = tokio::spawn(async move {
+        while let Some(batch) = batches.next().await {
+            let copy = batch.as_ref().ok().cloned();
+            // Nobody takes it any more where the replay has failed.
+            if to_one.send(batch).await.is_err() {
+                break;
+            }
+            let Some(copy) = copy else { break };
+            if to_other.send(Ok(copy)).await.is_err() {
+                break;
+            }
+        }
+    });
+    (received(one, Some(running)), received(other, None))
+}
+
+fn with<I, O, S: Fn(Arc<Trial>, I) -> O>(trial: &Arc<Trial>, step: S) -> impl Fn(I) -> O + use<I, O, S> {
+    let trial = Arc::clone(trial);
+    move |batch| step(Arc::clone(&trial), batch)
+}
+
+/// Has a stage go on while the next is at work.
+pub(super) fn ahead<T: Send + 'static>(
+    stage: impl Stream<Item = anyhow::Result<T>> + Send + 'static,
+) -> BoxStream<'static, anyhow::Result<T>> {
+    let (done, taken) = mpsc::channel(AHEAD);
+    let running = tokio::spawn(async move {
+        let mut stage = pin!(stage);
+        // Nobody takes it any more where the replay has failed.
+        while let Some(item) = stage.next().await
+            && done.send(item).await.is_ok()
+        {}
+    });
+    received(taken, Some(running))
+}
+
+/// What a stage hands over, and whether it came to its end: one that panicked has not.
+fn received<T: Send + 'static>(
+    taken: mpsc::Receiver<anyhow::Result<T>>,
+    running: Option<JoinHandle<()>>,
+) -> BoxStream<'static, anyhow::Result<T>> {
+    let taken = stream::unfold(taken, async |mut taken| Some((taken.recv().await?, taken)));
+    let ended = stream::iter(running).then(|running| running);
+    let failed = ended.filter_map(async |ended| ended.context("a stage failed").err().map(Err));
+    taken.chain(failed).boxed()
+}
