@@ -43,8 +43,8 @@ mod trial;
 
 pub use arguments::Cli;
 use arguments::{
-    Command, Deliveries, Explain, Imap, Incidents, Json, Mails, Receivers, Replay, Routes, RoutesTest, Sample,
-    StoreCommand,
+    Check, Command, Completion, Deliveries, Explain, Imap, Incidents, Json, Mails, Receivers, Replay, Routes, Sample,
+    Schema,
 };
 
 /// The status of wrong usage, as clap has it.
@@ -60,7 +60,7 @@ impl Cli {
                 telemetry::log_to_stderr();
                 serve::run(Config::load(config, Files::Needed)?).await?;
             }
-            Command::Check(Json { json }) => return check::run(config, json, out),
+            Command::Check(Check { print: Json { json } }) => return check::run(config, json, out),
             Command::Explain(arguments) => return explain(config, arguments).await,
             Command::Replay(arguments) => return replay(config, arguments).await,
             Command::Routes(command) => return routes(config, command),
@@ -77,8 +77,8 @@ impl Cli {
                 let mail = sample::mail(&status, incident.as_deref(), Clock::system().now());
                 out.write_all(mail.as_bytes())?;
             }
-            Command::Schema { of } => schema::run(of, out)?,
-            Command::Completion { shell } => {
+            Command::Schema(Schema { of }) => schema::run(of, out)?,
+            Command::Completion(Completion { shell }) => {
                 // Made in memory: clap_complete panics where its output cannot be written.
                 let mut script = Vec::new();
                 clap_complete::generate(shell, &mut Self::command(), "alertbridge", &mut script);
@@ -154,7 +154,7 @@ fn routes(config: Option<&Path>, command: Routes) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout();
     let tried = match command {
         Routes::Show(Json { json }) => routes::show(&loaded.rules.routes, json, out),
-        Routes::Test(RoutesTest { at, expect, labels, print: Json { json } }) => {
+        Routes::Test(arguments::Test { at, expect, labels, print: Json { json } }) => {
             let test = routes::Test { labels: &labels, at, expect: expect.as_deref(), json };
             routes::test(&loaded.rules.routes, &test, out, &mut io::stderr())
         }
@@ -199,14 +199,14 @@ async fn deliveries(config: Option<&Path>, command: Deliveries) -> anyhow::Resul
     }
 }
 
-async fn store(config: Option<&Path>, command: StoreCommand) -> anyhow::Result<ExitCode> {
+async fn store(config: Option<&Path>, command: arguments::Store) -> anyhow::Result<ExitCode> {
     let Loaded { config, .. } = Config::load(config, Files::Unneeded)?;
     let out = &mut io::stdout();
     match command {
-        StoreCommand::Migrate => store::migrate(&serve::store_place(&config)?, out).await?,
-        StoreCommand::Backup { file, overwrite } => store::backup(&config, &file, overwrite, out).await?,
-        StoreCommand::Restore { file } => store::restore(&config, &file, out)?,
-        StoreCommand::Check { quick, json: Json { json } } => {
+        arguments::Store::Migrate => store::migrate(&serve::store_place(&config)?, out).await?,
+        arguments::Store::Backup { file, overwrite } => store::backup(&config, &file, overwrite, out).await?,
+        arguments::Store::Restore { file } => store::restore(&config, &file, out)?,
+        arguments::Store::Check { quick, json: Json { json } } => {
             let extent = if quick { Extent::AllButBytes } else { Extent::Everything };
             return store::check(&config, Clock::system().now(), extent, json, out).await;
         }

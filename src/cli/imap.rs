@@ -6,8 +6,8 @@ use std::io::{self, BufRead as _, IsTerminal as _, Write};
 use anyhow::{Context as _, anyhow, bail};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::arguments::ImapLogin;
 use crate::{
+    cli::arguments,
     config::Config,
     ingress::imap::{
         Settings,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// Gets a refresh token. Written to its file it is not printed; else it is all that goes to `out`.
-pub async fn login(config: &Config, arguments: &ImapLogin, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn login(config: &Config, arguments: &arguments::Login, out: &mut impl Write) -> anyhow::Result<()> {
     let (key, settings, oauth2) = find(config, &arguments.name)?;
     let file = oauth2.refresh_token_file.as_deref();
     if arguments.write && file.is_none() {

@@ -1,0 +1,71 @@
+//! `alertbridge mails`.
+
+use clap::Subcommand;
+
+use super::{Json, MOST_ROWS};
+use crate::message::Outcome;
+
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Every mail that was taken is stored with its outcome and the reason. What is
+not proven to be genuine, and may not act, is quarantined until somebody
+releases or discards it.")]
+pub enum Mails {
+    /// List stored mails, the newest first
+    #[command(after_help = "\
+Exit status: 0 done, 1 there is no store, 2 wrong usage.
+
+Examples:
+  alertbridge mails list --outcome quarantined
+  alertbridge mails list --json | jq -r '.[].outcome' | sort | uniq -c")]
+    List {
+        /// Only those with this outcome
+        #[arg(long)]
+        outcome: Option<Outcome>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
+        limit: u32,
+        #[command(flatten)]
+        print: Json,
+    },
+    /// Show one: where it came from and what became of it
+    #[command(after_help = "\
+Exit status: 0 done, 1 there is no such mail, 2 wrong usage.
+
+Examples:
+  alertbridge mails show 17
+  alertbridge mails show 17 --raw > alert.eml
+  alertbridge mails show 17 --raw | alertbridge explain -")]
+    Show {
+        /// The mail, as `mails list` tells it
+        id: i64,
+        /// Print the mail itself, byte for byte
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+        #[command(flatten)]
+        print: Json,
+    },
+    /// Let a quarantined mail be decided as genuine
+    #[command(after_help = "\
+A running `serve` decides it within seconds, else the next one does: it may
+page, or resolve. The record says who released it, and when.
+
+Exit status: 0 done, 1 it is not in the quarantine, 2 wrong usage.
+
+Example:
+  alertbridge mails release 17")]
+    Release {
+        /// The mail, as `mails list --outcome quarantined` tells it
+        id: i64,
+    },
+    /// Take a mail out of the quarantine for good: nobody is told
+    #[command(after_help = "\
+Exit status: 0 done, 1 it is not in the quarantine, 2 wrong usage.
+
+Example:
+  alertbridge mails discard 17")]
+    Discard {
+        /// The mail, as `mails list --outcome quarantined` tells it
+        id: i64,
+    },
+}
