@@ -227,3 +227,17 @@ fn many_mails_are_compared_each_with_itself() {
         assert_eq!((line["changes"].as_array().unwrap().len(), &line["changes"][0]["change"]), (1, &json!("moved")));
     }
 }
+
+#[test]
+fn that_stored_mails_keep_their_verdict_is_said_where_the_other_would_judge_otherwise() {
+    let folder = folder();
+    assert!(run(folder.path(), &["store", "migrate"]).status.success());
+    let judged = |from: &str, to: &str| {
+        let compared = diff(folder.path(), from, to, &["--stored"]);
+        assert_eq!((compared.status.code(), text(&compared.stdout)), (Some(0), "nothing changes: 0 mails, 0 pages\n"));
+        text(&compared.stderr).to_owned()
+    };
+    let note = "note: other.yaml judges where mail is from otherwise; stored mails keep the verdict of their arrival\n";
+    assert_eq!(judged("require: []", "require: [dkim]"), note);
+    assert_eq!(judged("require: []", "require: [], unverified: { max_per_hour: 1 }"), "");
+}

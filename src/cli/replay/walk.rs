@@ -98,3 +98,38 @@ fn received<T: Send + 'static>(
     let failed = ended.filter_map(async |ended| ended.context("a stage failed").err().map(Err));
     taken.chain(failed).boxed()
 }
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_get_the_same_batches_and_who_is_behind_loses_none() {
+        let (ahead, behind) = twice(stream::iter((0..100).map(|n| Ok(vec![n]))).boxed());
+        let ahead = tokio::spawn(ahead.try_collect::<Vec<_>>());
+        let behind = behind.then(async |batch| {
+            tokio::task::yield_now().await;
+            batch
+        });
+        let expected: Vec<_> = (0..100).map(|n| vec![n]).collect();
+        assert_eq!(pin!(behind).try_collect::<Vec<_>>().await.unwrap(), expected);
+        assert_eq!(ahead.await.unwrap().unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_failure_ends_both_and_is_told_to_the_first() {
+        let (first, other) = twice(stream::iter([Ok(vec![1]), Err(anyhow!("unreadable")), Ok(vec![2])]).boxed());
+        let (first, other) = tokio::join!(first.try_collect::<Vec<_>>(), other.try_collect::<Vec<_>>());
+        assert_eq!(first.unwrap_err().to_string(), "unreadable");
+        assert_eq!(other.unwrap(), [[1]]);
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_panics_has_not_come_to_its_end() {
+        let panics = stream::iter([1, 2]).map(|n| if n == 1 { Ok(n) } else { panic!("a fault") });
+        let (first, _other) = twice(panics.map_ok(|n| vec![n]).boxed());
+        assert_eq!(first.try_collect::<Vec<_>>().await.unwrap_err().to_string(), "a stage failed");
+    }
+}
