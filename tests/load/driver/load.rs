@@ -17,7 +17,7 @@ pub enum Load {
 
 /// What a mail looks like on its way.
 #[derive(Clone, Copy)]
-enum Form {
+pub enum Form {
     /// As it is: over HTTP.
     Plain,
     /// CRLF, dots stuffed, ended by a dot (RFC 5321, 4.5.2).
