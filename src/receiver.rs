@@ -16,6 +16,7 @@ use crate::{
 };
 
 mod compile;
+pub mod discord;
 pub mod opsgenie;
 pub mod page;
 pub mod pagerduty;
@@ -24,6 +25,7 @@ mod site;
 pub mod slack;
 pub mod status;
 pub mod stdout;
+pub mod teams;
 pub mod template;
 pub mod text;
 pub mod webhook;
@@ -201,10 +203,9 @@ pub struct Settings {
     pub pagerduty_configs: Vec<pagerduty::Settings>,
     pub slack_configs: Vec<slack::Settings>,
     pub webhook_configs: Vec<webhook::Settings>,
+    pub teams_configs: Vec<teams::Settings>,
+    pub discord_configs: Vec<discord::Settings>,
     pub stdout_configs: Vec<stdout::Settings>,
-    // Names of the contract that come later: refused by name until then.
-    pub teams_configs: Vec<Value>,
-    pub discord_configs: Vec<Value>,
 }
 
 /// `fallback:` of a receiver.
@@ -250,7 +251,7 @@ impl Receivers {
     }
 }
 
-const KINDS: [&str; 6] = ["opsgenie", "jsm", "pagerduty", "slack", "webhook", "stdout"];
+const KINDS: [&str; 8] = ["opsgenie", "jsm", "pagerduty", "slack", "webhook", "teams", "discord", "stdout"];
 
 /// Where an integration stands among those of its receiver: its kind's place, and its own among them.
 fn place(target: &Target) -> (usize, usize) {

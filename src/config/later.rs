@@ -15,8 +15,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     };
     for (index, receiver) in config.receivers.iter().enumerate() {
         let key = |name: &str| format!("receivers[{index}].{name}");
-        refuse(!receiver.teams_configs.is_empty(), key("teams_configs"), "use `webhook_configs` for now");
-        refuse(!receiver.discord_configs.is_empty(), key("discord_configs"), "use `webhook_configs` for now");
         for (place, slack) in receiver.slack_configs.iter().enumerate() {
             let key = |name: &str| key(&format!("slack_configs[{place}].{name}"));
             let now = "use an incoming webhook for now: `api_url_file`";

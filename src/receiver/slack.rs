@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::{
     Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
     page::Page,
-    site::{Site, address},
+    site::{Site, check_address},
     status,
     template::{Escape, Template, escape_slack},
     text::{cut_markup, units},
@@ -117,14 +117,11 @@ impl Slack {
                 site.problem(name, format!("`{name}` comes with a later version"), mend);
             }
         }
-        if let Some(url) = settings.api_url.as_deref().filter(|url| !url.trim().is_empty()) {
-            site.address("api_url", url, false);
-        }
         let title = site.template("title", settings.title.as_ref(), Escape::Slack);
         let text = site.template("text", settings.text.as_ref(), Escape::Slack);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
         Some(Self {
-            url: site.secret("api_url", settings.api_url.as_deref(), settings.api_url_file.as_deref())?,
+            url: site.secret_address("api_url", settings.api_url.as_deref(), settings.api_url_file.as_deref())?,
             title,
             text,
             send_resolved: settings.send_resolved,
@@ -161,12 +158,7 @@ impl Receiver for Slack {
     }
 
     fn check_keys(&self, keys: &Keys) -> Result<(), String> {
-        if keys.hidden() {
-            return Ok(());
-        }
-        address(keys.reveal(&self.url))
-            .map(|_| ())
-            .map_err(|what| format!("what `api_url_file` holds cannot be used: {what}"))
+        check_address(keys, &self.url, "api_url_file")
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {

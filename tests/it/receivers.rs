@@ -35,6 +35,8 @@ fn every_kind() -> Receivers {
             "url": "https://hook.example/SECRET-path",
             "secret": "whsec_SECRETsecretSECRETsecretSECRET1w",
         }],
+        "teams_configs": [{ "webhook_url": "https://flow.example/workflows/1/invoke?api-version=1&sig=SECRET-teams" }],
+        "discord_configs": [{ "webhook_url": "https://discord.example/api/webhooks/1/SECRET-discord" }],
         "stdout_configs": [{}],
     }]))
     .unwrap_or_else(|problems| panic!("{problems:#?}"))
@@ -48,6 +50,7 @@ fn only(kind: &str, settings: Value) -> Receivers {
         "pagerduty" => settings["routing_key"] = json!("0123456789abcdef0123456789abcdef"),
         "slack" => settings["api_url"] = json!("https://hooks.slack.example/x"),
         "webhook" => settings["url"] = json!("https://hook.example/x"),
+        "teams" | "discord" => settings["webhook_url"] = json!("https://hook.example/x"),
         _ => {}
     }
     compile(json!([{ "name": "oncall", (format!("{kind}_configs")): [settings] }]))

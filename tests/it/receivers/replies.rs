@@ -68,6 +68,8 @@ fn every_status_has_its_class_at_every_receiver() {
                     "opsgenie" | "jsm" => false,
                     "pagerduty" => status == 202 || body.contains("success"),
                     "slack" => status == 200 && body == "ok",
+                    "teams" => status == 202 || !matches!(body, "ok" | "<html>busy</html>"),
+                    "discord" => status == 204,
                     _ => true,
                 };
                 let expected = match status {
@@ -133,7 +135,7 @@ fn a_receiver_that_asks_for_a_pause_gets_it() {
         Verdict::Retry { after, .. } => after,
         verdict => panic!("{verdict:?}"),
     };
-    for kind in ["opsgenie", "pagerduty", "slack", "webhook"] {
+    for kind in ["opsgenie", "pagerduty", "slack", "webhook", "teams", "discord"] {
         for status in [429, 503] {
             let asked = reply(status, &[("retry-after", "17")], "");
             assert_eq!(after(sent(kind, &asked)), Some(Duration::from_secs(17)), "{kind} {status}");
@@ -142,11 +144,27 @@ fn a_receiver_that_asks_for_a_pause_gets_it() {
             assert_eq!(after(sent(kind, &reply(429, &[], ""))), None, "{kind}");
         }
     }
+    let limited = reply(429, &[("retry-after", "1")], r#"{"message":"slow down","retry_after":0.345,"global":false}"#);
+    assert_eq!(after(sent("discord", &limited)), Some(Duration::from_millis(345)), "to the millisecond");
     let period = reply(429, &[("x-ratelimit-period-in-sec", "60"), ("retry-after", "1")], "");
     assert_eq!(after(sent("jsm", &period)), Some(Duration::from_mins(1)));
     for status in [429, 502, 504] {
         assert_eq!(after(sent("webhook", &reply(status, &[], ""))), Some(Duration::from_secs(5)), "{status}");
     }
+}
+
+#[test]
+fn a_message_at_discord_is_there_once_it_has_an_id() {
+    let posted = reply(200, &[], r#"{"id":"1310000000000000001","type":0}"#);
+    assert_eq!(sent("discord", &posted), Verdict::Delivered { receipt: Some("1310000000000000001".into()) });
+    assert_eq!(class(&sent("discord", &reply(200, &[], "{}"))), Retry);
+}
+
+#[test]
+fn a_flow_may_answer_in_its_own_words_and_a_connector_that_failed_is_no_success() {
+    assert_eq!(class(&sent("teams", &reply(200, &[], r#"{"posted":true}"#))), Delivered);
+    let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
+    assert_eq!(class(&sent("teams", &reply(200, &[], failed))), Retry);
 }
 
 #[test]
@@ -158,6 +176,11 @@ fn a_refusal_says_why() {
     let errors = reply(400, &[], r#"{"status":"invalid event","errors":["Length of 'summary'","'x' is missing"]}"#);
     assert_eq!(detail(sent("pagerduty", &errors)), "HTTP 400: Length of 'summary'; 'x' is missing");
     assert!(detail(sent("opsgenie", &reply(401, &[], "{}"))).contains("region"));
+    let errors =
+        reply(400, &[], r#"{"code":50035,"message":"Invalid Form Body","errors":{"embeds":{"0":"too long"}}}"#);
+    assert_eq!(detail(sent("discord", &errors)), r#"HTTP 400: Invalid Form Body: {"embeds":{"0":"too long"}}"#);
+    let off = reply(400, &[], r#"{"error":{"code":"WorkflowTriggerIsNotEnabled","message":"the flow is off"}}"#);
+    assert_eq!(detail(sent("teams", &off)), "HTTP 400: WorkflowTriggerIsNotEnabled: the flow is off");
     assert!(detail(sent("webhook", &reply(410, &[], ""))).contains("wants no more"));
     assert!(detail(sent("slack", &reply(302, &[], &"é".repeat(70_000)))).chars().count() <= 300);
 }
