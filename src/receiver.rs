@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    delivery::{Action, DeliveryId, Notification, Step, Target, Verdict},
+    delivery::{DeliveryId, Notification, Step, Target, Verdict},
     settings::{self, Problem, Secret, SecretError},
 };
 
@@ -47,7 +47,7 @@ pub trait Receiver: Send + Sync {
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError>;
 
     /// What the vendor's reply to it means.
-    fn judge(&self, step: &Step, action: Action, reply: &Reply) -> Verdict;
+    fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict;
 
     /// Whether it is told that an incident is over.
     fn send_resolved(&self) -> bool {
@@ -74,6 +74,8 @@ pub struct Parcel<'a> {
     pub alias: &'a str,
     pub notification: &'a Notification,
     pub step: &'a Step,
+    /// Of a resolve: what the vendor calls what it made of the trigger, where it said.
+    pub receipt: Option<&'a str>,
     /// The time of this attempt.
     pub now: Timestamp,
     /// `global.external_url`: where people find the bridge's own pages.

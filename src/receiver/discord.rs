@@ -19,7 +19,7 @@ use super::{
     wording::{self, Severity},
 };
 use crate::{
-    delivery::{Action, FailureReason, Notification, Step, Verdict},
+    delivery::{Action, FailureReason, Notification, Verdict},
     settings::{Secret, SecretText},
 };
 
@@ -133,7 +133,7 @@ impl Receiver for Discord {
         })
     }
 
-    fn judge(&self, _: &Step, _: Action, reply: &Reply) -> Verdict {
+    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         match (reply.status, json["id"].as_str()) {
             (204, _) => Verdict::Delivered { receipt: None },

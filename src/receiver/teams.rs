@@ -20,7 +20,7 @@ use super::{
     wording::{self, Severity},
 };
 use crate::{
-    delivery::{Action, Notification, Step, Verdict},
+    delivery::{Action, Notification, Verdict},
     settings::{Secret, SecretText},
 };
 
@@ -168,7 +168,7 @@ impl Receiver for Teams {
         })
     }
 
-    fn judge(&self, _: &Step, _: Action, reply: &Reply) -> Verdict {
+    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
         let json = serde_json::from_slice::<Value>(&reply.body);
         match (reply.status, json) {
             (202, _) => Verdict::Delivered { receipt: None },

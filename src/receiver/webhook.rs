@@ -18,7 +18,7 @@ use super::{
     status, wording,
 };
 use crate::{
-    delivery::{Action, FailureReason, Step, Verdict, sha256_hex},
+    delivery::{Action, FailureReason, Verdict, sha256_hex},
     settings::{Secret, SecretText},
 };
 
@@ -126,7 +126,7 @@ impl Receiver for Webhook {
         Ok(Request { method: "POST", url: self.address(keys), headers, body: Body::Json(body) })
     }
 
-    fn judge(&self, _: &Step, _: Action, reply: &Reply) -> Verdict {
+    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
         match (reply.status, status::verdict(reply)) {
             (410, _) => Verdict::Permanent {
                 reason: FailureReason::Rejected,

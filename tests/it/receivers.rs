@@ -30,7 +30,10 @@ fn every_kind() -> Receivers {
         "opsgenie_configs": [{ "api_key": "SECRET-opsgenie" }],
         "jsm_configs": [{ "api_key": "SECRET-jsm" }],
         "pagerduty_configs": [{ "routing_key": "SECRET-pagerduty-9abcdef01234567" }],
-        "slack_configs": [{ "api_url": "https://hooks.slack.example/services/T0/B0/SECRET-slack" }],
+        "slack_configs": [
+            { "api_url": "https://hooks.slack.example/services/T0/B0/SECRET-slack" },
+            { "bot_token": "xoxb-SECRET", "channel": "C0ALERTS", "update_message": true },
+        ],
         "webhook_configs": [{
             "url": "https://hook.example/SECRET-path",
             "secret": "whsec_SECRETsecretSECRETsecretSECRET1w",
@@ -73,6 +76,7 @@ fn parcel<'a>(notification: &'a Notification, step: &'a Step) -> Parcel<'a> {
         alias: "FOotlQrY5ZQ:oncall",
         notification,
         step,
+        receipt: None,
         now: now(),
         external_url: Some("https://alerts.example.com"),
     }

@@ -8,6 +8,7 @@ mod hook;
 mod opsgenie;
 mod pagerduty;
 mod slack;
+mod slack_bot;
 mod teams;
 mod tests;
 
@@ -26,7 +27,10 @@ use axum::{
 };
 
 pub use self::hook::verify;
-pub use self::{discord::Discord, hook::Hook, opsgenie::Opsgenie, pagerduty::PagerDuty, slack::Slack, teams::Teams};
+pub use self::{
+    discord::Discord, hook::Hook, opsgenie::Opsgenie, pagerduty::PagerDuty, slack::Slack, slack_bot::SlackBot,
+    teams::Teams,
+};
 
 /// A request as the vendor saw it.
 #[derive(Debug, Clone)]

@@ -4,26 +4,28 @@ use std::time::Duration;
 
 use alertbridge::{
     delivery::{Action, FailureReason, Step, Verdict},
-    receiver::{Keys, Reply},
+    receiver::{Keys, Parcel, Reply},
 };
 
-use super::{every_kind, now};
+use super::{every_kind, now, parcel, resolve, trigger};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Class {
     Delivered,
     Accepted,
     NotYet,
+    Partly,
     Retry,
     Permanent,
 }
-use Class::{Accepted, Delivered, NotYet, Permanent, Retry};
+use Class::{Accepted, Delivered, NotYet, Partly, Permanent, Retry};
 
 fn class(verdict: &Verdict) -> Class {
     match verdict {
         Verdict::Delivered { .. } => Delivered,
         Verdict::Accepted { .. } => Accepted,
         Verdict::NotYet => NotYet,
+        Verdict::Partly { .. } => Partly,
         Verdict::Retry { .. } => Retry,
         Verdict::Permanent { .. } => Permanent,
     }
@@ -38,7 +40,8 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
 fn judge(kind: &str, step: &Step, action: Action, reply: &Reply) -> Verdict {
     let receivers = every_kind();
     let (_, receiver) = receivers.of("oncall").find(|(target, _)| target.kind() == kind).unwrap();
-    receiver.judge(step, action, reply)
+    let notification = if action == Action::Trigger { trigger() } else { resolve() };
+    receiver.judge(&parcel(&notification, step), reply)
 }
 
 fn sent(kind: &str, reply: &Reply) -> Verdict {
@@ -59,15 +62,15 @@ fn failure(status: u16) -> Class {
 
 #[test]
 fn every_status_has_its_class_at_every_receiver() {
-    let receivers = every_kind();
+    let (receivers, notification) = (every_kind(), trigger());
     for (target, receiver) in receivers.of("oncall") {
         for status in 200..=599 {
             for body in ["", "ok", "<html>busy</html>", r#"{"status":"success"}"#] {
-                let verdict = receiver.judge(&Step::Send, Action::Trigger, &reply(status, &[], body));
+                let verdict = receiver.judge(&parcel(&notification, &Step::Send), &reply(status, &[], body));
                 let success = match target.kind() {
                     "opsgenie" | "jsm" => false,
                     "pagerduty" => status == 202 || body.contains("success"),
-                    "slack" => status == 200 && body == "ok",
+                    "slack" => target.integration == "slack/0" && status == 200 && body == "ok",
                     "teams" => status == 202 || !matches!(body, "ok" | "<html>busy</html>"),
                     "discord" => status == 204,
                     _ => true,
@@ -127,6 +130,81 @@ fn slack_s_word_wins_over_its_status() {
     }
     let refused = sent("slack", &reply(403, &[], "invalid_token"));
     assert!(matches!(refused, Verdict::Permanent { reason: FailureReason::Unauthorized, .. }), "{refused:?}");
+}
+
+/// What the bot that edits makes of a reply, where the trigger has a message.
+fn of_bot(step: &Step, action: Action, reply: &Reply) -> Verdict {
+    let receivers = every_kind();
+    let (_, receiver) = receivers.of("oncall").find(|(target, _)| target.integration == "slack/1").unwrap();
+    let notification = if action == Action::Trigger { trigger() } else { resolve() };
+    receiver.judge(&Parcel { receipt: Some("C1/1405894322.000001"), ..parcel(&notification, step) }, reply)
+}
+
+#[test]
+fn slack_s_bot_goes_by_the_word_and_not_by_the_status() {
+    for (word, expected) in [
+        ("ratelimited", Retry),
+        ("rate_limited", Retry),
+        ("internal_error", Retry),
+        ("fatal_error", Retry),
+        ("service_unavailable", Retry),
+        ("request_timeout", Retry),
+        ("team_added_to_org", Retry),
+        ("a_word_of_next_year", Retry),
+        ("channel_not_found", Permanent),
+        ("not_in_channel", Permanent),
+        ("is_archived", Permanent),
+        ("invalid_auth", Permanent),
+        ("token_revoked", Permanent),
+        ("missing_scope", Permanent),
+        ("invalid_blocks", Permanent),
+        ("msg_too_long", Permanent),
+        ("restricted_action", Permanent),
+    ] {
+        for status in [200, 403, 500] {
+            let verdict = of_bot(&Step::Send, Action::Trigger, &said(status, word));
+            assert_eq!(class(&verdict), expected, "{status} {word}: {verdict:?}");
+        }
+    }
+    let scope = reply(200, &[], r#"{"ok":false,"error":"missing_scope","needed":"chat:write"}"#);
+    let verdict = of_bot(&Step::Send, Action::Trigger, &scope);
+    let detail = "HTTP 200: missing_scope: the token lacks chat:write".to_owned();
+    assert_eq!(verdict, Verdict::Permanent { reason: FailureReason::Unauthorized, detail });
+    let limited = reply(429, &[("retry-after", "30")], r#"{"ok":false,"error":"ratelimited"}"#);
+    let verdict = of_bot(&Step::Send, Action::Trigger, &limited);
+    assert!(matches!(verdict, Verdict::Retry { after: Some(after), .. } if after.as_secs() == 30), "{verdict:?}");
+}
+
+fn said(status: u16, word: &str) -> Reply {
+    reply(status, &[], &format!(r#"{{"ok":false,"error":"{word}"}}"#))
+}
+
+#[test]
+fn a_message_at_slack_is_the_receipt_and_its_end_comes_in_two_parts() {
+    let ok = reply(200, &[], r#"{"ok":true,"channel":"C0ALERTS","ts":"1405894322.000002"}"#);
+    let delivered = Verdict::Delivered { receipt: Some("C0ALERTS/1405894322.000002".into()) };
+    assert_eq!(of_bot(&Step::Send, Action::Trigger, &ok), delivered);
+    assert_eq!(of_bot(&Step::Reply, Action::Resolve, &ok), delivered);
+    assert_eq!(of_bot(&Step::Apart, Action::Resolve, &ok), delivered);
+    let next = |step: &Step, reply: &Reply| match of_bot(step, Action::Resolve, reply) {
+        Verdict::Partly { next, .. } => Some(next),
+        _ => None,
+    };
+    assert_eq!(next(&Step::Send, &ok), Some(Step::Reply));
+    for (step, word, expected) in [
+        (Step::Send, "message_not_found", Some(Step::Apart)),
+        (Step::Send, "channel_not_found", Some(Step::Apart)),
+        (Step::Send, "edit_window_closed", Some(Step::Reply)),
+        (Step::Send, "cant_update_message", Some(Step::Reply)),
+        (Step::Send, "internal_error", None),
+        (Step::Send, "invalid_auth", None),
+        (Step::Reply, "thread_not_found", Some(Step::Apart)),
+        (Step::Reply, "restricted_action_thread_locked", Some(Step::Apart)),
+        (Step::Reply, "not_in_channel", None),
+        (Step::Apart, "channel_not_found", None),
+    ] {
+        assert_eq!(next(&step, &said(200, word)), expected, "{step:?} {word}");
+    }
 }
 
 #[test]

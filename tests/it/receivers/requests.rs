@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use alertbridge::{
     delivery::{Action, Doubt, Notification, Step},
     label,
-    receiver::{Body, Keys, Receivers, Request, sample},
+    receiver::{Body, Keys, Parcel, Receivers, Request, sample},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -190,6 +190,33 @@ fn discord_is_asked_to_answer_once_the_message_is_there_and_keeps_the_thread_it_
 }
 
 #[test]
+fn the_end_of_an_incident_edits_its_message_at_slack_where_that_is_known_and_answers_it() {
+    let receivers = every_kind();
+    let (_, receiver) = receivers.of("oncall").find(|(target, _)| target.integration == "slack/1").unwrap();
+    let keys = Keys::read(receiver).unwrap();
+    let asked = |notification: &Notification, step: Step, receipt| {
+        let parcel = Parcel { receipt, ..parcel(notification, &step) };
+        let request = receiver.request(&parcel, &keys).unwrap();
+        let body = json_of(&request);
+        assert_eq!(check("slack", notification.action, &body), Ok(()));
+        assert_eq!(request.headers[0], ("authorization", "Bearer xoxb-SECRET".into()));
+        let method = request.url.strip_prefix("https://slack.com/api/").unwrap().to_owned();
+        (method, body["channel"].clone(), body["ts"].clone(), body["thread_ts"].clone())
+    };
+    let (post, update) = ("chat.postMessage".to_owned(), "chat.update".to_owned());
+    let (own, known) = (json!("C0ALERTS"), Some("C1/1405894322.000001"));
+    let (channel, ts) = (json!("C1"), json!("1405894322.000001"));
+    let posted = (post.clone(), own, Value::Null, Value::Null);
+    assert_eq!(asked(&trigger(), Step::Send, None), posted);
+    assert_eq!(asked(&resolve(), Step::Send, known), (update, channel.clone(), ts.clone(), Value::Null));
+    assert_eq!(asked(&resolve(), Step::Reply, known), (post, channel, Value::Null, ts));
+    assert_eq!(asked(&resolve(), Step::Apart, known), posted);
+    for unknown in [None, Some(""), Some("C1"), Some("C1/"), Some("/1405894322.000001")] {
+        assert_eq!(asked(&resolve(), Step::Send, unknown), posted, "{unknown:?}");
+    }
+}
+
+#[test]
 fn a_template_that_fails_on_a_real_alert_costs_its_text_and_not_the_page() {
     let mut notification = trigger();
     notification.incident = json!({ "appDetails": null });
@@ -241,7 +268,7 @@ fn a_webhook_keeps_its_id_and_body_across_retries_and_signs_anew() {
     let at = |seconds: i64, delivery: i64| {
         let parcel = parcel(&notification, &Step::Send);
         let now = parcel.now + jiff::SignedDuration::from_secs(seconds);
-        receiver.request(&alertbridge::receiver::Parcel { now, delivery, ..parcel }, &keys).unwrap()
+        receiver.request(&Parcel { now, delivery, ..parcel }, &keys).unwrap()
     };
     let header = |request: &Request, name: &str| {
         request.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).unwrap()

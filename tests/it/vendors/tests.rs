@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Discord, Hook, Opsgenie, PagerDuty, Slack, Teams, hook::verify};
+use super::{Discord, Hook, Opsgenie, PagerDuty, Slack, SlackBot, Teams, hook::verify};
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
@@ -80,6 +80,37 @@ async fn slack_takes_blocks_that_are_escaped_and_nothing_elsewhere() {
     assert_eq!(post(&fake.url(), "", &message("")).await.0, 400);
     assert_eq!(post(&format!("{}x", fake.url()), "", &message("a")).await, (404, "no_service".into()));
     assert_eq!((fake.messages().len(), fake.violations().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn slack_s_api_edits_and_answers_what_it_knows_and_says_no_with_status_200() {
+    let fake = SlackBot::start().await;
+    let ask = async |method: &str, token: &str, more: Value| {
+        let block = json!({ "type": "section", "text": { "type": "mrkdwn", "text": "t" } });
+        let mut body = json!({ "text": "t", "blocks": [block], "parse": "none" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request =
+            client().post(format!("{}/{method}", fake.url())).header("authorization", format!("Bearer {token}"));
+        let request = request.header("content-type", "application/json; charset=utf-8").body(body.to_string());
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+        let json: Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
+        (json["ts"].as_str().map(ToOwned::to_owned), json["error"].as_str().map(ToOwned::to_owned))
+    };
+    let no = |word: &str| (None, Some(word.to_owned()));
+    let key = fake.key().to_owned();
+    assert_eq!(ask("chat.postMessage", "xoxb-other", json!({ "channel": "#alerts" })).await, no("invalid_auth"));
+    assert_eq!(ask("chat.postMessage", &key, json!({ "channel": "#other" })).await, no("channel_not_found"));
+    let (ts, _) = ask("chat.postMessage", &key, json!({ "channel": "#alerts" })).await;
+    let named = json!({ "channel": "#alerts", "ts": ts });
+    assert_eq!(ask("chat.update", &key, named).await, no("channel_not_found"), "by its id alone");
+    let other = json!({ "channel": "C0ALERTS99", "ts": "1.2" });
+    assert_eq!(ask("chat.update", &key, other).await, no("message_not_found"));
+    assert_eq!(ask("chat.update", &key, json!({ "channel": "C0ALERTS99", "ts": ts })).await.1, None);
+    assert_eq!(ask("chat.postMessage", &key, json!({ "channel": "C0ALERTS99", "thread_ts": ts })).await.1, None);
+    let messages = fake.messages();
+    assert_eq!((messages.len(), messages[0].edits, messages[1].thread.clone()), (2, 1, ts));
+    assert_eq!(fake.violations(), ["a wrong token"]);
 }
 
 #[tokio::test]
