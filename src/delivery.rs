@@ -134,6 +134,10 @@ pub enum Step {
         /// When it was accepted.
         since: Timestamp,
     },
+    /// The trigger's message is edited, or cannot be: reply to it.
+    Reply,
+    /// The trigger's message is gone: send one of its own.
+    Apart,
 }
 
 /// What a receiver's reply means.
@@ -145,6 +149,8 @@ pub enum Verdict {
     Accepted { request_id: String },
     /// Not yet confirmed: ask again.
     NotYet,
+    /// A part of it is done, or cannot be: the next follows at once.
+    Partly { next: Step, detail: String },
     /// Try again, not before `after` where the receiver names a time.
     Retry { reason: FailureReason, detail: String, after: Option<Duration> },
     /// No repetition can help.

@@ -11,11 +11,12 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    delivery::{Action, DeliveryId, Notification, Step, Target, Verdict},
+    delivery::{DeliveryId, Notification, Step, Target, Verdict},
     settings::{self, Problem, Secret, SecretError},
 };
 
 mod compile;
+pub mod discord;
 pub mod opsgenie;
 pub mod page;
 pub mod pagerduty;
@@ -24,6 +25,7 @@ mod site;
 pub mod slack;
 pub mod status;
 pub mod stdout;
+pub mod teams;
 pub mod template;
 pub mod text;
 pub mod webhook;
@@ -45,7 +47,7 @@ pub trait Receiver: Send + Sync {
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError>;
 
     /// What the vendor's reply to it means.
-    fn judge(&self, step: &Step, action: Action, reply: &Reply) -> Verdict;
+    fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict;
 
     /// Whether it is told that an incident is over.
     fn send_resolved(&self) -> bool {
@@ -72,6 +74,8 @@ pub struct Parcel<'a> {
     pub alias: &'a str,
     pub notification: &'a Notification,
     pub step: &'a Step,
+    /// Of a resolve: what the vendor calls what it made of the trigger, where it said.
+    pub receipt: Option<&'a str>,
     /// The time of this attempt.
     pub now: Timestamp,
     /// `global.external_url`: where people find the bridge's own pages.
@@ -201,10 +205,9 @@ pub struct Settings {
     pub pagerduty_configs: Vec<pagerduty::Settings>,
     pub slack_configs: Vec<slack::Settings>,
     pub webhook_configs: Vec<webhook::Settings>,
+    pub teams_configs: Vec<teams::Settings>,
+    pub discord_configs: Vec<discord::Settings>,
     pub stdout_configs: Vec<stdout::Settings>,
-    // Names of the contract that come later: refused by name until then.
-    pub teams_configs: Vec<Value>,
-    pub discord_configs: Vec<Value>,
 }
 
 /// `fallback:` of a receiver.
@@ -250,7 +253,7 @@ impl Receivers {
     }
 }
 
-const KINDS: [&str; 6] = ["opsgenie", "jsm", "pagerduty", "slack", "webhook", "stdout"];
+const KINDS: [&str; 8] = ["opsgenie", "jsm", "pagerduty", "slack", "webhook", "teams", "discord", "stdout"];
 
 /// Where an integration stands among those of its receiver: its kind's place, and its own among them.
 fn place(target: &Target) -> (usize, usize) {

@@ -167,7 +167,7 @@ pub struct NewDelivery {
 
 impl NewDelivery {
     /// What this process has to send, where it was leased as it was made.
-    fn claimed(&self, id: DeliveryId, lease: i64, now: Timestamp) -> Claim {
+    fn claimed(&self, id: DeliveryId, lease: i64, receipt: Option<String>, now: Timestamp) -> Claim {
         Claim {
             id,
             lease,
@@ -175,6 +175,7 @@ impl NewDelivery {
             alias: self.alias.clone(),
             notification: self.notification.clone(),
             step: Step::Send,
+            receipt,
             failures: 0,
             since: now,
         }
@@ -252,6 +253,8 @@ pub struct Claim {
     pub alias: String,
     pub notification: Notification,
     pub step: Step,
+    /// Of a resolve: what the receiver said it made of the trigger, [`Next::Delivered`], where it was told of this opening's.
+    pub receipt: Option<String>,
     /// Failures so far in a row.
     pub failures: u32,
     /// Since when it could have been sent: its creation, or the end of the mute that held it.
@@ -309,7 +312,7 @@ pub enum Next {
 pub struct Attempt {
     pub at: Timestamp,
     pub took_ms: u64,
-    /// `delivered`, `accepted`, `waiting` or a failure's reason.
+    /// `delivered`, `accepted`, `waiting`, `partly` or a failure's reason.
     pub result: String,
     /// A sentence without secrets.
     pub detail: String,

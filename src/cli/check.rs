@@ -56,6 +56,8 @@ fn summary(Loaded { config, source, .. }: &Loaded) -> String {
                 + receiver.pagerduty_configs.len()
                 + receiver.slack_configs.len()
                 + receiver.webhook_configs.len()
+                + receiver.teams_configs.len()
+                + receiver.discord_configs.len()
                 + receiver.stdout_configs.len()
         })
         .sum();

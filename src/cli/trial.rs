@@ -256,6 +256,8 @@ impl Trial {
             alias: &delivery.alias,
             notification: &delivery.notification,
             step: &Step::Send,
+            // Nothing was sent.
+            receipt: None,
             now,
             external_url: self.external_url.as_deref(),
         };

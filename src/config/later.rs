@@ -13,24 +13,6 @@ pub fn problems(config: &Config) -> Vec<Problem> {
             found.push(Problem::new(key, format!("`{name}` comes with a later version"), now));
         }
     };
-    for (index, receiver) in config.receivers.iter().enumerate() {
-        let key = |name: &str| format!("receivers[{index}].{name}");
-        refuse(!receiver.teams_configs.is_empty(), key("teams_configs"), "use `webhook_configs` for now");
-        refuse(!receiver.discord_configs.is_empty(), key("discord_configs"), "use `webhook_configs` for now");
-        for (place, slack) in receiver.slack_configs.iter().enumerate() {
-            let key = |name: &str| key(&format!("slack_configs[{place}].{name}"));
-            let now = "use an incoming webhook for now: `api_url_file`";
-            refuse(slack.bot_token.is_some(), key("bot_token"), now);
-            refuse(slack.bot_token_file.is_some(), key("bot_token_file"), now);
-            refuse(slack.channel.is_some(), key("channel"), "drop it: an incoming webhook belongs to one channel");
-            refuse(slack.bot_api_url.is_some(), key("bot_api_url"), now);
-            refuse(
-                slack.update_message == Some(true),
-                key("update_message"),
-                "an incoming webhook cannot edit: drop it",
-            );
-        }
-    }
     refuse(config.canary.is_some(), "canary".into(), "drop it");
     found
 }

@@ -49,12 +49,15 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
             "sns_configs",
             "telegram_configs",
             "webex_configs",
-            "msteams_configs",
-            "msteamsv2_configs",
             "jira_configs",
         ],
         "this kind of receiver does not exist here",
         "use `webhook_configs`, which reaches anything that takes HTTP",
+    ),
+    (
+        &["msteams_configs", "msteamsv2_configs"],
+        "Teams goes by another key here",
+        "write `teams_configs`, with the address of a Workflow in `webhook_url_file`",
     ),
 ];
 

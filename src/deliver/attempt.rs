@@ -130,6 +130,7 @@ impl Deliverer {
             alias: &claim.alias,
             notification: &claim.notification,
             step: &claim.step,
+            receipt: claim.receipt.as_deref(),
             now,
             external_url: self.external_url.as_deref(),
         };
@@ -139,7 +140,7 @@ impl Deliverer {
         };
         let verdict = match self.client.send(request).await {
             // Before it is judged, since a verdict quotes, and half a credential is not recognised any more.
-            Ok(reply) => receiver.judge(&claim.step, claim.notification.action, &next::scrubbed_reply(reply, &keys)),
+            Ok(reply) => receiver.judge(&parcel, &next::scrubbed_reply(reply, &keys)),
             Err(failure) => Verdict::Retry { reason: failure.reason, detail: failure.detail, after: None },
         };
         next::scrubbed(verdict, &keys)

@@ -46,11 +46,12 @@ pub(super) fn step(
         Verdict::NotYet => {
             let waited = match &claim.step {
                 Step::Confirm { since, .. } => waited(*since, now),
-                Step::Send => Duration::ZERO,
+                _ => Duration::ZERO,
             };
             let pause = waited.clamp(CONFIRM_EVERY.0, CONFIRM_EVERY.1);
             Next::Again { step: claim.step.clone(), at: later(now, pause), failures: claim.failures }
         }
+        Verdict::Partly { next, .. } => Next::Again { step: next.clone(), at: now, failures: claim.failures },
         // A question that failed is asked again: sending anew could only repeat the page.
         Verdict::Retry { reason, after, .. } => {
             let step = if *reason == FailureReason::Unconfirmed { Step::Send } else { claim.step.clone() };
@@ -100,6 +101,7 @@ pub(super) fn result(verdict: &Verdict) -> &'static str {
         Verdict::Delivered { .. } => "delivered",
         Verdict::Accepted { .. } => "accepted",
         Verdict::NotYet => "waiting",
+        Verdict::Partly { .. } => "partly",
         Verdict::Retry { reason, .. } | Verdict::Permanent { reason, .. } => reason.as_str(),
     }
 }
@@ -112,9 +114,11 @@ pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
         Verdict::Accepted { request_id } => format!("accepted as request {request_id}, to be confirmed"),
         Verdict::NotYet => match step {
             Step::Confirm { request_id, .. } => format!("accepted as request {request_id}, not confirmed yet"),
-            Step::Send => "not confirmed yet".to_owned(),
+            _ => "not confirmed yet".to_owned(),
         },
-        Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } => detail.clone(),
+        Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } | Verdict::Partly { detail, .. } => {
+            detail.clone()
+        }
     }
 }
 
@@ -124,6 +128,7 @@ pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
         Verdict::Retry { reason, detail, after } => Verdict::Retry { reason, detail: keys.scrub(&detail), after },
         Verdict::Permanent { reason, detail } => Verdict::Permanent { reason, detail: keys.scrub(&detail) },
         Verdict::Delivered { receipt } => Verdict::Delivered { receipt: receipt.map(|receipt| keys.scrub(&receipt)) },
+        Verdict::Partly { next, detail } => Verdict::Partly { next, detail: keys.scrub(&detail) },
         Verdict::Accepted { .. } | Verdict::NotYet => verdict,
     }
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{
     Fallback, Keys, Receiver, Receivers, Settings,
+    discord::Discord,
     opsgenie::{self, Opsgenie},
     page::on_sample_parcel,
     pagerduty::PagerDuty,
@@ -11,6 +12,7 @@ use super::{
     site::{Found, Site},
     slack::Slack,
     stdout::Stdout,
+    teams::Teams,
     template::Shelf,
     webhook::Webhook,
 };
@@ -27,7 +29,6 @@ impl Receivers {
         for (index, receiver) in settings.iter().enumerate() {
             let key = format!("receivers[{index}]");
             receivers.named(&key, &receiver.name, &mut found);
-            later(&key, receiver, &mut found);
             receivers.add(&key, receiver, &shelf, &mut found);
             if let Some(fallback) = &receiver.fallback {
                 receivers.fallbacks.insert(receiver.name.clone(), fallback.clone());
@@ -102,6 +103,12 @@ impl Receivers {
         for (index, settings) in receiver.webhook_configs.iter().enumerate() {
             each("webhook", index, &mut |site| boxed(Webhook::compile(settings, site)));
         }
+        for (index, settings) in receiver.teams_configs.iter().enumerate() {
+            each("teams", index, &mut |site| boxed(Teams::compile(settings, site)));
+        }
+        for (index, settings) in receiver.discord_configs.iter().enumerate() {
+            each("discord", index, &mut |site| boxed(Discord::compile(settings, site)));
+        }
         for (index, settings) in receiver.stdout_configs.iter().enumerate() {
             each("stdout", index, &mut |site| boxed(Some(Stdout::compile(settings, site))));
         }
@@ -125,22 +132,6 @@ impl Receivers {
                 return;
             }
             next = self.fallbacks.get(&fallback.receiver);
-        }
-    }
-}
-
-/// What the contract names and a later version brings.
-fn later(key: &str, receiver: &Settings, found: &mut Found) {
-    for (name, given) in [
-        ("teams_configs", !receiver.teams_configs.is_empty()),
-        ("discord_configs", !receiver.discord_configs.is_empty()),
-    ] {
-        if given {
-            found.problems.push(Problem::new(
-                format!("{key}.{name}"),
-                format!("`{name}` comes with a later version"),
-                "remove it; `webhook_configs` reaches any HTTP endpoint today",
-            ));
         }
     }
 }

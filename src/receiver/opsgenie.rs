@@ -217,8 +217,8 @@ impl Receiver for Opsgenie {
             (Step::Confirm { request_id, .. }, _) => {
                 ("GET", format!("/v2/alerts/requests/{}", segment(request_id)), Body::Empty)
             }
-            (Step::Send, Action::Trigger) => ("POST", "/v2/alerts".into(), Body::Json(self.create(parcel))),
-            (Step::Send, Action::Resolve) => {
+            (_, Action::Trigger) => ("POST", "/v2/alerts".into(), Body::Json(self.create(parcel))),
+            (_, Action::Resolve) => {
                 let note = cut(&wording::body(parcel.notification), NOTE);
                 // Without identifierType the alias is taken for an id, and nothing closes.
                 let path = format!("/v2/alerts/{}/close?identifierType=alias", segment(parcel.alias));
@@ -231,10 +231,11 @@ impl Receiver for Opsgenie {
         Ok(Request { method, url: format!("{}{path}", self.base), headers, body })
     }
 
-    fn judge(&self, step: &Step, action: Action, reply: &Reply) -> Verdict {
-        match step {
-            Step::Send => answer::to_request(action, reply),
+    fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+        let action = parcel.notification.action;
+        match parcel.step {
             Step::Confirm { .. } => answer::to_question(action, reply),
+            _ => answer::to_request(action, reply),
         }
     }
 

@@ -88,6 +88,7 @@ pub fn on_sample_parcel<T>(notification: &Notification, with: impl FnOnce(&Parce
         alias: "FOotlQrY5ZQ:oncall",
         notification,
         step: &Step::Send,
+        receipt: None,
         now: Timestamp::UNIX_EPOCH,
         external_url: Some("https://alerts.example.com"),
     };

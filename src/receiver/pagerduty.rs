@@ -17,7 +17,7 @@ use super::{
     wording::{self, Severity},
 };
 use crate::{
-    delivery::{Action, FailureReason, Step, Verdict},
+    delivery::{FailureReason, Verdict},
     settings::{Secret, SecretText},
 };
 
@@ -234,7 +234,7 @@ impl Receiver for PagerDuty {
         })
     }
 
-    fn judge(&self, _: &Step, _: Action, reply: &Reply) -> Verdict {
+    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         match reply.status {
             202 => {}

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, path::Path, time::Duration};
 use url::Url;
 
 use super::{
-    RateLimit,
+    Keys, RateLimit,
     template::{Escape, Shelf, Template},
 };
 use crate::settings::{Problem, Secret};
@@ -66,6 +66,14 @@ impl<'a> Site<'a> {
         self.kept(Secret::required(&self.key, name, inline, file))
     }
 
+    /// A secret that must be given and is an address of http or https.
+    pub(super) fn secret_address(&mut self, name: &str, inline: Option<&str>, file: Option<&Path>) -> Option<Secret> {
+        if let Some(url) = inline.filter(|url| !url.trim().is_empty()) {
+            self.address(name, url, false);
+        }
+        self.secret(name, inline, file)
+    }
+
     /// A secret that may be left out.
     pub(super) fn secret_if_any(&mut self, name: &str, inline: Option<&str>, file: Option<&Path>) -> Option<Secret> {
         self.filled(name, inline);
@@ -124,6 +132,14 @@ pub(super) fn address(text: &str) -> Result<Url, String> {
         "http" | "https" if url.has_host() => Ok(url),
         scheme => Err(format!("it is an address of `{scheme}`, not of https or http")),
     }
+}
+
+/// Whether what was read from `file` is an address. What it is instead is not repeated.
+pub(super) fn check_address(keys: &Keys, secret: &Secret, file: &str) -> Result<(), String> {
+    if keys.hidden() {
+        return Ok(());
+    }
+    address(keys.reveal(secret)).map(|_| ()).map_err(|what| format!("what `{file}` holds cannot be used: {what}"))
 }
 
 fn loopback(url: &Url) -> bool {

@@ -1,4 +1,4 @@
-//! Slack incoming webhooks. <https://api.slack.com/messaging/webhooks>
+//! Slack, by an incoming webhook (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>) or a bot.
 //!
 //! Whatever an alert says is text to Slack and never markup: `<!channel>` in an app's name wakes nobody.
 
@@ -11,50 +11,25 @@ use serde_json::{Value, json};
 use super::{
     Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
     page::Page,
-    site::{Site, address},
-    status,
+    site::{Site, check_address},
     template::{Escape, Template, escape_slack},
     text::{cut_markup, units},
     wording,
 };
 use crate::{
-    delivery::{Action, FailureReason, Step, Verdict},
+    delivery::Verdict,
     settings::{Secret, SecretText},
 };
+
+mod bot;
+mod hook;
+
+use bot::Bot;
 
 // Block Kit's limits.
 const HEADER: usize = 150;
 const SECTION: usize = 3000;
 const CONTEXT: usize = 2000;
-
-/// Slack's words for what no repetition mends, whatever the status beside them.
-const REFUSED: [&str; 16] = [
-    "invalid_payload",
-    "invalid_blocks",
-    "invalid_blocks_format",
-    "no_text",
-    "too_many_attachments",
-    "action_prohibited",
-    "posting_to_general_channel_denied",
-    "invalid_token",
-    "no_service",
-    "no_service_id",
-    "no_active_hooks",
-    "no_team",
-    "team_disabled",
-    "user_not_found",
-    "channel_not_found",
-    "channel_is_archived",
-];
-/// Those that speak of the credential.
-const UNAUTHORIZED: [&str; 6] = [
-    "action_prohibited",
-    "posting_to_general_channel_denied",
-    "invalid_token",
-    "no_service",
-    "no_active_hooks",
-    "no_team",
-];
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -64,11 +39,14 @@ pub struct Settings {
     pub api_url_file: Option<PathBuf>,
     pub title: Option<String>,
     pub text: Option<String>,
-    // Bot mode comes later: refused by name until then.
+    /// A bot's token (`xoxb-…`, scope `chat:write`), in place of the incoming webhook.
     pub bot_token: Option<SecretText>,
     pub bot_token_file: Option<PathBuf>,
+    /// Where the bot posts: a channel's id, or its name.
     pub channel: Option<String>,
+    /// `https://slack.com/api`.
     pub bot_api_url: Option<String>,
+    /// Whether the bot edits the trigger's message when its incident is over, and replies in its thread.
     pub update_message: Option<bool>,
     /// Whether it is told that an incident is over.
     pub send_resolved: bool,
@@ -96,35 +74,27 @@ impl Default for Settings {
 
 /// A `slack_configs` entry, compiled.
 pub struct Slack {
-    url: Secret,
+    way: Way,
     title: Option<Template>,
     text: Option<Template>,
     send_resolved: bool,
     rate_limit: Option<RateLimit>,
 }
 
+/// How it is reached.
+enum Way {
+    /// By an incoming webhook's address.
+    Hook(Secret),
+    Bot(Bot),
+}
+
 impl Slack {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
-        for (name, given) in [
-            ("bot_token", settings.bot_token.is_some()),
-            ("bot_token_file", settings.bot_token_file.is_some()),
-            ("channel", settings.channel.is_some()),
-            ("bot_api_url", settings.bot_api_url.is_some()),
-            ("update_message", settings.update_message == Some(true)),
-        ] {
-            if given {
-                let mend = "remove it and use an incoming webhook: `api_url_file`";
-                site.problem(name, format!("`{name}` comes with a later version"), mend);
-            }
-        }
-        if let Some(url) = settings.api_url.as_deref().filter(|url| !url.trim().is_empty()) {
-            site.address("api_url", url, false);
-        }
         let title = site.template("title", settings.title.as_ref(), Escape::Slack);
         let text = site.template("text", settings.text.as_ref(), Escape::Slack);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
         Some(Self {
-            url: site.secret("api_url", settings.api_url.as_deref(), settings.api_url_file.as_deref())?,
+            way: Way::compile(settings, site)?,
             title,
             text,
             send_resolved: settings.send_resolved,
@@ -155,49 +125,68 @@ impl Slack {
     }
 }
 
+impl Way {
+    /// One of the two, whole.
+    fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        let bots = [
+            ("bot_token", settings.bot_token.is_some()),
+            ("bot_token_file", settings.bot_token_file.is_some()),
+            ("channel", settings.channel.is_some()),
+            ("bot_api_url", settings.bot_api_url.is_some()),
+            ("update_message", settings.update_message == Some(true)),
+        ];
+        let by_hook = settings.api_url.is_some() || settings.api_url_file.is_some();
+        let by_bot = settings.bot_token.is_some() || settings.bot_token_file.is_some();
+        if by_bot && !by_hook {
+            return Bot::compile(settings, site).map(Self::Bot);
+        }
+        for (name, _) in bots.into_iter().filter(|(_, given)| *given) {
+            let (what, mend) = if by_bot {
+                ("an incoming webhook and a bot exclude each other", "keep `api_url_file`, or what is the bot's")
+            } else {
+                (
+                    "it is a bot's: an incoming webhook has one channel and edits nothing",
+                    "give `bot_token_file` in place of `api_url_file`, or drop it",
+                )
+            };
+            site.problem(name, what, mend);
+        }
+        site.secret_address("api_url", settings.api_url.as_deref(), settings.api_url_file.as_deref()).map(Self::Hook)
+    }
+}
+
 impl Receiver for Slack {
     fn secrets(&self) -> Vec<&Secret> {
-        vec![&self.url]
+        match &self.way {
+            Way::Hook(url) => vec![url],
+            Way::Bot(bot) => vec![&bot.token],
+        }
     }
 
     fn check_keys(&self, keys: &Keys) -> Result<(), String> {
-        if keys.hidden() {
-            return Ok(());
+        match &self.way {
+            Way::Hook(url) => check_address(keys, url, "api_url_file"),
+            Way::Bot(bot) => bot.check_keys(keys),
         }
-        address(keys.reveal(&self.url))
-            .map(|_| ())
-            .map_err(|what| format!("what `api_url_file` holds cannot be used: {what}"))
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
-        Ok(Request {
-            method: "POST",
-            url: keys.reveal(&self.url).to_owned(),
-            headers: vec![("content-type", "application/json".into())],
-            body: Body::Json(self.message(parcel)),
+        let message = self.message(parcel);
+        Ok(match &self.way {
+            Way::Bot(bot) => bot.request(parcel, message, keys),
+            Way::Hook(url) => Request {
+                method: "POST",
+                url: keys.reveal(url).to_owned(),
+                headers: vec![("content-type", "application/json".into())],
+                body: Body::Json(message),
+            },
         })
     }
 
-    fn judge(&self, _: &Step, _: Action, reply: &Reply) -> Verdict {
-        let said = String::from_utf8_lossy(&reply.body);
-        let said = said.trim();
-        let detail = status::detail(reply);
-        // The word in the body knows more than the status.
-        if REFUSED.contains(&said) {
-            let unauthorized = UNAUTHORIZED.contains(&said);
-            let reason = if unauthorized { FailureReason::Unauthorized } else { FailureReason::Rejected };
-            return Verdict::Permanent { reason, detail };
-        }
-        match said {
-            "rollup_error" => {
-                Verdict::Retry { reason: FailureReason::ServerError, detail, after: status::retry_after(reply) }
-            }
-            "rate_limited" | "ratelimited" => {
-                Verdict::Retry { reason: FailureReason::RateLimited, detail, after: status::retry_after(reply) }
-            }
-            "ok" if reply.status == 200 => Verdict::Delivered { receipt: None },
-            _ if (200..300).contains(&reply.status) => status::unexpected(reply),
-            _ => status::verdict(reply),
+    fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+        match &self.way {
+            Way::Bot(bot) => bot.judge(parcel, reply),
+            Way::Hook(_) => hook::judge(reply),
         }
     }
 

@@ -58,7 +58,11 @@ pub fn retry_after(reply: &Reply) -> Option<Duration> {
 
 /// A number of seconds in a header, at most [`LONGEST_PAUSE`]. A fraction counts, as some servers send it.
 pub fn seconds(text: &str) -> Option<Duration> {
-    let seconds: f64 = text.trim().parse().ok()?;
+    pause(text.trim().parse().ok()?)
+}
+
+/// The same of a number.
+pub fn pause(seconds: f64) -> Option<Duration> {
     (seconds >= 0.0).then(|| Duration::from_secs_f64(seconds.min(LONGEST_PAUSE.as_secs_f64())))
 }
 

@@ -12,10 +12,7 @@ use super::{
     text::cut,
     wording,
 };
-use crate::{
-    delivery::{Action, Step, Verdict},
-    settings::Secret,
-};
+use crate::{delivery::Verdict, settings::Secret};
 
 /// The longest line printed.
 const LINE: usize = 4096;
@@ -72,7 +69,7 @@ impl Receiver for Stdout {
         Ok(Request { method: "PRINT", url: "stdout:".into(), headers: Vec::new(), body })
     }
 
-    fn judge(&self, _: &Step, _: Action, reply: &Reply) -> Verdict {
+    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
         status::verdict(reply)
     }
 

@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
 };
 
-use minijinja::{AutoEscape, Environment, Error, Output, State, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, Output, UndefinedBehavior, Value};
 
 use super::{RenderError, page, sample, text};
 use crate::{label, settings::Problem};
@@ -29,6 +29,19 @@ pub enum Escape {
     /// Slack's markup: what is filled in has `&`, `<` and `>` escaped, what the template itself says keeps them. So an
     /// operator can write a link or a mention, and an app called `<!channel>` wakes nobody.
     Slack,
+    /// Discord's Markdown: the same, see [`escape_markdown`].
+    Markdown,
+}
+
+impl Escape {
+    /// What makes text of what is filled in.
+    fn function(self) -> Option<fn(&str) -> String> {
+        match self {
+            Self::No => None,
+            Self::Slack => Some(escape_slack),
+            Self::Markdown => Some(escape_markdown),
+        }
+    }
 }
 
 /// The template files of the configuration, ready to be included or imported by name.
@@ -80,9 +93,9 @@ impl Shelf {
     pub fn compile(&self, key: &str, field: &'static str, source: &str, escape: Escape) -> Result<Template, Problem> {
         let wrong = |what: String| Problem::new(key, what, "correct the template; `alertbridge check` tries it again");
         let mut environment = self.environment.clone();
-        if escape == Escape::Slack {
-            environment.set_auto_escape_callback(|_| AutoEscape::Custom("slack".into()));
-            environment.set_formatter(slack_formatter);
+        if let Some(escape) = escape.function() {
+            environment.set_auto_escape_callback(|_| AutoEscape::Custom("markup".into()));
+            environment.set_formatter(move |out, _, value| escaped(escape, out, value));
         }
         environment
             .add_template_owned(OWN, source.to_owned())
@@ -145,10 +158,26 @@ pub fn escape_slack(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
-fn slack_formatter(out: &mut Output<'_>, _: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+/// A backslash before what Discord's Markdown gives a meaning: emphasis, code, spoilers, headings, quotes, `<@mentions>`, and
+/// the parenthesis that would make a link of the bracket before it.
+pub fn escape_markdown(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    // Another value, or the template, may have ended in a bracket.
+    let mut before = ']';
+    for c in text.chars() {
+        if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '#' | '<' | '>') || (c == '(' && before == ']') {
+            escaped.push('\\');
+        }
+        escaped.push(c);
+        before = c;
+    }
+    escaped
+}
+
+fn escaped(escape: fn(&str) -> String, out: &mut Output<'_>, value: &Value) -> Result<(), Error> {
     let text = value.to_string();
     // What a macro or an include gives was escaped when its parts were filled in.
-    let text = if value.is_safe() { text } else { escape_slack(&text) };
+    let text = if value.is_safe() { text } else { escape(&text) };
     Ok(out.write_str(&text)?)
 }
 

@@ -14,11 +14,11 @@ use serde_json::{Value, json};
 
 use super::{
     Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
-    site::{Site, address},
+    site::{Site, address, check_address},
     status, wording,
 };
 use crate::{
-    delivery::{Action, FailureReason, Step, Verdict, sha256_hex},
+    delivery::{Action, FailureReason, Verdict, sha256_hex},
     settings::{Secret, SecretText},
 };
 
@@ -64,13 +64,10 @@ impl Webhook {
         {
             site.problem("secret", "it is no signing secret", "write `whsec_` and its bytes in base64");
         }
-        if let Some(url) = settings.url.as_deref().filter(|url| !url.trim().is_empty()) {
-            site.address("url", url, false);
-        }
         let secret = site.secret_if_any("secret", settings.secret.as_deref(), settings.secret_file.as_deref());
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
         Some(Self {
-            url: site.secret("url", settings.url.as_deref(), settings.url_file.as_deref())?,
+            url: site.secret_address("url", settings.url.as_deref(), settings.url_file.as_deref())?,
             secret,
             send_resolved: settings.send_resolved,
             rate_limit,
@@ -101,12 +98,7 @@ impl Receiver for Webhook {
     }
 
     fn check_keys(&self, keys: &Keys) -> Result<(), String> {
-        if keys.hidden() {
-            return Ok(());
-        }
-        address(keys.reveal(&self.url))
-            .map(|_| ())
-            .map_err(|what| format!("what `url_file` holds cannot be used: {what}"))
+        check_address(keys, &self.url, "url_file")
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
@@ -134,7 +126,7 @@ impl Receiver for Webhook {
         Ok(Request { method: "POST", url: self.address(keys), headers, body: Body::Json(body) })
     }
 
-    fn judge(&self, _: &Step, _: Action, reply: &Reply) -> Verdict {
+    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
         match (reply.status, status::verdict(reply)) {
             (410, _) => Verdict::Permanent {
                 reason: FailureReason::Rejected,

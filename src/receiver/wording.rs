@@ -117,16 +117,16 @@ fn quantity(number: &str, unit: &str) -> String {
     }
 }
 
-/// Several lines: the headline in full, the reason where there is one, then what is known, a line each.
+/// Several lines: the headline in full, and what is below it.
 pub fn body(notification: &Notification) -> String {
-    let mut body = title(notification, 4096);
-    if let Some(reason) = notification.reason.as_deref().map(text::clean).filter(|reason| !reason.is_empty()) {
-        let _ = write!(body, "\n{reason}");
-    }
-    for (name, value) in details(notification) {
-        let _ = write!(body, "\n{name}: {value}");
-    }
-    body
+    format!("{}\n{}", title(notification, 4096), below(notification))
+}
+
+/// Several lines: the reason where there is one, then what is known, a line each.
+pub fn below(notification: &Notification) -> String {
+    let reason = notification.reason.as_deref().map(text::clean).filter(|reason| !reason.is_empty());
+    let details = details(notification).into_iter().map(|(name, value)| format!("{name}: {value}"));
+    reason.into_iter().chain(details).collect::<Vec<_>>().join("\n")
 }
 
 /// The order in which details matter; every other label follows by its name.

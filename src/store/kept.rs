@@ -96,3 +96,17 @@ pub(super) fn signed(count: u64) -> i64 {
 pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Failed(format!("a value could not be written: {error}")))
 }
+
+/// Of a resolve: the receipt of its trigger, which is what `detail` of something delivered holds. A column of `deliveries`, in
+/// the words of both databases.
+macro_rules! receipt {
+    () => {
+        "CASE WHEN deliveries.action = 'resolve' THEN (
+             SELECT told.detail FROM deliveries AS told
+             WHERE told.incident = deliveries.incident AND told.episode = deliveries.episode
+               AND told.receiver = deliveries.receiver AND told.integration = deliveries.integration
+               AND told.action = 'trigger' AND told.state = 'delivered' AND told.id < deliveries.id
+             ORDER BY told.id DESC LIMIT 1) END AS receipt"
+    };
+}
+pub(crate) use receipt;

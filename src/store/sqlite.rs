@@ -50,7 +50,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// What the reading connection keeps in memory, in KiB, which to SQLite is a negative number: it reads little, and mostly
 /// what is new.
 const READER_CACHE: i32 = -512;
-/// How long the emptying of a long write-ahead log waits for those who read it.
+/// How long beginning a long write-ahead log anew waits for those who read it; commits wait with it.
 const CHECKPOINT_BUSY: Duration = Duration::from_millis(20);
 
 /// A store in one file, or in none for `explain` and `replay`.
@@ -73,8 +73,6 @@ impl Sqlite {
         connection.pragma_update(None, "wal_autocheckpoint", 0).map_err(failure)?;
         migrate(&mut connection)?;
         let checkpointer = connect(path, OpenFlags::default())?;
-        // It waits for readers while it keeps the writer out: a backup would stop all commits.
-        checkpointer.busy_timeout(CHECKPOINT_BUSY).map_err(failure)?;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         reader.pragma_update(None, "cache_size", READER_CACHE).map_err(failure)?;
         Ok(Self {

@@ -50,7 +50,7 @@ pub fn resolve(incident: &str) -> Vec<u8> {
 }
 
 /// A bridge with one webhook in, and what `rest` says.
-fn start(folder: &Path, rest: &str) -> Bridge {
+pub fn start(folder: &Path, rest: &str) -> Bridge {
     let rest = if rest.contains("delivery:") {
         rest.to_owned()
     } else {

@@ -30,11 +30,16 @@ fn every_kind() -> Receivers {
         "opsgenie_configs": [{ "api_key": "SECRET-opsgenie" }],
         "jsm_configs": [{ "api_key": "SECRET-jsm" }],
         "pagerduty_configs": [{ "routing_key": "SECRET-pagerduty-9abcdef01234567" }],
-        "slack_configs": [{ "api_url": "https://hooks.slack.example/services/T0/B0/SECRET-slack" }],
+        "slack_configs": [
+            { "api_url": "https://hooks.slack.example/services/T0/B0/SECRET-slack" },
+            { "bot_token": "xoxb-SECRET", "channel": "C0ALERTS", "update_message": true },
+        ],
         "webhook_configs": [{
             "url": "https://hook.example/SECRET-path",
             "secret": "whsec_SECRETsecretSECRETsecretSECRET1w",
         }],
+        "teams_configs": [{ "webhook_url": "https://flow.example/workflows/1/invoke?api-version=1&sig=SECRET-teams" }],
+        "discord_configs": [{ "webhook_url": "https://discord.example/api/webhooks/1/SECRET-discord" }],
         "stdout_configs": [{}],
     }]))
     .unwrap_or_else(|problems| panic!("{problems:#?}"))
@@ -48,6 +53,7 @@ fn only(kind: &str, settings: Value) -> Receivers {
         "pagerduty" => settings["routing_key"] = json!("0123456789abcdef0123456789abcdef"),
         "slack" => settings["api_url"] = json!("https://hooks.slack.example/x"),
         "webhook" => settings["url"] = json!("https://hook.example/x"),
+        "teams" | "discord" => settings["webhook_url"] = json!("https://hook.example/x"),
         _ => {}
     }
     compile(json!([{ "name": "oncall", (format!("{kind}_configs")): [settings] }]))
@@ -70,6 +76,7 @@ fn parcel<'a>(notification: &'a Notification, step: &'a Step) -> Parcel<'a> {
         alias: "FOotlQrY5ZQ:oncall",
         notification,
         step,
+        receipt: None,
         now: now(),
         external_url: Some("https://alerts.example.com"),
     }

@@ -3,10 +3,13 @@
 //!
 //! A vendor is a pure machine ([`Vendor::answer`]); [`Fake`] gives it a socket, faults and a memory.
 
+mod discord;
 mod hook;
 mod opsgenie;
 mod pagerduty;
 mod slack;
+mod slack_bot;
+mod teams;
 mod tests;
 
 use std::{
@@ -24,7 +27,10 @@ use axum::{
 };
 
 pub use self::hook::verify;
-pub use self::{hook::Hook, opsgenie::Opsgenie, pagerduty::PagerDuty, slack::Slack};
+pub use self::{
+    discord::Discord, hook::Hook, opsgenie::Opsgenie, pagerduty::PagerDuty, slack::Slack, slack_bot::SlackBot,
+    teams::Teams,
+};
 
 /// A request as the vendor saw it.
 #[derive(Debug, Clone)]
@@ -76,7 +82,7 @@ impl Answer {
 pub struct Page {
     /// `trigger` or `resolve`.
     pub action: String,
-    /// The alias or dedup key; for Slack the title, for a webhook the alias.
+    /// The alias or dedup key; for a chat the title, for a webhook the alias.
     pub key: String,
     /// The headline.
     pub title: String,
@@ -363,6 +369,8 @@ pub fn check(kind: &str, action: Action, body: &serde_json::Value) -> Result<(),
         ("opsgenie" | "jsm", _) => opsgenie::check_create(body),
         ("pagerduty", _) => pagerduty::check_event(body),
         ("slack", _) => slack::check_message(body),
+        ("teams", _) => teams::check_message(body).map(drop),
+        ("discord", _) => discord::check_message(body),
         _ => Ok(()),
     }
 }

@@ -39,6 +39,9 @@ struct Arguments {
     /// The SMTP server that takes the mails; of several each takes its share of the connections.
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "post")]
     smtp: Vec<String>,
+    /// To the SMTP server each mail goes with its envelope in one write, as a chunk (RFC 3030), without waits in between.
+    #[arg(long, requires = "smtp")]
+    chunking: bool,
     /// The address that takes them over HTTP: mails as message/rfc822, a --template as JSON.
     #[arg(long, value_name = "URL")]
     post: Option<String>,

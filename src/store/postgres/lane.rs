@@ -17,7 +17,7 @@ use crate::{
     delivery::Target,
     store::{
         Agenda, Claim, StoreError,
-        kept::{micros, time},
+        kept::{micros, receipt, time},
     },
 };
 
@@ -51,7 +51,8 @@ WHERE next_at IS NULL AND id = (
     WHERE this.id = $1)";
 
 /// The heads that are due, of each target so many. Those another replica is about to take are passed over.
-const CLAIM: &str = "
+const CLAIM: &str = concat!(
+    "
 WITH due AS MATERIALIZED (
     SELECT head.id FROM unnest($1::text[], $2::text[], $3::bigint[]) AS wanted (receiver, integration, most)
     CROSS JOIN LATERAL (
@@ -61,7 +62,9 @@ WITH due AS MATERIALIZED (
 )
 UPDATE deliveries SET lease = $5, next_at = $6, state = 'pending' WHERE id = ANY (ARRAY(SELECT id FROM due))
 RETURNING id, lease, receiver, integration, alias, notification, step, failures,
-          greatest(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since";
+          greatest(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since, ",
+    receipt!()
+);
 
 /// Ends the leases of a claim whose answer was lost.
 const UNCLAIM: &str = "
@@ -103,6 +106,7 @@ fn claimed_row(row: &Row) -> Result<Claim, StoreError> {
         alias: at(row, "alias")?,
         notification: json_at(row, "notification")?,
         step: json_at(row, "step")?,
+        receipt: at(row, "receipt")?,
         failures: u32::try_from(at::<i64>(row, "failures")?).unwrap_or(u32::MAX),
         since: time_at(row, "since")?,
     })

@@ -16,7 +16,7 @@ use crate::{
     delivery::{DeliveryId, Step},
     store::{
         Claim, NewDelivery, StoreError,
-        kept::{json, micros},
+        kept::{json, micros, receipt},
     },
 };
 
@@ -29,7 +29,8 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
   AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration AND newer.held_until IS NULL
   AND settled_at IS NULL AND state = 'held' AND deliveries.held_until > $5";
 /// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its head, and is leased.
-const OWE: &str = "
+const OWE: &str = concat!(
+    "
 INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step,
                         next_at, lease, held_until, fallback_at, created_at)
 SELECT mail, incident, $2, receiver, integration, action, alias, notification,
@@ -50,7 +51,9 @@ FROM (
                                       leased_until, place)
     WHERE incident_id = $1 AND incidents.kind = $13) AS owed
 ORDER BY place
-RETURNING id, lease, receiver, integration";
+RETURNING id, lease, receiver, integration, ",
+    receipt!()
+);
 
 /// Deliveries of one incident as the statements take them: column by column.
 #[derive(Default)]
@@ -148,7 +151,7 @@ pub(super) fn claims(rows: &[Row], deliveries: &[NewDelivery], now: Timestamp) -
         let Some((lease, delivery)) = lease.zip(deliveries.iter().find(|delivery| delivery.target == target)) else {
             continue;
         };
-        claims.push(delivery.claimed(id, lease, now));
+        claims.push(delivery.claimed(id, lease, at(row, "receipt")?, now));
     }
     Ok(claims)
 }

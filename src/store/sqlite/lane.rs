@@ -10,10 +10,10 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::{
-    delivery::{DeliveryId, Notification, Step, Target},
+    delivery::{Action, DeliveryId, Notification, Step, Target},
     store::{
         Agenda, Attempt, Claim, Fallback, NewDelivery, Next, Settled, Settlement,
-        kept::{micros, time},
+        kept::{micros, receipt, time},
     },
 };
 
@@ -58,7 +58,14 @@ pub(super) fn owe(
             ":held_until": held_until.map(micros), ":lease": lease, ":fallback_at": fallback_at.map(micros),
             ":now": micros(now),
         })?;
-    Ok(lease.map(|lease| delivery.claimed(id, lease, now)))
+    let Some(lease) = lease else { return Ok(None) };
+    let receipt = match notification.action {
+        Action::Trigger => None,
+        Action::Resolve => connection
+            .prepare_cached(concat!("SELECT ", receipt!(), " FROM deliveries WHERE id = ?1"))?
+            .query_row([id], |row| row.get("receipt"))?,
+    };
+    Ok(Some(delivery.claimed(id, lease, receipt, now)))
 }
 
 /// What a fallback receiver is owed, unless it was told of this opening already: two integrations of a receiver, or
@@ -114,14 +121,15 @@ pub(super) fn claim(
     wanted: &[(Target, u32)],
 ) -> rusqlite::Result<Vec<Claim>> {
     let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
-    let mut statement = connection.prepare_cached(
+    let mut statement = connection.prepare_cached(concat!(
         "UPDATE deliveries SET lease = :lease, next_at = :until, state = 'pending'
          WHERE id IN (SELECT id FROM deliveries
                       WHERE receiver = :receiver AND integration = :integration AND settled_at IS NULL
                         AND next_at <= :now ORDER BY next_at, id LIMIT :limit)
          RETURNING id, lease, receiver, integration, alias, notification, step, failures,
-                   max(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since",
-    )?;
+                   max(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since, ",
+        receipt!(),
+    ))?;
     let mut claims = Vec::new();
     for (target, limit) in wanted {
         let rows = statement.query_map(
@@ -137,6 +145,7 @@ pub(super) fn claim(
                     alias: row.get("alias")?,
                     notification: json_at(row, "notification")?,
                     step: json_at(row, "step")?,
+                    receipt: row.get("receipt")?,
                     failures: row.get("failures")?,
                     since: time_at(row, "since")?,
                 })

@@ -5,7 +5,11 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+        mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel},
+    },
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -15,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{crash, store::StoreError};
 
-use super::failure;
+use super::{BUSY, CHECKPOINT_BUSY, failure};
 
 /// At most this many changes share a commit: bounds how long the first waits for the last.
 const MOST_PER_COMMIT: usize = 256;
@@ -116,6 +120,9 @@ impl Commits {
             }
             if let Some(checkpointer) = &self.checkpointer {
                 let _ = checkpointer.committed.try_send(());
+                if checkpointer.too_long.swap(false, Ordering::Relaxed) {
+                    self.restart_log();
+                }
             }
         }
     }
@@ -140,6 +147,16 @@ impl Commits {
         })?;
         crash::point("committed");
         Ok(())
+    }
+
+    /// Has the next commit write the log from its beginning, unless somebody reads it. Only who commits can: between commits
+    /// that follow each other nobody else finds a gap.
+    fn restart_log(&self) {
+        let wait = |patience| self.connection.busy_timeout(patience);
+        let restarted = wait(CHECKPOINT_BUSY).map(|()| logged(&self.connection, "RESTART")).and_then(|_| wait(BUSY));
+        if let Err(error) = restarted {
+            tracing::warn!(%error, "the write-ahead log goes on growing");
+        }
     }
 
     /// To a write-ahead log FULL means a flush at each commit, NORMAL one at checkpoints alone.
@@ -177,7 +194,7 @@ fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {
 /// with the commits' own.
 const WORTH_MOVING: i64 = 1_000;
 
-/// Pages of write-ahead log above which it is emptied even if that makes a commit wait: 64 MiB.
+/// Pages of write-ahead log above which it is begun anew even if that makes a commit wait, for some milliseconds: 64 MiB.
 const LONGEST_LOG: i64 = 16_384;
 
 /// Between two looks at the log.
@@ -187,6 +204,7 @@ const PAUSE: Duration = Duration::from_millis(100);
 struct Checkpointer {
     /// Holds one signal, which says as much as many.
     committed: SyncSender<()>,
+    too_long: Arc<AtomicBool>,
     /// Dropped, it ends the pause.
     _open: Sender<()>,
     _thread: Thread,
@@ -196,17 +214,20 @@ impl Checkpointer {
     fn start(connection: Connection) -> Self {
         let (committed, signals) = sync_channel(1);
         let (open, closed) = channel();
-        let thread = Thread::spawn(move || checkpoint(&connection, &signals, &closed));
-        Self { committed, _open: open, _thread: thread }
+        let too_long = Arc::new(AtomicBool::new(false));
+        let found = Arc::clone(&too_long);
+        let thread = Thread::spawn(move || checkpoint(&connection, &signals, &found, &closed));
+        Self { committed, too_long, _open: open, _thread: thread }
     }
 }
 
-fn checkpoint(connection: &Connection, signals: &Receiver<()>, closed: &Receiver<()>) {
+fn checkpoint(connection: &Connection, signals: &Receiver<()>, too_long: &AtomicBool, closed: &Receiver<()>) {
     while signals.recv().is_ok() {
         let (pages, moved) = logged(connection, "NOOP");
         if pages - moved >= WORTH_MOVING && logged(connection, "PASSIVE").0 > LONGEST_LOG {
-            // Busy is fine: the next round tries again.
-            logged(connection, "RESTART");
+            // What was committed meanwhile, so that little is left to do for who commits.
+            logged(connection, "PASSIVE");
+            too_long.store(true, Ordering::Relaxed);
         }
         if closed.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected) {
             return;
@@ -251,5 +272,30 @@ mod tests {
             let alone = writer.write(Outlives::Process, insert).await.unwrap();
             assert_eq!(alone.0, NORMAL);
         }
+    }
+
+    #[test]
+    fn a_long_log_is_begun_anew_between_two_commits_unless_somebody_reads_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let open = || Connection::open(folder.path().join("t.db")).unwrap();
+        let (connection, reader) = (open(), open());
+        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a)").unwrap();
+        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        let (_, jobs) = mpsc::channel(1);
+        let commits = Commits { checkpointer: None, connection, synchronous: None, jobs };
+        let write = |pages: i64| {
+            let bytes = pages * 4096;
+            commits.connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes]).unwrap();
+            logged(&commits.connection, "NOOP").0
+        };
+        assert!(write(100) > 100);
+        reader.execute_batch("BEGIN; SELECT * FROM t").unwrap();
+        assert!(write(1) > 100);
+        commits.restart_log();
+        assert!(write(1) > 100, "somebody reads it");
+        reader.execute_batch("COMMIT").unwrap();
+        assert!(write(1) > 100);
+        commits.restart_log();
+        assert!(write(1) < 10);
     }
 }

@@ -4,26 +4,28 @@ use std::time::Duration;
 
 use alertbridge::{
     delivery::{Action, FailureReason, Step, Verdict},
-    receiver::{Keys, Reply},
+    receiver::{Keys, Parcel, Reply},
 };
 
-use super::{every_kind, now};
+use super::{every_kind, now, parcel, resolve, trigger};
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Class {
     Delivered,
     Accepted,
     NotYet,
+    Partly,
     Retry,
     Permanent,
 }
-use Class::{Accepted, Delivered, NotYet, Permanent, Retry};
+use Class::{Accepted, Delivered, NotYet, Partly, Permanent, Retry};
 
 fn class(verdict: &Verdict) -> Class {
     match verdict {
         Verdict::Delivered { .. } => Delivered,
         Verdict::Accepted { .. } => Accepted,
         Verdict::NotYet => NotYet,
+        Verdict::Partly { .. } => Partly,
         Verdict::Retry { .. } => Retry,
         Verdict::Permanent { .. } => Permanent,
     }
@@ -38,7 +40,8 @@ fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
 fn judge(kind: &str, step: &Step, action: Action, reply: &Reply) -> Verdict {
     let receivers = every_kind();
     let (_, receiver) = receivers.of("oncall").find(|(target, _)| target.kind() == kind).unwrap();
-    receiver.judge(step, action, reply)
+    let notification = if action == Action::Trigger { trigger() } else { resolve() };
+    receiver.judge(&parcel(&notification, step), reply)
 }
 
 fn sent(kind: &str, reply: &Reply) -> Verdict {
@@ -59,15 +62,17 @@ fn failure(status: u16) -> Class {
 
 #[test]
 fn every_status_has_its_class_at_every_receiver() {
-    let receivers = every_kind();
+    let (receivers, notification) = (every_kind(), trigger());
     for (target, receiver) in receivers.of("oncall") {
         for status in 200..=599 {
             for body in ["", "ok", "<html>busy</html>", r#"{"status":"success"}"#] {
-                let verdict = receiver.judge(&Step::Send, Action::Trigger, &reply(status, &[], body));
+                let verdict = receiver.judge(&parcel(&notification, &Step::Send), &reply(status, &[], body));
                 let success = match target.kind() {
                     "opsgenie" | "jsm" => false,
                     "pagerduty" => status == 202 || body.contains("success"),
-                    "slack" => status == 200 && body == "ok",
+                    "slack" => target.integration == "slack/0" && status == 200 && body == "ok",
+                    "teams" => status == 202 || !matches!(body, "ok" | "<html>busy</html>"),
+                    "discord" => status == 204,
                     _ => true,
                 };
                 let expected = match status {
@@ -127,13 +132,88 @@ fn slack_s_word_wins_over_its_status() {
     assert!(matches!(refused, Verdict::Permanent { reason: FailureReason::Unauthorized, .. }), "{refused:?}");
 }
 
+/// What the bot that edits makes of a reply, where the trigger has a message.
+fn of_bot(step: &Step, action: Action, reply: &Reply) -> Verdict {
+    let receivers = every_kind();
+    let (_, receiver) = receivers.of("oncall").find(|(target, _)| target.integration == "slack/1").unwrap();
+    let notification = if action == Action::Trigger { trigger() } else { resolve() };
+    receiver.judge(&Parcel { receipt: Some("C1/1405894322.000001"), ..parcel(&notification, step) }, reply)
+}
+
+#[test]
+fn slack_s_bot_goes_by_the_word_and_not_by_the_status() {
+    for (word, expected) in [
+        ("ratelimited", Retry),
+        ("rate_limited", Retry),
+        ("internal_error", Retry),
+        ("fatal_error", Retry),
+        ("service_unavailable", Retry),
+        ("request_timeout", Retry),
+        ("team_added_to_org", Retry),
+        ("a_word_of_next_year", Retry),
+        ("channel_not_found", Permanent),
+        ("not_in_channel", Permanent),
+        ("is_archived", Permanent),
+        ("invalid_auth", Permanent),
+        ("token_revoked", Permanent),
+        ("missing_scope", Permanent),
+        ("invalid_blocks", Permanent),
+        ("msg_too_long", Permanent),
+        ("restricted_action", Permanent),
+    ] {
+        for status in [200, 403, 500] {
+            let verdict = of_bot(&Step::Send, Action::Trigger, &said(status, word));
+            assert_eq!(class(&verdict), expected, "{status} {word}: {verdict:?}");
+        }
+    }
+    let scope = reply(200, &[], r#"{"ok":false,"error":"missing_scope","needed":"chat:write"}"#);
+    let verdict = of_bot(&Step::Send, Action::Trigger, &scope);
+    let detail = "HTTP 200: missing_scope: the token lacks chat:write".to_owned();
+    assert_eq!(verdict, Verdict::Permanent { reason: FailureReason::Unauthorized, detail });
+    let limited = reply(429, &[("retry-after", "30")], r#"{"ok":false,"error":"ratelimited"}"#);
+    let verdict = of_bot(&Step::Send, Action::Trigger, &limited);
+    assert!(matches!(verdict, Verdict::Retry { after: Some(after), .. } if after.as_secs() == 30), "{verdict:?}");
+}
+
+fn said(status: u16, word: &str) -> Reply {
+    reply(status, &[], &format!(r#"{{"ok":false,"error":"{word}"}}"#))
+}
+
+#[test]
+fn a_message_at_slack_is_the_receipt_and_its_end_comes_in_two_parts() {
+    let ok = reply(200, &[], r#"{"ok":true,"channel":"C0ALERTS","ts":"1405894322.000002"}"#);
+    let delivered = Verdict::Delivered { receipt: Some("C0ALERTS/1405894322.000002".into()) };
+    assert_eq!(of_bot(&Step::Send, Action::Trigger, &ok), delivered);
+    assert_eq!(of_bot(&Step::Reply, Action::Resolve, &ok), delivered);
+    assert_eq!(of_bot(&Step::Apart, Action::Resolve, &ok), delivered);
+    let next = |step: &Step, reply: &Reply| match of_bot(step, Action::Resolve, reply) {
+        Verdict::Partly { next, .. } => Some(next),
+        _ => None,
+    };
+    assert_eq!(next(&Step::Send, &ok), Some(Step::Reply));
+    for (step, word, expected) in [
+        (Step::Send, "message_not_found", Some(Step::Apart)),
+        (Step::Send, "channel_not_found", Some(Step::Apart)),
+        (Step::Send, "edit_window_closed", Some(Step::Reply)),
+        (Step::Send, "cant_update_message", Some(Step::Reply)),
+        (Step::Send, "internal_error", None),
+        (Step::Send, "invalid_auth", None),
+        (Step::Reply, "thread_not_found", Some(Step::Apart)),
+        (Step::Reply, "restricted_action_thread_locked", Some(Step::Apart)),
+        (Step::Reply, "not_in_channel", None),
+        (Step::Apart, "channel_not_found", None),
+    ] {
+        assert_eq!(next(&step, &said(200, word)), expected, "{step:?} {word}");
+    }
+}
+
 #[test]
 fn a_receiver_that_asks_for_a_pause_gets_it() {
     let after = |verdict: Verdict| match verdict {
         Verdict::Retry { after, .. } => after,
         verdict => panic!("{verdict:?}"),
     };
-    for kind in ["opsgenie", "pagerduty", "slack", "webhook"] {
+    for kind in ["opsgenie", "pagerduty", "slack", "webhook", "teams", "discord"] {
         for status in [429, 503] {
             let asked = reply(status, &[("retry-after", "17")], "");
             assert_eq!(after(sent(kind, &asked)), Some(Duration::from_secs(17)), "{kind} {status}");
@@ -142,11 +222,27 @@ fn a_receiver_that_asks_for_a_pause_gets_it() {
             assert_eq!(after(sent(kind, &reply(429, &[], ""))), None, "{kind}");
         }
     }
+    let limited = reply(429, &[("retry-after", "1")], r#"{"message":"slow down","retry_after":0.345,"global":false}"#);
+    assert_eq!(after(sent("discord", &limited)), Some(Duration::from_millis(345)), "to the millisecond");
     let period = reply(429, &[("x-ratelimit-period-in-sec", "60"), ("retry-after", "1")], "");
     assert_eq!(after(sent("jsm", &period)), Some(Duration::from_mins(1)));
     for status in [429, 502, 504] {
         assert_eq!(after(sent("webhook", &reply(status, &[], ""))), Some(Duration::from_secs(5)), "{status}");
     }
+}
+
+#[test]
+fn a_message_at_discord_is_there_once_it_has_an_id() {
+    let posted = reply(200, &[], r#"{"id":"1310000000000000001","type":0}"#);
+    assert_eq!(sent("discord", &posted), Verdict::Delivered { receipt: Some("1310000000000000001".into()) });
+    assert_eq!(class(&sent("discord", &reply(200, &[], "{}"))), Retry);
+}
+
+#[test]
+fn a_flow_may_answer_in_its_own_words_and_a_connector_that_failed_is_no_success() {
+    assert_eq!(class(&sent("teams", &reply(200, &[], r#"{"posted":true}"#))), Delivered);
+    let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
+    assert_eq!(class(&sent("teams", &reply(200, &[], failed))), Retry);
 }
 
 #[test]
@@ -158,6 +254,11 @@ fn a_refusal_says_why() {
     let errors = reply(400, &[], r#"{"status":"invalid event","errors":["Length of 'summary'","'x' is missing"]}"#);
     assert_eq!(detail(sent("pagerduty", &errors)), "HTTP 400: Length of 'summary'; 'x' is missing");
     assert!(detail(sent("opsgenie", &reply(401, &[], "{}"))).contains("region"));
+    let errors =
+        reply(400, &[], r#"{"code":50035,"message":"Invalid Form Body","errors":{"embeds":{"0":"too long"}}}"#);
+    assert_eq!(detail(sent("discord", &errors)), r#"HTTP 400: Invalid Form Body: {"embeds":{"0":"too long"}}"#);
+    let off = reply(400, &[], r#"{"error":{"code":"WorkflowTriggerIsNotEnabled","message":"the flow is off"}}"#);
+    assert_eq!(detail(sent("teams", &off)), "HTTP 400: WorkflowTriggerIsNotEnabled: the flow is off");
     assert!(detail(sent("webhook", &reply(410, &[], ""))).contains("wants no more"));
     assert!(detail(sent("slack", &reply(302, &[], &"é".repeat(70_000)))).chars().count() <= 300);
 }

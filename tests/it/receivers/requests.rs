@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use alertbridge::{
     delivery::{Action, Doubt, Notification, Step},
     label,
-    receiver::{Body, Keys, Receivers, Request, sample},
+    receiver::{Body, Keys, Parcel, Receivers, Request, sample},
 };
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -85,6 +85,10 @@ fn a_title_of_the_team_s_own_that_is_too_long_is_kept_in_the_details() {
     assert_eq!(event["payload"]["custom_details"]["summary"], json!(title));
     let message = json_of(&request(&only("slack", json!({ "title": title })), &trigger()));
     assert!(message["blocks"][1]["text"]["text"].as_str().unwrap().starts_with(&title));
+    let card = json_of(&request(&only("teams", json!({ "title": title })), &trigger()));
+    assert_eq!(card["attachments"][0]["content"]["body"][1]["inlines"][0]["text"], json!(title));
+    let message = json_of(&request(&only("discord", json!({ "title": title })), &trigger()));
+    assert!(message["embeds"][0]["description"].as_str().unwrap().starts_with(&title));
 }
 
 #[test]
@@ -146,6 +150,73 @@ fn what_an_alert_says_is_text_to_slack_and_what_the_template_says_is_markup() {
 }
 
 #[test]
+fn what_an_alert_says_is_text_to_discord_and_what_the_template_says_is_markdown() {
+    let mut notification = trigger();
+    notification.labels.insert("app_name".into(), "**a** [b](https://evil.example) <@1> `c`".into());
+    let inert = r"\*\*a\*\* [b]\(https://evil.example) \<@1\> \`c\`";
+    let embed = |settings| json_of(&request(&only("discord", settings), &notification))["embeds"][0].clone();
+    assert!(embed(json!({}))["title"].as_str().unwrap().starts_with(inert));
+    let own = json!({ "title": "**{{ app_name }}**", "message": "[{{ app_name }}](https://a.example){{ app_name }}" });
+    assert_eq!(embed(own.clone())["title"], json!(format!("**{inert}**")));
+    assert_eq!(embed(own)["description"], json!(format!("[{inert}](https://a.example){inert}")));
+}
+
+#[test]
+fn a_card_of_many_lines_or_one_without_end_stays_below_20_kilobytes_and_is_used_up_to_it() {
+    let teams = only("teams", json!({ "text": "{{ labels.partner }}" }));
+    for partner in ["a line\n".repeat(9000), "\"".repeat(60_000), "é🚒".repeat(20_000), "ใ".repeat(20_000)] {
+        let mut notification = trigger();
+        notification.labels.insert("partner".into(), partner);
+        let card = json_of(&request(&teams, &notification));
+        assert_eq!(check("teams", Action::Trigger, &card), Ok(()));
+        let size = card.to_string().len();
+        assert!((12_000..20_000).contains(&size), "{size}");
+        assert!(card.to_string().contains("AppName: Jira Installation Callback Success Rate 60% (objective 99%)"));
+    }
+}
+
+#[test]
+fn discord_is_asked_to_answer_once_the_message_is_there_and_keeps_the_thread_it_is_for() {
+    for (url, asked) in [
+        ("https://discord.com/api/webhooks/1/x", "https://discord.com/api/webhooks/1/x?wait=true"),
+        (
+            "https://discord.com/api/webhooks/1/x?thread_id=2",
+            "https://discord.com/api/webhooks/1/x?thread_id=2&wait=true",
+        ),
+    ] {
+        let receivers = super::compile(json!([{ "name": "oncall", "discord_configs": [{ "webhook_url": url }] }])).ok();
+        assert_eq!(request(&receivers.unwrap(), &trigger()).url, asked);
+    }
+}
+
+#[test]
+fn the_end_of_an_incident_edits_its_message_at_slack_where_that_is_known_and_answers_it() {
+    let receivers = every_kind();
+    let (_, receiver) = receivers.of("oncall").find(|(target, _)| target.integration == "slack/1").unwrap();
+    let keys = Keys::read(receiver).unwrap();
+    let asked = |notification: &Notification, step: Step, receipt| {
+        let parcel = Parcel { receipt, ..parcel(notification, &step) };
+        let request = receiver.request(&parcel, &keys).unwrap();
+        let body = json_of(&request);
+        assert_eq!(check("slack", notification.action, &body), Ok(()));
+        assert_eq!(request.headers[0], ("authorization", "Bearer xoxb-SECRET".into()));
+        let method = request.url.strip_prefix("https://slack.com/api/").unwrap().to_owned();
+        (method, body["channel"].clone(), body["ts"].clone(), body["thread_ts"].clone())
+    };
+    let (post, update) = ("chat.postMessage".to_owned(), "chat.update".to_owned());
+    let (own, known) = (json!("C0ALERTS"), Some("C1/1405894322.000001"));
+    let (channel, ts) = (json!("C1"), json!("1405894322.000001"));
+    let posted = (post.clone(), own, Value::Null, Value::Null);
+    assert_eq!(asked(&trigger(), Step::Send, None), posted);
+    assert_eq!(asked(&resolve(), Step::Send, known), (update, channel.clone(), ts.clone(), Value::Null));
+    assert_eq!(asked(&resolve(), Step::Reply, known), (post, channel, Value::Null, ts));
+    assert_eq!(asked(&resolve(), Step::Apart, known), posted);
+    for unknown in [None, Some(""), Some("C1"), Some("C1/"), Some("/1405894322.000001")] {
+        assert_eq!(asked(&resolve(), Step::Send, unknown), posted, "{unknown:?}");
+    }
+}
+
+#[test]
 fn a_template_that_fails_on_a_real_alert_costs_its_text_and_not_the_page() {
     let mut notification = trigger();
     notification.incident = json!({ "appDetails": null });
@@ -155,6 +226,11 @@ fn a_template_that_fails_on_a_real_alert_costs_its_text_and_not_the_page() {
     assert!(alert["details"]["alertbridge_note"].as_str().unwrap().contains("template of `message` failed"));
     let message = json_of(&request(&only("slack", json!({ "title": template })), &notification));
     assert!(message["blocks"][2]["elements"][0]["text"].as_str().unwrap().contains("template of `title` failed"));
+    let card = json_of(&request(&only("teams", json!({ "title": template })), &notification));
+    let note = &card["attachments"][0]["content"]["body"][1]["inlines"][0]["text"];
+    assert!(note.as_str().unwrap().contains("template of `title` failed"));
+    let message = json_of(&request(&only("discord", json!({ "message": template })), &notification));
+    assert!(message["embeds"][0]["footer"]["text"].as_str().unwrap().contains("template of `message` failed"));
     let line = request(&only("stdout", json!({ "text": template })), &notification).body;
     assert!(matches!(&line, Body::Text(text) if text.contains("template of `text` failed")), "{line:?}");
 }
@@ -192,7 +268,7 @@ fn a_webhook_keeps_its_id_and_body_across_retries_and_signs_anew() {
     let at = |seconds: i64, delivery: i64| {
         let parcel = parcel(&notification, &Step::Send);
         let now = parcel.now + jiff::SignedDuration::from_secs(seconds);
-        receiver.request(&alertbridge::receiver::Parcel { now, delivery, ..parcel }, &keys).unwrap()
+        receiver.request(&Parcel { now, delivery, ..parcel }, &keys).unwrap()
     };
     let header = |request: &Request, name: &str| {
         request.headers.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone()).unwrap()
@@ -264,6 +340,8 @@ fn templated() -> Value {
         "pagerduty_configs": [{ "routing_key": "0123456789abcdef0123456789abcdef", "summary": both,
             "details": { "a": both }, "links": [{ "href": "https://a.example/{{ app_key }}", "text": both }] }],
         "slack_configs": [{ "api_url": "https://hooks.slack.example/x", "title": both, "text": both }],
+        "teams_configs": [{ "webhook_url": "https://flow.example/x", "title": both, "text": both }],
+        "discord_configs": [{ "webhook_url": "https://discord.example/x", "title": both, "message": both }],
         "stdout_configs": [{ "text": both }],
     }])
 }
@@ -299,6 +377,8 @@ fn a_page_that_may_not_be_genuine_is_marked_by_every_receiver_whatever_its_templ
             ("opsgenie", json!({ "message": "all is {{ labels.state }}" })),
             ("pagerduty", json!({ "summary": "all is {{ labels.state }}" })),
             ("slack", json!({ "title": "all is {{ labels.state }}" })),
+            ("teams", json!({ "title": "all is {{ labels.state }}" })),
+            ("discord", json!({ "title": "all is {{ labels.state }}" })),
             ("stdout", json!({ "text": "all is {{ labels.state }}" })),
             ("webhook", json!({})),
         ] {
@@ -313,6 +393,8 @@ fn a_page_that_may_not_be_genuine_is_marked_by_every_receiver_whatever_its_templ
                     "pagerduty" => &body["payload"]["summary"],
                     "slack" => &body["blocks"][0]["text"]["text"],
                     "webhook" => &body["data"]["title"],
+                    "teams" => &body["attachments"][0]["content"]["body"][0]["inlines"][0]["text"],
+                    "discord" => &body["embeds"][0]["title"],
                     _ => &body,
                 };
                 let headline = headline.as_str().unwrap();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Hook, Opsgenie, PagerDuty, Slack, hook::verify};
+use super::{Discord, Hook, Opsgenie, PagerDuty, Slack, SlackBot, Teams, hook::verify};
 
 fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
@@ -80,6 +80,75 @@ async fn slack_takes_blocks_that_are_escaped_and_nothing_elsewhere() {
     assert_eq!(post(&fake.url(), "", &message("")).await.0, 400);
     assert_eq!(post(&format!("{}x", fake.url()), "", &message("a")).await, (404, "no_service".into()));
     assert_eq!((fake.messages().len(), fake.violations().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn slack_s_api_edits_and_answers_what_it_knows_and_says_no_with_status_200() {
+    let fake = SlackBot::start().await;
+    let ask = async |method: &str, token: &str, more: Value| {
+        let block = json!({ "type": "section", "text": { "type": "mrkdwn", "text": "t" } });
+        let mut body = json!({ "text": "t", "blocks": [block], "parse": "none" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let request =
+            client().post(format!("{}/{method}", fake.url())).header("authorization", format!("Bearer {token}"));
+        let request = request.header("content-type", "application/json; charset=utf-8").body(body.to_string());
+        let reply = request.send().await.unwrap();
+        assert_eq!(reply.status(), 200);
+        let json: Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
+        (json["ts"].as_str().map(ToOwned::to_owned), json["error"].as_str().map(ToOwned::to_owned))
+    };
+    let no = |word: &str| (None, Some(word.to_owned()));
+    let key = fake.key().to_owned();
+    assert_eq!(ask("chat.postMessage", "xoxb-other", json!({ "channel": "#alerts" })).await, no("invalid_auth"));
+    assert_eq!(ask("chat.postMessage", &key, json!({ "channel": "#other" })).await, no("channel_not_found"));
+    let (ts, _) = ask("chat.postMessage", &key, json!({ "channel": "#alerts" })).await;
+    let named = json!({ "channel": "#alerts", "ts": ts });
+    assert_eq!(ask("chat.update", &key, named).await, no("channel_not_found"), "by its id alone");
+    let other = json!({ "channel": "C0ALERTS99", "ts": "1.2" });
+    assert_eq!(ask("chat.update", &key, other).await, no("message_not_found"));
+    assert_eq!(ask("chat.update", &key, json!({ "channel": "C0ALERTS99", "ts": ts })).await.1, None);
+    assert_eq!(ask("chat.postMessage", &key, json!({ "channel": "C0ALERTS99", "thread_ts": ts })).await.1, None);
+    let messages = fake.messages();
+    assert_eq!((messages.len(), messages[0].edits, messages[1].thread.clone()), (2, 1, ts));
+    assert_eq!(fake.violations(), ["a wrong token"]);
+}
+
+#[tokio::test]
+async fn teams_says_accepted_to_what_it_does_not_post() {
+    let fake = Teams::start().await;
+    let send = async |url: &str, block: &Value| {
+        let card = json!({ "type": "AdaptiveCard", "version": "1.4", "body": [block] });
+        let attachment = json!({ "contentType": "application/vnd.microsoft.card.adaptive", "content": card });
+        let message = json!({ "type": "message", "attachments": [attachment] });
+        let request = client().post(url).header("content-type", "application/json").body(message.to_string());
+        request.send().await.unwrap().status().as_u16()
+    };
+    let said = |text: &str| json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": text }] });
+    assert_eq!(send(&fake.url(), &said("a")).await, 202);
+    assert_eq!((fake.cards().len(), fake.violations().len()), (1, 0));
+    for block in [said(&"a".repeat(20_000)), json!({ "type": "TextBlock", "text": "[a](https://b.example)" })] {
+        assert_eq!(send(&fake.url(), &block).await, 202);
+    }
+    assert_eq!(send(&fake.url().replace("sig=", "sig=x"), &said("a")).await, 401);
+    assert_eq!((fake.cards().len(), fake.violations().len()), (1, 3));
+}
+
+#[tokio::test]
+async fn discord_takes_embeds_within_their_limits_and_five_requests_at_a_time() {
+    let fake = Discord::start().await;
+    let url = format!("{}?wait=true", fake.url());
+    let message =
+        |text: &str| json!({ "embeds": [{ "title": "t", "description": text }], "allowed_mentions": { "parse": [] } });
+    assert!(post(&url, "", &message("a")).await.1.contains("\"id\""));
+    assert_eq!(post(&url, "", &message(&"a".repeat(4097))).await.0, 400);
+    assert_eq!(post(&url, "", &json!({ "embeds": [{ "title": "t" }] })).await.0, 400, "somebody may be mentioned");
+    assert_eq!(post(&fake.url(), "", &message("a")).await.0, 204);
+    assert_eq!(post(&url.replace('?', "x?"), "", &message("a")).await.0, 401);
+    assert_eq!(post(&url, "", &message("a")).await.0, 200);
+    let (status, said) = post(&url, "", &message("a")).await;
+    let said: Value = serde_json::from_str(&said).unwrap();
+    assert!(status == 429 && said["retry_after"].as_f64().is_some_and(|after| 0.0 < after && after <= 2.0), "{said}");
+    assert_eq!((fake.messages().len(), fake.violations().len()), (3, 4));
 }
 
 #[tokio::test]

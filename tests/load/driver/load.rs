@@ -12,7 +12,18 @@ pub enum Load {
     /// Mails from files.
     Corpus(Vec<Mail>),
     /// The same text again and again under fresh keys; all of them page.
-    Template { text: String, run: u64, count: usize, mail: bool },
+    Template { text: String, run: u64, count: usize, form: Form },
+}
+
+/// What a mail looks like on its way.
+#[derive(Clone, Copy)]
+pub enum Form {
+    /// As it is: over HTTP.
+    Plain,
+    /// CRLF, dots stuffed, ended by a dot (RFC 5321, 4.5.2).
+    Data,
+    /// CRLF alone (RFC 3030).
+    Chunk,
 }
 
 pub struct Mail {
@@ -23,14 +34,18 @@ pub struct Mail {
 
 impl Load {
     pub fn new(arguments: &Arguments) -> Self {
+        let form = match arguments {
+            Arguments { smtp, .. } if smtp.is_empty() => Form::Plain,
+            Arguments { chunking: true, .. } => Form::Chunk,
+            _ => Form::Data,
+        };
         if let Some(folder) = &arguments.corpus {
             let truth = fs::read_to_string(folder.join("truth.jsonl")).expect("the corpus has no truth.jsonl");
             let truth = truth.lines().take(arguments.mails).map(|line| serde_json::from_str::<Value>(line).unwrap());
             let mails = truth.map(|truth| {
                 let raw = fs::read(folder.join(truth["file"].as_str().unwrap())).unwrap();
-                let wire = if arguments.smtp.is_empty() { raw } else { on_the_wire(&raw) };
                 Mail {
-                    wire,
+                    wire: form.of(raw),
                     key: truth["incidentId"].as_str().unwrap().to_owned(),
                     pages: truth["outcome"] == "deliver",
                 }
@@ -38,7 +53,7 @@ impl Load {
             return Self::Corpus(mails.collect());
         }
         let text = arguments.template.as_ref().map_or_else(small_mail, |path| fs::read_to_string(path).unwrap());
-        Self::Template { text, run: fastrand::u64(..1 << 32), count: arguments.mails, mail: !arguments.smtp.is_empty() }
+        Self::Template { text, run: fastrand::u64(..1 << 32), count: arguments.mails, form }
     }
 
     pub fn len(&self) -> usize {
@@ -53,9 +68,8 @@ impl Load {
         match self {
             Self::Corpus(mails) => mails.get(index).map(|mail| Cow::Borrowed(mail.wire.as_slice())),
             Self::Template { count, .. } if index >= *count => None,
-            Self::Template { text, mail, .. } => {
-                let text = text.replace("@KEY@", &self.key(index));
-                Some(Cow::Owned(if *mail { on_the_wire(text.as_bytes()) } else { text.into_bytes() }))
+            Self::Template { text, form, .. } => {
+                Some(Cow::Owned(form.of(text.replace("@KEY@", &self.key(index)).into_bytes())))
             }
         }
     }
@@ -87,19 +101,26 @@ impl Load {
     }
 }
 
-/// CRLF, dots stuffed, ended by a dot (RFC 5321, 4.5.2).
-fn on_the_wire(raw: &[u8]) -> Vec<u8> {
-    let mut wire = Vec::with_capacity(raw.len() + 64);
-    for line in raw.split_inclusive(|&byte| byte == b'\n') {
-        if line[0] == b'.' {
-            wire.push(b'.');
+impl Form {
+    fn of(self, raw: Vec<u8>) -> Vec<u8> {
+        if matches!(self, Self::Plain) {
+            return raw;
         }
-        let line = line.strip_suffix(b"\n").unwrap_or(line);
-        wire.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
-        wire.extend_from_slice(b"\r\n");
+        let dots = matches!(self, Self::Data);
+        let mut wire = Vec::with_capacity(raw.len() + 64);
+        for line in raw.split_inclusive(|&byte| byte == b'\n') {
+            if dots && line[0] == b'.' {
+                wire.push(b'.');
+            }
+            let line = line.strip_suffix(b"\n").unwrap_or(line);
+            wire.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+            wire.extend_from_slice(b"\r\n");
+        }
+        if dots {
+            wire.extend_from_slice(b".\r\n");
+        }
+        wire
     }
-    wire.extend_from_slice(b".\r\n");
-    wire
 }
 
 /// An alert of 1 KB, dated now.

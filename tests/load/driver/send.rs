@@ -7,8 +7,10 @@ use tokio::{
 
 use super::Arguments;
 
+const ENVELOPE: &str = "MAIL FROM:<bounce@am.atlassian.com>\r\nRCPT TO:<alerts@example.com>\r\n";
+
 pub enum Sender {
-    Smtp(BufReader<TcpStream>),
+    Smtp { stream: BufReader<TcpStream>, chunking: bool },
     Http { client: reqwest::Client, url: String, kind: &'static str },
 }
 
@@ -23,7 +25,7 @@ impl Sender {
             reply(&mut stream).await.expect("no greeting");
             stream.write_all(b"EHLO load.example.com\r\n").await.unwrap();
             reply(&mut stream).await.expect("no answer to EHLO");
-            return Self::Smtp(stream);
+            return Self::Smtp { stream, chunking: arguments.chunking };
         }
         let url = arguments.post.clone().expect("--smtp or --post is needed");
         let kind = if arguments.template.is_some() { "application/json" } else { "message/rfc822" };
@@ -33,9 +35,17 @@ impl Sender {
     /// Returns once it is acknowledged; else the answer.
     pub async fn send(&mut self, mail: &[u8]) -> Result<(), String> {
         match self {
-            Self::Smtp(stream) => {
-                let begin = b"MAIL FROM:<bounce@am.atlassian.com>\r\nRCPT TO:<alerts@example.com>\r\nDATA\r\n";
-                stream.write_all(begin).await.map_err(|error| error.to_string())?;
+            Self::Smtp { stream, chunking: true } => {
+                let mut all = format!("{ENVELOPE}BDAT {} LAST\r\n", mail.len()).into_bytes();
+                all.extend_from_slice(mail);
+                stream.write_all(&all).await.map_err(|error| error.to_string())?;
+                expect(stream, '2').await?;
+                expect(stream, '2').await?;
+                expect(stream, '2').await
+            }
+            Self::Smtp { stream, chunking: false } => {
+                let begin = format!("{ENVELOPE}DATA\r\n");
+                stream.write_all(begin.as_bytes()).await.map_err(|error| error.to_string())?;
                 expect(stream, '2').await?;
                 expect(stream, '2').await?;
                 expect(stream, '3').await?;

@@ -1,0 +1,170 @@
+//! Discord webhooks. <https://discord.com/developers/docs/resources/webhook#execute-webhook>
+//!
+//! Whatever an alert says is text to Discord and never Markdown, and nobody is mentioned: `@everyone` in an app's name wakes
+//! nobody.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    page::Page,
+    site::{Site, address, check_address},
+    status,
+    template::{Escape, Template, escape_markdown},
+    text::{cut, units},
+    wording::{self, Severity},
+};
+use crate::{
+    delivery::{Action, FailureReason, Notification, Verdict},
+    settings::{Secret, SecretText},
+};
+
+// The limits of an embed, which together are below the 6000 of a message. A footer holds the notes, which are shorter.
+const TITLE: usize = 256;
+const DESCRIPTION: usize = 4096;
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The webhook's address, which is the credential; with `?thread_id=…` it posts to a thread.
+    pub webhook_url: Option<SecretText>,
+    pub webhook_url_file: Option<PathBuf>,
+    pub title: Option<String>,
+    pub message: Option<String>,
+    /// Whether it is told that an incident is over.
+    pub send_resolved: bool,
+    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
+    pub rate_limit: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            webhook_url: None,
+            webhook_url_file: None,
+            title: None,
+            message: None,
+            send_resolved: true,
+            rate_limit: None,
+        }
+    }
+}
+
+/// A `discord_configs` entry, compiled.
+pub struct Discord {
+    url: Secret,
+    title: Option<Template>,
+    message: Option<Template>,
+    send_resolved: bool,
+    rate_limit: Option<RateLimit>,
+}
+
+impl Discord {
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        let title = site.template("title", settings.title.as_ref(), Escape::Markdown);
+        let message = site.template("message", settings.message.as_ref(), Escape::Markdown);
+        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
+        Some(Self {
+            url: site.secret_address(
+                "webhook_url",
+                settings.webhook_url.as_deref(),
+                settings.webhook_url_file.as_deref(),
+            )?,
+            title,
+            message,
+            send_resolved: settings.send_resolved,
+            rate_limit,
+        })
+    }
+
+    fn message(&self, parcel: &Parcel<'_>) -> Value {
+        let page = Page::new(parcel);
+        let notification = parcel.notification;
+        let title = page.headline(self.title.as_ref());
+        let title = title.unwrap_or_else(|| escape_markdown(&wording::title(notification, TITLE)));
+        let text = page.text(self.message.as_ref());
+        let mut text = text.unwrap_or_else(|| escape_markdown(&wording::below(notification)));
+        if units(&title) > TITLE && !text.starts_with(&title) {
+            text = format!("{title}\n{text}");
+        }
+        // A backslash that a cut leaves alone before the "…" escapes that, and does not show.
+        let mut embed = json!({
+            "title": cut(&title, TITLE),
+            "description": cut(&text, DESCRIPTION),
+            "color": color(notification),
+            "timestamp": notification.time.unwrap_or(notification.arrived_at).to_string(),
+        });
+        if let Some(notes) = page.notes() {
+            embed["footer"] = json!({ "text": notes });
+        }
+        json!({ "embeds": [embed], "allowed_mentions": { "parse": [] } })
+    }
+}
+
+/// The embed's edge, as 0xRRGGBB.
+fn color(notification: &Notification) -> u32 {
+    match (notification.action, Severity::of(notification)) {
+        (Action::Resolve, _) => 0x2E_B8_86,
+        (_, Severity::Critical | Severity::Error) => 0xD4_0E_0D,
+        (_, Severity::Warning) => 0xE8_91_2D,
+        (_, Severity::Info) => 0x43_9F_E0,
+    }
+}
+
+impl Receiver for Discord {
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.url]
+    }
+
+    fn check_keys(&self, keys: &Keys) -> Result<(), String> {
+        check_address(keys, &self.url, "webhook_url_file")
+    }
+
+    fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
+        Ok(Request {
+            method: "POST",
+            url: waiting(keys.reveal(&self.url)),
+            headers: vec![("content-type", "application/json".into())],
+            body: Body::Json(self.message(parcel)),
+        })
+    }
+
+    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
+        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        match (reply.status, json["id"].as_str()) {
+            (204, _) => Verdict::Delivered { receipt: None },
+            (200..=299, Some(id)) => Verdict::Delivered { receipt: Some(cut(id, 64)) },
+            (200..=299, None) => status::unexpected(reply),
+            (429, _) => Verdict::Retry {
+                reason: FailureReason::RateLimited,
+                detail: status::detail(reply),
+                // To the millisecond, where the header says whole seconds.
+                after: json["retry_after"].as_f64().and_then(status::pause).or_else(|| status::retry_after(reply)),
+            },
+            (400, _) if json["errors"].is_object() => {
+                let said = format!("{}: {}", json["message"].as_str().unwrap_or_default(), json["errors"]);
+                Verdict::Permanent { reason: FailureReason::Rejected, detail: status::quoted(400, &said) }
+            }
+            _ => status::verdict(reply),
+        }
+    }
+
+    fn send_resolved(&self) -> bool {
+        self.send_resolved
+    }
+
+    fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit
+    }
+}
+
+/// The address that answers once the message is there: without `wait` one that is not saved is no error.
+fn waiting(url: &str) -> String {
+    let Ok(mut address) = address(url) else { return format!("{url}?wait=true") };
+    address.query_pairs_mut().append_pair("wait", "true");
+    address.into()
+}

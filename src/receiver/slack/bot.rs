@@ -1,0 +1,254 @@
+//! Slack's Web API with a bot's token: <https://docs.slack.dev/reference/methods/chat.postMessage>, `chat.update`.
+//!
+//! With `update_message` an incident is one message: its end edits the trigger's and is a reply in its thread. Where that
+//! message is not known (an incoming webhook posted it) or is gone, the end is a message of its own.
+
+use serde_json::Value;
+
+use super::Settings;
+use crate::{
+    delivery::{Action, FailureReason, Step, Verdict},
+    receiver::{Body, Keys, Parcel, Reply, Request, site::Site, status},
+    settings::Secret,
+};
+
+/// Where Slack answers.
+const SLACK: &str = "https://slack.com/api";
+/// In bytes. Slack's have some thirty.
+const LONGEST_RECEIPT: usize = 255;
+
+/// How a bot posts.
+pub struct Bot {
+    pub(super) token: Secret,
+    base: String,
+    channel: String,
+    update_message: bool,
+}
+
+/// A message that was posted: the receipt of its delivery, `C0123ABCD/1405894322.002768`.
+#[derive(Debug, Clone, Copy)]
+struct Posted<'a> {
+    channel: &'a str,
+    ts: &'a str,
+}
+
+/// What one request does.
+#[derive(Debug, Clone, Copy)]
+enum Part<'a> {
+    Post,
+    Edit(Posted<'a>),
+    Reply(Posted<'a>),
+}
+
+impl Bot {
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        let channel = settings.channel.as_deref().map(str::trim).filter(|channel| !channel.is_empty());
+        if channel.is_none() {
+            let mend = "add `channel: C0123ABCD`, its id, and invite the bot there";
+            site.problem("channel", "a bot posts to a channel, and none is given", mend);
+        }
+        let base = site.address("bot_api_url", settings.bot_api_url.as_deref().unwrap_or(SLACK), true);
+        Some(Self {
+            token: site.secret("bot_token", settings.bot_token.as_deref(), settings.bot_token_file.as_deref())?,
+            base: base?,
+            channel: channel?.to_owned(),
+            update_message: settings.update_message.unwrap_or_default(),
+        })
+    }
+
+    pub(super) fn check_keys(&self, keys: &Keys) -> Result<(), String> {
+        if keys.reveal(&self.token).bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Ok(());
+        }
+        Err("what `bot_token_file` holds is no token: they begin with xoxb- and hold no space".into())
+    }
+
+    pub(super) fn request(&self, parcel: &Parcel<'_>, message: Value, keys: &Keys) -> Request {
+        let mut body = message;
+        // Nothing in it is a name to look up or a page to fetch; `chat.update` would look them up unless told.
+        body["parse"] = "none".into();
+        body["link_names"] = false.into();
+        let (method, channel) = match self.part(parcel) {
+            Part::Post => ("chat.postMessage", &*self.channel),
+            Part::Edit(Posted { channel, ts }) => {
+                body["ts"] = ts.into();
+                ("chat.update", channel)
+            }
+            Part::Reply(Posted { channel, ts }) => {
+                body["thread_ts"] = ts.into();
+                ("chat.postMessage", channel)
+            }
+        };
+        if method == "chat.postMessage" {
+            body["unfurl_links"] = false.into();
+            body["unfurl_media"] = false.into();
+        }
+        body["channel"] = channel.into();
+        Request {
+            method: "POST",
+            url: format!("{}/{method}", self.base),
+            headers: vec![
+                ("authorization", format!("Bearer {}", keys.reveal(&self.token))),
+                ("content-type", "application/json; charset=utf-8".into()),
+            ],
+            body: Body::Json(body),
+        }
+    }
+
+    fn part<'a>(&self, parcel: &Parcel<'a>) -> Part<'a> {
+        let edits = self.update_message && parcel.notification.action == Action::Resolve;
+        match (parcel.step, parcel.receipt.filter(|_| edits).and_then(Posted::read)) {
+            (Step::Send, Some(posted)) => Part::Edit(posted),
+            (Step::Reply, Some(posted)) => Part::Reply(posted),
+            _ => Part::Post,
+        }
+    }
+
+    /// Of a status in the 200s `ok` tells.
+    pub(super) fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        let success = (200..300).contains(&reply.status);
+        match (json["ok"].as_bool(), json["error"].as_str(), self.part(parcel)) {
+            (Some(true), _, Part::Edit(_)) if success => Verdict::Partly {
+                next: Step::Reply,
+                detail: "the trigger's message is edited, a reply in its thread is next".into(),
+            },
+            (Some(true), ..) if success => Verdict::Delivered { receipt: Posted::receipt(&json) },
+            (Some(false), Some(word), part) => refused(word, part, &json, reply),
+            _ if success => status::unexpected(reply),
+            _ => status::verdict(reply),
+        }
+    }
+}
+
+impl<'a> Posted<'a> {
+    fn read(receipt: &'a str) -> Option<Self> {
+        let (channel, ts) = receipt.split_once('/')?;
+        (!channel.is_empty() && !ts.is_empty()).then_some(Self { channel, ts })
+    }
+
+    /// Both are Slack's own names for it, to be given back as they are.
+    fn receipt(json: &Value) -> Option<String> {
+        let receipt = format!("{}/{}", json["channel"].as_str()?, json["ts"].as_str()?);
+        (receipt.len() <= LONGEST_RECEIPT).then_some(receipt)
+    }
+}
+
+/// The message to edit, or its channel, is not there any more.
+const GONE: [&str; 4] = ["message_not_found", "channel_not_found", "is_inactive", "team_not_found"];
+/// It is there, and cannot be edited.
+const FINAL: [&str; 3] = ["cant_update_message", "edit_window_closed", "block_mismatch"];
+/// It takes no reply.
+const UNANSWERABLE: [&str; 4] = [
+    "cannot_reply_to_message",
+    "restricted_action_non_threadable_channel",
+    "restricted_action_thread_locked",
+    "thread_not_found",
+];
+/// What Slack says passes by itself.
+const PASSING: [&str; 9] = [
+    "internal_error",
+    "fatal_error",
+    "service_unavailable",
+    "request_timeout",
+    "update_failed",
+    "streaming_state_conflict",
+    "external_channel_migrating",
+    "team_added_to_org",
+    "org_login_required",
+];
+/// What speaks of the token, or of what it may do.
+const UNAUTHORIZED: [&str; 21] = [
+    "access_denied",
+    "accesslimited",
+    "account_inactive",
+    "ekm_access_denied",
+    "enterprise_is_restricted",
+    "invalid_auth",
+    "missing_scope",
+    "no_permission",
+    "not_allowed_token_type",
+    "not_authed",
+    "not_in_channel",
+    "restricted_action",
+    "restricted_action_non_threadable_channel",
+    "restricted_action_read_only_channel",
+    "restricted_action_thread_locked",
+    "restricted_action_thread_only_channel",
+    "team_access_not_granted",
+    "token_expired",
+    "token_revoked",
+    "two_factor_setup_required",
+    "cant_update_message",
+];
+/// What speaks of the request or its channel.
+const REJECTED: [&str; 30] = [
+    "as_user_not_supported",
+    "block_mismatch",
+    "cannot_reply_to_message",
+    "channel_not_found",
+    "deprecated_endpoint",
+    "edit_window_closed",
+    "invalid_arg_name",
+    "invalid_arguments",
+    "invalid_array_arg",
+    "invalid_attachments",
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "invalid_charset",
+    "invalid_form_data",
+    "invalid_json",
+    "invalid_post_type",
+    "is_archived",
+    "is_inactive",
+    "json_not_object",
+    "message_not_found",
+    "messages_tab_disabled",
+    "method_deprecated",
+    "missing_post_type",
+    "msg_blocks_too_long",
+    "msg_too_long",
+    "no_text",
+    "team_not_found",
+    "thread_not_found",
+    "too_many_attachments",
+    "unknown_method",
+];
+
+/// By Slack's documentation, which lists what it expects: any other word comes "where the service is down or other
+/// unexpected factors affect processing", and is tried again.
+fn refused(word: &str, part: Part<'_>, json: &Value, reply: &Reply) -> Verdict {
+    let detail = explained(word, json, reply.status);
+    let next = match part {
+        Part::Edit(_) if FINAL.contains(&word) => Some(Step::Reply),
+        Part::Edit(_) if GONE.contains(&word) => Some(Step::Apart),
+        Part::Reply(_) if GONE.contains(&word) || UNANSWERABLE.contains(&word) => Some(Step::Apart),
+        _ => None,
+    };
+    if let Some(next) = next {
+        return Verdict::Partly { next, detail };
+    }
+    let after = status::retry_after(reply);
+    match word {
+        "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
+            Verdict::Retry { reason: FailureReason::RateLimited, detail, after }
+        }
+        _ if PASSING.contains(&word) => Verdict::Retry { reason: FailureReason::ServerError, detail, after },
+        _ if UNAUTHORIZED.contains(&word) => Verdict::Permanent { reason: FailureReason::Unauthorized, detail },
+        _ if REJECTED.contains(&word) => Verdict::Permanent { reason: FailureReason::Rejected, detail },
+        _ => Verdict::Retry { reason: FailureReason::UnexpectedReply, detail, after },
+    }
+}
+
+/// The word, with what mends it where that is known.
+fn explained(word: &str, json: &Value, status: u16) -> String {
+    let messages = json["response_metadata"]["messages"].as_array();
+    let messages: Vec<_> = messages.into_iter().flatten().filter_map(Value::as_str).collect();
+    let more = match word {
+        "not_in_channel" => "invite the bot to the channel".to_owned(),
+        "channel_not_found" => "the bot sees no such channel: invite it there".to_owned(),
+        "missing_scope" => format!("the token lacks {}", json["needed"].as_str().unwrap_or("a scope")),
+        _ => messages.join("; "),
+    };
+    status::quoted(status, &if more.is_empty() { word.to_owned() } else { format!("{word}: {more}") })
+}

@@ -1,0 +1,201 @@
+//! Microsoft Teams, by a Workflow that begins "When a Teams webhook request is received": an Adaptive Card 1.4.
+//! <https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook>
+//!
+//! The flow answers 202 before it posts, and what Teams refuses then nobody hears of: so whatever an alert says, the card is
+//! small enough. All of it stands in text runs, which read no Markdown: an app called `[here](https://…)` is no link.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    page::Page,
+    site::{Site, check_address},
+    status,
+    template::{Escape, Template},
+    text::{cut, units},
+    wording::{self, Severity},
+};
+use crate::{
+    delivery::{Action, Notification, Verdict},
+    settings::{Secret, SecretText},
+};
+
+/// Fewer bytes than these. Teams takes 28 KB, and what the flow makes of a message has a fifth more than was sent.
+const MESSAGE: usize = 20_000;
+/// Our own, so that the headline stays one.
+const TITLE: usize = 256;
+/// A unit has at most so many bytes as JSON: three in UTF-8, or two of an escape.
+const UNIT: usize = 3;
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The address the flow shows, which is the credential.
+    pub webhook_url: Option<SecretText>,
+    pub webhook_url_file: Option<PathBuf>,
+    /// Plain text, like `text`.
+    pub title: Option<String>,
+    pub text: Option<String>,
+    /// Whether it is told that an incident is over.
+    pub send_resolved: bool,
+    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
+    pub rate_limit: Option<String>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            webhook_url: None,
+            webhook_url_file: None,
+            title: None,
+            text: None,
+            send_resolved: true,
+            rate_limit: None,
+        }
+    }
+}
+
+/// A `teams_configs` entry, compiled.
+pub struct Teams {
+    url: Secret,
+    title: Option<Template>,
+    text: Option<Template>,
+    send_resolved: bool,
+    rate_limit: Option<RateLimit>,
+}
+
+impl Teams {
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        let title = site.template("title", settings.title.as_ref(), Escape::No);
+        let text = site.template("text", settings.text.as_ref(), Escape::No);
+        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
+        Some(Self {
+            url: site.secret_address(
+                "webhook_url",
+                settings.webhook_url.as_deref(),
+                settings.webhook_url_file.as_deref(),
+            )?,
+            title,
+            text,
+            send_resolved: settings.send_resolved,
+            rate_limit,
+        })
+    }
+
+    fn message(&self, parcel: &Parcel<'_>) -> Value {
+        let page = Page::new(parcel);
+        let notification = parcel.notification;
+        let headline = page.headline(self.title.as_ref()).unwrap_or_else(|| wording::title(notification, TITLE));
+        let mut text = page.text(self.text.as_ref()).unwrap_or_else(|| wording::below(notification));
+        if units(&headline) > TITLE && !text.starts_with(&headline) {
+            text = format!("{headline}\n{text}");
+        }
+        let title = cut(&headline, TITLE);
+        let mut body = vec![json!({ "type": "RichTextBlock", "inlines": [
+            { "type": "TextRun", "text": title, "size": "Medium", "weight": "Bolder", "color": color(notification) }] })];
+        body.extend(page.notes().map(|notes| line(&notes)));
+        let room = MESSAGE.saturating_sub(message(&title, &body).to_string().len() + 1);
+        body.extend(lines(&text, room));
+        message(&title, &body)
+    }
+}
+
+fn message(title: &str, body: &[Value]) -> Value {
+    let card = json!({
+        "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",
+        "type": "AdaptiveCard",
+        "version": "1.4",
+        "fallbackText": title,
+        "msteams": { "width": "Full" },
+        "body": body,
+    });
+    let attachment =
+        json!({ "contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": null, "content": card });
+    json!({ "type": "message", "attachments": [attachment] })
+}
+
+/// As many of the lines as fit into `room` bytes of JSON, the last of them cut where it does not.
+fn lines(text: &str, mut room: usize) -> Vec<Value> {
+    let mut lines = Vec::new();
+    let bare = line("").to_string().len() + 1;
+    for said in text.lines().filter(|said| !said.trim().is_empty()) {
+        let whole = line(said);
+        let size = whole.to_string().len() + 1;
+        if size > room {
+            let cut = cut(said, room.saturating_sub(bare) / UNIT);
+            lines.extend((!cut.is_empty()).then(|| line(&cut)));
+            break;
+        }
+        room -= size;
+        lines.push(whole);
+    }
+    lines
+}
+
+fn line(text: &str) -> Value {
+    json!({ "type": "RichTextBlock", "spacing": "Small", "inlines": [{ "type": "TextRun", "text": text }] })
+}
+
+/// How the headline stands out, in the words of Adaptive Cards.
+fn color(notification: &Notification) -> &'static str {
+    match (notification.action, Severity::of(notification)) {
+        (Action::Resolve, _) => "Good",
+        (_, Severity::Critical | Severity::Error) => "Attention",
+        (_, Severity::Warning) => "Warning",
+        (_, Severity::Info) => "Accent",
+    }
+}
+
+impl Receiver for Teams {
+    fn secrets(&self) -> Vec<&Secret> {
+        vec![&self.url]
+    }
+
+    fn check_keys(&self, keys: &Keys) -> Result<(), String> {
+        check_address(keys, &self.url, "webhook_url_file")
+    }
+
+    fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
+        Ok(Request {
+            method: "POST",
+            url: keys.reveal(&self.url).to_owned(),
+            headers: vec![("content-type", "application/json; charset=utf-8".into())],
+            body: Body::Json(self.message(parcel)),
+        })
+    }
+
+    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
+        let json = serde_json::from_slice::<Value>(&reply.body);
+        match (reply.status, json) {
+            (202, _) => Verdict::Delivered { receipt: None },
+            // Of a flow that has an answer of its own.
+            (200..=299, json) if json.is_ok() || reply.body.is_empty() => Verdict::Delivered { receipt: None },
+            (200..=299, _) => status::unexpected(reply),
+            (_, json) => told(status::verdict(reply), reply.status, &json.unwrap_or_default()),
+        }
+    }
+
+    fn send_resolved(&self) -> bool {
+        self.send_resolved
+    }
+
+    fn rate_limit(&self) -> Option<RateLimit> {
+        self.rate_limit
+    }
+}
+
+/// The verdict with what the flow says of it: `{"error": {"code": "WorkflowTriggerIsNotEnabled", "message": …}}`.
+fn told(verdict: Verdict, status: u16, json: &Value) -> Verdict {
+    let error = &json["error"];
+    let Some(code) = error["code"].as_str() else { return verdict };
+    let detail = status::quoted(status, &format!("{code}: {}", error["message"].as_str().unwrap_or_default()));
+    match verdict {
+        Verdict::Permanent { reason, .. } => Verdict::Permanent { reason, detail },
+        Verdict::Retry { reason, after, .. } => Verdict::Retry { reason, detail, after },
+        verdict => verdict,
+    }
+}
