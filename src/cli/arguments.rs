@@ -17,6 +17,7 @@ mod print;
 mod receivers;
 mod replay;
 mod routes;
+mod silences;
 mod store;
 
 pub use check::Check;
@@ -29,6 +30,7 @@ pub use print::{Completion, Sample, Schema, SchemaOf};
 pub use receivers::Receivers;
 pub use replay::Replay;
 pub use routes::{Routes, Test};
+pub use silences::{Add, Silences};
 pub use store::Store;
 
 /// From Atlassian's alert mails to on-call paging: one mail in, the right page out, once.
@@ -103,6 +105,9 @@ Examples:
     /// Look at stored mails, and decide on those in quarantine
     #[command(subcommand)]
     Mails(Mails),
+    /// Planned maintenance: keep triggers from being told for a while
+    #[command(subcommand)]
+    Silences(Silences),
     /// Upkeep of the store
     #[command(subcommand)]
     Store(Store),

@@ -14,6 +14,7 @@ use crate::{
     },
     config::Loaded,
     message::Outcome,
+    silence::Silence,
     store::Store,
 };
 
@@ -50,6 +51,15 @@ pub struct Stored {
 }
 
 impl Request {
+    /// What they are tried on, by a configuration; with the silences of the store they come from.
+    async fn trial(&self, loaded: &Loaded) -> anyhow::Result<Arc<Trial>> {
+        let trial = Trial::new(loaded, self.trust)?;
+        Ok(Arc::new(match &self.stored {
+            Some(stored) => trial.with_silences(silences(&*stored.store, self.now).await?),
+            None => trial,
+        }))
+    }
+
     /// The mails asked for, in order of arrival, and a bar for their progress.
     fn mails(&self) -> anyhow::Result<(Batches<Specimen>, ProgressBar)> {
         if let Some(stored) = &self.stored {
@@ -78,7 +88,7 @@ impl Request {
 /// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state, for `--send`, and how
 /// many alerts could not be read.
 pub async fn run(loaded: &Loaded, request: &Request, out: &mut impl Write) -> anyhow::Result<(Arc<Trial>, u64)> {
-    let trial = Arc::new(Trial::new(loaded, request.trust)?);
+    let trial = request.trial(loaded).await?;
     let mut tally = Tally::default();
     let (mails, progress) = request.mails()?;
     let mut explained = walk(&trial, mails, Trial::explain);
@@ -94,6 +104,13 @@ pub async fn run(loaded: &Loaded, request: &Request, out: &mut impl Write) -> an
     }
     let unreadable = tally.outcomes.get(&Outcome::Unparsed).map_or(0, |(count, _)| *count);
     Ok((trial, unreadable))
+}
+
+/// All of a store, those that are over too: its mails came while they were active.
+async fn silences(store: &dyn Store, now: Timestamp) -> anyhow::Result<Vec<Silence>> {
+    let mut silences = store.silences(true, now, u32::MAX).await?;
+    silences.extend(store.silences(false, now, u32::MAX).await?);
+    Ok(silences)
 }
 
 /// What came of the mails, by outcome.

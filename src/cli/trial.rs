@@ -19,7 +19,8 @@ use crate::{
     pipeline::{Finding, Reading, Rules, in_order},
     receiver::{Body, Keys, Parcel},
     settings::Secret,
-    store::{Decision, NewDelivery, Store, StoredMail, sqlite::Sqlite},
+    silence::{self, Silence},
+    store::{Decision, Memory, NewDelivery, Store, StoredMail, sqlite::Sqlite},
 };
 
 /// A throw-away bridge.
@@ -30,6 +31,8 @@ pub struct Trial {
     external_url: Option<String>,
     /// `--trust`: mails count as genuine.
     trust: bool,
+    /// Each counts for the mails that are tried at its time. The throw-away store has none of its own.
+    silences: Vec<Silence>,
 }
 
 /// A mail to try.
@@ -129,7 +132,14 @@ impl Trial {
             authenticator: config.authenticator()?,
             external_url: config.global.external_url.clone(),
             trust,
+            silences: Vec::new(),
         })
+    }
+
+    /// The same with what was, is and will be silenced.
+    #[must_use]
+    pub fn with_silences(self, silences: Vec<Silence>) -> Self {
+        Self { silences, ..self }
     }
 
     /// Takes one mail through.
@@ -185,8 +195,11 @@ impl Trial {
             let mail_id = mail.id;
             let subject = self.rules.subject(&reading, &mail, now);
             let (rules, said) = (Arc::clone(&self.rules), reading.clone());
-            let conclude = Box::new(move |memory: &_| rules.conclude(&said, &mail, memory, now));
-            let decision = self.store.decide(mail_id, subject, now, conclude).await?;
+            let active = self.silences.iter().filter(|silence| silence.state(now) == silence::State::Active);
+            let silences = active.cloned().collect();
+            let conclude =
+                move |memory: &Memory| rules.conclude(&said, &mail, &Memory { silences, ..memory.clone() }, now);
+            let decision = self.store.decide(mail_id, subject, now, Box::new(conclude)).await?;
             let mut decision = decision.context("the throw-away state lost a mail")?;
             // Of no two replays the throw-away state numbers the mails alike.
             decision.deliveries.iter_mut().for_each(|delivery| delivery.notification.mail = Some(number));

@@ -12,7 +12,8 @@ use super::{Json, time};
 #[command(after_help = "\
 The mail counts as arrived at its own Date, unless --at. No mail came
 before it: a resolve alone is told to nobody; `replay` takes it together
-with its trigger. Secrets are shown as <secret> and need not be there.
+with its trigger. Silences are the store's, and do not count here;
+`replay --stored` goes by them. Secrets are shown as <secret> and need not be there.
 --json prints one object: mail, outcome, reason, authenticity, incident,
 labels, receivers, requests.
 

@@ -2,7 +2,7 @@
 //!
 //! Each mail is taken through the stages twice, over a state for each configuration, in one pass. Nothing is sent.
 
-use std::{collections::BTreeMap, io::Write, sync::Arc};
+use std::{collections::BTreeMap, io::Write};
 
 use anyhow::{Context as _, bail};
 use futures_util::TryStreamExt as _;
@@ -31,8 +31,7 @@ pub async fn run(
     request: &Request,
     out: &mut impl Write,
 ) -> anyhow::Result<Sides<u64>> {
-    let trial = |loaded| Trial::new(loaded, request.trust).map(Arc::new);
-    let trials = Sides { before: trial(in_force)?, after: trial(other)? };
+    let trials = Sides { before: request.trial(in_force).await?, after: request.trial(other).await? };
     let (mails, progress) = request.mails()?;
     let judged_alike = in_force.config.judges_like(&other.config);
     if request.stored.is_some() && !judged_alike && !request.trust {
