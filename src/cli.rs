@@ -22,6 +22,7 @@ use crate::{
 };
 
 mod arguments;
+mod asker;
 mod check;
 mod deliveries;
 mod explain;
@@ -37,6 +38,7 @@ mod replay;
 pub mod routes;
 pub mod sample;
 mod schema;
+mod silences;
 mod store;
 mod table;
 mod trial;
@@ -44,7 +46,7 @@ mod trial;
 pub use arguments::Cli;
 use arguments::{
     Command, Deliveries, Explain, Imap, Incidents, Json, Mails, Receivers, Replay, Routes, RoutesTest, Sample,
-    StoreCommand,
+    Silences, SilencesAdd, StoreCommand,
 };
 
 /// The status of wrong usage, as clap has it.
@@ -72,6 +74,7 @@ impl Cli {
             Command::Incidents(command) => incidents(config, command).await?,
             Command::Deliveries(command) => deliveries(config, command).await?,
             Command::Mails(command) => mails(config, command).await?,
+            Command::Silences(command) => return silences(config, command).await,
             Command::Store(command) => return store(config, command).await,
             Command::Sample(Sample { status, incident }) => {
                 let mail = sample::mail(&status, incident.as_deref(), Clock::system().now());
@@ -215,6 +218,29 @@ async fn mails(config: Option<&Path>, command: Mails) -> anyhow::Result<()> {
         Mails::Release { id } => mails::release(store, id, now, out).await,
         Mails::Discard { id } => mails::discard(store, id, now, out).await,
     }
+}
+
+async fn silences(config: Option<&Path>, command: Silences) -> anyhow::Result<ExitCode> {
+    let (out, now) = (&mut io::stdout(), Clock::system().now());
+    match command {
+        Silences::List { expired, limit, print: Json { json } } => {
+            silences::list(&*open_store(config).await?, expired, limit, now, json, out).await?;
+        }
+        Silences::Add(SilencesAdd { matchers, duration, start, end, comment, author, print: Json { json } }) => {
+            let wanted = silences::Wanted { matchers: &matchers, start, end, duration, comment: &comment, author };
+            match wanted.plan(now) {
+                Ok(plan) => {
+                    silences::add(&*open_store(config).await?, plan, now, json, out, &mut io::stderr()).await?;
+                }
+                Err(error) => {
+                    eprintln!("error: {error}");
+                    return Ok(ExitCode::from(WRONG_USAGE));
+                }
+            }
+        }
+        Silences::Expire { ids } => silences::expire(&*open_store(config).await?, ids, now, out).await?,
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Whether the error is that nobody reads standard output any more, which is no failure.

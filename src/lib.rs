@@ -18,6 +18,8 @@ pub mod label;
 pub mod message;
 // The words configuration is written in: durations, sizes, secrets, and a problem with its mend.
 pub mod settings;
+// Planned maintenance: which triggers are told to nobody for a while. Pure.
+pub mod silence;
 
 // Stages.
 // 2. Is it really the sender's?

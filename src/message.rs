@@ -182,7 +182,7 @@ pub enum Outcome {
     Stale,
     /// A trigger older than `global.max_age`.
     Expired,
-    /// A trigger inside a planned silence.
+    /// A trigger told to nobody: a silence covers it, or all its routes drop it in a mute.
     Silenced,
     /// Held for a person.
     Quarantined,

@@ -14,6 +14,7 @@ use crate::{
     incident::{Known, Phase, State},
     label::Labels,
     message::{Authenticity, Bookmark, Hold, MailId, Message, Outcome, Release},
+    silence::{Plan, Silence, SilenceId},
 };
 
 pub mod audit;
@@ -196,6 +197,8 @@ pub struct Memory {
     pub marked: u64,
     /// What became of this mail when it was decided before it could be checked, where somebody was told: once is enough.
     pub told_before: Option<Outcome>,
+    /// Those that are active now, the first to end first.
+    pub silences: Vec<Silence>,
 }
 
 /// Which ingress brought something, and when that was decided.
@@ -406,6 +409,12 @@ pub trait Store: Send + Sync {
         after: (Timestamp, MailId),
         limit: u32,
     ) -> Result<Vec<StoredMail>, StoreError>;
+    /// Whatever is decided from now on, by any process, goes by it.
+    async fn add_silence(&self, plan: Plan, now: Timestamp) -> Result<Silence, StoreError>;
+    /// Those that are `expired`, the last to end first; else those that are not, the first to end first.
+    async fn silences(&self, expired: bool, now: Timestamp, limit: u32) -> Result<Vec<Silence>, StoreError>;
+    /// Ends silences now: all of them, or none where one of them has ended or is not there.
+    async fn expire_silences(&self, ids: Vec<SilenceId>, now: Timestamp) -> Result<(), StoreError>;
     async fn depth(&self) -> Result<Depth, StoreError>;
     /// Deletes what is past its retention among the next `limit` rows; never a mail undecided or quarantined, nor
     /// anything of an incident that is open or has a delivery owed or dead.

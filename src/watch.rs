@@ -77,9 +77,9 @@ impl Watch {
         let complaints = complaints(&concerns, &health, vigil.since, now);
         telemetry::alarms(&concerns.alarms);
         for complaint in &complaints {
-            let told = concerns.alarms.iter().any(|alarm| alarm.incident_id == complaint.incident_id && !alarm.untold);
-            if !told {
-                self.tell(Action::Trigger, complaint, now).await?;
+            let alarm = concerns.alarms.iter().find(|alarm| alarm.incident_id == complaint.incident_id);
+            if alarm.is_none_or(|alarm| alarm.untold) {
+                self.tell(Action::Trigger, complaint, alarm.is_none(), now).await?;
             }
         }
         for alarm in &concerns.alarms {
@@ -88,7 +88,7 @@ impl Watch {
             }
             if let Some(text) = over(&alarm.incident_id, &self.standing_of(&health)) {
                 let complaint = Complaint { incident_id: alarm.incident_id.clone(), text };
-                self.tell(Action::Resolve, &complaint, now).await?;
+                self.tell(Action::Resolve, &complaint, true, now).await?;
             }
         }
         Ok(())
@@ -99,7 +99,8 @@ impl Watch {
         self.ingresses.iter().map(|name| (name.as_str(), health.get(name))).collect()
     }
 
-    async fn tell(&self, action: Action, complaint: &Complaint, now: Timestamp) -> Result<(), StoreError> {
+    /// What is no `news` is tried again while a silence or a mute keeps it from everybody.
+    async fn tell(&self, action: Action, complaint: &Complaint, news: bool, now: Timestamp) -> Result<(), StoreError> {
         let status = if action == Action::Trigger { "FIRING" } else { "OVER" };
         let page = page(action, complaint, status, now);
         let subject = Subject {
@@ -115,7 +116,7 @@ impl Watch {
         let rules = Arc::clone(&self.rules);
         let conclude = Box::new(move |memory: &_| rules.announce(page, status, memory, now));
         let decision = self.store.announce(subject, now, conclude).await?;
-        if decision.state.is_some() {
+        if decision.state.is_some() && (news || decision.tells()) {
             let firing = action == Action::Trigger;
             telemetry::alarm(&complaint.incident_id, firing, &complaint.text, &decision.receivers);
         }

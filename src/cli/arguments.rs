@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::{Timestamp, civil, tz::TimeZone};
 
-use crate::{clock::Clock, delivery::DeliveryState, message::Outcome};
+use crate::{clock::Clock, delivery::DeliveryState, message::Outcome, settings::Duration};
 
 /// From Atlassian's alert mails to on-call paging: one mail in, the right page out, once.
 #[derive(Debug, Parser)]
@@ -54,7 +54,8 @@ Examples:
     /// Walk one mail through every stage and show the exact requests; stores and sends nothing
     #[command(after_help = "\
 The clock is the mail's own Date, unless --at. The state is empty: a resolve
-alone is told to nobody; `replay` takes it together with its trigger.
+alone is told to nobody; `replay` takes it together with its trigger. Silences
+are the store's, and do not count here; `replay --stored` goes by them.
 
 Examples:
   alertbridge explain alert.eml
@@ -64,7 +65,8 @@ Examples:
     /// Explain many mails in order of arrival, so duplicates and resolves show; pages nobody
     #[command(after_help = "\
 The state is empty at first and thrown away at the end; each mail's clock is
-its own arrival. Nothing is sent without --send.
+its own arrival. Nothing is sent without --send. With --stored the store's
+silences count, each for the mails of its time; for files there are none.
 
 Examples:
   alertbridge replay ~/Maildir/.alerts
@@ -90,6 +92,9 @@ Examples:
     /// Look at stored mails, and decide on those in quarantine
     #[command(subcommand)]
     Mails(Mails),
+    /// Planned maintenance: keep triggers from being told for a while
+    #[command(subcommand)]
+    Silences(Silences),
     /// Upkeep of the store
     #[command(subcommand)]
     Store(StoreCommand),
@@ -370,6 +375,72 @@ Examples:
         /// The mail, as `mails list --outcome quarantined` tells it
         id: i64,
     },
+}
+
+#[derive(Debug, Subcommand)]
+pub enum Silences {
+    /// List silences that are active or yet to begin, the first to end first
+    #[command(after_help = "\
+Examples:
+  alertbridge silences list
+  alertbridge silences list --json | jq -r '.[] | select(.state == \"active\").id'")]
+    List {
+        /// Those that are over instead, the last to end first
+        #[arg(long)]
+        expired: bool,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
+        limit: u32,
+        #[command(flatten)]
+        print: Json,
+    },
+    /// Silence the triggers whose labels fulfil all matchers; prints the silence's ID
+    #[command(after_help = "\
+A running `serve` goes by it from the next mail on. A silenced trigger tells
+nobody; it is recorded as `silenced`. What was told before is resolved as ever.
+An incident that is still on when the silence ends pages at its next trigger.
+What the bridge tells of itself is silenced only where a matcher asks for its
+kind: 'kind=\"self\"'.
+
+Examples:
+  alertbridge silences add 'app_key=\"com.example.app\"' --duration 2h --comment 'database moves'
+  alertbridge silences add 'sli=~\"iframe_load|webhook_delivery\"' 'sli_gap<20' \\
+      --start 2026-03-01T22:00:00Z --end 2026-03-02T02:00:00Z --comment CHG-17")]
+    Add(SilencesAdd),
+    /// End silences now
+    #[command(after_help = "\
+Examples:
+  alertbridge silences expire 3 4
+  alertbridge silences expire $(alertbridge silences list --json | jq '.[].id')")]
+    Expire {
+        /// The silences, as `silences list` tells them
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<i64>,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct SilencesAdd {
+    /// What is silenced, in the words of a route's `matchers`; `explain` shows the labels of a mail
+    #[arg(required = true, value_name = "MATCHER")]
+    pub matchers: Vec<String>,
+    /// For how long [default: 1h]
+    #[arg(short, long, value_name = "2h", conflicts_with = "end")]
+    pub duration: Option<Duration>,
+    /// From this time on: RFC 3339, or a day [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub start: Option<Timestamp>,
+    /// Until this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub end: Option<Timestamp>,
+    /// What the maintenance is; it stands in the record of each silenced mail
+    #[arg(short, long, value_name = "TEXT")]
+    pub comment: String,
+    /// Whose it is [default: $USER]
+    #[arg(short, long, value_name = "NAME")]
+    pub author: Option<String>,
+    #[command(flatten)]
+    pub print: Json,
 }
 
 #[derive(Debug, Subcommand)]

@@ -1,13 +1,13 @@
 //! `alertbridge mails`: the stored mails, and the quarantine.
 
-use std::{env, io::Write};
+use std::io::Write;
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
 
 use crate::{
-    cli::{plain::plain, table},
+    cli::{asker, plain::plain, table},
     message::{MailId, Outcome, Release},
     store::Store,
 };
@@ -84,18 +84,10 @@ fn unknown(id: MailId) -> String {
 
 /// Lets a mail act as if it were genuine; `serve` takes it up within a second or two, or when it starts.
 pub async fn release(store: &dyn Store, id: MailId, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
-    let by = whoever_asks();
+    let by = asker::user_at_host();
     store.release_mail(id, Release { by: by.clone(), at: now }).await?;
     writeln!(out, "mail {id} is let through by {by}: `alertbridge serve` decides it anew")?;
     Ok(())
-}
-
-/// `user@host`, for the record: who logged in, where `sudo` says.
-fn whoever_asks() -> String {
-    let user =
-        ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
-    let user = user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()));
-    format!("{user}@{}", rustix::system::uname().nodename().to_string_lossy())
 }
 
 /// Takes a mail out of the quarantine for good.

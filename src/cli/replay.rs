@@ -32,6 +32,7 @@ use crate::{
     delivery::{self, DeliveryState},
     message::{Message, Outcome},
     pipeline::Rules,
+    silence::Silence,
     store::{READ_BACK, Store, StoredMail},
 };
 
@@ -81,7 +82,11 @@ pub async fn run(
     request: Request,
     out: &mut impl Write,
 ) -> anyhow::Result<(Arc<Trial>, u64)> {
-    let trial = Arc::new(Trial::new(rules, authenticator, external_url, request.trust)?);
+    let trial = Trial::new(rules, authenticator, external_url, request.trust)?;
+    let trial = Arc::new(match &request.stored {
+        Some(stored) => trial.with_silences(silences(&*stored.store, request.now).await?),
+        None => trial,
+    });
     let mut tally = Tally::default();
     let (batches, progress) = if let Some(stored) = &request.stored {
         (from_store(stored, &request), request.progress(spinner("mails replayed")))
@@ -151,6 +156,13 @@ fn ahead<T: Send + 'static>(
     // One that panicked has not come to its end.
     let ended = stream::once(running).filter_map(async |ended| ended.context("a stage failed").err().map(Err));
     taken.chain(ended).boxed()
+}
+
+/// All of a store, those that are over too: its mails came while they were active.
+async fn silences(store: &dyn Store, now: Timestamp) -> anyhow::Result<Vec<Silence>> {
+    let mut silences = store.silences(true, now, u32::MAX).await?;
+    silences.extend(store.silences(false, now, u32::MAX).await?);
+    Ok(silences)
 }
 
 /// The mails of the store, by arrival.

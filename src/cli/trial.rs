@@ -17,7 +17,8 @@ use crate::{
     message::{Authenticity, Message, Outcome, Release, Verdict},
     pipeline::{Finding, Reading, Rules, in_order},
     receiver::{Body, Keys, Parcel},
-    store::{Decision, NewDelivery, Store, StoredMail, sqlite::Sqlite},
+    silence::{self, Silence},
+    store::{Decision, Memory, NewDelivery, Store, StoredMail, sqlite::Sqlite},
 };
 
 /// A throw-away bridge.
@@ -28,6 +29,8 @@ pub struct Trial {
     external_url: Option<String>,
     /// `--trust`: mails count as genuine.
     trust: bool,
+    /// Each counts for the mails that are tried at its time. The throw-away store has none of its own.
+    silences: Vec<Silence>,
 }
 
 /// A mail to try.
@@ -96,7 +99,13 @@ impl Trial {
         trust: bool,
     ) -> anyhow::Result<Self> {
         let store = Sqlite::throw_away().context("a throw-away state could not be made")?;
-        Ok(Self { rules, store: Arc::new(store), authenticator, external_url, trust })
+        Ok(Self { rules, store: Arc::new(store), authenticator, external_url, trust, silences: Vec::new() })
+    }
+
+    /// The same with what was, is and will be silenced.
+    #[must_use]
+    pub fn with_silences(self, silences: Vec<Silence>) -> Self {
+        Self { silences, ..self }
     }
 
     /// Takes one mail through.
@@ -139,8 +148,11 @@ impl Trial {
             let mail_id = mail.id;
             let subject = self.rules.subject(&reading, &mail, now);
             let (rules, said) = (Arc::clone(&self.rules), reading.clone());
-            let conclude = Box::new(move |memory: &_| rules.conclude(&said, &mail, memory, now));
-            let decision = self.store.decide(mail_id, subject, now, conclude).await?;
+            let active = self.silences.iter().filter(|silence| silence.state(now) == silence::State::Active);
+            let silences = active.cloned().collect();
+            let conclude =
+                move |memory: &Memory| rules.conclude(&said, &mail, &Memory { silences, ..memory.clone() }, now);
+            let decision = self.store.decide(mail_id, subject, now, Box::new(conclude)).await?;
             let decision = decision.context("the throw-away state lost a mail")?;
             Ok(Decided { name, authenticity, reading, decision, now })
         });

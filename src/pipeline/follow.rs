@@ -23,13 +23,14 @@ impl Rules {
         now: Timestamp,
     ) -> Decision {
         match transition {
-            Transition::Opened(state) => self.tell(Outcome::Opened, state, page, now),
-            Transition::Reopened(state) => self.tell(Outcome::Reopened, state, page, now),
+            Transition::Opened(state) => self.tell(Outcome::Opened, state, page, memory, now),
+            Transition::Reopened(state) => self.tell(Outcome::Reopened, state, page, memory, now),
             Transition::Updated(state) => {
                 let status = state.status.clone();
-                let mut decision = self.tell(Outcome::Updated, state, page, now);
+                let mut decision = self.tell(Outcome::Updated, state, page, memory, now);
+                let taken = if decision.outcome == Outcome::Updated { "told as" } else { "taken for" };
                 decision.reason = Some(and(
-                    &format!("the status {status} is not in alerts.status: told as a trigger"),
+                    &format!("the status {status} is not in alerts.status: {taken} a trigger"),
                     decision.reason.as_deref(),
                 ));
                 decision
@@ -54,8 +55,17 @@ impl Rules {
         }
     }
 
-    /// A trigger goes where the routes lead now.
-    fn tell(&self, outcome: Outcome, state: State, page: Notification, now: Timestamp) -> Decision {
+    /// A trigger goes where the routes lead now, unless a silence covers it.
+    fn tell(&self, outcome: Outcome, state: State, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
+        let silences = memory.silences.iter().filter(|silence| silence.covers(&page.labels));
+        let silences: Vec<_> = silences.map(ToString::to_string).collect();
+        if !silences.is_empty() {
+            return Decision {
+                state: Some(State { untold: true, ..state }),
+                applied: true,
+                ..nothing(Outcome::Silenced, &silences.join("; "), page.labels)
+            };
+        }
         let mut deliveries = Vec::new();
         let mut receivers = Vec::new();
         let mut mutes = Vec::new();
@@ -76,11 +86,11 @@ impl Rules {
             };
             deliveries.extend(deliver::owed(&self.receivers, &receiver, &page, held_until, now));
         }
-        let silenced = receivers.is_empty() && deliveries.is_empty();
-        let outcome = if silenced { Outcome::Silenced } else { outcome };
+        let dropped = receivers.is_empty() && deliveries.is_empty();
+        let outcome = if dropped { Outcome::Silenced } else { outcome };
         Decision {
             reason: (!mutes.is_empty()).then(|| mutes.join("; ")),
-            state: Some(State { untold: silenced, ..state }),
+            state: Some(State { untold: dropped, ..state }),
             applied: true,
             deliveries,
             receivers,

@@ -191,8 +191,12 @@ impl Rules {
             }
             decision.marked = true;
         }
-        if let (None, Outcome::Opened, Some(reason)) = (alert.incident, decision.outcome, alert.reason) {
-            decision.outcome = Outcome::Unparsed;
+        if let (None, Outcome::Opened | Outcome::Silenced, Some(reason)) =
+            (alert.incident, decision.outcome, alert.reason)
+        {
+            if decision.outcome == Outcome::Opened {
+                decision.outcome = Outcome::Unparsed;
+            }
             decision.reason = Some(and(reason, decision.reason.as_deref()));
         }
         if let Some(release) = &mail.released {

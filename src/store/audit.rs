@@ -60,6 +60,13 @@ pub const PROMISES: &[Promise] = &[
                    WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'unparsed') AND incident IS NULL",
     },
     Promise {
+        name: "what is silenced says by what, and tells nobody",
+        question: "SELECT 'mail ' || id || ' is silenced, and '
+                          || CASE WHEN coalesce(reason, '') = '' THEN 'nothing says why' ELSE 'somebody is told of it' END
+                   FROM mails WHERE outcome = 'silenced'
+                     AND (coalesce(reason, '') = '' OR EXISTS (SELECT 1 FROM deliveries WHERE deliveries.mail = mails.id))",
+    },
+    Promise {
         name: "everybody is told who was to be",
         question: "SELECT 'mail ' || id || ' was to be told ' || owed || ' times, and '
                           || (SELECT count(*) FROM deliveries WHERE deliveries.mail = mails.id) || ' deliveries are there'

@@ -35,6 +35,7 @@ use crate::{
     crash,
     delivery::{DeliveryId, DeliveryState, Target},
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
+    silence::{Plan, Silence, SilenceId},
     store::{
         Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
         Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
@@ -57,6 +58,7 @@ mod recorder;
 mod row;
 mod schema;
 mod settle;
+mod silence;
 mod tls;
 
 pub use address::{Address, Misaddressed};
@@ -277,6 +279,18 @@ impl Store for Postgres {
         limit: u32,
     ) -> Result<Vec<StoredMail>, StoreError> {
         mail::stored(&self.database, since, until, after, limit).await
+    }
+
+    async fn add_silence(&self, plan: Plan, now: Timestamp) -> Result<Silence, StoreError> {
+        silence::add(&self.database, &plan, now).await
+    }
+
+    async fn silences(&self, expired: bool, now: Timestamp, limit: u32) -> Result<Vec<Silence>, StoreError> {
+        silence::list(&self.database, expired, now, limit).await
+    }
+
+    async fn expire_silences(&self, ids: Vec<SilenceId>, now: Timestamp) -> Result<(), StoreError> {
+        silence::expire(&self.database, &ids, now).await
     }
 
     async fn depth(&self) -> Result<Depth, StoreError> {

@@ -1,6 +1,8 @@
 //! Why a person's change is refused, in the same words whichever the database.
 
-use crate::{delivery::DeliveryId, message::MailId, store::StoreError};
+use jiff::Timestamp;
+
+use crate::{delivery::DeliveryId, message::MailId, silence::SilenceId, store::StoreError};
 
 /// What stands in the way of sending a dead delivery again.
 pub(super) struct Revival {
@@ -59,4 +61,12 @@ pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>)>) -> St
 
 pub(super) fn not_quarantined(id: MailId) -> StoreError {
     StoreError::Refused(format!("mail {id} is not in the quarantine"))
+}
+
+/// `ended` is none where there is no such silence.
+pub(super) fn not_expired(id: SilenceId, ended: Option<Timestamp>) -> StoreError {
+    StoreError::Refused(match ended {
+        Some(at) => format!("silence {id} has ended already, at {at:.0}"),
+        None => format!("there is no silence {id}: `alertbridge silences list` names them"),
+    })
 }

@@ -19,6 +19,7 @@ use crate::{
     crash,
     delivery::{DeliveryId, DeliveryState, Target},
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
+    silence::{Plan, Silence, SilenceId},
     store::{
         Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
         Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
@@ -37,6 +38,7 @@ mod look;
 mod mail;
 mod prune;
 mod row;
+mod silence;
 mod writer;
 
 pub use check::check;
@@ -366,6 +368,18 @@ impl Store for Sqlite {
         limit: u32,
     ) -> Result<Vec<StoredMail>, StoreError> {
         self.read(move |connection| mail::stored(connection, since, until, after, limit)).await
+    }
+
+    async fn add_silence(&self, plan: Plan, now: Timestamp) -> Result<Silence, StoreError> {
+        self.write(move |connection| silence::add(connection, &plan, now).map_err(failure)).await
+    }
+
+    async fn silences(&self, expired: bool, now: Timestamp, limit: u32) -> Result<Vec<Silence>, StoreError> {
+        self.read(move |connection| silence::list(connection, expired, now, limit)).await
+    }
+
+    async fn expire_silences(&self, ids: Vec<SilenceId>, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| silence::expire(connection, &ids, now)).await
     }
 
     async fn depth(&self) -> Result<Depth, StoreError> {

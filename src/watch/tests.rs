@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     config::{Config, Files, Source},
     ingress::OVERDUE,
+    silence::Plan,
     store::{Alarm, Concerns, Room, sqlite::Sqlite},
 };
 
@@ -93,6 +94,21 @@ async fn a_refused_login_is_told_at_once_and_once_and_its_end_too() {
     night.watch.health.failed("imap", "LOGIN refused", true);
     night.pass(1).await;
     assert_eq!(night.told().await, [TOLD, OVER, TOLD], "another time, another page");
+}
+
+#[tokio::test]
+async fn it_is_silenced_by_its_kind_alone_and_told_when_the_silence_ends() {
+    let mut night = Night::begin();
+    for (matcher, minutes) in [("severity=critical", 60), ("kind=self", 5)] {
+        let times = (night.now(), night.now() + SignedDuration::from_mins(minutes));
+        let plan = Plan::new(&[matcher.into()], times, "ann", "the mail server moves", night.now()).unwrap();
+        night.watch.store.add_silence(plan, night.now()).await.unwrap();
+    }
+    night.watch.health.failed("imap", "LOGIN refused", true);
+    night.pass(4).await;
+    assert_eq!(night.told().await, Vec::<String>::new());
+    night.pass(2).await;
+    assert_eq!(night.told().await, [TOLD], "the other silence is still on");
 }
 
 #[tokio::test]

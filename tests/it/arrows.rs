@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const WORDS: [&str; 6] = ["clock", "delivery", "incident", "label", "message", "settings"];
+const WORDS: [&str; 7] = ["clock", "delivery", "incident", "label", "message", "settings", "silence"];
 
 /// What each module may use beside the words and itself.
 fn allowed(module: &str) -> Option<&'static [&'static str]> {

@@ -184,6 +184,8 @@ async fn a_check_names_whatever_was_tampered_with() {
         ("UPDATE mails SET outcome = 'pending', decided_at = NULL WHERE id = 1; UPDATE mails SET decided_at = 1 WHERE id = 2"
             .into(), "every mail has an outcome"),
         ("UPDATE mails SET incident = NULL WHERE outcome = 'opened'".into(), "what is told belongs to an incident"),
+        ("UPDATE mails SET outcome = 'silenced', reason = 'x' WHERE outcome = 'opened'".into(),
+            "what is silenced says by what, and tells nobody"),
         (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "everybody is told who was to be"),
         (format!("DELETE FROM deliveries WHERE id = ({trigger})"), "who hears of an end heard of the beginning"),
         ("DELETE FROM incidents WHERE id = 1".into(), "rows belong together"),

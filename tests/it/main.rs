@@ -27,6 +27,7 @@ mod receivers;
 mod replicas;
 mod retention;
 mod routing;
+mod silences;
 mod smtp;
 mod sns;
 mod store;

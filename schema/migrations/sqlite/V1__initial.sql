@@ -140,3 +140,17 @@ CREATE TABLE attempts (
     detail   TEXT    NOT NULL
 ) STRICT;
 CREATE INDEX attempts_by_delivery ON attempts (delivery, id);
+
+-- Planned maintenance. What a silence matches never changes; to expire it is to move its end.
+CREATE TABLE silences (
+    id         INTEGER PRIMARY KEY AUTOINCREMENT,
+    -- One to a line.
+    matchers   TEXT    NOT NULL CHECK (matchers <> ''),
+    starts_at  INTEGER NOT NULL,
+    ends_at    INTEGER NOT NULL,
+    author     TEXT    NOT NULL,
+    comment    TEXT    NOT NULL,
+    created_at INTEGER NOT NULL,
+    CHECK (starts_at <= ends_at)
+) STRICT;
+CREATE INDEX silences_by_end ON silences (ends_at);

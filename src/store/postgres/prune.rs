@@ -146,6 +146,7 @@ const FORGET: &str = concat!(
     " RETURNING id"
 );
 const FORGET_OPENINGS: &str = "DELETE FROM openings WHERE hour < $1";
+const FORGET_SILENCES: &str = "DELETE FROM silences WHERE ends_at < $1";
 
 /// Incidents without a mail left: what was told of them, then they themselves.
 async fn incidents(
@@ -192,5 +193,6 @@ async fn incidents(
     }
     let counted = horizon.mails.saturating_sub(RECURRENCE).unwrap_or(Timestamp::MIN);
     database.query(FORGET_OPENINGS, &[&hour(counted)]).await?;
+    database.query(FORGET_SILENCES, &[&before]).await?;
     Ok(Pruned { deleted, next: Some(Sweep::Space) })
 }

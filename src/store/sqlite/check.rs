@@ -139,7 +139,7 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
 
 /// Whether anything was ever stored there.
 pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
-    for table in ["mails", "incidents", "deliveries", "bookmarks"] {
+    for table in ["mails", "incidents", "deliveries", "bookmarks", "silences"] {
         if connection.query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(())).optional()?.is_some() {
             return Ok(false);
         }

@@ -225,3 +225,25 @@ fn a_mail_costs_the_same_however_much_is_owed() -> Result<(), StoreError> {
     assert_eq!(small, large);
     Ok(())
 }
+
+/// Retention takes them in time; until then they lie before what is asked for.
+#[test]
+fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), StoreError> {
+    let cost = |ended: usize| {
+        let store = Counted::new()?;
+        let silences = "INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
+                        WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+                        SELECT 'kind=\"incident\"', -i, -i, 'a', 'c', -i FROM n";
+        store.connection.execute_batch(&silences.replace("{n}", &ended.to_string())).map_err(super::failure)?;
+        let mut cost = 0;
+        for _ in 0..2 {
+            let mail = store.record()?;
+            let before = store.instructions.load(Ordering::Relaxed);
+            store.open(mail).map_err(super::failure)?;
+            cost = store.instructions.load(Ordering::Relaxed) - before;
+        }
+        Ok::<_, StoreError>(cost)
+    };
+    assert_eq!(cost(20)?, cost(2000)?);
+    Ok(())
+}

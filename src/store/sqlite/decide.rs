@@ -15,6 +15,7 @@ use crate::{
 use super::{
     lane,
     row::{json, optional_time_at, time_at, word_at},
+    silence,
 };
 
 /// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already, or waits.
@@ -148,7 +149,8 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
         )?
         .unsigned_abs();
     let marked = if subject.verified { 0 } else { marked(connection, now)? };
-    let memory = Memory { recurrence_28d, marked, ..Memory::default() };
+    let silences = silence::active(connection, now)?;
+    let memory = Memory { recurrence_28d, marked, silences, ..Memory::default() };
     let found = connection
         .prepare_cached(
             "SELECT id, phase, status, newest, verified, untold, episode FROM incidents

@@ -119,6 +119,7 @@ fn incidents(
     }
     let counted = horizon.mails.saturating_sub(RECURRENCE).unwrap_or(Timestamp::MIN);
     connection.prepare_cached("DELETE FROM openings WHERE hour < ?1")?.execute([hour(counted)])?;
+    connection.prepare_cached("DELETE FROM silences WHERE ends_at < ?1")?.execute([micros(horizon.mails)])?;
     Ok(Pruned { deleted, next: Some(Sweep::Space) })
 }
 

@@ -8,8 +8,8 @@ use alertbridge::store::{Fallback, Horizon, Sweep, postgres::Postgres};
 use super::*;
 use crate::postgres::Server;
 
-/// So many incidents that are over, two mails and two deliveries of each; and for each ten of them a mail that waits for its
-/// authenticity, an unverified trigger that is held, and a resolve that is.
+/// So many incidents that are over, two mails and two deliveries of each, and as many silences that have ended; and for each
+/// ten of them a mail that waits for its authenticity, an unverified trigger that is held, and a resolve that is.
 const HISTORY: &str = "
 INSERT INTO incidents (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels)
 SELECT 'h{n}-' || n, 'incident', 'resolved', 'OK', n, true, false, 1, n, n, '{}' FROM generate_series(1, {n}) AS n;
@@ -27,6 +27,8 @@ INSERT INTO attempts (delivery, at, took_ms, result, detail)
 SELECT deliveries.id, 1, 1, 'r', 'd' FROM deliveries JOIN new ON incident = new.id;
 INSERT INTO applied SELECT id, status, 1, true, 'm', 1 FROM new, unnest(ARRAY['ANOMALOUS', 'OK']) AS status;
 INSERT INTO openings SELECT 'app' || n % 20, 'metric' || n % 4, n / 16, n % 16, 1 FROM new ON CONFLICT DO NOTHING;
+INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
+SELECT 'kind=incident', {noon} - n, {noon} - n, 'a', 'c', 1 FROM generate_series(1, {n}) AS n;
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, check_at)
 SELECT 'm', {noon} + n, 1, '', '{judged}', {noon} + 3600000000 FROM generate_series(1, {n} / 10) AS n;
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, decided_at, hold)

@@ -9,6 +9,7 @@ use super::{
         lane,
         mail::absurd,
         row::{at, optional_json_at, optional_time_at, time_at, unsigned_at, word_at},
+        silence::Active,
     },
     Matter, Named,
 };
@@ -37,7 +38,7 @@ RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries WHERE mail
 const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 
 /// One row, with NULLs where the incident is new. `told`: who was told of this opening, or will be whatever comes;
-/// waiting to be sent counts, held by a mute does not.
+/// waiting to be sent counts, held by a mute does not. `silences`: those that are active, by the index on their end.
 const RECALL: &str = "
 SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 AND metric = $3 AND hour > $4)
            AS recurrence,
@@ -49,7 +50,11 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 
             SELECT receiver, integration, alias, min(id) AS first FROM deliveries
             WHERE incident = incidents.id AND deliveries.episode = incidents.episode AND action = 'trigger'
               AND (state IN ('pending', 'delivered', 'dead') OR (state = 'held' AND next_at <= $7))
-            GROUP BY receiver, integration, alias) AS told) AS told
+            GROUP BY receiver, integration, alias) AS told) AS told,
+       (SELECT json_agg(json_build_object('id', id, 'matchers', matchers, 'starts_at', starts_at, 'ends_at', ends_at,
+                                          'author', author, 'comment', comment, 'created_at', created_at)
+                        ORDER BY ends_at, id)::text
+        FROM silences WHERE ends_at > $7 AND starts_at <= $7) AS silences
 FROM (SELECT 1) AS one LEFT JOIN incidents ON incident_id = $1 AND kind = $8
 LEFT JOIN applied ON incident = incidents.id AND applied.status = $5 AND time = $6";
 
@@ -107,9 +112,11 @@ pub(super) async fn ask(
 
 /// What is known, from a row of `RECALL`, to mail that is verified or not.
 fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
+    let silences: Vec<Active> = optional_json_at(row, "silences")?.unwrap_or_default();
     let memory = Memory {
         recurrence_28d: unsigned_at(row, "recurrence")?,
         marked: unsigned_at(row, "marked")?,
+        silences: silences.into_iter().map(Into::into).collect(),
         ..Memory::default()
     };
     if at::<Option<&str>>(row, "phase")?.is_none() {

@@ -1,0 +1,90 @@
+//! Silences: added and expired by people, read with every decision.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, Row, params};
+
+use crate::{
+    silence::{Plan, Silence, SilenceId},
+    store::{
+        StoreError,
+        kept::{micros, time},
+        refusal::not_expired,
+    },
+};
+
+use super::{failure, row::time_at};
+
+/// Those that a mail is decided by. By the index on their end: it costs the same however many there were. Those yet to
+/// begin are passed over, which are few.
+pub(super) fn active(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Silence>> {
+    connection
+        .prepare_cached("SELECT * FROM silences WHERE ends_at > ?1 AND starts_at <= ?1 ORDER BY ends_at, id")?
+        .query_map([micros(now)], silence_row)?
+        .collect()
+}
+
+pub(super) fn add(connection: &Connection, plan: &Plan, now: Timestamp) -> rusqlite::Result<Silence> {
+    connection
+        .prepare_cached(
+            "INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6) RETURNING *",
+        )?
+        .query_row(
+            params![
+                plan.matchers.join("\n"),
+                micros(plan.starts_at),
+                micros(plan.ends_at),
+                plan.author,
+                plan.comment,
+                micros(now)
+            ],
+            silence_row,
+        )
+}
+
+pub(super) fn list(
+    connection: &Connection,
+    expired: bool,
+    now: Timestamp,
+    limit: u32,
+) -> rusqlite::Result<Vec<Silence>> {
+    let which =
+        if expired { "ends_at <= ?1 ORDER BY ends_at DESC, id DESC" } else { "ends_at > ?1 ORDER BY ends_at, id" };
+    connection
+        .prepare_cached(&format!("SELECT * FROM silences WHERE {which} LIMIT ?2"))?
+        .query_map(params![micros(now), limit], silence_row)?
+        .collect()
+}
+
+/// One that was yet to begin never was.
+pub(super) fn expire(connection: &Connection, ids: &[SilenceId], now: Timestamp) -> Result<(), StoreError> {
+    let mut expire = connection
+        .prepare_cached(
+            "UPDATE silences SET ends_at = ?2, starts_at = min(starts_at, ?2) WHERE id = ?1 AND ends_at > ?2",
+        )
+        .map_err(failure)?;
+    for id in ids.iter().collect::<BTreeSet<_>>() {
+        if expire.execute(params![id, micros(now)]).map_err(failure)? == 0 {
+            let ended = connection
+                .prepare_cached("SELECT ends_at FROM silences WHERE id = ?1")
+                .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
+                .map_err(failure)?;
+            return Err(not_expired(*id, ended.map(time)));
+        }
+    }
+    Ok(())
+}
+
+fn silence_row(row: &Row<'_>) -> rusqlite::Result<Silence> {
+    Ok(Silence {
+        id: row.get("id")?,
+        matchers: row.get_ref("matchers")?.as_str()?.split('\n').map(ToOwned::to_owned).collect(),
+        starts_at: time_at(row, "starts_at")?,
+        ends_at: time_at(row, "ends_at")?,
+        author: row.get("author")?,
+        comment: row.get("comment")?,
+        created_at: time_at(row, "created_at")?,
+    })
+}
