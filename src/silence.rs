@@ -3,7 +3,7 @@
 //! The words and rules are Alertmanager's (<https://prometheus.io/docs/alerting/latest/alertmanager/#silences>), with
 //! what stands in the contract: an end is never silenced, and what was silenced is told at its next trigger after. Pure.
 
-use std::fmt;
+use std::{cell::RefCell, collections::HashMap, fmt};
 
 use jiff::Timestamp;
 
@@ -138,13 +138,34 @@ impl Silence {
         let mut covers = matches!(kind, "incident" | "unparsed") && !self.matchers.is_empty();
         let none = Labels::new();
         for text in &self.matchers {
-            match Matcher::parse(text) {
-                Ok(matcher) if matcher.holds(labels) => covers |= matcher.name() == "kind" && !matcher.holds(&none),
-                _ => return false,
+            let asks_for_kind = |matcher: &Matcher| matcher.name() == "kind" && !matcher.holds(&none);
+            match ask(text, |matcher| matcher.holds(labels).then(|| asks_for_kind(matcher))) {
+                Some(asks_for_kind) => covers |= asks_for_kind,
+                None => return false,
             }
         }
         covers
     }
+}
+
+/// So many matchers a thread remembers.
+const REMEMBERED: usize = 64;
+
+thread_local! {
+    /// By their text: a regular expression takes longer to compile than a mail to decide. None cannot be read.
+    static READ: RefCell<HashMap<String, Option<Matcher>>> = RefCell::default();
+}
+
+fn ask<T>(text: &str, question: impl FnOnce(&Matcher) -> Option<T>) -> Option<T> {
+    READ.with_borrow_mut(|read| {
+        if !read.contains_key(text) {
+            if read.len() >= REMEMBERED {
+                read.clear();
+            }
+            read.insert(text.to_owned(), Matcher::parse(text).ok());
+        }
+        read.get(text)?.as_ref().and_then(question)
+    })
 }
 
 impl fmt::Display for Silence {
@@ -250,6 +271,19 @@ mod tests {
         let alert = labels(&[("kind", "incident")]);
         for matchers in [vec![], vec!["kind=\"incident\"".to_owned(), "kind ~ new".to_owned()]] {
             assert!(!Silence { matchers, ..silence(&["kind=incident"]) }.covers(&alert));
+        }
+    }
+
+    #[test]
+    fn however_many_matchers_there_are_each_means_what_it_says() {
+        for _ in 0..2 {
+            for n in 0..REMEMBERED * 2 {
+                let silence = silence(&[&format!("incident_id=~\"i{n}-.*\"")]);
+                let alert = |incident: &str| labels(&[("kind", "incident"), ("incident_id", incident)]);
+                assert!(
+                    silence.covers(&alert(&format!("i{n}-a"))) && !silence.covers(&alert(&format!("i{}-a", n + 1)))
+                );
+            }
         }
     }
 }
