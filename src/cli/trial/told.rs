@@ -1,0 +1,163 @@
+//! What is shown of a mail that was tried: what became of it, and the requests that would be made.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Decided, Trial};
+use crate::{
+    delivery::{Action, Step, Target},
+    label::Labels,
+    message::{Authenticity, Outcome},
+    pipeline::{Finding, Reading},
+    receiver::{Body, Keys, Parcel},
+    settings::Secret,
+    store::NewDelivery,
+};
+
+/// What became of it: the object of `--json`.
+#[derive(Debug, Serialize)]
+pub struct Explained {
+    pub mail: String,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub authenticity: Authenticity,
+    /// The JSON as extracted.
+    pub incident: Value,
+    pub labels: Labels,
+    pub receivers: Vec<String>,
+    pub requests: Vec<Rendered>,
+    /// For the walk in words.
+    #[serde(skip)]
+    pub reading: Reading,
+}
+
+/// What became of it, as far as `replay --diff` compares it.
+pub struct Told {
+    pub mail: String,
+    /// The time it was tried at.
+    pub at: Timestamp,
+    pub subject_line: Option<String>,
+    /// The incident's id, or the key made for an alert that has none; none where it is no alert.
+    pub incident_id: Option<String>,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub pages: Vec<Page>,
+}
+
+/// What one integration is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page {
+    #[serde(skip)]
+    pub action: Action,
+    #[serde(skip)]
+    pub target: Target,
+    #[serde(flatten)]
+    pub request: Rendered,
+    /// Kept back until then by a mute.
+    pub held_until: Option<Timestamp>,
+}
+
+/// A request as it would be sent, without its secrets.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rendered {
+    pub receiver: String,
+    pub integration: String,
+    pub method: &'static str,
+    pub url: String,
+    pub headers: Map<String, Value>,
+    pub body: Value,
+}
+
+impl Trial {
+    /// What is shown of it, with the requests that would be made.
+    pub fn explain(&self, decided: Decided) -> Explained {
+        let Decided { name, authenticity, reading, decision, now } = decided;
+        let due = decision.deliveries.iter().filter(|delivery| delivery.held_until.is_none());
+        Explained {
+            mail: name,
+            outcome: decision.outcome,
+            authenticity,
+            incident: match &reading.finding {
+                Finding::Incident { incident, .. } => incident.json.clone(),
+                Finding::Unreadable { json, .. } => json.clone(),
+                Finding::Quarantined { .. } | Finding::Ignored { .. } => Value::Null,
+            },
+            requests: due.filter_map(|delivery| self.rendered(delivery, now)).collect(),
+            reason: decision.reason,
+            labels: decision.labels,
+            receivers: decision.receivers,
+            reading,
+        }
+    }
+
+    /// What of it is compared with another configuration's.
+    pub fn tell(&self, decided: Decided) -> Told {
+        let Decided { name, reading, decision, now, .. } = decided;
+        let page = |delivery: NewDelivery| {
+            let request = self.rendered(&delivery, now)?;
+            let NewDelivery { target, notification, held_until, .. } = delivery;
+            Some(Page { action: notification.action, target, request, held_until })
+        };
+        Told {
+            mail: name,
+            at: now,
+            subject_line: reading.subject_line,
+            incident_id: match reading.finding {
+                Finding::Incident { incident, .. } => Some(incident.incident_id),
+                Finding::Unreadable { key, .. } => Some(key),
+                Finding::Quarantined { .. } | Finding::Ignored { .. } => None,
+            },
+            outcome: decision.outcome,
+            reason: decision.reason,
+            pages: decision.deliveries.into_iter().filter_map(page).collect(),
+        }
+    }
+
+    /// The credentials of an integration; those in files by where the files lie below `folder`, the configuration's own.
+    pub fn secrets(&self, target: &Target, folder: &Path) -> Vec<Secret> {
+        let integration = self.rules.receivers.integrations.get(target);
+        let seen_from = |secret: &Secret| match secret {
+            Secret::File(path) => Secret::File(path.strip_prefix(folder).unwrap_or(path).to_owned()),
+            inline @ Secret::Inline(_) => inline.clone(),
+        };
+        integration.map(|integration| integration.secrets().into_iter().map(seen_from).collect()).unwrap_or_default()
+    }
+
+    fn rendered(&self, delivery: &NewDelivery, now: Timestamp) -> Option<Rendered> {
+        let receiver = self.rules.receivers.integrations.get(&delivery.target)?;
+        let parcel = Parcel {
+            delivery: 1,
+            alias: &delivery.alias,
+            notification: &delivery.notification,
+            step: &Step::Send,
+            // Nothing was sent.
+            receipt: None,
+            now,
+            external_url: self.external_url.as_deref(),
+        };
+        let named = |method, url, headers, body| Rendered {
+            receiver: delivery.target.receiver.clone(),
+            integration: delivery.target.kind().to_owned(),
+            method,
+            url,
+            headers,
+            body,
+        };
+        Some(match receiver.request(&parcel, &Keys::Hidden) {
+            Ok(request) => named(
+                request.method,
+                request.url,
+                request.headers.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect(),
+                match request.body {
+                    Body::Empty => Value::Null,
+                    Body::Json(json) => json,
+                    Body::Text(text) => Value::String(text),
+                },
+            ),
+            Err(error) => named("", String::new(), Map::new(), Value::String(error.to_string())),
+        })
+    }
+}
