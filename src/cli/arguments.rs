@@ -36,7 +36,8 @@ pub enum Command {
     #[command(after_help = "\
 Without a configuration it listens on loopback (HTTP 8025, SMTP 2525,
 admin 8026), keeps its state in alertbridge.db and prints pages to stdout.
-SIGTERM lets it finish what is under way; nothing taken is lost.
+SIGTERM lets it finish what is under way; nothing taken is lost. SIGHUP takes
+the configuration anew; where that is wrong the old one stays in force.
 
 Examples:
   alertbridge serve
