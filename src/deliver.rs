@@ -43,6 +43,10 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 
+/// How long what is owed to an integration that this replica's configuration does not have is left to the others: while they
+/// are reloaded one after the other, one of them owes what another does not know yet.
+const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_mins(1);
+
 /// Delivers what the store says is owed.
 pub struct Deliverer {
     store: Arc<dyn Store>,
@@ -50,13 +54,22 @@ pub struct Deliverer {
     terms: Sender<Arc<Terms>>,
     clock: Clock,
     under_way: TaskTracker,
+    /// Where replicas share the store.
+    left_to_others: SignedDuration,
     /// Rung when something may have become due.
     bell: Arc<Notify>,
 }
 
 impl Deliverer {
     pub fn new(store: Arc<dyn Store>, terms: Terms, clock: Clock, bell: Arc<Notify>) -> Self {
-        Self { store, terms: Sender::new(Arc::new(terms)), clock, under_way: TaskTracker::new(), bell }
+        let (terms, under_way) = (Sender::new(Arc::new(terms)), TaskTracker::new());
+        Self { store, terms, clock, under_way, left_to_others: SignedDuration::ZERO, bell }
+    }
+
+    /// The same, as one of several over one store.
+    #[must_use]
+    pub fn among_replicas(self) -> Self {
+        Self { left_to_others: LEFT_TO_OTHERS, ..self }
     }
 
     /// Delivers by other terms from the next attempt on, and returns those before. What is owed to an integration they do not
@@ -140,9 +153,11 @@ impl Deliverer {
         // Of each target that something is due of: the room left for it, none where it is closed.
         let mut rooms = BTreeMap::new();
         for (target, due) in agenda.due {
-            // What the configuration no longer has is claimed too: it ends in the dead letters.
-            let (opens_at, room) =
-                terms.traffic.get(&target).map_or((now, traffic::MOST), |traffic| (traffic.opens_at(), traffic.room()));
+            let (opens_at, room) = match terms.traffic.get(&target) {
+                Some(traffic) => (traffic.opens_at(), traffic.room()),
+                // What the configuration no longer has is claimed too, in the end: it ends in the dead letters.
+                None => (due.saturating_add(self.left_to_others).unwrap_or(due), traffic::MOST),
+            };
             let at = due.max(opens_at);
             if at > now {
                 wake = wake.min(at);

@@ -69,7 +69,8 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         web::bind(admin_at).await.with_context(|| format!("admin.listen: cannot listen on {admin_at}"))?;
 
     let bell = Arc::new(Notify::new());
-    let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, clock.clone(), Arc::clone(&bell)));
+    let deliverer = Deliverer::new(Arc::clone(&store), terms, clock.clone(), Arc::clone(&bell));
+    let deliverer = Arc::new(if owned.is_some() { deliverer } else { deliverer.among_replicas() });
     let (pipeline, fresh) =
         Pipeline::new(Arc::clone(&store), in_force.subscribe(), clock.clone(), Arc::clone(&deliverer));
     let pipeline = Arc::new(pipeline);

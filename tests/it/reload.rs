@@ -8,13 +8,15 @@ use std::{
     time::Instant,
 };
 
-use alertbridge::store::DEAD_LETTERS;
+use alertbridge::{ingress::imap::Tls, store::DEAD_LETTERS};
 use futures_util::future::join_all;
 
 use crate::{
     delivery::{delivery, hook, post, said, trigger},
-    e2e::HOOK_SECRET,
+    dovecot::Dovecot,
+    e2e::{HOOK_SECRET, wait_for_imap},
     harness::{self, Bridge, PATIENCE, tail},
+    postgres::Database,
     vendors::{Fake, Hook},
 };
 
@@ -288,6 +290,61 @@ async fn what_needs_a_restart_is_named_and_the_rest_takes_effect() {
     assert_eq!(a.next_page().await.key, "two:a");
     a.assert_quiet();
     b.assert_quiet();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mailbox_goes_on_by_another_max_age_and_no_mail_is_missed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (a, dovecot) = (Hook::start(HOOK_SECRET).await, Dovecot::start());
+    let mailbox = dovecot.settings(Tls::Implicit);
+    let imap = format!(
+        "ingress:\n  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: '{}' }}]",
+        mailbox.port.unwrap(),
+        mailbox.ca_file.unwrap().display(),
+        mailbox.username,
+        mailbox.password_file.unwrap().display(),
+    );
+    let config = config(folder, "receiver: a", &[("a", &a)], "").replace("ingress:", &imap);
+    let bridge = Bridge::start(folder, &harness::unless_judged(&config));
+    wait_for_imap(&bridge).await;
+    dovecot.deliver(&trigger("one"));
+    assert_eq!(a.next_page().await.key, "one:a");
+    reload(&bridge, folder, &format!("global: {{ max_age: 2h }}\n{config}")).await;
+    dovecot.deliver(&trigger("two"));
+    let taken = || bridge.log().matches("the mailbox is read here").count();
+    until("another turn", &bridge, async || taken() == 2).await;
+    dovecot.deliver(&trigger("three"));
+    let mut keys = [a.next_page().await.key, a.next_page().await.key];
+    keys.sort();
+    assert_eq!(keys, ["three:a", "two:a"]);
+    a.assert_quiet();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_is_not_reloaded_yet_leaves_what_it_does_not_know_to_those_that_are() {
+    let database = Database::create().await;
+    let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let (a, b) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
+    let shared = |config: String| config.replace("sqlite:alertbridge.db", &database.url());
+    let [first, second] = folders.each_ref().map(|folder| {
+        let config = shared(config(folder.path(), "receiver: a", &[("a", &a)], ""));
+        Bridge::start(folder.path(), &harness::unless_judged(&config))
+    });
+    let next = shared(config(folders[0].path(), "receiver: b", &[("a", &a), ("b", &b)], ""));
+    reload(&first, folders[0].path(), &next).await;
+    // What fails waits in the store, where either replica may take it.
+    b.fail_next(4, 503, &[]);
+    for incident in ["one", "two", "three"] {
+        post(&first, &trigger(incident)).await;
+    }
+    first.settled(3).await;
+    let mut keys: Vec<_> = b.pages().into_iter().map(|page| page.key).collect();
+    keys.sort();
+    assert_eq!(keys, ["one:b", "three:b", "two:b"], "{}", tail(&second.log()));
+    b.expect_all();
+    b.assert_quiet();
+    assert!(first.metric("alertbridge_deliveries", "dead").await < 0.5);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
