@@ -333,11 +333,15 @@ async fn a_replica_that_is_not_reloaded_yet_leaves_what_it_does_not_know_to_thos
     });
     let next = shared(config(folders[0].path(), "receiver: b", &[("a", &a), ("b", &b)], ""));
     reload(&first, folders[0].path(), &next).await;
-    // What fails waits in the store, where either replica may take it.
-    b.fail_next(4, 503, &[]);
-    for incident in ["one", "two", "three"] {
-        post(&first, &trigger(incident)).await;
-    }
+    // While its receiver does not answer, what is new waits in the store, where either replica may take it.
+    b.fail_next(1000, 503, &[]);
+    post(&first, &trigger("one")).await;
+    post(&first, &trigger("two")).await;
+    until("the circuit opens", &first, async || first.metric("alertbridge_circuit_open", "").await > 0.5).await;
+    post(&first, &trigger("three")).await;
+    let probes = b.history().len() + 2;
+    until("more probes", &first, async || b.history().len() >= probes).await;
+    b.heal();
     first.settled(3).await;
     let mut keys: Vec<_> = b.pages().into_iter().map(|page| page.key).collect();
     keys.sort();
