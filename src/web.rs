@@ -42,7 +42,9 @@ pub struct Admin {
 
 /// Where somebody waits to hear what became of a reload: what is to be said of it, or everything that is wrong.
 pub type Asked = oneshot::Sender<Result<Remarks, Faults>>;
+/// Of a configuration that was taken: what of it needs a restart, what is better otherwise. A sentence each.
 pub type Remarks = Vec<String>;
+/// Of one that was not, as `check` tells them.
 pub type Faults = Vec<String>;
 
 /// Serves until `stop`.
@@ -91,7 +93,8 @@ async fn authorized(State(admin): State<Arc<Admin>>, request: Request, next: Nex
     }
 }
 
-/// Any page a person looks at can have their browser post to loopback. A browser says so, and nobody needs one here.
+/// Any page a person looks at can have their browser post to loopback. A browser says so (Origin, Fetch Metadata), and
+/// whether the page is of this origin proves nothing: a name of theirs may lead here. Nobody needs a browser for this.
 async fn by_no_page(request: Request, next: Next) -> Response {
     let said = ["origin", "sec-fetch-site"];
     if said.iter().any(|name| request.headers().contains_key(*name)) {
