@@ -32,6 +32,7 @@ mod errors;
 mod later;
 mod misfit;
 mod refused;
+mod restart;
 mod shape;
 mod values;
 mod yaml;
@@ -82,6 +83,8 @@ pub struct Loaded {
     pub source: Source,
     /// What works, and is better otherwise.
     pub warnings: Vec<String>,
+    /// As it is written: names what differs from another.
+    tree: yaml::Node,
 }
 
 /// Whether the files that hold secrets are looked at.
@@ -143,7 +146,7 @@ impl Config {
         let warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
         match compiled {
             Some((config, rules)) if found.is_empty() => {
-                Ok(Loaded { config, rules: Arc::new(rules), source, warnings })
+                Ok(Loaded { config, rules: Arc::new(rules), source, warnings, tree })
             }
             _ => Err(ConfigErrors { warnings, ..ConfigErrors::new(&source, &tree, found) }),
         }

@@ -8,13 +8,16 @@
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
-use tokio::{sync::Notify, time::Instant};
+use tokio::{
+    sync::{Notify, watch::Sender},
+    time::Instant,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     clock::Clock,
     crash,
-    delivery::{Action, Notification, Settings, Target, alias},
+    delivery::{Action, Notification, Target, alias},
     receiver::Receivers,
     store::{NewDelivery, Store, StoreError},
     telemetry,
@@ -25,12 +28,13 @@ mod breaker;
 mod http;
 mod next;
 mod slot;
+mod terms;
 mod traffic;
 mod watch;
 
 pub use http::Client;
 pub use slot::Slot;
-use traffic::Traffic;
+pub use terms::Terms;
 use watch::{Seen, Watch};
 
 /// How long after the attempt's time-out a lease ends: within it the attempt is recorded, and by so much the clocks of
@@ -39,36 +43,63 @@ const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 
+/// How long what is owed to an integration that this replica's configuration does not have is left to the others: while they
+/// are reloaded one after the other, one of them owes what another does not know yet.
+const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_mins(1);
+
 /// Delivers what the store says is owed.
 pub struct Deliverer {
     store: Arc<dyn Store>,
-    receivers: Arc<Receivers>,
-    settings: Settings,
-    external_url: Option<String>,
-    client: Client,
+    /// Those in force.
+    terms: Sender<Arc<Terms>>,
     clock: Clock,
-    traffic: BTreeMap<Target, Arc<Traffic>>,
     under_way: TaskTracker,
+    /// Where replicas share the store.
+    left_to_others: SignedDuration,
     /// Rung when something may have become due.
     bell: Arc<Notify>,
 }
 
 impl Deliverer {
-    pub fn new(
-        store: Arc<dyn Store>,
-        receivers: Arc<Receivers>,
-        settings: Settings,
-        external_url: Option<String>,
-        client: Client,
-        clock: Clock,
-        bell: Arc<Notify>,
-    ) -> Self {
-        let traffic = receivers
-            .integrations
-            .iter()
-            .map(|(target, receiver)| (target.clone(), Arc::new(Traffic::new(receiver.rate_limit()))))
-            .collect();
-        Self { store, receivers, settings, external_url, client, clock, traffic, under_way: TaskTracker::new(), bell }
+    pub fn new(store: Arc<dyn Store>, terms: Terms, clock: Clock, bell: Arc<Notify>) -> Self {
+        let (terms, under_way) = (Sender::new(Arc::new(terms)), TaskTracker::new());
+        Self { store, terms, clock, under_way, left_to_others: SignedDuration::ZERO, bell }
+    }
+
+    /// The same, as one of several over one store.
+    #[must_use]
+    pub fn among_replicas(self) -> Self {
+        Self { left_to_others: LEFT_TO_OTHERS, ..self }
+    }
+
+    /// Delivers by other terms from the next attempt on, and returns those before. What is owed to an integration they do not
+    /// have ends in the dead letters: so they come before the rules that owe anything to a new one, and shortly before.
+    pub fn change(&self, mut terms: Terms) -> Arc<Terms> {
+        let before = self.terms();
+        terms.take_over(&before);
+        let gone: Vec<_> = before.traffic.keys().filter(|target| !terms.traffic.contains_key(target)).collect();
+        self.terms.send_replace(Arc::new(terms));
+        gone.into_iter().for_each(telemetry::circuit_gone);
+        before
+    }
+
+    /// Where a receiver is not as it was before, ends every wait for another attempt, as a restart does: something was
+    /// mended, or has nowhere to go any more.
+    pub async fn hurry(&self, before: &Terms) {
+        let terms = self.terms();
+        if terms.receivers.written == before.receivers.written {
+            return;
+        }
+        let lease = terms.lease().max(before.lease());
+        if let Err(error) = self.store.bring_forward(self.clock.now(), lease).await {
+            telemetry::store_failed("what waits for another attempt waits for its time", &error);
+        }
+        self.bell.notify_one();
+    }
+
+    /// The terms in force: read once for each attempt.
+    fn terms(&self) -> Arc<Terms> {
+        Arc::clone(&self.terms.borrow())
     }
 
     /// Delivers until `stop`, then finishes what is under way.
@@ -102,11 +133,14 @@ impl Deliverer {
             telemetry::clock_set_back(from, now);
         }
         if seen != Seen::GoesOn {
-            self.store.bring_forward(now, self.lease()).await.inspect_err(|_| watch.missed())?;
-            self.traffic.values().for_each(|traffic| traffic.open());
+            let terms = self.terms();
+            self.store.bring_forward(now, terms.lease()).await.inspect_err(|_| watch.missed())?;
+            terms.traffic.values().for_each(|traffic| traffic.open());
         }
 
         let agenda = self.store.agenda().await?;
+        // Read after it, so that they have whatever integration it is owed to.
+        let terms = self.terms();
         let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
         match agenda.fallback_at {
             Some(at) if at <= now => {
@@ -119,9 +153,11 @@ impl Deliverer {
         // Of each target that something is due of: the room left for it, none where it is closed.
         let mut rooms = BTreeMap::new();
         for (target, due) in agenda.due {
-            // What the configuration no longer has is claimed too: it ends in the dead letters.
-            let (opens_at, room) =
-                self.traffic.get(&target).map_or((now, traffic::MOST), |traffic| (traffic.opens_at(), traffic.room()));
+            let (opens_at, room) = match terms.traffic.get(&target) {
+                Some(traffic) => (traffic.opens_at(), traffic.room()),
+                // What the configuration no longer has is claimed too, in the end: it ends in the dead letters.
+                None => (due.saturating_add(self.left_to_others).unwrap_or(due), traffic::MOST),
+            };
             let at = due.max(opens_at);
             if at > now {
                 wake = wake.min(at);
@@ -134,19 +170,19 @@ impl Deliverer {
         let wanted: Vec<_> =
             rooms.iter().filter(|(_, room)| **room > 0).map(|(to, room)| (to.clone(), *room)).collect();
         if !wanted.is_empty() {
-            let lease_ends = self.lease_ends();
-            for claim in self.store.claim(now, self.lease(), wanted).await? {
+            let lease_ends = Instant::now() + terms.lease();
+            for claim in self.store.claim(now, terms.lease(), wanted).await? {
                 wake = now;
-                if let Some(traffic) = self.traffic.get(&claim.target) {
+                if let Some(traffic) = terms.traffic.get(&claim.target) {
                     traffic.begin(now);
                 }
                 if let Some(room) = rooms.get_mut(&claim.target) {
                     *room -= 1;
                 }
-                self.under_way.spawn(Arc::clone(self).attempt(claim, lease_ends));
+                self.under_way.spawn(Arc::clone(self).attempt(Arc::clone(&terms), claim, lease_ends));
             }
         }
-        for (target, traffic) in &self.traffic {
+        for (target, traffic) in &terms.traffic {
             traffic.set_behind(rooms.get(target) == Some(&0));
         }
         Ok(Duration::try_from(wake.duration_since(now)).unwrap_or_default())
@@ -166,19 +202,11 @@ impl Deliverer {
         Ok(())
     }
 
-    fn lease(&self) -> Duration {
-        self.settings.timeout.as_std() + LEASE_MARGIN
-    }
-
-    /// When a lease taken now ends, whatever the clock does until then.
-    fn lease_ends(&self) -> Instant {
-        Instant::now() + self.lease()
-    }
-
     /// The pages that go to a receiver's fallback in its stead.
     fn fallback(&self, receiver: &str, page: &Notification) -> Vec<NewDelivery> {
-        let Some(fallback) = self.receivers.fallbacks.get(receiver) else { return Vec::new() };
-        owed(&self.receivers, &fallback.receiver, page, None, self.clock.now())
+        let receivers = &self.terms().receivers;
+        let Some(fallback) = receivers.fallbacks.get(receiver) else { return Vec::new() };
+        owed(receivers, &fallback.receiver, page, None, self.clock.now())
     }
 }
 

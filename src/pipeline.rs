@@ -14,7 +14,7 @@ use std::{
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot, watch::Receiver},
     time::{MissedTickBehavior, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -55,11 +55,16 @@ const CATCH_UP: u32 = 256;
 /// How often the store is asked for undecided mail that nobody told of: another replica's that died.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
+/// What the configuration says of mail: how it is judged, read and decided. Replaced as a whole by a reload.
+pub struct InForce {
+    pub authenticator: Authenticator,
+    pub rules: Arc<Rules>,
+}
+
 /// Accepts and decides mail.
 pub struct Pipeline {
     store: Arc<dyn Store>,
-    rules: Arc<Rules>,
-    authenticator: Arc<Authenticator>,
+    in_force: Receiver<Arc<InForce>>,
     clock: Clock,
     fresh: mpsc::Sender<StoredMail>,
     in_hand: Mutex<InHand>,
@@ -104,17 +109,18 @@ pub struct Fresh(mpsc::Receiver<StoredMail>);
 impl Pipeline {
     pub fn new(
         store: Arc<dyn Store>,
-        rules: Arc<Rules>,
-        authenticator: Arc<Authenticator>,
+        in_force: Receiver<Arc<InForce>>,
         clock: Clock,
         deliverer: Arc<Deliverer>,
     ) -> (Self, Fresh) {
         let (fresh, in_hand) = mpsc::channel(IN_HAND);
         let (in_hand_now, behind, decided) = (Mutex::default(), Notify::new(), Notify::new());
-        (
-            Self { store, rules, authenticator, clock, fresh, in_hand: in_hand_now, behind, decided, deliverer },
-            Fresh(in_hand),
-        )
+        (Self { store, in_force, clock, fresh, in_hand: in_hand_now, behind, decided, deliverer }, Fresh(in_hand))
+    }
+
+    /// Read once for each thing that is judged, read or decided: all of it goes by the same.
+    fn in_force(&self) -> Arc<InForce> {
+        Arc::clone(&self.in_force.borrow())
     }
 
     /// Decides mail until `stop`; what is left then is decided at the next start. The next mails are read while the last are
@@ -231,9 +237,9 @@ impl Pipeline {
 
     /// On a thread of its own: a parser at work on hostile mail must not keep the sockets waiting.
     async fn read(&self, batch: Vec<StoredMail>) -> Result<Vec<(Reading, StoredMail)>, StoreError> {
-        let rules = Arc::clone(&self.rules);
+        let in_force = self.in_force();
         let read = tokio::task::spawn_blocking(move || {
-            batch.into_iter().map(|mail| (rules.read_whatever_it_is(&mail), mail)).collect()
+            batch.into_iter().map(|mail| (in_force.rules.read_whatever_it_is(&mail), mail)).collect()
         });
         read.await.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))
     }
@@ -277,7 +283,8 @@ impl Pipeline {
 
     async fn conclude(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         let now = self.clock.now();
-        let rules = Arc::clone(&self.rules);
+        // Those of now, not of when it was read: what they owe is to be owed to receivers that are there.
+        let rules = Arc::clone(&self.in_force().rules);
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
         let subject = rules.subject(&reading, &mail, now);
         let drift = reading.drift();
@@ -329,7 +336,8 @@ impl Inbox for Pipeline {
     async fn accept(&self, mails: Vec<Message>, bookmark: Option<Bookmark>) -> Result<Vec<MailId>, Refused> {
         // Authenticity is judged here and stored with the mail: keys rotate, and a replay must not ask DNS again.
         // All at once, so that a batch takes no longer than its slowest mail, which is bounded.
-        let judged = join_all(mails.iter().map(|mail| self.authenticator.judge(mail))).await;
+        let in_force = self.in_force();
+        let judged = join_all(mails.iter().map(|mail| in_force.authenticator.judge(mail))).await;
         let mails: Vec<_> = mails.into_iter().zip(judged).collect();
         for (mail, authenticity) in &mails {
             telemetry::mail_judged(&mail.ingress, authenticity);

@@ -237,6 +237,8 @@ pub struct Receivers {
     pub warnings: Vec<Problem>,
     /// Where each integration stands in the configuration: `receivers[0].slack_configs[0]`.
     pub(crate) places: BTreeMap<Target, String>,
+    /// What each receiver was compiled from, by name: tells what a reload changed.
+    pub(crate) written: BTreeMap<String, Settings>,
 }
 
 impl Receivers {

@@ -3,6 +3,7 @@
 //! Everything that can be wrong is found before the first mail is taken: listeners are bound and the store is opened
 //! first. On the first SIGTERM or SIGINT the ingresses stop taking mail, what was taken is decided, pages under way are
 //! finished; the rest waits in the store for the next start. On the second it stops at once, which loses nothing either.
+//! On SIGHUP it takes another configuration ([`reload`]).
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -11,7 +12,10 @@ use jiff::Timestamp;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::Notify,
+    sync::{
+        Notify, mpsc,
+        watch::{Receiver, Sender},
+    },
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -19,10 +23,10 @@ use crate::{
     clock::Clock,
     config::{Config, Loaded},
     crash,
-    deliver::{Client, Deliverer},
+    deliver::Deliverer,
     ingress::{Health, Inbox, Ingress, listener::BindError, smtp::Smtp, webhook::Webhooks},
-    pipeline::Pipeline,
-    settings::Secret,
+    pipeline::{InForce, Pipeline},
+    settings::{self, Secret},
     store::{Horizon, Pruned, Store, Sweep, place::Place},
     telemetry,
     watch::Watch,
@@ -30,8 +34,10 @@ use crate::{
 };
 
 mod mailbox;
+mod reload;
 
 use mailbox::Mailbox;
+use reload::Reload;
 
 /// How long a soft stop waits for one part of the bridge.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -42,43 +48,35 @@ const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// Runs the bridge until it is told to stop.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
+    // Before it is known what it asks for: unheard, it ends the process.
+    let hangup = signal(SignalKind::hangup())?;
     let config = &loaded.config;
     let clock = Clock::system();
     let metrics = recorder()?;
     telemetry::describe();
+    telemetry::config_taken(clock.now());
 
     let place = store_place(config)?;
     let (store, owned) = place.own().await.with_context(|| format!("store.url: {place}"))?;
     store.release_leases(clock.now()).await?;
 
+    let (terms, in_force) = reload::stages(config, &loaded.rules)?;
+    let in_force = Sender::new(Arc::new(in_force));
     let health = Health::default();
-    let ways_in = ingresses(config, &clock)?;
+    let ways_in = ingresses(config, &clock, &in_force)?;
     let admin_at: SocketAddr = config.admin.listen.parse().context("admin.listen is no address")?;
     let admin_listener =
         web::bind(admin_at).await.with_context(|| format!("admin.listen: cannot listen on {admin_at}"))?;
 
     let bell = Arc::new(Notify::new());
-    let authenticator = Arc::new(config.authenticator()?);
-    let deliverer = Arc::new(Deliverer::new(
-        Arc::clone(&store),
-        Arc::clone(&loaded.rules.receivers),
-        config.delivery.clone(),
-        config.global.external_url.clone(),
-        Client::new(config.delivery.timeout.as_std())?,
-        clock.clone(),
-        Arc::clone(&bell),
-    ));
-    let (pipeline, fresh) = Pipeline::new(
-        Arc::clone(&store),
-        Arc::clone(&loaded.rules),
-        authenticator,
-        clock.clone(),
-        Arc::clone(&deliverer),
-    );
+    let deliverer = Deliverer::new(Arc::clone(&store), terms, clock.clone(), Arc::clone(&bell));
+    let deliverer = Arc::new(if owned.is_some() { deliverer } else { deliverer.among_replicas() });
+    let (pipeline, fresh) =
+        Pipeline::new(Arc::clone(&store), in_force.subscribe(), clock.clone(), Arc::clone(&deliverer));
     let pipeline = Arc::new(pipeline);
     let watch = Watch {
         store: Arc::clone(&store),
-        rules: Arc::clone(&loaded.rules),
+        in_force: in_force.subscribe(),
         health: health.clone(),
         ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
         shared: if owned.is_some() { Vec::new() } else { everywhere(config) },
@@ -101,18 +99,23 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     working.spawn(pipeline.run(fresh, stop_rest.clone()));
     working.spawn(listen(Arc::clone(&store), bell, stop_rest.clone()));
     working.spawn(watch.run(stop_rest.clone()));
-    working.spawn(deliverer.run(stop_rest.clone()));
-    working.spawn(prune(Arc::clone(&store), config.clone(), clock.clone(), stop_rest.clone()));
+    working.spawn(Arc::clone(&deliverer).run(stop_rest.clone()));
+    let retention = config.store.mail_retention;
+    working.spawn(prune(Arc::clone(&store), retention, in_force.subscribe(), clock.clone(), stop_rest.clone()));
     let upkeep = metrics.clone();
+    let (reload, asked) = mpsc::channel(1);
     let admin = web::Admin {
         store: Arc::clone(&store),
         health,
-        clock,
+        clock: clock.clone(),
         metrics,
+        reload,
         token: Secret::optional("admin", "token", config.admin.token.as_deref(), config.admin.token_file.as_deref())
             .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?,
     };
     let admin = tokio::spawn(web::run(admin_listener, admin, stop_rest.clone()));
+    let reload = Reload { started: loaded, deliverer, in_force, clock };
+    working.spawn(reload.run(hangup, asked, stop_rest.clone()));
 
     let mut interval = tokio::time::interval(Duration::from_secs(5));
     let told_to_stop = told_to_stop()?;
@@ -177,7 +180,10 @@ enum Door {
     Mailbox(Box<Mailbox>),
 }
 
-fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
+/// Why it does not start.
+const NO_WAY_IN: &str = "no ingress is configured: mail has no way in; add one under `ingress:`";
+
+fn ingresses(config: &Config, clock: &Clock, in_force: &Sender<Arc<InForce>>) -> anyhow::Result<Vec<WayIn>> {
     let mut ways_in = Vec::new();
     if !config.ingress.webhook.is_empty() {
         let webhooks = Webhooks::bind(&config.ingress.http, &config.ingress.webhook, clock.clone())
@@ -198,13 +204,13 @@ fn ingresses(config: &Config, clock: &Clock) -> anyhow::Result<Vec<WayIn>> {
         ways_in.push(WayIn { about, door: Door::Everywhere(Box::new(smtp)) });
     }
     for (place, settings) in config.ingress.imap.iter().enumerate() {
-        let mailbox = Mailbox::new(settings, clock.clone(), config.global.max_age)
+        let mailbox = Mailbox::new(settings, clock.clone(), in_force.subscribe())
             .map_err(|problem| anyhow::anyhow!("ingress.imap[{place}]: {}; {}", problem.what, problem.mend))?;
         let about = format!("IMAP   {} at {}, folder {}", settings.username, settings.host, settings.folder);
         ways_in.push(WayIn { about, door: Door::Mailbox(Box::new(mailbox)) });
     }
     if ways_in.is_empty() {
-        bail!("no ingress is configured: mail has no way in; add one under `ingress:`");
+        bail!(NO_WAY_IN);
     }
     Ok(ways_in)
 }
@@ -246,20 +252,26 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
 
 /// What is past its retention now. An incident is remembered for as long as a late copy of one of its mails needs it: such
 /// a copy is expired, by its Date, once it is older than `max_age`.
-fn horizon(config: &Config, now: Timestamp) -> Horizon {
-    let retention = config.store.mail_retention;
-    let ago = |age: crate::settings::Duration| now.saturating_sub(age.as_signed()).unwrap_or(Timestamp::MIN);
-    let remembered = retention.max(config.global.max_age);
-    Horizon { mails: ago(retention), incidents: (!config.global.max_age.is_zero()).then(|| ago(remembered)) }
+fn horizon(retention: settings::Duration, max_age: settings::Duration, now: Timestamp) -> Horizon {
+    let ago = |age: settings::Duration| now.saturating_sub(age.as_signed()).unwrap_or(Timestamp::MIN);
+    let remembered = retention.max(max_age);
+    Horizon { mails: ago(retention), incidents: (!max_age.is_zero()).then(|| ago(remembered)) }
 }
 
-async fn prune(store: Arc<dyn Store>, config: Config, clock: Clock, stop: CancellationToken) {
-    if config.store.mail_retention.is_zero() {
+async fn prune(
+    store: Arc<dyn Store>,
+    retention: settings::Duration,
+    in_force: Receiver<Arc<InForce>>,
+    clock: Clock,
+    stop: CancellationToken,
+) {
+    if retention.is_zero() {
         return;
     }
     let mut from = Sweep::START;
     loop {
-        let pause = match store.prune(horizon(&config, clock.now()), from, PRUNE_STEP).await {
+        let max_age = in_force.borrow().rules.max_age;
+        let pause = match store.prune(horizon(retention, max_age, clock.now()), from, PRUNE_STEP).await {
             Ok(Pruned { deleted, next }) => {
                 crash::point("pruned");
                 telemetry::pruned(deleted);

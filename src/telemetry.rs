@@ -50,7 +50,31 @@ pub fn describe() {
     describe_gauge!("alertbridge_ingress_last_success_timestamp_seconds", "When an ingress last did its work.");
     describe_gauge!("alertbridge_config_last_reload_successful", "Whether the latest configuration was taken.");
     describe_histogram!("alertbridge_mail_to_page_seconds", "From a mail's arrival to its page's delivery.");
+    describe_gauge!("alertbridge_config_last_reload_success_timestamp_seconds", "When a configuration was last taken.");
+}
+
+/// A configuration was taken: at the start, or by a reload.
+pub fn config_taken(now: Timestamp) {
     gauge!("alertbridge_config_last_reload_successful").set(1.0);
+    gauge!("alertbridge_config_last_reload_success_timestamp_seconds").set(seconds(now));
+}
+
+/// A running bridge took another configuration; the remarks name what of it needs a restart, or is better otherwise.
+pub fn config_reloaded(now: Timestamp, remarks: &[String]) {
+    config_taken(now);
+    tracing::info!("the configuration was reloaded");
+    for remark in remarks {
+        tracing::warn!("{remark}");
+    }
+}
+
+/// A configuration was not taken, and why: the old one stays in force.
+pub fn config_refused(faults: &[String]) {
+    gauge!("alertbridge_config_last_reload_successful").set(0.0);
+    tracing::error!("the configuration was not reloaded: the old one stays in force");
+    for fault in faults {
+        tracing::error!("{}", fault.replace("\n  ", "; "));
+    }
 }
 
 /// An ingress did its work.
@@ -238,6 +262,11 @@ pub fn circuit_closed(target: &Target) {
     circuit(target).set(0.0);
     let Target { receiver, integration } = target;
     tracing::info!(receiver, integration, "the receiver answers again: what waited for it is sent");
+}
+
+/// The configuration has it no more: whether it answers concerns nobody.
+pub fn circuit_gone(target: &Target) {
+    circuit(target).set(0.0);
 }
 
 fn circuit(target: &Target) -> Gauge {

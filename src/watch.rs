@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch::Receiver};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     incident::Phase,
     ingress::{Condition, Health},
     label::Labels,
-    pipeline::Rules,
+    pipeline::InForce,
     store::{Kind, Store, StoreError, Subject},
     telemetry,
 };
@@ -33,7 +33,7 @@ const LEAP: SignedDuration = SignedDuration::from_mins(1);
 /// Looks after the bridge itself.
 pub struct Watch {
     pub store: Arc<dyn Store>,
-    pub rules: Arc<Rules>,
+    pub in_force: Receiver<Arc<InForce>>,
     pub health: Health,
     /// The ways in that are configured.
     pub ingresses: Vec<String>,
@@ -113,7 +113,7 @@ impl Watch {
             ingress: String::new(),
             verified: true,
         };
-        let rules = Arc::clone(&self.rules);
+        let rules = Arc::clone(&self.in_force.borrow().rules);
         let conclude = Box::new(move |memory: &_| rules.announce(page, status, memory, now));
         let decision = self.store.announce(subject, now, conclude).await?;
         if decision.state.is_some() && (news || decision.tells()) {

@@ -1,4 +1,4 @@
-//! The admin listener: health, readiness and metrics.
+//! The admin listener: health, readiness, metrics, and the wish for a reload.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -7,14 +7,17 @@ use axum::{
     Json, Router,
     extract::{Request, State},
     http::{StatusCode, header},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
-    routing::get,
+    routing::{get, post},
 };
 use metrics_exporter_prometheus::PrometheusHandle;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
-use tokio::net::TcpListener;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -33,7 +36,16 @@ pub struct Admin {
     pub metrics: PrometheusHandle,
     /// The bearer token; none on loopback only.
     pub token: Option<Secret>,
+    /// Whoever reads here reloads the configuration.
+    pub reload: mpsc::Sender<Asked>,
 }
+
+/// Where somebody waits to hear what became of a reload: what is to be said of it, or everything that is wrong.
+pub type Asked = oneshot::Sender<Result<Remarks, Faults>>;
+/// Of a configuration that was taken: what of it needs a restart, what is better otherwise. A sentence each.
+pub type Remarks = Vec<String>;
+/// Of one that was not, as `check` tells them.
+pub type Faults = Vec<String>;
 
 /// Serves until `stop`.
 pub async fn run(listener: TcpListener, admin: Admin, stop: CancellationToken) -> std::io::Result<()> {
@@ -46,8 +58,10 @@ pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
 }
 
 fn router(admin: Arc<Admin>) -> Router {
-    let guarded =
-        Router::new().route("/metrics", get(metrics)).layer(from_fn_with_state(Arc::clone(&admin), authorized));
+    let guarded = Router::new()
+        .route("/metrics", get(metrics))
+        .route("/-/reload", post(reload).layer(from_fn(by_no_page)))
+        .layer(from_fn_with_state(Arc::clone(&admin), authorized));
     // Probes carry no credential, and say nothing worth one.
     Router::new()
         .route("/-/healthy", get(|| async { "ok\n" }))
@@ -76,6 +90,35 @@ async fn authorized(State(admin): State<Arc<Admin>>, request: Request, next: Nex
         Err(_) => {
             refuse(StatusCode::UNAUTHORIZED, "the admin pages need the bearer token of admin.token_file".to_owned())
         }
+    }
+}
+
+/// Any page a person looks at can have their browser post to loopback. A browser says so (Origin, Fetch Metadata), and
+/// whether the page is of this origin proves nothing: a name of theirs may lead here. Nobody needs a browser for this.
+async fn by_no_page(request: Request, next: Next) -> Response {
+    let said = ["origin", "sec-fetch-site"];
+    if said.iter().any(|name| request.headers().contains_key(*name)) {
+        let error = "this is not for web pages: ask with curl, or send SIGHUP";
+        return (StatusCode::FORBIDDEN, Json(json!({ "error": error }))).into_response();
+    }
+    next.run(request).await
+}
+
+/// 200 once another configuration is in force; 500 where it is wrong and the old one stays.
+async fn reload(State(admin): State<Arc<Admin>>) -> Response {
+    let (asked, answer) = oneshot::channel();
+    // Where it is not heard the answer is that nobody answers.
+    let _ = admin.reload.send(asked).await;
+    let lines = |first: &str, rest: &[String]| {
+        format!("{first}\n{}", rest.iter().map(|line| format!("{line}\n")).collect::<String>())
+    };
+    match answer.await {
+        Ok(Ok(remarks)) => lines("reloaded", &remarks).into_response(),
+        Ok(Err(faults)) => {
+            let text = lines("not reloaded, the old configuration stays in force:", &faults);
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the bridge is stopping\n").into_response(),
     }
 }
 

@@ -3,19 +3,21 @@
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
 use alertbridge::{
-    authenticate::Authenticator,
     clock::Clock,
     config::{Config, Files, Loaded, Source},
-    deliver::{Client, Deliverer},
+    deliver::{Client, Deliverer, Terms},
     delivery::Settings,
     incident::{Known, State},
     ingress::Inbox as _,
     message::{Authenticity, Message},
-    pipeline::{Finding, Pipeline, Rules},
+    pipeline::{Finding, InForce, Pipeline, Rules},
     store::{Memory, Store, StoredMail, sqlite::Sqlite},
 };
 use futures_util::future::join_all;
-use tokio::{runtime::Runtime, sync::Notify};
+use tokio::{
+    runtime::Runtime,
+    sync::{Notify, watch::Sender},
+};
 use tokio_util::sync::CancellationToken;
 
 /// Routes, a severity rule and two receivers.
@@ -36,7 +38,7 @@ receivers:
 
 pub struct Bridge {
     rules: Arc<Rules>,
-    authenticator: Arc<Authenticator>,
+    in_force: Sender<Arc<InForce>>,
     runtime: Runtime,
 }
 
@@ -44,10 +46,10 @@ impl Bridge {
     pub fn new() -> Self {
         let loaded = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
         let Loaded { config, rules, .. } = loaded.unwrap_or_else(|error| panic!("{error}"));
-        let authenticator = Arc::new(config.authenticator().unwrap());
+        let in_force = InForce { authenticator: config.authenticator().unwrap(), rules: Arc::clone(&rules) };
         Self {
             rules,
-            authenticator,
+            in_force: Sender::new(Arc::new(in_force)),
             runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
         }
     }
@@ -82,17 +84,12 @@ impl Bridge {
     pub fn decide(&self, path: &Path, mails: &[Vec<u8>], senders: usize) -> usize {
         self.runtime.block_on(async {
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(path).unwrap());
-            let (rules, authenticator) = (Arc::clone(&self.rules), Arc::clone(&self.authenticator));
-            let deliverer = Arc::new(Deliverer::new(
-                Arc::clone(&store),
-                Arc::default(),
-                Settings::default(),
-                None,
-                Client::new(Duration::from_secs(1)).unwrap(),
-                Clock::system(),
-                Arc::new(Notify::new()),
-            ));
-            let (pipeline, fresh) = Pipeline::new(Arc::clone(&store), rules, authenticator, Clock::system(), deliverer);
+            let client = Client::new(Duration::from_secs(1)).unwrap();
+            let terms = Terms::new(Arc::default(), Settings::default(), None, client);
+            let bell = Arc::new(Notify::new());
+            let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, Clock::system(), bell));
+            let (pipeline, fresh) =
+                Pipeline::new(Arc::clone(&store), self.in_force.subscribe(), Clock::system(), deliverer);
             let pipeline = Arc::new(pipeline);
             let stop = CancellationToken::new();
             let deciding = tokio::spawn(Arc::clone(&pipeline).run(fresh, stop.clone()));

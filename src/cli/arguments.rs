@@ -76,7 +76,8 @@ Without a configuration it listens on loopback (HTTP 8025, SMTP 2525,
 admin 8026), keeps its state in alertbridge.db and prints pages to stdout.
 SIGTERM and SIGINT let it finish what is under way; nothing taken is lost.
 A second one stops it at once: what that cuts off is repeated at the next
-start.
+start. SIGHUP takes the configuration anew; where that is wrong the old one
+stays in force.
 
 Exit status: 0 stopped as asked, 1 it cannot start, 2 wrong usage.
 

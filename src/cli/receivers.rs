@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     cli::{plain::plain, table},
     clock::Clock,
-    deliver::{self, Client, Deliverer},
+    deliver::{self, Client, Deliverer, Terms},
     delivery::{self, Action, DeliveryState, Notification},
     incident::{Phase, State},
     label::Labels,
@@ -48,15 +48,9 @@ pub async fn test(
     }
     let give_up_after = crate::settings::Duration::from_secs(PATIENCE);
     let patience = delivery::Settings { give_up_after, fewest_failures: 1, ..settings.clone() };
-    let deliverer = Arc::new(Deliverer::new(
-        Arc::clone(&store),
-        Arc::clone(&receivers),
-        patience,
-        external_url,
-        Client::new(settings.timeout.as_std())?.printing_aside(json),
-        clock,
-        Arc::new(Notify::new()),
-    ));
+    let client = Client::new(settings.timeout.as_std())?.printing_aside(json);
+    let terms = Terms::new(Arc::clone(&receivers), patience, external_url, client);
+    let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, clock, Arc::new(Notify::new())));
     let stop = CancellationToken::new();
     let running = tokio::spawn(deliverer.run(stop.clone()));
     let mut told = BTreeSet::new();

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-use super::{Deliverer, breaker::Change, next};
+use super::{Deliverer, Terms, breaker::Change, next};
 use crate::{
     crash,
     delivery::{Action, FailureReason, Target, Verdict},
@@ -19,28 +19,28 @@ use crate::{
 const RECORD_EVERY: Duration = Duration::from_millis(500);
 
 impl Deliverer {
-    pub(super) async fn attempt(self: Arc<Self>, claim: Claim, lease_ends: Instant) {
+    pub(super) async fn attempt(self: Arc<Self>, terms: Arc<Terms>, claim: Claim, lease_ends: Instant) {
         crash::point("claimed");
-        if Instant::now() + self.settings.timeout.as_std() > lease_ends {
+        if Instant::now() + terms.settings.timeout.as_std() > lease_ends {
             // The store took so long that another may send it before this attempt is over.
             telemetry::lease_lost(&claim);
-            return self.ended(&claim.target, None);
+            return self.ended(&terms, &claim.target, None);
         }
         let begun = self.clock.now();
         // Whatever happens to one page, the others' lanes and counts stay right.
-        let verdict = AssertUnwindSafe(self.tried(&claim, begun)).catch_unwind().await.unwrap_or_else(|_| {
+        let verdict = AssertUnwindSafe(self.tried(&terms, &claim, begun)).catch_unwind().await.unwrap_or_else(|_| {
             let detail = "this program has a fault: rendering or judging the page panicked".to_owned();
             Verdict::Retry { reason: FailureReason::Configuration, detail, after: None }
         });
         crash::point("sent");
-        let probe_at = self.judged(&claim, &verdict);
-        let settlement = self.concluded(&claim, &verdict, begun, probe_at);
+        let probe_at = self.judged(&terms, &claim, &verdict);
+        let settlement = self.concluded(&terms, &claim, &verdict, begun, probe_at);
         let pause = match verdict {
             Verdict::Retry { after: Some(after), .. } => Some(next::later(settlement.at, after)),
             _ => None,
         };
         // The receiver is done with it: another may begin while it is recorded.
-        self.ended(&claim.target, pause);
+        self.ended(&terms, &claim.target, pause);
         let settled = self.recorded(&claim, &settlement, lease_ends).await;
         match &settled {
             Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(&claim, &settlement),
@@ -54,8 +54,8 @@ impl Deliverer {
     }
 
     /// An attempt has ended: where something due waits for its room, the loop sees to it.
-    fn ended(&self, target: &Target, pause: Option<Timestamp>) {
-        if self.traffic.get(target).is_some_and(|traffic| traffic.end(pause)) {
+    fn ended(&self, terms: &Terms, target: &Target, pause: Option<Timestamp>) {
+        if terms.traffic.get(target).is_some_and(|traffic| traffic.end(pause)) {
             self.bell.notify_one();
         }
     }
@@ -78,10 +78,12 @@ impl Deliverer {
     }
 
     /// What the verdict says of the integration: when it is asked next, where it does not answer.
-    fn judged(&self, claim: &Claim, verdict: &Verdict) -> Option<Timestamp> {
+    fn judged(&self, terms: &Terms, claim: &Claim, verdict: &Verdict) -> Option<Timestamp> {
         let target = &claim.target;
         let now = self.clock.now();
-        let (change, probe_at) = self.traffic.get(target)?.judge(claim.id, verdict, &self.settings.backoff, now);
+        // Of one that is gone by now nothing is to be known.
+        let traffic = Arc::clone(self.terms().traffic.get(target)?);
+        let (change, probe_at) = traffic.judge(claim.id, verdict, &terms.settings.backoff, now);
         match change {
             Some(Change::Opened { failures }) => telemetry::circuit_opened(target, failures),
             Some(Change::Closed) => telemetry::circuit_closed(target),
@@ -91,9 +93,16 @@ impl Deliverer {
     }
 
     /// What the store is to hold after a verdict.
-    fn concluded(&self, claim: &Claim, verdict: &Verdict, begun: Timestamp, probe_at: Option<Timestamp>) -> Settlement {
+    fn concluded(
+        &self,
+        terms: &Terms,
+        claim: &Claim,
+        verdict: &Verdict,
+        begun: Timestamp,
+        probe_at: Option<Timestamp>,
+    ) -> Settlement {
         let at = self.clock.now();
-        let next = next::step(claim, verdict, &self.settings, probe_at, at);
+        let next = next::step(claim, verdict, &terms.settings, probe_at, at);
         let gave_up = matches!(next, Next::Dead { .. }) && claim.notification.action == Action::Trigger;
         Settlement {
             at,
@@ -108,41 +117,41 @@ impl Deliverer {
         }
     }
 
-    async fn tried(&self, claim: &Claim, now: Timestamp) -> Verdict {
-        let Some(receiver) = self.receivers.integrations.get(&claim.target) else {
+    async fn tried(&self, terms: &Terms, claim: &Claim, now: Timestamp) -> Verdict {
+        let Some(receiver) = terms.receivers.integrations.get(&claim.target) else {
             let Target { receiver, integration } = &claim.target;
             let detail = format!("the configuration has no integration {integration} of receiver {receiver} any more");
             return Verdict::Permanent { reason: FailureReason::Configuration, detail };
         };
-        let verdict = self.sent(receiver.as_ref(), claim, now).await;
+        let verdict = sent(terms, receiver.as_ref(), claim, now).await;
         next::matured(verdict, &claim.step, receiver.confirm_timeout(), self.clock.now())
     }
+}
 
-    /// Renders, sends and judges.
-    async fn sent(&self, receiver: &dyn Receiver, claim: &Claim, now: Timestamp) -> Verdict {
-        let unusable = |detail: String| Verdict::Retry { reason: FailureReason::Configuration, detail, after: None };
-        let keys = match Keys::read(receiver) {
-            Ok(keys) => keys,
-            Err(error) => return unusable(error.to_string()),
-        };
-        let parcel = Parcel {
-            delivery: claim.id,
-            alias: &claim.alias,
-            notification: &claim.notification,
-            step: &claim.step,
-            receipt: claim.receipt.as_deref(),
-            now,
-            external_url: self.external_url.as_deref(),
-        };
-        let request = match receiver.request(&parcel, &keys) {
-            Ok(request) => request,
-            Err(error) => return unusable(error.to_string()),
-        };
-        let verdict = match self.client.send(request).await {
-            // Before it is judged, since a verdict quotes, and half a credential is not recognised any more.
-            Ok(reply) => receiver.judge(&parcel, &next::scrubbed_reply(reply, &keys)),
-            Err(failure) => Verdict::Retry { reason: failure.reason, detail: failure.detail, after: None },
-        };
-        next::scrubbed(verdict, &keys)
-    }
+/// Renders, sends and judges.
+async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timestamp) -> Verdict {
+    let unusable = |detail: String| Verdict::Retry { reason: FailureReason::Configuration, detail, after: None };
+    let keys = match Keys::read(receiver) {
+        Ok(keys) => keys,
+        Err(error) => return unusable(error.to_string()),
+    };
+    let parcel = Parcel {
+        delivery: claim.id,
+        alias: &claim.alias,
+        notification: &claim.notification,
+        step: &claim.step,
+        receipt: claim.receipt.as_deref(),
+        now,
+        external_url: terms.external_url.as_deref(),
+    };
+    let request = match receiver.request(&parcel, &keys) {
+        Ok(request) => request,
+        Err(error) => return unusable(error.to_string()),
+    };
+    let verdict = match terms.client.send(request).await {
+        // Before it is judged, since a verdict quotes, and half a credential is not recognised any more.
+        Ok(reply) => receiver.judge(&parcel, &next::scrubbed_reply(reply, &keys)),
+        Err(failure) => Verdict::Retry { reason: failure.reason, detail: failure.detail, after: None },
+    };
+    next::scrubbed(verdict, &keys)
 }

@@ -73,7 +73,7 @@ impl Breaker {
         (probes == 0).then_some(Change::Opened { failures: self.failures })
     }
 
-    /// Lets a probe begin at once: the clock was set back.
+    /// Lets a probe begin at once: the clock was set back, or what is wrong may be mended.
     pub(super) fn hurry(&mut self) {
         if let Some(open) = &mut self.open {
             open.at = Timestamp::MIN;

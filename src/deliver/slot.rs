@@ -6,16 +6,16 @@ use jiff::SignedDuration;
 use tokio::{sync::Notify, time::Instant};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 
-use super::{Deliverer, traffic::Traffic};
+use super::{Deliverer, Terms, traffic::Traffic};
 use crate::{
     delivery::Target,
     store::{Decision, NewDelivery},
 };
 
 /// Room for one attempt, taken before its delivery is leased; given back unless the attempt begins.
-#[derive(Debug)]
 pub struct Slot {
     target: Target,
+    terms: Arc<Terms>,
     traffic: Arc<Traffic>,
     bell: Arc<Notify>,
     lease_ends: Instant,
@@ -37,16 +37,18 @@ impl Deliverer {
     /// Takes room for those of the deliveries that can be sent at once: the store is to lease them with their decision. What
     /// has waited longer goes first. Waits for nothing.
     pub fn reserve(&self, deliveries: &mut [NewDelivery]) -> Vec<Slot> {
-        let (now, lease_ends) = (self.clock.now(), self.lease_ends());
-        let lease = SignedDuration::try_from(self.lease()).unwrap_or(SignedDuration::MAX);
+        let (now, terms) = (self.clock.now(), self.terms());
+        let lease_ends = Instant::now() + terms.lease();
+        let lease = SignedDuration::try_from(terms.lease()).unwrap_or(SignedDuration::MAX);
         let slot = |delivery: &mut NewDelivery| {
-            let traffic = self.traffic.get(&delivery.target)?;
+            let traffic = terms.traffic.get(&delivery.target)?;
             if delivery.held_until.is_some() || self.under_way.is_closed() || !traffic.reserve(now) {
                 return None;
             }
             delivery.leased_until = now.checked_add(lease).ok();
             Some(Slot {
                 target: delivery.target.clone(),
+                terms: Arc::clone(&terms),
                 traffic: Arc::clone(traffic),
                 bell: Arc::clone(&self.bell),
                 lease_ends,
@@ -67,7 +69,7 @@ impl Deliverer {
             let Some(place) = slots.iter().position(|slot| slot.target == claim.target) else { continue };
             let mut slot = slots.swap_remove(place);
             slot.begun = true;
-            self.under_way.spawn(Arc::clone(self).attempt(claim, slot.lease_ends));
+            self.under_way.spawn(Arc::clone(self).attempt(Arc::clone(&slot.terms), claim, slot.lease_ends));
         }
     }
 }

@@ -17,13 +17,13 @@ pub(super) const MOST: u32 = 32;
 /// What is going on at one integration. Nothing of it need survive: a restart only asks again.
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
-    /// The least time between two requests, where the user wants pacing.
-    pace: Option<SignedDuration>,
     now: Mutex<Now>,
 }
 
 #[derive(Debug)]
 struct Now {
+    /// The least time between two requests, where the user wants pacing.
+    pace: Option<SignedDuration>,
     under_way: u32,
     /// As many may be under way. After a pause it begins with one, and doubles with each that meets no other pause:
     /// a receiver that had enough is not met by all that waited.
@@ -37,14 +37,27 @@ struct Now {
 
 impl Default for Now {
     fn default() -> Self {
-        Self { under_way: 0, most: MOST, closed_until: Timestamp::MIN, behind: true, breaker: Breaker::default() }
+        Self {
+            pace: None,
+            under_way: 0,
+            most: MOST,
+            closed_until: Timestamp::MIN,
+            behind: true,
+            breaker: Breaker::default(),
+        }
     }
 }
 
 impl Traffic {
     pub(super) fn new(limit: Option<RateLimit>) -> Self {
         let pace = limit.and_then(|limit| SignedDuration::try_from(limit.per / limit.requests.get()).ok());
-        Self { pace, now: Mutex::default() }
+        Self { now: Mutex::new(Now { pace, ..Now::default() }) }
+    }
+
+    /// Goes on at another's pace.
+    pub(super) fn keep_pace_of(&self, other: &Self) {
+        let pace = other.lock().pace;
+        self.lock().pace = pace;
     }
 
     /// From when on the integration may be asked; a time in the past where it may be now.
@@ -72,7 +85,7 @@ impl Traffic {
     /// How many attempts may begin while it is open.
     pub(super) fn room(&self) -> u32 {
         let now = self.lock();
-        let most = if self.pace.is_some() { now.most.min(now.under_way + 1) } else { now.most };
+        let most = if now.pace.is_some() { now.most.min(now.under_way + 1) } else { now.most };
         most.saturating_sub(now.under_way)
     }
 
@@ -80,7 +93,7 @@ impl Traffic {
     /// store, and what comes after it waits behind it.
     pub(super) fn reserve(&self, at: Timestamp) -> bool {
         let mut now = self.lock();
-        let open = self.pace.is_none() && now.breaker.probe_at().is_none() && now.closed_until <= at;
+        let open = now.pace.is_none() && now.breaker.probe_at().is_none() && now.closed_until <= at;
         let taken = open && !now.behind && now.under_way < now.most;
         if taken {
             now.under_way += 1;
@@ -105,7 +118,7 @@ impl Traffic {
     pub(super) fn begin(&self, at: Timestamp) {
         let mut now = self.lock();
         now.under_way += 1;
-        if let Some(pace) = self.pace {
+        if let Some(pace) = now.pace {
             now.closed_until = now.closed_until.max(at.saturating_add(pace).unwrap_or(at));
         }
     }
@@ -126,7 +139,7 @@ impl Traffic {
         now.behind
     }
 
-    /// Forgets until when it is closed: the clock was set back.
+    /// Forgets until when it is closed: the clock was set back, or what closed it may be mended.
     pub(super) fn open(&self) {
         let mut now = self.lock();
         now.closed_until = Timestamp::MIN;
@@ -203,6 +216,19 @@ mod tests {
             traffic.judge(delivery, &silence, &Backoff::default(), at(0));
         }
         assert!(!traffic.reserve(at(1000)));
+    }
+
+    #[test]
+    fn another_pace_takes_effect_and_leaves_what_goes_on_as_it_is() {
+        let traffic = Traffic::new(None);
+        traffic.begin(at(0));
+        let limit = RateLimit { requests: NonZeroU32::MIN, per: Duration::from_secs(4) };
+        traffic.keep_pace_of(&Traffic::new(Some(limit)));
+        assert_eq!(traffic.room(), 1, "one is under way, and one more may begin");
+        traffic.begin(at(1));
+        assert_eq!(traffic.opens_at(), at(5));
+        traffic.keep_pace_of(&Traffic::new(None));
+        assert_eq!(traffic.room(), MOST - 2);
     }
 
     #[test]

@@ -48,11 +48,11 @@ impl Pipeline {
         // What a person let through keeps the verdict it had: the record is of what was known then.
         let authenticity = match mail.released {
             Some(_) => mail.authenticity.clone(),
-            None => self.authenticator.judge(&mail.message).await,
+            None => self.in_force().authenticator.judge(&mail.message).await,
         };
         let mail = StoredMail { authenticity, checks: mail.checks.saturating_add(1), ..mail };
-        let rules = Arc::clone(&self.rules);
-        let read = tokio::task::spawn_blocking(move || (rules.read_whatever_it_is(&mail), mail)).await;
+        let in_force = self.in_force();
+        let read = tokio::task::spawn_blocking(move || (in_force.rules.read_whatever_it_is(&mail), mail)).await;
         let (reading, mail) = read.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))?;
         match self.reconsider(reading, mail.clone()).await {
             Err(StoreError::Panicked) => {
@@ -67,8 +67,8 @@ impl Pipeline {
         let now = self.clock.now();
         let authenticity = mail.authenticity.clone();
         let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
-        let (subject, drift) = (self.rules.subject(&reading, &mail, now), reading.drift());
-        let rules = Arc::clone(&self.rules);
+        let rules = Arc::clone(&self.in_force().rules);
+        let (subject, drift) = (rules.subject(&reading, &mail, now), reading.drift());
         let (slots, conclude) = self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
         let reconsidered = self.store.reconsider(id, authenticity.clone(), subject, now, conclude).await?;
         let Some(decision) = reconsidered else { return Ok(()) };

@@ -39,6 +39,7 @@ impl Receivers {
                 receivers.check_fallback(&format!("receivers[{index}].fallback"), receiver, fallback, &mut found);
             }
         }
+        receivers.written = settings.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
         receivers.warnings = found.warnings;
         if found.problems.is_empty() { Ok(receivers) } else { Err(found.problems) }
     }

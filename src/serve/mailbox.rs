@@ -6,7 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::{
+    sync::watch::Receiver,
+    time::{Instant, sleep, timeout_at},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -15,6 +18,7 @@ use crate::{
         Health, Inbox, Ingress as _,
         imap::{self, Imap},
     },
+    pipeline::InForce,
     settings::{self, Problem},
     store::Store,
     telemetry,
@@ -29,14 +33,23 @@ const EVERY: Duration = Duration::from_secs(2);
 pub(super) struct Mailbox {
     settings: imap::Settings,
     clock: Clock,
-    max_age: settings::Duration,
+    in_force: Receiver<Arc<InForce>>,
 }
 
 impl Mailbox {
     /// Finds out now what is wrong with the settings.
-    pub(super) fn new(settings: &imap::Settings, clock: Clock, max_age: settings::Duration) -> Result<Self, Problem> {
-        Imap::new(settings, clock.clone(), max_age)?;
-        Ok(Self { settings: settings.clone(), clock, max_age })
+    pub(super) fn new(
+        settings: &imap::Settings,
+        clock: Clock,
+        in_force: Receiver<Arc<InForce>>,
+    ) -> Result<Self, Problem> {
+        let mailbox = Self { settings: settings.clone(), clock, in_force };
+        Imap::new(settings, mailbox.clock.clone(), mailbox.max_age())?;
+        Ok(mailbox)
+    }
+
+    fn max_age(&self) -> settings::Duration {
+        self.in_force.borrow().rules.max_age
     }
 
     /// Reads whenever it is this replica's turn, until `stop`.
@@ -77,7 +90,8 @@ impl Mailbox {
         stop: &CancellationToken,
     ) {
         let (name, mailbox) = (&self.settings.name, self.settings.mailbox());
-        let imap = match Imap::new(&self.settings, self.clock.clone(), self.max_age) {
+        let max_age = self.max_age();
+        let imap = match Imap::new(&self.settings, self.clock.clone(), max_age) {
             Ok(imap) => imap,
             Err(problem) => return health.failed(name, &problem.what, false),
         };
@@ -99,6 +113,12 @@ impl Mailbox {
                     break;
                 }
                 Ok(Err(_)) => {}
+            }
+            if self.max_age() != max_age {
+                // It goes by another from its next turn on.
+                drop(ended);
+                let _ = reading.await;
+                return;
             }
         }
         telemetry::mailbox_lost(name);

@@ -1,8 +1,10 @@
 use std::sync::Mutex;
 
+use tokio::sync::watch::Sender;
+
 use super::*;
 use crate::{
-    config::{Config, Files, Source},
+    config::{Config, Files, Loaded, Source},
     ingress::OVERDUE,
     silence::Plan,
     store::{Alarm, Concerns, Room, sqlite::Sqlite},
@@ -27,13 +29,14 @@ struct Night {
 impl Night {
     fn begin() -> Self {
         let parsed = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
-        let rules = parsed.unwrap_or_else(|error| panic!("{error}")).rules;
+        let Loaded { config, rules, .. } = parsed.unwrap_or_else(|error| panic!("{error}"));
+        let in_force = InForce { authenticator: config.authenticator().unwrap(), rules };
         let start = Timestamp::from_second(1_700_000_000).unwrap();
         let now = Arc::new(Mutex::new(start));
         let read = Arc::clone(&now);
         let watch = Watch {
             store: Arc::new(Sqlite::throw_away().unwrap()),
-            rules,
+            in_force: Sender::new(Arc::new(in_force)).subscribe(),
             health: Health::default(),
             ingresses: vec!["imap".into(), "smtp".into()],
             shared: Vec::new(),

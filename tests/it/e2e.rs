@@ -227,7 +227,7 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
     assert!(bridge.stop().success());
 }
 
-async fn wait_for_imap(bridge: &Bridge) {
+pub async fn wait_for_imap(bridge: &Bridge) {
     let deadline = std::time::Instant::now() + harness::PATIENCE;
     while bridge.metric("alertbridge_ingress_last_success_timestamp_seconds", "\"imap\"").await == 0.0 {
         assert!(std::time::Instant::now() < deadline, "no mailbox:\n{}", tail(&bridge.log()));

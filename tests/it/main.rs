@@ -25,6 +25,7 @@ mod postgres;
 mod providers;
 mod readme;
 mod receivers;
+mod reload;
 mod replicas;
 mod retention;
 mod routing;

@@ -11,7 +11,7 @@ use super::spinner;
 use crate::{
     cli::{plain::plain, table, trial::Trial},
     clock::Clock,
-    deliver::{Client, Deliverer},
+    deliver::{Client, Deliverer, Terms},
     delivery::{self, DeliveryState},
 };
 
@@ -42,15 +42,10 @@ pub async fn send(
     json: bool,
 ) -> anyhow::Result<bool> {
     let stop = CancellationToken::new();
-    let deliverer = Arc::new(Deliverer::new(
-        Arc::clone(&trial.store),
-        Arc::clone(&trial.rules.receivers),
-        settings.clone(),
-        external_url,
-        Client::new(settings.timeout.as_std())?.printing_aside(json),
-        Clock::system(),
-        Arc::new(Notify::new()),
-    ));
+    let client = Client::new(settings.timeout.as_std())?.printing_aside(json);
+    let terms = Terms::new(Arc::clone(&trial.rules.receivers), settings.clone(), external_url, client);
+    let (store, bell) = (Arc::clone(&trial.store), Arc::new(Notify::new()));
+    let deliverer = Arc::new(Deliverer::new(store, terms, Clock::system(), bell));
     let running = tokio::spawn(deliverer.run(stop.clone()));
     let progress = if std::io::stderr().is_terminal() { spinner("still to send") } else { ProgressBar::hidden() };
     loop {

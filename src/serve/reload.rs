@@ -1,0 +1,91 @@
+//! Another configuration for a running bridge: on SIGHUP, and when the admin listener is asked.
+//!
+//! The file is read and checked as at a start. Where anything is wrong the old one stays in force, whole. Otherwise what are
+//! rules take effect, for the next mail and the next attempt. The store, the admin listener and the ways in belong to the
+//! process: what differs of them is named and waits for a restart, and the rest does not wait for it, since who mends a
+//! route at night means that route.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use tokio::{
+    signal::unix::Signal,
+    sync::{mpsc, watch::Sender},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    config::{Config, ConfigErrors, Files, Loaded, Source},
+    deliver::{Client, Deliverer, Terms},
+    ingress,
+    pipeline::{InForce, Rules},
+    telemetry,
+    web::{Asked, Faults, Remarks},
+};
+
+/// Reloads, one after the other.
+pub(super) struct Reload {
+    pub(super) started: Loaded,
+    pub(super) deliverer: Arc<Deliverer>,
+    pub(super) in_force: Sender<Arc<InForce>>,
+    pub(super) clock: Clock,
+}
+
+impl Reload {
+    /// Reloads whenever it is told to, until `stop`.
+    pub(super) async fn run(self, mut hangup: Signal, mut asked: mpsc::Receiver<Asked>, stop: CancellationToken) {
+        loop {
+            let answer = tokio::select! {
+                () = stop.cancelled() => return,
+                Some(answer) = asked.recv() => Some(answer),
+                _ = hangup.recv() => None,
+            };
+            let reloaded = self.reload().await;
+            match &reloaded {
+                Ok(remarks) => telemetry::config_reloaded(self.clock.now(), remarks),
+                Err(faults) => telemetry::config_refused(faults),
+            }
+            // Who asked may have gone.
+            let _ = answer.map(|answer| answer.send(reloaded));
+        }
+    }
+
+    async fn reload(&self) -> Result<Remarks, Faults> {
+        let (source, ways_in) = (self.started.source.clone(), self.started.config.ingress.clone());
+        // On a thread of its own: it reads files.
+        let prepared = tokio::task::spawn_blocking(move || prepare(&source, ways_in)).await;
+        let prepared =
+            prepared.unwrap_or_else(|_| Err(vec!["this program has a fault: reading it panicked".to_owned()]));
+        let (loaded, terms, in_force) = prepared?;
+        let before = self.deliverer.change(terms);
+        self.in_force.send_replace(Arc::new(in_force));
+        self.deliverer.hurry(&before).await;
+        let waiting = loaded.needs_restart(&self.started).into_iter().map(|key| format!("{key} needs a restart"));
+        Ok(waiting.chain(loaded.warnings.iter().map(|warning| format!("warning: {warning}"))).collect())
+    }
+}
+
+/// Reads the configuration anew, for a bridge whose ways in stay as they are.
+fn prepare(source: &Source, ways_in: ingress::Settings) -> Result<(Loaded, Terms, InForce), Faults> {
+    let path = match source {
+        Source::File(path) => Some(path.as_path()),
+        Source::Embedded => None,
+    };
+    let loaded = Config::load(path, Files::Needed)
+        .map_err(|ConfigErrors { problems, .. }| problems.iter().map(ToString::to_string).collect::<Faults>())?;
+    if loaded.config.ingress.names().next().is_none() {
+        return Err(vec![format!("{}: {}", loaded.source, super::NO_WAY_IN)]);
+    }
+    let config = Config { ingress: ways_in, ..loaded.config.clone() };
+    let (terms, in_force) = stages(&config, &loaded.rules).map_err(|error| vec![format!("{error:#}")])?;
+    Ok((loaded, terms, in_force))
+}
+
+/// What delivers and what decides, as configured.
+pub(super) fn stages(config: &Config, rules: &Arc<Rules>) -> anyhow::Result<(Terms, InForce)> {
+    let client = Client::new(config.delivery.timeout.as_std()).context("the HTTP client does not start")?;
+    let receivers = Arc::clone(&rules.receivers);
+    let terms = Terms::new(receivers, config.delivery.clone(), config.global.external_url.clone(), client);
+    Ok((terms, InForce { authenticator: config.authenticator()?, rules: Arc::clone(rules) }))
+}
