@@ -1,6 +1,7 @@
 //! What `deploy/` ships beside the program, by the programs that read it.
 
 mod exported;
+mod helm;
 mod prometheus;
 
 use std::{
