@@ -2,6 +2,7 @@
 
 mod exported;
 mod helm;
+mod image;
 mod prometheus;
 
 use std::{
