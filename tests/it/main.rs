@@ -8,6 +8,7 @@ mod config;
 mod corpus;
 mod crash;
 mod delivery;
+mod deployed;
 mod doors;
 mod dovecot;
 mod e2e;
