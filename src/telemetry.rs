@@ -2,7 +2,7 @@
 //!
 //! The metrics' names are part of the contract with users.
 
-use std::{io::IsTerminal as _, net::IpAddr, time::Duration};
+use std::{collections::BTreeSet, io::IsTerminal as _, net::IpAddr, time::Duration};
 
 use jiff::Timestamp;
 use metrics::{Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     delivery::{Action, Target},
     message::{Authenticity, Evidence, MailId, Outcome, Verdict},
-    store::{Alarm, Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
+    store::{Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
 };
 
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
@@ -42,6 +42,7 @@ pub fn describe() {
     describe_counter!("alertbridge_notifications_dead_total", "Notifications given up: they wait in the dead letters.");
     describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
     describe_counter!("alertbridge_store_failures_total", "Times the store could not be read or written.");
+    describe_gauge!("alertbridge_store_writable", "Whether the store could be written at this scrape.");
     describe_counter!("alertbridge_store_pruned_total", "Rows past their retention deleted.");
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!("alertbridge_circuit_open", "1 while a receiver's integration does not answer and is only probed.");
@@ -133,10 +134,11 @@ pub fn mail_looked_at_again(
     }
 }
 
-/// What the bridge tells of itself now.
-pub fn alarms(open: &[Alarm]) {
-    for alarm in open {
-        gauge!("alertbridge_alarm", "alarm" => alarm.incident_id.clone()).set(1.0);
+/// What the bridge tells of itself now. Whatever of `before` is not among it is over, though another replica told so.
+pub fn alarms(before: &BTreeSet<String>, now: &BTreeSet<String>) {
+    let over = before.difference(now).map(|alarm| (alarm, 0.0));
+    for (alarm, value) in over.chain(now.iter().map(|alarm| (alarm, 1.0))) {
+        gauge!("alertbridge_alarm", "alarm" => alarm.clone()).set(value);
     }
 }
 
@@ -290,6 +292,11 @@ pub fn pruned(deleted: usize) {
         counter!("alertbridge_store_pruned_total").increment(deleted as u64);
         tracing::debug!(deleted, "mails, deliveries and incidents past their retention deleted");
     }
+}
+
+/// Whether the store takes mail, asked at each scrape: readiness says why it does not.
+pub fn store_probed(writable: bool) {
+    gauge!("alertbridge_store_writable").set(if writable { 1.0 } else { 0.0 });
 }
 
 /// What is owed, asked at each scrape.

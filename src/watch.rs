@@ -4,7 +4,11 @@
 //! A look every few seconds asks the store and the ingresses what is wrong. What is told stands in the store as an
 //! incident of the bridge's own, so that a restart tells nothing twice and forgets nothing.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -45,18 +49,24 @@ pub struct Watch {
     pub owed: Arc<Notify>,
 }
 
-/// Since when it has been looked after without a gap.
-#[derive(Debug, Clone, Copy)]
+/// Since when it has been looked after without a gap, and what was wrong at the last look.
+#[derive(Debug)]
 struct Vigil {
     since: Timestamp,
     last: Timestamp,
+    open: BTreeSet<String>,
+}
+
+impl Vigil {
+    fn begin(now: Timestamp) -> Self {
+        Self { since: now, last: now, open: BTreeSet::new() }
+    }
 }
 
 impl Watch {
     /// Looks until `stop`.
     pub async fn run(self, stop: CancellationToken) {
-        let now = self.clock.now();
-        let mut vigil = Vigil { since: now, last: now };
+        let mut vigil = Vigil::begin(self.clock.now());
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&mut vigil).await {
                 telemetry::store_failed("the bridge could not look after itself: it will try again", &error);
@@ -75,7 +85,9 @@ impl Watch {
         let mut health = self.health.conditions();
         health.retain(|ingress, _| !self.shared.contains(ingress));
         let complaints = complaints(&concerns, &health, vigil.since, now);
-        telemetry::alarms(&concerns.alarms);
+        let open = concerns.alarms.iter().map(|alarm| alarm.incident_id.clone()).collect();
+        telemetry::alarms(&vigil.open, &open);
+        vigil.open = open;
         for complaint in &complaints {
             let alarm = concerns.alarms.iter().find(|alarm| alarm.incident_id == complaint.incident_id);
             if alarm.is_none_or(|alarm| alarm.untold) {

@@ -1,6 +1,6 @@
 //! The admin listener: health, readiness, metrics, and the wish for a reload.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use aws_lc_rs::constant_time;
 use axum::{
@@ -17,6 +17,7 @@ use serde_json::json;
 use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot},
+    time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,9 @@ use crate::{
     store::Store,
     telemetry,
 };
+
+/// How long a scrape waits for the store: Prometheus waits for ten seconds, and a store that does not answer is to show.
+const PROBE: Duration = Duration::from_secs(3);
 
 /// What the pages are made from.
 pub struct Admin {
@@ -143,9 +147,13 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.store.depth().await {
-        Ok(depth) => telemetry::depth(&depth, admin.clock.now()),
-        Err(error) => telemetry::store_failed("the deliveries could not be counted", &error),
+    let (probe, depth) = tokio::join!(timeout(PROBE, admin.store.ping()), timeout(PROBE, admin.store.depth()));
+    telemetry::store_probed(matches!(probe, Ok(Ok(()))));
+    match depth {
+        Ok(Ok(depth)) => telemetry::depth(&depth, admin.clock.now()),
+        Ok(Err(error)) => telemetry::store_failed("the deliveries could not be counted", &error),
+        // What was known last stands, beside a store that could not be written.
+        Err(_) => {}
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render()).into_response()
 }

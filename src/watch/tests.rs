@@ -43,7 +43,7 @@ impl Night {
             clock: Clock::from_fn(move || *read.lock().unwrap()),
             owed: Arc::new(Notify::new()),
         };
-        Self { watch, vigil: Vigil { since: start, last: start }, now }
+        Self { watch, vigil: Vigil::begin(start), now }
     }
 
     fn now(&self) -> Timestamp {
@@ -69,7 +69,7 @@ impl Night {
     /// As after a restart: the ingresses have not said anything yet.
     fn restart(&mut self) {
         self.watch.health = Health::default();
-        self.vigil = Vigil { since: self.now(), last: self.now() };
+        self.vigil = Vigil::begin(self.now());
     }
 
     /// All that was owed, the oldest first: `trigger self:ingress:imap pager`.

@@ -279,14 +279,17 @@ pub fn run(folder: &Path, arguments: &[&str]) -> Output {
 
 /// As `run`, with something on standard input.
 pub fn run_with(folder: &Path, arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = Command::new(PROGRAM)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    fed(Command::new(PROGRAM).args(arguments).current_dir(folder), input)
+}
+
+/// Another program, with something on standard input.
+pub fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Output {
+    fed(Command::new(program).args(arguments), input)
+}
+
+fn fed(command: &mut Command, input: &[u8]) -> Output {
+    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = piped.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
     // A program that reads none of it may close the pipe first.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()

@@ -8,6 +8,7 @@ mod config;
 mod corpus;
 mod crash;
 mod delivery;
+mod deployed;
 mod diff;
 mod doors;
 mod dovecot;

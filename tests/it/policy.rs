@@ -37,11 +37,11 @@ fn zone_on(port: u16) -> Dnsmasq {
     Dnsmasq::start_on(port, &names.each_ref().map(|name| (name.as_str(), KEY.record.as_str())))
 }
 
-fn zone() -> Dnsmasq {
+pub fn zone() -> Dnsmasq {
     zone_on(free_port())
 }
 
-fn mail(status: &str, incident: &str, at: Timestamp) -> Vec<u8> {
+pub fn mail(status: &str, incident: &str, at: Timestamp) -> Vec<u8> {
     let date = now();
     let mail = sample::mail(status, Some(incident), date);
     let (header, body) = mail.split_once("\r\n\r\n").unwrap();
@@ -54,11 +54,11 @@ fn mail(status: &str, incident: &str, at: Timestamp) -> Vec<u8> {
 }
 
 /// As Atlassian would send it.
-fn genuine(status: &str, incident: &str, at: Timestamp) -> Vec<u8> {
+pub fn genuine(status: &str, incident: &str, at: Timestamp) -> Vec<u8> {
     signed(&mail(status, incident, at), DOMAIN, json!({}))
 }
 
-fn in_minutes(minutes: i64) -> Timestamp {
+pub fn in_minutes(minutes: i64) -> Timestamp {
     now() + SignedDuration::from_mins(minutes)
 }
 
@@ -85,7 +85,7 @@ receivers:
     )
 }
 
-async fn over_smtp(bridge: &Bridge, mail: &[u8]) {
+pub async fn over_smtp(bridge: &Bridge, mail: &[u8]) {
     let (address, mail) = (bridge.smtp.unwrap(), mail.to_vec());
     tokio::task::spawn_blocking(move || harness::smtp_try(address, &mail)).await.unwrap().unwrap();
 }
@@ -112,7 +112,7 @@ fn told(pager: &Fake<PagerDuty>) -> Vec<String> {
 }
 
 /// Waits for something that must come, however busy the machine is.
-async fn until(bridge: &Bridge, what: &str, mut holds: impl FnMut() -> bool) {
+pub async fn until(bridge: &Bridge, what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE * 2;
     while !holds() {
         assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", tail(&bridge.log()));
