@@ -68,6 +68,7 @@ impl Sqlite {
     /// Opens the file, makes it where it does not exist, and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         copy::assert_not_half_restored(path)?;
+        assert_not_anothers(path)?;
         let mut connection = connect(path, OpenFlags::default())?;
         // Else statements with a parameter that a partial index could be meant by are planned anew at every use.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure)?;
@@ -146,6 +147,26 @@ pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     }
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
     Ok((version(&connection)?, known))
+}
+
+/// Nothing is written to the file of another program.
+fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
+    let anothers = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
+        connection.query_row(
+            "SELECT EXISTS (SELECT 1 FROM sqlite_master)
+                AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history')",
+            [],
+            |row| row.get(0),
+        )
+    });
+    // Whatever else is wrong with it shows when it is opened.
+    if anothers.unwrap_or(false) {
+        return Err(StoreError::Failed(format!(
+            "{} is no store of alertbridge: name a file that is not there yet, or holds one",
+            path.display()
+        )));
+    }
+    Ok(())
 }
 
 /// 0 where it is no store yet.

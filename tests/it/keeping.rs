@@ -248,3 +248,17 @@ async fn what_takes_long_shows_how_far_it_is_on_a_terminal_and_nowhere_else() {
         }
     }
 }
+
+#[test]
+fn the_database_of_another_program_is_refused_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("alertbridge.db");
+    Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    let before = fs::read(&file).unwrap();
+    fs::write(folder.path().join("alertbridge.yaml"), config()).unwrap();
+    for command in [&["store", "migrate"][..], &["serve"], &["store", "check"]] {
+        let output = run(folder.path(), command);
+        refused(&output, "is no store of alertbridge");
+        assert!(fs::read(&file).unwrap() == before, "{command:?} wrote to it");
+    }
+}
