@@ -29,6 +29,8 @@ use serde_json::json;
 #[path = "../tests/it/authenticity/dnsmasq.rs"]
 #[expect(dead_code, reason = "what it was asked is the tests' matter")]
 mod dnsmasq;
+#[path = "../tests/it/port.rs"]
+mod port;
 #[path = "../tests/it/authenticity/signer.rs"]
 #[expect(dead_code, reason = "seals and weak keys are the tests' matter")]
 mod signer;

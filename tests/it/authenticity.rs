@@ -21,7 +21,8 @@ mod serving;
 mod signature;
 pub mod signer;
 
-use dnsmasq::{Dnsmasq, free_port};
+use crate::port::free_port;
+use dnsmasq::Dnsmasq;
 use signer::{KEY, WEAK, signed};
 
 const DOMAIN: &str = "am.atlassian.com";

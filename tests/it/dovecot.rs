@@ -12,7 +12,7 @@
 use std::{
     fs,
     io::Read as _,
-    net::{TcpListener, TcpStream},
+    net::TcpStream,
     os::unix::fs::{PermissionsExt as _, chown},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -24,6 +24,8 @@ use alertbridge::ingress::imap::{Settings, Tls};
 use base64::Engine as _;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose};
 use tempfile::TempDir;
+
+use crate::port::free_port;
 
 pub const USER: &str = "alerts";
 pub const PASSWORD: &str = "s3cret \"pass\\word\"";
@@ -56,7 +58,7 @@ impl Dovecot {
         );
         let dir = tempfile::Builder::new().prefix("dovecot-").tempdir().unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
-        let [port, tls_port] = free_ports();
+        let [port, tls_port] = [free_port(), free_port()];
         let mut dovecot = Self { dir, port, tls_port, master: None, delivered: AtomicU32::new(0) };
         dovecot.lay_out(mechanisms);
         dovecot.start_again();
@@ -328,9 +330,4 @@ fn children_of(parent: u32) -> Vec<(String, String)> {
         }
     }
     children
-}
-
-fn free_ports() -> [u16; 2] {
-    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
-    listeners.map(|listener| listener.local_addr().unwrap().port())
 }

@@ -21,6 +21,7 @@ mod imap_oauth;
 mod inbox;
 mod keeping;
 mod policy;
+mod port;
 mod postfix;
 mod postgres;
 mod providers;

@@ -12,10 +12,11 @@ use serde_json::{Value, json};
 
 use crate::{
     authenticity::{
-        dnsmasq::{Dnsmasq, free_port},
+        dnsmasq::Dnsmasq,
         signer::{KEY, WEAK, signed},
     },
     harness::{self, Bridge, PATIENCE, tail},
+    port::free_port,
     vendors::{Fake, Page, PagerDuty},
 };
 

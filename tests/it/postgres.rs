@@ -7,7 +7,6 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader, Write as _},
-    net::TcpListener,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
     sync::{
@@ -16,6 +15,7 @@ use std::{
     },
 };
 
+use crate::port::free_port;
 use alertbridge::store::postgres::{Address, Postgres};
 
 mod dump;
@@ -75,7 +75,7 @@ impl Server {
     /// Starts one, with settings of its own and files that lie beside them. It takes a second: not for a task's thread.
     pub fn start(settings: &str, files: &[(&str, &str)]) -> Arc<Self> {
         let folder = tempfile::Builder::new().prefix("alertbridge-postgres-").tempdir().unwrap().keep();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let settings = format!(
             "port = {port}
             unix_socket_directories = '{}'

@@ -2,12 +2,14 @@
 
 use std::{
     fs::{self, File},
-    net::{TcpListener, TcpStream, UdpSocket},
+    net::TcpStream,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+
+use crate::port::free_port;
 
 /// A running dnsmasq. Dropping it stops it.
 pub struct Dnsmasq {
@@ -70,16 +72,5 @@ impl Drop for Dnsmasq {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// A port that nobody listens on, over UDP or TCP.
-pub fn free_port() -> u16 {
-    loop {
-        let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = tcp.local_addr().unwrap().port();
-        if UdpSocket::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
     }
 }

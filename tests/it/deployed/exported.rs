@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use super::prometheus::{Prometheus, queries, rules};
 use crate::{
-    authenticity::dnsmasq::free_port,
     delivery::hook,
     e2e::HOOK_SECRET,
     harness::{Bridge, PATIENCE, client},
     policy::{genuine, in_minutes, mail, over_smtp, until, zone},
+    port::free_port,
     postgres::Database,
     vendors::Hook,
 };

@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 
 use super::{deploy, yaml};
 use crate::{
-    authenticity::dnsmasq::free_port,
     harness::{Bridge, PATIENCE, client},
+    port::free_port,
 };
 
 static RULES: LazyLock<Value> = LazyLock::new(|| yaml("prometheus/alerts.yaml"));
