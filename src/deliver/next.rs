@@ -46,7 +46,7 @@ pub(super) fn step(
         Verdict::NotYet => {
             let waited = match &claim.step {
                 Step::Confirm { since, .. } => waited(*since, now),
-                _ => Duration::ZERO,
+                Step::Send | Step::Reply | Step::Apart => Duration::ZERO,
             };
             let pause = waited.clamp(CONFIRM_EVERY.0, CONFIRM_EVERY.1);
             Next::Again { step: claim.step.clone(), at: later(now, pause), failures: claim.failures }
@@ -114,7 +114,7 @@ pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
         Verdict::Accepted { request_id } => format!("accepted as request {request_id}, to be confirmed"),
         Verdict::NotYet => match step {
             Step::Confirm { request_id, .. } => format!("accepted as request {request_id}, not confirmed yet"),
-            _ => "not confirmed yet".to_owned(),
+            Step::Send | Step::Reply | Step::Apart => "not confirmed yet".to_owned(),
         },
         Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } | Verdict::Partly { detail, .. } => {
             detail.clone()

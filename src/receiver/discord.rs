@@ -15,7 +15,7 @@ use super::{
     site::{Site, address, check_address},
     status,
     template::{Escape, Template, escape_markdown},
-    text::{cut, units},
+    text::{below, cut},
     wording::{self, Severity},
 };
 use crate::{
@@ -87,10 +87,8 @@ impl Discord {
         let title = page.headline(self.title.as_ref());
         let title = title.unwrap_or_else(|| escape_markdown(&wording::title(notification, TITLE)));
         let text = page.text(self.message.as_ref());
-        let mut text = text.unwrap_or_else(|| escape_markdown(&wording::below(notification)));
-        if units(&title) > TITLE && !text.starts_with(&title) {
-            text = format!("{title}\n{text}");
-        }
+        let text = text.unwrap_or_else(|| escape_markdown(&wording::below(notification)));
+        let text = below(&title, TITLE, text, "\n");
         // A backslash that a cut leaves alone before the "…" escapes that, and does not show.
         let mut embed = json!({
             "title": cut(&title, TITLE),

@@ -14,7 +14,7 @@ use super::{
     page::{self, Page},
     site::Site,
     template::{Escape, Template},
-    text::{cut, units},
+    text::{below, cut, units},
     wording::{self, Severity},
 };
 use crate::{
@@ -153,10 +153,8 @@ impl Opsgenie {
         let notification = parcel.notification;
         let message = page.headline(self.message.as_ref());
         let message = message.unwrap_or_else(|| wording::title(notification, MESSAGE));
-        let mut description = page.text(self.description.as_ref()).unwrap_or_else(|| wording::body(notification));
-        if units(&message) > MESSAGE && !description.starts_with(&message) {
-            description = format!("{message}\n\n{description}");
-        }
+        let description = page.text(self.description.as_ref()).unwrap_or_else(|| wording::body(notification));
+        let description = below(&message, MESSAGE, description, "\n\n");
         let priority = self.priority(&page);
         let mut tags: Vec<String> = Vec::new();
         for tag in self.tags.iter().filter_map(|tag| page.line(Some(tag))) {

@@ -13,7 +13,7 @@ use super::{
     page::Page,
     site::{Site, check_address},
     template::{Escape, Template, escape_slack},
-    text::{cut_markup, units},
+    text::{below, cut_markup},
     wording,
 };
 use crate::{
@@ -108,10 +108,8 @@ impl Slack {
         let title = page.headline(self.title.as_ref());
         let title = title.unwrap_or_else(|| escape_slack(&wording::title(notification, HEADER)));
         let text = page.text(self.text.as_ref());
-        let mut text = text.unwrap_or_else(|| escape_slack(&wording::body(notification)));
-        if units(&title) > HEADER && !text.starts_with(&title) {
-            text = format!("{title}\n{text}");
-        }
+        let text = text.unwrap_or_else(|| escape_slack(&wording::body(notification)));
+        let text = below(&title, HEADER, text, "\n");
         let mut blocks = vec![
             json!({ "type": "header", "text": { "type": "plain_text", "text": cut_markup(&title, HEADER) } }),
             json!({ "type": "section", "text":

@@ -16,7 +16,7 @@ use super::{
     site::{Site, check_address},
     status,
     template::{Escape, Template},
-    text::{cut, units},
+    text::{below, cut},
     wording::{self, Severity},
 };
 use crate::{
@@ -90,10 +90,8 @@ impl Teams {
         let page = Page::new(parcel);
         let notification = parcel.notification;
         let headline = page.headline(self.title.as_ref()).unwrap_or_else(|| wording::title(notification, TITLE));
-        let mut text = page.text(self.text.as_ref()).unwrap_or_else(|| wording::below(notification));
-        if units(&headline) > TITLE && !text.starts_with(&headline) {
-            text = format!("{headline}\n{text}");
-        }
+        let text = page.text(self.text.as_ref()).unwrap_or_else(|| wording::below(notification));
+        let text = below(&headline, TITLE, text, "\n");
         let title = cut(&headline, TITLE);
         let mut body = vec![json!({ "type": "RichTextBlock", "inlines": [
             { "type": "TextRun", "text": title, "size": "Medium", "weight": "Bolder", "color": color(notification) }] })];

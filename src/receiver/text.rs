@@ -18,6 +18,12 @@ pub fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
+/// What stands below a headline of which a field takes `max` units: where that is less than all of it, first the headline,
+/// with `gap` after it.
+pub fn below(headline: &str, max: usize, text: String, gap: &str) -> String {
+    if units(headline) > max && !text.starts_with(headline) { format!("{headline}{gap}{text}") } else { text }
+}
+
 /// At most `max` units of the text, with "…" at the end where something is missing.
 pub fn cut(text: &str, max: usize) -> String {
     let fits = prefix(text, max);

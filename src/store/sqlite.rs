@@ -4,8 +4,6 @@
 //! what lets changes share a commit, and a statement costs no hop between threads.
 
 use std::{
-    fs::{self, File},
-    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -33,6 +31,7 @@ mod copy;
 #[cfg(test)]
 mod cost;
 mod decide;
+mod file;
 mod lane;
 mod look;
 mod mail;
@@ -43,12 +42,10 @@ mod writer;
 
 pub use check::check;
 pub use copy::{backup, restore};
+use file::{assert_not_anothers, connect, migrate};
+pub use file::{own, versions};
 use writer::Outlives;
 
-refinery::embed_migrations!("schema/migrations/sqlite");
-
-/// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
-const BUSY: Duration = Duration::from_secs(5);
 /// What the reading connection keeps in memory, in KiB, which to SQLite is a negative number: it reads little, and mostly
 /// what is new.
 const READER_CACHE: i32 = -512;
@@ -117,117 +114,6 @@ impl Sqlite {
             .map_err(|_| StoreError::Failed("a question to the store panicked".into()))?
             .map_err(failure)
     }
-}
-
-/// Takes the store at a path, be it there or not, for one `serve`; until the guard is dropped no other takes it. Short
-/// commands need no lock.
-pub fn own(path: &Path) -> Result<File, StoreError> {
-    make_folder_of(path)?;
-    let mut name = path.to_owned().into_os_string();
-    name.push(".lock");
-    let file = File::create(&name).map_err(|error| match error.kind() {
-        ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly,
-        ErrorKind::StorageFull => StoreError::Full,
-        _ => StoreError::Failed(format!("cannot make the lock file {}: {error}", Path::new(&name).display())),
-    })?;
-    file.try_lock().map_err(|_| StoreError::Locked)?;
-    Ok(file)
-}
-
-/// The newest version of the schema this program knows.
-fn known() -> i32 {
-    migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
-}
-
-/// The version of the schema a file has, 0 where there is none, and the one this program knows; migrates nothing.
-pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
-    let known = known();
-    if !path.exists() {
-        return Ok((0, known));
-    }
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
-    Ok((version(&connection)?, known))
-}
-
-/// Nothing is written to the file of another program.
-fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
-    let anothers = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
-        connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master)
-                AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history')",
-            [],
-            |row| row.get(0),
-        )
-    });
-    // Whatever else is wrong with it shows when it is opened.
-    if anothers.unwrap_or(false) {
-        return Err(StoreError::Failed(format!(
-            "{} is no store of alertbridge: name a file that is not there yet, or holds one",
-            path.display()
-        )));
-    }
-    Ok(())
-}
-
-/// 0 where it is no store yet.
-fn version(connection: &Connection) -> Result<i32, StoreError> {
-    let made: bool = connection
-        .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'refinery_schema_history'", [], |row| row.get(0))
-        .map_err(failure)?;
-    if !made {
-        return Ok(0);
-    }
-    connection
-        .query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0))
-        .map_err(failure)
-}
-
-fn make_folder_of(path: &Path) -> Result<(), StoreError> {
-    let missing = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists());
-    let Some(parent) = missing else { return Ok(()) };
-    fs::create_dir_all(parent)
-        .map_err(|error| StoreError::Failed(format!("cannot make the folder {}: {error}", parent.display())))
-}
-
-fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    make_folder_of(path)?;
-    let open = || -> rusqlite::Result<Connection> {
-        let connection = Connection::open_with_flags(path, flags)?;
-        connection.busy_timeout(BUSY)?;
-        connection.set_prepared_statement_cache_capacity(64);
-        if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            // Counts on a new file alone, before anything is written: what retention frees can be given back.
-            connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
-            connection.pragma_update(None, "journal_mode", "WAL")?;
-            connection.pragma_update(None, "synchronous", "FULL")?;
-            // Else what a savepoint would restore goes to a file in /var/tmp: most of what a mail writes.
-            connection.pragma_update(None, "temp_store", "MEMORY")?;
-        }
-        connection.pragma_update(None, "foreign_keys", true)?;
-        Ok(connection)
-    };
-    open().map_err(|error| match failure(error) {
-        StoreError::Failed(why) => StoreError::Failed(format!("cannot open {}: {why}", path.display())),
-        other => other,
-    })
-}
-
-fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
-    let known = known();
-    let found = version(connection)?;
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
-    if found < known {
-        crash::point("migrating");
-        // Grouped: a migration and the record of it are one commit, or a kill in between ends the store.
-        migrations::runner()
-            .set_grouped(true)
-            .run(connection)
-            .map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
-        crash::point("migrated");
-    }
-    Ok(())
 }
 
 /// What an error of SQLite means to the operator.

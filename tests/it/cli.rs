@@ -46,6 +46,17 @@ fn mail(status: &str, incident: &str, at: &str) -> String {
     sample::mail(status, Some(incident), at.parse().unwrap())
 }
 
+/// An mbox of so many incidents, each opened and resolved a second later, before the next.
+pub fn incidents_in_turn(incidents: i64) -> String {
+    let start: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
+    let mails = (0..2 * incidents).map(|n| {
+        let status = if n % 2 == 0 { "ANOMALOUS" } else { "OK" };
+        let mail = sample::mail(status, Some(&format!("inc-{}", n / 2)), start + SignedDuration::from_secs(n));
+        format!("From MAILER-DAEMON Sun Mar  1 12:00:00 2026\n{}\n", mail.replace("\r\n", "\n"))
+    });
+    mails.collect()
+}
+
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap()
 }
@@ -189,13 +200,7 @@ fn replay_takes_files_folders_maildirs_and_mboxes_in_order_of_arrival_ties_by_pa
 #[test]
 fn many_mails_at_once_are_decided_in_order_of_arrival() {
     let folder = folder();
-    let start: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-    let mails = (0..600).map(|n| {
-        let status = if n % 2 == 0 { "ANOMALOUS" } else { "OK" };
-        let mail = sample::mail(status, Some(&format!("inc-{}", n / 2)), start + SignedDuration::from_secs(n));
-        format!("From MAILER-DAEMON Sun Mar  1 12:00:00 2026\n{}\n", mail.replace("\r\n", "\n"))
-    });
-    fs::write(folder.path().join("all.mbox"), mails.collect::<String>()).unwrap();
+    fs::write(folder.path().join("all.mbox"), incidents_in_turn(300)).unwrap();
     let replayed = run(folder.path(), &["replay", "--json", "all.mbox"]);
     let outcomes: Vec<_> = lines(&replayed).iter().map(|line| line["outcome"].as_str().unwrap().to_owned()).collect();
     assert_eq!(outcomes, ["opened", "resolved"].repeat(300));

@@ -3,11 +3,10 @@
 use std::{fs, path::Path, process::Output};
 
 use alertbridge::cli::sample;
-use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::run;
+use crate::{cli::incidents_in_turn, harness::run};
 
 /// Two receivers, whose secrets are elsewhere.
 const CONFIG: &str = r#"
@@ -211,13 +210,7 @@ fn a_fault_of_the_other_configuration_is_told_with_its_place_and_nothing_is_repl
 #[test]
 fn many_mails_are_compared_each_with_itself() {
     let folder = folder();
-    let start: Timestamp = "2026-03-01T12:00:00Z".parse().unwrap();
-    let mails = (0..600).map(|n| {
-        let status = if n % 2 == 0 { "ANOMALOUS" } else { "OK" };
-        let mail = sample::mail(status, Some(&format!("inc-{}", n / 2)), start + SignedDuration::from_secs(n));
-        format!("From MAILER-DAEMON Sun Mar  1 12:00:00 2026\n{}\n", mail.replace("\r\n", "\n"))
-    });
-    fs::write(folder.path().join("all.mbox"), mails.collect::<String>()).unwrap();
+    fs::write(folder.path().join("all.mbox"), incidents_in_turn(300)).unwrap();
     let same = diff(folder.path(), "alerts:", "alerts:", &["all.mbox"]);
     assert_eq!(said(&same), "nothing changes: 600 mails, 600 pages\n");
     let moved = lines(&diff(folder.path(), "{ receiver: oncall,", "{ receiver: team,", &["--json", "all.mbox"]));

@@ -16,7 +16,10 @@ use crate::{
     },
 };
 
-use super::{connect, failure, known, version};
+use super::{
+    failure,
+    file::{connect, known, version},
+};
 
 /// Mails whose bytes are read at a time: between two batches the write-ahead log may shrink.
 const BATCH: i64 = 500;

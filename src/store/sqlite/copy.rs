@@ -19,7 +19,10 @@ use rusqlite::{
 
 use crate::{crash, store::StoreError};
 
-use super::{check, connect, failure, known, own, version};
+use super::{
+    check, failure,
+    file::{connect, known, own, version},
+};
 
 /// Pages copied between two looks at the progress: 4 MiB.
 const PAGES_PER_STEP: i32 = 1024;

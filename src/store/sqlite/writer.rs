@@ -19,7 +19,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{crash, store::StoreError};
 
-use super::{BUSY, CHECKPOINT_BUSY, failure};
+use super::{CHECKPOINT_BUSY, failure, file::BUSY};
 
 /// At most this many changes share a commit: bounds how long the first waits for the last.
 const MOST_PER_COMMIT: usize = 256;
