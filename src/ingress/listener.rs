@@ -50,7 +50,7 @@ const SWEEP: Duration = Duration::from_millis(250);
 /// How long whoever has lost its place may take to go.
 const PARTING: Duration = Duration::from_secs(1);
 /// So many who find no place are heard out for so long, and so much, that they hear why; more are cut off.
-const TURNED_AWAY: usize = 32;
+const TURNED_AWAY: usize = 16;
 const HEARD_OUT: Duration = Duration::from_secs(1);
 const HEARD: u64 = 64 << 10;
 

@@ -114,7 +114,9 @@ fn only(headers: &HeaderMap, name: axum::http::HeaderName) -> Result<Option<&Hea
 
 /// A host and its port, and nobody's name before them.
 fn authority(value: &HeaderValue) -> Option<Authority> {
-    value.to_str().ok()?.parse::<Authority>().ok().filter(|authority| !authority.as_str().contains('@'))
+    let authority: Authority = value.to_str().ok()?.parse().ok()?;
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    (port.is_empty() || authority.port_u16().is_some()).then_some(authority)
 }
 
 #[cfg(test)]
@@ -195,7 +197,9 @@ mod tests {
         let check = |version, uri: &'static str, hosts: &[&'static str]| {
             let headers = hosts.iter().map(|host| (HOST, HeaderValue::from_static(host)));
             let mut map = HeaderMap::new();
-            headers.for_each(|(name, value)| drop(map.append(name, value)));
+            for (name, value) in headers {
+                map.append(name, value);
+            }
             Hosts::default().check(LOOPBACK.parse().unwrap(), version, &Uri::from_static(uri), &map)
         };
         let (own, foreign) = ("127.0.0.1:8026", "evil.test");

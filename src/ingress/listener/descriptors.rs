@@ -22,7 +22,7 @@ pub fn raise_limit() -> usize {
 
 /// How many of so many descriptors clients may have; those that are leaving may have a quarter more.
 pub(super) fn for_clients(limit: usize) -> usize {
-    (limit.saturating_sub(KEPT_BACK) * 4 / 5).max(limit / 4)
+    (limit.saturating_sub(KEPT_BACK) / 5 * 4).max(limit / 4)
 }
 
 #[cfg(test)]

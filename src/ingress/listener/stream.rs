@@ -10,6 +10,7 @@ use std::{
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::Instant,
 };
 
 use super::place::Standing;
@@ -35,7 +36,7 @@ impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.tcp).poll_read(cx, buf))?;
-        self.standing.has_read(buf.filled().len() - before);
+        self.standing.has_read(buf.filled().len() - before, Instant::now());
         Poll::Ready(Ok(()))
     }
 }
@@ -43,7 +44,7 @@ impl AsyncRead for Stream {
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.tcp).poll_write(cx, buf))?;
-        self.standing.has_written();
+        self.standing.has_written(Instant::now());
         Poll::Ready(Ok(written))
     }
 
@@ -53,7 +54,7 @@ impl AsyncWrite for Stream {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = ready!(Pin::new(&mut self.tcp).poll_write_vectored(cx, bufs))?;
-        self.standing.has_written();
+        self.standing.has_written(Instant::now());
         Poll::Ready(Ok(written))
     }
 

@@ -119,7 +119,7 @@ impl<'a> Dialogue<'a> {
         let (reason, text) = match () {
             () if next == Next::Close => return next,
             // Its next lines may be commands, by its author's will.
-            () if awaited_stray_mail && reply[before..].starts_with(b"50") => {
+            () if awaited_stray_mail && reply[before..].starts_with(b"500") => {
                 ("stray_mail", "421 4.7.0 This is no command but a mail, closing")
             }
             // A browser can be made to post what holds commands to any port.

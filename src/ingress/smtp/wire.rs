@@ -17,8 +17,9 @@ const INPUT: usize = 64 << 10;
 /// A client that sends commands and reads no reply must not make us remember them all.
 const OUTPUT: usize = 16 << 10;
 
-/// How long a client that is sent away is heard out.
+/// How long a client that is sent away is heard out, and how much of it.
 const HEARD_OUT: Duration = Duration::from_millis(500);
+const HEARD: u64 = 256 << 10;
 
 /// A connection, encrypted or not.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -152,7 +153,8 @@ impl Wire {
         }
         let _ = timeout_at(deadline, self.stream.shutdown()).await;
         if self.hears_out {
-            let rest = async { while self.stream.read(&mut self.input).await.is_ok_and(|read| read > 0) {} };
+            let mut rest = (&mut self.stream).take(HEARD);
+            let rest = tokio::io::copy(&mut rest, &mut tokio::io::sink());
             let _ = timeout_at(deadline.min(Instant::now() + HEARD_OUT), rest).await;
         }
     }
