@@ -176,7 +176,7 @@ impl Listener {
                             Err(why) => {
                                 let words = reception.turn_away(peer.ip(), why);
                                 let permit = Arc::clone(&turned_away).try_acquire_owned().ok();
-                                turn_away(stream, words, permit);
+                                turn_away(stream, &words, permit);
                             }
                         }
                     }
@@ -219,9 +219,9 @@ async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, 
 
 /// Says why there is no place, and hears the client out where few are turned away: what comes after a close would have the
 /// answer thrown away unread.
-fn turn_away(mut stream: TcpStream, words: Vec<u8>, permit: Option<OwnedSemaphorePermit>) {
+fn turn_away(mut stream: TcpStream, words: &[u8], permit: Option<OwnedSemaphorePermit>) {
     // The buffer of a new socket has room; where it has not, closing alone says enough.
-    let said = stream.try_write(&words);
+    let said = stream.try_write(words);
     if let Some(permit) = permit.filter(|_| said.is_ok() && !words.is_empty()) {
         tokio::spawn(async move {
             let heard_out = timeout(HEARD_OUT, async {

@@ -153,8 +153,8 @@ impl Wire {
         }
         let _ = timeout_at(deadline, self.stream.shutdown()).await;
         if self.hears_out {
-            let mut rest = (&mut self.stream).take(HEARD);
-            let rest = tokio::io::copy(&mut rest, &mut tokio::io::sink());
+            let (mut rest, mut nowhere) = ((&mut self.stream).take(HEARD), tokio::io::sink());
+            let rest = tokio::io::copy(&mut rest, &mut nowhere);
             let _ = timeout_at(deadline.min(Instant::now() + HEARD_OUT), rest).await;
         }
     }
