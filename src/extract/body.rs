@@ -296,7 +296,7 @@ fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
     let meant = |boundary: &&str| -> Vec<String> {
         let cut = boundary.split([' ', '\t', '(']).next().unwrap_or_default();
         let solid = boundary.split_ascii_whitespace().collect::<String>();
-        [boundary.trim_start(), cut, &solid, boundary.trim_matches('\''), &boundary.replace('\\', "")]
+        [boundary.trim_start(), cut, &solid, boundary.trim_matches(['\'', '=']), &boundary.replace('\\', "")]
             .into_iter()
             .filter(|meant| !meant.is_empty())
             .map(ToOwned::to_owned)
