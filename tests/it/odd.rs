@@ -97,7 +97,7 @@ const QUOTED_PRINTABLE: [&str; 5] =
 const BASE64: [&str; 6] = ["base64", "BASE64;", "base-64", "\"base64\"", "(c) base64", "base64; charset=utf-8"];
 
 /// How a parameter `boundary` is written after `multipart/…`; `%` stands for its value.
-const BOUNDARIES: [&str; 18] = [
+const BOUNDARIES: [&str; 20] = [
     "; boundary=\"%\"",
     "; boundary=%",
     ";\r\n boundary=\"%\"",
@@ -111,6 +111,8 @@ const BOUNDARIES: [&str; 18] = [
     "; boundary=\"%",
     "; boundary=\"%\";;",
     "; boundary=\"%   \"",
+    "; boundary=\\\"%\\\"",
+    "/mixed; boundary=%\r\n ",
     "; boundary=\"%\" (a comment)",
     " (a comment; boundary=no); boundary=\"%\"",
     "; boundary*=us-ascii''%",
@@ -301,8 +303,9 @@ fn multipart(draw: &mut Draw, boundary: &str, (fields, body): &(String, Vec<u8>)
     }
     text.extend_from_slice(delimiter.as_bytes());
     text.extend_from_slice(fields.as_bytes());
-    // HTML ends a header that no empty line ends.
-    if !(body.starts_with(b"<") && draw.once_in(8)) {
+    // What is no field ends the header of a part that no empty line ends.
+    let plain = body.split(|byte| *byte == b'\n').next().is_some_and(|line| !line.contains(&b':'));
+    if !(plain && !body.starts_with(b" ") && !body.starts_with(b"\t") && draw.once_in(8)) {
         text.extend_from_slice(b"\r\n");
     }
     text.extend_from_slice(body);
