@@ -305,7 +305,7 @@ fn multipart(draw: &mut Draw, boundary: &str, (fields, body): &(String, Vec<u8>)
     text.extend_from_slice(fields.as_bytes());
     // What is no field ends the header of a part that no empty line ends.
     let plain = body.split(|byte| *byte == b'\n').next().is_some_and(|line| !line.contains(&b':'));
-    let missing = plain && !matches!(body.first(), Some(b' ' | b'	')) && draw.once_in(8);
+    let missing = plain && !matches!(body.first(), Some(b' ' | b'\t')) && draw.once_in(8);
     if !missing {
         text.extend_from_slice(b"\r\n");
     }
