@@ -29,6 +29,7 @@ mod authenticity;
 mod check;
 mod compile;
 mod errors;
+mod exposed;
 mod later;
 mod misfit;
 mod refused;
@@ -143,7 +144,10 @@ impl Config {
                 }
             }
         }
-        let warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
+        let mut warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
+        if files == Files::Needed {
+            warnings.extend(exposed::files(&tree));
+        }
         match compiled {
             Some((config, rules)) if found.is_empty() => {
                 Ok(Loaded { config, rules: Arc::new(rules), source, warnings, tree })
@@ -183,6 +187,7 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
                 .to_owned(),
         );
     }
+    found.extend(exposed::to_other_apps(config));
     // A file that cannot be read is a problem of its own.
     let place = config.store.url().ok().and_then(|url| Place::parse("store.url", &url).ok());
     if let Some(Place::Database(address)) = place
