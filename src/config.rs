@@ -145,11 +145,12 @@ impl Config {
             }
         }
         let mut warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
-        if files == Files::Needed {
-            warnings.extend(exposed::files(&tree));
-        }
         match compiled {
             Some((config, rules)) if found.is_empty() => {
+                warnings.extend(exposed::to_other_apps(&config));
+                if files == Files::Needed {
+                    warnings.extend(exposed::files(&tree));
+                }
                 Ok(Loaded { config, rules: Arc::new(rules), source, warnings, tree })
             }
             _ => Err(ConfigErrors { warnings, ..ConfigErrors::new(&source, &tree, found) }),
@@ -187,7 +188,6 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
                 .to_owned(),
         );
     }
-    found.extend(exposed::to_other_apps(config));
     // A file that cannot be read is a problem of its own.
     let place = config.store.url().ok().and_then(|url| Place::parse("store.url", &url).ok());
     if let Some(Place::Database(address)) = place

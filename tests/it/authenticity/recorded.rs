@@ -3,7 +3,7 @@
 use super::*;
 
 /// A mail as it lies in Gmail.
-fn gmail(said: &str, mail: &[u8]) -> Vec<u8> {
+pub fn gmail(said: &str, mail: &[u8]) -> Vec<u8> {
     below(
         &format!(
             "Delivered-To: alerts@example.com\n\
@@ -110,6 +110,13 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
             "the first is by",
         ),
         ("of no host", gmail(&said.replace("mx.google.com;", ""), &mail), "the first is by nobody"),
+        ("spaced", gmail(&said.replace("Results:", "Results :"), &mail), "white space before its colon"),
+        ("tabbed", gmail(&said.replace("Results:", "Results\t:"), &mail), "white space before its colon"),
+        ("folded", gmail(&said.replace("Results:", "Results\n :"), &mail), "white space before its colon"),
+        ("in two", gmail(&said.replace("Results:", "Results x:"), &mail), "the mail has none"),
+        ("marked", gmail(&said.replace("Auth", "\u{feff}Auth"), &mail), ""),
+        ("spaced, above", gmail(&format!("{}{said}", said.replace("Results:", "Results :")), &mail), "white space"),
+        ("below a spaced Received", gmail(&format!("Received : by mx.google.com with x\n{said}"), &mail), "by nobody"),
         ("failed", gmail(&said.replace("dkim=pass", "dkim=fail"), &mail), "passed (dkim=fail)"),
         ("unsigned", gmail(&said.replace("dkim=pass", "spf=pass"), &mail), "passed (dkim=nothing)"),
         ("of another domain", gmail(&said.replace("=@am.atl", "=@evil.atl"), &mail), "passed (dkim=nothing)"),
@@ -126,7 +133,9 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
     ] {
         let judged = through("gmail", &mail).await;
         println!("{what}: {judged:?}");
-        assert_says(&judged, Verdict::Fail, says);
+        // A header that is odd throughout is not looked at.
+        let odd = judged.verdict == Verdict::None && ["in two", "marked"].contains(&what);
+        assert_says(&judged, if odd { Verdict::None } else { Verdict::Fail }, if odd { "" } else { says });
     }
 }
 
@@ -148,6 +157,7 @@ async fn a_senders_own_line_below_a_host_that_adds_none_needs_a_signature_of_the
     }
     for (faulty, says) in [
         (signed(&forged, DOMAIN, json!({ "l": true })), "only the beginning of the body (l=)"),
+        (signed(&forged, DOMAIN, json!({})), "does not fit the body"),
         (signed(&forged, DOMAIN, json!({ "algorithm": "rsa-sha1" })), "rsa-sha1"),
         (signed(&forged, DOMAIN, json!({ "tags": { "t": now().as_second() - 90_000 } })), "a replay"),
         (signed(&forged, DOMAIN, json!({ "tags": { "x": now().as_second() - 1 } })), "it had expired"),
