@@ -109,15 +109,13 @@ impl Authenticator {
         let header = with_crlf(header);
         let mail = Mail::new(message, &header, body, &self.domain);
         let judged = async {
-            match timeout(BOUND, self.weigh(&mail)).await {
-                Ok(authenticity) => authenticity,
-                Err(_) => {
-                    let what = format!("what proves the mail could not be looked up within {} s", BOUND.as_secs());
-                    // Whoever names enough that nobody answers for takes so long.
-                    let verdict = if self.dns.reaches(&self.domain).await { Verdict::Fail } else { Verdict::TempError };
-                    Authenticity::unproven(verdict, what)
-                }
+            if let Ok(authenticity) = timeout(BOUND, self.weigh(&mail)).await {
+                return authenticity;
             }
+            let what = format!("what proves the mail could not be looked up within {} s", BOUND.as_secs());
+            // Whoever names enough that nobody answers for takes so long.
+            let verdict = if self.dns.reaches(&self.domain).await { Verdict::Fail } else { Verdict::TempError };
+            Authenticity::unproven(verdict, what)
         };
         let asked = async {
             match &message.envelope {

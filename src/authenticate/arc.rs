@@ -211,9 +211,12 @@ fn fields<'a, T>(
     name: &'static [u8],
     parse: impl Fn(&'a [u8]) -> mail_auth::Result<T>,
 ) -> mail_auth::Result<Vec<Header<'a, T>>> {
-    let read = |field: Field<'a>| match field.is_plainly(name) {
-        true => Ok(Header::new(field.name, field.value, parse(field.value)?)),
-        false => Err(mail_auth::Error::ParseError),
+    let read = |field: Field<'a>| {
+        if field.is_plainly(name) {
+            Ok(Header::new(field.name, field.value, parse(field.value)?))
+        } else {
+            Err(mail_auth::Error::ParseError)
+        }
     };
     mail.named(name).map(read).collect()
 }

@@ -27,6 +27,7 @@ use super::{
     results::{self, MethodResult, Received, Results},
     signature::Signature,
 };
+use crate::message::header::Field;
 
 /// The name for Microsoft 365, whose hosts are many and write no authserv-id.
 const EXCHANGE: &str = "exchange";
@@ -107,12 +108,13 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
         let by = results.host.as_deref().unwrap_or("nobody it names");
         return absent(&format!("the first is by {by}, not by the trusted_authserv_id"));
     };
+    // One that is written oddly names nobody.
+    let taken = |field: &Field<'_>| {
+        let read = field.is_plainly(b"Received").then(|| Received::read(field.value));
+        read.unwrap_or(Received { by: None, has_from: false })
+    };
     let above = mail.fields[..place].iter().filter(|field| field.is(b"Received"));
-    let above = above.map(|field| match field.is_plainly(b"Received") {
-        true => Received::read(field.value),
-        false => Received { by: None, has_from: false },
-    });
-    if let Some(other) = above.into_iter().find(|received| !host.took(received)) {
+    if let Some(other) = above.map(taken).find(|received| !host.took(received)) {
         let by = other.by.as_deref().unwrap_or("nobody it names");
         return absent(&format!("the first stands below a Received by {by}: it was there before the mail arrived"));
     }

@@ -87,8 +87,7 @@ pub type Keys = HashMap<Box<str>, Arc<DomainKey>>;
 
 pub struct Dns {
     authenticator: MessageAuthenticator,
-    /// By the domain that is configured, and the name of the key.
-    answers: Cache<(Box<str>, Box<str>), Arc<OnceCell<Answer>>>,
+    answers: Cache<Question, Arc<OnceCell<Answer>>>,
     /// The names that had a key.
     found: Cache<Box<str>, ()>,
     /// By domain, the last of them.
@@ -98,6 +97,9 @@ pub struct Dns {
     new: Semaphore,
     strangers: Semaphore,
 }
+
+/// The domain that is configured, none where a stranger asks, and the name of the key.
+type Question = (Box<str>, Box<str>);
 
 struct Answer {
     key: Result<Arc<DomainKey>, NoKey>,
@@ -172,7 +174,7 @@ impl Dns {
         name: &str,
         asked: impl Future<Output = Answer>,
     ) -> Result<Arc<DomainKey>, NoKey> {
-        let place: (Box<str>, Box<str>) = (domain.to_ascii_lowercase().into(), name.to_ascii_lowercase().into());
+        let place: Question = (domain.to_ascii_lowercase().into(), name.to_ascii_lowercase().into());
         let known = self.answers.get(&place);
         if known.as_ref().is_some_and(|cell| cell.get().is_some_and(|answer| answer.until <= Instant::now())) {
             self.answers.invalidate(&place);
@@ -224,11 +226,8 @@ impl Dns {
     }
 
     async fn ask(&self, name: &str) -> Heard {
-        let name = match Name::from_ascii(format!("{name}.")) {
-            Ok(name) => name,
-            // Names are checked before; one that cannot be asked for has no records.
-            Err(_) => return Heard::Records(Vec::new(), None),
-        };
+        // Names are checked before; one that cannot be asked for has no records.
+        let Ok(name) = Name::from_ascii(format!("{name}.")) else { return Heard::Records(Vec::new(), None) };
         let lookup = match timeout(LOOK_UP, self.authenticator.resolver().txt_lookup(name)).await {
             Ok(Ok(lookup)) => lookup,
             Ok(Err(error)) => {

@@ -16,6 +16,7 @@ use serde_json::json;
 
 mod chain;
 pub mod dnsmasq;
+mod elsewhere;
 mod reading;
 mod recorded;
 mod serving;

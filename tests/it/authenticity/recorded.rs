@@ -29,7 +29,7 @@ fn by_google(mail: &[u8]) -> String {
     )
 }
 
-fn quote(mail: &[u8]) -> String {
+pub fn quote(mail: &[u8]) -> String {
     let solid: String = str::from_utf8(mail).unwrap().split_whitespace().collect();
     solid.split_once(";b=").unwrap().1.chars().take(8).collect()
 }

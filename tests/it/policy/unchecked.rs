@@ -20,9 +20,9 @@ async fn trouble_that_the_sender_chooses_earns_him_nothing() {
         assert_eq!(bridge.post(&forged("OK", "real", n + 1)).await.unwrap(), 202);
     }
     bridge.settled(26).await;
-    let pages = pages(&pager);
-    assert_eq!(pages.iter().filter(|page| page.title.starts_with("[UNVERIFIED] ")).count(), 3, "{pages:?}");
-    assert_eq!((pages.len(), listed(&bridge, "quarantined").len()), (4, 22));
+    let told_of = pages(&pager);
+    assert_eq!(told_of.iter().filter(|page| page.title.starts_with("[UNVERIFIED] ")).count(), 3, "{told_of:?}");
+    assert_eq!((told_of.len(), listed(&bridge, "quarantined").len()), (4, 22));
     assert!(listed(&bridge, "pending").is_empty(), "no resolve waits");
     assert!(pager.open_alerts().contains(&"real:oncall".to_owned()));
     until(&bridge, "what is held is told of", || {
