@@ -5,7 +5,8 @@
 //!
 //! - if the ingress names the host (`trusted_authserv_id`), and the **first** Authentication-Results is that host's;
 //! - above every Received that is not that host's, so that it was not written before the mail got there;
-//! - if it is written as hosts write it: with white space before its colon it is a sender's;
+//! - if it is written as hosts write it: with white space before its colon, or a byte order mark before its name, it is a
+//!   sender's, and one that hosts do not know for what it is;
 //! - if the mail carries the very signature that is said to have passed (`header.d`, `header.i`, `header.s` and the
 //!   beginning of `b=`), and that signature would count here: see [`Signature::fault`];
 //! - if the body is the one that was signed (`bh=`), where the host keeps it. Exchange does not: it makes the MIME anew. There
@@ -98,10 +99,11 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     let Some(place) = mail.fields.iter().position(|field| field.is(b"Authentication-Results")) else {
         return absent("the mail has none");
     };
-    if !mail.fields[place].is_plainly(b"Authentication-Results") {
-        return absent("the first has white space before its colon, as no host writes it");
+    let field = &mail.fields[place];
+    if !field.is_plainly(b"Authentication-Results") || !mail.came_so(field) {
+        return absent("the first has something before its name or its colon, as no host writes it");
     }
-    let Some(results) = results::read(mail.fields[place].value) else {
+    let Some(results) = results::read(field.value) else {
         return absent("the first cannot be read");
     };
     let Some(host) = hosts.iter().find(|host| host.wrote(&results)) else {

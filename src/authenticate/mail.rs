@@ -79,7 +79,15 @@ impl<'a> Mail<'a> {
                 _ => {}
             }
         }
-        reading::fault(self, &|name| covered(name) > 0).map(str::to_owned)
+        reading::fault(self, &|name| covered(name) > 0)
+    }
+
+    /// Whether a field begins a line of the header as it came: what hosts look at, before anything in it is mended.
+    pub fn came_so(&self, field: &Field<'_>) -> bool {
+        let first_line = field.value.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let written = [field.name, b":", first_line.trim_ascii_end()].concat();
+        let lines = self.message.raw.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+        lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).any(|line| line == written)
     }
 
     /// The value of a field, where there is one.

@@ -9,91 +9,129 @@
 //! - HTML begins with a tag and ends with one, in ASCII or UTF-8;
 //! - quoted-printable and base64 are what holds nothing else, and nothing else is what could be one of them.
 
+//!
+//! Programs differ in what they make of a field that is oddly written, so such a one is refused.
+
 use std::borrow::Cow;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use mail_parser::{ContentType, parsers::MessageStream};
 
 use super::mail::Mail;
 
 /// The least base64 that plain text is not taken for.
 const SOME_BASE64: usize = 64;
 
+const TYPE: &str = "it does not cover the Content-Type";
+const ENCODING: &str = "it does not cover the Content-Transfer-Encoding";
+
 /// What is read otherwise than it was written, maybe; `is_signed` knows the fields that are.
-pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<&'static str> {
+pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String> {
     let disposition = mail.value(b"Content-Disposition");
     if !is_signed("Content-Disposition") && disposition.is_some_and(|value| !is_inline(value)) {
-        return Some("it does not cover the Content-Disposition, which makes the mail an attachment");
+        return Some("it does not cover the Content-Disposition, which makes the mail an attachment".to_owned());
     }
-    let (type_is_signed, encoding_is_signed) = (is_signed("Content-Type"), is_signed("Content-Transfer-Encoding"));
-    if type_is_signed && encoding_is_signed {
+    let content = mail.value(b"Content-Type").map_or(Some(Content::default()), Content::read);
+    let is_multipart = match &content {
+        Some(content) => content.is("multipart/"),
+        None => mail.value(b"Content-Type").is_some_and(|value| begins(value.trim_ascii(), b"multipart")),
+    };
+    if !is_signed("Content-Transfer-Encoding")
+        && let Some(why) = encoding_fault(mail, is_multipart)
+    {
+        return Some(format!("{ENCODING}, and {why}"));
+    }
+    if is_signed("Content-Type") {
         return None;
     }
-    let kind = mail.value(b"Content-Type").map(content_type);
-    let kind = match &kind {
-        None => None,
-        Some(Some(kind)) => Some(kind),
-        Some(None) if type_is_signed => None,
-        Some(None) => return Some("it does not cover the Content-Type, which cannot be read"),
-    };
-    let is = |main: &str, sub: Option<&str>| {
-        kind.is_some_and(|kind| {
-            let of_kind = |sub: &str| kind.subtype().is_some_and(|of_kind| of_kind.eq_ignore_ascii_case(sub));
-            kind.ctype().eq_ignore_ascii_case(main) && sub.is_none_or(of_kind)
-        })
-    };
-    let encoding = Encoding::of(mail.value(b"Content-Transfer-Encoding"));
-    if is("multipart", None) {
-        if !encoding_is_signed && encoding != Some(Encoding::None) {
-            return Some("it does not cover the Content-Transfer-Encoding, and a multipart has none");
-        }
-        let claimed = kind.and_then(|kind| kind.attribute("boundary")).map(|boundary| boundary.trim_end().as_bytes());
-        let shown = boundary(mail.body);
-        return (!type_is_signed && (shown.is_none() || shown != claimed)).then_some(
-            "it does not cover the Content-Type, and the body is not evidently a multipart of that boundary",
-        );
-    }
-    if is("text", Some("html")) {
-        return html_fault(mail.body, kind, encoding, type_is_signed, encoding_is_signed);
-    }
-    if type_is_signed {
-        return None;
-    }
-    let is_plain = kind.is_none() || is("text", Some("plain"));
-    (!is_plain || boundary(mail.body).is_some() || could_be_html(mail.body))
-        .then_some("it does not cover the Content-Type, and the body could be of another")
+    let why = content.map_or(Some("that is oddly written"), |content| type_fault(mail, &content));
+    why.map(|why| format!("{TYPE}, and {why}"))
 }
 
-fn html_fault(
-    body: &[u8],
-    kind: Option<&ContentType<'_>>,
-    encoding: Option<Encoding>,
-    type_is_signed: bool,
-    encoding_is_signed: bool,
-) -> Option<&'static str> {
-    const TRANSFER: &str = "it does not cover the Content-Transfer-Encoding, and the body could be of another";
-    let Some(text) = encoding.and_then(|encoding| encoding.decode(body)) else {
-        return Some(
-            "it does not cover how the body is read, which is not of its Content-Transfer-Encoding throughout",
-        );
-    };
-    let could_be = |other: Encoding| other.decode(body).is_some_and(|decoded| *decoded != *body);
-    if !encoding_is_signed && encoding == Some(Encoding::None) && could_be(Encoding::QuotedPrintable) {
-        return Some(TRANSFER);
+fn encoding_fault(mail: &Mail<'_>, is_multipart: bool) -> Option<&'static str> {
+    let Some(encoding) = Encoding::of(mail) else { return Some("that is oddly written") };
+    if is_multipart {
+        return (encoding != Encoding::None).then_some("a multipart has none");
     }
-    let base64 = encoding != Some(Encoding::Base64) && body.len() >= SOME_BASE64 && could_be(Encoding::Base64);
-    if !encoding_is_signed && base64 {
-        return Some(TRANSFER);
+    if encoding.decode(mail.body).is_none() {
+        return Some("not all of the body is of it");
     }
-    if type_is_signed {
-        return None;
+    let could_be =
+        |other: Encoding| other != encoding && other.decode(mail.body).is_some_and(|decoded| *decoded != *mail.body);
+    let base64 = mail.body.len() >= SOME_BASE64 && could_be(Encoding::Base64);
+    (base64 || (encoding == Encoding::None && could_be(Encoding::QuotedPrintable)))
+        .then_some("the body could be of another")
+}
+
+fn type_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
+    if content.is("multipart/") {
+        let claimed = content.parameter("boundary").map(str::as_bytes);
+        let shown = boundary(mail.body);
+        return (shown.is_none() || shown != claimed)
+            .then_some("the body is not evidently a multipart of that boundary");
     }
-    if !is_html(&text) {
-        return Some("it does not cover the Content-Type, and the body is not evidently HTML");
+    let text = Encoding::of(mail).and_then(|encoding| encoding.decode(mail.body));
+    match (content.kind.as_str(), text) {
+        ("text/html", Some(text)) if !is_html(&text) => Some("the body is not evidently HTML"),
+        ("text/html", Some(text)) => {
+            let charset = content.parameter("charset").unwrap_or("utf-8");
+            (!is_evident(charset, &text)).then_some("the body could be of another charset")
+        }
+        ("" | "text/plain", Some(_)) if boundary(mail.body).is_none() && !could_be_html(mail.body) => None,
+        _ => Some("the body could be of another"),
     }
-    let charset = kind.and_then(|kind| kind.attribute("charset")).unwrap_or("utf-8").trim().to_ascii_lowercase();
-    (!is_evident(&charset, &text))
-        .then_some("it does not cover the Content-Type, and the body could be of another charset")
+}
+
+/// A Content-Type or a Content-Disposition in the plain grammar that no two programs read differently.
+#[derive(Default)]
+struct Content {
+    /// In lower case; nothing where there is no field.
+    kind: String,
+    parameters: Vec<(String, String)>,
+}
+
+impl Content {
+    /// None where it is written in any other way: with comments, escapes, continuations, or a parameter twice.
+    fn read(value: &[u8]) -> Option<Self> {
+        let value = str::from_utf8(value).ok()?;
+        let mut parts = value.split(';').map(str::trim);
+        let mut read = Self { kind: parts.next()?.to_ascii_lowercase(), parameters: Vec::new() };
+        let is_kind = read.kind.split('/').all(is_token);
+        let mut rest = parts.peekable();
+        while let Some(part) = rest.next() {
+            if part.is_empty() && rest.peek().is_none() {
+                break;
+            }
+            let (name, value) = part.split_once('=')?;
+            let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+            let is_plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
+            if !is_token(name) || !quoted.map_or_else(|| is_token(value), |text| text.chars().all(is_plain)) {
+                return None;
+            }
+            let name = name.to_ascii_lowercase();
+            if name.contains('*') || read.parameter(&name).is_some() {
+                return None;
+            }
+            read.parameters.push((name, quoted.unwrap_or(value).to_owned()));
+        }
+        is_kind.then_some(read)
+    }
+
+    fn is(&self, main: &str) -> bool {
+        self.kind.starts_with(main)
+    }
+
+    fn parameter(&self, name: &str) -> Option<&str> {
+        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
+}
+
+/// RFC 2045, 5.1, and `=` as well, which many leave without quotes in a boundary.
+fn is_token(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?".contains(&byte))
+}
+
+fn begins(value: &[u8], with: &[u8]) -> bool {
+    value.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
 }
 
 /// How a body is packed.
@@ -105,14 +143,11 @@ enum Encoding {
 }
 
 impl Encoding {
-    /// The one a field names, as loosely as anybody reads it; none where it is unknown.
-    fn of(value: Option<&[u8]>) -> Option<Self> {
-        let Some(value) = value else { return Some(Self::None) };
-        let end = value.iter().position(|byte| matches!(byte, b';' | b'(')).unwrap_or(value.len());
-        let plain = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'-';
-        let word: Vec<u8> = value[..end].iter().filter(plain).map(u8::to_ascii_lowercase).collect();
-        match word.as_slice() {
-            b"" | b"7bit" | b"7-bit" | b"8bit" | b"8-bit" | b"binary" => Some(Self::None),
+    /// The one that the mail names; none where it is unknown, or oddly written.
+    fn of(mail: &Mail<'_>) -> Option<Self> {
+        let Some(value) = mail.value(b"Content-Transfer-Encoding") else { return Some(Self::None) };
+        match value.trim_ascii().to_ascii_lowercase().as_slice() {
+            b"7bit" | b"8bit" | b"binary" => Some(Self::None),
             b"quoted-printable" => Some(Self::QuotedPrintable),
             b"base64" => Some(Self::Base64),
             _ => None,
@@ -183,22 +218,18 @@ fn could_be_html(body: &[u8]) -> bool {
 
 /// Whether a text is of the charset and could be of no other: ASCII that is the same in all, or UTF-8.
 fn is_evident(charset: &str, text: &[u8]) -> bool {
-    // The stateful ones and those of two bytes hide markup in ASCII.
-    const OTHERWISE: [&str; 6] = ["utf-7", "utf7", "iso-2022", "csiso2022", "hz", "utf-16"];
-    let utf_8 = matches!(charset, "utf-8" | "utf8");
+    // In which ASCII is ASCII. The stateful ones and those of two bytes hide markup in it.
+    const PLAIN: [&str; 4] = ["us-ascii", "ascii", "iso-8859-", "windows-125"];
+    let charset = charset.to_ascii_lowercase();
+    let utf_8 = matches!(charset.as_str(), "utf-8" | "utf8");
     if text.is_ascii() {
-        return utf_8 || (!text.contains(&0x1b) && !OTHERWISE.iter().any(|odd| charset.starts_with(odd)));
+        return utf_8 || PLAIN.iter().any(|plain| charset.starts_with(plain));
     }
     utf_8 && str::from_utf8(text).is_ok()
 }
 
 fn is_inline(value: &[u8]) -> bool {
-    content_type(value).is_some_and(|disposition| disposition.ctype().eq_ignore_ascii_case("inline"))
-}
-
-/// As the extractor reads it.
-fn content_type(value: &[u8]) -> Option<ContentType<'_>> {
-    MessageStream::new(value).parse_content_type().into_content_type()
+    Content::read(value).is_some_and(|disposition| disposition.kind == "inline")
 }
 
 #[cfg(test)]

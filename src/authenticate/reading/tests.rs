@@ -5,7 +5,7 @@ const HTML: &str = "<html><script type=3D\"application/json\" id=3D\"incident-da
 const PLAIN_HTML: &str = "<!doctype html><p title=\"x\">a</p>\r\n";
 const MULTIPART: &str = "preamble\r\n--b1\r\n\r\ntext\r\n--b1\r\n\r\n<html></html>\r\n--b1--\r\n\r\n";
 
-fn of(fields: &str, body: &str, signed: &[&str]) -> Option<&'static str> {
+fn of(fields: &str, body: &str, signed: &[&str]) -> Option<String> {
     let raw = format!("{fields}\r\n{body}").into_bytes();
     let message = Message {
         ingress: String::new(),
@@ -68,6 +68,15 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
         ("Content-Type: multipart/mixed; boundary=\"b1--\"\r\n".into(), MULTIPART),
         ("Content-Type: multipart/mixed\r\n".into(), MULTIPART),
         ("Content-Type: multipart/mixed; boundary=x\r\n".into(), "<html>\r\n--x\r\n\r\ny\r\n--x--\r\n</html>"),
+        // Written so that programs differ.
+        ("Content-Type: multipart/mixed; boundary=b1; boundary=x\r\n".into(), MULTIPART),
+        ("Content-Type: multipart/mixed (x); boundary=b1\r\n".into(), MULTIPART),
+        ("Content-Type: multipart/mixed; boundary=\"b\\1\"\r\n".into(), MULTIPART),
+        ("Content-Type: multipart/mixed; boundary*0=b; boundary*1=1\r\n".into(), MULTIPART),
+        ("Content-Type: multipart/mixed boundary=b1\r\n".into(), MULTIPART),
+        ("Content-Type: application/xhtml+xml\r\n".into(), PLAIN_HTML),
+        (format!("{both}Content-Transfer-Encoding: (x) quoted-printable\r\n"), PLAIN_HTML),
+        (format!("{both}Content-Transfer-Encoding: quoted printable\r\n"), PLAIN_HTML),
         ("Content-Type: multipart/mixed; boundary=x\r\n".into(), "--b1\r\n\r\n--x\r\n\r\ny\r\n--x--\r\n\r\n--b1--"),
         // Another transfer encoding.
         (both.into(), HTML),
@@ -99,6 +108,8 @@ fn what_is_signed_is_the_senders_own_affair() {
     ] {
         assert_eq!(of(fields, body, &all), None, "{fields}");
     }
+    // What has no type is read as HTML where it looks like some.
+    assert!(of("", HTML, &["Content-Type"]).is_some());
     // A multipart has no encoding, so most signatures cover none.
     assert_eq!(of("Content-Type: multipart/mixed; boundary=x\r\n", MULTIPART, &["Content-Type"]), None);
     assert!(of("Content-Type: text/html\r\n", HTML, &["Content-Type"]).is_some());

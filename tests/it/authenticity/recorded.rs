@@ -110,12 +110,23 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
             "the first is by",
         ),
         ("of no host", gmail(&said.replace("mx.google.com;", ""), &mail), "the first is by nobody"),
-        ("spaced", gmail(&said.replace("Results:", "Results :"), &mail), "white space before its colon"),
-        ("tabbed", gmail(&said.replace("Results:", "Results\t:"), &mail), "white space before its colon"),
-        ("folded", gmail(&said.replace("Results:", "Results\n :"), &mail), "white space before its colon"),
+        ("spaced", gmail(&said.replace("Results:", "Results :"), &mail), "as no host writes it"),
+        ("tabbed", gmail(&said.replace("Results:", "Results\t:"), &mail), "as no host writes it"),
+        ("folded", gmail(&said.replace("Results:", "Results\n :"), &mail), "as no host writes it"),
         ("in two", gmail(&said.replace("Results:", "Results x:"), &mail), "the mail has none"),
-        ("marked", gmail(&said.replace("Auth", "\u{feff}Auth"), &mail), ""),
-        ("spaced, above", gmail(&format!("{}{said}", said.replace("Results:", "Results :")), &mail), "white space"),
+        ("marked", gmail(&said.replace("Auth", "\u{feff}Auth"), &mail), "as no host writes it"),
+        ("marked at the top", below(&said.replace("Auth", "\u{feff}Auth"), &mail), "as no host writes it"),
+        ("marked twice over", gmail(&said.replace("Auth", "\u{ef}\u{bb}\u{bf}Auth"), &mail), "as no host writes it"),
+        (
+            "marked, and as it should be in the body",
+            [&gmail(&said.replace("Auth", "\u{feff}Auth"), &mail)[..], said.as_bytes()].concat(),
+            "as no host writes it",
+        ),
+        (
+            "spaced, above",
+            gmail(&format!("{}{said}", said.replace("Results:", "Results :")), &mail),
+            "as no host writes it",
+        ),
         ("below a spaced Received", gmail(&format!("Received : by mx.google.com with x\n{said}"), &mail), "by nobody"),
         ("failed", gmail(&said.replace("dkim=pass", "dkim=fail"), &mail), "passed (dkim=fail)"),
         ("unsigned", gmail(&said.replace("dkim=pass", "spf=pass"), &mail), "passed (dkim=nothing)"),
@@ -133,9 +144,7 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
     ] {
         let judged = through("gmail", &mail).await;
         println!("{what}: {judged:?}");
-        // A header that is odd throughout is not looked at.
-        let odd = judged.verdict == Verdict::None && ["in two", "marked"].contains(&what);
-        assert_says(&judged, if odd { Verdict::None } else { Verdict::Fail }, if odd { "" } else { says });
+        assert_says(&judged, Verdict::Fail, says);
     }
 }
 
