@@ -144,7 +144,7 @@ fn encoded_word(text: &[u8]) -> Option<&[u8]> {
     let inner = word.strip_prefix(b"?")?;
     let end = memchr::memmem::find(inner, b"?=")?;
     // `?Q?=` begins a text with an escape.
-    let end = if inner[..end].iter().filter(|byte| **byte == b'?').count() < 2 {
+    let end = if memchr::memchr_iter(b'?', &inner[..end]).count() < 2 {
         end + 2 + memchr::memmem::find(&inner[end + 2..], b"?=")?
     } else {
         end
