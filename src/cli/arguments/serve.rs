@@ -22,7 +22,7 @@ Examples:
   alertbridge serve --config /etc/alertbridge/alertbridge.yaml
   alertbridge serve --log-format json 2>>alertbridge.log")]
 pub struct Serve {
-    /// How log lines are written [default: global.log_format of the configuration]
+    /// How log lines are written [default: as the configuration says]
     #[arg(long, value_enum, value_name = "FORMAT", display_order = LAST)]
     pub log_format: Option<LogFormat>,
 }
