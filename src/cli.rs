@@ -26,6 +26,7 @@ mod asker;
 mod check;
 mod deliveries;
 mod explain;
+mod file_format;
 mod imap;
 mod incidents;
 mod mailbox;

@@ -30,6 +30,7 @@ mod authenticity;
 mod check;
 mod compile;
 mod errors;
+mod exposed;
 mod include;
 mod later;
 mod lint;
@@ -153,6 +154,10 @@ impl Config {
         warnings.extend(compiled.iter().flat_map(|(config, rules)| self::warnings(config, rules)));
         match compiled {
             Some((config, rules)) if found.is_empty() => {
+                warnings.extend(exposed::to_other_apps(&config));
+                if files == Files::Needed {
+                    warnings.extend(exposed::files(&tree));
+                }
                 let (rules, included) = (Arc::new(rules), included.sources.len() - 1);
                 Ok(Loaded { config, rules, source, warnings, included, tree })
             }
