@@ -21,6 +21,7 @@ mod imap_oauth;
 mod inbox;
 mod keeping;
 mod odd;
+mod order;
 mod policy;
 mod port;
 mod postfix;
