@@ -135,12 +135,15 @@ impl Crowd {
             return Err(TooMany::OfClient);
         }
         let at_door = known.at(door.address);
+        // Who has lost its place has its descriptor for a moment yet.
+        if known.here.len() + known.leaving >= self.most + self.most / 8 && at_door >= OWN {
+            return Err(TooMany::InAll);
+        }
         let door_is_full = at_door >= door.most;
         if door_is_full || (known.here.len() >= self.most && at_door >= OWN) {
             let crowded = if door_is_full { vec![door.address] } else { known.crowded() };
             let victim = known.whose_turn_is_over(peer, now, |guest| crowded.contains(&guest.door));
-            let victim = victim.filter(|_| known.leaving < self.most / 8).ok_or(TooMany::InAll)?;
-            known.displace(victim);
+            known.displace(victim.ok_or(TooMany::InAll)?);
         }
         known.next += 1;
         let (number, standing) = (known.next, Arc::new(Standing::new(now)));
@@ -311,7 +314,9 @@ mod tests {
         };
         assert_eq!((sweep(2), sweep(4)), (0, 19));
         assert_eq!(capacity.crowd.lock().leaving, 19);
-        drop(held);
+        let newcomers: Vec<_> = (0..20).map_while(|_| capacity.enter(&door, at("192.0.2.2"), None).ok()).collect();
+        assert_eq!(newcomers.len(), OWN, "those who leave hold their descriptors");
+        drop((held, newcomers));
         assert_eq!(capacity.crowd.lock().leaving, 0);
     }
 }
