@@ -110,6 +110,10 @@ impl InHand {
         self.lock().undecided.keys().next().copied().unwrap_or(MailId::MAX)
     }
 
+    pub(super) fn holds(&self, mail: MailId) -> bool {
+        self.lock().undecided.contains_key(&mail)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
