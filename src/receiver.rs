@@ -16,10 +16,12 @@ use crate::{
 };
 
 mod compile;
+mod denial;
 pub mod discord;
 pub mod opsgenie;
 pub mod page;
 pub mod pagerduty;
+mod said;
 pub mod sample;
 mod site;
 pub mod slack;

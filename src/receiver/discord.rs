@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use super::{
     Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    denial,
     page::Page,
     site::{Site, address, check_address},
     status,
@@ -134,9 +135,10 @@ impl Receiver for Discord {
     fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         match (reply.status, json["id"].as_str()) {
-            (204, _) => Verdict::Delivered { receipt: None },
             (200..=299, Some(id)) => Verdict::Delivered { receipt: Some(cut(id, 64)) },
-            (200..=299, None) => status::unexpected(reply),
+            // An error's JSON, in a proxy's hands.
+            (200..=299, None) if json["code"].is_number() && json["message"].is_string() => status::unexpected(reply),
+            (200..=299, None) => denial::judge_chat(reply),
             (429, _) => Verdict::Retry {
                 reason: FailureReason::RateLimited,
                 detail: status::detail(reply),

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::{
     Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    denial,
     page::Page,
     site::{Site, check_address},
     status,
@@ -167,14 +168,8 @@ impl Receiver for Teams {
     }
 
     fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
-        let json = serde_json::from_slice::<Value>(&reply.body);
-        match (reply.status, json) {
-            (202, _) => Verdict::Delivered { receipt: None },
-            // Of a flow that has an answer of its own.
-            (200..=299, json) if json.is_ok() || reply.body.is_empty() => Verdict::Delivered { receipt: None },
-            (200..=299, _) => status::unexpected(reply),
-            (_, json) => told(status::verdict(reply), reply.status, &json.unwrap_or_default()),
-        }
+        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        told(denial::judge_chat(reply), reply.status, &json)
     }
 
     fn send_resolved(&self) -> bool {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use super::{
     Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    denial,
     site::{Site, address, check_address},
     status, wording,
 };
@@ -127,7 +128,7 @@ impl Receiver for Webhook {
     }
 
     fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
-        match (reply.status, status::verdict(reply)) {
+        match (reply.status, denial::judge(reply)) {
             (410, _) => Verdict::Permanent {
                 reason: FailureReason::Rejected,
                 detail: format!("{}: the endpoint wants no more", status::detail(reply)),
