@@ -9,16 +9,24 @@ use metrics::{Gauge, counter, describe_counter, describe_gauge, describe_histogr
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    delivery::{Action, Target},
+    delivery::{Action, FailureReason, Target},
     message::{Authenticity, Evidence, MailId, Outcome, Verdict},
     store::{Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
 };
 
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
 ///
-/// What async-imap traces holds passwords, and its errors whole mails: it stays silent whatever `RUST_LOG` says.
+/// What async-imap traces holds passwords, and its errors whole mails; what reqwest does, the addresses of proxies. They stay
+/// silent whatever `RUST_LOG` says.
 pub fn log_to_stderr() {
-    let silent = ["async_imap=off", "imap_proto=off", "refinery_core=warn", "deadpool.postgres=off"];
+    let silent = [
+        "async_imap=off",
+        "imap_proto=off",
+        "refinery_core=warn",
+        "deadpool.postgres=off",
+        "reqwest=info",
+        "hyper_util=info",
+    ];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = silent.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
@@ -52,6 +60,26 @@ pub fn describe() {
     describe_gauge!("alertbridge_config_last_reload_successful", "Whether the latest configuration was taken.");
     describe_histogram!("alertbridge_mail_to_page_seconds", "From a mail's arrival to its page's delivery.");
     describe_gauge!("alertbridge_config_last_reload_success_timestamp_seconds", "When a configuration was last taken.");
+}
+
+/// The counters of each receiver stand at 0 before anything is counted: the first of a kind is an increase, too.
+pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
+    for target in targets {
+        let (receiver, integration) = (target.receiver.as_str(), target.kind());
+        for name in [
+            "alertbridge_attempts_total",
+            "alertbridge_notifications_total",
+            "alertbridge_notifications_dead_total",
+        ] {
+            counter!(name, "receiver" => receiver.to_owned(), "integration" => integration.to_owned()).increment(0);
+        }
+        for reason in FailureReason::ALL {
+            counter!("alertbridge_notifications_failed_total", "receiver" => receiver.to_owned(),
+                "integration" => integration.to_owned(), "reason" => reason.as_str())
+            .increment(0);
+        }
+    }
+    counter!("alertbridge_store_failures_total").increment(0);
 }
 
 /// A configuration was taken: at the start, or by a reload.

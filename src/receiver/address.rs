@@ -24,6 +24,14 @@ impl Address {
         Self { text, credential }
     }
 
+    /// The same without user and password.
+    pub(super) fn without_user(self) -> Self {
+        let Ok(mut url) = parse(&self.text) else { return self };
+        // Of http and https neither fails.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+        Self { text: url.as_str().trim_end_matches('/').to_owned(), ..self }
+    }
+
     /// The address; for people's eyes without what may be a credential.
     pub(super) fn reveal(&self, keys: &Keys) -> String {
         if keys.hidden() && self.credential.is_some() { shown(&self.text) } else { self.text.clone() }

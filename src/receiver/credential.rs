@@ -1,5 +1,6 @@
 //! The credentials of an integration: what each is called, the shape it must have, and what of it may never show.
 
+use base64::{Engine as _, prelude::BASE64_STANDARD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
@@ -150,7 +151,7 @@ fn of_address(rest: &str) -> Vec<String> {
     if let Some((userinfo, _)) = authority.rsplit_once('@') {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         let plain = format!("{}:{}", decoded(user), decoded(password));
-        parts.push(super::base64(plain.as_bytes()));
+        parts.push(BASE64_STANDARD.encode(&plain));
         parts.extend([plain, userinfo.to_owned(), password.to_owned(), decoded(password)]);
         parts.extend([user.to_owned(), decoded(user)].into_iter().filter(|user| user.len() >= LONG_VALUE));
     }
