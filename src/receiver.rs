@@ -2,7 +2,12 @@
 //!
 //! Adding a receiver is one file in `receiver/`, one field in [`Settings`] and one line in `compile`'s table.
 
-use std::{borrow::Cow, collections::{BTreeMap, BTreeSet}, path::PathBuf, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -135,9 +140,7 @@ impl Keys {
         match (self, &credential.secret) {
             (Self::Hidden, _) => "<secret>",
             (Self::Read(_), Secret::Inline(text)) => text.expose_secret(),
-            (Self::Read(texts), Secret::File(path)) => {
-                texts.by_file.get(path).map_or("", ExposeSecret::expose_secret)
-            }
+            (Self::Read(texts), Secret::File(path)) => texts.by_file.get(path).map_or("", ExposeSecret::expose_secret),
         }
     }
 
@@ -145,10 +148,9 @@ impl Keys {
     pub fn scrub(&self, text: &str) -> String {
         match self {
             Self::Hidden => text.to_owned(),
-            Self::Read(texts) => texts
-                .telling
-                .iter()
-                .fold(text.to_owned(), |text, part| text.replace(part.expose_secret(), "<secret>")),
+            Self::Read(texts) => {
+                texts.telling.iter().fold(text.to_owned(), |text, part| text.replace(part.expose_secret(), "<secret>"))
+            }
         }
     }
 

@@ -66,11 +66,9 @@ pub fn describe() {
 pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
     for target in targets {
         let (receiver, integration) = (target.receiver.as_str(), target.kind());
-        for name in [
-            "alertbridge_attempts_total",
-            "alertbridge_notifications_total",
-            "alertbridge_notifications_dead_total",
-        ] {
+        for name in
+            ["alertbridge_attempts_total", "alertbridge_notifications_total", "alertbridge_notifications_dead_total"]
+        {
             counter!(name, "receiver" => receiver.to_owned(), "integration" => integration.to_owned()).increment(0);
         }
         for reason in FailureReason::ALL {

@@ -48,7 +48,8 @@ pub async fn test(
     }
     let give_up_after = crate::settings::Duration::from_secs(PATIENCE);
     let patience = delivery::Settings { give_up_after, fewest_failures: 1, ..settings.clone() };
-    let client = Client::new(&receivers, settings.timeout.as_std(), &|name| std::env::var(name).ok())?.printing_aside(json);
+    let client =
+        Client::new(&receivers, settings.timeout.as_std(), &|name| std::env::var(name).ok())?.printing_aside(json);
     let terms = Terms::new(Arc::clone(&receivers), patience, external_url, client);
     let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, clock, Arc::new(Notify::new())));
     let stop = CancellationToken::new();

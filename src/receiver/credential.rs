@@ -104,7 +104,8 @@ impl Shape {
 }
 
 fn is_unseen(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{00AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+    c.is_control()
+        || matches!(c, '\u{00AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 fn is_quoted(text: &str) -> bool {
@@ -225,8 +226,11 @@ mod tests {
 
     #[test]
     fn of_an_address_user_password_and_query_are_secrets_however_they_are_written() {
-        let parts = telling("https://robot:s3cr%2Ft@hooks.example/services/T0/abcdefghijklmnop?token=hunter2&wait=true");
-        for secret in ["robot", "s3cr%2Ft", "s3cr/t", "cm9ib3Q6czNjci90", "hunter2", "token=hunter2", "abcdefghijklmnop"] {
+        let parts =
+            telling("https://robot:s3cr%2Ft@hooks.example/services/T0/abcdefghijklmnop?token=hunter2&wait=true");
+        for secret in
+            ["robot", "s3cr%2Ft", "s3cr/t", "cm9ib3Q6czNjci90", "hunter2", "token=hunter2", "abcdefghijklmnop"]
+        {
             assert!(parts.iter().any(|part| part == secret), "{secret}: {parts:#?}");
         }
         for word in ["true", "T0", "services", "hooks.example"] {

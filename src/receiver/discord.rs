@@ -10,8 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
-    address,
+    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport, address,
     credential::Shape,
     denial,
     page::Page,
@@ -81,8 +80,7 @@ impl Discord {
         let title = site.template("title", settings.title.as_ref(), Escape::Markdown);
         let message = site.template("message", settings.message.as_ref(), Escape::Markdown);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport =
-            Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
             url: site.secret(
                 "webhook_url",

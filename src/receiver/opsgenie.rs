@@ -146,15 +146,9 @@ impl Opsgenie {
         let message = site.template("message", settings.message.as_ref(), Escape::No);
         let description = site.template("description", settings.description.as_ref(), Escape::No);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport =
-            Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
-            key: site.secret(
-                "api_key",
-                Shape::Key,
-                settings.api_key.as_deref(),
-                settings.api_key_file.as_deref(),
-            )?,
+            key: site.secret("api_key", Shape::Key, settings.api_key.as_deref(), settings.api_key_file.as_deref())?,
             base: base?,
             message,
             description,
@@ -200,8 +194,7 @@ impl Opsgenie {
             "source": "alertbridge",
             "details": fit(details, DETAILS),
         });
-        for (field, value) in [("entity", json!(entity)), ("tags", json!(tags)), ("responders", json!(responders))]
-        {
+        for (field, value) in [("entity", json!(entity)), ("tags", json!(tags)), ("responders", json!(responders))] {
             if value.as_str() != Some("") && value.as_array().is_none_or(|list| !list.is_empty()) {
                 alert[field] = value;
             }

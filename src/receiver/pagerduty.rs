@@ -122,13 +122,13 @@ impl PagerDuty {
             url.host_str().is_some_and(|host| host.ends_with("pagerduty.com"))
                 && url.path().trim_end_matches('/') != "/v2/enqueue"
         }) {
-            let mend = "write https://events.pagerduty.com/v2/enqueue, in the EU https://events.eu.pagerduty.com/v2/enqueue";
+            let mend =
+                "write https://events.pagerduty.com/v2/enqueue, in the EU https://events.eu.pagerduty.com/v2/enqueue";
             site.problem("url", "it is not where PagerDuty takes events", mend);
         }
         let summary = site.template("summary", settings.summary.as_ref(), Escape::No);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport =
-            Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
             key: site.secret(
                 "routing_key",

@@ -94,7 +94,10 @@ mod tests {
             ),
             (r#"{"errors":["a is missing","b is none"]}"#, "a is missing; b is none"),
             (r#"{"errors":[{"code":"E1","detail":"a is missing"}]}"#, "E1; a is missing"),
-            (r#"{"errors":{"a":["is missing","is short"],"b":{"c":"is none"}}}"#, "a: is missing, is short; b: c: is none"),
+            (
+                r#"{"errors":{"a":["is missing","is short"],"b":{"c":"is none"}}}"#,
+                "a: is missing, is short; b: c: is none",
+            ),
             (
                 r#"{"type":"about:blank","title":"Out of credit","status":403,"detail":"It costs 50."}"#,
                 "Out of credit; It costs 50.",

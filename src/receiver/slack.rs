@@ -104,8 +104,7 @@ impl Slack {
         let title = site.template("title", settings.title.as_ref(), Escape::Slack);
         let text = site.template("text", settings.text.as_ref(), Escape::Slack);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport =
-            Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
             way: Way::compile(settings, site)?,
             title,
@@ -163,7 +162,8 @@ impl Way {
             };
             site.problem(name, what, mend);
         }
-        site.secret("api_url", Shape::Address, settings.api_url.as_deref(), settings.api_url_file.as_deref()).map(Self::Hook)
+        site.secret("api_url", Shape::Address, settings.api_url.as_deref(), settings.api_url_file.as_deref())
+            .map(Self::Hook)
     }
 }
 

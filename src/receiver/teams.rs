@@ -85,8 +85,7 @@ impl Teams {
         let title = site.template("title", settings.title.as_ref(), Escape::No);
         let text = site.template("text", settings.text.as_ref(), Escape::No);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport =
-            Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
             url: site.secret(
                 "webhook_url",

@@ -130,12 +130,8 @@ const OWN_HEADERS: [&str; 11] = [
 
 impl Webhook {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
-        let newest = site.secret_if_any(
-            "secret",
-            Shape::Signing,
-            settings.secret.as_deref(),
-            settings.secret_file.as_deref(),
-        );
+        let newest =
+            site.secret_if_any("secret", Shape::Signing, settings.secret.as_deref(), settings.secret_file.as_deref());
         let previous = site.secret_if_any(
             "previous_secret",
             Shape::Signing,
@@ -148,8 +144,7 @@ impl Webhook {
         let headers = headers(settings, site);
         let authorization = Authorization::compile(settings, site);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport =
-            Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
             url: site.secret("url", Shape::Address, settings.url.as_deref(), settings.url_file.as_deref())?,
             secrets: newest.into_iter().chain(previous).collect(),
@@ -164,8 +159,7 @@ impl Webhook {
     /// The signature of each secret, parted by spaces as Standard Webhooks has it, so that a verifier that knows one of
     /// them is content.
     fn signatures(&self, keys: &Keys, id: &str, timestamp: i64, body: &[u8]) -> Result<String, RenderError> {
-        let wrong =
-            || RenderError::Secret { name: "secret", message: "it is not `whsec_` and its bytes in base64" };
+        let wrong = || RenderError::Secret { name: "secret", message: "it is not `whsec_` and its bytes in base64" };
         let each = |secret: &Credential| {
             if keys.hidden() {
                 return Ok("v1,<secret>".to_owned());
@@ -252,26 +246,28 @@ impl Receiver for Webhook {
 impl Authorization {
     /// One of the two, or neither.
     fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
-        let bearer = site.secret_if_any(
-            "bearer",
-            Shape::Key,
-            settings.bearer.as_deref(),
-            settings.bearer_file.as_deref(),
-        );
+        let bearer =
+            site.secret_if_any("bearer", Shape::Key, settings.bearer.as_deref(), settings.bearer_file.as_deref());
         let Some(BasicAuth { username, password, password_file }) = &settings.basic_auth else {
             return bearer.map(Self::Bearer);
         };
         if bearer.is_some() {
-            site.problem("basic_auth", "a bearer token and basic authentication exclude each other", "keep one of them");
+            site.problem(
+                "basic_auth",
+                "a bearer token and basic authentication exclude each other",
+                "keep one of them",
+            );
         }
         if username.contains(':') || looks_like_template(username) {
             let mend = "write the user's name itself";
             site.problem("basic_auth.username", "it holds a colon or a template, and a user's name does not", mend);
         }
         let mut inner = site.below("basic_auth");
-        let password =
-            inner.secret("password", Shape::Password, password.as_deref(), password_file.as_deref())?;
-        Some(Self::Basic { username: username.clone(), password: Credential { name: "basic_auth.password", ..password } })
+        let password = inner.secret("password", Shape::Password, password.as_deref(), password_file.as_deref())?;
+        Some(Self::Basic {
+            username: username.clone(),
+            password: Credential { name: "basic_auth.password", ..password },
+        })
     }
 
     fn credential(&self) -> &Credential {

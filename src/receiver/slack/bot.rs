@@ -88,12 +88,7 @@ impl Bot {
         [&self.token].into_iter().chain(self.base.credential()).collect()
     }
 
-    pub(super) fn request(
-        &self,
-        parcel: &Parcel<'_>,
-        message: Value,
-        keys: &Keys,
-    ) -> Result<Request, RenderError> {
+    pub(super) fn request(&self, parcel: &Parcel<'_>, message: Value, keys: &Keys) -> Result<Request, RenderError> {
         let mut body = message;
         // Nothing in it is a name to look up or a page to fetch; `chat.update` would look them up unless told.
         body["parse"] = "none".into();
