@@ -129,10 +129,11 @@ fn of_json(json: &Value) -> Option<Denial> {
 
 fn of_text(said: &str) -> Option<Denial> {
     let lower = said.trim().to_ascii_lowercase();
-    // Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error 429".
+    // Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error 429". They say 200 where
+    // another attempt may help, with 401 and 412 too; too large a message stays so.
     if lower.contains("delivery failed") {
         let code = lower.split("http error ").nth(1).and_then(|rest| rest.get(..3)?.parse().ok());
-        return Some(code.filter(|code| (400..600).contains(code)).map_or(Denial::Words, Denial::Status));
+        return Some(code.filter(|code| matches!(code, 413 | 429 | 500..600)).map_or(Denial::Words, Denial::Status));
     }
     let is_word = !lower.is_empty() && lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let is_slacks = is_word
@@ -144,7 +145,9 @@ fn of_text(said: &str) -> Option<Denial> {
 fn begins_badly(said: &str) -> bool {
     let lower = said.trim().to_ascii_lowercase();
     let first = lower.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
-    FAILED.contains(&first) || lower.starts_with("not found")
+    // `System.Net.Http.HttpRequestException: …`.
+    let class = lower.split_whitespace().next().is_some_and(|word| word.trim_end_matches(':').ends_with("exception"));
+    FAILED.contains(&first) || class || lower.starts_with("not found")
 }
 
 fn is_done(said: &str) -> bool {
@@ -244,7 +247,15 @@ mod tests {
         for taken in ["", "ok", "OK", "Accepted", "message sent", "1", "no errors", "notified", "thank_you", "Noted."] {
             assert_eq!(of_text(taken), None, "{taken}");
         }
-        for refused in ["no_service", "a_new_error", "Error: off", "FAILED", "Invalid webhook", "Not Found"] {
+        for refused in [
+            "no_service",
+            "a_new_error",
+            "Error: off",
+            "FAILED",
+            "Invalid webhook",
+            "Not Found",
+            "System.Net.HttpRequestException: x",
+        ] {
             assert_eq!(of_text(refused), Some(Denial::Words), "{refused}");
         }
         let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";

@@ -37,5 +37,6 @@ mod sns;
 mod store;
 mod token_server;
 mod vendors;
+mod ways;
 mod webhook;
 mod worker;
