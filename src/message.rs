@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod header;
+mod mended;
 pub mod sender;
+
+pub use mended::Mended;
 
 /// The store's number for a mail; grows in order of arrival.
 pub type MailId = i64;
@@ -153,7 +156,7 @@ pub struct Release {
 pub enum Hold {
     /// A resolve that is not proven to be genuine.
     Resolve,
-    /// An unverified trigger over `max_per_hour`.
+    /// An unverified trigger over `max_per_hour`, or one that could not be checked where such are quarantined.
     Flood,
     /// Genuine mail of an app that is not in `alerts.app_keys`: its key, at most 200 bytes.
     App(String),

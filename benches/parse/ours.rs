@@ -84,15 +84,15 @@ impl Bridge {
     pub fn decide(&self, path: &Path, mails: &[Vec<u8>], senders: usize) -> usize {
         self.runtime.block_on(async {
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(path).unwrap());
-            let client = Client::new(Duration::from_secs(1)).unwrap();
-            let terms = Terms::new(Arc::default(), Settings::default(), None, client);
+            let receivers = Arc::default();
+            let client = Client::new(&receivers, Duration::from_secs(1), &|_| None).unwrap();
+            let terms = Terms::new(receivers, Settings::default(), None, client);
             let bell = Arc::new(Notify::new());
             let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, Clock::system(), bell));
-            let (pipeline, fresh) =
-                Pipeline::new(Arc::clone(&store), self.in_force.subscribe(), Clock::system(), deliverer);
-            let pipeline = Arc::new(pipeline);
+            let in_force = self.in_force.subscribe();
+            let pipeline = Arc::new(Pipeline::new(Arc::clone(&store), in_force, Clock::system(), deliverer));
             let stop = CancellationToken::new();
-            let deciding = tokio::spawn(Arc::clone(&pipeline).run(fresh, stop.clone()));
+            let deciding = tokio::spawn(Arc::clone(&pipeline).run(stop.clone()));
             let sending = (0..senders).map(|first| {
                 let own: Vec<Message> = mails.iter().skip(first).step_by(senders).map(|mail| message(mail)).collect();
                 let pipeline = Arc::clone(&pipeline);

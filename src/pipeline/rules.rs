@@ -81,6 +81,14 @@ impl Reading {
         }
     }
 
+    /// The incident it is about, where the order of its mails matters.
+    pub(super) fn incident_id(&self) -> Option<&str> {
+        match &self.finding {
+            Finding::Incident { incident, .. } => Some(&incident.incident_id),
+            _ => None,
+        }
+    }
+
     /// What in the mail the schema does not know.
     pub fn drift(&self) -> Vec<String> {
         match &self.finding {
@@ -154,7 +162,7 @@ impl Rules {
         let standing = self.standing(&alert, mail, now);
         if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
             let check_at = match standing {
-                Standing::Doubtful { check_at, .. } => check_at,
+                Standing::Doubtful { check_at, .. } | Standing::Held { check_at, .. } => check_at,
                 _ => None,
             };
             return Decision { check_at, ..nothing(outcome, &checked_again(mail), labels) };
@@ -185,8 +193,8 @@ impl Rules {
         if decision.outcome == Outcome::Duplicate {
             decision.late = memory.first_heard.clone().filter(|first| first.ingress != mail.message.ingress);
         }
-        if doubt == Some(Doubt::Unverified) && decision.tells() {
-            if let Some(held) = self.policy.over_the_limit(memory.marked) {
+        if doubt.is_some() && decision.tells() {
+            if let Some(held) = self.policy.over_the_limit(memory.marked, check_at) {
                 return held_back(held, decision.labels);
             }
             decision.marked = true;

@@ -20,6 +20,8 @@ mod imap;
 mod imap_oauth;
 mod inbox;
 mod keeping;
+mod odd;
+mod order;
 mod policy;
 mod port;
 mod postfix;
