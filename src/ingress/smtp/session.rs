@@ -255,6 +255,7 @@ impl Session {
             arrived_at: self.door.clock.now(),
             raw: raw.into(),
             cut_from: None,
+            withheld: None,
             envelope: Some(envelope),
         };
         match timeout(self.door.limits.store, self.inbox.accept(vec![message], None)).await {
