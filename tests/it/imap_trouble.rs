@@ -96,6 +96,9 @@ async fn what_was_asked_for_and_not_given_is_asked_for_again() {
         ("has flags that open one", vec![(Quirk::Also("FLAGS (\\Seen :-()"), FOREVER)]),
         ("has flags that close one", vec![(Quirk::Also("FLAGS (\\Seen :-))"), FOREVER)]),
         ("is no IMAP", vec![(Quirk::Garbage, 2)]),
+        ("is answered by silence", vec![(Quirk::Silent, 1)]),
+        ("has the UID 0 beside its own", vec![(Quirk::Also("UID 0"), FOREVER)]),
+        ("has attributes nobody asked for", vec![(Quirk::Also("X-A (B (C \"d)\")) X-E NIL SAVEDATE NIL"), FOREVER)]),
         ("is odd in many ways", vec![(Quirk::NoSize, 1), (Quirk::Cut, 1), (Quirk::BodyNil, 1), (Quirk::Longer(3), 1)]),
     ];
     for (what, quirks) in cases {
@@ -292,7 +295,9 @@ async fn a_busy_server_at_login_is_no_wrong_password() {
 #[tokio::test]
 async fn whatever_a_server_offers_and_wants_is_met() {
     type Make = fn(&Mailbox);
-    let servers: [(&str, Make); 6] = [
+    let servers: [(&str, Make); 8] = [
+        ("UIDVALIDITY 0", |mailbox| mailbox.state().uid_validity = 0),
+        ("UIDs near their end", |mailbox| mailbox.state().uid_next = u32::MAX - 5),
         ("NetEase", |mailbox| {
             mailbox.state().needs_id = true;
             mailbox.state().capabilities = "IMAP4rev1 XLIST SPECIAL-USE LITERAL+ STARTTLS UIDPLUS ID".into();
@@ -315,6 +320,23 @@ async fn whatever_a_server_offers_and_wants_is_met() {
         running.end().await;
         mailbox.assert_kept_to_the_protocol();
     }
+}
+
+#[tokio::test]
+async fn a_server_that_will_not_expunge_keeps_the_mail_and_costs_none() {
+    let mailbox = Mailbox::start().await;
+    mailbox.state().refuses_expunge = true;
+    mailbox.deliver(&mail(1));
+    let settings = Settings { after: After::Delete, ..settings(&mailbox) };
+    let running = Running::with(&settings, Arc::default(), hasty());
+    running.has(1).await;
+    mailbox.deliver(&mail(2));
+    running.has(2).await;
+    running.is_well().await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, vec![mail(1), mail(2)]);
+    assert_eq!(mailbox.uids(), [1, 2]);
+    mailbox.assert_kept_to_the_protocol();
 }
 
 /// TLS before a mailbox, with a certificate that signed itself; its port, and the certificate.

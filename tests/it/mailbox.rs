@@ -19,7 +19,9 @@ pub const FOREVER: usize = usize::MAX;
 /// How the server treats one mail.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Quirk {
-    /// The literal stops halfway, and nothing comes any more.
+    /// Nothing comes at all,
+    Silent,
+    /// or the literal stops halfway, and nothing comes any more.
     Hang,
     /// The literal stops halfway, and the connection ends.
     Cut,
@@ -83,6 +85,8 @@ pub struct State {
     pub needs_id: bool,
     /// So many lines of chatter before every answer.
     pub storm: usize,
+    /// It offers UIDPLUS and has none (Proton Mail Bridge).
+    pub refuses_expunge: bool,
     /// SEARCH does not find the newest mail for so many times.
     pub stale_searches: usize,
     /// Everything it was asked.
@@ -118,6 +122,7 @@ impl Mailbox {
             logins: Vec::new(),
             needs_id: false,
             storm: 0,
+            refuses_expunge: false,
             stale_searches: 0,
             commands: Vec::new(),
             violations: Vec::new(),
@@ -334,6 +339,7 @@ impl Connection {
                             return (answer, then);
                         }
                     }
+                    "EXPUNGE" if state.refuses_expunge => done = format!("{tag} NO UID EXPUNGE\r\n"),
                     "MOVE" | "EXPUNGE" => {
                         needs(self.selected == Some(true), &mut state);
                         for uid in set(rest.split(' ').next().unwrap(), u32::MAX) {
@@ -462,6 +468,7 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
             Some(Quirk::Garbage) => return (answer, Some(("<html>502 Bad Gateway\r\n".into(), Then::Goes))),
             Some(Quirk::BodyNil) => answer.extend_from_slice(format!("{head}NIL)\r\n").as_bytes()),
             Some(Quirk::Empty) => literal(&head, 0, b"", ")\r\n"),
+            Some(Quirk::Silent) => return (answer, Some((String::new(), Then::Hangs))),
             Some(Quirk::Hang) => {
                 literal(&head, raw.len(), &raw[..half], "");
                 return (answer, Some((String::new(), Then::Hangs)));

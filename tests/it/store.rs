@@ -47,7 +47,7 @@ impl Home {
 
 pub fn mail(raw: &str) -> Message {
     Message {
-        ingress: "test".into(),
+        ingress: "mail".into(),
         arrived_at: noon(),
         raw: raw.to_owned().into(),
         cut_from: None,
