@@ -638,7 +638,7 @@ async fn hostile_answers_end_the_connection_at_once_and_it_tries_again() {
         let started = Instant::now();
         let running = Running::start(&fake.settings());
         let condition = running.fails_with(words).await;
-        assert!(started.elapsed() < Duration::from_secs(2), "{words}: {:?}", started.elapsed());
+        assert!(started.elapsed() < Duration::from_secs(10), "{words}: {:?}", started.elapsed());
         assert!(!condition.failure.unwrap().contains("confidential"));
         eventually("another try", || fake.commands().iter().filter(|c| c.starts_with(victim)).count() >= 3).await;
         running.end().await;

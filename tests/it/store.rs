@@ -758,7 +758,7 @@ mod sqlite {
             let path = folder.path().join("store.db");
             let mut connection = rusqlite::Connection::open(&path).unwrap();
             refinery::Runner::new(&scripts[..newest]).run(&mut connection).unwrap();
-            let sample = samples.join(format!("V{newest}.sql"));
+            let sample = samples.join(format!("V{}.sql", scripts[newest - 1].version()));
             connection
                 .execute_batch(&std::fs::read_to_string(&sample).expect("a version without sample data"))
                 .unwrap();
@@ -860,7 +860,7 @@ mod postgres {
             let database = Database::create().await;
             let mut client = database.client().await;
             refinery::Runner::new(&scripts[..newest]).run_async(&mut client).await.unwrap();
-            let sample = folder.join("tests/store/postgres").join(format!("V{newest}.sql"));
+            let sample = folder.join("tests/store/postgres").join(format!("V{}.sql", scripts[newest - 1].version()));
             client
                 .batch_execute(&std::fs::read_to_string(&sample).expect("a version without sample data"))
                 .await

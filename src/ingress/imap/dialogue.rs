@@ -16,7 +16,7 @@ use super::{
 };
 
 /// What a server may send beyond what was asked for: flags, other clients' changes, the longest SEARCH.
-const CHATTER: u64 = 4 * 1024 * 1024;
+const CHATTER: u64 = 2 * 1024 * 1024;
 /// The slowest server worth waiting for, in bytes a second.
 const SLOWEST: u64 = 16 * 1024;
 
