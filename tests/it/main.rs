@@ -23,6 +23,7 @@ mod inbox;
 mod keeping;
 mod mailbox;
 mod odd;
+mod order;
 mod policy;
 mod port;
 mod postfix;
