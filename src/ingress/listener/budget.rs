@@ -11,7 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// Bytes of a mail that need no leave.
 pub const FREE: usize = 128 << 10;
 /// For all mails under way, where none of them may be larger than half of it.
-const SHARED: usize = 64 << 20;
+const SHARED: usize = 128 << 20;
 
 /// Bytes that all connections together may hold; a copy shares them.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl Budget {
         Self { left: Arc::new(Semaphore::new(most)), most }
     }
 
-    /// One in which mails of so many bytes have room: 64 MiB, or more where one alone may take half of that.
+    /// One in which mails of so many bytes have room: 128 MiB, or more where one alone may take half of that.
     pub fn for_mails_of(largest: usize) -> Self {
         Self::new(SHARED.max(largest.saturating_mul(2)))
     }
