@@ -307,11 +307,13 @@ pub struct Admin {
     /// The bearer token; may be left out on loopback only.
     pub token: Option<SecretText>,
     pub token_file: Option<PathBuf>,
+    /// The names it is asked for by, besides its address and the host of `global.external_url`.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8026".into(), token: None, token_file: None }
+        Self { listen: "127.0.0.1:8026".into(), token: None, token_file: None, hosts: Vec::new() }
     }
 }
 

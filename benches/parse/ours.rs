@@ -120,6 +120,7 @@ fn message(mail: &[u8]) -> Message {
         arrived_at: Clock::system().now(),
         raw: mail.to_vec().into(),
         cut_from: None,
+        withheld: None,
         envelope: None,
     }
 }

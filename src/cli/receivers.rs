@@ -111,8 +111,14 @@ async fn owe(
     page: &Notification,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let stub =
-        Message { ingress: "test".into(), arrived_at: now, raw: bytes::Bytes::new(), cut_from: None, envelope: None };
+    let stub = Message {
+        ingress: "test".into(),
+        arrived_at: now,
+        raw: bytes::Bytes::new(),
+        cut_from: None,
+        withheld: None,
+        envelope: None,
+    };
     let ids = store.record(vec![(stub, Authenticity::off())], None).await?;
     let phase = if page.action == Action::Trigger { Phase::Firing } else { Phase::Resolved };
     let deliveries = deliver::owed(receivers, name, page, None, now)
