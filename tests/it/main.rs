@@ -1,5 +1,6 @@
 //! The whole program over real sockets. One binary, one harness.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+mod admin;
 mod arrows;
 mod authenticity;
 mod chats;
@@ -14,12 +15,15 @@ mod doors;
 mod dovecot;
 mod e2e;
 mod faults;
+mod floods;
 mod generator;
 mod harness;
 mod imap;
 mod imap_oauth;
+mod imap_trouble;
 mod inbox;
 mod keeping;
+mod mailbox;
 mod odd;
 mod order;
 mod policy;
@@ -39,5 +43,6 @@ mod sns;
 mod store;
 mod token_server;
 mod vendors;
+mod ways;
 mod webhook;
 mod worker;
