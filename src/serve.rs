@@ -67,6 +67,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     store.release_leases(clock.now()).await?;
 
     let (terms, in_force) = reload::stages(config, &loaded.rules)?;
+    telemetry::configured(in_force.rules.receivers.integrations.keys());
     let in_force = Sender::new(Arc::new(in_force));
     let health = Health::default();
     let capacity = Capacity::new(descriptors, Budget::for_mails_of(config.ingress.largest_mail()));

@@ -285,6 +285,7 @@ impl Session {
             arrived_at: self.door.clock.now(),
             raw: raw.into(),
             cut_from: None,
+            withheld: None,
             envelope: Some(envelope),
         };
         let _working = self.place.working();

@@ -142,7 +142,8 @@ impl Doors {
     async fn store(&self, door: &Door, raw: Bytes) -> Result<MailId, Refusal> {
         let (ingress, size) = (&door.name, raw.len());
         let arrived_at = self.clock.now();
-        let message = Message { ingress: ingress.clone(), arrived_at, raw, cut_from: None, envelope: None };
+        let message =
+            Message { ingress: ingress.clone(), arrived_at, raw, cut_from: None, withheld: None, envelope: None };
         match timeout(self.limits.store, self.inbox.accept(vec![message], None)).await {
             Ok(Ok(ids)) => {
                 let id = ids.first().copied().ok_or(Refusal::NotStored)?;
