@@ -247,7 +247,7 @@ mod tests {
         let in_hand = InHand::default();
         let (hangs, begun) = (in_hand.begin(), Instant::now());
         let taken = in_hand.begin().take(vec![mail(2, 1)]);
-        let (_, read) = tokio::join!(taken, in_hand.next(10));
+        let ((), read) = tokio::join!(taken, in_hand.next(10));
         assert_eq!(numbers(&read), [2]);
         assert!(begun.elapsed() >= MAX_WAIT, "it waits a little");
         drop(hangs);

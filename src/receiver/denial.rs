@@ -101,7 +101,7 @@ fn of_json(json: &Value) -> Option<Denial> {
         Value::Bool(false) => Some(Denial::Words),
         Value::String(said) => of_text(said),
         // Of several messages those that came are not to come again.
-        Value::Array(items) => items.iter().map(of_json).reduce(|all, one| all.and(one)).flatten(),
+        Value::Array(items) => items.iter().map(of_json).reduce(Option::and).flatten(),
         Value::Object(fields) => {
             let all = |names: &'static [&str]| {
                 fields.iter().filter(|(name, _)| names.contains(&name.to_ascii_lowercase().as_str()))

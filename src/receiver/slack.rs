@@ -96,7 +96,7 @@ pub struct Slack {
 enum Way {
     /// By an incoming webhook's address.
     Hook(Credential),
-    Bot(Bot),
+    Bot(Box<Bot>),
 }
 
 impl Slack {
@@ -149,7 +149,7 @@ impl Way {
         let by_hook = settings.api_url.is_some() || settings.api_url_file.is_some();
         let by_bot = settings.bot_token.is_some() || settings.bot_token_file.is_some();
         if by_bot && !by_hook {
-            return Bot::compile(settings, site).map(Self::Bot);
+            return Bot::compile(settings, site).map(|bot| Self::Bot(Box::new(bot)));
         }
         for (name, _) in bots.into_iter().filter(|(_, given)| *given) {
             let (what, mend) = if by_bot {

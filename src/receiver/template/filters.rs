@@ -20,7 +20,8 @@ pub fn add(environment: &mut Environment<'_>) {
 /// seconds since the epoch; the format is strftime's, the zone an IANA name and UTC where it is not given. A time that is
 /// not there stays empty.
 fn datetime(value: &Value, Rest(given): Rest<Value>) -> Result<String, Error> {
-    let (format, zone, named): (Option<&str>, Option<&str>, Kwargs) = from_args(&given)?;
+    let (given, named): (&[Value], Kwargs) = from_args(&given)?;
+    let (format, zone): (Option<&str>, Option<&str>) = from_args(given)?;
     let format = format.or(named.get("format")?).unwrap_or("%F %T %Z");
     let zone = zone.or(named.get("zone")?);
     named.assert_all_used()?;

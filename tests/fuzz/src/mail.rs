@@ -108,6 +108,12 @@ fn same_after_another_hop(data: &[u8], extraction: &Extraction) {
             let full = data.len() > 200 << 10 || data.split(|byte| *byte == b'\n').nth(999).is_some();
             assert!(was || full);
         }
+        // Where nothing ends the header, what the alert is known by holds the header too.
+        (Extracted::Unreadable { reason: before, .. }, Extracted::Unreadable { reason: after, .. })
+            if before.contains("no empty line") =>
+        {
+            assert_eq!(before, after);
+        }
         (before, after) => assert_eq!(before, after),
     }
     assert_eq!((extraction.date, &extraction.subject), (passed_on.date, &passed_on.subject));

@@ -69,9 +69,8 @@ fn every_status_has_its_class_at_every_receiver() {
                 let verdict = receiver.judge(&parcel(&notification, &Step::Send), &reply(status, &[], body));
                 let took = match target.kind() {
                     // Sent again under the same key, it is the same alert.
-                    "opsgenie" | "jsm" => Retry,
                     "pagerduty" if status == 202 || body.contains("success") => Delivered,
-                    "pagerduty" => Retry,
+                    "opsgenie" | "jsm" | "pagerduty" => Retry,
                     "slack" if target.integration == "slack/1" => Retry,
                     // A proxy's page: whether anything was posted nobody knows.
                     "slack" | "teams" | "discord" if body.contains("html") => Permanent,
