@@ -19,9 +19,9 @@ pub fn add(environment: &mut Environment<'_>) {
 /// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: a point in time as people of a zone read it. Takes RFC 3339 and
 /// seconds since the epoch; the format is strftime's, the zone an IANA name and UTC where it is not given. A time that is
 /// not there stays empty.
-fn datetime(value: &Value, Rest(given): Rest<Value>) -> Result<String, Error> {
-    let (given, named): (&[Value], Kwargs) = from_args(&given)?;
-    let (format, zone): (Option<&str>, Option<&str>) = from_args(given)?;
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keywords over by value")]
+fn datetime(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<String, Error> {
+    let (format, zone): (Option<&str>, Option<&str>) = from_args(&given)?;
     let format = format.or(named.get("format")?).unwrap_or("%F %T %Z");
     let zone = zone.or(named.get("zone")?);
     named.assert_all_used()?;
