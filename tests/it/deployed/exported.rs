@@ -105,7 +105,12 @@ receivers:
             }
         }
     }
-    assert_eq!(prometheus.query("alertbridge_store_writable").await[0]["value"][1], "1");
+    // It is scraped again before it shows.
+    let deadline = Instant::now() + PATIENCE;
+    while prometheus.query("alertbridge_store_writable").await[0]["value"][1] != "1" {
+        assert!(Instant::now() < deadline, "the store stays unwritable");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     refusing.expect_all();
 }
 
