@@ -1,7 +1,7 @@
 //! Composes each module's own settings: one file in, the settings of every stage out, or everything that is wrong with it.
 //!
 //! The file is read into a tree that knows its lines ([`yaml`]), prepared ([`values`]), joined with the files that it
-//! includes ([`include`]), read into the settings ([`shape`]) and checked ([`check`], [`later`], [`lint`]). Files named in it are found from its own folder; a relative `store.url`, which
+//! includes ([`mod@include`]), read into the settings ([`shape`]) and checked ([`check`], [`later`], [`lint`]). Files named in it are found from its own folder; a relative `store.url`, which
 //! names what the program makes, from the working directory.
 
 use std::{

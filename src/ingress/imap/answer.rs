@@ -58,7 +58,7 @@ pub(super) struct Fetched {
     pub(super) arrived: Option<Timestamp>,
     /// BODY[], where it has bytes.
     pub(super) body: Option<Bytes>,
-    /// BODY[HEADER].
+    /// `BODY[HEADER]`.
     pub(super) header: Option<Bytes>,
     /// A part of the body, which may be empty.
     pub(super) part: Option<Bytes>,
