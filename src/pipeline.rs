@@ -35,6 +35,7 @@ mod follow;
 mod order;
 mod rules;
 pub mod standing;
+mod unsilence;
 
 pub use order::in_order;
 pub use rules::{Finding, Reading, Rules};

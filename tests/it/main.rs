@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
 mod arrows;
 mod authenticity;
+mod changed;
 mod chats;
 mod cli;
 mod config;
