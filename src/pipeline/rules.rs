@@ -156,7 +156,7 @@ impl Rules {
         let standing = self.standing(&alert, mail, now);
         if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
             let check_at = match standing {
-                Standing::Doubtful { check_at, .. } => check_at,
+                Standing::Doubtful { check_at, .. } | Standing::Held { check_at, .. } => check_at,
                 _ => None,
             };
             return Decision { check_at, ..nothing(outcome, &checked_again(mail), labels) };
@@ -191,8 +191,8 @@ impl Rules {
             decision.late = memory.first_heard.clone().filter(|first| first.ingress != mail.message.ingress);
         }
         let held = matches!(decision.silencing, Silencing::Held(_));
-        if doubt == Some(Doubt::Unverified) && (decision.tells() || held) {
-            if let Some(held) = self.policy.over_the_limit(memory.marked) {
+        if doubt.is_some() && (decision.tells() || held) {
+            if let Some(held) = self.policy.over_the_limit(memory.marked, check_at) {
                 return held_back(held, decision.labels);
             }
             decision.marked = true;

@@ -43,7 +43,7 @@ const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 const RECALL: &str = "
 SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 AND metric = $3 AND hour > $4)
            AS recurrence,
-       (SELECT count(*) FROM mails WHERE marked AND decided_at > $9 AND decided_at <= $7) AS marked,
+       (SELECT count(*) FROM mails WHERE marked AND decided_at > $9 AND decided_at <= $7 AND ingress = $10) AS marked,
        phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told,
        (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text FROM silenced
         WHERE incident = incidents.id) AS silenced,
@@ -91,13 +91,13 @@ pub(super) async fn ask(
         }
         Matter::Own => {}
     }
-    if let Some(Named { incident_id, kind, status, app_key, metric, applied_at, verified, .. }) = subject {
+    if let Some(Named { incident_id, kind, status, app_key, metric, applied_at, ingress, verified }) = subject {
         if !verified {
             flight.add(TAKE_TURN_OF_MARKED, vec![]);
         }
         flight.add(lane::TAKE_TURN, vec![incident_id]).add(
             RECALL,
-            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago],
+            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago, ingress],
         );
     }
     let mut answers = transaction.send(flight).await?;
@@ -110,12 +110,12 @@ pub(super) async fn ask(
     // What was held until now is told whatever comes, or is held by a silence.
     let ripe = answers.last().and_then(|rows| rows.first()).filter(|_| subject.is_some());
     if let Some((Some(true), subject)) = ripe.map(|row| at(row, "ripe")).transpose()?.zip(subject) {
-        let Named { incident_id, kind, status, app_key, metric, applied_at, .. } = subject;
+        let Named { incident_id, kind, status, app_key, metric, applied_at, ingress, .. } = subject;
         held::release_of(transaction, incident_id, kind, now).await?;
         let mut flight = Flight::default();
         flight.add(
             RECALL,
-            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago],
+            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago, ingress],
         );
         answers = transaction.send(flight).await?;
     }
