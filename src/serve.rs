@@ -24,7 +24,12 @@ use crate::{
     config::{Config, Loaded},
     crash,
     deliver::Deliverer,
-    ingress::{Health, Inbox, Ingress, listener::BindError, smtp::Smtp, webhook::Webhooks},
+    ingress::{
+        Health, Inbox, Ingress,
+        listener::{self, BindError, Budget, Capacity},
+        smtp::Smtp,
+        webhook::Webhooks,
+    },
     pipeline::{InForce, Pipeline},
     settings::{self, Secret},
     store::{Horizon, Pruned, Store, Sweep, place::Place},
@@ -52,6 +57,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let hangup = signal(SignalKind::hangup())?;
     let config = &loaded.config;
     let clock = Clock::system();
+    let descriptors = listener::raise_limit();
     let metrics = recorder()?;
     telemetry::describe();
     telemetry::config_taken(clock.now());
@@ -63,16 +69,14 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let (terms, in_force) = reload::stages(config, &loaded.rules)?;
     let in_force = Sender::new(Arc::new(in_force));
     let health = Health::default();
-    let ways_in = ingresses(config, &clock, &in_force)?;
-    let admin_at: SocketAddr = config.admin.listen.parse().context("admin.listen is no address")?;
-    let admin_listener =
-        web::bind(admin_at).await.with_context(|| format!("admin.listen: cannot listen on {admin_at}"))?;
+    let capacity = Capacity::new(descriptors, Budget::for_mails_of(config.ingress.largest_mail()));
+    let ways_in = ingresses(config, &clock, &in_force, &capacity)?;
+    let admin_listener = web::bind(&config.admin.listen).context("admin.listen")?;
 
     let bell = Arc::new(Notify::new());
     let deliverer = Deliverer::new(Arc::clone(&store), terms, clock.clone(), Arc::clone(&bell));
     let deliverer = Arc::new(if owned.is_some() { deliverer } else { deliverer.among_replicas() });
-    let (pipeline, fresh) =
-        Pipeline::new(Arc::clone(&store), in_force.subscribe(), clock.clone(), Arc::clone(&deliverer));
+    let pipeline = Pipeline::new(Arc::clone(&store), in_force.subscribe(), clock.clone(), Arc::clone(&deliverer));
     let pipeline = Arc::new(pipeline);
     let watch = Watch {
         store: Arc::clone(&store),
@@ -86,7 +90,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
 
     let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let (receiving, working) = (TaskTracker::new(), TaskTracker::new());
-    greet(&loaded, &ways_in, admin_listener.local_addr()?);
+    greet(&loaded, &ways_in, admin_listener.local_addr());
     for way_in in ways_in {
         let inbox: Arc<dyn Inbox> = Arc::clone(&pipeline) as _;
         let (health, stop) = (health.clone(), stop_ingress.clone());
@@ -97,7 +101,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     }
     working.spawn(Arc::clone(&pipeline).look_again(stop_rest.clone()));
     working.spawn(Arc::clone(&pipeline).look_at_silenced(stop_rest.clone()));
-    working.spawn(pipeline.run(fresh, stop_rest.clone()));
+    working.spawn(pipeline.run(stop_rest.clone()));
     working.spawn(listen(Arc::clone(&store), bell, stop_rest.clone()));
     working.spawn(watch.run(stop_rest.clone()));
     working.spawn(Arc::clone(&deliverer).run(stop_rest.clone()));
@@ -111,10 +115,11 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         clock: clock.clone(),
         metrics,
         reload,
+        hosts: web::Hosts::new(&config.admin.hosts, config.global.external_url.as_deref()),
         token: Secret::optional("admin", "token", config.admin.token.as_deref(), config.admin.token_file.as_deref())
             .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?,
     };
-    let admin = tokio::spawn(web::run(admin_listener, admin, stop_rest.clone()));
+    let admin = tokio::spawn(web::run(admin_listener, capacity, admin, stop_rest.clone()));
     let reload = Reload { started: loaded, deliverer, in_force, clock };
     working.spawn(reload.run(hangup, asked, stop_rest.clone()));
 
@@ -184,11 +189,17 @@ enum Door {
 /// Why it does not start.
 const NO_WAY_IN: &str = "no ingress is configured: mail has no way in; add one under `ingress:`";
 
-fn ingresses(config: &Config, clock: &Clock, in_force: &Sender<Arc<InForce>>) -> anyhow::Result<Vec<WayIn>> {
+fn ingresses(
+    config: &Config,
+    clock: &Clock,
+    in_force: &Sender<Arc<InForce>>,
+    capacity: &Capacity,
+) -> anyhow::Result<Vec<WayIn>> {
     let mut ways_in = Vec::new();
     if !config.ingress.webhook.is_empty() {
         let webhooks = Webhooks::bind(&config.ingress.http, &config.ingress.webhook, clock.clone())
-            .context("ingress.http.listen")?;
+            .context("ingress.http.listen")?
+            .within(capacity);
         let at = webhooks.local_addr();
         let about = config.ingress.webhook.iter().map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
         let about = about.collect::<Vec<_>>().join("\n  ");
@@ -201,6 +212,7 @@ fn ingresses(config: &Config, clock: &Clock, in_force: &Sender<Arc<InForce>>) ->
             BindError::Settings(_) => error.into(),
             BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
         })?;
+        let smtp = smtp.within(capacity);
         let about = format!("SMTP   {}", smtp.local_addr());
         ways_in.push(WayIn { about, door: Door::Everywhere(Box::new(smtp)) });
     }

@@ -4,8 +4,11 @@
 
 use std::{collections::BTreeSet, io::IsTerminal as _, net::IpAddr, time::Duration};
 
+use clap::ValueEnum;
 use jiff::Timestamp;
 use metrics::{Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -14,16 +17,35 @@ use crate::{
     store::{Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
 };
 
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Text where standard error is a terminal, JSON elsewhere
+    #[default]
+    Auto,
+    /// A line for people to read
+    Text,
+    /// A JSON object on each line, for what collects logs
+    Json,
+}
+
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
 ///
 /// What async-imap traces holds passwords, and its errors whole mails: it stays silent whatever `RUST_LOG` says.
-pub fn log_to_stderr() {
+pub fn log_to_stderr(format: LogFormat) {
     let silent = ["async_imap=off", "imap_proto=off", "refinery_core=warn", "deadpool.postgres=off"];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = silent.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let terminal = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+
     // A second subscriber would be a second program in this process: there is none.
-    let _ = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
+    let _ = match format {
+        LogFormat::Text => lines.with_ansi(terminal).try_init(),
+        LogFormat::Auto if terminal => lines.with_ansi(true).try_init(),
+        LogFormat::Json | LogFormat::Auto => lines.json().flatten_event(true).try_init(),
+    };
 }
 
 /// Names, units and meanings, for `/metrics`.

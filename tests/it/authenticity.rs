@@ -17,6 +17,7 @@ use serde_json::json;
 mod chain;
 pub mod dnsmasq;
 mod elsewhere;
+mod odd;
 mod reading;
 mod recorded;
 mod serving;

@@ -43,7 +43,7 @@ impl Bridge {
     pub fn start_under(command: &[&str], folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
         let file = folder.join("alertbridge.yaml");
         fs::write(&file, unless_judged(config)).unwrap();
-        let words = [command, &[PROGRAM, "serve", "--config"]].concat();
+        let words = [command, &[PROGRAM, "serve", "--log-format", "text", "--config"]].concat();
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .arg(&file)
@@ -113,6 +113,11 @@ impl Bridge {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
         let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
+    }
+
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
     }
 
     /// kill -9.

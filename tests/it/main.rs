@@ -1,5 +1,6 @@
 //! The whole program over real sockets. One binary, one harness.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+mod admin;
 mod arrows;
 mod authenticity;
 mod changed;
@@ -15,6 +16,7 @@ mod doors;
 mod dovecot;
 mod e2e;
 mod faults;
+mod floods;
 mod generator;
 mod harness;
 mod imap;
@@ -22,6 +24,7 @@ mod imap_oauth;
 mod inbox;
 mod keeping;
 mod odd;
+mod order;
 mod policy;
 mod port;
 mod postfix;
