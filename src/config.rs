@@ -331,6 +331,8 @@ pub struct Alerts {
     pub authenticity: authenticate::Settings,
     pub status: incident::Statuses,
     pub severity: Vec<SeverityRule>,
+    /// The labels of which a change is told while the incident is open; empty: none.
+    pub notify_on_change: Vec<String>,
 }
 
 impl Default for Alerts {
@@ -346,6 +348,7 @@ impl Default for Alerts {
                 SeverityRule { matchers: vec!["sli_gap>=20".into()], severity: "critical".into() },
                 SeverityRule { matchers: Vec::new(), severity: "warning".into() },
             ],
+            notify_on_change: vec!["severity".into()],
         }
     }
 }

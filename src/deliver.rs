@@ -141,6 +141,10 @@ impl Deliverer {
         }
 
         let agenda = self.store.agenda().await?;
+        // Before anything else of it falls due.
+        if agenda.held_until.is_some_and(|until| until <= now) {
+            self.store.release_held(now).await?;
+        }
         // Read after it, so that they have whatever integration it is owed to.
         let terms = self.terms();
         let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
@@ -208,7 +212,9 @@ impl Deliverer {
     fn fallback(&self, receiver: &str, page: &Notification) -> Vec<NewDelivery> {
         let receivers = &self.terms().receivers;
         let Some(fallback) = receivers.fallbacks.get(receiver) else { return Vec::new() };
-        owed(receivers, &fallback.receiver, page, None, self.clock.now())
+        // To the fallback it is new.
+        let page = Notification { action: Action::Trigger, was: None, ..page.clone() };
+        owed(receivers, &fallback.receiver, &page, None, self.clock.now())
     }
 }
 

@@ -9,7 +9,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{label::Labels, message::MailId, settings};
+use crate::{
+    label::{Labels, severity},
+    message::MailId,
+    settings,
+};
 
 /// The store's number for a delivery; grows in order of creation, and lanes go by it.
 pub type DeliveryId = i64;
@@ -19,6 +23,8 @@ pub type DeliveryId = i64;
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     Trigger,
+    /// Of who was told of the trigger: it is open, and something of it is otherwise now.
+    Change,
     Resolve,
 }
 
@@ -26,6 +32,15 @@ impl Action {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Trigger => "trigger",
+            Self::Change => "change",
+            Self::Resolve => "resolve",
+        }
+    }
+
+    /// What it is to a receiver: a change is a trigger told anew.
+    pub fn told_as(self) -> &'static str {
+        match self {
+            Self::Trigger | Self::Change => "trigger",
             Self::Resolve => "resolve",
         }
     }
@@ -54,6 +69,17 @@ pub struct Notification {
     /// Why it may not be genuine: such a page is marked.
     #[serde(default)]
     pub doubt: Option<Doubt>,
+    /// Of an incident that has changed: the severity that was told before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub was: Option<String>,
+}
+
+impl Notification {
+    /// Whether it has become worse than what was told before.
+    pub fn rose(&self) -> bool {
+        let now = self.labels.get("severity").map_or("", String::as_str);
+        self.was.as_deref().is_some_and(|was| severity::rank(now) > severity::rank(was))
+    }
 }
 
 /// Why a page may not be genuine.
@@ -122,10 +148,11 @@ impl DeliveryState {
 }
 
 /// What is to be done next for a delivery.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "step")]
 pub enum Step {
     /// Send it.
+    #[default]
     Send,
     /// It was accepted for later (Opsgenie's 202): ask what became of it.
     Confirm {
@@ -133,11 +160,22 @@ pub enum Step {
         request_id: String,
         /// When it was accepted.
         since: Timestamp,
+        /// The step that was.
+        #[serde(default, skip_serializing_if = "Step::is_send")]
+        of: Box<Step>,
     },
+    /// The alert has its new priority: its message is next.
+    Message,
     /// The trigger's message is edited, or cannot be: reply to it.
     Reply,
     /// The trigger's message is gone: send one of its own.
     Apart,
+}
+
+impl Step {
+    fn is_send(&self) -> bool {
+        *self == Self::Send
+    }
 }
 
 /// What a receiver's reply means.

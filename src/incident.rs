@@ -3,6 +3,8 @@
 //! Pure: the store loads what is [`Known`], [`transition`] concludes, the store writes. The rules are the
 //! contract's "What counts as the same".
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -111,7 +113,12 @@ pub struct State {
     pub untold: bool,
     /// Counts the openings: a resolve goes to those told of the *current* one.
     pub episode: i64,
+    /// What was last told of this one, of what a change of is told (`notify_on_change`); empty where nothing was.
+    pub told: Values,
 }
+
+/// Labels by name, of those that a change of is told.
+pub type Values = BTreeMap<String, String>;
 
 /// What the store remembers of an incident when a mail about it comes.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -139,6 +146,8 @@ pub struct Observation {
     pub verified: bool,
     /// False where the mail is older than `max_age`: such a trigger is recorded and pages nobody.
     pub fresh: bool,
+    /// What a change of is told.
+    pub values: Values,
 }
 
 /// What follows from a mail.
@@ -149,6 +158,8 @@ pub enum Transition {
     Reopened(State),
     /// An unknown status: told as a trigger is.
     Updated(State),
+    /// It is on as before, and not as it was told: worse, for instance.
+    Changed(State),
     /// It is over; those told of the trigger are told of that.
     Resolved(State),
     /// A trigger too old to wake anybody. The state moves, and nobody is told.
@@ -188,6 +199,9 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
     // Nothing an unverified mail did stands in the way of a verified one that confirms it.
     let confirms = seen.verified && !state.verified;
 
+    if !owed && !confirms && changes(state, seen) {
+        return Transition::Changed(next(state, seen));
+    }
     if known.applied_before && !owed && !confirms {
         return duplicate(state, seen, "this status and time of the incident were applied before");
     }
@@ -218,6 +232,7 @@ fn first(seen: &Observation) -> Transition {
         verified: seen.verified,
         untold: false,
         episode: 1,
+        told: Values::new(),
     };
     match seen.signal {
         Signal::Resolve => Transition::Resolved(State { phase: Phase::Resolved, ..state }),
@@ -230,15 +245,7 @@ fn first(seen: &Observation) -> Transition {
 /// A mail that moves a known incident.
 fn moved(state: &State, seen: &Observation) -> Transition {
     let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
-    let next = State {
-        phase: if seen.signal == Signal::Resolve { Phase::Resolved } else { Phase::Firing },
-        status: seen.status.clone(),
-        // An unverified mail may say it is of next year: the clock begins with the first that is verified.
-        newest: if seen.verified && !state.verified { seen.time } else { seen.time.max(state.newest) },
-        verified: seen.verified || state.verified,
-        untold: false,
-        episode: state.episode + i64::from(opens),
-    };
+    let next = next(state, seen);
     match seen.signal {
         Signal::Resolve => Transition::Resolved(State { untold: state.untold, ..next }),
         // An open incident somebody was told of stays told, however old the mail is that says more of it.
@@ -247,6 +254,28 @@ fn moved(state: &State, seen: &Observation) -> Transition {
         Signal::Trigger if opens => Transition::Reopened(next),
         Signal::Trigger => Transition::Opened(next),
     }
+}
+
+/// The state a mail leads to.
+fn next(state: &State, seen: &Observation) -> State {
+    let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
+    State {
+        phase: if seen.signal == Signal::Resolve { Phase::Resolved } else { Phase::Firing },
+        status: seen.status.clone(),
+        // An unverified mail may say it is of next year: the clock begins with the first that is verified.
+        newest: if seen.verified && !state.verified { seen.time } else { seen.time.max(state.newest) },
+        verified: seen.verified || state.verified,
+        untold: false,
+        episode: state.episode + i64::from(opens),
+        told: if opens { Values::new() } else { state.told.clone() },
+    }
+}
+
+/// Whether the mail repeats an open incident, is not older than what is known, and says something else than was told.
+fn changes(state: &State, seen: &Observation) -> bool {
+    let other = seen.values.iter().any(|(name, value)| state.told.get(name).is_some_and(|told| told != value));
+    let older = seen.time.zip(state.newest).is_some_and(|(time, newest)| time < newest);
+    other && !older && seen.fresh && state.phase == Phase::Firing && repeats(state, seen)
 }
 
 /// Whether the mail says no more than the state the incident is in.

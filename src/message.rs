@@ -203,6 +203,8 @@ pub enum Outcome {
     Resolved,
     /// A status we do not know: drift. Notifies.
     Updated,
+    /// Open, and now of another severity. Notifies.
+    Changed,
     /// An alert that could not be read. Notifies.
     Unparsed,
     /// Known already.
@@ -228,6 +230,7 @@ impl Outcome {
             Self::Reopened => "reopened",
             Self::Resolved => "resolved",
             Self::Updated => "updated",
+            Self::Changed => "changed",
             Self::Unparsed => "unparsed",
             Self::Duplicate => "duplicate",
             Self::Stale => "stale",

@@ -35,6 +35,7 @@ mod in_hand;
 mod order;
 mod rules;
 pub mod standing;
+mod unsilence;
 
 use ahead::Ahead;
 use in_hand::InHand;

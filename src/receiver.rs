@@ -60,6 +60,11 @@ pub trait Receiver: Send + Sync {
         true
     }
 
+    /// Whether it changes what it has of an open incident; else a change is told anew, where the severity rose.
+    fn updates(&self) -> bool {
+        false
+    }
+
     /// How long an accepted request may stay unconfirmed before it counts as failed.
     fn confirm_timeout(&self) -> Duration {
         Duration::from_mins(1)

@@ -101,6 +101,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         };
     }
     working.spawn(Arc::clone(&pipeline).look_again(stop_rest.clone()));
+    working.spawn(Arc::clone(&pipeline).look_at_silenced(stop_rest.clone()));
     working.spawn(pipeline.run(stop_rest.clone()));
     working.spawn(listen(Arc::clone(&store), bell, stop_rest.clone()));
     working.spawn(watch.run(stop_rest.clone()));

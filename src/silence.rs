@@ -1,7 +1,8 @@
 //! Planned maintenance: while a silence is active, a trigger that it covers is recorded and told to nobody.
 //!
 //! The words and rules are Alertmanager's (<https://prometheus.io/docs/alerting/latest/alertmanager/#silences>), with
-//! what stands in the contract: an end is never silenced, and what was silenced is told at its next trigger after. Pure.
+//! what stands in the contract: an end is never silenced, and what was silenced is told when the last silence that covers it
+//! ends, if it is still on. Pure.
 
 use std::{cell::RefCell, collections::HashMap, fmt};
 
@@ -166,6 +167,11 @@ fn ask<T>(text: &str, question: impl FnOnce(&Matcher) -> Option<T>) -> Option<T>
         }
         read.get(text)?.as_ref().and_then(question)
     })
+}
+
+/// Of the silences that cover something, the last to end.
+pub fn last_to_cover<'a>(silences: &'a [Silence], labels: &Labels) -> Option<&'a Silence> {
+    silences.iter().filter(|silence| silence.covers(labels)).max_by_key(|silence| (silence.ends_at, silence.id))
 }
 
 impl fmt::Display for Silence {

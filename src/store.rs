@@ -129,6 +129,55 @@ pub struct Decision {
     pub late: Option<Heard>,
     /// Those of the deliveries that were leased with the decision. The store fills it in.
     pub claims: Vec<Claim>,
+    /// Whether what a mute still holds of the incident is dropped: something newer is told in its stead.
+    pub supersedes: bool,
+    /// What becomes of the page that a silence holds of the incident.
+    pub silencing: Silencing,
+}
+
+/// What becomes of the page that a silence holds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Silencing {
+    /// It stays as it is, if there is one.
+    #[default]
+    AsItIs,
+    /// It is told now, or to nobody.
+    Over,
+    /// This one is held from now on.
+    Held(Box<Silenced>),
+}
+
+/// A page that a silence holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Silenced {
+    /// The last to end of those that cover it.
+    pub silence: SilenceId,
+    /// When that ends.
+    pub until: Timestamp,
+    pub page: Notification,
+}
+
+/// An incident of which a silence held something, and has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsilenced {
+    pub kind: Kind,
+    pub incident_id: String,
+}
+
+impl Unsilenced {
+    /// What the store must know to conclude about it.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            kind: self.kind,
+            incident_id: self.incident_id.clone(),
+            status: String::new(),
+            time: None,
+            app_key: String::new(),
+            metric: String::new(),
+            ingress: String::new(),
+            verified: true,
+        }
+    }
 }
 
 impl Decision {
@@ -144,6 +193,14 @@ impl Decision {
             .as_ref()
             .is_some_and(|state| state.phase == Phase::Firing && state.verified && (state.episode > before || !proven))
             && self.outcome != Outcome::Duplicate
+    }
+
+    /// Why what is held of the incident is told to nobody any more; none where it stays held.
+    fn discards_held(&self, state: &State) -> Option<&'static str> {
+        match state.phase {
+            Phase::Resolved => Some("resolved while held"),
+            Phase::Firing => self.supersedes.then_some("what is newer is told in its stead"),
+        }
     }
 
     /// How many deliveries are made under the mail's own number: `store check` finds them by it.
@@ -189,6 +246,10 @@ pub struct Memory {
     pub known: Known,
     /// Who was told of the current episode's trigger, or is about to be: whom a resolve goes to.
     pub told: Vec<Told>,
+    /// Whose page of it a mute still holds.
+    pub held: Vec<Told>,
+    /// Its page that a silence holds.
+    pub silenced: Option<Silenced>,
     /// Verified openings of incidents of the same app and metric in the 28 days before.
     pub recurrence_28d: u64,
     /// Where and when the same status and time were first heard.
@@ -269,6 +330,8 @@ pub struct Claim {
 pub struct Agenda {
     /// When the next late trigger's fallback is to be told.
     pub fallback_at: Option<Timestamp>,
+    /// When the next of what is held is to be looked at.
+    pub held_until: Option<Timestamp>,
     /// Every target something is owed to, and when the next of it falls due or its lease ends.
     pub due: Vec<(Target, Timestamp)>,
 }
@@ -368,6 +431,10 @@ pub trait Store: Send + Sync {
     ) -> Result<Option<Decision>, StoreError>;
     /// As `decide`, for what the bridge tells of itself: without a mail.
     async fn announce(&self, subject: Subject, now: Timestamp, decide: Decide) -> Result<Decision, StoreError>;
+    /// Incidents of which a silence holds a page and has ended by now; `announce` concludes about them.
+    async fn unsilenced(&self, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError>;
+    /// Makes pending what a mute held until now; what a silence covers stays held until that ends.
+    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError>;
     /// What the bridge may have to tell of itself.
     async fn concerns(&self) -> Result<Concerns, StoreError>;
 
@@ -418,7 +485,7 @@ pub trait Store: Send + Sync {
     async fn add_silence(&self, plan: Plan, now: Timestamp) -> Result<Silence, StoreError>;
     /// Those that are `expired`, the last to end first; else those that are not, the first to end first.
     async fn silences(&self, expired: bool, now: Timestamp, limit: u32) -> Result<Vec<Silence>, StoreError>;
-    /// Ends silences now: all of them, or none where one of them has ended or is not there.
+    /// Ends silences now: all of them, or none where one of them has ended or is not there. What they hold is looked at.
     async fn expire_silences(&self, ids: Vec<SilenceId>, now: Timestamp) -> Result<(), StoreError>;
     async fn depth(&self) -> Result<Depth, StoreError>;
     /// Deletes what is past its retention among the next `limit` rows; never a mail undecided or quarantined, nor

@@ -168,8 +168,10 @@ pub fn mail_looked_at_again(
     let (verdict, detail) = (authenticity.verdict.as_str(), authenticity.detail.as_deref().unwrap_or_default());
     tracing::info!(mail, ingress, verdict, detail, "mail looked at again");
     // Told before it could be checked: its outcome is counted.
-    let known = matches!(decision.outcome, Outcome::Opened | Outcome::Reopened | Outcome::Updated | Outcome::Unparsed)
-        && !decision.tells();
+    let known = matches!(
+        decision.outcome,
+        Outcome::Opened | Outcome::Reopened | Outcome::Updated | Outcome::Changed | Outcome::Unparsed
+    ) && !decision.tells();
     if !known {
         mail_decided(mail, ingress, arrived_at, decision, drift);
     }
@@ -226,6 +228,16 @@ pub fn mail_decided(mail: MailId, ingress: &str, arrived_at: Timestamp, decision
     if !drift.is_empty() {
         counter!("alertbridge_schema_drift_total").increment(1);
         tracing::warn!(mail, members = drift.join(" "), "the alert's JSON has members the schema does not know");
+    }
+}
+
+/// The last silence that covered an incident has ended, or another holds it on.
+pub fn unsilenced(incident: &str, decision: &Decision) {
+    let (reason, receivers) = (decision.reason.as_deref().unwrap_or_default(), decision.receivers.join(","));
+    if decision.tells() {
+        tracing::info!(incident, reason, receivers, "told at the end of a silence");
+    } else {
+        tracing::info!(incident, reason, "not told at the end of a silence");
     }
 }
 

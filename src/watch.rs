@@ -162,6 +162,7 @@ fn page(action: Action, complaint: &Complaint, status: &str, now: Timestamp) -> 
         reason: Some(complaint.text.clone()),
         mail: None,
         doubt: None,
+        was: None,
     }
 }
 

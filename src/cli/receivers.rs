@@ -13,11 +13,11 @@ use crate::{
     clock::Clock,
     deliver::{self, Client, Deliverer, Terms},
     delivery::{self, Action, DeliveryState, Notification},
-    incident::{Phase, State},
+    incident::{Phase, State, Values},
     label::Labels,
     message::{Authenticity, Message, Outcome},
     receiver::Receivers,
-    store::{Decision, DeliveryRow, Kind, Store, Subject, sqlite::Sqlite},
+    store::{Decision, DeliveryRow, Kind, Silencing, Store, Subject, sqlite::Sqlite},
 };
 
 /// A person waits: what cannot be had in this time is a failure here.
@@ -100,6 +100,7 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
         reason: Some("a test page, asked for with `alertbridge receivers test`: nothing is wrong".into()),
         mail: None,
         doubt: None,
+        was: None,
     }
 }
 
@@ -134,7 +135,15 @@ async fn owe(
         outcome: Outcome::Opened,
         reason: None,
         labels: page.labels.clone(),
-        state: Some(State { phase, status: "TEST".into(), newest: None, verified: true, untold: false, episode: 1 }),
+        state: Some(State {
+            phase,
+            status: "TEST".into(),
+            newest: None,
+            verified: true,
+            untold: false,
+            episode: 1,
+            told: Values::new(),
+        }),
         applied: false,
         deliveries,
         receivers: vec![name.to_owned()],
@@ -143,6 +152,8 @@ async fn owe(
         marked: false,
         late: None,
         claims: Vec::new(),
+        supersedes: false,
+        silencing: Silencing::AsItIs,
     };
     let subject = Subject {
         kind: Kind::Incident,

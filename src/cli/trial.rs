@@ -134,13 +134,40 @@ impl Trial {
 
     /// The stages that go by the mails before: one batch after the other. Those of a batch share a commit.
     pub async fn decide(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
+        if self.silences.is_empty() {
+            return self.decide_batch(read).await;
+        }
+        let mut decided = Vec::with_capacity(read.len());
+        for one in read {
+            // Between two mails a silence may have ended.
+            self.unsilence(one.now).await?;
+            decided.extend(self.decide_batch(vec![one]).await?);
+        }
+        Ok(decided)
+    }
+
+    /// What silences held until now is told.
+    async fn unsilence(&self, now: Timestamp) -> anyhow::Result<()> {
+        for incident in self.store.unsilenced(now, u32::MAX).await? {
+            let (rules, silences) = (Arc::clone(&self.rules), self.active(now));
+            let conclude = move |memory: &Memory| rules.unsilence(&Memory { silences, ..memory.clone() }, now);
+            self.store.announce(incident.subject(), now, Box::new(conclude)).await?;
+        }
+        Ok(())
+    }
+
+    fn active(&self, now: Timestamp) -> Vec<Silence> {
+        let active = self.silences.iter().filter(|silence| silence.state(now) == silence::State::Active);
+        active.cloned().collect()
+    }
+
+    async fn decide_batch(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
         let decisions = read.into_iter().map(async |Read { name, number, mail, reading, now }| {
             let authenticity = mail.authenticity.clone();
             let mail_id = mail.id;
             let subject = self.rules.subject(&reading, &mail, now);
             let (rules, said) = (Arc::clone(&self.rules), reading.clone());
-            let active = self.silences.iter().filter(|silence| silence.state(now) == silence::State::Active);
-            let silences = active.cloned().collect();
+            let silences = self.active(now);
             let conclude =
                 move |memory: &Memory| rules.conclude(&said, &mail, &Memory { silences, ..memory.clone() }, now);
             let decision = self.store.decide(mail_id, subject, now, Box::new(conclude)).await?;

@@ -47,6 +47,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
             severities,
             routes,
             receivers: Arc::new(receivers),
+            notify_on_change: alerts.notify_on_change.clone(),
             max_age: config.global.max_age,
             policy: Policy {
                 unverified: alerts.authenticity.unverified.clone(),

@@ -103,7 +103,8 @@ impl Deliverer {
     ) -> Settlement {
         let at = self.clock.now();
         let next = next::step(claim, verdict, &terms.settings, probe_at, at);
-        let gave_up = matches!(next, Next::Dead { .. }) && claim.notification.action == Action::Trigger;
+        let page = &claim.notification;
+        let gave_up = matches!(next, Next::Dead { .. }) && (page.action == Action::Trigger || page.rose());
         Settlement {
             at,
             next,

@@ -15,7 +15,7 @@ const CONFIRM_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duratio
 
 /// What a verdict comes to when the request it is about was accepted at least `timeout` ago: it is to be sent anew.
 pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Timestamp) -> Verdict {
-    let Step::Confirm { request_id, since } = step else { return verdict };
+    let Step::Confirm { request_id, since, .. } = step else { return verdict };
     if waited(*since, now) < timeout {
         return verdict;
     }
@@ -39,14 +39,14 @@ pub(super) fn step(
     match verdict {
         Verdict::Delivered { receipt } => Next::Delivered { receipt: receipt.clone() },
         Verdict::Accepted { request_id } => Next::Again {
-            step: Step::Confirm { request_id: request_id.clone(), since: now },
+            step: Step::Confirm { request_id: request_id.clone(), since: now, of: Box::new(accepted(&claim.step)) },
             at: later(now, CONFIRM_EVERY.0),
             failures: claim.failures,
         },
         Verdict::NotYet => {
             let waited = match &claim.step {
                 Step::Confirm { since, .. } => waited(*since, now),
-                Step::Send | Step::Reply | Step::Apart => Duration::ZERO,
+                Step::Send | Step::Message | Step::Reply | Step::Apart => Duration::ZERO,
             };
             let pause = waited.clamp(CONFIRM_EVERY.0, CONFIRM_EVERY.1);
             Next::Again { step: claim.step.clone(), at: later(now, pause), failures: claim.failures }
@@ -54,7 +54,10 @@ pub(super) fn step(
         Verdict::Partly { next, .. } => Next::Again { step: next.clone(), at: now, failures: claim.failures },
         // A question that failed is asked again: sending anew could only repeat the page.
         Verdict::Retry { reason, after, .. } => {
-            let step = if *reason == FailureReason::Unconfirmed { Step::Send } else { claim.step.clone() };
+            let step = match &claim.step {
+                Step::Confirm { of, .. } if *reason == FailureReason::Unconfirmed => (**of).clone(),
+                step => step.clone(),
+            };
             let next = again(claim, settings, *after, &detail(verdict, &claim.step), step, now);
             match (next, probe_at) {
                 (Next::Again { step, at, failures }, Some(probe_at)) => {
@@ -64,6 +67,14 @@ pub(super) fn step(
             }
         }
         Verdict::Permanent { .. } => Next::Dead { reason: detail(verdict, &claim.step) },
+    }
+}
+
+/// The step that a request was accepted for.
+fn accepted(step: &Step) -> Step {
+    match step {
+        Step::Confirm { of, .. } => (**of).clone(),
+        step => step.clone(),
     }
 }
 
@@ -114,7 +125,7 @@ pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
         Verdict::Accepted { request_id } => format!("accepted as request {request_id}, to be confirmed"),
         Verdict::NotYet => match step {
             Step::Confirm { request_id, .. } => format!("accepted as request {request_id}, not confirmed yet"),
-            Step::Send | Step::Reply | Step::Apart => "not confirmed yet".to_owned(),
+            Step::Send | Step::Message | Step::Reply | Step::Apart => "not confirmed yet".to_owned(),
         },
         Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } | Verdict::Partly { detail, .. } => {
             detail.clone()

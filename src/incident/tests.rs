@@ -17,12 +17,18 @@ impl Play {
     }
 
     fn observes(&mut self, status: &str, seconds: i64, fresh: bool, verified: bool) -> &'static str {
+        self.observes_as("warning", status, seconds, fresh, verified)
+    }
+
+    fn observes_as(&mut self, severity: &str, status: &str, seconds: i64, fresh: bool, verified: bool) -> &'static str {
+        let values = Values::from([("severity".to_owned(), severity.to_owned())]);
         let seen = Observation {
             signal: Statuses::default().signal(status),
             status: normalize_status(status),
             time: Some(at(seconds)),
             verified,
             fresh,
+            values: values.clone(),
         };
         let applied = |by| self.applied.contains(&(seen.status.clone(), seen.time, by));
         self.known.applied_before = applied(true) || !verified && applied(false);
@@ -31,6 +37,7 @@ impl Play {
             Transition::Opened(state) => ("opened", Some(state)),
             Transition::Reopened(state) => ("reopened", Some(state)),
             Transition::Updated(state) => ("updated", Some(state)),
+            Transition::Changed(state) => ("changed", Some(state)),
             Transition::Resolved(state) => ("resolved", Some(state)),
             Transition::Expired(state) => ("expired", Some(state)),
             Transition::Duplicate { advance, .. } => ("duplicate", advance),
@@ -39,7 +46,9 @@ impl Play {
         let kept = self.known.keeps(&seen);
         self.applied.push((seen.status, seen.time, verified));
         if let Some(state) = state.filter(|_| kept) {
-            self.known.state = Some(state);
+            let tells = ["opened", "reopened", "updated", "changed"].contains(&name);
+            let told = if tells { values } else { state.told.clone() };
+            self.known.state = Some(State { told, ..state });
         }
         name
     }
@@ -175,8 +184,14 @@ fn unverified_mail_never_advances_a_verified_clock() {
 /// An alert that could not be read has no time; its key alone makes it known.
 #[test]
 fn an_unreadable_alert_is_told_once() {
-    let seen =
-        Observation { signal: Signal::Trigger, status: "UNPARSED".into(), time: None, verified: true, fresh: true };
+    let seen = Observation {
+        signal: Signal::Trigger,
+        status: "UNPARSED".into(),
+        time: None,
+        verified: true,
+        fresh: true,
+        values: Values::new(),
+    };
     let Transition::Opened(state) = transition(&Known::default(), &seen) else { panic!("the first is told") };
     let known = Known { state: Some(state), applied_before: true };
     assert!(matches!(transition(&known, &seen), Transition::Duplicate { advance: None, .. }));
@@ -223,4 +238,33 @@ fn an_unverified_reopening_is_told_and_leaves_the_verified_state() {
     assert_eq!(play.known.state, before);
     assert_eq!(play.observes("ANOMALOUS", 100, true, false), "duplicate", "its copy is told no more");
     assert_eq!(play.sees("ANOMALOUS", 100), "reopened", "the verified copy applies and is told");
+}
+
+#[test]
+fn an_open_incident_of_another_severity_is_changed() {
+    let mut play = Play::default();
+    assert_eq!(play.sees("ANOMALOUS", 0), "opened");
+    assert_eq!(play.observes_as("critical", "ANOMALOUS", 60, true, true), "changed");
+    assert_eq!(play.observes_as("critical", "ANOMALOUS", 90, true, true), "duplicate", "it was told");
+    assert_eq!(play.observes_as("warning", "ANOMALOUS", 90, true, true), "changed", "back, at the same time");
+    assert_eq!(play.observes_as("critical", "ANOMALOUS", 80, true, true), "duplicate");
+    assert_eq!(play.observes_as("critical", "OK", 120, true, true), "resolved", "an end changes nothing");
+    assert_eq!(play.observes_as("info", "OK", 130, true, true), "duplicate");
+    assert_eq!(play.observes_as("info", "ANOMALOUS", 140, true, true), "reopened", "what was told before is forgotten");
+}
+
+#[test]
+fn what_is_too_old_or_was_never_told_is_not_changed() {
+    let mut play = Play::default();
+    assert_eq!(play.observes("ANOMALOUS", 0, false, true), "expired");
+    assert_eq!(play.observes_as("critical", "ANOMALOUS", 10, true, true), "opened", "nobody was told yet");
+    assert_eq!(play.observes_as("info", "ANOMALOUS", 20, false, true), "duplicate", "too old to tell");
+}
+
+#[test]
+fn another_severity_that_is_not_proven_is_not_kept() {
+    let mut play = Play::default();
+    assert_eq!(play.sees("ANOMALOUS", 0), "opened");
+    assert_eq!(play.observes_as("critical", "ANOMALOUS", 60, true, false), "changed");
+    assert_eq!(play.sees("ANOMALOUS", 70), "duplicate", "the severity is what the proven mail said");
 }

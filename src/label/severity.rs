@@ -18,6 +18,16 @@ pub struct SeverityRule {
 #[derive(Debug, Clone, Default)]
 pub struct Severities(Vec<(Vec<Matcher>, String)>);
 
+/// How bad a severity is, for who asks whether it rose. A word of the team's own counts as an error.
+pub fn rank(word: &str) -> u8 {
+    match word.trim().to_ascii_lowercase().as_str() {
+        "critical" => 4,
+        "warning" => 2,
+        "info" => 1,
+        _ => 3,
+    }
+}
+
 /// The severity of what no rule speaks of.
 const FALLBACK: &str = "warning";
 

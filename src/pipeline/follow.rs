@@ -5,12 +5,13 @@ use jiff::Timestamp;
 use super::rules::Rules;
 use crate::{
     deliver,
-    delivery::Notification,
-    incident::{State, Transition},
+    delivery::{Action, Notification, Target},
+    incident::{Phase, State, Transition, Values},
     label::Labels,
     message::Outcome,
     route::{Mute, Reached},
-    store::{Decision, Memory, NewDelivery},
+    silence::last_to_cover,
+    store::{Decision, Memory, NewDelivery, Silenced, Silencing},
 };
 
 impl Rules {
@@ -25,6 +26,7 @@ impl Rules {
         match transition {
             Transition::Opened(state) => self.tell(Outcome::Opened, state, page, memory, now),
             Transition::Reopened(state) => self.tell(Outcome::Reopened, state, page, memory, now),
+            Transition::Changed(state) => self.tell_of_change(state, page, memory, now),
             Transition::Updated(state) => {
                 let status = state.status.clone();
                 let mut decision = self.tell(Outcome::Updated, state, page, memory, now);
@@ -48,24 +50,28 @@ impl Rules {
                     page.labels,
                 )
             },
-            Transition::Duplicate { advance, reason } => {
-                Decision { state: advance, applied: true, ..nothing(Outcome::Duplicate, &reason, page.labels) }
-            }
+            Transition::Duplicate { advance, reason } => Decision {
+                silencing: self.as_told_again(&page, memory),
+                state: advance,
+                applied: true,
+                ..nothing(Outcome::Duplicate, &reason, page.labels)
+            },
             Transition::Stale { reason } => nothing(Outcome::Stale, &reason, page.labels),
         }
     }
 
     /// A trigger goes where the routes lead now, unless a silence covers it.
     fn tell(&self, outcome: Outcome, state: State, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
-        let silences = memory.silences.iter().filter(|silence| silence.covers(&page.labels));
-        let silences: Vec<_> = silences.map(ToString::to_string).collect();
-        if !silences.is_empty() {
+        if let Some((reason, held)) = silenced(&page, memory) {
             return Decision {
                 state: Some(State { untold: true, ..state }),
                 applied: true,
-                ..nothing(Outcome::Silenced, &silences.join("; "), page.labels)
+                silencing: held,
+                supersedes: true,
+                ..nothing(Outcome::Silenced, &reason, page.labels)
             };
         }
+        let state = State { told: self.values(&page.labels), ..state };
         let mut deliveries = Vec::new();
         let mut receivers = Vec::new();
         let mut mutes = Vec::new();
@@ -94,7 +100,142 @@ impl Rules {
             applied: true,
             deliveries,
             receivers,
+            silencing: Silencing::Over,
             ..nothing(outcome, "", page.labels)
+        }
+    }
+
+    /// A change updates at whoever was told, where they can, and is told anew to the others where the severity rose. A rise
+    /// is also told by the routes of now to whoever was not told yet. What a mute holds gives way to it.
+    fn tell_of_change(&self, state: State, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
+        let before = memory.known.state.as_ref();
+        if let Some((reason, held)) = silenced(&page, memory) {
+            return Decision {
+                state: Some(State { untold: before.is_some_and(|state| state.untold), ..state }),
+                applied: true,
+                silencing: held,
+                ..nothing(Outcome::Silenced, &reason, page.labels)
+            };
+        }
+        let was = state.told.get(SEVERITY).cloned().unwrap_or_default();
+        if memory.told.is_empty() {
+            let decision = self.tell(Outcome::Changed, state, page, memory, now);
+            return Decision { supersedes: true, ..decision };
+        }
+        let is = page.labels.get(SEVERITY).cloned().unwrap_or_default();
+        let change = format!("the severity was {was} and is {is}");
+        let update = Notification {
+            action: Action::Change,
+            was: Some(was.clone()),
+            reason: page.reason.clone().or_else(|| (was != is).then(|| change.clone())),
+            ..page.clone()
+        };
+        let rose = update.rose();
+        // What is not proven says something to people, and changes nothing that is.
+        let bound = page.doubt.is_some() && before.is_some_and(|state| state.verified);
+        if bound && !rose {
+            let reason = "it is not proven, and the incident is firing already";
+            return Decision { applied: true, ..nothing(Outcome::Duplicate, reason, page.labels) };
+        }
+
+        let mut receivers: Vec<String> = Vec::new();
+        let mut deliveries = Vec::new();
+        for told in &memory.told {
+            let Some(integration) = self.receivers.integrations.get(&told.target) else { continue };
+            if if integration.updates() { bound } else { !rose } {
+                continue;
+            }
+            if !receivers.contains(&told.target.receiver) {
+                receivers.push(told.target.receiver.clone());
+            }
+            deliveries.push(NewDelivery {
+                target: told.target.clone(),
+                alias: told.alias.clone(),
+                notification: update.clone(),
+                held_until: None,
+                fallback_at: None,
+                leased_until: None,
+            });
+        }
+        let anew = self.tell(Outcome::Changed, state, page, memory, now);
+        let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
+        let held = |target: &Target| memory.held.iter().any(|held| held.target == *target);
+        let others = anew
+            .deliveries
+            .into_iter()
+            .filter(|delivery| not_yet(&delivery.target) && (rose || !bound && held(&delivery.target)));
+        for delivery in others {
+            let receiver = &delivery.target.receiver;
+            if delivery.held_until.is_none() && !receivers.contains(receiver) {
+                receivers.push(receiver.clone());
+            }
+            deliveries.push(delivery);
+        }
+        Decision {
+            reason: Some(and(&change, anew.reason.as_deref())),
+            state: anew.state.map(|state| State { untold: false, ..state }),
+            deliveries,
+            receivers,
+            supersedes: !bound,
+            applied: true,
+            silencing: Silencing::Over,
+            ..nothing(Outcome::Changed, "", anew.labels)
+        }
+    }
+
+    /// What is told when the last silence that covers an incident ends.
+    pub fn unsilence(&self, memory: &Memory, now: Timestamp) -> Decision {
+        let as_it_is = |labels| nothing(Outcome::Duplicate, "no silence holds it", labels);
+        let (Some(state), Some(Silenced { until, page, .. })) = (&memory.known.state, &memory.silenced) else {
+            return as_it_is(Labels::new());
+        };
+        if *until > now {
+            return as_it_is(page.labels.clone());
+        }
+        if let Some((reason, held)) = silenced(page, memory) {
+            return Decision { silencing: held, ..nothing(Outcome::Silenced, &reason, page.labels.clone()) };
+        }
+        let (state, page) = (State { untold: false, ..state.clone() }, page.clone());
+        let told = !memory.told.is_empty() || !memory.held.is_empty();
+        let decision = match state.phase {
+            Phase::Resolved => nothing(Outcome::Duplicate, "it is over", page.labels),
+            Phase::Firing if !told => self.tell(Outcome::Opened, state, page, memory, now),
+            Phase::Firing if self.is_other(&page.labels, &state) => self.tell_of_change(state, page, memory, now),
+            Phase::Firing => nothing(Outcome::Duplicate, "it is as it was told", page.labels),
+        };
+        Decision { silencing: Silencing::Over, applied: false, ..decision }
+    }
+
+    /// The labels that a change of is told, and the severity, which says whether it rose.
+    pub(super) fn values(&self, labels: &Labels) -> Values {
+        let names = self.notify_on_change.iter().map(String::as_str).chain([SEVERITY]);
+        names.filter_map(|name| Some((name.to_owned(), labels.get(name)?.clone()))).collect()
+    }
+
+    /// The same without what no change is told of.
+    pub(super) fn changeable(&self, labels: &Labels) -> Values {
+        let names = self.notify_on_change.iter();
+        names.filter_map(|name| Some((name.clone(), labels.get(name.as_str())?.clone()))).collect()
+    }
+
+    fn is_other(&self, labels: &Labels, state: &State) -> bool {
+        self.changeable(labels).iter().any(|(name, value)| state.told.get(name).is_some_and(|told| told != value))
+    }
+
+    /// An incident that is again as it was told has no change to tell when its silence ends.
+    fn as_told_again(&self, page: &Notification, memory: &Memory) -> Silencing {
+        let told = !memory.told.is_empty() || !memory.held.is_empty();
+        let newest = memory.known.state.as_ref().filter(|state| state.verified <= page.doubt.is_none());
+        match newest {
+            Some(state)
+                if told
+                    && page.action == Action::Trigger
+                    && page.time >= state.newest
+                    && !self.is_other(&page.labels, state) =>
+            {
+                Silencing::Over
+            }
+            _ => Silencing::AsItIs,
         }
     }
 
@@ -119,6 +260,7 @@ impl Rules {
             });
         }
         Decision {
+            silencing: Silencing::Over,
             reason: memory.told.is_empty().then(|| "nobody was told of its trigger".to_owned()),
             state: Some(state),
             applied: true,
@@ -127,6 +269,17 @@ impl Rules {
             ..nothing(Outcome::Resolved, "", page.labels)
         }
     }
+}
+
+const SEVERITY: &str = "severity";
+
+/// By what a page is silenced, and what is held of it; none where no silence covers it.
+fn silenced(page: &Notification, memory: &Memory) -> Option<(String, Silencing)> {
+    let last = last_to_cover(&memory.silences, &page.labels)?;
+    let covering = memory.silences.iter().filter(|silence| silence.covers(&page.labels));
+    let reasons: Vec<_> = covering.map(ToString::to_string).collect();
+    let held = Silenced { silence: last.id, until: last.ends_at, page: page.clone() };
+    Some((reasons.join("; "), Silencing::Held(Box::new(held))))
 }
 
 /// A decision that changes nothing and tells nobody.
@@ -144,6 +297,8 @@ pub(super) fn nothing(outcome: Outcome, reason: &str, labels: Labels) -> Decisio
         marked: false,
         late: None,
         claims: Vec::new(),
+        supersedes: false,
+        silencing: Silencing::AsItIs,
     }
 }
 

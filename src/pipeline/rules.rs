@@ -14,13 +14,13 @@ use super::{
 use crate::{
     delivery::{Action, Doubt, Notification, sha256_hex},
     extract::{Extracted, Extractor, NoAlert},
-    incident::{Incident, Observation, Signal, State, Statuses, normalize_status, transition},
+    incident::{Incident, Observation, Signal, State, Statuses, Values, normalize_status, transition},
     label::{Labels, Severities, labels_of},
     message::{Authenticity, Message, Outcome, Release, Verdict},
     receiver::Receivers,
     route::Routes,
     settings::Duration,
-    store::{Decision, Kind, Memory, StoredMail, Subject},
+    store::{Decision, Kind, Memory, NewDelivery, Silencing, StoredMail, Subject},
     validate::Validator,
 };
 
@@ -32,6 +32,8 @@ pub struct Rules {
     pub severities: Severities,
     pub routes: Routes,
     pub receivers: Arc<Receivers>,
+    /// The labels that a change of is told.
+    pub notify_on_change: Vec<String>,
     /// Zero: no limit.
     pub max_age: Duration,
     /// What mail that is not proven may do.
@@ -194,17 +196,21 @@ impl Rules {
             time: alert.incident.map(|incident| incident.time),
             verified: doubt.is_none(),
             fresh: mail.released.is_some() || self.fresh(reading, now),
+            values: self.changeable(&labels),
         };
         let page = page(&seen, mail, labels, &alert, doubt);
         let mut decision = self.follow(transition(&memory.known, &seen), page, memory, now);
         if !memory.known.keeps(&seen) {
             decision.state = None;
+            decision.silencing = Silencing::AsItIs;
+            decision.supersedes = false;
         }
         decision.check_at = check_at;
         if decision.outcome == Outcome::Duplicate {
             decision.late = memory.first_heard.clone().filter(|first| first.ingress != mail.message.ingress);
         }
-        if doubt.is_some() && decision.tells() {
+        let held = matches!(decision.silencing, Silencing::Held(_));
+        if doubt.is_some() && (decision.tells() || held) {
             if let Some(held) = self.policy.over_the_limit(memory.marked, check_at) {
                 return held_back(held, decision.labels);
             }
@@ -236,6 +242,8 @@ impl Rules {
             time: None,
             verified: true,
             fresh: true,
+            // It is told once, whatever more there is to say of it.
+            values: Values::new(),
         };
         Decision { applied: false, ..self.follow(transition(&memory.known, &seen), page, memory, now) }
     }
@@ -321,6 +329,7 @@ fn page(
         reason: alert.reason.map(ToOwned::to_owned).or_else(|| mail.released.as_ref().map(let_through)),
         mail: (mail.id > 0).then_some(mail.id),
         doubt,
+        was: None,
     }
 }
 
@@ -335,10 +344,17 @@ fn told_already(outcome: Outcome, decision: Decision, mail: &StoredMail) -> Deci
         outcome,
         reason: Some(checked_again(mail)),
         state: decision.state.map(|state| State { untold: false, ..state }),
-        deliveries: Vec::new(),
+        deliveries: updates(decision.deliveries),
         receivers: Vec::new(),
+        supersedes: false,
+        silencing: Silencing::AsItIs,
         ..decision
     }
+}
+
+/// What is told anew was told before; what updates in place has waited for the proof.
+fn updates(deliveries: Vec<NewDelivery>) -> Vec<NewDelivery> {
+    deliveries.into_iter().filter(|delivery| delivery.notification.action == Action::Change).collect()
 }
 
 fn checked_again(mail: &StoredMail) -> String {

@@ -230,7 +230,15 @@ impl Receiver for Opsgenie {
             (Step::Confirm { request_id, .. }, _) => {
                 ("GET", format!("/v2/alerts/requests/{}", segment(request_id)), Body::Empty)
             }
-            (_, Action::Trigger) => ("POST", "/v2/alerts".into(), Body::Json(self.create(parcel))),
+            (_, Action::Trigger) | (Step::Apart, Action::Change) => {
+                ("POST", "/v2/alerts".into(), Body::Json(self.create(parcel)))
+            }
+            (step, Action::Change) => {
+                let part = if *step == Step::Message { "message" } else { "priority" };
+                let path = format!("/v2/alerts/{}/{part}?identifierType=alias", segment(parcel.alias));
+                let alert = self.create(parcel);
+                ("PUT", path, Body::Json(json!({ part: alert[part] })))
+            }
             (_, Action::Resolve) => {
                 let note = cut(&wording::body(parcel.notification), NOTE);
                 // Without identifierType the alias is taken for an id, and nothing closes.
@@ -245,11 +253,31 @@ impl Receiver for Opsgenie {
     }
 
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
-        let action = parcel.notification.action;
-        match parcel.step {
+        let action = match (parcel.notification.action, parcel.step) {
+            // There was no alert any more, and a new one is made.
+            (Action::Change, Step::Apart) => Action::Trigger,
+            (Action::Change, Step::Confirm { of, .. }) if **of == Step::Apart => Action::Trigger,
+            (action, _) => action,
+        };
+        let verdict = match parcel.step {
             Step::Confirm { .. } => answer::to_question(action, reply),
             _ => answer::to_request(action, reply),
+        };
+        match (action, parcel.step, verdict) {
+            (Action::Change, Step::Confirm { of, .. }, Verdict::Delivered { .. }) if **of == Step::Send => {
+                let detail = "the alert has its priority, its message is next".to_owned();
+                Verdict::Partly { next: Step::Message, detail }
+            }
+            // Somebody closed it, and it became no worse.
+            (Action::Change, _, Verdict::Partly { next: Step::Apart, .. }) if !parcel.notification.rose() => {
+                Verdict::Delivered { receipt: None }
+            }
+            (.., verdict) => verdict,
         }
+    }
+
+    fn updates(&self) -> bool {
+        true
     }
 
     fn send_resolved(&self) -> bool {

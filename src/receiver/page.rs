@@ -14,8 +14,8 @@ use crate::{
 };
 
 /// What templates may speak of besides the labels.
-pub const NAMES: [&str; 9] =
-    ["labels", "incident", "action", "reason", "arrived_at", "time", "alias", "external_url", "mail"];
+pub const NAMES: [&str; 10] =
+    ["labels", "incident", "action", "was", "reason", "arrived_at", "time", "alias", "external_url", "mail"];
 
 /// The labels that templates get as numbers, to compare and round.
 const NUMBERS: [&str; 5] = ["sli_value", "slo_value", "sli_gap", "window_seconds", "recurrence_28d"];
@@ -117,7 +117,8 @@ fn context(parcel: &Parcel<'_>) -> Value {
     let own = [
         ("labels", Value::from_pairs(labels.iter().cloned())),
         ("incident", Value::from(Serde(&notification.incident))),
-        ("action", Value::from(notification.action.as_str())),
+        ("action", Value::from(notification.action.told_as())),
+        ("was", text(notification.was.as_deref())),
         ("reason", text(notification.reason.as_deref())),
         ("arrived_at", Value::from(notification.arrived_at.to_string())),
         ("time", text(notification.time.map(|time| time.to_string()).as_deref())),

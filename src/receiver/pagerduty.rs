@@ -169,7 +169,7 @@ impl PagerDuty {
         payload["custom_details"] = Value::Object(self.details(&page, &summary));
         let mut event = json!({
             "routing_key": key,
-            "event_action": notification.action.as_str(),
+            "event_action": notification.action.told_as(),
             "dedup_key": parcel.alias,
             "client": "alertbridge",
             "payload": payload,
@@ -264,6 +264,10 @@ impl Receiver for PagerDuty {
             _ => return status::verdict(reply),
         }
         Verdict::Delivered { receipt: json["dedup_key"].as_str().map(|key| cut(key, 255)) }
+    }
+
+    fn updates(&self) -> bool {
+        true
     }
 
     fn send_resolved(&self) -> bool {

@@ -18,7 +18,7 @@ pub fn notifications() -> [(&'static str, Notification); 3] {
 
 fn incident(action: Action) -> Notification {
     let (status, state, measured) = match action {
-        Action::Trigger => ("ANOMALOUS", "firing", "60"),
+        Action::Trigger | Action::Change => ("ANOMALOUS", "firing", "60"),
         Action::Resolve => ("OK", "resolved", "99.5"),
     };
     let json = json!({
@@ -79,5 +79,6 @@ fn notification(
         reason: reason.map(ToOwned::to_owned),
         mail: Some(1),
         doubt: None,
+        was: None,
     }
 }

@@ -195,6 +195,10 @@ impl Receiver for Slack {
         }
     }
 
+    fn updates(&self) -> bool {
+        matches!(self.way, Way::Bot(_))
+    }
+
     fn send_resolved(&self) -> bool {
         self.send_resolved
     }

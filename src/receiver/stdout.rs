@@ -57,7 +57,7 @@ impl Receiver for Stdout {
             format!(
                 "{:.0} {} {} {severity}{}",
                 notification.time.unwrap_or(notification.arrived_at),
-                notification.action.as_str().to_uppercase(),
+                notification.action.told_as().to_uppercase(),
                 parcel.alias,
                 wording::title(notification, 1024),
             )

@@ -313,8 +313,12 @@ fn headers(settings: &Settings, site: &mut Site<'_>) -> Vec<(String, Template)> 
 /// The event. Nothing in it depends on the attempt.
 fn body(parcel: &Parcel<'_>) -> Value {
     let notification = parcel.notification;
-    json!({
-        "type": match notification.action { Action::Trigger => "alert.triggered", Action::Resolve => "alert.resolved" },
+    let mut body = json!({
+        "type": match notification.action {
+            Action::Trigger => "alert.triggered",
+            Action::Change => "alert.changed",
+            Action::Resolve => "alert.resolved",
+        },
         "timestamp": notification.arrived_at.to_string(),
         "data": {
             "action": notification.action.as_str(),
@@ -329,7 +333,11 @@ fn body(parcel: &Parcel<'_>) -> Value {
             "mail": notification.mail,
             "external_url": parcel.external_url,
         },
-    })
+    });
+    if let Some(was) = &notification.was {
+        body["data"]["was"] = json!({ "severity": was });
+    }
+    body
 }
 
 /// The message's id: the same across retries, another for another delivery, and no full stop in it, which the

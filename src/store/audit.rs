@@ -57,14 +57,15 @@ pub const PROMISES: &[Promise] = &[
     Promise {
         name: "what is told belongs to an incident",
         question: "SELECT 'mail ' || id || ' is ' || outcome || ' without an incident' FROM mails
-                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'unparsed') AND incident IS NULL",
+                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'changed', 'unparsed') AND incident IS NULL",
     },
     Promise {
         name: "what is silenced says by what, and tells nobody",
         question: "SELECT 'mail ' || id || ' is silenced, and '
                           || CASE WHEN coalesce(reason, '') = '' THEN 'nothing says why' ELSE 'somebody is told of it' END
                    FROM mails WHERE outcome = 'silenced'
-                     AND (coalesce(reason, '') = '' OR EXISTS (SELECT 1 FROM deliveries WHERE deliveries.mail = mails.id))",
+                     AND (coalesce(reason, '') = '' OR EXISTS (SELECT 1 FROM deliveries
+                                                             WHERE deliveries.mail = mails.id AND created_at < decided_at))",
     },
     Promise {
         name: "everybody is told who was to be",
@@ -126,9 +127,27 @@ pub const PROMISES: &[Promise] = &[
     },
     Promise {
         name: "nothing is held of what is over",
-        question: "SELECT 'delivery ' || deliveries.id || ' is held by a mute, and its incident is over' FROM deliveries
+        question: "SELECT 'delivery ' || deliveries.id || ' is held, and its incident is over' FROM deliveries
                    JOIN incidents ON incidents.id = deliveries.incident
-                   WHERE deliveries.state = 'held' AND phase = 'resolved' AND held_until > changed_at",
+                   WHERE deliveries.state = 'held' AND phase = 'resolved' AND held_until > changed_at
+                   UNION ALL
+                   SELECT 'incident ' || incident_id || ' is over, and a silence holds its page' FROM silenced
+                   JOIN incidents ON incidents.id = incident WHERE phase = 'resolved'",
+    },
+    Promise {
+        name: "what a silence held is told at its end",
+        question: "SELECT 'incident ' || incident_id || ' was to be told when silence ' || silence || ' ended' FROM silenced
+                   JOIN incidents ON incidents.id = incident WHERE until < $1",
+    },
+    Promise {
+        name: "who hears of a change heard of the beginning",
+        question: "SELECT 'delivery ' || id || ' tells ' || receiver || ' (' || integration || ') of a change of what it was '
+                          || 'never told' FROM deliveries
+                   WHERE action = 'change' AND EXISTS (SELECT 1 FROM mails WHERE mails.id = deliveries.mail)
+                     AND NOT EXISTS (SELECT 1 FROM deliveries AS began
+                                     WHERE began.incident = deliveries.incident AND began.episode = deliveries.episode
+                                       AND began.receiver = deliveries.receiver AND began.integration = deliveries.integration
+                                       AND began.action = 'trigger' AND began.id < deliveries.id)",
     },
     Promise {
         name: "incidents have a beginning",

@@ -97,15 +97,16 @@ pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value).map_err(|error| StoreError::Failed(format!("a value could not be written: {error}")))
 }
 
-/// Of a resolve: the receipt of its trigger, which is what `detail` of something delivered holds. A column of `deliveries`, in
+/// Of a change or a resolve: the receipt of its trigger, or of the last change that has one, which is what `detail` of something delivered holds. A column of `deliveries`, in
 /// the words of both databases.
 macro_rules! receipt {
     () => {
-        "CASE WHEN deliveries.action = 'resolve' THEN (
+        "CASE WHEN deliveries.action <> 'trigger' THEN (
              SELECT told.detail FROM deliveries AS told
              WHERE told.incident = deliveries.incident AND told.episode = deliveries.episode
                AND told.receiver = deliveries.receiver AND told.integration = deliveries.integration
-               AND told.action = 'trigger' AND told.state = 'delivered' AND told.id < deliveries.id
+               AND told.action <> 'resolve' AND told.state = 'delivered' AND told.id < deliveries.id
+               AND told.detail IS NOT NULL
              ORDER BY told.id DESC LIMIT 1) END AS receipt"
     };
 }

@@ -39,7 +39,7 @@ use crate::{
     silence::{Plan, Silence, SilenceId},
     store::{
         Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
-        Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
+        Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, Unsilenced, kept::pack,
     },
 };
 
@@ -50,6 +50,7 @@ mod check;
 mod concern;
 mod connection;
 mod decide;
+mod held;
 mod lane;
 mod look;
 mod mail;
@@ -209,6 +210,14 @@ impl Store for Postgres {
         let decision = decide::announce(&self.database, &subject, now, decide).await?;
         self.ring_for(Some(&decision));
         Ok(decision)
+    }
+
+    async fn unsilenced(&self, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError> {
+        silence::unsilenced(&self.database, now, limit).await
+    }
+
+    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError> {
+        held::release(&self.database, now).await
     }
 
     async fn concerns(&self) -> Result<Concerns, StoreError> {

@@ -20,7 +20,7 @@ use crate::{
     silence::{Plan, Silence, SilenceId},
     store::{
         Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
-        Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, kept::pack,
+        Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, Unsilenced, kept::pack,
     },
 };
 
@@ -184,6 +184,14 @@ impl Store for Sqlite {
 
     async fn announce(&self, subject: Subject, now: Timestamp, decide: Decide) -> Result<Decision, StoreError> {
         self.write(move |connection| decide::announce(connection, &subject, now, decide).map_err(failure)).await
+    }
+
+    async fn unsilenced(&self, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError> {
+        self.read(move |connection| silence::unsilenced(connection, now, limit)).await
+    }
+
+    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| lane::release_held(connection, None, now).map_err(failure)).await
     }
 
     async fn concerns(&self) -> Result<Concerns, StoreError> {

@@ -10,7 +10,7 @@ use std::{
 
 use alertbridge::{
     extract::{Extracted, Extraction, Extractor, MAX_PAYLOAD, NoAlert},
-    incident::{Known, Observation, State, Statuses, Transition, transition},
+    incident::{Known, Observation, State, Statuses, Transition, Values, transition},
     validate::Validator,
 };
 use serde::Deserialize;
@@ -166,7 +166,14 @@ fn the_state_machine_agrees_with_the_generated_truth() {
             applied_before: applied.contains(&(id.clone(), status.clone(), time)),
         };
         let signal = meaning.signal(&status);
-        let seen = Observation { signal, status: status.clone(), time: Some(time), verified: false, fresh: true };
+        let seen = Observation {
+            signal,
+            status: status.clone(),
+            time: Some(time),
+            verified: false,
+            fresh: true,
+            values: Values::new(),
+        };
         let (outcome, state) = match transition(&known, &seen) {
             Transition::Opened(state) => ("opened", Some(state)),
             Transition::Reopened(state) => ("reopened", Some(state)),

@@ -3,6 +3,7 @@
 mod admin;
 mod arrows;
 mod authenticity;
+mod changed;
 mod chats;
 mod cli;
 mod config;

@@ -83,8 +83,8 @@ async fn a_story(serving: &Bridge, beside: &Bridge, hooked: &Fake<Hook>) {
     assert!((counted - 4.0).abs() < 0.5, "{counted} are counted");
 
     expire(beside, &number);
+    assert_eq!(hooked.next_page().await.key, "on:all", "what is still on is told at the end of the silence");
     take(aged("on", "ANOMALOUS", 4, SignedDuration::ZERO)).await;
-    assert_eq!(hooked.next_page().await.key, "on:all", "a repeat pages where nobody was told");
     take(aged("on", "ANOMALOUS", 6, SignedDuration::ZERO)).await;
     take(aged("on", "OK", 9, SignedDuration::ZERO)).await;
     assert_eq!(hooked.next_page().await.action, "resolve");
@@ -100,7 +100,7 @@ async fn a_story(serving: &Bridge, beside: &Bridge, hooked: &Fake<Hook>) {
             "on silenced",
             "loud opened",
             "told resolved",
-            "on opened",
+            "on duplicate",
             "on duplicate",
             "on resolved",
         ]
@@ -161,9 +161,37 @@ async fn an_alert_that_cannot_be_read_is_silenced_too_and_pages_afterwards() {
     let reason = mails[0]["reason"].as_str().unwrap();
     assert!(reason.contains("incidentId") && reason.contains("by silence"), "both: {reason}");
     expire(&bridge, &number);
-    post(&bridge, &unreadable).await;
     assert_eq!(hooked.next_page().await.action, "trigger");
+    post(&bridge, &unreadable).await;
+    bridge.settled(2).await;
     hooked.assert_quiet();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_silenced_survives_a_kill_and_goes_where_the_routes_of_then_lead() {
+    let (folder, hooked) = (tempfile::tempdir().unwrap(), Hook::start(HOOK_SECRET).await);
+    let config = config(folder.path(), &hooked, "sqlite:alertbridge.db");
+    let mut bridge = Bridge::start(folder.path(), &config);
+    add(&bridge, &["incident_id=on", "--duration", "1h"]);
+    let short = add(&bridge, &["app_key=com.example.app", "--duration", "2h"]);
+    post(&bridge, &trigger("on")).await;
+    post(&bridge, &trigger("off")).await;
+    bridge.settled(2).await;
+    bridge.kill();
+    let bridge = Bridge::start(
+        folder.path(),
+        &config.replace("name: all", "name: now").replace("receiver: all", "receiver: now"),
+    );
+    expire(&bridge, &short);
+    assert_eq!(hooked.next_page().await.key, "off:now", "the other is covered still");
+    hooked.assert_quiet();
+    expire(&bridge, "1");
+    assert_eq!(hooked.next_page().await.key, "on:now");
+    post(&bridge, &resolve("on")).await;
+    assert_eq!(hooked.next_page().await.action, "resolve");
+    hooked.assert_quiet();
+    let checked = bridge.command(&["store", "check"]);
+    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
 }
 
 #[test]

@@ -4,11 +4,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use alertbridge::{
     delivery::{Action, DeliveryState, Notification, Step, Target},
-    incident::{Phase, State},
+    incident::{Phase, State, Values},
     label::Labels,
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Wanted},
     store::{
-        Attempt, Claim, Decision, Kind, NewDelivery, Next, Settled, Settlement, Store, StoreError, Subject,
+        Attempt, Claim, Decision, Kind, NewDelivery, Next, Settled, Settlement, Silencing, Store, StoreError, Subject,
         sqlite::Sqlite,
     },
 };
@@ -74,7 +74,15 @@ pub fn subject(incident_id: &str, status: &str) -> Subject {
 }
 
 pub fn state(phase: Phase, episode: i64) -> State {
-    State { phase, status: "S".into(), newest: Some(noon()), verified: true, untold: false, episode }
+    State {
+        phase,
+        status: "S".into(),
+        newest: Some(noon()),
+        verified: true,
+        untold: false,
+        episode,
+        told: Values::new(),
+    }
 }
 
 pub fn target(receiver: &str) -> Target {
@@ -95,6 +103,7 @@ pub fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
             reason: None,
             mail: None,
             doubt: None,
+            was: None,
         },
         held_until: None,
         fallback_at: None,
@@ -116,6 +125,8 @@ pub fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) ->
         marked: false,
         late: None,
         claims: Vec::new(),
+        supersedes: false,
+        silencing: Silencing::AsItIs,
     }
 }
 
@@ -438,6 +449,9 @@ async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_ov
     assert!(claim(store, "one", noon()).await.is_empty());
     assert_eq!(store.deliveries(Some(DeliveryState::Held), 10).await.unwrap().len(), 2);
     assert!(resolved(store, "over", noon()).await.is_empty(), "nobody was told");
+    assert_eq!(store.agenda().await.unwrap().held_until, Some(noon() + MINUTE));
+    store.release_held(noon() + MINUTE).await.unwrap();
+    assert_eq!(store.agenda().await.unwrap().held_until, None);
     let due = claim(store, "one", noon() + MINUTE).await;
     assert_eq!(due.iter().map(|claim| claim.notification.incident_id.as_str()).collect::<Vec<_>>(), ["sent"]);
     assert_eq!(due[0].since, noon() + MINUTE, "its patience begins when it could be sent");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::{
-    delivery::{Action, FailureReason, Verdict},
+    delivery::{Action, FailureReason, Step, Verdict},
     receiver::{Reply, status, text},
 };
 
@@ -37,7 +37,7 @@ pub(super) fn to_question(action: Action, reply: &Reply) -> Verdict {
             let alert = Some(text::cut(word("alertId"), 100)).filter(|id| !id.is_empty());
             Verdict::Delivered { receipt: alert }
         }
-        Some(false) if over(action, word("status")) => Verdict::Delivered { receipt: None },
+        Some(false) if is_not_there(word("status")) && action != Action::Trigger => gone(action),
         Some(false) => Verdict::Permanent {
             reason: FailureReason::Rejected,
             detail: status::quoted(reply.status, &format!("accepted, then refused: {}", word("status"))),
@@ -48,8 +48,8 @@ pub(super) fn to_question(action: Action, reply: &Reply) -> Verdict {
 
 fn failed(action: Action, reply: &Reply) -> Verdict {
     let said = status::detail(reply);
-    if reply.status == 404 && over(action, &said) {
-        return Verdict::Delivered { receipt: None };
+    if reply.status == 404 && is_not_there(&said) && action != Action::Trigger {
+        return gone(action);
     }
     match status::verdict(reply) {
         Verdict::Retry { reason: FailureReason::RateLimited, detail, after } => {
@@ -63,9 +63,16 @@ fn failed(action: Action, reply: &Reply) -> Verdict {
     }
 }
 
-/// A close of what is not open has nothing left to do.
-fn over(action: Action, said: &str) -> bool {
-    action == Action::Resolve && said.to_ascii_lowercase().contains("alert does not exist")
+/// A close of what is not open has nothing left to do; what is changed would be an alert of its own.
+fn gone(action: Action) -> Verdict {
+    match action {
+        Action::Trigger | Action::Resolve => Verdict::Delivered { receipt: None },
+        Action::Change => Verdict::Partly { next: Step::Apart, detail: "there is no open alert to change".into() },
+    }
+}
+
+fn is_not_there(said: &str) -> bool {
+    said.to_ascii_lowercase().contains("alert does not exist")
 }
 
 fn unprocessed(reply: &Reply) -> bool {

@@ -135,7 +135,11 @@ impl Bot {
     }
 
     fn part<'a>(&self, parcel: &Parcel<'a>) -> Part<'a> {
-        let edits = self.update_message && parcel.notification.action == Action::Resolve;
+        let edits = match parcel.notification.action {
+            Action::Trigger => false,
+            Action::Change => true,
+            Action::Resolve => self.update_message,
+        };
         match (parcel.step, parcel.receipt.filter(|_| edits).and_then(Posted::read)) {
             (Step::Send, Some(posted)) => Part::Edit(posted),
             (Step::Reply, Some(posted)) => Part::Reply(posted),
@@ -146,9 +150,9 @@ impl Bot {
     /// Of a status in the 200s `ok` tells.
     pub(super) fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let success = (200..300).contains(&reply.status);
+        let (success, action) = ((200..300).contains(&reply.status), parcel.notification.action);
         match (json["ok"].as_bool(), json["error"].as_str(), self.part(parcel)) {
-            (Some(true), _, Part::Edit(_)) if success => Verdict::Partly {
+            (Some(true), _, Part::Edit(_)) if success && action == Action::Resolve => Verdict::Partly {
                 next: Step::Reply,
                 detail: "the trigger's message is edited, a reply in its thread is next".into(),
             },

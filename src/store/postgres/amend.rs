@@ -40,7 +40,7 @@ const DEAD: &str = "
 SELECT array_agg(id ORDER BY id) AS ids FROM deliveries WHERE state = 'dead' GROUP BY incident ORDER BY min(id)";
 /// Where `$2` all are retried, the dead resolve behind a dead trigger is sent too.
 const REVIVAL: &str = "
-SELECT this.action = 'trigger' AS trigger, phase = 'firing' AND incidents.episode = this.episode AS open,
+SELECT this.action <> 'resolve' AS trigger, phase = 'firing' AND incidents.episode = this.episode AS open,
        (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
                AND later.receiver = this.receiver AND later.integration = this.integration
                AND later.episode = this.episode AND later.action = 'resolve' AND later.id > this.id

@@ -28,11 +28,11 @@ pub(super) const TAKE_TURN_OF: &str = "
 SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)), incident_id, deliveries.episode
 FROM deliveries JOIN incidents ON incidents.id = incident WHERE deliveries.id = $1";
 
-/// A trigger still held when its incident is over is told to nobody.
+/// What is still held of an incident is told to nobody any more, for a reason.
 pub(super) const DISCARD_HELD: &str = "
-UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = 'resolved while held'
+UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = $4
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
-  AND settled_at IS NULL AND state = 'held' AND held_until > $2";
+  AND settled_at IS NULL AND state = 'held'";
 /// Gives the first of each of an incident's lanes its turn.
 pub(super) const ADVANCE_ALL: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
@@ -58,9 +58,10 @@ WITH due AS MATERIALIZED (
     CROSS JOIN LATERAL (
         SELECT id FROM deliveries
         WHERE receiver = wanted.receiver AND integration = wanted.integration AND settled_at IS NULL AND next_at <= $4
+          AND state = 'pending'
         ORDER BY next_at, id LIMIT wanted.most FOR NO KEY UPDATE SKIP LOCKED) AS head
 )
-UPDATE deliveries SET lease = $5, next_at = $6, state = 'pending' WHERE id = ANY (ARRAY(SELECT id FROM due))
+UPDATE deliveries SET lease = $5, next_at = $6 WHERE id = ANY (ARRAY(SELECT id FROM due))
 RETURNING id, lease, receiver, integration, alias, notification, step, failures,
           greatest(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since, ",
     receipt!()
@@ -174,16 +175,23 @@ SELECT receiver, integration, next_at FROM head";
 const NEXT_FALLBACK: &str = "
 SELECT fallback_at FROM deliveries WHERE state IN ('pending', 'held') AND fallback_at IS NOT NULL
 ORDER BY fallback_at LIMIT 1";
+const NEXT_HELD: &str = "
+SELECT next_at FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL ORDER BY next_at LIMIT 1";
 
 pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
     // One look at one moment.
-    flight.add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![]).add(DUE, vec![]).add(NEXT_FALLBACK, vec![]);
+    flight
+        .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
+        .add(DUE, vec![])
+        .add(NEXT_FALLBACK, vec![])
+        .add(NEXT_HELD, vec![]);
     let answers = transaction.commit(flight).await?;
     let due = answers[1].iter().map(|row| Ok((target_at(row)?, time_at(row, "next_at")?)));
     Ok(Agenda {
         due: due.collect::<Result<_, StoreError>>()?,
         fallback_at: answers[2].first().map(|row| at(row, "fallback_at").map(time)).transpose()?,
+        held_until: answers[3].first().map(|row| at(row, "next_at").map(time)).transpose()?,
     })
 }

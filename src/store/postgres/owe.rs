@@ -27,7 +27,7 @@ UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
 FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integration, held_until)
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
   AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration AND newer.held_until IS NULL
-  AND settled_at IS NULL AND state = 'held' AND deliveries.held_until > $5";
+  AND settled_at IS NULL AND state = 'held'";
 /// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its head, and is leased.
 const OWE: &str = concat!(
     "

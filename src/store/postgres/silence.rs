@@ -8,12 +8,12 @@ use tokio_postgres::Row;
 
 use super::{
     connection::{Database, Flight},
-    row::{at, text, time_at},
+    row::{at, text, time_at, word_at},
 };
 use crate::{
     silence::{Plan, Silence, SilenceId},
     store::{
-        StoreError,
+        Silenced, StoreError, Unsilenced,
         kept::{micros, time},
         refusal::not_expired,
     },
@@ -46,6 +46,42 @@ impl From<Active> for Silence {
     }
 }
 
+/// A page that a silence holds, as the question about an incident finds it.
+#[derive(Deserialize)]
+pub(super) struct Held {
+    silence: SilenceId,
+    until: i64,
+    page: String,
+}
+
+impl Held {
+    pub(super) fn read(self) -> Result<Silenced, StoreError> {
+        let page = serde_json::from_str(&self.page)
+            .map_err(|error| StoreError::Failed(format!("a page that is held cannot be read: {error}")))?;
+        Ok(Silenced { silence: self.silence, until: time(self.until), page })
+    }
+}
+
+/// It ends when its silence does, which somebody may be expiring just now: who does waits for this, or this for them.
+pub(super) const HOLD: &str = "
+INSERT INTO silenced (incident, silence, until, page)
+SELECT incidents.id, silences.id, silences.ends_at, $4 FROM incidents CROSS JOIN silences
+WHERE incident_id = $1 AND kind = $2 AND silences.id = $3 FOR SHARE OF silences
+ON CONFLICT (incident) DO UPDATE SET silence = excluded.silence, until = excluded.until, page = excluded.page";
+pub(super) const HOLD_NO_MORE: &str =
+    "DELETE FROM silenced WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)";
+
+const UNSILENCED: &str = "
+SELECT kind, incident_id FROM (SELECT incident, until FROM silenced WHERE until <= $1 ORDER BY until LIMIT $2) AS ended
+JOIN incidents ON incidents.id = incident ORDER BY until";
+
+pub(super) async fn unsilenced(database: &Database, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError> {
+    let rows = database.query(UNSILENCED, &[&micros(now), &i64::from(limit)]).await?;
+    rows.iter()
+        .map(|row| Ok(Unsilenced { kind: word_at(row, "kind")?, incident_id: at(row, "incident_id")? }))
+        .collect()
+}
+
 const ADD: &str = "
 INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at) VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING *";
@@ -75,6 +111,13 @@ const ENDS: &str = "SELECT id, ends_at FROM silences WHERE id = ANY ($1) ORDER B
 /// One that was yet to begin never was.
 const EXPIRE: &str = "UPDATE silences SET ends_at = $2, starts_at = least(starts_at, $2) WHERE id = ANY ($1)";
 
+/// What it holds is looked at now: others may cover it still.
+const LOOK_AT_PAGES: &str = "UPDATE silenced SET until = least(until, $2) WHERE silence = ANY ($1)";
+const LOOK_AT_HELD: &str = "
+UPDATE deliveries SET next_at = CASE WHEN next_at IS NOT NULL THEN $2::bigint END, held_until = $2,
+       fallback_at = fallback_at - (held_until - $2)
+WHERE silence = ANY ($1) AND state = 'held' AND held_until > $2";
+
 pub(super) async fn expire(database: &Database, ids: &[SilenceId], now: Timestamp) -> Result<(), StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
@@ -91,11 +134,11 @@ pub(super) async fn expire(database: &Database, ids: &[SilenceId], now: Timestam
     }
     let now = micros(now);
     let mut flight = Flight::default();
-    flight.add(EXPIRE, vec![&ids, &now]);
+    flight.add(EXPIRE, vec![&ids, &now]).add(LOOK_AT_PAGES, vec![&ids, &now]).add(LOOK_AT_HELD, vec![&ids, &now]);
     transaction.commit(flight).await.map(drop)
 }
 
-fn silence_row(row: &Row) -> Result<Silence, StoreError> {
+pub(super) fn silence_row(row: &Row) -> Result<Silence, StoreError> {
     Ok(Silence {
         id: at(row, "id")?,
         matchers: one_to_a_line(at(row, "matchers")?),

@@ -38,7 +38,7 @@ fn objection(connection: &Connection, id: DeliveryId, all: bool) -> rusqlite::Re
     // What is leased may be at its receiver already: nothing can be put before it any more.
     connection
         .prepare_cached(
-            "SELECT this.action = 'trigger', phase = 'firing' AND incidents.episode = this.episode,
+            "SELECT this.action <> 'resolve', phase = 'firing' AND incidents.episode = this.episode,
                     EXISTS (SELECT 1 FROM deliveries AS later WHERE later.incident = this.incident
                             AND later.receiver = this.receiver AND later.integration = this.integration
                             AND later.episode = this.episode AND later.action = 'resolve' AND later.id > this.id

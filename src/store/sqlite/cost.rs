@@ -17,10 +17,12 @@ use rusqlite::Connection;
 use super::{concern, decide, lane, mail, migrate, prune};
 use crate::{
     delivery::{Action, Notification, Step, Target},
-    incident::{Phase, State},
+    incident::{Phase, State, Values},
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
-    store::{Decision, Fallback, Horizon, Kind, NewDelivery, Next, Settlement, StoreError, Subject, Sweep, kept},
+    store::{
+        Decision, Fallback, Horizon, Kind, NewDelivery, Next, Settlement, Silencing, StoreError, Subject, Sweep, kept,
+    },
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
@@ -100,6 +102,7 @@ impl Counted {
             reason: None,
             mail: Some(mail),
             doubt: None,
+            was: None,
         };
         let delivery = NewDelivery {
             target: target(),
@@ -116,6 +119,7 @@ impl Counted {
             verified: true,
             untold: false,
             episode: 1,
+            told: Values::new(),
         };
         let decision = Decision {
             outcome: Outcome::Opened,
@@ -130,6 +134,8 @@ impl Counted {
             marked: false,
             late: None,
             claims: Vec::new(),
+            supersedes: false,
+            silencing: Silencing::AsItIs,
         };
         decide::decide(&self.connection, mail, Some(&subject), NOW, Box::new(|_| decision)).map(|_| ())
     }

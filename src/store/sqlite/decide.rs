@@ -4,17 +4,17 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
 
 use crate::{
-    incident::{Known, Phase, State},
+    incident::{Known, State},
     message::{Authenticity, MailId, Outcome},
     store::{
-        Decide, Decision, HOUR, Heard, Kind, Memory, RECURRENCE, Subject, Told, hour,
+        Decide, Decision, HOUR, Heard, Kind, Memory, RECURRENCE, Silencing, Subject, Told, hour,
         kept::{hold, micros, signed},
     },
 };
 
 use super::{
     lane,
-    row::{json, optional_time_at, time_at, word_at},
+    row::{json, optional_json_at, optional_time_at, time_at, word_at},
     silence,
 };
 
@@ -153,7 +153,7 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
     let memory = Memory { recurrence_28d, marked, silences, ..Memory::default() };
     let found = connection
         .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode FROM incidents
+            "SELECT id, phase, status, newest, verified, untold, episode, told FROM incidents
              WHERE incident_id = ?1 AND kind = ?2",
         )?
         .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
@@ -164,6 +164,7 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
                 verified: row.get("verified")?,
                 untold: row.get("untold")?,
                 episode: row.get("episode")?,
+                told: optional_json_at(row, "told")?.unwrap_or_default(),
             };
             Ok((row.get("id")?, state))
         })
@@ -180,8 +181,13 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
         })
         .optional()?;
     let (first_heard, applied_before) = applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
-    let told = told(connection, number, state.episode, now)?;
-    Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, first_heard, ..memory }))
+    lane::release_held(connection, Some(number), now)?;
+    let (told, held) = told(connection, number, state.episode)?;
+    let known = Known { state: Some(state), applied_before };
+    Ok((
+        Some(number),
+        Memory { known, told, held, silenced: silence::held(connection, number)?, first_heard, ..memory },
+    ))
 }
 
 /// Unverified triggers of an ingress told in the hour before.
@@ -195,19 +201,21 @@ fn marked(connection: &Connection, ingress: &str, now: Timestamp) -> rusqlite::R
         .map(i64::unsigned_abs)
 }
 
-/// Who was told of this opening, or will be whatever comes: waiting to be sent counts, held by a mute does not.
-fn told(connection: &Connection, incident: i64, episode: i64, now: Timestamp) -> rusqlite::Result<Vec<Told>> {
-    connection
+/// Who was told of this opening, or will be whatever comes, since waiting to be sent counts; and whose page is still held.
+fn told(connection: &Connection, incident: i64, episode: i64) -> rusqlite::Result<(Vec<Told>, Vec<Told>)> {
+    let found: Vec<(Told, bool)> = connection
         .prepare_cached(
-            "SELECT receiver, integration, alias FROM deliveries
-             WHERE incident = ?1 AND episode = ?2 AND action = 'trigger'
-               AND (state IN ('pending', 'delivered', 'dead') OR (state = 'held' AND next_at <= ?3))
+            "SELECT receiver, integration, alias, min(state = 'held') AS held FROM deliveries
+             WHERE incident = ?1 AND episode = ?2 AND action = 'trigger' AND state <> 'discarded'
              GROUP BY receiver, integration, alias ORDER BY min(id)",
         )?
-        .query_map(params![incident, episode, micros(now)], |row| {
-            Ok(Told { target: lane::target(row)?, alias: row.get("alias")? })
+        .query_map(params![incident, episode], |row| {
+            Ok((Told { target: lane::target(row)?, alias: row.get("alias")? }, row.get("held")?))
         })?
-        .collect()
+        .collect::<Result<_, _>>()?;
+    let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, held)| *held);
+    let whom = |found: Vec<(Told, bool)>| found.into_iter().map(|(told, _)| told).collect();
+    Ok((whom(told), whom(held)))
 }
 
 /// Writes the incident's new state and the deliveries; returns the incident's number.
@@ -252,8 +260,11 @@ fn remember(
             )?
             .execute(params![subject.app_key, subject.metric, hour(now)])?;
     }
-    if state.phase == Phase::Resolved {
-        lane::discard_held(connection, number, now)?;
+    if let Some(why) = decision.discards_held(state) {
+        lane::discard_held(connection, number, why, now)?;
+    }
+    if decision.silencing != Silencing::Over || memory.silenced.is_some() {
+        silence::keep(connection, number, &decision.silencing)?;
     }
     for delivery in &decision.deliveries {
         decision.claims.extend(lane::owe(connection, number, state.episode, delivery, now)?);
@@ -271,8 +282,8 @@ fn insert(
     connection
         .prepare_cached(
             "INSERT INTO incidents
-             (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10)",
+             (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels, told)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)",
         )?
         .insert(params![
             subject.incident_id,
@@ -285,7 +296,12 @@ fn insert(
             state.episode,
             micros(now),
             json(&decision.labels)?,
+            last_told(state)?,
         ])
+}
+
+fn last_told(state: &State) -> rusqlite::Result<Option<String>> {
+    (!state.told.is_empty()).then(|| json(&state.told)).transpose()
 }
 
 fn update(
@@ -299,7 +315,7 @@ fn update(
         .prepare_cached(
             "UPDATE incidents SET phase = ?2, status = ?3, newest = ?4, verified = ?5, untold = ?6,
                     opened_at = CASE WHEN episode < ?7 THEN ?8 ELSE opened_at END, episode = ?7, changed_at = ?8,
-                    labels = ?9
+                    labels = ?9, told = ?10
              WHERE id = ?1",
         )?
         .execute(params![
@@ -312,6 +328,7 @@ fn update(
             state.episode,
             micros(now),
             json(&decision.labels)?,
+            last_told(state)?,
         ])
         .map(|_| ())
 }

@@ -11,13 +11,17 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use crate::{
     delivery::{Action, DeliveryId, Notification, Step, Target},
+    silence::last_to_cover,
     store::{
         Agenda, Attempt, Claim, Fallback, NewDelivery, Next, Settled, Settlement,
         kept::{micros, receipt, time},
     },
 };
 
-use super::row::{json, json_at, time_at};
+use super::{
+    row::{json, json_at, time_at},
+    silence,
+};
 
 pub(super) fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
     Ok(Target { receiver: row.get("receiver")?, integration: row.get("integration")? })
@@ -61,7 +65,7 @@ pub(super) fn owe(
     let Some(lease) = lease else { return Ok(None) };
     let receipt = match notification.action {
         Action::Trigger => None,
-        Action::Resolve => connection
+        Action::Change | Action::Resolve => connection
             .prepare_cached(concat!("SELECT ", receipt!(), " FROM deliveries WHERE id = ?1"))?
             .query_row([id], |row| row.get("receipt"))?,
     };
@@ -95,21 +99,60 @@ fn discard_superseded(connection: &Connection, incident: i64, target: &Target, n
         .prepare_cached(
             "UPDATE deliveries SET state = 'discarded', settled_at = ?4, next_at = NULL,
                     detail = 'told by a newer one that no mute holds'
-             WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL AND state = 'held'
-               AND held_until > ?4",
+             WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL AND state = 'held'",
         )?
         .execute(params![incident, target.receiver, target.integration, micros(now)])
         .map(|_| ())
 }
 
-/// A trigger still held when its incident is over is told to nobody. What waits behind it gets its turn.
-pub(super) fn discard_held(connection: &Connection, incident: i64, now: Timestamp) -> rusqlite::Result<()> {
+/// Makes pending what is held until now, of one incident or of all; what a silence covers stays held until the last that
+/// does ends.
+pub(super) fn release_held(connection: &Connection, incident: Option<i64>, now: Timestamp) -> rusqlite::Result<()> {
+    let found = |row: &Row<'_>| Ok((row.get("id")?, json_at(row, "notification")?));
+    let ripe: Vec<(DeliveryId, Notification)> = match incident {
+        Some(incident) => connection
+            .prepare_cached(
+                "SELECT id, notification FROM deliveries
+                 WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' AND next_at <= ?2",
+            )?
+            .query_map(params![incident, micros(now)], found)?
+            .collect::<Result<_, _>>()?,
+        None => connection
+            .prepare_cached(
+                "SELECT id, notification FROM deliveries WHERE state = 'held' AND next_at <= ?1 ORDER BY next_at LIMIT 100",
+            )?
+            .query_map([micros(now)], found)?
+            .collect::<Result<_, _>>()?,
+    };
+    if ripe.is_empty() {
+        return Ok(());
+    }
+    let silences = silence::active(connection, now)?;
+    for (id, notification) in ripe {
+        match last_to_cover(&silences, &notification.labels) {
+            Some(silence) => connection
+                .prepare_cached(
+                    "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until), held_until = ?3, next_at = ?3,
+                            silence = ?2
+                     WHERE id = ?1",
+                )?
+                .execute(params![id, silence.id, micros(silence.ends_at)])?,
+            None => connection
+                .prepare_cached("UPDATE deliveries SET state = 'pending', next_at = ?2 WHERE id = ?1")?
+                .execute(params![id, micros(now)])?,
+        };
+    }
+    Ok(())
+}
+
+/// What is still held of an incident is told to nobody any more, for this reason. What waits behind it gets its turn.
+pub(super) fn discard_held(connection: &Connection, incident: i64, why: &str, now: Timestamp) -> rusqlite::Result<()> {
     let discarded: Vec<DeliveryId> = connection
         .prepare_cached(
-            "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, detail = 'resolved while held'
-             WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' AND held_until > ?2 RETURNING id",
+            "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, detail = ?3
+             WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' RETURNING id",
         )?
-        .query_map(params![incident, micros(now)], |row| row.get(0))?
+        .query_map(params![incident, micros(now), why], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
     discarded.into_iter().try_for_each(|id| advance(connection, id, now).map(|_| ()))
 }
@@ -122,10 +165,10 @@ pub(super) fn claim(
 ) -> rusqlite::Result<Vec<Claim>> {
     let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
     let mut statement = connection.prepare_cached(concat!(
-        "UPDATE deliveries SET lease = :lease, next_at = :until, state = 'pending'
+        "UPDATE deliveries SET lease = :lease, next_at = :until
          WHERE id IN (SELECT id FROM deliveries
                       WHERE receiver = :receiver AND integration = :integration AND settled_at IS NULL
-                        AND next_at <= :now ORDER BY next_at, id LIMIT :limit)
+                        AND next_at <= :now AND state = 'pending' ORDER BY next_at, id LIMIT :limit)
          RETURNING id, lease, receiver, integration, alias, notification, step, failures,
                    max(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since, ",
         receipt!(),
@@ -196,6 +239,9 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
     let fallback_at: Option<i64> = connection
         .prepare_cached("SELECT min(fallback_at) FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL")?
         .query_row([], |row| row.get(0))?;
+    let held_until: Option<i64> = connection
+        .prepare_cached("SELECT min(next_at) FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL")?
+        .query_row([], |row| row.get(0))?;
     // Two statements: SQLite compares (receiver, integration) as a pair only after it has read all of the receiver's.
     let mut beside = connection.prepare_cached(
         "SELECT receiver, integration, next_at FROM deliveries
@@ -216,7 +262,9 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
             None => beyond.query_row([receiver], found).optional()?,
             next => next,
         };
-        let Some(next) = next else { return Ok(Agenda { fallback_at: fallback_at.map(time), due }) };
+        let Some(next) = next else {
+            return Ok(Agenda { fallback_at: fallback_at.map(time), held_until: held_until.map(time), due });
+        };
         due.push(next);
     }
 }

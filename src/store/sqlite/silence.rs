@@ -8,13 +8,16 @@ use rusqlite::{Connection, OptionalExtension as _, Row, params};
 use crate::{
     silence::{Plan, Silence, SilenceId},
     store::{
-        StoreError,
+        Silenced, Silencing, StoreError, Unsilenced,
         kept::{micros, time},
         refusal::not_expired,
     },
 };
 
-use super::{failure, row::time_at};
+use super::{
+    failure,
+    row::{json, json_at, time_at, word_at},
+};
 
 /// Those that a mail is decided by. By the index on their end: it costs the same however many there were. Those yet to
 /// begin are passed over, which are few.
@@ -66,6 +69,7 @@ pub(super) fn expire(connection: &Connection, ids: &[SilenceId], now: Timestamp)
         )
         .map_err(failure)?;
     for id in ids.iter().collect::<BTreeSet<_>>() {
+        look_at_held(connection, *id, now).map_err(failure)?;
         if expire.execute(params![id, micros(now)]).map_err(failure)? == 0 {
             let ended = connection
                 .prepare_cached("SELECT ends_at FROM silences WHERE id = ?1")
@@ -75,6 +79,56 @@ pub(super) fn expire(connection: &Connection, ids: &[SilenceId], now: Timestamp)
         }
     }
     Ok(())
+}
+
+/// What it holds is looked at now: others may cover it still.
+fn look_at_held(connection: &Connection, id: SilenceId, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE silenced SET until = min(until, ?2) WHERE silence = ?1")?
+        .execute(params![id, micros(now)])?;
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET next_at = CASE WHEN next_at IS NOT NULL THEN ?2 END, held_until = ?2,
+                    fallback_at = fallback_at - (held_until - ?2)
+             WHERE silence = ?1 AND state = 'held' AND held_until > ?2",
+        )?
+        .execute(params![id, micros(now)])
+        .map(|_| ())
+}
+
+/// What it holds of an incident; none: no longer.
+pub(super) fn keep(connection: &Connection, incident: i64, silencing: &Silencing) -> rusqlite::Result<()> {
+    match silencing {
+        Silencing::AsItIs => Ok(()),
+        Silencing::Over => {
+            connection.prepare_cached("DELETE FROM silenced WHERE incident = ?1")?.execute([incident]).map(|_| ())
+        }
+        Silencing::Held(silenced) => connection
+            .prepare_cached("INSERT OR REPLACE INTO silenced (incident, silence, until, page) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![incident, silenced.silence, micros(silenced.until), json(&silenced.page)?])
+            .map(|_| ()),
+    }
+}
+
+pub(super) fn held(connection: &Connection, incident: i64) -> rusqlite::Result<Option<Silenced>> {
+    connection
+        .prepare_cached("SELECT silence, until, page FROM silenced WHERE incident = ?1")?
+        .query_row([incident], |row| {
+            Ok(Silenced { silence: row.get("silence")?, until: time_at(row, "until")?, page: json_at(row, "page")? })
+        })
+        .optional()
+}
+
+pub(super) fn unsilenced(connection: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<Vec<Unsilenced>> {
+    connection
+        .prepare_cached(
+            "SELECT kind, incident_id FROM silenced CROSS JOIN incidents ON incidents.id = incident
+             WHERE until <= ?1 ORDER BY until LIMIT ?2",
+        )?
+        .query_map(params![micros(now), limit], |row| {
+            Ok(Unsilenced { kind: word_at(row, "kind")?, incident_id: row.get("incident_id")? })
+        })?
+        .collect()
 }
 
 fn silence_row(row: &Row<'_>) -> rusqlite::Result<Silence> {

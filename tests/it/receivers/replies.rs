@@ -49,7 +49,7 @@ fn sent(kind: &str, reply: &Reply) -> Verdict {
 }
 
 fn asked(action: Action, reply: &Reply) -> Verdict {
-    judge("opsgenie", &Step::Confirm { request_id: "r".into(), since: now() }, action, reply)
+    judge("opsgenie", &Step::Confirm { request_id: "r".into(), since: now(), of: Box::new(Step::Send) }, action, reply)
 }
 
 /// What failure every receiver makes of a status, whatever its body.

@@ -48,7 +48,7 @@ fn opsgenie_and_jsm_differ_in_their_base_alone() {
 fn an_accepted_request_is_asked_about_by_its_id() {
     let receivers = only("opsgenie", json!({ "api_url": "https://api.eu.opsgenie.com/" }));
     let (_, receiver) = receivers.of("oncall").next().unwrap();
-    let step = Step::Confirm { request_id: "a/b c".into(), since: super::now() };
+    let step = Step::Confirm { request_id: "a/b c".into(), since: super::now(), of: Box::new(Step::Send) };
     let notification = trigger();
     let asked = receiver.request(&parcel(&notification, &step), &Keys::read(receiver).unwrap()).unwrap();
     assert_eq!((asked.method, asked.body), ("GET", Body::Empty));

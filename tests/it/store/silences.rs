@@ -2,7 +2,7 @@
 
 use alertbridge::{
     silence::{Plan, Silence, SilenceId},
-    store::{Horizon, Memory, Sweep},
+    store::{Horizon, Memory, Silenced, Silencing, Sweep, Unsilenced},
 };
 
 use super::*;
@@ -12,6 +12,10 @@ both!(
     a_silence_is_kept_as_it_was_asked_for,
     silences_are_expired_together_or_not_at_all,
     expired_silences_go_with_the_mails_of_their_time,
+    a_page_that_a_silence_holds_waits_for_its_end,
+    a_page_that_a_mute_held_waits_for_the_silences_that_cover_it,
+    what_a_silence_holds_goes_with_the_end_of_its_incident,
+    what_was_last_told_is_remembered,
 );
 
 fn later(minutes: i64) -> Timestamp {
@@ -108,4 +112,134 @@ async fn expired_silences_go_with_the_mails_of_their_time(home: Home) {
     }
     assert_eq!(ids(&store.silences(true, later(9), 10).await.unwrap()), [young]);
     assert!(silenced(store, noon(), later(9)).await.id > young, "a number is never used twice");
+}
+
+/// One that covers every incident.
+async fn maintenance(store: &dyn Store, until: Timestamp) -> Silence {
+    let plan = Plan::new(&["kind=incident".to_owned()], (noon(), until), "ann", "moves", noon()).unwrap();
+    store.add_silence(plan, noon()).await.unwrap()
+}
+
+/// An incident that opens while it is silenced.
+async fn opened_under(store: &dyn Store, incident: &str, silence: &Silence) {
+    let page = page(incident, Action::Trigger, "one").notification;
+    let held = Silenced { silence: silence.id, until: silence.ends_at, page };
+    let untold = State { untold: true, ..state(Phase::Firing, 1) };
+    let silenced =
+        Decision { silencing: Silencing::Held(Box::new(held)), ..decision(Outcome::Silenced, untold, vec![]) };
+    let id = recorded(store).await;
+    store.decide(id, Some(subject(incident, "ANOMALOUS")), noon(), Box::new(|_| silenced)).await.unwrap();
+}
+
+async fn ended(store: &dyn Store, now: Timestamp) -> Vec<String> {
+    store.unsilenced(now, 10).await.unwrap().into_iter().map(|incident| incident.incident_id).collect()
+}
+
+/// Tells it, as the pipeline does; false where another was first.
+async fn told_of(store: &dyn Store, incident: &str, now: Timestamp) -> bool {
+    let ended = Unsilenced { kind: Kind::Incident, incident_id: incident.into() };
+    let name = incident.to_owned();
+    let decide = Box::new(move |memory: &Memory| {
+        let deliveries = memory.silenced.iter().map(|_| page(&name, Action::Trigger, "one")).collect();
+        Decision {
+            silencing: Silencing::Over,
+            applied: false,
+            ..decision(Outcome::Opened, state(Phase::Firing, 1), deliveries)
+        }
+    });
+    !store.announce(ended.subject(), now, decide).await.unwrap().deliveries.is_empty()
+}
+
+async fn a_page_that_a_silence_holds_waits_for_its_end(home: Home) {
+    let store = home.open().await;
+    let (by_time, early) = (maintenance(store.as_ref(), later(10)).await, maintenance(store.as_ref(), later(60)).await);
+    opened_under(store.as_ref(), "by time", &by_time).await;
+    opened_under(store.as_ref(), "early", &early).await;
+    drop(store);
+    let store = home.open().await;
+    let store = store.as_ref();
+    assert_eq!(ended(store, later(9)).await, [""; 0]);
+    assert_eq!(ended(store, later(10)).await, ["by time"], "a restart forgets nothing");
+    store.expire_silences(vec![early.id], later(5)).await.unwrap();
+    assert_eq!(ended(store, later(5)).await, ["early"]);
+    assert!(told_of(store, "early", later(5)).await);
+    assert!(!told_of(store, "early", later(5)).await, "once");
+    assert_eq!(ended(store, later(5)).await, [""; 0]);
+    assert_eq!(claim(store, "one", later(5)).await.len(), 1);
+    assert!(told_of(store, "by time", later(10)).await);
+    assert_eq!(resolved(store, "early", later(10)).await, ["one"]);
+}
+
+async fn a_page_that_a_mute_held_waits_for_the_silences_that_cover_it(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let muted = |incident: &str| {
+        let mut page = page(incident, Action::Trigger, "one");
+        page.notification.labels.insert("kind".into(), "incident".into());
+        NewDelivery { held_until: Some(later(1)), fallback_at: Some(later(6)), ..page }
+    };
+    opened(store, "told", vec![muted("told")]).await;
+    opened(store, "over", vec![muted("over")]).await;
+    let (short, long) = (maintenance(store, later(20)).await, maintenance(store, later(60)).await);
+    assert_eq!(store.agenda().await.unwrap().held_until, Some(later(1)));
+    store.release_held(later(1)).await.unwrap();
+    assert_eq!(claim(store, "one", later(1)).await, [], "they are silenced");
+    let agenda = store.agenda().await.unwrap();
+    assert_eq!((agenda.held_until, agenda.fallback_at), (Some(later(60)), Some(later(65))), "the last that covers it");
+
+    assert_eq!(resolved(store, "over", later(2)).await, [""; 0], "told to nobody");
+    store.expire_silences(vec![long.id], later(5)).await.unwrap();
+    store.release_held(later(5)).await.unwrap();
+    assert_eq!(claim(store, "one", later(5)).await, [], "the other covers it still");
+    assert_eq!(store.agenda().await.unwrap().held_until, Some(short.ends_at));
+    store.release_held(later(20)).await.unwrap();
+    let due = claim(store, "one", later(20)).await;
+    assert_eq!(due.iter().map(|claim| claim.notification.incident_id.as_str()).collect::<Vec<_>>(), ["told"]);
+    assert_eq!(due[0].since, later(20), "its patience begins when it could be sent");
+    assert_eq!(resolved(store, "told", later(20)).await, ["one"]);
+}
+
+async fn what_a_silence_holds_goes_with_the_end_of_its_incident(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let silence = maintenance(store, later(10)).await;
+    opened_under(store, "a", &silence).await;
+    let over =
+        Decision { silencing: Silencing::Over, ..decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![]) };
+    let id = recorded(store).await;
+    store.decide(id, Some(subject("a", "OK")), later(1), Box::new(|_| over)).await.unwrap();
+    assert_eq!(ended(store, later(10)).await, [""; 0]);
+    assert!(!told_of(store, "a", later(10)).await);
+}
+
+async fn what_was_last_told_is_remembered(home: Home) {
+    let store = home.open().await;
+    let store = store.as_ref();
+    let told = Values::from([("severity".to_owned(), "it's \"bad\" \u{1f6e0}".to_owned())]);
+    let id = recorded(store).await;
+    let opens = State { told: told.clone(), ..state(Phase::Firing, 1) };
+    let opens = decision(Outcome::Changed, opens, vec![page("a", Action::Trigger, "one")]);
+    store.decide(id, Some(subject("a", "ANOMALOUS")), noon(), Box::new(|_| opens)).await.unwrap();
+    let (tell, heard) = std::sync::mpsc::channel();
+    let change = move |memory: &Memory| {
+        tell.send(memory.clone()).unwrap();
+        let change = page("a", Action::Change, "one");
+        Decision { supersedes: true, ..decision(Outcome::Changed, state(Phase::Firing, 1), vec![change]) }
+    };
+    let change = Box::new(change);
+    let id = recorded(store).await;
+    let tell_later = store.decide(id, Some(subject("a", "ANOMALOUS")), later(1), change).await.unwrap().unwrap();
+    assert_eq!(tell_later.outcome, Outcome::Changed);
+    let memory = heard.recv().unwrap();
+    assert_eq!(memory.known.state.unwrap().told, told);
+    assert_eq!(memory.told.len(), 1);
+    // In order: the change waits behind the trigger, and knows what the receiver made of it.
+    let trigger = claim(store, "one", later(1)).await;
+    assert_eq!((trigger.len(), trigger[0].notification.action), (1, Action::Trigger));
+    settle(store, &trigger[0], delivered(), later(1)).await;
+    let change = claim(store, "one", later(1)).await;
+    assert_eq!((change[0].notification.action, change[0].receipt.as_deref()), (Action::Change, Some("r-1")));
+    settle(store, &change[0], Next::Delivered { receipt: None }, later(1)).await;
+    assert_eq!(resolved(store, "a", later(2)).await, ["one"]);
+    assert_eq!(claim(store, "one", later(2)).await[0].receipt.as_deref(), Some("r-1"), "the last that there is");
 }

@@ -44,7 +44,10 @@ impl Vendor for Hook {
             memory.repeats.push(format!("{action} {key}"));
             return Answer::new(204, "");
         }
-        let was_open = self.alerts.insert(key.clone(), action == "trigger");
+        let was_open = self.alerts.insert(key.clone(), action != "resolve");
+        if action == "change" && was_open != Some(true) {
+            memory.violations.push(format!("a change of {key}, which is not open"));
+        }
         if action == "resolve" && was_open.is_none() {
             memory.violations.push(format!("a resolve of {key}, which was never triggered"));
         }

@@ -40,6 +40,8 @@ struct Promise {
 enum Work {
     Create(Value),
     Close(String),
+    /// Of the alert with this alias, this field.
+    Update(String, &'static str, Value),
 }
 
 impl Opsgenie {
@@ -78,6 +80,13 @@ impl Opsgenie {
                     }
                     Ok("Created alert")
                 }
+                Work::Update(alias, part, value) => match self.alerts.get_mut(alias) {
+                    Some(alert) if alert.open => {
+                        alert.body[*part] = value.clone();
+                        Ok("Updated alert")
+                    }
+                    _ => Err("Alert does not exist"),
+                },
                 Work::Close(alias) => match self.alerts.get_mut(alias) {
                     Some(alert) if alert.open => {
                         alert.open = false;
@@ -144,6 +153,17 @@ impl Vendor for Opsgenie {
                 });
                 match checked {
                     Ok(()) => self.promise(Work::Close((*alias).to_owned())),
+                    Err(why) => {
+                        memory.violations.push(why.clone());
+                        refused(422, &why, "InvalidRequest")
+                    }
+                }
+            }
+            ("PUT", ["v2", "alerts", alias, part @ ("priority" | "message")]) => {
+                let part = if *part == "priority" { "priority" } else { "message" };
+                let checked = call.json().and_then(|body| check_update(part, query, &body).map(|()| body));
+                match checked {
+                    Ok(body) => self.promise(Work::Update((*alias).to_owned(), part, body[part].clone())),
                     Err(why) => {
                         memory.violations.push(why.clone());
                         refused(422, &why, "InvalidRequest")
@@ -219,6 +239,20 @@ pub fn check_create(body: &Value) -> Result<(), String> {
         total += super::units(name) + super::units(value);
     }
     if total > 8000 { Err(format!("the details have {total} units in total")) } else { Ok(()) }
+}
+
+/// What the API takes for an update: the one field, of an alert named by its alias.
+pub fn check_update(part: &str, query: &str, body: &Value) -> Result<(), String> {
+    if query != "identifierType=alias" {
+        return Err(format!("the update of the {part} names an id and not an alias"));
+    }
+    let only = body.as_object().is_some_and(|fields| fields.keys().all(|field| field == part));
+    match (part, body[part].as_str()) {
+        _ if !only => Err(format!("the update of the {part} holds more: {body}")),
+        ("priority", Some("P1" | "P2" | "P3" | "P4" | "P5")) => Ok(()),
+        ("message", Some(_)) => required(body, "message", 130).map(drop),
+        _ => Err(format!("the update of the {part} is {body}")),
+    }
 }
 
 /// What the API takes for a close.

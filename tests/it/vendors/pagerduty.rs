@@ -10,12 +10,13 @@ use super::{Answer, Call, Fake, Memory, Page, Vendor, optional, required};
 pub struct PagerDuty {
     key: String,
     alerts: BTreeMap<String, bool>,
+    severities: BTreeMap<String, String>,
 }
 
 impl PagerDuty {
     pub async fn start() -> Fake<Self> {
         let key = "0123456789abcdef0123456789abcdef";
-        Fake::serve(Self { key: key.into(), alerts: BTreeMap::new() }, key).await
+        Fake::serve(Self { key: key.into(), alerts: BTreeMap::new(), severities: BTreeMap::new() }, key).await
     }
 }
 
@@ -32,6 +33,9 @@ impl Vendor for PagerDuty {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (action, key) = (text(&event["event_action"]), text(&event["dedup_key"]));
         let page = Page { action: action.clone(), key: key.clone(), title: text(&event["payload"]["summary"]) };
+        if action == "trigger" {
+            self.severities.insert(key.clone(), text(&event["payload"]["severity"]));
+        }
         match (action.as_str(), self.alerts.get(&key)) {
             ("trigger", Some(true)) => memory.repeats.push(format!("trigger {key}")),
             ("trigger", _) => {
@@ -56,6 +60,11 @@ impl Vendor for PagerDuty {
 }
 
 impl Fake<PagerDuty> {
+    /// The severity of an alert as last triggered.
+    pub fn severity(&self, key: &str) -> Option<String> {
+        self.lock().vendor.severities.get(key).cloned()
+    }
+
     /// The whole address of the API.
     pub fn url(&self) -> String {
         format!("{}/v2/enqueue", self.origin())

@@ -6,10 +6,10 @@ use tokio_postgres::Row;
 use super::{
     super::{
         connection::{Flight, Transaction},
-        lane,
+        held, lane,
         mail::absurd,
         row::{at, optional_json_at, optional_time_at, time_at, unsigned_at, word_at},
-        silence::Active,
+        silence::{Active, Held},
     },
     Matter, Named,
 };
@@ -37,19 +37,23 @@ RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries WHERE mail
 /// each would be told as the last of the hour. Taken before an incident's turn, and by unverified mail alone.
 const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 
-/// One row, with NULLs where the incident is new. `told`: who was told of this opening, or will be whatever comes;
-/// waiting to be sent counts, held by a mute does not. `silences`: those that are active, by the index on their end.
+/// One row, with NULLs where the incident is new. `told`: who was told of this opening, or will be whatever comes, since
+/// waiting to be sent counts; and whose page is held. `ripe`: whether something was held until now; NULL where
+/// nothing is owed. `silences`: those that are active, by the index on their end.
 const RECALL: &str = "
 SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 AND metric = $3 AND hour > $4)
            AS recurrence,
        (SELECT count(*) FROM mails WHERE marked AND decided_at > $9 AND decided_at <= $7 AND ingress = $10) AS marked,
-       phase, incidents.status, newest, incidents.verified, untold, episode,
+       phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told,
+       (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text FROM silenced
+        WHERE incident = incidents.id) AS silenced,
        applied.verified AS applied, applied.ingress, applied.at,
-       (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL LIMIT 1) IS NOT NULL AS owing,
-       (SELECT json_agg(json_build_array(receiver, integration, alias) ORDER BY first)::text FROM (
-            SELECT receiver, integration, alias, min(id) AS first FROM deliveries
+       (SELECT bool_or(state = 'held' AND coalesce(next_at <= $7, false)) FROM deliveries
+        WHERE incident = incidents.id AND settled_at IS NULL) AS ripe,
+       (SELECT json_agg(json_build_array(receiver, integration, alias, held) ORDER BY first)::text FROM (
+            SELECT receiver, integration, alias, bool_and(state = 'held') AS held, min(id) AS first FROM deliveries
             WHERE incident = incidents.id AND deliveries.episode = incidents.episode AND action = 'trigger'
-              AND (state IN ('pending', 'delivered', 'dead') OR (state = 'held' AND next_at <= $7))
+              AND state <> 'discarded'
             GROUP BY receiver, integration, alias) AS told) AS told,
        (SELECT json_agg(json_build_object('id', id, 'matchers', matchers, 'starts_at', starts_at, 'ends_at', ends_at,
                                           'author', author, 'comment', comment, 'created_at', created_at)
@@ -96,18 +100,30 @@ pub(super) async fn ask(
             vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago, ingress],
         );
     }
-    let answers = transaction.send(flight).await?;
+    let mut answers = transaction.send(flight).await?;
     let told_before = match (matter, answers.get(1).and_then(|rows| rows.first())) {
         (Matter::Fresh(_), Some(mail)) if at(mail, "pending")? => None,
         (Matter::Due(..), Some(mail)) if at(mail, "told")? => Some(word_at(mail, "outcome")?),
         (Matter::Due(..), Some(_)) | (Matter::Own, _) => None,
         (Matter::Fresh(_) | Matter::Due(..), _) => return Ok(None),
     };
+    // What was held until now is told whatever comes, or is held by a silence.
+    let ripe = answers.last().and_then(|rows| rows.first()).filter(|_| subject.is_some());
+    if let Some((Some(true), subject)) = ripe.map(|row| at(row, "ripe")).transpose()?.zip(subject) {
+        let Named { incident_id, kind, status, app_key, metric, applied_at, ingress, .. } = subject;
+        held::release_of(transaction, incident_id, kind, now).await?;
+        let mut flight = Flight::default();
+        flight.add(
+            RECALL,
+            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago, ingress],
+        );
+        answers = transaction.send(flight).await?;
+    }
     let Some((row, subject)) = answers.last().and_then(|rows| rows.first()).zip(subject) else {
         return Ok(Some(Found { memory: Memory { told_before, ..Memory::default() }, owing: false }));
     };
     let memory = Memory { told_before, ..recalled(row, subject.verified)? };
-    Ok(Some(Found { memory, owing: at(row, "owing")? }))
+    Ok(Some(Found { memory, owing: at::<Option<bool>>(row, "ripe")?.is_some() }))
 }
 
 /// What is known, from a row of `RECALL`, to mail that is verified or not.
@@ -129,13 +145,25 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         verified: at(row, "verified")?,
         untold: at(row, "untold")?,
         episode: at(row, "episode")?,
+        told: optional_json_at(row, "last_told")?.unwrap_or_default(),
     };
     let (applied_before, first_heard) = match at::<Option<bool>>(row, "applied")? {
         Some(proven) => (proven >= verified, Some(Heard { ingress: at(row, "ingress")?, at: time_at(row, "at")? })),
         None => (false, None),
     };
-    let told: Vec<(String, String, String)> = optional_json_at(row, "told")?.unwrap_or_default();
-    let told =
-        told.into_iter().map(|(receiver, integration, alias)| Told { target: Target { receiver, integration }, alias });
-    Ok(Memory { known: Known { state: Some(state), applied_before }, told: told.collect(), first_heard, ..memory })
+    let found: Vec<(String, String, String, bool)> = optional_json_at(row, "told")?.unwrap_or_default();
+    let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(.., held)| *held);
+    let whom = |found: Vec<(String, String, String, bool)>| {
+        let told = found.into_iter().map(|(receiver, integration, alias, _)| (Target { receiver, integration }, alias));
+        told.map(|(target, alias)| Told { target, alias }).collect()
+    };
+    let kept: Option<Held> = optional_json_at(row, "silenced")?;
+    Ok(Memory {
+        known: Known { state: Some(state), applied_before },
+        told: whom(told),
+        held: whom(held),
+        silenced: kept.map(Held::read).transpose()?,
+        first_heard,
+        ..memory
+    })
 }

@@ -10,16 +10,16 @@ use super::{
         lane,
         owe::{self, Owed},
         row::text,
+        silence,
     },
     Matter, Named,
     ask::Found,
 };
 use crate::{
     crash,
-    incident::Phase,
     message::MailId,
     store::{
-        Claim, Decision, Kind, Memory, StoreError, hour,
+        Claim, Decision, Kind, Memory, Silencing, StoreError, hour,
         kept::{hold, json, micros, signed},
     },
 };
@@ -34,11 +34,12 @@ WITH known AS (
     SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2
 ), kept AS (
     INSERT INTO incidents
-        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels)
-    SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, $10 WHERE $7::bigint IS NOT NULL
+        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels, told)
+    SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, $10, $20 WHERE $7::bigint IS NOT NULL
     ON CONFLICT (incident_id, kind) DO UPDATE SET
         phase = excluded.phase, status = excluded.status, newest = excluded.newest, verified = excluded.verified,
-        untold = excluded.untold, changed_at = excluded.changed_at, labels = excluded.labels, episode = excluded.episode,
+        untold = excluded.untold, changed_at = excluded.changed_at, labels = excluded.labels, told = excluded.told,
+        episode = excluded.episode,
         opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at ELSE incidents.opened_at END
     RETURNING id
 ), incident AS (
@@ -58,15 +59,15 @@ WITH known AS (
 }
 /// Where it was let through while it was looked at, what was concluded without that is concluded anew.
 const WRITE: &str = write_and!(
-    "UPDATE mails SET outcome = $20::text, reason = $21, labels = $10, incident = (SELECT id FROM incident),
-            decided_at = CASE WHEN $20::text <> 'pending' THEN $9::bigint END, hold = $22, marked = $23, owed = $24,
-            check_at = CASE WHEN released IS NOT NULL AND $20::text IN ('pending', 'quarantined') THEN 0
-                            ELSE $25::bigint END
-     WHERE id = $26"
+    "UPDATE mails SET outcome = $21::text, reason = $22, labels = $10, incident = (SELECT id FROM incident),
+            decided_at = CASE WHEN $21::text <> 'pending' THEN $9::bigint END, hold = $23, marked = $24, owed = $25,
+            check_at = CASE WHEN released IS NOT NULL AND $21::text IN ('pending', 'quarantined') THEN 0
+                            ELSE $26::bigint END
+     WHERE id = $27"
 );
 /// Of a mail that somebody was told of before: its outcome stays,
 const KEEP: &str =
-    write_and!("UPDATE mails SET reason = coalesce($20, reason), labels = $10, check_at = $21 WHERE id = $22");
+    write_and!("UPDATE mails SET reason = coalesce($21, reason), labels = $10, check_at = $22 WHERE id = $23");
 /// and what was told belongs to the incident's opening of now, so that its resolve reaches them.
 const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
 /// Of no mail.
@@ -90,6 +91,11 @@ pub(super) async fn write(
         Some(state) => Owed::new(&decision.deliveries, state.episode, now)?,
         None => Owed::default(),
     };
+    let discards_held = state.and_then(|state| decision.discards_held(state));
+    let held = match &decision.silencing {
+        Silencing::Held(silenced) => Some((silenced.silence, json(&silenced.page)?)),
+        Silencing::AsItIs | Silencing::Over => None,
+    };
     let mut flight = Flight::default();
     match matter {
         Matter::Own => flight.add(WRITE_OWN, change.parameters(vec![])),
@@ -99,10 +105,19 @@ pub(super) async fn write(
     let incident = subject.map(|subject| (&*subject.incident_id, subject.kind));
     let mut place = None;
     if let Some((incident_id, kind)) = &incident {
-        if *owing && state.is_some_and(|state| state.phase == Phase::Resolved) {
+        if let Some(why) = discards_held.as_ref().filter(|_| *owing) {
             flight
-                .add(lane::DISCARD_HELD, vec![incident_id, &change.at, kind])
+                .add(lane::DISCARD_HELD, vec![incident_id, &change.at, kind, why])
                 .add(lane::ADVANCE_ALL, vec![incident_id, &change.at, kind]);
+        }
+        match &held {
+            Some((silence, page)) => {
+                flight.add(silence::HOLD, vec![incident_id, kind, silence, page]);
+            }
+            None if decision.silencing == Silencing::Over && memory.silenced.is_some() => {
+                flight.add(silence::HOLD_NO_MORE, vec![incident_id, kind]);
+            }
+            None => {}
         }
         place = owed.add_to(&mut flight, (incident_id, kind), *owing);
     }
@@ -145,6 +160,7 @@ struct Change<'a> {
     hour: i64,
     proven: Option<bool>,
     ingress: Option<&'a str>,
+    told: Option<Cow<'a, str>>,
 }
 
 impl<'a> Change<'a> {
@@ -176,10 +192,15 @@ impl<'a> Change<'a> {
             hour: hour(now),
             proven: subject.map(|subject| subject.verified),
             ingress: subject.map(|subject| &*subject.ingress),
+            told: new
+                .filter(|state| !state.told.is_empty())
+                .map(|state| json(&state.told))
+                .transpose()?
+                .map(Cow::Owned),
         })
     }
 
-    /// `$1` to `$19`, and the rest.
+    /// `$1` to `$20`, and the rest.
     fn parameters<'b>(&'b self, rest: Vec<Parameter<'b>>) -> Vec<Parameter<'b>> {
         let mut parameters: Vec<Parameter<'b>> = vec![
             &self.incident_id,
@@ -201,6 +222,7 @@ impl<'a> Change<'a> {
             &self.hour,
             &self.proven,
             &self.ingress,
+            &self.told,
         ];
         parameters.extend(rest);
         parameters

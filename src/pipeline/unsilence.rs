@@ -1,0 +1,56 @@
+//! What silences held, at their end.
+//!
+//! Beside the straight line: what is held stands in the store, so that a crash loses no page, and of replicas one tells it.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+
+use super::Pipeline;
+use crate::{
+    crash,
+    store::{StoreError, Unsilenced},
+    telemetry,
+};
+
+/// Incidents looked at before the store is asked again.
+const AT_ONCE: u32 = 64;
+/// How often the store is asked: `alertbridge silences expire` runs in another process.
+const PAUSE: Duration = Duration::from_secs(1);
+
+impl Pipeline {
+    /// Tells what is still on when the last silence that covers it ends, until `stop`.
+    pub async fn look_at_silenced(self: Arc<Self>, stop: CancellationToken) {
+        while !stop.is_cancelled() {
+            let looked = match self.tell_unsilenced().await {
+                Ok(looked) => looked,
+                Err(error) => {
+                    telemetry::store_failed("what a silence held could not be told: it will be tried again", &error);
+                    0
+                }
+            };
+            if looked < AT_ONCE as usize {
+                stop.run_until_cancelled(tokio::time::sleep(PAUSE)).await;
+            }
+        }
+    }
+
+    async fn tell_unsilenced(&self) -> Result<usize, StoreError> {
+        let ended = self.store.unsilenced(self.clock.now(), AT_ONCE).await?;
+        for incident in &ended {
+            self.unsilence(incident).await?;
+        }
+        Ok(ended.len())
+    }
+
+    async fn unsilence(&self, incident: &Unsilenced) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let rules = Arc::clone(&self.in_force().rules);
+        let (slots, conclude) = self.reserving(move |memory| rules.unsilence(memory, now));
+        let decision = self.store.announce(incident.subject(), now, conclude).await?;
+        crash::point("unsilenced");
+        telemetry::unsilenced(&incident.incident_id, &decision);
+        self.deliverer.begin(decision, slots.taken());
+        Ok(())
+    }
+}
