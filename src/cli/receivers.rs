@@ -42,7 +42,7 @@ pub async fn test(
     }
     let store: Arc<dyn Store> = Arc::new(Sqlite::throw_away()?);
     let now = Timestamp::from_second(clock.now().as_second())?;
-    let incident_id = format!("test-{}", now.as_second());
+    let incident_id = format!("test:{}", now.as_second());
     for action in [Action::Trigger, Action::Resolve] {
         owe(store.as_ref(), &receivers, name, &page(action, &incident_id, now), now).await?;
     }

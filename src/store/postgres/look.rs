@@ -44,7 +44,7 @@ macro_rules! delivery {
     };
 }
 
-const INCIDENT: &str = "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind LIMIT 1";
+const INCIDENT: &str = "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind = 'incident', kind LIMIT 1";
 const ITS_MAILS: &str = mail!("WHERE mails.incident = $1");
 const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
 const ITS_ATTEMPTS: &str = "

@@ -34,7 +34,7 @@ pub(super) fn timeline(
     incident_id: &str,
 ) -> rusqlite::Result<Option<(IncidentRow, Vec<Event>)>> {
     let found = connection
-        .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1 ORDER BY kind LIMIT 1")?
+        .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1 ORDER BY kind = 'incident', kind LIMIT 1")?
         .query_row([incident_id], |row| Ok((row.get::<_, i64>("id")?, incident_row(row)?)))
         .optional()?;
     let Some((number, incident)) = found else { return Ok(None) };
