@@ -35,15 +35,19 @@ mod file;
 mod lane;
 mod look;
 mod mail;
+mod mode;
+mod ours;
 mod prune;
 mod row;
 mod silence;
+mod turn;
 mod writer;
 
 pub use check::check;
 pub use copy::{backup, restore};
-use file::{assert_not_anothers, connect, migrate};
+use file::{assert_not_anothers, connect, keep_private, migrate};
 pub use file::{own, versions};
+use turn::Turn;
 use writer::Outlives;
 
 /// What the reading connection keeps in memory, in KiB, which to SQLite is a negative number: it reads little, and mostly
@@ -64,8 +68,10 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file, makes it where it does not exist, and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let _turn = Turn::wait(path);
         copy::assert_not_half_restored(path)?;
         assert_not_anothers(path)?;
+        keep_private(path)?;
         let mut connection = connect(path, OpenFlags::default())?;
         // Else statements with a parameter that a partial index could be meant by are planned anew at every use.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure)?;

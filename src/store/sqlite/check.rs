@@ -19,6 +19,7 @@ use crate::{
 use super::{
     failure,
     file::{connect, known, version},
+    turn::Turn,
 };
 
 /// Mails whose bytes are read at a time: between two batches the write-ahead log may shrink.
@@ -26,6 +27,7 @@ const BATCH: i64 = 500;
 
 /// Opens a store only to read it, at this program's schema.
 pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
+    let _turn = Turn::wait_to_read(path);
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let known = known();
     match version(&connection)? {
