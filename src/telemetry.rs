@@ -11,7 +11,7 @@ use tracing_subscriber::EnvFilter;
 use crate::{
     delivery::{Action, Target},
     message::{Authenticity, Evidence, MailId, Outcome, Verdict},
-    store::{Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
+    store::{Claim, Decision, Depth, Heard, Next, Settlement, Spare, StoreError},
 };
 
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
@@ -43,6 +43,7 @@ pub fn describe() {
     describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
     describe_counter!("alertbridge_store_failures_total", "Times the store could not be read or written.");
     describe_gauge!("alertbridge_store_writable", "Whether the store could be written at this scrape.");
+    describe_counter!("alertbridge_mails_cut_total", "Mails of which only the header is kept, to make room.");
     describe_counter!("alertbridge_store_pruned_total", "Rows past their retention deleted.");
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!("alertbridge_circuit_open", "1 while a receiver's integration does not answer and is only probed.");
@@ -287,6 +288,17 @@ pub fn escalated(target: &Target) {
 }
 
 /// A step of deleting what is past its retention.
+pub fn mails_cut(spare: Spare, mails: u64) {
+    if mails > 0 {
+        let kind = match spare {
+            Spare::Ignored => "ignored",
+            Spare::Unproven => "unproven",
+        };
+        counter!("alertbridge_mails_cut_total", "kind" => kind).increment(mails);
+        tracing::info!(kind, mails, "only the header is kept of the oldest");
+    }
+}
+
 pub fn pruned(deleted: usize) {
     if deleted > 0 {
         counter!("alertbridge_store_pruned_total").increment(deleted as u64);

@@ -91,7 +91,7 @@ pub async fn release(store: &dyn Store, id: MailId, now: Timestamp, out: &mut im
 }
 
 /// Takes a mail out of the quarantine for good.
-pub async fn discard(store: &dyn Store, id: MailId, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn discard_one(store: &dyn Store, id: MailId, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
     store.discard_mail(id, now).await?;
     Ok(writeln!(out, "mail {id} is discarded")?)
 }

@@ -64,8 +64,22 @@ mod tests {
     /// Ids that a mail could choose to look like something else: pieces of keys, joined.
     fn id() -> impl Strategy<Value = String> {
         let pieces = [
-            "self", "unparsed", "test", "missing", "canary", "incident", "held-triggers", "ingress", ":", "-", "a", "b",
-            "9", "é", "\0", "oncall",
+            "self",
+            "unparsed",
+            "test",
+            "missing",
+            "canary",
+            "incident",
+            "held-triggers",
+            "ingress",
+            ":",
+            "-",
+            "a",
+            "b",
+            "9",
+            "é",
+            "\0",
+            "oncall",
         ];
         let beginnings = prop::sample::select(vec!["", "self:", "unparsed-", "test:", "missing:", "canary:"]);
         (beginnings, prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..5))

@@ -116,6 +116,11 @@ impl Rules {
         Reading { finding, date: extraction.date, subject_line: extraction.subject }
     }
 
+    /// Whether a mail is proven to be no alert: a readable header names another sender.
+    pub fn is_another_senders(&self, raw: &[u8]) -> bool {
+        matches!(self.extractor.extract(raw).found, Extracted::NoAlert(NoAlert::OtherSender(_)))
+    }
+
     fn validated(&self, json: Value) -> Finding {
         match self.validator.check(json) {
             Ok(valid) => Finding::Incident { incident: Box::new(valid.incident), unknown: valid.unknown },

@@ -30,6 +30,7 @@ mod receivers;
 mod reload;
 mod replicas;
 mod retention;
+mod room;
 mod routing;
 mod silences;
 mod smtp;

@@ -96,7 +96,7 @@ mod tests {
         let mut trouble = Trouble::default();
         for _ in 0..10 {
             trouble.begin(7, 7);
-            trouble.blame(&Fault::Inbox(crate::ingress::Refused("the disk is full".into())));
+            trouble.blame(&Fault::Inbox(crate::ingress::Refused::Failed("the disk is full".into())));
             trouble.begin(7, 7);
             let said = "[UNAVAILABLE] try later".into();
             trouble.blame(&Fault::Answer { command: "FETCH", said, try_create: false });

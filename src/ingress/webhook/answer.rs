@@ -63,6 +63,8 @@ pub(super) enum Refusal {
     /// It is the provider's, and has no raw mail in it: what to change at the provider.
     NoMail(&'static str),
     NotStored,
+    /// What is left of the disk is kept for alerts.
+    NoRoom,
 }
 
 impl Refusal {
@@ -75,6 +77,7 @@ impl Refusal {
             Self::Unauthorized | Self::WrongPassword | Self::Forged | Self::Stale => StatusCode::UNAUTHORIZED,
             Self::Replayed => StatusCode::CONFLICT,
             Self::NoSecret | Self::NotFetched | Self::NotStored | Self::UnderWay => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
             Self::WrongType | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -129,6 +132,7 @@ impl Refusal {
             Self::Unreadable => "The body is not what this provider posts.",
             Self::NoMail(mend) => mend,
             Self::NotStored => "The mail cannot be stored now; send it again later.",
+            Self::NoRoom => "The disk is nearly full, and this is no configured sender's mail; send it again later.",
         }
     }
 }
@@ -149,7 +153,7 @@ pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
         }
         _ => {}
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE].contains(&status) {
         headers.insert(RETRY_AFTER, COME_AGAIN);
     }
     response

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    ingress::{Health, Inbox},
+    ingress::{Health, Inbox, Refused},
     message::{MailId, Message},
     settings::Secret,
     telemetry,
@@ -129,7 +129,10 @@ impl Doors {
             }
             Ok(Err(refused)) => {
                 tracing::warn!(ingress, size, %refused, "mail put off");
-                Err(Refusal::NotStored)
+                Err(match refused {
+                    Refused::NoRoom => Refusal::NoRoom,
+                    Refused::Failed(_) => Refusal::NotStored,
+                })
             }
             Err(_) => {
                 tracing::warn!(ingress, size, "mail put off: the store did not answer in time");

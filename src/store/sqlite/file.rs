@@ -1,11 +1,6 @@
 //! The file of a store: who has it, whose it is, how it is opened, and its schema.
 
-use std::{
-    fs::File,
-    io::ErrorKind,
-    path::Path,
-    time::Duration,
-};
+use std::{fs::File, io::ErrorKind, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
@@ -71,7 +66,11 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
 /// 0 where it is no store yet.
 pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
     let made: bool = connection
-        .query_row("SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'refinery_schema_history'", [], |row| row.get(0))
+        .query_row(
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'refinery_schema_history'",
+            [],
+            |row| row.get(0),
+        )
         .map_err(failure)?;
     if !made {
         return Ok(0);

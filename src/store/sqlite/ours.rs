@@ -41,7 +41,9 @@ fn expected(version: i32) -> Result<Objects, StoreError> {
 /// All but SQLite's own statistics, which hold numbers alone.
 fn objects(connection: &Connection) -> Result<Objects, StoreError> {
     let mut statement = connection
-        .prepare("SELECT type, name, sql FROM sqlite_master WHERE NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')")
+        .prepare(
+            "SELECT type, name, sql FROM sqlite_master WHERE NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')",
+        )
         .map_err(failure)?;
     let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).map_err(failure)?;
     rows.collect::<Result<_, _>>().map_err(failure)
