@@ -290,10 +290,7 @@ pub fn escalated(target: &Target) {
 /// A step of deleting what is past its retention.
 pub fn mails_cut(spare: Spare, mails: u64) {
     if mails > 0 {
-        let kind = match spare {
-            Spare::Ignored => "ignored",
-            Spare::Unproven => "unproven",
-        };
+        let kind = spare.as_str();
         counter!("alertbridge_mails_cut_total", "kind" => kind).increment(mails);
         tracing::info!(kind, mails, "only the header is kept of the oldest");
     }

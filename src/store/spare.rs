@@ -18,29 +18,12 @@ pub enum Spare {
     Unproven,
 }
 
-/// What makes a mail one of a kind and whole, in the words of both databases; the indexes of the same conditions have all
-/// that is asked. `authenticity` begins with its verdict.
-macro_rules! spare {
-    ($before:literal, ignored, $after:literal) => {
-        concat!($before, "outcome = 'ignored' AND cut_at IS NULL AND check_at IS NULL", $after)
-    };
-    ($before:literal, unproven, $after:literal) => {
-        concat!(
-            $before,
-            "outcome NOT IN ('pending', 'ignored') AND cut_at IS NULL AND check_at IS NULL
-             AND substr(authenticity, 13, 4) IN ('fail', 'none', 'temp')",
-            $after
-        )
-    };
-}
-pub(crate) use spare;
-
 impl Spare {
-    /// Chooses between a statement for ignored mail and its twin for unproven mail.
-    pub(super) fn of<'a>(self, ignored: &'a str, unproven: &'a str) -> &'a str {
+    /// The word used in metrics and the store.
+    pub fn as_str(self) -> &'static str {
         match self {
-            Self::Ignored => ignored,
-            Self::Unproven => unproven,
+            Self::Ignored => "ignored",
+            Self::Unproven => "unproven",
         }
     }
 

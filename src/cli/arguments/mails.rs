@@ -1,6 +1,6 @@
 //! `alertbridge mails`.
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::{Json, MOST_ROWS};
 use crate::{message::Outcome, settings::Duration};
@@ -75,7 +75,7 @@ Examples:
 
 /// Which mails to discard.
 #[derive(Debug, Args)]
-#[group(id = "which", required = true, multiple = true, args = ["id", "outcome", "ingress", "from", "older"])]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["id", "outcome", "ingress", "from", "older"]))]
 pub struct Discard {
     /// The mail, as `mails list --outcome quarantined` tells it
     #[arg(conflicts_with_all = ["outcome", "ingress", "from", "older", "yes"])]

@@ -11,9 +11,32 @@ use crate::{
     store::{
         Cut, Excess, Spare, StoreError,
         kept::{compress, micros, signed, unpack},
-        spare::{STEP, chosen, spare},
+        spare::{STEP, chosen},
     },
 };
+
+/// What makes a mail one of a kind and whole; the indexes of the same conditions have all that is asked.
+macro_rules! spare {
+    ($before:literal, ignored, $after:literal) => {
+        concat!($before, "outcome = 'ignored' AND cut_at IS NULL AND check_at IS NULL", $after)
+    };
+    ($before:literal, unproven, $after:literal) => {
+        concat!(
+            $before,
+            "outcome NOT IN ('pending', 'ignored') AND cut_at IS NULL AND check_at IS NULL
+             AND substr(authenticity, 13, 4) IN ('fail', 'none', 'temp')",
+            $after
+        )
+    };
+}
+
+/// Chooses between a statement for ignored mail and its twin for unproven mail.
+fn of<'a>(spare: Spare, ignored: &'a str, unproven: &'a str) -> &'a str {
+    match spare {
+        Spare::Ignored => ignored,
+        Spare::Unproven => unproven,
+    }
+}
 
 const WHOLE_IGNORED: &str =
     spare!("SELECT sum(size)::bigint AS bytes, max(id) AS last FROM mails WHERE ", ignored, " AND id > $1");
@@ -22,7 +45,7 @@ const WHOLE_UNPROVEN: &str =
 
 /// The bytes of the mails after one, and the last of them.
 pub(super) async fn whole(database: &Database, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError> {
-    let rows = database.query(spare.of(WHOLE_IGNORED, WHOLE_UNPROVEN), &[&after]).await?;
+    let rows = database.query(of(spare, WHOLE_IGNORED, WHOLE_UNPROVEN), &[&after]).await?;
     let Some(row) = rows.first() else { return Ok((0, after)) };
     let bytes: Option<i64> = at(row, "bytes")?;
     Ok((bytes.map_or(0, i64::unsigned_abs), at::<Option<i64>>(row, "last")?.unwrap_or(after)))
@@ -33,7 +56,7 @@ const OLDEST_UNPROVEN: &str =
     spare!("SELECT id, size, arrived_at FROM mails WHERE ", unproven, " ORDER BY id LIMIT $1");
 
 async fn oldest(database: &Database, spare: Spare, limit: u32) -> Result<Vec<(MailId, u64, Timestamp)>, StoreError> {
-    let rows = database.query(spare.of(OLDEST_IGNORED, OLDEST_UNPROVEN), &[&i64::from(limit)]).await?;
+    let rows = database.query(of(spare, OLDEST_IGNORED, OLDEST_UNPROVEN), &[&i64::from(limit)]).await?;
     rows.iter().map(|row| Ok((at(row, "id")?, unsigned_at(row, "size")?, time_at(row, "arrived_at")?))).collect()
 }
 
@@ -94,7 +117,7 @@ pub(super) async fn cut(database: &Database, spare: Spare, excess: Excess, now: 
             compress(kept).map_err(|error| StoreError::Failed(format!("a mail could not be compressed: {error}")))?,
         );
     }
-    let statement = spare.of(CUT_IGNORED, CUT_UNPROVEN);
+    let statement = of(spare, CUT_IGNORED, CUT_UNPROVEN);
     let rows = database.query(statement, &[&mails, &sizes, &bodies, &micros(now), &spare.why_cut()]).await?;
     let Some(row) = rows.first() else { return Ok(Cut { more, ..Cut::default() }) };
     Ok(Cut { mails: unsigned_at(row, "mails")?, bytes: unsigned_at(row, "bytes")?, more })

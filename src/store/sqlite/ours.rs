@@ -21,7 +21,7 @@ pub(super) fn foreign_object(connection: &Connection, version: i32) -> Result<Op
         match expected.get(object) {
             Some(made) if made == statement => {}
             Some(_) => return Ok(Some(format!("its {kind} {name} is not as alertbridge makes it"))),
-            None => return Ok(Some(format!("it holds a {kind} {name}, which alertbridge does not make"))),
+            None => return Ok(Some(format!("alertbridge makes no {kind} {name}"))),
         }
     }
     let missing = expected.keys().find(|object| !found.contains_key(object));

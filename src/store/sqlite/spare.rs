@@ -12,16 +12,28 @@ use crate::{
     store::{
         Cut, Excess, Spare, StoreError,
         kept::{compress, micros, signed, unpack},
-        spare::{STEP, chosen, spare},
+        spare::{STEP, chosen},
     },
 };
 
-const WHOLE_IGNORED: &str = spare!("SELECT sum(size), max(id) FROM mails WHERE ", ignored, " AND id > ?1");
-const WHOLE_UNPROVEN: &str = spare!("SELECT sum(size), max(id) FROM mails WHERE ", unproven, " AND id > ?1");
+/// Which kind a mail is of while it is whole, in the words of the index `mails_spare`.
+macro_rules! spare {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "CASE WHEN cut_at IS NOT NULL OR check_at IS NOT NULL OR outcome = 'pending' THEN NULL
+                  WHEN outcome = 'ignored' THEN 'ignored'
+                  WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp') THEN 'unproven' END = ?1 ",
+            $after
+        )
+    };
+}
+
+const WHOLE: &str = spare!("SELECT sum(size), max(id) FROM mails WHERE ", "AND id > ?2");
 
 /// The bytes of the mails after one, and the last of them.
 pub(super) fn whole(connection: &Connection, spare: Spare, after: MailId) -> rusqlite::Result<(u64, MailId)> {
-    connection.prepare_cached(spare.of(WHOLE_IGNORED, WHOLE_UNPROVEN))?.query_row([after], |row| {
+    connection.prepare_cached(WHOLE)?.query_row(params![spare.as_str(), after], |row| {
         let (bytes, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
         Ok((bytes.map_or(0, i64::unsigned_abs), last.unwrap_or(after)))
     })
@@ -35,9 +47,7 @@ pub(super) struct Shortened {
     body: Vec<u8>,
 }
 
-const OLDEST_IGNORED: &str = spare!("SELECT id, size, arrived_at FROM mails WHERE ", ignored, " ORDER BY id LIMIT ?1");
-const OLDEST_UNPROVEN: &str =
-    spare!("SELECT id, size, arrived_at FROM mails WHERE ", unproven, " ORDER BY id LIMIT ?1");
+const OLDEST: &str = spare!("SELECT id, size, arrived_at FROM mails WHERE ", "ORDER BY id LIMIT ?2");
 
 /// The oldest that are too much, shortened; and whether there may be more.
 pub(super) fn shortened(
@@ -67,21 +77,17 @@ pub(super) fn shortened(
 
 fn oldest(connection: &Connection, spare: Spare, limit: u32) -> rusqlite::Result<Vec<(MailId, u64, Timestamp)>> {
     connection
-        .prepare_cached(spare.of(OLDEST_IGNORED, OLDEST_UNPROVEN))?
-        .query_map([limit], |row| Ok((row.get("id")?, unsigned_at(row, "size")?, time_at(row, "arrived_at")?)))?
+        .prepare_cached(OLDEST)?
+        .query_map(params![spare.as_str(), limit], |row| {
+            Ok((row.get("id")?, unsigned_at(row, "size")?, time_at(row, "arrived_at")?))
+        })?
         .collect()
 }
 
-const CUT_IGNORED: &str = spare!(
-    "UPDATE mails SET cut_from = coalesce(cut_from, size), size = ?2, cut_at = ?3, reason = coalesce(reason || '; ', '') || ?4
-     WHERE id = ?1 AND ",
-    ignored,
-    ""
-);
-const CUT_UNPROVEN: &str = spare!(
-    "UPDATE mails SET cut_from = coalesce(cut_from, size), size = ?2, cut_at = ?3, reason = coalesce(reason || '; ', '') || ?4
-     WHERE id = ?1 AND ",
-    unproven,
+const CUT: &str = spare!(
+    "UPDATE mails SET cut_from = coalesce(cut_from, size), size = ?3, cut_at = ?4,
+            reason = coalesce(reason || '; ', '') || ?5
+     WHERE id = ?2 AND ",
     ""
 );
 
@@ -96,9 +102,9 @@ pub(super) fn cut(
     let mut cut = Cut { more, ..Cut::default() };
     for Shortened { id, size, kept, body } in shortened {
         let changed = connection
-            .prepare_cached(spare.of(CUT_IGNORED, CUT_UNPROVEN))
+            .prepare_cached(CUT)
             .and_then(|mut statement| {
-                statement.execute(params![id, signed(*kept as u64), micros(now), spare.why_cut()])
+                statement.execute(params![spare.as_str(), id, signed(*kept as u64), micros(now), spare.why_cut()])
             })
             .map_err(failure)?;
         if changed == 1 {
