@@ -12,7 +12,7 @@ use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
 use tokio::{sync::Semaphore, time::timeout};
 
-use crate::message::{Authenticity, Evidence, Message, Verdict, header, sender};
+use crate::message::{Authenticity, Evidence, Mended, Message, Verdict, sender};
 
 mod arc;
 mod arrival;
@@ -104,7 +104,8 @@ impl Authenticator {
         if self.require.is_empty() {
             return Authenticity::off();
         }
-        let (header, body) = header::split(&message.raw);
+        let mended = Mended::of(&message.raw);
+        let (header, body) = (mended.header(), mended.body());
         if let Err(odd) = sender::check(header, &self.senders) {
             return Authenticity::unproven(Verdict::None, format!("not checked: {odd}"));
         }

@@ -1,9 +1,12 @@
 //! 3. Message → the JSON hidden in it. Home of mail-parser, `lol_html` and scraper.
 //!
 //! Anybody can send mail, so everything here is bounded and linear in the mail's size: the header block is
-//! judged on its raw bytes before any parser sees it ([`sender::check`]), multiparts are split by a walk of limited
+//! judged on its raw bytes before any parser sees it ([`sender::read`]), multiparts are split by a walk of limited
 //! depth ([`body`]), and the one HTML element that matters is found by a streaming pass before a DOM parser
 //! reads just that element ([`element`]).
+//!
+//! Nothing ends silently by being odd. A mail is read as mail programs read it; where they would differ it is
+//! [`Extracted::Unreadable`], and [`Extracted::NoAlert`] is only what certainly is another's or holds no alert.
 //!
 //! What makes a mail an alert is named here and nowhere else: who sends it (`alerts.from`), where the payload
 //! lies ([`ELEMENT_ID`], [`ELEMENT_TYPE`]), what it is written in (JSON).
@@ -14,13 +17,21 @@ use serde_json::Value;
 
 use crate::{
     delivery::sha256_hex,
-    message::{header, sender},
+    message::{
+        Mended, header,
+        sender::{self, Sender},
+    },
 };
 
 mod body;
+mod charset;
 mod element;
 mod json;
 mod quoted_printable;
+mod stand_in;
+mod structured;
+mod trace;
+mod transfer;
 
 /// The `id` of the script element that holds the alert.
 pub const ELEMENT_ID: &str = "incident-data";
@@ -74,19 +85,27 @@ pub struct Extractor {
 }
 
 impl Extractor {
-    /// `from` are the addresses alerts come from (`alerts.from`), compared byte by byte.
+    /// `from` are the addresses alerts come from (`alerts.from`), compared without regard to case.
     pub fn new(from: &[String]) -> Self {
         Self { from: from.to_vec() }
     }
 
     /// Reads one mail: never fails, and takes time linear in its size.
     pub fn extract(&self, raw: &[u8]) -> Extraction {
-        let (header, body) = header::split(raw);
+        let mail = Mended::of(raw);
+        let (header, body) = (mail.header(), mail.body());
         let date = header::date(header);
         let subject = header::first(header, b"Subject").and_then(subject);
-        let found = match sender::check(header, &self.from) {
-            Ok(()) => payload(header, body),
-            Err(odd) => Extracted::NoAlert(NoAlert::OtherSender(odd)),
+        let found = match sender::read(header, &self.from) {
+            Sender::Configured => payload(header, body),
+            Sender::Doubtful(odd) => doubtful(&odd, header, body),
+            Sender::Other(_) | Sender::Unknown(_) if stand_in::is_one(header, subject.as_deref(), body, &self.from) => {
+                let reason = "the mail server gave this in place of a mail that it could not hand out, and that one is \
+                              from a sender of alerts.from: look into the mailbox";
+                Extracted::Unreadable { reason: reason.to_owned(), key: key([body]) }
+            }
+            Sender::Unknown(odd) if trace::is_there(raw) => doubtful(&odd, header, body),
+            Sender::Other(odd) | Sender::Unknown(odd) => Extracted::NoAlert(NoAlert::OtherSender(odd)),
         };
         Extraction { found, date, subject }
     }
@@ -98,31 +117,28 @@ pub(crate) struct Obstacle<'a> {
     evidence: &'a [u8],
 }
 
+/// A mail that may be the sender's and may be somebody else's: its alert is told, and not believed.
+fn doubtful(odd: &str, header: &[u8], body: &[u8]) -> Extracted {
+    let reason = format!("programs would not agree whether this mail is from a sender of alerts.from: {odd}");
+    let evidence = if body.is_empty() { header::first(header, b"From").unwrap_or_default() } else { body };
+    Extracted::Unreadable { reason, key: key([evidence]) }
+}
+
 /// Looks through the HTML of a mail of the right sender.
 fn payload(header: &[u8], body: &[u8]) -> Extracted {
-    let body = body::html_parts(header, body);
-    let mut payloads = Vec::new();
-    let mut obstacle = body.obstacle;
-    for html in &body.html {
-        match element::find(html) {
-            Ok(found) => payloads.extend(found),
-            Err(reason) => {
-                obstacle.get_or_insert(Obstacle { reason, evidence: html.as_bytes() });
-            }
-        }
-    }
-    if payloads.is_empty() {
-        return match obstacle {
+    let body = body::read(header, body);
+    if body.found.is_empty() {
+        return match body.obstacle {
             Some(Obstacle { reason, evidence }) => Extracted::Unreadable { reason, key: key([evidence]) },
-            None => Extracted::NoAlert(NoAlert::NoPayload(match body.html.len() {
+            None => Extracted::NoAlert(NoAlert::NoPayload(match body.html {
                 0 => "the mail has no text/html part; attachments and attached messages are not looked at".to_owned(),
                 _ => format!("the mail's HTML has no <script type=\"{ELEMENT_TYPE}\" id=\"{ELEMENT_ID}\">"),
             })),
         };
     }
-    match agree(&payloads) {
+    match agree(&body.found) {
         Ok(json) => Extracted::Json(json),
-        Err(reason) => Extracted::Unreadable { reason, key: key(payloads.iter().map(element::Found::text)) },
+        Err(reason) => Extracted::Unreadable { reason, key: key(body.found.iter().map(element::Found::text)) },
     }
 }
 

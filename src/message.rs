@@ -8,7 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod header;
+mod mended;
 pub mod sender;
+
+pub use mended::Mended;
 
 /// The store's number for a mail; grows in order of arrival.
 pub type MailId = i64;

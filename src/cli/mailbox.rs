@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use jiff::Timestamp;
-use mail_parser::MessageParser;
 
 use super::mbox;
+use crate::message::{Mended, header};
 
 /// Larger files are not read as one mail.
 const LARGEST_MAIL: u64 = 256 << 20;
@@ -167,6 +167,5 @@ fn dovecots_own(name: &str) -> bool {
 
 /// The Date of a mail's header.
 pub fn date(raw: &[u8]) -> Option<Timestamp> {
-    let header = MessageParser::new().with_minimal_headers().parse_headers(raw)?;
-    Timestamp::from_second(header.date()?.to_timestamp()).ok()
+    header::date(Mended::of(raw).header())
 }

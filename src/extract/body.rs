@@ -1,21 +1,25 @@
-//! The text/html parts of a mail, decoded: at any depth of multiparts, but neither attachments nor attached mails.
+//! The script elements in the HTML of a mail: at any depth of multiparts, but neither in attachments nor in attached
+//! mails.
 //!
-//! mail-parser reads the MIME headers, base64 and the character sets. Splitting multiparts is done here, because
-//! its parser searches the rest of the mail for every boundary that is declared and never comes: time quadratic
-//! in the mail's size (450 KB took it 2 s, so 10 MiB take a quarter of an hour). Here depth and number of parts
-//! are limited, a part is searched once per level, and parts that do not matter are not decoded.
+//! mail-parser reads base64, `encoding_rs` the character sets. Splitting multiparts is done here, because mail-parser
+//! searches the rest of the mail for every boundary that is declared and never comes: time quadratic in the mail's size
+//! (450 KB took it 2 s, so 10 MiB take a quarter of an hour). Here depth and number of parts are limited, a part is
+//! searched once per level, and parts that do not matter are not decoded.
+//!
+//! A part is read as it says it is. What it would be if it said something else becomes no alert, however much it looks
+//! like one: whoever may put words into a genuine mail could choose them so. It is an [`Obstacle`], and somebody is told.
 
-use std::borrow::Cow;
-
-use mail_parser::{
-    ContentType,
-    decoders::{base64::base64_decode, charsets::map::charset_decoder},
-    parsers::MessageStream,
-};
 use memchr::memmem;
 
-use super::{Obstacle, quoted_printable};
-use crate::message::header::{first, split};
+use super::{
+    Obstacle, charset,
+    element::{self, Found},
+    json, quoted_printable,
+    structured::Structured,
+    trace,
+    transfer::Encoding,
+};
+use crate::message::header::{fields, first, split};
 
 /// How deep multiparts may nest. Mail programs and lists add one level each: five are rare.
 const MAX_DEPTH: usize = 16;
@@ -26,89 +30,195 @@ const MAX_PARTS: usize = 256;
 /// How much decoded HTML of a mail is looked at, in bytes.
 const MAX_HTML: usize = 16 << 20;
 
-/// How names of character sets start in which bytes below 128 are ASCII, beside UTF-8 and ASCII.
-const ASCII_COMPATIBLE: [&str; 7] = ["iso-8859-", "iso8859-", "iso_8859-", "windows-125", "cp125", "latin", "koi8-"];
+/// The main types there are (RFC 2046, RFC 8081, RFC 2077).
+const MAIN_TYPES: [&str; 9] = ["application", "audio", "example", "font", "image", "message", "model", "text", "video"];
+
+/// Types in which a whole mail may be packed so that its HTML cannot be seen.
+const PACKED: [&str; 7] = [
+    "application/pkcs7-mime",
+    "application/x-pkcs7-mime",
+    "application/ms-tnef",
+    "application/vnd.ms-tnef",
+    "multipart/encrypted",
+    "message/partial",
+    "message/external-body",
+];
 
 /// What a mail's body holds for us.
 #[derive(Default)]
 pub(super) struct Body<'a> {
-    /// The decoded text/html parts, in order.
-    pub html: Vec<Cow<'a, str>>,
+    /// The elements found, in order.
+    pub found: Vec<Found>,
+    /// How many text/html parts there are.
+    pub html: usize,
     /// The first thing that kept a part from being read, behind which an alert could hide.
     pub obstacle: Option<Obstacle<'a>>,
     parts: usize,
     bytes: usize,
 }
 
+/// What a part is for us.
+enum Kind {
+    Html,
+    Multipart,
+    /// A form in which it cannot be seen.
+    Packed,
+    /// It does not say, or not in a way that can be read.
+    Unnamed,
+    /// It says what it is, and that is no HTML; but programs may take it for some.
+    Unsure,
+    Other,
+}
+
 /// Walks through a mail.
-pub(super) fn html_parts<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
-    let mut found = Body::default();
-    found.entity(header, body, 0);
-    found
+pub(super) fn read<'a>(header: &[u8], body: &'a [u8]) -> Body<'a> {
+    let mut read = Body::default();
+    read.entity(header, body, 0, false);
+    read
 }
 
 impl<'a> Body<'a> {
     /// One entity (RFC 2045, 2.4): the mail itself, or a part of a multipart.
-    fn entity(&mut self, header: &'a [u8], body: &'a [u8], depth: usize) {
+    fn entity(&mut self, header: &[u8], body: &'a [u8], depth: usize, in_digest: bool) {
         self.parts += 1;
         if self.parts > MAX_PARTS {
             return self.obstructed(body, || format!("the mail has more than {MAX_PARTS} parts"));
         }
-        let Some(kind) = first(header, b"Content-Type").and_then(content_type) else {
-            return; // Without a type it is text/plain, or, in a digest, a mail (RFC 2046, 5.1.5).
-        };
-        if is_attachment(header) {
-            return;
+        let content = first(header, b"Content-Type").map(Structured::parse);
+        let kind = content.as_ref().map_or(Kind::Unnamed, kind);
+        let content = content.unwrap_or_default();
+        match disposition(header) {
+            _ if matches!(kind, Kind::Packed) => {
+                return self.obstructed(body, || format!("the mail is packed as {}, which is not read", content.token));
+            }
+            Disposition::Attachment => return,
+            Disposition::Unsure => {
+                let reason = || "a part of the mail does not say whether it is an attachment".to_owned();
+                return self.obstructed_if_there(body, reason);
+            }
+            Disposition::Inline => {}
         }
-        if kind.ctype().eq_ignore_ascii_case("multipart") {
-            match kind.attribute("boundary").map(str::trim_end) {
-                Some(_) if depth == MAX_DEPTH => {
-                    self.obstructed(body, || format!("the mail nests more than {MAX_DEPTH} multiparts"));
-                }
-                Some(boundary) if !boundary.is_empty() => self.multipart(boundary, body, depth),
-                _ => self.obstructed(body, || "the mail has a multipart without a boundary".to_owned()),
+        match kind {
+            Kind::Multipart => self.multipart(&content, body, depth),
+            Kind::Html => self.html(header, body, content.first("charset").as_deref()),
+            Kind::Unnamed if in_digest => {} // It is a mail (RFC 2046, 5.1.5).
+            Kind::Unnamed => self.unnamed(header, body, content.first("charset").as_deref()),
+            Kind::Unsure => {
+                let reason = || format!("a part of the mail is of the type {:.60?}, which is not read", content.token);
+                self.obstructed_if_there(body, reason);
             }
-        } else if kind.ctype().eq_ignore_ascii_case("text")
-            && kind.subtype().is_some_and(|subtype| subtype.eq_ignore_ascii_case("html"))
-        {
-            match html(header, body, kind.attribute("charset")) {
-                Ok(part) if self.bytes + part.text.len() <= MAX_HTML => {
-                    self.bytes += part.text.len();
-                    self.html.push(part.text);
-                    if part.damaged {
-                        self.obstructed(body, || "an HTML part of the mail has broken quoted-printable".to_owned());
-                    }
-                }
-                Ok(_) => self.obstructed(body, || format!("the mail has more than {} MiB of HTML", MAX_HTML >> 20)),
-                Err(reason) => self.obstructed(body, || reason),
-            }
+            Kind::Packed | Kind::Other => {}
+        }
+        if differs(header, b"Content-Type") {
+            self.obstructed_if_there(body, || "a part of the mail has two Content-Types".to_owned());
         }
     }
 
     /// The parts between the boundary lines (RFC 2046, 5.1.1).
-    fn multipart(&mut self, boundary: &str, body: &'a [u8], depth: usize) {
+    fn multipart(&mut self, content: &Structured, body: &'a [u8], depth: usize) {
+        let in_digest = content.token == "multipart/digest";
+        let Some(boundary) = boundary(content, body) else {
+            return self.obstructed(body, || "the mail has a multipart without a boundary".to_owned());
+        };
+        if depth == MAX_DEPTH {
+            return self.obstructed(body, || format!("the mail nests more than {MAX_DEPTH} multiparts"));
+        }
         let delimiter = format!("--{boundary}");
         let mut part_start = None;
+        let mut ended = false;
         for at in memmem::find_iter(body, &delimiter) {
-            let Some((last, next)) = boundary_line(body, at, delimiter.len()) else { continue };
+            let Some((line, next)) = boundary_line(body, at, delimiter.len()) else { continue };
+            if line == Line::LastPerhaps {
+                ended = part_start.is_some();
+                continue;
+            }
             if let Some(start) = part_start {
                 let (header, content) = split(body.get(start..at).unwrap_or_default());
-                self.entity(header, trim_line_end(content), depth + 1);
+                self.entity(header, trim_line_end(content), depth + 1, in_digest);
                 if self.parts > MAX_PARTS {
                     return;
                 }
             }
-            if last {
+            if line == Line::Last {
                 return;
             }
             part_start = Some(next);
+            ended = false;
         }
         // The last boundary never came. What there is of the last part is read; what is missing may be the alert.
         if let Some(start) = part_start {
             let (header, content) = split(&body[start..]);
-            self.entity(header, content, depth + 1);
+            self.entity(header, content, depth + 1, in_digest);
         }
-        self.obstructed(body, || "the mail ends before its last MIME boundary: it looks cut off".to_owned());
+        if !ended {
+            self.obstructed(body, || "the mail ends before its last MIME boundary: it looks cut off".to_owned());
+        }
+    }
+
+    /// A text/html part, as it says it is encoded.
+    fn html(&mut self, header: &[u8], body: &'a [u8], charset: Option<&str>) {
+        self.html += 1;
+        let field = first(header, b"Content-Transfer-Encoding");
+        let encoding = Encoding::named(field);
+        if encoding == Encoding::Packed {
+            let name = String::from_utf8_lossy(field.unwrap_or_default()).trim().to_owned();
+            return self.obstructed(body, || {
+                format!("an HTML part of the mail has the transfer encoding {name:.40?}, which is not read")
+            });
+        }
+        let before = self.found.len();
+        let doubt = match self.look(encoding, body, charset) {
+            Ok(doubt) => doubt,
+            Err(reason) => return self.obstructed(body, || reason),
+        };
+        // Line ends written twice cut words: without the empty lines it may be an alert.
+        if encoding == Encoding::QuotedPrintable
+            && !self.found[before..].iter().any(is_alert)
+            && let Some(joined) = quoted_printable::without_empty_lines(body)
+        {
+            let as_sent = self.found.split_off(before);
+            let _ = self.look(encoding, &joined, charset);
+            if !self.found[before..].iter().any(is_alert) {
+                self.found.truncate(before);
+                self.found.extend(as_sent);
+            }
+        }
+        if let Some(reason) = doubt {
+            self.obstructed(body, || reason);
+        }
+        if self.found.len() == before
+            && (encoding == Encoding::Unknown || differs(header, b"Content-Transfer-Encoding"))
+        {
+            self.obstructed(body, || "the transfer encoding of an HTML part of the mail is not known".to_owned());
+        }
+        if self.found.len() == before && !trace::is_plain(body) && encoding == Encoding::Identity {
+            self.obstructed_if_there(body, || "an HTML part of the mail is encoded, and does not say how".to_owned());
+        }
+    }
+
+    /// Looks for the element in HTML. What is doubtful about it comes back, the error says why it cannot be read.
+    fn look(&mut self, encoding: Encoding, body: &[u8], charset: Option<&str>) -> Result<Option<String>, String> {
+        let decoded = encoding.decode(body);
+        let damage = decoded.damage.map(|damage| format!("an HTML part of the mail has {damage}"));
+        let read = charset::decode(decoded.bytes, charset)?;
+        if self.bytes + read.text.len() > MAX_HTML {
+            return Err(format!("the mail has more than {} MiB of HTML", MAX_HTML >> 20));
+        }
+        self.bytes += read.text.len();
+        self.found.extend(element::find(&read.text)?);
+        Ok(damage.or_else(|| read.unknown.as_deref().map(unknown_charset)))
+    }
+
+    /// A part that does not say what it is: mail programs show it as text, unless it begins as HTML does.
+    fn unnamed(&mut self, header: &[u8], body: &'a [u8], charset: Option<&str>) {
+        let encoding = Encoding::named(first(header, b"Content-Transfer-Encoding"));
+        let decoded = encoding.decode(body);
+        let text = decoded.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&decoded.bytes).trim_ascii_start();
+        if matches!(text, [b'<', b'!' | b'a'..=b'z' | b'A'..=b'Z', ..]) {
+            self.html(header, body, charset);
+        } else {
+            self.obstructed_if_there(body, || "a part of the mail does not say what it is (Content-Type)".to_owned());
+        }
     }
 
     fn obstructed(&mut self, evidence: &'a [u8], reason: impl FnOnce() -> String) {
@@ -116,10 +226,100 @@ impl<'a> Body<'a> {
             self.obstacle = Some(Obstacle { reason: reason(), evidence });
         }
     }
+
+    /// Mail without the element is no alert, however odd.
+    fn obstructed_if_there(&mut self, body: &'a [u8], reason: impl FnOnce() -> String) {
+        if self.obstacle.is_none() && self.found.is_empty() && trace::is_there(body) {
+            self.obstructed(body, reason);
+        }
+    }
 }
 
-/// Whether the bytes at `at` are a boundary line: if it is the last one, and where the next line starts.
-fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(bool, usize)> {
+fn unknown_charset(name: &str) -> String {
+    format!("an HTML part of the mail is in the character set {name:?}, which is not known")
+}
+
+fn is_alert(found: &Found) -> bool {
+    matches!(found, Found::Json(text) if json::parse(text).is_ok())
+}
+
+fn kind(content: &Structured) -> Kind {
+    let (main, sub) = content.token.split_once('/').unwrap_or((&content.token, ""));
+    match (main, sub) {
+        _ if PACKED.contains(&content.token.as_str()) => Kind::Packed,
+        ("multipart", _) => Kind::Multipart,
+        ("text" | "application", "html" | "xhtml" | "xhtml+xml" | "x-html") => Kind::Html,
+        ("text", "plain") => Kind::Other,
+        (main, sub) if !MAIN_TYPES.contains(&main) || sub.is_empty() => Kind::Unnamed,
+        ("text", _) => Kind::Unsure,
+        _ => Kind::Other,
+    }
+}
+
+/// Whether a part is to be shown (RFC 2183).
+enum Disposition {
+    Inline,
+    Attachment,
+    /// It does not say in a way that can be read.
+    Unsure,
+}
+
+/// RFC 2183, 2.8: any disposition but `inline` is to be treated as an attachment.
+fn disposition(header: &[u8]) -> Disposition {
+    let Some(value) = first(header, b"Content-Disposition") else { return Disposition::Inline };
+    if differs(header, b"Content-Disposition") {
+        return Disposition::Unsure;
+    }
+    match Structured::parse(value).token.as_str() {
+        "inline" => Disposition::Inline,
+        "" if value.trim_ascii().is_empty() => Disposition::Inline,
+        "" => Disposition::Unsure,
+        _ => Disposition::Attachment,
+    }
+}
+
+/// Whether a field is given twice and says two things.
+fn differs(header: &[u8], name: &[u8]) -> bool {
+    let mut values = fields(header).flatten().filter(|field| field.is(name)).map(|field| field.value.trim_ascii());
+    let first = values.next();
+    values.any(|value| first.is_some_and(|first| !first.eq_ignore_ascii_case(value)))
+}
+
+/// The boundary that is meant: the first of those it could be that comes.
+fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
+    let written = content.all("boundary");
+    let written: Vec<&str> = written.iter().map(|boundary| boundary.trim_end()).filter(|it| !it.is_empty()).collect();
+    let comes = |boundary: &str| {
+        let delimiter = format!("--{boundary}");
+        memmem::find_iter(body, &delimiter).any(|at| boundary_line(body, at, delimiter.len()).is_some())
+    };
+    let meant = |boundary: &&str| -> Vec<String> {
+        let cut = boundary.split([' ', '\t', '(']).next().unwrap_or_default();
+        let solid = boundary.split_ascii_whitespace().collect::<String>();
+        [boundary.trim_start(), cut, &solid, boundary.trim_matches('\''), &boundary.replace('\\', "")]
+            .into_iter()
+            .filter(|meant| !meant.is_empty())
+            .map(ToOwned::to_owned)
+            .collect()
+    };
+    let first = (*written.first()?).to_owned();
+    if written.len() == 1 && comes(&first) {
+        return Some(first);
+    }
+    let all = written.iter().map(|boundary| (*boundary).to_owned()).chain(written.iter().flat_map(meant)).take(16);
+    Some(all.into_iter().find(|boundary| comes(boundary)).unwrap_or(first))
+}
+
+#[derive(PartialEq)]
+enum Line {
+    Next,
+    Last,
+    /// Closing dashes with more behind them: a footer that a gateway wrote there, or a boundary that this one begins.
+    LastPerhaps,
+}
+
+/// Whether the bytes at `at` are a boundary line: which, and where the next line starts.
+fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(Line, usize)> {
     if at > 0 && body[at - 1] != b'\n' {
         return None;
     }
@@ -128,9 +328,9 @@ fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(bool, usize)>
     let rest = after[..line_end.unwrap_or(after.len())].trim_ascii_end();
     let next = line_end.map_or(body.len(), |end| at + length + end + 1);
     match rest {
-        b"" => Some((false, next)),
-        // Anything may follow the closing dashes: some gateways add text there.
-        [b'-', b'-', ..] => Some((true, next)),
+        b"" => Some((Line::Next, next)),
+        b"--" => Some((Line::Last, next)),
+        [b'-', b'-', ..] => Some((Line::LastPerhaps, next)),
         _ => None,
     }
 }
@@ -139,70 +339,4 @@ fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(bool, usize)>
 fn trim_line_end(content: &[u8]) -> &[u8] {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     content.strip_suffix(b"\r").unwrap_or(content)
-}
-
-fn content_type(value: &[u8]) -> Option<ContentType<'_>> {
-    MessageStream::new(value).parse_content_type().into_content_type()
-}
-
-/// RFC 2183, 2.8: any disposition but `inline` is to be treated as an attachment.
-fn is_attachment(header: &[u8]) -> bool {
-    first(header, b"Content-Disposition")
-        .and_then(content_type)
-        .is_some_and(|disposition| !disposition.ctype().eq_ignore_ascii_case("inline"))
-}
-
-/// A decoded text/html part.
-struct Html<'a> {
-    text: Cow<'a, str>,
-    /// Whether bytes that are not of its encoding were taken literally.
-    damaged: bool,
-}
-
-/// A text/html part as text. The error says what keeps it from being read.
-fn html<'a>(header: &[u8], body: &'a [u8], charset: Option<&str>) -> Result<Html<'a>, String> {
-    let encoding = first(header, b"Content-Transfer-Encoding").unwrap_or_default().trim_ascii().to_ascii_lowercase();
-    let (bytes, damaged): (Cow<[u8]>, bool) = match encoding.as_slice() {
-        b"" | b"7bit" | b"8bit" | b"binary" => (body.into(), false),
-        b"quoted-printable" => {
-            let (decoded, damaged) = quoted_printable::decode(body);
-            (decoded.into(), damaged)
-        }
-        b"base64" => {
-            (base64_decode(body).ok_or("an HTML part of the mail has broken base64: it looks damaged")?.into(), false)
-        }
-        other => {
-            return Err(format!(
-                "an HTML part of the mail has the unknown transfer encoding {:?}",
-                String::from_utf8_lossy(&other[..other.len().min(40)])
-            ));
-        }
-    };
-    Ok(Html { text: text(bytes, charset)?, damaged })
-}
-
-/// Decodes a character set in which ASCII is ASCII.
-///
-/// Others hide markup until they are decoded (UTF-7, ISO-2022-*, UTF-16): alerts never come in them, and what else
-/// could be in such a part is for a person to see.
-fn text<'a>(bytes: Cow<'a, [u8]>, charset: Option<&str>) -> Result<Cow<'a, str>, String> {
-    let name = charset.unwrap_or("utf-8").trim().to_ascii_lowercase();
-    if matches!(name.as_str(), "utf-8" | "utf8" | "us-ascii" | "ascii") {
-        return Ok(match bytes {
-            Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
-            Cow::Owned(bytes) => String::from_utf8(bytes)
-                .unwrap_or_else(|damaged| String::from_utf8_lossy(damaged.as_bytes()).into_owned())
-                .into(),
-        });
-    }
-    ASCII_COMPATIBLE
-        .iter()
-        .any(|safe| name.starts_with(safe))
-        .then(|| charset_decoder(name.as_bytes()))
-        .flatten()
-        .map(|decode| decode(&bytes).into())
-        .ok_or_else(|| {
-            let name: String = name.chars().filter(|c| !c.is_control()).take(40).collect();
-            format!("an HTML part of the mail is in the character set {name:?}, which is not read")
-        })
 }

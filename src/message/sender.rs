@@ -1,36 +1,113 @@
-//! Whether a mail is from a configured sender: exactly one From header with exactly one address, in a grammar so
-//! small that no two programs can read it differently. Whatever is odd is not that sender.
+//! Whether a mail is from a configured sender.
+//!
+//! Most mail is read by a grammar so small that no two programs can read it differently:
 //!
 //! ```text
 //! from    = [WSP] ( address / phrase WSP* "<" address ">" ) [WSP]
 //! phrase  = *( atom / quoted-string )        ; an encoded-word is an atom
 //! ```
 //!
-//! Of RFC 5322's From this leaves out groups, comments, routes, several addresses and quoted or spaced addresses.
-//! That the header says so proves nothing yet: whether it is true is the matter of authenticity.
+//! What mailers and gateways write beside that (comments, groups, names with commas, brackets or the address itself in
+//! them) is read by [`loose`]: where every address that a program could find is the sender's, the mail is the sender's;
+//! where the sender is one reading among others, it is [`Sender::Doubtful`], which proves nothing and is told.
+//!
+//! Addresses are compared without regard to case, and the display name never matters. That the header says so proves
+//! nothing yet: whether it is true is the matter of authenticity.
 
-use super::header::{check as check_header, fields};
+use super::header::{Field, check as check_header, fields};
 
-/// Judges a raw header block. The error says what is odd, for people.
+mod loose;
+
+pub use loose::names;
+
+/// Who a header says a mail is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Sender {
+    /// A configured sender, however the header is read.
+    Configured,
+    /// Somebody else, however the header is read. The sentence says who.
+    Other(String),
+    /// A configured sender, but not in every reading. The sentence says what is odd.
+    Doubtful(String),
+    /// Nobody that could be made out. The sentence says why.
+    Unknown(String),
+}
+
+/// Judges a raw header block for authenticity. The error says why the mail is not certainly the sender's.
 pub fn check(header: &[u8], configured: &[String]) -> Result<(), String> {
-    check_header(header)?;
+    match read(header, configured) {
+        Sender::Configured => Ok(()),
+        Sender::Other(why) | Sender::Doubtful(why) | Sender::Unknown(why) => Err(why),
+    }
+}
+
+/// Reads who a raw header block says the mail is from.
+pub fn read(header: &[u8], configured: &[String]) -> Sender {
     let mut from = fields(header).flatten().filter(|field| field.is(b"From"));
-    let Some(field) = from.next() else {
-        return Err("the mail has no From header".to_owned());
+    let sender = match from.next() {
+        None => Sender::Unknown("the mail has no From header".to_owned()),
+        Some(first) => {
+            let others: Vec<Field<'_>> = from.filter(|field| !same(field.value, first.value)).collect();
+            match others.as_slice() {
+                [] => of(first.value, configured),
+                others => of_several(&first, others, configured),
+            }
+        }
     };
-    if from.next().is_some() {
-        return Err("the mail has more than one From header".to_owned());
+    match (check_header(header), sender) {
+        (Err(odd), Sender::Configured | Sender::Doubtful(_)) => Sender::Doubtful(odd),
+        (Err(odd), Sender::Other(_) | Sender::Unknown(_)) if in_a_bare_line(header, configured) => {
+            Sender::Doubtful(odd)
+        }
+        (_, sender) => sender,
     }
-    if !field.name.eq_ignore_ascii_case(b"From") {
-        return Err("its From header has white space before the colon".to_owned());
-    }
-    let value: Vec<u8> = field.value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
-    let address = address(&value).map_err(|odd| format!("its From is odd: {odd}"))?;
-    if configured.iter().any(|known| known.as_bytes() == address) {
-        Ok(())
+}
+
+/// Whether a From of the sender's stands behind a bare carriage return.
+fn in_a_bare_line(header: &[u8], configured: &[String]) -> bool {
+    header.split(|byte| matches!(byte, b'\r' | b'\n')).any(|line| {
+        line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"From:")) && names(&line[5..], configured)
+    })
+}
+
+/// Several From headers that say different things: programs take the first, the last or none.
+fn of_several(first: &Field<'_>, others: &[Field<'_>], configured: &[String]) -> Sender {
+    let odd = "the mail has more than one From header".to_owned();
+    let all: Vec<Sender> = std::iter::once(first).chain(others).map(|field| of(field.value, configured)).collect();
+    if all.iter().any(|sender| matches!(sender, Sender::Configured | Sender::Doubtful(_))) {
+        Sender::Doubtful(odd)
+    } else if all.iter().any(|sender| matches!(sender, Sender::Unknown(_))) {
+        Sender::Unknown(odd)
     } else {
-        Err(format!("it is from {}, not from a sender of alerts.from", printable(address)))
+        Sender::Other(odd)
     }
+}
+
+/// Whether two values differ in nothing but white space.
+fn same(one: &[u8], other: &[u8]) -> bool {
+    let solid =
+        |value: &[u8]| -> Vec<u8> { value.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect() };
+    one == other || solid(one) == solid(other)
+}
+
+/// Reads one From.
+fn of(value: &[u8], configured: &[String]) -> Sender {
+    let unfolded: Vec<u8> = value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    match address(&unfolded) {
+        Ok(address) if is_configured(address, configured) => Sender::Configured,
+        // An encoded local part is somebody else's address to one program, and the sender's to another.
+        Ok(address) if names(address, configured) => {
+            Sender::Doubtful("its From is odd: its address is encoded".to_owned())
+        }
+        Ok(address) => Sender::Other(format!("it is from {}, not from a sender of alerts.from", printable(address))),
+        Err(odd) => loose::read(&unfolded, configured, odd),
+    }
+}
+
+fn is_configured(address: &[u8], configured: &[String]) -> bool {
+    // A domain that ends in a dot is the same one, spelled out (RFC 1034, 3.1).
+    let address = address.strip_suffix(b".").unwrap_or(address);
+    configured.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(address))
 }
 
 /// The one address of an unfolded From.
@@ -116,12 +193,12 @@ mod tests {
 
     const GENUINE: &str = "no-reply@am.atlassian.com";
 
-    fn judge(header: &str) -> Result<(), String> {
-        check(header.as_bytes(), &[GENUINE.into()])
+    fn judge(from: &str) -> Sender {
+        read(format!("To: a@b\r\n{from}\r\nDate: x\r\n").as_bytes(), &[GENUINE.into()])
     }
 
     #[test]
-    fn one_plain_address_is_the_sender() {
+    fn one_address_is_the_sender_however_it_is_written() {
         for from in [
             "From: no-reply@am.atlassian.com",
             "from:no-reply@am.atlassian.com  ",
@@ -133,70 +210,120 @@ mod tests {
             "From: \"a \\\" b\" <no-reply@am.atlassian.com>",
             "From: =?UTF-8?Q?Atlassi=C3=A4n?= <no-reply@am.atlassian.com>",
             "From: Atlassiän <no-reply@am.atlassian.com>",
+            "From: No-Reply@AM.Atlassian.COM",
+            "From : no-reply@am.atlassian.com",
+            "From: no-reply@am.atlassian.com\r\nFROM:  no-reply@am.atlassian.com ",
+            "From: Atlassian, Inc. <no-reply@am.atlassian.com>",
+            "From: Atlassian [Alerts] <no-reply@am.atlassian.com>",
+            "From: Atlassian <Alerts> <no-reply@am.atlassian.com>",
+            "From: Atlassian: Alerts <no-reply@am.atlassian.com>",
+            "From: no-reply@am.atlassian.com <no-reply@am.atlassian.com>",
+            "From: no-reply@am.atlassian.com, no-reply@am.atlassian.com",
+            "From: Atlassian no-reply@am.atlassian.com",
+            "From: Atlassian<no-reply@am.atlassian.com>",
+            "From: alerts: no-reply@am.atlassian.com;",
+            "From: alerts: Atlassian <no-reply@am.atlassian.com>;",
+            "From: no-reply@am.atlassian.com (comment)",
+            "From: no-reply@am.atlassian.com (x@evil.example)",
+            "From: (a (nested \\) one)) no-reply@am.atlassian.com",
+            "From: a(b) <no-reply@am.atlassian.com>",
+            "From: no-reply (x) @am.atlassian.com",
+            "From: <no-reply @am.atlassian.com>",
+            "From: < no-reply@am.atlassian.com >",
+            "From: <<no-reply@am.atlassian.com>>",
+            "From: <mailto:no-reply@am.atlassian.com>",
+            "From: no-reply@\r\n am.atlassian.com",
+            "From: \"no-reply\"@am.atlassian.com",
+            "From: <\"no-reply\"@am.atlassian.com>",
+            "From: \"open <no-reply@am.atlassian.com>",
+            "From: no-reply@am.atlassian.com.",
+            "From: no-reply@am.atlassian.com>",
+            "From: <no-reply@am.atlassian.com",
+            "From: =?UTF-8?Q?Atlassian_<no-reply@am.atlassian.com>?=",
+            "From: \"Atlassian\" no-reply@am.atlassian.com",
+            "From: Atlassian [no-reply@am.atlassian.com]",
+            "From: 'no-reply@am.atlassian.com' <no-reply@am.atlassian.com>",
+            "From: Atlassian\u{7} <no-reply@am.atlassian.com>",
+            "From: <no-reply@am.atlassian.com>\0",
         ] {
-            assert_eq!(judge(&format!("To: a@b\r\n{from}\r\nDate: x\r\n")), Ok(()), "{from}");
+            assert_eq!(judge(from), Sender::Configured, "{from:?}");
+        }
+        let latin_1 = b"From: Atlassi\xe4n <no-reply@am.atlassian.com>\r\n";
+        assert_eq!(read(latin_1, &[GENUINE.into()]), Sender::Configured);
+    }
+
+    #[test]
+    fn a_sender_among_others_is_doubtful() {
+        for from in [
+            "From: no-reply@am.atlassian.com\r\nFrom : x@evil.example",
+            "From: x@evil.example\r\nFrom: no-reply@am.atlassian.com",
+            "From: x@evil.example, no-reply@am.atlassian.com",
+            "From: x@evil.example, Atlassian <no-reply@am.atlassian.com>",
+            "From: <no-reply@am.atlassian.com> <x@evil.example>",
+            "From: <no-reply@am.atlassian.com>, x@evil.example",
+            "From: <x@evil.example> <no-reply@am.atlassian.com>",
+            "From: x@evil.example <no-reply@am.atlassian.com>",
+            "From: <@evil.example:no-reply@am.atlassian.com>",
+            "From: a: no-reply@am.atlassian.com, x@evil.example;",
+            "From: no-reply@am.atlassian.com@evil.example",
+            "From: no-reply@am.atlassian.com\u{200b}",
+            "From: no-reply@am. atlassian .com",
+            "From: =?UTF-8?Q?no-reply=40am.atlassian.com?=",
+            "From: =?UTF-8?B?bm8tcmVwbHlAYW0uYXRsYXNzaWFuLmNvbQ==?=",
+            "From: <=?UTF-8?Q?no-reply?=@am.atlassian.com>",
+            "From: <no-reply%40am.atlassian.com>",
+            "From: no-reply&#64;am.atlassian.com",
+            "From: Atlassian &lt;no-reply@am.atlassian.com&gt;",
+            "From: x@evil.example\rFrom: no-reply@am.atlassian.com",
+            "From: no-reply@am.atlassian.com\0.evil.example",
+            "From: no-reply@am.atlassian\0.com",
+        ] {
+            assert!(matches!(judge(from), Sender::Doubtful(_)), "{from:?}: {:?}", judge(from));
+        }
+        let flood = format!("From: {GENUINE}\r\n{}", "X: y\r\n".repeat(1_001));
+        assert!(matches!(judge(&flood), Sender::Doubtful(why) if why.contains("1000 fields")));
+    }
+
+    #[test]
+    fn another_address_is_another_sender() {
+        for from in [
+            "From: x@evil.example",
+            "From: a@b\r\nFrom: c@d",
+            "From: \"no-reply@am.atlassian.com\" <x@evil.example>",
+            "From: \"<no-reply@am.atlassian.com>\" <x@evil.example>",
+            "From: no-reply@am.atlassian.com <x@evil.example>",
+            "From: Atlassian, Inc. <x@evil.example>",
+            "From: x@evil.example (no-reply@am.atlassian.com)",
+            "From: =?utf-8?Q?=3Cno-reply=40am.atlassian.com=3E?= <x@evil.example>",
+            "From: <no-reply@am.atl> <assian.com>",
+            "From: no-reply@am.atlassian.com.evil.example",
+            "From: xno-reply@am.atlassian.com",
+            "From: no-reply@am.\u{430}tlassian.com",
+            "From: no\u{2010}reply@am.atlassian.com",
+            "From: no-reply%am.atlassian.com@evil.example",
+        ] {
+            assert!(matches!(judge(from), Sender::Other(_)), "{from:?}: {:?}", judge(from));
         }
     }
 
     #[test]
-    fn whatever_is_odd_is_not_the_sender() {
-        for from in [
-            "",
-            "Sender: no-reply@am.atlassian.com",
-            "From:",
-            "From: <>",
-            "From : no-reply@am.atlassian.com",
-            "From: no-reply@am.atlassian.com\r\nFROM: no-reply@am.atlassian.com",
-            "From: no-reply@am.atlassian.com\r\nFrom : x@evil.example",
-            "From: x@evil.example, no-reply@am.atlassian.com",
-            "From: no-reply@am.atlassian.com, no-reply@am.atlassian.com",
-            "From: <no-reply@am.atlassian.com> <x@evil.example>",
-            "From: <x@evil.example> <no-reply@am.atlassian.com>",
-            "From: no-reply@am.atlassian.com <x@evil.example>",
-            "From: x@evil.example <no-reply@am.atlassian.com>",
-            "From: \"no-reply@am.atlassian.com\" <x@evil.example>",
-            "From: alerts: no-reply@am.atlassian.com;",
-            "From: <@evil.example:no-reply@am.atlassian.com>",
-            "From: no-reply@am.atlassian.com (comment)",
-            "From: (x <) no-reply@am.atlassian.com",
-            "From: a(b) <no-reply@am.atlassian.com>",
-            "From: no-reply (x) @am.atlassian.com",
-            "From: <no-reply @am.atlassian.com>",
-            "From: < no-reply@am.atlassian.com>",
-            "From: no-reply@\r\n am.atlassian.com",
-            "From: \"no-reply\"@am.atlassian.com",
-            "From: \"open <no-reply@am.atlassian.com>",
-            "From: No-Reply@am.atlassian.com",
-            "From: no-reply@am.atlassian.com.evil.example",
-            "From: no-reply@am.atlassian.com.",
-            "From: xno-reply@am.atlassian.com",
-            "From: no-reply@am.atlassian.com@evil.example",
-            "From: no-reply@am.\u{430}tlassian.com",
-            "From: no\u{2010}reply@am.atlassian.com",
-            "From: no-reply@am.atlassian.com\u{200b}",
-            "From: =?UTF-8?Q?no-reply=40am.atlassian.com?=",
-            "From: <=?UTF-8?Q?no-reply?=@am.atlassian.com>",
-            "From: no-reply@am.atlassian.com>",
-            "From: <no-reply@am.atlassian.com",
-            "From: x@evil.example\rFrom: no-reply@am.atlassian.com",
-            "From: no-reply@am.atlassian.com\0",
-        ] {
-            let odd = judge(&format!("To: a@b\r\n{from}\r\nDate: x\r\n"));
-            assert!(odd.is_err(), "{from:?} passed");
+    fn without_an_address_nobody_is_known() {
+        for from in ["", "Sender: no-reply@am.atlassian.com", "From:", "From: <>", "From: Microsoft Exchange Server"] {
+            assert!(matches!(judge(from), Sender::Unknown(_)), "{from:?}: {:?}", judge(from));
         }
     }
 
     #[test]
     fn the_sentence_says_what_is_odd() {
-        let odd = |header: &str| judge(header).unwrap_err();
+        let odd = |from: &str| check(from.as_bytes(), &[GENUINE.into()]).unwrap_err();
         assert_eq!(odd("From: x@example.com\n"), "it is from x@example.com, not from a sender of alerts.from");
         assert!(odd("To: x\n").contains("no From header"));
-        assert!(odd("From: a@b\nFrom: a@b\n").contains("more than one From"));
-        assert!(odd("From: a@b (c)\n").contains("exactly one plain address"));
+        assert!(odd("From: a@b\nFrom: c@d\n").contains("more than one From"));
+        assert!(odd("From: a@b, c@d\n").contains("exactly one"));
     }
 
     #[test]
     fn an_empty_list_of_senders_knows_nobody() {
-        assert!(check(b"From: no-reply@am.atlassian.com\n", &[]).is_err());
+        assert!(matches!(read(b"From: no-reply@am.atlassian.com\n", &[]), Sender::Other(_)));
     }
 }

@@ -167,6 +167,33 @@ fn a_folder_that_is_not_there_is_named_and_not_made() {
     }
 }
 
+#[test]
+fn a_store_of_every_earlier_version_is_restored_from_its_backup() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut scripts = refinery::load_sql_migrations(root.join("schema/migrations/sqlite")).unwrap();
+    scripts.sort_by_key(refinery::Migration::version);
+    for newest in 0..scripts.len() {
+        let folder = tempfile::tempdir().unwrap();
+        configured(folder.path(), "sqlite:alertbridge.db");
+        let path = folder.path().join("alertbridge.db");
+        let mut connection = Connection::open(&path).unwrap();
+        // Both as the versions before had it and as this one does.
+        connection.pragma_update(None, "foreign_keys", newest % 2 == 0).unwrap();
+        refinery::Runner::new(&scripts[..=newest]).run(&mut connection).unwrap();
+        drop(connection);
+        for migrated in [false, true] {
+            if migrated {
+                assert!(run(folder.path(), &["store", "migrate"]).status.success());
+            }
+            let backup = run(folder.path(), &["store", "backup", "--overwrite", "copy.db"]);
+            assert!(backup.status.success(), "{}", said(&backup));
+            fs::remove_file(&path).unwrap();
+            let restored = run(folder.path(), &["store", "restore", "copy.db"]);
+            assert!(restored.status.success(), "{}: {}", scripts[newest], said(&restored));
+        }
+    }
+}
+
 /// A backup, with what somebody did to it.
 fn tampered(folder: &Path, with: &str) -> PathBuf {
     let path = folder.join("tampered.db");

@@ -380,7 +380,7 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
     let (status, said) = command(&["store", "migrate"]);
     assert!(status == Some(0) && said.contains("made, at schema version"), "{said}");
     let (status, said) = command(&["store", "migrate"]);
-    assert!(status == Some(0) && said.contains("at schema version 1 already"), "{said}");
+    assert!(status == Some(0) && said.contains("at schema version") && said.contains("already"), "{said}");
     let mail = generator::generate(1, 50).into_iter().find(|mail| mail.truth.outcome == Outcome::Opened).unwrap();
     let bridge = Bridge::start(folder.path(), &config);
     assert_eq!(bridge.post(&mail.eml).await.unwrap(), 202);
@@ -393,8 +393,7 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
     }
     assert!(command(&["deliveries", "list", "--state", "delivered"]).1.contains("stdout"));
     assert!(bridge.stop().success());
-    let newer =
-        "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history";
+    let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
     database.client().await.execute(newer, &[]).await.unwrap();
     let (status, said) = command(&["store", "migrate"]);
     assert!(

@@ -136,11 +136,14 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     if found < known {
         crash::point("migrating");
+        // A table that is built anew is dropped first, and nothing that belongs to its rows may go with it.
+        connection.pragma_update(None, "foreign_keys", false).map_err(failure)?;
         // Grouped: a migration and the record of it are one commit, or a kill in between ends the store.
         migrations::runner()
             .set_grouped(true)
             .run(connection)
             .map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
+        connection.pragma_update(None, "foreign_keys", true).map_err(failure)?;
         crash::point("migrated");
     }
     Ok(())

@@ -1,7 +1,7 @@
 -- A store as version 1 leaves it: an open incident still owed a page, one that is over, a mail in the quarantine.
 INSERT INTO incidents VALUES
     (1, 'open', 'incident', 'firing', 'ANOMALOUS', 1772366400000000, true, false, 1, 1772366400000000, 1772366400000000,
-     '{"incident_id":"open","app_key":"com.example"}'),
+     '{"incident_id":"open","app_key":"com.example","severity":"warning"}'),
     (2, 'over', 'incident', 'resolved', 'OK', 1772366400000000, true, false, 1, 1772366300000000, 1772366400000000, '{}');
 INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, outcome, reason, incident,
                    labels, decided_at, owed) VALUES
@@ -20,10 +20,10 @@ INSERT INTO bookmarks VALUES ('mailbox', 1, 2);
 INSERT INTO deliveries (id, mail, incident, episode, receiver, integration, action, alias, notification, state, step,
                         failures, next_at, created_at, settled_at, detail) VALUES
     (1, 1, 1, 1, 'oncall', 'opsgenie/0', 'trigger', 'open:oncall',
-     '{"action":"trigger","incident_id":"open","labels":{},"incident":null,"arrived_at":"2026-03-01T12:00:00Z"}',
+     '{"action":"trigger","incident_id":"open","labels":{"severity":"critical"},"incident":null,"arrived_at":"2026-03-01T12:00:00Z"}',
      'pending', '{"step":"send"}', 1, 1772366460000000, 1772366400000000, NULL, NULL),
     (2, 1, 1, 1, 'chat', 'slack/0', 'trigger', 'open:chat',
-     '{"action":"trigger","incident_id":"open","labels":{},"incident":null,"arrived_at":"2026-03-01T12:00:00Z"}',
+     '{"action":"trigger","incident_id":"open","labels":{"severity":"critical"},"incident":null,"arrived_at":"2026-03-01T12:00:00Z"}',
      'delivered', '{"step":"send"}', 0, NULL, 1772366400000000, 1772366401000000, NULL);
 INSERT INTO attempts (delivery, at, took_ms, result, detail) VALUES (1, 1772366400000000, 12, 'server_error', 'HTTP 500'),
     (2, 1772366401000000, 9, 'delivered', 'delivered');

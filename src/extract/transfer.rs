@@ -1,0 +1,137 @@
+//! Transfer encodings (RFC 2045, 6), by the names that are sent, undone as far as they can be.
+
+use std::borrow::Cow;
+
+use mail_parser::decoders::base64::base64_decode;
+
+use super::quoted_printable;
+
+/// The shortest line of base64 that is taken for one where other text stands before it.
+const MIN_LINE: usize = 16;
+
+/// How a part was made fit for transport.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Encoding {
+    /// As it is.
+    Identity,
+    QuotedPrintable,
+    Base64,
+    /// A way to pack bytes that is not read.
+    Packed,
+    /// No encoding that there is: mail programs show such a part as it is.
+    Unknown,
+}
+
+/// What came of undoing an encoding.
+pub(super) struct Decoded<'a> {
+    pub bytes: Cow<'a, [u8]>,
+    /// What was not of the encoding, and was taken literally or left out.
+    pub damage: Option<&'static str>,
+}
+
+impl Encoding {
+    /// Reads a Content-Transfer-Encoding: `7-bit`, `8bit"` and `base64;` are what they mean to be.
+    pub fn named(value: Option<&[u8]>) -> Self {
+        let value = String::from_utf8_lossy(value.unwrap_or_default()).to_ascii_lowercase();
+        let mut text = value.trim_start();
+        while let Some((_, after)) = text.strip_prefix('(').and_then(|comment| comment.split_once(')')) {
+            text = after.trim_start();
+        }
+        let cut = text.split([';', ',', '(', '=']).next().unwrap_or_default();
+        let solid: String = cut.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+        match solid.as_str() {
+            "" | "7bit" | "8bit" | "7bits" | "8bits" | "7" | "8" | "binary" | "none" | "identity" => Self::Identity,
+            "quotedprintable" | "quotedprintible" | "quotedprint" | "xquotedprintable" | "qp" => Self::QuotedPrintable,
+            "base64" | "xbase64" | "b64" | "basee64" => Self::Base64,
+            packed
+                if ["uu", "xuu", "yenc", "xyenc", "binhex", "xbinhex"].iter().any(|name| packed.starts_with(name)) =>
+            {
+                Self::Packed
+            }
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Undoes the encoding.
+    pub fn decode(self, body: &[u8]) -> Decoded<'_> {
+        match self {
+            Self::Identity | Self::Packed | Self::Unknown => Decoded { bytes: body.into(), damage: None },
+            Self::QuotedPrintable => {
+                let (bytes, damaged) = quoted_printable::decode(body);
+                Decoded { bytes: bytes.into(), damage: damaged.then_some("broken quoted-printable") }
+            }
+            Self::Base64 => match base64_decode(body) {
+                Some(bytes) => Decoded { bytes: bytes.into(), damage: None },
+                None => Decoded { bytes: base64_within(body).into(), damage: Some("broken base64: it looks damaged") },
+            },
+        }
+    }
+}
+
+/// The base64 between what a gateway wrote before it and what a list wrote after it. Nothing is read behind the first
+/// line that is none: where such a line stands in the middle, something is missing.
+fn base64_within(body: &[u8]) -> Vec<u8> {
+    let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let is_begun = |line: &&[u8]| line.len() >= MIN_LINE && line.len().is_multiple_of(4) && is_base64(line);
+    let before = lines().position(|line| is_begun(&line));
+    let before = before.or_else(|| lines().position(|line| !line.is_empty() && is_base64(line)));
+    let encoded: Vec<u8> =
+        lines().skip(before.unwrap_or_default()).take_while(|line| is_base64(line)).flatten().copied().collect();
+    base64_decode(&encoded).unwrap_or_default()
+}
+
+fn is_base64(line: &[u8]) -> bool {
+    line.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_encoding_is_known_however_it_is_written() {
+        for (encoding, names) in [
+            (
+                Encoding::Identity,
+                "|7bit|8BIT|binary|7bit;|7-bit|8bit\"|\"7bit\"|8 bit|7bit (comment)|(c) 8bit| 7bit\r\n|none|;",
+            ),
+            (
+                Encoding::QuotedPrintable,
+                "quoted-printable|Quoted-Printable;|quoted printable|quoted_printable|\"quoted-printable\"",
+            ),
+            (
+                Encoding::Base64,
+                "base64|BASE64|base64;|base-64|\"base64\"|(x)base64|base64, 7bit|base64; charset=utf-8|'base64'|x-base64",
+            ),
+            (Encoding::Packed, "x-uuencode|uuencode|x-uue|x-yenc|binhex40"),
+            (Encoding::Unknown, "utf-8|x-nothing|text/html"),
+        ] {
+            for name in names.split('|') {
+                assert_eq!(Encoding::named(Some(name.as_bytes())), encoding, "{name:?}");
+            }
+        }
+        assert_eq!(Encoding::named(None), Encoding::Identity);
+    }
+
+    #[test]
+    fn base64_is_read_between_what_others_wrote_around_it() {
+        let html = "<html><script>{\"a\": 1}</script></html> and more of it, so that there are some lines";
+        let encoded = {
+            use base64::{Engine as _, prelude::BASE64_STANDARD};
+            BASE64_STANDARD.encode(html)
+        };
+        let lines = encoded.as_bytes().chunks(40).map(|line| std::str::from_utf8(line).unwrap());
+        let encoded = lines.collect::<Vec<_>>().join("\r\n");
+        let footer = "\r\n-- \r\nTo unsubscribe: mail x@y\r\n";
+        let read = |text: &str| String::from_utf8_lossy(&Encoding::Base64.decode(text.as_bytes()).bytes).into_owned();
+        assert_eq!(read(&encoded), html);
+        assert_eq!(read(&encoded.replace("\r\n", "\r\n\r\n")), html);
+        assert_eq!(read(&format!("{encoded}{footer}")), html);
+        assert_eq!(read(&format!("[EXTERNAL]\r\n\r\n{encoded}\r\n_____\r\nRegards")), html);
+        assert_eq!(read(&format!("Warning! Take care.\r\n{encoded}")), html);
+        let broken = encoded.replacen("\r\n", "\r\n*** lost ***\r\n", 1);
+        assert_eq!(read(&broken), html[..30]);
+        assert!(Encoding::Base64.decode(broken.as_bytes()).damage.is_some());
+        assert_eq!(read("!!!! not base64 !!!!"), "");
+    }
+}

@@ -1,0 +1,190 @@
+//! A From that the small grammar does not know, read as widely as programs differ.
+
+use std::borrow::Cow;
+
+use mail_parser::parsers::MessageStream;
+
+use super::{Sender, is_configured, printable};
+
+/// What programs that show no zero-width characters leave out of an address.
+const INVISIBLE: [char; 7] = ['\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{2060}', '\u{feff}'];
+
+/// Escapes of other languages that end up in a header.
+const ESCAPES: [(&str, &str); 6] =
+    [("%40", "@"), ("=40", "@"), ("&#64;", "@"), ("&#x40;", "@"), ("&lt;", "<"), ("&gt;", ">")];
+
+/// The longest From that is read, in bytes.
+const MAX_FROM: usize = 64 << 10;
+
+/// Who an unfolded From says the mail is from; `odd` is what the small grammar does not know.
+pub(super) fn read(value: &[u8], configured: &[String], odd: &str) -> Sender {
+    let value = &value[..value.len().min(MAX_FROM)];
+    let odd = format!("its From is odd: {odd}");
+
+    // Some programs end a text at a NUL, and others leave it out.
+    if let Some(nul) = memchr::memchr(0, value) {
+        let whole: Vec<u8> = value.iter().copied().filter(|byte| *byte != 0).collect();
+        let readings = [judge(&value[..nul], configured, &odd), judge(&whole, configured, &odd)];
+        return match readings {
+            [one, other] if one == other => one,
+            _ if names(&whole, configured) || names(&value[..nul], configured) => Sender::Doubtful(odd),
+            [_, whole] => whole,
+        };
+    }
+    judge(value, configured, &odd)
+}
+
+fn judge(value: &[u8], configured: &[String], odd: &str) -> Sender {
+    let visible = without_quotes_and_comments(value).map_or(Cow::Borrowed(value), Cow::Owned);
+    let found = addresses(&visible);
+    let Some(first) = found.first() else {
+        let sender = if names(value, configured) { Sender::Doubtful } else { Sender::Unknown };
+        return sender(odd.to_owned());
+    };
+    if found.iter().all(|address| is_configured(address, configured)) {
+        return Sender::Configured;
+    }
+
+    // Whatever stands before it, the address in brackets at the end is the one that is shown.
+    let last = found.last().unwrap_or(first);
+    let shown = visible.trim_ascii_end().strip_suffix(b">").is_some_and(|rest| rest.ends_with(last));
+    let named = found.iter().any(|address| is_configured(address, configured)) || names(&visible, configured);
+    if named && (!shown || names(last, configured) || has_brackets_before(&visible, last)) {
+        return Sender::Doubtful(odd.to_owned());
+    }
+    Sender::Other(format!("{odd}; it is from {}, not from a sender of alerts.from", printable(last)))
+}
+
+/// Whether there is more than one pair of brackets.
+fn has_brackets_before(visible: &[u8], last: &[u8]) -> bool {
+    let before = visible.len().saturating_sub(last.len() + 2);
+    memchr::memchr2(b'<', b'>', &visible[..before]).is_some()
+}
+
+/// Whether a text names a configured sender: encoded, escaped, spaced or dressed up.
+pub fn names(text: &[u8], configured: &[String]) -> bool {
+    let text = &text[..text.len().min(MAX_FROM)];
+    let has = |text: &str| configured.iter().any(|address| holds(text, &address.to_ascii_lowercase()));
+    let plain = plain(&String::from_utf8_lossy(text));
+    has(&plain) || decoded(text).is_some_and(|text| has(&self::plain(&text)))
+}
+
+/// Lower case, without white space, invisible characters and escapes.
+fn plain(text: &str) -> String {
+    let mut plain: String = text
+        .chars()
+        .filter(|c| !c.is_whitespace() && !c.is_control() && !INVISIBLE.contains(c))
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    for (escape, meant) in ESCAPES {
+        if plain.contains(escape) {
+            plain = plain.replace(escape, meant);
+        }
+    }
+    plain
+}
+
+/// The text with its encoded words (RFC 2047) decoded, wherever they stand.
+fn decoded(text: &[u8]) -> Option<String> {
+    memchr::memmem::find(text, b"=?")?;
+    let line = [text, b"\n"].concat();
+    Some(MessageStream::new(&line).parse_unstructured().into_text()?.into_owned())
+}
+
+/// Whether an address stands in a text, and is not a piece of a longer one.
+fn holds(text: &str, address: &str) -> bool {
+    text.match_indices(address).any(|(at, _)| {
+        let before = text[..at].bytes().next_back();
+        let mut after = text[at + address.len()..].bytes();
+        let longer = match after.next() {
+            Some(b'.') => after.next().is_some_and(in_atom),
+            Some(byte) => in_atom(byte),
+            None => false,
+        };
+        !before.is_some_and(|byte| in_atom(byte) && !matches!(byte, b'=' | b'\'' | b'_')) && !longer
+    })
+}
+
+/// The value without quoted strings, but for a quoted local part, and comments; none where they do not end.
+fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
+    let mut visible = Vec::with_capacity(value.len());
+    let mut rest = value;
+    while let Some((byte, after)) = rest.split_first() {
+        rest = after;
+        match byte {
+            b'"' => {
+                let (quoted, after) = quoted(rest)?;
+                if after.trim_ascii_start().starts_with(b"@") {
+                    visible.extend(quoted);
+                } else {
+                    visible.push(b' ');
+                }
+                rest = after;
+            }
+            b'(' => {
+                rest = comment(rest)?;
+                visible.push(b' ');
+            }
+            b')' => return None,
+            byte => visible.push(*byte),
+        }
+    }
+    Some(visible)
+}
+
+/// What a quoted string says, and what follows it.
+fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
+    let mut said = Vec::new();
+    let mut bytes = text.iter().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' => said.push(*bytes.next()?.1),
+            b'"' => return Some((said, &text[at + 1..])),
+            byte => said.push(*byte),
+        }
+    }
+    None
+}
+
+/// What follows a comment, which may hold others.
+fn comment(text: &[u8]) -> Option<&[u8]> {
+    let mut depth = 1;
+    let mut bytes = text.iter().enumerate();
+    while let Some((at, byte)) = bytes.next() {
+        match byte {
+            b'\\' => drop(bytes.next()?),
+            b'(' => depth += 1,
+            b')' => depth -= 1,
+            _ => {}
+        }
+        if depth == 0 {
+            return Some(&text[at + 1..]);
+        }
+    }
+    None
+}
+
+/// Whatever has an `@` in it, in order: the atoms on both of its sides, white space between them left out.
+fn addresses(text: &[u8]) -> Vec<Vec<u8>> {
+    let around = |at: usize| {
+        let before = text[..at].trim_ascii_end();
+        let local = before.iter().rposition(|byte| !in_address(*byte)).map_or(before, |end| &before[end + 1..]);
+        let after = text[at + 1..].trim_ascii_start();
+        let domain = after.iter().position(|byte| !in_address(*byte)).map_or(after, |end| &after[..end]);
+        let (local, domain) = match (local.strip_prefix(b"'"), domain.strip_suffix(b"'")) {
+            (Some(local), Some(domain)) => (local, domain),
+            _ => (local, domain),
+        };
+        [local, b"@", domain].concat()
+    };
+    memchr::memchr_iter(b'@', text).map(around).collect()
+}
+
+fn in_address(byte: u8) -> bool {
+    byte == b'.' || in_atom(byte)
+}
+
+/// RFC 5322, 3.2.3, and what is not ASCII (RFC 6532).
+fn in_atom(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte >= 0x80 || b"!#$%&'*+-/=?^_`{|}~".contains(&byte)
+}
