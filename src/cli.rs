@@ -27,6 +27,7 @@ mod check;
 mod deliveries;
 mod discard;
 mod explain;
+mod file_format;
 mod imap;
 mod incidents;
 mod mailbox;

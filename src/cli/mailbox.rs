@@ -1,4 +1,4 @@
-//! Mails in files: single ones, folders of them, Maildir and mbox; in the order they arrived.
+//! Mails in files: single ones, folders of them, Maildir and mbox, packed or not; in the order they arrived.
 
 use std::{
     fs::{self, File},
@@ -11,7 +11,10 @@ use anyhow::{Context as _, bail};
 use bytes::Bytes;
 use jiff::Timestamp;
 
-use super::mbox;
+use super::{
+    file_format::{self, Format},
+    mbox,
+};
 use crate::message::{Mended, header};
 
 /// Larger files are not read as one mail.
@@ -34,6 +37,8 @@ enum Content {
     File(PathBuf),
     /// A part of an mbox.
     Part(PathBuf, Range<u64>),
+    /// A file that is packed.
+    Packed(PathBuf, Format),
     /// What can be read only once.
     Held(Bytes),
 }
@@ -43,11 +48,17 @@ impl Found {
     pub fn read(&self) -> anyhow::Result<Bytes> {
         let read = match &self.content {
             Content::Held(bytes) => return Ok(bytes.clone()),
-            Content::File(path) => fs::read(path),
+            Content::File(path) => fs::read(path).map(|bytes| file_format::without_wrapping(&bytes).to_vec()),
             Content::Part(path, bytes) => part(path, bytes).map(|quoted| mbox::unquote(&quoted)),
+            Content::Packed(path, format) => unpacked(path, *format),
         };
         Ok(read.with_context(|| format!("cannot read {}", self.name))?.into())
     }
+}
+
+fn unpacked(path: &Path, format: Format) -> std::io::Result<Vec<u8>> {
+    let bytes = file_format::unpack(format, BufReader::new(File::open(path)?), LARGEST_MAIL)?;
+    Ok(file_format::without_wrapping(&bytes).to_vec())
 }
 
 fn part(path: &Path, bytes: &Range<u64>) -> std::io::Result<Vec<u8>> {
@@ -63,7 +74,10 @@ pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec
     let mut found = Vec::new();
     for path in paths {
         if path == Path::new("-") {
-            once("-", std::io::stdin().lock(), &mut found).context("cannot read standard input")?;
+            let held = once("-", std::io::stdin().lock(), &mut found).context("cannot read standard input")?;
+            if let Some(what) = held {
+                bail!("standard input is no mail but {what}");
+            }
             continue;
         }
         walk(path, 0, &mut found, &mut progress)?;
@@ -110,6 +124,23 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Found>, progress: &mut impl F
         }
         return Ok(());
     }
+    match file(path, &about, found, progress)? {
+        None => Ok(()),
+        Some(what) if depth == 0 => bail!("{} is no mail but {what}", path.display()),
+        Some(what) => {
+            eprintln!("note: {} is left out: it is no mail but {what}", path.display());
+            Ok(())
+        }
+    }
+}
+
+/// The mails of one file; or what it is, where it holds none.
+fn file(
+    path: &Path,
+    about: &fs::Metadata,
+    found: &mut Vec<Found>,
+    progress: &mut impl FnMut(),
+) -> anyhow::Result<Option<&'static str>> {
     let name = path.display().to_string();
     let unreadable = || format!("cannot read {name}");
     let file = File::open(path).with_context(unreadable)?;
@@ -119,43 +150,74 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Found>, progress: &mut impl F
     }
     let mut file = BufReader::new(file);
     let mut start = Vec::new();
-    file.by_ref().take(5).read_to_end(&mut start).with_context(unreadable)?;
-    if mbox::begins(&start) {
-        file.rewind().with_context(unreadable)?;
-        let mut place = 0;
-        return mbox::split(file, |mail| {
-            place += 1;
-            let content = Content::Part(path.to_owned(), mail.bytes);
-            found.push(Found { name: format!("{name}#{place}"), date: date(&mail.header), content });
+    file.by_ref().take(file_format::LONGEST_START).read_to_end(&mut start).with_context(unreadable)?;
+    file.rewind().with_context(unreadable)?;
+    match Format::of(&start) {
+        Format::Foreign(what) => return Ok(Some(what)),
+        Format::Mbox => {
+            let mut place = 0;
+            mbox::split(file, |mail| {
+                place += 1;
+                let content = Content::Part(path.to_owned(), mail.bytes);
+                found.push(Found { name: format!("{name}#{place}"), date: date(&mail.header), content });
+                progress();
+            })
+            .with_context(unreadable)?;
+        }
+        packed @ (Format::Gzip | Format::Zstandard) => {
+            let before = found.len();
+            let bytes = file_format::unpack(packed, file, LARGEST_MAIL).with_context(unreadable)?;
+            if let Some(what) = hold(&name, &bytes, found).with_context(unreadable)? {
+                return Ok(Some(what));
+            }
+            // One that is read again from its file need not be kept until then.
+            if let [mail] = &mut found[before..]
+                && mail.name == name
+            {
+                mail.content = Content::Packed(path.to_owned(), packed);
+            }
+            found[before..].iter().for_each(|_| progress());
+        }
+        Format::Mail => {
+            if about.len() > LARGEST_MAIL {
+                bail!("{name} is larger than {} MiB: no mail is", LARGEST_MAIL >> 20);
+            }
+            let bytes = fs::read(path).with_context(unreadable)?;
+            let date = date(file_format::without_wrapping(&bytes));
+            found.push(Found { name, date, content: Content::File(path.to_owned()) });
             progress();
-        })
-        .with_context(unreadable);
+        }
     }
-    if about.len() > LARGEST_MAIL {
-        bail!("{name} is larger than {} MiB: no mail is", LARGEST_MAIL >> 20);
-    }
-    let bytes = fs::read(path).with_context(unreadable)?;
-    found.push(Found { name, date: date(&bytes), content: Content::File(path.to_owned()) });
-    progress();
-    Ok(())
+    Ok(None)
 }
 
-/// One mail or an mbox from where it can be read only once: held in memory.
-fn once(name: &str, from: impl Read, found: &mut Vec<Found>) -> std::io::Result<()> {
-    let mut bytes = Vec::new();
-    from.take(LARGEST_MAIL).read_to_end(&mut bytes)?;
-    let held = |name: String, bytes: Vec<u8>| Found { name, date: date(&bytes), content: Content::Held(bytes.into()) };
-    if !mbox::begins(&bytes) {
-        found.push(held(name.to_owned(), bytes));
-        return Ok(());
+/// One mail or an mbox, packed or not, from where it can be read only once: held in memory.
+fn once(name: &str, mut from: impl Read, found: &mut Vec<Found>) -> std::io::Result<Option<&'static str>> {
+    let mut start = Vec::new();
+    from.by_ref().take(file_format::LONGEST_START).read_to_end(&mut start)?;
+    let format = Format::of(&start);
+    let bytes = file_format::unpack(format, start.chain(from), LARGEST_MAIL)?;
+    hold(name, &bytes, found)
+}
+
+/// The mails in these bytes; or what they are, where they hold none.
+fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Option<&'static str>> {
+    let held = |name: String, mail: Vec<u8>| Found { name, date: date(&mail), content: Content::Held(mail.into()) };
+    match Format::of(bytes) {
+        Format::Mail => found.push(held(name.to_owned(), file_format::without_wrapping(bytes).to_vec())),
+        Format::Mbox => {
+            let mut place = 0;
+            mbox::split(bytes, |mail| {
+                place += 1;
+                let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                let mail = mbox::unquote(&bytes[at(mail.bytes.start)..at(mail.bytes.end)]);
+                found.push(held(format!("{name}#{place}"), mail));
+            })?;
+        }
+        Format::Foreign(what) => return Ok(Some(what)),
+        Format::Gzip | Format::Zstandard => return Ok(Some("packed twice: unpack it first")),
     }
-    let mut place = 0;
-    mbox::split(bytes.as_slice(), |mail| {
-        place += 1;
-        let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
-        let mail = mbox::unquote(&bytes[at(mail.bytes.start)..at(mail.bytes.end)]);
-        found.push(held(format!("{name}#{place}"), mail));
-    })
+    Ok(None)
 }
 
 /// Dovecot's indexes, and the marks of Maildir++: no mails.

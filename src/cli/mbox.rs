@@ -1,14 +1,22 @@
 //! Mails in an mbox file (RFC 4155): only where each lies is kept, so an archive of any size takes little memory.
+//!
+//! A line that begins with `From ` is prose until it proves to be an envelope: it stands after an empty line, names
+//! somebody and a time, and a header follows. Where a Content-Length (mboxcl2) fits, nothing within it is one.
 
 use std::{
     io::{self, BufRead, Read as _},
+    mem,
     ops::Range,
 };
+
+use crate::message::header;
 
 /// Lines are read in pieces of at most so many bytes.
 const LONGEST_PIECE: u64 = 64 << 10;
 /// As much of a mail's header is looked at to find its Date.
 const LONGEST_HEADER: usize = 256 << 10;
+/// What may stand between the end that a Content-Length tells and the next envelope: an empty line or two.
+const GAP: u64 = 4;
 
 /// One mail of the file.
 #[derive(Debug, PartialEq)]
@@ -25,40 +33,113 @@ pub fn begins(start: &[u8]) -> bool {
 }
 
 /// Finds the mails, and hands each to `found` in the file's order.
-pub fn split(mut reader: impl BufRead, mut found: impl FnMut(Place)) -> io::Result<()> {
-    let mut mail: Option<Place> = None;
-    let (mut at, mut new_line, mut after_blank, mut in_header) = (0, true, true, false);
+pub fn split(mut reader: impl BufRead, found: impl FnMut(Place)) -> io::Result<()> {
+    let mut mails = Mails { found, begun: Vec::new(), length_end: None };
+    let mut candidate: Option<Range<u64>> = None;
+    let (mut at, mut new_line, mut after_blank) = (0, true, true);
     let mut piece = Vec::new();
     loop {
         piece.clear();
         let length = reader.by_ref().take(LONGEST_PIECE).read_until(b'\n', &mut piece)?;
         let end = at + u64::try_from(length).unwrap_or_default();
-        let blank = new_line && matches!(piece.as_slice(), b"\n" | b"\r\n");
-        if length == 0 || (new_line && separates(&piece, after_blank)) {
-            if let Some(mut mail) = mail.take() {
-                mail.bytes.end = at;
-                found(mail);
-            }
-            mail = Some(Place { bytes: end..end, header: Vec::new() });
-            in_header = true;
-        } else if let Some(mail) = &mut mail {
-            in_header &= !blank && mail.header.len() < LONGEST_HEADER;
-            if in_header {
-                mail.header.extend_from_slice(&piece);
+        if let Some(envelope) = candidate.take() {
+            // The file's first line needs no header behind it to be what it looks like.
+            if envelope.start == 0 || is_field(&piece) {
+                mails.begin(envelope);
             }
         }
         if length == 0 {
+            mails.end(at);
             return Ok(());
         }
-        (at, after_blank, new_line) = (end, blank, piece.ends_with(b"\n"));
+        if new_line && (at == 0 || is_envelope(&piece, after_blank)) {
+            candidate = Some(at..end);
+        } else {
+            mails.line(&piece, new_line, end);
+        }
+        after_blank = new_line && is_blank(&piece);
+        (at, new_line) = (end, piece.ends_with(b"\n"));
     }
 }
 
-/// A `From ` line begins a mail after an empty line; where the writer left that out, if it tells a time of day. Other
-/// lines that begin so are prose.
-fn separates(line: &[u8], after_blank: bool) -> bool {
-    let clock = |w: &[u8]| w[2] == b':' && [w[0], w[1], w[3], w[4]].iter().all(u8::is_ascii_digit);
-    begins(line) && (after_blank || line.windows(5).any(clock))
+/// The mails found so far and not handed on: the last that is certain, and those within the length that it tells.
+struct Mails<F> {
+    found: F,
+    begun: Vec<Begun>,
+    /// Where the first of them ends by its Content-Length.
+    length_end: Option<u64>,
+}
+
+struct Begun {
+    /// Its `From ` line.
+    envelope: Range<u64>,
+    header: Vec<u8>,
+    in_header: bool,
+}
+
+impl<F: FnMut(Place)> Mails<F> {
+    /// A mail begins with this envelope, unless it stands within another.
+    fn begin(&mut self, envelope: Range<u64>) {
+        if self.length_end.is_none_or(|end| end <= envelope.start) {
+            self.end(envelope.start);
+        }
+        self.begun.push(Begun { envelope, header: Vec::new(), in_header: true });
+    }
+
+    /// The last certain mail ends here: alone, where its length fits; else those within it are mails as well.
+    fn end(&mut self, at: u64) {
+        let fits = self.length_end.take().is_some_and(|end| (end..=end + GAP).contains(&at));
+        let mut begun = mem::take(&mut self.begun).into_iter().take(if fits { 1 } else { usize::MAX }).peekable();
+        while let Some(Begun { envelope, header, .. }) = begun.next() {
+            let end = begun.peek().map_or(at, |next| next.envelope.start);
+            (self.found)(Place { bytes: envelope.end..end, header });
+        }
+    }
+
+    /// A line, or a piece of one, that is no envelope.
+    fn line(&mut self, piece: &[u8], new_line: bool, end: u64) {
+        let first = self.begun.len() == 1;
+        let Some(mail) = self.begun.last_mut().filter(|mail| mail.in_header) else { return };
+        let blank = new_line && is_blank(piece);
+        if blank && first {
+            self.length_end = content_length(&mail.header).map(|length| end + length);
+        }
+        mail.in_header = !blank && mail.header.len() < LONGEST_HEADER;
+        if mail.in_header {
+            mail.header.extend_from_slice(piece);
+        }
+    }
+}
+
+fn is_blank(line: &[u8]) -> bool {
+    matches!(line, b"\n" | b"\r\n")
+}
+
+fn is_field(line: &[u8]) -> bool {
+    header::fields(line).next().is_some_and(|field| field.is_ok()) || line.starts_with(b">From ")
+}
+
+fn content_length(header: &[u8]) -> Option<u64> {
+    std::str::from_utf8(header::only(header, b"Content-Length")?).ok()?.trim().parse().ok()
+}
+
+/// Whether a `From ` line names somebody and, as some writers leave it out, a time. Where the empty line before it is
+/// missing it must tell the whole date.
+fn is_envelope(line: &[u8], after_blank: bool) -> bool {
+    let Some(rest) = line.strip_prefix(b"From ") else { return false };
+    let text = String::from_utf8_lossy(rest);
+    let mut words = text.split_ascii_whitespace();
+    let sender = words.next().unwrap_or_default();
+    let dated: Vec<&str> = words.collect();
+    let clock = dated.iter().any(|word| is_clock(word));
+    let year = dated.iter().any(|word| word.len() == 4 && word.parse().is_ok_and(|year| (1970..2200).contains(&year)));
+    (clock && year) || (after_blank && dated.is_empty() && (sender == "-" || sender.contains('@')))
+}
+
+/// `06:00` and `06:00:00`.
+fn is_clock(word: &str) -> bool {
+    let parts: Vec<&str> = word.split(':').collect();
+    matches!(parts.len(), 2 | 3) && parts.iter().all(|part| part.len() <= 2 && part.parse::<u8>().is_ok())
 }
 
 /// The mail as it was before it was put into the file: one `>` taken from each quoted `From ` line (mboxrd).
@@ -75,11 +156,13 @@ pub fn unquote(quoted: &[u8]) -> Vec<u8> {
 mod tests {
     use super::*;
 
-    fn mails(mbox: &[u8]) -> Vec<String> {
+    const ENVELOPE: &str = "From a@b Sat Nov 21 06:00:00 2026\n";
+
+    fn mails(mbox: &str) -> Vec<String> {
         let mut mails = Vec::new();
-        split(mbox, |place| {
+        split(mbox.as_bytes(), |place| {
             let bytes = usize::try_from(place.bytes.start).unwrap()..usize::try_from(place.bytes.end).unwrap();
-            mails.push(String::from_utf8(unquote(&mbox[bytes])).unwrap());
+            mails.push(String::from_utf8(unquote(&mbox.as_bytes()[bytes])).unwrap());
         })
         .unwrap();
         mails
@@ -87,20 +170,82 @@ mod tests {
 
     #[test]
     fn each_mail_begins_after_its_from_line_and_quoted_ones_are_restored() {
-        let mbox =
-            b"From a@b Sat Nov 21 06:00:00 2026\nSubject: 1\n\n>From here\n>>From there\n\nFrom -\nSubject: 2\n\nx\n";
-        assert_eq!(mails(mbox), ["Subject: 1\n\nFrom here\n>From there\n\n", "Subject: 2\n\nx\n"]);
+        let mbox = format!("{ENVELOPE}Subject: 1\n\n>From here\n>>From there\n\nFrom -\nSubject: 2\n\nx\n");
+        assert_eq!(mails(&mbox), ["Subject: 1\n\nFrom here\n>From there\n\n", "Subject: 2\n\nx\n"]);
     }
 
     #[test]
-    fn prose_that_begins_with_from_begins_no_mail_and_a_missing_empty_line_hides_none() {
-        let mbox = b"From a@b Sat Nov 21 06:00:00 2026\n\nI said:\nFrom now on\nFrom a@b Sat Nov 21 06:00:00 2026\n\ny";
-        assert_eq!(mails(mbox), ["\nI said:\nFrom now on\n", "\ny"]);
+    fn envelopes_of_many_writers_begin_mails() {
+        for envelope in [
+            "From a@b Sat Nov 21 06:00:00 2026",
+            "From a@b  Sat Nov  1 06:00 2026 +0000",
+            "From MAILER-DAEMON Sat Nov 21 06:00:00 2026\r",
+            "From - Sat Nov 21 06:00:00 2026",
+            "From 1234567890@xxx Sat Nov 21 06:00:00 +0000 2026",
+            "From ???@??? Sat Nov 21 06:00:00 2026",
+            "From a@b",
+            "From -",
+        ] {
+            let mbox = format!("{ENVELOPE}A: 1\n\nx\n\n{envelope}\nB: 2\n\ny\n");
+            assert_eq!(mails(&mbox), ["A: 1\n\nx\n\n", "B: 2\n\ny\n"], "{envelope}");
+        }
+    }
+
+    #[test]
+    fn from_in_a_body_begins_no_mail() {
+        for line in [
+            "From now on\nNote: this",
+            "From 10:30 onwards\nNote: this",
+            "From here on: all is well\nNote: this",
+            "From a@b Sat Nov 21 06:00:00 2026\nand so on",
+            "From a@b Sat Nov 21 06:00:00 2026\n\nNote: this",
+            "From 2026 to 2030\nNote: this",
+            "From",
+            "From \nNote: this",
+        ] {
+            let mail = format!("A: 1\n\nI said:\n\n{line}\n\nx\n");
+            assert_eq!(mails(&format!("{ENVELOPE}{mail}")), [mail], "{line:?}");
+        }
+    }
+
+    #[test]
+    fn a_missing_empty_line_hides_no_mail() {
+        let mbox = format!("{ENVELOPE}A: 1\n\nI said:\nFrom now on\n{ENVELOPE}B: 2\n\ny");
+        assert_eq!(mails(&mbox), ["A: 1\n\nI said:\nFrom now on\n", "B: 2\n\ny"]);
+    }
+
+    #[test]
+    fn a_content_length_that_fits_is_believed_and_no_other() {
+        let quoted = format!("{ENVELOPE}C: 3\n\nquoted\n\n");
+        let body = format!("see:\n\n{quoted}{quoted}end\n");
+        let mbox = |length: usize| format!("{ENVELOPE}Content-Length: {length}\n\n{body}\n{ENVELOPE}B: 2\n\ny\n");
+        assert_eq!(
+            mails(&mbox(body.len())),
+            [format!("Content-Length: {}\n\n{body}\n", body.len()), "B: 2\n\ny\n".into()]
+        );
+        for lie in [0, 3, body.len() - 9, body.len() + 20, 1_000_000] {
+            let bodies: Vec<String> =
+                mails(&mbox(lie)).iter().map(|mail| mail.lines().next().unwrap().to_owned()).collect();
+            assert_eq!(
+                bodies,
+                [format!("Content-Length: {lie}"), "C: 3".into(), "C: 3".into(), "B: 2".into()],
+                "{lie}"
+            );
+        }
+        let alone = format!("{ENVELOPE}Content-Length: {}\n\n{body}", body.len());
+        assert_eq!(mails(&alone).len(), 1);
     }
 
     #[test]
     fn a_line_longer_than_a_piece_is_still_one_line() {
-        let long = format!("From a@b 06:00\n\n{}From b\nFrom c 06:00\n\nz", "x".repeat(100_000));
-        assert_eq!(mails(long.as_bytes()).len(), 2);
+        let long = format!("{ENVELOPE}A: 1\n\n{}From b\n\n{ENVELOPE}B: 2\n\nz", "x".repeat(100_000));
+        assert_eq!(mails(&long).len(), 2);
+    }
+
+    #[test]
+    fn a_file_of_one_line_is_one_mail() {
+        assert_eq!(mails("From a@b\n"), [""]);
+        assert_eq!(mails(""), Vec::<String>::new());
+        assert_eq!(mails(&format!("{ENVELOPE}\nx\n")), ["\nx\n"]);
     }
 }

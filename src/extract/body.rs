@@ -19,7 +19,7 @@ use super::{
     trace,
     transfer::Encoding,
 };
-use crate::message::header::{fields, first, split};
+use crate::message::header::{fields, first, split_part};
 
 /// How deep multiparts may nest. Mail programs and lists add one level each: five are rare.
 const MAX_DEPTH: usize = 16;
@@ -71,9 +71,10 @@ enum Kind {
 }
 
 /// Walks through a mail.
-pub(super) fn read<'a>(header: &[u8], body: &'a [u8]) -> Body<'a> {
+pub(super) fn read<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
     let mut read = Body::default();
     read.entity(header, body, 0, false);
+    read.obstructed_if_there(header, || "the mail has no empty line between its header and its body".to_owned());
     read
 }
 
@@ -133,13 +134,16 @@ impl<'a> Body<'a> {
                 continue;
             }
             if let Some(start) = part_start {
-                let (header, content) = split(body.get(start..at).unwrap_or_default());
+                let (header, content) = split_part(body.get(start..at).unwrap_or_default());
                 self.entity(header, trim_line_end(content), depth + 1, in_digest);
                 if self.parts > MAX_PARTS {
                     return;
                 }
             }
             if line == Line::Last {
+                if part_start.is_none() {
+                    self.obstructed_if_there(body, || "the mail has a multipart without a part".to_owned());
+                }
                 return;
             }
             part_start = Some(next);
@@ -147,7 +151,7 @@ impl<'a> Body<'a> {
         }
         // The last boundary never came. What there is of the last part is read; what is missing may be the alert.
         if let Some(start) = part_start {
-            let (header, content) = split(&body[start..]);
+            let (header, content) = split_part(&body[start..]);
             self.entity(header, content, depth + 1, in_digest);
         }
         if !ended {
@@ -296,11 +300,18 @@ fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
     let meant = |boundary: &&str| -> Vec<String> {
         let cut = boundary.split([' ', '\t', '(']).next().unwrap_or_default();
         let solid = boundary.split_ascii_whitespace().collect::<String>();
-        [boundary.trim_start(), cut, &solid, boundary.trim_matches('\''), &boundary.replace('\\', "")]
-            .into_iter()
-            .filter(|meant| !meant.is_empty())
-            .map(ToOwned::to_owned)
-            .collect()
+        [
+            boundary.trim_start(),
+            cut,
+            &solid,
+            boundary.trim_matches(['\'', '"', '\\']),
+            boundary.trim_matches('='),
+            &boundary.replace('\\', ""),
+        ]
+        .into_iter()
+        .filter(|meant| !meant.is_empty())
+        .map(ToOwned::to_owned)
+        .collect()
     };
     let first = (*written.first()?).to_owned();
     if written.len() == 1 && comes(&first) {

@@ -88,7 +88,7 @@ fn by_number(solid: &str) -> Option<&'static Encoding> {
         }
         ("isolatin" | "latin" | "l", "1" | "15" | "9") => "windows-1252".to_owned(),
         ("isolatin" | "latin" | "l", "2") => "iso-8859-2".to_owned(),
-        ("cp" | "ms" | "win" | "windows" | "xcp" | "mswin" | "ansi" | "cswindows", page) => match page {
+        ("" | "cp" | "ms" | "win" | "windows" | "xcp" | "mswin" | "ansi" | "cswindows", page) => match page {
             "932" | "31j" | "943" => "shift_jis".to_owned(),
             "936" | "1386" => "gbk".to_owned(),
             "949" | "1363" => "euc-kr".to_owned(),
@@ -127,7 +127,7 @@ mod tests {
         for (bytes, names, expected) in [
             (&b"\xc3\xbc"[..], "utf-8 UTF8 utf_8 utf-8; \"utf-8\" 'utf-8' utf-8\" =utf-8 utf-8(x) cp65001 xutf8", "ü"),
             (b"\xfc", "iso-8859-1 iso-8859-1; ISO_8859-1 iso8859-1 iso88591 8859_1 latin1 latin-1 iso-latin-1 l1", "ü"),
-            (b"\xfc", "cp1252 windows-1252 win-1252 windows1252 x-cp1252 \"windows-1252\"", "ü"),
+            (b"\xfc", "cp1252 windows-1252 win-1252 windows1252 x-cp1252 1252 \"windows-1252\"", "ü"),
             (b"\xa4", "iso-8859-15 iso8859-15 iso_8859_15", "€"),
             (b"\xa4\xa4", "big5 Big5; cn-big5 cp950 big5-hkscs x-x-big5", "中"),
             (b"\xd6\xd0", "gb2312 gbk GB_2312-80 cp936 ms936 gb18030 euc-cn x-gbk", "中"),

@@ -15,7 +15,7 @@
 use std::{cell::RefCell, ops::Range, rc::Rc};
 
 use lol_html::{HtmlRewriter, MemorySettings, Settings, element, errors::RewritingError, html_content::Element};
-use memchr::memchr_iter;
+use memchr::{memchr_iter, memrchr};
 use scraper::{ElementRef, Html};
 
 use super::{ELEMENT_ID, ELEMENT_TYPE, MAX_PAYLOAD};
@@ -68,7 +68,16 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
         let fragment = Html::parse_fragment(html.get(range).unwrap_or_default());
         found.extend(scripts(&fragment).next().and_then(read));
     }
+    if found.is_empty() && ends_in_a_script_tag(html) {
+        return Err(format!("the mail's HTML ends within a tag of {ELEMENT_ID}: it looks cut off"));
+    }
     Ok(found)
+}
+
+/// Whether the last tag is one that names the element, and is never closed.
+fn ends_in_a_script_tag(html: &str) -> bool {
+    let last = memrchr(b'<', html.as_bytes()).map_or("", |at| &html[at..]);
+    has_tag(last.as_bytes(), b"script") && !last.contains('>') && last.contains(ELEMENT_ID)
 }
 
 /// Whether such a tag can be in there at all. It cannot be written in entities.
@@ -208,6 +217,13 @@ mod tests {
         }
         assert!(find(&format!("<svg>{}{script}", "x".repeat(MAX_FOREIGN))).unwrap_err().contains("svg or math"));
         assert!(find(&format!("<svg></svg>{}", script.repeat(17))).unwrap_err().contains("more than 16"));
+    }
+
+    #[test]
+    fn html_that_ends_within_the_tag_is_unreadable() {
+        let tag = r#"<p><script type="application/json" id="incident-data""#;
+        assert!(find(tag).unwrap_err().contains("cut off"));
+        assert_eq!(find(&format!("<!-- {tag} --><p")), Ok(vec![]));
     }
 
     #[test]

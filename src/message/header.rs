@@ -1,7 +1,7 @@
 //! The raw header block, read before any parser touches it: what a lenient parser would repair is seen as it is.
 
 use jiff::{Timestamp, fmt::rfc2822};
-use memchr::{memchr, memchr_iter, memchr3};
+use memchr::{memchr, memchr_iter, memchr3, memmem};
 
 /// The largest header block of an alert, in bytes. Long ARC chains reach 30 KiB.
 const MAX_HEADER: usize = 256 << 10;
@@ -28,8 +28,8 @@ impl Field<'_> {
     }
 }
 
-/// Splits an entity into its header block and its body at the first empty line, or before the first line of HTML where
-/// the empty line is missing.
+/// Splits an entity into its header block and its body at the first empty line; where that is missing, before the first
+/// line of HTML or the first boundary line.
 pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
     let mut start = 0;
     while start < entity.len() {
@@ -40,6 +40,7 @@ pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
                 return (&entity[..start], &line[length.unwrap_or_default() + 1..]);
             }
             b'<' if is_markup(line) => return (&entity[..start], line),
+            b'-' if is_boundary_line(line, &entity[..start]) => return (&entity[..start], line),
             _ => {}
         }
         start = length.map_or(entity.len(), |end| start + end + 1);
@@ -51,6 +52,28 @@ pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
 fn is_markup(line: &[u8]) -> bool {
     matches!(line, [b'<', b'!' | b'a'..=b'z' | b'A'..=b'Z', ..])
         && memchr3(b'>', b'@', b'\n', line).is_some_and(|at| line[at] != b'@')
+}
+
+/// Whether a line is `--` and a boundary that the header before it names.
+fn is_boundary_line(line: &[u8], header: &[u8]) -> bool {
+    let line = line[..memchr(b'\n', line).unwrap_or(line.len())].trim_ascii_end();
+    let boundary = line.strip_prefix(b"--").filter(|boundary| !boundary.is_empty());
+    boundary.is_some_and(|boundary| {
+        memmem::find_iter(header, boundary).any(|at| matches!(header[..at].last(), Some(b'=' | b'"')))
+    })
+}
+
+/// Splits a part of a multipart: as [`split`] does, or before the first line that is no field.
+pub fn split_part(part: &[u8]) -> (&[u8], &[u8]) {
+    let (header, body) = split(part);
+    let mut end = 0;
+    for line in fields(header) {
+        match line {
+            Ok(field) => end += field.name.len() + 1 + field.value.len(),
+            Err(_) => return part.split_at(end),
+        }
+    }
+    (header, body)
 }
 
 /// The fields of a header block in order; lines that belong to none are `Err`.
@@ -170,6 +193,11 @@ mod tests {
             let entity = [b"A: 1\n", html].concat();
             assert_eq!(split(&entity), (&b"A: 1\n"[..], html), "{}", html.escape_ascii());
         }
+        let multipart = b"A: x; boundary=\"b1\"\n--b1\nB: 1\n\n";
+        assert_eq!(split(multipart).1, b"--b1\nB: 1\n\n");
+        assert_eq!(split(b"A: x; boundary=b1\n--b2\n--- external ---\nB: 1\n\nx").1, b"x");
+        assert_eq!(split_part(b"A: 1\nPGh0bWw+\nPGh0bWw+\n\nx"), (&b"A: 1\n"[..], &b"PGh0bWw+\nPGh0bWw+\n\nx"[..]));
+        assert_eq!(split_part(b"A: 1\n 2\n\nx"), (&b"A: 1\n 2\n"[..], &b"x"[..]));
         assert_eq!(split(b"A: <a@b>\n<c@d>\nB: 2\n\nx"), (&b"A: <a@b>\n<c@d>\nB: 2\n"[..], &b"x"[..]));
     }
 

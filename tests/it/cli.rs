@@ -264,12 +264,55 @@ fn routes_test_tells_whom_labels_reach() {
 }
 
 #[test]
+fn replay_reads_packed_and_wrapped_mails_and_names_what_is_no_mail() {
+    let folder = folder();
+    let gzip = |bytes: &[u8]| {
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        std::io::Write::write_all(&mut packed, bytes).unwrap();
+        packed.finish().unwrap()
+    };
+    let mail = |id: &str, time: &str| sample::mail("ANOMALOUS", Some(id), time.parse().unwrap());
+    let (one, two) = (mail("one", "2026-03-01T10:00:00Z"), mail("two", "2026-03-01T11:00:00Z"));
+    let envelope = "From a@b Sun Mar  1 12:00:00 2026\n";
+    let at = |name: &str, content: &[u8]| {
+        let path = folder.path().join("in").join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    };
+    at("1.eml.gz", &gzip(one.as_bytes()));
+    at("2.emlx", format!("{}\n{two}<?xml version=\"1.0\"?>\n<plist/>\n", two.len()).as_bytes());
+    at("3.eml.zst", &zstd::encode_all(mail("three", "2026-03-01T12:00:00Z").as_bytes(), 1).unwrap());
+    let boxed = |mail: String| format!("{envelope}{}\n", mail.replace("\r\n", "\n"));
+    let all = boxed(mail("four", "2026-03-01T13:00:00Z")) + &boxed(mail("five", "2026-03-01T14:00:00Z"));
+    at("all.mbox.gz", &gzip(all.as_bytes()));
+    at("x.pdf", b"%PDF-1.7\n");
+    at("x.msg", b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0");
+
+    let replayed = run(folder.path(), &["replay", "--json", "in"]);
+    let told: Vec<String> = lines(&replayed)
+        .iter()
+        .map(|line| format!("{} {}", line["mail"].as_str().unwrap(), line["incident"]["incidentId"].as_str().unwrap()))
+        .collect();
+    let expected =
+        ["in/1.eml.gz one", "in/2.emlx two", "in/3.eml.zst three", "in/all.mbox.gz#1 four", "in/all.mbox.gz#2 five"];
+    assert_eq!(told, expected, "{}", text(&replayed.stderr));
+    assert!(text(&replayed.stderr).contains("note: in/x.pdf is left out: it is no mail but a PDF"));
+    for (file, what) in [("in/x.pdf", "in/x.pdf is no mail but a PDF"), ("in/x.msg", "an Outlook message (.msg)")] {
+        let explained = run(folder.path(), &["explain", file]);
+        assert_eq!(explained.status.code(), Some(1), "{file}");
+        assert!(text(&explained.stderr).contains(what), "{}", text(&explained.stderr));
+    }
+    let packed = run(folder.path(), &["explain", "--json", "in/1.eml.gz"]);
+    assert_eq!(lines(&packed)[0]["incident"]["incidentId"], "one");
+}
+
+#[test]
 fn what_cannot_be_done_is_said_on_standard_error_with_the_mend() {
     let folder = folder();
     fs::create_dir(folder.path().join("empty")).unwrap();
     fs::write(folder.path().join("no-store.yaml"), CONFIG.replace("sqlite:state.db", "sqlite:alertbridge.yaml"))
         .unwrap();
-    let two = "From a Sun Mar  1 12:00:00 2026\n\nx\n\nFrom b Sun Mar  1 12:00:00 2026\n\ny\n";
+    let two = "From a Sun Mar  1 12:00:00 2026\nA: 1\n\nx\n\nFrom b Sun Mar  1 12:00:00 2026\nB: 2\n\ny\n";
     fs::write(folder.path().join("two.mbox"), two).unwrap();
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "Usage: alertbridge"),

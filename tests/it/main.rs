@@ -20,6 +20,7 @@ mod imap;
 mod imap_oauth;
 mod inbox;
 mod keeping;
+mod odd;
 mod opening;
 mod policy;
 mod port;

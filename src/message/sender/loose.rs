@@ -164,8 +164,15 @@ fn comment(text: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Whatever has an `@` in it, in order: the atoms on both of its sides, white space between them left out.
+/// Whatever has an `@` in it, in order: the atoms on both of its sides, white space between them left out. In a name
+/// that stands before brackets, an `@` by itself is a word.
 fn addresses(text: &[u8]) -> Vec<Vec<u8>> {
+    let last_bracket = memchr::memrchr(b'<', text);
+    let by_itself = |at: usize| {
+        let beside = |byte: Option<&u8>| byte.is_some_and(|byte| in_address(*byte));
+        let alone = !beside(at.checked_sub(1).and_then(|before| text.get(before))) || !beside(text.get(at + 1));
+        alone && last_bracket.is_some_and(|bracket| bracket > at)
+    };
     let around = |at: usize| {
         let before = text[..at].trim_ascii_end();
         let local = before.iter().rposition(|byte| !in_address(*byte)).map_or(before, |end| &before[end + 1..]);
@@ -177,7 +184,7 @@ fn addresses(text: &[u8]) -> Vec<Vec<u8>> {
         };
         [local, b"@", domain].concat()
     };
-    memchr::memchr_iter(b'@', text).map(around).collect()
+    memchr::memchr_iter(b'@', text).filter(|at| !by_itself(*at)).map(around).collect()
 }
 
 fn in_address(byte: u8) -> bool {
