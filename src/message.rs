@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod header;
+pub mod hidden;
 pub mod sender;
 
 /// The store's number for a mail; grows in order of arrival.
