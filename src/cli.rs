@@ -126,12 +126,12 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
         return compare(&loaded, &other, &request).await;
     }
     let (trial, unreadable) = replay::run(&loaded, &request, &mut io::stdout()).await?;
+    if unreadable > 0 {
+        eprintln!("{} could not be read", table::count(unreadable, "alert"));
+    }
+    let all_read = if unreadable == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if !send {
-        if unreadable > 0 {
-            eprintln!("{} could not be read", table::count(unreadable, "alert"));
-            return Ok(ExitCode::FAILURE);
-        }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(all_read);
     }
     let owed = replay::owed(&trial).await?;
     if owed > 0 && !yes && !replay::agreed(owed)? {
@@ -140,7 +140,7 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
     }
     let Config { delivery, global, .. } = loaded.config;
     let all = replay::send(&trial, &delivery, global.external_url, json).await?;
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all { all_read } else { ExitCode::FAILURE })
 }
 
 async fn compare(in_force: &Loaded, other: &Loaded, request: &replay::Request) -> anyhow::Result<ExitCode> {
@@ -271,6 +271,11 @@ async fn silences(config: Option<&Path>, command: Silences) -> anyhow::Result<Ex
         Silences::Expire { ids } => silences::expire(&*open_store(config).await?, ids, now, out).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard error why a command failed; what a mail wrote in it moves no cursor.
+pub fn complain(error: &anyhow::Error) {
+    eprintln!("error: {}", plain::lines(&format!("{error:#}")));
 }
 
 /// Whether the error is that nobody reads standard output any more, which is no failure.

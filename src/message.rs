@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod header;
+pub mod hidden;
 mod mended;
 pub mod sender;
 

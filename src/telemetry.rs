@@ -2,7 +2,12 @@
 //!
 //! The metrics' names are part of the contract with users.
 
-use std::{collections::BTreeSet, io::IsTerminal as _, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{self, IsTerminal as _, Write},
+    net::IpAddr,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use metrics::{Gauge, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram};
@@ -10,7 +15,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     delivery::{Action, Target},
-    message::{Authenticity, Evidence, MailId, Outcome, Verdict},
+    message::{Authenticity, Evidence, MailId, Outcome, Verdict, hidden::is_hidden},
     store::{Claim, Decision, Depth, Heard, Next, Settlement, Spare, StoreError},
 };
 
@@ -21,9 +26,31 @@ pub fn log_to_stderr() {
     let silent = ["async_imap=off", "imap_proto=off", "refinery_core=warn", "deadpool.postgres=off"];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = silent.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Plain(io::stderr()));
     // A second subscriber would be a second program in this process: there is none.
-    let _ = lines.with_ansi(std::io::stderr().is_terminal()).with_target(false).try_init();
+    let _ = lines.with_ansi(io::stderr().is_terminal()).with_target(false).try_init();
+}
+
+/// Where the log goes, without the hidden characters that a mail may have brought into it. ASCII's own are escaped before,
+/// where they are not the colours of the log itself.
+struct Plain<W>(W);
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let is_raw = |c: char| !c.is_ascii() && is_hidden(c);
+        if text.contains(is_raw) {
+            let tell = |c: char| if is_raw(c) { c.escape_default().to_string() } else { c.to_string() };
+            self.0.write_all(text.chars().map(tell).collect::<String>().as_bytes())?;
+        } else {
+            self.0.write_all(line)?;
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Names, units and meanings, for `/metrics`.

@@ -188,6 +188,13 @@ impl Receiver for Slack {
         }
     }
 
+    fn example_receipt(&self) -> Option<&'static str> {
+        match &self.way {
+            Way::Bot(bot) => bot.example_receipt(),
+            Way::Hook(_) => None,
+        }
+    }
+
     fn send_resolved(&self) -> bool {
         self.send_resolved
     }

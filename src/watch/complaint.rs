@@ -59,12 +59,15 @@ pub(super) fn complaints(
         }
     }
     if concerns.dead > 0 {
-        let many = if concerns.dead == 1 { "1 page is".to_owned() } else { format!("{} pages are", concerns.dead) };
+        let (many, whom) = match concerns.dead {
+            1 => ("1 page is".to_owned(), "its receiver"),
+            dead => (format!("{dead} pages are"), "their receivers"),
+        };
         complain(
             DEAD_LETTERS.into(),
             format!(
-                "{many} given up and told to nobody: `alertbridge deliveries list --state dead` says why; mend it, then \
-                 `alertbridge deliveries retry --dead`"
+                "{many} given up and never reached {whom}; a fallback, where there is one, is told instead: `alertbridge deliveries list --state dead` says \
+                 why; mend it, then `alertbridge deliveries retry --dead`"
             ),
         );
     }

@@ -16,6 +16,7 @@ mod e2e;
 mod faults;
 mod generator;
 mod harness;
+mod hidden;
 mod imap;
 mod imap_oauth;
 mod inbox;

@@ -39,7 +39,7 @@ Examples:
     Show {
         /// The mail, as `mails list` tells it
         id: i64,
-        /// Print the mail itself, byte for byte
+        /// Print the mail itself, byte for byte; on a terminal with hidden characters escaped
         #[arg(long, conflicts_with = "json")]
         raw: bool,
         #[command(flatten)]

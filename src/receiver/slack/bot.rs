@@ -95,6 +95,11 @@ impl Bot {
         }
     }
 
+    /// The end of an incident edits the message of its beginning.
+    pub(super) fn example_receipt(&self) -> Option<&'static str> {
+        self.update_message.then_some("<the trigger's channel>/<the trigger's ts>")
+    }
+
     fn part<'a>(&self, parcel: &Parcel<'a>) -> Part<'a> {
         let edits = self.update_message && parcel.notification.action == Action::Resolve;
         match (parcel.step, parcel.receipt.filter(|_| edits).and_then(Posted::read)) {
