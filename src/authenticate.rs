@@ -6,11 +6,11 @@
 //! nothing: whoever once received a genuine one could send it again.
 //!
 //! Mail of other senders is never judged, as it is no alert. All is bounded: the header, the number of signatures, the
-//! mails judged at once, and the time, which DNS may take all of.
+//! questions asked at once, and the time, which DNS may take all of. Trouble is no excuse that a sender can make: see [`dns`].
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::time::timeout;
 
 use crate::message::{Authenticity, Evidence, Mended, Message, Verdict, sender};
 
@@ -20,11 +20,14 @@ mod dkim;
 mod dns;
 mod domain;
 mod freshness;
+mod key;
 mod mail;
+mod reading;
 mod results;
 mod settings;
 mod signature;
 mod spf;
+mod tags;
 pub mod unverified;
 
 pub use dns::NoResolver;
@@ -37,11 +40,8 @@ use freshness::Freshness;
 use mail::Mail;
 use spf::Spf;
 
-/// How long judging a mail may take: what is not known by then is [`Verdict::TempError`].
+/// How long judging a mail may take. What is not known by then is [`Verdict::TempError`] if the domain is out of reach.
 const BOUND: Duration = Duration::from_secs(10);
-
-/// Mails judged at once: each may hold a few requests to DNS.
-const AT_ONCE: usize = 64;
 
 /// Judges where mail is from.
 pub struct Authenticator {
@@ -55,7 +55,6 @@ pub struct Authenticator {
     hosts: BTreeMap<String, Option<Host>>,
     dns: Dns,
     spf: Spf,
-    turns: Semaphore,
 }
 
 /// What one kind of evidence came to. The sentences are for people and end without a full stop.
@@ -69,7 +68,7 @@ enum Finding {
     Refuted(String),
     /// There is none, or none that counts.
     Absent(String),
-    /// DNS could not be asked.
+    /// DNS does not answer for a domain that is configured.
     Trouble(String),
 }
 
@@ -94,7 +93,6 @@ impl Authenticator {
             spf: Spf::new(),
             // A check that is off needs no name servers.
             dns: if require.is_empty() { Dns::none()? } else { Dns::new(&settings.dns)? },
-            turns: Semaphore::new(AT_ONCE),
             require,
         })
     }
@@ -111,16 +109,14 @@ impl Authenticator {
         }
         let header = with_crlf(header);
         let mail = Mail::new(message, &header, body, &self.domain);
-        let in_turn = async {
-            // The semaphore is never closed.
-            let _turn = self.turns.acquire().await.ok();
-            self.weigh(&mail).await
-        };
         let judged = async {
-            timeout(BOUND, in_turn).await.unwrap_or_else(|_| {
-                let what = format!("what proves the mail could not be looked up within {} s", BOUND.as_secs());
-                Authenticity::unproven(Verdict::TempError, what)
-            })
+            if let Ok(authenticity) = timeout(BOUND, self.weigh(&mail)).await {
+                return authenticity;
+            }
+            let what = format!("what proves the mail could not be looked up within {} s", BOUND.as_secs());
+            // Whoever names enough that nobody answers for takes so long.
+            let verdict = if self.dns.reaches(&self.domain).await { Verdict::Fail } else { Verdict::TempError };
+            Authenticity::unproven(verdict, what)
         };
         let asked = async {
             match &message.envelope {

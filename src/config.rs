@@ -29,6 +29,7 @@ mod authenticity;
 mod check;
 mod compile;
 mod errors;
+mod exposed;
 mod later;
 mod misfit;
 mod refused;
@@ -143,9 +144,13 @@ impl Config {
                 }
             }
         }
-        let warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
+        let mut warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
         match compiled {
             Some((config, rules)) if found.is_empty() => {
+                warnings.extend(exposed::to_other_apps(&config));
+                if files == Files::Needed {
+                    warnings.extend(exposed::files(&tree));
+                }
                 Ok(Loaded { config, rules: Arc::new(rules), source, warnings, tree })
             }
             _ => Err(ConfigErrors { warnings, ..ConfigErrors::new(&source, &tree, found) }),

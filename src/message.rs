@@ -175,7 +175,7 @@ pub struct Release {
 pub enum Hold {
     /// A resolve that is not proven to be genuine.
     Resolve,
-    /// An unverified trigger over `max_per_hour`.
+    /// An unverified trigger over `max_per_hour`, or one that could not be checked where such are quarantined.
     Flood,
     /// Genuine mail of an app that is not in `alerts.app_keys`: its key, at most 200 bytes.
     App(String),

@@ -125,7 +125,7 @@ pub struct Decision {
     pub check_at: Option<Timestamp>,
     /// Why a quarantined mail is held, where the bridge tells of it.
     pub hold: Option<Hold>,
-    /// Whether an unverified trigger is told: there are so many an hour.
+    /// Whether an unverified trigger is told: there are so many an hour of each ingress.
     pub marked: bool,
     /// Of a duplicate that came another way than the first: how that one came. Not stored.
     pub late: Option<Heard>,
@@ -195,7 +195,7 @@ pub struct Memory {
     pub recurrence_28d: u64,
     /// Where and when the same status and time were first heard.
     pub first_heard: Option<Heard>,
-    /// Unverified triggers told in the hour before; 0 to a verified one, which no limit holds.
+    /// Unverified triggers of the same ingress told in the hour before; 0 to a verified one, which no limit holds.
     pub marked: u64,
     /// What became of this mail when it was decided before it could be checked, where somebody was told: once is enough.
     pub told_before: Option<Outcome>,

@@ -13,7 +13,19 @@ use mail_auth::{
     },
 };
 
-use super::{Finding, arrival, dkim::is_trouble, dns::Dns, domain::is_name, freshness::Freshness, mail::Mail, results};
+use futures_util::future::{join, join_all};
+
+use super::{
+    Finding,
+    arrival::{self, Body},
+    dns::{Dns, Keys, NoKey},
+    domain::is_name,
+    freshness::Freshness,
+    mail::Mail,
+    results,
+    tags::Tags,
+};
+use crate::message::header::Field;
 
 /// The longest chain looked at; RFC 8617 allows 50, and each seal is a look-up and a verification.
 const INSTANCES: usize = 10;
@@ -42,10 +54,17 @@ pub async fn examine(mail: &Mail<'_>, sealers: &[String], dns: &Dns, freshness: 
         Ok(found) => found,
         Err(why) => return Finding::Refuted(format!("ARC: {why}")),
     };
-    if let Some(fault) = chain.fault(mail, freshness, witness) {
+    if let Some(fault) = chain.fault(mail, sealers, freshness, witness) {
         return Finding::Refuted(format!("ARC: {fault}"));
     }
-    match chain.verify(mail, dns).await {
+    let keys = match chain.keys(first_named, dns).await {
+        Ok(keys) => keys,
+        Err(NoKey::Trouble(why)) => return Finding::Trouble(format!("ARC: a key cannot be looked up: {why}")),
+        Err(NoKey::Unfit(why)) => {
+            return Finding::Refuted(format!("ARC: the chain, last sealed by {last}, does not validate: {why}"));
+        }
+    };
+    match chain.verify(mail, dns, keys).await {
         DkimResult::Pass => {
             let by = &chain.seals[witness].header;
             let how = format!(
@@ -57,11 +76,6 @@ pub async fn examine(mail: &Mail<'_>, sealers: &[String], dns: &Dns, freshness: 
             );
             Finding::Proven { domain: mail.domain.to_owned(), selector, how }
         }
-        // Trouble that only a stranger's name servers make is his: it must not pass for trouble of ours.
-        result if is_trouble(&result) && chain.keys_are_in_reach(first_named, dns).await => {
-            Finding::Refuted(format!("ARC: the key of a seal that is not named cannot be looked up: {result}"))
-        }
-        result if is_trouble(&result) => Finding::Trouble(format!("ARC: a key cannot be looked up: {result}")),
         result => Finding::Refuted(format!("ARC: the chain, last sealed by {last}, does not validate: {result}")),
     }
 }
@@ -89,9 +103,47 @@ impl<'a> Chain<'a> {
             && (1..).zip(&chain.seals).all(|(instance, seal)| seal.header.i == instance)
             && (1..).zip(&chain.signatures).all(|(instance, signature)| signature.header.i == instance)
             && (1..).zip(&chain.results).all(|(instance, results)| results.header.i == instance);
-        let askable = chain.seals.iter().all(|seal| is_name(&key_name(&seal.header.s, &seal.header.d)))
-            && chain.signatures.iter().all(|of| is_name(&key_name(&of.header.s, &of.header.d)));
-        if whole && askable { Ok(Some(chain)) } else { Err("the chain is not whole".to_owned()) }
+        if !whole {
+            return Err("the chain is not whole".to_owned());
+        }
+        for value in chain.seals.iter().map(|seal| seal.value).chain(chain.signatures.iter().map(|of| of.value)) {
+            let tags = Tags::read(value).map_err(|odd| format!("the chain breaks RFC 8617: {odd}"))?;
+            if tags.value("a").is_none_or(<[u8]>::is_empty) {
+                return Err("the chain breaks RFC 8617: a seal names no algorithm (a=)".to_owned());
+            }
+        }
+        if !chain.names().all(|(name, _)| is_name(&name)) {
+            return Err("DNS cannot be asked for the name of a key".to_owned());
+        }
+        Ok(Some(chain))
+    }
+
+    /// Of every seal and of the last signature: where its key is, and whose it is. The last signature is the last.
+    fn names(&self) -> impl Iterator<Item = (String, &str)> {
+        let seals = self.seals.iter().map(|seal| (&seal.header.s, &seal.header.d));
+        let last = self.signatures.last().map(|last| (&last.header.s, &last.header.d));
+        seals.chain(last).map(|(selector, domain)| (format!("{selector}._domainkey.{domain}"), domain.as_str()))
+    }
+
+    /// All that the chain needs. Trouble counts at the domains that are named alone: the others are a stranger's choice.
+    async fn keys(&self, first_named: usize, dns: &Dns) -> Result<Keys, NoKey> {
+        let of_strangers = self.names().take(first_named).map(async |(name, _)| {
+            let key = dns.strangers_key(&name).await.map_err(|why| match why {
+                NoKey::Unfit(why) | NoKey::Trouble(why) => {
+                    NoKey::Unfit(format!("a seal that is not named is by {why}"))
+                }
+            })?;
+            Ok((format!("{name}.").into(), key))
+        });
+        let of_named = self.names().skip(first_named).map(async |(name, domain)| {
+            let key = dns.key(&name, domain).await.map_err(|why| match why {
+                NoKey::Unfit(why) => NoKey::Unfit(format!("a seal is by {why}")),
+                trouble @ NoKey::Trouble(_) => trouble,
+            })?;
+            Ok((format!("{name}.").into(), key))
+        });
+        let (of_named, of_strangers) = join(join_all(of_named), join_all(of_strangers)).await;
+        of_named.into_iter().chain(of_strangers).collect()
     }
 
     /// The latest instance from `first` on that says dkim=pass for the domain, and the selector where it says that.
@@ -99,7 +151,7 @@ impl<'a> Chain<'a> {
         let mut why = format!("no forwarder that is named says dkim=pass for {}", mail.domain);
         for place in (first..self.results.len()).rev() {
             let Some(results) = results::read_arc(self.results[place].value) else { continue };
-            match arrival::passed(&results, mail, freshness) {
+            match arrival::passed(&results, mail, freshness, Body::Remade) {
                 Ok(signature) => return Ok((place, signature.map(|signature| signature.tags.s.clone()))),
                 Err(fault) => why = format!("{} sealed that {fault}", self.seals[place].header.d),
             }
@@ -108,11 +160,14 @@ impl<'a> Chain<'a> {
     }
 
     /// Why the chain would prove nothing even if it validated.
-    fn fault(&self, mail: &Mail<'_>, freshness: &Freshness, witness: usize) -> Option<String> {
+    fn fault(&self, mail: &Mail<'_>, sealers: &[String], freshness: &Freshness, witness: usize) -> Option<String> {
         if let Some(fault) = mail.body_fault() {
             return Some(fault.to_owned());
         }
         let last = &self.signatures.last()?.header;
+        if !sealers.iter().any(|sealer| sealer.eq_ignore_ascii_case(&last.d)) {
+            return Some(format!("its last signature is by {}, which trusted_arc_sealers does not name", last.d));
+        }
         let weak = self.seals.iter().any(|seal| seal.header.a == Algorithm::RsaSha1);
         if weak || last.a == Algorithm::RsaSha1 {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
@@ -131,7 +186,7 @@ impl<'a> Chain<'a> {
         }
     }
 
-    async fn verify(&mut self, mail: &Mail<'a>, dns: &Dns) -> DkimResult {
+    async fn verify(&mut self, mail: &Mail<'a>, dns: &Dns, keys: Keys) -> DkimResult {
         let mut to_verify = mail.to_verify();
         for signature in &mut self.signatures {
             // Checked above, by the clock of the mail; and the whole body counts, whatever `l=` says.
@@ -146,31 +201,22 @@ impl<'a> Chain<'a> {
         to_verify.as_headers.clone_from(&self.seals);
         to_verify.ams_headers.clone_from(&self.signatures);
         to_verify.aar_headers.clone_from(&self.results);
-        dns.verify_arc(&to_verify).await
-    }
-
-    /// Whether DNS answers for the keys of the named ones, whatever it answers.
-    async fn keys_are_in_reach(&self, first_named: usize, dns: &Dns) -> bool {
-        for seal in &self.seals[first_named..] {
-            if !dns.answers(&key_name(&seal.header.s, &seal.header.d)).await {
-                return false;
-            }
-        }
-        match self.signatures.last() {
-            Some(last) => dns.answers(&key_name(&last.header.s, &last.header.d)).await,
-            None => true,
-        }
+        dns.verify_arc(&to_verify, keys).await
     }
 }
 
+/// With white space before its colon a field is no forwarder's.
 fn fields<'a, T>(
     mail: &Mail<'a>,
     name: &'static [u8],
     parse: impl Fn(&'a [u8]) -> mail_auth::Result<T>,
 ) -> mail_auth::Result<Vec<Header<'a, T>>> {
-    mail.named(name).map(|field| Ok(Header::new(field.name, field.value, parse(field.value)?))).collect()
-}
-
-fn key_name(selector: &str, domain: &str) -> String {
-    format!("{selector}._domainkey.{domain}")
+    let read = |field: Field<'a>| {
+        if field.is_plainly(name) {
+            Ok(Header::new(field.name, field.value, parse(field.value)?))
+        } else {
+            Err(mail_auth::Error::ParseError)
+        }
+    };
+    mail.named(name).map(read).collect()
 }

@@ -5,8 +5,12 @@
 //!
 //! - if the ingress names the host (`trusted_authserv_id`), and the **first** Authentication-Results is that host's;
 //! - above every Received that is not that host's, so that it was not written before the mail got there;
+//! - if it is written as hosts write it: with white space before its colon, or a byte order mark before its name, it is a
+//!   sender's, and one that hosts do not know for what it is;
 //! - if the mail carries the very signature that is said to have passed (`header.d`, `header.i`, `header.s` and the
-//!   beginning of `b=`), and that signature would count here: see [`Signature::fault`].
+//!   beginning of `b=`), and that signature would count here: see [`Signature::fault`];
+//! - if the body is the one that was signed (`bh=`), where the host keeps it. Exchange does not: it makes the MIME anew. There
+//!   the signature must cover the Content-Type, as nothing is left of the body to tell how it was to be read.
 //!
 //! The place alone cannot tell the host's line from a sender's. Hosts write theirs *below* the Received they add (Gmail:
 //! `Received: by 2002:…`, then `Received: from … by mx.google.com`, then Authentication-Results), and that is where a
@@ -24,6 +28,7 @@ use super::{
     results::{self, MethodResult, Received, Results},
     signature::Signature,
 };
+use crate::message::header::Field;
 
 /// The name for Microsoft 365, whose hosts are many and write no authserv-id.
 const EXCHANGE: &str = "exchange";
@@ -55,6 +60,14 @@ impl Host {
         }
     }
 
+    /// What becomes of the body on its way through it.
+    fn body(&self) -> Body {
+        match self {
+            Self::Named(_) => Body::Kept,
+            Self::Exchange => Body::Remade,
+        }
+    }
+
     /// Whether a Received is one it adds: it took the mail, or handed it on within (Gmail: by an address, from nobody).
     fn took(&self, received: &Received) -> bool {
         let Some(by) = &received.by else { return false };
@@ -63,6 +76,14 @@ impl Host {
             Self::Exchange => OF_EXCHANGE.iter().any(|domain| is_below(by, domain)),
         }
     }
+}
+
+/// What whoever verified a signature has done to the body since.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Body {
+    Kept,
+    /// It made the MIME anew, or added to it.
+    Remade,
 }
 
 fn is_address(by: &str) -> bool {
@@ -78,20 +99,29 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     let Some(place) = mail.fields.iter().position(|field| field.is(b"Authentication-Results")) else {
         return absent("the mail has none");
     };
-    let Some(results) = results::read(mail.fields[place].value) else {
+    let field = &mail.fields[place];
+    if !field.is_plainly(b"Authentication-Results") || !mail.came_so(field) {
+        return absent("the first has something before its name or its colon, as no host writes it");
+    }
+    let Some(results) = results::read(field.value) else {
         return absent("the first cannot be read");
     };
     let Some(host) = hosts.iter().find(|host| host.wrote(&results)) else {
         let by = results.host.as_deref().unwrap_or("nobody it names");
         return absent(&format!("the first is by {by}, not by the trusted_authserv_id"));
     };
+    // One that is written oddly names nobody.
+    let taken = |field: &Field<'_>| {
+        let read = field.is_plainly(b"Received").then(|| Received::read(field.value));
+        read.unwrap_or(Received { by: None, has_from: false })
+    };
     let above = mail.fields[..place].iter().filter(|field| field.is(b"Received"));
-    if let Some(other) = above.map(|field| Received::read(field.value)).find(|received| !host.took(received)) {
+    if let Some(other) = above.map(taken).find(|received| !host.took(received)) {
         let by = other.by.as_deref().unwrap_or("nobody it names");
         return absent(&format!("the first stands below a Received by {by}: it was there before the mail arrived"));
     }
     let by = results.host.as_deref().unwrap_or(EXCHANGE);
-    match passed(&results, mail, freshness) {
+    match passed(&results, mail, freshness, host.body()) {
         Ok(Some(signature)) => Finding::Proven {
             domain: signature.tags.d.clone(),
             selector: Some(signature.tags.s.clone()),
@@ -110,6 +140,7 @@ pub fn passed<'m, 'a>(
     results: &Results,
     mail: &'m Mail<'a>,
     freshness: &Freshness,
+    body: Body,
 ) -> Result<Option<&'m Signature<'a>>, String> {
     let ours = |result: &&MethodResult| {
         result.method == "dkim" && result.signer().is_some_and(|signer| aligned(signer, mail.domain))
@@ -129,13 +160,28 @@ pub fn passed<'m, 'a>(
             return Err(format!("a signature of {} is said to be both pass and {}", mail.domain, other.result));
         }
         for signature in mail.signatures.iter().filter(|signature| is_meant(pass, signature)) {
-            match signature.fault(mail, freshness).or_else(|| signature.partial_fault(mail)) {
+            match signature.fault(mail, freshness).or_else(|| body_fault(signature, mail, body)) {
                 None => return Ok(Some(signature)),
                 Some(why) => fault = Some(format!("{} passed, and does not count: {why}", signature.name())),
             }
         }
     }
     fault.map_or(Ok(None), Err)
+}
+
+/// Why a signature that was verified elsewhere does not prove the body that is here.
+fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<String> {
+    if signature.fits_body(mail) {
+        return mail.body_fault().map(str::to_owned);
+    }
+    match body {
+        _ if signature.is_partial() => Some("it covers only the beginning of the body (l=)".to_owned()),
+        Body::Kept => Some("it does not fit the body, which was altered since (bh=)".to_owned()),
+        Body::Remade => (!signature.covers("Content-Type")).then(|| {
+            "it does not cover Content-Type, and the body was made anew since: it could have been read otherwise"
+                .to_owned()
+        }),
+    }
 }
 
 /// Whether a result can be of this signature: nothing it quotes differs.

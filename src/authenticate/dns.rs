@@ -1,49 +1,116 @@
-//! Asking DNS: the resolver, and what it answered, kept for as long as it said.
+//! Asking DNS: the keys, what it answered, kept for as long as it said, and whether it answers at all.
+//!
+//! A sender chooses the names that are asked for, so he chooses the trouble as well: a name that nobody answers for earns
+//! him nothing while the domain it is to speak for can be reached. Trouble counts where that domain is silent too, or
+//! where a key has been found at the very name before.
+//!
+//! Questions that strangers make up wait for a place. Those for a key that has been found before never do.
 
 use std::{
     borrow::Borrow,
+    collections::HashMap,
     hash::Hash,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use mail_auth::{
     AuthenticatedMessage, DkimResult, DnsError, Error, MessageAuthenticator, Parameters, ResolverCache, SpfResult, Txt,
     common::verify::DomainKey,
     hickory_resolver::{
         config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts},
-        proto::op::ResponseCode,
+        proto::{
+            op::ResponseCode,
+            rr::{Name, RData},
+        },
         system_conf::read_system_conf,
     },
     spf::verify::SpfParameters,
 };
-use moka::{Expiry, sync::Cache};
-use tokio::time::timeout;
+use moka::sync::Cache;
+use tokio::{
+    sync::{OnceCell, Semaphore},
+    time::timeout,
+};
 
-use super::settings::address;
+use super::{key, settings::address};
 
 /// How long a name server has to answer before it is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a look-up may take, however many servers there are to try: DKIM's and ARC's fit into the bound of a mail.
-const LOOK_UP: Duration = Duration::from_secs(4);
+/// How long a look-up may take, however many servers there are to try: three of them fit into the bound of a mail.
+const LOOK_UP: Duration = Duration::from_secs(3);
 
-/// Records kept: a bridge needs a handful, and strangers must not make it keep more.
+/// Names remembered: a bridge needs a handful, and strangers must not make it keep more.
 const KEPT: u64 = 1024;
+
+/// How long a key is kept at least and at most, whatever its record says.
+const KEY_KEPT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_hours(24));
+
+/// How long it is kept that there is no key.
+const NONE_KEPT: Duration = Duration::from_mins(1);
 
 /// How long a name that could not be looked up is not asked for again (RFC 2308, 7): while DNS is dead a flood of mail
 /// waits for it once, not each.
 const FAILURE_KEPT: Duration = Duration::from_secs(5);
+
+/// How long it is kept whether a domain answers: less than a look-up that fails takes.
+const REACH_KEPT: Duration = Duration::from_secs(2);
+
+/// How long it is remembered where a key was found.
+const FOUND_KEPT: Duration = Duration::from_hours(7 * 24);
+
+/// Questions at once for names at the configured domains that no key was found at yet.
+const NEW: usize = 32;
+
+/// Questions at once for anything else that a stranger names.
+const STRANGERS: usize = 8;
 
 /// There is no name server to ask.
 #[derive(Debug, thiserror::Error)]
 #[error("the system's name servers are not known ({0}): name some in alerts.authenticity.dns")]
 pub struct NoResolver(String);
 
+/// Why there is no key. The words continue "is by" and "it has".
+#[derive(Debug, Clone)]
+pub enum NoKey {
+    /// There is none that proves anything.
+    Unfit(String),
+    /// DNS is in trouble.
+    Trouble(String),
+}
+
+/// The keys a message needs, by name with its trailing dot.
+pub type Keys = HashMap<Box<str>, Arc<DomainKey>>;
+
 pub struct Dns {
     authenticator: MessageAuthenticator,
-    records: Records,
+    answers: Cache<Question, Arc<OnceCell<Answer>>>,
+    /// The names that had a key.
+    found: Cache<Box<str>, ()>,
+    /// By domain, the last of them.
+    last_found: Cache<Box<str>, Box<str>>,
+    /// Whether a domain answers.
+    reached: Cache<Box<str>, Arc<OnceCell<bool>>>,
+    new: Semaphore,
+    strangers: Semaphore,
+}
+
+/// The domain that is configured, none where a stranger asks, and the name of the key.
+type Question = (Box<str>, Box<str>);
+
+struct Answer {
+    key: Result<Arc<DomainKey>, NoKey>,
+    until: Instant,
+}
+
+/// What was heard from DNS.
+enum Heard {
+    /// TXT records, if any.
+    Records(Vec<Vec<u8>>, Option<Instant>),
+    Silence(String),
 }
 
 impl Dns {
@@ -66,61 +133,154 @@ impl Dns {
     fn with(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, NoResolver> {
         options.timeout = PATIENCE;
         options.attempts = 1;
-        options.cache_size = KEPT;
+        // What is kept is kept here: whether a server answers now can only be asked of the server.
+        options.cache_size = 0;
         let authenticator =
             MessageAuthenticator::new(config, options).map_err(|error| NoResolver(error.to_string()))?;
-        Ok(Self { authenticator, records: Records::new() })
+        Ok(Self {
+            authenticator,
+            answers: Cache::builder().max_capacity(KEPT).build(),
+            found: Cache::builder().max_capacity(KEPT).time_to_idle(FOUND_KEPT).build(),
+            last_found: Cache::builder().max_capacity(KEPT).time_to_idle(FOUND_KEPT).build(),
+            reached: Cache::builder().max_capacity(KEPT).time_to_live(REACH_KEPT).build(),
+            new: Semaphore::new(NEW),
+            strangers: Semaphore::new(STRANGERS),
+        })
     }
 
-    /// The result of the message's one signature, whose key is at `name`.
-    pub async fn verify_dkim(&self, message: &AuthenticatedMessage<'_>, name: &str) -> DkimResult {
-        let parameters = Parameters::new(message).with_txt_cache(&self.records);
-        let result = match timeout(LOOK_UP, self.authenticator.verify_dkim(parameters)).await {
-            Ok(results) => results.first().map_or(DkimResult::None, |output| output.result().clone()),
-            Err(_) => DkimResult::TempError(no_answer()),
+    /// The key at a name, which is to speak for `domain`: one that is configured.
+    pub async fn key(&self, name: &str, domain: &str) -> Result<Arc<DomainKey>, NoKey> {
+        self.kept(domain, name, self.ask_for_key(name, domain)).await
+    }
+
+    /// The key at a name that a stranger chose: it is his trouble, whatever that is.
+    pub async fn strangers_key(&self, name: &str) -> Result<Arc<DomainKey>, NoKey> {
+        let asked = async {
+            let _place = self.strangers.acquire().await.ok();
+            match self.ask(name).await {
+                Heard::Records(records, until) => answer(&records, until, name),
+                Heard::Silence(why) => {
+                    unanswered(NoKey::Unfit(format!("a key that nobody answers for ({name}): {why}")))
+                }
+            }
         };
-        if let DkimResult::TempError(error) = &result {
-            self.records.fail(name, error);
+        self.kept("", name, asked).await
+    }
+
+    /// However many ask for a name at once, it is looked up once.
+    async fn kept(
+        &self,
+        domain: &str,
+        name: &str,
+        asked: impl Future<Output = Answer>,
+    ) -> Result<Arc<DomainKey>, NoKey> {
+        let place: Question = (domain.to_ascii_lowercase().into(), name.to_ascii_lowercase().into());
+        let known = self.answers.get(&place);
+        if known.as_ref().is_some_and(|cell| cell.get().is_some_and(|answer| answer.until <= Instant::now())) {
+            self.answers.invalidate(&place);
         }
-        result
+        let cell = self.answers.get_with(place, Arc::default);
+        cell.get_or_init(|| asked).await.key.clone()
+    }
+
+    async fn ask_for_key(&self, name: &str, domain: &str) -> Answer {
+        let found_before = self.found.contains_key(name);
+        let _place = if found_before { None } else { self.new.acquire().await.ok() };
+        let mut heard = self.ask(name).await;
+        // One answer may get lost, and this one may be genuine mail's.
+        if !found_before && matches!(heard, Heard::Silence(_)) && self.reaches(domain).await {
+            heard = self.ask(name).await;
+            if let Heard::Silence(why) = heard {
+                let why = format!("a key that DNS gives no answer for ({name}), though it does for {domain}: {why}");
+                return unanswered(NoKey::Unfit(why));
+            }
+        }
+        match heard {
+            Heard::Records(records, until) => {
+                let answer = answer(&records, until, name);
+                if answer.key.is_ok() {
+                    self.found.insert(name.into(), ());
+                    self.last_found.insert(domain.into(), name.into());
+                }
+                answer
+            }
+            Heard::Silence(why) => unanswered(NoKey::Trouble(why)),
+        }
+    }
+
+    /// Whether DNS answers for a domain now: for it, or for the key last found there.
+    pub async fn reaches(&self, domain: &str) -> bool {
+        let cell = self.reached.get_with(domain.into(), Arc::default);
+        let asked = async {
+            let names = [Some(domain.into()), self.last_found.get(domain)];
+            let ask = |name: Box<str>| async move { matches!(self.ask(&name).await, Heard::Records(..)) };
+            let mut heard: FuturesUnordered<_> = names.into_iter().flatten().map(ask).collect();
+            while let Some(answers) = heard.next().await {
+                if answers {
+                    return true;
+                }
+            }
+            false
+        };
+        *cell.get_or_init(|| asked).await
+    }
+
+    async fn ask(&self, name: &str) -> Heard {
+        // Names are checked before; one that cannot be asked for has no records.
+        let Ok(name) = Name::from_ascii(format!("{name}.")) else { return Heard::Records(Vec::new(), None) };
+        let lookup = match timeout(LOOK_UP, self.authenticator.resolver().txt_lookup(name)).await {
+            Ok(Ok(lookup)) => lookup,
+            Ok(Err(error)) => {
+                return match Error::from(error) {
+                    Error::Dns(DnsError::RecordNotFound(code)) if means_nothing_there(code) => {
+                        Heard::Records(Vec::new(), None)
+                    }
+                    error => Heard::Silence(error.to_string()),
+                };
+            }
+            Err(_) => return Heard::Silence(format!("no answer within {} s", LOOK_UP.as_secs())),
+        };
+        let records = lookup.answers().iter().filter_map(|record| match &record.data {
+            RData::TXT(text) => Some(text.txt_data.concat()),
+            _ => None,
+        });
+        Heard::Records(records.collect(), Some(lookup.valid_until()))
+    }
+
+    /// The result of the message's one signature.
+    pub async fn verify_dkim(&self, message: &AuthenticatedMessage<'_>, keys: Keys) -> DkimResult {
+        let keys = Given(keys);
+        let results = self.authenticator.verify_dkim(Parameters::new(message).with_txt_cache(&keys)).await;
+        results.first().map_or(DkimResult::None, |output| output.result().clone())
     }
 
     /// The result of the message's chain.
-    pub async fn verify_arc(&self, message: &AuthenticatedMessage<'_>) -> DkimResult {
-        let parameters = Parameters::new(message).with_txt_cache(&self.records);
-        match timeout(LOOK_UP, self.authenticator.verify_arc(parameters)).await {
-            Ok(output) => output.result().clone(),
-            Err(_) => DkimResult::TempError(no_answer()),
-        }
+    pub async fn verify_arc(&self, message: &AuthenticatedMessage<'_>, keys: Keys) -> DkimResult {
+        let keys = Given(keys);
+        self.authenticator.verify_arc(Parameters::new(message).with_txt_cache(&keys)).await.result().clone()
     }
 
-    /// Without the records kept: a stranger chooses the name, and what SPF makes of a key's record is no key.
+    /// What SPF says: a stranger chooses the names.
     pub async fn verify_spf(&self, of: SpfParameters<'_>) -> SpfResult {
+        let _place = self.strangers.acquire().await.ok();
         self.authenticator.verify_spf(Parameters::new(of)).await.result()
     }
+}
 
-    /// How long a key is, where there is one.
-    pub async fn key_bits(&self, name: &str) -> Option<usize> {
-        self.key(name).await.ok().map(|key| key.p.public_key_bits())
-    }
-
-    /// Whether DNS answers for a name, be it that there is nothing.
-    pub async fn answers(&self, name: &str) -> bool {
-        match self.key(name).await {
-            Err(Error::Dns(DnsError::Resolver(_))) => false,
-            Err(Error::Dns(DnsError::RecordNotFound(code))) => means_nothing_there(code),
-            _ => true,
+fn answer(records: &[Vec<u8>], until: Option<Instant>, name: &str) -> Answer {
+    let now = Instant::now();
+    match key::read(records) {
+        Ok(key) => {
+            let (least, most) = KEY_KEPT;
+            let until = until.unwrap_or(now).clamp(now + least, now + most);
+            Answer { key: Ok(Arc::new(key)), until }
         }
+        Err(why) => Answer { key: Err(NoKey::Unfit(format!("{why} ({name})"))), until: now + NONE_KEPT },
     }
+}
 
-    async fn key(&self, name: &str) -> mail_auth::Result<Arc<DomainKey>> {
-        let asked = self.authenticator.txt_lookup::<DomainKey>(format!("{name}."), Some(&self.records));
-        let key = timeout(LOOK_UP, asked).await.unwrap_or_else(|_| Err(no_answer()));
-        if let Err(error @ Error::Dns(DnsError::Resolver(_))) = &key {
-            self.records.fail(name, error);
-        }
-        key
-    }
+fn unanswered(why: NoKey) -> Answer {
+    Answer { key: Err(why), until: Instant::now() + FAILURE_KEPT }
 }
 
 fn name_servers(servers: &[SocketAddr]) -> Vec<NameServerConfig> {
@@ -134,67 +294,30 @@ fn name_servers(servers: &[SocketAddr]) -> Vec<NameServerConfig> {
 }
 
 /// Whether an answer says that there is no such record, rather than that the server could not tell.
-pub fn means_nothing_there(code: ResponseCode) -> bool {
+fn means_nothing_there(code: ResponseCode) -> bool {
     matches!(code, ResponseCode::NXDomain | ResponseCode::NoError)
 }
 
-fn no_answer() -> Error {
-    Error::Dns(DnsError::Resolver(format!("no answer within {} s", LOOK_UP.as_secs())))
-}
+/// Keys that have been looked up: mail-auth is to ask for none.
+struct Given(Keys);
 
-/// Keys as mail-auth reads them, each until its time to live is over.
-struct Records(Cache<Box<str>, Kept>);
-
-#[derive(Clone)]
-struct Kept {
-    record: Txt,
-    until: Instant,
-}
-
-impl Records {
-    fn new() -> Self {
-        Self(Cache::builder().max_capacity(KEPT).expire_after(TimeToLive).build())
-    }
-
-    /// Keeps a failure for a moment; one that is kept already is not kept longer.
-    fn fail(&self, name: &str, error: &Error) {
-        let name = format!("{name}.").into_boxed_str();
-        if !self.0.contains_key(&name) {
-            self.insert(name, Txt::Error(error.clone()), Instant::now() + FAILURE_KEPT);
-        }
-    }
-}
-
-impl ResolverCache<Box<str>, Txt> for Records {
+impl ResolverCache<Box<str>, Txt> for Given {
     fn get<Q>(&self, name: &Q) -> Option<Txt>
     where
         Box<str>: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.0.get(name).map(|kept| kept.record)
+        let missing = || Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
+        Some(self.0.get(name).map_or_else(missing, |key| Txt::DomainKey(Arc::clone(key))))
     }
 
-    fn remove<Q>(&self, name: &Q) -> Option<Txt>
+    fn remove<Q>(&self, _: &Q) -> Option<Txt>
     where
         Box<str>: Borrow<Q>,
         Q: Hash + Eq + ?Sized,
     {
-        self.0.remove(name).map(|kept| kept.record)
+        None
     }
 
-    fn insert(&self, name: Box<str>, record: Txt, until: Instant) {
-        self.0.insert(name, Kept { record, until });
-    }
-}
-
-struct TimeToLive;
-
-impl Expiry<Box<str>, Kept> for TimeToLive {
-    fn expire_after_create(&self, _: &Box<str>, kept: &Kept, now: Instant) -> Option<Duration> {
-        Some(kept.until.saturating_duration_since(now))
-    }
-
-    fn expire_after_update(&self, _: &Box<str>, kept: &Kept, now: Instant, _: Option<Duration>) -> Option<Duration> {
-        Some(kept.until.saturating_duration_since(now))
-    }
+    fn insert(&self, _: Box<str>, _: Txt, _: Instant) {}
 }

@@ -24,11 +24,14 @@ pub fn is_registrable(name: &str) -> bool {
     is_name(name) && psl::domain_str(&name.to_ascii_lowercase()).is_some()
 }
 
-/// Whether DNS can be asked for it (RFC 1035, 2.3.4): a name it cannot be asked for must not look like trouble with DNS.
+/// Whether DNS can be asked for it (RFC 1035, 2.3.1 and 2.3.4; underscores are common): a name it cannot be asked for must
+/// not look like trouble with DNS.
 pub fn is_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
             && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && !label.starts_with('-')
+            && !label.ends_with('-')
     };
     name.len() <= 253 && name.split('.').all(label)
 }
@@ -72,6 +75,12 @@ mod tests {
         assert!(is_name("s1._domainkey.am.atlassian.com"));
         assert!(!is_name(&format!("{}.com", "a".repeat(64))));
         assert!(!is_name(&"a.".repeat(130)));
-        assert!(!is_name("a b.com"));
+        for odd in ["a b.com", "-x.com", "x-.com", "", ".", "a..b", ".com", "com.", "a\0.com", "ä.com", "a.com\r\n"] {
+            assert!(!is_name(odd), "{odd:?}");
+        }
+        // Names that IDNA refuses are asked for as they are.
+        for plain in ["xn--zzzz.com", "ab--cd.com", "_x.com", "1.com"] {
+            assert!(is_name(plain), "{plain}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use mail_auth::{AuthenticatedMessage, common::crypto::HashAlgorithm, dkim::Canonicalization};
 use memchr::memchr_iter;
 
-use super::signature::Signature;
+use super::{reading, signature::Signature};
 use crate::message::{
     Message,
     header::{self, Field},
@@ -16,7 +16,8 @@ use crate::message::{
 const SIGNATURES: usize = 8;
 
 /// Fields that say how the rest is read. Where a signature covers one, a second one beside it is a forger's.
-const DECIDING: [&str; 5] = ["From", "Date", "Subject", "Content-Type", "Content-Transfer-Encoding"];
+const DECIDING: [&str; 6] =
+    ["From", "Date", "Subject", "Content-Type", "Content-Transfer-Encoding", "Content-Disposition"];
 
 pub struct Mail<'a> {
     pub message: &'a Message,
@@ -27,7 +28,9 @@ pub struct Mail<'a> {
     pub signatures: Vec<Signature<'a>>,
     /// How many signatures there are of whatever domain, or none.
     pub signed: usize,
-    body: &'a [u8],
+    /// How many of them cannot be read.
+    pub unreadable: usize,
+    pub body: &'a [u8],
     /// Of the whole body, made once for each of the four ways there are: see [`Mail::body_hash`].
     hashes: [OnceLock<Vec<u8>>; 4],
     /// The domain that must vouch.
@@ -38,11 +41,17 @@ impl<'a> Mail<'a> {
     /// `header` has been checked by [`crate::message::sender::check`], and its lines end with CRLF.
     pub fn new(message: &'a Message, header: &'a [u8], body: &'a [u8], domain: &'a str) -> Self {
         let fields: Vec<Field<'a>> = header::fields(header).flatten().collect();
-        let all = fields.iter().filter(|field| field.is(b"DKIM-Signature"));
-        let signed = all.clone().count();
-        let signatures = all.filter_map(|field| Signature::parse(*field, domain)).take(SIGNATURES).collect();
+        let (mut signed, mut unreadable, mut signatures) = (0, 0, Vec::new());
+        for field in fields.iter().filter(|field| field.is(b"DKIM-Signature")) {
+            signed += 1;
+            match Signature::parse(*field, domain) {
+                Ok(Some(signature)) if signatures.len() < SIGNATURES => signatures.push(signature),
+                Ok(_) => {}
+                Err(_) => unreadable += 1,
+            }
+        }
         let hashes = std::array::from_fn(|_| OnceLock::new());
-        Self { message, date: header::date(header), fields, signatures, signed, body, hashes, domain }
+        Self { message, date: header::date(header), fields, signatures, signed, unreadable, body, hashes, domain }
     }
 
     /// The fields of a name, top to bottom.
@@ -52,17 +61,38 @@ impl<'a> Mail<'a> {
 
     /// What of the mail the list of signed fields (`h=`) leaves open to forgers.
     pub fn uncovered(&self, signed: &[String]) -> Option<String> {
+        let covered = |name: &str| signed.iter().filter(|covered| covered.eq_ignore_ascii_case(name)).count();
+        if covered("From") == 0 {
+            return Some("it does not cover From".to_owned());
+        }
         for name in DECIDING {
-            let covered = signed.iter().filter(|covered| covered.eq_ignore_ascii_case(name)).count();
-            let there = self.fields.iter().filter(|field| field.is(name.as_bytes())).count();
-            if name == "From" && covered == 0 {
-                return Some("it does not cover From".to_owned());
+            let there = || self.fields.iter().filter(|field| field.is(name.as_bytes()));
+            // Verifiers pass it over, and whoever reads the mail may not.
+            if there().any(|field| !field.is_plainly(name.as_bytes())) {
+                return Some(format!("a {name} of the mail has white space before its colon"));
             }
-            if covered > 0 && there > covered {
-                return Some(format!("a {name} was added beside the one that is signed"));
+            match (there().count(), covered(name)) {
+                (there, 1..) if there > covered(name) => {
+                    return Some(format!("a {name} was added beside the one that is signed"));
+                }
+                (2.., 0) => return Some(format!("the mail has more than one {name}, and none is signed")),
+                _ => {}
             }
         }
-        None
+        reading::fault(self, &|name| covered(name) > 0)
+    }
+
+    /// Whether a field begins a line of the header as it came: what hosts look at, before anything in it is mended.
+    pub fn came_so(&self, field: &Field<'_>) -> bool {
+        let first_line = field.value.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let written = [field.name, b":", first_line.trim_ascii_end()].concat();
+        let lines = self.message.raw.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
+        lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).any(|line| line == written)
+    }
+
+    /// The value of a field, where there is one.
+    pub fn value(&self, name: &'static [u8]) -> Option<&'a [u8]> {
+        self.named(name).next().map(|field| field.value)
     }
 
     /// Why its body cannot be what was signed, whatever the signature says.

@@ -24,7 +24,8 @@ pub struct Settings {
     pub domain: String,
     /// The name servers, `IP` or `IP:PORT`. Empty: the system's.
     pub dns: Vec<String>,
-    /// The forwarders whose seals count (`d=` of ARC-Seal, exactly).
+    /// The forwarders whose seals count (`d=` of ARC-Seal, exactly). A shared one, as google.com, vouches for what every
+    /// tenant of its own hands on.
     pub trusted_arc_sealers: Vec<String>,
     /// How old a mail may be when it arrives, by its Date and by the time of its signature. `global.max_age` where it is
     /// not given; 0s: no limit.

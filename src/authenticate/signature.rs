@@ -7,9 +7,10 @@ use mail_auth::{
 };
 
 use super::{
-    domain::{aligned, is_name},
+    domain::{aligned, is_below, is_name},
     freshness::Freshness,
     mail::Mail,
+    tags::Tags,
 };
 use crate::message::header::Field;
 
@@ -17,14 +18,24 @@ pub struct Signature<'a> {
     pub field: Field<'a>,
     pub tags: dkim::Signature,
     partial: bool,
+    /// What in it no signer writes.
+    odd: Option<String>,
 }
 
+/// It is none that anybody could verify.
+pub struct Unreadable;
+
 impl<'a> Signature<'a> {
-    /// None where it cannot be read, or is of another domain.
-    pub fn parse(field: Field<'a>, domain: &str) -> Option<Self> {
-        let tags = dkim::Signature::parse(field.value).ok()?;
-        let partial = has_tag(field.value, b"l");
-        (aligned(&tags.d, domain) && is_name(&key_name(&tags))).then_some(Self { field, tags, partial })
+    /// None where it is of another domain; the error is one that cannot be read.
+    pub fn parse(field: Field<'a>, domain: &str) -> Result<Option<Self>, Unreadable> {
+        let tags = dkim::Signature::parse(field.value).map_err(|_| Unreadable)?;
+        let list = Tags::read(field.value);
+        let partial = list.as_ref().is_ok_and(|list| list.value("l").is_some());
+        let odd = list.and_then(|list| check(&list)).err();
+        // A name that claims to be of the domain and is none is no other domain's: it is refuted.
+        let claimed = tags.d.trim_matches('.');
+        let ours = aligned(claimed, domain) || is_below(claimed, domain);
+        Ok(ours.then_some(Self { field, tags, partial, odd }))
     }
 
     /// Whose it is, for a sentence.
@@ -36,6 +47,16 @@ impl<'a> Signature<'a> {
     pub fn fault(&self, mail: &Mail<'_>, freshness: &Freshness) -> Option<String> {
         let tags = &self.tags;
         let arrived = mail.message.arrived_at;
+        if let Some(odd) = &self.odd {
+            return Some(format!("it breaks RFC 6376: {odd}"));
+        }
+        if !is_name(&key_name(tags)) {
+            return Some("DNS cannot be asked for such a name".to_owned());
+        }
+        let identity = self.identity_domain();
+        if !identity.eq_ignore_ascii_case(&tags.d) && !is_below(identity, &tags.d) {
+            return Some(format!("it is for {}, which is not of its domain", tags.i));
+        }
         if tags.a == Algorithm::RsaSha1 {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
@@ -49,8 +70,7 @@ impl<'a> Signature<'a> {
         if tags.t > 0 {
             return freshness.of_seconds("the time it was made", tags.t, arrived);
         }
-        let dated = tags.h.iter().any(|covered| covered.eq_ignore_ascii_case("Date"));
-        (!dated && !freshness.is_unlimited())
+        (!self.covers("Date") && !freshness.is_unlimited())
             .then(|| "it neither says when it was made nor covers the Date: it could be a replay".to_owned())
     }
 
@@ -59,12 +79,14 @@ impl<'a> Signature<'a> {
         self.partial
     }
 
-    /// Why it does not prove the body, whoever verified it: something may have been added behind what it covers.
-    pub fn partial_fault(&self, mail: &Mail<'_>) -> Option<String> {
-        let tags = &self.tags;
-        let hash = || mail.body_hash(tags.cb, HashAlgorithm::from(tags.a));
-        (self.partial && hash() != tags.bh.as_slice())
-            .then(|| "it covers only the beginning of the body (l=)".to_owned())
+    /// Whether it was made of a mail with this body (`bh=`): all of it, whatever `l=` says.
+    pub fn fits_body(&self, mail: &Mail<'_>) -> bool {
+        mail.body_hash(self.tags.cb, HashAlgorithm::from(self.tags.a)) == self.tags.bh.as_slice()
+    }
+
+    /// Whether it covers the field, or that there is none.
+    pub fn covers(&self, field: &str) -> bool {
+        self.tags.h.iter().any(|covered| covered.eq_ignore_ascii_case(field))
     }
 
     /// `b=`, as Authentication-Results quotes it.
@@ -83,10 +105,21 @@ pub fn key_name(tags: &dkim::Signature) -> String {
     format!("{}._domainkey.{}", tags.s, tags.d)
 }
 
-/// Whether a list of tags (RFC 6376, 3.2) has one.
-fn has_tag(list: &[u8], name: &[u8]) -> bool {
-    list.split(|byte| *byte == b';').any(|tag| {
-        let mut parts = tag.splitn(2, |byte| *byte == b'=');
-        parts.next().is_some_and(|tag| tag.trim_ascii().eq_ignore_ascii_case(name))
-    })
+/// What mail-auth takes for granted, or for zero.
+fn check(list: &Tags<'_>) -> Result<(), String> {
+    if list.value("v") != Some(b"1") {
+        return Err("its version is not 1 (v=)".to_owned());
+    }
+    if list.value("a").is_none_or(<[u8]>::is_empty) {
+        return Err("it names no algorithm (a=)".to_owned());
+    }
+    if list.lists("q", &["dns/txt"]) == Some(false) {
+        return Err("its key is not in DNS (q=)".to_owned());
+    }
+    for name in ["t", "x", "l"] {
+        if list.value(name).is_some_and(|value| value.is_empty() || !value.iter().all(u8::is_ascii_digit)) {
+            return Err(format!("a number in it is none ({name}=)"));
+        }
+    }
+    Ok(())
 }

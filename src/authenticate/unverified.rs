@@ -10,8 +10,8 @@ pub struct Settings {
     /// A trigger, or an alert that could not be read.
     pub trigger: ForTrigger,
     pub resolve: ForResolve,
-    /// How many unverified triggers are told in any hour; those over it are quarantined. Those that only could not be
-    /// checked do not count.
+    /// How many unverified triggers of an ingress are told in any hour, those included that could not be checked yet; those
+    /// over it are quarantined.
     pub max_per_hour: u32,
 }
 

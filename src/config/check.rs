@@ -155,6 +155,17 @@ fn doors(config: &Config, found: &mut Vec<Problem>) {
                 "add `recipients: [alerts@example.com]`, or listen on 127.0.0.1",
             ));
         }
+        // Whoever may send mail may write the field, and the signature that it speaks of.
+        if let Some(id) = &smtp.trusted_authserv_id
+            && smtp.is_open()
+            && !private(&smtp.listen)
+        {
+            found.push(Problem::new(
+                format!("{key}.trusted_authserv_id"),
+                format!("whoever reaches {} can write an Authentication-Results in the name of {id}", smtp.listen),
+                "name the relay that may send here, `allow_from: [192.0.2.7]`, or listen on 127.0.0.1, or drop the key",
+            ));
+        }
         for (place, recipient) in smtp.recipients.iter().enumerate() {
             // Letters beyond ASCII are compared as they are (RFC 6531): whether they make a name is not judged here.
             let plain = recipient.replace(|c: char| !c.is_ascii() && c.is_alphanumeric(), "x");

@@ -26,6 +26,11 @@ impl Field<'_> {
     pub fn is(&self, name: &[u8]) -> bool {
         self.name.trim_ascii_end().eq_ignore_ascii_case(name)
     }
+
+    /// Whether it is called so, with the colon behind the name as everybody writes it.
+    pub fn is_plainly(&self, name: &[u8]) -> bool {
+        self.name.eq_ignore_ascii_case(name)
+    }
 }
 
 /// Splits an entity into its header block and its body at the first empty line; where that is missing, before the first

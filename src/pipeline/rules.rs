@@ -159,7 +159,7 @@ impl Rules {
         let standing = self.standing(&alert, mail, now);
         if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
             let check_at = match standing {
-                Standing::Doubtful { check_at, .. } => check_at,
+                Standing::Doubtful { check_at, .. } | Standing::Held { check_at, .. } => check_at,
                 _ => None,
             };
             return Decision { check_at, ..nothing(outcome, &checked_again(mail), labels) };
@@ -190,8 +190,8 @@ impl Rules {
         if decision.outcome == Outcome::Duplicate {
             decision.late = memory.first_heard.clone().filter(|first| first.ingress != mail.message.ingress);
         }
-        if doubt == Some(Doubt::Unverified) && decision.tells() {
-            if let Some(held) = self.policy.over_the_limit(memory.marked) {
+        if doubt.is_some() && decision.tells() {
+            if let Some(held) = self.policy.over_the_limit(memory.marked, check_at) {
                 return held_back(held, decision.labels);
             }
             decision.marked = true;

@@ -1,7 +1,7 @@
 //! What a mail may do, by what is known of its sender. Pure.
 //!
 //! Asymmetric: a forged trigger costs sleep, a forged resolve hides an outage. So what is not proven may wake somebody,
-//! marked, so many times an hour, and it never ends anything.
+//! marked, so many times an hour, and it never ends anything. What could not be checked yet is no more than that.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -72,6 +72,7 @@ impl Policy {
         }
         let why = mail.authenticity.detail.as_deref().unwrap_or("nothing proves that it is genuine");
         let held = |hold, reason: String| Standing::Held { hold, reason, check_at: None };
+        let quarantines = self.unverified.trigger == ForTrigger::Quarantine;
         match (verdict, signal, check_at) {
             (Verdict::TempError, Signal::Resolve, Some(check_at)) => Standing::Waits { check_at },
             (Verdict::TempError, Signal::Resolve, None) => {
@@ -84,21 +85,27 @@ impl Policy {
             (_, Signal::Resolve, _) => {
                 held(Some(Hold::Resolve), format!("an unverified resolve closes nothing: {why}"))
             }
+            _ if quarantines => Standing::Held {
+                // What may be genuine is not held without a word.
+                hold: (verdict == Verdict::TempError).then_some(Hold::Flood),
+                reason: format!("an unverified trigger is held (unverified.trigger: quarantine): {why}"),
+                check_at,
+            },
             (Verdict::TempError, _, _) => Standing::Doubtful { doubt: Doubt::Unchecked, check_at },
-            _ if self.unverified.trigger == ForTrigger::Quarantine => {
-                held(None, format!("an unverified trigger is held (unverified.trigger: quarantine): {why}"))
-            }
             _ => Standing::Doubtful { doubt: Doubt::Unverified, check_at: None },
         }
     }
 
-    /// What becomes of an unverified trigger that would be told, so many having been told in the hour before.
-    pub fn over_the_limit(&self, told: u64) -> Option<Standing> {
+    /// What becomes of an unverified trigger that would be told, so many of its ingress having been told in the hour before.
+    /// One that could not be checked is checked again, at `check_at`.
+    pub fn over_the_limit(&self, told: u64, check_at: Option<Timestamp>) -> Option<Standing> {
         let most = self.unverified.max_per_hour;
         (told >= u64::from(most)).then(|| Standing::Held {
             hold: Some(Hold::Flood),
-            reason: format!("{told} unverified triggers were told in the last hour (unverified.max_per_hour: {most})"),
-            check_at: None,
+            reason: format!(
+                "{told} unverified triggers of this ingress were told in the last hour (unverified.max_per_hour: {most})"
+            ),
+            check_at,
         })
     }
 

@@ -84,9 +84,10 @@ pub(super) fn complaints(
     if concerns.flooded_at.is_some_and(|at| now.duration_since(at) < CALM) {
         complain(
             HELD_TRIGGERS.into(),
-            "more unverified triggers are held: so many an hour are told (alerts.authenticity.unverified.max_per_hour), and \
-             genuine ones always; look at `alertbridge mails list --outcome quarantined`, then `mails release ID` or \
-             `mails discard ID`"
+            "unverified triggers are held: more came through an ingress than are told in an hour \
+             (alerts.authenticity.unverified.max_per_hour), or they could not be checked (unverified.trigger: quarantine); \
+             genuine ones are told as soon as they are proven; look at `alertbridge mails list --outcome quarantined`, then \
+             `mails release ID` or `mails discard ID`"
                 .into(),
         );
     }

@@ -16,10 +16,13 @@ use serde_json::json;
 
 mod chain;
 pub mod dnsmasq;
+mod elsewhere;
+mod reading;
 mod recorded;
 mod serving;
 mod signature;
 pub mod signer;
+mod trouble;
 
 use crate::port::free_port;
 use dnsmasq::Dnsmasq;
@@ -30,19 +33,34 @@ const DAY: alertbridge::settings::Duration = alertbridge::settings::Duration::fr
 
 /// A name server that knows the keys of Atlassian, of others who sign, and of forwarders who seal.
 fn zone() -> Dnsmasq {
-    Dnsmasq::start(&[
+    zone_with("")
+}
+
+/// The same, with more lines of configuration.
+fn zone_with(more: &str) -> Dnsmasq {
+    let of_use = |tags: &str| KEY.record.replace("k=rsa;", &format!("k=rsa; {tags};"));
+    let records = [
+        ("testing._domainkey.am.atlassian.com", &of_use("t=y")),
+        ("strict._domainkey.am.atlassian.com", &of_use("t=s")),
+        ("tlsrpt._domainkey.am.atlassian.com", &of_use("s=tlsrpt")),
+        ("mail._domainkey.am.atlassian.com", &of_use("s=email; h=sha1:sha256; t=s")),
+        ("sha1._domainkey.am.atlassian.com", &of_use("h=sha1")),
+        ("twice._domainkey.am.atlassian.com", &of_use("t=s; t=s")),
+        ("later._domainkey.am.atlassian.com", &KEY.record.replace("v=DKIM1; k=rsa;", "k=rsa; v=DKIM1;")),
+        ("testing._domainkey.google.com", &of_use("t=y")),
         ("s1._domainkey.am.atlassian.com", &KEY.record),
         ("weak._domainkey.am.atlassian.com", &WEAK.record),
-        ("revoked._domainkey.am.atlassian.com", "v=DKIM1; p="),
-        ("broken._domainkey.am.atlassian.com", "v=DKIM1; p=!"),
+        ("revoked._domainkey.am.atlassian.com", &"v=DKIM1; p=".to_owned()),
+        ("broken._domainkey.am.atlassian.com", &"v=DKIM1; p=!".to_owned()),
         ("s1._domainkey.atlassian.com", &KEY.record),
         ("s1._domainkey.mail.am.atlassian.com", &KEY.record),
         ("s1._domainkey.other.atlassian.com", &KEY.record),
         ("s1._domainkey.google.com", &KEY.record),
         ("s1._domainkey.list.example", &KEY.record),
         ("s1._domainkey.evil.example", &KEY.record),
-        ("am.atlassian.com", "v=spf1 ip4:192.0.2.0/24 -all"),
-    ])
+        ("am.atlassian.com", &"v=spf1 ip4:192.0.2.0/24 -all".to_owned()),
+    ];
+    Dnsmasq::start_with(free_port(), &records.map(|(name, record)| (name, record.as_str())), more)
 }
 
 /// A judge that asks this name server, and believes Google's seals and what mx.google.com wrote.

@@ -24,6 +24,7 @@ mod alone;
 mod doors;
 mod forged;
 mod own;
+mod unchecked;
 
 const DOMAIN: &str = "am.atlassian.com";
 
@@ -34,8 +35,13 @@ fn now() -> Timestamp {
 /// A name server that knows Atlassian's keys.
 fn zone_on(port: u16) -> Dnsmasq {
     let names = [DOMAIN, "atlassian.com", "mail.am.atlassian.com", "evil.example"];
-    let names = names.map(|domain| format!("s1._domainkey.{domain}"));
-    Dnsmasq::start_on(port, &names.each_ref().map(|name| (name.as_str(), KEY.record.as_str())))
+    let mut records = names.map(|domain| (format!("s1._domainkey.{domain}"), KEY.record.clone())).to_vec();
+    for (selector, tag) in [("testing", "t=y"), ("tlsrpt", "s=tlsrpt")] {
+        let record = KEY.record.replace("k=rsa;", &format!("k=rsa; {tag};"));
+        records.push((format!("{selector}._domainkey.{DOMAIN}"), record));
+    }
+    let records: Vec<_> = records.iter().map(|(name, record)| (name.as_str(), record.as_str())).collect();
+    Dnsmasq::start_on(port, &records)
 }
 
 pub fn zone() -> Dnsmasq {

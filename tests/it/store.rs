@@ -46,7 +46,7 @@ impl Home {
 }
 
 pub fn mail(raw: &str) -> Message {
-    Message { ingress: "test".into(), arrived_at: noon(), raw: raw.to_owned().into(), cut_from: None, envelope: None }
+    Message { ingress: "mail".into(), arrived_at: noon(), raw: raw.to_owned().into(), cut_from: None, envelope: None }
 }
 
 pub async fn recorded(store: &dyn Store) -> MailId {

@@ -28,6 +28,12 @@ impl Networks {
         self.0.is_empty() || self.name(peer)
     }
 
+    /// Whether a client may come from nearly anywhere: no organisation has a network that large for itself.
+    pub(super) fn admit_anybody(&self) -> bool {
+        let is_everybodys = |&(network, prefix): &(IpAddr, u8)| prefix < if network.is_ipv4() { 8 } else { 7 };
+        self.0.is_empty() || self.0.iter().any(is_everybodys)
+    }
+
     /// Whether it is listed.
     pub(super) fn name(&self, peer: IpAddr) -> bool {
         self.0.iter().any(|&(network, prefix)| contains(network, prefix, peer.to_canonical()))
@@ -77,6 +83,20 @@ mod tests {
         assert!(Networks::new(&["0.0.0.0/0".to_owned()], "").unwrap().admit("203.0.113.9".parse().unwrap()));
         let nobody = Networks::new(&[], "").unwrap();
         assert!(nobody.admit("203.0.113.9".parse().unwrap()) && !nobody.name("203.0.113.9".parse().unwrap()));
+    }
+
+    #[test]
+    fn a_network_of_nearly_everything_is_no_restriction() {
+        let admit_anybody = |list: &[&str]| {
+            let list: Vec<String> = list.iter().map(|&network| network.to_owned()).collect();
+            Networks::new(&list, "allow_from").unwrap().admit_anybody()
+        };
+        for list in [&[][..], &["0.0.0.0/0"], &["::/0"], &["10.0.0.0/8", "2000::/3"], &["0.0.0.0/1", "128.0.0.0/1"]] {
+            assert!(admit_anybody(list), "{list:?}");
+        }
+        for list in [&["10.0.0.0/8"][..], &["fc00::/7"], &["192.0.2.7"], &["127.0.0.1", "::1"]] {
+            assert!(!admit_anybody(list), "{list:?}");
+        }
     }
 
     #[test]

@@ -26,7 +26,8 @@ pub struct Settings {
     /// The load balancers, whose connections begin with a PROXY header, version 2, that names the client.
     pub proxy_protocol: Vec<String>,
     /// The relay in front whose Authentication-Results count: its authserv-id, which must be the name it gives itself in Received
-    /// as well, or `exchange` for Microsoft 365. Name only one that writes the field on every mail, or removes others'.
+    /// as well, or `exchange` for Microsoft 365. Name only one that writes the field on every mail, or removes others'. Off
+    /// loopback it needs `allow_from`: whoever else may send mail may write the field.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -75,6 +76,14 @@ impl Settings {
     /// What works and will not for long. Files that cannot be read are told by [`Settings::check_files`].
     pub fn warnings(&self, key: &str, now: Timestamp) -> Option<Problem> {
         certificate::warning(self.tls.as_ref()?, &format!("{key}.tls"), now)
+    }
+
+    /// Whether whoever reaches the listener can send mail to it.
+    pub fn is_open(&self) -> bool {
+        let admit_anybody = |list: &[String]| Networks::new(list, "").map_or(true, |networks| networks.admit_anybody());
+        // A balancer says who the client is, and so does whoever may pose as one.
+        let balanced_by_anybody = !self.proxy_protocol.is_empty() && admit_anybody(&self.proxy_protocol);
+        admit_anybody(&self.allow_from) || balanced_by_anybody
     }
 
     /// Whether connections begin with TLS: RFC 8314 has port 465 for it.

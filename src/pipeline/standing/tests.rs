@@ -26,7 +26,8 @@ fn word(policy: &Policy, verdict: Verdict, signal: Signal, app: &str) -> &'stati
         Standing::Waits { .. } => "waits",
         Standing::Held { hold: Some(Hold::Resolve), .. } => "held, told",
         Standing::Held { hold: Some(Hold::App(_)), .. } => "app, told",
-        Standing::Held { hold: Some(Hold::Flood), .. } => "flood",
+        Standing::Held { hold: Some(Hold::Flood), check_at: Some(_), .. } => "held, told, checked",
+        Standing::Held { hold: Some(Hold::Flood), check_at: None, .. } => "flood",
         Standing::Held { hold: None, .. } => "held",
     }
 }
@@ -53,7 +54,9 @@ fn what_a_mail_may_do_by_verdict_signal_and_setting() {
         (T::Quarantine, R::Quarantine, Pass, trigger, "acts"),
         (T::Quarantine, R::Quarantine, Fail, trigger, "held"),
         (T::Quarantine, R::Quarantine, None, unknown, "held"),
-        (T::Quarantine, R::Quarantine, TempError, trigger, "marked, checked"),
+        (T::Quarantine, R::Quarantine, TempError, trigger, "held, told, checked"),
+        (T::Quarantine, R::Quarantine, TempError, unknown, "held, told, checked"),
+        (T::Quarantine, R::Quarantine, TempError, resolve, "waits"),
         (T::Accept, R::Quarantine, Fail, trigger, "acts"),
         (T::Accept, R::Quarantine, Fail, unknown, "acts"),
         (T::Accept, R::Quarantine, Fail, resolve, "held, told"),
@@ -101,11 +104,15 @@ fn what_a_person_let_through_acts_as_genuine_mail_does() {
 #[test]
 fn so_many_unverified_triggers_an_hour_are_told() {
     let policy = policy(ForTrigger::Mark, ForResolve::Quarantine);
-    assert_eq!(policy.over_the_limit(19), None);
-    let Some(Standing::Held { hold: Some(Hold::Flood), reason, .. }) = policy.over_the_limit(20) else {
-        panic!("the 21st is held")
-    };
-    assert_eq!(reason, "20 unverified triggers were told in the last hour (unverified.max_per_hour: 20)");
+    for again in [None, Some(NOW)] {
+        assert_eq!(policy.over_the_limit(19, again), None);
+        let Some(Standing::Held { hold: Some(Hold::Flood), reason, check_at }) = policy.over_the_limit(20, again)
+        else {
+            panic!("the 21st is held")
+        };
+        let told = "20 unverified triggers of this ingress were told in the last hour";
+        assert_eq!((reason, check_at), (format!("{told} (unverified.max_per_hour: 20)"), again));
+    }
 }
 
 #[test]

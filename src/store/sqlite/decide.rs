@@ -148,7 +148,7 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
-    let marked = if subject.verified { 0 } else { marked(connection, now)? };
+    let marked = if subject.verified { 0 } else { marked(connection, &subject.ingress, now)? };
     let silences = silence::active(connection, now)?;
     let memory = Memory { recurrence_28d, marked, silences, ..Memory::default() };
     let found = connection
@@ -184,11 +184,14 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
     Ok((Some(number), Memory { known: Known { state: Some(state), applied_before }, told, first_heard, ..memory }))
 }
 
-/// Unverified triggers told in the hour before.
-fn marked(connection: &Connection, now: Timestamp) -> rusqlite::Result<u64> {
+/// Unverified triggers of an ingress told in the hour before.
+fn marked(connection: &Connection, ingress: &str, now: Timestamp) -> rusqlite::Result<u64> {
+    let an_hour_ago = micros(now.saturating_sub(HOUR).unwrap_or(now));
     connection
-        .prepare_cached("SELECT count(*) FROM mails WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2")?
-        .query_row(params![micros(now.saturating_sub(HOUR).unwrap_or(now)), micros(now)], |row| row.get::<_, i64>(0))
+        .prepare_cached(
+            "SELECT count(*) FROM mails WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2 AND ingress = ?3",
+        )?
+        .query_row(params![an_hour_ago, micros(now), ingress], |row| row.get::<_, i64>(0))
         .map(i64::unsigned_abs)
 }
 

@@ -26,10 +26,16 @@ impl Dnsmasq {
 
     /// On a port where one may have been before.
     pub fn start_on(port: u16, records: &[(&str, &str)]) -> Self {
+        Self::start_with(port, records, "")
+    }
+
+    /// With more lines of configuration.
+    pub fn start_with(port: u16, records: &[(&str, &str)], more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let kept = if more.contains("local-ttl") { "" } else { "local-ttl=60\n" };
         let mut conf = format!(
-            "port={port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\nlocal-ttl=60\nlog-queries\n\
-             local=/atlassian.com/\nlocal=/example/\nlocal=/google.com/\n"
+            "port={port}\nlisten-address=127.0.0.1\nbind-interfaces\nno-resolv\nno-hosts\n{kept}log-queries\n\
+             local=/atlassian.com/\nlocal=/example/\nlocal=/google.com/\n{more}\n"
         );
         for (name, text) in records {
             let parts: Vec<&str> = text.as_bytes().chunks(200).map(|part| str::from_utf8(part).unwrap()).collect();

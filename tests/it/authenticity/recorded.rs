@@ -3,7 +3,7 @@
 use super::*;
 
 /// A mail as it lies in Gmail.
-fn gmail(said: &str, mail: &[u8]) -> Vec<u8> {
+pub fn gmail(said: &str, mail: &[u8]) -> Vec<u8> {
     below(
         &format!(
             "Delivered-To: alerts@example.com\n\
@@ -29,7 +29,7 @@ fn by_google(mail: &[u8]) -> String {
     )
 }
 
-fn quote(mail: &[u8]) -> String {
+pub fn quote(mail: &[u8]) -> String {
     let solid: String = str::from_utf8(mail).unwrap().split_whitespace().collect();
     solid.split_once(";b=").unwrap().1.chars().take(8).collect()
 }
@@ -110,6 +110,24 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
             "the first is by",
         ),
         ("of no host", gmail(&said.replace("mx.google.com;", ""), &mail), "the first is by nobody"),
+        ("spaced", gmail(&said.replace("Results:", "Results :"), &mail), "as no host writes it"),
+        ("tabbed", gmail(&said.replace("Results:", "Results\t:"), &mail), "as no host writes it"),
+        ("folded", gmail(&said.replace("Results:", "Results\n :"), &mail), "as no host writes it"),
+        ("in two", gmail(&said.replace("Results:", "Results x:"), &mail), "the mail has none"),
+        ("marked", gmail(&said.replace("Auth", "\u{feff}Auth"), &mail), "as no host writes it"),
+        ("marked at the top", below(&said.replace("Auth", "\u{feff}Auth"), &mail), "as no host writes it"),
+        ("marked twice over", gmail(&said.replace("Auth", "\u{ef}\u{bb}\u{bf}Auth"), &mail), "as no host writes it"),
+        (
+            "marked, and as it should be in the body",
+            [&gmail(&said.replace("Auth", "\u{feff}Auth"), &mail)[..], said.as_bytes()].concat(),
+            "as no host writes it",
+        ),
+        (
+            "spaced, above",
+            gmail(&format!("{}{said}", said.replace("Results:", "Results :")), &mail),
+            "as no host writes it",
+        ),
+        ("below a spaced Received", gmail(&format!("Received : by mx.google.com with x\n{said}"), &mail), "by nobody"),
         ("failed", gmail(&said.replace("dkim=pass", "dkim=fail"), &mail), "passed (dkim=fail)"),
         ("unsigned", gmail(&said.replace("dkim=pass", "spf=pass"), &mail), "passed (dkim=nothing)"),
         ("of another domain", gmail(&said.replace("=@am.atl", "=@evil.atl"), &mail), "passed (dkim=nothing)"),
@@ -148,6 +166,7 @@ async fn a_senders_own_line_below_a_host_that_adds_none_needs_a_signature_of_the
     }
     for (faulty, says) in [
         (signed(&forged, DOMAIN, json!({ "l": true })), "only the beginning of the body (l=)"),
+        (signed(&forged, DOMAIN, json!({})), "does not fit the body"),
         (signed(&forged, DOMAIN, json!({ "algorithm": "rsa-sha1" })), "rsa-sha1"),
         (signed(&forged, DOMAIN, json!({ "tags": { "t": now().as_second() - 90_000 } })), "a replay"),
         (signed(&forged, DOMAIN, json!({ "tags": { "x": now().as_second() - 1 } })), "it had expired"),

@@ -81,16 +81,43 @@ async fn a_signature_that_would_prove_nothing_is_refused_though_it_verifies() {
         ("revoked", signed(&alert(), DOMAIN, json!({ "selector": "revoked" })), "revoked"),
         ("unreadable", signed(&alert(), DOMAIN, json!({ "selector": "broken" })), "cannot be read"),
         ("unknown", signed(&alert(), DOMAIN, json!({ "selector": "nobody" })), "a key that DNS does not have"),
+        ("of a label too long", signed(&alert(), DOMAIN, json!({ "selector": "x".repeat(64) })), "cannot be asked"),
+        ("testing", signed(&alert(), DOMAIN, json!({ "selector": "testing" })), "only testing (t=y)"),
+        ("not for mail", signed(&alert(), DOMAIN, json!({ "selector": "tlsrpt" })), "not for mail (s=)"),
+        ("of SHA-1 alone", signed(&alert(), DOMAIN, json!({ "selector": "sha1" })), "does not allow SHA-256 (h=)"),
+        ("a tag twice in the key", signed(&alert(), DOMAIN, json!({ "selector": "twice" })), "cannot be read"),
+        ("version not first", signed(&alert(), DOMAIN, json!({ "selector": "later" })), "version"),
         (
-            "of a label too long",
-            signed(&alert(), DOMAIN, json!({ "selector": "x".repeat(64) })),
-            "is not of am.atlassian.com",
+            "strictly of its domain",
+            signed(&alert(), DOMAIN, json!({ "selector": "strict", "tags": { "i": "@x.am.atlassian.com" } })),
+            "(t=s)",
         ),
+        (
+            "for another domain",
+            signed(&alert(), DOMAIN, json!({ "tags": { "i": "@evil.example" } })),
+            "not of its domain",
+        ),
+        (
+            "for a domain above",
+            signed(&alert(), DOMAIN, json!({ "tags": { "i": "@atlassian.com" } })),
+            "not of its domain",
+        ),
+        ("of no version", signed(&alert(), DOMAIN, json!({ "tags": { "v": null } })), "version is not 1"),
+        ("of another version", signed(&alert(), DOMAIN, json!({ "tags": { "v": "2" } })), "cannot be read"),
+        ("of no algorithm", signed(&alert(), DOMAIN, json!({ "tags": { "a": null } })), "no algorithm (a=)"),
+        ("of no key in DNS", signed(&alert(), DOMAIN, json!({ "tags": { "q": "http" } })), "not in DNS (q=)"),
+        ("of no number", signed(&alert(), DOMAIN, json!({ "tags": { "x": "never" } })), "a number in it is none (x=)"),
+        ("of a time that is none", signed(&alert(), DOMAIN, json!({ "tags": { "t": "-1" } })), "cannot be read"),
+        ("a tag twice", altered(&genuine(), "s=s1;", "s=s9; s=s1;"), "the tag s= is given twice"),
+        ("a tag twice in another case", altered(&genuine(), "s=s1;", "S=s9; s=s1;"), "the tag s= is given twice"),
     ] {
         let judged = judged(&judge, &mail).await;
         println!("{what}: {judged:?}");
-        let verdict = if what == "of a label too long" { Verdict::None } else { Verdict::Fail };
-        assert_says(&judged, verdict, says);
+        assert_says(&judged, Verdict::Fail, says);
+    }
+    for selector in ["mail", "strict"] {
+        let own = signed(&alert(), DOMAIN, json!({ "selector": selector }));
+        assert_eq!(judged(&judge, &own).await.verdict, Verdict::Pass, "{selector}");
     }
     assert_eq!(judged(&judge, &part).await.verdict, Verdict::Pass, "l= that covers the whole body");
     let timed = signed(&alert(), DOMAIN, json!({ "headers": undated }));

@@ -19,7 +19,55 @@ fn signature(mail: &str) -> &str {
     &mail[..mail.find("From: ").unwrap()]
 }
 
-const FORGERS: [(&str, Forger); 16] = [
+/// A genuine mail about an incident of the forger's own, the text of which holds the element of another: its signature does
+/// not cover how it is read, and the fields that say so are replaced.
+fn reread(mail: &[u8], fields: &str) -> Vec<u8> {
+    let mail = text(mail);
+    let (header, body) = mail.split_once("\r\n\r\n").unwrap();
+    let element = body.split_once("<script").unwrap().1.split_once("</script>").unwrap().0;
+    let own = format!(
+        "--b\r\nContent-Type: text/plain\r\n\r\n<html>\r\n--c\r\nContent-Type: text/html\r\n\
+         Content-Transfer-Encoding: quoted-printable\r\n\r\n<script{element}</script>\r\n--c--\r\n</html>\r\n--b\r\n\
+         Content-Type: text/html\r\n\r\n<p>Hello</p>\r\n--b--\r\n"
+    );
+    let (kept, _) = header.split_once("Content-Type:").unwrap();
+    let genuine = format!("{kept}Content-Type: multipart/alternative; boundary=b\r\n\r\n{own}");
+    let covered = json!({ "headers": ["from", "to", "subject", "date"] });
+    let genuine = text(&signed(genuine.as_bytes(), DOMAIN, covered));
+    genuine.replacen("Content-Type: multipart/alternative; boundary=b\r\n", fields, 1).into_bytes()
+}
+
+const FORGERS: [(&str, Forger); 30] = [
+    ("a selector that cannot be asked for", |mail, _| signed(mail, DOMAIN, json!({ "selector": "-x" }))),
+    ("a selector with an empty label", |mail, _| signed(mail, DOMAIN, json!({ "tags": { "s": "x..y" } }))),
+    ("a selector too long", |mail, _| signed(mail, DOMAIN, json!({ "tags": { "s": "x".repeat(64) } }))),
+    ("a domain that cannot be asked for", |mail, _| {
+        signed(mail, DOMAIN, json!({ "tags": { "d": "-x.am.atlassian.com" } }))
+    }),
+    ("by a key for tests", |mail, _| signed(mail, DOMAIN, json!({ "selector": "testing" }))),
+    ("by a key for something else", |mail, _| signed(mail, DOMAIN, json!({ "selector": "tlsrpt" }))),
+    ("read as HTML", |mail, _| {
+        reread(mail, "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n")
+    }),
+    ("read by another boundary", |mail, _| reread(mail, "Content-Type: multipart/mixed; boundary=c\r\n")),
+    ("read as HTML, oddly written", |mail, _| {
+        reread(mail, "Content-Type : text/html\r\nContent-Transfer-Encoding : quoted-printable\r\n")
+    }),
+    ("says it passed, oddly written", |mail, _| {
+        [&b"Authentication-Results : mx.google.com; dkim=pass header.d=am.atlassian.com\r\n"[..], mail].concat()
+    }),
+    ("says that its own signature passed", |mail, _| {
+        let mail = signed(mail, DOMAIN, json!({ "selector": "s9" }));
+        [&b"Authentication-Results: mx.google.com; dkim=pass header.d=am.atlassian.com\r\n"[..], &mail].concat()
+    }),
+    ("sealed by who does not answer", |mail, _| {
+        let said = "ARC-Authentication-Results: i=1; x.test; dkim=pass header.d=am.atlassian.com\r\n\
+                    ARC-Message-Signature: i=1; a=rsa-sha256; c=relaxed/relaxed; d=out-of-reach.test; s=s1; h=from; bh=eA==; b=eA==\r\n\
+                    ARC-Seal: i=1; a=rsa-sha256; t=1; cv=none; d=google.com; s=-x; b=eA==\r\n";
+        [said.as_bytes(), mail].concat()
+    }),
+    ("a tag twice", |mail, _| text(&signed(mail, DOMAIN, json!({}))).replacen("s=s1;", "s=s9; s=s1;", 1).into_bytes()),
+    ("for another domain", |mail, _| signed(mail, DOMAIN, json!({ "tags": { "i": "@evil.example" } }))),
     ("not signed", |mail, _| mail.to_vec()),
     ("by a key of his own", |mail, _| signed(mail, DOMAIN, json!({ "key": WEAK.pem }))),
     ("by his own domain", |mail, _| signed(mail, "evil.example", json!({}))),
@@ -70,7 +118,9 @@ async fn hundreds_of_forged_mails_through_every_door_page_nobody_as_if_genuine_a
         mailbox.username,
         mailbox.password_file.unwrap().display()
     );
-    let config = config(&zone.address, folder.path(), &pager, "}", &imap).replace("  webhook: [{ name: http }]\n", "");
+    let alerts = ", trusted_arc_sealers: [google.com], unverified: { max_per_hour: 2 } }";
+    let config =
+        config(&zone.address, folder.path(), &pager, alerts, &imap).replace("  webhook: [{ name: http }]\n", "");
     let sns = Sns::start().await;
     let environment = sns.environment(&folder.path().join("sns-ca.pem"));
     let environment = environment.each_ref().map(|(name, value)| (*name, value.as_str()));
@@ -105,7 +155,7 @@ async fn hundreds_of_forged_mails_through_every_door_page_nobody_as_if_genuine_a
         }
     }
     bridge.settled(sent).await;
-    assert!(sent > 300, "{sent}");
+    assert!(sent > 700, "{sent}");
     let still_open = pager.open_alerts();
     assert!(real.iter().all(|key| still_open.contains(key)), "an alert was closed: {still_open:?}");
     let forged: Vec<_> = pages(&pager).split_off(genuine_pages.len());
@@ -114,7 +164,11 @@ async fn hundreds_of_forged_mails_through_every_door_page_nobody_as_if_genuine_a
         pager.pages().iter().filter(|page| page.action == "resolve" && !page.key.starts_with("self:")).count(),
         0
     );
-    assert!(!forged.is_empty() && forged.len() <= 20, "{} are told", forged.len());
+    // Each door has an account of its own, and none uses up another's. What is told of an open alert is no page.
+    for door in DOORS {
+        let told = forged.iter().filter(|page| page.key.starts_with(&format!("forged-{door}-"))).count();
+        assert!((1..=2).contains(&told), "{told} of {door}: {forged:?}");
+    }
     let all = bridge.command(&["mails", "list", "--limit", "100000", "--json"]);
     let all: Vec<Value> = serde_json::from_slice(&all.stdout).unwrap();
     assert_eq!(all.len(), usize::try_from(sent).unwrap());

@@ -164,6 +164,8 @@ async fn unverified_triggers_are_counted_by_the_hour(home: Home) {
     assert_eq!(marked(60).await, 2, "an hour is an hour");
     assert_eq!(marked(119).await, 0);
     assert_eq!(marked(-60).await, 0, "a clock set back finds none of the future");
+    let elsewhere = Subject { ingress: "another".into(), ..unverified("b", "X") };
+    assert_eq!(memory(store, elsewhere, later(59)).await.marked, 0, "each ingress has an account of its own");
 }
 
 async fn a_released_mail_is_due_before_all_others_and_says_who_let_it_through(home: Home) {

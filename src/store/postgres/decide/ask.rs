@@ -42,7 +42,7 @@ const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 const RECALL: &str = "
 SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 AND metric = $3 AND hour > $4)
            AS recurrence,
-       (SELECT count(*) FROM mails WHERE marked AND decided_at > $9 AND decided_at <= $7) AS marked,
+       (SELECT count(*) FROM mails WHERE marked AND decided_at > $9 AND decided_at <= $7 AND ingress = $10) AS marked,
        phase, incidents.status, newest, incidents.verified, untold, episode,
        applied.verified AS applied, applied.ingress, applied.at,
        (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL LIMIT 1) IS NOT NULL AS owing,
@@ -87,13 +87,13 @@ pub(super) async fn ask(
         }
         Matter::Own => {}
     }
-    if let Some(Named { incident_id, kind, status, app_key, metric, applied_at, verified, .. }) = subject {
+    if let Some(Named { incident_id, kind, status, app_key, metric, applied_at, ingress, verified }) = subject {
         if !verified {
             flight.add(TAKE_TURN_OF_MARKED, vec![]);
         }
         flight.add(lane::TAKE_TURN, vec![incident_id]).add(
             RECALL,
-            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago],
+            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago, ingress],
         );
     }
     let answers = transaction.send(flight).await?;
