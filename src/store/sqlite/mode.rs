@@ -32,7 +32,7 @@ pub(super) fn tighten(store: &Path) {
         if mode & WORLD != 0 {
             match fs::set_permissions(&path, Permissions::from_mode(closed(mode))) {
                 Ok(()) => {
-                    tracing::warn!(path = %path.display(), "everybody could read the store: its mode is now 0600")
+                    tracing::warn!(path = %path.display(), "everybody could read the store: its mode is now 0600");
                 }
                 Err(error) => tracing::warn!(
                     path = %path.display(), %error, "everybody can read the store: `chmod 600` as its owner closes it"
