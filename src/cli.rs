@@ -48,7 +48,7 @@ mod trial;
 pub use arguments::Cli;
 use arguments::{
     Check, Command, Completion, Deliveries, Explain, Imap, Incidents, Json, Mails, Receivers, Replay, Routes, Sample,
-    Schema, Silences,
+    Schema, Serve, Silences,
 };
 
 /// The status of wrong usage, as clap has it.
@@ -60,9 +60,10 @@ impl Cli {
         let config = self.config.as_deref();
         let out = &mut io::stdout();
         match self.command {
-            Command::Serve => {
-                telemetry::log_to_stderr();
-                serve::run(Config::load(config, Files::Needed)?).await?;
+            Command::Serve(Serve { log_format }) => {
+                let loaded = Config::load(config, Files::Needed)?;
+                telemetry::log_to_stderr(log_format.unwrap_or(loaded.config.global.log_format));
+                serve::run(loaded).await?;
             }
             Command::Check(Check { print: Json { json } }) => return check::run(config, json, out),
             Command::Explain(arguments) => return explain(config, arguments).await,

@@ -1,7 +1,7 @@
 //! Composes each module's own settings: one file in, the settings of every stage out, or everything that is wrong with it.
 //!
-//! The file is read into a tree that knows its lines ([`yaml`]), prepared ([`values`]), read into the settings ([`shape`])
-//! and checked ([`check`], [`later`]). Files named in it are found from its own folder; a relative `store.url`, which
+//! The file is read into a tree that knows its lines ([`yaml`]), prepared ([`values`]), joined with the files that it
+//! includes ([`include`]), read into the settings ([`shape`]) and checked ([`check`], [`later`], [`lint`]). Files named in it are found from its own folder; a relative `store.url`, which
 //! names what the program makes, from the working directory.
 
 use std::{
@@ -22,6 +22,7 @@ use crate::{
     receiver, route,
     settings::{ByteSize, Duration, Problem, Secret, SecretError, SecretText},
     store::place::Place,
+    telemetry::LogFormat,
 };
 
 mod access;
@@ -30,7 +31,9 @@ mod check;
 mod compile;
 mod errors;
 mod exposed;
+mod include;
 mod later;
+mod lint;
 mod misfit;
 mod refused;
 mod restart;
@@ -84,6 +87,8 @@ pub struct Loaded {
     pub source: Source,
     /// What works, and is better otherwise.
     pub warnings: Vec<String>,
+    /// How many files it includes.
+    pub included: usize,
     /// As it is written: names what differs from another.
     tree: yaml::Node,
 }
@@ -122,6 +127,7 @@ impl Config {
     ) -> Result<Loaded, ConfigErrors> {
         let mut tree = yaml::parse(text).map_err(|error| ConfigErrors::syntax(&source, error))?;
         let mut found = values::prepare(&mut tree, environment, source.folder());
+        let included = include::merge(&mut tree, &source, environment, &mut found)?;
         // What one step found wrong with a key, the next need not find again.
         let mut tell = |problems: Vec<Problem>| {
             let told: Vec<String> = found.iter().map(|(_, problem)| problem.key.clone()).collect();
@@ -144,16 +150,18 @@ impl Config {
                 }
             }
         }
-        let mut warnings = compiled.as_ref().map(|(config, rules)| warnings(config, rules)).unwrap_or_default();
+        let mut warnings = included.warnings;
+        warnings.extend(compiled.iter().flat_map(|(config, rules)| self::warnings(config, rules)));
         match compiled {
             Some((config, rules)) if found.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
                 if files == Files::Needed {
                     warnings.extend(exposed::files(&tree));
                 }
-                Ok(Loaded { config, rules: Arc::new(rules), source, warnings, tree })
+                let (rules, included) = (Arc::new(rules), included.sources.len() - 1);
+                Ok(Loaded { config, rules, source, warnings, included, tree })
             }
-            _ => Err(ConfigErrors { warnings, ..ConfigErrors::new(&source, &tree, found) }),
+            _ => Err(ConfigErrors { warnings, ..ConfigErrors::new(&included.sources, &tree, found) }),
         }
     }
 
@@ -203,6 +211,7 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
     let now = Clock::system().now();
     let servers = config.ingress.smtp.iter().enumerate();
     let of_servers = servers.filter_map(|(place, smtp)| smtp.warnings(&format!("ingress.smtp[{place}]"), now));
+    found.extend(lint::warnings(config, rules));
     let of_stages = rules.receivers.warnings.iter().cloned().chain(of_mailboxes).chain(of_servers);
     found.extend(of_stages.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
     found
@@ -217,6 +226,9 @@ fn within(path: &str, key: &str) -> bool {
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// Files, or patterns of files such as `conf.d/*.yaml`, that hold more of the configuration. Lists are joined; a key
+    /// that two files give is an error.
+    pub include: Vec<PathBuf>,
     pub global: Global,
     pub store: Store,
     pub admin: Admin,
@@ -238,11 +250,13 @@ pub struct Global {
     pub external_url: Option<String>,
     /// A trigger whose Date is older pages nobody. 0s: no limit.
     pub max_age: Duration,
+    /// How log lines are written.
+    pub log_format: LogFormat,
 }
 
 impl Default for Global {
     fn default() -> Self {
-        Self { external_url: None, max_age: Duration::from_secs(24 * 3600) }
+        Self { external_url: None, max_age: Duration::from_secs(24 * 3600), log_format: LogFormat::Auto }
     }
 }
 

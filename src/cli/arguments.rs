@@ -17,6 +17,7 @@ mod print;
 mod receivers;
 mod replay;
 mod routes;
+mod serve;
 mod silences;
 mod store;
 
@@ -30,6 +31,7 @@ pub use print::{Completion, Sample, Schema, SchemaOf};
 pub use receivers::Receivers;
 pub use replay::Replay;
 pub use routes::{Routes, Test};
+pub use serve::Serve;
 pub use silences::{Add, Silences};
 pub use store::Store;
 
@@ -70,21 +72,7 @@ be done, 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Run the bridge
-    #[command(after_help = "\
-Without a configuration it listens on loopback (HTTP 8025, SMTP 2525,
-admin 8026), keeps its state in alertbridge.db and prints pages to stdout.
-SIGTERM and SIGINT let it finish what is under way; nothing taken is lost.
-A second one stops it at once: what that cuts off is repeated at the next
-start. SIGHUP takes the configuration anew; where that is wrong the old one
-stays in force.
-
-Exit status: 0 stopped as asked, 1 it cannot start, 2 wrong usage.
-
-Examples:
-  alertbridge serve
-  alertbridge serve --config /etc/alertbridge/alertbridge.yaml")]
-    Serve,
+    Serve(Serve),
     Check(Check),
     Explain(Explain),
     Replay(Replay),

@@ -44,7 +44,7 @@ pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Res
     Ok(code)
 }
 
-fn summary(Loaded { config, source, .. }: &Loaded) -> String {
+fn summary(Loaded { config, source, included, .. }: &Loaded) -> String {
     let count = |number: usize, one: &str| table::count(number as u64, one);
     let ingress = &config.ingress;
     let integrations: usize = config
@@ -61,8 +61,12 @@ fn summary(Loaded { config, source, .. }: &Loaded) -> String {
                 + receiver.stdout_configs.len()
         })
         .sum();
+    let files = match included {
+        0 => String::new(),
+        included => format!(" and {}", count(*included, "file")),
+    };
     format!(
-        "{source}: {} of mail, {}, {} with {}, {}",
+        "{source}{files}: {} of mail, {}, {} with {}, {}",
         count(ingress.imap.len() + ingress.webhook.len() + ingress.smtp.len(), "way in").replace("way ins", "ways in"),
         count(routes(&config.route), "route"),
         count(config.receivers.len(), "receiver"),

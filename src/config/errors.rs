@@ -44,7 +44,7 @@ impl fmt::Display for Misconfigured {
 /// Everything that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigErrors {
-    /// In the file's order.
+    /// In the files' order.
     pub problems: Vec<Misconfigured>,
     /// What works, and is better otherwise, as far as it can be told.
     pub warnings: Vec<String>,
@@ -63,19 +63,20 @@ impl fmt::Display for ConfigErrors {
 impl std::error::Error for ConfigErrors {}
 
 impl ConfigErrors {
-    pub(super) fn new(source: &Source, tree: &Node, found: Vec<(Option<Mark>, Problem)>) -> Self {
-        let mut errors: Vec<_> = found
+    /// `sources` are the files that the tree was made of, as [`Mark::file`] counts them.
+    pub(super) fn new(sources: &[Source], tree: &Node, found: Vec<(Option<Mark>, Problem)>) -> Self {
+        let place = |(at, problem): (Option<Mark>, Problem)| (at.unwrap_or_else(|| tree.locate(&problem.key)), problem);
+        let mut placed: Vec<_> = found.into_iter().map(place).collect();
+        placed.sort_by_key(|(at, _)| *at);
+
+        let problems = placed
             .into_iter()
-            .map(|(at, problem)| {
-                let at = at.unwrap_or_else(|| tree.locate(&problem.key));
-                one(source, at, problem)
-            })
+            .map(|(at, problem)| one(sources.get(at.file).unwrap_or(&sources[0]), at, problem))
             .collect();
-        errors.sort_by_key(|error| (error.line, error.column));
-        Self { problems: errors, warnings: Vec::new() }
+        Self { problems, warnings: Vec::new() }
     }
 
-    fn only(problem: Misconfigured) -> Self {
+    pub(super) fn only(problem: Misconfigured) -> Self {
         Self { problems: vec![problem], warnings: Vec::new() }
     }
 

@@ -1,4 +1,4 @@
-//! What a bridge that runs cannot change: its store, its listeners, its ways in.
+//! What a bridge that runs cannot change: its store, its listeners, its ways in, how it writes its log.
 
 use super::{
     Config, Loaded, within,
@@ -27,6 +27,7 @@ impl Loaded {
 fn parts(now: &Config, started: &Config) -> Vec<String> {
     let (ways_in, before) = (&now.ingress, &started.ingress);
     let parts = [
+        ("global.log_format", now.global.log_format != started.global.log_format),
         ("store", now.store != started.store),
         ("admin", now.admin != started.admin),
         ("ingress.http", ways_in.http != before.http),
@@ -96,6 +97,7 @@ mod tests {
             ["store.mail_retention", "admin.listen"]
         );
         assert_eq!(said("", "store: { url: 'sqlite:other.db' }"), ["store"]);
+        assert_eq!(said("", "global: { log_format: text }"), ["global.log_format"]);
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl Pass<'_> {
             let inner = match entry.key.as_str() {
                 _ if role == Role::Details => Role::Details,
                 "details" => Role::Details,
-                "templates" => Role::File,
+                "templates" | "include" => Role::File,
                 key if key.ends_with("_file") => Role::File,
                 _ => Role::Other,
             };

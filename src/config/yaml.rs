@@ -12,16 +12,18 @@ const MAX_NODES: usize = 100_000;
 /// Two for each of the 64 levels that routes may have, and some.
 const MAX_DEPTH: usize = 160;
 
-/// A place in the file, both counted from 1.
+/// A place in a file; line and column are counted from 1.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Mark {
+    /// Which of the files: 0 is the configuration itself, the others are those that it includes.
+    pub file: usize,
     pub line: usize,
     pub column: usize,
 }
 
 impl From<Span> for Mark {
     fn from(span: Span) -> Self {
-        Self { line: span.start.line().max(1), column: span.start.col() + 1 }
+        Self { file: 0, line: span.start.line().max(1), column: span.start.col() + 1 }
     }
 }
 
@@ -62,8 +64,13 @@ pub struct Entry {
 }
 
 impl Node {
-    fn nothing(at: Mark) -> Self {
+    pub fn nothing(at: Mark) -> Self {
         Self { at, value: Value::Scalar(Scalar { text: String::new(), plain: true, written: None }) }
+    }
+
+    /// Whether nothing is given.
+    pub fn is_nothing(&self) -> bool {
+        matches!(&self.value, Value::Scalar(scalar) if scalar.is_nothing())
     }
 
     /// How much an alias to it adds to the tree: nodes, and 64 bytes of text for one more.
@@ -80,6 +87,21 @@ impl Node {
             Value::Scalar(_) => 0,
             Value::List(items) => items.iter().map(Self::depth).max().unwrap_or(0),
             Value::Map(entries) => entries.iter().map(|entry| entry.value.depth()).max().unwrap_or(0),
+        }
+    }
+
+    /// Says of every key and value which file it stands in.
+    pub fn stamp(&mut self, file: usize) {
+        self.at.file = file;
+        match &mut self.value {
+            Value::Scalar(_) => {}
+            Value::List(items) => items.iter_mut().for_each(|item| item.stamp(file)),
+            Value::Map(entries) => {
+                for entry in entries {
+                    entry.at.file = file;
+                    entry.value.stamp(file);
+                }
+            }
         }
     }
 
@@ -153,7 +175,7 @@ pub struct SyntaxError {
 
 /// Reads the one document of a file.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let start = Mark { line: 1, column: 1 };
+    let start = Mark { file: 0, line: 1, column: 1 };
     if text.len() > MAX_BYTES {
         return Err(SyntaxError {
             at: start,
@@ -165,7 +187,7 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| SyntaxError {
-            at: Mark { line: error.marker().line().max(1), column: error.marker().col() + 1 },
+            at: Mark { file: 0, line: error.marker().line().max(1), column: error.marker().col() + 1 },
             what: format!("this is not YAML: {}", error.info()),
             mend: "look at the indentation, quotes and brackets of this line and the one before",
         })?;
@@ -264,7 +286,7 @@ mod tests {
     use super::*;
 
     fn at(text: &str, path: &str) -> (usize, usize) {
-        let Mark { line, column } = parse(text).unwrap().locate(path);
+        let Mark { line, column, .. } = parse(text).unwrap().locate(path);
         (line, column)
     }
 

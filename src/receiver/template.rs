@@ -14,6 +14,8 @@ use minijinja::{AutoEscape, Environment, Error, Output, UndefinedBehavior, Value
 use super::{RenderError, page, sample, text};
 use crate::{label, settings::Problem};
 
+mod filters;
+
 /// Instructions one rendering may take: a loop without end fails instead of holding up the page.
 const FUEL: u64 = 100_000;
 
@@ -66,6 +68,7 @@ impl Shelf {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
+        filters::add(&mut environment);
         let mut names = BTreeSet::new();
         for (index, path) in files.iter().enumerate() {
             let key = format!("templates[{index}]");

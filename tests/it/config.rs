@@ -5,8 +5,9 @@
 
 use std::{
     fs,
+    io::{BufRead as _, BufReader},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use alertbridge::config::{Config, Files, Source};
@@ -87,12 +88,68 @@ fn no_message_shows_a_secret() {
 
 #[test]
 fn plain_http_is_taken_with_a_warning() {
-    let text = include_str!("../config/good/minimal.yaml").to_owned()
+    let text = include_str!("../config/good/minimal.yaml")
+        .replace("  - name: stdout\n    stdout_configs: [{}]\n", "")
+        .replace("{ receiver: stdout }", "{ receiver: hook }")
         + "  - name: hook\n    webhook_configs: [{ url: 'http://hooks.example.com' }]\n";
     let loaded = Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None);
     let warnings = loaded.unwrap_or_else(|errors| panic!("{errors}")).warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].starts_with("receivers[1].webhook_configs[0].url: "), "{warnings:?}");
+    assert!(warnings[0].starts_with("receivers[0].webhook_configs[0].url: "), "{warnings:?}");
+}
+
+#[test]
+fn included_files_are_joined_and_name_their_files_from_their_own_folder() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good/include.yaml");
+    let loaded = Config::load(Some(&file), Files::Needed).unwrap_or_else(|errors| panic!("{errors}"));
+    let config = &loaded.config;
+    assert_eq!(loaded.included, 3, "each once, and no hidden one");
+    assert_eq!(config.receivers.iter().map(|receiver| &receiver.name).collect::<Vec<_>>(), ["stdout", "team"]);
+    assert_eq!((config.route.routes.len(), config.ingress.smtp.len(), config.ingress.webhook.len()), (1, 1, 1));
+    assert_eq!(config.global.max_age, "12h".parse().unwrap());
+    assert!(
+        loaded.warnings.iter().any(|warning| warning.starts_with("include[2]: no file matches")),
+        "{:?}",
+        loaded.warnings
+    );
+    let told = check(&file, &[]);
+    let told = String::from_utf8_lossy(&told.stdout).into_owned();
+    assert!(told.starts_with("include.yaml and 3 files: 2 ways in of mail, 2 routes, 2 receivers"), "{told}");
+}
+
+#[test]
+fn log_lines_are_json_where_no_terminal_is_unless_the_configuration_or_an_option_says_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = "route: { receiver: a }\nreceivers: [{ name: a }]\nadmin: { listen: '127.0.0.1:0' }\n\
+                  ingress: { imap: [{ name: box, host: 127.0.0.1, port: 1, tls: none, username: a, password: b }] }\n";
+    for (format, options, json) in [
+        ("", &[][..], true),
+        ("global: { log_format: text }\n", &[][..], false),
+        ("global: { log_format: text }\n", &["--log-format", "json"][..], true),
+        ("global: { log_format: json }\n", &["--log-format", "text"][..], false),
+        ("", &["--log-format", "auto"][..], true),
+    ] {
+        fs::write(folder.path().join("alertbridge.yaml"), format!("{format}{config}")).unwrap();
+        let mut serve = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+            .arg("serve")
+            .args(options)
+            .current_dir(folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // Its mailbox answers to nobody, and it says so.
+        let mut lines = BufReader::new(serve.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let line = lines.find(|line| line.contains("ingress failed")).unwrap();
+        serve.kill().unwrap();
+        serve.wait().unwrap();
+        let object = serde_json::from_str::<serde_json::Value>(&line);
+        assert_eq!(object.is_ok(), json, "{format}{options:?}: {line}");
+        if let Ok(object) = object {
+            assert_eq!((&object["level"], &object["ingress"]), (&"WARN".into(), &"box".into()), "{line}");
+            assert!(object["timestamp"].is_string() && object["message"].is_string(), "{line}");
+        }
+    }
 }
 
 #[test]

@@ -43,7 +43,7 @@ impl Bridge {
     pub fn start_under(command: &[&str], folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
         let file = folder.join("alertbridge.yaml");
         fs::write(&file, unless_judged(config)).unwrap();
-        let words = [command, &[PROGRAM, "serve", "--config"]].concat();
+        let words = [command, &[PROGRAM, "serve", "--log-format", "text", "--config"]].concat();
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .arg(&file)

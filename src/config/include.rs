@@ -1,0 +1,205 @@
+//! `include:`: a configuration in several files, merged into one tree before the settings are read from it.
+//!
+//! Lists are joined, the configuration's own items first and then file by file in the order of their names; maps are
+//! merged key by key. A key that two files give is a problem that names both places: no file overrides another.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use glob::{MatchOptions, glob_with};
+
+use super::{
+    ConfigErrors, Source, errors,
+    values::{self, Environment},
+    yaml::{self, Entry, Mark, Node, Value},
+};
+use crate::settings::Problem;
+
+/// The most files that are read: a pattern that matches more was meant otherwise.
+const MAX_FILES: usize = 1000;
+
+/// As a shell has it: `*` matches neither `/` nor the hidden files that editors leave behind.
+const AS_SHELLS_DO: MatchOptions =
+    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+
+/// A problem, with its place where its key path does not lead there.
+type Found = Vec<(Option<Mark>, Problem)>;
+
+/// What the included files brought.
+pub struct Included {
+    /// Every file of the configuration, as [`Mark::file`] counts them: the first is the configuration itself.
+    pub sources: Vec<Source>,
+    pub warnings: Vec<String>,
+}
+
+/// Merges what the files that the prepared `tree` includes hold into it. A file that cannot be read or parsed is an error.
+pub fn merge(
+    tree: &mut Node,
+    source: &Source,
+    environment: Environment<'_>,
+    found: &mut Found,
+) -> Result<Included, ConfigErrors> {
+    let mut included = Included { sources: vec![source.clone()], warnings: Vec::new() };
+    let paths = matching(&patterns(tree), source, found, &mut included.warnings);
+
+    for path in paths {
+        let source = Source::File(path);
+        let file = included.sources.len();
+        let mut more = parse(&source)?;
+        more.stamp(file);
+        let problems = values::prepare(&mut more, environment, source.folder());
+        found.extend(
+            problems.into_iter().map(|(at, problem)| (Some(at.unwrap_or_else(|| more.locate(&problem.key))), problem)),
+        );
+
+        included.sources.push(source);
+        let mut join = Join { sources: &included.sources, found };
+        join.file(tree, more);
+    }
+    Ok(included)
+}
+
+/// The patterns of `include`, each with its key. One that is no text is told where the settings are read.
+fn patterns(tree: &Node) -> Vec<(String, String)> {
+    let Value::Map(entries) = &tree.value else { return Vec::new() };
+    let list = entries.iter().find(|entry| entry.key == "include").map(|entry| &entry.value.value);
+    let Some(Value::List(items)) = list else { return Vec::new() };
+
+    let texts = items.iter().enumerate().filter_map(|(index, item)| match &item.value {
+        Value::Scalar(scalar) => Some((format!("include[{index}]"), scalar.text.clone())),
+        _ => None,
+    });
+    texts.collect()
+}
+
+/// The files that the patterns match, each once, and never the configuration itself.
+fn matching(
+    patterns: &[(String, String)],
+    source: &Source,
+    found: &mut Found,
+    warnings: &mut Vec<String>,
+) -> Vec<PathBuf> {
+    let mut known = BTreeSet::new();
+    if let Source::File(path) = source {
+        known.insert(identity(path));
+    }
+
+    let mut paths = Vec::new();
+    for (key, pattern) in patterns {
+        let mut refuse = |what: String, mend: &str| {
+            found.push((None, Problem::new(key.clone(), what, mend)));
+        };
+        let is_pattern = pattern.contains(['*', '?', '[']);
+        let matched = match glob_with(pattern, AS_SHELLS_DO) {
+            Ok(matched) => matched,
+            Err(error) => {
+                let what = format!("`{pattern}` is not a valid pattern: {}", error.msg);
+                refuse(what, "write it like `conf.d/*.yaml`");
+                continue;
+            }
+        };
+
+        let before = paths.len();
+        for path in matched.filter_map(Result::ok).filter(|path| !path.is_dir()) {
+            if known.insert(identity(&path)) {
+                paths.push(path);
+            }
+        }
+        if paths.len() > MAX_FILES {
+            let what = format!("`{pattern}` matches more than {MAX_FILES} files");
+            refuse(what, "name the folder that holds the configuration alone");
+            paths.clear();
+            return paths;
+        }
+        if paths.len() == before && !is_pattern && !Path::new(pattern).exists() {
+            refuse(format!("there is no file `{pattern}`"), "correct the path, or drop it");
+        } else if paths.len() == before && is_pattern {
+            warnings.push(format!("{key}: no file matches `{pattern}`"));
+        }
+    }
+    paths
+}
+
+/// By which two paths to one file are told to be one.
+fn identity(path: &Path) -> PathBuf {
+    fs::canonicalize(path).unwrap_or_else(|_| path.to_owned())
+}
+
+fn parse(source: &Source) -> Result<Node, ConfigErrors> {
+    let Source::File(path) = source else { return Ok(Node::nothing(Mark::default())) };
+    let text = errors::read_file(path)?;
+    yaml::parse(&text).map_err(|error| ConfigErrors::syntax(source, error))
+}
+
+/// Joins two trees.
+struct Join<'a> {
+    sources: &'a [Source],
+    found: &'a mut Found,
+}
+
+impl Join<'_> {
+    fn file(&mut self, tree: &mut Node, more: Node) {
+        if more.is_nothing() {
+            return;
+        }
+        let at = more.at;
+        let Value::Map(mut entries) = more.value else {
+            let what = "an included file holds keys, as the configuration itself does";
+            let mend = "begin it with a key: `receivers:`, `route:`";
+            self.found.push((Some(at), Problem::new("", what, mend)));
+            return;
+        };
+
+        entries.retain(|entry| {
+            let nested = entry.key == "include";
+            if nested {
+                let what = "an included file includes no other";
+                let mend = "name all files in the `include` of the configuration itself";
+                self.found.push((Some(entry.at), Problem::new("include", what, mend)));
+            }
+            !nested
+        });
+        // A configuration that holds nothing but comments is no map yet.
+        if tree.is_nothing() {
+            tree.value = Value::Map(Vec::new());
+        }
+        self.node(tree, Node { at, value: Value::Map(entries) }, "", at);
+    }
+
+    /// `key_at` is where the key that holds `more` stands.
+    fn node(&mut self, into: &mut Node, more: Node, path: &str, key_at: Mark) {
+        if more.is_nothing() {
+            return;
+        }
+        if into.is_nothing() {
+            *into = more;
+            return;
+        }
+        match (&mut into.value, more.value) {
+            (Value::List(items), Value::List(more)) => items.extend(more),
+            (Value::Map(entries), Value::Map(more)) => self.map(entries, more, path),
+            _ => self.twice(path, into.at, key_at),
+        }
+    }
+
+    fn map(&mut self, entries: &mut Vec<Entry>, more: Vec<Entry>, path: &str) {
+        for entry in more {
+            let dot = if path.is_empty() { "" } else { "." };
+            let path = format!("{path}{dot}{}", entry.key);
+            match entries.iter_mut().find(|known| known.key == entry.key) {
+                Some(known) => self.node(&mut known.value, entry.value, &path, entry.at),
+                None => entries.push(entry),
+            }
+        }
+    }
+
+    fn twice(&mut self, path: &str, first: Mark, second: Mark) {
+        let file = self.sources.get(first.file).unwrap_or(&self.sources[0]);
+        let name = path.rsplit('.').next().unwrap_or(path);
+        let what = format!("`{name}` is given a second time; it stands already in {file}:{}", first.line);
+        self.found.push((Some(second), Problem::new(path, what, "keep one of them")));
+    }
+}

@@ -1,0 +1,171 @@
+//! What a configuration says to no effect: labels that no alert has, and receivers, routes and time intervals that nothing
+//! leads to. Each is allowed, and most likely a slip of the pen; `check`, the start and a reload warn of it.
+
+use std::collections::BTreeSet;
+
+use super::{Config, nearest};
+use crate::{
+    label::{self, Matcher},
+    pipeline::Rules,
+    route::Route,
+};
+
+/// Every such warning, a sentence each.
+pub fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
+    let mut found = Vec::new();
+    severities(config, &mut found);
+
+    let mut reached = Reached::default();
+    reached.route(rules.routes.root(), &mut found);
+    receivers(config, &mut reached, &mut found);
+    intervals(config, &reached, &mut found);
+    found
+}
+
+fn severities(config: &Config, found: &mut Vec<String>) {
+    for (index, rule) in config.alerts.severity.iter().enumerate() {
+        let matchers = rule.matchers.iter().filter_map(|text| Matcher::parse_list(text).ok());
+        let key = format!("alerts.severity[{index}].matchers");
+        labels(&key, matchers.flatten().collect::<Vec<_>>().iter(), found);
+    }
+}
+
+/// A matcher of such a label sees it as empty, whatever the mail.
+fn labels<'a>(key: &str, matchers: impl Iterator<Item = &'a Matcher>, found: &mut Vec<String>) {
+    let unknown: BTreeSet<&str> = matchers.map(Matcher::name).filter(|name| !label::NAMES.contains(name)).collect();
+    for name in unknown {
+        let mend = match nearest(name, label::NAMES.into_iter()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the labels are {}", label::NAMES.join(", ")),
+        };
+        found.push(format!("{key}: no alert has a label `{name}`; {mend}"));
+    }
+}
+
+/// What the route tree leads to.
+#[derive(Default)]
+struct Reached {
+    receivers: BTreeSet<String>,
+    intervals: BTreeSet<String>,
+}
+
+impl Reached {
+    fn route(&mut self, route: &Route, found: &mut Vec<String>) {
+        labels(&format!("{}.matchers", route.path), route.matchers.iter(), found);
+        let intervals = route.mute.iter().chain(&route.active);
+        self.intervals.extend(intervals.map(|interval| interval.name.clone()));
+
+        // A child that takes everything leaves nothing to its parent or to those behind it.
+        let takes_all = |child: &&Route| child.matchers.is_empty() && !child.r#continue;
+        let last = route.routes.iter().position(|child| takes_all(&child));
+        if !route.routes.iter().any(|child| child.matchers.is_empty()) {
+            self.receivers.insert(route.receiver.clone());
+        }
+        for (index, child) in route.routes.iter().enumerate() {
+            match last {
+                Some(last) if index > last => found.push(format!(
+                    "{}: no alert reaches this route, because {} before it has no matchers and takes them all; move it \
+                     up, or give the other `matchers` or `continue: true`",
+                    child.path, route.routes[last].path
+                )),
+                _ => self.route(child, found),
+            }
+        }
+    }
+}
+
+/// A fallback reaches its receiver where the one that it stands in for is reached.
+fn receivers(config: &Config, reached: &mut Reached, found: &mut Vec<String>) {
+    let fallbacks = || {
+        let with_fallback = config.receivers.iter();
+        with_fallback.filter_map(|receiver| Some((&receiver.name, &receiver.fallback.as_ref()?.receiver)))
+    };
+    while let Some((_, fallback)) =
+        fallbacks().find(|(name, fallback)| reached.receivers.contains(*name) && !reached.receivers.contains(*fallback))
+    {
+        reached.receivers.insert(fallback.clone());
+    }
+
+    for (index, receiver) in config.receivers.iter().enumerate() {
+        if !reached.receivers.contains(&receiver.name) {
+            found.push(format!(
+                "receivers[{index}]: no route reaches the receiver `{}`; name it in a route, or drop it",
+                receiver.name
+            ));
+        }
+    }
+}
+
+fn intervals(config: &Config, reached: &Reached, found: &mut Vec<String>) {
+    for (index, interval) in config.time_intervals.iter().enumerate() {
+        if !reached.intervals.contains(&interval.name) {
+            found.push(format!(
+                "time_intervals[{index}]: no route uses the time interval `{}`; name it in `mute_time_intervals` or \
+                 `active_time_intervals` of a route, or drop it",
+                interval.name
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::{Config, Files, Source};
+
+    /// The warnings about a route tree below a root that goes to `a`, with receivers `a` to `d`; `d` is the fallback of `c`.
+    fn warnings(routes: &str, more: &str) -> Vec<String> {
+        let text = format!(
+            "route: {{ receiver: a, routes: [{routes}] }}\nreceivers:\n- {{ name: a }}\n- {{ name: b }}\n\
+             - {{ name: c, fallback: {{ receiver: d, after: 5m }} }}\n- {{ name: d }}\n{more}"
+        );
+        let loaded = Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None);
+        loaded.map_err(|errors| panic!("{errors}")).map(|loaded| loaded.warnings).unwrap_or_default()
+    }
+
+    fn told(warnings: &[String], what: &str) -> bool {
+        warnings.iter().any(|warning| warning.contains(what))
+    }
+
+    #[test]
+    fn a_label_that_no_alert_has_is_named_wherever_it_is_matched() {
+        let deep = "{ receiver: b, routes: [{ receiver: c, matchers: ['kind!=self', 'severty=critical'] }] }";
+        let said = warnings(deep, "alerts: { severity: [{ matchers: ['sli_gab>5'], severity: critical }] }");
+        assert!(
+            told(&said, "route.routes[0].routes[0].matchers: no alert has a label `severty`; did you mean `severity`?"),
+            "{said:?}"
+        );
+        assert!(
+            told(&said, "alerts.severity[0].matchers: no alert has a label `sli_gab`; did you mean `sli_gap`?"),
+            "{said:?}"
+        );
+        assert!(!told(&said, "`kind`"), "{said:?}");
+    }
+
+    #[test]
+    fn a_receiver_is_reached_by_a_route_or_as_the_fallback_of_one_that_is() {
+        let said = warnings("{ receiver: c, matchers: [sli=x] }", "");
+        assert!(told(&said, "receivers[1]: no route reaches the receiver `b`"), "{said:?}");
+        for reached in ["`a`", "`c`", "`d`"] {
+            assert!(!told(&said, reached), "{reached}: {said:?}");
+        }
+        let said = warnings("{ receiver: b, matchers: [sli=x] }", "");
+        assert!(told(&said, "receivers[2]: ") && told(&said, "receivers[3]: "), "{said:?}");
+    }
+
+    #[test]
+    fn what_stands_behind_a_route_that_takes_everything_is_reached_by_nothing() {
+        let said = warnings("{ receiver: b }, { receiver: c, matchers: [sli=x] }", "");
+        assert!(told(&said, "route.routes[1]: no alert reaches this route"), "{said:?}");
+        assert!(told(&said, "the receiver `a`") && told(&said, "the receiver `c`"), "{said:?}");
+        let said = warnings("{ receiver: b, continue: true }, { receiver: c, matchers: [sli=x] }", "");
+        assert!(!told(&said, "no alert reaches this route") && !told(&said, "the receiver `c`"), "{said:?}");
+    }
+
+    #[test]
+    fn a_time_interval_that_no_route_uses_is_named() {
+        let intervals = "time_intervals: [{ name: nights }, { name: weekends }]";
+        let said = warnings("{ receiver: b, mute_time_intervals: [nights] }", intervals);
+        assert!(told(&said, "time_intervals[1]: no route uses the time interval `weekends`"), "{said:?}");
+        assert!(!told(&said, "`nights`"), "{said:?}");
+    }
+}

@@ -1,0 +1,155 @@
+//! The filters that templates have beside Jinja's own.
+
+use std::fmt::Display;
+
+use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit, fmt::strtime, tz::TimeZone};
+use minijinja::{
+    Environment, Error, ErrorKind, Value,
+    value::{Kwargs, Rest, from_args},
+};
+use minijinja_contrib::filters::truncate;
+
+/// Adds them. `urlencode` and `tojson` are minijinja's own.
+pub fn add(environment: &mut Environment<'_>) {
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("datetime", datetime);
+    environment.add_filter("duration", duration);
+}
+
+/// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: a point in time as people of a zone read it. Takes RFC 3339 and
+/// seconds since the epoch; the format is strftime's, the zone an IANA name and UTC where it is not given. A time that is
+/// not there stays empty.
+fn datetime(value: &Value, Rest(given): Rest<Value>) -> Result<String, Error> {
+    let (format, zone, named): (Option<&str>, Option<&str>, Kwargs) = from_args(&given)?;
+    let format = format.or(named.get("format")?).unwrap_or("%F %T %Z");
+    let zone = zone.or(named.get("zone")?);
+    named.assert_all_used()?;
+    if is_absent(value) {
+        return Ok(String::new());
+    }
+    let at = match (value.as_str(), seconds(value)) {
+        (Some(text), None) => text.parse().map_err(|_| wrong(format!("`{text}` is not a time"))),
+        (_, Some(seconds)) => SignedDuration::try_from_secs_f64(seconds)
+            .and_then(Timestamp::from_duration)
+            .map_err(|_| wrong(format!("`{value}` is not a time"))),
+        (None, None) => Err(wrong(format!("`{value}` is not a time"))),
+    }?;
+    let zone = match zone {
+        None => TimeZone::UTC,
+        Some(name) => TimeZone::get(name).map_err(|_| wrong(format!("there is no time zone `{name}`")))?,
+    };
+
+    strtime::format(format, &at.to_zoned(zone)).map_err(|error| wrong(format!("`{format}` is not a format: {error}")))
+}
+
+/// `window_seconds | duration`: seconds as people say them, `1h 30m`; the two largest units. What is not there stays empty.
+fn duration(value: &Value) -> Result<String, Error> {
+    if is_absent(value) {
+        return Ok(String::new());
+    }
+    let seconds = seconds(value).ok_or_else(|| wrong(format!("`{value}` is not a number of seconds")))?;
+    let whole = SignedDuration::try_from_secs_f64(seconds)
+        .and_then(|duration| duration.round(SignedDurationRound::new().smallest(Unit::Second)))
+        .map_err(|_| wrong(format!("`{value}` is not a number of seconds")))?;
+
+    let total = whole.as_secs().unsigned_abs();
+    let units = [("d", total / 86_400), ("h", total / 3600 % 24), ("m", total / 60 % 60), ("s", total % 60)];
+    let largest = units.iter().position(|(_, number)| *number > 0).unwrap_or(units.len() - 1);
+    let said: Vec<String> = units[largest..]
+        .iter()
+        .take(2)
+        .filter(|(unit, number)| *number > 0 || (*unit, total) == ("s", 0))
+        .map(|(unit, number)| format!("{number}{unit}"))
+        .collect();
+    let sign = if whole.is_negative() { "-" } else { "" };
+    Ok(format!("{sign}{}", said.join(" ")))
+}
+
+/// An empty label is a value that the mail does not give.
+fn is_absent(value: &Value) -> bool {
+    value.is_undefined() || value.is_none() || value.as_str() == Some("")
+}
+
+/// A number, or a text that is one.
+fn seconds(value: &Value) -> Option<f64> {
+    let number = match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None => f64::try_from(value.clone()).ok(),
+    };
+    number.filter(|number: &f64| number.is_finite())
+}
+
+fn wrong(what: impl Display) -> Error {
+    Error::new(ErrorKind::InvalidOperation, what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::context;
+
+    use super::*;
+
+    fn render(template: &str) -> Result<String, String> {
+        let mut environment = Environment::new();
+        add(&mut environment);
+        let context = context! { at => "2026-03-24T15:40:00Z", none => (), empty => "", text => "a/b c&d" };
+        environment.render_str(template, context).map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn a_time_is_written_in_the_format_and_zone_asked_for() {
+        for (template, expected) in [
+            ("{{ at | datetime }}", "2026-03-24 15:40:00 UTC"),
+            ("{{ at | datetime('%H:%M', 'Europe/Berlin') }}", "16:40"),
+            ("{{ at | datetime(zone='Asia/Kolkata', format='%H:%M %Z') }}", "21:10 IST"),
+            ("{{ 1774366800 | datetime('%FT%T') }}", "2026-03-24T15:40:00"),
+            ("{{ '1774366800' | datetime('%F') }}", "2026-03-24"),
+            ("{{ none | datetime }}{{ empty | datetime }}", ""),
+        ] {
+            assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_zone_or_format_is_named() {
+        for (template, expected) in [
+            ("{{ 'soon' | datetime }}", "`soon` is not a time"),
+            ("{{ 1e300 | datetime }}", "is not a time"),
+            ("{{ at | datetime('%F', 'Berlin') }}", "no time zone `Berlin`"),
+            ("{{ at | datetime('%!') }}", "`%!` is not a format"),
+            ("{{ 'long' | duration }}", "`long` is not a number of seconds"),
+        ] {
+            let error = render(template).unwrap_err();
+            assert!(error.contains(expected), "{template}: {error}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_told_in_the_two_largest_units() {
+        for (seconds, expected) in [
+            ("0", "0s"),
+            ("59.6", "1m"),
+            ("900", "15m"),
+            ("5400", "1h 30m"),
+            ("86400", "1d"),
+            ("'90061'", "1d 1h"),
+            ("86459", "1d"),
+            ("-61", "-1m 1s"),
+            ("none", ""),
+            ("empty", ""),
+        ] {
+            assert_eq!(render(&format!("{{{{ {seconds} | duration }}}}")).as_deref(), Ok(expected), "{seconds}");
+        }
+    }
+
+    #[test]
+    fn text_is_made_fit_for_addresses_json_and_short_fields() {
+        for (template, expected) in [
+            ("{{ text | urlencode }}", "a/b%20c%26d"),
+            ("{{ text | tojson }}", r#""a/b c\u0026d""#),
+            ("{{ 'one two three' | truncate(length=7, end='…', leeway=0) }}", "one…"),
+        ] {
+            assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
+        }
+    }
+}
