@@ -4,18 +4,16 @@
 //! picked up from the store, which alone remembers what is undecided.
 
 use std::{
-    collections::BTreeSet,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
 use futures_util::future::join_all;
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch::Receiver},
-    time::{MissedTickBehavior, timeout},
+    sync::{mpsc, oneshot, watch::Receiver},
+    time::MissedTickBehavior,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -31,11 +29,16 @@ use crate::{
 };
 
 mod again;
+mod ahead;
 mod follow;
+mod in_hand;
 mod order;
 mod rules;
 pub mod standing;
 
+use ahead::Ahead;
+use in_hand::InHand;
+use order::by_incident;
 pub use order::in_order;
 pub use rules::{Finding, Reading, Rules};
 
@@ -43,13 +46,6 @@ pub use rules::{Finding, Reading, Rules};
 const BATCH: usize = 64;
 /// Batches read ahead; they are decided together.
 const READ_AHEAD: usize = 4;
-/// Mails held in memory between their two commits, and their bytes; what is over is read back from the store.
-const IN_HAND: usize = 1024;
-const BYTES_IN_HAND: usize = 8 << 20;
-/// Mails that wait to be decided above which senders are acknowledged later, so that they do not outrun it; and how much
-/// later at most.
-const CROWD: usize = 32;
-const KEEP_PACE: Duration = Duration::from_millis(250);
 /// Mails read back from the store at a time; the store bounds their bytes.
 const CATCH_UP: u32 = 256;
 /// How often the store is asked for undecided mail that nobody told of: another replica's that died.
@@ -66,45 +62,13 @@ pub struct Pipeline {
     store: Arc<dyn Store>,
     in_force: Receiver<Arc<InForce>>,
     clock: Clock,
-    fresh: mpsc::Sender<StoredMail>,
-    in_hand: Mutex<InHand>,
-    /// Rung when the store has undecided mail that is not in hand.
-    behind: Notify,
-    /// Rung when mail has been decided.
-    decided: Notify,
+    in_hand: InHand,
+    ahead: Ahead,
     deliverer: Arc<Deliverer>,
 }
 
-/// What is in hand.
-#[derive(Default)]
-struct InHand {
-    /// Bounds the memory it takes.
-    bytes: usize,
-    /// Not decided yet.
-    mails: BTreeSet<MailId>,
-}
-
-impl InHand {
-    /// False where there is too much already.
-    fn take(&mut self, mail: MailId, size: usize) -> bool {
-        if self.bytes + size > BYTES_IN_HAND {
-            return false;
-        }
-        self.bytes += size;
-        self.mails.insert(mail);
-        true
-    }
-}
-
-/// Mails that were in hand, and what they say.
-struct Read {
-    mails: Vec<(Reading, StoredMail)>,
-    /// What they took in hand.
-    bytes: usize,
-}
-
-/// Mail in hand, on its way to being decided.
-pub struct Fresh(mpsc::Receiver<StoredMail>);
+/// Mails, and what they say.
+type Read = Vec<(Reading, StoredMail)>;
 
 impl Pipeline {
     pub fn new(
@@ -112,10 +76,8 @@ impl Pipeline {
         in_force: Receiver<Arc<InForce>>,
         clock: Clock,
         deliverer: Arc<Deliverer>,
-    ) -> (Self, Fresh) {
-        let (fresh, in_hand) = mpsc::channel(IN_HAND);
-        let (in_hand_now, behind, decided) = (Mutex::default(), Notify::new(), Notify::new());
-        (Self { store, in_force, clock, fresh, in_hand: in_hand_now, behind, decided, deliverer }, Fresh(in_hand))
+    ) -> Self {
+        Self { store, in_force, clock, in_hand: InHand::default(), ahead: Ahead::default(), deliverer }
     }
 
     /// Read once for each thing that is judged, read or decided: all of it goes by the same.
@@ -139,45 +101,32 @@ impl Pipeline {
 
     /// Decides mail until `stop`; what is left then is decided at the next start. The next mails are read while the last are
     /// decided.
-    pub async fn run(self: Arc<Self>, Fresh(fresh): Fresh, stop: CancellationToken) {
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let (read, to_decide) = mpsc::channel(READ_AHEAD);
-        tokio::join!(self.read_in_hand(fresh, read, &stop), self.decide_all(to_decide, &stop));
+        tokio::join!(self.read_in_hand(read, &stop), self.decide_all(to_decide, &stop));
     }
 
     /// Reads what is in hand, in order, until `stop` and to its end.
-    async fn read_in_hand(
-        &self,
-        mut fresh: mpsc::Receiver<StoredMail>,
-        read: mpsc::Sender<Read>,
-        stop: &CancellationToken,
-    ) {
+    async fn read_in_hand(&self, read: mpsc::Sender<Read>, stop: &CancellationToken) {
         loop {
-            let mut batch = Vec::with_capacity(BATCH);
-            tokio::select! {
-                _ = fresh.recv_many(&mut batch, BATCH) => {}
-                () = stop.cancelled() => {
-                    while batch.len() < BATCH && let Ok(mail) = fresh.try_recv() {
-                        batch.push(mail);
-                    }
-                    if batch.is_empty() {
-                        return;
-                    }
-                }
+            let batch = match stop.run_until_cancelled(self.in_hand.next(BATCH)).await {
+                Some(batch) => batch,
+                None => self.in_hand.rest(BATCH),
+            };
+            if batch.is_empty() {
+                return;
             }
-            let bytes = batch.iter().map(|mail| mail.message.raw.len()).sum();
-            // What is missing has been read from the store, and decided, in the meantime.
-            batch.retain(|mail| self.in_hand().mails.contains(&mail.id));
-            let mails = self.read(batch).await.unwrap_or_else(|error| {
+            let batch = self.read(batch).await.unwrap_or_else(|error| {
                 telemetry::store_failed("mail could not be read: it will be tried again", &error);
-                self.behind.notify_one();
+                self.in_hand.behind.notify_one();
                 Vec::new()
             });
-            let _ = read.send(Read { mails, bytes }).await;
+            let _ = read.send(batch).await;
         }
     }
 
     async fn decide_all(&self, mut read: mpsc::Receiver<Read>, stop: &CancellationToken) {
-        self.behind.notify_one();
+        self.in_hand.behind.notify_one();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut batches = Vec::with_capacity(READ_AHEAD);
@@ -186,10 +135,10 @@ impl Pipeline {
                 biased;
                 () = stop.cancelled() => break,
                 // What is in hand is in the store as well, and is read from there in its turn.
-                () = self.behind.notified() => self.catch_up(MailId::MAX, stop).await,
+                () = self.in_hand.behind.notified() => self.catch_up(MailId::MAX, stop).await,
                 // What comes without a pause must not keep waiting what is older and not in hand.
-                _ = look.tick() => self.catch_up(self.oldest_in_hand(), stop).await,
-                _ = read.recv_many(&mut batches, READ_AHEAD) => self.decide_read(&mut batches).await,
+                _ = look.tick() => self.catch_up(self.in_hand.oldest(), stop).await,
+                _ = read.recv_many(&mut batches, READ_AHEAD) => self.decide(batches.drain(..).flatten().collect()).await,
             };
             if let Err(error) = caught_up {
                 telemetry::store_failed("mail could not be decided: it will be tried again", &error);
@@ -197,43 +146,17 @@ impl Pipeline {
                     () = tokio::time::sleep(Duration::from_secs(1)) => {}
                     () = stop.cancelled() => {}
                 }
-                self.behind.notify_one();
+                // From the oldest on: what is in hand must not overtake what failed.
+                self.in_hand.behind.notify_one();
             }
         }
-        // What is in hand is decided now rather than at the next start.
+        // What is in hand is decided now rather than at the next start, unless it would overtake what failed.
         while read.recv_many(&mut batches, READ_AHEAD).await > 0 {
-            if let Err(error) = self.decide_read(&mut batches).await {
+            if let Err(error) = self.decide(batches.drain(..).flatten().collect()).await {
                 telemetry::store_failed("mail is left undecided until the next start", &error);
+                break;
             }
         }
-    }
-
-    /// Decides what was in hand.
-    async fn decide_read(&self, batches: &mut Vec<Read>) -> Result<(), StoreError> {
-        self.in_hand().bytes -= batches.iter().map(|batch| batch.bytes).sum::<usize>();
-        self.decide(batches.drain(..).flat_map(|batch| batch.mails).collect()).await
-    }
-
-    /// Takes a stored mail in hand, unless there is too much in it.
-    fn take_in_hand(&self, mail: StoredMail) {
-        let (id, size) = (mail.id, mail.message.raw.len());
-        if !self.in_hand().take(id, size) {
-            self.behind.notify_one();
-        } else if self.fresh.try_send(mail).is_err() {
-            let mut in_hand = self.in_hand();
-            in_hand.bytes -= size;
-            in_hand.mails.remove(&id);
-            self.behind.notify_one();
-        }
-    }
-
-    /// Above all numbers while nothing is in hand.
-    fn oldest_in_hand(&self) -> MailId {
-        self.in_hand().mails.first().copied().unwrap_or(MailId::MAX)
-    }
-
-    fn in_hand(&self) -> MutexGuard<'_, InHand> {
-        self.in_hand.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Decides what the store holds undecided, oldest first, up to but not including `before`.
@@ -249,8 +172,15 @@ impl Pipeline {
         Ok(())
     }
 
+    /// Reads mails, and with them what other replicas have yet to decide of the same incidents.
+    async fn read(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
+        let last = batch.iter().map(|mail| mail.id).max().unwrap_or_default();
+        let (read, ahead) = tokio::try_join!(self.read_apart(batch), self.store.ahead(last))?;
+        self.with_those_ahead(read, ahead).await
+    }
+
     /// On a thread of its own: a parser at work on hostile mail must not keep the sockets waiting.
-    async fn read(&self, batch: Vec<StoredMail>) -> Result<Vec<(Reading, StoredMail)>, StoreError> {
+    async fn read_apart(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
         let in_force = self.in_force();
         let read = tokio::task::spawn_blocking(move || {
             batch.into_iter().map(|mail| (in_force.rules.read_whatever_it_is(&mail), mail)).collect()
@@ -258,30 +188,10 @@ impl Pipeline {
         read.await.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))
     }
 
-    /// Decides mails in the order given; they share a commit.
-    async fn decide(&self, batch: Vec<(Reading, StoredMail)>) -> Result<(), StoreError> {
-        for (_, mail) in &batch {
-            self.in_hand().mails.remove(&mail.id);
-        }
-        let decisions = batch.into_iter().map(|(reading, mail)| self.decide_one(reading, mail));
-        let decided = in_order(decisions).await.into_iter().collect();
-        self.decided.notify_waiters();
-        decided
-    }
-
-    /// Waits a little while mail comes faster than it is decided.
-    async fn keep_pace(&self) {
-        let caught_up = async {
-            loop {
-                let mut decided = pin!(self.decided.notified());
-                decided.as_mut().enable();
-                if self.in_hand().mails.len() <= CROWD {
-                    return;
-                }
-                decided.await;
-            }
-        };
-        let _ = timeout(KEEP_PACE, caught_up).await;
+    /// Decides mails that are in order; those about different incidents share a commit.
+    async fn decide(&self, batch: Read) -> Result<(), StoreError> {
+        self.in_hand.leave(batch.iter().map(|(_, mail)| mail.id));
+        by_incident(batch, |(reading, mail)| self.decide_one(reading, mail)).await
     }
 
     /// Where concluding panics the mail becomes an alert that could not be read: somebody is told, and no other waits.
@@ -357,15 +267,20 @@ impl Inbox for Pipeline {
         for (mail, authenticity) in &mails {
             telemetry::mail_judged(&mail.ingress, authenticity);
         }
+        let recording = self.in_hand.begin();
         let ids = self.store.record(mails.clone(), bookmark).await.map_err(|error| {
             telemetry::store_failed("mail was refused", &error);
             Refused::Failed(error.to_string())
         })?;
         crash::point("recorded");
-        for (id, (message, authenticity)) in ids.iter().zip(mails) {
-            self.take_in_hand(StoredMail { id: *id, message, authenticity, checks: 0, released: None });
-        }
-        self.keep_pace().await;
+        let stored = ids.iter().zip(mails).map(|(id, (message, authenticity))| StoredMail {
+            id: *id,
+            message,
+            authenticity,
+            checks: 0,
+            released: None,
+        });
+        recording.take(stored.collect()).await;
         Ok(ids)
     }
 

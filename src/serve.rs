@@ -73,8 +73,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let bell = Arc::new(Notify::new());
     let deliverer = Deliverer::new(Arc::clone(&store), terms, clock.clone(), Arc::clone(&bell));
     let deliverer = Arc::new(if owned.is_some() { deliverer } else { deliverer.among_replicas() });
-    let (pipeline, fresh) =
-        Pipeline::new(Arc::clone(&store), in_force.subscribe(), clock.clone(), Arc::clone(&deliverer));
+    let pipeline = Pipeline::new(Arc::clone(&store), in_force.subscribe(), clock.clone(), Arc::clone(&deliverer));
     let pipeline = Arc::new(pipeline);
     let watch = Watch {
         store: Arc::clone(&store),
@@ -98,7 +97,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         };
     }
     working.spawn(Arc::clone(&pipeline).look_again(stop_rest.clone()));
-    working.spawn(pipeline.run(fresh, stop_rest.clone()));
+    working.spawn(pipeline.run(stop_rest.clone()));
     working.spawn(listen(Arc::clone(&store), bell, stop_rest.clone()));
     working.spawn(watch.run(stop_rest.clone()));
     working.spawn(Arc::clone(&deliverer).run(stop_rest.clone()));

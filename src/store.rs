@@ -339,6 +339,11 @@ pub trait Store: Send + Sync {
     /// Mails without a decision, in order of arrival, after `after`; not those that wait to be checked again. None after
     /// those that have [`READ_BACK`] bytes together.
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
+    /// Undecided mails that other processes took, recorded before `mail`: their numbers, in order. A mail that was
+    /// acknowledged before `mail` was sent is among them.
+    async fn ahead(&self, mail: MailId) -> Result<Vec<MailId>, StoreError>;
+    /// Those of these mails that are undecided still, in order, whoever took them; limited as `undecided` is.
+    async fn undecided_among(&self, mails: Vec<MailId>) -> Result<Vec<StoredMail>, StoreError>;
     /// Second commit: shows `decide` what is known of the incident and writes what it concludes, all in one
     /// transaction. None where the mail has been decided by somebody else, or waits to be looked at again.
     async fn decide(

@@ -88,11 +88,10 @@ impl Bridge {
             let terms = Terms::new(Arc::default(), Settings::default(), None, client);
             let bell = Arc::new(Notify::new());
             let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, Clock::system(), bell));
-            let (pipeline, fresh) =
-                Pipeline::new(Arc::clone(&store), self.in_force.subscribe(), Clock::system(), deliverer);
-            let pipeline = Arc::new(pipeline);
+            let in_force = self.in_force.subscribe();
+            let pipeline = Arc::new(Pipeline::new(Arc::clone(&store), in_force, Clock::system(), deliverer));
             let stop = CancellationToken::new();
-            let deciding = tokio::spawn(Arc::clone(&pipeline).run(fresh, stop.clone()));
+            let deciding = tokio::spawn(Arc::clone(&pipeline).run(stop.clone()));
             let sending = (0..senders).map(|first| {
                 let own: Vec<Message> = mails.iter().skip(first).step_by(senders).map(|mail| message(mail)).collect();
                 let pipeline = Arc::clone(&pipeline);

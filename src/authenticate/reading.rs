@@ -48,10 +48,13 @@ pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String
 }
 
 fn encoding_fault(mail: &Mail<'_>, is_multipart: bool) -> Option<&'static str> {
-    let Some(encoding) = Encoding::of(mail) else { return Some("that is oddly written") };
+    let encoding = Encoding::of(mail);
+    // One that is oddly written on a multipart is read by nobody.
     if is_multipart {
-        return (encoding != Encoding::None).then_some("a multipart has none");
+        let packs = matches!(encoding, Some(Encoding::QuotedPrintable | Encoding::Base64));
+        return packs.then_some("a multipart has none");
     }
+    let Some(encoding) = encoding else { return Some("that is oddly written") };
     if encoding.decode(mail.body).is_none() {
         return Some("not all of the body is of it");
     }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::{Pipeline, Reading};
+use super::{Pipeline, Reading, order::by_incident};
 use crate::{
     crash,
     store::{StoreError, StoredMail},
@@ -40,20 +40,31 @@ impl Pipeline {
     async fn look_at_due(&self) -> Result<usize, StoreError> {
         let due = self.store.due(self.clock.now(), AT_ONCE).await?;
         let looked = due.len();
-        join_all(due.into_iter().map(|mail| self.look_at(mail))).await.into_iter().collect::<Result<(), _>>()?;
+        let (released, unchecked): (Vec<_>, Vec<_>) = due.into_iter().partition(|mail| mail.released.is_some());
+        let checked = async {
+            let authenticator = &self.in_force().authenticator;
+            let judged = unchecked
+                .into_iter()
+                .map(async |mail| StoredMail { authenticity: authenticator.judge(&mail.message).await, ..mail });
+            self.look_at_all(join_all(judged).await).await
+        };
+        // What a person let through keeps the verdict it had: the record is of what was known then.
+        let (released, checked) = tokio::join!(self.look_at_all(released), checked);
+        released.and(checked)?;
         Ok(looked)
     }
 
-    async fn look_at(&self, mail: StoredMail) -> Result<(), StoreError> {
-        // What a person let through keeps the verdict it had: the record is of what was known then.
-        let authenticity = match mail.released {
-            Some(_) => mail.authenticity.clone(),
-            None => self.in_force().authenticator.judge(&mail.message).await,
-        };
-        let mail = StoredMail { authenticity, checks: mail.checks.saturating_add(1), ..mail };
-        let in_force = self.in_force();
-        let read = tokio::task::spawn_blocking(move || (in_force.rules.read_whatever_it_is(&mail), mail)).await;
-        let (reading, mail) = read.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))?;
+    /// Of mails about one incident the first recorded goes first: a resolve must not overtake its trigger here either.
+    async fn look_at_all(&self, mut mails: Vec<StoredMail>) -> Result<(), StoreError> {
+        mails.sort_by_key(|mail| mail.id);
+        for mail in &mut mails {
+            mail.checks = mail.checks.saturating_add(1);
+        }
+        let read = self.read_apart(mails).await?;
+        by_incident(read, |(reading, mail)| self.look_at(reading, mail)).await
+    }
+
+    async fn look_at(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         match self.reconsider(reading, mail.clone()).await {
             Err(StoreError::Panicked) => {
                 let fault = "this program has a fault: deciding the mail panicked";

@@ -81,6 +81,14 @@ impl Reading {
         }
     }
 
+    /// The incident it is about, where the order of its mails matters.
+    pub(super) fn incident_id(&self) -> Option<&str> {
+        match &self.finding {
+            Finding::Incident { incident, .. } => Some(&incident.incident_id),
+            _ => None,
+        }
+    }
+
     /// What in the mail the schema does not know.
     pub fn drift(&self) -> Vec<String> {
         match &self.finding {

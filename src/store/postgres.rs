@@ -14,7 +14,8 @@
 //! - what is due to be looked at again any of them looks at, and the first to write has ([`mail::due`]);
 //! - what the bridge tells of itself is an incident, whose turn each waits for: the first tells it;
 //! - a mail is held for a while by the replica that took it, then by whoever sees that it is still undecided ([`mail`]);
-//!   the hold only spares work, deciding it locks its row;
+//!   the hold only spares work, deciding it locks its row: a mail about the same incident that another replica has not
+//!   decided yet is decided by whoever has a later one ([`Store::ahead`]);
 //! - a mailbox is read by the replica that holds a lease on it, by the database's clock. An advisory lock of a session
 //!   would live on after a connection was cut until the server noticed, and end with a failover nobody noticed yet; the
 //!   end of a lease both sides know beforehand.
@@ -164,6 +165,14 @@ impl Store for Postgres {
 
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
         mail::undecided(&self.database, self.holder, self.hold, after, limit).await
+    }
+
+    async fn ahead(&self, mail: MailId) -> Result<Vec<MailId>, StoreError> {
+        mail::ahead(&self.database, self.holder, mail).await
+    }
+
+    async fn undecided_among(&self, mails: Vec<MailId>) -> Result<Vec<StoredMail>, StoreError> {
+        mail::undecided_among(&self.database, &mails).await
     }
 
     async fn decide(

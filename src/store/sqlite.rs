@@ -335,7 +335,15 @@ impl Store for Sqlite {
         self.writer.write(Outlives::Process, touch).await
     }
 
-    // One process owns the file: there is nobody to hear, nor to share a mailbox with.
+    // One process owns the file: there is nobody to hear, nor to share mail or a mailbox with.
+
+    async fn ahead(&self, _mail: MailId) -> Result<Vec<MailId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn undecided_among(&self, mails: Vec<MailId>) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::undecided_among(connection, &mails)).await
+    }
 
     async fn rung(&self) {
         std::future::pending::<()>().await;

@@ -152,6 +152,56 @@ fn log_lines_are_json_where_no_terminal_is_unless_the_configuration_or_an_option
     }
 }
 
+/// What is warned of; the configuration is fine.
+fn warned(text: &str) -> Vec<String> {
+    let loaded = Config::parse(Source::Embedded, text, Files::Needed, &|_| None);
+    loaded.unwrap_or_else(|errors| panic!("{errors}")).warnings
+}
+
+#[test]
+fn an_ingress_that_others_reach_is_warned_of_while_any_app_is_taken() {
+    let rest = "route: { receiver: r }\nreceivers: [{ name: r, stdout_configs: [{}] }]\n";
+    let smtp = |listen: &str| format!("smtp: [{{ name: s, listen: '{listen}', recipients: [a@example.com] }}]");
+    let http = |listen: &str| format!("http: {{ listen: '{listen}' }}, webhook: [{{ name: h, token: t }}]");
+    let imap = |host: &str| format!("imap: [{{ name: i, host: {host}, username: u, password: p }}]");
+    for (ingress, place) in [
+        (smtp("0.0.0.0:2525"), Some("ingress.smtp[0] listens on 0.0.0.0:2525")),
+        (smtp("[::]:2525"), Some("ingress.smtp[0]")),
+        (http("192.0.2.1:8025"), Some("ingress.http listens on 192.0.2.1:8025")),
+        (imap("imap.example.com"), Some("ingress.imap[0] reads a mailbox at imap.example.com")),
+        (smtp("127.0.0.1:2525"), None),
+        (smtp("[::1]:2525"), None),
+        (http("127.0.0.1:8025"), None),
+        (imap("localhost"), None),
+    ] {
+        let text = format!("ingress: {{ {ingress} }}\n{rest}");
+        let warnings = warned(&text);
+        assert_eq!(warnings.len(), usize::from(place.is_some()), "{ingress}: {warnings:?}");
+        assert!(place.is_none_or(|place| warnings[0].contains(place)), "{ingress}: {warnings:?}");
+        assert_eq!(warned(&format!("alerts: {{ app_keys: [com.example.app] }}\n{text}")), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn a_secrets_file_that_others_can_read_is_warned_of() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    fs::write(&file, "0123456789abcdef0123456789abcdef").unwrap();
+    let text = format!(
+        "route: {{ receiver: r }}\nreceivers:\n  - name: r\n    pagerduty_configs: [{{ routing_key_file: '{}' }}]\n",
+        file.display()
+    );
+    for (mode, exposed) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o644, true), (0o620, true)]
+    {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+        let warnings = warned(&text);
+        assert_eq!(warnings.iter().any(|told| told.contains("routing_key_file: others can")), exposed, "{warnings:?}");
+        assert!(!exposed || warnings[0].contains(&format!("{mode:04o}")), "{warnings:?}");
+    }
+}
+
 #[test]
 fn json_names_every_problem() {
     let file = files("bad").into_iter().find(|file| file.ends_with("02-unknown-keys-all-at-once.yaml")).unwrap();

@@ -23,6 +23,7 @@ mod inbox;
 mod keeping;
 mod odd;
 mod opening;
+mod order;
 mod policy;
 mod port;
 mod postfix;

@@ -34,6 +34,7 @@ use crate::{
     postgres::Database,
 };
 
+mod order;
 mod start;
 
 pub const REPLICAS: usize = 3;

@@ -31,6 +31,7 @@ fn a_body_that_shows_what_it_is_is_read_as_that_alone() {
     for (fields, body) in [
         ("Content-Type: multipart/alternative; boundary=b1\r\n".to_owned(), MULTIPART),
         ("Content-Type: multipart/mixed;\r\n boundary=\"b1\"\r\nContent-Transfer-Encoding: 8bit\r\n".into(), MULTIPART),
+        ("Content-Type: multipart/mixed; boundary=b1\r\nContent-Transfer-Encoding: 7bit;\r\n".into(), MULTIPART),
         (html.into(), PLAIN_HTML),
         (format!("{html}{quoted}"), HTML),
         (format!("{html}{quoted}"), "<p>nothing to escape</p>"),

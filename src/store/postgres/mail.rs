@@ -125,13 +125,43 @@ pub(super) async fn undecided(
 ) -> Result<Vec<StoredMail>, StoreError> {
     let rows =
         database.query(UNDECIDED, &[&holder, &millis(hold), &after, &i64::from(limit), &signed(READ_BACK)]).await?;
-    rows.iter().map(stored_mail).collect()
+    Ok(whole(&rows))
+}
+
+/// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store check` tells of it.
+fn whole(rows: &[Row]) -> Vec<StoredMail> {
+    let passed_over = |error: &StoreError| tracing::warn!(%error, "an undecided mail is damaged, and is passed over");
+    rows.iter().filter_map(|row| stored_mail(row).inspect_err(passed_over).ok()).collect()
+}
+
+/// Whoever holds one may be about to decide it, or gone.
+const AHEAD: &str = "
+SELECT id FROM mails
+WHERE outcome = 'pending' AND check_at IS NULL AND id < $2 AND holder IS DISTINCT FROM $1 ORDER BY id";
+
+pub(super) async fn ahead(database: &Database, holder: i64, mail: MailId) -> Result<Vec<MailId>, StoreError> {
+    let rows = database.query(AHEAD, &[&holder, &mail]).await?;
+    rows.iter().map(|row| at(row, "id")).collect()
+}
+
+/// Nobody takes them: deciding a mail locks its row.
+const UNDECIDED_AMONG: &str = "
+SELECT sized.*, raw FROM (
+    SELECT mails.*, sum(size) OVER (ORDER BY id) - size AS before
+    FROM unnest($1::bigint[]) AS given CROSS JOIN LATERAL (
+        SELECT * FROM mails WHERE id = given AND outcome = 'pending' AND check_at IS NULL OFFSET 0) AS mails) AS sized
+CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = sized.id OFFSET 0) AS body
+WHERE before < $2::bigint ORDER BY id";
+
+pub(super) async fn undecided_among(database: &Database, mails: &[MailId]) -> Result<Vec<StoredMail>, StoreError> {
+    let rows = database.query(UNDECIDED_AMONG, &[&mails, &signed(READ_BACK)]).await?;
+    Ok(whole(&rows))
 }
 
 /// What is to be looked at again: by now, or at a time so far off that the clock must have been set back. Nobody takes it:
 /// whoever writes first what he found of a mail has reconsidered it, and for the others it is not due any more.
 const DUE: &str = "
-(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1 ORDER BY check_at LIMIT $3)
+(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1 ORDER BY check_at, id LIMIT $3)
 UNION ALL
 (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at > $2 ORDER BY check_at LIMIT $3)
 LIMIT $3";

@@ -67,7 +67,26 @@ pub(super) fn undecided(connection: &Connection, after: MailId, limit: u32) -> r
         "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
          WHERE outcome = 'pending' AND check_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
     )?;
-    up_to_read_back(statement.query_map(params![after, limit], stored_mail)?)
+    up_to_read_back(statement.query_map(params![after, limit], stored_mail)?.filter(is_whole))
+}
+
+pub(super) fn undecided_among(connection: &Connection, mails: &[MailId]) -> rusqlite::Result<Vec<StoredMail>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT mails.*, raw FROM json_each(?1) AS given JOIN mails ON id = given.value JOIN bodies ON mail = id
+         WHERE outcome = 'pending' AND check_at IS NULL ORDER BY id",
+    )?;
+    up_to_read_back(statement.query_map([json(&mails)?], stored_mail)?.filter(is_whole))
+}
+
+/// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store check` tells of it.
+fn is_whole(mail: &rusqlite::Result<StoredMail>) -> bool {
+    match mail {
+        Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
+            tracing::warn!(%error, "an undecided mail is damaged, and is passed over");
+            false
+        }
+        _ => true,
+    }
 }
 
 /// The first of them that have [`READ_BACK`] bytes together.
@@ -88,7 +107,7 @@ pub(super) fn due(connection: &Connection, now: Timestamp, limit: u32) -> rusqli
     connection
         .prepare_cached(
             "SELECT * FROM (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
-                            WHERE check_at <= ?1 ORDER BY check_at LIMIT ?3)
+                            WHERE check_at <= ?1 ORDER BY check_at, id LIMIT ?3)
              UNION ALL
              SELECT * FROM (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
                             WHERE check_at > ?2 ORDER BY check_at LIMIT ?3)

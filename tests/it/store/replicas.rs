@@ -44,6 +44,39 @@ async fn no_more_unverified_triggers_are_told_together_than_by_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_others_have_yet_to_decide_is_seen_by_who_has_a_later_mail_and_decided_once() {
+    let database = Database::create().await;
+    let replicas = replicas(&database).await;
+    let mut ids = Vec::new();
+    for number in 0..6 {
+        ids.push(recorded(&*replicas[number % 2]).await);
+    }
+    let [own, other] = [&replicas[0], &replicas[1]];
+    assert_eq!(own.ahead(ids[5]).await.unwrap(), [ids[1], ids[3]]);
+    assert_eq!(other.ahead(ids[5]).await.unwrap(), [ids[0], ids[2], ids[4]]);
+    assert_eq!(replicas[2].ahead(ids[2]).await.unwrap(), ids[..2]);
+    // One waits for its authenticity, one is held for a person, one is decided: nobody waits for them.
+    let waits = Decision {
+        state: None,
+        applied: false,
+        check_at: Some(noon()),
+        ..decision(Outcome::Pending, state(Phase::Firing, 1), vec![])
+    };
+    let held = Decision { check_at: None, outcome: Outcome::Quarantined, ..waits.clone() };
+    own.decide(ids[0], None, noon(), Box::new(|_| waits)).await.unwrap();
+    own.decide(ids[1], None, noon(), Box::new(|_| held)).await.unwrap();
+    let opens = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
+    let decided = [own, other].map(|replica| {
+        let opens = opens.clone();
+        replica.decide(ids[2], Some(subject("a", "X")), noon(), Box::new(|_| opens))
+    });
+    assert_eq!(join_all(decided).await.into_iter().filter_map(Result::unwrap).count(), 1);
+    assert_eq!(replicas[2].ahead(MailId::MAX).await.unwrap(), ids[3..]);
+    let read = replicas[2].undecided_among(ids.clone()).await.unwrap();
+    assert_eq!(read.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids[3..]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_mail_that_is_due_is_reconsidered_by_one_of_those_who_looked_at_it() {
     let database = Database::create().await;
     let replicas = replicas(&database).await;

@@ -1,0 +1,274 @@
+//! Mail in hand: recorded here and not decided yet, in the order in which it was recorded.
+//!
+//! Many recordings share a commit, and those who wait for it are woken in no order. A mail's number says which came
+//! first, so a mail is read, and its sender acknowledged, only when nothing that was being recorded beside it can still
+//! turn up with a lower number. What is in hand is in the store as well: nothing here has to survive.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, timeout},
+};
+
+use crate::{message::MailId, store::StoredMail};
+
+/// Mails held in memory between their two commits, and their bytes; what is over is read back from the store.
+const MOST_MAILS: usize = 1024;
+const MOST_BYTES: usize = 8 << 20;
+/// Mails that wait to be decided above which senders are acknowledged later, so that they do not outrun it;
+/// and how much later at most.
+const BACKPRESSURE_AT: usize = 32;
+const MAX_ACK_DELAY: Duration = Duration::from_millis(250);
+/// How long a recording is waited for. Only mails that were on their way at the same time can change places after it; a
+/// commit takes some milliseconds, unless the store hangs.
+const MAX_WAIT: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct InHand {
+    state: Mutex<State>,
+    /// Rung when something may have become ready to be read.
+    ready: Notify,
+    /// Rung when there is too much: the store has undecided mail that is not in hand.
+    pub(super) behind: Notify,
+}
+
+#[derive(Default)]
+struct State {
+    /// Mails not decided yet, and their sizes.
+    undecided: BTreeMap<MailId, usize>,
+    bytes: usize,
+    /// Mails not read yet. A mail is ready once no recording numbered so high or lower is under way.
+    unread: BTreeMap<MailId, (StoredMail, u64)>,
+    /// Senders not acknowledged yet, by the last of their mails; ready as the mails are.
+    unacknowledged: BTreeMap<MailId, (oneshot::Sender<()>, u64)>,
+    /// When each recording under way was begun, by its number.
+    recordings: BTreeMap<u64, Instant>,
+    last_recording: u64,
+}
+
+/// A recording under way.
+pub(super) struct Recording<'a> {
+    in_hand: &'a InHand,
+    number: u64,
+}
+
+impl InHand {
+    /// A recording begins: mail recorded beside it waits for its end.
+    pub(super) fn begin(&self) -> Recording<'_> {
+        let mut state = self.lock();
+        state.last_recording += 1;
+        let number = state.last_recording;
+        state.recordings.insert(number, Instant::now());
+        Recording { in_hand: self, number }
+    }
+
+    /// The next mails to be read, so many at most, once there are any.
+    pub(super) async fn next(&self, most: usize) -> Vec<StoredMail> {
+        loop {
+            let ready = self.ready.notified();
+            let wait = {
+                let mut state = self.lock();
+                let batch = state.read(most);
+                if !batch.is_empty() {
+                    return batch;
+                }
+                state.patience()
+            };
+            match wait {
+                Some(wait) => drop(timeout(wait, ready).await),
+                None => ready.await,
+            }
+        }
+    }
+
+    /// What is ready now, at the end.
+    pub(super) fn rest(&self, most: usize) -> Vec<StoredMail> {
+        let mut state = self.lock();
+        state.recordings.clear();
+        state.read(most)
+    }
+
+    /// Mails are being decided, or are known to be: they are no longer in hand.
+    pub(super) fn leave(&self, mails: impl Iterator<Item = MailId>) {
+        let mut state = self.lock();
+        for mail in mails {
+            if let Some(size) = state.undecided.remove(&mail) {
+                state.bytes -= size;
+            }
+            state.unread.remove(&mail);
+        }
+        state.acknowledge();
+    }
+
+    /// The lowest number in hand; above all numbers while nothing is.
+    pub(super) fn oldest(&self) -> MailId {
+        self.lock().undecided.keys().next().copied().unwrap_or(MailId::MAX)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Recording<'_> {
+    /// Takes in hand what was recorded, as far as there is room. Returns when it is the sender's turn to be
+    /// acknowledged: after those whose mails were recorded before, and a little later while mail comes faster than it
+    /// is decided.
+    pub(super) async fn take(self, mails: Vec<StoredMail>) {
+        let Some(last) = mails.last().map(|mail| mail.id) else { return };
+        let (turn, its_turn) = oneshot::channel();
+        let all_taken = {
+            let mut state = self.in_hand.lock();
+            let after = state.last_recording;
+            state.unacknowledged.insert(last, (turn, after));
+            mails.into_iter().all(|mail| state.take(mail, after))
+        };
+        if !all_taken {
+            self.in_hand.behind.notify_one();
+        }
+        // Others may go on.
+        drop(self);
+        let _ = timeout(MAX_ACK_DELAY, its_turn).await;
+    }
+}
+
+impl Drop for Recording<'_> {
+    fn drop(&mut self) {
+        let mut state = self.in_hand.lock();
+        state.recordings.remove(&self.number);
+        state.acknowledge();
+        drop(state);
+        self.in_hand.ready.notify_one();
+    }
+}
+
+impl State {
+    /// False where there is too much already.
+    fn take(&mut self, mail: StoredMail, after: u64) -> bool {
+        let size = mail.message.raw.len();
+        if self.bytes + size > MOST_BYTES || self.unread.len() >= MOST_MAILS {
+            return false;
+        }
+        self.bytes += size;
+        self.undecided.insert(mail.id, size);
+        self.unread.insert(mail.id, (mail, after));
+        true
+    }
+
+    /// Takes the first mails that are ready: with a mail, all before it are.
+    fn read(&mut self, most: usize) -> Vec<StoredMail> {
+        let under_way = self.under_way();
+        let last = self.unread.iter().rev().find(|(_, (_, after))| *after < under_way).map(|(id, _)| *id);
+        let mut batch = Vec::new();
+        while batch.len() < most
+            && let Some(first) = self.unread.first_entry()
+            && last.is_some_and(|last| *first.key() <= last)
+        {
+            batch.push(first.remove().0);
+        }
+        batch
+    }
+
+    /// Acknowledges the senders whose turn it is, in order.
+    fn acknowledge(&mut self) {
+        if self.undecided.len() > BACKPRESSURE_AT {
+            return;
+        }
+        let under_way = self.under_way();
+        let last = self.unacknowledged.iter().rev().find(|(_, (_, after))| *after < under_way).map(|(id, _)| *id);
+        while let Some(first) = self.unacknowledged.first_entry()
+            && last.is_some_and(|last| *first.key() <= last)
+        {
+            // The sender may have gone.
+            let _ = first.remove().0.send(());
+        }
+    }
+
+    /// The first recording under way that is worth waiting for; above all numbers where there is none.
+    fn under_way(&self) -> u64 {
+        let now = Instant::now();
+        let mut recordings = self.recordings.iter();
+        recordings.find(|(_, begun)| now - **begun < MAX_WAIT).map_or(u64::MAX, |(number, _)| *number)
+    }
+
+    /// When mail that waits for a recording is ready all the same.
+    fn patience(&self) -> Option<Duration> {
+        let now = Instant::now();
+        let mut left = self.recordings.values().filter_map(|begun| MAX_WAIT.checked_sub(now - *begun));
+        left.next().filter(|_| !self.unread.is_empty()).map(|left| left + Duration::from_millis(1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::poll;
+
+    use super::*;
+    use crate::message::{Authenticity, Message};
+
+    fn mail(id: MailId, size: usize) -> StoredMail {
+        let (raw, arrived_at) = (vec![0; size].into(), jiff::Timestamp::UNIX_EPOCH);
+        let message = Message { ingress: "test".into(), arrived_at, raw, cut_from: None, envelope: None };
+        StoredMail { id, message, authenticity: Authenticity::off(), checks: 0, released: None }
+    }
+
+    fn numbers(mails: &[StoredMail]) -> Vec<MailId> {
+        mails.iter().map(|mail| mail.id).collect()
+    }
+
+    #[tokio::test]
+    async fn a_mail_waits_for_what_was_being_recorded_beside_it() {
+        let in_hand = InHand::default();
+        let (first, second) = (in_hand.begin(), in_hand.begin());
+        let mut second = Box::pin(second.take(vec![mail(2, 1)]));
+        let mut next = Box::pin(in_hand.next(10));
+        assert!(poll!(&mut second).is_pending(), "its sender waits as well");
+        assert!(poll!(&mut next).is_pending());
+        // Begun later, it may end up behind.
+        let third = in_hand.begin();
+        first.take(vec![mail(1, 1)]).await;
+        assert_eq!(numbers(&next.await), [1, 2]);
+        second.await;
+        drop(third);
+    }
+
+    #[tokio::test]
+    async fn a_store_that_hangs_over_one_mail_does_not_hold_up_the_others() {
+        let in_hand = InHand::default();
+        let (hangs, begun) = (in_hand.begin(), Instant::now());
+        let taken = in_hand.begin().take(vec![mail(2, 1)]);
+        let (_, read) = tokio::join!(taken, in_hand.next(10));
+        assert_eq!(numbers(&read), [2]);
+        assert!(begun.elapsed() >= MAX_WAIT, "it waits a little");
+        drop(hangs);
+    }
+
+    #[tokio::test]
+    async fn what_finds_no_room_is_left_to_the_store_and_so_is_what_follows_it() {
+        let in_hand = InHand::default();
+        in_hand.begin().take(vec![mail(1, MOST_BYTES), mail(2, 1), mail(3, 1)]).await;
+        assert_eq!(numbers(&in_hand.next(10).await), [1]);
+        in_hand.behind.notified().await;
+        assert_eq!(in_hand.oldest(), 1);
+        in_hand.leave([1].into_iter());
+        assert_eq!(in_hand.oldest(), MailId::MAX);
+    }
+
+    #[tokio::test]
+    async fn senders_are_acknowledged_later_while_too_much_waits_to_be_decided() {
+        let in_hand = InHand::default();
+        let many = i64::try_from(BACKPRESSURE_AT).unwrap() + 1;
+        let begun = Instant::now();
+        in_hand.begin().take((1..=many).map(|id| mail(id, 1)).collect()).await;
+        assert!(begun.elapsed() >= MAX_ACK_DELAY, "nothing is decided");
+        let mut taken = Box::pin(in_hand.begin().take(vec![mail(many + 1, 1)]));
+        assert!(poll!(&mut taken).is_pending());
+        in_hand.leave(1..=many);
+        assert!(poll!(&mut taken).is_ready());
+    }
+}
