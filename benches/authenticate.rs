@@ -69,7 +69,14 @@ async fn main() {
     let mails: Vec<Message> = (0..count)
         .map(|_| {
             let mail = signer::signed(sample::mail("ANOMALOUS", None, now).as_bytes(), "am.atlassian.com", json!({}));
-            Message { ingress: "smtp".into(), arrived_at: now, raw: mail.into(), cut_from: None, envelope: None }
+            Message {
+                ingress: "smtp".into(),
+                arrived_at: now,
+                raw: mail.into(),
+                cut_from: None,
+                withheld: None,
+                envelope: None,
+            }
         })
         .collect();
 

@@ -16,6 +16,7 @@ use serde::Deserialize;
 use crate::{
     authenticate,
     clock::Clock,
+    deliver::{Client, Unusable},
     delivery, incident, ingress,
     label::SeverityRule,
     pipeline::Rules,
@@ -34,6 +35,7 @@ mod exposed;
 mod include;
 mod later;
 mod lint;
+mod literal;
 mod misfit;
 mod refused;
 mod restart;
@@ -142,9 +144,17 @@ impl Config {
             compile::rules(&config).map(|rules| (config, rules))
         });
         let compiled = compiled.map_err(&mut tell).ok();
+        if let Some((_, rules)) = &compiled {
+            tell(literal::problems(&tree, &rules.receivers.templates));
+        }
         if files == Files::Needed {
             let secrets = compiled.iter().flat_map(|(_, rules)| rules.receivers.try_secrets());
-            for problem in check::files(&tree).into_iter().chain(secrets) {
+            let ways = compiled.iter().flat_map(|(config, rules)| {
+                Client::new(&rules.receivers, config.delivery.timeout.as_std(), environment)
+                    .err()
+                    .map_or_else(Vec::new, |Unusable(problems)| problems)
+            });
+            for problem in check::files(&tree).into_iter().chain(secrets).chain(ways) {
                 if !found.iter().any(|(_, told)| within(&problem.key, &told.key) || within(&told.key, &problem.key)) {
                     found.push((None, problem));
                 }
@@ -338,11 +348,13 @@ pub struct Admin {
     /// The bearer token; may be left out on loopback only.
     pub token: Option<SecretText>,
     pub token_file: Option<PathBuf>,
+    /// The names it is asked for by, besides its address and the host of `global.external_url`.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8026".into(), token: None, token_file: None }
+        Self { listen: "127.0.0.1:8026".into(), token: None, token_file: None, hosts: Vec::new() }
     }
 }
 

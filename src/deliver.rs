@@ -30,11 +30,13 @@ mod next;
 mod slot;
 mod terms;
 mod traffic;
+mod transport;
 mod watch;
 
-pub use http::Client;
+pub use http::{Client, Unusable};
 pub use slot::Slot;
 pub use terms::Terms;
+pub use transport::Environment;
 use watch::{Seen, Watch};
 
 /// How long after the attempt's time-out a lease ends: within it the attempt is recorded, and by so much the clocks of

@@ -197,6 +197,20 @@ pub enum FailureReason {
 }
 
 impl FailureReason {
+    pub const ALL: [Self; 11] = [
+        Self::Network,
+        Self::Tls,
+        Self::Timeout,
+        Self::RateLimited,
+        Self::ServerError,
+        Self::Unauthorized,
+        Self::Rejected,
+        Self::UnexpectedReply,
+        Self::Unconfirmed,
+        Self::Configuration,
+        Self::GivenUp,
+    ];
+
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Network => "network",

@@ -109,6 +109,11 @@ impl Extractor {
         };
         Extraction { found, date, subject }
     }
+
+    /// Whether a header, perhaps without its mail, certainly names another sender.
+    pub fn is_anothers(&self, raw: &[u8]) -> bool {
+        matches!(sender::read(Mended::of(raw).header(), &self.from), Sender::Other(_))
+    }
 }
 
 /// Why an alert cannot be read, and the bytes that tell it from others.

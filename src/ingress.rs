@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::message::{Bookmark, MailId, Message};
 
+pub mod bearer;
 pub mod imap;
 pub mod listener;
 pub mod smtp;
@@ -39,6 +40,12 @@ impl Settings {
         names
             .chain(self.webhook.iter().map(|hook| hook.name.as_str()))
             .chain(self.smtp.iter().map(|smtp| smtp.name.as_str()))
+    }
+
+    /// How many bytes a mail that comes over a listener may have.
+    pub fn largest_mail(&self) -> usize {
+        let of_servers = self.smtp.iter().map(|smtp| smtp.max_message_size.as_usize());
+        of_servers.chain([self.http.max_body.as_usize()]).max().unwrap_or_default()
     }
 
     /// Every ingress: its list and its place there, its name, and the host whose Authentication-Results count for it.

@@ -28,6 +28,8 @@ pub struct Message {
     pub raw: Bytes,
     /// The true size in bytes of a mail over the size limit, of which only the header was taken.
     pub cut_from: Option<u64>,
+    /// Why the mail server did not give the mail, of which [`Message::raw`] is then its header at most.
+    pub withheld: Option<String>,
     /// What the SMTP client said, where there was one.
     pub envelope: Option<Envelope>,
 }
@@ -70,8 +72,32 @@ pub struct Bookmark {
     pub mailbox: String,
     /// UIDs mean nothing under another UIDVALIDITY.
     pub uid_validity: u32,
-    /// Every UID up to this one is stored.
+    /// Every UID up to this one is stored, or wanted.
     pub last_uid: u32,
+    /// When stored: what is wanted from now on, beside what is so already. When read: all that is wanted.
+    pub wanted: Vec<Wanted>,
+    /// UIDs that are wanted no longer.
+    pub given: Vec<u32>,
+    /// The folder was put back to an earlier state: `last_uid` may be lower than what was stored, and nothing that was
+    /// wanted before is wanted any more.
+    pub rewound: bool,
+}
+
+/// A mail that its server announced and has not given yet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wanted {
+    pub uid: u32,
+    pub since: Timestamp,
+    /// Whether somebody was told of it.
+    pub told: bool,
+}
+
+impl Bookmark {
+    /// All up to `last_uid` is stored, and nothing is wanted.
+    pub fn at(mailbox: &str, uid_validity: u32, last_uid: u32) -> Self {
+        let mailbox = mailbox.to_owned();
+        Self { mailbox, uid_validity, last_uid, wanted: Vec::new(), given: Vec::new(), rewound: false }
+    }
 }
 
 /// What was concluded about a mail's sender when it arrived.

@@ -164,6 +164,10 @@ impl Pipeline {
         let mut after = 0;
         while !stop.is_cancelled() {
             let mut batch = self.store.undecided(after, CATCH_UP).await?;
+            // Asked for, they are this replica's: those after `before` that are not in hand either come next.
+            if batch.iter().any(|mail| mail.id >= before && !self.in_hand.holds(mail.id)) {
+                self.in_hand.behind.notify_one();
+            }
             batch.retain(|mail| mail.id < before);
             let Some(last) = batch.last() else { break };
             after = last.id;

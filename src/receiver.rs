@@ -2,7 +2,12 @@
 //!
 //! Adding a receiver is one file in `receiver/`, one field in [`Settings`] and one line in `compile`'s table.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
@@ -15,11 +20,15 @@ use crate::{
     settings::{self, Problem, Secret, SecretError},
 };
 
+pub mod address;
 mod compile;
+pub mod credential;
+mod denial;
 pub mod discord;
 pub mod opsgenie;
 pub mod page;
 pub mod pagerduty;
+mod said;
 pub mod sample;
 mod site;
 pub mod slack;
@@ -28,19 +37,16 @@ pub mod stdout;
 pub mod teams;
 pub mod template;
 pub mod text;
+pub mod transport;
 pub mod webhook;
 pub mod wording;
+
+pub use self::{credential::Credential, transport::Transport};
 
 /// One integration of a receiver: how to say something to it, and what its answers mean.
 pub trait Receiver: Send + Sync {
     /// The credentials a request needs; read anew for every attempt.
-    fn secrets(&self) -> Vec<&Secret>;
-
-    /// Whether what the secrets hold can work, as far as can be known without asking the vendor. The sentence
-    /// holds no secret.
-    fn check_keys(&self, _keys: &Keys) -> Result<(), String> {
-        Ok(())
-    }
+    fn secrets(&self) -> Vec<&Credential>;
 
     /// The request for this step of the delivery. Whatever the content, it is one the vendor accepts:
     /// too long a field is cut and marked.
@@ -68,6 +74,11 @@ pub trait Receiver: Send + Sync {
     fn rate_limit(&self) -> Option<RateLimit> {
         None
     }
+
+    /// How its requests travel, where they do.
+    fn transport(&self) -> Option<&Transport> {
+        None
+    }
 }
 
 /// What a receiver renders.
@@ -91,31 +102,50 @@ pub struct Parcel<'a> {
 #[derive(Debug, Clone)]
 pub enum Keys {
     /// Read for a real request.
-    Read(BTreeMap<String, SecretString>),
+    Read(Texts),
     /// For people's eyes: every secret shows as `<secret>`.
     Hidden,
+}
+
+/// What the credentials hold.
+#[derive(Debug, Clone, Default)]
+pub struct Texts {
+    /// Those in files.
+    by_file: BTreeMap<PathBuf, SecretString>,
+    /// What may not show: see [`credential::telling`].
+    telling: Vec<SecretString>,
 }
 
 impl Keys {
     /// Reads the credentials of a receiver.
     pub fn read(receiver: &dyn Receiver) -> Result<Self, SecretError> {
-        receiver
-            .secrets()
-            .into_iter()
-            .enumerate()
-            .map(|(index, secret)| Ok((name(secret).unwrap_or_else(|| format!("#{index}")), secret.read()?)))
-            .collect::<Result<_, _>>()
-            .map(Self::Read)
+        let mut texts = Texts::default();
+        let proxy = receiver.transport().and_then(|transport| transport.proxy.as_ref());
+        for Credential { secret, .. } in receiver.secrets().into_iter().chain(proxy) {
+            let text = secret.read()?;
+            texts.hide(text.expose_secret());
+            if let Secret::File(path) = secret {
+                texts.by_file.insert(path.clone(), text);
+            }
+        }
+        Ok(Self::Read(texts))
+    }
+
+    /// The same, with what else may not show: the proxy's address, and a request's own headers.
+    #[must_use]
+    pub fn hiding<'a>(mut self, secrets: impl IntoIterator<Item = &'a str>) -> Self {
+        if let Self::Read(texts) = &mut self {
+            secrets.into_iter().for_each(|secret| texts.hide(secret));
+        }
+        self
     }
 
     /// The text of one of the receiver's [`Receiver::secrets`].
-    pub fn reveal<'a>(&'a self, secret: &'a Secret) -> &'a str {
-        match (self, secret) {
+    pub fn reveal<'a>(&'a self, credential: &'a Credential) -> &'a str {
+        match (self, &credential.secret) {
             (Self::Hidden, _) => "<secret>",
             (Self::Read(_), Secret::Inline(text)) => text.expose_secret(),
-            (Self::Read(read), Secret::File(_)) => {
-                name(secret).and_then(|name| read.get(&name)).map_or("", ExposeSecret::expose_secret)
-            }
+            (Self::Read(texts), Secret::File(path)) => texts.by_file.get(path).map_or("", ExposeSecret::expose_secret),
         }
     }
 
@@ -123,10 +153,9 @@ impl Keys {
     pub fn scrub(&self, text: &str) -> String {
         match self {
             Self::Hidden => text.to_owned(),
-            Self::Read(read) => read
-                .values()
-                .flat_map(|secret| telling(secret.expose_secret()))
-                .fold(text.to_owned(), |text, part| text.replace(part, "<secret>")),
+            Self::Read(texts) => {
+                texts.telling.iter().fold(text.to_owned(), |text, part| text.replace(part.expose_secret(), "<secret>"))
+            }
         }
     }
 
@@ -136,21 +165,18 @@ impl Keys {
     }
 }
 
-/// What of a secret may not be shown: the whole, and of an address its path and every long segment of it, since a reply
-/// or a proxy may repeat the part alone.
-fn telling(secret: &str) -> Vec<&str> {
-    const LONG: usize = 12;
-    let path = secret.split_once("://").and_then(|(_, rest)| Some(&rest[rest.find('/')?..])).unwrap_or_default();
-    let segments = path.split(['/', '?', '&', '=']);
-    [secret, path].into_iter().filter(|part| part.len() > 1).chain(segments.filter(|part| part.len() >= LONG)).collect()
+impl Texts {
+    fn hide(&mut self, secret: &str) {
+        self.telling.extend(credential::telling(secret).into_iter().map(SecretString::from));
+        // A part of another is looked for after it.
+        self.telling.sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));
+    }
 }
 
-/// Under which the content of a secret's file is kept.
-fn name(secret: &Secret) -> Option<String> {
-    match secret {
-        Secret::Inline(_) => None,
-        Secret::File(path) => Some(path.display().to_string()),
-    }
+/// Whether a header of this name is likely to hold a credential.
+pub fn is_sensitive(header: &str) -> bool {
+    let name = header.to_ascii_lowercase();
+    ["auth", "token", "key", "secret", "cookie", "pass", "credential"].iter().any(|word| name.contains(word))
 }
 
 /// What is sent.
@@ -160,7 +186,7 @@ pub struct Request {
     pub method: &'static str,
     /// The whole address; may be a secret itself.
     pub url: String,
-    pub headers: Vec<(&'static str, String)>,
+    pub headers: Vec<(Cow<'static, str>, String)>,
     pub body: Body,
 }
 
@@ -242,11 +268,18 @@ pub struct Receivers {
     pub warnings: Vec<Problem>,
     /// Where each integration stands in the configuration: `receivers[0].slack_configs[0]`.
     pub(crate) places: BTreeMap<Target, String>,
+    /// The places of all that is read as a template.
+    pub(crate) templates: BTreeSet<String>,
     /// What each receiver was compiled from, by name: tells what a reload changed.
     pub(crate) written: BTreeMap<String, Settings>,
 }
 
 impl Receivers {
+    /// Where an integration stands in the configuration.
+    pub fn place(&self, target: &Target) -> String {
+        self.places.get(target).map_or_else(|| target.receiver.clone(), Clone::clone)
+    }
+
     /// The integrations of one receiver: by kind as [`Settings`] lists them, within a kind as written.
     pub fn of<'a>(&'a self, receiver: &str) -> impl Iterator<Item = (&'a Target, &'a dyn Receiver)> + use<'a> {
         let mut found: Vec<_> = self

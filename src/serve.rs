@@ -24,7 +24,12 @@ use crate::{
     config::{Config, Loaded},
     crash,
     deliver::Deliverer,
-    ingress::{Health, Inbox, Ingress, listener::BindError, smtp::Smtp, webhook::Webhooks},
+    ingress::{
+        Health, Inbox, Ingress,
+        listener::{self, BindError, Budget, Capacity},
+        smtp::Smtp,
+        webhook::Webhooks,
+    },
     pipeline::{InForce, Pipeline},
     settings::{self, Secret},
     store::{Horizon, Pruned, Store, Sweep, place::Place},
@@ -54,6 +59,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let hangup = signal(SignalKind::hangup())?;
     let config = &loaded.config;
     let clock = Clock::system();
+    let descriptors = listener::raise_limit();
     let metrics = recorder()?;
     telemetry::describe();
     telemetry::config_taken(clock.now());
@@ -63,12 +69,12 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     store.release_leases(clock.now()).await?;
 
     let (terms, in_force) = reload::stages(config, &loaded.rules)?;
+    telemetry::configured(in_force.rules.receivers.integrations.keys());
     let in_force = Sender::new(Arc::new(in_force));
     let health = Health::default();
-    let ways_in = ingresses(config, &clock, &in_force)?;
-    let admin_at: SocketAddr = config.admin.listen.parse().context("admin.listen is no address")?;
-    let admin_listener =
-        web::bind(admin_at).await.with_context(|| format!("admin.listen: cannot listen on {admin_at}"))?;
+    let capacity = Capacity::new(descriptors, Budget::for_mails_of(config.ingress.largest_mail()));
+    let ways_in = ingresses(config, &clock, &in_force, &capacity)?;
+    let admin_listener = web::bind(&config.admin.listen).context("admin.listen")?;
 
     let bell = Arc::new(Notify::new());
     let deliverer = Deliverer::new(Arc::clone(&store), terms, clock.clone(), Arc::clone(&bell));
@@ -87,7 +93,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
 
     let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
     let (receiving, working) = (TaskTracker::new(), TaskTracker::new());
-    greet(&loaded, &ways_in, admin_listener.local_addr()?);
+    greet(&loaded, &ways_in, admin_listener.local_addr());
     for way_in in ways_in {
         let inbox: Arc<dyn Inbox> = Arc::clone(&pipeline) as _;
         let (health, stop) = (health.clone(), stop_ingress.clone());
@@ -113,10 +119,11 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         clock: clock.clone(),
         metrics,
         reload,
+        hosts: web::Hosts::new(&config.admin.hosts, config.global.external_url.as_deref()),
         token: Secret::optional("admin", "token", config.admin.token.as_deref(), config.admin.token_file.as_deref())
             .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?,
     };
-    let admin = tokio::spawn(web::run(admin_listener, admin, stop_rest.clone()));
+    let admin = tokio::spawn(web::run(admin_listener, capacity, admin, stop_rest.clone()));
     let reload = Reload { started: loaded, deliverer, in_force, clock };
     working.spawn(reload.run(hangup, asked, stop_rest.clone()));
 
@@ -186,11 +193,17 @@ enum Door {
 /// Why it does not start.
 const NO_WAY_IN: &str = "no ingress is configured: mail has no way in; add one under `ingress:`";
 
-fn ingresses(config: &Config, clock: &Clock, in_force: &Sender<Arc<InForce>>) -> anyhow::Result<Vec<WayIn>> {
+fn ingresses(
+    config: &Config,
+    clock: &Clock,
+    in_force: &Sender<Arc<InForce>>,
+    capacity: &Capacity,
+) -> anyhow::Result<Vec<WayIn>> {
     let mut ways_in = Vec::new();
     if !config.ingress.webhook.is_empty() {
         let webhooks = Webhooks::bind(&config.ingress.http, &config.ingress.webhook, clock.clone())
-            .context("ingress.http.listen")?;
+            .context("ingress.http.listen")?
+            .within(capacity);
         let at = webhooks.local_addr();
         let about = config.ingress.webhook.iter().map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
         let about = about.collect::<Vec<_>>().join("\n  ");
@@ -203,6 +216,7 @@ fn ingresses(config: &Config, clock: &Clock, in_force: &Sender<Arc<InForce>>) ->
             BindError::Settings(_) => error.into(),
             BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
         })?;
+        let smtp = smtp.within(capacity);
         let about = format!("SMTP   {}", smtp.local_addr());
         ways_in.push(WayIn { about, door: Door::Everywhere(Box::new(smtp)) });
     }

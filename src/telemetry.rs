@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
-    delivery::{Action, Target},
+    delivery::{Action, FailureReason, Target},
     message::{Authenticity, Evidence, MailId, Outcome, Verdict, hidden::is_hidden},
     store::{Claim, Decision, Depth, Heard, Next, Settlement, Spare, StoreError},
 };
@@ -37,9 +37,9 @@ pub enum LogFormat {
 
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
 ///
-/// What async-imap traces holds passwords, and its errors whole mails: it stays silent whatever `RUST_LOG` says.
+/// What these trace is for their authors, and holds the addresses of proxies: they stay silent whatever `RUST_LOG` says.
 pub fn log_to_stderr(format: LogFormat) {
-    let silent = ["async_imap=off", "imap_proto=off", "refinery_core=warn", "deadpool.postgres=off"];
+    let silent = ["refinery_core=warn", "deadpool.postgres=off", "reqwest=info", "hyper_util=info"];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = silent.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
     let terminal = io::stderr().is_terminal();
@@ -106,9 +106,28 @@ pub fn describe() {
     describe_gauge!("alertbridge_delivery_oldest_pending_seconds", "Age of the oldest delivery that is owed.");
     describe_gauge!("alertbridge_alarm", "What the bridge tells of itself: 1 while it is so.");
     describe_gauge!("alertbridge_ingress_last_success_timestamp_seconds", "When an ingress last did its work.");
+    describe_counter!("alertbridge_mails_withheld_total", "Mails that a mail server did not give, and that were told.");
     describe_gauge!("alertbridge_config_last_reload_successful", "Whether the latest configuration was taken.");
     describe_histogram!("alertbridge_mail_to_page_seconds", "From a mail's arrival to its page's delivery.");
     describe_gauge!("alertbridge_config_last_reload_success_timestamp_seconds", "When a configuration was last taken.");
+}
+
+/// The counters of each receiver stand at 0 before anything is counted: the first of a kind is an increase, too.
+pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
+    for target in targets {
+        let (receiver, integration) = (target.receiver.as_str(), target.kind());
+        for name in
+            ["alertbridge_attempts_total", "alertbridge_notifications_total", "alertbridge_notifications_dead_total"]
+        {
+            counter!(name, "receiver" => receiver.to_owned(), "integration" => integration.to_owned()).increment(0);
+        }
+        for reason in FailureReason::ALL {
+            counter!("alertbridge_notifications_failed_total", "receiver" => receiver.to_owned(),
+                "integration" => integration.to_owned(), "reason" => reason.as_str())
+            .increment(0);
+        }
+    }
+    counter!("alertbridge_store_failures_total").increment(0);
 }
 
 /// A configuration was taken: at the start, or by a reload.
@@ -409,7 +428,23 @@ pub fn mail_left_in_folder(ingress: &str, mails: usize, reason: &str) {
     tracing::warn!(ingress, mails, reason, "mail is stored, but stays in its folder as it was");
 }
 
-/// A server failed to give a mail, time and again: it is recorded without content.
-pub fn mail_unreadable(ingress: &str, uid: u32, size_bytes: u64) {
-    tracing::warn!(ingress, uid, size_bytes, "the server cannot give this mail: recorded without its content");
+/// A folder stands as it stood earlier: mail is to get UIDs that others had.
+pub fn mailbox_put_back(ingress: &str, last_uid: u32, uid_next: u32) {
+    tracing::warn!(ingress, last_uid, uid_next, "the mailbox was put back to an earlier state: reading it again");
+}
+
+/// A server failed to give a mail, time and again: somebody is told, and it is looked for at every rescan.
+pub fn mail_withheld(ingress: &str, uid: u32, reason: &str) {
+    counter!("alertbridge_mails_withheld_total", "ingress" => ingress.to_owned()).increment(1);
+    tracing::warn!(ingress, uid, reason, "the server does not give this mail: told as unparsed, and asked for again");
+}
+
+/// A mail that somebody was told of still ends the connection.
+pub fn mail_withheld_still(ingress: &str, reason: &str) {
+    tracing::info!(ingress, reason, "the server still does not give a mail; it is asked for again");
+}
+
+/// A mail that was told as withheld came.
+pub fn mail_given_after_all(ingress: &str, uid: u32) {
+    tracing::info!(ingress, uid, "the server gives a mail that it withheld");
 }

@@ -1,21 +1,25 @@
 //! The admin listener: health, readiness, metrics, and the wish for a reload.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
-use aws_lc_rs::constant_time;
 use axum::{
     Json, Router,
-    extract::{Request, State},
-    http::{StatusCode, header},
+    body::Body,
+    extract::{Extension, Request, State},
+    http::{HeaderMap, StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::{get, post},
 };
+use hyper::service::Service as _;
+use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
-use secrecy::ExposeSecret as _;
 use serde_json::json;
 use tokio::{
-    net::TcpListener,
     sync::{mpsc, oneshot},
     time::timeout,
 };
@@ -23,12 +27,21 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock::Clock,
-    ingress::{Health, OVERDUE},
-    settings::Secret,
+    ingress::{
+        Health, OVERDUE, bearer,
+        listener::{self, BindError, Bounds, Capacity, Listener, Patience, Place, Reception, Stream, TooMany},
+    },
+    settings::{Secret, SecretError},
     store::Store,
     telemetry,
 };
 
+mod guard;
+
+pub use guard::Hosts;
+
+/// From the connection, or the last answer, to the end of a request's head.
+const HEAD: Duration = Duration::from_secs(30);
 /// How long a scrape waits for the store: Prometheus waits for ten seconds, and a store that does not answer is to show.
 const PROBE: Duration = Duration::from_secs(3);
 
@@ -40,6 +53,8 @@ pub struct Admin {
     pub metrics: PrometheusHandle,
     /// The bearer token; none on loopback only.
     pub token: Option<Secret>,
+    /// What it is called by, besides its address.
+    pub hosts: Hosts,
     /// Whoever reads here reloads the configuration.
     pub reload: mpsc::Sender<Asked>,
 }
@@ -52,13 +67,44 @@ pub type Remarks = Vec<String>;
 pub type Faults = Vec<String>;
 
 /// Serves until `stop`.
-pub async fn run(listener: TcpListener, admin: Admin, stop: CancellationToken) -> std::io::Result<()> {
-    axum::serve(listener, router(Arc::new(admin))).with_graceful_shutdown(stop.cancelled_owned()).await
+pub async fn run(listener: Listener, capacity: Capacity, admin: Admin, stop: CancellationToken) {
+    let server = Server { router: TowerToHyperService::new(router(Arc::new(admin))), stop: stop.clone() };
+    listener.serve(Bounds::default(), &capacity, Arc::new(server), &stop).await;
 }
 
 /// Binds the admin listener.
-pub async fn bind(listen: SocketAddr) -> std::io::Result<TcpListener> {
-    TcpListener::bind(listen).await
+pub fn bind(listen: &str) -> Result<Listener, BindError> {
+    Listener::bind(listen)
+}
+
+struct Server {
+    router: TowerToHyperService<Router>,
+    stop: CancellationToken,
+}
+
+/// The address of this machine that a request has reached.
+#[derive(Clone, Copy)]
+struct Here(SocketAddr);
+
+impl Reception for Server {
+    fn patience(&self) -> Patience {
+        Patience { step: HEAD, mail: HEAD }
+    }
+
+    fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8> {
+        telemetry::connection_refused("admin", peer, why.reason());
+        listener::http::busy(why)
+    }
+
+    async fn receive(self: Arc<Self>, stream: Stream, _: SocketAddr, place: Place) {
+        let Ok(here) = stream.local_addr() else { return };
+        let answer = async |mut request: Request<Body>| {
+            let _working = place.working();
+            request.extensions_mut().insert(Here(here));
+            self.router.call(request).await.unwrap_or_else(|never| match never {})
+        };
+        listener::http::serve(stream, &place, HEAD, &self.stop, answer).await;
+    }
 }
 
 fn router(admin: Arc<Admin>) -> Router {
@@ -66,34 +112,47 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(metrics))
         .route("/-/reload", post(reload).layer(from_fn(by_no_page)))
         .layer(from_fn_with_state(Arc::clone(&admin), authorized));
-    // Probes carry no credential, and say nothing worth one.
+    // Probes carry no credential: what they are told is worth none.
     Router::new()
         .route("/-/healthy", get(|| async { "ok\n" }))
         .route("/-/ready", get(ready))
         .merge(guarded)
+        .layer(from_fn_with_state(Arc::clone(&admin), by_its_own_name))
         .with_state(admin)
 }
 
+impl Admin {
+    /// Whether a request may see and do all. Without a token whoever runs on this machine may: it listens on loopback.
+    fn signed_in(&self, headers: &HeaderMap) -> Result<bool, SecretError> {
+        self.token.as_ref().map_or(Ok(true), |token| bearer::holds(token, headers))
+    }
+}
+
+async fn by_its_own_name(
+    State(admin): State<Arc<Admin>>,
+    Extension(Here(here)): Extension<Here>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match admin.hosts.check(here, request.version(), request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(stranger) => {
+            let (status, error) = stranger.answer();
+            (status, Json(json!({ "error": error }))).into_response()
+        }
+    }
+}
+
 async fn authorized(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    let Some(token) = &admin.token else { return next.run(request).await };
     let refuse = |status: StatusCode, error: String| {
         (status, [(header::WWW_AUTHENTICATE, "Bearer")], Json(json!({ "error": error }))).into_response()
     };
-    let expected = match token.read() {
-        Ok(expected) => expected,
-        Err(error) => return refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
-    };
-    let given = request
-        .headers()
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|value| value.strip_prefix("Bearer "))
-        .unwrap_or_default();
-    match constant_time::verify_slices_are_equal(given.trim().as_bytes(), expected.expose_secret().as_bytes()) {
-        Ok(()) => next.run(request).await,
-        Err(_) => {
+    match admin.signed_in(request.headers()) {
+        Ok(true) => next.run(request).await,
+        Ok(false) => {
             refuse(StatusCode::UNAUTHORIZED, "the admin pages need the bearer token of admin.token_file".to_owned())
         }
+        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
 }
 
@@ -126,11 +185,13 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
-/// Ready while the store can be written and every ingress has done its work lately.
-async fn ready(State(admin): State<Arc<Admin>>) -> Response {
+/// Ready while the store can be written and every ingress has done its work lately. What fails is told to who is signed in.
+async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
     let mut failing = Vec::new();
-    if let Err(error) = admin.store.ping().await {
-        failing.push(format!("store: {error}"));
+    match timeout(PROBE, admin.store.ping()).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => failing.push(format!("store: {error}")),
+        Err(_) => failing.push("store: it does not answer".to_owned()),
     }
     let now = admin.clock.now();
     for (name, condition) in admin.health.conditions() {
@@ -143,7 +204,10 @@ async fn ready(State(admin): State<Arc<Admin>>) -> Response {
     if failing.is_empty() {
         return "ready\n".into_response();
     }
-    (StatusCode::SERVICE_UNAVAILABLE, failing.join("\n") + "\n").into_response()
+    // Of a token that cannot be read nobody is sure.
+    let told = admin.signed_in(&headers).unwrap_or(false);
+    let text = if told { failing.join("\n") + "\n" } else { "not ready\n".to_owned() };
+    (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {

@@ -84,8 +84,9 @@ impl Bridge {
     pub fn decide(&self, path: &Path, mails: &[Vec<u8>], senders: usize) -> usize {
         self.runtime.block_on(async {
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(path).unwrap());
-            let client = Client::new(Duration::from_secs(1)).unwrap();
-            let terms = Terms::new(Arc::default(), Settings::default(), None, client);
+            let receivers = Arc::default();
+            let client = Client::new(&receivers, Duration::from_secs(1), &|_| None).unwrap();
+            let terms = Terms::new(receivers, Settings::default(), None, client);
             let bell = Arc::new(Notify::new());
             let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, Clock::system(), bell));
             let in_force = self.in_force.subscribe();
@@ -119,6 +120,7 @@ fn message(mail: &[u8]) -> Message {
         arrived_at: Clock::system().now(),
         raw: mail.to_vec().into(),
         cut_from: None,
+        withheld: None,
         envelope: None,
     }
 }

@@ -33,8 +33,16 @@ use crate::message::header::Field;
 /// The name for Microsoft 365, whose hosts are many and write no authserv-id.
 const EXCHANGE: &str = "exchange";
 
-/// Where Microsoft 365's hosts are.
-const OF_EXCHANGE: [&str; 2] = ["outlook.com", "outlook.office365.com"];
+/// Where Microsoft 365's hosts are: the worldwide service, and those of the governments' and China's clouds.
+const OF_EXCHANGE: [&str; 7] = [
+    "outlook.com",
+    "outlook.office365.com",
+    "exchangelabs.com",
+    "office365.us",
+    "partner.outlook.cn",
+    "outlook.office.de",
+    "protection.outlook.de",
+];
 
 /// A host whose word counts: `trusted_authserv_id`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -100,6 +100,9 @@ impl<'a> Mail<'a> {
         if self.message.cut_from.is_some() {
             return Some("only its header was fetched, as it is over the size limit");
         }
+        if self.message.withheld.is_some() {
+            return Some("the mail server did not give its body");
+        }
         // They are left out of what is hashed, so one could be put in anywhere.
         let bare = |at: usize| self.body.get(at + 1) != Some(&b'\n');
         memchr_iter(b'\r', self.body).any(bare).then_some("its body holds a carriage return without a line feed")

@@ -47,6 +47,7 @@ pub async fn run(loaded: &Loaded, request: Request<'_>, out: &mut impl Write) ->
             arrived_at,
             raw,
             cut_from: None,
+            withheld: None,
             envelope: None,
         },
         authenticity: None,

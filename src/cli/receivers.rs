@@ -51,7 +51,8 @@ pub async fn test(
     }
     let give_up_after = crate::settings::Duration::from_secs(PATIENCE);
     let patience = delivery::Settings { give_up_after, fewest_failures: 1, ..settings.clone() };
-    let client = Client::new(settings.timeout.as_std())?.printing_aside(json);
+    let client =
+        Client::new(&receivers, settings.timeout.as_std(), &|name| std::env::var(name).ok())?.printing_aside(json);
     let terms = Terms::new(Arc::clone(&receivers), patience, external_url, client);
     let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, clock, Arc::new(Notify::new())));
     let stop = CancellationToken::new();
@@ -113,8 +114,14 @@ async fn owe(
     page: &Notification,
     now: Timestamp,
 ) -> anyhow::Result<()> {
-    let stub =
-        Message { ingress: "test".into(), arrived_at: now, raw: bytes::Bytes::new(), cut_from: None, envelope: None };
+    let stub = Message {
+        ingress: "test".into(),
+        arrived_at: now,
+        raw: bytes::Bytes::new(),
+        cut_from: None,
+        withheld: None,
+        envelope: None,
+    };
     let ids = store.record(vec![(stub, Authenticity::off())], None).await?;
     let phase = if page.action == Action::Trigger { Phase::Firing } else { Phase::Resolved };
     let deliveries = deliver::owed(receivers, name, page, None, now)

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashSet},
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
 };
 
 use super::{Config, values, yaml::Node};
@@ -121,6 +121,15 @@ fn private(listen: &str) -> bool {
 
 fn doors(config: &Config, found: &mut Vec<Problem>) {
     let admin = &config.admin;
+    for (place, name) in admin.hosts.iter().enumerate() {
+        if !is_host(name) {
+            found.push(Problem::new(
+                format!("admin.hosts[{place}]"),
+                format!("`{name}` is no name of a host"),
+                "write the name alone, without scheme and port: `hosts: [alerts.example.com]`",
+            ));
+        }
+    }
     let mut needs = |key: &str, who: &str, inline: Option<&str>, file: Option<&std::path::Path>, listen: &str| {
         match Secret::optional(key, "token", inline, file) {
             Err(problem) => found.push(problem),
@@ -292,6 +301,13 @@ fn is_domain(text: &str) -> bool {
         !label.is_empty() && !label.starts_with('-') && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
     text.contains('.') && text.split('.').all(label)
+}
+
+/// A name, of the local network perhaps, or an address.
+fn is_host(text: &str) -> bool {
+    let label =
+        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    text.parse::<IpAddr>().is_ok() || text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
 /// The files named by the tree that cannot be read, or hold nothing.

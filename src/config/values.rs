@@ -21,7 +21,7 @@ pub fn prepare(tree: &mut Node, environment: Environment<'_>, folder: &Path) -> 
 enum Role {
     File,
     Other,
-    /// Below `details`, whose keys are the user's own words.
+    /// Below `details` and `headers`, whose keys are the user's own words.
     Details,
 }
 
@@ -92,7 +92,7 @@ impl Pass<'_> {
         for entry in entries {
             let inner = match entry.key.as_str() {
                 _ if role == Role::Details => Role::Details,
-                "details" => Role::Details,
+                "details" | "headers" => Role::Details,
                 "templates" | "include" => Role::File,
                 key if key.ends_with("_file") => Role::File,
                 _ => Role::Other,
@@ -160,7 +160,7 @@ pub fn files(tree: &Node) -> Vec<(String, String)> {
                 }
             }
             Value::Map(entries) => {
-                for entry in entries.iter().filter(|entry| entry.key != "details") {
+                for entry in entries.iter().filter(|entry| !["details", "headers"].contains(&entry.key.as_str())) {
                     let path = join(path, &entry.key);
                     match &entry.value.value {
                         Value::Scalar(scalar) if entry.key.ends_with("_file") => {

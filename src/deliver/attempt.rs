@@ -21,7 +21,7 @@ const RECORD_EVERY: Duration = Duration::from_millis(500);
 impl Deliverer {
     pub(super) async fn attempt(self: Arc<Self>, terms: Arc<Terms>, claim: Claim, lease_ends: Instant) {
         crash::point("claimed");
-        if Instant::now() + terms.settings.timeout.as_std() > lease_ends {
+        if Instant::now() + terms.timeout(&claim.target) > lease_ends {
             // The store took so long that another may send it before this attempt is over.
             telemetry::lease_lost(&claim);
             return self.ended(&terms, &claim.target, None);
@@ -148,7 +148,8 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
         Ok(request) => request,
         Err(error) => return unusable(error.to_string()),
     };
-    let verdict = match terms.client.send(request).await {
+    let keys = keys.hiding(terms.client.hidden(&request));
+    let verdict = match terms.client.send(&claim.target, request).await {
         // Before it is judged, since a verdict quotes, and half a credential is not recognised any more.
         Ok(reply) => receiver.judge(&parcel, &next::scrubbed_reply(reply, &keys)),
         Err(failure) => Verdict::Retry { reason: failure.reason, detail: failure.detail, after: None },

@@ -1,21 +1,25 @@
 //! Requests on the wire, and what can go wrong with them. No retry, no redirect, no secret in an error.
 
-use std::{error::Error as _, io::Write as _, time::Duration};
+use std::{collections::BTreeMap, error::Error as _, io::Write as _, time::Duration};
 
-use reqwest::{Method, header::CONTENT_TYPE, redirect::Policy};
+use reqwest::{Method, header::CONTENT_TYPE};
 
+use super::transport::{self, Clients, Environment};
 use crate::{
-    delivery::FailureReason,
-    receiver::{Body, Reply, Request},
+    delivery::{FailureReason, Target},
+    receiver::{Body, Receivers, Reply, Request, is_sensitive},
+    settings::Problem,
 };
 
 /// More of a reply is not read.
 const LONGEST_REPLY: usize = 64 << 10;
 
-/// The one HTTP client, and where pages are printed.
+/// What requests are sent by, and where pages are printed.
 #[derive(Debug, Clone)]
 pub struct Client {
-    http: reqwest::Client,
+    by_target: BTreeMap<Target, reqwest::Client>,
+    /// The addresses of the environment's proxies, which may hold a password.
+    proxies: Vec<String>,
     /// Standard error in place of standard output.
     on_stderr: bool,
 }
@@ -28,18 +32,11 @@ pub(super) struct Failure {
 }
 
 impl Client {
-    /// `timeout` bounds one request, from the name's resolution to the reply's last byte.
-    pub fn new(timeout: Duration) -> anyhow::Result<Self> {
-        let http = reqwest::Client::builder()
-            .timeout(timeout)
-            .connect_timeout(timeout.min(Duration::from_secs(10)))
-            .redirect(Policy::none())
-            .retry(reqwest::retry::never())
-            .pool_idle_timeout(Duration::from_secs(30))
-            .tcp_nodelay(true)
-            .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { http, on_stderr: false })
+    /// `timeout` bounds one request, from the name's resolution to the reply's last byte, where its integration has none
+    /// of its own.
+    pub fn new(receivers: &Receivers, timeout: Duration, environment: Environment<'_>) -> Result<Self, Unusable> {
+        let Clients { by_target, proxies } = transport::clients(receivers, timeout, environment).map_err(Unusable)?;
+        Ok(Self { by_target, proxies, on_stderr: false })
     }
 
     /// The same, with pages printed on standard error where `aside`: for a command whose JSON is on standard output.
@@ -48,14 +45,24 @@ impl Client {
         Self { on_stderr: aside, ..self }
     }
 
-    pub(super) async fn send(&self, request: Request) -> Result<Reply, Failure> {
+    /// What of a request's way, and of its headers, may not show in an echo.
+    pub(super) fn hidden<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = &'a str> {
+        let headers = request.headers.iter().filter(|(name, _)| is_sensitive(name)).map(|(_, value)| value.as_str());
+        self.proxies.iter().map(String::as_str).chain(headers)
+    }
+
+    pub(super) async fn send(&self, target: &Target, request: Request) -> Result<Reply, Failure> {
         if request.method == "PRINT" {
             return self.print(&request.body);
         }
         let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);
-        let mut builder = self.http.request(method, &request.url);
+        let Some(client) = self.by_target.get(target) else {
+            let detail = "this program has a fault: the integration has no client".to_owned();
+            return Err(Failure { reason: FailureReason::Configuration, detail });
+        };
+        let mut builder = client.request(method, &request.url);
         for (name, value) in &request.headers {
-            builder = builder.header(*name, value);
+            builder = builder.header(name.as_ref(), value.as_bytes());
         }
         builder = match request.body {
             Body::Empty => builder,
@@ -104,6 +111,20 @@ impl Client {
             detail: format!("standard {stream} cannot be written: {error}"),
         })
     }
+}
+
+/// What the configuration says of the ways of requests and cannot be.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.iter().map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend)).collect::<Vec<_>>().join("; "))]
+pub struct Unusable(pub Vec<Problem>);
+
+/// The innermost cause of an error: the outer ones may name an address.
+pub(super) fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if error.source().is_none() { "it is not usable".to_owned() } else { cause.to_string() }
 }
 
 /// The error in words for the operator. Its own text names the URL, which may be a secret.

@@ -41,8 +41,15 @@ impl Terms {
         }
     }
 
+    /// How long one attempt at an integration may take.
+    pub(super) fn timeout(&self, target: &Target) -> Duration {
+        let transport = self.receivers.integrations.get(target).and_then(|receiver| receiver.transport());
+        transport.and_then(|transport| transport.timeout).unwrap_or(self.settings.timeout.as_std())
+    }
+
     /// How long a delivery is leased for an attempt.
     pub(super) fn lease(&self) -> Duration {
-        self.settings.timeout.as_std() + LEASE_MARGIN
+        let longest = self.traffic.keys().map(|target| self.timeout(target)).max();
+        longest.unwrap_or_default().max(self.settings.timeout.as_std()) + LEASE_MARGIN
     }
 }

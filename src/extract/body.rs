@@ -195,8 +195,8 @@ impl<'a> Body<'a> {
         {
             self.obstructed(body, || "the transfer encoding of an HTML part of the mail is not known".to_owned());
         }
-        if self.found.len() == before && !trace::is_plain(body) && encoding == Encoding::Identity {
-            self.obstructed_if_there(body, || "an HTML part of the mail is encoded, and does not say how".to_owned());
+        if self.found.len() == before && encoding == Encoding::Identity && is_encoded(body) {
+            self.obstructed(body, || "an HTML part of the mail is encoded, and does not say how".to_owned());
         }
     }
 
@@ -237,6 +237,17 @@ impl<'a> Body<'a> {
             self.obstructed(body, reason);
         }
     }
+}
+
+/// Whether a part that says it is not encoded holds the element in an encoding.
+fn is_encoded(body: &[u8]) -> bool {
+    if !trace::is_plain(body) {
+        return trace::is_there(body);
+    }
+    // Its id needs no escape, but the equals sign before it does.
+    memmem::find(body, b"=3D").is_some()
+        && element::find(&String::from_utf8_lossy(&quoted_printable::decode(body).0))
+            .is_ok_and(|found| !found.is_empty())
 }
 
 fn unknown_charset(name: &str) -> String {

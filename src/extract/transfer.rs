@@ -72,16 +72,29 @@ impl Encoding {
 /// line that is none: where such a line stands in the middle, something is missing.
 fn base64_within(body: &[u8]) -> Vec<u8> {
     let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let is_begun = |line: &&[u8]| line.len() >= MIN_LINE && line.len().is_multiple_of(4) && is_base64(line);
-    let before = lines().position(|line| is_begun(&line));
+    let is_begun = |line: &[u8]| line.len() >= MIN_LINE && line.len().is_multiple_of(4) && is_base64(line);
+    let before = lines().position(is_begun);
     let before = before.or_else(|| lines().position(|line| !line.is_empty() && is_base64(line)));
-    let encoded: Vec<u8> =
-        lines().skip(before.unwrap_or_default()).take_while(|line| is_base64(line)).flatten().copied().collect();
+    let mut encoded = Vec::with_capacity(body.len());
+    for line in lines().skip(before.unwrap_or_default()) {
+        let length = line.iter().take_while(|byte| is_digit(**byte)).count();
+        // Of a line that goes on with something else, only whole quanta are its own.
+        if length == line.len() || (length > 0 && length.is_multiple_of(4)) {
+            encoded.extend_from_slice(&line[..length]);
+        }
+        if length < line.len() {
+            break;
+        }
+    }
     base64_decode(&encoded).unwrap_or_default()
 }
 
 fn is_base64(line: &[u8]) -> bool {
-    line.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'='))
+    line.iter().all(|byte| is_digit(*byte))
+}
+
+fn is_digit(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'/' | b'=')
 }
 
 #[cfg(test)]
@@ -128,6 +141,7 @@ mod tests {
         assert_eq!(read(&encoded.replace("\r\n", "\r\n\r\n")), html);
         assert_eq!(read(&format!("{encoded}{footer}")), html);
         assert_eq!(read(&format!("[EXTERNAL]\r\n\r\n{encoded}\r\n_____\r\nRegards")), html);
+        assert_eq!(read(&format!("{encoded} -- Scanned")), html);
         assert_eq!(read(&format!("Warning! Take care.\r\n{encoded}")), html);
         let broken = encoded.replacen("\r\n", "\r\n*** lost ***\r\n", 1);
         assert_eq!(read(&broken), html[..30]);

@@ -1,16 +1,18 @@
-//! Mail fetched from an IMAP mailbox. Home of async-imap.
+//! Mail fetched from an IMAP mailbox. Home of the protocol: no library is as patient as mail servers need it.
 //!
 //! One connection per mailbox: log in, open the folder, scan it by UID from the bookmark, wait for mail (IDLE, else by
 //! polling), scan again. Whatever goes wrong ends the connection and a new one is made after a pause; it never gives
-//! up. What counts as well-being is a scan that reached the end, not a connection that stands.
+//! up. What counts as well-being is a scan that reached the end and was given mail where there was some, not a connection
+//! that stands. A mail that the server does not give steps aside for those behind it, and is asked for again.
 //!
 //! A mailbox is known by its host, port, user name and folder. Where one of them changes it is a new mailbox, read from
 //! "now" on (or from `backfill`); renaming the ingress changes nothing.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration as Pause};
 
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use self::{
@@ -18,8 +20,8 @@ use self::{
     patience::Pauses,
     scan::{Scan, Scanned},
     server::Server,
-    session::{Session, Woken},
-    trouble::Trouble,
+    session::{Folder, Session, Woken},
+    wanted::Backlog,
 };
 use super::{Health, Inbox, Ingress};
 use crate::{
@@ -29,17 +31,21 @@ use crate::{
 };
 
 mod after;
+mod answer;
+mod dialogue;
 mod fault;
-mod guard;
+mod framing;
 mod notation;
 pub mod oauth;
 mod patience;
+mod reach;
 mod sasl;
 mod scan;
 mod server;
 mod session;
 mod settings;
-mod trouble;
+mod trust;
+mod wanted;
 
 pub use self::{
     patience::Timeouts,
@@ -48,6 +54,12 @@ pub use self::{
 
 /// Logins that may fail for want of a token before it counts as a refused login.
 const PATIENCE_WITH_TOKENS: u32 = 3;
+
+/// The shortest wait between two scans.
+const SOONEST: Pause = Pause::from_millis(100);
+
+/// How long it takes a breath after a server has announced mail that is not there.
+const AFTER_FALSE_ALARM: Pause = Pause::from_secs(1);
 
 /// A mailbox that is read.
 pub struct Imap {
@@ -65,7 +77,7 @@ impl Imap {
     pub fn new(settings: &Settings, clock: Clock, max_age: Duration) -> Result<Self, Problem> {
         let key = format!("ingress.imap `{}`", settings.name);
         Ok(Self {
-            server: Server::new(&key, settings, clock.clone())?,
+            server: Server::new(&key, settings, clock.clone(), Timeouts::default())?,
             mailbox: settings.mailbox(),
             settings: settings.clone(),
             clock,
@@ -77,7 +89,7 @@ impl Imap {
     /// The same, in another hurry.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
-        Self { timeouts, ..self }
+        Self { timeouts, server: self.server.with_timeouts(timeouts), ..self }
     }
 
     /// One connection, from the login until it breaks, or until `stop`.
@@ -90,31 +102,81 @@ impl Imap {
     ) -> Result<(), Fault> {
         progress.well = false;
         let Some(opened) = stop.run_until_cancelled(self.open()).await else { return Ok(()) };
-        let (mut session, folder) = opened?;
+        let (mut session, mut folder) = opened?;
         loop {
-            let scan = Scan { imap: self, session: &mut session, folder, inbox, trouble: &mut progress.trouble, stop };
-            if scan.run().await? == Scanned::Stopped {
+            let Scanned::New(new) = self.scan(&mut session, folder, inbox, health, stop, progress).await? else {
                 return Ok(());
+            };
+            // It was true when the folder was opened: mail that came since, and was moved, has a higher UID.
+            folder.is_uid_next_told = false;
+            if progress.woken == Woken::Mail && new == 0 {
+                // Announced, and not there: the folder may be another by now.
+                if stop.run_until_cancelled(tokio::time::sleep(AFTER_FALSE_ALARM)).await.is_none() {
+                    session.log_out().await;
+                    return Ok(());
+                }
+                progress.woken = Woken::Time;
+            } else {
+                progress.woken = self.wait(&mut session, &progress.backlog, stop).await?;
             }
-            health.succeeded(&self.settings.name, self.clock.now());
-            progress.pauses = Pauses::new(&self.timeouts);
-            progress.well = true;
-            if self.wait(&mut session, stop).await? == Woken::Stop {
-                session.log_out().await;
-                return Ok(());
+            match progress.woken {
+                Woken::Stop => {
+                    session.log_out().await;
+                    return Ok(());
+                }
+                Woken::Mail => {}
+                // What a folder is changes under a connection that stands: a restore, a failover.
+                Woken::Time => folder = self.select(&mut session).await?,
             }
         }
     }
 
-    async fn open(&self) -> Result<(Session, session::Folder), Fault> {
-        let connection = self.server.log_in(self.timeouts.connect).boxed().await?;
-        let mut session = Session::begin(connection, self.timeouts).await?;
-        let folder = session.open(&self.settings.folder, self.settings.after == After::Keep).await?;
+    /// Reads what is new, then what was wanted and not given.
+    async fn scan(
+        &self,
+        session: &mut Session,
+        folder: Folder,
+        inbox: &Arc<dyn Inbox>,
+        health: &Health,
+        stop: &CancellationToken,
+        progress: &mut Progress,
+    ) -> Result<Scanned, Fault> {
+        let given = progress.backlog.given();
+        let mut scan = Scan::new(self, session, folder, inbox, &mut progress.backlog, stop);
+        let scanned = scan.read_new().await?;
+        if scanned == Scanned::Stopped {
+            return Ok(scanned);
+        }
+        let wanted = scan.read_wanted().await;
+        if progress.backlog.given() == given
+            && let Some(why) = progress.backlog.stuck()
+        {
+            return Err(match wanted {
+                Err(fault) => fault,
+                Ok(_) => Fault::NothingGiven(why.to_owned()),
+            });
+        }
+        health.succeeded(&self.settings.name, self.clock.now());
+        progress.pauses = Pauses::new(&self.timeouts);
+        progress.well = true;
+        if wanted? == Scanned::Stopped { Ok(Scanned::Stopped) } else { Ok(scanned) }
+    }
+
+    async fn open(&self) -> Result<(Session, Folder), Fault> {
+        let dialogue = self.server.log_in().boxed().await?;
+        let mut session = Session::begin(dialogue, self.timeouts).await?;
+        let folder = self.select(&mut session).await?;
         Ok((session, folder))
     }
 
-    async fn wait(&self, session: &mut Session, stop: &CancellationToken) -> Result<Woken, Fault> {
-        let interval = self.settings.rescan_interval.as_std();
+    async fn select(&self, session: &mut Session) -> Result<Folder, Fault> {
+        session.open(&self.settings.folder, self.settings.after == After::Keep).await
+    }
+
+    /// Until mail comes, the next scan is due, or `stop`.
+    async fn wait(&self, session: &mut Session, backlog: &Backlog, stop: &CancellationToken) -> Result<Woken, Fault> {
+        let due = backlog.next_due().map_or(Pause::MAX, |due| due.saturating_duration_since(Instant::now()));
+        let interval = self.settings.rescan_interval.as_std().min(due.max(SOONEST));
         if self.settings.idle && session.can.idle {
             return session.idle(interval.min(self.timeouts.idle), stop).await;
         }
@@ -131,20 +193,22 @@ impl Imap {
 #[async_trait]
 impl Ingress for Imap {
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken) {
-        let (trouble, pauses) = (Trouble::default(), Pauses::new(&self.timeouts));
-        let mut progress = Progress { trouble, pauses, well: false, tokenless: 0 };
+        let backlog = Backlog::new(self.settings.rescan_interval.as_std());
+        let pauses = Pauses::new(&self.timeouts);
+        let mut progress = Progress { backlog, pauses, well: false, woken: Woken::Time, tokenless: 0 };
         while !stop.is_cancelled() {
             let connection = AssertUnwindSafe(self.attend(&inbox, &health, &stop, &mut progress));
-            // The library's parser panics on some answers (`INTERNALDATE NIL`): one more way to break the protocol.
+            // Nothing in here should panic; where something does, it is one more way for a connection to end.
             let ended = connection
                 .catch_unwind()
                 .await
-                .unwrap_or_else(|_| Err(Fault::Protocol("an answer the parser cannot stand".into())));
+                .unwrap_or_else(|_| Err(Fault::Protocol("an answer that cannot be dealt with".into())));
             let Err(fault) = ended else { continue };
             if progress.well && self.server.token_ended(&fault).boxed().await {
                 telemetry::session_ended_with_its_token(&self.settings.name);
+            } else if progress.backlog.blame(&fault, self.clock.now()) {
+                telemetry::mail_withheld_still(&self.settings.name, &fault.to_string());
             } else {
-                progress.trouble.blame(&fault);
                 health.failed(&self.settings.name, &fault.to_string(), progress.cannot_log_in(&fault));
             }
             stop.run_until_cancelled(tokio::time::sleep(progress.pauses.after(&fault))).await;
@@ -154,10 +218,12 @@ impl Ingress for Imap {
 
 /// What outlives a connection.
 struct Progress {
-    trouble: Trouble,
+    backlog: Backlog,
     pauses: Pauses,
     /// Whether the latest connection was of use.
     well: bool,
+    /// What ended the latest wait.
+    woken: Woken,
     /// Logins in a row that had to do without a token.
     tokenless: u32,
 }

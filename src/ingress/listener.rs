@@ -1,16 +1,21 @@
-//! A bound TCP listener and its accept loop: what every ingress that listens shares.
+//! A bound TCP listener and its accept loop: the one that stands under every door, the admin listener's too.
 //!
-//! It promises a cap on connections, patience when the machine runs out of file descriptors, a heartbeat while it
-//! listens, and a soft stop: no new connection at once, the running ones to their end within a grace.
+//! It promises that strangers cannot use the machine up: all listeners share so many [places](capacity) and so much
+//! [memory](budget), a client has its share of them, and who is slow loses its place when it is crowded. Descriptors are
+//! kept back for what pages and stores. It beats while it listens, and stops softly: no new connection at once, the
+//! running ones to their end within a grace.
 
 use std::{
     io,
-    net::{SocketAddr, ToSocketAddrs as _},
+    net::{IpAddr, SocketAddr, ToSocketAddrs as _},
+    sync::Arc,
     time::Duration,
 };
 
 use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpSocket, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
     task::{JoinError, JoinSet},
     time::{MissedTickBehavior, interval, sleep, timeout},
 };
@@ -18,10 +23,36 @@ use tokio_util::sync::CancellationToken;
 
 use crate::settings::Problem;
 
+mod budget;
+mod capacity;
+mod descriptors;
+pub mod http;
+mod network;
+mod place;
+mod stream;
+
+use self::capacity::Doorway;
+pub use self::{
+    budget::{Budget, Buffer, FREE, Full, Room},
+    capacity::{Capacity, TooMany},
+    descriptors::raise_limit,
+    network::{NETWORKS_OF_A_SITE, Network, Site},
+    place::{Patience, Place},
+    stream::Stream,
+};
+
 /// Connections the kernel may hold that we have not accepted yet.
 const BACKLOG: u32 = 1024;
 /// How long to wait where accepting fails: a descriptor has to be given back first.
 const OUT_OF_FILES: Duration = Duration::from_millis(100);
+/// How often those who are too slow are looked for.
+const SWEEP: Duration = Duration::from_millis(250);
+/// How long whoever has lost its place may take to go.
+const PARTING: Duration = Duration::from_secs(1);
+/// So many who find no place are heard out for so long, and so much, that they hear why; more are cut off.
+const TURNED_AWAY: usize = 16;
+const HEARD_OUT: Duration = Duration::from_secs(1);
+const HEARD: u64 = 64 << 10;
 
 /// Why an ingress cannot start to listen.
 #[derive(Debug, thiserror::Error)]
@@ -40,11 +71,13 @@ impl From<Problem> for BindError {
     }
 }
 
-/// The bounds of an accept loop.
+/// The bounds of one accept loop.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Connections served at a time; one more is told to come again.
+    /// Connections at a time.
     pub connections: usize,
+    /// Of one client that is not known.
+    pub client_connections: usize,
     /// How often to say that it still listens.
     pub heartbeat: Duration,
     /// How long running connections may take once it is to stop.
@@ -53,8 +86,33 @@ pub struct Bounds {
 
 impl Default for Bounds {
     fn default() -> Self {
-        Self { connections: 256, heartbeat: Duration::from_secs(30), grace: Duration::from_secs(10) }
+        Self {
+            connections: 256,
+            client_connections: 64,
+            heartbeat: Duration::from_secs(30),
+            grace: Duration::from_secs(10),
+        }
     }
+}
+
+/// What is done with the connections of a listener.
+pub trait Reception: Send + Sync + 'static {
+    /// How long a client may take.
+    fn patience(&self) -> Patience;
+
+    /// Whether a client may have any number of connections, within those of all.
+    fn knows(&self, peer: IpAddr) -> bool {
+        peer.to_canonical().is_loopback()
+    }
+
+    /// What a client is told for whom there is no place. It is told to the operator, too.
+    fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8>;
+
+    /// It still listens.
+    fn beat(&self) {}
+
+    /// One connection, to its end.
+    fn receive(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) -> impl Future<Output = ()> + Send;
 }
 
 /// A bound address.
@@ -88,41 +146,43 @@ impl Listener {
         self.address.ip().is_loopback()
     }
 
-    /// Runs a session for each connection until `stop` is cancelled, then waits for them, up to the grace.
-    ///
-    /// A connection over the cap gets the bytes of `busy` and is closed; `refused` is told of it.
-    pub async fn serve<S>(
+    /// Receives each connection until `stop` is cancelled, then waits for those that run, up to the grace.
+    pub async fn serve(
         self,
         bounds: Bounds,
-        busy: &[u8],
+        capacity: &Capacity,
+        reception: Arc<impl Reception>,
         stop: &CancellationToken,
-        mut heartbeat: impl FnMut(),
-        refused: impl Fn(SocketAddr),
-        mut session: impl FnMut(TcpStream, SocketAddr) -> S,
-    ) where
-        S: Future<Output = ()> + Send + 'static,
-    {
+    ) {
+        let door = Doorway { address: self.address, most: bounds.connections };
+        let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
         let mut sessions = JoinSet::new();
-        let mut beat = interval(bounds.heartbeat);
+        let (mut beat, mut sweep) = (interval(bounds.heartbeat), interval(SWEEP));
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 () = stop.cancelled() => break,
-                _ = beat.tick() => heartbeat(),
+                _ = beat.tick() => reception.beat(),
+                _ = sweep.tick() => capacity.sweep(&door, reception.patience()),
                 Some(ended) = sessions.join_next() => report_panic(ended),
                 accepted = self.tcp.accept() => match accepted {
-                    Ok((stream, peer)) if sessions.len() < bounds.connections => {
+                    Ok((stream, peer)) => {
                         // Replies are a few bytes each: Nagle's algorithm would hold them back for nothing.
                         let _ = stream.set_nodelay(true);
-                        sessions.spawn(session(stream, peer));
-                    }
-                    Ok((stream, peer)) => {
-                        refused(peer);
-                        // The buffer of a new socket has room; where it has not, closing alone says enough.
-                        let _ = stream.try_write(busy);
+                        let most = (!reception.knows(peer.ip())).then_some(bounds.client_connections);
+                        match capacity.enter(&door, peer.ip(), most) {
+                            Ok(place) => drop(sessions.spawn(keep(Arc::clone(&reception), stream, peer, place))),
+                            Err(why) => {
+                                let words = reception.turn_away(peer.ip(), why);
+                                let permit = Arc::clone(&turned_away).try_acquire_owned().ok();
+                                turn_away(stream, &words, permit);
+                            }
+                        }
                     }
                     Err(error) => {
                         tracing::warn!(address = %self.address, %error, "cannot accept a connection");
+                        capacity.make_room();
                         sleep(OUT_OF_FILES).await;
                     }
                 },
@@ -137,6 +197,41 @@ impl Listener {
         if drained.await.is_err() {
             tracing::warn!(address = %self.address, connections = sessions.len(), "connections cut off at the stop");
         }
+    }
+}
+
+/// Receives a connection for as long as it has its place.
+async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, place: Place) {
+    let standing = Arc::clone(&place.standing);
+    let stream = Stream::new(tcp, Arc::clone(&standing));
+    tokio::select! {
+        () = reception.receive(stream, peer, place) => {}
+        () = async {
+            standing.lost.cancelled().await;
+            sleep(PARTING).await;
+            // What is being stored is acknowledged.
+            while standing.is_working() {
+                sleep(PARTING).await;
+            }
+        } => {}
+    }
+}
+
+/// Says why there is no place, and hears the client out where few are turned away: what comes after a close would have the
+/// answer thrown away unread.
+fn turn_away(mut stream: TcpStream, words: &[u8], permit: Option<OwnedSemaphorePermit>) {
+    // The buffer of a new socket has room; where it has not, closing alone says enough.
+    let said = stream.try_write(words);
+    if let Some(permit) = permit.filter(|_| said.is_ok() && !words.is_empty()) {
+        tokio::spawn(async move {
+            let heard_out = timeout(HEARD_OUT, async {
+                stream.shutdown().await?;
+                tokio::io::copy(&mut stream.take(HEARD), &mut tokio::io::sink()).await
+            });
+            // Either way it has been told.
+            let _ = heard_out.await;
+            drop(permit);
+        });
     }
 }
 

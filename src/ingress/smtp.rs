@@ -18,11 +18,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Health, Inbox, Ingress,
-    listener::{BindError, Listener},
+    listener::{BindError, Capacity, Listener, Patience, Place, Reception, Stream, TooMany},
 };
 use crate::{clock::Clock, settings::Problem, telemetry};
 
-mod budget;
 mod certificate;
 mod chunk;
 mod clients;
@@ -37,7 +36,6 @@ mod session;
 mod settings;
 mod wire;
 
-pub use budget::Budget;
 pub use limits::Limits;
 pub use settings::{Settings, Tls};
 
@@ -69,6 +67,21 @@ impl Door {
     /// Whether a client is one of our own, to whom the limits for strangers do not apply.
     fn knows(&self, peer: IpAddr) -> bool {
         peer.is_loopback() || self.networks.name(peer)
+    }
+
+    /// How many connections a client may have.
+    fn connections_of(&self, peer: IpAddr) -> Option<usize> {
+        (!self.knows(peer)).then_some(self.limits.bounds.client_connections)
+    }
+
+    /// Said to a client for which there is no place.
+    fn busy(&self, why: TooMany) -> String {
+        match why {
+            TooMany::InAll => format!("421 4.3.2 {} has too many connections, come again later", self.hostname),
+            TooMany::OfClient => {
+                format!("421 4.7.0 {} has too many connections with you, come again later", self.hostname)
+            }
+        }
     }
 }
 
@@ -117,6 +130,13 @@ impl Smtp {
         self
     }
 
+    /// The same within what it shares with other listeners.
+    #[must_use]
+    pub fn within(mut self, capacity: &Capacity) -> Self {
+        self.door.limits.capacity = capacity.clone();
+        self
+    }
+
     /// Serves one connection that somebody else has made, to its end, and no other.
     pub async fn serve_one(
         self,
@@ -124,7 +144,8 @@ impl Smtp {
         peer: SocketAddr,
         inbox: Arc<dyn Inbox>,
     ) {
-        let session = session::Session { door: Arc::new(self.door), inbox, stop: CancellationToken::new() };
+        let Ok(place) = self.door.limits.capacity.outside(peer.ip()) else { return };
+        let session = session::Session { door: Arc::new(self.door), place, inbox, stop: CancellationToken::new() };
         session.run(stream, peer).await;
     }
 
@@ -137,24 +158,44 @@ impl Smtp {
 #[async_trait]
 impl Ingress for Smtp {
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken) {
-        let door = Arc::new(self.door);
-        tracing::info!(ingress = door.name, address = %self.listener.local_addr(), "takes mail over SMTP");
+        tracing::info!(ingress = self.door.name, address = %self.listener.local_addr(), "takes mail over SMTP");
+        let Limits { bounds, capacity, .. } = self.door.limits.clone();
+        let server = Server { door: Arc::new(self.door), inbox, health, stop: stop.clone() };
+        self.listener.serve(bounds, &capacity, Arc::new(server), &stop).await;
+    }
+}
+
+/// A server that runs.
+struct Server {
+    door: Arc<Door>,
+    inbox: Arc<dyn Inbox>,
+    health: Health,
+    stop: CancellationToken,
+}
+
+impl Reception for Server {
+    fn patience(&self) -> Patience {
+        Patience { step: self.door.limits.idle, mail: self.door.limits.data }
+    }
+
+    fn knows(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.door.knows(peer) || self.door.balancers.name(peer)
+    }
+
+    fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8> {
+        telemetry::connection_refused(&self.door.name, peer, why.reason());
         // Before a handshake there are no words that a client understands.
-        let busy = if door.implicit_tls {
-            String::new()
-        } else {
-            format!("421 4.3.2 {} has too many connections, come again later\r\n", door.hostname)
-        };
-        let bounds = door.limits.bounds;
-        let session = |stream, peer| {
-            let session = session::Session { door: door.clone(), inbox: inbox.clone(), stop: stop.clone() };
-            session.run(stream, peer)
-        };
-        let heartbeat = || {
-            health.succeeded(&door.name, door.clock.now());
-            door.clients.forget(Instant::now());
-        };
-        let refused = |peer: SocketAddr| telemetry::connection_refused(&door.name, peer.ip(), "too_many");
-        self.listener.serve(bounds, busy.as_bytes(), &stop, heartbeat, refused, session).await;
+        if self.door.implicit_tls { Vec::new() } else { format!("{}\r\n", self.door.busy(why)).into() }
+    }
+
+    fn beat(&self) {
+        self.health.succeeded(&self.door.name, self.door.clock.now());
+        self.door.clients.forget(Instant::now());
+    }
+
+    async fn receive(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) {
+        let (door, inbox, stop) = (self.door.clone(), self.inbox.clone(), self.stop.clone());
+        session::Session { door, place, inbox, stop }.run(stream, peer).await;
     }
 }

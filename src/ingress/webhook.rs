@@ -1,29 +1,24 @@
-//! Mail posted over HTTP by a mail provider, or by anything that has the raw mail. Home of hyper's server.
+//! Mail posted over HTTP by a mail provider, or by anything that has the raw mail.
 //!
 //! All webhooks share one listener and are told apart by their path. 202 means stored.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
-    convert::Infallible,
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     path::PathBuf,
     sync::Arc,
     time::Duration,
 };
 
 use async_trait::async_trait;
-use axum::body::Body;
-use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::{TokioIo, TokioTimer};
 use schemars::JsonSchema;
 use serde::Deserialize;
-use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use self::{protocol::Protocol, request::Doors};
 use super::{
     Health, Inbox, Ingress,
-    listener::{BindError, Bounds, Listener},
+    listener::{self, BindError, Bounds, Capacity, Listener, Patience, Place, Reception, Stream, TooMany},
 };
 use crate::{
     clock::Clock,
@@ -47,7 +42,6 @@ mod raw;
 mod request;
 mod sendgrid;
 mod ses;
-mod token;
 
 /// `ingress.http` of the configuration: the listener all webhooks share.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -130,9 +124,11 @@ pub enum Provider {
 }
 
 /// What a client may ask of the server, beside the size of a body.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone)]
 pub struct Limits {
     pub bounds: Bounds,
+    /// Of all listeners.
+    pub capacity: Capacity,
     /// From the connection, or the last answer, to the end of the request's head.
     pub head: Duration,
     /// From the head to the end of the body.
@@ -147,6 +143,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             bounds: Bounds::default(),
+            capacity: Capacity::default(),
             head: Duration::from_secs(30),
             body: Duration::from_mins(1),
             store: Duration::from_secs(30),
@@ -228,6 +225,13 @@ impl Webhooks {
         self
     }
 
+    /// The same within what it shares with other listeners.
+    #[must_use]
+    pub fn within(mut self, capacity: &Capacity) -> Self {
+        self.limits.capacity = capacity.clone();
+        self
+    }
+
     /// The same with another way to fetch what SNS's signatures are checked with.
     #[must_use]
     pub fn with_fetch(mut self, fetch: Arc<dyn Fetch>) -> Self {
@@ -253,37 +257,36 @@ impl Ingress for Webhooks {
         for (path, door) in &by_path {
             tracing::info!(ingress = door.name, address = %listener.local_addr(), path, "takes mail over HTTP");
         }
-        let doors = Arc::new(Doors { by_path, max_body, limits, clock, fetch, inbox, health });
-        let session = |stream, _peer| serve(stream, doors.clone(), stop.clone());
-        let refused = |peer: SocketAddr| telemetry::connection_refused("http", peer.ip(), "too_many");
-        listener.serve(limits.bounds, BUSY, &stop, || doors.report_health(), refused, session).await;
+        let (bounds, capacity) = (limits.bounds, limits.capacity.clone());
+        let doors = Doors { by_path, max_body, limits, clock, fetch, inbox, health };
+        let server = Server { doors, stop: stop.clone() };
+        listener.serve(bounds, &capacity, Arc::new(server), &stop).await;
     }
 }
 
-/// Said to a connection over the cap, before any request.
-const BUSY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 30\r\nconnection: close\r\n\
-    content-type: application/json\r\ncontent-length: 51\r\n\r\n{\"error\":\"Too many connections; come again later.\"}";
+/// The listener as it runs.
+struct Server {
+    doors: Doors,
+    stop: CancellationToken,
+}
 
-/// Serves one connection, until the client closes it or is too slow, or a stop finds it between requests.
-async fn serve(stream: TcpStream, doors: Arc<Doors>, stop: CancellationToken) {
-    let head = doors.limits.head;
-    let service = service_fn(move |request: hyper::Request<hyper::body::Incoming>| {
-        let doors = doors.clone();
-        async move { Ok::<_, Infallible>(doors.answer(request.map(Body::new)).await) }
-    });
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(head)
-        .serve_connection(TokioIo::new(stream), service);
-    let mut connection = std::pin::pin!(connection);
-    let ended = tokio::select! {
-        ended = connection.as_mut() => ended,
-        () = stop.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            connection.await
-        }
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "connection ended early");
+impl Reception for Server {
+    fn patience(&self) -> Patience {
+        // The head has a time limit of its own.
+        Patience { step: self.doors.limits.head.max(self.doors.limits.body), mail: self.doors.limits.body }
+    }
+
+    fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8> {
+        telemetry::connection_refused("http", peer, why.reason());
+        listener::http::busy(why)
+    }
+
+    fn beat(&self) {
+        self.doors.report_health();
+    }
+
+    async fn receive(self: Arc<Self>, stream: Stream, _: SocketAddr, place: Place) {
+        let answer = |request| self.doors.answer(request, &place);
+        listener::http::serve(stream, &place, self.doors.limits.head, &self.stop, answer).await;
     }
 }

@@ -110,6 +110,10 @@ impl InHand {
         self.lock().undecided.keys().next().copied().unwrap_or(MailId::MAX)
     }
 
+    pub(super) fn holds(&self, mail: MailId) -> bool {
+        self.lock().undecided.contains_key(&mail)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -213,7 +217,8 @@ mod tests {
 
     fn mail(id: MailId, size: usize) -> StoredMail {
         let (raw, arrived_at) = (vec![0; size].into(), jiff::Timestamp::UNIX_EPOCH);
-        let message = Message { ingress: "test".into(), arrived_at, raw, cut_from: None, envelope: None };
+        let message =
+            Message { ingress: "test".into(), arrived_at, raw, cut_from: None, withheld: None, envelope: None };
         StoredMail { id, message, authenticity: Authenticity::off(), checks: 0, released: None }
     }
 

@@ -61,7 +61,8 @@ mod tests {
     fn about(incident: Option<&str>, id: i64) -> (Reading, StoredMail) {
         let raw = bytes::Bytes::new();
         let arrived_at = jiff::Timestamp::UNIX_EPOCH;
-        let message = Message { ingress: "test".into(), arrived_at, raw, cut_from: None, envelope: None };
+        let message =
+            Message { ingress: "test".into(), arrived_at, raw, cut_from: None, withheld: None, envelope: None };
         let authenticity = Authenticity::off();
         let mut reading = Reading::unreadable(&message, "test");
         if let Some(incident) = incident {

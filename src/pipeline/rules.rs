@@ -109,6 +109,9 @@ impl Rules {
     /// Extracts and validates.
     pub fn read(&self, message: &Message) -> Reading {
         let extraction = self.extractor.extract(&message.raw);
+        if let Some(finding) = message.withheld.as_deref().and_then(|reason| self.withheld(message, reason)) {
+            return Reading { finding, date: extraction.date, subject_line: extraction.subject };
+        }
         let finding = match (extraction.found, message.cut_from) {
             (Extracted::NoAlert(NoAlert::OtherSender(reason)), _) => Finding::Ignored { reason },
             (_, Some(size)) => Finding::Quarantined {
@@ -127,6 +130,14 @@ impl Rules {
     /// Whether a mail is proven to be no alert: a readable header names another sender.
     pub fn is_another_senders(&self, raw: &[u8]) -> bool {
         matches!(self.extractor.extract(raw).found, Extracted::NoAlert(NoAlert::OtherSender(_)))
+    }
+
+    /// A mail that its server did not give may be an alert, unless its header names another sender. The reason names the
+    /// mail, so that each is told.
+    fn withheld(&self, message: &Message, reason: &str) -> Option<Finding> {
+        let is_known = !message.raw.is_empty() && self.extractor.is_anothers(&message.raw);
+        let key = || unparsed_key(&[message.ingress.as_bytes(), reason.as_bytes(), &message.raw].concat());
+        (!is_known).then(|| Finding::Unreadable { key: key(), reason: reason.to_owned(), json: Value::Null })
     }
 
     fn validated(&self, json: Value) -> Finding {

@@ -2,8 +2,10 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
+use secrecy::ExposeSecret as _;
+
 use super::{
-    Fallback, Keys, Receiver, Receivers, Settings,
+    Credential, Fallback, Keys, Receiver, Receivers, Settings,
     discord::Discord,
     opsgenie::{self, Opsgenie},
     page::on_sample_parcel,
@@ -16,7 +18,10 @@ use super::{
     template::Shelf,
     webhook::Webhook,
 };
-use crate::{delivery::Target, settings::Problem};
+use crate::{
+    delivery::Target,
+    settings::{Problem, Secret},
+};
 
 impl Receivers {
     /// Compiles the settings: templates are parsed and tried on samples, secrets' `X` and `X_file` checked. Nothing
@@ -41,6 +46,7 @@ impl Receivers {
         }
         receivers.written = settings.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
         receivers.warnings = found.warnings;
+        receivers.templates = found.templates;
         if found.problems.is_empty() { Ok(receivers) } else { Err(found.problems) }
     }
 
@@ -48,19 +54,18 @@ impl Receivers {
     pub fn try_secrets(&self) -> Vec<Problem> {
         let mut problems = Vec::new();
         for (target, integration) in &self.integrations {
-            let key = self.places.get(target).map_or_else(|| target.receiver.clone(), Clone::clone);
-            let keys = match Keys::read(integration.as_ref()) {
-                Ok(keys) => keys,
-                Err(error) => {
-                    problems.push(Problem::new(key, error.to_string(), "put the secret into that file, readable here"));
-                    continue;
-                }
-            };
+            let key = self.place(target);
+            let faults: Vec<_> =
+                integration.secrets().into_iter().filter_map(|credential| fault(&key, credential)).collect();
+            if !faults.is_empty() {
+                problems.extend(faults);
+                continue;
+            }
+            let Ok(keys) = Keys::read(integration.as_ref()) else { continue };
             for (_, notification) in sample::notifications() {
                 let tried = on_sample_parcel(&notification, |parcel| integration.request(parcel, &keys));
-                if let Err(error) = tried.map_err(|error| error.to_string()).and_then(|_| integration.check_keys(&keys))
-                {
-                    problems.push(Problem::new(key, error, "correct the secret"));
+                if let Err(error) = tried {
+                    problems.push(Problem::new(key, error.to_string(), "correct the secret"));
                     break;
                 }
             }
@@ -133,6 +138,19 @@ impl Receivers {
                 return;
             }
             next = self.fallbacks.get(&fallback.receiver);
+        }
+    }
+}
+
+/// What is wrong with a secret's file. One that is written in the configuration was checked with it.
+fn fault(key: &str, Credential { name, shape, secret }: &Credential) -> Option<Problem> {
+    let Secret::File(path) = secret else { return None };
+    let key = format!("{key}.{name}_file");
+    match secret.read() {
+        Err(error) => Some(Problem::new(key, error.to_string(), "put the secret into that file, readable here")),
+        Ok(text) => {
+            let (what, mend) = shape.check(text.expose_secret()).err()?;
+            Some(Problem::new(key, format!("what the file {} holds {what}", path.display()), mend))
         }
     }
 }

@@ -10,17 +10,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport, address,
+    credential::Shape,
+    denial,
     page::Page,
-    site::{Site, address, check_address},
+    site::Site,
     status,
     template::{Escape, Template, escape_markdown},
     text::{below, cut},
+    transport::Tls,
     wording::{self, Severity},
 };
 use crate::{
     delivery::{Action, FailureReason, Notification, Verdict},
-    settings::{Secret, SecretText},
+    settings::{self, SecretText},
 };
 
 // The limits of an embed, which together are below the 6000 of a message. A footer holds the notes, which are shorter.
@@ -39,6 +42,11 @@ pub struct Settings {
     pub send_resolved: bool,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
+    /// In place of `delivery.timeout`.
+    pub timeout: Option<settings::Duration>,
+    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    pub proxy_url: Option<SecretText>,
+    pub tls: Option<Tls>,
 }
 
 impl Default for Settings {
@@ -50,17 +58,21 @@ impl Default for Settings {
             message: None,
             send_resolved: true,
             rate_limit: None,
+            timeout: None,
+            proxy_url: None,
+            tls: None,
         }
     }
 }
 
 /// A `discord_configs` entry, compiled.
 pub struct Discord {
-    url: Secret,
+    url: Credential,
     title: Option<Template>,
     message: Option<Template>,
     send_resolved: bool,
     rate_limit: Option<RateLimit>,
+    transport: Transport,
 }
 
 impl Discord {
@@ -68,9 +80,11 @@ impl Discord {
         let title = site.template("title", settings.title.as_ref(), Escape::Markdown);
         let message = site.template("message", settings.message.as_ref(), Escape::Markdown);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
-            url: site.secret_address(
+            url: site.secret(
                 "webhook_url",
+                Shape::Address,
                 settings.webhook_url.as_deref(),
                 settings.webhook_url_file.as_deref(),
             )?,
@@ -78,6 +92,7 @@ impl Discord {
             message,
             send_resolved: settings.send_resolved,
             rate_limit,
+            transport,
         })
     }
 
@@ -114,19 +129,15 @@ fn color(notification: &Notification) -> u32 {
 }
 
 impl Receiver for Discord {
-    fn secrets(&self) -> Vec<&Secret> {
+    fn secrets(&self) -> Vec<&Credential> {
         vec![&self.url]
-    }
-
-    fn check_keys(&self, keys: &Keys) -> Result<(), String> {
-        check_address(keys, &self.url, "webhook_url_file")
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
         Ok(Request {
             method: "POST",
             url: waiting(keys.reveal(&self.url)),
-            headers: vec![("content-type", "application/json".into())],
+            headers: vec![("content-type".into(), "application/json".into())],
             body: Body::Json(self.message(parcel)),
         })
     }
@@ -134,9 +145,10 @@ impl Receiver for Discord {
     fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         match (reply.status, json["id"].as_str()) {
-            (204, _) => Verdict::Delivered { receipt: None },
             (200..=299, Some(id)) => Verdict::Delivered { receipt: Some(cut(id, 64)) },
-            (200..=299, None) => status::unexpected(reply),
+            // An error's JSON, in a proxy's hands.
+            (200..=299, None) if json["code"].is_number() && json["message"].is_string() => status::unexpected(reply),
+            (200..=299, None) => denial::judge_chat(reply),
             (429, _) => Verdict::Retry {
                 reason: FailureReason::RateLimited,
                 detail: status::detail(reply),
@@ -158,11 +170,15 @@ impl Receiver for Discord {
     fn rate_limit(&self) -> Option<RateLimit> {
         self.rate_limit
     }
+
+    fn transport(&self) -> Option<&Transport> {
+        Some(&self.transport)
+    }
 }
 
 /// The address that answers once the message is there: without `wait` one that is not saved is no error.
 fn waiting(url: &str) -> String {
-    let Ok(mut address) = address(url) else { return format!("{url}?wait=true") };
+    let Ok(mut address) = address::parse(url) else { return format!("{url}?wait=true") };
     address.query_pairs_mut().append_pair("wait", "true");
     address.into()
 }

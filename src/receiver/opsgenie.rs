@@ -10,21 +10,25 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
+    address::Address,
+    credential::Shape,
     page::{self, Page},
     site::Site,
     template::{Escape, Template},
     text::{below, cut, units},
+    transport::Tls,
     wording::{self, Severity},
 };
 use crate::{
     delivery::{Action, Step, Verdict},
-    settings::{self, Secret, SecretText},
+    settings::{self, SecretText},
 };
 
 mod answer;
 mod responder;
 
+use responder::Called;
 pub use responder::Responder;
 
 /// Where Opsgenie answers, unless `api_url` says otherwise.
@@ -67,6 +71,11 @@ pub struct Settings {
     pub send_resolved: bool,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
+    /// In place of `delivery.timeout`.
+    pub timeout: Option<settings::Duration>,
+    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    pub proxy_url: Option<SecretText>,
+    pub tls: Option<Tls>,
 }
 
 impl Default for Settings {
@@ -84,23 +93,27 @@ impl Default for Settings {
             confirm_timeout: settings::Duration::from_secs(60),
             send_resolved: true,
             rate_limit: None,
+            timeout: None,
+            proxy_url: None,
+            tls: None,
         }
     }
 }
 
 /// An `opsgenie_configs` or `jsm_configs` entry, compiled.
 pub struct Opsgenie {
-    key: Secret,
-    base: String,
+    key: Credential,
+    base: Address,
     message: Option<Template>,
     description: Option<Template>,
     priority: Option<Template>,
-    responders: Vec<Value>,
+    responders: Vec<Called>,
     tags: Vec<Template>,
     details: Vec<(String, Template)>,
     confirm_timeout: Duration,
     send_resolved: bool,
     rate_limit: Option<RateLimit>,
+    transport: Transport,
 }
 
 impl Opsgenie {
@@ -129,12 +142,13 @@ impl Opsgenie {
         for said in page::said_of_samples(priority.as_ref()).iter().filter(|said| priority_of(said).is_none()) {
             site.problem("priority", format!("`{said}` is no priority"), "the priorities are P1 to P5");
         }
-        let base = site.address("api_url", settings.api_url.as_deref().unwrap_or(base), true);
+        let base = site.base("api_url", settings.api_url.as_deref().unwrap_or(base), &["/v2/alerts", "/v2"]);
         let message = site.template("message", settings.message.as_ref(), Escape::No);
         let description = site.template("description", settings.description.as_ref(), Escape::No);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
-            key: site.secret("api_key", settings.api_key.as_deref(), settings.api_key_file.as_deref())?,
+            key: site.secret("api_key", Shape::Key, settings.api_key.as_deref(), settings.api_key_file.as_deref())?,
             base: base?,
             message,
             description,
@@ -145,6 +159,7 @@ impl Opsgenie {
             confirm_timeout: settings.confirm_timeout.as_std(),
             send_resolved: settings.send_resolved,
             rate_limit,
+            transport,
         })
     }
 
@@ -163,6 +178,7 @@ impl Opsgenie {
                 tags.push(tag);
             }
         }
+        let responders: Vec<Value> = self.responders.iter().filter_map(|who| who.on(&page)).collect();
         let mut details: Vec<(String, String)> =
             self.details.iter().filter_map(|(name, value)| Some((name.clone(), page.text(Some(value))?))).collect();
         if let Some(notes) = page.notes() {
@@ -178,8 +194,7 @@ impl Opsgenie {
             "source": "alertbridge",
             "details": fit(details, DETAILS),
         });
-        for (field, value) in [("entity", json!(entity)), ("tags", json!(tags)), ("responders", json!(self.responders))]
-        {
+        for (field, value) in [("entity", json!(entity)), ("tags", json!(tags)), ("responders", json!(responders))] {
             if value.as_str() != Some("") && value.as_array().is_none_or(|list| !list.is_empty()) {
                 alert[field] = value;
             }
@@ -204,12 +219,12 @@ impl Opsgenie {
 }
 
 impl Receiver for Opsgenie {
-    fn secrets(&self) -> Vec<&Secret> {
-        vec![&self.key]
+    fn secrets(&self) -> Vec<&Credential> {
+        [&self.key].into_iter().chain(self.base.credential()).collect()
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
-        let mut headers = vec![("authorization", format!("GenieKey {}", keys.reveal(&self.key)))];
+        let mut headers = vec![("authorization".into(), format!("GenieKey {}", keys.reveal(&self.key)))];
         let segment = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
         let (method, path, body) = match (parcel.step, parcel.notification.action) {
             (Step::Confirm { request_id, .. }, _) => {
@@ -224,9 +239,9 @@ impl Receiver for Opsgenie {
             }
         };
         if body != Body::Empty {
-            headers.push(("content-type", "application/json".into()));
+            headers.push(("content-type".into(), "application/json".into()));
         }
-        Ok(Request { method, url: format!("{}{path}", self.base), headers, body })
+        Ok(Request { method, url: format!("{}{path}", self.base.reveal(keys)), headers, body })
     }
 
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
@@ -247,6 +262,10 @@ impl Receiver for Opsgenie {
 
     fn rate_limit(&self) -> Option<RateLimit> {
         self.rate_limit
+    }
+
+    fn transport(&self) -> Option<&Transport> {
+        Some(&self.transport)
     }
 }
 

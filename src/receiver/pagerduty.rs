@@ -8,21 +8,22 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
+    address::{self, Address},
+    credential::Shape,
     page::{self, Page},
-    site::{Site, address},
+    site::Site,
     status,
     template::{Escape, Template},
     text::{cut, units},
+    transport::Tls,
     wording::{self, Severity},
 };
 use crate::{
     delivery::{FailureReason, Verdict},
-    settings::{Secret, SecretText},
+    settings::{self, SecretText},
 };
 
-/// The length of every routing key.
-const ROUTING_KEY: usize = 32;
 // The API's limits: units of the summary, bytes of the whole event.
 const SUMMARY: usize = 1024;
 const EVENT: usize = 512_000;
@@ -47,6 +48,11 @@ pub struct Settings {
     pub send_resolved: bool,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
+    /// In place of `delivery.timeout`.
+    pub timeout: Option<settings::Duration>,
+    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    pub proxy_url: Option<SecretText>,
+    pub tls: Option<Tls>,
 }
 
 impl Default for Settings {
@@ -61,6 +67,9 @@ impl Default for Settings {
             links: Vec::new(),
             send_resolved: true,
             rate_limit: None,
+            timeout: None,
+            proxy_url: None,
+            tls: None,
         }
     }
 }
@@ -74,21 +83,19 @@ pub struct Link {
 
 /// A `pagerduty_configs` entry, compiled.
 pub struct PagerDuty {
-    key: Secret,
-    url: String,
+    key: Credential,
+    url: Address,
     severity: Option<Template>,
     summary: Option<Template>,
     details: Vec<(String, Template)>,
     links: Vec<(Template, Option<Template>)>,
     send_resolved: bool,
     rate_limit: Option<RateLimit>,
+    transport: Transport,
 }
 
 impl PagerDuty {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
-        if settings.routing_key.as_deref().is_some_and(|key| !key.trim().is_empty() && wrong_key(key)) {
-            site.problem("routing_key", "it is no routing key: they have 32 characters", "copy the integration key");
-        }
         if settings.links.len() > LINKS {
             site.problem("links", format!("there are more than {LINKS}"), "shorten the list");
         }
@@ -111,10 +118,24 @@ impl PagerDuty {
             links.extend(href.map(|href| (href, text)));
         }
         let url = site.address("url", &settings.url, false);
+        if address::parse(&settings.url).is_ok_and(|url| {
+            url.host_str().is_some_and(|host| host.ends_with("pagerduty.com"))
+                && url.path().trim_end_matches('/') != "/v2/enqueue"
+        }) {
+            let mend =
+                "write https://events.pagerduty.com/v2/enqueue, in the EU https://events.eu.pagerduty.com/v2/enqueue";
+            site.problem("url", "it is not where PagerDuty takes events", mend);
+        }
         let summary = site.template("summary", settings.summary.as_ref(), Escape::No);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
-            key: site.secret("routing_key", settings.routing_key.as_deref(), settings.routing_key_file.as_deref())?,
+            key: site.secret(
+                "routing_key",
+                Shape::RoutingKey,
+                settings.routing_key.as_deref(),
+                settings.routing_key_file.as_deref(),
+            )?,
             url: url?,
             severity,
             summary,
@@ -122,6 +143,7 @@ impl PagerDuty {
             links,
             send_resolved: settings.send_resolved,
             rate_limit,
+            transport,
         })
     }
 
@@ -152,7 +174,7 @@ impl PagerDuty {
             "client": "alertbridge",
             "payload": payload,
         });
-        if let Some(external) = parcel.external_url.filter(|url| url.len() <= HREF && address(url).is_ok()) {
+        if let Some(external) = parcel.external_url.filter(|url| url.len() <= HREF && address::parse(url).is_ok()) {
             event["client_url"] = external.into();
         }
         if !links.is_empty() {
@@ -192,7 +214,7 @@ impl PagerDuty {
         let mut links = Vec::new();
         for (href, text) in &self.links {
             let Some(href) = page.line(Some(href)) else { continue };
-            if href.len() > HREF || address(&href).is_err() {
+            if href.len() > HREF || address::parse(&href).is_err() {
                 page.note(format!("a link is no address: {}", cut(&href, 80)));
                 continue;
             }
@@ -214,22 +236,15 @@ impl PagerDuty {
 }
 
 impl Receiver for PagerDuty {
-    fn secrets(&self) -> Vec<&Secret> {
-        vec![&self.key]
-    }
-
-    fn check_keys(&self, keys: &Keys) -> Result<(), String> {
-        if !keys.hidden() && wrong_key(keys.reveal(&self.key)) {
-            return Err("`routing_key_file` holds no routing key: they have 32 characters".into());
-        }
-        Ok(())
+    fn secrets(&self) -> Vec<&Credential> {
+        [&self.key].into_iter().chain(self.url.credential()).collect()
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
         Ok(Request {
             method: "POST",
-            url: self.url.clone(),
-            headers: vec![("content-type", "application/json".into())],
+            url: self.url.reveal(keys),
+            headers: vec![("content-type".into(), "application/json".into())],
             body: Body::Json(self.event(parcel, keys.reveal(&self.key))),
         })
     }
@@ -258,8 +273,8 @@ impl Receiver for PagerDuty {
     fn rate_limit(&self) -> Option<RateLimit> {
         self.rate_limit
     }
-}
 
-fn wrong_key(key: &str) -> bool {
-    key.trim().chars().count() != ROUTING_KEY
+    fn transport(&self) -> Option<&Transport> {
+        Some(&self.transport)
+    }
 }

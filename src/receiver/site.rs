@@ -1,11 +1,11 @@
 //! One integration's place in the configuration: its fields are read, checked and complained about here.
 
-use std::{num::NonZeroU32, path::Path, time::Duration};
-
-use url::Url;
+use std::{collections::BTreeSet, num::NonZeroU32, path::Path, time::Duration};
 
 use super::{
-    Keys, RateLimit,
+    RateLimit,
+    address::{self, Address, loopback},
+    credential::{Credential, Shape},
     template::{Escape, Shelf, Template},
 };
 use crate::settings::{Problem, Secret};
@@ -23,12 +23,19 @@ pub(super) struct Site<'a> {
 pub(super) struct Found {
     pub(super) problems: Vec<Problem>,
     pub(super) warnings: Vec<Problem>,
+    /// The places of all that is read as a template.
+    pub(super) templates: BTreeSet<String>,
 }
 
 impl<'a> Site<'a> {
     /// `key` is the integration's place.
     pub(super) fn new(key: String, templates: &'a Shelf, found: &'a mut Found) -> Self {
         Self { key, templates, found }
+    }
+
+    /// The place of what is below one of the integration's fields.
+    pub(super) fn below(&mut self, field: &str) -> Site<'_> {
+        Site { key: self.at(field), templates: self.templates, found: self.found }
     }
 
     /// The place of one of the integration's fields.
@@ -57,38 +64,52 @@ impl<'a> Site<'a> {
         source: &str,
         escape: Escape,
     ) -> Option<Template> {
+        self.found.templates.insert(self.at(place));
         self.kept(self.templates.compile(&self.at(place), field, source, escape))
     }
 
     /// A secret that must be given.
-    pub(super) fn secret(&mut self, name: &str, inline: Option<&str>, file: Option<&Path>) -> Option<Secret> {
-        self.filled(name, inline);
-        self.kept(Secret::required(&self.key, name, inline, file))
-    }
-
-    /// A secret that must be given and is an address of http or https.
-    pub(super) fn secret_address(&mut self, name: &str, inline: Option<&str>, file: Option<&Path>) -> Option<Secret> {
-        if let Some(url) = inline.filter(|url| !url.trim().is_empty()) {
-            self.address(name, url, false);
+    pub(super) fn secret(
+        &mut self,
+        name: &'static str,
+        shape: Shape,
+        inline: Option<&str>,
+        file: Option<&Path>,
+    ) -> Option<Credential> {
+        let given = self.secret_if_any(name, shape, inline, file);
+        if inline.is_none() && file.is_none() {
+            self.kept(Secret::required(&self.key, name, None, None));
         }
-        self.secret(name, inline, file)
+        given
     }
 
     /// A secret that may be left out.
-    pub(super) fn secret_if_any(&mut self, name: &str, inline: Option<&str>, file: Option<&Path>) -> Option<Secret> {
-        self.filled(name, inline);
-        self.kept(Secret::optional(&self.key, name, inline, file)).flatten()
-    }
-
-    fn filled(&mut self, name: &str, inline: Option<&str>) {
-        if inline.is_some_and(|text| text.trim().is_empty()) {
-            self.problem(name, "the secret is empty", format!("fill it in, or name its file with `{name}_file`"));
+    pub(super) fn secret_if_any(
+        &mut self,
+        name: &'static str,
+        shape: Shape,
+        inline: Option<&str>,
+        file: Option<&Path>,
+    ) -> Option<Credential> {
+        match inline.map(str::trim) {
+            Some("") => {
+                let mend = format!("fill it in, or name its file with `{name}_file`");
+                self.problem(name, "the secret is empty", mend);
+            }
+            Some(text) => match shape.check(text) {
+                Ok(()) if shape == Shape::Address => drop(self.address(name, text, false)),
+                Ok(()) => {}
+                Err((what, mend)) => self.problem(name, format!("it {what}"), mend),
+            },
+            None => {}
         }
+        let secret = self.kept(Secret::optional(&self.key, name, inline, file)).flatten()?;
+        Some(Credential { name, shape, secret })
     }
 
     /// An address of http or https. `base`: paths are appended to it. The text is not repeated: it may be a secret.
-    pub(super) fn address(&mut self, field: &str, text: &str, base: bool) -> Option<String> {
-        let checked = address(text).and_then(|url| {
+    pub(super) fn address(&mut self, field: &'static str, text: &str, base: bool) -> Option<Address> {
+        let checked = address::parse(text).and_then(|url| {
             if base && (url.query().is_some() || url.fragment().is_some()) {
                 return Err("it is a base to which paths are added, and has a query or fragment".to_owned());
             }
@@ -107,9 +128,24 @@ impl<'a> Site<'a> {
                         "use https",
                     ));
                 }
-                Some(text.trim().trim_end_matches('/').to_owned())
+                Some(Address::new(field, text.trim().trim_end_matches('/').to_owned()))
             }
         }
+    }
+
+    /// The base of an API whose paths may have been copied along with it.
+    pub(super) fn base(&mut self, field: &'static str, text: &str, paths: &[&str]) -> Option<Address> {
+        let mut base = text.trim().trim_end_matches('/');
+        for path in paths {
+            base = base.strip_suffix(path).unwrap_or(base).trim_end_matches('/');
+        }
+        let address = self.address(field, base, true)?;
+        if address::parse(base).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
+            let what = "its user and password are not sent: the API's own credential takes their place";
+            self.found.warnings.push(Problem::new(self.at(field), what, "drop them"));
+            return Some(address.without_user());
+        }
+        Some(address)
     }
 
     pub(super) fn rate_limit(&mut self, text: Option<&String>) -> Option<RateLimit> {
@@ -122,32 +158,6 @@ impl<'a> Site<'a> {
 
     fn kept<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
         result.map_err(|problem| self.found.problems.push(problem)).ok()
-    }
-}
-
-/// An address of http or https with a host; what is wrong with it otherwise, without repeating it.
-pub(super) fn address(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text.trim()).map_err(|error| format!("it is no address: {error}"))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        scheme => Err(format!("it is an address of `{scheme}`, not of https or http")),
-    }
-}
-
-/// Whether what was read from `file` is an address. What it is instead is not repeated.
-pub(super) fn check_address(keys: &Keys, secret: &Secret, file: &str) -> Result<(), String> {
-    if keys.hidden() {
-        return Ok(());
-    }
-    address(keys.reveal(secret)).map(|_| ()).map_err(|what| format!("what `{file}` holds cannot be used: {what}"))
-}
-
-fn loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
     }
 }
 

@@ -9,16 +9,18 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
+    credential::Shape,
     page::Page,
-    site::{Site, check_address},
+    site::Site,
     template::{Escape, Template, escape_slack},
     text::{below, cut_markup},
+    transport::Tls,
     wording,
 };
 use crate::{
     delivery::Verdict,
-    settings::{Secret, SecretText},
+    settings::{self, SecretText},
 };
 
 mod bot;
@@ -42,7 +44,7 @@ pub struct Settings {
     /// A bot's token (`xoxb-…`, scope `chat:write`), in place of the incoming webhook.
     pub bot_token: Option<SecretText>,
     pub bot_token_file: Option<PathBuf>,
-    /// Where the bot posts: a channel's id, or its name.
+    /// Where the bot posts: a channel's id, or its name, or a template that gives one.
     pub channel: Option<String>,
     /// `https://slack.com/api`.
     pub bot_api_url: Option<String>,
@@ -52,6 +54,11 @@ pub struct Settings {
     pub send_resolved: bool,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
+    /// In place of `delivery.timeout`.
+    pub timeout: Option<settings::Duration>,
+    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    pub proxy_url: Option<SecretText>,
+    pub tls: Option<Tls>,
 }
 
 impl Default for Settings {
@@ -68,6 +75,9 @@ impl Default for Settings {
             update_message: None,
             send_resolved: true,
             rate_limit: None,
+            timeout: None,
+            proxy_url: None,
+            tls: None,
         }
     }
 }
@@ -79,12 +89,13 @@ pub struct Slack {
     text: Option<Template>,
     send_resolved: bool,
     rate_limit: Option<RateLimit>,
+    transport: Transport,
 }
 
 /// How it is reached.
 enum Way {
     /// By an incoming webhook's address.
-    Hook(Secret),
+    Hook(Credential),
     Bot(Bot),
 }
 
@@ -93,12 +104,14 @@ impl Slack {
         let title = site.template("title", settings.title.as_ref(), Escape::Slack);
         let text = site.template("text", settings.text.as_ref(), Escape::Slack);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
             way: Way::compile(settings, site)?,
             title,
             text,
             send_resolved: settings.send_resolved,
             rate_limit,
+            transport,
         })
     }
 
@@ -149,33 +162,27 @@ impl Way {
             };
             site.problem(name, what, mend);
         }
-        site.secret_address("api_url", settings.api_url.as_deref(), settings.api_url_file.as_deref()).map(Self::Hook)
+        site.secret("api_url", Shape::Address, settings.api_url.as_deref(), settings.api_url_file.as_deref())
+            .map(Self::Hook)
     }
 }
 
 impl Receiver for Slack {
-    fn secrets(&self) -> Vec<&Secret> {
+    fn secrets(&self) -> Vec<&Credential> {
         match &self.way {
             Way::Hook(url) => vec![url],
-            Way::Bot(bot) => vec![&bot.token],
-        }
-    }
-
-    fn check_keys(&self, keys: &Keys) -> Result<(), String> {
-        match &self.way {
-            Way::Hook(url) => check_address(keys, url, "api_url_file"),
-            Way::Bot(bot) => bot.check_keys(keys),
+            Way::Bot(bot) => bot.secrets(),
         }
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
         let message = self.message(parcel);
         Ok(match &self.way {
-            Way::Bot(bot) => bot.request(parcel, message, keys),
+            Way::Bot(bot) => bot.request(parcel, message, keys)?,
             Way::Hook(url) => Request {
                 method: "POST",
                 url: keys.reveal(url).to_owned(),
-                headers: vec![("content-type", "application/json".into())],
+                headers: vec![("content-type".into(), "application/json".into())],
                 body: Body::Json(message),
             },
         })
@@ -201,5 +208,9 @@ impl Receiver for Slack {
 
     fn rate_limit(&self) -> Option<RateLimit> {
         self.rate_limit
+    }
+
+    fn transport(&self) -> Option<&Transport> {
+        Some(&self.transport)
     }
 }

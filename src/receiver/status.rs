@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{Timestamp, fmt::rfc2822::DateTimeParser};
 use serde_json::Value;
 
-use super::{Reply, text};
+use super::{Reply, said::said, text};
 use crate::delivery::{FailureReason, Verdict};
 
 /// No receiver can ask for a longer pause: a wrong `Retry-After` must not silence a pager for a day.
@@ -16,22 +16,27 @@ const LONGEST_DETAIL: usize = 300;
 
 /// The verdict by the status alone. Success is any 2xx, without a receipt.
 ///
-/// Tried again are 408, 425, 429 and 5xx but 501 and 505, which no repetition mends. Redirects are not followed:
-/// a page goes where the configuration says.
+/// Tried again are 408, 425, 429 and 5xx but 501 and 505, which no repetition mends; and 407, by which a proxy in between
+/// speaks, not the receiver. Redirects are not followed: a page goes where the configuration says.
 pub fn verdict(reply: &Reply) -> Verdict {
+    as_if(reply.status, reply)
+}
+
+/// The same of a reply whose body tells what its status should have been.
+pub fn as_if(status: u16, reply: &Reply) -> Verdict {
     let detail = detail(reply);
-    let reason = match reply.status {
+    let reason = match status {
         200..=299 => return Verdict::Delivered { receipt: None },
-        401 | 403 => FailureReason::Unauthorized,
+        401 | 403 | 407 => FailureReason::Unauthorized,
         408 => FailureReason::Timeout,
         429 => FailureReason::RateLimited,
         400..=499 => FailureReason::Rejected,
         500..=599 => FailureReason::ServerError,
         _ => FailureReason::UnexpectedReply,
     };
-    match reply.status {
+    match status {
         501 | 505 => Verdict::Permanent { reason, detail },
-        408 | 425 | 429 | 500..=599 => Verdict::Retry { reason, detail, after: retry_after(reply) },
+        407 | 408 | 425 | 429 | 500..=599 => Verdict::Retry { reason, detail, after: retry_after(reply) },
         _ => Verdict::Permanent { reason, detail },
     }
 }
@@ -73,12 +78,8 @@ fn http_date(text: &str) -> Option<Timestamp> {
 /// The reply in one short line: its status and what it says. May echo a credential: scrub it before showing it.
 pub fn detail(reply: &Reply) -> String {
     let body = String::from_utf8_lossy(&reply.body[..reply.body.len().min(8192)]);
-    let said = serde_json::from_slice::<Value>(&reply.body)
-        .ok()
-        .and_then(|json| {
-            ["message", "error"].into_iter().find_map(|key| json.get(key)?.as_str().map(ToOwned::to_owned))
-        })
-        .unwrap_or_else(|| body.into_owned());
+    let json = serde_json::from_slice::<Value>(&reply.body).ok();
+    let said = json.and_then(|json| said(&json)).unwrap_or_else(|| body.into_owned());
     quoted(reply.status, &said)
 }
 

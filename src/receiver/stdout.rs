@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Body, Keys, Parcel, Receiver, RenderError, Reply, Request,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     page::Page,
     site::Site,
     status,
@@ -12,7 +12,7 @@ use super::{
     text::cut,
     wording,
 };
-use crate::{delivery::Verdict, settings::Secret};
+use crate::delivery::Verdict;
 
 /// The longest line printed.
 const LINE: usize = 4096;
@@ -44,7 +44,7 @@ impl Stdout {
 }
 
 impl Receiver for Stdout {
-    fn secrets(&self) -> Vec<&Secret> {
+    fn secrets(&self) -> Vec<&Credential> {
         Vec::new()
     }
 

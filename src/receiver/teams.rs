@@ -11,17 +11,20 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request,
+    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
+    credential::Shape,
+    denial,
     page::Page,
-    site::{Site, check_address},
+    site::Site,
     status,
     template::{Escape, Template},
     text::{below, cut},
+    transport::Tls,
     wording::{self, Severity},
 };
 use crate::{
     delivery::{Action, Notification, Verdict},
-    settings::{Secret, SecretText},
+    settings::{self, SecretText},
 };
 
 /// Fewer bytes than these. Teams takes 28 KB, and what the flow makes of a message has a fifth more than was sent.
@@ -44,6 +47,11 @@ pub struct Settings {
     pub send_resolved: bool,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
+    /// In place of `delivery.timeout`.
+    pub timeout: Option<settings::Duration>,
+    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    pub proxy_url: Option<SecretText>,
+    pub tls: Option<Tls>,
 }
 
 impl Default for Settings {
@@ -55,17 +63,21 @@ impl Default for Settings {
             text: None,
             send_resolved: true,
             rate_limit: None,
+            timeout: None,
+            proxy_url: None,
+            tls: None,
         }
     }
 }
 
 /// A `teams_configs` entry, compiled.
 pub struct Teams {
-    url: Secret,
+    url: Credential,
     title: Option<Template>,
     text: Option<Template>,
     send_resolved: bool,
     rate_limit: Option<RateLimit>,
+    transport: Transport,
 }
 
 impl Teams {
@@ -73,9 +85,11 @@ impl Teams {
         let title = site.template("title", settings.title.as_ref(), Escape::No);
         let text = site.template("text", settings.text.as_ref(), Escape::No);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
+        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
         Some(Self {
-            url: site.secret_address(
+            url: site.secret(
                 "webhook_url",
+                Shape::Address,
                 settings.webhook_url.as_deref(),
                 settings.webhook_url_file.as_deref(),
             )?,
@@ -83,6 +97,7 @@ impl Teams {
             text,
             send_resolved: settings.send_resolved,
             rate_limit,
+            transport,
         })
     }
 
@@ -149,32 +164,22 @@ fn color(notification: &Notification) -> &'static str {
 }
 
 impl Receiver for Teams {
-    fn secrets(&self) -> Vec<&Secret> {
+    fn secrets(&self) -> Vec<&Credential> {
         vec![&self.url]
-    }
-
-    fn check_keys(&self, keys: &Keys) -> Result<(), String> {
-        check_address(keys, &self.url, "webhook_url_file")
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
         Ok(Request {
             method: "POST",
             url: keys.reveal(&self.url).to_owned(),
-            headers: vec![("content-type", "application/json; charset=utf-8".into())],
+            headers: vec![("content-type".into(), "application/json; charset=utf-8".into())],
             body: Body::Json(self.message(parcel)),
         })
     }
 
     fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
-        let json = serde_json::from_slice::<Value>(&reply.body);
-        match (reply.status, json) {
-            (202, _) => Verdict::Delivered { receipt: None },
-            // Of a flow that has an answer of its own.
-            (200..=299, json) if json.is_ok() || reply.body.is_empty() => Verdict::Delivered { receipt: None },
-            (200..=299, _) => status::unexpected(reply),
-            (_, json) => told(status::verdict(reply), reply.status, &json.unwrap_or_default()),
-        }
+        let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+        told(denial::judge_chat(reply), reply.status, &json)
     }
 
     fn send_resolved(&self) -> bool {
@@ -183,6 +188,10 @@ impl Receiver for Teams {
 
     fn rate_limit(&self) -> Option<RateLimit> {
         self.rate_limit
+    }
+
+    fn transport(&self) -> Option<&Transport> {
+        Some(&self.transport)
     }
 }
 

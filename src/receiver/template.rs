@@ -156,6 +156,13 @@ impl Template {
     }
 }
 
+/// Whether a text is meant as a template: `{{ … }}` or `{% … %}`.
+pub fn looks_like_template(text: &str) -> bool {
+    [("{{", "}}"), ("{%", "%}")]
+        .into_iter()
+        .any(|(open, close)| text.find(open).is_some_and(|at| text[at..].contains(close)))
+}
+
 /// `&`, `<` and `>` and nothing else, as Slack asks.
 pub fn escape_slack(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")

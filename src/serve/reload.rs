@@ -5,9 +5,8 @@
 //! process: what differs of them is named and waits for a restart, and the rest does not wait for it, since who mends a
 //! route at night means that route.
 
-use std::sync::Arc;
+use std::{env, sync::Arc};
 
-use anyhow::Context as _;
 use tokio::{
     signal::unix::Signal,
     sync::{mpsc, watch::Sender},
@@ -58,6 +57,7 @@ impl Reload {
         let prepared =
             prepared.unwrap_or_else(|_| Err(vec!["this program has a fault: reading it panicked".to_owned()]));
         let (loaded, terms, in_force) = prepared?;
+        telemetry::configured(in_force.rules.receivers.integrations.keys());
         let before = self.deliverer.change(terms);
         self.in_force.send_replace(Arc::new(in_force));
         self.deliverer.hurry(&before).await;
@@ -84,8 +84,9 @@ fn prepare(source: &Source, ways_in: ingress::Settings) -> Result<(Loaded, Terms
 
 /// What delivers and what decides, as configured.
 pub(super) fn stages(config: &Config, rules: &Arc<Rules>) -> anyhow::Result<(Terms, InForce)> {
-    let client = Client::new(config.delivery.timeout.as_std()).context("the HTTP client does not start")?;
     let receivers = Arc::clone(&rules.receivers);
+    let timeout = config.delivery.timeout.as_std();
+    let client = Client::new(&receivers, timeout, &|name| env::var(name).ok())?;
     let terms = Terms::new(receivers, config.delivery.clone(), config.global.external_url.clone(), client);
     Ok((terms, InForce { authenticator: config.authenticator()?, rules: Arc::clone(rules) }))
 }

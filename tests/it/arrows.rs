@@ -31,7 +31,9 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
         ],
         "watch" => &["ingress", "pipeline", "store", "telemetry"],
         "web" => &["ingress", "store", "telemetry"],
-        "config" => &["authenticate", "extract", "ingress", "pipeline", "receiver", "route", "store", "validate"],
+        "config" => {
+            &["authenticate", "deliver", "extract", "ingress", "pipeline", "receiver", "route", "store", "validate"]
+        }
         // They see everything, and nothing sees them.
         "cli" | "serve" | "main" | "lib" => return None,
         _ => panic!("{module} is not on the map: say in tests/it/arrows.rs what it may use"),

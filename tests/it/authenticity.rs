@@ -17,6 +17,7 @@ use serde_json::json;
 mod chain;
 pub mod dnsmasq;
 mod elsewhere;
+mod odd;
 mod reading;
 mod recorded;
 mod serving;
@@ -100,7 +101,14 @@ fn below(fields: &str, mail: &[u8]) -> Vec<u8> {
 }
 
 fn message(ingress: &str, mail: &[u8]) -> Message {
-    Message { ingress: ingress.into(), arrived_at: now(), raw: mail.to_vec().into(), cut_from: None, envelope: None }
+    Message {
+        ingress: ingress.into(),
+        arrived_at: now(),
+        raw: mail.to_vec().into(),
+        cut_from: None,
+        withheld: None,
+        envelope: None,
+    }
 }
 
 async fn judged(authenticator: &Authenticator, mail: &[u8]) -> Authenticity {

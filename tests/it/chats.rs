@@ -150,3 +150,25 @@ async fn what_slack_refuses_with_status_200_is_a_dead_letter_that_says_why() {
     assert!(said(&dead, "not_in_channel: invite the bot to the channel"), "{dead}");
     assert!(slack.messages().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_chat_that_took_it_in_its_own_words_gets_no_second_message() {
+    let folder = tempfile::tempdir().unwrap();
+    let slack = Slack::start().await;
+    let bridge = chat(folder.path(), &slack.url(), "slack_configs: [{ api_url_file: secret }]");
+    let odd = [(200, r#"{"success":true}"#), (204, ""), (200, "Accepted"), (201, "1"), (200, ""), (202, "{}")];
+    for (place, (status, body)) in odd.into_iter().enumerate() {
+        slack.fail_next_with(1, status, &[], body);
+        post(&bridge, &trigger(&format!("taken-{place}"))).await;
+        let done =
+            |row: &serde_json::Value| row["incident_id"] == format!("taken-{place}") && row["state"] == "delivered";
+        delivery(&bridge, "taken", done).await;
+        assert_eq!(slack.history().len(), place + 1, "{status} {body}");
+    }
+    slack.fail_next_with(1, 200, &[], r#"{"success":false,"error":"no such room"}"#);
+    post(&bridge, &trigger("refused")).await;
+    slack.next_page().await;
+    delivery(&bridge, "sent again", |row| row["incident_id"] == "refused" && row["state"] == "delivered").await;
+    assert_eq!(slack.history().len(), odd.len() + 2);
+    slack.assert_quiet();
+}

@@ -16,7 +16,7 @@ use crate::{
 };
 
 #[expect(clippy::disallowed_methods, reason = "a mail is dated by the clock the program reads")]
-fn now() -> Timestamp {
+pub fn now() -> Timestamp {
     Timestamp::now()
 }
 

@@ -115,6 +115,11 @@ impl Bridge {
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
+    /// How many descriptors it has open.
+    pub fn descriptors(&self) -> usize {
+        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+    }
+
     /// kill -9.
     pub fn kill(&mut self) {
         let _ = self.child.kill();

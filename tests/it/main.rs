@@ -1,5 +1,6 @@
 //! The whole program over real sockets. One binary, one harness.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+mod admin;
 mod arrows;
 mod authenticity;
 mod chats;
@@ -14,13 +15,16 @@ mod doors;
 mod dovecot;
 mod e2e;
 mod faults;
+mod floods;
 mod generator;
 mod harness;
 mod hidden;
 mod imap;
 mod imap_oauth;
+mod imap_trouble;
 mod inbox;
 mod keeping;
+mod mailbox;
 mod odd;
 mod opening;
 mod order;
@@ -42,5 +46,6 @@ mod sns;
 mod store;
 mod token_server;
 mod vendors;
+mod ways;
 mod webhook;
 mod worker;

@@ -253,6 +253,7 @@ async fn what_a_stranger_filled_the_quarantine_with_is_discarded_by_filter() {
             raw: format!("From: {from}\r\n\r\nx").into(),
             cut_from: None,
             envelope: None,
+            withheld: None,
         };
         let judged = Authenticity::unproven(Verdict::Fail, "test");
         let id = store.record(vec![(message, judged)], None).await.unwrap()[0];

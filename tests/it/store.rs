@@ -6,7 +6,7 @@ use alertbridge::{
     delivery::{Action, DeliveryState, Notification, Step, Target},
     incident::{Phase, State},
     label::Labels,
-    message::{Authenticity, Bookmark, MailId, Message, Outcome},
+    message::{Authenticity, Bookmark, MailId, Message, Outcome, Wanted},
     store::{
         Attempt, Claim, Decision, Kind, NewDelivery, Next, Settled, Settlement, Store, StoreError, Subject,
         sqlite::Sqlite,
@@ -46,7 +46,14 @@ impl Home {
 }
 
 pub fn mail(raw: &str) -> Message {
-    Message { ingress: "mail".into(), arrived_at: noon(), raw: raw.to_owned().into(), cut_from: None, envelope: None }
+    Message {
+        ingress: "mail".into(),
+        arrived_at: noon(),
+        raw: raw.to_owned().into(),
+        cut_from: None,
+        withheld: None,
+        envelope: None,
+    }
 }
 
 pub async fn recorded(store: &dyn Store) -> MailId {
@@ -181,6 +188,7 @@ pub(crate) use both;
 both!(
     mail_survives_a_restart_to_the_last_byte,
     a_bookmark_moves_with_or_without_mail,
+    what_a_mailbox_has_not_given_is_remembered_until_it_has,
     a_mail_is_decided_once,
     what_was_applied_is_known_afterwards,
     a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided,
@@ -214,7 +222,7 @@ both!(
 async fn mail_survives_a_restart_to_the_last_byte(home: Home) {
     let store = home.open().await;
     let raw: String = (0..5000).map(|n| format!("line {n} é\r\n")).collect();
-    let bookmark = Bookmark { mailbox: "m".into(), uid_validity: 7, last_uid: 9 };
+    let bookmark = Bookmark::at("m", 7, 9);
     let ids = store
         .record(vec![(mail(&raw), Authenticity::off()), (mail("b"), Authenticity::off())], Some(bookmark.clone()))
         .await
@@ -229,10 +237,39 @@ async fn mail_survives_a_restart_to_the_last_byte(home: Home) {
     assert_eq!(store.bookmark("other").await.unwrap(), None);
 }
 
+async fn what_a_mailbox_has_not_given_is_remembered_until_it_has(home: Home) {
+    let store = home.open().await;
+    let wanted = |uid, told| Wanted { uid, since: noon(), told };
+    let known = async || store.bookmark("m").await.unwrap().unwrap().wanted;
+    let at = |uid_validity, last_uid| Bookmark::at("m", uid_validity, last_uid);
+    let withheld = Message { withheld: Some("the server said no".into()), ..mail("") };
+    let both = vec![wanted(3, false), wanted(5, false)];
+    store
+        .record(vec![(withheld, Authenticity::off())], Some(Bookmark { wanted: both.clone(), ..at(1, 9) }))
+        .await
+        .unwrap();
+    assert_eq!(known().await, both);
+    assert_eq!(store.undecided(0, 9).await.unwrap()[0].message.withheld.as_deref(), Some("the server said no"));
+
+    store.record(vec![], Some(Bookmark { wanted: vec![wanted(5, true)], ..at(1, 9) })).await.unwrap();
+    store.record(vec![], Some(Bookmark { wanted: vec![wanted(5, false)], ..at(1, 9) })).await.unwrap();
+    assert_eq!(known().await, [wanted(3, false), wanted(5, true)], "what was told stays so");
+    store.record(vec![], Some(Bookmark::at("other", 1, 9))).await.unwrap();
+    store.record(vec![], Some(Bookmark { given: vec![3], ..at(1, 9) })).await.unwrap();
+    assert_eq!(known().await, [wanted(5, true)]);
+
+    let rewound = Bookmark { rewound: true, wanted: vec![wanted(2, false)], ..at(1, 4) };
+    store.record(vec![], Some(rewound)).await.unwrap();
+    let bookmark = store.bookmark("m").await.unwrap().unwrap();
+    assert_eq!((bookmark.last_uid, bookmark.wanted), (4, vec![wanted(2, false)]));
+    store.record(vec![], Some(at(2, 1))).await.unwrap();
+    assert_eq!(known().await, [], "the mailbox is numbered anew");
+}
+
 async fn a_bookmark_moves_with_or_without_mail(home: Home) {
     let store = home.open().await;
     for last_uid in [3, 8] {
-        let bookmark = Bookmark { mailbox: "m".into(), uid_validity: 1, last_uid };
+        let bookmark = Bookmark::at("m", 1, last_uid);
         store.record(vec![], Some(bookmark.clone())).await.unwrap();
         assert_eq!(store.bookmark("m").await.unwrap(), Some(bookmark));
     }
@@ -721,7 +758,7 @@ mod sqlite {
             let path = folder.path().join("store.db");
             let mut connection = rusqlite::Connection::open(&path).unwrap();
             refinery::Runner::new(&scripts[..newest]).run(&mut connection).unwrap();
-            let sample = samples.join(format!("V{newest}.sql"));
+            let sample = samples.join(format!("V{}.sql", scripts[newest - 1].version()));
             connection
                 .execute_batch(&std::fs::read_to_string(&sample).expect("a version without sample data"))
                 .unwrap();
@@ -823,7 +860,7 @@ mod postgres {
             let database = Database::create().await;
             let mut client = database.client().await;
             refinery::Runner::new(&scripts[..newest]).run_async(&mut client).await.unwrap();
-            let sample = folder.join("tests/store/postgres").join(format!("V{newest}.sql"));
+            let sample = folder.join("tests/store/postgres").join(format!("V{}.sql", scripts[newest - 1].version()));
             client
                 .batch_execute(&std::fs::read_to_string(&sample).expect("a version without sample data"))
                 .await
@@ -944,7 +981,7 @@ mod postgres {
     async fn a_bookmark_never_goes_back() {
         let database = Database::create().await;
         let (one, two) = (database.open().await, database.open().await);
-        let bookmark = |uid_validity, last_uid| Bookmark { mailbox: "m".into(), uid_validity, last_uid };
+        let bookmark = |uid_validity, last_uid| Bookmark::at("m", uid_validity, last_uid);
         one.record(vec![], Some(bookmark(1, 9))).await.unwrap();
         two.record(vec![], Some(bookmark(1, 5))).await.unwrap();
         assert_eq!(one.bookmark("m").await.unwrap(), Some(bookmark(1, 9)));

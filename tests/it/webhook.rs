@@ -18,7 +18,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::inbox::{PATIENCE, RecordingInbox, Running, eventually};
+use crate::{
+    harness,
+    inbox::{PATIENCE, RecordingInbox, Running, eventually},
+};
 
 const MAIL: &str = "Subject: a\r\n\r\ntext\r\n";
 
@@ -111,6 +114,8 @@ async fn each_refusal_has_its_status_and_a_sentence() {
     }
     refused(server.request(Method::POST, "/ingress/raw").body(MAIL), StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
     refused(server.mail().header("content-encoding", "gzip"), StatusCode::UNSUPPORTED_MEDIA_TYPE).await;
+    let plain = server.mail().header("content-encoding", "identity").send().await.unwrap();
+    assert_eq!(plain.status(), StatusCode::ACCEPTED);
     refused(server.mail().body(""), StatusCode::UNPROCESSABLE_ENTITY).await;
     refused(server.mail().header("origin", "https://evil.test"), StatusCode::FORBIDDEN).await;
     refused(server.mail().header("origin", format!("http://{}", server.address)), StatusCode::FORBIDDEN).await;
@@ -124,10 +129,44 @@ async fn each_refusal_has_its_status_and_a_sentence() {
         let response = refused(closed(wrong), StatusCode::UNAUTHORIZED).await;
         assert_eq!(response["www-authenticate"], "Bearer");
     }
-    assert!(inbox.stored().is_empty());
+    assert_eq!(inbox.stored().len(), 1);
     let right = closed(Some("Bearer t0ken")).header("origin", "https://worker.test").send().await.unwrap();
     assert_eq!(right.status(), StatusCode::ACCEPTED);
     server.running.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_curl_makes_of_a_mail_is_refused_with_the_mend() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mail.eml");
+    fs::write(&file, "From: a@b.test\r\nSubject: a\r\n\r\ntext\r\n").unwrap();
+    let inbox = RecordingInbox::new();
+    let server = Server::start(&[webhook("raw")], limits(), &inbox);
+    let url = format!("http://{}/ingress/raw", server.address);
+    let curl = |arguments: &[&str]| {
+        let file = arguments.iter().map(|argument| argument.replace("FILE", file.to_str().unwrap()));
+        let all: Vec<String> = file.chain(["-sw", " %{http_code}", &url].map(str::to_owned)).collect();
+        let all: Vec<&str> = all.iter().map(String::as_str).collect();
+        String::from_utf8(harness::piped("curl", &all, b"").stdout).unwrap()
+    };
+    let ours = "Content-Type: message/rfc822";
+    for arguments in [
+        &["-d", "@FILE"][..],
+        &["--data-binary", "@FILE"],
+        &["-d", "@FILE", "-H", ours],
+        &["-F", "mail=@FILE"],
+        &["--data-binary", "@FILE", "-H", "Content-Type:"],
+        &["--data-binary", "@FILE", "-H", "Content-Type: text/plain"],
+    ] {
+        let said = curl(arguments);
+        let mend = "--data-binary @file -H 'Content-Type: message/rfc822'";
+        assert!(said.ends_with(" 415") && said.contains(mend), "{arguments:?}: {said}");
+    }
+    assert!(inbox.stored().is_empty());
+    let said = curl(&["--data-binary", "@FILE", "-H", ours]);
+    assert!(said.ends_with(" 202"), "{said}");
+    server.running.stop().await;
+    assert_eq!(inbox.raw(), [fs::read(&file).unwrap()]);
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ fn of(fields: &str, body: &str, signed: &[&str]) -> Option<String> {
         arrived_at: jiff::Timestamp::UNIX_EPOCH,
         raw: raw.clone().into(),
         cut_from: None,
+        withheld: None,
         envelope: None,
     };
     let (header, body) = header::split(&raw);

@@ -42,8 +42,10 @@ pub async fn send(
     json: bool,
 ) -> anyhow::Result<bool> {
     let stop = CancellationToken::new();
-    let client = Client::new(settings.timeout.as_std())?.printing_aside(json);
-    let terms = Terms::new(Arc::clone(&trial.rules.receivers), settings.clone(), external_url, client);
+    let receivers = Arc::clone(&trial.rules.receivers);
+    let client = Client::new(&receivers, settings.timeout.as_std(), &|name| std::env::var(name).ok())?;
+    let client = client.printing_aside(json);
+    let terms = Terms::new(receivers, settings.clone(), external_url, client);
     let (store, bell) = (Arc::clone(&trial.store), Arc::new(Notify::new()));
     let deliverer = Arc::new(Deliverer::new(store, terms, Clock::system(), bell));
     let running = tokio::spawn(deliverer.run(stop.clone()));

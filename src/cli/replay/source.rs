@@ -48,8 +48,14 @@ pub(super) fn from_files(found: Vec<Found>, request: &Request) -> Batches<Specim
     let specimen = move |(place, mail): (usize, Found)| -> anyhow::Result<Specimen> {
         let number = i64::try_from(place + 1)?;
         let arrived_at = at.or(mail.date).unwrap_or(now);
-        let message =
-            Message { ingress: ingress.clone(), arrived_at, raw: mail.read()?, cut_from: None, envelope: None };
+        let message = Message {
+            ingress: ingress.clone(),
+            arrived_at,
+            raw: mail.read()?,
+            cut_from: None,
+            withheld: None,
+            envelope: None,
+        };
         Ok(Specimen { name: mail.name, number, message, authenticity: None, released: None, now: arrived_at })
     };
     let mut specimens = found.into_iter().enumerate().map(specimen);

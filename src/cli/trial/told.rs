@@ -12,7 +12,7 @@ use crate::{
     label::Labels,
     message::{Authenticity, Outcome},
     pipeline::{Finding, Reading},
-    receiver::{Body, Keys, Parcel},
+    receiver::{Body, Credential, Keys, Parcel},
     settings::Secret,
     store::NewDelivery,
 };
@@ -119,7 +119,7 @@ impl Trial {
     /// The credentials of an integration; those in files by where the files lie below `folder`, the configuration's own.
     pub fn secrets(&self, target: &Target, folder: &Path) -> Vec<Secret> {
         let integration = self.rules.receivers.integrations.get(target);
-        let seen_from = |secret: &Secret| match secret {
+        let seen_from = |credential: &Credential| match &credential.secret {
             Secret::File(path) => Secret::File(path.strip_prefix(folder).unwrap_or(path).to_owned()),
             inline @ Secret::Inline(_) => inline.clone(),
         };
@@ -163,7 +163,7 @@ impl Trial {
             Ok(request) => named(
                 request.method,
                 request.url,
-                request.headers.into_iter().map(|(name, value)| (name.to_owned(), Value::String(value))).collect(),
+                request.headers.into_iter().map(|(name, value)| (name.into_owned(), Value::String(value))).collect(),
                 match request.body {
                     Body::Empty => Value::Null,
                     Body::Json(json) => json,

@@ -3,12 +3,7 @@
 //! Nothing is lost when this fails: it is logged and not repeated, also not after a crash between the commit and here.
 //! The mail then stays in the folder as it is.
 
-use super::{
-    After, Settings,
-    fault::Fault,
-    notation::{quoted, uid_set},
-    session::Session,
-};
+use super::{After, Settings, fault::Fault, notation::uid_set, session::Session};
 use crate::telemetry;
 
 /// Marks, deletes or moves mails that are stored. Those in `cut` have their content in the folder only, so they are
@@ -57,10 +52,10 @@ async fn relocate(session: &mut Session, uids: &[u32], folder: &str) -> Result<(
         return Ok(());
     }
     let verb = if session.can.moving { "MOVE" } else { "COPY" };
-    let command = format!("UID {verb} {} {}", uid_set(uids), quoted(folder));
+    let command = format!("UID {verb} {} {}", uid_set(uids), session.folder_name(folder));
     match session.command(verb, &command).await {
         Err(Fault::Answer { try_create: true, .. }) => {
-            session.command("CREATE", &format!("CREATE {}", quoted(folder))).await?;
+            session.command("CREATE", &format!("CREATE {}", session.folder_name(folder))).await?;
             session.command(verb, &command).await?;
         }
         other => other?,

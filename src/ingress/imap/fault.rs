@@ -2,12 +2,7 @@
 
 use std::io;
 
-use async_imap::{
-    error::Error,
-    imap_proto::{Outcome, ResponseCode},
-};
-
-use super::{guard::Breach, oauth::NoToken};
+use super::{answer::Said, framing::Breach, oauth::NoToken};
 use crate::{ingress::Refused, settings::SecretError};
 
 /// How much of a server's own words is repeated.
@@ -36,6 +31,9 @@ pub(super) enum Fault {
     Folder { folder: String, said: String },
     #[error("the server refused {command}: {said}")]
     Answer { command: &'static str, said: String, try_create: bool },
+    /// Every mail that was asked for failed, so it is not one of them that is odd.
+    #[error("the server gives no mail: {0}")]
+    NothingGiven(String),
     #[error("the server closed the connection{}", said.as_deref().map(|said| format!(": {said}")).unwrap_or_default())]
     Closed { said: Option<String> },
     #[error("no answer to {command} in time")]
@@ -52,7 +50,7 @@ impl Fault {
     /// Whether only a person can mend it: a refused password or token, or none to be had.
     pub(super) fn needs_a_person(&self) -> bool {
         match self {
-            Self::Login { said, .. } => !passes_by_itself(said),
+            Self::Login { said, .. } => !is_busy(said),
             Self::Password(_) | Self::LoginDisabled | Self::NoOauth => true,
             Self::NoToken(none) => none.needs_a_person(),
             _ => false,
@@ -61,77 +59,183 @@ impl Fault {
 
     /// Whether the mail that was being fetched may be the cause.
     pub(super) fn may_be_the_mails(&self) -> bool {
+        matches!(
+            self,
+            Self::Answer { .. } | Self::Closed { .. } | Self::Silent { .. } | Self::Broken(_) | Self::Protocol(_)
+        )
+    }
+
+    /// Whether the server says that it is merely busy.
+    pub(super) fn is_busy(&self) -> bool {
         match self {
-            Self::Answer { said, .. } => !passes_by_itself(said),
-            Self::Closed { .. } | Self::Silent { .. } | Self::Broken(_) | Self::Protocol(_) => true,
+            Self::Answer { said, .. } => is_busy(said),
+            Self::Closed { said } => said.as_deref().is_some_and(is_busy),
             _ => false,
         }
     }
 
     /// The server said NO or BAD to a command.
-    pub(super) fn answer(command: &'static str, outcome: &Outcome<'_>) -> Self {
-        let try_create = matches!(outcome.code, Some(ResponseCode::TryCreate));
-        Self::Answer { command, said: words(outcome.information.as_deref()), try_create }
+    pub(super) fn answer(command: &'static str, said: &Said) -> Self {
+        Self::Answer { command, said: words(&said.text), try_create: said.has_code("TRYCREATE") }
     }
 
-    /// A read or a write failed. The texts of the library are not repeated: they hold what was being parsed.
+    /// The server closed the connection, after this last word.
+    pub(super) fn closed(farewell: Option<&Said>) -> Self {
+        Self::Closed { said: farewell.map(|said| words(&said.text)) }
+    }
+
+    /// A read or a write failed.
     pub(super) fn io(error: &io::Error) -> Self {
-        if let Some(breach) = error.get_ref().and_then(|inner| inner.downcast_ref::<Breach>()) {
-            return Self::Protocol(breach.to_string());
-        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed { said: None },
-            io::ErrorKind::Other => Self::Protocol("an answer that is no IMAP".into()),
             kind => Self::Broken(kind),
         }
     }
+}
 
-    /// As [`Fault::io`] for what the library returns outside of a login.
-    pub(super) fn library(command: &'static str, error: &Error) -> Self {
-        match error {
-            Error::Io(error) => Self::io(error),
-            Error::ConnectionLost => Self::Closed { said: None },
-            Error::No(said) | Error::Bad(said) => Self::Answer { command, said: words(Some(said)), try_create: false },
-            _ => Self::Protocol("an answer that is no IMAP".into()),
-        }
+impl From<Breach> for Fault {
+    fn from(breach: Breach) -> Self {
+        Self::Protocol(breach.to_string())
     }
 }
 
-/// The response codes of RFC 5530 that a server gives when it is merely busy.
-fn passes_by_itself(said: &str) -> bool {
-    ["[UNAVAILABLE]", "[INUSE]", "[LIMIT]", "[SERVERBUG]"].iter().any(|code| said.contains(code))
+/// Codes with which a server says that the credentials are what is wrong (RFC 5530).
+const REFUSALS: [&str; 4] = ["[AUTHENTICATIONFAILED", "[AUTHORIZATIONFAILED", "[EXPIRED", "[PRIVACYREQUIRED"];
+
+/// Codes of a server that is busy, full or broken, whatever was asked of it (RFC 5530, and those of single vendors).
+const TROUBLES: [&str; 9] = [
+    "[UNAVAILABLE",
+    "[INUSE",
+    "[IN-USE",
+    "[LIMIT",
+    "[SERVERBUG",
+    "[OVERQUOTA",
+    "[CONTACTADMIN",
+    "[SYS/TEMP",
+    "[THROTTLED",
+];
+
+/// What servers without such codes write: Gmail, Exchange, Yahoo, Zimbra, Courier, Cyrus, Dovecot, Zoho.
+const BUSY_WORDS: [&str; 32] = [
+    "too many",
+    "too much",
+    "maximum number",
+    "maximum connection",
+    "max connection",
+    "connection limit",
+    "connections exceeded",
+    "exceeded the limit",
+    "exceeded command or bandwidth",
+    "bandwidth limits",
+    "simultaneous connections",
+    "concurrent connections",
+    "rate limit",
+    "ratelimit",
+    "throttl",
+    "quota",
+    "temporar",
+    "try again",
+    "try later",
+    "retry",
+    "unavailable",
+    "not available",
+    "overload",
+    "server busy",
+    "is busy",
+    "server error",
+    "internal error",
+    "system error",
+    "lookup failed",
+    "but not connected",
+    "maintenance",
+    "timed out",
+];
+
+/// Whether a server's words say that waiting mends it, and no other password would.
+fn is_busy(said: &str) -> bool {
+    let upper = said.to_ascii_uppercase();
+    if TROUBLES.iter().any(|code| upper.contains(code)) {
+        return true;
+    }
+    if REFUSALS.iter().any(|code| upper.contains(code)) {
+        return false;
+    }
+    let lower = said.to_ascii_lowercase();
+    BUSY_WORDS.iter().any(|words| lower.contains(words))
 }
 
 /// A server's own words: one line, and not a long one.
-pub(super) fn words(said: Option<&str>) -> String {
-    let said = said.unwrap_or_default().trim();
+pub(super) fn words(said: &str) -> String {
+    let said = said.trim();
     if said.is_empty() {
         return "it gave no reason".into();
     }
-    said.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_WORDS).collect()
+    let shown = |c: char| {
+        let invisible =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || invisible { ' ' } else { c }
+    };
+    said.chars().map(shown).take(MAX_WORDS).collect()
+}
+
+/// Why an operation of the system failed, without its number.
+pub(super) fn system_reason(error: &io::Error) -> String {
+    let said = error.to_string();
+    said.split(" (os error").next().unwrap_or_default().to_owned()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_librarys_words_with_a_mail_in_them_are_not_repeated() {
-        let fault = Fault::io(&io::Error::other("Error during parsing of \"Subject: confidential\""));
-        assert_eq!(fault.to_string(), "the server breaks the protocol: an answer that is no IMAP");
+    fn login(said: &str) -> Fault {
+        Fault::Login { username: "alerts".into(), said: said.into() }
     }
 
     #[test]
     fn a_busy_server_is_no_refused_login() {
-        let login = |said: &str| Fault::Login { username: "alerts".into(), said: said.into() };
-        assert!(login("[AUTHENTICATIONFAILED] Invalid credentials").needs_a_person());
-        assert!(login("LOGIN failed.").needs_a_person());
-        assert!(!login("[UNAVAILABLE] Temporary authentication failure").needs_a_person());
+        for said in [
+            "[UNAVAILABLE] Temporary authentication failure",
+            "[LIMIT] LOGIN Rate limit hit",
+            "[OVERQUOTA] Mailbox is full",
+            "[INUSE] Mailbox is locked",
+            "[CONTACTADMIN] Ask us",
+            "[SERVERBUG] Internal error occurred. Refer to server log for more information.",
+            "[ALERT] Too many simultaneous connections. (Failure)",
+            "Maximum number of connections from user+IP exceeded (mail_max_userip_connections=10)",
+            "User is authenticated but not connected.",
+            "Server Unavailable. 15",
+            "Lookup failed q7mb12345",
+            "LOGIN failed: account temporarily locked, try again later",
+        ] {
+            assert!(!login(said).needs_a_person(), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_refused_login_needs_a_person() {
+        for said in [
+            "[AUTHENTICATIONFAILED] Invalid credentials (Failure)",
+            "[AUTHENTICATIONFAILED] Too many wrong passwords",
+            "LOGIN failed.",
+            "[EXPIRED] Your password is over",
+            "[ALERT] Application-specific password required",
+            "Invalid username or password",
+        ] {
+            assert!(login(said).needs_a_person(), "{said}");
+        }
     }
 
     #[test]
     fn a_servers_words_stay_on_one_line_and_short() {
-        assert_eq!(words(Some("a\r\nb")), "a  b");
-        assert_eq!(words(Some(&"x".repeat(1000))).len(), MAX_WORDS);
+        assert_eq!(words("a\r\nb\u{202e}c"), "a  b c");
+        assert_eq!(words(&"x".repeat(1000)).len(), MAX_WORDS);
+    }
+
+    #[test]
+    fn no_message_is_written_for_the_compiler() {
+        let refused = io::Error::from_raw_os_error(111);
+        assert_eq!(system_reason(&refused), "Connection refused");
+        assert_eq!(Fault::io(&refused).to_string(), "the connection broke: connection refused");
     }
 }

@@ -23,7 +23,36 @@ pub(super) fn uid_set(uids: &[u32]) -> String {
         .join(",")
 }
 
-/// A folder's name as IMAP writes it: modified UTF-7 (RFC 3501, 5.1.3) in quotes.
+/// The numbers of a sequence set, `1:3,7`; none where it is no set, or one of absurd length.
+pub(super) fn numbers(set: &str) -> Option<Vec<u32>> {
+    const MOST: u32 = 1_000_000;
+    let mut numbers = Vec::new();
+    for part in set.split(',') {
+        let (first, last) = part.split_once(':').unwrap_or((part, part));
+        let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
+        let (first, last) = (first.min(last), first.max(last));
+        if last - first > MOST || numbers.len() > MOST as usize {
+            return None;
+        }
+        numbers.extend(first..=last);
+    }
+    Some(numbers)
+}
+
+/// A text in quotes (RFC 9051, 4.3). What cannot stand there is left out.
+pub(super) fn plainly_quoted(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')) {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+/// A folder's name as `IMAP4rev1` writes it: modified UTF-7 (RFC 3501, 5.1.3) in quotes.
 pub(super) fn quoted(folder: &str) -> String {
     const MUTF7: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::IMAP_MUTF7, NO_PAD);
     let mut name = String::from("\"");

@@ -13,6 +13,8 @@ pub struct Timeouts {
     pub connect: Duration,
     /// For a command, beside the time its mails need; a server that sends nothing for so long is dead.
     pub command: Duration,
+    /// For the rest of an answer that has begun.
+    pub stall: Duration,
     /// For one IDLE: Exchange forgets clients after ten minutes.
     pub idle: Duration,
     /// Between two scans where the server has no IDLE.
@@ -30,6 +32,7 @@ impl Default for Timeouts {
         Self {
             connect: secs(20),
             command: secs(60),
+            stall: secs(15),
             idle: secs(9 * 60),
             poll: secs(60),
             logout: secs(2),

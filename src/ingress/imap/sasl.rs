@@ -1,26 +1,8 @@
 //! How one proves who one is, beyond LOGIN: SASL PLAIN (RFC 4616), OAUTHBEARER (RFC 7628) and XOAUTH2
 //! (<https://developers.google.com/workspace/gmail/imap/xoauth2-protocol>).
 
-use async_imap::{Authenticator, imap_proto::Capability};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
-
-/// SASL PLAIN, for names and passwords beyond ASCII.
-pub(super) struct Plain(String);
-
-impl Plain {
-    pub(super) fn new(username: &str, password: &str) -> Self {
-        Self(format!("\0{username}\0{password}"))
-    }
-}
-
-impl Authenticator for Plain {
-    type Response = String;
-
-    fn process(&mut self, _: &[u8]) -> String {
-        std::mem::take(&mut self.0)
-    }
-}
 
 /// The two ways to show an access token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,16 +21,10 @@ pub(super) struct Offer {
 }
 
 impl Offer {
-    pub(super) fn read<'a>(capabilities: impl IntoIterator<Item = &'a Capability<'a>>) -> Self {
-        let (mut bearer, mut xoauth2, mut initial_response) = (false, false, false);
-        for capability in capabilities {
-            match capability {
-                Capability::Auth(name) if name.eq_ignore_ascii_case("OAUTHBEARER") => bearer = true,
-                Capability::Auth(name) if name.eq_ignore_ascii_case("XOAUTH2") => xoauth2 = true,
-                Capability::Atom(name) if name.eq_ignore_ascii_case("SASL-IR") => initial_response = true,
-                _ => {}
-            }
-        }
+    /// `abilities` are those of CAPABILITY, in upper case.
+    pub(super) fn read(abilities: &[String]) -> Self {
+        let has = |name: &str| abilities.iter().any(|ability| ability == name);
+        let (bearer, xoauth2, initial_response) = (has("AUTH=OAUTHBEARER"), has("AUTH=XOAUTH2"), has("SASL-IR"));
         let mechanism = match (bearer, xoauth2) {
             (true, _) => Some(Mechanism::OauthBearer),
             (false, true) => Some(Mechanism::Xoauth2),
@@ -58,9 +34,10 @@ impl Offer {
     }
 }
 
-/// A login with an access token, as the library carries it out.
-pub(super) struct Bearer {
-    mechanism: Mechanism,
+/// A login by SASL, as far as it has come.
+pub(super) struct Exchange {
+    /// None: a password, after which nothing more is to be said.
+    mechanism: Option<Mechanism>,
     /// What is still to be said.
     response: Option<SecretString>,
     /// What AUTHENTICATE is followed by.
@@ -69,8 +46,15 @@ pub(super) struct Bearer {
     pub(super) status: Option<String>,
 }
 
-impl Bearer {
-    pub(super) fn new(
+impl Exchange {
+    /// SASL PLAIN, for names and passwords beyond ASCII.
+    pub(super) fn plain(username: &str, password: &SecretString) -> Self {
+        let response = format!("\0{username}\0{}", password.expose_secret());
+        Self { mechanism: None, response: Some(response.into()), command: "PLAIN".into(), status: None }
+    }
+
+    /// An access token.
+    pub(super) fn bearer(
         mechanism: Mechanism,
         offer: Offer,
         at: (&str, u16),
@@ -93,16 +77,13 @@ impl Bearer {
         } else {
             (name.to_owned(), Some(response.into()))
         };
-        Self { mechanism, response, command: command.into(), status: None }
+        Self { mechanism: Some(mechanism), response, command: command.into(), status: None }
     }
-}
 
-impl Authenticator for &mut Bearer {
-    type Response = SecretBytes;
-
-    fn process(&mut self, challenge: &[u8]) -> SecretBytes {
+    /// What is said to a challenge.
+    pub(super) fn respond(&mut self, challenge: &[u8]) -> SecretString {
         if let Some(response) = self.response.take() {
-            return SecretBytes(response);
+            return response;
         }
         // It failed, and says why in JSON; the server waits for a last word before its NO. No more than `status` is read.
         let error = serde_json::from_slice::<serde_json::Value>(challenge).unwrap_or_default();
@@ -110,19 +91,16 @@ impl Authenticator for &mut Bearer {
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
         self.status =
             (!status.is_empty() && status.len() <= 40 && status.chars().all(plain)).then(|| status.to_owned());
-        SecretBytes(match self.mechanism {
-            Mechanism::OauthBearer => "\x01".into(),
-            Mechanism::Xoauth2 => SecretString::default(),
-        })
+        match self.mechanism {
+            Some(Mechanism::OauthBearer) => "\x01".into(),
+            Some(Mechanism::Xoauth2) | None => SecretString::default(),
+        }
     }
-}
 
-/// A response with a token in it.
-pub(super) struct SecretBytes(SecretString);
-
-impl AsRef<[u8]> for SecretBytes {
-    fn as_ref(&self) -> &[u8] {
-        self.0.expose_secret().as_bytes()
+    /// Whether a server's words hold the token, in any of the ways it was sent.
+    pub(super) fn is_repeated_in(&self, said: &str, token: &SecretString) -> bool {
+        let sent = self.command.expose_secret();
+        said.contains(token.expose_secret()) || sent.split_once(' ').is_some_and(|(_, encoded)| said.contains(encoded))
     }
 }
 
@@ -136,18 +114,17 @@ mod tests {
 
     #[test]
     fn the_standard_way_is_taken_where_there_is_a_choice() {
-        let auth = |name: &'static str| Capability::Auth(name.into());
-        let read = |all: &[Capability<'static>]| Offer::read(all).mechanism;
-        assert_eq!(read(&[auth("XOAUTH2"), auth("oauthbearer")]), Some(Mechanism::OauthBearer));
-        assert_eq!(read(&[auth("PLAIN"), auth("XOAUTH2")]), Some(Mechanism::Xoauth2));
-        assert_eq!(read(&[auth("PLAIN"), Capability::Imap4rev1]), None);
-        assert!(Offer::read(&[Capability::Atom("SASL-IR".into())]).initial_response);
+        let read = |all: &[&str]| Offer::read(&all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
+        assert_eq!(read(&["AUTH=XOAUTH2", "AUTH=OAUTHBEARER"]).mechanism, Some(Mechanism::OauthBearer));
+        assert_eq!(read(&["AUTH=PLAIN", "AUTH=XOAUTH2"]).mechanism, Some(Mechanism::Xoauth2));
+        assert_eq!(read(&["AUTH=PLAIN", "IMAP4REV1"]).mechanism, None);
+        assert!(read(&["SASL-IR"]).initial_response);
     }
 
     #[test]
     fn the_token_stands_in_the_command_or_in_the_first_response() {
         let token = SecretString::from("t0ken");
-        let bearer = |mechanism, offer| Bearer::new(mechanism, offer, ("h", 993), "a,b=c", &token);
+        let bearer = |mechanism, offer| Exchange::bearer(mechanism, offer, ("h", 993), "a,b=c", &token);
         let at_once = bearer(Mechanism::Xoauth2, offer(true));
         let expected = format!("XOAUTH2 {}", STANDARD.encode("user=a,b=c\x01auth=Bearer t0ken\x01\x01"));
         assert_eq!(at_once.command.expose_secret(), expected);
@@ -155,18 +132,18 @@ mod tests {
         let mut later = bearer(Mechanism::OauthBearer, offer(false));
         assert_eq!(later.command.expose_secret(), "OAUTHBEARER");
         let expected = "n,a=a=2Cb=3Dc,\x01host=h\x01port=993\x01auth=Bearer t0ken\x01\x01";
-        assert_eq!((&mut later).process(b"").as_ref(), expected.as_bytes());
+        assert_eq!(later.respond(b"").expose_secret(), expected);
     }
 
     #[test]
     fn an_error_is_answered_as_the_mechanism_wants_it_and_only_its_status_read() {
         let token = SecretString::from("t0ken");
-        for (mechanism, last_word) in [(Mechanism::OauthBearer, b"\x01".as_slice()), (Mechanism::Xoauth2, b"")] {
-            let mut bearer = Bearer::new(mechanism, offer(true), ("h", 993), "u", &token);
+        for (mechanism, last_word) in [(Mechanism::OauthBearer, "\x01"), (Mechanism::Xoauth2, "")] {
+            let mut bearer = Exchange::bearer(mechanism, offer(true), ("h", 993), "u", &token);
             let error = br#"{"status":"invalid_token","scope":"x"}"#;
-            assert_eq!((&mut bearer).process(error).as_ref(), last_word);
+            assert_eq!(bearer.respond(error).expose_secret(), last_word);
             assert_eq!(bearer.status.as_deref(), Some("invalid_token"));
-            let _ = (&mut bearer).process(br#"{"status":"Bearer t0ken"}"#);
+            let _ = bearer.respond(br#"{"status":"Bearer t0ken"}"#);
             assert_eq!(bearer.status, None);
         }
     }

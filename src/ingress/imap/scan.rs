@@ -2,7 +2,7 @@
 //! touched.
 //!
 //! Our memory is the bookmark, stored in the same commit as the mails, never `\Seen`. Every new mail ends in the store:
-//! whole, by its header alone where it is over the limit, or without content where the server cannot give it.
+//! whole, by its header alone where it is over the limit, or as wanted, where the server did not give it.
 
 use std::{collections::VecDeque, ops::Bound, sync::Arc};
 
@@ -13,15 +13,17 @@ use tokio_util::sync::CancellationToken;
 use super::{
     Imap, after,
     fault::Fault,
-    notation::uid_set,
     session::{Folder, HEADER_LIMIT, Listed, Session},
-    trouble::{Portion, Trouble},
+    wanted::Backlog,
 };
 use crate::{
-    ingress::{Inbox, Refused},
-    message::{Bookmark, Message},
+    ingress::Inbox,
+    message::{Bookmark, Message, Wanted},
     telemetry,
 };
+
+mod fetch;
+mod missing;
 
 /// UIDs looked at in one SEARCH, so that its answer is one line of bounded length.
 pub(super) const SEARCH_WIDTH: u32 = 20_000;
@@ -31,11 +33,14 @@ const BATCH_MAILS: usize = 64;
 const BATCH_BYTES: u64 = 8 << 20;
 /// Mails whose size is asked in one command.
 const LIST_MAILS: usize = 512;
+/// Mails that fail one after the other, none being given, until the server is to blame.
+const FAILURES_IN_A_ROW: usize = 4;
 
 /// How a scan ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Scanned {
-    ToTheEnd,
+    /// To the end; how many new mails there were.
+    New(usize),
     /// By the stop signal, between two commits. The connection may be in mid-answer.
     Stopped,
 }
@@ -46,8 +51,12 @@ pub(super) struct Scan<'a> {
     pub(super) session: &'a mut Session,
     pub(super) folder: Folder,
     pub(super) inbox: &'a Arc<dyn Inbox>,
-    pub(super) trouble: &'a mut Trouble,
+    pub(super) backlog: &'a mut Backlog,
     pub(super) stop: &'a CancellationToken,
+    /// What the store's bookmark says.
+    last_uid: u32,
+    /// The folder was put back to an earlier state: the bookmark follows it.
+    rewound: bool,
 }
 
 /// Where to read from, and how old mail may be.
@@ -57,16 +66,29 @@ struct Start {
     not_before: Option<Timestamp>,
 }
 
-impl Scan<'_> {
-    pub(super) async fn run(mut self) -> Result<Scanned, Fault> {
+impl<'a> Scan<'a> {
+    pub(super) fn new(
+        imap: &'a Imap,
+        session: &'a mut Session,
+        folder: Folder,
+        inbox: &'a Arc<dyn Inbox>,
+        backlog: &'a mut Backlog,
+        stop: &'a CancellationToken,
+    ) -> Self {
+        Self { imap, session, folder, inbox, backlog, stop, last_uid: 0, rewound: false }
+    }
+
+    /// Reads what is new.
+    pub(super) async fn read_new(&mut self) -> Result<Scanned, Fault> {
         let bookmark = self.inbox.bookmark(&self.imap.mailbox).await?;
-        let Some(start) = self.start(bookmark.as_ref()) else {
-            self.remember(self.folder.uid_next.saturating_sub(1)).await?;
-            return Ok(Scanned::ToTheEnd);
+        let Some(start) = self.start(bookmark.as_ref()).await? else {
+            self.commit(Vec::new(), self.folder.uid_next.saturating_sub(1)).await?;
+            return Ok(Scanned::New(0));
         };
+        self.last_uid = start.after;
         let since = start.not_before.map(calendar_day);
-        let mut read = start.after;
         let mut after = start.after;
+        let (mut new, mut read) = (0, start.after);
         loop {
             let from = after.saturating_add(1);
             let last = from.saturating_add(SEARCH_WIDTH - 1);
@@ -77,8 +99,14 @@ impl Scan<'_> {
                 return Ok(Scanned::Stopped);
             };
             // `n:*` always has the last mail in it, even where its UID is below n (RFC 3501, 6.4.8).
-            let new: Vec<u32> = found?.range((Bound::Excluded(after), Bound::Unbounded)).copied().collect();
-            for uids in new.chunks(LIST_MAILS) {
+            let found = found?;
+            let found: Vec<u32> = found
+                .range((Bound::Excluded(after), Bound::Unbounded))
+                .copied()
+                .filter(|uid| !self.backlog.is_wanted(*uid))
+                .collect();
+            new += found.len();
+            for uids in found.chunks(LIST_MAILS) {
                 match self.read(uids, start.not_before).await? {
                     Some(last) => read = read.max(last),
                     None => return Ok(Scanned::Stopped),
@@ -91,43 +119,77 @@ impl Scan<'_> {
         }
         // Mail that was passed over as too old must not look new to the next scan.
         if since.is_some() {
-            self.remember(read.max(self.folder.uid_next.saturating_sub(1))).await?;
+            self.commit(Vec::new(), read.max(self.folder.uid_next.saturating_sub(1))).await?;
         }
-        Ok(Scanned::ToTheEnd)
+        Ok(Scanned::New(new))
     }
 
     /// None: nothing that is in the folder now is of interest.
-    fn start(&mut self, bookmark: Option<&Bookmark>) -> Option<Start> {
+    async fn start(&mut self, bookmark: Option<&Bookmark>) -> Result<Option<Start>, Fault> {
         let now = self.imap.clock.now();
         let ago = |span: SignedDuration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
-        match bookmark {
+        let limit = self.imap.max_age;
+        let anew = Start { after: 0, not_before: (!limit.is_zero()).then(|| ago(limit.as_signed())) };
+        Ok(match bookmark {
             Some(known) if known.uid_validity == self.folder.uid_validity => {
-                Some(Start { after: known.last_uid, not_before: None })
+                if self.was_put_back(known.last_uid).await? {
+                    telemetry::mailbox_put_back(&self.imap.settings.name, known.last_uid, self.folder.uid_next);
+                    self.backlog.clear();
+                    self.rewound = true;
+                    Some(anew)
+                } else {
+                    self.backlog.adopt(&known.wanted);
+                    Some(Start { after: known.last_uid, not_before: None })
+                }
             }
             Some(_) => {
                 telemetry::mailbox_renumbered(&self.imap.settings.name, self.folder.uid_validity);
-                self.trouble.forget();
-                let limit = self.imap.max_age;
-                Some(Start { after: 0, not_before: (!limit.is_zero()).then(|| ago(limit.as_signed())) })
+                self.backlog.clear();
+                Some(anew)
             }
             None if self.imap.settings.backfill.is_zero() => None,
             None => Some(Start { after: 0, not_before: Some(ago(self.imap.settings.backfill.as_signed())) }),
+        })
+    }
+
+    /// Whether UIDs that were given out are to be given out again, as after a restore from a backup that kept
+    /// UIDVALIDITY: UIDNEXT lies below what was read, and no mail lies above.
+    async fn was_put_back(&mut self, last_uid: u32) -> Result<bool, Fault> {
+        if !self.folder.is_uid_next_told || self.folder.uid_next > last_uid {
+            return Ok(false);
         }
+        let above = self.session.search(&format!("{last_uid}:*"), None).await?;
+        Ok(above.last().is_none_or(|last| *last < last_uid))
     }
 
     /// Stores these mails, batch by batch. The last UID covered, or none where `stop` came.
     async fn read(&mut self, uids: &[u32], not_before: Option<Timestamp>) -> Result<Option<u32>, Fault> {
         let stop = self.stop;
-        let Some(listed) = stop.run_until_cancelled(self.session.list(uids)).await else { return Ok(None) };
+        let Some(listed) = stop.run_until_cancelled(self.list(uids)).await else { return Ok(None) };
         let mut waiting: VecDeque<Listed> = listed?
             .into_iter()
             .filter(|mail| not_before.is_none_or(|limit| mail.arrived.is_none_or(|arrived| arrived >= limit)))
             .collect();
+        let given = self.backlog.given();
+        let mut failures = 0;
         while !waiting.is_empty() {
             let batch = self.next_batch(&mut waiting);
-            let Some(mails) = stop.run_until_cancelled(self.fetch(&batch)).await else { return Ok(None) };
+            let Some(fetched) = stop.run_until_cancelled(self.fetch(&batch)).await else { return Ok(None) };
             // From here on the batch is seen through, whatever `stop` says.
-            self.store(mails?).await?;
+            let fetched = fetched?;
+            if fetched.one_by_one {
+                batch.into_iter().rev().for_each(|mail| waiting.push_front(mail));
+                continue;
+            }
+            failures += batch.len() - fetched.messages();
+            if fetched.messages() > 0 {
+                self.store(fetched).await?;
+            } else if failures >= FAILURES_IN_A_ROW
+                && self.backlog.given() == given
+                && let Some(why) = self.backlog.stuck()
+            {
+                return Err(Fault::NothingGiven(why.to_owned()));
+            }
             if stop.is_cancelled() {
                 return Ok(None);
             }
@@ -135,18 +197,36 @@ impl Scan<'_> {
         Ok(uids.last().copied())
     }
 
+    /// Each of these mails, with what the server tells of it; what it leaves out is asked for with the mail itself.
+    async fn list(&mut self, uids: &[u32]) -> Result<Vec<Listed>, Fault> {
+        let (Some(first), Some(last)) = (uids.first(), uids.last()) else { return Ok(Vec::new()) };
+        let mut listed = std::collections::BTreeMap::new();
+        if !self.backlog.is_suspect(*last) {
+            self.backlog.begin(*first, (*last).max(first + 1));
+            match self.session.list(uids).await {
+                Ok(all) => listed = all,
+                Err(Fault::Answer { .. }) => self.backlog.isolate(*last),
+                Err(fault) => return Err(fault),
+            }
+            self.backlog.end();
+        }
+        let all = uids.iter().map(|uid| listed.remove(uid).unwrap_or(Listed { uid: *uid, size: None, arrived: None }));
+        Ok(all.map(|mail| Listed { arrived: mail.arrived.filter(|at| self.is_plausible(*at)), ..mail }).collect())
+    }
+
     /// The mails to fetch with one command: many small ones, or one that needs care.
     fn next_batch(&self, waiting: &mut VecDeque<Listed>) -> Vec<Listed> {
         let mut batch: Vec<Listed> = Vec::new();
         let mut bytes = 0;
         while let Some(mail) = waiting.front().copied() {
-            let single = self.trouble.is_suspect(mail.uid) || self.portion(mail) != Portion::Whole;
-            let full = single || batch.len() == BATCH_MAILS || bytes + mail.size > BATCH_BYTES;
+            let size = mail.size.filter(|size| *size <= self.limit());
+            let single = self.backlog.is_suspect(mail.uid) || size.is_none();
+            let full = single || batch.len() == BATCH_MAILS || bytes + size.unwrap_or_default() > BATCH_BYTES;
             if full && !batch.is_empty() {
                 break;
             }
             waiting.pop_front();
-            bytes += mail.size;
+            bytes += size.unwrap_or_default();
             batch.push(mail);
             if single {
                 break;
@@ -155,107 +235,99 @@ impl Scan<'_> {
         batch
     }
 
-    fn portion(&self, mail: Listed) -> Portion {
-        match self.trouble.portion(mail.uid) {
-            Portion::Whole if mail.size > self.imap.settings.max_message_size.bytes() => Portion::Header,
-            portion => portion,
-        }
-    }
-
-    async fn fetch(&mut self, batch: &[Listed]) -> Result<Batch, Fault> {
-        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(Batch::default()) };
-        self.trouble.begin(first.uid, last.uid);
-        let mut fetched = Batch { last_uid: last.uid, ..Batch::default() };
-        match self.portion(*first) {
-            Portion::Whole => self.fetch_whole(batch, &mut fetched).await?,
-            Portion::Header => {
-                if let Some(header) = self.session.header(first.uid).await? {
-                    fetched.push(self.message(*first, header, true));
-                } else {
-                    self.must_be_gone(&[first.uid]).await?;
-                }
-            }
-            Portion::Nothing => {
-                telemetry::mail_unreadable(&self.imap.settings.name, first.uid, first.size);
-                fetched.push(self.message(*first, Bytes::new(), true));
-            }
-        }
-        Ok(fetched)
-    }
-
-    async fn fetch_whole(&mut self, batch: &[Listed], fetched: &mut Batch) -> Result<(), Fault> {
-        let uids: Vec<u32> = batch.iter().map(|mail| mail.uid).collect();
-        let mut bodies = self.session.bodies(&uids, batch.iter().map(|mail| mail.size).sum()).await?;
-        let missing: Vec<u32> = uids.iter().copied().filter(|uid| !bodies.contains_key(uid)).collect();
-        self.must_be_gone(&missing).await?;
-        for mail in batch {
-            let Some(body) = bodies.remove(&mail.uid) else { continue };
-            // Some servers only guess a mail's size beforehand (Exchange).
-            let cut = body.len() as u64 > self.imap.settings.max_message_size.bytes();
-            let mail = Listed { size: body.len() as u64, ..*mail };
-            fetched.push(self.message(mail, if cut { header_of(&body) } else { body }, cut));
-        }
-        Ok(())
-    }
-
-    /// Mail that was asked for and did not come was expunged meanwhile; else the server fails to give it.
-    async fn must_be_gone(&mut self, uids: &[u32]) -> Result<(), Fault> {
-        if uids.is_empty() {
-            return Ok(());
-        }
-        let present = self.session.search(&uid_set(uids), None).await?;
-        if uids.iter().any(|uid| present.contains(uid)) {
-            return Err(Fault::Protocol("a mail that is there was left out of the answer".into()));
-        }
-        Ok(())
-    }
-
-    fn message(&self, mail: Listed, raw: Bytes, cut: bool) -> (u32, Message) {
-        let message = Message {
-            ingress: self.imap.settings.name.clone(),
-            arrived_at: mail.arrived.unwrap_or_else(|| self.imap.clock.now()),
-            raw,
-            cut_from: cut.then_some(mail.size),
-            envelope: None,
-        };
-        (mail.uid, message)
-    }
-
-    async fn store(&mut self, batch: Batch) -> Result<(), Fault> {
-        let Batch { last_uid, uids, cut, mails } = batch;
-        self.inbox.accept(mails, Some(self.bookmark(last_uid))).await?;
-        self.trouble.end();
+    /// Stores what was fetched, then does with it in its folder what is configured.
+    async fn store(&mut self, fetched: Fetched) -> Result<(), Fault> {
+        let Fetched { last_uid, uids, cut, mails, .. } = fetched;
+        let came = || uids.iter().chain(&cut).copied();
+        let given = came().filter(|uid| self.backlog.is_kept(*uid)).collect();
+        // Where the store refuses them they are new, or known as wanted, to the next scan.
+        came().for_each(|uid| self.backlog.forget(uid));
+        self.commit_with(mails, last_uid, given, None).await?;
         after::settle(self.session, &self.imap.settings, &uids, &cut).await
     }
 
-    async fn remember(&self, last_uid: u32) -> Result<(), Refused> {
-        self.inbox.accept(Vec::new(), Some(self.bookmark(last_uid))).await.map(drop)
+    /// Stores the mails, and that all up to `last_uid` are stored or known to be wanted.
+    async fn commit(&mut self, mails: Vec<Message>, last_uid: u32) -> Result<(), Fault> {
+        self.commit_with(mails, last_uid, Vec::new(), None).await
     }
 
-    fn bookmark(&self, last_uid: u32) -> Bookmark {
-        Bookmark { mailbox: self.imap.mailbox.clone(), uid_validity: self.folder.uid_validity, last_uid }
+    /// As [`Scan::commit`]; `given` are mails that were wanted, `told` one that is still wanted, and told now.
+    async fn commit_with(
+        &mut self,
+        mails: Vec<Message>,
+        last_uid: u32,
+        given: Vec<u32>,
+        told: Option<Wanted>,
+    ) -> Result<(), Fault> {
+        let last_uid = last_uid.max(self.last_uid);
+        let mut wanted = self.backlog.to_keep(last_uid);
+        wanted.retain(|one| told.as_ref().is_none_or(|told| told.uid != one.uid));
+        wanted.extend(told);
+        let bookmark = Bookmark {
+            mailbox: self.imap.mailbox.clone(),
+            uid_validity: self.folder.uid_validity,
+            last_uid,
+            wanted: wanted.clone(),
+            given,
+            rewound: self.rewound,
+        };
+        self.inbox.accept(mails, Some(bookmark)).await?;
+        self.backlog.kept(&wanted);
+        (self.last_uid, self.rewound) = (last_uid, false);
+        Ok(())
+    }
+
+    fn limit(&self) -> u64 {
+        self.imap.settings.max_message_size.bytes()
+    }
+
+    /// A mail that comes from the future, or from before there was IMAP, has no time of arrival that means anything.
+    fn is_plausible(&self, arrived: Timestamp) -> bool {
+        arrived > EARLIEST_ARRIVAL && arrived <= self.imap.clock.now() + CLOCKS_DIFFER
+    }
+
+    fn message(&self, mail: Listed, raw: Bytes) -> Message {
+        Message {
+            ingress: self.imap.settings.name.clone(),
+            arrived_at: mail.arrived.filter(|at| self.is_plausible(*at)).unwrap_or_else(|| self.imap.clock.now()),
+            raw,
+            cut_from: None,
+            withheld: None,
+            envelope: None,
+        }
     }
 }
 
-/// What one commit holds.
+/// How far a server's clock may be ahead.
+const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
+/// IMAP4 is of 1994.
+const EARLIEST_ARRIVAL: Timestamp = Timestamp::constant(725_846_400, 0);
+
+/// What was fetched, for one commit.
 #[derive(Debug, Default)]
-struct Batch {
+struct Fetched {
     last_uid: u32,
-    /// The UIDs of the mails that are stored whole,
+    /// The UIDs of the mails that came whole,
     uids: Vec<u32>,
     /// and of those whose content is still in the folder only.
     cut: Vec<u32>,
     mails: Vec<Message>,
+    /// Nothing came: the mails are to be fetched one by one.
+    one_by_one: bool,
 }
 
-impl Batch {
-    fn push(&mut self, (uid, message): (u32, Message)) {
+impl Fetched {
+    fn push(&mut self, uid: u32, message: Message) {
         if message.cut_from.is_some() {
             self.cut.push(uid);
         } else {
             self.uids.push(uid);
         }
         self.mails.push(message);
+    }
+
+    fn messages(&self) -> usize {
+        self.mails.len()
     }
 }
 

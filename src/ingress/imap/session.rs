@@ -1,36 +1,26 @@
-//! The commands of IMAP that a reader needs (RFC 3501, 2177, 4315, 6851).
-//!
-//! The library's own commands take a NO, and the end of the connection, for an empty answer. So each goes through
-//! [`Session::exchange`], which is Ok on a tagged OK alone, reads no more than was asked for, and waits no longer than
-//! the answer can take.
+//! The commands of IMAP that a reader needs (RFC 3501 and 9051; 2177, 2971, 4315, 6851).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use async_imap::imap_proto::{
-    AttributeValue, Capability, MailboxDatum, MessageSection, RequestId, Response, ResponseCode, SectionPath, Status,
-};
 use bytes::Bytes;
 use jiff::{Timestamp, civil};
-use tokio::time::{Duration, Instant, timeout, timeout_at};
+use tokio::time::{Duration, Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     Timeouts,
+    answer::{Fetched, Reply, Said, Status},
+    dialogue::{Dialogue, within},
     fault::{Fault, words},
-    notation::{internal_date, quoted, uid_set},
-    server::Wire,
+    notation::{plainly_quoted, quoted, uid_set},
 };
 
-/// What a server may send beyond the mails asked for: flags, other clients' changes, the longest SEARCH.
-const CHATTER: u64 = 1024 * 1024;
-/// The slowest server worth waiting for, in bytes a second.
-const SLOWEST: u64 = 16 * 1024;
 /// How much of a header is taken where the mail itself is not.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;
 
 /// A connection that is logged in.
 pub(super) struct Session {
-    inner: async_imap::Session<Wire>,
+    dialogue: Dialogue,
     timeouts: Timeouts,
     pub(super) can: Abilities,
 }
@@ -41,21 +31,27 @@ pub(super) struct Abilities {
     pub(super) idle: bool,
     pub(super) moving: bool,
     pub(super) uidplus: bool,
+    /// It wants to know who we are.
+    id: bool,
+    /// `IMAP4rev2` alone: folders' names are UTF-8.
+    utf8_names: bool,
 }
 
 /// A folder as it was when it was opened.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Folder {
     pub(super) uid_validity: u32,
     /// The UID the next mail will have.
     pub(super) uid_next: u32,
+    /// Whether the server said so itself.
+    pub(super) is_uid_next_told: bool,
 }
 
-/// What is asked of a mail before it is fetched.
+/// What is known of a mail before it is fetched.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Listed {
     pub(super) uid: u32,
-    pub(super) size: u64,
+    pub(super) size: Option<u64>,
     /// INTERNALDATE, where it is one.
     pub(super) arrived: Option<Timestamp>,
 }
@@ -69,263 +65,244 @@ pub(super) enum Woken {
 }
 
 impl Session {
-    /// Takes over a connection that is logged in, and asks what its server can do.
-    pub(super) async fn begin(inner: async_imap::Session<Wire>, timeouts: Timeouts) -> Result<Self, Fault> {
-        let mut session = Self { inner, timeouts, can: Abilities::default() };
+    /// Takes over a connection that is logged in, asks what its server can do, and says who we are where it wants to
+    /// know: `NetEase` (163.com, 126.com) opens no folder before.
+    pub(super) async fn begin(dialogue: Dialogue, timeouts: Timeouts) -> Result<Self, Fault> {
+        let mut session = Self { dialogue, timeouts, can: Abilities::default() };
         let mut can = Abilities::default();
-        session
-            .exchange("CAPABILITY", "CAPABILITY", 0, |response| {
-                if let Response::Capabilities(all) = response {
-                    let has = |name: &str| {
-                        all.iter().any(|one| matches!(one, Capability::Atom(atom) if atom.eq_ignore_ascii_case(name)))
-                    };
-                    can = Abilities { idle: has("IDLE"), moving: has("MOVE"), uidplus: has("UIDPLUS") };
-                }
-            })
-            .await?;
+        let asked = session.exchange("CAPABILITY", "CAPABILITY", 0, |reply| {
+            if let Reply::Capability(all) = reply {
+                can = Abilities::read(&all);
+            }
+        });
+        asked.await?;
         session.can = can;
+        if can.id {
+            session.introduce().await?;
+        }
         Ok(session)
+    }
+
+    /// Whether the server minds the answer or refuses it is all one.
+    async fn introduce(&mut self) -> Result<(), Fault> {
+        let who = format!("ID (\"name\" \"alertbridge\" \"version\" {})", plainly_quoted(env!("CARGO_PKG_VERSION")));
+        match self.command("ID", &who).await {
+            Err(Fault::Answer { .. }) => Ok(()),
+            other => other,
+        }
     }
 
     /// Opens a folder: with EXAMINE where nothing in it is to change, not even `\Recent`.
     pub(super) async fn open(&mut self, folder: &str, read_only: bool) -> Result<Folder, Fault> {
+        match self.select(folder, read_only).await {
+            // NetEase again, where it does not list ID.
+            Err(Fault::Folder { said, .. }) if said.to_ascii_lowercase().contains("unsafe login") => {
+                self.introduce().await?;
+                self.select(folder, read_only).await
+            }
+            other => other,
+        }
+    }
+
+    async fn select(&mut self, folder: &str, read_only: bool) -> Result<Folder, Fault> {
         let verb = if read_only { "EXAMINE" } else { "SELECT" };
         let (mut uid_validity, mut uid_next) = (None, None);
-        self.exchange(verb, &format!("{verb} {}", quoted(folder)), 0, |response| {
-            if let Response::Data { outcome, .. } = response {
-                match outcome.code {
-                    Some(ResponseCode::UidValidity(value)) => uid_validity = Some(value),
-                    Some(ResponseCode::UidNext(value)) => uid_next = Some(value),
-                    _ => {}
-                }
+        let command = format!("{verb} {}", self.folder_name(folder));
+        let asked = self.exchange(verb, &command, 0, |reply| {
+            if let Reply::Status(said) = reply {
+                uid_validity = uid_validity.or(said.number("UIDVALIDITY"));
+                uid_next = uid_next.or(said.number("UIDNEXT"));
             }
-        })
-        .await
-        .map_err(|fault| match fault {
+        });
+        asked.await.map_err(|fault| match fault {
             Fault::Answer { said, .. } => Fault::Folder { folder: folder.to_owned(), said },
             other => other,
         })?;
         let uid_validity = uid_validity.ok_or_else(|| Fault::Protocol("a folder without UIDVALIDITY".into()))?;
+        let is_uid_next_told = uid_next.is_some();
         let uid_next = match uid_next {
             Some(value) => value,
             // Optional before RFC 9051. `*` is the last mail.
             None => self.search("*", None).await?.last().map_or(1, |last| last.saturating_add(1)),
         };
-        Ok(Folder { uid_validity, uid_next })
+        Ok(Folder { uid_validity, uid_next, is_uid_next_told })
+    }
+
+    /// A folder's name as this server wants it.
+    pub(super) fn folder_name(&self, folder: &str) -> String {
+        if self.can.utf8_names { plainly_quoted(folder) } else { quoted(folder) }
     }
 
     /// The UIDs within `range`, of mails that came on `since` or later by the server's calendar.
     pub(super) async fn search(&mut self, range: &str, since: Option<civil::Date>) -> Result<BTreeSet<u32>, Fault> {
         let since = since.map(|date| date.strftime(" SINCE %-d-%b-%Y").to_string()).unwrap_or_default();
         let mut found = BTreeSet::new();
-        self.exchange("SEARCH", &format!("UID SEARCH UID {range}{since}"), 0, |response| {
-            if let Response::MailboxData(MailboxDatum::Search(uids)) = response {
-                found.extend(uids);
+        let command = format!("UID SEARCH UID {range}{since}");
+        let asked = self.exchange("SEARCH", &command, 0, |reply| {
+            if let Reply::Search(uids) = reply {
+                found.extend(uids.into_iter().filter(|uid| *uid > 0));
             }
-        })
-        .await?;
+        });
+        asked.await?;
         Ok(found)
     }
 
-    /// Sizes and times of arrival, in order of UID. Mails that have gone are left out.
-    pub(super) async fn list(&mut self, uids: &[u32]) -> Result<Vec<Listed>, Fault> {
+    /// Sizes and times of arrival of these mails, as far as the server tells them.
+    pub(super) async fn list(&mut self, uids: &[u32]) -> Result<BTreeMap<u32, Listed>, Fault> {
         let mut listed = BTreeMap::new();
         let command = format!("UID FETCH {} (UID RFC822.SIZE INTERNALDATE)", uid_set(uids));
-        self.exchange("FETCH", &command, 0, |response| {
-            let Some((uid, attributes)) = fetched(response) else { return };
-            let size = attributes.iter().find_map(|one| match one {
-                AttributeValue::Rfc822Size(size) => Some(u64::from(*size)),
-                _ => None,
-            });
-            let arrived = attributes.iter().find_map(|one| match one {
-                AttributeValue::InternalDate(date) => internal_date(date),
-                _ => None,
-            });
-            if let Some(size) = size
-                && uids.binary_search(&uid).is_ok()
-            {
-                listed.insert(uid, Listed { uid, size, arrived });
-            }
-        })
-        .await?;
-        Ok(listed.into_values().collect())
+        let asked = self.fetch(&command, 0, uids, |uid, fetched| {
+            let mail = listed.entry(uid).or_insert(Listed { uid, size: None, arrived: None });
+            mail.size = mail.size.or(fetched.size);
+            mail.arrived = mail.arrived.or(fetched.arrived);
+        });
+        asked.await?;
+        Ok(listed)
     }
 
-    /// Whole mails; `expected` is their size together, and about twice that is the most that is read.
-    pub(super) async fn bodies(&mut self, uids: &[u32], expected: u64) -> Result<BTreeMap<u32, Bytes>, Fault> {
+    /// Whole mails, with their sizes and times of arrival if wanted; `most` is the most bytes that are read. One whose
+    /// content is empty has not come.
+    pub(super) async fn bodies(
+        &mut self,
+        uids: &[u32],
+        most: u64,
+        with_attributes: bool,
+    ) -> Result<BTreeMap<u32, Fetched>, Fault> {
         let mut bodies = BTreeMap::new();
-        let command = format!("UID FETCH {} (UID BODY.PEEK[])", uid_set(uids));
-        self.exchange("FETCH", &command, expected, |response| {
-            if let Some((uid, attributes)) = fetched(response)
-                && uids.binary_search(&uid).is_ok()
-            {
-                for one in attributes {
-                    if let AttributeValue::BodySection { section: None, data: Some(data), .. } = one {
-                        bodies.insert(uid, Bytes::copy_from_slice(data));
-                    }
-                }
+        let attributes = if with_attributes { " RFC822.SIZE INTERNALDATE" } else { "" };
+        let command = format!("UID FETCH {} (UID{attributes} BODY.PEEK[])", uid_set(uids));
+        let asked = self.fetch(&command, most, uids, |uid, fetched| {
+            if fetched.body.is_some() {
+                bodies.insert(uid, fetched);
             }
-        })
-        .await?;
+        });
+        asked.await?;
         Ok(bodies)
     }
 
-    /// The start of one mail's header; none where the mail has gone.
+    /// The start of one mail's header; none where it does not come.
     pub(super) async fn header(&mut self, wanted: u32) -> Result<Option<Bytes>, Fault> {
-        let mut header = None;
+        let (mut header, uids) = (None, [wanted]);
         let command = format!("UID FETCH {wanted} (UID BODY.PEEK[HEADER]<0.{HEADER_LIMIT}>)");
-        self.exchange("FETCH", &command, HEADER_LIMIT as u64, |response| {
-            if let Some((uid, attributes)) = fetched(response)
-                && uid == wanted
-            {
-                for one in attributes {
-                    if let AttributeValue::BodySection {
-                        section: Some(SectionPath::Full(MessageSection::Header)),
-                        data: Some(data),
-                        ..
-                    } = one
-                    {
-                        header = Some(Bytes::copy_from_slice(&data[..data.len().min(HEADER_LIMIT)]));
-                    }
-                }
+        let asked = self.fetch(&command, HEADER_LIMIT as u64, &uids, |_, fetched| {
+            if let Some(data) = fetched.header.filter(|data| !data.is_empty()) {
+                header = Some(data.slice(..data.len().min(HEADER_LIMIT)));
             }
-        })
-        .await?;
+        });
+        asked.await?;
         Ok(header)
+    }
+
+    /// Whether a mail is longer than `limit`; none where the server does not say. Its size is often a guess, and too
+    /// much to give up an alert for.
+    pub(super) async fn is_longer(&mut self, uid: u32, limit: u64) -> Result<Option<bool>, Fault> {
+        let (mut longer, uids) = (None, [uid]);
+        let command = format!("UID FETCH {uid} (UID BODY.PEEK[]<{limit}.1>)");
+        let asked = self.fetch(&command, 1, &uids, |_, fetched| {
+            // Whoever gives more than was asked for has not understood.
+            longer = fetched.part.filter(|part| part.len() <= 1).map(|part| !part.is_empty());
+        });
+        asked.await?;
+        Ok(longer)
+    }
+
+    /// A FETCH of these mails: what the server says of others, and of none by UID, is passed over.
+    async fn fetch(
+        &mut self,
+        command: &str,
+        most: u64,
+        uids: &[u32],
+        mut each: impl FnMut(u32, Fetched) + Send,
+    ) -> Result<(), Fault> {
+        let asked = self.exchange("FETCH", command, most, |reply| {
+            let Reply::Fetch(fetched) = reply else { return };
+            let is_mail = [&fetched.body, &fetched.header, &fetched.part].iter().any(|part| part.is_some())
+                || fetched.size.is_some();
+            // Where one mail alone was asked for, what has no UID is that mail; mere flags may be another's.
+            let only = if let [only] = uids { Some(*only).filter(|_| is_mail) } else { None };
+            if let Some(uid) = fetched.uid.or(only)
+                && uids.binary_search(&uid).is_ok()
+            {
+                each(uid, fetched);
+            }
+        });
+        asked.await.map(drop)
     }
 
     /// A command whose answer is only whether it worked.
     pub(super) async fn command(&mut self, verb: &'static str, command: &str) -> Result<(), Fault> {
-        self.exchange(verb, command, 0, |_| {}).await
+        self.exchange(verb, command, 0, |_| {}).await.map(drop)
+    }
+
+    async fn exchange(
+        &mut self,
+        verb: &'static str,
+        command: &str,
+        expected: u64,
+        each: impl FnMut(Reply) + Send,
+    ) -> Result<Said, Fault> {
+        self.dialogue.exchange(verb, command, expected, each).await
     }
 
     /// Waits with IDLE until mail comes, the time is over, or `stop`. The time is absolute: a server's keep-alives
     /// prove that it lives, not that it still tells us of mail.
     pub(super) async fn idle(&mut self, patience: Duration, stop: &CancellationToken) -> Result<Woken, Fault> {
-        self.inner.get_mut().allow(CHATTER);
-        let tag = self.send("IDLE", "IDLE").await?;
-        let (mut accepted, mut woken) = (false, None);
-        while !accepted {
-            self.next("IDLE", |response| match response {
-                Response::Continue(_) => {
-                    accepted = true;
-                    Ok(())
-                }
-                Response::Done { tag: theirs, outcome, .. } if *theirs == tag => Err(Fault::answer("IDLE", outcome)),
-                other => wakes(other).map(|new| woken = woken.or(new)),
-            })
-            .await??;
-        }
+        self.dialogue.allow_chatter();
         let until = Instant::now() + patience;
+        let tag = self.dialogue.send("IDLE", "IDLE").await?;
+        let mut woken = None;
+        loop {
+            match self.dialogue.next("IDLE").await? {
+                Reply::Continue(_) => break,
+                Reply::Done { tag: theirs, said } if theirs == tag => return Err(Fault::answer("IDLE", &said)),
+                other => woken = wakes(&other)?.or(woken),
+            }
+        }
         let woken = loop {
             if let Some(woken) = woken {
                 break woken;
             }
             tokio::select! {
                 () = stop.cancelled() => break Woken::Stop,
-                response = timeout_at(until, self.inner.read_response()) => match response {
-                    Ok(Ok(Some(response))) => woken = wakes(response.parsed())?,
-                    Ok(Ok(None)) => return Err(Fault::Closed { said: None }),
-                    Ok(Err(error)) => return Err(Fault::io(&error)),
+                reply = timeout_at(until, self.dialogue.reply()) => match reply {
+                    Ok(reply) => woken = wakes(&reply?)?,
                     Err(_) => break Woken::Time,
                 },
             }
         };
-        let patience = self.timeouts.command;
         let done = async {
-            self.inner.run_command_untagged("DONE").await.map_err(|error| Fault::library("DONE", &error))?;
-            self.finish("IDLE", &tag, |_| {}).await
+            self.dialogue.send_line("DONE", "DONE").await?;
+            self.dialogue.finish("IDLE", &tag, |_| {}).await
         };
-        timeout(patience, done).await.map_err(|_| Fault::Silent { command: "DONE" })??;
+        within(self.timeouts.command, "DONE", done).await?;
         Ok(woken)
     }
 
     /// Says good-bye, which is a courtesy: whether the server hears it does not matter.
     pub(super) async fn log_out(mut self) {
-        let _unheard = timeout(self.timeouts.logout, self.command("LOGOUT", "LOGOUT")).await;
+        let _unheard = tokio::time::timeout(self.timeouts.logout, self.command("LOGOUT", "LOGOUT")).await;
     }
+}
 
-    /// Sends a command, shows every answer before the tagged one to `each`, and is Ok on a tagged OK alone.
-    async fn exchange(
-        &mut self,
-        verb: &'static str,
-        command: &str,
-        expected: u64,
-        each: impl FnMut(&Response<'_>) + Send,
-    ) -> Result<(), Fault> {
-        self.inner.get_mut().allow(CHATTER + 2 * expected);
-        let patience = self.timeouts.command + Duration::from_secs(expected / SLOWEST);
-        let answered = async {
-            let tag = self.send(verb, command).await?;
-            self.finish(verb, &tag, each).await
-        };
-        timeout(patience, answered).await.map_err(|_| Fault::Silent { command: verb })?
-    }
-
-    async fn send(&mut self, verb: &'static str, command: &str) -> Result<RequestId, Fault> {
-        let sent = timeout(self.timeouts.command, self.inner.run_command(command)).await;
-        sent.map_err(|_| Fault::Silent { command: verb })?.map_err(|error| Fault::library(verb, &error))
-    }
-
-    async fn finish(
-        &mut self,
-        verb: &'static str,
-        tag: &RequestId,
-        mut each: impl FnMut(&Response<'_>) + Send,
-    ) -> Result<(), Fault> {
-        let mut farewell = None;
-        loop {
-            let answer = self.next(verb, |response| match response {
-                Response::Done { tag: theirs, status: Status::Ok, .. } if theirs == tag => Some(Ok(())),
-                Response::Done { tag: theirs, outcome, .. } if theirs == tag => Some(Err(Fault::answer(verb, outcome))),
-                Response::Data { status: Status::Bye, outcome } => {
-                    farewell = Some(words(outcome.information.as_deref()));
-                    None
-                }
-                other => {
-                    each(other);
-                    None
-                }
-            });
-            match answer.await {
-                Ok(Some(done)) => return done,
-                Ok(None) => {}
-                Err(Fault::Closed { said: None }) => return Err(Fault::Closed { said: farewell }),
-                Err(fault) => return Err(fault),
-            }
-        }
-    }
-
-    /// Shows the next answer to `read`. A server that sends nothing at all for a command's time is dead; one that
-    /// sends is only slow.
-    async fn next<R>(&mut self, verb: &'static str, read: impl FnOnce(&Response<'_>) -> R) -> Result<R, Fault> {
-        loop {
-            let before = self.inner.get_ref().received();
-            if let Ok(response) = timeout(self.timeouts.command, self.inner.read_response()).await {
-                let response = response.map_err(|error| Fault::io(&error))?;
-                return response.map(|response| read(response.parsed())).ok_or(Fault::Closed { said: None });
-            }
-            if self.inner.get_ref().received() == before {
-                return Err(Fault::Silent { command: verb });
-            }
+impl Abilities {
+    fn read(all: &[String]) -> Self {
+        let has = |name: &str| all.iter().any(|one| one == name);
+        let rev2 = has("IMAP4REV2");
+        Self {
+            idle: has("IDLE") || rev2,
+            moving: has("MOVE") || rev2,
+            uidplus: has("UIDPLUS") || rev2,
+            id: has("ID"),
+            utf8_names: rev2 && !has("IMAP4REV1"),
         }
     }
 }
 
 /// Whether what a server says during IDLE means new mail.
-fn wakes(response: &Response<'_>) -> Result<Option<Woken>, Fault> {
-    match response {
-        Response::MailboxData(MailboxDatum::Exists(_) | MailboxDatum::Recent(_)) => Ok(Some(Woken::Mail)),
-        Response::Data { status: Status::Bye, outcome } => {
-            Err(Fault::Closed { said: Some(words(outcome.information.as_deref())) })
-        }
+fn wakes(reply: &Reply) -> Result<Option<Woken>, Fault> {
+    match reply {
+        Reply::Exists => Ok(Some(Woken::Mail)),
+        Reply::Status(said) if said.status == Status::Bye => Err(Fault::Closed { said: Some(words(&said.text)) }),
         _ => Ok(None),
     }
-}
-
-/// A FETCH's UID and attributes. Without a UID it is another client's change of flags.
-fn fetched<'a, 'b>(response: &'a Response<'b>) -> Option<(u32, &'a [AttributeValue<'b>])> {
-    let Response::Fetch(_, attributes) = response else { return None };
-    let uid = attributes.iter().find_map(|one| if let AttributeValue::Uid(uid) = one { Some(*uid) } else { None })?;
-    Some((uid, attributes))
 }

@@ -6,7 +6,7 @@ use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::oauth::Oauth2;
+use super::{oauth::Oauth2, trust::is_fingerprint};
 use crate::settings::{ByteSize, Duration, Problem, Secret, SecretText};
 
 /// `ingress.imap[]` of the configuration.
@@ -18,8 +18,12 @@ pub struct Settings {
     /// 993 with implicit TLS, else 143.
     pub port: Option<u16>,
     pub tls: Tls,
-    /// PEM certificates to trust beside the system's, of the token server as well.
+    /// PEM certificates to trust beside the system's, of the token server as well: a CA's, or the server's own where it
+    /// is self-signed (Proton Mail Bridge).
     pub ca_file: Option<PathBuf>,
+    /// The SHA-256 of the server's certificate in hex, with or without colons: that certificate is taken, and no other,
+    /// whatever name it has and whoever signed it.
+    pub tls_fingerprint: Option<String>,
     pub username: String,
     pub password: Option<SecretText>,
     pub password_file: Option<PathBuf>,
@@ -49,6 +53,7 @@ impl Default for Settings {
             port: None,
             tls: Tls::Implicit,
             ca_file: None,
+            tls_fingerprint: None,
             username: String::new(),
             password: None,
             password_file: None,
@@ -132,6 +137,19 @@ impl Settings {
             Some(oauth2) => problems.extend(oauth2.check(&at("oauth2"))),
             None => problems.extend(self.secret(key).err()),
         }
+        match &self.tls_fingerprint {
+            Some(_) if self.tls == Tls::None => problems.push(Problem::new(
+                at("tls_fingerprint"),
+                "without TLS there is no certificate",
+                "drop it, or set `tls: implicit` or `tls: starttls`",
+            )),
+            Some(text) if !is_fingerprint(text) => problems.push(Problem::new(
+                at("tls_fingerprint"),
+                "it is not a valid SHA-256 in hex",
+                "write what `openssl x509 -noout -fingerprint -sha256 -in server.pem` prints behind the `=`",
+            )),
+            _ => {}
+        }
         if self.port == Some(0) {
             problems.push(Problem::new(at("port"), "0 is no port", "drop the key for the usual one, 993 or 143"));
         }
@@ -200,7 +218,12 @@ mod tests {
     #[test]
     fn every_problem_names_its_key() {
         type Spoil = fn(&mut Settings);
-        let spoilt: [(&str, Spoil); 10] = [
+        let spoilt: [(&str, Spoil); 12] = [
+            ("tls_fingerprint", |s| s.tls_fingerprint = Some("SHA256:abc".into())),
+            ("tls_fingerprint", |s| {
+                s.tls = Tls::None;
+                s.tls_fingerprint = Some("ab".repeat(32));
+            }),
             ("host", |s| s.host.clear()),
             ("username", |s| s.username.clear()),
             ("folder", |s| s.folder.clear()),

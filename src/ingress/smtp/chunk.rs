@@ -93,7 +93,8 @@ impl Chunks {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::budget::Budget, *};
+    use super::*;
+    use crate::ingress::listener::Budget;
 
     #[test]
     fn only_the_letter_of_the_command_is_read() {

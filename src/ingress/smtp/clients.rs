@@ -1,106 +1,68 @@
-//! What each client may take of the server: connections at a time, and mails a minute.
+//! How many mails a minute each client may send.
 
 use std::{
     collections::HashMap,
-    net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    net::IpAddr,
+    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use tokio::time::Instant;
 
 use super::Limits;
+use crate::ingress::listener::{NETWORKS_OF_A_SITE, Network, Site};
 
 const MINUTE: Duration = Duration::from_mins(1);
 
-/// The clients that are connected or sent mail of late.
+/// The clients that sent mail of late.
 pub(super) struct Clients {
-    known: Arc<Mutex<HashMap<IpAddr, Client>>>,
-    connections: usize,
+    known: Mutex<Known>,
     /// How long one mail counts.
     interval: Duration,
 }
 
-struct Client {
-    connections: usize,
-    /// Until when its mails count; a minute ahead at most.
-    busy_until: Instant,
-}
-
-impl Client {
-    fn is_idle(&self, now: Instant) -> bool {
-        self.connections == 0 && self.busy_until <= now
-    }
+/// Until when the mails of each count; a minute ahead at most.
+#[derive(Default)]
+struct Known {
+    networks: HashMap<Network, Instant>,
+    sites: HashMap<Site, Instant>,
 }
 
 impl Clients {
     pub(super) fn new(limits: &Limits) -> Self {
-        let interval = MINUTE / limits.client_mails.get();
-        Self { known: Arc::default(), connections: limits.client_connections, interval }
-    }
-
-    /// A place for one more connection, held until it is dropped; none where the client has as many as it may.
-    pub(super) fn enter(&self, peer: IpAddr) -> Option<Place> {
-        let address = network(peer);
-        let mut known = lock(&self.known);
-        let client = known.entry(address).or_insert_with(|| Client { connections: 0, busy_until: Instant::now() });
-        if client.connections >= self.connections {
-            return None;
-        }
-        client.connections += 1;
-        Some(Place { address, known: Arc::clone(&self.known) })
+        Self { known: Mutex::default(), interval: MINUTE / limits.client_mails.get() }
     }
 
     /// Whether the client may send one more mail now. One that is let through counts.
     pub(super) fn may_send(&self, peer: IpAddr, now: Instant) -> bool {
-        let mut known = lock(&self.known);
-        let client = known.entry(network(peer)).or_insert(Client { connections: 0, busy_until: now });
-        let until = client.busy_until.max(now) + self.interval;
-        let allowed = until <= now + MINUTE;
+        let mut known = self.lock();
+        let network = known.networks.get(&Network::of(peer)).map_or(now, |until| now.max(*until)) + self.interval;
+        let share = self.interval / u32::try_from(NETWORKS_OF_A_SITE).unwrap_or(1);
+        let site = known.sites.get(&Site::of(peer)).map_or(now, |until| now.max(*until)) + share;
+        let allowed = network.max(site) <= now + MINUTE;
         if allowed {
-            client.busy_until = until;
+            known.networks.insert(Network::of(peer), network);
+            known.sites.insert(Site::of(peer), site);
         }
         allowed
     }
 
-    /// Forgets who is gone, and has sent nothing for so long that all is allowed again.
+    /// Forgets who has sent nothing for so long that all is allowed again.
     pub(super) fn forget(&self, now: Instant) {
-        lock(&self.known).retain(|_, client| !client.is_idle(now));
+        let mut known = self.lock();
+        known.networks.retain(|_, until| *until > now);
+        known.sites.retain(|_, until| *until > now);
     }
-}
 
-/// A connection's place.
-pub(super) struct Place {
-    address: IpAddr,
-    known: Arc<Mutex<HashMap<IpAddr, Client>>>,
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut known = lock(&self.known);
-        if let Some(client) = known.get_mut(&self.address) {
-            client.connections -= 1;
-            if client.is_idle(Instant::now()) {
-                known.remove(&self.address);
-            }
-        }
-    }
-}
-
-fn lock(known: &Mutex<HashMap<IpAddr, Client>>) -> MutexGuard<'_, HashMap<IpAddr, Client>> {
-    known.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Who has one address of IPv6 has the 2^64 of its network.
-fn network(peer: IpAddr) -> IpAddr {
-    match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
-        v4 @ IpAddr::V4(_) => v4,
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroU32;
+
     use super::*;
 
     fn at(address: &str) -> IpAddr {
@@ -108,30 +70,20 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_free_again_once_it_is_left() {
-        let clients = Clients::new(&Limits { client_connections: 2, ..Limits::default() });
-        let (one, two) = (clients.enter(at("192.0.2.1")), clients.enter(at("::ffff:192.0.2.1")));
-        assert!(one.is_some() && two.is_some());
-        assert!(clients.enter(at("192.0.2.1")).is_none());
-        assert!(clients.enter(at("192.0.2.2")).is_some());
-        drop(one);
-        assert!(clients.enter(at("192.0.2.1")).is_some());
-        drop(two);
-        assert!(lock(&clients.known).is_empty(), "nothing is kept of who has left");
-    }
-
-    #[test]
-    fn a_network_of_ipv6_counts_as_one_client() {
-        let clients = Clients::new(&Limits { client_mails: std::num::NonZeroU32::MIN, ..Limits::default() });
+    fn a_network_of_ipv6_counts_as_one_client_and_a_site_as_four() {
+        let clients = Clients::new(&Limits { client_mails: NonZeroU32::MIN, ..Limits::default() });
         let now = Instant::now();
         assert!(clients.may_send(at("2001:db8::1"), now));
-        assert!(!clients.may_send(at("2001:db8::ffff:1"), now));
-        assert!(clients.may_send(at("2001:db8:0:1::1"), now));
+        assert!(!clients.may_send(at("2001:db8:0:1::1"), now));
+        for (network, allowed) in [("100", true), ("200", true), ("300", true), ("400", false)] {
+            assert_eq!(clients.may_send(at(&format!("2001:db8:0:{network}::1")), now), allowed, "{network}");
+        }
+        assert!(clients.may_send(at("2001:db8:1::1"), now));
     }
 
     #[test]
     fn mails_are_counted_by_the_minute_and_forgotten_after_it() {
-        let limits = Limits { client_mails: std::num::NonZeroU32::new(3).unwrap(), ..Limits::default() };
+        let limits = Limits { client_mails: NonZeroU32::new(3).unwrap(), ..Limits::default() };
         let (clients, peer) = (Clients::new(&limits), at("192.0.2.1"));
         let now = Instant::now();
         assert_eq!([(); 5].map(|()| clients.may_send(peer, now)), [true, true, true, false, false]);
@@ -140,6 +92,6 @@ mod tests {
         clients.forget(later);
         assert!(!clients.may_send(peer, later), "who sent of late is not forgotten");
         clients.forget(later + MINUTE);
-        assert!(lock(&clients.known).is_empty());
+        assert!(clients.lock().networks.is_empty() && clients.lock().sites.is_empty());
     }
 }

@@ -1,6 +1,6 @@
-//! The bytes of a mail as they come in, within the size limit and the [budget](super::budget), or why they are refused.
+//! The bytes of a mail as they come in, within the size limit and the [budget](Budget), or why they are refused.
 
-use super::budget::{Budget, FREE, Room};
+use crate::ingress::listener::{Budget, Buffer, Full, Room};
 
 /// Why a message is refused. The first reason found is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,9 +16,7 @@ pub(super) enum Flaw {
 /// What has come of a mail. Of one that is refused nothing is kept.
 #[derive(Debug)]
 pub(super) struct Content {
-    bytes: Vec<u8>,
-    limit: u64,
-    room: Room,
+    buffer: Buffer,
     flaw: Option<Flaw>,
 }
 
@@ -32,44 +30,24 @@ pub(super) struct Received {
 impl Content {
     /// A mail of up to `limit` bytes, of which about `declared` will come by the client's word.
     pub(super) fn new(limit: u64, declared: usize, budget: &Budget) -> Self {
-        // No more is set aside on a client's word than is free.
-        Self { bytes: Vec::with_capacity(declared.min(FREE)), limit, room: budget.room(), flaw: None }
+        Self { buffer: Buffer::new(limit, declared, budget), flaw: None }
     }
 
     pub(super) fn keep(&mut self, bytes: &[u8]) {
         if self.flaw.is_some() {
             return;
         }
-        let length = self.bytes.len() + bytes.len();
-        if length as u64 > self.limit {
-            self.spoil(Flaw::TooLarge);
-        } else if self.make_room(length) {
-            self.bytes.extend_from_slice(bytes);
-        } else {
-            self.spoil(Flaw::NoRoom);
+        match self.buffer.extend(bytes) {
+            Ok(()) => {}
+            Err(Full::Limit) => self.spoil(Flaw::TooLarge),
+            Err(Full::Budget) => self.spoil(Flaw::NoRoom),
         }
-    }
-
-    /// Grows the buffer by doubling, as far as a mail can need it; what is set aside is what counts.
-    fn make_room(&mut self, length: usize) -> bool {
-        let capacity = self.bytes.capacity();
-        if length <= capacity {
-            return true;
-        }
-        let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
-        let capacity = capacity.saturating_mul(2).min(most).max(length);
-        let granted = self.room.grow(capacity);
-        if granted {
-            self.bytes.reserve_exact(capacity - self.bytes.len());
-        }
-        granted
     }
 
     pub(super) fn spoil(&mut self, flaw: Flaw) {
         if self.flaw.is_none() {
             self.flaw = Some(flaw);
-            self.bytes = Vec::new();
-            self.room.release();
+            self.buffer.clear();
         }
     }
 
@@ -79,6 +57,10 @@ impl Content {
     }
 
     pub(super) fn finish(self) -> Result<Received, Flaw> {
-        self.flaw.map_or(Ok(Received { raw: self.bytes, room: self.room }), Err)
+        if let Some(flaw) = self.flaw {
+            return Err(flaw);
+        }
+        let (raw, room) = self.buffer.finish();
+        Ok(Received { raw, room })
     }
 }

@@ -104,7 +104,8 @@ impl DataReader {
 
 #[cfg(test)]
 mod tests {
-    use super::{super::budget::Budget, *};
+    use super::*;
+    use crate::ingress::listener::Budget;
 
     /// The message, or why it is refused.
     type Read = Result<Vec<u8>, Flaw>;

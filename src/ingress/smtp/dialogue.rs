@@ -48,6 +48,10 @@ pub(super) struct Dialogue<'a> {
     errors: u32,
     /// All commands since then.
     commands: u32,
+    /// DATA was refused, and the mail may follow all the same.
+    awaits_stray_mail: bool,
+    /// A mail was refused, and nothing but chunks came since.
+    mail_was_refused: bool,
 }
 
 #[derive(Default)]
@@ -65,7 +69,17 @@ impl<'a> Dialogue<'a> {
     /// With a client that is to say who it is, `encrypted` or not.
     pub(super) fn new(door: &'a Door, peer: IpAddr, encrypted: bool) -> Self {
         let offers_tls = door.certificate.is_some() && !encrypted;
-        Self { door, peer, offers_tls, helo: None, transaction: None, errors: 0, commands: 0 }
+        Self {
+            door,
+            peer,
+            offers_tls,
+            helo: None,
+            transaction: None,
+            errors: 0,
+            commands: 0,
+            awaits_stray_mail: false,
+            mail_was_refused: false,
+        }
     }
 
     /// Whether a mail is under way, which a stop lets finish.
@@ -73,9 +87,15 @@ impl<'a> Dialogue<'a> {
         self.transaction.is_some()
     }
 
+    /// Whether these chunks are the rest of a mail that is refused already.
+    pub(super) fn mail_was_refused(&self) -> bool {
+        self.mail_was_refused
+    }
+
     /// Answers one line, its line break included.
     pub(super) fn answer(&mut self, line: &[u8], reply: &mut Vec<u8>) -> Next {
         let before = reply.len();
+        let awaited_stray_mail = std::mem::take(&mut self.awaits_stray_mail);
         let next = match self.read(line) {
             // Content follows, but how much of it is not known: to read on would be to take a mail for commands.
             Err(text) if chunk::is_bdat(line) => {
@@ -89,6 +109,7 @@ impl<'a> Dialogue<'a> {
             Ok(Command::Bdat(announced)) => self.bdat(announced),
             Ok(Command::Other(request)) => self.obey(request, reply),
         };
+        self.mail_was_refused &= matches!(next, Next::Chunk { .. });
         let refused = reply.get(before) == Some(&b'5') || matches!(next, Next::Chunk { refusal: Some(_), .. });
         self.errors += u32::from(refused);
         // A chunk brings the mail nearer; its bytes are bounded.
@@ -97,6 +118,12 @@ impl<'a> Dialogue<'a> {
         let limits = &self.door.limits;
         let (reason, text) = match () {
             () if next == Next::Close => return next,
+            // Its next lines may be commands, by its author's will.
+            () if awaited_stray_mail && reply[before..].starts_with(b"500") => {
+                ("stray_mail", "421 4.7.0 This is no command but a mail, closing")
+            }
+            // A browser can be made to post what holds commands to any port.
+            () if is_posted(line) => ("http", "421 4.7.0 This is no HTTP server, closing"),
             () if self.errors >= limits.errors => ("too_many_errors", "421 4.7.0 Too many errors, closing"),
             () if self.commands > limits.commands => ("too_many_commands", "421 4.7.0 Too many commands, closing"),
             () => return next,
@@ -114,6 +141,7 @@ impl<'a> Dialogue<'a> {
     /// The mail in hand is done with: taken or refused.
     pub(super) fn end_transaction(&mut self, taken: bool) -> Envelope {
         let transaction = self.transaction.take().unwrap_or_default();
+        self.mail_was_refused = !taken;
         if taken {
             (self.errors, self.commands) = (0, 0);
         }
@@ -175,15 +203,19 @@ impl<'a> Dialogue<'a> {
             }
             Request::Mail { from } => self.mail(&from),
             Request::Rcpt { to } => self.rcpt(to),
-            Request::Data => match &self.transaction {
-                Some(Transaction { chunks: Some(_), .. }) => BEGUN_IN_CHUNKS,
-                Some(transaction) if !transaction.rcpt_to.is_empty() => {
-                    say(reply, "354 Send the mail, end with a dot on a line of its own");
-                    return Next::Data { declared: transaction.declared };
-                }
-                Some(_) => NO_RECIPIENTS,
-                None => MAIL_FIRST,
-            },
+            Request::Data => {
+                let refusal = match &self.transaction {
+                    Some(Transaction { chunks: Some(_), .. }) => BEGUN_IN_CHUNKS,
+                    Some(transaction) if !transaction.rcpt_to.is_empty() => {
+                        say(reply, "354 Send the mail, end with a dot on a line of its own");
+                        return Next::Data { declared: transaction.declared };
+                    }
+                    Some(_) => NO_RECIPIENTS,
+                    None => MAIL_FIRST,
+                };
+                self.awaits_stray_mail = true;
+                refusal
+            }
             Request::Rset => {
                 self.transaction = None;
                 "250 2.0.0 Forgotten"
@@ -258,7 +290,7 @@ impl<'a> Dialogue<'a> {
         if *from != offered {
             return UNSUPPORTED_PARAMETER;
         }
-        if !self.door.limits.budget.has(declared as u64) {
+        if !self.door.limits.capacity.budget.has(declared as u64) {
             self.refused("no_room", &format_args!("{declared} bytes declared"));
             return NO_ROOM;
         }
@@ -308,6 +340,13 @@ impl<'a> Dialogue<'a> {
 enum Command<'l> {
     Bdat(Announced),
     Other(Request<Text<'l>>),
+}
+
+/// Whether it is a request of HTTP that has a body.
+fn is_posted(line: &[u8]) -> bool {
+    let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
+    let method = words.next().is_some_and(|verb| [&b"POST"[..], b"PUT", b"PATCH", b"DELETE"].contains(&verb));
+    method && words.next_back().is_some_and(|version| version.starts_with(b"HTTP/"))
 }
 
 fn names_postmaster(line: &[u8]) -> bool {

@@ -2,19 +2,17 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use super::budget::Budget;
-use crate::ingress::listener::Bounds;
+use crate::ingress::listener::{Bounds, Capacity};
 
 /// The defaults are RFC 5321's where it has any.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Limits {
+    /// Clients that are known, on loopback or named in `allow_from`, may have all connections.
     pub bounds: Bounds,
-    /// Connections of one client at a time. Clients that are known, on loopback or named in `allow_from`, may have all.
-    pub client_connections: usize,
+    /// Of all listeners.
+    pub capacity: Capacity,
     /// Mails a minute of one client that is not known.
     pub client_mails: NonZeroU32,
-    /// Memory for the mails under way.
-    pub budget: Budget,
     /// Recipients of one mail (4.5.3.1.8).
     pub recipients: usize,
     /// Refused commands before the client is sent away; a mail taken starts the count anew.
@@ -38,10 +36,9 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            bounds: Bounds::default(),
-            client_connections: 16,
+            bounds: Bounds { client_connections: 16, ..Bounds::default() },
+            capacity: Capacity::default(),
             client_mails: NonZeroU32::MIN.saturating_add(299),
-            budget: Budget::shared(),
             recipients: 100,
             errors: 20,
             commands: 1000,

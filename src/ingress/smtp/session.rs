@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Door,
-    chunk::{Announced, Chunks},
+    chunk::{self, Announced, Chunks},
     content::{Content, Flaw, Received},
     data::DataReader,
     dialogue::{Dialogue, Next, TOO_LARGE, reason, refusal, say},
@@ -20,7 +20,10 @@ use super::{
     wire::{Ended, Transport, Wire},
 };
 use crate::{
-    ingress::{Inbox, Refused},
+    ingress::{
+        Inbox, Refused,
+        listener::{Place, TooMany},
+    },
     message::{Envelope, Message},
     telemetry,
 };
@@ -31,6 +34,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) struct Session {
     pub(super) door: Arc<Door>,
+    pub(super) place: Place,
     pub(super) inbox: Arc<dyn Inbox>,
     pub(super) stop: CancellationToken,
 }
@@ -60,15 +64,15 @@ impl Session {
                 }
             }
         }
-        let mut wire = Wire::new(stream);
+        let mut wire = Wire::new(stream, self.place.loss());
         if !door.networks.admit(peer) {
             telemetry::connection_refused(&door.name, peer, "not_allowed");
-            return self.refuse(wire, "554 5.7.1", "takes no mail from your address").await;
+            let refusal = format!("554 5.7.1 {} takes no mail from your address", door.hostname);
+            return self.refuse(wire, &refusal).await;
         }
-        let place = (!door.knows(peer)).then(|| door.clients.enter(peer));
-        if let Some(None) = place {
-            telemetry::connection_refused(&door.name, peer, "too_many_of_client");
-            return self.refuse(wire, "421 4.7.0", "has too many connections with you, come again later").await;
+        if let Err(why) = self.place.counts_for(peer, door.connections_of(peer)) {
+            telemetry::connection_refused(&door.name, peer, why.reason());
+            return self.refuse(wire, &door.busy(why)).await;
         }
         tracing::debug!(ingress = door.name, %peer, "connection opened");
         let mut encrypted = door.implicit_tls;
@@ -85,11 +89,19 @@ impl Session {
             }
             match self.converse(&mut wire, peer, encrypted).await {
                 Ok(Onward::StartTls) => encrypted = true,
-                Ok(Onward::Commands | Onward::Close) => break,
+                Ok(Onward::Commands | Onward::Close) => {
+                    wire.hear_out();
+                    break;
+                }
                 Err(ended) => {
                     tracing::debug!(ingress = door.name, %peer, ?ended, "connection ended by the client");
-                    if matches!(ended, Ended::TimedOut) {
-                        self.farewell(&mut wire, "421 4.4.2", "waited too long, closing");
+                    match ended {
+                        Ended::TimedOut => self.farewell(&mut wire, "421 4.4.2", "waited too long, closing"),
+                        Ended::Displaced => {
+                            telemetry::connection_refused(&door.name, peer, "displaced");
+                            say(&mut wire.output, &door.busy(TooMany::InAll));
+                        }
+                        Ended::Gone => {}
                     }
                     break;
                 }
@@ -110,10 +122,10 @@ impl Session {
     }
 
     /// Ends a connection before anything was said on it.
-    async fn refuse(&self, mut wire: Wire, code: &str, text: &str) {
+    async fn refuse(&self, mut wire: Wire, refusal: &str) {
         // Before a handshake there are no words that the client understands.
         if !self.door.implicit_tls {
-            self.farewell(&mut wire, code, text);
+            say(&mut wire.output, refusal);
         }
         wire.close(Instant::now() + FAREWELL).await;
     }
@@ -130,7 +142,11 @@ impl Session {
                 self.wait(wire, dialogue.in_transaction()).await?;
                 continue;
             };
-            let onward = match dialogue.answer(line, reply) {
+            let next = dialogue.answer(line, reply);
+            if matches!(next, Next::Data { .. } | Next::Chunk { .. }) {
+                self.place.mail_begins();
+            }
+            let onward = match next {
                 Next::Command => Onward::Commands,
                 Next::StartTls => Onward::StartTls,
                 Next::Close => Onward::Close,
@@ -139,6 +155,9 @@ impl Session {
                     self.receive_chunk(wire, &mut dialogue, announced, declared, refusal).await?
                 }
             };
+            if dialogue.chunks().is_none_or(|chunks| chunks.is_none()) {
+                self.place.mail_ends();
+            }
             if onward != Onward::Commands {
                 return Ok(onward);
             }
@@ -161,7 +180,7 @@ impl Session {
         let door = &*self.door;
         let limits = &door.limits;
         let overall = Instant::now() + limits.data;
-        let mut reader = DataReader::new(Content::new(door.max_size, declared, &limits.budget));
+        let mut reader = DataReader::new(Content::new(door.max_size, declared, &limits.capacity.budget));
         loop {
             if let Some(end) = reader.read(wire.unread()) {
                 wire.consume(end);
@@ -175,8 +194,7 @@ impl Session {
             }
             wire.fill(overall.min(Instant::now() + limits.idle)).await?;
         }
-        self.conclude(wire, dialogue, reader.finish()).await;
-        Ok(Onward::Commands)
+        Ok(self.conclude(wire, dialogue, reader.finish()).await)
     }
 
     /// Reads a chunk of a message to its end; the last one as [`Session::receive`] does.
@@ -197,7 +215,7 @@ impl Session {
         }
         let mut chunks = dialogue.chunks().filter(|_| refused.is_none()).map(|chunks| {
             chunks.get_or_insert_with(|| {
-                let content = Content::new(door.max_size, declared, &limits.budget);
+                let content = Content::new(door.max_size, declared, &limits.capacity.budget);
                 Chunks::new(content, Instant::now() + limits.data)
             })
         });
@@ -220,11 +238,13 @@ impl Session {
         let flawed = chunks.is_some_and(|chunks| chunks.flaw().is_some());
         if let Some(text) = refused {
             say(&mut wire.output, text);
-        } else if flawed || announced.last {
+            return Ok(if dialogue.mail_was_refused() { after_refusal(wire) } else { Onward::Commands });
+        }
+        if flawed || announced.last {
             // After a chunk that is refused the mail is over (RFC 3030, 2).
             let whole = dialogue.chunks().and_then(Option::take);
             if let Some(chunks) = whole {
-                self.conclude(wire, dialogue, chunks.finish()).await;
+                return Ok(self.conclude(wire, dialogue, chunks.finish()).await);
             }
         } else {
             say(&mut wire.output, "250 2.0.0 Chunk taken");
@@ -233,17 +253,29 @@ impl Session {
     }
 
     /// Stores a message and acknowledges it, or says why it is refused. Either way its transaction is over.
-    async fn conclude(&self, wire: &mut Wire, dialogue: &mut Dialogue<'_>, whole: Result<Received, Flaw>) {
+    async fn conclude(&self, wire: &mut Wire, dialogue: &mut Dialogue<'_>, whole: Result<Received, Flaw>) -> Onward {
         let envelope = dialogue.end_transaction(whole.is_ok());
         match whole {
             Ok(Received { raw, room }) => {
                 let stored = self.store(raw, envelope).await;
                 drop(room);
-                say(&mut wire.output, stored.err().unwrap_or("250 2.0.0 Stored"));
+                match stored {
+                    Ok(()) => {
+                        say(&mut wire.output, "250 2.0.0 Stored");
+                        return Onward::Commands;
+                    }
+                    Err(reply) => say(&mut wire.output, reply),
+                }
+                after_refusal(wire)
             }
             Err(flaw) => {
                 telemetry::mail_refused(&self.door.name, envelope.peer, reason(flaw), &refusal(flaw));
                 say(&mut wire.output, refusal(flaw));
+                match flaw {
+                    // Where such a mail ends is what servers disagree on: what looks like commands may be its text.
+                    Flaw::BareLineBreak => Onward::Close,
+                    Flaw::TooLarge | Flaw::NoRoom => after_refusal(wire),
+                }
             }
         }
     }
@@ -257,8 +289,10 @@ impl Session {
             arrived_at: self.door.clock.now(),
             raw: raw.into(),
             cut_from: None,
+            withheld: None,
             envelope: Some(envelope),
         };
+        let _working = self.place.working();
         match timeout(self.door.limits.store, self.inbox.accept(vec![message], None)).await {
             Ok(Ok(ids)) => {
                 tracing::debug!(ingress, ?peer, size, ?ids, "mail stored");
@@ -282,4 +316,13 @@ impl Session {
     fn farewell(&self, wire: &mut Wire, code: &str, text: &str) {
         say(&mut wire.output, &format!("{code} {} {text}", self.door.hostname));
     }
+}
+
+/// After a mail that is refused no command is carried out that was sent before the refusal could be heard. Chunks are: to be
+/// thrown away.
+fn after_refusal(wire: &Wire) -> Onward {
+    let unheard = wire.unread();
+    let chunk_follows =
+        chunk::is_bdat(unheard) || unheard.len() < 4 && b"BDAT"[..unheard.len()].eq_ignore_ascii_case(unheard);
+    if chunk_follows { Onward::Commands } else { Onward::Close }
 }

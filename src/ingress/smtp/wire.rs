@@ -2,7 +2,7 @@
 //!
 //! Replies leave when there is nothing left to read, so that pipelined commands (RFC 2920) are answered in one write.
 
-use std::{io, ops::Range};
+use std::{io, ops::Range, time::Duration};
 
 use memchr::memchr;
 use tokio::{
@@ -10,11 +10,16 @@ use tokio::{
     time::{Instant, timeout_at},
 };
 use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 /// Also the longest line there can be: a client that sends more without a line break is cut off.
 const INPUT: usize = 64 << 10;
 /// A client that sends commands and reads no reply must not make us remember them all.
 const OUTPUT: usize = 16 << 10;
+
+/// How long a client that is sent away is heard out, and how much of it.
+const HEARD_OUT: Duration = Duration::from_millis(500);
+const HEARD: u64 = 256 << 10;
 
 /// A connection, encrypted or not.
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -27,6 +32,8 @@ pub(super) enum Ended {
     Gone,
     /// It kept silent, or took no reply.
     TimedOut,
+    /// Its place is another's.
+    Displaced,
 }
 
 impl From<io::Error> for Ended {
@@ -37,14 +44,24 @@ impl From<io::Error> for Ended {
 
 pub(super) struct Wire {
     stream: Box<dyn Transport>,
+    /// Cancelled once the connection's place is lost.
+    lost: CancellationToken,
     input: Box<[u8]>,
     unread: Range<usize>,
     pub(super) output: Vec<u8>,
+    hears_out: bool,
 }
 
 impl Wire {
-    pub(super) fn new(stream: impl Transport + 'static) -> Self {
-        Self { stream: Box::new(stream), input: vec![0; INPUT].into(), unread: 0..0, output: Vec::with_capacity(512) }
+    pub(super) fn new(stream: impl Transport + 'static, lost: CancellationToken) -> Self {
+        Self {
+            stream: Box::new(stream),
+            lost,
+            input: vec![0; INPUT].into(),
+            unread: 0..0,
+            output: Vec::with_capacity(512),
+            hears_out: false,
+        }
     }
 
     /// Sends what is said, then goes on encrypted. What came before is forgotten: whoever can put bytes into the plain
@@ -86,7 +103,11 @@ impl Wire {
         if room.is_empty() {
             return Err(Ended::Gone);
         }
-        match timeout_at(deadline, self.stream.read(room)).await {
+        let read = tokio::select! {
+            read = timeout_at(deadline, self.stream.read(room)) => read,
+            () = self.lost.cancelled() => return Err(Ended::Displaced),
+        };
+        match read {
             Ok(Ok(0)) => Err(Ended::Gone),
             Ok(read) => {
                 self.unread.end += read?;
@@ -120,10 +141,21 @@ impl Wire {
         Ok(sent.map_err(|_| Ended::TimedOut)??)
     }
 
+    /// The client may still be sending: what comes after a close would have our last words thrown away unread.
+    pub(super) fn hear_out(&mut self) {
+        self.hears_out = true;
+    }
+
     /// Sends what is said and ends the connection.
     pub(super) async fn close(mut self, deadline: Instant) {
-        if self.flush(deadline).await.is_ok() {
-            let _ = timeout_at(deadline, self.stream.shutdown()).await;
+        if self.flush(deadline).await.is_err() {
+            return;
+        }
+        let _ = timeout_at(deadline, self.stream.shutdown()).await;
+        if self.hears_out {
+            let (mut rest, mut nowhere) = ((&mut self.stream).take(HEARD), tokio::io::sink());
+            let rest = tokio::io::copy(&mut rest, &mut nowhere);
+            let _ = timeout_at(deadline.min(Instant::now() + HEARD_OUT), rest).await;
         }
     }
 }

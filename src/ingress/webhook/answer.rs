@@ -4,7 +4,7 @@ use axum::{
     Json,
     http::{
         HeaderValue, StatusCode,
-        header::{ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ACCEPT_ENCODING, ALLOW, CONNECTION, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -50,7 +50,8 @@ pub(super) enum Refusal {
     NoSecret,
     /// What proves the request could not be fetched.
     NotFetched,
-    WrongType,
+    /// The body is of a content type that is not taken, or not what its type says: what to do about it.
+    WrongType(&'static str),
     Encoded,
     TooLarge,
     /// The body came too slowly.
@@ -64,7 +65,11 @@ pub(super) enum Refusal {
     NoMail(&'static str),
     NotStored,
     /// What is left of the disk is kept for alerts.
+    DiskNearlyFull,
+    /// Too many large mails are under way.
     NoRoom,
+    /// The connection was too slow, while others had none.
+    Displaced,
 }
 
 impl Refusal {
@@ -76,9 +81,11 @@ impl Refusal {
             Self::CrossSite | Self::WrongTopic | Self::WeakSignature => StatusCode::FORBIDDEN,
             Self::Unauthorized | Self::WrongPassword | Self::Forged | Self::Stale => StatusCode::UNAUTHORIZED,
             Self::Replayed => StatusCode::CONFLICT,
-            Self::NoSecret | Self::NotFetched | Self::NotStored | Self::UnderWay => StatusCode::SERVICE_UNAVAILABLE,
-            Self::NoRoom => StatusCode::INSUFFICIENT_STORAGE,
-            Self::WrongType | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NoSecret | Self::NotFetched | Self::NotStored | Self::UnderWay | Self::NoRoom | Self::Displaced => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::DiskNearlyFull => StatusCode::INSUFFICIENT_STORAGE,
+            Self::WrongType(_) | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::Broken | Self::Unreadable => StatusCode::BAD_REQUEST,
@@ -90,7 +97,7 @@ impl Refusal {
     /// mend in the provider's settings is a reason to come again.
     pub(super) fn status_where_mail_would_bounce(self) -> StatusCode {
         match self {
-            Self::WrongType | Self::Unreadable | Self::NoMail(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::WrongType(_) | Self::Unreadable | Self::NoMail(_) => StatusCode::SERVICE_UNAVAILABLE,
             other => other.status(),
         }
     }
@@ -121,18 +128,19 @@ impl Refusal {
             Self::WeakSignature => "Only SignatureVersion 2 is taken: set the attribute of the topic to 2.",
             Self::NoSecret => "The webhook's own secret cannot be read; its operator has been told.",
             Self::NotFetched => "Amazon SNS cannot be reached to check this; send it again later.",
-            Self::WrongType => {
-                "The content type is not the one of this webhook's provider; for `raw` it is message/rfc822."
-            }
-            Self::Encoded => "The body must not be compressed.",
+            Self::Encoded => "The body must not be compressed: send it without Content-Encoding.",
             Self::TooLarge => "The body is larger than ingress.http.max_body.",
             Self::TooSlow => "The body came too slowly.",
             Self::Broken => "The body broke off.",
             Self::Empty => "The body is empty.",
             Self::Unreadable => "The body is not what this provider posts.",
-            Self::NoMail(mend) => mend,
+            Self::WrongType(mend) | Self::NoMail(mend) => mend,
+            Self::NoRoom => "Too many large mails are under way; send it again later.",
+            Self::Displaced => "The body came too slowly while there are too many connections; send it again later.",
             Self::NotStored => "The mail cannot be stored now; send it again later.",
-            Self::NoRoom => "The disk is nearly full, and this is no configured sender's mail; send it again later.",
+            Self::DiskNearlyFull => {
+                "The disk is nearly full, and this is no configured sender's mail; send it again later."
+            }
         }
     }
 }
@@ -148,9 +156,10 @@ pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"alertbridge\""));
         }
         // What is left of the body is not waited for.
-        Refusal::TooLarge | Refusal::TooSlow | Refusal::Broken => {
+        Refusal::TooLarge | Refusal::TooSlow | Refusal::Broken | Refusal::NoRoom | Refusal::Displaced => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
+        Refusal::Encoded => drop(headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
         _ => {}
     }
     if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE].contains(&status) {

@@ -23,6 +23,8 @@ pub enum FetchError {
     /// The server said no, which asking again does not change.
     #[error("the server answered {0}")]
     Status(u16),
+    #[error("too many documents are being fetched")]
+    TooMany,
     #[error("the document is larger than 64 KiB")]
     TooLarge,
     #[error("the server cannot be reached: {0}")]

@@ -43,6 +43,16 @@ pub(super) trait Protocol: Send + Sync {
     /// Whether it posts bodies of this content type, given in lower case and without parameters.
     fn posts(&self, content_type: &str) -> bool;
 
+    /// What to do about a body of another content type, in a sentence.
+    fn posts_instead(&self, _content_type: &str) -> &'static str {
+        "The content type is not the one of this webhook's provider."
+    }
+
+    /// Whether it takes the mail out of the body by copying it.
+    fn copies(&self) -> bool {
+        true
+    }
+
     /// Checks the proof that covers the body, and takes the raw mail out of it to the byte.
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault>;
 

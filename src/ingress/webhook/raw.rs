@@ -6,9 +6,10 @@ use axum::http::{HeaderMap, header::ORIGIN};
 use super::{
     answer::Refusal,
     credential::Credential,
+    form::{MULTIPART, URLENCODED},
     protocol::{Fault, Opened, Posted, Protocol},
-    token,
 };
+use crate::ingress::bearer;
 
 /// The mail as the body.
 pub(super) struct Raw {
@@ -29,7 +30,13 @@ impl Protocol for Raw {
 
     fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
         match self.credential.secret() {
-            Some(token) => token::check(token, headers)?.map_err(Fault::from),
+            Some(token) => {
+                if bearer::holds(token, headers)? {
+                    Ok(())
+                } else {
+                    Err(Refusal::Unauthorized.into())
+                }
+            }
             // Without a token whatever runs on this machine is trusted, but a browser runs everybody's pages. It names
             // the page in Origin at every POST, to its own origin too, so a rebound DNS name does not help.
             None if headers.contains_key(ORIGIN) => Err(Refusal::CrossSite.into()),
@@ -42,12 +49,73 @@ impl Protocol for Raw {
         content_type == "message/rfc822"
     }
 
-    /// Anything that is not empty is taken: what looks like no mail is for the stages to judge, where it has an outcome
+    fn posts_instead(&self, content_type: &str) -> &'static str {
+        match content_type {
+            URLENCODED => {
+                "A form is no mail, and `curl -d` strips its line breaks: post the mail as it is, by \
+                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
+            }
+            MULTIPART => {
+                "A form is no mail: post the mail alone and as it is, by \
+                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
+            }
+            _ => {
+                "The content type must be message/rfc822: post the mail as it is, by \
+                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
+            }
+        }
+    }
+
+    fn copies(&self) -> bool {
+        false
+    }
+
+    /// Anything else that is not empty is taken: what looks like no mail is for the stages to judge, where it has an outcome
     /// and can be seen, and not lost to a sender that never looks at its answers.
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         if posted.body.is_empty() {
             return Err(Refusal::Empty.into());
         }
+        if is_stripped(&posted.body) {
+            return Err(Refusal::WrongType(
+                "The mail has lost its line breaks, as `curl -d` strips them: post it as it is, by \
+                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`.",
+            )
+            .into());
+        }
         Ok(Opened::Mail(posted.body, None))
+    }
+}
+
+/// Whether it is a mail whose lines were made one: it begins with a header field, another follows, and no line ends.
+fn is_stripped(body: &[u8]) -> bool {
+    let is_name =
+        |name: &[u8]| !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    let mut fields = body.splitn(3, |byte| *byte == b':');
+    memchr::memchr2(b'\r', b'\n', body).is_none()
+        && fields.next().is_some_and(is_name)
+        && fields.next().is_some_and(|value| value.iter().any(u8::is_ascii_alphanumeric))
+        && fields.next().is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mail_without_its_line_breaks_is_told_from_what_is_merely_odd() {
+        for (body, stripped) in [
+            ("From: a@b.testTo: c@d.testSubject: a<html>", true),
+            ("Delivered-To: a@b.testReceived: by x; 12:00", true),
+            ("From: a@b.test\r\nTo: c@d.test\r\n\r\n", false),
+            ("From: a@b.test\nTo: c@d.test\n\n", false),
+            ("From: a@b.test\rTo: c@d.test\r\r", false),
+            ("xxxxxxxx", false),
+            ("Subject: a", false),
+            ("{\"a\": 1, \"b\": 2}", false),
+            ("", false),
+        ] {
+            assert_eq!(is_stripped(body.as_bytes()), stripped, "{body:?}");
+        }
     }
 }

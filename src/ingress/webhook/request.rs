@@ -22,7 +22,10 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    ingress::{Health, Inbox, Refused},
+    ingress::{
+        Health, Inbox, Refused,
+        listener::{Budget, Buffer, Full, Place, Room},
+    },
     message::{MailId, Message},
     settings::Secret,
     telemetry,
@@ -52,13 +55,13 @@ impl Doors {
 
     /// Answers a request. A refusal waits for what is left of the body, within bounds: a client still sending when the
     /// connection closes sees a reset in place of the answer.
-    pub(super) async fn answer(&self, request: Request<Body>) -> Response {
+    pub(super) async fn answer(&self, request: Request<Body>, place: &Place) -> Response {
         let (head, body) = request.into_parts();
-        let mut body = Incoming { chunks: body.into_data_stream(), left: self.max_body };
+        let mut body = Incoming { chunks: body.into_data_stream(), limit: self.max_body };
         let waits_for_100 = head.headers.contains_key(EXPECT);
         let door = self.by_path.get(head.uri.path());
         let answered = match door {
-            Some(door) => self.take(door, &head, &mut body).await,
+            Some(door) => self.take(door, &head, &mut body, place).await,
             None => Err(Refusal::UnknownPath.into()),
         };
         let refusal = match answered {
@@ -76,15 +79,19 @@ impl Doors {
             tracing::info!(path = head.uri.path(), "request refused: no webhook has this path");
         }
         // To read on is to ask for the body (RFC 9110, 10.1.1).
-        if !waits_for_100 && refusal != Refusal::TooSlow {
+        if !waits_for_100 && !matches!(refusal, Refusal::TooSlow | Refusal::Displaced) {
             body.drain(self.max_body, self.limits.drain).await;
         }
         answer::refused(refusal, status)
     }
 
-    async fn take(&self, door: &Door, head: &Parts, body: &mut Incoming) -> Result<Response, Fault> {
+    async fn take(&self, door: &Door, head: &Parts, body: &mut Incoming, place: &Place) -> Result<Response, Fault> {
         self.admit(door, &head.method, &head.headers)?;
-        let body = timeout(self.limits.body, body.read()).await.map_err(|_| Refusal::TooSlow)??;
+        let (body, mut room) = self.read(body, place).await?;
+        let _working = place.working();
+        if door.protocol.copies() && !room.grow(body.len().saturating_mul(2)) {
+            return Err(Refusal::NoRoom.into());
+        }
         let posted = Posted { headers: &head.headers, body, now: self.clock.now(), fetch: &*self.fetch };
         match door.protocol.open(posted).await? {
             Opened::Mail(raw, claim) => {
@@ -104,23 +111,39 @@ impl Doors {
             return Err(Refusal::WrongMethod.into());
         }
         door.protocol.admit(headers)?;
-        if !door.protocol.posts(&content_type(headers)) {
-            return Err(Refusal::WrongType.into());
+        let content_type = content_type(headers);
+        if !door.protocol.posts(&content_type) {
+            return Err(Refusal::WrongType(door.protocol.posts_instead(&content_type)).into());
         }
-        if headers.contains_key(CONTENT_ENCODING) {
+        if headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
             return Err(Refusal::Encoded.into());
         }
         let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|declared| declared > self.max_body) {
             return Err(Refusal::TooLarge.into());
         }
+        if declared.is_some_and(|declared| !self.limits.capacity.budget.has(declared)) {
+            return Err(Refusal::NoRoom.into());
+        }
         Ok(())
+    }
+
+    /// Reads the body within its time, for as long as the connection has its place.
+    async fn read(&self, body: &mut Incoming, place: &Place) -> Result<(Bytes, Room), Refusal> {
+        place.mail_begins();
+        let read = tokio::select! {
+            read = timeout(self.limits.body, body.read(&self.limits.capacity.budget)) => read,
+            () = place.lost() => return Err(Refusal::Displaced),
+        };
+        place.mail_ends();
+        read.map_err(|_| Refusal::TooSlow)?
     }
 
     async fn store(&self, door: &Door, raw: Bytes) -> Result<MailId, Refusal> {
         let (ingress, size) = (&door.name, raw.len());
         let arrived_at = self.clock.now();
-        let message = Message { ingress: ingress.clone(), arrived_at, raw, cut_from: None, envelope: None };
+        let message =
+            Message { ingress: ingress.clone(), arrived_at, raw, cut_from: None, withheld: None, envelope: None };
         match timeout(self.limits.store, self.inbox.accept(vec![message], None)).await {
             Ok(Ok(ids)) => {
                 let id = ids.first().copied().ok_or(Refusal::NotStored)?;
@@ -130,7 +153,7 @@ impl Doors {
             Ok(Err(refused)) => {
                 tracing::warn!(ingress, size, %refused, "mail put off");
                 Err(match refused {
-                    Refused::NoRoom => Refusal::NoRoom,
+                    Refused::NoRoom => Refusal::DiskNearlyFull,
                     Refused::Failed(_) => Refusal::NotStored,
                 })
             }
@@ -145,18 +168,21 @@ impl Doors {
 /// A body that is read up to a limit.
 struct Incoming {
     chunks: BodyDataStream,
-    left: u64,
+    limit: u64,
 }
 
 impl Incoming {
-    async fn read(&mut self) -> Result<Bytes, Refusal> {
-        let mut read = Vec::new();
+    async fn read(&mut self, budget: &Budget) -> Result<(Bytes, Room), Refusal> {
+        let mut read = Buffer::new(self.limit, 0, budget);
         while let Some(chunk) = self.chunks.next().await {
             let chunk = chunk.map_err(|_| Refusal::Broken)?;
-            self.left = self.left.checked_sub(chunk.len() as u64).ok_or(Refusal::TooLarge)?;
-            read.extend_from_slice(&chunk);
+            read.extend(&chunk).map_err(|full| match full {
+                Full::Limit => Refusal::TooLarge,
+                Full::Budget => Refusal::NoRoom,
+            })?;
         }
-        Ok(read.into())
+        let (bytes, room) = read.finish();
+        Ok((bytes.into(), room))
     }
 
     /// Reads and forgets up to `limit` bytes, for at most `time`.

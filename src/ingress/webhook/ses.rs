@@ -84,6 +84,7 @@ impl Protocol for Ses {
             return Err(Refusal::Forged.into());
         }
         let signature = STANDARD.decode(&envelope.signature).map_err(|_| Refusal::Forged)?;
+        let signed_at = envelope.timestamp.parse().map_err(|_| Refusal::Forged)?;
         let signed = envelope.signed();
         let certificate = match self.certificates.get(&envelope.signing_cert_url, posted.fetch, posted.now).await {
             Ok(certificate) => certificate,
@@ -97,7 +98,6 @@ impl Protocol for Ses {
             tracing::warn!(topic = self.topic.arn(), %error, "a message is not signed by SNS");
             return Err(Refusal::Forged.into());
         }
-        let signed_at = envelope.timestamp.parse().map_err(|_| Refusal::Forged)?;
         let claim = self.once.claim(&[envelope.message_id.as_bytes()], signed_at, posted.now)?;
         match envelope.kind.as_str() {
             "Notification" => Ok(Opened::Mail(mail(&envelope.message)?, Some(claim))),

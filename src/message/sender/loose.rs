@@ -96,22 +96,28 @@ fn holds(text: &str, address: &str) -> bool {
     text.match_indices(address).any(|(at, _)| {
         let before = text[..at].bytes().next_back();
         let mut after = text[at + address.len()..].bytes();
+        let in_host = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'-' | b'_');
         let longer = match after.next() {
-            Some(b'.') => after.next().is_some_and(in_atom),
-            Some(byte) => in_atom(byte),
+            Some(b'.') => after.next().is_some_and(in_host),
+            Some(byte) => in_host(byte),
             None => false,
         };
         !before.is_some_and(|byte| in_atom(byte) && !matches!(byte, b'=' | b'\'' | b'_')) && !longer
     })
 }
 
-/// The value without quoted strings, but for a quoted local part, and comments; none where they do not end.
+/// The value without what is a name whatever it says: quoted strings, but for a quoted local part, comments, and
+/// encoded words before brackets. None where a quoted string or a comment does not end.
 fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
     let mut visible = Vec::with_capacity(value.len());
     let mut rest = value;
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
+            b'=' if encoded_word(rest).is_some_and(|after| memchr::memchr(b'<', after).is_some()) => {
+                visible.push(b' ');
+                rest = encoded_word(rest).unwrap_or(rest);
+            }
             b'"' => {
                 let (quoted, after) = quoted(rest)?;
                 if after.trim_ascii_start().starts_with(b"@") {
@@ -130,6 +136,20 @@ fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(visible)
+}
+
+/// What follows an encoded word (RFC 2047, 2), of which the `=` is taken.
+fn encoded_word(text: &[u8]) -> Option<&[u8]> {
+    let word = &text[..text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len())];
+    let inner = word.strip_prefix(b"?")?;
+    let end = memchr::memmem::find(inner, b"?=")?;
+    // `?Q?=` begins a text with an escape.
+    let end = if memchr::memchr_iter(b'?', &inner[..end]).count() < 2 {
+        end + 2 + memchr::memmem::find(&inner[end + 2..], b"?=")?
+    } else {
+        end
+    };
+    Some(&text[1 + end + 2..])
 }
 
 /// What a quoted string says, and what follows it.

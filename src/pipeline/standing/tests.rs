@@ -6,7 +6,14 @@ use crate::message::{Authenticity, Message, Release};
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
 fn mail(verdict: Verdict) -> StoredMail {
-    let message = Message { ingress: "t".into(), arrived_at: NOW, raw: Bytes::new(), cut_from: None, envelope: None };
+    let message = Message {
+        ingress: "t".into(),
+        arrived_at: NOW,
+        raw: Bytes::new(),
+        cut_from: None,
+        withheld: None,
+        envelope: None,
+    };
     let authenticity = Authenticity { verdict, detail: Some("so it is".into()), ..Authenticity::off() };
     StoredMail { id: 1, message, authenticity, checks: 0, released: None }
 }

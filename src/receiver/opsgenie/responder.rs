@@ -2,11 +2,15 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::receiver::site::Site;
+use crate::receiver::{
+    page::Page,
+    site::Site,
+    template::{Escape, Template},
+};
 
-/// Who is to be called, as Opsgenie has it: by id, name or (a user) username.
+/// Who is to be called, as Opsgenie has it: by id, name or (a user) username, each a template.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Responder {
@@ -17,8 +21,27 @@ pub struct Responder {
     pub r#type: String,
 }
 
+/// A responder, compiled.
+pub struct Called {
+    kind: String,
+    key: &'static str,
+    who: Template,
+}
+
+impl Called {
+    /// As the API takes it; none, with a note, where the template names nobody.
+    pub(super) fn on(&self, page: &Page<'_>) -> Option<Value> {
+        let Self { kind, key, who } = self;
+        let Some(who) = page.line(Some(who)) else {
+            page.note(format!("a responder of type {kind} has no {key}"));
+            return None;
+        };
+        Some(json!({ "type": kind, (*key): who }))
+    }
+}
+
 impl Responder {
-    pub(super) fn compile(&self, index: usize, site: &mut Site<'_>) -> Option<Value> {
+    pub(super) fn compile(&self, index: usize, site: &mut Site<'_>) -> Option<Called> {
         let place = format!("responders[{index}]");
         let kinds = ["team", "user", "escalation", "schedule"];
         if !kinds.contains(&self.r#type.as_str()) {
@@ -42,8 +65,7 @@ impl Responder {
             site.problem(&place, format!("a {} does not go by `{key}`", self.r#type), mend);
             return None;
         }
-        let mut responder = Map::from_iter([("type".to_owned(), json!(self.r#type))]);
-        responder.insert(key.to_owned(), json!(value));
-        Some(Value::Object(responder))
+        let who = site.template_at(&format!("{place}.{key}"), "responders", value, Escape::No)?;
+        Some(Called { kind: self.r#type.clone(), key, who })
     }
 }

@@ -8,8 +8,17 @@ use serde_json::Value;
 use super::Settings;
 use crate::{
     delivery::{Action, FailureReason, Step, Verdict},
-    receiver::{Body, Keys, Parcel, Reply, Request, site::Site, status},
-    settings::Secret,
+    receiver::{
+        Body, Credential, Keys, Parcel, RenderError, Reply, Request,
+        address::Address,
+        credential::Shape,
+        page::{self, Page},
+        sample,
+        site::Site,
+        status,
+        template::{Escape, Template, looks_like_template},
+        text::one_line,
+    },
 };
 
 /// Where Slack answers.
@@ -19,9 +28,11 @@ const LONGEST_RECEIPT: usize = 255;
 
 /// How a bot posts.
 pub struct Bot {
-    pub(super) token: Secret,
-    base: String,
-    channel: String,
+    token: Credential,
+    base: Address,
+    channel: Template,
+    /// Whether alerts differ in it.
+    many_channels: bool,
     update_message: bool,
 }
 
@@ -47,36 +58,50 @@ impl Bot {
             let mend = "add `channel: C0123ABCD`, its id, and invite the bot there";
             site.problem("channel", "a bot posts to a channel, and none is given", mend);
         }
-        let base = site.address("bot_api_url", settings.bot_api_url.as_deref().unwrap_or(SLACK), true);
+        let base = settings.bot_api_url.as_deref().unwrap_or(SLACK);
+        let base = site.base("bot_api_url", base, &["/chat.postMessage", "/chat.update"]);
+        let channel = channel.and_then(|channel| {
+            let template = site.template_at("channel", "channel", channel, Escape::No)?;
+            for (which, notification) in sample::notifications() {
+                if page::on_sample(&notification, |page| page.line(Some(&template))).is_none() {
+                    site.problem("channel", format!("on {which} it names none"), "give it a default: `or 'alerts'`");
+                    return None;
+                }
+            }
+            Some((template, looks_like_template(channel)))
+        });
         Some(Self {
-            token: site.secret("bot_token", settings.bot_token.as_deref(), settings.bot_token_file.as_deref())?,
+            token: site.secret(
+                "bot_token",
+                Shape::BotToken,
+                settings.bot_token.as_deref(),
+                settings.bot_token_file.as_deref(),
+            )?,
             base: base?,
-            channel: channel?.to_owned(),
+            many_channels: channel.as_ref().is_some_and(|(_, many)| *many),
+            channel: channel?.0,
             update_message: settings.update_message.unwrap_or_default(),
         })
     }
 
-    pub(super) fn check_keys(&self, keys: &Keys) -> Result<(), String> {
-        if keys.reveal(&self.token).bytes().all(|byte| byte.is_ascii_graphic()) {
-            return Ok(());
-        }
-        Err("what `bot_token_file` holds is no token: they begin with xoxb- and hold no space".into())
+    pub(super) fn secrets(&self) -> Vec<&Credential> {
+        [&self.token].into_iter().chain(self.base.credential()).collect()
     }
 
-    pub(super) fn request(&self, parcel: &Parcel<'_>, message: Value, keys: &Keys) -> Request {
+    pub(super) fn request(&self, parcel: &Parcel<'_>, message: Value, keys: &Keys) -> Result<Request, RenderError> {
         let mut body = message;
         // Nothing in it is a name to look up or a page to fetch; `chat.update` would look them up unless told.
         body["parse"] = "none".into();
         body["link_names"] = false.into();
         let (method, channel) = match self.part(parcel) {
-            Part::Post => ("chat.postMessage", &*self.channel),
+            Part::Post => ("chat.postMessage", self.channel(parcel)?),
             Part::Edit(Posted { channel, ts }) => {
                 body["ts"] = ts.into();
-                ("chat.update", channel)
+                ("chat.update", channel.to_owned())
             }
             Part::Reply(Posted { channel, ts }) => {
                 body["thread_ts"] = ts.into();
-                ("chat.postMessage", channel)
+                ("chat.postMessage", channel.to_owned())
             }
         };
         if method == "chat.postMessage" {
@@ -84,15 +109,29 @@ impl Bot {
             body["unfurl_media"] = false.into();
         }
         body["channel"] = channel.into();
-        Request {
+        Ok(Request {
             method: "POST",
-            url: format!("{}/{method}", self.base),
+            url: format!("{}/{method}", self.base.reveal(keys)),
             headers: vec![
-                ("authorization", format!("Bearer {}", keys.reveal(&self.token))),
-                ("content-type", "application/json; charset=utf-8".into()),
+                ("authorization".into(), format!("Bearer {}", keys.reveal(&self.token))),
+                ("content-type".into(), "application/json; charset=utf-8".into()),
             ],
             body: Body::Json(body),
+        })
+    }
+
+    /// Where a message of its own goes. The end of an incident goes where its trigger went, though its labels may name
+    /// another channel by then.
+    fn channel(&self, parcel: &Parcel<'_>) -> Result<String, RenderError> {
+        let told = parcel.receipt.filter(|_| self.many_channels).and_then(Posted::read);
+        if let (Some(posted), Action::Resolve) = (told, parcel.notification.action) {
+            return Ok(posted.channel.to_owned());
         }
+        let channel = one_line(&self.channel.render(&Page::new(parcel).context())?);
+        if channel.is_empty() {
+            return Err(RenderError::Template { field: "channel", message: "it names no channel".to_owned() });
+        }
+        Ok(channel)
     }
 
     /// The end of an incident edits the message of its beginning.

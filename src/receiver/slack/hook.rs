@@ -1,17 +1,22 @@
 //! What an incoming webhook answers: a word. <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
+//! Others who take Slack's messages (Mattermost, Rocket.Chat, Discord's `/slack`) have words of their own.
+
+use serde_json::Value;
 
 use crate::{
     delivery::{FailureReason, Verdict},
-    receiver::{Reply, status},
+    receiver::{Reply, denial, status},
 };
 
 /// Slack's words for what no repetition mends, whatever the status beside them.
-const REFUSED: [&str; 16] = [
+const REFUSED: [&str; 18] = [
     "invalid_payload",
     "invalid_blocks",
     "invalid_blocks_format",
     "no_text",
     "too_many_attachments",
+    "invalid_attachments",
+    "missing_text_or_fallback_or_attachments",
     "action_prohibited",
     "posting_to_general_channel_denied",
     "invalid_token",
@@ -36,7 +41,9 @@ const UNAUTHORIZED: [&str; 6] = [
 
 pub(super) fn judge(reply: &Reply) -> Verdict {
     let said = String::from_utf8_lossy(&reply.body);
-    let said = said.trim();
+    // Those who speak Slack's language wrap its words in its API's JSON.
+    let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let said = if json["ok"] == true { "ok" } else { json["error"].as_str().unwrap_or(said.trim()) };
     let detail = status::detail(reply);
     // The word in the body knows more than the status.
     if REFUSED.contains(&said) {
@@ -51,8 +58,6 @@ pub(super) fn judge(reply: &Reply) -> Verdict {
         "rate_limited" | "ratelimited" => {
             Verdict::Retry { reason: FailureReason::RateLimited, detail, after: status::retry_after(reply) }
         }
-        "ok" if reply.status == 200 => Verdict::Delivered { receipt: None },
-        _ if (200..300).contains(&reply.status) => status::unexpected(reply),
-        _ => status::verdict(reply),
+        _ => denial::judge_chat(reply),
     }
 }

@@ -7,10 +7,10 @@ use tokio_postgres::Row;
 
 use super::{
     connection::Database,
-    row::{at, stored_mail, text},
+    row::{at, stored_mail, text, time_at},
 };
 use crate::{
-    message::{Bookmark, MailId, Release},
+    message::{Bookmark, MailId, Release, Wanted},
     store::{
         FARTHEST_CHECK, READ_BACK, StoreError, StoredMail,
         kept::{Packed, json, micros, signed},
@@ -24,19 +24,28 @@ use crate::{
 const RECORD: &str = "
 WITH given AS MATERIALIZED (
     SELECT nextval('mails_id_seq') AS id, given.*
-    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[])
-        AS given (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, raw)
+    FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::bytea[], $14::text[])
+        AS given (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, raw, withheld)
 ), mail AS (
-    INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, holder, held_until)
-    SELECT id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, $9, now() + $10::bigint * interval '1 ms'
+    INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, withheld, holder, held_until)
+    SELECT id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, withheld, $9, now() + $10::bigint * interval '1 ms'
     FROM given
 ), body AS (
     INSERT INTO bodies (mail, raw) SELECT id, raw FROM given
 ), bookmark AS (
     INSERT INTO bookmarks (mailbox, uid_validity, last_uid) SELECT $11::text, $12::bigint, $13::bigint WHERE $11::text IS NOT NULL
     ON CONFLICT (mailbox) DO UPDATE SET uid_validity = excluded.uid_validity, last_uid =
-        CASE WHEN bookmarks.uid_validity = excluded.uid_validity
+        CASE WHEN bookmarks.uid_validity = excluded.uid_validity AND NOT $19::boolean
              THEN greatest(bookmarks.last_uid, excluded.last_uid) ELSE excluded.last_uid END
+), wanted AS (
+    INSERT INTO wanted_mails (mailbox, uid_validity, uid, since, told)
+    SELECT $11::text, $12::bigint, uid, since, told
+    FROM unnest($15::bigint[], $16::bigint[], $17::boolean[]) AS wanted (uid, since, told)
+    ON CONFLICT (mailbox, uid_validity, uid) DO UPDATE SET told = wanted_mails.told OR excluded.told
+), given_now AS (
+    DELETE FROM wanted_mails
+    WHERE mailbox = $11::text AND NOT (uid_validity = $12::bigint AND uid = ANY ($15::bigint[]))
+      AND (uid_validity <> $12::bigint OR uid = ANY ($18::bigint[]) OR $19::boolean)
 )
 SELECT id FROM given ORDER BY id";
 
@@ -58,6 +67,13 @@ pub(super) async fn record(
     let mailbox = bookmark.map(|bookmark| text(&bookmark.mailbox));
     let uid_validity = bookmark.map(|bookmark| i64::from(bookmark.uid_validity));
     let last_uid = bookmark.map(|bookmark| i64::from(bookmark.last_uid));
+    let withheld: Vec<_> = mails.iter().map(|mail| mail.message.withheld.as_deref().map(text)).collect();
+    let wanted: &[Wanted] = bookmark.map_or(&[], |bookmark| &bookmark.wanted);
+    let uids: Vec<_> = wanted.iter().map(|wanted| i64::from(wanted.uid)).collect();
+    let since: Vec<_> = wanted.iter().map(|wanted| micros(wanted.since)).collect();
+    let told: Vec<_> = wanted.iter().map(|wanted| wanted.told).collect();
+    let given: Vec<_> = bookmark.iter().flat_map(|bookmark| &bookmark.given).map(|uid| i64::from(*uid)).collect();
+    let rewound = bookmark.is_some_and(|bookmark| bookmark.rewound);
     let rows = database
         .query(
             RECORD,
@@ -75,6 +91,12 @@ pub(super) async fn record(
                 &mailbox,
                 &uid_validity,
                 &last_uid,
+                &withheld,
+                &uids,
+                &since,
+                &told,
+                &given,
+                &rewound,
             ],
         )
         .await?;
@@ -91,15 +113,22 @@ pub(super) async fn bookmark(database: &Database, mailbox: &str) -> Result<Optio
     let number = |row: &Row, column| -> Result<u32, StoreError> {
         Ok(u32::try_from(at::<i64>(row, column)?).unwrap_or_default())
     };
-    rows.first()
-        .map(|row| {
-            Ok(Bookmark {
-                mailbox: mailbox.to_owned(),
-                uid_validity: number(row, "uid_validity")?,
-                last_uid: number(row, "last_uid")?,
-            })
-        })
-        .transpose()
+    let Some(row) = rows.first() else { return Ok(None) };
+    let mut bookmark = Bookmark::at(mailbox, number(row, "uid_validity")?, number(row, "last_uid")?);
+    let wanted = database
+        .query(
+            "SELECT uid, since, told FROM wanted_mails WHERE mailbox = $1 AND uid_validity = $2 ORDER BY uid",
+            &[&text(mailbox), &i64::from(bookmark.uid_validity)],
+        )
+        .await?;
+    for row in &wanted {
+        bookmark.wanted.push(Wanted {
+            uid: number(row, "uid")?,
+            since: time_at(row, "since")?,
+            told: at(row, "told")?,
+        });
+    }
+    Ok(Some(bookmark))
 }
 
 /// The replica's own, and those of one that has not decided them in time.

@@ -69,6 +69,7 @@ pub(super) fn stored_mail(row: &Row) -> Result<StoredMail, StoreError> {
             arrived_at: time_at(row, "arrived_at")?,
             raw: Bytes::from(raw.map_err(|error| StoreError::Failed(format!("a mail cannot be unpacked: {error}")))?),
             cut_from: at::<Option<i64>>(row, "cut_from")?.map(i64::unsigned_abs),
+            withheld: at(row, "withheld")?,
             envelope: optional_json_at(row, "envelope")?,
         },
         authenticity: json_at(row, "authenticity")?,

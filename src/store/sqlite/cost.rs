@@ -69,6 +69,7 @@ impl Counted {
             arrived_at: NOW,
             raw: Bytes::from_static(b"a mail"),
             cut_from: None,
+            withheld: None,
             envelope: None,
         };
         let packed = kept::pack((message, Authenticity::off()))?;

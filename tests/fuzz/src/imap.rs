@@ -1,71 +1,48 @@
-//! What an IMAP server sends: the guard before the parser, and the parser behind it.
+//! What an IMAP server sends: cut into answers, and read.
 
-use std::{
-    panic,
-    pin::Pin,
-    task::{Context, Poll, Waker},
-};
-
-use async_imap::imap_proto::Response;
-use nom::{Err, Needed};
-use tokio::io::{AsyncRead as _, ReadBuf};
-
-// The very file, so that nothing is public for a check's sake.
-#[path = "../../../src/ingress/imap/guard.rs"]
+// The very files, so that nothing is public for a check's sake.
+#[path = "../../../src/ingress/imap/answer.rs"]
 #[expect(dead_code, reason = "what only a session needs")]
-mod guard;
+mod answer;
+#[path = "../../../src/ingress/imap/framing.rs"]
+#[expect(dead_code, reason = "what only a session needs")]
+mod framing;
+#[path = "../../../src/ingress/imap/notation.rs"]
+#[expect(dead_code, reason = "what only a session needs")]
+mod notation;
 
 /// What a server may send in answer to one command, here.
 const ALLOWANCE: u64 = 1 << 20;
 
 /// The first byte says into how many bytes the rest is cut on its way.
 pub fn check(data: &[u8]) {
-    let Some((&cut, answer)) = data.split_first() else { return };
-    let (whole, admitted) = through_the_guard(answer, answer.len());
-    let (piecemeal, admitted_piecemeal) = through_the_guard(answer, usize::from(cut));
-    assert_eq!(whole, piecemeal, "in pieces of {cut}");
-    if whole.is_none() {
-        assert_eq!(admitted, admitted_piecemeal);
-    }
-    super::within_bounds(data.len(), 1 << 20, 256, || parse(&admitted_piecemeal));
+    let Some((&cut, sent)) = data.split_first() else { return };
+    let whole = answers(sent, sent.len());
+    assert_eq!(whole, answers(sent, usize::from(cut)), "in pieces of {cut}");
+    super::within_bounds(data.len(), 4 << 20, 256, || {
+        for answer in &whole.0 {
+            let _read = answer::Reply::read(answer);
+        }
+    });
 }
 
-/// Why the guard stops the answer, if it does, and what it has let through by then.
-fn through_the_guard(answer: &[u8], cut: usize) -> (Option<String>, Vec<u8>) {
-    let mut guard = guard::Guard::new(answer);
-    guard.allow(ALLOWANCE);
-    let (mut admitted, mut room) = (Vec::new(), vec![0; cut.max(1)]);
-    let mut context = Context::from_waker(Waker::noop());
-    loop {
-        let mut piece = ReadBuf::new(&mut room);
-        match Pin::new(&mut guard).poll_read(&mut context, &mut piece) {
-            Poll::Ready(Ok(())) if piece.filled().is_empty() => return (None, admitted),
-            Poll::Ready(Ok(())) => admitted.extend_from_slice(piece.filled()),
-            Poll::Ready(Err(breach)) => return (Some(breach.to_string()), admitted),
-            Poll::Pending => panic!("bytes in memory do not wait"),
+/// The whole answers that came, and why no more are read, if that is so.
+fn answers(sent: &[u8], cut: usize) -> (Vec<Vec<framing::Piece>>, Option<framing::Breach>) {
+    let mut framing = framing::Framing::default();
+    framing.allow(ALLOWANCE);
+    let mut answers = Vec::new();
+    for piece in sent.chunks(cut.max(1)) {
+        framing.room().extend_from_slice(piece);
+        if let Err(breach) = framing.admit(piece.len()) {
+            return (answers, Some(breach));
+        }
+        loop {
+            match framing.next() {
+                Ok(Some(answer)) => answers.push(answer),
+                Ok(None) => break,
+                Err(breach) => return (answers, Some(breach)),
+            }
         }
     }
-}
-
-/// As the library reads them: it sets aside what a literal announces, which must be no more than may come.
-///
-/// On some answers its parser panics. The ingress catches that, so that they end a connection and nothing else; here it
-/// is told from a broken promise by what is returned.
-fn parse(admitted: &[u8]) {
-    let said = panic::take_hook();
-    panic::set_hook(Box::new(|_| {}));
-    let waits_for = panic::catch_unwind(|| most_waited_for(admitted)).unwrap_or_default();
-    panic::set_hook(said);
-    assert!(waits_for as u64 <= ALLOWANCE, "it waits for {waits_for} bytes");
-}
-
-fn most_waited_for(mut admitted: &[u8]) -> usize {
-    while !admitted.is_empty() {
-        match Response::parse(admitted) {
-            Ok((rest, _)) => admitted = rest,
-            Err(Err::Incomplete(Needed::Size(more))) => return more.get(),
-            Err(_) => return 0,
-        }
-    }
-    0
+    (answers, None)
 }

@@ -76,7 +76,7 @@ thread_local! {
 pub fn judge(mail: &[u8]) -> Authenticity {
     let arrived_at: Timestamp = "2027-01-15T12:00:00Z".parse().unwrap();
     let raw = Bytes::copy_from_slice(mail);
-    let message = Message { ingress: "mail".into(), arrived_at, raw, cut_from: None, envelope: None };
+    let message = Message { ingress: "mail".into(), arrived_at, raw, cut_from: None, withheld: None, envelope: None };
     JUDGE.with(|judge| judge.0.block_on(judge.1.judge(&message)))
 }
 

@@ -215,7 +215,7 @@ fn secrets_files_are_tried_on_demand_and_read_anew() {
         "discord_configs": [{ "webhook_url_file": path("discord") }] }]))
     .ok()
     .unwrap();
-    assert_eq!(receivers.try_secrets().len(), 7, "none of the files exists");
+    assert_eq!(receivers.try_secrets().len(), 8, "none of the files exists");
     for (name, text) in [
         ("opsgenie", "k"),
         ("pagerduty", "SECRET"),

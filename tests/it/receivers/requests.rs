@@ -199,7 +199,7 @@ fn the_end_of_an_incident_edits_its_message_at_slack_where_that_is_known_and_ans
         let request = receiver.request(&parcel, &keys).unwrap();
         let body = json_of(&request);
         assert_eq!(check("slack", notification.action, &body), Ok(()));
-        assert_eq!(request.headers[0], ("authorization", "Bearer xoxb-SECRET".into()));
+        assert_eq!(request.headers[0], ("authorization".into(), "Bearer xoxb-SECRET".to_owned()));
         let method = request.url.strip_prefix("https://slack.com/api/").unwrap().to_owned();
         (method, body["channel"].clone(), body["ts"].clone(), body["thread_ts"].clone())
     };
@@ -278,7 +278,7 @@ fn a_webhook_keeps_its_id_and_body_across_retries_and_signs_anew() {
     assert_eq!(header(&first, "webhook-id"), header(&second, "webhook-id"));
     assert_ne!(header(&first, "webhook-id"), header(&other, "webhook-id"));
     assert_ne!(header(&first, "webhook-signature"), header(&second, "webhook-signature"));
-    let headers = second.headers.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let headers = second.headers.iter().map(|(name, value)| (name.to_string(), value.clone())).collect();
     let body = json_of(&second).to_string();
     let secret = "whsec_SECRETsecretSECRETsecretSECRET1w";
     let verified = crate::vendors::verify(secret, &headers, body.as_bytes(), super::now().as_second() + 600);

@@ -212,7 +212,14 @@ async fn what_a_dead_replica_acknowledged_is_decided_before_what_comes_after_it(
             let status = if kind == 'T' { "ANOMALOUS" } else { "OK" };
             let raw = letter(&format!("gone-{number}"), status, 1 + u32::try_from(place).unwrap(), 50.0, 0);
             let arrived_at = "2026-03-01T12:00:00Z".parse().unwrap();
-            let mail = Message { ingress: "http".into(), arrived_at, raw: raw.into(), cut_from: None, envelope: None };
+            let mail = Message {
+                ingress: "http".into(),
+                arrived_at,
+                raw: raw.into(),
+                cut_from: None,
+                withheld: None,
+                envelope: None,
+            };
             let authenticity = match kind {
                 '?' => Authenticity::unproven(Verdict::TempError, "no name server"),
                 _ => Authenticity::off(),

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU32;
 
-use alertbridge::ingress::smtp::Budget;
+use alertbridge::ingress::listener::{Budget, Capacity};
 
 use super::*;
 
@@ -95,7 +95,8 @@ async fn a_header_from_anybody_else_is_no_header() {
 
 #[tokio::test]
 async fn one_client_has_so_many_connections_and_others_theirs() {
-    let limits = Limits { client_connections: 2, ..limits() };
+    let bounds = Bounds { client_connections: 2, ..limits().bounds };
+    let limits = Limits { bounds, ..limits() };
     let (running, address) = behind_a_balancer(&RecordingInbox::new(), ours(), limits);
     let (mut first, mut second) = (connect(address, &header(1)).await, connect(address, &header(1)).await);
     first.hears("220").await;
@@ -141,7 +142,7 @@ async fn one_client_sends_so_many_mails_a_minute_and_those_we_know_as_many_as_th
 
 #[tokio::test]
 async fn large_mails_share_a_budget_and_small_ones_are_always_taken() {
-    let limits = Limits { budget: Budget::new(1 << 20), ..limits() };
+    let limits = Limits { capacity: Capacity::new(usize::MAX, Budget::new(1 << 20)), ..limits() };
     let inbox = RecordingInbox::new();
     let smtp = Smtp::bind("ingress.smtp[0]", &ours(), Clock::system()).unwrap().with_limits(limits);
     let address = smtp.local_addr();

@@ -171,10 +171,10 @@ impl TokenServer {
         match answer {
             Ok(answer) => Ok(answer),
             Err(RequestTokenError::ServerResponse(refusal)) => {
-                let code = words(Some(&refusal.error().to_string()));
+                let code = words(&refusal.error().to_string());
                 let said = refusal.error_description().map(String::as_str);
                 let repeats = |text: &str| secrets.iter().flatten().any(|secret| text.contains(secret.expose_secret()));
-                let said = said.filter(|said| !repeats(said)).map(|said| words(Some(said)));
+                let said = said.filter(|said| !repeats(said)).map(words);
                 if ["temporarily_unavailable", "server_error", "slow_down"].contains(&code.as_str()) {
                     return Err(NoToken::Unanswered { host: host(), reason: code });
                 }

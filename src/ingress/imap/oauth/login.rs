@@ -195,7 +195,7 @@ fn outcome(request: &str, state: &str) -> Option<Result<String, String>> {
     }
     match (value("code"), value("error")) {
         (Some(code), None) => Some(Ok(code)),
-        (_, Some(error)) => Some(Err(words(Some(&value("error_description").unwrap_or(error))))),
+        (_, Some(error)) => Some(Err(words(&value("error_description").unwrap_or(error)))),
         (None, None) => None,
     }
 }

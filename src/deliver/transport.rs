@@ -1,0 +1,167 @@
+//! The HTTP clients: one for each way that requests travel, built when a configuration is taken.
+
+use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+
+use reqwest::{Certificate, ClientBuilder, Identity, NoProxy, Proxy, redirect::Policy};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    delivery::Target,
+    receiver::{
+        Receivers,
+        transport::{Tls, check_proxy},
+    },
+    settings::{Problem, Secret},
+};
+
+/// Looks a variable of the environment up.
+pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// What is never asked through the environment's proxy.
+const LOOPBACK: &str = "localhost,127.0.0.0/8,::1";
+
+/// How requests travel; where two integrations agree in it, they share a client.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Way {
+    timeout: Duration,
+    proxy: Option<String>,
+    tls: Tls,
+}
+
+/// The proxies that the environment names.
+#[derive(Debug, Clone, Default)]
+struct Surroundings {
+    https: Option<String>,
+    http: Option<String>,
+    direct: String,
+}
+
+/// The client of each integration, and what of the proxies between may not show.
+pub(super) struct Clients {
+    pub(super) by_target: BTreeMap<Target, reqwest::Client>,
+    pub(super) proxies: Vec<String>,
+}
+
+/// `timeout`: of the integrations that have none of their own.
+pub(super) fn clients(
+    receivers: &Receivers,
+    timeout: Duration,
+    environment: Environment<'_>,
+) -> Result<Clients, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let surroundings = Surroundings::read(environment, &mut problems);
+    let mut by_way: BTreeMap<Way, reqwest::Client> = BTreeMap::new();
+    let mut by_target = BTreeMap::new();
+    for (target, receiver) in &receivers.integrations {
+        let Some(transport) = receiver.transport() else { continue };
+        let proxy = transport.proxy.as_ref().and_then(|proxy| match &proxy.secret {
+            Secret::Inline(url) => Some(url.expose_secret().to_owned()),
+            Secret::File(_) => None,
+        });
+        let way = Way { timeout: transport.timeout.unwrap_or(timeout), proxy, tls: transport.tls.clone() };
+        if let Some(client) = by_way.get(&way) {
+            by_target.insert(target.clone(), client.clone());
+            continue;
+        }
+        let key = receivers.place(target);
+        match way.client(&key, &surroundings) {
+            Ok(client) => {
+                by_target.insert(target.clone(), client.clone());
+                by_way.insert(way, client);
+            }
+            Err(problem) => problems.push(problem),
+        }
+    }
+    let proxies = surroundings.https.into_iter().chain(surroundings.http).collect();
+    if problems.is_empty() { Ok(Clients { by_target, proxies }) } else { Err(problems) }
+}
+
+impl Surroundings {
+    /// As curl reads them: of the two spellings the small one first.
+    fn read(environment: Environment<'_>, problems: &mut Vec<Problem>) -> Self {
+        let text = |name: &str| {
+            let given = [name.to_ascii_lowercase(), name.to_owned()].into_iter().find_map(|name| environment(&name));
+            given.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+        };
+        let mut proxy = |name: &str| {
+            let url = text(name).or_else(|| text("ALL_PROXY"))?;
+            let url = if url.contains("://") { url } else { format!("http://{url}") };
+            match check_proxy(&url) {
+                Ok(()) => Some(url),
+                Err((what, mend)) => {
+                    let what = format!("the environment's {name} (or ALL_PROXY) cannot be used: {what}");
+                    problems.push(Problem::new("", what, mend));
+                    None
+                }
+            }
+        };
+        let (https, http) = (proxy("HTTPS_PROXY"), proxy("HTTP_PROXY"));
+        Self { https, http, direct: format!("{},{LOOPBACK}", text("NO_PROXY").unwrap_or_default()) }
+    }
+
+    fn proxies(&self) -> reqwest::Result<Vec<Proxy>> {
+        let direct = || NoProxy::from_string(self.direct.trim_start_matches(','));
+        let https = self.https.as_ref().map(|url| Ok(Proxy::https(url)?.no_proxy(direct())));
+        let http = self.http.as_ref().map(|url| Ok(Proxy::http(url)?.no_proxy(direct())));
+        https.into_iter().chain(http).collect()
+    }
+}
+
+impl Way {
+    /// `key` is the place of the first integration that goes this way.
+    fn client(&self, key: &str, surroundings: &Surroundings) -> Result<reqwest::Client, Problem> {
+        // Its own text may name the proxy's address, which may hold a password.
+        let unusable = |_| {
+            Problem::new(format!("{key}.proxy_url"), "the proxy's address cannot be used", "write http://HOST:PORT")
+        };
+        let proxies = match &self.proxy {
+            Some(url) => vec![Proxy::all(url).map_err(unusable)?],
+            None => surroundings.proxies().map_err(unusable)?,
+        };
+        let builder = reqwest::Client::builder()
+            .timeout(self.timeout)
+            .connect_timeout(self.timeout.min(Duration::from_secs(10)))
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .tcp_nodelay(true)
+            .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")))
+            .no_proxy();
+        let builder = proxies.into_iter().fold(builder, ClientBuilder::proxy);
+        let builder = certified(builder, &self.tls, key)?;
+        builder.build().map_err(|error| {
+            let what = format!("the client cannot be made: {}", super::http::deepest(&error));
+            Problem::new(format!("{key}.tls"), what, "give a certificate and the key that belongs to it")
+        })
+    }
+}
+
+/// With the certificates of `tls`.
+fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuilder, Problem> {
+    let wrong = |name: &str, path: &Path, what: &str| {
+        let what = format!("{} {what}", path.display());
+        Problem::new(format!("{key}.tls.{name}"), what, "name a PEM file, readable by the user alertbridge runs as")
+    };
+    let read = |name: &str, path: &Path| {
+        fs::read(path).map_err(|error| wrong(name, path, &format!("cannot be read: {error}")))
+    };
+    let mut builder = builder;
+    if let Some(path) = &tls.ca_file {
+        let certificates = Certificate::from_pem_bundle(&read("ca_file", path)?).unwrap_or_default();
+        if certificates.is_empty() {
+            return Err(wrong("ca_file", path, "holds no certificate"));
+        }
+        builder = builder.tls_certs_merge(certificates);
+    }
+    if let (Some(certificate), Some(own_key)) = (&tls.cert_file, &tls.key_file) {
+        let mut pem = read("cert_file", certificate)?;
+        if Certificate::from_pem_bundle(&pem).unwrap_or_default().is_empty() {
+            return Err(wrong("cert_file", certificate, "holds no certificate"));
+        }
+        pem.push(b'\n');
+        pem.extend(read("key_file", own_key)?);
+        let identity = Identity::from_pem(&pem);
+        builder = builder.identity(identity.map_err(|_| wrong("key_file", own_key, "holds no private key"))?);
+    }
+    Ok(builder)
+}

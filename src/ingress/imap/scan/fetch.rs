@@ -1,0 +1,200 @@
+//! Fetching mails, and telling what came whole from what did not.
+
+use bytes::Bytes;
+
+use super::{Fetched, HEADER_LIMIT, Listed, Scan, header_of};
+use crate::ingress::imap::fault::Fault;
+
+/// What Exchange gives in place of a mail that it cannot convert, in the subject of a mail of its own.
+const STAND_IN: &[u8] = b"Retrieval using the IMAP4 protocol failed for the following";
+
+impl Scan<'_> {
+    /// Fetches these mails with one command. Those that do not come are wanted from then on.
+    pub(super) async fn fetch(&mut self, batch: &[Listed]) -> Result<Fetched, Fault> {
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(Fetched::default()) };
+        self.backlog.begin(first.uid, last.uid);
+        let fetched = match batch {
+            [only] => self.fetch_one(*only).await,
+            many => self.fetch_many(many).await,
+        };
+        match fetched {
+            Ok(fetched) => {
+                self.backlog.end();
+                Ok(Fetched { last_uid: last.uid, ..fetched })
+            }
+            Err(Fault::Answer { .. }) if batch.len() > 1 => {
+                self.backlog.end();
+                self.backlog.isolate(last.uid);
+                Ok(Fetched { one_by_one: true, ..Fetched::default() })
+            }
+            Err(fault @ Fault::Answer { .. }) => {
+                self.backlog.end();
+                self.fail(first.uid, &fault.to_string(), fault.is_busy());
+                Ok(Fetched { last_uid: first.uid, ..Fetched::default() })
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    async fn fetch_many(&mut self, batch: &[Listed]) -> Result<Fetched, Fault> {
+        let uids: Vec<u32> = batch.iter().map(|mail| mail.uid).collect();
+        let expected: u64 = batch.iter().filter_map(|mail| mail.size).sum();
+        let mut bodies = self.session.bodies(&uids, 2 * expected, false).await?;
+        let mut doubtful = Vec::new();
+        let mut fetched = Fetched::default();
+        for mail in batch {
+            let Some(came) = bodies.remove(&mail.uid) else {
+                self.fail(mail.uid, LEFT_OUT, false);
+                continue;
+            };
+            let body = came.body.unwrap_or_default();
+            if is_shorter(&body, mail.size) || is_stand_in(&body) {
+                doubtful.push((*mail, body));
+            } else {
+                self.take(*mail, body, &mut fetched);
+            }
+        }
+        self.confirm(doubtful, &mut fetched).await?;
+        Ok(fetched)
+    }
+
+    /// One mail that needs care: of unknown size, over the limit, or one that failed before.
+    async fn fetch_one(&mut self, mail: Listed) -> Result<Fetched, Fault> {
+        let mut fetched = Fetched::default();
+        if mail.size.is_none_or(|size| size > self.limit()) && self.take_header(mail, &mut fetched).await? {
+            return Ok(fetched);
+        }
+        let most = self.limit().max(2 * mail.size.unwrap_or_default().min(self.limit()));
+        let with_attributes = !self.backlog.ask_plainly(mail.uid);
+        let mut bodies = self.session.bodies(&[mail.uid], most, with_attributes).await?;
+        let Some(came) = bodies.remove(&mail.uid) else {
+            self.look_for(mail.uid).await?;
+            return Ok(fetched);
+        };
+        let mail = Listed { uid: mail.uid, size: mail.size.or(came.size), arrived: mail.arrived.or(came.arrived) };
+        let body = came.body.unwrap_or_default();
+        if is_shorter(&body, mail.size) || is_stand_in(&body) {
+            self.confirm(vec![(mail, body)], &mut fetched).await?;
+        } else {
+            self.take(mail, body, &mut fetched);
+        }
+        Ok(fetched)
+    }
+
+    /// Takes the header alone of a mail that is over the limit; false where it turns out not to be.
+    async fn take_header(&mut self, mail: Listed, fetched: &mut Fetched) -> Result<bool, Fault> {
+        let longer = match self.session.is_longer(mail.uid, self.limit()).await {
+            Ok(longer) => longer,
+            Err(Fault::Answer { .. }) => None,
+            Err(fault) => return Err(fault),
+        };
+        // A size is believed where the server does not answer twice.
+        if longer.is_none() && mail.size.is_some() && !self.backlog.is_wanted(mail.uid) {
+            self.fail(mail.uid, LEFT_OUT, false);
+            return Ok(true);
+        }
+        if !longer.unwrap_or(mail.size.is_some()) {
+            return Ok(false);
+        }
+        match self.session.header(mail.uid).await? {
+            Some(header) => self.take_cut(mail, &header, fetched),
+            None => self.look_for(mail.uid).await?,
+        }
+        Ok(true)
+    }
+
+    /// Asks again for mails that came shorter than announced, or not as themselves. What comes twice the same is what
+    /// the server has: Exchange only guesses sizes beforehand.
+    async fn confirm(&mut self, doubtful: Vec<(Listed, Bytes)>, fetched: &mut Fetched) -> Result<(), Fault> {
+        if doubtful.is_empty() {
+            return Ok(());
+        }
+        let uids: Vec<u32> = doubtful.iter().map(|(mail, _)| mail.uid).collect();
+        let most =
+            doubtful.iter().map(|(mail, body)| mail.size.unwrap_or_default().max(body.len() as u64)).sum::<u64>();
+        let mut again = self.session.bodies(&uids, 2 * most.min(self.limit() * uids.len() as u64), false).await?;
+        for (mail, body) in doubtful {
+            let second = again.remove(&mail.uid).and_then(|came| came.body);
+            match second {
+                None => self.fail(mail.uid, LEFT_OUT, false),
+                Some(second) if is_stand_in(&second) => {
+                    self.fail(mail.uid, "the server cannot convert it and gives a note in its place", false);
+                    self.backlog.keep_stand_in(mail.uid, second);
+                }
+                Some(second) if second == body || !is_shorter(&second, mail.size) => self.take(mail, second, fetched),
+                Some(_) => self.fail(mail.uid, "the server gives it cut off, each time elsewhere", false),
+            }
+        }
+        Ok(())
+    }
+
+    /// A mail that did not come may have been expunged meanwhile.
+    async fn look_for(&mut self, uid: u32) -> Result<(), Fault> {
+        let present = self.session.search(&uid.to_string(), None).await?.contains(&uid);
+        if present {
+            self.fail(uid, LEFT_OUT, false);
+        } else {
+            self.backlog.miss(uid, self.imap.clock.now());
+        }
+        Ok(())
+    }
+
+    pub(super) fn fail(&mut self, uid: u32, why: &str, busy: bool) {
+        self.backlog.fail(uid, why, busy, self.imap.clock.now());
+    }
+
+    fn take(&mut self, mail: Listed, body: Bytes, fetched: &mut Fetched) {
+        self.backlog.was_given(mail.uid);
+        if body.len() as u64 > self.limit() {
+            let size = Some(body.len() as u64);
+            self.take_cut(Listed { size, ..mail }, &header_of(&body), fetched);
+        } else {
+            fetched.push(mail.uid, self.message(mail, body));
+        }
+    }
+
+    fn take_cut(&mut self, mail: Listed, header: &Bytes, fetched: &mut Fetched) {
+        self.backlog.was_given(mail.uid);
+        let mut message = self.message(mail, header.slice(..header.len().min(HEADER_LIMIT)));
+        message.cut_from = Some(mail.size.unwrap_or_default().max(self.limit() + 1));
+        fetched.push(mail.uid, message);
+    }
+}
+
+const LEFT_OUT: &str = "the server leaves it out of its answer, or gives no content";
+
+fn is_shorter(body: &Bytes, size: Option<u64>) -> bool {
+    size.is_some_and(|size| (body.len() as u64) < size)
+}
+
+/// Whether it is Exchange's note of a mail that it cannot give, whose header is folded anywhere.
+pub(super) fn is_stand_in(body: &Bytes) -> bool {
+    let start = &body[..body.len().min(4096)];
+    let mut unfolded = Vec::with_capacity(start.len());
+    for byte in start.iter().copied() {
+        match byte {
+            b'\r' | b'\n' | b'\t' | b' ' => {
+                if unfolded.last() != Some(&b' ') {
+                    unfolded.push(b' ');
+                }
+            }
+            byte => unfolded.push(byte),
+        }
+    }
+    memchr::memmem::find(&unfolded, STAND_IN).is_some_and(|at| unfolded[..at].ends_with(b"Subject: "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exchanges_note_is_told_from_a_mail_about_it() {
+        let note = "From: Microsoft Exchange Server\r\nSubject: Retrieval using the IMAP4 protocol failed for the following\r\n message: 7\r\n\r\nx";
+        assert!(is_stand_in(&Bytes::from_static(note.as_bytes())));
+        let folded = note.replace("IMAP4 protocol", "IMAP4\r\n\tprotocol");
+        assert!(is_stand_in(&folded.into()));
+        let reply = note.replace("Subject: ", "Subject: Re: ");
+        assert!(!is_stand_in(&reply.into()));
+    }
+}

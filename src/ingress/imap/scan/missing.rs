@@ -1,0 +1,120 @@
+//! Mails that were not given before: asked for again, one by one, and told after a few tries.
+
+use bytes::Bytes;
+
+use super::{Listed, Scan, Scanned};
+use crate::{ingress::imap::fault::Fault, message::Wanted, telemetry};
+
+/// Mails that are told and looked for in one scan, so that its cost stays flat.
+const TOLD_AT_MOST: usize = 16;
+/// How far below a mail another is looked for to compare it with.
+const NEIGHBOURS: u32 = 500;
+
+impl Scan<'_> {
+    /// Asks again for what is due.
+    pub(in crate::ingress::imap) async fn read_wanted(&mut self) -> Result<Scanned, Fault> {
+        for uid in self.backlog.due(TOLD_AT_MOST) {
+            if self.was_read_elsewhere(uid).await? {
+                continue;
+            }
+            // Another try would only end the connection again.
+            if self.backlog.broke(uid) && self.try_to_tell(uid).await? {
+                continue;
+            }
+            let stop = self.stop;
+            let mail = Listed { uid, size: None, arrived: None };
+            let Some(fetched) = stop.run_until_cancelled(self.fetch(&[mail])).await else {
+                return Ok(Scanned::Stopped);
+            };
+            let fetched = fetched?;
+            if fetched.messages() == 0 {
+                self.try_to_tell(uid).await?;
+            } else {
+                if self.backlog.is_told(uid) {
+                    telemetry::mail_given_after_all(&self.imap.settings.name, uid);
+                }
+                self.store(fetched).await?;
+            }
+            if self.stop.is_cancelled() {
+                return Ok(Scanned::Stopped);
+            }
+        }
+        Ok(Scanned::New(0))
+    }
+
+    /// Whether another replica has stored it: then it is missing here because it was moved, or wanted no longer.
+    async fn was_read_elsewhere(&mut self, uid: u32) -> Result<bool, Fault> {
+        let Some(known) = self.inbox.bookmark(&self.imap.mailbox).await? else { return Ok(false) };
+        let passed = known.uid_validity == self.folder.uid_validity && known.last_uid >= uid;
+        let elsewhere = passed && known.wanted.iter().all(|wanted| wanted.uid != uid);
+        if elsewhere {
+            self.backlog.forget(uid);
+        }
+        Ok(elsewhere)
+    }
+
+    /// Tells of a mail, where it has failed often enough and others are given: stores what is known of it, and why it
+    /// is no more. Whether it was told, or given up.
+    async fn try_to_tell(&mut self, uid: u32) -> Result<bool, Fault> {
+        if self.backlog.is_given_up(uid, self.imap.clock.now()) {
+            self.backlog.forget(uid);
+            self.commit_with(Vec::new(), 0, vec![uid], None).await?;
+            return Ok(true);
+        }
+        if self.backlog.wants_proof(uid) {
+            self.compare(uid).await?;
+        }
+        let Some(why) = self.backlog.to_tell(uid) else { return Ok(false) };
+        let header = self.last_header(uid).await?;
+        let stand_in = self.backlog.stand_in(uid);
+        let listed = Listed { uid, size: None, arrived: None };
+        let mut message = self.message(listed, stand_in.clone().or(header).unwrap_or_default());
+        let reason = format!(
+            "the mail server does not give this mail (UID {uid} of {}): {why}. It is asked for again at every rescan; \
+             read it in the mailbox",
+            self.imap.settings.folder
+        );
+        telemetry::mail_withheld(&self.imap.settings.name, uid, &why);
+        // Exchange's note is a mail in itself, and names the sender.
+        message.withheld = stand_in.is_none().then_some(reason);
+        let told = Wanted { uid, since: self.backlog.since(uid).unwrap_or(message.arrived_at), told: true };
+        self.commit_with(vec![message], uid, Vec::new(), Some(told)).await?;
+        self.backlog.told(uid);
+        Ok(true)
+    }
+
+    /// Its header, where the server gives at least that.
+    async fn last_header(&mut self, uid: u32) -> Result<Option<Bytes>, Fault> {
+        if !self.backlog.ask_header(uid) {
+            return Ok(None);
+        }
+        self.backlog.begin(uid, uid);
+        let header = match self.session.header(uid).await {
+            Ok(header) => header,
+            Err(Fault::Answer { .. }) => None,
+            Err(fault) => return Err(fault),
+        };
+        self.backlog.end();
+        Ok(header)
+    }
+
+    /// Asks for a mail that is read already: where that is given, it is not the server that fails.
+    async fn compare(&mut self, uid: u32) -> Result<(), Fault> {
+        let other = match self.backlog.last_given() {
+            Some(other) => Some(other),
+            None if uid > 1 => {
+                let range = format!("{}:{}", uid.saturating_sub(NEIGHBOURS).max(1), uid - 1);
+                let found = self.session.search(&range, None).await?;
+                found.into_iter().rev().find(|other| !self.backlog.is_wanted(*other))
+            }
+            None => None,
+        };
+        let Some(other) = other else { return Ok(()) };
+        match self.session.bodies(&[other], self.limit(), false).await {
+            Ok(bodies) if !bodies.is_empty() => self.backlog.prove(uid),
+            Ok(_) | Err(Fault::Answer { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+        Ok(())
+    }
+}

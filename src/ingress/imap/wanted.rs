@@ -1,0 +1,376 @@
+//! Mails that were asked for and not given, remembered across connections: one never blocks those behind it, nor is it
+//! forgotten.
+//!
+//! A mail that fails steps aside at once and is asked for again, soon at first. After a few tries it is told, with what
+//! is known of it and the true reason, and from then on it is looked for at every rescan for as long as it is there.
+//! That it is this mail which fails, and not the server, is shown by another that was given meanwhile.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use tokio::time::Instant;
+
+use super::fault::Fault;
+use crate::message::Wanted;
+
+/// Tries after which a mail is told, where the server gives others,
+const TRIES: u32 = 3;
+/// and where there is no other to compare it with.
+const TRIES_ALONE: u32 = 6;
+/// The first pause before a mail is asked for again; it doubles.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+/// The longest pause before it is told.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// What is gone from its folder for so long does not come back.
+const GONE_AFTER: SignedDuration = SignedDuration::from_hours(24);
+/// Mails that ended the connection and are told are asked for less and less often, up to this.
+const RAREST: Duration = Duration::from_hours(1);
+
+/// All mails of a folder that are wanted.
+#[derive(Debug, Default)]
+pub(super) struct Backlog {
+    /// The first and the last UID of what is being fetched.
+    in_hand: Option<(u32, u32)>,
+    /// New mails up to this UID are fetched one by one.
+    alone_up_to: u32,
+    mails: BTreeMap<u32, Want>,
+    /// Mails that were given so far, and the latest of them.
+    given: u64,
+    last_given: Option<u32>,
+    /// How often mails that are told are looked for.
+    rescan: Duration,
+}
+
+/// One of them.
+#[derive(Debug)]
+pub(super) struct Want {
+    tries: u32,
+    due: Instant,
+    /// Why the latest try failed.
+    why: String,
+    /// Whether that was the server's being busy.
+    busy: bool,
+    /// What the latest look saw: it is not in the folder.
+    gone: bool,
+    /// How many mails had been given when it failed last.
+    given_before: u64,
+    /// Whether it failed again after others had been given.
+    proven: bool,
+    /// Whether the latest try ended the connection.
+    broke: bool,
+    /// Tries since it was told that ended the connection.
+    breaks: u32,
+    /// Whether its header was asked for.
+    header_asked: bool,
+    /// What the server gives in its place.
+    stand_in: Option<Bytes>,
+    told: bool,
+    /// Whether the store knows of it.
+    kept: bool,
+    since: Timestamp,
+}
+
+impl Backlog {
+    pub(super) fn new(rescan: Duration) -> Self {
+        Self { rescan, ..Self::default() }
+    }
+
+    /// Takes over what the store knows and this process does not.
+    pub(super) fn adopt(&mut self, wanted: &[Wanted]) {
+        for Wanted { uid, since, told } in wanted {
+            let want = self.mails.entry(*uid).or_insert_with(|| Want::new(*since, self.given));
+            want.kept = true;
+            want.told |= *told;
+        }
+        // What another process has got meanwhile is wanted no longer.
+        self.mails.retain(|uid, want| !want.kept || wanted.iter().any(|wanted| wanted.uid == *uid));
+    }
+
+    pub(super) fn begin(&mut self, first: u32, last: u32) {
+        self.in_hand = Some((first, last));
+    }
+
+    /// What was in hand is over, well or not, and the connection stands.
+    pub(super) fn end(&mut self) {
+        self.in_hand = None;
+    }
+
+    /// The connection ended with `fault`; does nothing where no mail was in hand or the fault cannot be a mail's.
+    /// Whether it is a mail's that is told already.
+    pub(super) fn blame(&mut self, fault: &Fault, now: Timestamp) -> bool {
+        match self.in_hand.take() {
+            Some((first, last)) if fault.may_be_the_mails() => {
+                self.alone_up_to = self.alone_up_to.max(last);
+                if first != last {
+                    return false;
+                }
+                self.fail(first, &fault.to_string(), fault.is_busy(), now);
+                let rescan = self.rescan;
+                self.mails.get_mut(&first).is_some_and(|want| {
+                    want.broke = true;
+                    if want.told {
+                        want.breaks += 1;
+                        let rarer = rescan.saturating_mul(1 << want.breaks.min(8)).min(RAREST.max(rescan));
+                        want.due = Instant::now() + rarer;
+                    }
+                    want.told
+                })
+            }
+            _ => false,
+        }
+    }
+
+    /// A mail was asked for and not given.
+    pub(super) fn fail(&mut self, uid: u32, why: &str, busy: bool, now: Timestamp) {
+        let (given, rescan) = (self.given, self.rescan);
+        let want = self.mails.entry(uid).or_insert_with(|| Want::new(now, given));
+        want.tries += 1;
+        want.proven |= given > want.given_before;
+        want.given_before = given;
+        (want.gone, want.broke, want.busy) = (false, false, busy);
+        why.clone_into(&mut want.why);
+        let growing = FIRST_PAUSE.saturating_mul(1 << (want.tries - 1).min(16)).min(LONGEST_PAUSE);
+        want.due = Instant::now() + if want.told { rescan } else { growing };
+    }
+
+    /// A mail is not in the folder any more.
+    pub(super) fn miss(&mut self, uid: u32, now: Timestamp) {
+        self.fail(uid, "it was announced, and was gone from the folder before it could be read", false, now);
+        if let Some(want) = self.mails.get_mut(&uid) {
+            want.gone = true;
+        }
+    }
+
+    /// A mail was given and is stored, or needs not be wanted any more.
+    pub(super) fn forget(&mut self, uid: u32) {
+        self.mails.remove(&uid);
+    }
+
+    /// UIDs mean something else now.
+    pub(super) fn clear(&mut self) {
+        *self = Self { given: self.given, rescan: self.rescan, ..Self::default() };
+    }
+
+    pub(super) fn was_given(&mut self, uid: u32) {
+        self.given += 1;
+        self.last_given = Some(uid);
+    }
+
+    pub(super) fn given(&self) -> u64 {
+        self.given
+    }
+
+    pub(super) fn last_given(&self) -> Option<u32> {
+        self.last_given
+    }
+
+    /// Another mail was given, which is no news: it shows that the server gives what it can.
+    pub(super) fn prove(&mut self, uid: u32) {
+        if let Some(want) = self.mails.get_mut(&uid) {
+            want.proven = true;
+        }
+    }
+
+    /// Why the server seems to give nothing: of a mail that is not told yet, and failed since the last that was given.
+    pub(super) fn stuck(&self) -> Option<&str> {
+        let stuck = |want: &&Want| !want.told && !want.gone && !want.proven && want.given_before == self.given;
+        self.mails.values().find(stuck).map(|want| want.why.as_str())
+    }
+
+    pub(super) fn is_wanted(&self, uid: u32) -> bool {
+        self.mails.contains_key(&uid)
+    }
+
+    pub(super) fn is_suspect(&self, uid: u32) -> bool {
+        uid <= self.alone_up_to
+    }
+
+    pub(super) fn isolate(&mut self, last: u32) {
+        self.alone_up_to = self.alone_up_to.max(last);
+    }
+
+    /// Those to be asked for now, the most urgent first; only so many of those that are told.
+    pub(super) fn due(&self, told_at_most: usize) -> Vec<u32> {
+        let now = Instant::now();
+        let due = |told: bool| {
+            let due = move |(_, want): &(&u32, &Want)| want.told == told && want.due <= now;
+            self.mails.iter().filter(due).map(|(uid, _)| *uid)
+        };
+        due(false).chain(due(true).take(told_at_most)).collect()
+    }
+
+    /// When the next is to be asked for.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.mails.values().map(|want| want.due).min()
+    }
+
+    /// Whether it needs another mail to show that the server gives others.
+    pub(super) fn wants_proof(&self, uid: u32) -> bool {
+        self.mails.get(&uid).is_some_and(|want| !want.told && !want.gone && !want.proven && want.tries >= TRIES)
+    }
+
+    /// Whether asking again would only end the connection again.
+    pub(super) fn broke(&self, uid: u32) -> bool {
+        self.mails.get(&uid).is_some_and(|want| want.broke)
+    }
+
+    /// Which part of a mail's attributes broke it nobody knows: every other try does without them.
+    pub(super) fn ask_plainly(&self, uid: u32) -> bool {
+        self.mails.get(&uid).is_some_and(|want| want.tries % 2 == 1)
+    }
+
+    /// Why a mail is to be told now; none where it is too early, or the server may be to blame.
+    pub(super) fn to_tell(&self, uid: u32) -> Option<String> {
+        let want = self.mails.get(&uid).filter(|want| !want.told)?;
+        let is_only_one = self.mails.values().filter(|want| !want.told).count() == 1;
+        let enough = (want.tries >= TRIES && (want.gone || want.proven))
+            || (want.tries >= TRIES_ALONE && !want.busy && is_only_one);
+        enough.then(|| want.why.clone())
+    }
+
+    /// Whether its header is to be asked for before it is told: once, as that may end the connection as well.
+    pub(super) fn ask_header(&mut self, uid: u32) -> bool {
+        self.mails.get_mut(&uid).is_some_and(|want| !std::mem::replace(&mut want.header_asked, true) && !want.gone)
+    }
+
+    /// It was told, and is looked for at every rescan from now on.
+    pub(super) fn told(&mut self, uid: u32) {
+        if let Some(want) = self.mails.get_mut(&uid) {
+            want.told = true;
+            want.due = Instant::now() + self.rescan;
+        }
+    }
+
+    /// A note that the server gives in place of the mail.
+    pub(super) fn keep_stand_in(&mut self, uid: u32, note: Bytes) {
+        if let Some(want) = self.mails.get_mut(&uid).filter(|want| !want.told) {
+            want.stand_in = Some(note);
+        }
+    }
+
+    pub(super) fn stand_in(&mut self, uid: u32) -> Option<Bytes> {
+        self.mails.get_mut(&uid)?.stand_in.take()
+    }
+
+    pub(super) fn since(&self, uid: u32) -> Option<Timestamp> {
+        self.mails.get(&uid).map(|want| want.since)
+    }
+
+    pub(super) fn is_told(&self, uid: u32) -> bool {
+        self.mails.get(&uid).is_some_and(|want| want.told)
+    }
+
+    /// Whether a mail that is told and gone has been so for long enough.
+    pub(super) fn is_given_up(&self, uid: u32, now: Timestamp) -> bool {
+        let over = |want: &Want| want.told && want.gone && now.duration_since(want.since) > GONE_AFTER;
+        self.mails.get(&uid).is_some_and(over)
+    }
+
+    /// Whether the store knows that a mail is wanted.
+    pub(super) fn is_kept(&self, uid: u32) -> bool {
+        self.mails.get(&uid).is_some_and(|want| want.kept)
+    }
+
+    /// What the store must know once the bookmark stands at `last_uid`.
+    pub(super) fn to_keep(&self, last_uid: u32) -> Vec<Wanted> {
+        let new = self.mails.range(..=last_uid).filter(|(_, want)| !want.kept);
+        new.map(|(uid, want)| Wanted { uid: *uid, since: want.since, told: want.told }).collect()
+    }
+
+    /// The store knows these now.
+    pub(super) fn kept(&mut self, wanted: &[Wanted]) {
+        for Wanted { uid, .. } in wanted {
+            if let Some(want) = self.mails.get_mut(uid) {
+                want.kept = true;
+            }
+        }
+    }
+}
+
+impl Want {
+    fn new(since: Timestamp, given_before: u64) -> Self {
+        Self {
+            tries: 0,
+            due: Instant::now(),
+            why: String::new(),
+            busy: false,
+            gone: false,
+            given_before,
+            proven: false,
+            broke: false,
+            breaks: 0,
+            header_asked: false,
+            stand_in: None,
+            told: false,
+            kept: false,
+            since,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn closed() -> Fault {
+        Fault::Closed { said: None }
+    }
+
+    #[test]
+    fn a_mail_that_fails_while_others_are_given_is_told_after_a_few_tries() {
+        let mut backlog = Backlog::default();
+        backlog.begin(1, 64);
+        assert!(!backlog.blame(&closed(), NOW));
+        assert!(backlog.is_suspect(64) && !backlog.is_suspect(65) && !backlog.is_wanted(7));
+
+        for tries in 1..=TRIES {
+            backlog.begin(7, 7);
+            backlog.blame(&closed(), NOW);
+            assert_eq!(backlog.to_tell(7), None, "the server may be to blame after {tries}");
+        }
+        assert!(backlog.stuck().is_some() && backlog.wants_proof(7));
+        backlog.was_given(8);
+        assert_eq!((backlog.to_tell(7), backlog.stuck()), (None, None), "it may have been the server until now");
+        backlog.begin(7, 7);
+        backlog.blame(&closed(), NOW);
+        assert_eq!(backlog.to_tell(7).as_deref(), Some("the server closed the connection"));
+        backlog.told(7);
+        assert_eq!(backlog.to_tell(7), None, "once");
+        backlog.begin(7, 7);
+        assert!(backlog.blame(&closed(), NOW), "no news any more");
+    }
+
+    #[test]
+    fn a_busy_server_or_a_full_store_is_not_the_mails_fault() {
+        let mut backlog = Backlog::default();
+        for _ in 0..20 {
+            backlog.begin(7, 7);
+            backlog.blame(&Fault::Inbox(crate::ingress::Refused::Failed("the disk is full".into())), NOW);
+        }
+        assert!(!backlog.is_wanted(7));
+        for _ in 0..20 {
+            backlog.fail(7, "[UNAVAILABLE] later", true, NOW);
+        }
+        assert_eq!(backlog.to_tell(7), None);
+        backlog.fail(7, "a line longer than 256 KiB", false, NOW);
+        assert!(backlog.to_tell(7).is_some(), "the only mail there is");
+        backlog.fail(8, "a line longer than 256 KiB", false, NOW);
+        assert_eq!(backlog.to_tell(7), None, "all mails fail");
+    }
+
+    #[test]
+    fn what_the_store_knows_is_taken_over_and_what_another_process_got_is_let_go() {
+        let mut backlog = Backlog::default();
+        let wanted = |uid, told| Wanted { uid, since: NOW, told };
+        backlog.adopt(&[wanted(3, true), wanted(5, false)]);
+        assert_eq!(backlog.due(9), [5, 3], "what is told already is the least urgent");
+        backlog.fail(9, "no", false, NOW);
+        assert_eq!(backlog.to_keep(8), []);
+        assert_eq!(backlog.to_keep(9), [wanted(9, false)]);
+        backlog.adopt(&[wanted(3, true)]);
+        assert!(backlog.is_wanted(9) && backlog.is_wanted(3) && !backlog.is_wanted(5));
+    }
+}

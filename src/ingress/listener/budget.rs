@@ -1,0 +1,156 @@
+//! Memory for the mails under way, by whatever door they come: so many connections times the largest mail would be more
+//! than a machine has.
+//!
+//! A mail takes room as it comes, not as it is announced. The first [`FREE`] bytes of each are not counted: an alert is
+//! smaller than that, so that no flood of large mails keeps alerts out.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Bytes of a mail that need no leave.
+pub const FREE: usize = 128 << 10;
+/// For all mails under way, where none of them may be larger than half of it.
+const SHARED: usize = 128 << 20;
+
+/// Bytes that all connections together may hold; a copy shares them.
+#[derive(Debug, Clone)]
+pub struct Budget {
+    left: Arc<Semaphore>,
+    most: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::new(SHARED)
+    }
+}
+
+impl Budget {
+    pub fn new(bytes: usize) -> Self {
+        let most = bytes.min(Semaphore::MAX_PERMITS);
+        Self { left: Arc::new(Semaphore::new(most)), most }
+    }
+
+    /// One in which mails of so many bytes have room: 128 MiB, or more where one alone may take half of that.
+    pub fn for_mails_of(largest: usize) -> Self {
+        Self::new(SHARED.max(largest.saturating_mul(2)))
+    }
+
+    /// Whether a mail of so many bytes would be taken now.
+    pub fn has(&self, bytes: u64) -> bool {
+        bytes.saturating_sub(FREE as u64) <= self.left.available_permits() as u64
+    }
+
+    /// How much of it is taken, from 0 to 1.
+    #[expect(clippy::cast_precision_loss, reason = "a share")]
+    pub(super) fn taken(&self) -> f64 {
+        1.0 - self.left.available_permits() as f64 / self.most.max(1) as f64
+    }
+
+    /// For a mail of which nothing has come.
+    pub fn room(&self) -> Room {
+        Room { budget: self.clone(), held: None }
+    }
+}
+
+/// What one mail takes of the budget; given back when it is dropped.
+#[derive(Debug)]
+pub struct Room {
+    budget: Budget,
+    held: Option<OwnedSemaphorePermit>,
+}
+
+impl Room {
+    /// Makes room for `bytes` in all; false where they are not to be had.
+    pub fn grow(&mut self, bytes: usize) -> bool {
+        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let more = bytes.saturating_sub(FREE).saturating_sub(held);
+        let Ok(more) = u32::try_from(more) else { return false };
+        let Ok(permit) = Arc::clone(&self.budget.left).try_acquire_many_owned(more) else { return false };
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            None => self.held = Some(permit),
+        }
+        true
+    }
+
+    /// Gives all of it back.
+    pub fn release(&mut self) {
+        self.held = None;
+    }
+}
+
+/// The bytes of a mail as they come.
+#[derive(Debug)]
+pub struct Buffer {
+    bytes: Vec<u8>,
+    limit: u64,
+    room: Room,
+}
+
+/// Why a mail has no more room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// It is larger than mails may be.
+    Limit,
+    /// Too many large mails are under way.
+    Budget,
+}
+
+impl Buffer {
+    /// For up to `limit` bytes, of which about `declared` will come by the client's word.
+    pub fn new(limit: u64, declared: usize, budget: &Budget) -> Self {
+        // No more is set aside on a client's word than is free.
+        Self { bytes: Vec::with_capacity(declared.min(FREE)), limit, room: budget.room() }
+    }
+
+    /// Adds bytes. It grows by doubling, as far as a mail can need it; what is set aside is what counts.
+    pub fn extend(&mut self, bytes: &[u8]) -> Result<(), Full> {
+        let length = self.bytes.len() + bytes.len();
+        if length as u64 > self.limit {
+            return Err(Full::Limit);
+        }
+        let capacity = self.bytes.capacity();
+        if length > capacity {
+            let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
+            let capacity = capacity.saturating_mul(2).min(most).max(length);
+            if !self.room.grow(capacity) {
+                return Err(Full::Budget);
+            }
+            self.bytes.reserve_exact(capacity - self.bytes.len());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Gives everything back.
+    pub fn clear(&mut self) {
+        self.bytes = Vec::new();
+        self.room.release();
+    }
+
+    /// What came, and its room while it is needed.
+    pub fn finish(self) -> (Vec<u8>, Room) {
+        (self.bytes, self.room)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_mail_holds_no_other_can_have_until_it_is_gone() {
+        let budget = Budget::new(1000);
+        let (mut first, mut second) = (budget.room(), budget.room());
+        assert!(first.grow(FREE + 600) && first.grow(FREE + 700) && first.grow(FREE + 700));
+        assert!(budget.has(FREE as u64 + 300) && !budget.has(FREE as u64 + 301));
+        assert!(!second.grow(FREE + 301));
+        assert!(second.grow(FREE + 300));
+        assert!(budget.room().grow(FREE), "a small mail is always taken");
+        drop(first);
+        assert!(second.grow(FREE + 1000) && !second.grow(FREE + 1001));
+        assert!(!second.grow(usize::MAX));
+    }
+}

@@ -1,0 +1,65 @@
+//! HTTP/1.1 on an accepted connection. Home of hyper's server.
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{body::Body, response::Response};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::timeout;
+use tokio_util::sync::CancellationToken;
+
+use super::{Place, Stream, capacity::TooMany};
+
+/// A head may be as large as this, and a client is never read further ahead.
+const BUFFER: usize = 64 << 10;
+/// How long the answer of whoever has lost its place may take.
+const PARTING: Duration = Duration::from_millis(500);
+
+/// Serves one connection, until the client closes it, takes longer than `head` from one answer to the end of the next
+/// request's head, or loses its place, or a stop finds it between requests.
+pub async fn serve<A>(
+    stream: Stream,
+    place: &Place,
+    head: Duration,
+    stop: &CancellationToken,
+    answer: impl Fn(hyper::Request<Body>) -> A,
+) where
+    A: Future<Output = Response>,
+{
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        let answered = answer(request.map(Body::new));
+        async { Ok::<_, Infallible>(answered.await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head)
+        .max_buf_size(BUFFER)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = place.lost() => {
+            connection.as_mut().graceful_shutdown();
+            timeout(PARTING, connection).await.unwrap_or(Ok(()))
+        }
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended early");
+    }
+}
+
+/// Said to a connection without a place, before any request.
+pub fn busy(why: TooMany) -> Vec<u8> {
+    let error = match why {
+        TooMany::InAll => "Too many connections; come again later.",
+        TooMany::OfClient => "Too many connections from your address; come again later.",
+    };
+    let body = format!("{{\"error\":\"{error}\"}}");
+    let head = "HTTP/1.1 503 Service Unavailable\r\nretry-after: 30\r\nconnection: close\r\n\
+        content-type: application/json\r\ncontent-length: ";
+    format!("{head}{}\r\n\r\n{body}", body.len()).into_bytes()
+}

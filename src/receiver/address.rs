@@ -1,0 +1,77 @@
+//! Where an integration answers.
+
+use url::{Position, Url};
+
+use super::{
+    Keys,
+    credential::{Credential, Shape},
+};
+use crate::settings::Secret;
+
+/// An address that is no secret, but for a user, a password and a query that it may hold.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Address {
+    text: String,
+    credential: Option<Credential>,
+}
+
+impl Address {
+    /// `field` is its name in the configuration.
+    pub(super) fn new(field: &'static str, text: String) -> Self {
+        let told = parse(&text).is_ok_and(|url| has_user(&url) || url.query().is_some());
+        let secret = || Secret::Inline(text.clone().into());
+        let credential = told.then(|| Credential { name: field, shape: Shape::Address, secret: secret() });
+        Self { text, credential }
+    }
+
+    /// The same without user and password.
+    pub(super) fn without_user(self) -> Self {
+        let Ok(mut url) = parse(&self.text) else { return self };
+        // Of http and https neither fails.
+        let _ = url.set_username("").and_then(|()| url.set_password(None));
+        Self { text: url.as_str().trim_end_matches('/').to_owned(), ..self }
+    }
+
+    /// The address; for people's eyes without what may be a credential.
+    pub(super) fn reveal(&self, keys: &Keys) -> String {
+        if keys.hidden() && self.credential.is_some() { shown(&self.text) } else { self.text.clone() }
+    }
+
+    pub(super) fn credential(&self) -> Option<&Credential> {
+        self.credential.as_ref()
+    }
+}
+
+/// The address without user, password and query.
+fn shown(text: &str) -> String {
+    let Ok(url) = parse(text) else { return "<secret>".into() };
+    let user = if has_user(&url) { "<secret>@" } else { "" };
+    let query = if url.query().is_some() { "?<secret>" } else { "" };
+    format!("{}://{user}{}{query}", url.scheme(), &url[Position::BeforeHost..Position::AfterPath])
+}
+
+fn has_user(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// An address of http or https with a host; what is wrong with it otherwise, without repeating it.
+pub fn parse(text: &str) -> Result<Url, String> {
+    if text.contains("{{") || text.contains("{%") {
+        return Err("it holds a template, and addresses are none".to_owned());
+    }
+    let url = Url::parse(text.trim()).map_err(|error| format!("it is no address: {error}"))?;
+    match url.scheme() {
+        "http" | "https" if url.has_host() => Ok(url),
+        scheme => Err(format!("it is an address of `{scheme}`, not of https or http")),
+    }
+}
+
+/// Whether it leads to this host.
+pub(super) fn loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        None => false,
+    }
+}

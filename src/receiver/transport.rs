@@ -1,0 +1,81 @@
+//! How the requests of an integration travel: for how long, through which proxy, with which certificates.
+
+use std::{path::PathBuf, time::Duration};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    credential::{Credential, Shape},
+    site::Site,
+};
+use crate::settings::{self, Secret, SecretText};
+
+/// `tls:` of an integration: PEM files.
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tls {
+    /// Certificates to trust beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The client's certificate, those that signed it after it.
+    pub cert_file: Option<PathBuf>,
+    /// Its key.
+    pub key_file: Option<PathBuf>,
+}
+
+/// How an integration's requests travel, where the configuration says.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Transport {
+    /// In place of `delivery.timeout`.
+    pub timeout: Option<Duration>,
+    /// The proxy's address; in place of the environment's.
+    pub proxy: Option<Credential>,
+    pub tls: Tls,
+}
+
+/// The longest and the shortest time-out, in seconds.
+const TIMEOUT: (u64, u64) = (1, 300);
+
+impl Transport {
+    pub(super) fn compile(
+        timeout: Option<settings::Duration>,
+        proxy_url: Option<&SecretText>,
+        tls: Option<&Tls>,
+        site: &mut Site<'_>,
+    ) -> Self {
+        let (least, most) = (settings::Duration::from_secs(TIMEOUT.0), settings::Duration::from_secs(TIMEOUT.1));
+        if let Some(timeout) = timeout.filter(|timeout| *timeout < least || *timeout > most) {
+            let mend = format!("give something from {least} to {most}");
+            site.problem("timeout", format!("{timeout} is out of bounds"), mend);
+        }
+        let tls = tls.cloned().unwrap_or_default();
+        for (given, twin, missing) in
+            [(&tls.cert_file, &tls.key_file, "key_file"), (&tls.key_file, &tls.cert_file, "cert_file")]
+        {
+            if given.is_some() && twin.is_none() {
+                let what = format!("a client's certificate and its key go together, and `{missing}` is not given");
+                site.problem("tls", what, format!("add `{missing}`"));
+            }
+        }
+        let proxy = proxy_url.and_then(|url| {
+            if let Err((what, mend)) = check_proxy(url) {
+                site.problem("proxy_url", what, mend);
+                return None;
+            }
+            let secret = Secret::Inline(url.trim().to_owned().into());
+            Some(Credential { name: "proxy_url", shape: Shape::Address, secret })
+        });
+        Self { timeout: timeout.map(settings::Duration::as_std), proxy, tls }
+    }
+}
+
+/// What is wrong with a proxy's address, and its mend. Holds nothing of it.
+pub fn check_proxy(url: &str) -> Result<(), (String, &'static str)> {
+    let mend = "write it like http://proxy.example.com:3128";
+    let scheme = url.trim().split("://").next().unwrap_or_default().to_ascii_lowercase();
+    if scheme.starts_with("socks") {
+        let what = format!("it is a proxy of {}, and SOCKS is not spoken here", scheme.to_ascii_uppercase());
+        return Err((what, "name an HTTP proxy: http://proxy.example.com:3128"));
+    }
+    super::address::parse(url).map(|_| ()).map_err(|what| (what, mend))
+}

@@ -1,0 +1,213 @@
+//! Who is answered: a request must name this listener, and a page's must be this listener's own.
+//!
+//! A browser runs everybody's pages. A name of theirs may lead to this address ("DNS rebinding"), and their scripts may send
+//! requests here; the browser says so in Host and Origin, which no page can change. So both are checked on every route.
+
+use std::net::{IpAddr, SocketAddr};
+
+use axum::http::{
+    HeaderMap, HeaderValue, StatusCode, Version,
+    header::{HOST, ORIGIN},
+    uri::{Authority, Uri},
+};
+
+/// The names the listener is called by, besides its own address.
+#[derive(Debug, Clone, Default)]
+pub struct Hosts(Vec<String>);
+
+/// Why a request is not answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stranger {
+    /// There is no Host that can be read, or more than one.
+    NoHost,
+    /// It is for another host.
+    Misdirected,
+    /// A page of another origin sent it.
+    ForeignOrigin,
+}
+
+impl Stranger {
+    pub(super) fn answer(self) -> (StatusCode, &'static str) {
+        match self {
+            Self::NoHost => (StatusCode::BAD_REQUEST, "the request needs one Host header that names this listener"),
+            Self::Misdirected => (
+                StatusCode::MISDIRECTED_REQUEST,
+                "this listener does not go by the name in Host: ask for it by its address, or add the name to admin.hosts",
+            ),
+            Self::ForeignOrigin => {
+                (StatusCode::FORBIDDEN, "the page that sent this is of another origin: add its name to admin.hosts")
+            }
+        }
+    }
+}
+
+impl Hosts {
+    /// By these names, and by that of `external_url`.
+    pub fn new(names: &[String], external_url: Option<&str>) -> Self {
+        let external = external_url.and_then(|url| url.parse::<Uri>().ok()?.host().map(normal));
+        Self(names.iter().map(|name| normal(name)).chain(external).collect())
+    }
+
+    /// Checks a request that has reached the address `here`.
+    pub(super) fn check(
+        &self,
+        here: SocketAddr,
+        version: Version,
+        uri: &Uri,
+        headers: &HeaderMap,
+    ) -> Result<(), Stranger> {
+        let host = match (only(headers, HOST)?, uri.authority()) {
+            // What stands in the request line counts before the header (RFC 9112, 3.2.2).
+            (_, Some(named)) => Some(named.clone()),
+            (Some(host), None) => Some(authority(host).ok_or(Stranger::NoHost)?),
+            (None, None) => None,
+        };
+        match &host {
+            Some(host) if !self.names(here, host.host()) => return Err(Stranger::Misdirected),
+            Some(_) => {}
+            // Every browser sends it; health checks of HTTP/1.0 do not.
+            None if version == Version::HTTP_10 => {}
+            None => return Err(Stranger::NoHost),
+        }
+        match only(headers, ORIGIN).map_err(|_| Stranger::ForeignOrigin)? {
+            Some(origin) if !self.is_own(origin, host.as_ref()) => Err(Stranger::ForeignOrigin),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the listener goes by a name: the address it was reached at, `localhost` where that is loopback, or one of
+    /// those given.
+    fn names(&self, here: SocketAddr, host: &str) -> bool {
+        let host = normal(host);
+        let here = here.ip().to_canonical();
+        match host.parse::<IpAddr>().map(|address| address.to_canonical()) {
+            Ok(address) if address == here || address.is_loopback() && here.is_loopback() => true,
+            Err(_) if here.is_loopback() && host == "localhost" => true,
+            _ => self.0.contains(&host),
+        }
+    }
+
+    /// Whether a page is this listener's: of the same host and port, or of a name that is given, which may be a proxy's.
+    fn is_own(&self, origin: &HeaderValue, host: Option<&Authority>) -> bool {
+        let Some(origin) = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok()) else { return false };
+        let (Some(scheme), Some(page)) = (origin.scheme_str(), origin.authority()) else { return false };
+        let port = |authority: &Authority| authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
+        let same = |host: &Authority| normal(host.host()) == normal(page.host()) && port(host) == port(page);
+        matches!(scheme, "http" | "https") && (host.is_some_and(same) || self.0.contains(&normal(page.host())))
+    }
+}
+
+/// A name as it is compared: in lower case, without the root's dot and an address's brackets.
+fn normal(name: &str) -> String {
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase()
+}
+
+/// A header that may be there once.
+fn only(headers: &HeaderMap, name: axum::http::HeaderName) -> Result<Option<&HeaderValue>, Stranger> {
+    let mut values = headers.get_all(name).iter();
+    match (values.next(), values.next()) {
+        (value, None) => Ok(value),
+        _ => Err(Stranger::NoHost),
+    }
+}
+
+/// A host and its port, and nobody's name before them.
+fn authority(value: &HeaderValue) -> Option<Authority> {
+    let authority: Authority = value.to_str().ok()?.parse().ok()?;
+    let port = authority.as_str().strip_prefix(authority.host())?;
+    (port.is_empty() || authority.port_u16().is_some()).then_some(authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOPBACK: &str = "127.0.0.1:8026";
+
+    fn check(here: &str, host: Option<&str>, origin: Option<&str>) -> Result<(), Stranger> {
+        let hosts = Hosts::new(&["Alerts.example.com".into()], Some("https://pages.example.com:8443/x"));
+        let host = host.map(|host| (HOST, HeaderValue::from_str(host).unwrap()));
+        let origin = origin.map(|origin| (ORIGIN, HeaderValue::from_str(origin).unwrap()));
+        let headers = host.into_iter().chain(origin).collect();
+        hosts.check(here.parse().unwrap(), Version::HTTP_11, &Uri::from_static("/"), &headers)
+    }
+
+    #[test]
+    fn the_listener_answers_to_its_own_names_alone() {
+        for (here, host, named) in [
+            (LOOPBACK, "127.0.0.1:8026", true),
+            (LOOPBACK, "127.0.0.1", true),
+            (LOOPBACK, "localhost:8026", true),
+            (LOOPBACK, "LOCALHOST.", true),
+            (LOOPBACK, "localhost:9000", true),
+            (LOOPBACK, "[::1]:8026", true),
+            (LOOPBACK, "alerts.example.com", true),
+            (LOOPBACK, "ALERTS.example.com.:443", true),
+            (LOOPBACK, "pages.example.com", true),
+            ("[::ffff:127.0.0.1]:8026", "127.0.0.1:8026", true),
+            ("10.1.2.3:8026", "10.1.2.3:8026", true),
+            ("[2001:db8::1]:8026", "[2001:DB8:0::1]:8026", true),
+            (LOOPBACK, "evil.test", false),
+            (LOOPBACK, "evil.test:8026", false),
+            (LOOPBACK, "localhost.evil.test", false),
+            (LOOPBACK, "127.0.0.1.nip.io", false),
+            (LOOPBACK, "xlocalhost", false),
+            (LOOPBACK, "example.com", false),
+            (LOOPBACK, "x.alerts.example.com", false),
+            (LOOPBACK, "10.1.2.3", false),
+            (LOOPBACK, "2130706433", false),
+            (LOOPBACK, "0.0.0.0:8026", false),
+            ("10.1.2.3:8026", "localhost:8026", false),
+            ("10.1.2.3:8026", "127.0.0.1:8026", false),
+            ("10.1.2.3:8026", "10.1.2.4", false),
+        ] {
+            let expected = if named { Ok(()) } else { Err(Stranger::Misdirected) };
+            assert_eq!(check(here, Some(host), None), expected, "{host} at {here}");
+        }
+        for unreadable in ["", "a b", "x@127.0.0.1", "127.0.0.1:port", "127.0.0.1, evil.test"] {
+            assert_ne!(check(LOOPBACK, Some(unreadable), None), Ok(()), "{unreadable:?}");
+        }
+        assert_eq!(check(LOOPBACK, None, None), Err(Stranger::NoHost));
+    }
+
+    #[test]
+    fn a_page_is_answered_where_it_is_this_listeners_own() {
+        for (host, origin, own) in [
+            ("127.0.0.1:8026", "http://127.0.0.1:8026", true),
+            ("localhost:8026", "http://localhost:8026", true),
+            ("alerts.example.com", "https://alerts.example.com", true),
+            ("127.0.0.1:8026", "https://alerts.example.com", true),
+            ("127.0.0.1:8026", "https://pages.example.com:8443", true),
+            ("127.0.0.1:8026", "http://127.0.0.1:3000", false),
+            ("127.0.0.1:8026", "http://localhost:8026", false),
+            ("127.0.0.1:8026", "http://evil.test", false),
+            ("127.0.0.1:8026", "null", false),
+            ("127.0.0.1:8026", "file://", false),
+            ("127.0.0.1:8026", "chrome-extension://alerts.example.com", false),
+            ("127.0.0.1:8026", "", false),
+        ] {
+            let expected = if own { Ok(()) } else { Err(Stranger::ForeignOrigin) };
+            assert_eq!(check(LOOPBACK, Some(host), Some(origin)), expected, "{origin} at {host}");
+        }
+    }
+
+    #[test]
+    fn neither_a_second_host_nor_the_request_line_gets_around_it() {
+        let check = |version, uri: &'static str, hosts: &[&'static str]| {
+            let headers = hosts.iter().map(|host| (HOST, HeaderValue::from_static(host)));
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(name, value);
+            }
+            Hosts::default().check(LOOPBACK.parse().unwrap(), version, &Uri::from_static(uri), &map)
+        };
+        let (own, foreign) = ("127.0.0.1:8026", "evil.test");
+        assert_eq!(check(Version::HTTP_11, "/", &[own, foreign]), Err(Stranger::NoHost));
+        assert_eq!(check(Version::HTTP_11, "/", &[own, own]), Err(Stranger::NoHost));
+        assert_eq!(check(Version::HTTP_11, "http://evil.test/", &[own]), Err(Stranger::Misdirected));
+        assert_eq!(check(Version::HTTP_11, "http://127.0.0.1:8026/", &[own]), Ok(()));
+        assert_eq!(check(Version::HTTP_10, "/", &[]), Ok(()));
+        assert_eq!(check(Version::HTTP_10, "/", &[foreign]), Err(Stranger::Misdirected));
+    }
+}

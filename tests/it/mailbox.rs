@@ -1,0 +1,507 @@
+//! A scripted IMAP server: a mailbox with state, which keeps to the protocol and holds its client to it, and misbehaves
+//! where a test tells it to, mail by mail and so many times.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    sync::{Arc, Mutex, MutexGuard},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+pub const FOREVER: usize = usize::MAX;
+
+/// How the server treats one mail.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Quirk {
+    /// Nothing comes at all,
+    Silent,
+    /// or the literal stops halfway, and nothing comes any more.
+    Hang,
+    /// The literal stops halfway, and the connection ends.
+    Cut,
+    /// The literal stops halfway: a busy server says NO in its midst, and closes.
+    BusyCut,
+    /// The literal announces more bytes than come,
+    Longer(usize),
+    /// or fewer.
+    Shorter(usize),
+    /// Half of the mail comes, as if it were all.
+    Truncated,
+    /// RFC822.SIZE is left out,
+    NoSize,
+    /// or a guess.
+    Size(u64),
+    NoUid,
+    DateNil,
+    NoDate,
+    Date(&'static str),
+    BodyNil,
+    Empty,
+    LeftOut,
+    /// NO, with these words.
+    No(&'static str),
+    /// It is removed when it is asked for.
+    Vanish,
+    /// A note comes in its place.
+    StandIn,
+    /// More attributes than were asked for.
+    Also(&'static str),
+    /// Bytes that are no IMAP.
+    Garbage,
+}
+
+impl Quirk {
+    /// Whether it shows in an answer with the body.
+    fn is_the_bodys(self) -> bool {
+        !matches!(self, Self::NoSize | Self::Size(_) | Self::DateNil | Self::NoDate | Self::Date(_))
+    }
+}
+
+#[derive(Debug)]
+struct Kept {
+    raw: Vec<u8>,
+    quirks: Vec<(Quirk, usize)>,
+}
+
+/// What the server is, has and does.
+#[derive(Debug)]
+pub struct State {
+    mails: BTreeMap<u32, Kept>,
+    pub uid_validity: u32,
+    pub uid_next: u32,
+    /// What it says instead of `uid_next`.
+    pub told_uid_next: Option<u32>,
+    pub greeting: String,
+    pub capabilities: String,
+    /// What logins are answered with, in order; OK when there is none left.
+    pub logins: Vec<&'static str>,
+    /// `NetEase`: no folder is opened for who has not said who it is.
+    pub needs_id: bool,
+    /// So many lines of chatter before every answer.
+    pub storm: usize,
+    /// It offers UIDPLUS and has none (Proton Mail Bridge).
+    pub refuses_expunge: bool,
+    /// SEARCH does not find the newest mail for so many times.
+    pub stale_searches: usize,
+    /// Everything it was asked.
+    pub commands: Vec<String>,
+    /// What a client must not do.
+    pub violations: Vec<String>,
+    connections: usize,
+}
+
+pub struct Mailbox {
+    pub port: u16,
+    state: Arc<Mutex<State>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Mailbox {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Mailbox {
+    pub async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = Arc::new(Mutex::new(State {
+            mails: BTreeMap::new(),
+            uid_validity: 7,
+            uid_next: 1,
+            told_uid_next: None,
+            greeting: "* OK hello".into(),
+            capabilities: "IMAP4rev1 IDLE UIDPLUS MOVE".into(),
+            logins: Vec::new(),
+            needs_id: false,
+            storm: 0,
+            refuses_expunge: false,
+            stale_searches: 0,
+            commands: Vec::new(),
+            violations: Vec::new(),
+            connections: 0,
+        }));
+        let shared = Arc::clone(&state);
+        let task = tokio::spawn(async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                tokio::spawn(Connection::new(Arc::clone(&shared)).serve(stream));
+            }
+        });
+        Self { port, state, task }
+    }
+
+    pub fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    /// A mail arrives; its UID.
+    pub fn deliver(&self, raw: &[u8]) -> u32 {
+        self.deliver_odd(raw, &[])
+    }
+
+    /// A mail arrives that is treated so, so many times each.
+    pub fn deliver_odd(&self, raw: &[u8], quirks: &[(Quirk, usize)]) -> u32 {
+        let mut state = self.state();
+        let uid = state.uid_next;
+        state.uid_next += 1;
+        state.mails.insert(uid, Kept { raw: raw.to_vec(), quirks: quirks.to_vec() });
+        uid
+    }
+
+    /// The server is well again.
+    pub fn heal(&self) {
+        self.state().mails.values_mut().for_each(|mail| mail.quirks.clear());
+    }
+
+    /// Everything is removed; UIDs begin anew under the same UIDVALIDITY.
+    pub fn put_back(&self) {
+        let mut state = self.state();
+        state.mails.clear();
+        state.uid_next = 1;
+    }
+
+    pub fn asked(&self, what: &str) -> usize {
+        self.state().commands.iter().filter(|command| command.contains(what)).count()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.state().connections
+    }
+
+    pub fn uids(&self) -> Vec<u32> {
+        self.state().mails.keys().copied().collect()
+    }
+
+    #[track_caller]
+    pub fn assert_kept_to_the_protocol(&self) {
+        assert_eq!(self.state().violations, Vec::<String>::new());
+    }
+}
+
+/// What follows an answer.
+#[derive(Debug, Default, PartialEq)]
+enum Then {
+    #[default]
+    Goes,
+    Closes,
+    Hangs,
+}
+
+struct Connection {
+    state: Arc<Mutex<State>>,
+    tags: BTreeSet<String>,
+    logged_in: bool,
+    introduced: bool,
+    /// None, or whether the folder may be written to.
+    selected: Option<bool>,
+}
+
+impl Connection {
+    fn new(state: Arc<Mutex<State>>) -> Self {
+        state.lock().unwrap().connections += 1;
+        Self { state, tags: BTreeSet::new(), logged_in: false, introduced: false, selected: None }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap()
+    }
+
+    async fn serve(mut self, stream: TcpStream) {
+        let _ = stream.set_nodelay(true);
+        let (reader, mut writer) = stream.into_split();
+        let mut lines = BufReader::new(reader).lines();
+        let greeting = format!("{}\r\n", self.lock().greeting);
+        if writer.write_all(greeting.as_bytes()).await.is_err() || greeting.starts_with("* BYE") {
+            return;
+        }
+        self.logged_in = greeting.starts_with("* PREAUTH");
+        while let Ok(Some(line)) = lines.next_line().await {
+            let (tag, command) = line.split_once(' ').unwrap_or((&line, ""));
+            if !self.tags.insert(tag.to_owned()) || !tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+                self.violation(&format!("the tag of {line}"));
+            }
+            if command == "IDLE" {
+                let known = self.lock().mails.len();
+                if writer.write_all(b"+ idling\r\n").await.is_err() {
+                    return;
+                }
+                loop {
+                    let changed = self.lock().mails.len() != known;
+                    if changed {
+                        let exists = format!("* {} EXISTS\r\n", self.lock().mails.len());
+                        if writer.write_all(exists.as_bytes()).await.is_err() {
+                            return;
+                        }
+                    }
+                    match tokio::time::timeout(Duration::from_millis(20), lines.next_line()).await {
+                        Ok(Ok(Some(done))) if done == "DONE" => break,
+                        Ok(Ok(Some(other))) => self.violation(&format!("{other} in IDLE")),
+                        Ok(_) => return,
+                        Err(_) => {}
+                    }
+                }
+                if writer.write_all(format!("{tag} OK done\r\n").as_bytes()).await.is_err() {
+                    return;
+                }
+                continue;
+            }
+            let (answer, then) = self.answer(tag, command);
+            if writer.write_all(&answer).await.is_err() || then == Then::Closes {
+                return;
+            }
+            if then == Then::Hangs {
+                // Until the client has had enough.
+                while let Ok(Some(_)) = lines.next_line().await {}
+                return;
+            }
+        }
+    }
+
+    fn violation(&self, what: &str) {
+        self.lock().violations.push(what.to_owned());
+    }
+
+    fn answer(&mut self, tag: &str, command: &str) -> (Vec<u8>, Then) {
+        let (verb, rest) = command.split_once(' ').unwrap_or((command, ""));
+        let mut state = self.state.lock().unwrap();
+        if verb != "LOGIN" {
+            state.commands.push(command.to_owned());
+        }
+        let mut answer = Vec::new();
+        for number in 0..state.storm {
+            let line = ["* 1 EXISTS\r\n", "* 1 EXPUNGE\r\n", "* 2 FETCH (FLAGS (\\Seen $Junk(1)))\r\n"][number % 3];
+            answer.extend_from_slice(line.as_bytes());
+        }
+        let mut say = |text: &str| answer.extend_from_slice(text.as_bytes());
+        let needs = |holds: bool, state: &mut State| {
+            if !holds {
+                state.violations.push(format!("{command}: not in this state"));
+            }
+        };
+        let mut done = format!("{tag} OK done\r\n");
+        match verb {
+            "CAPABILITY" => say(&format!("* CAPABILITY {}\r\n", state.capabilities)),
+            "NOOP" => say(&format!("* {} EXISTS\r\n", state.mails.len())),
+            "LOGOUT" => {
+                say("* BYE see you\r\n");
+                answer.extend_from_slice(done.as_bytes());
+                return (answer, Then::Closes);
+            }
+            "ID" => {
+                if !rest.starts_with("(\"name\" \"") || !rest.ends_with("\")") {
+                    state.violations.push(format!("ID {rest}"));
+                }
+                self.introduced = true;
+                say("* ID NIL\r\n");
+            }
+            "LOGIN" => {
+                needs(!self.logged_in, &mut state);
+                if state.logins.is_empty() {
+                    self.logged_in = true;
+                } else {
+                    done = format!("{tag} {}\r\n", state.logins.remove(0));
+                    if done.contains("* BYE") {
+                        return (done.replace(&format!("{tag} "), "").into_bytes(), Then::Closes);
+                    }
+                }
+            }
+            "SELECT" | "EXAMINE" => {
+                needs(self.logged_in, &mut state);
+                if state.needs_id && !self.introduced {
+                    done = format!("{tag} NO {verb} Unsafe Login. Please contact kefu@188.com for help\r\n");
+                } else {
+                    self.selected = Some(verb == "SELECT");
+                    let next = state.told_uid_next.unwrap_or(state.uid_next);
+                    say(&format!(
+                        "* FLAGS (\\Seen $Label(1) :-))\r\n* {} EXISTS\r\n* OK [UIDVALIDITY {}] ok\r\n* OK [UIDNEXT {next}]\u{fc}\r\n",
+                        state.mails.len(),
+                        state.uid_validity
+                    ));
+                }
+            }
+            "UID" => {
+                needs(self.selected.is_some(), &mut state);
+                let (verb, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                match verb {
+                    "SEARCH" => say(&search(&mut state, tag, rest)),
+                    "FETCH" => {
+                        let (fetched, ended) = fetch(&mut state, tag, rest);
+                        answer.extend_from_slice(&fetched);
+                        if let Some((last, then)) = ended {
+                            answer.extend_from_slice(last.as_bytes());
+                            return (answer, then);
+                        }
+                    }
+                    "EXPUNGE" if state.refuses_expunge => done = format!("{tag} NO UID EXPUNGE\r\n"),
+                    "MOVE" | "EXPUNGE" => {
+                        needs(self.selected == Some(true), &mut state);
+                        for uid in set(rest.split(' ').next().unwrap(), u32::MAX) {
+                            state.mails.remove(&uid);
+                        }
+                    }
+                    "STORE" | "COPY" => needs(self.selected == Some(true), &mut state),
+                    _ => state.violations.push(command.to_owned()),
+                }
+            }
+            _ => state.violations.push(command.to_owned()),
+        }
+        answer.extend_from_slice(done.as_bytes());
+        (answer, Then::Goes)
+    }
+}
+
+/// The numbers of a set; `*` is `last`, and `n:*` always has it.
+fn set(text: &str, last: u32) -> BTreeSet<u32> {
+    let number = |text: &str| if text == "*" { last } else { text.parse().expect("a number of a set") };
+    let mut numbers = BTreeSet::new();
+    for part in text.split(',') {
+        let (first, end) = part.split_once(':').unwrap_or((part, part));
+        let (first, end) = (number(first), number(end));
+        numbers.extend(first.min(end)..=first.max(end).min(first.min(end).saturating_add(100_000)));
+    }
+    numbers
+}
+
+fn search(state: &mut State, tag: &str, rest: &str) -> String {
+    let words: Vec<&str> = rest.split(' ').collect();
+    let last = state.mails.keys().last().copied().unwrap_or(0);
+    let mut found: Vec<u32> =
+        set(words[1], last.max(1)).into_iter().filter(|uid| state.mails.contains_key(uid)).collect();
+    if state.stale_searches > 0 && found.last() == Some(&last) {
+        state.stale_searches -= 1;
+        found.pop();
+    }
+    if state.capabilities.contains("IMAP4rev1") {
+        return format!("* SEARCH{}\r\n", found.iter().map(|uid| format!(" {uid}")).collect::<String>());
+    }
+    let all = found.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
+    let all = if all.is_empty() { all } else { format!(" ALL {all}") };
+    format!("* ESEARCH (TAG \"{tag}\") UID{all}\r\n")
+}
+
+/// What is said of each mail, and how it ends where it does not end well.
+fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, Then)>) {
+    let (uids, items) = rest.split_once(' ').unwrap();
+    if !items.starts_with("(UID") || !items.ends_with(')') {
+        state.violations.push(format!("FETCH {rest}"));
+    }
+    let mut answer = Vec::new();
+    for uid in set(uids, u32::MAX) {
+        let sequence = state.mails.range(..=uid).count();
+        let Some(kept) = state.mails.get_mut(&uid) else { continue };
+        let body = items.contains("BODY.PEEK");
+        let quirk = kept.quirks.iter_mut().find(|(quirk, left)| *left > 0 && (!quirk.is_the_bodys() || body));
+        let quirk = quirk.map(|(quirk, left)| {
+            *left = if *left == FOREVER { FOREVER } else { *left - 1 };
+            *quirk
+        });
+        if quirk == Some(Quirk::Vanish) {
+            state.mails.remove(&uid);
+            continue;
+        }
+        let mut raw = kept.raw.clone();
+        let size = raw.len() as u64;
+        if quirk == Some(Quirk::StandIn) {
+            raw = STAND_IN.replace('\n', "\r\n").into_bytes();
+        }
+        if items.contains("[HEADER]") {
+            let end = raw.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(raw.len(), |at| at + 4);
+            raw.truncate(end);
+        }
+        if let Some((_, partial)) = items.split_once("BODY.PEEK[]<") {
+            let (start, length) = partial.trim_end_matches(">)").split_once('.').unwrap();
+            let start = start.parse::<usize>().unwrap().min(raw.len());
+            let end = (start + length.parse::<usize>().unwrap()).min(raw.len());
+            raw = raw[start..end].to_vec();
+        }
+        let mut head = format!("* {sequence} FETCH (");
+        let mut attributes = Vec::new();
+        if let Some(Quirk::Also(also)) = quirk {
+            attributes.push(also.to_owned());
+        }
+        if quirk != Some(Quirk::NoUid) {
+            attributes.push(format!("UID {uid}"));
+        }
+        if items.contains("RFC822.SIZE") && quirk != Some(Quirk::NoSize) {
+            let size = if let Some(Quirk::Size(size)) = quirk { size } else { size };
+            attributes.push(format!("RFC822.SIZE {size}"));
+        }
+        if items.contains("INTERNALDATE") {
+            let now = crate::delivery::now().strftime("\"%d-%b-%Y %H:%M:%S +0000\"").to_string();
+            match quirk {
+                Some(Quirk::NoDate) => {}
+                Some(Quirk::DateNil) => attributes.push("INTERNALDATE NIL".into()),
+                Some(Quirk::Date(date)) => attributes.push(format!("INTERNALDATE {date}")),
+                _ => attributes.push(format!("INTERNALDATE {now}")),
+            }
+        }
+        head.push_str(&attributes.join(" "));
+        if !body {
+            let _ = write!(head, ")\r\n");
+            answer.extend_from_slice(head.as_bytes());
+            continue;
+        }
+        let name = if items.contains("[HEADER]") {
+            "BODY[HEADER]<0>".to_owned()
+        } else if let Some((_, partial)) = items.split_once("BODY.PEEK[]<") {
+            format!("BODY[]<{}>", partial.split('.').next().unwrap())
+        } else {
+            "BODY[]".to_owned()
+        };
+        let _ = write!(head, "{}{name} ", if attributes.is_empty() { "" } else { " " });
+        let mut literal = |head: &str, announced: usize, bytes: &[u8], end: &str| {
+            answer.extend_from_slice(format!("{head}{{{announced}}}\r\n").as_bytes());
+            answer.extend_from_slice(bytes);
+            answer.extend_from_slice(end.as_bytes());
+        };
+        let half = raw.len() / 2;
+        match quirk {
+            Some(Quirk::LeftOut) => {}
+            Some(Quirk::No(said)) => return (answer, Some((format!("{tag} NO {said}\r\n"), Then::Goes))),
+            Some(Quirk::Garbage) => return (answer, Some(("<html>502 Bad Gateway\r\n".into(), Then::Goes))),
+            Some(Quirk::BodyNil) => answer.extend_from_slice(format!("{head}NIL)\r\n").as_bytes()),
+            Some(Quirk::Empty) => literal(&head, 0, b"", ")\r\n"),
+            Some(Quirk::Silent) => return (answer, Some((String::new(), Then::Hangs))),
+            Some(Quirk::Hang) => {
+                literal(&head, raw.len(), &raw[..half], "");
+                return (answer, Some((String::new(), Then::Hangs)));
+            }
+            Some(Quirk::Cut) => {
+                literal(&head, raw.len(), &raw[..half], "");
+                return (answer, Some((String::new(), Then::Closes)));
+            }
+            Some(Quirk::BusyCut) => {
+                literal(&head, raw.len(), &raw[..half], "");
+                return (answer, Some((format!("\r\n{tag} NO [UNAVAILABLE] busy\r\n"), Then::Closes)));
+            }
+            Some(Quirk::Longer(more)) => literal(&head, raw.len() + more, &raw, ")\r\n"),
+            Some(Quirk::Shorter(less)) => literal(&head, raw.len().saturating_sub(less), &raw, ")\r\n"),
+            Some(Quirk::Truncated) => literal(&head, half, &raw[..half], ")\r\n"),
+            _ => literal(&head, raw.len(), &raw, ")\r\n"),
+        }
+    }
+    (answer, None)
+}
+
+/// What Exchange gives in place of a mail that it cannot convert.
+pub const STAND_IN: &str = "MIME-Version: 1.0
+From: Microsoft Exchange Server
+To: On Call <alerts@example.com>
+Subject: Retrieval using the IMAP4 protocol failed for the following
+ message: 7
+Content-Type: text/plain
+
+The server couldn't retrieve the following message:
+
+Subject: \"Cloud Fortified alert\"
+From: \"Atlassian\" (\"no-reply@am.atlassian.com\")
+
+The message hasn't been deleted.
+";
