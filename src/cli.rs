@@ -25,6 +25,7 @@ mod arguments;
 mod asker;
 mod check;
 mod deliveries;
+mod discard;
 mod explain;
 mod file_format;
 mod imap;
@@ -75,7 +76,7 @@ impl Cli {
             Command::Receivers(Receivers::Test { name, print }) => return receivers(config, &name, print).await,
             Command::Incidents(command) => incidents(config, command).await?,
             Command::Deliveries(command) => deliveries(config, command).await?,
-            Command::Mails(command) => mails(config, command).await?,
+            Command::Mails(command) => return mails(config, command).await,
             Command::Silences(command) => return silences(config, command).await,
             Command::Store(command) => return store(config, command).await,
             Command::Sample(Sample { status, incident }) => {
@@ -126,12 +127,12 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
         return compare(&loaded, &other, &request).await;
     }
     let (trial, unreadable) = replay::run(&loaded, &request, &mut io::stdout()).await?;
+    if unreadable > 0 {
+        eprintln!("{} could not be read", table::count(unreadable, "alert"));
+    }
+    let all_read = if unreadable == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     if !send {
-        if unreadable > 0 {
-            eprintln!("{} could not be read", table::count(unreadable, "alert"));
-            return Ok(ExitCode::FAILURE);
-        }
-        return Ok(ExitCode::SUCCESS);
+        return Ok(all_read);
     }
     let owed = replay::owed(&trial).await?;
     if owed > 0 && !yes && !replay::agreed(owed)? {
@@ -140,7 +141,7 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
     }
     let Config { delivery, global, .. } = loaded.config;
     let all = replay::send(&trial, &delivery, global.external_url, json).await?;
-    Ok(if all { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all { all_read } else { ExitCode::FAILURE })
 }
 
 async fn compare(in_force: &Loaded, other: &Loaded, request: &replay::Request) -> anyhow::Result<ExitCode> {
@@ -219,15 +220,35 @@ async fn store(config: Option<&Path>, command: arguments::Store) -> anyhow::Resu
     Ok(ExitCode::SUCCESS)
 }
 
-async fn mails(config: Option<&Path>, command: Mails) -> anyhow::Result<()> {
+async fn mails(config: Option<&Path>, command: Mails) -> anyhow::Result<ExitCode> {
     let store = &*open_store(config).await?;
     let (out, now) = (&mut io::stdout(), Clock::system().now());
     match command {
-        Mails::List { outcome, limit, print: Json { json } } => mails::list(store, outcome, limit, json, out).await,
-        Mails::Show { id, raw, print: Json { json } } => mails::show(store, id, raw, json, out).await,
-        Mails::Release { id } => mails::release(store, id, now, out).await,
-        Mails::Discard { id } => mails::discard(store, id, now, out).await,
+        Mails::List { outcome, limit, print: Json { json } } => mails::list(store, outcome, limit, json, out).await?,
+        Mails::Show { id, raw, print: Json { json } } => mails::show(store, id, raw, json, out).await?,
+        Mails::Release { id } => mails::release(store, id, now, out).await?,
+        Mails::Discard(arguments::Discard { id: Some(id), .. }) => mails::discard_one(store, id, now, out).await?,
+        Mails::Discard(arguments::Discard { ingress, from, older, yes, .. }) => {
+            let filter = discard::Filter { ingress, from, older };
+            return discard_found(store, &filter, yes).await;
+        }
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn discard_found(store: &dyn Store, filter: &discard::Filter, yes: bool) -> anyhow::Result<ExitCode> {
+    if !yes && !discard::can_ask() {
+        eprintln!("error: it asks before it discards mails, and there is no terminal to ask on: add --yes");
+        return Ok(ExitCode::from(WRONG_USAGE));
+    }
+    let now = Clock::system().now();
+    let found = discard::find(store, filter, now).await?;
+    if !found.is_empty() && !yes && !discard::agreed(found.len())? {
+        eprintln!("nothing was discarded");
+        return Ok(ExitCode::FAILURE);
+    }
+    discard::discard(store, &found, now, &mut io::stdout()).await?;
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn silences(config: Option<&Path>, command: Silences) -> anyhow::Result<ExitCode> {
@@ -251,6 +272,11 @@ async fn silences(config: Option<&Path>, command: Silences) -> anyhow::Result<Ex
         Silences::Expire { ids } => silences::expire(&*open_store(config).await?, ids, now, out).await?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard error why a command failed; what a mail wrote in it moves no cursor.
+pub fn complain(error: &anyhow::Error) {
+    eprintln!("error: {}", plain::lines(&format!("{error:#}")));
 }
 
 /// Whether the error is that nobody reads standard output any more, which is no failure.

@@ -21,7 +21,7 @@ use crate::{
     label::SeverityRule,
     pipeline::Rules,
     receiver, route,
-    settings::{Duration, Problem, Secret, SecretError, SecretText},
+    settings::{ByteSize, Duration, Problem, Secret, SecretError, SecretText},
     store::place::Place,
     telemetry::LogFormat,
 };
@@ -280,6 +280,41 @@ pub struct Store {
     /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one with pages owed or dead.
     /// 0s: kept for ever.
     pub mail_retention: Duration,
+    /// Mail that is no alert: kept whole for a while, so that a new profile can be tried on it.
+    pub ignored_mail: IgnoredMail,
+    /// Mail that is not proven to be its sender's.
+    pub quarantine: Quarantine,
+}
+
+/// `store.ignored_mail`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IgnoredMail {
+    /// Older mail is kept by its header and hash alone.
+    pub keep: Duration,
+    /// So much of it is kept whole; of the oldest beyond, the header and hash.
+    pub max_size: ByteSize,
+}
+
+impl Default for IgnoredMail {
+    fn default() -> Self {
+        Self { keep: Duration::from_secs(7 * 86_400), max_size: ByteSize::from_mib(32) }
+    }
+}
+
+/// `store.quarantine`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quarantine {
+    /// So much mail that is not proven is kept whole, quarantined or told; of the oldest beyond, the header and hash. Proven
+    /// mail is never cut.
+    pub max_size: ByteSize,
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self { max_size: ByteSize::from_mib(256) }
+    }
 }
 
 impl Store {
@@ -296,7 +331,13 @@ impl Store {
 
 impl Default for Store {
     fn default() -> Self {
-        Self { url: None, url_file: None, mail_retention: Duration::from_secs(90 * 86_400) }
+        Self {
+            url: None,
+            url_file: None,
+            mail_retention: Duration::from_secs(90 * 86_400),
+            ignored_mail: IgnoredMail::default(),
+            quarantine: Quarantine::default(),
+        }
     }
 }
 

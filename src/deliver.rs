@@ -235,7 +235,7 @@ pub fn owed(
         .of(receiver)
         .map(|(target, _)| NewDelivery {
             target: target.clone(),
-            alias: alias(&page.incident_id, receiver),
+            alias: alias(page.kind(), &page.incident_id, receiver),
             notification: page.clone(),
             held_until,
             fallback_at,

@@ -15,6 +15,10 @@ use crate::{
     settings,
 };
 
+mod alias;
+
+pub use alias::alias;
+
 /// The store's number for a delivery; grows in order of creation, and lanes go by it.
 pub type DeliveryId = i64;
 
@@ -79,6 +83,13 @@ impl Notification {
     pub fn rose(&self) -> bool {
         let now = self.labels.get("severity").map_or("", String::as_str);
         self.was.as_deref().is_some_and(|was| severity::rank(now) > severity::rank(was))
+    }
+}
+
+impl Notification {
+    /// What it is about: `incident`, `unparsed`, `self` and so on. The bridge alone says so, never a mail.
+    pub fn kind(&self) -> &str {
+        self.labels.get("kind").map_or("incident", String::as_str)
     }
 }
 
@@ -311,17 +322,6 @@ impl Backoff {
     }
 }
 
-/// The alias or `dedup_key` under which trigger and resolve of an incident meet at a receiver.
-///
-/// `<incidentId>:<receiver>` verbatim while it is at most 128 of `A-Z a-z 0-9 - _ . :`, else its SHA-256 in hex: every
-/// vendor takes it, in a URL path too, and two receivers in one account do not swallow each other.
-pub fn alias(incident_id: &str, receiver: &str) -> String {
-    let plain = format!("{incident_id}:{receiver}");
-    let fits = plain.len() <= 128
-        && plain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
-    if fits { plain } else { sha256_hex(plain.as_bytes()) }
-}
-
 /// SHA-256 in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
@@ -334,23 +334,6 @@ pub fn sha256_hex(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn an_alias_is_verbatim_where_every_vendor_takes_it() {
-        assert_eq!(alias("FOotlQrY5ZQ", "oncall"), "FOotlQrY5ZQ:oncall");
-    }
-
-    #[test]
-    fn an_alias_is_hashed_where_a_character_or_the_length_is_odd() {
-        let long = "x".repeat(125);
-        for (incident, receiver) in [("FOotlQrY5ZQ", "on call"), ("a/b", "r"), ("é", "r"), (long.as_str(), "oncall")] {
-            let alias = alias(incident, receiver);
-            assert_eq!(alias.len(), 64, "{incident}:{receiver} gave {alias}");
-            assert_eq!(alias, sha256_hex(format!("{incident}:{receiver}").as_bytes()));
-        }
-        assert_eq!(alias(&"x".repeat(124), "abc").len(), 128);
-        assert_eq!(alias(&"x".repeat(125), "abc").len(), 64);
-    }
 
     #[test]
     fn pauses_grow_to_the_longest_and_no_further() {

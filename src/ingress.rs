@@ -72,10 +72,15 @@ pub trait Inbox: Send + Sync {
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, Refused>;
 }
 
-/// The mail could not be stored.
+/// Why mail is not stored.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("the mail cannot be stored: {0}")]
-pub struct Refused(pub String);
+pub enum Refused {
+    #[error("the mail cannot be stored: {0}")]
+    Failed(String),
+    /// It is no configured sender's, and what is left of the disk is kept for alerts.
+    #[error("the disk is nearly full, and what is left is kept for alerts: this mail is no configured sender's")]
+    NoRoom,
+}
 
 /// A running way in. The listeners are bound before `run`, so that a port in use is an error at start.
 #[async_trait]

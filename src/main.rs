@@ -21,7 +21,7 @@ fn main() -> ExitCode {
         // `alertbridge … | head`: the reader has seen enough.
         Err(error) if cli::reader_is_gone(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error:#}");
+            cli::complain(&error);
             ExitCode::FAILURE
         }
     }

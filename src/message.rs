@@ -8,6 +8,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub mod header;
+pub mod hidden;
 mod mended;
 pub mod sender;
 
@@ -31,6 +32,24 @@ pub struct Message {
     pub withheld: Option<String>,
     /// What the SMTP client said, where there was one.
     pub envelope: Option<Envelope>,
+}
+
+/// The most that is kept of a header alone, in bytes: a stranger writes them as long as he likes.
+const LONGEST_HEADER: usize = 16 << 10;
+
+/// What is kept of a mail that is cut: its header, and not more than a little of that.
+pub fn head(raw: &[u8]) -> &[u8] {
+    let (header, _) = header::split(raw);
+    &header[..header.len().min(LONGEST_HEADER)]
+}
+
+impl Message {
+    /// The same with its header alone.
+    #[must_use]
+    pub fn cut(self) -> Self {
+        let cut_from = self.cut_from.or(Some(self.raw.len() as u64));
+        Self { raw: Bytes::copy_from_slice(head(&self.raw)), cut_from, ..self }
+    }
 }
 
 /// What the SMTP conversation said about a mail.
@@ -245,5 +264,16 @@ impl Outcome {
 impl std::fmt::Display for Outcome {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.pad(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_mail_without_end_in_its_header_little_is_kept() {
+        assert_eq!(head(b"Subject: x\r\n\r\nbody"), b"Subject: x\r\n");
+        assert_eq!(head(&b"X".repeat(1 << 20)).len(), LONGEST_HEADER);
     }
 }

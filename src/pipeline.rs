@@ -24,7 +24,7 @@ use crate::{
     deliver::{Deliverer, Slot},
     ingress::{Inbox, Refused},
     message::{Bookmark, MailId, Message},
-    store::{Decide, Decision, Memory, Store, StoreError, StoredMail},
+    store::{Decide, Decision, Memory, Room, Store, StoreError, StoredMail},
     telemetry,
 };
 
@@ -84,6 +84,20 @@ impl Pipeline {
     /// Read once for each thing that is judged, read or decided: all of it goes by the same.
     fn in_force(&self) -> Arc<InForce> {
         Arc::clone(&self.in_force.borrow())
+    }
+
+    /// While the disk is nearly full, what is left of it is kept for alerts: mail that is no sender's is refused, or, of a
+    /// mailbox, where nobody would hear it and what stands behind must not wait, taken by its header alone.
+    fn with_room_for_alerts(&self, mails: Vec<Message>, of_mailbox: bool) -> Result<Vec<Message>, Refused> {
+        if !self.store.room().is_some_and(Room::is_for_alerts_alone) {
+            return Ok(mails);
+        }
+        let rules = Arc::clone(&self.in_force().rules);
+        let spare = |mail: &Message| rules.is_another_senders(&mail.raw);
+        if of_mailbox {
+            return Ok(mails.into_iter().map(|mail| if spare(&mail) { mail.cut() } else { mail }).collect());
+        }
+        if mails.iter().any(spare) { Err(Refused::NoRoom) } else { Ok(mails) }
     }
 
     /// Decides mail until `stop`; what is left then is decided at the next start. The next mails are read while the last are
@@ -249,6 +263,7 @@ impl Rules {
 #[async_trait]
 impl Inbox for Pipeline {
     async fn accept(&self, mails: Vec<Message>, bookmark: Option<Bookmark>) -> Result<Vec<MailId>, Refused> {
+        let mails = self.with_room_for_alerts(mails, bookmark.is_some())?;
         // Authenticity is judged here and stored with the mail: keys rotate, and a replay must not ask DNS again.
         // All at once, so that a batch takes no longer than its slowest mail, which is bounded.
         let in_force = self.in_force();
@@ -260,7 +275,7 @@ impl Inbox for Pipeline {
         let recording = self.in_hand.begin();
         let ids = self.store.record(mails.clone(), bookmark).await.map_err(|error| {
             telemetry::store_failed("mail was refused", &error);
-            Refused(error.to_string())
+            Refused::Failed(error.to_string())
         })?;
         crash::point("recorded");
         let stored = ids.iter().zip(mails).map(|(id, (message, authenticity))| StoredMail {
@@ -275,6 +290,6 @@ impl Inbox for Pipeline {
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, Refused> {
-        self.store.bookmark(mailbox).await.map_err(|error| Refused(error.to_string()))
+        self.store.bookmark(mailbox).await.map_err(|error| Refused::Failed(error.to_string()))
     }
 }

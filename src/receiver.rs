@@ -55,6 +55,11 @@ pub trait Receiver: Send + Sync {
     /// What the vendor's reply to it means.
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict;
 
+    /// What stands for the trigger's receipt where a resolve is only shown: none where it is made without.
+    fn example_receipt(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Whether it is told that an incident is over.
     fn send_resolved(&self) -> bool {
         true

@@ -40,9 +40,11 @@ use crate::{
 
 mod mailbox;
 mod reload;
+mod room;
 
 use mailbox::Mailbox;
 use reload::Reload;
+use room::Room;
 
 /// How long a soft stop waits for one part of the bridge.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -106,6 +108,8 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     working.spawn(listen(Arc::clone(&store), bell, stop_rest.clone()));
     working.spawn(watch.run(stop_rest.clone()));
     working.spawn(Arc::clone(&deliverer).run(stop_rest.clone()));
+    let room = Room { store: Arc::clone(&store), settings: config.store.clone(), clock: clock.clone() };
+    working.spawn(room.run(stop_rest.clone()));
     let retention = config.store.mail_retention;
     working.spawn(prune(Arc::clone(&store), retention, in_force.subscribe(), clock.clone(), stop_rest.clone()));
     let upkeep = metrics.clone();

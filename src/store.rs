@@ -25,11 +25,13 @@ pub mod place;
 pub mod postgres;
 mod refusal;
 mod retention;
+mod spare;
 pub mod sqlite;
 
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
 pub use look::{DeliveryRow, Depth, Event, IncidentRow, MailRow, Totals};
 pub use retention::{Horizon, Pruned, Sweep};
+pub use spare::{Cut, Excess, Spare};
 
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -470,6 +472,10 @@ pub trait Store: Send + Sync {
     /// Lets a mail that is quarantined, or waits for its authenticity, act as if it were genuine: it is due at once.
     /// Refuses one of which only the header was kept.
     async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError>;
+    /// Mails in the quarantine in order of arrival, after one; none after those that have [`READ_BACK`] bytes together.
+    async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
+    /// Takes mails out of the quarantine for good; returns how many of them still were there.
+    async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError>;
     /// Takes a mail out of the quarantine for good.
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError>;
     /// Stored mails by arrival, for `replay --stored`, after `after`; at most the first of them that have [`READ_BACK`] bytes
@@ -491,6 +497,12 @@ pub trait Store: Send + Sync {
     /// Deletes what is past its retention among the next `limit` rows; never a mail undecided or quarantined, nor
     /// anything of an incident that is open or has a delivery owed or dead.
     async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError>;
+    /// The bytes of the mails of a kind that are kept whole, after one, and the last of them.
+    async fn whole(&self, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError>;
+    /// Keeps of the oldest mails of a kind, of which there is too much, only the header; in steps.
+    async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError>;
+    /// The space that is left for the store; none where nobody here can tell.
+    fn room(&self) -> Option<Room>;
     /// What is wrong with the store: nothing, where it can be read and written.
     async fn ping(&self) -> Result<(), StoreError>;
 

@@ -2,7 +2,12 @@
 //!
 //! The metrics' names are part of the contract with users.
 
-use std::{collections::BTreeSet, io::IsTerminal as _, net::IpAddr, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{self, IsTerminal as _, Write},
+    net::IpAddr,
+    time::Duration,
+};
 
 use clap::ValueEnum;
 use jiff::Timestamp;
@@ -13,8 +18,8 @@ use tracing_subscriber::EnvFilter;
 
 use crate::{
     delivery::{Action, FailureReason, Target},
-    message::{Authenticity, Evidence, MailId, Outcome, Verdict},
-    store::{Claim, Decision, Depth, Heard, Next, Settlement, StoreError},
+    message::{Authenticity, Evidence, MailId, Outcome, Verdict, hidden::is_hidden},
+    store::{Claim, Decision, Depth, Heard, Next, Settlement, Spare, StoreError},
 };
 
 /// How log lines are written.
@@ -37,8 +42,9 @@ pub fn log_to_stderr(format: LogFormat) {
     let silent = ["refinery_core=warn", "deadpool.postgres=off", "reqwest=info", "hyper_util=info"];
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = silent.iter().filter_map(|directive| directive.parse().ok()).fold(filter, EnvFilter::add_directive);
-    let terminal = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_target(false);
+    let terminal = io::stderr().is_terminal();
+    let lines =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(|| Plain(io::stderr())).with_target(false);
 
     // A second subscriber would be a second program in this process: there is none.
     let _ = match format {
@@ -46,6 +52,34 @@ pub fn log_to_stderr(format: LogFormat) {
         LogFormat::Auto if terminal => lines.with_ansi(true).try_init(),
         LogFormat::Json | LogFormat::Auto => lines.json().flatten_event(true).try_init(),
     };
+}
+
+/// Where the log goes, without the hidden characters that a mail may have brought into it: each is escaped as JSON has it.
+/// ASCII's own are escaped before, where they are not the colours of the log itself.
+struct Plain<W>(W);
+
+impl<W: Write> Write for Plain<W> {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let text = String::from_utf8_lossy(line);
+        let is_raw = |c: char| !c.is_ascii() && is_hidden(c);
+        if !text.contains(is_raw) {
+            return self.0.write_all(line).map(|()| line.len());
+        }
+
+        let mut safe = String::with_capacity(line.len() + 64);
+        for c in text.chars() {
+            if is_raw(c) {
+                safe.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+            } else {
+                safe.push(c);
+            }
+        }
+        self.0.write_all(safe.as_bytes()).map(|()| line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }
 
 /// Names, units and meanings, for `/metrics`.
@@ -65,6 +99,7 @@ pub fn describe() {
     describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
     describe_counter!("alertbridge_store_failures_total", "Times the store could not be read or written.");
     describe_gauge!("alertbridge_store_writable", "Whether the store could be written at this scrape.");
+    describe_counter!("alertbridge_mails_cut_total", "Mails of which only the header is kept, to make room.");
     describe_counter!("alertbridge_store_pruned_total", "Rows past their retention deleted.");
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!("alertbridge_circuit_open", "1 while a receiver's integration does not answer and is only probed.");
@@ -340,6 +375,14 @@ pub fn escalated(target: &Target) {
 }
 
 /// A step of deleting what is past its retention.
+pub fn mails_cut(spare: Spare, mails: u64) {
+    if mails > 0 {
+        let kind = spare.as_str();
+        counter!("alertbridge_mails_cut_total", "kind" => kind).increment(mails);
+        tracing::info!(kind, mails, "only the header is kept of the oldest");
+    }
+}
+
 pub fn pruned(deleted: usize) {
     if deleted > 0 {
         counter!("alertbridge_store_pruned_total").increment(deleted as u64);

@@ -26,7 +26,7 @@ pub use deliveries::Deliveries;
 pub use explain::Explain;
 pub use imap::{Imap, Login};
 pub use incidents::Incidents;
-pub use mails::Mails;
+pub use mails::{Discard, Mails};
 pub use print::{Completion, Sample, Schema, SchemaOf};
 pub use receivers::Receivers;
 pub use replay::Replay;

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use crate::{
-    cli::table,
+    cli::{plain, table},
     delivery::{DeliveryId, DeliveryState},
     store::Store,
 };
@@ -19,7 +19,7 @@ pub async fn list(
 ) -> anyhow::Result<()> {
     let deliveries = store.deliveries(state, limit).await?;
     if json {
-        return Ok(writeln!(out, "{}", serde_json::to_string(&deliveries)?)?);
+        return Ok(writeln!(out, "{}", plain::json(&deliveries)?)?);
     }
     let rows = deliveries.into_iter().map(|delivery| {
         vec![

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     cli::{
         mailbox,
-        plain::plain,
+        plain::{self, plain},
         trial::{Explained, Specimen, Trial},
     },
     config::Loaded,
@@ -57,7 +57,7 @@ pub async fn run(loaded: &Loaded, request: Request<'_>, out: &mut impl Write) ->
     let size = specimen.message.raw.len();
     let explained = Trial::new(loaded, request.trust)?.run(specimen).await?;
     if request.json {
-        writeln!(out, "{}", serde_json::to_string(&explained)?).context("cannot write")?;
+        writeln!(out, "{}", plain::json(&explained)?).context("cannot write")?;
     } else {
         walk(&explained, size, arrived_at, out).context("cannot write")?;
     }
@@ -98,15 +98,15 @@ fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write)
     line(out, "route", &receivers)?;
     for request in &explained.requests {
         writeln!(out)?;
-        writeln!(out, "{} · {}", request.receiver, request.integration)?;
-        writeln!(out, "{} {}", request.method, request.url)?;
+        writeln!(out, "{} · {}", plain(&request.receiver), request.integration)?;
+        writeln!(out, "{} {}", request.method, plain(&request.url))?;
         for (name, value) in &request.headers {
-            writeln!(out, "{name}: {}", value.as_str().unwrap_or_default())?;
+            writeln!(out, "{name}: {}", plain(value.as_str().unwrap_or_default()))?;
         }
         match &request.body {
             serde_json::Value::Null => {}
-            serde_json::Value::String(text) => text.lines().try_for_each(|line| writeln!(out, "{}", plain(line)))?,
-            json => writeln!(out, "{json:#}")?,
+            serde_json::Value::String(text) => writeln!(out, "{}", plain::lines(text.trim_end_matches('\n')))?,
+            json => writeln!(out, "{}", plain::pretty(json)?)?,
         }
     }
     Ok(())

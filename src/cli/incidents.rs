@@ -7,7 +7,10 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use crate::{
-    cli::{plain::plain, table},
+    cli::{
+        plain::{self, plain},
+        table,
+    },
     delivery::{Action, DeliveryId, DeliveryState},
     incident::Phase,
     message::Outcome,
@@ -18,7 +21,7 @@ use crate::{
 pub async fn list(store: &dyn Store, open: bool, limit: u32, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let incidents = store.incidents(open, limit).await?;
     if json {
-        return Ok(writeln!(out, "{}", serde_json::to_string(&incidents)?)?);
+        return Ok(writeln!(out, "{}", plain::json(&incidents)?)?);
     }
     let label = |incident: &IncidentRow, name: &str| incident.labels.get(name).cloned().unwrap_or_default();
     let rows = incidents.iter().map(|incident| {
@@ -45,7 +48,7 @@ pub async fn show(store: &dyn Store, incident_id: &str, json: bool, out: &mut im
     if json {
         let mut whole = serde_json::to_value(&incident)?;
         whole["timeline"] = json!(events);
-        return Ok(writeln!(out, "{whole}")?);
+        return Ok(writeln!(out, "{}", plain::json(&whole)?)?);
     }
     let label = |name: &str| incident.labels.get(name).map(String::as_str).unwrap_or_default();
     let mut line = |name: &str, text: &str| writeln!(out, "{name:<9} {}", plain(text));

@@ -1,13 +1,17 @@
 //! `alertbridge mails`: the stored mails, and the quarantine.
 
-use std::io::Write;
+use std::io::{self, IsTerminal as _, Write};
 
 use anyhow::Context as _;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
 
 use crate::{
-    cli::{asker, plain::plain, table},
+    cli::{
+        asker,
+        plain::{self, plain},
+        table,
+    },
     message::{MailId, Outcome, Release},
     store::Store,
 };
@@ -22,7 +26,7 @@ pub async fn list(
 ) -> anyhow::Result<()> {
     let mails = store.mails(outcome, limit).await?;
     if json {
-        return Ok(writeln!(out, "{}", serde_json::to_string(&mails)?)?);
+        return Ok(writeln!(out, "{}", plain::json(&mails)?)?);
     }
     let rows = mails.into_iter().map(|mail| {
         vec![
@@ -42,12 +46,19 @@ pub async fn list(
 pub async fn show(store: &dyn Store, id: MailId, raw: bool, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     let (row, stored) = store.mail(id).await?.with_context(|| unknown(id))?;
     if raw {
+        if let Some(size) = stored.message.cut_from {
+            eprintln!("only the header is kept of this mail, which had {}", table::count(size, "byte"));
+        }
+        if io::stdout().is_terminal() {
+            // A mail must not do with a terminal what it likes; in a pipe it comes byte for byte.
+            return Ok(writeln!(out, "{}", plain::lines(&String::from_utf8_lossy(&stored.message.raw)))?);
+        }
         return Ok(out.write_all(&stored.message.raw)?);
     }
     if json {
         let mut whole = serde_json::to_value(&row)?;
         whole["envelope"] = serde_json::to_value(&stored.message.envelope)?;
-        return Ok(writeln!(out, "{whole}")?);
+        return Ok(writeln!(out, "{}", plain::json(&whole)?)?);
     }
     let mut line = |name: &str, text: &str| writeln!(out, "{name:<13} {}", plain(text));
     let reason = row.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
@@ -91,7 +102,7 @@ pub async fn release(store: &dyn Store, id: MailId, now: Timestamp, out: &mut im
 }
 
 /// Takes a mail out of the quarantine for good.
-pub async fn discard(store: &dyn Store, id: MailId, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn discard_one(store: &dyn Store, id: MailId, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
     store.discard_mail(id, now).await?;
     Ok(writeln!(out, "mail {id} is discarded")?)
 }

@@ -9,7 +9,10 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    cli::{plain::plain, table},
+    cli::{
+        plain::{self, plain},
+        table,
+    },
     clock::Clock,
     deliver::{self, Client, Deliverer, Terms},
     delivery::{self, Action, DeliveryState, Notification},
@@ -42,7 +45,7 @@ pub async fn test(
     }
     let store: Arc<dyn Store> = Arc::new(Sqlite::throw_away()?);
     let now = Timestamp::from_second(clock.now().as_second())?;
-    let incident_id = format!("test-{}", now.as_second());
+    let incident_id = format!("test:{}", now.as_second());
     for action in [Action::Trigger, Action::Resolve] {
         owe(store.as_ref(), &receivers, name, &page(action, &incident_id, now), now).await?;
     }
@@ -176,7 +179,7 @@ fn report(mut deliveries: Vec<DeliveryRow>, json: bool, out: &mut impl Write) ->
     deliveries.sort_by_key(|delivery| delivery.id);
     let all = deliveries.iter().all(|delivery| delivery.state == DeliveryState::Delivered);
     if json {
-        writeln!(out, "{}", serde_json::to_string(&deliveries)?)?;
+        writeln!(out, "{}", plain::json(&deliveries)?)?;
         return Ok(all);
     }
     let rows = deliveries.into_iter().map(|delivery| {

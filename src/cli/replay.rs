@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::{
     cli::{
-        mailbox, table,
+        mailbox, plain, table,
         trial::{Explained, Specimen, Trial},
     },
     config::Loaded,
@@ -123,7 +123,7 @@ struct Tally {
 impl Tally {
     fn add(&mut self, explained: Explained, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
         if json {
-            writeln!(out, "{}", serde_json::to_string(&explained)?).context("cannot write")?;
+            writeln!(out, "{}", plain::json(&explained)?).context("cannot write")?;
         }
         let (count, receivers) = self.outcomes.entry(explained.outcome).or_default();
         *count += 1;

@@ -6,7 +6,11 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::{
-    cli::{asker, plain::plain, table},
+    cli::{
+        asker,
+        plain::{self, plain},
+        table,
+    },
     label,
     settings::Duration,
     silence::{Plan, PlanError, Silence, SilenceId},
@@ -53,7 +57,7 @@ pub async fn add(
     }
     let silence = store.add_silence(plan, now).await?;
     if json {
-        return Ok(writeln!(out, "{}", object(&silence, now))?);
+        return Ok(writeln!(out, "{}", plain::json(&object(&silence, now))?)?);
     }
     writeln!(out, "{}", silence.id)?;
     let Silence { id, starts_at, ends_at, .. } = silence;
@@ -73,7 +77,7 @@ pub async fn list(
     let silences = store.silences(expired, now, limit).await?;
     if json {
         let all: Vec<_> = silences.iter().map(|silence| object(silence, now)).collect();
-        return Ok(writeln!(out, "{}", Value::Array(all))?);
+        return Ok(writeln!(out, "{}", plain::json(&all)?)?);
     }
     let rows = silences.into_iter().map(|silence| {
         vec![

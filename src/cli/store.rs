@@ -14,7 +14,10 @@ use serde_json::json;
 use url::Url;
 
 use crate::{
-    cli::table,
+    cli::{
+        plain::{plain, pretty},
+        table,
+    },
     config::Config,
     serve,
     store::{
@@ -105,10 +108,10 @@ pub async fn check(
 fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -> io::Result<()> {
     if json {
         let verdict = json!({ "ok": found.is_empty(), "findings": found, "totals": totals });
-        return writeln!(out, "{verdict:#}");
+        return writeln!(out, "{}", pretty(&verdict)?);
     }
     for Finding { check, what } in found {
-        writeln!(out, "{check}: {what}")?;
+        writeln!(out, "{check}: {}", plain(what))?;
     }
     let Totals { mails, incidents, deliveries } = totals;
     if found.is_empty() {

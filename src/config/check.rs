@@ -257,6 +257,7 @@ fn durations(config: &Config, found: &mut Vec<Problem>) {
         within("alerts.authenticity.freshness".into(), freshness, 0, 10 * YEAR);
     }
     within("store.mail_retention".into(), config.store.mail_retention, 0, 100 * YEAR);
+    within("store.ignored_mail.keep".into(), config.store.ignored_mail.keep, 0, 100 * YEAR);
     within("delivery.timeout".into(), delivery.timeout, 1, 300);
     within("delivery.backoff.initial".into(), delivery.backoff.initial, 1, 3600);
     within("delivery.backoff.max".into(), delivery.backoff.max, 1, 86_400);

@@ -129,6 +129,11 @@ impl Rules {
         Reading { finding, date: extraction.date, subject_line: extraction.subject }
     }
 
+    /// Whether a mail is proven to be no alert: a readable header names another sender.
+    pub fn is_another_senders(&self, raw: &[u8]) -> bool {
+        matches!(self.extractor.extract(raw).found, Extracted::NoAlert(NoAlert::OtherSender(_)))
+    }
+
     /// A mail that its server did not give may be an alert, unless its header names another sender. The reason names the
     /// mail, so that each is told.
     fn withheld(&self, message: &Message, reason: &str) -> Option<Finding> {

@@ -199,6 +199,13 @@ impl Receiver for Slack {
         matches!(self.way, Way::Bot(_))
     }
 
+    fn example_receipt(&self) -> Option<&'static str> {
+        match &self.way {
+            Way::Bot(bot) => bot.example_receipt(),
+            Way::Hook(_) => None,
+        }
+    }
+
     fn send_resolved(&self) -> bool {
         self.send_resolved
     }

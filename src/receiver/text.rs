@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use unicode_segmentation::UnicodeSegmentation as _;
 
+use crate::message::hidden::is_hidden;
+
 /// Marks a text as cut.
 const ELLIPSIS: char = '…';
 
@@ -55,12 +57,11 @@ pub fn head(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
-/// Text of several lines without control characters, but for line feeds and tabs, and without the invisible
-/// characters that turn the direction of writing: what is shown is what is there.
+/// Text of several lines without hidden characters, but for line feeds and tabs: what is shown is what is there.
 pub fn clean(text: &str) -> String {
     let unified: Cow<'_, str> =
         if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() };
-    unified.chars().filter(|c| matches!(c, '\n' | '\t') || !hidden(*c)).collect::<String>().trim().to_owned()
+    unified.chars().filter(|c| matches!(c, '\n' | '\t') || !is_hidden(*c)).collect::<String>().trim().to_owned()
 }
 
 /// The same on one line: every run of white space becomes one space.
@@ -71,18 +72,12 @@ pub fn one_line(text: &str) -> String {
             if !line.is_empty() && !line.ends_with(' ') {
                 line.push(' ');
             }
-        } else if !hidden(c) {
+        } else if !is_hidden(c) {
             line.push(c);
         }
     }
     line.truncate(line.trim_end().len());
     line
-}
-
-fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
-        || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 /// The longest start of the text of at most `max` units that cuts no letter in two.
@@ -163,5 +158,6 @@ mod tests {
     fn control_characters_and_direction_marks_vanish() {
         assert_eq!(clean("\u{1b}[31mred\u{0}\r\nnext\ttab\u{202e}"), "[31mred\nnext\ttab");
         assert_eq!(one_line(" a\r\n\tb\u{7}\u{2028}c\u{85} "), "a b c");
+        assert_eq!(one_line("pay\u{200b}pal\u{feff} \u{e0041}\u{2067}x\u{9b}31m"), "paypal x31m");
     }
 }

@@ -18,6 +18,8 @@ pub struct Concerns {
     pub flooded_at: Option<Timestamp>,
     /// Apps that are not expected, mail of which is held.
     pub unexpected_apps: Vec<String>,
+    /// When only the header of a quarantined mail was kept, to make room, the last time.
+    pub quarantine_cut_at: Option<Timestamp>,
     /// What is left where the store is; none where it is in no file.
     pub room: Option<Room>,
     /// What the bridge tells of itself now.
@@ -37,4 +39,21 @@ pub struct Alarm {
     pub incident_id: String,
     /// A mute kept it from everybody.
     pub untold: bool,
+}
+
+/// A store is near full below this much, or below a twentieth of a small file system.
+const LITTLE: u64 = 256 << 20;
+const PLENTY: u64 = 2 << 30;
+
+impl Room {
+    /// The store is near full below this much.
+    pub fn little(self) -> u64 {
+        (self.total / 20).clamp(LITTLE, PLENTY)
+    }
+
+    /// What is left is kept for alerts: mail that is no sender's is refused. Of a small file system that is a tenth, so that
+    /// there is room for both.
+    pub fn is_for_alerts_alone(self) -> bool {
+        self.free < self.little().min(self.total / 10)
+    }
 }

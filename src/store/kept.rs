@@ -32,19 +32,24 @@ pub(super) struct Packed {
 }
 
 pub(super) fn pack((message, authenticity): (Message, Authenticity)) -> Result<Packed, StoreError> {
-    let body = COMPRESSOR.with_borrow_mut(|slot| -> io::Result<_> {
-        let compressor = match slot {
-            Some(compressor) => compressor,
-            None => slot.insert(zstd::bulk::Compressor::new(COMPRESSION)?),
-        };
-        compressor.compress(&message.raw)
-    });
+    let body = compress(&message.raw);
     Ok(Packed {
         authenticity: json(&authenticity)?,
         envelope: message.envelope.as_ref().map(json).transpose()?,
         sha256: sha256_hex(&message.raw),
         body: body.map_err(|error| StoreError::Failed(format!("a mail could not be compressed: {error}")))?,
         message,
+    })
+}
+
+/// Bytes as they are written.
+pub(super) fn compress(raw: &[u8]) -> io::Result<Vec<u8>> {
+    COMPRESSOR.with_borrow_mut(|slot| {
+        let compressor = match slot {
+            Some(compressor) => compressor,
+            None => slot.insert(zstd::bulk::Compressor::new(COMPRESSION)?),
+        };
+        compressor.compress(raw)
     })
 }
 

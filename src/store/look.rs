@@ -25,6 +25,8 @@ pub struct MailRow {
     pub sha256: String,
     pub authenticity: Authenticity,
     pub labels: Labels,
+    /// Since when only its header is kept, where that is to make room.
+    pub cut_at: Option<Timestamp>,
     /// When its authenticity is checked again.
     pub check_at: Option<Timestamp>,
     /// Who let it act, where it was in the quarantine.

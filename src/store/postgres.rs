@@ -38,8 +38,9 @@ use crate::{
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     silence::{Plan, Silence, SilenceId},
     store::{
-        Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
-        Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, Unsilenced, kept::pack,
+        Agenda, Claim, Concerns, Cut, Decide, Decision, DeliveryRow, Depth, Event, Excess, Fallback, Horizon,
+        IncidentRow, MailRow, Pruned, Room, Settled, Settlement, Spare, Store, StoreError, StoredMail, Subject, Sweep,
+        Unsilenced, kept::pack,
     },
 };
 
@@ -61,6 +62,7 @@ mod row;
 mod schema;
 mod settle;
 mod silence;
+mod spare;
 mod tls;
 
 pub use address::{Address, Misaddressed};
@@ -285,6 +287,14 @@ impl Store for Postgres {
         mail::release(&self.database, id, &release).await
     }
 
+    async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        mail::quarantined(&self.database, after, limit).await
+    }
+
+    async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError> {
+        mail::discard_all(&self.database, &ids, now).await
+    }
+
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
         mail::discard(&self.database, id, now).await
     }
@@ -317,6 +327,19 @@ impl Store for Postgres {
 
     async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError> {
         prune::step(&self.database, horizon, from, limit).await
+    }
+
+    async fn whole(&self, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError> {
+        spare::whole(&self.database, spare, after).await
+    }
+
+    async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError> {
+        spare::cut(&self.database, spare, excess, now).await
+    }
+
+    /// The room a database has is its server's to watch.
+    fn room(&self) -> Option<Room> {
+        None
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

@@ -47,14 +47,19 @@ pub(super) fn not_discarded(id: DeliveryId, state: Option<&str>) -> StoreError {
     })
 }
 
-/// `found` is the mail's outcome, and its size where only its header was kept; none where there is no such mail.
-pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>)>) -> StoreError {
+/// `found` is the mail's outcome, its size where only its header was kept, and whether that was kept alone to make room;
+/// none where there is no such mail.
+pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>, bool)>) -> StoreError {
     StoreError::Refused(match found {
-        Some(("quarantined", Some(size))) => format!(
+        Some(("quarantined", Some(size), true)) => format!(
+            "mail {id} was {size} bytes, and only its header was kept, because mail that is not proven took more than \
+             store.quarantine.max_size: send the mail again, or `alertbridge mails discard {id}`"
+        ),
+        Some(("quarantined", Some(size), false)) => format!(
             "mail {id} was {size} bytes, over the size limit, and only its header was kept: raise max_message_size and \
              send the mail again, or `alertbridge mails discard {id}`"
         ),
-        Some((outcome, _)) => format!("mail {id} is {outcome}, not quarantined"),
+        Some((outcome, ..)) => format!("mail {id} is {outcome}, not quarantined"),
         None => format!("there is no mail {id}"),
     })
 }

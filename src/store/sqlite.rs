@@ -19,8 +19,9 @@ use crate::{
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     silence::{Plan, Silence, SilenceId},
     store::{
-        Agenda, Claim, Concerns, Decide, Decision, DeliveryRow, Depth, Event, Fallback, Horizon, IncidentRow, MailRow,
-        Pruned, Settled, Settlement, Store, StoreError, StoredMail, Subject, Sweep, Unsilenced, kept::pack,
+        Agenda, Claim, Concerns, Cut, Decide, Decision, DeliveryRow, Depth, Event, Excess, Fallback, Horizon,
+        IncidentRow, MailRow, Pruned, Room, Settled, Settlement, Spare, Store, StoreError, StoredMail, Subject, Sweep,
+        Unsilenced, kept::pack,
     },
 };
 
@@ -35,15 +36,20 @@ mod file;
 mod lane;
 mod look;
 mod mail;
+mod mode;
+mod ours;
 mod prune;
 mod row;
 mod silence;
+mod spare;
+mod turn;
 mod writer;
 
 pub use check::check;
 pub use copy::{backup, restore};
-use file::{assert_not_anothers, connect, migrate};
+use file::{assert_not_anothers, connect, keep_private, migrate};
 pub use file::{own, versions};
+use turn::Turn;
 use writer::Outlives;
 
 /// What the reading connection keeps in memory, in KiB, which to SQLite is a negative number: it reads little, and mostly
@@ -64,8 +70,10 @@ pub struct Sqlite {
 impl Sqlite {
     /// Opens the file, makes it where it does not exist, and brings its schema up to date.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
+        let _turn = Turn::wait(path);
         copy::assert_not_half_restored(path)?;
         assert_not_anothers(path)?;
+        keep_private(path)?;
         let mut connection = connect(path, OpenFlags::default())?;
         // Else statements with a parameter that a partial index could be meant by are planned anew at every use.
         connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure)?;
@@ -195,7 +203,7 @@ impl Store for Sqlite {
     }
 
     async fn concerns(&self) -> Result<Concerns, StoreError> {
-        let room = self.path.as_deref().and_then(concern::room);
+        let room = self.room();
         self.read(concern::concerns).await.map(|concerns| Concerns { room, ..concerns })
     }
 
@@ -271,6 +279,14 @@ impl Store for Sqlite {
         self.write(move |connection| mail::release(connection, id, &release)).await
     }
 
+    async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::quarantined(connection, after, limit)).await
+    }
+
+    async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError> {
+        self.write(move |connection| mail::discard_all(connection, &ids, now).map_err(failure)).await
+    }
+
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
         self.write(move |connection| mail::discard(connection, id, now)).await
     }
@@ -303,6 +319,22 @@ impl Store for Sqlite {
 
     async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError> {
         self.write(move |connection| prune::step(connection, horizon, from, limit).map_err(failure)).await
+    }
+
+    async fn whole(&self, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError> {
+        self.read(move |connection| spare::whole(connection, spare, after)).await
+    }
+
+    async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError> {
+        let (shortened, more) = self.read(move |connection| spare::shortened(connection, spare, excess)).await?;
+        if shortened.is_empty() {
+            return Ok(Cut { more, ..Cut::default() });
+        }
+        self.write(move |connection| spare::cut(connection, spare, &shortened, more, now)).await
+    }
+
+    fn room(&self) -> Option<Room> {
+        self.path.as_deref().and_then(concern::room)
     }
 
     async fn ping(&self) -> Result<(), StoreError> {

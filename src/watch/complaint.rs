@@ -13,15 +13,13 @@ use crate::{
 const INGRESS: &str = "self:ingress:";
 const HELD_RESOLVES: &str = "self:held-resolves";
 const HELD_TRIGGERS: &str = "self:held-triggers";
+const QUARANTINE: &str = "self:quarantine-full";
 const STORE: &str = "self:store-space";
 
 /// So many unexpected apps are told of at a time: whoever makes them up fills no pager.
 const MOST_APPS: usize = 5;
 /// Unverified triggers are counted by the hour: an hour without one held, and they are told again.
 const CALM: SignedDuration = SignedDuration::from_hours(1);
-/// A store is near full below this much, or below a twentieth of a small file system.
-const LITTLE: u64 = 256 << 20;
-const PLENTY: u64 = 2 << 30;
 
 /// Something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,7 +39,7 @@ impl Complaint {
 
 /// Critical is what may keep a page from somebody.
 pub(super) fn severity(incident_id: &str) -> &'static str {
-    let harmless = incident_id == HELD_RESOLVES || incident_id.starts_with(UNEXPECTED_APP);
+    let harmless = [HELD_RESOLVES, QUARANTINE].contains(&incident_id) || incident_id.starts_with(UNEXPECTED_APP);
     if harmless { "warning" } else { "critical" }
 }
 
@@ -61,12 +59,15 @@ pub(super) fn complaints(
         }
     }
     if concerns.dead > 0 {
-        let many = if concerns.dead == 1 { "1 page is".to_owned() } else { format!("{} pages are", concerns.dead) };
+        let (many, whom) = match concerns.dead {
+            1 => ("1 page is".to_owned(), "its receiver"),
+            dead => (format!("{dead} pages are"), "their receivers"),
+        };
         complain(
             DEAD_LETTERS.into(),
             format!(
-                "{many} given up and told to nobody: `alertbridge deliveries list --state dead` says why; mend it, then \
-                 `alertbridge deliveries retry --dead`"
+                "{many} given up and never reached {whom}; a fallback, where there is one, is told instead: `alertbridge deliveries list --state dead` says \
+                 why; mend it, then `alertbridge deliveries retry --dead`"
             ),
         );
     }
@@ -87,6 +88,15 @@ pub(super) fn complaints(
              (alerts.authenticity.unverified.max_per_hour), or they could not be checked (unverified.trigger: quarantine); \
              genuine ones are told as soon as they are proven; look at `alertbridge mails list --outcome quarantined`, then \
              `mails release ID` or `mails discard ID`"
+                .into(),
+        );
+    }
+    if concerns.quarantine_cut_at.is_some_and(|at| now.duration_since(at) < CALM) {
+        complain(
+            QUARANTINE.into(),
+            "mail that is not proven takes more than store.quarantine.max_size, so that only the headers of the oldest in \
+             the quarantine are kept, and they cannot be released: look at `alertbridge mails list --outcome quarantined`, \
+             and discard what is not wanted with `alertbridge mails discard --from ADDRESS` or the like"
                 .into(),
         );
     }
@@ -113,8 +123,8 @@ pub(super) fn complaints(
         complain(
             STORE.into(),
             format!(
-                "the store has {free} MiB left, and mail is refused once it is full: free some space on its file system, or \
-                 shorten store.mail_retention"
+                "the store has {free} MiB left: mail of other senders is refused first, alerts once it is full; free some \
+                 space on its file system, or shorten store.mail_retention"
             ),
         );
     }
@@ -138,7 +148,7 @@ fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) 
 
 /// Once told, it stays so until there is a quarter more: it does not come and go with every mail.
 fn is_scarce(room: Room, told: bool) -> bool {
-    let limit = (room.total / 20).clamp(LITTLE, PLENTY);
+    let limit = room.little();
     room.free < if told { limit / 4 * 5 } else { limit }
 }
 
@@ -171,6 +181,7 @@ pub(super) fn over(incident_id: &str, ingresses: &BTreeMap<&str, Option<&Conditi
         DEAD_LETTERS => "there are no dead letters any more".into(),
         HELD_RESOLVES => "no resolve of an open incident is held any more".into(),
         HELD_TRIGGERS => "for an hour no unverified trigger was held".into(),
+        QUARANTINE => "for an hour no mail in the quarantine lost all but its header".into(),
         STORE => "the store has room again".into(),
         _ => match incident_id.strip_prefix(UNEXPECTED_APP) {
             Some(key) => format!("no mail of the app {key} is held any more"),

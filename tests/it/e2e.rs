@@ -91,7 +91,7 @@ pub fn open_at_the_end(mails: &[Generated]) -> BTreeSet<String> {
 }
 
 pub fn aliases(incidents: &BTreeSet<String>, receivers: &[&str]) -> BTreeSet<String> {
-    incidents.iter().flat_map(|id| receivers.iter().map(move |receiver| alias(id, receiver))).collect()
+    incidents.iter().flat_map(|id| receivers.iter().map(move |receiver| alias("incident", id, receiver))).collect()
 }
 
 pub const DOORS: &str = "

@@ -54,7 +54,7 @@ impl ClockFile {
     }
 }
 
-async fn until(what: &str, bridge: &Bridge, mut holds: impl AsyncFnMut() -> bool) {
+pub async fn until(what: &str, bridge: &Bridge, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
         assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", tail(&bridge.log()));
@@ -255,7 +255,7 @@ async fn a_name_that_does_not_resolve_is_tried_again_and_the_fallback_is_told() 
 }
 
 /// `unshare` as this user may use it, for a file system of one's own; none where the machine allows it to nobody.
-fn unshared() -> Option<Vec<&'static str>> {
+pub fn unshared() -> Option<Vec<&'static str>> {
     [vec!["unshare", "-m"], vec!["unshare", "-rm"]].into_iter().find(|command| {
         Command::new(command[0]).args(&command[1..]).arg("true").output().is_ok_and(|output| output.status.success())
     })

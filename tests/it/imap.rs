@@ -57,7 +57,7 @@ impl Inbox for Recorder {
         let mut state = self.0.lock().unwrap();
         if state.full {
             state.refusals += 1;
-            return Err(Refused("the disk is full".into()));
+            return Err(Refused::Failed("the disk is full".into()));
         }
         let first = state.mails.len();
         state.commits.push(mails.len());

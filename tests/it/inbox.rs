@@ -73,7 +73,7 @@ impl Inbox for RecordingInbox {
         self.entered.fetch_add(1, Ordering::SeqCst);
         self.gate.acquire().await.unwrap().forget();
         if self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
-            return Err(Refused("the disk is full".into()));
+            return Err(Refused::Failed("the disk is full".into()));
         }
         let mut stored = self.stored.lock().unwrap();
         stored.extend(mails);

@@ -1,9 +1,9 @@
 //! `alertbridge mails`.
 
-use clap::Subcommand;
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::{Json, MOST_ROWS};
-use crate::message::Outcome;
+use crate::{message::Outcome, settings::Duration};
 
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
@@ -39,7 +39,7 @@ Examples:
     Show {
         /// The mail, as `mails list` tells it
         id: i64,
-        /// Print the mail itself, byte for byte
+        /// Print the mail itself, byte for byte; on a terminal with hidden characters escaped
         #[arg(long, conflicts_with = "json")]
         raw: bool,
         #[command(flatten)]
@@ -58,14 +58,41 @@ Example:
         /// The mail, as `mails list --outcome quarantined` tells it
         id: i64,
     },
-    /// Take a mail out of the quarantine for good: nobody is told
+    /// Take mails out of the quarantine for good: nobody is told
     #[command(after_help = "\
-Exit status: 0 done, 1 it is not in the quarantine, 2 wrong usage.
+Without an ID all mails in the quarantine that fit every option given are
+discarded, after asking.
 
-Example:
-  alertbridge mails discard 17")]
-    Discard {
-        /// The mail, as `mails list --outcome quarantined` tells it
-        id: i64,
-    },
+Exit status: 0 done, 1 it is not in the quarantine or you said no, 2 wrong
+usage.
+
+Examples:
+  alertbridge mails discard 17
+  alertbridge mails discard --from @example.com --older 7d
+  alertbridge mails discard --ingress smtp --yes")]
+    Discard(Discard),
+}
+
+/// Which mails to discard.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["id", "outcome", "ingress", "from", "older"]))]
+pub struct Discard {
+    /// The mail, as `mails list --outcome quarantined` tells it
+    #[arg(conflicts_with_all = ["outcome", "ingress", "from", "older", "yes"])]
+    pub id: Option<i64>,
+    /// All in the quarantine, which is the only outcome to take
+    #[arg(long, value_parser = [Outcome::Quarantined.as_str()])]
+    pub outcome: Option<String>,
+    /// Only those that came through this ingress
+    #[arg(long, value_name = "NAME")]
+    pub ingress: Option<String>,
+    /// Only those whose From has this address, or, of `@example.com`, one of this domain
+    #[arg(long, value_name = "ADDRESS")]
+    pub from: Option<String>,
+    /// Only those that arrived longer ago, such as 7d
+    #[arg(long, value_name = "AGE")]
+    pub older: Option<Duration>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }

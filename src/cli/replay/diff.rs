@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     cli::{
-        table,
+        plain, table,
         trial::{Told, Trial},
     },
     config::Loaded,
@@ -74,7 +74,7 @@ pub async fn run(
 
 fn tell(difference: &Difference, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
     if json {
-        writeln!(out, "{}", serde_json::to_string(difference)?).context("cannot write")
+        writeln!(out, "{}", plain::json(difference)?).context("cannot write")
     } else {
         words::tell(difference, out).context("cannot write")
     }

@@ -85,7 +85,7 @@ impl Trial {
                 Finding::Unreadable { json, .. } => json.clone(),
                 Finding::Quarantined { .. } | Finding::Ignored { .. } => Value::Null,
             },
-            requests: due.filter_map(|delivery| self.rendered(delivery, now)).collect(),
+            requests: due.flat_map(|delivery| self.all_rendered(delivery, now)).collect(),
             reason: decision.reason,
             labels: decision.labels,
             receivers: decision.receivers,
@@ -97,7 +97,7 @@ impl Trial {
     pub fn tell(&self, decided: Decided) -> Told {
         let Decided { name, reading, decision, now, .. } = decided;
         let page = |delivery: NewDelivery| {
-            let request = self.rendered(&delivery, now)?;
+            let request = self.rendered(&delivery, &Step::Send, now)?;
             let NewDelivery { target, notification, held_until, .. } = delivery;
             Some(Page { action: notification.action, target, request, held_until })
         };
@@ -126,15 +126,28 @@ impl Trial {
         integration.map(|integration| integration.secrets().into_iter().map(seen_from).collect()).unwrap_or_default()
     }
 
-    fn rendered(&self, delivery: &NewDelivery, now: Timestamp) -> Option<Rendered> {
+    /// Every request that a delivery makes where all goes well: one, and of a resolve that edits the trigger's message the
+    /// reply to it as well.
+    fn all_rendered(&self, delivery: &NewDelivery, now: Timestamp) -> Vec<Rendered> {
+        let first = self.rendered(delivery, &Step::Send, now);
+        let edits = self.receipt(delivery).is_some();
+        first.into_iter().chain(edits.then(|| self.rendered(delivery, &Step::Reply, now)).flatten()).collect()
+    }
+
+    /// What stands for the receipt of its trigger, which was not sent.
+    fn receipt(&self, delivery: &NewDelivery) -> Option<&'static str> {
+        let receiver = self.rules.receivers.integrations.get(&delivery.target)?;
+        receiver.example_receipt().filter(|_| delivery.notification.action == Action::Resolve)
+    }
+
+    fn rendered(&self, delivery: &NewDelivery, step: &Step, now: Timestamp) -> Option<Rendered> {
         let receiver = self.rules.receivers.integrations.get(&delivery.target)?;
         let parcel = Parcel {
             delivery: 1,
             alias: &delivery.alias,
             notification: &delivery.notification,
-            step: &Step::Send,
-            // Nothing was sent.
-            receipt: None,
+            step,
+            receipt: self.receipt(delivery),
             now,
             external_url: self.external_url.as_deref(),
         };

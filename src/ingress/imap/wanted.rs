@@ -348,7 +348,7 @@ mod tests {
         let mut backlog = Backlog::default();
         for _ in 0..20 {
             backlog.begin(7, 7);
-            backlog.blame(&Fault::Inbox(crate::ingress::Refused("the disk is full".into())), NOW);
+            backlog.blame(&Fault::Inbox(crate::ingress::Refused::Failed("the disk is full".into())), NOW);
         }
         assert!(!backlog.is_wanted(7));
         for _ in 0..20 {

@@ -21,13 +21,14 @@ use super::{
 };
 use crate::{
     ingress::{
-        Inbox,
+        Inbox, Refused,
         listener::{Place, TooMany},
     },
     message::{Envelope, Message},
     telemetry,
 };
 
+const NOT_STORED: &str = "451 4.3.0 Cannot store it now";
 /// How long a client may take to read our last words.
 const FAREWELL: Duration = Duration::from_secs(5);
 
@@ -258,11 +259,13 @@ impl Session {
             Ok(Received { raw, room }) => {
                 let stored = self.store(raw, envelope).await;
                 drop(room);
-                if stored {
-                    say(&mut wire.output, "250 2.0.0 Stored");
-                    return Onward::Commands;
+                match stored {
+                    Ok(()) => {
+                        say(&mut wire.output, "250 2.0.0 Stored");
+                        return Onward::Commands;
+                    }
+                    Err(reply) => say(&mut wire.output, reply),
                 }
-                say(&mut wire.output, "451 4.3.0 Cannot store it now");
                 after_refusal(wire)
             }
             Err(flaw) => {
@@ -277,7 +280,8 @@ impl Session {
         }
     }
 
-    async fn store(&self, raw: Vec<u8>, envelope: Envelope) -> bool {
+    /// Stores a mail; else what the client is told.
+    async fn store(&self, raw: Vec<u8>, envelope: Envelope) -> Result<(), &'static str> {
         let (ingress, size) = (&self.door.name, raw.len());
         let peer = envelope.peer;
         let message = Message {
@@ -292,15 +296,19 @@ impl Session {
         match timeout(self.door.limits.store, self.inbox.accept(vec![message], None)).await {
             Ok(Ok(ids)) => {
                 tracing::debug!(ingress, ?peer, size, ?ids, "mail stored");
-                true
+                Ok(())
             }
-            Ok(Err(refused)) => {
+            Ok(Err(refused @ Refused::NoRoom)) => {
+                telemetry::mail_refused(ingress, peer, "no_room", &refused);
+                Err("452 4.3.1 The disk is nearly full, come again later")
+            }
+            Ok(Err(refused @ Refused::Failed(_))) => {
                 telemetry::mail_refused(ingress, peer, "not_stored", &refused);
-                false
+                Err(NOT_STORED)
             }
             Err(_) => {
                 telemetry::mail_refused(ingress, peer, "not_stored", &"the store did not answer in time");
-                false
+                Err(NOT_STORED)
             }
         }
     }

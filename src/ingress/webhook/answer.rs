@@ -64,6 +64,8 @@ pub(super) enum Refusal {
     /// It is the provider's, and has no raw mail in it: what to change at the provider.
     NoMail(&'static str),
     NotStored,
+    /// What is left of the disk is kept for alerts.
+    DiskNearlyFull,
     /// Too many large mails are under way.
     NoRoom,
     /// The connection was too slow, while others had none.
@@ -82,6 +84,7 @@ impl Refusal {
             Self::NoSecret | Self::NotFetched | Self::NotStored | Self::UnderWay | Self::NoRoom | Self::Displaced => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::DiskNearlyFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::WrongType(_) | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
@@ -135,6 +138,9 @@ impl Refusal {
             Self::NoRoom => "Too many large mails are under way; send it again later.",
             Self::Displaced => "The body came too slowly while there are too many connections; send it again later.",
             Self::NotStored => "The mail cannot be stored now; send it again later.",
+            Self::DiskNearlyFull => {
+                "The disk is nearly full, and this is no configured sender's mail; send it again later."
+            }
         }
     }
 }
@@ -156,7 +162,7 @@ pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
         Refusal::Encoded => drop(headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
         _ => {}
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
+    if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE].contains(&status) {
         headers.insert(RETRY_AFTER, COME_AGAIN);
     }
     response

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock::Clock,
     ingress::{
-        Health, Inbox,
+        Health, Inbox, Refused,
         listener::{Budget, Buffer, Full, Place, Room},
     },
     message::{MailId, Message},
@@ -152,7 +152,10 @@ impl Doors {
             }
             Ok(Err(refused)) => {
                 tracing::warn!(ingress, size, %refused, "mail put off");
-                Err(Refusal::NotStored)
+                Err(match refused {
+                    Refused::NoRoom => Refusal::DiskNearlyFull,
+                    Refused::Failed(_) => Refusal::NotStored,
+                })
             }
             Err(_) => {
                 tracing::warn!(ingress, size, "mail put off: the store did not answer in time");

@@ -134,6 +134,11 @@ impl Bot {
         Ok(channel)
     }
 
+    /// The end of an incident edits the message of its beginning.
+    pub(super) fn example_receipt(&self) -> Option<&'static str> {
+        self.update_message.then_some("<the trigger's channel>/<the trigger's ts>")
+    }
+
     fn part<'a>(&self, parcel: &Parcel<'a>) -> Part<'a> {
         let edits = match parcel.notification.action {
             Action::Trigger => false,

@@ -32,6 +32,8 @@ WITH RECURSIVE step (held, open) AS (
 )
 SELECT incident_id FROM step JOIN incidents ON id = open WHERE held = open LIMIT $1";
 const FLOODED_AT: &str = "SELECT decided_at AS at FROM mails WHERE hold = 'flood' ORDER BY decided_at DESC LIMIT 1";
+const QUARANTINE_CUT_AT: &str = "
+SELECT cut_at AS at FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL ORDER BY cut_at DESC LIMIT 1";
 /// The first few apps mail of which is held, and every one that is told of and still held: one that is new never
 /// pushes another out.
 const UNEXPECTED_APPS: &str = "
@@ -64,10 +66,12 @@ pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError
         .add(HELD_RESOLVES, vec![&A_FEW])
         .add(FLOODED_AT, vec![])
         .add(UNEXPECTED_APPS, vec![&A_FEW, &UNEXPECTED_APP])
-        .add(ALARMS, vec![]);
+        .add(ALARMS, vec![])
+        .add(QUARANTINE_CUT_AT, vec![]);
     let answers = transaction.commit(flight).await?;
     let dead = answers[1].first().map(|row| at::<i64>(row, "dead")).transpose()?.unwrap_or_default();
     let flooded_at: Option<i64> = answers[3].first().map(|row| at(row, "at")).transpose()?;
+    let cut_at: Option<i64> = answers[6].first().map(|row| at(row, "at")).transpose()?;
     let alarms =
         answers[5].iter().map(|row| Ok(Alarm { incident_id: at(row, "incident_id")?, untold: at(row, "untold")? }));
     Ok(Concerns {
@@ -75,6 +79,7 @@ pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError
         held_resolves: answers[2].iter().map(|row| at(row, "incident_id")).collect::<Result<_, _>>()?,
         flooded_at: flooded_at.map(time),
         unexpected_apps: answers[4].iter().map(|row| at(row, "app")).collect::<Result<_, _>>()?,
+        quarantine_cut_at: cut_at.map(time),
         room: None,
         alarms: alarms.collect::<Result<_, StoreError>>()?,
     })

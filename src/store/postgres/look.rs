@@ -31,7 +31,7 @@ macro_rules! mail {
     ($which:literal) => {
         concat!(
             "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity, mails.labels,
-                    envelope, check_at, released, incidents.incident_id
+                    envelope, cut_at, check_at, released, incidents.incident_id
              FROM mails LEFT JOIN incidents ON incidents.id = mails.incident ",
             $which
         )
@@ -44,7 +44,7 @@ macro_rules! delivery {
     };
 }
 
-const INCIDENT: &str = "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind LIMIT 1";
+const INCIDENT: &str = "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind = 'incident', kind LIMIT 1";
 const ITS_MAILS: &str = mail!("WHERE mails.incident = $1");
 const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
 const ITS_ATTEMPTS: &str = "
@@ -184,6 +184,7 @@ fn mail_row(row: &Row) -> Result<MailRow, StoreError> {
         sha256: at(row, "sha256")?,
         authenticity: json_at(row, "authenticity")?,
         labels: optional_json_at(row, "labels")?.unwrap_or_default(),
+        cut_at: optional_time_at(row, "cut_at")?,
         // Zero is "at once".
         check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
         released: optional_json_at(row, "released")?,

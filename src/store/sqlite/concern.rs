@@ -18,6 +18,7 @@ pub(super) fn concerns(connection: &Connection) -> rusqlite::Result<Concerns> {
         held_resolves: held_resolves(connection)?,
         flooded_at: flooded_at(connection)?,
         unexpected_apps: unexpected_apps(connection)?,
+        quarantine_cut_at: quarantine_cut_at(connection)?,
         room: None,
         alarms: alarms(connection)?,
     })
@@ -63,6 +64,13 @@ fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 fn flooded_at(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     connection
         .prepare_cached("SELECT max(decided_at) FROM mails WHERE hold = 'flood'")?
+        .query_row([], |row| row.get::<_, Option<i64>>(0))
+        .map(|at| at.map(time))
+}
+
+fn quarantine_cut_at(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
+    connection
+        .prepare_cached("SELECT max(cut_at) FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL")?
         .query_row([], |row| row.get::<_, Option<i64>>(0))
         .map(|at| at.map(time))
 }

@@ -7,7 +7,7 @@ use std::{
     ffi::OsString,
     fs::{self, File},
     io,
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, chown},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -15,6 +15,7 @@ use std::{
 use rusqlite::{
     Connection, OpenFlags,
     backup::{Backup, StepResult},
+    config::DbConfig,
 };
 
 use crate::{crash, store::StoreError};
@@ -22,6 +23,9 @@ use crate::{crash, store::StoreError};
 use super::{
     check, failure,
     file::{connect, known, own, version},
+    mode,
+    ours::foreign_object,
+    turn::{OPENING, Turn},
 };
 
 /// Pages copied between two looks at the progress: 4 MiB.
@@ -39,11 +43,14 @@ pub fn backup(from: &Path, to: &Path, overwrite: bool, progress: impl FnMut(u64,
         )));
     }
     // Renamed over the store, or a file that belongs to it, a copy would end it.
-    if ["", "-wal", "-shm", ".lock"].iter().any(|ending| same(&beside(from, ending), to)) {
+    if ["", "-wal", "-shm", ".lock", OPENING].iter().any(|ending| same(&beside(from, ending), to)) {
         return Err(StoreError::Refused(format!("{} is the store itself: name another file", to.display())));
     }
+    let turn = Turn::wait_to_read(from);
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    if version(&source)? == 0 {
+    let version = version(&source)?;
+    drop(turn);
+    if version == 0 {
         return Err(StoreError::Refused(format!("{} is no store of alertbridge", from.display())));
     }
     let temporary = beside(to, ".partial");
@@ -70,12 +77,9 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
         )));
     }
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
-    let known = known();
-    match version(&source)? {
-        0 => return Err(StoreError::Refused(format!("{} is no store of alertbridge", from.display()))),
-        found if found > known => return Err(StoreError::Newer { found, known }),
-        _ => {}
-    }
+    // Until its schema is known to be ours, nothing in it may run what it likes.
+    source.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(failure)?;
+    assert_ours(&source, from)?;
     whole(&source, from)?;
     let _owned = own(to)?;
     if to.exists() {
@@ -103,6 +107,24 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
     made.inspect_err(|_| discard(&temporary))
 }
 
+/// Refuses a file that is no store, is a newer one's, or holds what no store of ours does.
+fn assert_ours(source: &Connection, from: &Path) -> Result<(), StoreError> {
+    let known = known();
+    let found = match version(source)? {
+        0 => return Err(StoreError::Refused(format!("{} is no store of alertbridge", from.display()))),
+        found if found > known => return Err(StoreError::Newer { found, known }),
+        found => found,
+    };
+
+    match foreign_object(source, found)? {
+        None => Ok(()),
+        Some(what) => Err(StoreError::Refused(format!(
+            "{} is not a backup as alertbridge makes it: {what}; restore another",
+            from.display()
+        ))),
+    }
+}
+
 /// Refuses a place where a restore is under way, or died: a store begun there empty would take mail, and be in its way.
 pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
     let half = beside(store, RESTORING);
@@ -127,7 +149,7 @@ pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
 fn copy(source: &Connection, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
     discard(to);
     // Made by nobody else, and readable by nobody else.
-    private(to).map_err(|error| unwritable(to, &error))?;
+    mode::make(to).map_err(|error| unwritable(to, &error))?;
     let mut copy = Connection::open(to).map_err(failure)?;
     // While the snapshot is held, no commit of others makes the copy begin anew.
     let snapshot = source.unchecked_transaction().map_err(failure)?;
@@ -171,40 +193,35 @@ fn put(temporary: &Path, to: &Path) -> Result<(), StoreError> {
         .map_err(|error| unwritable(to, &error))
 }
 
-/// The same owner and mode as the store has.
+/// The same owner and mode as the store has, and never open to everybody.
 fn like(file: &Path, store: &Path) -> io::Result<()> {
     let store = fs::metadata(store)?;
     given_to(file, store.uid(), store.gid())?;
-    fs::set_permissions(file, store.permissions())
+    fs::set_permissions(file, fs::Permissions::from_mode(mode::closed(store.mode())))
 }
 
-/// The mode the backup has; the owner is the folder's, who is whom `serve` runs as.
+/// The mode the backup has, but never open to everybody; the owner is the folder's, who is whom `serve` runs as.
 fn owned_as_its_folder(file: &Path, backup: &Path) -> io::Result<()> {
     let folder = fs::metadata(folder_of(file))?;
     given_to(file, folder.uid(), folder.gid())?;
-    let mode = fs::metadata(backup)?.mode() & 0o777 | 0o600;
-    fs::set_permissions(file, fs::Permissions::from_mode(mode))
+    fs::set_permissions(file, fs::Permissions::from_mode(mode::closed(fs::metadata(backup)?.mode())))
 }
 
 /// Only root may give files away; what anybody else makes is theirs.
-fn given_to(file: &Path, owner: u32, group: u32) -> io::Result<()> {
+pub(super) fn given_to(file: &Path, owner: u32, group: u32) -> io::Result<()> {
     match chown(file, Some(owner), Some(group)) {
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
         result => result,
     }
 }
 
-fn private(path: &Path) -> io::Result<()> {
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(|_| ())
-}
-
-fn beside(path: &Path, ending: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
     let mut name = OsString::from(path);
     name.push(ending);
     name.into()
 }
 
-fn folder_of(path: &Path) -> &Path {
+pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

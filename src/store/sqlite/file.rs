@@ -1,15 +1,10 @@
 //! The file of a store: who has it, whose it is, how it is opened, and its schema.
 
-use std::{
-    fs::{self, File},
-    io::ErrorKind,
-    path::Path,
-    time::Duration,
-};
+use std::{fs::File, io::ErrorKind, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::failure;
+use super::{copy::folder_of, failure, mode, turn::Turn};
 use crate::{crash, store::StoreError};
 
 refinery::embed_migrations!("schema/migrations/sqlite");
@@ -20,7 +15,7 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Takes the store at a path, be it there or not, for one `serve`; until the guard is dropped no other takes it. Short
 /// commands need no lock.
 pub fn own(path: &Path) -> Result<File, StoreError> {
-    make_folder_of(path)?;
+    assert_folder(path)?;
     let mut name = path.to_owned().into_os_string();
     name.push(".lock");
     let file = File::create(&name).map_err(|error| match error.kind() {
@@ -43,6 +38,7 @@ pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     if !path.exists() {
         return Ok((0, known));
     }
+    let _turn = Turn::wait_to_read(path);
     let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
     Ok((version(&connection)?, known))
 }
@@ -70,7 +66,11 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
 /// 0 where it is no store yet.
 pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
     let made: bool = connection
-        .query_row("SELECT count(*) FROM sqlite_master WHERE name = 'refinery_schema_history'", [], |row| row.get(0))
+        .query_row(
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'refinery_schema_history'",
+            [],
+            |row| row.get(0),
+        )
         .map_err(failure)?;
     if !made {
         return Ok(0);
@@ -80,15 +80,33 @@ pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
         .map_err(failure)
 }
 
-fn make_folder_of(path: &Path) -> Result<(), StoreError> {
-    let missing = path.parent().filter(|parent| !parent.as_os_str().is_empty() && !parent.exists());
-    let Some(parent) = missing else { return Ok(()) };
-    fs::create_dir_all(parent)
-        .map_err(|error| StoreError::Failed(format!("cannot make the folder {}: {error}", parent.display())))
+/// The folder is not made: mistyped, or on a disk that is not mounted, it would begin an empty store, and what the real one
+/// owes would wait unseen.
+fn assert_folder(path: &Path) -> Result<(), StoreError> {
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    Err(StoreError::Refused(format!(
+        "there is no folder {}: make it, for the user that runs alertbridge, or mount it; or name another file",
+        folder.display()
+    )))
+}
+
+/// Makes the file of a new store, for its owner alone, and closes one that everybody could read.
+pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
+    assert_folder(path)?;
+    match mode::make(path) {
+        Ok(()) => return Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => mode::tighten(path),
+        // SQLite says what is wrong when it opens it.
+        Err(_) => {}
+    }
+    Ok(())
 }
 
 pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    make_folder_of(path)?;
+    assert_folder(path)?;
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;

@@ -15,7 +15,7 @@ use super::{
 };
 
 const MAIL: &str = "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,
-                           mails.labels, envelope, check_at, released, incidents.incident_id
+                           mails.labels, envelope, cut_at, check_at, released, incidents.incident_id
                     FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
 const DELIVERY: &str = "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident";
 
@@ -34,7 +34,7 @@ pub(super) fn timeline(
     incident_id: &str,
 ) -> rusqlite::Result<Option<(IncidentRow, Vec<Event>)>> {
     let found = connection
-        .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1 ORDER BY kind LIMIT 1")?
+        .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1 ORDER BY kind = 'incident', kind LIMIT 1")?
         .query_row([incident_id], |row| Ok((row.get::<_, i64>("id")?, incident_row(row)?)))
         .optional()?;
     let Some((number, incident)) = found else { return Ok(None) };
@@ -139,6 +139,7 @@ fn mail_row(row: &Row<'_>) -> rusqlite::Result<MailRow> {
         sha256: row.get("sha256")?,
         authenticity: json_at(row, "authenticity")?,
         labels: optional_json_at(row, "labels")?.unwrap_or_default(),
+        cut_at: optional_time_at(row, "cut_at")?,
         // Zero is "at once".
         check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
         released: optional_json_at(row, "released")?,

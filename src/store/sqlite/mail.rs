@@ -161,11 +161,13 @@ pub(super) fn release(connection: &Connection, id: MailId, release: &Release) ->
     if released == 1 {
         return Ok(());
     }
-    let found: Option<(String, Option<i64>)> = connection
-        .prepare_cached("SELECT outcome, cut_from FROM mails WHERE id = ?1")
-        .and_then(|mut statement| statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+    let found: Option<(String, Option<i64>, bool)> = connection
+        .prepare_cached("SELECT outcome, cut_from, cut_at IS NOT NULL FROM mails WHERE id = ?1")
+        .and_then(|mut statement| {
+            statement.query_row([id], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional()
+        })
         .map_err(failure)?;
-    Err(not_released(id, found.as_ref().map(|(outcome, size)| (outcome.as_str(), *size))))
+    Err(not_released(id, found.as_ref().map(|(outcome, size, cut)| (outcome.as_str(), *size, *cut))))
 }
 
 pub(super) fn stored(
@@ -211,16 +213,31 @@ pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
     })
 }
 
+const DISCARD: &str = "
+UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2, hold = NULL,
+       check_at = NULL
+WHERE id = ?1 AND outcome = 'quarantined'";
+
 pub(super) fn discard(connection: &Connection, id: MailId, now: Timestamp) -> Result<(), StoreError> {
     let discarded = connection
-        .prepare_cached(
-            "UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2,
-                    hold = NULL, check_at = NULL
-             WHERE id = ?1 AND outcome = 'quarantined'",
-        )
+        .prepare_cached(DISCARD)
         .and_then(|mut statement| statement.execute(params![id, micros(now)]))
         .map_err(failure)?;
     if discarded == 1 { Ok(()) } else { Err(not_quarantined(id)) }
+}
+
+/// As [`discard`], for many: those that still are in the quarantine.
+pub(super) fn discard_all(connection: &Connection, ids: &[MailId], now: Timestamp) -> rusqlite::Result<u64> {
+    let mut discard = connection.prepare_cached(DISCARD)?;
+    ids.iter().try_fold(0, |discarded, id| Ok(discarded + discard.execute(params![id, micros(now)])? as u64))
+}
+
+pub(super) fn quarantined(connection: &Connection, after: MailId, limit: u32) -> rusqlite::Result<Vec<StoredMail>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
+         WHERE outcome = 'quarantined' AND id > ?1 ORDER BY id LIMIT ?2",
+    )?;
+    up_to_read_back(statement.query_map(params![after, limit], stored_mail)?)
 }
 
 /// For lists: the bytes' size as they came.

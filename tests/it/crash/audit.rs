@@ -54,9 +54,9 @@ pub fn audit(vendors: &Vendors, bridge: &Bridge, mails: &[Generated], numbers: &
     for (incident, told) in truth(mails) {
         let decided = stored.iter().filter(|mail| mail["incident_id"] == incident.as_str() && moves(mail)).count();
         assert_eq!(decided, told.len(), "what became of the mails of {incident}");
-        let oncall = alias(&incident, "oncall");
+        let oncall = alias("incident", &incident, "oncall");
         assert_eq!(heard(&opsgenie, &oncall), told, "Opsgenie, {oncall}");
-        assert_eq!(heard(&opsgenie, &alias(&incident, "jsm")), told, "JSM, {incident}");
+        assert_eq!(heard(&opsgenie, &alias("incident", &incident, "jsm")), told, "JSM, {incident}");
         assert_eq!(heard(&pagerduty, &oncall), told, "PagerDuty, {oncall}");
         assert_eq!(heard(&hook, &oncall), told, "the webhook, {oncall}");
         let about_it = slack.iter().filter(|(message, _)| message.contains(&incident));
@@ -97,7 +97,7 @@ impl Doubled {
                 let times =
                     slack.iter().filter(|(message, said)| said == action && message.contains(&incident)).count();
                 let once = told.iter().filter(|told| **told == action).count();
-                let allowed = self.allowed("slack", action, &alias(&incident, "oncall"));
+                let allowed = self.allowed("slack", action, &alias("incident", &incident, "oncall"));
                 assert!(
                     times <= once + allowed,
                     "Slack: {action} of {incident} {times} times for {once}, {allowed} allowed"

@@ -1,0 +1,110 @@
+//! The key under which trigger and resolve of an incident meet at a receiver. No two alerts share one: a mail that
+//! chooses its incident's id cannot make the key of another kind, of another receiver, or of the bridge's own alarms.
+
+use super::sha256_hex;
+
+/// The kind of what mail calls an incident.
+const INCIDENT: &str = "incident";
+/// How the ids of the other kinds begin. An incident's id that begins so is hashed together with its kind.
+const RESERVED: [(&str, &str); 5] =
+    [("self", "self:"), ("unparsed", "unparsed-"), ("test", "test:"), ("missing", "missing:"), ("canary", "canary:")];
+/// The longest key that every vendor takes.
+const LONGEST: usize = 128;
+
+/// The alias or `dedup_key` of an alert of a kind at a receiver.
+///
+/// `<incident id>:<receiver>` verbatim while it is at most 128 of `A-Z a-z 0-9 - _ . :`, else its SHA-256 in hex: every
+/// vendor takes it, in a URL path too, and two receivers in one account do not swallow each other.
+pub fn alias(kind: &str, incident_id: &str, receiver: &str) -> String {
+    let plain = format!("{incident_id}:{receiver}");
+    if kind_of(incident_id) != kind || receiver.contains(':') {
+        // No plain key ends with a colon, because no receiver's name is empty.
+        return sha256_hex(format!("{kind}:{}:{plain}:", incident_id.len()).as_bytes());
+    }
+
+    let fits = plain.len() <= LONGEST
+        && plain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
+    if fits { plain } else { sha256_hex(plain.as_bytes()) }
+}
+
+/// The kind that an id belongs to by how it begins.
+fn kind_of(incident_id: &str) -> &'static str {
+    RESERVED.iter().find(|(_, beginning)| incident_id.starts_with(beginning)).map_or(INCIDENT, |(kind, _)| kind)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn an_alias_is_verbatim_where_every_vendor_takes_it() {
+        assert_eq!(alias("incident", "FOotlQrY5ZQ", "oncall"), "FOotlQrY5ZQ:oncall");
+        assert_eq!(alias("incident", "cloudwatch:eu-west-1", "oncall"), "cloudwatch:eu-west-1:oncall");
+        assert_eq!(alias("self", "self:dead-letters", "oncall"), "self:dead-letters:oncall");
+        assert_eq!(alias("unparsed", "unparsed-5f2c", "oncall"), "unparsed-5f2c:oncall");
+        assert_eq!(alias("incident", "selfish", "oncall"), "selfish:oncall");
+    }
+
+    #[test]
+    fn an_alias_is_hashed_where_a_character_or_the_length_is_odd() {
+        let long = "x".repeat(125);
+        for (incident, receiver) in [("FOotlQrY5ZQ", "on call"), ("a/b", "r"), ("é", "r"), (long.as_str(), "oncall")] {
+            let alias = alias("incident", incident, receiver);
+            assert_eq!(alias.len(), 64, "{incident}:{receiver} gave {alias}");
+            assert_eq!(alias, sha256_hex(format!("{incident}:{receiver}").as_bytes()));
+        }
+        assert_eq!(alias("incident", &"x".repeat(124), "abc").len(), 128);
+        assert_eq!(alias("incident", &"x".repeat(125), "abc").len(), 64);
+    }
+
+    /// Ids that a mail could choose to look like something else: pieces of keys, joined.
+    fn id() -> impl Strategy<Value = String> {
+        let pieces = [
+            "self",
+            "unparsed",
+            "test",
+            "missing",
+            "canary",
+            "incident",
+            "held-triggers",
+            "ingress",
+            ":",
+            "-",
+            "a",
+            "b",
+            "9",
+            "é",
+            "\0",
+            "oncall",
+        ];
+        let beginnings = prop::sample::select(vec!["", "self:", "unparsed-", "test:", "missing:", "canary:"]);
+        (beginnings, prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..5))
+            .prop_map(|(beginning, pieces)| format!("{beginning}{}", pieces.concat()))
+    }
+
+    proptest! {
+        #[test]
+        fn two_alerts_share_a_key_only_where_kind_id_and_receiver_are_the_same(
+            alerts in prop::collection::vec(
+                (
+                    prop::sample::select(vec!["incident", "self", "unparsed", "test", "missing", "canary"]),
+                    id(),
+                    prop::sample::select(vec!["oncall", "a", "b", "a:b", "b:a", "a:b:oncall", ":", "a:", "é", "on call"]),
+                ),
+                0..200,
+            )
+        ) {
+            let mut seen = HashMap::new();
+            for alert in alerts {
+                let (kind, incident_id, receiver) = &alert;
+                let key = alias(kind, incident_id, receiver);
+                let first = seen.entry(key).or_insert_with(|| alert.clone());
+                prop_assert_eq!(&*first, &alert);
+            }
+        }
+    }
+}

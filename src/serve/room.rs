@@ -1,0 +1,116 @@
+//! Keeps what strangers send from filling the disk: beyond what the configuration allows, only the headers of the oldest
+//! of it are kept.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Clock,
+    config,
+    message::MailId,
+    store::{Excess, Spare, Store, StoreError},
+    telemetry,
+};
+
+/// Between two looks. What comes meanwhile is bounded by how fast mail can be stored.
+const EVERY: Duration = Duration::from_secs(5);
+/// Between two steps while there is too much: pages go first.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Looks after which all is counted anew: mail that is decided late is behind what was counted.
+const RECOUNT_AFTER: u32 = 120;
+
+/// The bytes of one kind of mail that are kept whole, as far as they are counted.
+#[derive(Debug, Clone, Copy, Default)]
+struct Usage {
+    bytes: u64,
+    last: MailId,
+}
+
+/// Looks after both kinds until `stop`.
+pub(super) struct Room {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) settings: config::Store,
+    pub(super) clock: Clock,
+}
+
+impl Room {
+    pub(super) async fn run(self, stop: CancellationToken) {
+        let (mut ignored, mut unproven) = (Usage::default(), Usage::default());
+        let mut looks = 0;
+        while !stop.is_cancelled() {
+            if looks % RECOUNT_AFTER == 0 {
+                (ignored, unproven) = (Usage::default(), Usage::default());
+            }
+            looks += 1;
+
+            let more = async {
+                let more = self.keep(Spare::Ignored, &mut ignored).await?;
+                Ok::<_, StoreError>(self.keep(Spare::Unproven, &mut unproven).await? || more)
+            };
+            let pause = match more.await {
+                Ok(true) => PAUSE,
+                Ok(false) => EVERY,
+                Err(error) => {
+                    telemetry::store_failed("mail that is kept for a while only could not be cut", &error);
+                    EVERY
+                }
+            };
+            stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+        }
+    }
+
+    /// Cuts some of what is too much of a kind; returns whether there is more.
+    async fn keep(&self, spare: Spare, usage: &mut Usage) -> Result<bool, StoreError> {
+        self.count(spare, usage).await?;
+        let allowed = self.allowed(spare);
+        if usage.bytes > allowed {
+            // Another replica may have cut some of it.
+            *usage = Usage::default();
+            self.count(spare, usage).await?;
+        }
+        let now = self.clock.now();
+        let excess = Excess { before: self.too_old(spare, now), bytes: excess(usage.bytes, allowed) };
+        let cut = self.store.cut(spare, excess, now).await?;
+
+        usage.bytes = usage.bytes.saturating_sub(cut.bytes);
+        telemetry::mails_cut(spare, cut.mails);
+        Ok(cut.more)
+    }
+
+    async fn count(&self, spare: Spare, usage: &mut Usage) -> Result<(), StoreError> {
+        let (bytes, last) = self.store.whole(spare, usage.last).await?;
+        *usage = Usage { bytes: usage.bytes + bytes, last };
+        Ok(())
+    }
+
+    /// Where the disk is nearly full nothing is kept of mail that is no alert: the room is needed for those that are.
+    fn allowed(&self, spare: Spare) -> u64 {
+        match spare {
+            Spare::Ignored if self.store.room().is_some_and(crate::store::Room::is_for_alerts_alone) => 0,
+            Spare::Ignored => self.settings.ignored_mail.max_size.bytes(),
+            Spare::Unproven => self.settings.quarantine.max_size.bytes(),
+        }
+    }
+
+    fn too_old(&self, spare: Spare, now: Timestamp) -> Option<Timestamp> {
+        (spare == Spare::Ignored)
+            .then(|| now.saturating_sub(self.settings.ignored_mail.keep.as_signed()).unwrap_or(Timestamp::MIN))
+    }
+}
+
+/// Once there is too much, a tenth more is cut: else all would be counted anew for every mail.
+fn excess(bytes: u64, allowed: u64) -> u64 {
+    if bytes > allowed { bytes - (allowed - allowed / 10) } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::excess;
+
+    #[test]
+    fn what_is_allowed_is_kept_and_what_is_too_much_makes_a_little_room() {
+        assert_eq!([excess(0, 0), excess(1, 0), excess(100, 100), excess(101, 100)], [0, 1, 0, 11]);
+    }
+}

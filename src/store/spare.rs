@@ -1,0 +1,106 @@
+//! Mail that is kept whole for a while only. It pages nobody, or anybody may have sent it: what there is of it must not
+//! fill the disk, and its header, its hash and what became of it stay for as long as those of all mail.
+
+use jiff::Timestamp;
+
+use super::READ_BACK;
+use crate::message::MailId;
+
+/// Mails looked at in one step.
+pub(crate) const STEP: u32 = 200;
+
+/// A kind of mail of which, in time, only the header is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Spare {
+    /// Mail that is no alert.
+    Ignored,
+    /// Mail that is not proven to be its sender's, quarantined or not.
+    Unproven,
+}
+
+impl Spare {
+    /// The word used in metrics and the store.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ignored => "ignored",
+            Self::Unproven => "unproven",
+        }
+    }
+
+    /// What is added to the reason of a mail that is cut.
+    pub(super) fn why_cut(self) -> &'static str {
+        match self {
+            Self::Ignored => "only its header is kept by now (store.ignored_mail)",
+            Self::Unproven => {
+                "only its header is kept, because mail that is not proven took more than store.quarantine.max_size"
+            }
+        }
+    }
+}
+
+/// What is too much of a kind: the oldest of it is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Excess {
+    /// Mails that arrived before are cut.
+    pub before: Option<Timestamp>,
+    /// So many bytes are cut, or a few more.
+    pub bytes: u64,
+}
+
+/// What a step of cutting did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Cut {
+    pub mails: u64,
+    /// The size that the mails had before.
+    pub bytes: u64,
+    /// There may be more to cut.
+    pub more: bool,
+}
+
+/// The mails to cut among the oldest, given in order as their number, size and arrival; and whether there may be more.
+pub(super) fn chosen(oldest: &[(MailId, u64, Timestamp)], excess: Excess) -> (Vec<MailId>, bool) {
+    let (mut chosen, mut bytes) = (Vec::new(), 0);
+    for (id, size, arrived_at) in oldest {
+        let too_old = excess.before.is_some_and(|before| *arrived_at < before);
+        if !too_old && bytes >= excess.bytes {
+            return (chosen, false);
+        }
+        if bytes >= READ_BACK {
+            return (chosen, true);
+        }
+        bytes += size;
+        chosen.push(*id);
+    }
+    (chosen, oldest.len() >= STEP as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+
+    use super::*;
+    use crate::message::{Authenticity, Verdict};
+
+    #[test]
+    fn the_oldest_are_cut_until_no_more_is_too_much() {
+        let at = |minutes| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(minutes);
+        let oldest = [(1, 10, at(1)), (2, 10, at(2)), (3, 10, at(3))];
+        let of = |before, bytes| chosen(&oldest, Excess { before, bytes });
+        assert_eq!(of(None, 0), (vec![], false));
+        assert_eq!(of(None, 1), (vec![1], false));
+        assert_eq!(of(None, 11), (vec![1, 2], false));
+        assert_eq!(of(Some(at(3)), 0), (vec![1, 2], false));
+        assert_eq!(of(Some(at(2)), 25), (vec![1, 2, 3], false));
+        let large = [(1, READ_BACK, at(1)), (2, 1, at(1))];
+        assert_eq!(chosen(&large, Excess { before: None, bytes: u64::MAX }), (vec![1], true));
+    }
+
+    #[test]
+    fn the_verdict_stands_where_the_indexes_look_for_it() {
+        for verdict in [Verdict::Pass, Verdict::Fail, Verdict::None, Verdict::TempError, Verdict::Off] {
+            let kept = serde_json::to_string(&Authenticity::unproven(verdict, "x")).unwrap();
+            let proven = matches!(verdict, Verdict::Pass | Verdict::Off);
+            assert_eq!(!["fail", "none", "temp"].contains(&&kept[12..16]), proven, "{kept}");
+        }
+    }
+}
