@@ -1,9 +1,15 @@
-//! What judging a mail costs beside the verification of its signature, the key cached: `Authenticator::judge` against
-//! mail-auth alone, over the same mails in turns. Needs dnsmasq and python3-dkim, as the tests do.
+//! What judging a mail costs beside the verification of its signature, the key cached:
+//! `Authenticator::judge` against mail-auth alone, over the same mails in turns. Needs dnsmasq and
+//! python3-dkim, as the tests do.
 //!
-//! `taskset -c 0 cargo bench --bench authenticate [-- MAILS ROUNDS]`. Medians are printed. Not a test: figures on a shared
-//! machine prove nothing but their difference in one run.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, reason = "a measuring program")]
+//! `taskset -c 0 cargo bench --bench authenticate [-- MAILS ROUNDS]`. Medians are printed. Not a
+//! test: figures on a shared machine prove nothing but their difference in one run.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_precision_loss,
+    reason = "a measuring program"
+)]
 
 use std::{
     borrow::Borrow,
@@ -61,14 +67,20 @@ impl ResolverCache<Box<str>, Txt> for Kept {
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() {
-    let mut numbers = std::env::args().skip(1).filter_map(|argument| argument.parse::<usize>().ok());
+    let mut numbers = std::env::args()
+        .skip(1)
+        .filter_map(|argument| argument.parse::<usize>().ok());
     let count = numbers.next().unwrap_or(2_000).max(1);
     let rounds = numbers.next().unwrap_or(9).max(1);
     let zone = dnsmasq::Dnsmasq::start(&[("s1._domainkey.am.atlassian.com", &signer::KEY.record)]);
     let now = Clock::system().now();
     let mails: Vec<Message> = (0..count)
         .map(|_| {
-            let mail = signer::signed(sample::mail("ANOMALOUS", None, now).as_bytes(), "am.atlassian.com", json!({}));
+            let mail = signer::signed(
+                sample::mail("ANOMALOUS", None, now).as_bytes(),
+                "am.atlassian.com",
+                json!({}),
+            );
             Message {
                 ingress: "smtp".into(),
                 arrived_at: now,
@@ -80,10 +92,18 @@ async fn main() {
         })
         .collect();
 
-    let settings = Settings { dns: vec![zone.address.clone()], ..Settings::default() };
+    let settings = Settings {
+        dns: vec![zone.address.clone()],
+        ..Settings::default()
+    };
     let max_age = alertbridge::settings::Duration::from_secs(86_400);
-    let judge =
-        Authenticator::new(&settings, &["no-reply@am.atlassian.com".into()], [("smtp", None)], max_age).unwrap();
+    let judge = Authenticator::new(
+        &settings,
+        &["no-reply@am.atlassian.com".into()],
+        [("smtp", None)],
+        max_age,
+    )
+    .unwrap();
     let (bare, kept) = (mail_auth_alone(&zone.address), Kept::default());
 
     let (mut judged, mut verified) = (Vec::new(), Vec::new());
@@ -91,7 +111,9 @@ async fn main() {
         let start = Instant::now();
         for mail in &mails {
             let parsed = AuthenticatedMessage::parse(&mail.raw).unwrap();
-            let results = bare.verify_dkim(Parameters::new(&parsed).with_txt_cache(&kept)).await;
+            let results = bare
+                .verify_dkim(Parameters::new(&parsed).with_txt_cache(&kept))
+                .await;
             assert_eq!(black_box(results)[0].result(), &DkimResult::Pass);
         }
         verified.push(start.elapsed());
@@ -108,9 +130,15 @@ async fn main() {
         rounds[rounds.len() / 2].as_secs_f64() * 1e6 / count as f64
     };
     let (verified, judged) = (each(&mut verified), each(&mut judged));
-    println!("{count} mails of {} bytes, {rounds} rounds, medians, µs a mail", mails[0].raw.len());
+    println!(
+        "{count} mails of {} bytes, {rounds} rounds, medians, µs a mail",
+        mails[0].raw.len()
+    );
     println!("  mail-auth alone, parse and verify  {verified:8.1}");
-    println!("  alertbridge, judged                {judged:8.1}   {:+.1} beside it (bound: +100)", judged - verified);
+    println!(
+        "  alertbridge, judged                {judged:8.1}   {:+.1} beside it (bound: +100)",
+        judged - verified
+    );
 }
 
 fn mail_auth_alone(server: &str) -> MessageAuthenticator {
@@ -118,5 +146,9 @@ fn mail_auth_alone(server: &str) -> MessageAuthenticator {
     let mut udp = ConnectionConfig::udp();
     udp.port = server.port();
     let servers = vec![NameServerConfig::new(server.ip(), true, vec![udp])];
-    MessageAuthenticator::new(ResolverConfig::from_parts(None, Vec::new(), servers), ResolverOpts::default()).unwrap()
+    MessageAuthenticator::new(
+        ResolverConfig::from_parts(None, Vec::new(), servers),
+        ResolverOpts::default(),
+    )
+    .unwrap()
 }

@@ -1,12 +1,14 @@
 //! 2. Is it really Atlassian? Home of mail-auth and of DNS.
 //!
-//! Anybody can write a From, so a mail from a configured sender is asked for evidence, in this order: its own DKIM
-//! signature ([`dkim`]), what the mailbox's host recorded when it arrived ([`arrival`]), a chain of forwarders' seals
-//! ([`arc`]). Any one suffices that `alerts.authenticity.require` names, and a mail that is older than `freshness` proves
-//! nothing: whoever once received a genuine one could send it again.
+//! Anybody can write a From, so a mail from a configured sender is asked for evidence, in this
+//! order: its own DKIM signature ([`dkim`]), what the mailbox's host recorded when it arrived
+//! ([`arrival`]), a chain of forwarders' seals ([`arc`]). Any one suffices that
+//! `alerts.authenticity.require` names, and a mail that is older than `freshness` proves nothing:
+//! whoever once received a genuine one could send it again.
 //!
-//! Mail of other senders is never judged, as it is no alert. All is bounded: the header, the number of signatures, the
-//! questions asked at once, and the time, which DNS may take all of. Trouble is no excuse that a sender can make: see [`dns`].
+//! Mail of other senders is never judged, as it is no alert. All is bounded: the header, the number
+//! of signatures, the questions asked at once, and the time, which DNS may take all of. Trouble is
+//! no excuse that a sender can make: see [`dns`].
 
 use std::{borrow::Cow, collections::BTreeMap, time::Duration};
 
@@ -40,7 +42,8 @@ use freshness::Freshness;
 use mail::Mail;
 use spf::Spf;
 
-/// How long judging a mail may take. What is not known by then is [`Verdict::TempError`] if the domain is out of reach.
+/// How long judging a mail may take. What is not known by then is [`Verdict::TempError`] if the
+/// domain is out of reach.
 const BOUND: Duration = Duration::from_secs(10);
 
 /// Judges where mail is from.
@@ -73,8 +76,8 @@ enum Finding {
 }
 
 impl Authenticator {
-    /// `senders` are those of `alerts.from`; `trusted` are all ingresses by name, with their `trusted_authserv_id`;
-    /// `max_age` is the default of `freshness`.
+    /// `senders` are those of `alerts.from`; `trusted` are all ingresses by name, with their
+    /// `trusted_authserv_id`; `max_age` is the default of `freshness`.
     pub fn new<'a>(
         settings: &Settings,
         senders: &[String],
@@ -89,10 +92,17 @@ impl Authenticator {
             domain: settings.domain.to_ascii_lowercase(),
             freshness: Freshness::new(settings.freshness.unwrap_or(max_age)),
             sealers: settings.trusted_arc_sealers.clone(),
-            hosts: trusted.into_iter().map(|(ingress, host)| (ingress.to_owned(), host.map(Host::new))).collect(),
+            hosts: trusted
+                .into_iter()
+                .map(|(ingress, host)| (ingress.to_owned(), host.map(Host::new)))
+                .collect(),
             spf: Spf::new(),
             // A check that is off needs no name servers.
-            dns: if require.is_empty() { Dns::none()? } else { Dns::new(&settings.dns)? },
+            dns: if require.is_empty() {
+                Dns::none()?
+            } else {
+                Dns::new(&settings.dns)?
+            },
             require,
         })
     }
@@ -113,9 +123,16 @@ impl Authenticator {
             if let Ok(authenticity) = timeout(BOUND, self.weigh(&mail)).await {
                 return authenticity;
             }
-            let what = format!("what proves the mail could not be looked up within {} s", BOUND.as_secs());
+            let what = format!(
+                "what proves the mail could not be looked up within {} s",
+                BOUND.as_secs()
+            );
             // Whoever names enough that nobody answers for takes so long.
-            let verdict = if self.dns.reaches(&self.domain).await { Verdict::Fail } else { Verdict::TempError };
+            let verdict = if self.dns.reaches(&self.domain).await {
+                Verdict::Fail
+            } else {
+                Verdict::TempError
+            };
             Authenticity::unproven(verdict, what)
         };
         let asked = async {
@@ -125,11 +142,14 @@ impl Authenticator {
             }
         };
         let (authenticity, spf) = tokio::join!(judged, asked);
-        Authenticity { spf: spf.map(str::to_owned), ..authenticity }
+        Authenticity {
+            spf: spf.map(str::to_owned),
+            ..authenticity
+        }
     }
 
-    /// The hosts whose Authentication-Results count for mail that came this way. Mail from nowhere, a file that is tried
-    /// out, may have come any way.
+    /// The hosts whose Authentication-Results count for mail that came this way. Mail from nowhere,
+    /// a file that is tried out, may have come any way.
     fn hosts(&self, ingress: &str) -> Vec<&Host> {
         match self.hosts.get(ingress) {
             Some(host) => host.iter().collect(),
@@ -147,10 +167,16 @@ impl Authenticator {
                 Evidence::AuthenticationResults => {
                     arrival::examine(mail, &self.hosts(&mail.message.ingress), &self.freshness)
                 }
-                Evidence::Arc => arc::examine(mail, &self.sealers, &self.dns, &self.freshness).await,
+                Evidence::Arc => {
+                    arc::examine(mail, &self.sealers, &self.dns, &self.freshness).await
+                }
             };
             let (of_this, sentence) = match finding {
-                Finding::Proven { domain, selector, how } => {
+                Finding::Proven {
+                    domain,
+                    selector,
+                    how,
+                } => {
                     return self.proven(mail, *evidence, domain, selector, how);
                 }
                 Finding::Refuted(why) => (Verdict::Fail, why),
@@ -165,7 +191,11 @@ impl Authenticator {
             };
         }
         // Whatever DNS will say, it is too old to prove anything.
-        if let Some(stale) = self.freshness.of_date(mail).filter(|_| verdict == Verdict::TempError) {
+        if let Some(stale) = self
+            .freshness
+            .of_date(mail)
+            .filter(|_| verdict == Verdict::TempError)
+        {
             verdict = Verdict::Fail;
             said.push(stale);
         }
@@ -218,7 +248,10 @@ mod tests {
 
     #[test]
     fn a_header_of_a_file_is_read_with_the_line_ends_of_mail() {
-        assert_eq!(&*with_crlf(b"A: 1\n 2\nB: 3\r\n"), b"A: 1\r\n 2\r\nB: 3\r\n");
+        assert_eq!(
+            &*with_crlf(b"A: 1\n 2\nB: 3\r\n"),
+            b"A: 1\r\n 2\r\nB: 3\r\n"
+        );
         assert!(matches!(with_crlf(b"A: 1\r\nB: 2\r\n"), Cow::Borrowed(_)));
         assert_eq!(&*with_crlf(b"\n"), b"\r\n");
     }

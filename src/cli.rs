@@ -1,6 +1,7 @@
 //! The commands: which code runs them.
 //!
-//! Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 the thing asked about is wrong, 2 wrong usage.
+//! Data goes to stdout, everything else to stderr. Exit status: 0 done, 1 the thing asked about is
+//! wrong, 2 wrong usage.
 
 use std::{
     io::{self, IsTerminal as _, Write as _},
@@ -47,8 +48,8 @@ mod trial;
 
 pub use arguments::Cli;
 use arguments::{
-    Check, Command, Completion, Deliveries, Explain, Imap, Incidents, Json, Mails, Receivers, Replay, Routes, Sample,
-    Schema, Serve, Silences,
+    Check, Command, Completion, Deliveries, Explain, Imap, Incidents, Json, Mails, Receivers,
+    Replay, Routes, Sample, Schema, Serve, Silences,
 };
 
 /// The status of wrong usage, as clap has it.
@@ -65,7 +66,9 @@ impl Cli {
                 telemetry::log_to_stderr(log_format.unwrap_or(loaded.config.global.log_format));
                 serve::run(loaded).await?;
             }
-            Command::Check(Check { print: Json { json } }) => return check::run(config, json, out),
+            Command::Check(Check {
+                print: Json { json },
+            }) => return check::run(config, json, out),
             Command::Explain(arguments) => return explain(config, arguments).await,
             Command::Replay(arguments) => return replay(config, arguments).await,
             Command::Routes(command) => return routes(config, command),
@@ -73,7 +76,9 @@ impl Cli {
                 let loaded = Config::load(config, Files::Unneeded)?;
                 imap::login(&loaded.config, &arguments, out).await?;
             }
-            Command::Receivers(Receivers::Test { name, print }) => return receivers(config, &name, print).await,
+            Command::Receivers(Receivers::Test { name, print }) => {
+                return receivers(config, &name, print).await;
+            }
             Command::Incidents(command) => incidents(config, command).await?,
             Command::Deliveries(command) => deliveries(config, command).await?,
             Command::Mails(command) => return mails(config, command).await,
@@ -101,28 +106,80 @@ impl Cli {
 async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>> {
     let loaded = Config::load(config, Files::Unneeded)?;
     let place = store::there(&loaded.config).await?;
-    place.open().await.with_context(|| format!("store.url: {place}"))
+    place
+        .open()
+        .await
+        .with_context(|| format!("store.url: {place}"))
 }
 
 async fn explain(config: Option<&Path>, arguments: Explain) -> anyhow::Result<ExitCode> {
-    let Explain { mail, at, trust, ingress, print: Json { json } } = arguments;
+    let Explain {
+        mail,
+        at,
+        trust,
+        ingress,
+        print: Json { json },
+    } = arguments;
     let loaded = Config::load(config, Files::Unneeded)?;
-    let request = explain::Request { mail: &mail, at, trust, ingress, json, now: Clock::system().now() };
+    let request = explain::Request {
+        mail: &mail,
+        at,
+        trust,
+        ingress,
+        json,
+        now: Clock::system().now(),
+    };
     let outcome = explain::run(&loaded, request, &mut io::stdout()).await?;
-    Ok(if outcome == Outcome::Unparsed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    Ok(if outcome == Outcome::Unparsed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    })
 }
 
 async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<ExitCode> {
-    let Replay { paths, stored, since, until, at, trust, ingress, send, yes, print: Json { json }, diff } = arguments;
+    let Replay {
+        paths,
+        stored,
+        since,
+        until,
+        at,
+        trust,
+        ingress,
+        send,
+        yes,
+        print: Json { json },
+        diff,
+    } = arguments;
     if send && !yes && !io::stdin().is_terminal() {
-        eprintln!("error: `--send` asks before it pages people, and there is no terminal to ask on: add --yes");
+        eprintln!(
+            "error: `--send` asks before it pages people, and there is no terminal to ask on: add --yes"
+        );
         return Ok(ExitCode::from(WRONG_USAGE));
     }
     let files = if send { Files::Needed } else { Files::Unneeded };
     let loaded = Config::load(config, files)?;
-    let other = diff.map(|other| Config::load(Some(&other), Files::Unneeded)).transpose()?;
-    let stored = if stored { Some(replay::Stored { store: open_store(config).await?, since, until }) } else { None };
-    let request = replay::Request { paths, stored, at, trust, ingress, json, now: Clock::system().now() };
+    let other = diff
+        .map(|other| Config::load(Some(&other), Files::Unneeded))
+        .transpose()?;
+    let stored = if stored {
+        Some(replay::Stored {
+            store: open_store(config).await?,
+            since,
+            until,
+        })
+    } else {
+        None
+    };
+    let request = replay::Request {
+        paths,
+        stored,
+        at,
+        trust,
+        ingress,
+        json,
+        now: Clock::system().now(),
+    };
     if let Some(other) = other {
         return compare(&loaded, &other, &request).await;
     }
@@ -130,7 +187,11 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
     if unreadable > 0 {
         eprintln!("{} could not be read", table::count(unreadable, "alert"));
     }
-    let all_read = if unreadable == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let all_read = if unreadable == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    };
     if !send {
         return Ok(all_read);
     }
@@ -139,20 +200,36 @@ async fn replay(config: Option<&Path>, arguments: Replay) -> anyhow::Result<Exit
         eprintln!("nothing was sent");
         return Ok(ExitCode::FAILURE);
     }
-    let Config { delivery, global, .. } = loaded.config;
+    let Config {
+        delivery, global, ..
+    } = loaded.config;
     let all = replay::send(&trial, &delivery, global.external_url, json).await?;
     Ok(if all { all_read } else { ExitCode::FAILURE })
 }
 
-async fn compare(in_force: &Loaded, other: &Loaded, request: &replay::Request) -> anyhow::Result<ExitCode> {
+async fn compare(
+    in_force: &Loaded,
+    other: &Loaded,
+    request: &replay::Request,
+) -> anyhow::Result<ExitCode> {
     // It is written in colours, which this leaves out where no terminal is.
     let unreadable = replay::diff(in_force, other, request, &mut anstream::stdout()).await?;
-    for (number, source) in [(unreadable.before, &in_force.source), (unreadable.after, &other.source)] {
+    for (number, source) in [
+        (unreadable.before, &in_force.source),
+        (unreadable.after, &other.source),
+    ] {
         if number > 0 {
-            eprintln!("{} could not be read with {source}", table::count(number, "alert"));
+            eprintln!(
+                "{} could not be read with {source}",
+                table::count(number, "alert")
+            );
         }
     }
-    Ok(if unreadable == replay::Sides::default() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if unreadable == replay::Sides::default() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn routes(config: Option<&Path>, command: Routes) -> anyhow::Result<ExitCode> {
@@ -160,8 +237,18 @@ fn routes(config: Option<&Path>, command: Routes) -> anyhow::Result<ExitCode> {
     let out = &mut io::stdout();
     let tried = match command {
         Routes::Show(Json { json }) => routes::show(&loaded.rules.routes, json, out),
-        Routes::Test(arguments::Test { at, expect, labels, print: Json { json } }) => {
-            let test = routes::Test { labels: &labels, at, expect: expect.as_deref(), json };
+        Routes::Test(arguments::Test {
+            at,
+            expect,
+            labels,
+            print: Json { json },
+        }) => {
+            let test = routes::Test {
+                labels: &labels,
+                at,
+                expect: expect.as_deref(),
+                json,
+            };
             routes::test(&loaded.rules.routes, &test, out, &mut io::stderr())
         }
     };
@@ -175,21 +262,44 @@ fn routes(config: Option<&Path>, command: Routes) -> anyhow::Result<ExitCode> {
     }
 }
 
-async fn receivers(config: Option<&Path>, name: &str, Json { json }: Json) -> anyhow::Result<ExitCode> {
+async fn receivers(
+    config: Option<&Path>,
+    name: &str,
+    Json { json }: Json,
+) -> anyhow::Result<ExitCode> {
     let Loaded { config, rules, .. } = Config::load(config, Files::Needed)?;
     let (receivers, external_url) = (Arc::clone(&rules.receivers), config.global.external_url);
     let out = &mut io::stdout();
-    let delivered =
-        receivers::test(receivers, name, &config.delivery, external_url, Clock::system(), json, out).await?;
-    Ok(if delivered { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let delivered = receivers::test(
+        receivers,
+        name,
+        &config.delivery,
+        external_url,
+        Clock::system(),
+        json,
+        out,
+    )
+    .await?;
+    Ok(if delivered {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn incidents(config: Option<&Path>, command: Incidents) -> anyhow::Result<()> {
     let store = &*open_store(config).await?;
     let out = &mut io::stdout();
     match command {
-        Incidents::List { open, limit, print: Json { json } } => incidents::list(store, open, limit, json, out).await,
-        Incidents::Show { id, print: Json { json } } => incidents::show(store, &id, json, out).await,
+        Incidents::List {
+            open,
+            limit,
+            print: Json { json },
+        } => incidents::list(store, open, limit, json, out).await,
+        Incidents::Show {
+            id,
+            print: Json { json },
+        } => incidents::show(store, &id, json, out).await,
     }
 }
 
@@ -197,10 +307,14 @@ async fn deliveries(config: Option<&Path>, command: Deliveries) -> anyhow::Resul
     let store = &*open_store(config).await?;
     let (out, now) = (&mut io::stdout(), Clock::system().now());
     match command {
-        Deliveries::List { state, limit, print: Json { json } } => {
-            deliveries::list(store, state, limit, json, out).await
+        Deliveries::List {
+            state,
+            limit,
+            print: Json { json },
+        } => deliveries::list(store, state, limit, json, out).await,
+        Deliveries::Retry { ids, dead } => {
+            deliveries::retry(store, (!dead).then_some(ids), now, out).await
         }
-        Deliveries::Retry { ids, dead } => deliveries::retry(store, (!dead).then_some(ids), now, out).await,
         Deliveries::Discard { id } => deliveries::discard(store, id, now, out).await,
     }
 }
@@ -210,10 +324,19 @@ async fn store(config: Option<&Path>, command: arguments::Store) -> anyhow::Resu
     let out = &mut io::stdout();
     match command {
         arguments::Store::Migrate => store::migrate(&serve::store_place(&config)?, out).await?,
-        arguments::Store::Backup { file, overwrite } => store::backup(&config, &file, overwrite, out).await?,
+        arguments::Store::Backup { file, overwrite } => {
+            store::backup(&config, &file, overwrite, out).await?;
+        }
         arguments::Store::Restore { file } => store::restore(&config, &file, out)?,
-        arguments::Store::Check { quick, json: Json { json } } => {
-            let extent = if quick { Extent::AllButBytes } else { Extent::Everything };
+        arguments::Store::Check {
+            quick,
+            json: Json { json },
+        } => {
+            let extent = if quick {
+                Extent::AllButBytes
+            } else {
+                Extent::Everything
+            };
             return store::check(&config, Clock::system().now(), extent, json, out).await;
         }
     }
@@ -224,21 +347,47 @@ async fn mails(config: Option<&Path>, command: Mails) -> anyhow::Result<ExitCode
     let store = &*open_store(config).await?;
     let (out, now) = (&mut io::stdout(), Clock::system().now());
     match command {
-        Mails::List { outcome, limit, print: Json { json } } => mails::list(store, outcome, limit, json, out).await?,
-        Mails::Show { id, raw, print: Json { json } } => mails::show(store, id, raw, json, out).await?,
+        Mails::List {
+            outcome,
+            limit,
+            print: Json { json },
+        } => mails::list(store, outcome, limit, json, out).await?,
+        Mails::Show {
+            id,
+            raw,
+            print: Json { json },
+        } => mails::show(store, id, raw, json, out).await?,
         Mails::Release { id } => mails::release(store, id, now, out).await?,
-        Mails::Discard(arguments::Discard { id: Some(id), .. }) => mails::discard_one(store, id, now, out).await?,
-        Mails::Discard(arguments::Discard { ingress, from, older, yes, .. }) => {
-            let filter = discard::Filter { ingress, from, older };
+        Mails::Discard(arguments::Discard { id: Some(id), .. }) => {
+            mails::discard_one(store, id, now, out).await?;
+        }
+        Mails::Discard(arguments::Discard {
+            ingress,
+            from,
+            older,
+            yes,
+            ..
+        }) => {
+            let filter = discard::Filter {
+                ingress,
+                from,
+                older,
+            };
             return discard_found(store, &filter, yes).await;
         }
     }
     Ok(ExitCode::SUCCESS)
 }
 
-async fn discard_found(store: &dyn Store, filter: &discard::Filter, yes: bool) -> anyhow::Result<ExitCode> {
+async fn discard_found(
+    store: &dyn Store,
+    filter: &discard::Filter,
+    yes: bool,
+) -> anyhow::Result<ExitCode> {
     if !yes && !discard::can_ask() {
-        eprintln!("error: it asks before it discards mails, and there is no terminal to ask on: add --yes");
+        eprintln!(
+            "error: it asks before it discards mails, and there is no terminal to ask on: add --yes"
+        );
         return Ok(ExitCode::from(WRONG_USAGE));
     }
     let now = Clock::system().now();
@@ -254,14 +403,41 @@ async fn discard_found(store: &dyn Store, filter: &discard::Filter, yes: bool) -
 async fn silences(config: Option<&Path>, command: Silences) -> anyhow::Result<ExitCode> {
     let (out, now) = (&mut io::stdout(), Clock::system().now());
     match command {
-        Silences::List { expired, limit, print: Json { json } } => {
+        Silences::List {
+            expired,
+            limit,
+            print: Json { json },
+        } => {
             silences::list(&*open_store(config).await?, expired, limit, now, json, out).await?;
         }
-        Silences::Add(arguments::Add { matchers, duration, start, end, comment, author, print: Json { json } }) => {
-            let wanted = silences::Wanted { matchers: &matchers, start, end, duration, comment: &comment, author };
+        Silences::Add(arguments::Add {
+            matchers,
+            duration,
+            start,
+            end,
+            comment,
+            author,
+            print: Json { json },
+        }) => {
+            let wanted = silences::Wanted {
+                matchers: &matchers,
+                start,
+                end,
+                duration,
+                comment: &comment,
+                author,
+            };
             match wanted.plan(now) {
                 Ok(plan) => {
-                    silences::add(&*open_store(config).await?, plan, now, json, out, &mut io::stderr()).await?;
+                    silences::add(
+                        &*open_store(config).await?,
+                        plan,
+                        now,
+                        json,
+                        out,
+                        &mut io::stderr(),
+                    )
+                    .await?;
                 }
                 Err(error) => {
                     eprintln!("error: {error}");
@@ -269,7 +445,9 @@ async fn silences(config: Option<&Path>, command: Silences) -> anyhow::Result<Ex
                 }
             }
         }
-        Silences::Expire { ids } => silences::expire(&*open_store(config).await?, ids, now, out).await?,
+        Silences::Expire { ids } => {
+            silences::expire(&*open_store(config).await?, ids, now, out).await?;
+        }
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -283,7 +461,9 @@ pub fn complain(error: &anyhow::Error) {
 pub fn reader_is_gone(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
-        let json = cause.downcast_ref::<serde_json::Error>().and_then(serde_json::Error::io_error_kind);
+        let json = cause
+            .downcast_ref::<serde_json::Error>()
+            .and_then(serde_json::Error::io_error_kind);
         kind.or(json) == Some(io::ErrorKind::BrokenPipe)
     })
 }

@@ -1,4 +1,5 @@
-//! Time is a parameter: everything that asks what time it is asks a [`Clock`], so a test can be its master.
+//! Time is a parameter: everything that asks what time it is asks a [`Clock`], so a test can be its
+//! master.
 
 use std::sync::Arc;
 
@@ -11,16 +12,21 @@ pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 impl Clock {
     /// The machine's clock.
     ///
-    /// Builds with debug assertions add to it the seconds that the file named by `ALERTBRIDGE_CLOCK` holds, so that tests
-    /// can let the whole program live through an hour, or through a clock that jumps.
+    /// Builds with debug assertions add to it the seconds that the file named by
+    /// `ALERTBRIDGE_CLOCK` holds, so that tests can let the whole program live through an hour, or
+    /// through a clock that jumps.
     #[expect(clippy::disallowed_methods, reason = "the one place that reads it")]
     pub fn system() -> Self {
         #[cfg(debug_assertions)]
         if let Some(file) = std::env::var_os("ALERTBRIDGE_CLOCK") {
             return Self(Arc::new(move || {
-                let ahead = std::fs::read_to_string(&file).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0);
+                let ahead = std::fs::read_to_string(&file)
+                    .ok()
+                    .and_then(|text| text.trim().parse().ok())
+                    .unwrap_or(0);
                 let now = Timestamp::now();
-                now.checked_add(jiff::SignedDuration::from_secs(ahead)).unwrap_or(now)
+                now.checked_add(jiff::SignedDuration::from_secs(ahead))
+                    .unwrap_or(now)
             }));
         }
         Self(Arc::new(Timestamp::now))

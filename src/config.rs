@@ -1,8 +1,10 @@
-//! Composes each module's own settings: one file in, the settings of every stage out, or everything that is wrong with it.
+//! Composes each module's own settings: one file in, the settings of every stage out, or everything
+//! that is wrong with it.
 //!
-//! The file is read into a tree that knows its lines ([`yaml`]), prepared ([`values`]), joined with the files that it
-//! includes ([`mod@include`]), read into the settings ([`shape`]) and checked ([`check`], [`later`], [`lint`]). Files named in it are found from its own folder; a relative `store.url`, which
-//! names what the program makes, from the working directory.
+//! The file is read into a tree that knows its lines ([`yaml`]), prepared ([`values`]), joined with
+//! the files that it includes ([`mod@include`]), read into the settings ([`shape`]) and checked
+//! ([`check`], [`later`], [`lint`]). Files named in it are found from its own folder; a relative
+//! `store.url`, which names what the program makes, from the working directory.
 
 use std::{
     env,
@@ -105,8 +107,8 @@ pub enum Files {
 }
 
 impl Config {
-    /// Reads, checks and compiles the file, `alertbridge.yaml` of the working directory where none is named, or else the
-    /// defaults that are built in.
+    /// Reads, checks and compiles the file, `alertbridge.yaml` of the working directory where none
+    /// is named, or else the defaults that are built in.
     pub fn load(path: Option<&Path>, files: Files) -> Result<Loaded, ConfigErrors> {
         let source = match path {
             Some(path) => Source::File(path.to_owned()),
@@ -132,8 +134,13 @@ impl Config {
         let included = include::merge(&mut tree, &source, environment, &mut found)?;
         // What one step found wrong with a key, the next need not find again.
         let mut tell = |problems: Vec<Problem>| {
-            let told: Vec<String> = found.iter().map(|(_, problem)| problem.key.clone()).collect();
-            let news = problems.into_iter().filter(|problem| problem.key.is_empty() || !told.contains(&problem.key));
+            let told: Vec<String> = found
+                .iter()
+                .map(|(_, problem)| problem.key.clone())
+                .collect();
+            let news = problems
+                .into_iter()
+                .filter(|problem| problem.key.is_empty() || !told.contains(&problem.key));
             found.extend(news.map(|problem| (None, problem)));
         };
         let compiled = shape::read::<Self>(&tree).and_then(|config| {
@@ -148,20 +155,32 @@ impl Config {
             tell(literal::problems(&tree, &rules.receivers.templates));
         }
         if files == Files::Needed {
-            let secrets = compiled.iter().flat_map(|(_, rules)| rules.receivers.try_secrets());
+            let secrets = compiled
+                .iter()
+                .flat_map(|(_, rules)| rules.receivers.try_secrets());
             let ways = compiled.iter().flat_map(|(config, rules)| {
-                Client::new(&rules.receivers, config.delivery.timeout.as_std(), environment)
-                    .err()
-                    .map_or_else(Vec::new, |Unusable(problems)| problems)
+                Client::new(
+                    &rules.receivers,
+                    config.delivery.timeout.as_std(),
+                    environment,
+                )
+                .err()
+                .map_or_else(Vec::new, |Unusable(problems)| problems)
             });
             for problem in check::files(&tree).into_iter().chain(secrets).chain(ways) {
-                if !found.iter().any(|(_, told)| within(&problem.key, &told.key) || within(&told.key, &problem.key)) {
+                if !found.iter().any(|(_, told)| {
+                    within(&problem.key, &told.key) || within(&told.key, &problem.key)
+                }) {
                     found.push((None, problem));
                 }
             }
         }
         let mut warnings = included.warnings;
-        warnings.extend(compiled.iter().flat_map(|(config, rules)| self::warnings(config, rules)));
+        warnings.extend(
+            compiled
+                .iter()
+                .flat_map(|(config, rules)| self::warnings(config, rules)),
+        );
         match compiled {
             Some((config, rules)) if found.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
@@ -169,16 +188,28 @@ impl Config {
                     warnings.extend(exposed::files(&tree));
                 }
                 let (rules, included) = (Arc::new(rules), included.sources.len() - 1);
-                Ok(Loaded { config, rules, source, warnings, included, tree })
+                Ok(Loaded {
+                    config,
+                    rules,
+                    source,
+                    warnings,
+                    included,
+                    tree,
+                })
             }
-            _ => Err(ConfigErrors { warnings, ..ConfigErrors::new(&included.sources, &tree, found) }),
+            _ => Err(ConfigErrors {
+                warnings,
+                ..ConfigErrors::new(&included.sources, &tree, found)
+            }),
         }
     }
 
     /// What is wrong with the files of certificates and their keys.
     fn certificates(&self) -> Vec<Problem> {
         let servers = self.ingress.smtp.iter().enumerate();
-        servers.filter_map(|(place, smtp)| smtp.check_files(&format!("ingress.smtp[{place}]"))).collect()
+        servers
+            .filter_map(|(place, smtp)| smtp.check_files(&format!("ingress.smtp[{place}]")))
+            .collect()
     }
 
     /// What is wrong with the settings, whatever stage it concerns.
@@ -207,7 +238,11 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
         );
     }
     // A file that cannot be read is a problem of its own.
-    let place = config.store.url().ok().and_then(|url| Place::parse("store.url", &url).ok());
+    let place = config
+        .store
+        .url()
+        .ok()
+        .and_then(|url| Place::parse("store.url", &url).ok());
     if let Some(Place::Database(address)) = place
         && address.is_exposed()
     {
@@ -217,27 +252,38 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
         ));
     }
     let mailboxes = config.ingress.imap.iter().enumerate();
-    let of_mailboxes = mailboxes.flat_map(|(place, mailbox)| mailbox.warnings(&format!("ingress.imap[{place}]")));
+    let of_mailboxes =
+        mailboxes.flat_map(|(place, mailbox)| mailbox.warnings(&format!("ingress.imap[{place}]")));
     let now = Clock::system().now();
     let servers = config.ingress.smtp.iter().enumerate();
-    let of_servers = servers.filter_map(|(place, smtp)| smtp.warnings(&format!("ingress.smtp[{place}]"), now));
+    let of_servers =
+        servers.filter_map(|(place, smtp)| smtp.warnings(&format!("ingress.smtp[{place}]"), now));
     found.extend(lint::warnings(config, rules));
-    let of_stages = rules.receivers.warnings.iter().cloned().chain(of_mailboxes).chain(of_servers);
+    let of_stages = rules
+        .receivers
+        .warnings
+        .iter()
+        .cloned()
+        .chain(of_mailboxes)
+        .chain(of_servers);
     found.extend(of_stages.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
     found
 }
 
 /// Whether a key path is `key` or leads below it.
 fn within(path: &str, key: &str) -> bool {
-    !key.is_empty() && path.strip_prefix(key).is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    !key.is_empty()
+        && path
+            .strip_prefix(key)
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// The whole configuration file.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Files, or patterns of files such as `conf.d/*.yaml`, that hold more of the configuration. Lists are joined; a key
-    /// that two files give is an error.
+    /// Files, or patterns of files such as `conf.d/*.yaml`, that hold more of the configuration.
+    /// Lists are joined; a key that two files give is an error.
     pub include: Vec<PathBuf>,
     pub global: Global,
     pub store: Store,
@@ -266,19 +312,24 @@ pub struct Global {
 
 impl Default for Global {
     fn default() -> Self {
-        Self { external_url: None, max_age: Duration::from_secs(24 * 3600), log_format: LogFormat::Auto }
+        Self {
+            external_url: None,
+            max_age: Duration::from_secs(24 * 3600),
+            log_format: LogFormat::Auto,
+        }
     }
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Store {
-    /// `sqlite:FILE`, or `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full`, which several replicas may share.
+    /// `sqlite:FILE`, or `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full`, which
+    /// several replicas may share.
     pub url: Option<SecretText>,
     /// A file that holds the URL.
     pub url_file: Option<PathBuf>,
-    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one with pages owed or dead.
-    /// 0s: kept for ever.
+    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one
+    /// with pages owed or dead. 0s: kept for ever.
     pub mail_retention: Duration,
     /// Mail that is no alert: kept whole for a while, so that a new profile can be tried on it.
     pub ignored_mail: IgnoredMail,
@@ -298,7 +349,10 @@ pub struct IgnoredMail {
 
 impl Default for IgnoredMail {
     fn default() -> Self {
-        Self { keep: Duration::from_secs(7 * 86_400), max_size: ByteSize::from_mib(32) }
+        Self {
+            keep: Duration::from_secs(7 * 86_400),
+            max_size: ByteSize::from_mib(32),
+        }
     }
 }
 
@@ -306,14 +360,16 @@ impl Default for IgnoredMail {
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quarantine {
-    /// So much mail that is not proven is kept whole, quarantined or told; of the oldest beyond, the header and hash. Proven
-    /// mail is never cut.
+    /// So much mail that is not proven is kept whole, quarantined or told; of the oldest beyond,
+    /// the header and hash. Proven mail is never cut.
     pub max_size: ByteSize,
 }
 
 impl Default for Quarantine {
     fn default() -> Self {
-        Self { max_size: ByteSize::from_mib(256) }
+        Self {
+            max_size: ByteSize::from_mib(256),
+        }
     }
 }
 
@@ -323,7 +379,10 @@ impl Store {
         use secrecy::ExposeSecret as _;
         match (&self.url, &self.url_file) {
             (Some(url), _) => Ok(url.to_string()),
-            (None, Some(file)) => Ok(Secret::File(file.clone()).read()?.expose_secret().to_owned()),
+            (None, Some(file)) => Ok(Secret::File(file.clone())
+                .read()?
+                .expose_secret()
+                .to_owned()),
             (None, None) => Ok("sqlite:alertbridge.db".into()),
         }
     }
@@ -354,7 +413,12 @@ pub struct Admin {
 
 impl Default for Admin {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8026".into(), token: None, token_file: None, hosts: Vec::new() }
+        Self {
+            listen: "127.0.0.1:8026".into(),
+            token: None,
+            token_file: None,
+            hosts: Vec::new(),
+        }
     }
 }
 
@@ -386,8 +450,14 @@ impl Default for Alerts {
             authenticity: authenticate::Settings::default(),
             status: incident::Statuses::default(),
             severity: vec![
-                SeverityRule { matchers: vec!["sli_gap>=20".into()], severity: "critical".into() },
-                SeverityRule { matchers: Vec::new(), severity: "warning".into() },
+                SeverityRule {
+                    matchers: vec!["sli_gap>=20".into()],
+                    severity: "critical".into(),
+                },
+                SeverityRule {
+                    matchers: Vec::new(),
+                    severity: "warning".into(),
+                },
             ],
             notify_on_change: vec!["severity".into()],
         }

@@ -1,7 +1,8 @@
 //! Where tests let the program die: between any two steps that matter.
 //!
-//! Only builds with debug assertions have it; `ALERTBRIDGE_CRASH=sent:3` ends the process, without any clean-up, when
-//! the point `sent` is reached for the third time, and `recording,committed` at the first commit after a recording.
+//! Only builds with debug assertions have it; `ALERTBRIDGE_CRASH=sent:3` ends the process, without
+//! any clean-up, when the point `sent` is reached for the third time, and `recording,committed` at
+//! the first commit after a recording.
 
 /// A point in the flow.
 #[cfg(debug_assertions)]
@@ -18,7 +19,9 @@ pub(crate) fn point(name: &str) {
         Mutex::new(steps.collect())
     });
     let mut plan = PLAN.lock().unwrap_or_else(PoisonError::into_inner);
-    let Some((_, left)) = plan.last_mut().filter(|(planned, _)| planned == name) else { return };
+    let Some((_, left)) = plan.last_mut().filter(|(planned, _)| planned == name) else {
+        return;
+    };
     *left = left.saturating_sub(1);
     if *left > 0 {
         return;

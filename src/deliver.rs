@@ -1,9 +1,10 @@
 //! 7. Claim → render → send → judge → settle. Home of reqwest.
 //!
-//! The rows are the queue. What can be sent at once is leased in the commit that decides it ([`Deliverer::reserve`],
-//! [`Deliverer::begin`]); what has to wait a loop claims when it is due, of each integration up to its share of concurrency.
-//! Every claim is attempted on its own and settled in the store. An integration that asks to be left alone (429) is, until
-//! then; the others go on.
+//! The rows are the queue. What can be sent at once is leased in the commit that decides it
+//! ([`Deliverer::reserve`], [`Deliverer::begin`]); what has to wait a loop claims when it is due,
+//! of each integration up to its share of concurrency. Every claim is attempted on its own and
+//! settled in the store. An integration that asks to be left alone (429) is, until then; the others
+//! go on.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -39,14 +40,16 @@ pub use terms::Terms;
 pub use transport::Environment;
 use watch::{Seen, Watch};
 
-/// How long after the attempt's time-out a lease ends: within it the attempt is recorded, and by so much the clocks of
-/// replicas may differ. What is left of the lease is what a replica's crash costs.
+/// How long after the attempt's time-out a lease ends: within it the attempt is recorded, and by so
+/// much the clocks of replicas may differ. What is left of the lease is what a replica's crash
+/// costs.
 const LEASE_MARGIN: Duration = Duration::from_secs(10);
 /// The longest the loop sleeps: others write to the store too (`deliveries retry`).
 const LONGEST_SLEEP: SignedDuration = SignedDuration::from_secs(2);
 
-/// How long what is owed to an integration that this replica's configuration does not have is left to the others: while they
-/// are reloaded one after the other, one of them owes what another does not know yet.
+/// How long what is owed to an integration that this replica's configuration does not have is left
+/// to the others: while they are reloaded one after the other, one of them owes what another does
+/// not know yet.
 const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_mins(1);
 
 /// Delivers what the store says is owed.
@@ -65,28 +68,43 @@ pub struct Deliverer {
 impl Deliverer {
     pub fn new(store: Arc<dyn Store>, terms: Terms, clock: Clock, bell: Arc<Notify>) -> Self {
         let (terms, under_way) = (Sender::new(Arc::new(terms)), TaskTracker::new());
-        Self { store, terms, clock, under_way, left_to_others: SignedDuration::ZERO, bell }
+        Self {
+            store,
+            terms,
+            clock,
+            under_way,
+            left_to_others: SignedDuration::ZERO,
+            bell,
+        }
     }
 
     /// The same, as one of several over one store.
     #[must_use]
     pub fn among_replicas(self) -> Self {
-        Self { left_to_others: LEFT_TO_OTHERS, ..self }
+        Self {
+            left_to_others: LEFT_TO_OTHERS,
+            ..self
+        }
     }
 
-    /// Delivers by other terms from the next attempt on, and returns those before. What is owed to an integration they do not
-    /// have ends in the dead letters: so they come before the rules that owe anything to a new one, and shortly before.
+    /// Delivers by other terms from the next attempt on, and returns those before. What is owed to
+    /// an integration they do not have ends in the dead letters: so they come before the rules that
+    /// owe anything to a new one, and shortly before.
     pub fn change(&self, mut terms: Terms) -> Arc<Terms> {
         let before = self.terms();
         terms.take_over(&before);
-        let gone: Vec<_> = before.traffic.keys().filter(|target| !terms.traffic.contains_key(target)).collect();
+        let gone: Vec<_> = before
+            .traffic
+            .keys()
+            .filter(|target| !terms.traffic.contains_key(target))
+            .collect();
         self.terms.send_replace(Arc::new(terms));
         gone.into_iter().for_each(telemetry::circuit_gone);
         before
     }
 
-    /// Where a receiver is not as it was before, ends every wait for another attempt, as a restart does: something was
-    /// mended, or has nowhere to go any more.
+    /// Where a receiver is not as it was before, ends every wait for another attempt, as a restart
+    /// does: something was mended, or has nowhere to go any more.
     pub async fn hurry(&self, before: &Terms) {
         let terms = self.terms();
         if terms.receivers.written == before.receivers.written {
@@ -136,7 +154,10 @@ impl Deliverer {
         }
         if seen != Seen::GoesOn {
             let terms = self.terms();
-            self.store.bring_forward(now, terms.lease()).await.inspect_err(|_| watch.missed())?;
+            self.store
+                .bring_forward(now, terms.lease())
+                .await
+                .inspect_err(|_| watch.missed())?;
             terms.traffic.values().for_each(|traffic| traffic.open());
         }
 
@@ -161,8 +182,12 @@ impl Deliverer {
         for (target, due) in agenda.due {
             let (opens_at, room) = match terms.traffic.get(&target) {
                 Some(traffic) => (traffic.opens_at(), traffic.room()),
-                // What the configuration no longer has is claimed too, in the end: it ends in the dead letters.
-                None => (due.saturating_add(self.left_to_others).unwrap_or(due), traffic::MOST),
+                // What the configuration no longer has is claimed too, in the end: it ends in the
+                // dead letters.
+                None => (
+                    due.saturating_add(self.left_to_others).unwrap_or(due),
+                    traffic::MOST,
+                ),
             };
             let at = due.max(opens_at);
             if at > now {
@@ -173,8 +198,11 @@ impl Deliverer {
             }
             // Where there is no room, the end of an attempt rings.
         }
-        let wanted: Vec<_> =
-            rooms.iter().filter(|(_, room)| **room > 0).map(|(to, room)| (to.clone(), *room)).collect();
+        let wanted: Vec<_> = rooms
+            .iter()
+            .filter(|(_, room)| **room > 0)
+            .map(|(to, room)| (to.clone(), *room))
+            .collect();
         if !wanted.is_empty() {
             let lease_ends = Instant::now() + terms.lease();
             for claim in self.store.claim(now, terms.lease(), wanted).await? {
@@ -185,7 +213,11 @@ impl Deliverer {
                 if let Some(room) = rooms.get_mut(&claim.target) {
                     *room -= 1;
                 }
-                self.under_way.spawn(Arc::clone(self).attempt(Arc::clone(&terms), claim, lease_ends));
+                self.under_way.spawn(Arc::clone(self).attempt(
+                    Arc::clone(&terms),
+                    claim,
+                    lease_ends,
+                ));
             }
         }
         for (target, traffic) in &terms.traffic {
@@ -197,7 +229,9 @@ impl Deliverer {
     /// Tells the fallbacks of those that are late.
     async fn escalate(self: &Arc<Self>, now: Timestamp) -> Result<(), StoreError> {
         let deliverer = Arc::clone(self);
-        let fallback = Arc::new(move |target: &Target, page: &Notification| deliverer.fallback(&target.receiver, page));
+        let fallback = Arc::new(move |target: &Target, page: &Notification| {
+            deliverer.fallback(&target.receiver, page)
+        });
         let escalated = self.store.escalate(now, fallback).await?;
         if !escalated.is_empty() {
             crash::point("escalated");
@@ -211,9 +245,15 @@ impl Deliverer {
     /// The pages that go to a receiver's fallback in its stead.
     fn fallback(&self, receiver: &str, page: &Notification) -> Vec<NewDelivery> {
         let receivers = &self.terms().receivers;
-        let Some(fallback) = receivers.fallbacks.get(receiver) else { return Vec::new() };
+        let Some(fallback) = receivers.fallbacks.get(receiver) else {
+            return Vec::new();
+        };
         // To the fallback it is new.
-        let page = Notification { action: Action::Trigger, was: None, ..page.clone() };
+        let page = Notification {
+            action: Action::Trigger,
+            was: None,
+            ..page.clone()
+        };
         owed(receivers, &fallback.receiver, &page, None, self.clock.now())
     }
 }
@@ -230,7 +270,12 @@ pub fn owed(
         .fallbacks
         .get(receiver)
         .filter(|_| page.action == Action::Trigger)
-        .and_then(|fallback| held_until.unwrap_or(now).checked_add(fallback.after.as_signed()).ok());
+        .and_then(|fallback| {
+            held_until
+                .unwrap_or(now)
+                .checked_add(fallback.after.as_signed())
+                .ok()
+        });
     receivers
         .of(receiver)
         .map(|(target, _)| NewDelivery {

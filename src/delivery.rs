@@ -1,4 +1,5 @@
-//! An alert's delivery to one receiver: what is sent, its states, its verdicts, when to try again. Pure.
+//! An alert's delivery to one receiver: what is sent, its states, its verdicts, when to try again.
+//! Pure.
 
 use std::time::Duration;
 
@@ -64,7 +65,8 @@ pub struct Notification {
     /// When the detector saw it (`time` of the JSON).
     #[serde(default)]
     pub time: Option<Timestamp>,
-    /// A sentence where the labels do not say it all: why an alert could not be read, what the bridge tells of itself.
+    /// A sentence where the labels do not say it all: why an alert could not be read, what the
+    /// bridge tells of itself.
     #[serde(default)]
     pub reason: Option<String>,
     /// The mail it came from.
@@ -82,12 +84,15 @@ impl Notification {
     /// Whether it has become worse than what was told before.
     pub fn rose(&self) -> bool {
         let now = self.labels.get("severity").map_or("", String::as_str);
-        self.was.as_deref().is_some_and(|was| severity::rank(now) > severity::rank(was))
+        self.was
+            .as_deref()
+            .is_some_and(|was| severity::rank(now) > severity::rank(was))
     }
 }
 
 impl Notification {
-    /// What it is about: `incident`, `unparsed`, `self` and so on. The bridge alone says so, never a mail.
+    /// What it is about: `incident`, `unparsed`, `self` and so on. The bridge alone says so, never
+    /// a mail.
     pub fn kind(&self) -> &str {
         self.labels.get("kind").map_or("incident", String::as_str)
     }
@@ -125,7 +130,10 @@ pub struct Target {
 impl Target {
     /// The integration's kind alone: `opsgenie` of `opsgenie/0`.
     pub fn kind(&self) -> &str {
-        self.integration.split('/').next().unwrap_or(&self.integration)
+        self.integration
+            .split('/')
+            .next()
+            .unwrap_or(&self.integration)
     }
 }
 
@@ -201,9 +209,16 @@ pub enum Verdict {
     /// A part of it is done, or cannot be: the next follows at once.
     Partly { next: Step, detail: String },
     /// Try again, not before `after` where the receiver names a time.
-    Retry { reason: FailureReason, detail: String, after: Option<Duration> },
+    Retry {
+        reason: FailureReason,
+        detail: String,
+        after: Option<Duration>,
+    },
     /// No repetition can help.
-    Permanent { reason: FailureReason, detail: String },
+    Permanent {
+        reason: FailureReason,
+        detail: String,
+    },
 }
 
 /// Why an attempt failed, in the words of the `reason` label of `notifications_failed_total`.
@@ -273,7 +288,8 @@ pub struct Settings {
     /// How long one attempt may take.
     pub timeout: settings::Duration,
     pub backoff: Backoff,
-    /// After this long, and no fewer than five failed attempts, a delivery goes to the dead letters.
+    /// After this long, and no fewer than five failed attempts, a delivery goes to the dead
+    /// letters.
     pub give_up_after: settings::Duration,
     /// Fewer failures end nothing: a clock that jumps makes a page old that was tried once.
     #[serde(skip)]
@@ -303,7 +319,10 @@ pub struct Backoff {
 
 impl Default for Backoff {
     fn default() -> Self {
-        Self { initial: settings::Duration::from_secs(1), max: settings::Duration::from_secs(300) }
+        Self {
+            initial: settings::Duration::from_secs(1),
+            max: settings::Duration::from_secs(300),
+        }
     }
 }
 
@@ -325,10 +344,13 @@ impl Backoff {
 /// SHA-256 in lower-case hex.
 pub fn sha256_hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    digest::digest(&digest::SHA256, bytes).as_ref().iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    digest::digest(&digest::SHA256, bytes).as_ref().iter().fold(
+        String::with_capacity(64),
+        |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        },
+    )
 }
 
 #[cfg(test)]
@@ -341,7 +363,10 @@ mod tests {
         for failures in 1..40_u32 {
             let pause = backoff.pause(failures).as_secs_f64();
             let base = f64::from(1_u32 << (failures - 1).min(9)).min(300.0);
-            assert!(pause >= base.min(300.0) && pause <= 300.0, "after {failures} failures {pause} s, base {base} s");
+            assert!(
+                pause >= base.min(300.0) && pause <= 300.0,
+                "after {failures} failures {pause} s, base {base} s"
+            );
         }
     }
 }

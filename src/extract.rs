@@ -1,15 +1,16 @@
 //! 3. Message → the JSON hidden in it. Home of mail-parser, `lol_html` and scraper.
 //!
-//! Anybody can send mail, so everything here is bounded and linear in the mail's size: the header block is
-//! judged on its raw bytes before any parser sees it ([`sender::read`]), multiparts are split by a walk of limited
-//! depth ([`body`]), and the one HTML element that matters is found by a streaming pass before a DOM parser
-//! reads just that element ([`element`]).
+//! Anybody can send mail, so everything here is bounded and linear in the mail's size: the header
+//! block is judged on its raw bytes before any parser sees it ([`sender::read`]), multiparts are
+//! split by a walk of limited depth ([`body`]), and the one HTML element that matters is found by a
+//! streaming pass before a DOM parser reads just that element ([`element`]).
 //!
-//! Nothing ends silently by being odd. A mail is read as mail programs read it; where they would differ it is
-//! [`Extracted::Unreadable`], and [`Extracted::NoAlert`] is only what certainly is another's or holds no alert.
+//! Nothing ends silently by being odd. A mail is read as mail programs read it; where they would
+//! differ it is [`Extracted::Unreadable`], and [`Extracted::NoAlert`] is only what certainly is
+//! another's or holds no alert.
 //!
-//! What makes a mail an alert is named here and nowhere else: who sends it (`alerts.from`), where the payload
-//! lies ([`ELEMENT_ID`], [`ELEMENT_TYPE`]), what it is written in (JSON).
+//! What makes a mail an alert is named here and nowhere else: who sends it (`alerts.from`), where
+//! the payload lies ([`ELEMENT_ID`], [`ELEMENT_TYPE`]), what it is written in (JSON).
 
 use jiff::Timestamp;
 use mail_parser::parsers::MessageStream;
@@ -63,7 +64,8 @@ pub struct Extraction {
 pub enum Extracted {
     /// The alert's JSON, not yet checked against the schema.
     Json(Value),
-    /// An alert that cannot be read: `reason` says why, `key` is made from the payload's hash, so that copies page once.
+    /// An alert that cannot be read: `reason` says why, `key` is made from the payload's hash, so
+    /// that copies page once.
     Unreadable { reason: String, key: String },
     /// Mail that is no alert: another sender, or no script element.
     NoAlert(NoAlert),
@@ -87,7 +89,9 @@ pub struct Extractor {
 impl Extractor {
     /// `from` are the addresses alerts come from (`alerts.from`), compared without regard to case.
     pub fn new(from: &[String]) -> Self {
-        Self { from: from.to_vec() }
+        Self {
+            from: from.to_vec(),
+        }
     }
 
     /// Reads one mail: never fails, and takes time linear in its size.
@@ -99,20 +103,34 @@ impl Extractor {
         let found = match sender::read(header, &self.from) {
             Sender::Configured => payload(header, body),
             Sender::Doubtful(odd) => doubtful(&odd, header, body),
-            Sender::Other(_) | Sender::Unknown(_) if stand_in::is_one(header, subject.as_deref(), body, &self.from) => {
+            Sender::Other(_) | Sender::Unknown(_)
+                if stand_in::is_one(header, subject.as_deref(), body, &self.from) =>
+            {
                 let reason = "the mail server gave this in place of a mail that it could not hand out, and that one is \
                               from a sender of alerts.from: look into the mailbox";
-                Extracted::Unreadable { reason: reason.to_owned(), key: key([body]) }
+                Extracted::Unreadable {
+                    reason: reason.to_owned(),
+                    key: key([body]),
+                }
             }
             Sender::Unknown(odd) if trace::is_there(raw) => doubtful(&odd, header, body),
-            Sender::Other(odd) | Sender::Unknown(odd) => Extracted::NoAlert(NoAlert::OtherSender(odd)),
+            Sender::Other(odd) | Sender::Unknown(odd) => {
+                Extracted::NoAlert(NoAlert::OtherSender(odd))
+            }
         };
-        Extraction { found, date, subject }
+        Extraction {
+            found,
+            date,
+            subject,
+        }
     }
 
     /// Whether a header, perhaps without its mail, certainly names another sender.
     pub fn is_anothers(&self, raw: &[u8]) -> bool {
-        matches!(sender::read(Mended::of(raw).header(), &self.from), Sender::Other(_))
+        matches!(
+            sender::read(Mended::of(raw).header(), &self.from),
+            Sender::Other(_)
+        )
     }
 }
 
@@ -124,9 +142,18 @@ pub(crate) struct Obstacle<'a> {
 
 /// A mail that may be the sender's and may be somebody else's: its alert is told, and not believed.
 fn doubtful(odd: &str, header: &[u8], body: &[u8]) -> Extracted {
-    let reason = format!("programs would not agree whether this mail is from a sender of alerts.from: {odd}");
-    let evidence = if body.is_empty() { header::first(header, b"From").unwrap_or_default() } else { body };
-    Extracted::Unreadable { reason, key: key([evidence]) }
+    let reason = format!(
+        "programs would not agree whether this mail is from a sender of alerts.from: {odd}"
+    );
+    let evidence = if body.is_empty() {
+        header::first(header, b"From").unwrap_or_default()
+    } else {
+        body
+    };
+    Extracted::Unreadable {
+        reason,
+        key: key([evidence]),
+    }
 }
 
 /// Looks through the HTML of a mail of the right sender.
@@ -143,11 +170,15 @@ fn payload(header: &[u8], body: &[u8]) -> Extracted {
     }
     match agree(&body.found) {
         Ok(json) => Extracted::Json(json),
-        Err(reason) => Extracted::Unreadable { reason, key: key(body.found.iter().map(element::Found::text)) },
+        Err(reason) => Extracted::Unreadable {
+            reason,
+            key: key(body.found.iter().map(element::Found::text)),
+        },
     }
 }
 
-/// The JSON all the elements agree on. A mail may say the same twice, in two HTML parts; it may not contradict itself.
+/// The JSON all the elements agree on. A mail may say the same twice, in two HTML parts; it may not
+/// contradict itself.
 fn agree(payloads: &[element::Found]) -> Result<Value, String> {
     let mut agreed: Option<Value> = None;
     for found in payloads {
@@ -169,10 +200,16 @@ fn agree(payloads: &[element::Found]) -> Result<Value, String> {
     agreed.ok_or_else(|| "the mail has no payload".to_owned())
 }
 
-/// A key that copies of an alert share, whichever way they came: white space, which mail systems rewrap, is left out.
+/// A key that copies of an alert share, whichever way they came: white space, which mail systems
+/// rewrap, is left out.
 fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
-    let solid: Vec<u8> =
-        evidence.into_iter().flatten().copied().filter(|byte| !byte.is_ascii_whitespace()).take(MAX_EVIDENCE).collect();
+    let solid: Vec<u8> = evidence
+        .into_iter()
+        .flatten()
+        .copied()
+        .filter(|byte| !byte.is_ascii_whitespace())
+        .take(MAX_EVIDENCE)
+        .collect();
     let hash = sha256_hex(&solid);
     format!("unparsed-{}", hash.get(..32).unwrap_or(&hash))
 }
@@ -183,8 +220,15 @@ fn subject(value: &[u8]) -> Option<String> {
     let cut = value.get(..MAX_SUBJECT * 16).unwrap_or(value);
     let mut line = cut.to_vec();
     line.push(b'\n');
-    let decoded = MessageStream::new(&line).parse_unstructured().into_text()?.into_owned();
-    let text: String = decoded.chars().map(|c| if c.is_control() { ' ' } else { c }).take(MAX_SUBJECT).collect();
+    let decoded = MessageStream::new(&line)
+        .parse_unstructured()
+        .into_text()?
+        .into_owned();
+    let text: String = decoded
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(MAX_SUBJECT)
+        .collect();
     let text = text.trim();
     (!text.is_empty()).then(|| text.to_owned())
 }
@@ -209,7 +253,9 @@ mod tests {
 
     #[test]
     fn a_date_given_twice_is_no_date() {
-        let read = extract("Date: Thu, 24 Mar 2022 15:40:00 +0000\nDate: Thu, 24 Mar 2032 15:40:00 +0000\n\n");
+        let read = extract(
+            "Date: Thu, 24 Mar 2022 15:40:00 +0000\nDate: Thu, 24 Mar 2032 15:40:00 +0000\n\n",
+        );
         assert_eq!(read.date, None);
         assert_eq!(extract("Date: yesterday\n\n").date, None);
     }

@@ -1,7 +1,7 @@
 //! What Atlassian says of an incident, and the state machine over it.
 //!
-//! Pure: the store loads what is [`Known`], [`transition`] concludes, the store writes. The rules are the
-//! contract's "What counts as the same".
+//! Pure: the store loads what is [`Known`], [`transition`] concludes, the store writes. The rules
+//! are the contract's "What counts as the same".
 
 use std::collections::BTreeMap;
 
@@ -62,7 +62,9 @@ impl Default for Statuses {
     fn default() -> Self {
         Self {
             trigger: vec!["ANOMALOUS".into()],
-            resolve: ["OK", "AUTO_RESOLVED", "MANUALLY_RESOLVED", "STOPPED"].map(Into::into).to_vec(),
+            resolve: ["OK", "AUTO_RESOLVED", "MANUALLY_RESOLVED", "STOPPED"]
+                .map(Into::into)
+                .to_vec(),
         }
     }
 }
@@ -113,7 +115,8 @@ pub struct State {
     pub untold: bool,
     /// Counts the openings: a resolve goes to those told of the *current* one.
     pub episode: i64,
-    /// What was last told of this one, of what a change of is told (`notify_on_change`); empty where nothing was.
+    /// What was last told of this one, of what a change of is told (`notify_on_change`); empty
+    /// where nothing was.
     pub told: Values,
 }
 
@@ -124,12 +127,14 @@ pub type Values = BTreeMap<String, String>;
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Known {
     pub state: Option<State>,
-    /// Whether a mail of the same status and time was applied before; to a verified mail only verified ones count.
+    /// Whether a mail of the same status and time was applied before; to a verified mail only
+    /// verified ones count.
     pub applied_before: bool,
 }
 
 impl Known {
-    /// Whether the state a mail leads to is kept: unverified mail never changes the state or clock of a verified incident.
+    /// Whether the state a mail leads to is kept: unverified mail never changes the state or clock
+    /// of a verified incident.
     pub fn keeps(&self, seen: &Observation) -> bool {
         seen.verified || self.state.as_ref().is_none_or(|state| !state.verified)
     }
@@ -188,14 +193,17 @@ pub fn normalize_status(status: &str) -> String {
 
 /// Decides what a mail means for an incident.
 ///
-/// What follows from an unverified mail about a verified incident is told, and its state is not kept: see
-/// [`Known::keeps`].
+/// What follows from an unverified mail about a verified incident is told, and its state is not
+/// kept: see [`Known::keeps`].
 pub fn transition(known: &Known, seen: &Observation) -> Transition {
     let Some(state) = &known.state else {
         return first(seen);
     };
     // A trigger kept from everybody counts as never told: its next fresh copy pages, repeat or not.
-    let owed = state.untold && state.phase == Phase::Firing && seen.fresh && seen.signal != Signal::Resolve;
+    let owed = state.untold
+        && state.phase == Phase::Firing
+        && seen.fresh
+        && seen.signal != Signal::Resolve;
     // Nothing an unverified mail did stands in the way of a verified one that confirms it.
     let confirms = seen.verified && !state.verified;
 
@@ -203,16 +211,30 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         return Transition::Changed(next(state, seen));
     }
     if known.applied_before && !owed && !confirms {
-        return duplicate(state, seen, "this status and time of the incident were applied before");
+        return duplicate(
+            state,
+            seen,
+            "this status and time of the incident were applied before",
+        );
     }
     if repeats(state, seen) && !owed && !confirms {
-        return duplicate(state, seen, &format!("the incident is {} already", state.phase.as_str()));
+        return duplicate(
+            state,
+            seen,
+            &format!("the incident is {} already", state.phase.as_str()),
+        );
     }
     if let (Some(newest), Some(time)) = (state.newest, seen.time) {
         if time < newest && !confirms {
-            return Transition::Stale { reason: format!("its time {time} is older than {newest}, the newest applied") };
+            return Transition::Stale {
+                reason: format!("its time {time} is older than {newest}, the newest applied"),
+            };
         }
-        if state.phase == Phase::Resolved && seen.signal != Signal::Resolve && time <= newest && !confirms {
+        if state.phase == Phase::Resolved
+            && seen.signal != Signal::Resolve
+            && time <= newest
+            && !confirms
+        {
             return Transition::Stale {
                 reason: format!(
                     "its time {time} is not newer than the resolve at {newest}: only a newer trigger reopens"
@@ -235,8 +257,14 @@ fn first(seen: &Observation) -> Transition {
         told: Values::new(),
     };
     match seen.signal {
-        Signal::Resolve => Transition::Resolved(State { phase: Phase::Resolved, ..state }),
-        _ if !seen.fresh => Transition::Expired(State { untold: true, ..state }),
+        Signal::Resolve => Transition::Resolved(State {
+            phase: Phase::Resolved,
+            ..state
+        }),
+        _ if !seen.fresh => Transition::Expired(State {
+            untold: true,
+            ..state
+        }),
         Signal::Trigger => Transition::Opened(state),
         Signal::Unknown => Transition::Updated(state),
     }
@@ -247,9 +275,16 @@ fn moved(state: &State, seen: &Observation) -> Transition {
     let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
     let next = next(state, seen);
     match seen.signal {
-        Signal::Resolve => Transition::Resolved(State { untold: state.untold, ..next }),
-        // An open incident somebody was told of stays told, however old the mail is that says more of it.
-        _ if !seen.fresh => Transition::Expired(State { untold: opens || state.untold, ..next }),
+        Signal::Resolve => Transition::Resolved(State {
+            untold: state.untold,
+            ..next
+        }),
+        // An open incident somebody was told of stays told, however old the mail is that says more
+        // of it.
+        _ if !seen.fresh => Transition::Expired(State {
+            untold: opens || state.untold,
+            ..next
+        }),
         Signal::Unknown => Transition::Updated(next),
         Signal::Trigger if opens => Transition::Reopened(next),
         Signal::Trigger => Transition::Opened(next),
@@ -260,21 +295,41 @@ fn moved(state: &State, seen: &Observation) -> Transition {
 fn next(state: &State, seen: &Observation) -> State {
     let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
     State {
-        phase: if seen.signal == Signal::Resolve { Phase::Resolved } else { Phase::Firing },
+        phase: if seen.signal == Signal::Resolve {
+            Phase::Resolved
+        } else {
+            Phase::Firing
+        },
         status: seen.status.clone(),
-        // An unverified mail may say it is of next year: the clock begins with the first that is verified.
-        newest: if seen.verified && !state.verified { seen.time } else { seen.time.max(state.newest) },
+        // An unverified mail may say it is of next year: the clock begins with the first that is
+        // verified.
+        newest: if seen.verified && !state.verified {
+            seen.time
+        } else {
+            seen.time.max(state.newest)
+        },
         verified: seen.verified || state.verified,
         untold: false,
         episode: state.episode + i64::from(opens),
-        told: if opens { Values::new() } else { state.told.clone() },
+        told: if opens {
+            Values::new()
+        } else {
+            state.told.clone()
+        },
     }
 }
 
-/// Whether the mail repeats an open incident, is not older than what is known, and says something else than was told.
+/// Whether the mail repeats an open incident, is not older than what is known, and says something
+/// else than was told.
 fn changes(state: &State, seen: &Observation) -> bool {
-    let other = seen.values.iter().any(|(name, value)| state.told.get(name).is_some_and(|told| told != value));
-    let older = seen.time.zip(state.newest).is_some_and(|(time, newest)| time < newest);
+    let other = seen
+        .values
+        .iter()
+        .any(|(name, value)| state.told.get(name).is_some_and(|told| told != value));
+    let older = seen
+        .time
+        .zip(state.newest)
+        .is_some_and(|(time, newest)| time < newest);
     other && !older && seen.fresh && state.phase == Phase::Firing && repeats(state, seen)
 }
 
@@ -290,7 +345,10 @@ fn repeats(state: &State, seen: &Observation) -> bool {
 fn duplicate(state: &State, seen: &Observation, reason: &str) -> Transition {
     let newer = seen.time > state.newest && (seen.verified || !state.verified);
     Transition::Duplicate {
-        advance: newer.then(|| State { newest: seen.time, ..state.clone() }),
+        advance: newer.then(|| State {
+            newest: seen.time,
+            ..state.clone()
+        }),
         reason: reason.to_owned(),
     }
 }

@@ -1,7 +1,8 @@
 //! 1. How mail arrives.
 //!
-//! An ingress is handed nothing but an [`Inbox`] and a stop signal, so it cannot skip a stage. It acknowledges a mail
-//! to its sender only after [`Inbox::accept`] has returned: from then on the mail survives a crash.
+//! An ingress is handed nothing but an [`Inbox`] and a stop signal, so it cannot skip a stage. It
+//! acknowledges a mail to its sender only after [`Inbox::accept`] has returned: from then on the
+//! mail survives a crash.
 
 use std::{
     collections::BTreeMap,
@@ -44,19 +45,42 @@ impl Settings {
 
     /// How many bytes a mail that comes over a listener may have.
     pub fn largest_mail(&self) -> usize {
-        let of_servers = self.smtp.iter().map(|smtp| smtp.max_message_size.as_usize());
-        of_servers.chain([self.http.max_body.as_usize()]).max().unwrap_or_default()
+        let of_servers = self
+            .smtp
+            .iter()
+            .map(|smtp| smtp.max_message_size.as_usize());
+        of_servers
+            .chain([self.http.max_body.as_usize()])
+            .max()
+            .unwrap_or_default()
     }
 
-    /// Every ingress: its list and its place there, its name, and the host whose Authentication-Results count for it.
+    /// Every ingress: its list and its place there, its name, and the host whose
+    /// Authentication-Results count for it.
     pub fn trusted_hosts(&self) -> impl Iterator<Item = (&'static str, usize, &str, Option<&str>)> {
-        let imap = self.imap.iter().map(|imap| (imap.name.as_str(), imap.trusted_authserv_id.as_deref()));
-        let webhook =
-            self.webhook.iter().map(|webhook| (webhook.name.as_str(), webhook.trusted_authserv_id.as_deref()));
-        let smtp = self.smtp.iter().map(|smtp| (smtp.name.as_str(), smtp.trusted_authserv_id.as_deref()));
-        let imap = imap.enumerate().map(|(place, (name, host))| ("imap", place, name, host));
-        let webhook = webhook.enumerate().map(|(place, (name, host))| ("webhook", place, name, host));
-        let smtp = smtp.enumerate().map(|(place, (name, host))| ("smtp", place, name, host));
+        let imap = self
+            .imap
+            .iter()
+            .map(|imap| (imap.name.as_str(), imap.trusted_authserv_id.as_deref()));
+        let webhook = self.webhook.iter().map(|webhook| {
+            (
+                webhook.name.as_str(),
+                webhook.trusted_authserv_id.as_deref(),
+            )
+        });
+        let smtp = self
+            .smtp
+            .iter()
+            .map(|smtp| (smtp.name.as_str(), smtp.trusted_authserv_id.as_deref()));
+        let imap = imap
+            .enumerate()
+            .map(|(place, (name, host))| ("imap", place, name, host));
+        let webhook = webhook
+            .enumerate()
+            .map(|(place, (name, host))| ("webhook", place, name, host));
+        let smtp = smtp
+            .enumerate()
+            .map(|(place, (name, host))| ("smtp", place, name, host));
         imap.chain(webhook).chain(smtp)
     }
 }
@@ -64,9 +88,14 @@ impl Settings {
 /// Where an ingress puts mail.
 #[async_trait]
 pub trait Inbox: Send + Sync {
-    /// Stores the mails in one commit, together with the bookmark where there is one, and returns their numbers in the
-    /// order given. On an error none is stored, and the sender must be told to come again.
-    async fn accept(&self, mails: Vec<Message>, bookmark: Option<Bookmark>) -> Result<Vec<MailId>, Refused>;
+    /// Stores the mails in one commit, together with the bookmark where there is one, and returns
+    /// their numbers in the order given. On an error none is stored, and the sender must be told to
+    /// come again.
+    async fn accept(
+        &self,
+        mails: Vec<Message>,
+        bookmark: Option<Bookmark>,
+    ) -> Result<Vec<MailId>, Refused>;
 
     /// How far a mailbox was read before.
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, Refused>;
@@ -78,11 +107,14 @@ pub enum Refused {
     #[error("the mail cannot be stored: {0}")]
     Failed(String),
     /// It is no configured sender's, and what is left of the disk is kept for alerts.
-    #[error("the disk is nearly full, and what is left is kept for alerts: this mail is no configured sender's")]
+    #[error(
+        "the disk is nearly full, and what is left is kept for alerts: this mail is no configured sender's"
+    )]
     NoRoom,
 }
 
-/// A running way in. The listeners are bound before `run`, so that a port in use is an error at start.
+/// A running way in. The listeners are bound before `run`, so that a port in use is an error at
+/// start.
 #[async_trait]
 pub trait Ingress: Send {
     /// Receives until `stop` is cancelled, then finishes the mail in hand and returns.
@@ -103,7 +135,8 @@ pub struct Condition {
     pub last_success: Option<Timestamp>,
     /// Why the latest attempt failed; none while all is well.
     pub failure: Option<String>,
-    /// Whether the failure is a refused login, which waiting alone does not mend, or a token server that stays away.
+    /// Whether the failure is a refused login, which waiting alone does not mend, or a token server
+    /// that stays away.
     pub login_refused: bool,
 }
 
@@ -112,7 +145,11 @@ impl Health {
     pub fn succeeded(&self, ingress: &str, now: Timestamp) {
         crate::telemetry::ingress_succeeded(ingress, now);
         self.update(ingress, |condition| {
-            *condition = Condition { last_success: Some(now), failure: None, login_refused: false };
+            *condition = Condition {
+                last_success: Some(now),
+                failure: None,
+                login_refused: false,
+            };
         });
     }
 
@@ -127,15 +164,27 @@ impl Health {
 
     /// Another replica does its work: it is no concern of this one.
     pub fn elsewhere(&self, ingress: &str) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(ingress);
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(ingress);
     }
 
     /// All of them, by name.
     pub fn conditions(&self) -> BTreeMap<String, Condition> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     fn update(&self, ingress: &str, change: impl FnOnce(&mut Condition)) {
-        change(self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(ingress.to_owned()).or_default());
+        change(
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .entry(ingress.to_owned())
+                .or_default(),
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Labels: what routes, severity rules and templates see of an alert, and the matchers that test them.
+//! Labels: what routes, severity rules and templates see of an alert, and the matchers that test
+//! them.
 
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -45,8 +46,8 @@ pub const NAMES: [&str; 18] = [
 
 /// The labels of a mail's alert; of one that could not be read, those that are known all the same.
 ///
-/// An incident has all of [`NAMES`]: what its mail does not say is empty. `recurrence_28d` counts the earlier openings of
-/// the same app and metric within 28 days; None is unknown.
+/// An incident has all of [`NAMES`]: what its mail does not say is empty. `recurrence_28d` counts
+/// the earlier openings of the same app and metric within 28 days; None is unknown.
 pub fn labels_of(
     incident: Option<&Incident>,
     signal: Signal,
@@ -57,12 +58,32 @@ pub fn labels_of(
 ) -> Labels {
     let mut labels = Labels::new();
     let mut set = |name: &'static str, value: String| labels.insert(Cow::Borrowed(name), value);
-    set("kind", if incident.is_some() { "incident" } else { "unparsed" }.to_owned());
-    set("state", if signal == Signal::Resolve { Phase::Resolved } else { Phase::Firing }.as_str().to_owned());
+    set(
+        "kind",
+        if incident.is_some() {
+            "incident"
+        } else {
+            "unparsed"
+        }
+        .to_owned(),
+    );
+    set(
+        "state",
+        if signal == Signal::Resolve {
+            Phase::Resolved
+        } else {
+            Phase::Firing
+        }
+        .as_str()
+        .to_owned(),
+    );
     set("ingress", ingress.to_owned());
     set("authenticity", authenticity.verdict.as_str().to_owned());
     if let Some(incident) = incident {
-        let gap = incident.slo_value.zip(incident.sli_value).map(|(objective, measured)| gap(objective, measured));
+        let gap = incident
+            .slo_value
+            .zip(incident.sli_value)
+            .map(|(objective, measured)| gap(objective, measured));
         set("incident_id", incident.incident_id.clone());
         set("app_key", incident.app_key.clone());
         set("app_name", incident.app_name.clone().unwrap_or_default());
@@ -75,7 +96,10 @@ pub fn labels_of(
         set("slo_value", number(incident.slo_value));
         set("sli_gap", number(gap));
         set("window_seconds", number(incident.window_seconds));
-        set("recurrence_28d", recurrence_28d.map_or_else(String::new, |times| times.to_string()));
+        set(
+            "recurrence_28d",
+            recurrence_28d.map_or_else(String::new, |times| times.to_string()),
+        );
     }
     let severity = severities.of(&labels).to_owned();
     labels.insert(Cow::Borrowed("severity"), severity);
@@ -96,7 +120,8 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| (value + 0.0).to_string())
 }
 
-/// How far the measured value is below the objective, without the noise of binary fractions: 99.9 − 99.85 is 0.05.
+/// How far the measured value is below the objective, without the noise of binary fractions: 99.9 −
+/// 99.85 is 0.05.
 fn gap(objective: f64, measured: f64) -> f64 {
     const PLACES: f64 = 1e9;
     let gap = objective - measured;

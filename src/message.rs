@@ -28,7 +28,8 @@ pub struct Message {
     pub raw: Bytes,
     /// The true size in bytes of a mail over the size limit, of which only the header was taken.
     pub cut_from: Option<u64>,
-    /// Why the mail server did not give the mail, of which [`Message::raw`] is then its header at most.
+    /// Why the mail server did not give the mail, of which [`Message::raw`] is then its header at
+    /// most.
     pub withheld: Option<String>,
     /// What the SMTP client said, where there was one.
     pub envelope: Option<Envelope>,
@@ -48,7 +49,11 @@ impl Message {
     #[must_use]
     pub fn cut(self) -> Self {
         let cut_from = self.cut_from.or(Some(self.raw.len() as u64));
-        Self { raw: Bytes::copy_from_slice(head(&self.raw)), cut_from, ..self }
+        Self {
+            raw: Bytes::copy_from_slice(head(&self.raw)),
+            cut_from,
+            ..self
+        }
     }
 }
 
@@ -65,21 +70,24 @@ pub struct Envelope {
     pub rcpt_to: Vec<String>,
 }
 
-/// How far an IMAP folder was read (RFC 9051, 2.3.1.1): stored in the same commit as the mails it covers.
+/// How far an IMAP folder was read (RFC 9051, 2.3.1.1): stored in the same commit as the mails it
+/// covers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Bookmark {
-    /// The mailbox: host, port, user name and folder, so that a changed account starts anew and a renamed ingress not.
+    /// The mailbox: host, port, user name and folder, so that a changed account starts anew and a
+    /// renamed ingress not.
     pub mailbox: String,
     /// UIDs mean nothing under another UIDVALIDITY.
     pub uid_validity: u32,
     /// Every UID up to this one is stored, or wanted.
     pub last_uid: u32,
-    /// When stored: what is wanted from now on, beside what is so already. When read: all that is wanted.
+    /// When stored: what is wanted from now on, beside what is so already. When read: all that is
+    /// wanted.
     pub wanted: Vec<Wanted>,
     /// UIDs that are wanted no longer.
     pub given: Vec<u32>,
-    /// The folder was put back to an earlier state: `last_uid` may be lower than what was stored, and nothing that was
-    /// wanted before is wanted any more.
+    /// The folder was put back to an earlier state: `last_uid` may be lower than what was stored,
+    /// and nothing that was wanted before is wanted any more.
     pub rewound: bool,
 }
 
@@ -96,7 +104,14 @@ impl Bookmark {
     /// All up to `last_uid` is stored, and nothing is wanted.
     pub fn at(mailbox: &str, uid_validity: u32, last_uid: u32) -> Self {
         let mailbox = mailbox.to_owned();
-        Self { mailbox, uid_validity, last_uid, wanted: Vec::new(), given: Vec::new(), rewound: false }
+        Self {
+            mailbox,
+            uid_validity,
+            last_uid,
+            wanted: Vec::new(),
+            given: Vec::new(),
+            rewound: false,
+        }
     }
 }
 
@@ -147,7 +162,9 @@ impl Verdict {
 }
 
 /// What can prove where a mail is from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
     /// The mail's own DKIM signature, verified here.
@@ -172,19 +189,36 @@ impl Evidence {
 impl Authenticity {
     /// A verdict without evidence, and its reason.
     pub fn unproven(verdict: Verdict, detail: impl Into<String>) -> Self {
-        Self { verdict, evidence: None, domain: None, selector: None, spf: None, detail: Some(detail.into()) }
+        Self {
+            verdict,
+            evidence: None,
+            domain: None,
+            selector: None,
+            spf: None,
+            detail: Some(detail.into()),
+        }
     }
 
     /// The verdict while `alerts.authenticity.require` is empty.
     pub fn off() -> Self {
-        Self::unproven(Verdict::Off, "authenticity is not checked: alerts.authenticity.require is empty")
+        Self::unproven(
+            Verdict::Off,
+            "authenticity is not checked: alerts.authenticity.require is empty",
+        )
     }
 }
 
 impl std::fmt::Display for Authenticity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}: {}", self.verdict.as_str(), self.detail.as_deref().unwrap_or_default())?;
-        self.spf.as_ref().map_or(Ok(()), |spf| write!(f, " (SPF of the client, for the record: {spf})"))
+        write!(
+            f,
+            "{}: {}",
+            self.verdict.as_str(),
+            self.detail.as_deref().unwrap_or_default()
+        )?;
+        self.spf.as_ref().map_or(Ok(()), |spf| {
+            write!(f, " (SPF of the client, for the record: {spf})")
+        })
     }
 }
 
@@ -201,14 +235,27 @@ pub struct Release {
 pub enum Hold {
     /// A resolve that is not proven to be genuine.
     Resolve,
-    /// An unverified trigger over `max_per_hour`, or one that could not be checked where such are quarantined.
+    /// An unverified trigger over `max_per_hour`, or one that could not be checked where such are
+    /// quarantined.
     Flood,
     /// Genuine mail of an app that is not in `alerts.app_keys`: its key, at most 200 bytes.
     App(String),
 }
 
 /// What became of a mail. Every mail has one, with a reason.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, clap::ValueEnum)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    clap::ValueEnum,
+)]
 #[serde(rename_all = "lowercase")]
 #[value(rename_all = "lowercase")]
 pub enum Outcome {

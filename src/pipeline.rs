@@ -1,7 +1,7 @@
 //! The straight line: a mail is accepted (stored), then decided.
 //!
-//! The sender is acknowledged after [`Pipeline::accept`]. Deciding follows at once; whatever is cut short in between is
-//! picked up from the store, which alone remembers what is undecided.
+//! The sender is acknowledged after [`Pipeline::accept`]. Deciding follows at once; whatever is cut
+//! short in between is picked up from the store, which alone remembers what is undecided.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -49,10 +49,12 @@ const BATCH: usize = 64;
 const READ_AHEAD: usize = 4;
 /// Mails read back from the store at a time; the store bounds their bytes.
 const CATCH_UP: u32 = 256;
-/// How often the store is asked for undecided mail that nobody told of: another replica's that died.
+/// How often the store is asked for undecided mail that nobody told of: another replica's that
+/// died.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
 
-/// What the configuration says of mail: how it is judged, read and decided. Replaced as a whole by a reload.
+/// What the configuration says of mail: how it is judged, read and decided. Replaced as a whole by
+/// a reload.
 pub struct InForce {
     pub authenticator: Authenticator,
     pub rules: Arc<Rules>,
@@ -78,7 +80,14 @@ impl Pipeline {
         clock: Clock,
         deliverer: Arc<Deliverer>,
     ) -> Self {
-        Self { store, in_force, clock, in_hand: InHand::default(), ahead: Ahead::default(), deliverer }
+        Self {
+            store,
+            in_force,
+            clock,
+            in_hand: InHand::default(),
+            ahead: Ahead::default(),
+            deliverer,
+        }
     }
 
     /// Read once for each thing that is judged, read or decided: all of it goes by the same.
@@ -86,25 +95,40 @@ impl Pipeline {
         Arc::clone(&self.in_force.borrow())
     }
 
-    /// While the disk is nearly full, what is left of it is kept for alerts: mail that is no sender's is refused, or, of a
-    /// mailbox, where nobody would hear it and what stands behind must not wait, taken by its header alone.
-    fn with_room_for_alerts(&self, mails: Vec<Message>, of_mailbox: bool) -> Result<Vec<Message>, Refused> {
+    /// While the disk is nearly full, what is left of it is kept for alerts: mail that is no
+    /// sender's is refused, or, of a mailbox, where nobody would hear it and what stands behind
+    /// must not wait, taken by its header alone.
+    fn with_room_for_alerts(
+        &self,
+        mails: Vec<Message>,
+        of_mailbox: bool,
+    ) -> Result<Vec<Message>, Refused> {
         if !self.store.room().is_some_and(Room::is_for_alerts_alone) {
             return Ok(mails);
         }
         let rules = Arc::clone(&self.in_force().rules);
         let spare = |mail: &Message| rules.is_another_senders(&mail.raw);
         if of_mailbox {
-            return Ok(mails.into_iter().map(|mail| if spare(&mail) { mail.cut() } else { mail }).collect());
+            return Ok(mails
+                .into_iter()
+                .map(|mail| if spare(&mail) { mail.cut() } else { mail })
+                .collect());
         }
-        if mails.iter().any(spare) { Err(Refused::NoRoom) } else { Ok(mails) }
+        if mails.iter().any(spare) {
+            Err(Refused::NoRoom)
+        } else {
+            Ok(mails)
+        }
     }
 
-    /// Decides mail until `stop`; what is left then is decided at the next start. The next mails are read while the last are
-    /// decided.
+    /// Decides mail until `stop`; what is left then is decided at the next start. The next mails
+    /// are read while the last are decided.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let (read, to_decide) = mpsc::channel(READ_AHEAD);
-        tokio::join!(self.read_in_hand(read, &stop), self.decide_all(to_decide, &stop));
+        tokio::join!(
+            self.read_in_hand(read, &stop),
+            self.decide_all(to_decide, &stop)
+        );
     }
 
     /// Reads what is in hand, in order, until `stop` and to its end.
@@ -142,7 +166,10 @@ impl Pipeline {
                 _ = read.recv_many(&mut batches, READ_AHEAD) => self.decide(batches.drain(..).flatten().collect()).await,
             };
             if let Err(error) = caught_up {
-                telemetry::store_failed("mail could not be decided: it will be tried again", &error);
+                telemetry::store_failed(
+                    "mail could not be decided: it will be tried again",
+                    &error,
+                );
                 tokio::select! {
                     () = tokio::time::sleep(Duration::from_secs(1)) => {}
                     () = stop.cancelled() => {}
@@ -151,7 +178,8 @@ impl Pipeline {
                 self.in_hand.behind.notify_one();
             }
         }
-        // What is in hand is decided now rather than at the next start, unless it would overtake what failed.
+        // What is in hand is decided now rather than at the next start, unless it would overtake
+        // what failed.
         while read.recv_many(&mut batches, READ_AHEAD).await > 0 {
             if let Err(error) = self.decide(batches.drain(..).flatten().collect()).await {
                 telemetry::store_failed("mail is left undecided until the next start", &error);
@@ -165,8 +193,12 @@ impl Pipeline {
         let mut after = 0;
         while !stop.is_cancelled() {
             let mut batch = self.store.undecided(after, CATCH_UP).await?;
-            // Asked for, they are this replica's: those after `before` that are not in hand either come next.
-            if batch.iter().any(|mail| mail.id >= before && !self.in_hand.holds(mail.id)) {
+            // Asked for, they are this replica's: those after `before` that are not in hand either
+            // come next.
+            if batch
+                .iter()
+                .any(|mail| mail.id >= before && !self.in_hand.holds(mail.id))
+            {
                 self.in_hand.behind.notify_one();
             }
             batch.retain(|mail| mail.id < before);
@@ -188,9 +220,13 @@ impl Pipeline {
     async fn read_apart(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
         let in_force = self.in_force();
         let read = tokio::task::spawn_blocking(move || {
-            batch.into_iter().map(|mail| (in_force.rules.read_whatever_it_is(&mail), mail)).collect()
+            batch
+                .into_iter()
+                .map(|mail| (in_force.rules.read_whatever_it_is(&mail), mail))
+                .collect()
         });
-        read.await.map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))
+        read.await
+            .map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))
     }
 
     /// Decides mails that are in order; those about different incidents share a commit.
@@ -199,12 +235,14 @@ impl Pipeline {
         by_incident(batch, |(reading, mail)| self.decide_one(reading, mail)).await
     }
 
-    /// Where concluding panics the mail becomes an alert that could not be read: somebody is told, and no other waits.
+    /// Where concluding panics the mail becomes an alert that could not be read: somebody is told,
+    /// and no other waits.
     async fn decide_one(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         match self.conclude(reading, mail.clone()).await {
             Err(StoreError::Panicked) => {
                 let fault = "this program has a fault: deciding the mail panicked";
-                self.conclude(Reading::unreadable(&mail.message, fault), mail).await
+                self.conclude(Reading::unreadable(&mail.message, fault), mail)
+                    .await
             }
             result => result,
         }
@@ -212,13 +250,21 @@ impl Pipeline {
 
     async fn conclude(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         let now = self.clock.now();
-        // Those of now, not of when it was read: what they owe is to be owed to receivers that are there.
+        // Those of now, not of when it was read: what they owe is to be owed to receivers that are
+        // there.
         let rules = Arc::clone(&self.in_force().rules);
-        let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
+        let (id, ingress, arrived_at) = (
+            mail.id,
+            mail.message.ingress.clone(),
+            mail.message.arrived_at,
+        );
         let subject = rules.subject(&reading, &mail, now);
         let drift = reading.drift();
-        let (slots, conclude) = self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
-        let Some(decision) = self.store.decide(id, subject, now, conclude).await? else { return Ok(()) };
+        let (slots, conclude) =
+            self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
+        let Some(decision) = self.store.decide(id, subject, now, conclude).await? else {
+            return Ok(());
+        };
         crash::point("decided");
         telemetry::mail_decided(id, &ingress, arrived_at, &decision, &drift);
         if let Some(first) = &decision.late {
@@ -229,7 +275,10 @@ impl Pipeline {
     }
 
     /// The same conclusion, with room taken for what can be sent at once.
-    fn reserving(&self, conclude: impl FnOnce(&Memory) -> Decision + Send + 'static) -> (Slots, Decide) {
+    fn reserving(
+        &self,
+        conclude: impl FnOnce(&Memory) -> Decision + Send + 'static,
+    ) -> (Slots, Decide) {
         let deliverer = Arc::clone(&self.deliverer);
         let (take, slots) = oneshot::channel();
         let conclude = move |memory: &Memory| {
@@ -252,20 +301,29 @@ impl Slots {
 }
 
 impl Rules {
-    /// As [`Rules::read`]; where a parser panics the mail becomes an alert that could not be read, and somebody is told.
+    /// As [`Rules::read`]; where a parser panics the mail becomes an alert that could not be read,
+    /// and somebody is told.
     pub fn read_whatever_it_is(&self, mail: &StoredMail) -> Reading {
         catch_unwind(AssertUnwindSafe(|| self.read(&mail.message))).unwrap_or_else(|_| {
-            Reading::unreadable(&mail.message, "this program has a fault: reading the mail panicked")
+            Reading::unreadable(
+                &mail.message,
+                "this program has a fault: reading the mail panicked",
+            )
         })
     }
 }
 
 #[async_trait]
 impl Inbox for Pipeline {
-    async fn accept(&self, mails: Vec<Message>, bookmark: Option<Bookmark>) -> Result<Vec<MailId>, Refused> {
+    async fn accept(
+        &self,
+        mails: Vec<Message>,
+        bookmark: Option<Bookmark>,
+    ) -> Result<Vec<MailId>, Refused> {
         let mails = self.with_room_for_alerts(mails, bookmark.is_some())?;
-        // Authenticity is judged here and stored with the mail: keys rotate, and a replay must not ask DNS again.
-        // All at once, so that a batch takes no longer than its slowest mail, which is bounded.
+        // Authenticity is judged here and stored with the mail: keys rotate, and a replay must not
+        // ask DNS again. All at once, so that a batch takes no longer than its slowest mail, which
+        // is bounded.
         let in_force = self.in_force();
         let judged = join_all(mails.iter().map(|mail| in_force.authenticator.judge(mail))).await;
         let mails: Vec<_> = mails.into_iter().zip(judged).collect();
@@ -273,23 +331,33 @@ impl Inbox for Pipeline {
             telemetry::mail_judged(&mail.ingress, authenticity);
         }
         let recording = self.in_hand.begin();
-        let ids = self.store.record(mails.clone(), bookmark).await.map_err(|error| {
-            telemetry::store_failed("mail was refused", &error);
-            Refused::Failed(error.to_string())
-        })?;
+        let ids = self
+            .store
+            .record(mails.clone(), bookmark)
+            .await
+            .map_err(|error| {
+                telemetry::store_failed("mail was refused", &error);
+                Refused::Failed(error.to_string())
+            })?;
         crash::point("recorded");
-        let stored = ids.iter().zip(mails).map(|(id, (message, authenticity))| StoredMail {
-            id: *id,
-            message,
-            authenticity,
-            checks: 0,
-            released: None,
-        });
+        let stored = ids
+            .iter()
+            .zip(mails)
+            .map(|(id, (message, authenticity))| StoredMail {
+                id: *id,
+                message,
+                authenticity,
+                checks: 0,
+                released: None,
+            });
         recording.take(stored.collect()).await;
         Ok(ids)
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, Refused> {
-        self.store.bookmark(mailbox).await.map_err(|error| Refused::Failed(error.to_string()))
+        self.store
+            .bookmark(mailbox)
+            .await
+            .map_err(|error| Refused::Failed(error.to_string()))
     }
 }

@@ -1,6 +1,7 @@
 //! 6. Notification → request, reply → verdict. No I/O: `deliver` sends.
 //!
-//! Adding a receiver is one file in `receiver/`, one field in [`Settings`] and one line in `compile`'s table.
+//! Adding a receiver is one file in `receiver/`, one field in [`Settings`] and one line in
+//! `compile`'s table.
 
 use std::{
     borrow::Cow,
@@ -48,14 +49,15 @@ pub trait Receiver: Send + Sync {
     /// The credentials a request needs; read anew for every attempt.
     fn secrets(&self) -> Vec<&Credential>;
 
-    /// The request for this step of the delivery. Whatever the content, it is one the vendor accepts:
-    /// too long a field is cut and marked.
+    /// The request for this step of the delivery. Whatever the content, it is one the vendor
+    /// accepts: too long a field is cut and marked.
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError>;
 
     /// What the vendor's reply to it means.
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict;
 
-    /// What stands for the trigger's receipt where a resolve is only shown: none where it is made without.
+    /// What stands for the trigger's receipt where a resolve is only shown: none where it is made
+    /// without.
     fn example_receipt(&self) -> Option<&'static str> {
         None
     }
@@ -65,7 +67,8 @@ pub trait Receiver: Send + Sync {
         true
     }
 
-    /// Whether it changes what it has of an open incident; else a change is told anew, where the severity rose.
+    /// Whether it changes what it has of an open incident; else a change is told anew, where the
+    /// severity rose.
     fn updates(&self) -> bool {
         false
     }
@@ -125,7 +128,9 @@ impl Keys {
     /// Reads the credentials of a receiver.
     pub fn read(receiver: &dyn Receiver) -> Result<Self, SecretError> {
         let mut texts = Texts::default();
-        let proxy = receiver.transport().and_then(|transport| transport.proxy.as_ref());
+        let proxy = receiver
+            .transport()
+            .and_then(|transport| transport.proxy.as_ref());
         for Credential { secret, .. } in receiver.secrets().into_iter().chain(proxy) {
             let text = secret.read()?;
             texts.hide(text.expose_secret());
@@ -150,7 +155,10 @@ impl Keys {
         match (self, &credential.secret) {
             (Self::Hidden, _) => "<secret>",
             (Self::Read(_), Secret::Inline(text)) => text.expose_secret(),
-            (Self::Read(texts), Secret::File(path)) => texts.by_file.get(path).map_or("", ExposeSecret::expose_secret),
+            (Self::Read(texts), Secret::File(path)) => texts
+                .by_file
+                .get(path)
+                .map_or("", ExposeSecret::expose_secret),
         }
     }
 
@@ -158,9 +166,9 @@ impl Keys {
     pub fn scrub(&self, text: &str) -> String {
         match self {
             Self::Hidden => text.to_owned(),
-            Self::Read(texts) => {
-                texts.telling.iter().fold(text.to_owned(), |text, part| text.replace(part.expose_secret(), "<secret>"))
-            }
+            Self::Read(texts) => texts.telling.iter().fold(text.to_owned(), |text, part| {
+                text.replace(part.expose_secret(), "<secret>")
+            }),
         }
     }
 
@@ -172,16 +180,31 @@ impl Keys {
 
 impl Texts {
     fn hide(&mut self, secret: &str) {
-        self.telling.extend(credential::telling(secret).into_iter().map(SecretString::from));
+        self.telling.extend(
+            credential::telling(secret)
+                .into_iter()
+                .map(SecretString::from),
+        );
         // A part of another is looked for after it.
-        self.telling.sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));
+        self.telling
+            .sort_by_key(|part| std::cmp::Reverse(part.expose_secret().len()));
     }
 }
 
 /// Whether a header of this name is likely to hold a credential.
 pub fn is_sensitive(header: &str) -> bool {
     let name = header.to_ascii_lowercase();
-    ["auth", "token", "key", "secret", "cookie", "pass", "credential"].iter().any(|word| name.contains(word))
+    [
+        "auth",
+        "token",
+        "key",
+        "secret",
+        "cookie",
+        "pass",
+        "credential",
+    ]
+    .iter()
+    .any(|word| name.contains(word))
 }
 
 /// What is sent.
@@ -223,10 +246,16 @@ pub struct RateLimit {
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum RenderError {
     #[error("the template of `{field}` failed: {message}")]
-    Template { field: &'static str, message: String },
+    Template {
+        field: &'static str,
+        message: String,
+    },
     /// What the secret's file holds is none; the message does not repeat it.
     #[error("the secret `{name}` cannot be used: {message}")]
-    Secret { name: &'static str, message: &'static str },
+    Secret {
+        name: &'static str,
+        message: &'static str,
+    },
 }
 
 /// `receivers[]` of the configuration.
@@ -251,7 +280,8 @@ pub struct Settings {
 #[serde(deny_unknown_fields)]
 pub struct Fallback {
     pub receiver: String,
-    /// How long a trigger may wait for this receiver before the fallback is told as well; at once on a permanent failure.
+    /// How long a trigger may wait for this receiver before the fallback is told as well; at once
+    /// on a permanent failure.
     #[serde(default = "Fallback::default_after")]
     pub after: settings::Duration,
 }
@@ -267,7 +297,8 @@ impl Fallback {
 pub struct Receivers {
     pub integrations: BTreeMap<Target, Box<dyn Receiver>>,
     pub fallbacks: BTreeMap<String, Fallback>,
-    /// Every receiver's name in the order they are written, those without an integration too: they tell nobody.
+    /// Every receiver's name in the order they are written, those without an integration too: they
+    /// tell nobody.
     pub names: Vec<String>,
     /// What is allowed and yet unwise: plain http off loopback.
     pub warnings: Vec<Problem>,
@@ -282,11 +313,17 @@ pub struct Receivers {
 impl Receivers {
     /// Where an integration stands in the configuration.
     pub fn place(&self, target: &Target) -> String {
-        self.places.get(target).map_or_else(|| target.receiver.clone(), Clone::clone)
+        self.places
+            .get(target)
+            .map_or_else(|| target.receiver.clone(), Clone::clone)
     }
 
-    /// The integrations of one receiver: by kind as [`Settings`] lists them, within a kind as written.
-    pub fn of<'a>(&'a self, receiver: &str) -> impl Iterator<Item = (&'a Target, &'a dyn Receiver)> + use<'a> {
+    /// The integrations of one receiver: by kind as [`Settings`] lists them, within a kind as
+    /// written.
+    pub fn of<'a>(
+        &'a self,
+        receiver: &str,
+    ) -> impl Iterator<Item = (&'a Target, &'a dyn Receiver)> + use<'a> {
         let mut found: Vec<_> = self
             .integrations
             .iter()
@@ -298,11 +335,29 @@ impl Receivers {
     }
 }
 
-const KINDS: [&str; 8] = ["opsgenie", "jsm", "pagerduty", "slack", "webhook", "teams", "discord", "stdout"];
+const KINDS: [&str; 8] = [
+    "opsgenie",
+    "jsm",
+    "pagerduty",
+    "slack",
+    "webhook",
+    "teams",
+    "discord",
+    "stdout",
+];
 
-/// Where an integration stands among those of its receiver: its kind's place, and its own among them.
+/// Where an integration stands among those of its receiver: its kind's place, and its own among
+/// them.
 fn place(target: &Target) -> (usize, usize) {
-    let kind = KINDS.iter().position(|kind| *kind == target.kind()).unwrap_or(KINDS.len());
-    let index = target.integration.rsplit('/').next().and_then(|index| index.parse().ok()).unwrap_or(usize::MAX);
+    let kind = KINDS
+        .iter()
+        .position(|kind| *kind == target.kind())
+        .unwrap_or(KINDS.len());
+    let index = target
+        .integration
+        .rsplit('/')
+        .next()
+        .and_then(|index| index.parse().ok())
+        .unwrap_or(usize::MAX);
     (kind, index)
 }

@@ -76,10 +76,11 @@ pub struct Reached {
 /// Why a receiver is not told now.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mute {
-    /// The time intervals at work: the muting ones that are on, the active ones where none of them is.
+    /// The time intervals at work: the muting ones that are on, the active ones where none of them
+    /// is.
     pub intervals: Vec<String>,
-    /// `on_mute: hold`: told at this time, if the incident is still open then; 366 days on where the mute lasts longer.
-    /// None is `on_mute: drop`.
+    /// `on_mute: hold`: told at this time, if the incident is still open then; 366 days on where
+    /// the mute lasts longer. None is `on_mute: drop`.
     pub until: Option<Timestamp>,
 }
 
@@ -98,20 +99,29 @@ impl Routes {
         &self.root
     }
 
-    /// Where the labels lead, in the tree's order, each receiver once. With `at`, time intervals apply.
+    /// Where the labels lead, in the tree's order, each receiver once. With `at`, time intervals
+    /// apply.
     ///
-    /// A receiver that several routes name is told as the most outspoken of them says: now before later before never.
+    /// A receiver that several routes name is told as the most outspoken of them says: now before
+    /// later before never.
     pub fn reach(&self, labels: &Labels, at: Option<Timestamp>) -> Vec<Reached> {
         let mut reached: Vec<Reached> = Vec::new();
         for route in self.matching(labels) {
             let mute = at.and_then(|at| mute::mute(route, at));
-            match reached.iter_mut().find(|known| known.receiver == route.receiver) {
+            match reached
+                .iter_mut()
+                .find(|known| known.receiver == route.receiver)
+            {
                 Some(known) if sooner(mute.as_ref(), known.mute.as_ref()) => {
                     known.path.clone_from(&route.path);
                     known.mute = mute;
                 }
                 Some(_) => {}
-                None => reached.push(Reached { receiver: route.receiver.clone(), path: route.path.clone(), mute }),
+                None => reached.push(Reached {
+                    receiver: route.receiver.clone(),
+                    path: route.path.clone(),
+                    mute,
+                }),
             }
         }
         reached
@@ -126,8 +136,8 @@ impl Routes {
 }
 
 impl Route {
-    /// Depth first: the children that match stand for their parent, and the first of them ends the search among its
-    /// siblings unless it says `continue`. Returns whether this route matches.
+    /// Depth first: the children that match stand for their parent, and the first of them ends the
+    /// search among its siblings unless it says `continue`. Returns whether this route matches.
     fn collect<'a>(&'a self, labels: &Labels, all: &mut Vec<&'a Route>) -> bool {
         if !self.matchers.iter().all(|matcher| matcher.holds(labels)) {
             return false;

@@ -1,9 +1,10 @@
 //! Wiring, start, soft and hard stop.
 //!
-//! Everything that can be wrong is found before the first mail is taken: listeners are bound and the store is opened
-//! first. On the first SIGTERM or SIGINT the ingresses stop taking mail, what was taken is decided, pages under way are
-//! finished; the rest waits in the store for the next start. On the second it stops at once, which loses nothing either.
-//! On SIGHUP it takes another configuration ([`reload`]).
+//! Everything that can be wrong is found before the first mail is taken: listeners are bound and
+//! the store is opened first. On the first SIGTERM or SIGINT the ingresses stop taking mail, what
+//! was taken is decided, pages under way are finished; the rest waits in the store for the next
+//! start. On the second it stops at once, which loses nothing either. On SIGHUP it takes another
+//! configuration ([`reload`]).
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -54,6 +55,7 @@ const PRUNE_PAUSE: Duration = Duration::from_millis(500);
 const PRUNE_EVERY: Duration = Duration::from_mins(10);
 
 /// Runs the bridge until it is told to stop.
+#[expect(clippy::too_many_lines, reason = "what is built in turn")]
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     // Before it is known what it asks for: unheard, it ends the process.
     let hangup = signal(SignalKind::hangup())?;
@@ -65,28 +67,47 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     telemetry::config_taken(clock.now());
 
     let place = store_place(config)?;
-    let (store, owned) = place.own().await.with_context(|| format!("store.url: {place}"))?;
+    let (store, owned) = place
+        .own()
+        .await
+        .with_context(|| format!("store.url: {place}"))?;
     store.release_leases(clock.now()).await?;
 
     let (terms, in_force) = reload::stages(config, &loaded.rules)?;
     telemetry::configured(in_force.rules.receivers.integrations.keys());
     let in_force = Sender::new(Arc::new(in_force));
     let health = Health::default();
-    let capacity = Capacity::new(descriptors, Budget::for_mails_of(config.ingress.largest_mail()));
+    let capacity = Capacity::new(
+        descriptors,
+        Budget::for_mails_of(config.ingress.largest_mail()),
+    );
     let ways_in = ingresses(config, &clock, &in_force, &capacity)?;
     let admin_listener = web::bind(&config.admin.listen).context("admin.listen")?;
 
     let bell = Arc::new(Notify::new());
     let deliverer = Deliverer::new(Arc::clone(&store), terms, clock.clone(), Arc::clone(&bell));
-    let deliverer = Arc::new(if owned.is_some() { deliverer } else { deliverer.among_replicas() });
-    let pipeline = Pipeline::new(Arc::clone(&store), in_force.subscribe(), clock.clone(), Arc::clone(&deliverer));
+    let deliverer = Arc::new(if owned.is_some() {
+        deliverer
+    } else {
+        deliverer.among_replicas()
+    });
+    let pipeline = Pipeline::new(
+        Arc::clone(&store),
+        in_force.subscribe(),
+        clock.clone(),
+        Arc::clone(&deliverer),
+    );
     let pipeline = Arc::new(pipeline);
     let watch = Watch {
         store: Arc::clone(&store),
         in_force: in_force.subscribe(),
         health: health.clone(),
         ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
-        shared: if owned.is_some() { Vec::new() } else { everywhere(config) },
+        shared: if owned.is_some() {
+            Vec::new()
+        } else {
+            everywhere(config)
+        },
         clock: clock.clone(),
         owed: Arc::clone(&bell),
     };
@@ -99,7 +120,9 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         let (health, stop) = (health.clone(), stop_ingress.clone());
         match way_in.door {
             Door::Everywhere(ingress) => receiving.spawn(ingress.run(inbox, health, stop)),
-            Door::Mailbox(mailbox) => receiving.spawn(mailbox.run(Arc::clone(&store), inbox, health, stop)),
+            Door::Mailbox(mailbox) => {
+                receiving.spawn(mailbox.run(Arc::clone(&store), inbox, health, stop))
+            }
         };
     }
     working.spawn(Arc::clone(&pipeline).look_again(stop_rest.clone()));
@@ -108,10 +131,20 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     working.spawn(listen(Arc::clone(&store), bell, stop_rest.clone()));
     working.spawn(watch.run(stop_rest.clone()));
     working.spawn(Arc::clone(&deliverer).run(stop_rest.clone()));
-    let room = Room { store: Arc::clone(&store), settings: config.store.clone(), clock: clock.clone() };
+    let room = Room {
+        store: Arc::clone(&store),
+        settings: config.store.clone(),
+        clock: clock.clone(),
+    };
     working.spawn(room.run(stop_rest.clone()));
     let retention = config.store.mail_retention;
-    working.spawn(prune(Arc::clone(&store), retention, in_force.subscribe(), clock.clone(), stop_rest.clone()));
+    working.spawn(prune(
+        Arc::clone(&store),
+        retention,
+        in_force.subscribe(),
+        clock.clone(),
+        stop_rest.clone(),
+    ));
     let upkeep = metrics.clone();
     let (reload, asked) = mpsc::channel(1);
     let admin = web::Admin {
@@ -121,11 +154,21 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         metrics,
         reload,
         hosts: web::Hosts::new(&config.admin.hosts, config.global.external_url.as_deref()),
-        token: Secret::optional("admin", "token", config.admin.token.as_deref(), config.admin.token_file.as_deref())
-            .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?,
+        token: Secret::optional(
+            "admin",
+            "token",
+            config.admin.token.as_deref(),
+            config.admin.token_file.as_deref(),
+        )
+        .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?,
     };
     let admin = tokio::spawn(web::run(admin_listener, capacity, admin, stop_rest.clone()));
-    let reload = Reload { started: loaded, deliverer, in_force, clock };
+    let reload = Reload {
+        started: loaded,
+        deliverer,
+        in_force,
+        clock,
+    };
     working.spawn(reload.run(hangup, asked, stop_rest.clone()));
 
     let mut interval = tokio::time::interval(Duration::from_secs(5));
@@ -162,7 +205,10 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
     let recorder = PrometheusBuilder::new()
         .set_buckets_for_metric(
             Matcher::Full("alertbridge_mail_to_page_seconds".into()),
-            &[0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0],
+            &[
+                0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+                1800.0,
+            ],
         )?
         .set_buckets_for_metric(
             Matcher::Full("alertbridge_mail_late_seconds".into()),
@@ -175,7 +221,12 @@ fn recorder() -> anyhow::Result<PrometheusHandle> {
 /// The ways in that every replica serves; a mailbox is read by one of them.
 fn everywhere(config: &Config) -> Vec<String> {
     let is_mailbox = |name: &&str| config.ingress.imap.iter().any(|imap| imap.name == *name);
-    config.ingress.names().filter(|name| !is_mailbox(name)).map(ToOwned::to_owned).collect()
+    config
+        .ingress
+        .names()
+        .filter(|name| !is_mailbox(name))
+        .map(ToOwned::to_owned)
+        .collect()
 }
 
 /// One way in, and how people are told of it.
@@ -206,9 +257,16 @@ fn ingresses(
             .context("ingress.http.listen")?
             .within(capacity);
         let at = webhooks.local_addr();
-        let about = config.ingress.webhook.iter().map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
+        let about = config
+            .ingress
+            .webhook
+            .iter()
+            .map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
         let about = about.collect::<Vec<_>>().join("\n  ");
-        ways_in.push(WayIn { about, door: Door::Everywhere(Box::new(webhooks)) });
+        ways_in.push(WayIn {
+            about,
+            door: Door::Everywhere(Box::new(webhooks)),
+        });
     }
     for (place, settings) in config.ingress.smtp.iter().enumerate() {
         let key = format!("ingress.smtp[{place}]");
@@ -219,13 +277,24 @@ fn ingresses(
         })?;
         let smtp = smtp.within(capacity);
         let about = format!("SMTP   {}", smtp.local_addr());
-        ways_in.push(WayIn { about, door: Door::Everywhere(Box::new(smtp)) });
+        ways_in.push(WayIn {
+            about,
+            door: Door::Everywhere(Box::new(smtp)),
+        });
     }
     for (place, settings) in config.ingress.imap.iter().enumerate() {
-        let mailbox = Mailbox::new(settings, clock.clone(), in_force.subscribe())
-            .map_err(|problem| anyhow::anyhow!("ingress.imap[{place}]: {}; {}", problem.what, problem.mend))?;
-        let about = format!("IMAP   {} at {}, folder {}", settings.username, settings.host, settings.folder);
-        ways_in.push(WayIn { about, door: Door::Mailbox(Box::new(mailbox)) });
+        let mailbox =
+            Mailbox::new(settings, clock.clone(), in_force.subscribe()).map_err(|problem| {
+                anyhow::anyhow!("ingress.imap[{place}]: {}; {}", problem.what, problem.mend)
+            })?;
+        let about = format!(
+            "IMAP   {} at {}, folder {}",
+            settings.username, settings.host, settings.folder
+        );
+        ways_in.push(WayIn {
+            about,
+            door: Door::Mailbox(Box::new(mailbox)),
+        });
     }
     if ways_in.is_empty() {
         bail!(NO_WAY_IN);
@@ -235,7 +304,11 @@ fn ingresses(
 
 /// Where the store is.
 pub fn store_place(config: &Config) -> anyhow::Result<Place> {
-    let key = if config.store.url_file.is_some() { "store.url_file" } else { "store.url" };
+    let key = if config.store.url_file.is_some() {
+        "store.url_file"
+    } else {
+        "store.url"
+    };
     Place::parse(key, &config.store.url()?)
         .map_err(|problem| anyhow::anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))
 }
@@ -263,17 +336,28 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
              alertbridge sample | curl --data-binary @- -H 'Content-Type: message/rfc822' http://{}/ingress/mail\n  \
              alertbridge sample | swaks --server {} --to alerts@localhost --data -\n",
             loaded.config.ingress.http.listen,
-            loaded.config.ingress.smtp.first().map_or("127.0.0.1:2525", |smtp| smtp.listen.as_str()),
+            loaded
+                .config
+                .ingress
+                .smtp
+                .first()
+                .map_or("127.0.0.1:2525", |smtp| smtp.listen.as_str()),
         );
     }
 }
 
-/// What is past its retention now. An incident is remembered for as long as a late copy of one of its mails needs it: such
-/// a copy is expired, by its Date, once it is older than `max_age`.
+/// What is past its retention now. An incident is remembered for as long as a late copy of one of
+/// its mails needs it: such a copy is expired, by its Date, once it is older than `max_age`.
 fn horizon(retention: settings::Duration, max_age: settings::Duration, now: Timestamp) -> Horizon {
-    let ago = |age: settings::Duration| now.saturating_sub(age.as_signed()).unwrap_or(Timestamp::MIN);
+    let ago = |age: settings::Duration| {
+        now.saturating_sub(age.as_signed())
+            .unwrap_or(Timestamp::MIN)
+    };
     let remembered = retention.max(max_age);
-    Horizon { mails: ago(retention), incidents: (!max_age.is_zero()).then(|| ago(remembered)) }
+    Horizon {
+        mails: ago(retention),
+        incidents: (!max_age.is_zero()).then(|| ago(remembered)),
+    }
 }
 
 async fn prune(
@@ -289,7 +373,10 @@ async fn prune(
     let mut from = Sweep::START;
     loop {
         let max_age = in_force.borrow().rules.max_age;
-        let pause = match store.prune(horizon(retention, max_age, clock.now()), from, PRUNE_STEP).await {
+        let pause = match store
+            .prune(horizon(retention, max_age, clock.now()), from, PRUNE_STEP)
+            .await
+        {
             Ok(Pruned { deleted, next }) => {
                 crash::point("pruned");
                 telemetry::pruned(deleted);

@@ -58,12 +58,24 @@ impl FromStr for Duration {
             return Err(wrong());
         }
         while !rest.is_empty() {
-            let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0).ok_or_else(wrong)?;
+            let digits = rest
+                .find(|c: char| !c.is_ascii_digit())
+                .filter(|at| *at > 0)
+                .ok_or_else(wrong)?;
             let number: u64 = rest[..digits].parse().map_err(|_| wrong())?;
             rest = &rest[digits..];
-            let letters = rest.find(|c: char| c.is_ascii_digit()).unwrap_or(rest.len());
-            let unit = UNITS.iter().find(|(name, _)| *name == &rest[..letters]).ok_or_else(wrong)?.1;
-            millis = number.checked_mul(unit).and_then(|part| millis.checked_add(part)).ok_or_else(wrong)?;
+            let letters = rest
+                .find(|c: char| c.is_ascii_digit())
+                .unwrap_or(rest.len());
+            let unit = UNITS
+                .iter()
+                .find(|(name, _)| *name == &rest[..letters])
+                .ok_or_else(wrong)?
+                .1;
+            millis = number
+                .checked_mul(unit)
+                .and_then(|part| millis.checked_add(part))
+                .ok_or_else(wrong)?;
             rest = &rest[letters..];
         }
         Ok(Self(std::time::Duration::from_millis(millis)))
@@ -110,7 +122,9 @@ impl FromStr for ByteSize {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("`{text}` is no size: write it like 10MiB, 512KiB or 1GiB");
-        let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+        let digits = text
+            .find(|c: char| !c.is_ascii_digit())
+            .unwrap_or(text.len());
         let number: u64 = text[..digits].parse().map_err(|_| wrong())?;
         let unit = match text[digits..].trim() {
             "" | "B" => 1,
@@ -164,8 +178,18 @@ macro_rules! as_text {
     };
 }
 
-as_text!(Duration, "Duration", "A length of time: 30s, 5m, 1h30m, 90d.", "^(0|([0-9]+(y|w|d|h|m|s|ms))+)$");
-as_text!(ByteSize, "ByteSize", "A number of bytes: 10MiB, 512KiB, 1GiB.", "^[0-9]+ ?([KMG]i?B?|kB|B)?$");
+as_text!(
+    Duration,
+    "Duration",
+    "A length of time: 30s, 5m, 1h30m, 90d.",
+    "^(0|([0-9]+(y|w|d|h|m|s|ms))+)$"
+);
+as_text!(
+    ByteSize,
+    "ByteSize",
+    "A number of bytes: 10MiB, 512KiB, 1GiB.",
+    "^[0-9]+ ?([KMG]i?B?|kB|B)?$"
+);
 
 /// A credential as a settings struct holds it: text that no `{:?}` shows.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
@@ -192,7 +216,8 @@ impl From<&str> for SecretText {
     }
 }
 
-/// A credential: its text, or the file it is read from at every use, so that rotating it needs no reload.
+/// A credential: its text, or the file it is read from at every use, so that rotating it needs no
+/// reload.
 #[derive(Debug, Clone)]
 pub enum Secret {
     Inline(SecretString),
@@ -200,10 +225,16 @@ pub enum Secret {
 }
 
 impl Secret {
-    /// Composes `X` and `X_file` of a settings struct at `key` (the path of the struct, `receivers[0].slack_configs[0]`).
+    /// Composes `X` and `X_file` of a settings struct at `key` (the path of the struct,
+    /// `receivers[0].slack_configs[0]`).
     ///
     /// Both or neither is a problem; see [`Secret::optional`] where neither is fine.
-    pub fn required(key: &str, name: &str, inline: Option<&str>, file: Option<&Path>) -> Result<Self, Problem> {
+    pub fn required(
+        key: &str,
+        name: &str,
+        inline: Option<&str>,
+        file: Option<&Path>,
+    ) -> Result<Self, Problem> {
         Self::optional(key, name, inline, file)?.ok_or_else(|| {
             Problem::new(
                 key,
@@ -214,7 +245,12 @@ impl Secret {
     }
 
     /// As [`Secret::required`], where the secret may be left out.
-    pub fn optional(key: &str, name: &str, inline: Option<&str>, file: Option<&Path>) -> Result<Option<Self>, Problem> {
+    pub fn optional(
+        key: &str,
+        name: &str,
+        inline: Option<&str>,
+        file: Option<&Path>,
+    ) -> Result<Option<Self>, Problem> {
         match (inline, file) {
             (Some(_), Some(_)) => Err(Problem::new(
                 format!("{key}.{name}"),
@@ -232,8 +268,11 @@ impl Secret {
         match self {
             Self::Inline(text) => Ok(text.clone()),
             Self::File(path) => {
-                let text = std::fs::read_to_string(path)
-                    .map_err(|source| SecretError::Unreadable { path: path.clone(), source })?;
+                let text =
+                    std::fs::read_to_string(path).map_err(|source| SecretError::Unreadable {
+                        path: path.clone(),
+                        source,
+                    })?;
                 match text.trim() {
                     "" => Err(SecretError::Empty { path: path.clone() }),
                     trimmed => Ok(trimmed.to_owned().into()),
@@ -256,7 +295,10 @@ impl PartialEq for Secret {
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     #[error("cannot read the secret's file {}: {source}", path.display())]
-    Unreadable { path: PathBuf, source: std::io::Error },
+    Unreadable {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("the secret's file {} is empty", path.display())]
     Empty { path: PathBuf },
 }
@@ -274,7 +316,11 @@ pub struct Problem {
 
 impl Problem {
     pub fn new(key: impl Into<String>, what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { key: key.into(), what: what.into(), mend: mend.into() }
+        Self {
+            key: key.into(),
+            what: what.into(),
+            mend: mend.into(),
+        }
     }
 }
 
@@ -284,19 +330,42 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_alertmanager_writes_them() {
-        for (text, seconds) in [("0", 0), ("0s", 0), ("30s", 30), ("5m", 300), ("1h30m", 5400), ("90d", 7_776_000)] {
+        for (text, seconds) in [
+            ("0", 0),
+            ("0s", 0),
+            ("30s", 30),
+            ("5m", 300),
+            ("1h30m", 5400),
+            ("90d", 7_776_000),
+        ] {
             assert_eq!(text.parse(), Ok(Duration::from_secs(seconds)), "{text}");
         }
         assert_eq!("1w".parse::<Duration>(), "7d".parse());
         assert_eq!("1y".parse::<Duration>(), "365d".parse());
-        assert_eq!("1500ms".parse::<Duration>().unwrap().as_std(), std::time::Duration::from_millis(1500));
+        assert_eq!(
+            "1500ms".parse::<Duration>().unwrap().as_std(),
+            std::time::Duration::from_millis(1500)
+        );
     }
 
     #[test]
     fn what_is_no_duration_is_refused_with_the_way_to_write_one() {
-        for text in ["", "5", "m", "5 m", "-5m", "1.5h", "5M", "99999999999999999999d", "9999999999999y"] {
+        for text in [
+            "",
+            "5",
+            "m",
+            "5 m",
+            "-5m",
+            "1.5h",
+            "5M",
+            "99999999999999999999d",
+            "9999999999999y",
+        ] {
             let error = text.parse::<Duration>().unwrap_err();
-            assert!(error.ends_with("is no duration: write it like 30s, 5m, 1h30m or 90d"), "{error}");
+            assert!(
+                error.ends_with("is no duration: write it like 30s, 5m, 1h30m or 90d"),
+                "{error}"
+            );
         }
     }
 
@@ -317,7 +386,15 @@ mod tests {
 
     #[test]
     fn what_is_no_size_is_refused() {
-        for text in ["", "MiB", "-1", "1.5MiB", "10MiBs", "99999999999999999999", "99999999999999GiB"] {
+        for text in [
+            "",
+            "MiB",
+            "-1",
+            "1.5MiB",
+            "10MiBs",
+            "99999999999999999999",
+            "99999999999999GiB",
+        ] {
             assert!(text.parse::<ByteSize>().is_err(), "{text}");
         }
     }
@@ -326,7 +403,10 @@ mod tests {
     fn a_secret_is_given_once_or_the_mend_says_which_to_keep() {
         let file = Path::new("key");
         let both = Secret::required("admin", "token", Some("x"), Some(file)).unwrap_err();
-        assert_eq!((both.key.as_str(), both.mend.as_str()), ("admin.token", "keep `token_file`, drop `token`"));
+        assert_eq!(
+            (both.key.as_str(), both.mend.as_str()),
+            ("admin.token", "keep `token_file`, drop `token`")
+        );
         let neither = Secret::required("admin", "token", None, None).unwrap_err();
         assert_eq!(neither.key, "admin");
         assert_eq!(Secret::optional("admin", "token", None, None), Ok(None));

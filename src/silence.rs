@@ -1,8 +1,10 @@
-//! Planned maintenance: while a silence is active, a trigger that it covers is recorded and told to nobody.
+//! Planned maintenance: while a silence is active, a trigger that it covers is recorded and told to
+//! nobody.
 //!
-//! The words and rules are Alertmanager's (<https://prometheus.io/docs/alerting/latest/alertmanager/#silences>), with
-//! what stands in the contract: an end is never silenced, and what was silenced is told when the last silence that covers it
-//! ends, if it is still on. Pure.
+//! The words and rules are Alertmanager's
+//! (<https://prometheus.io/docs/alerting/latest/alertmanager/#silences>), with what stands in the
+//! contract: an end is never silenced, and what was silenced is told when the last silence that
+//! covers it ends, if it is still on. Pure.
 
 use std::{cell::RefCell, collections::HashMap, fmt};
 
@@ -37,7 +39,10 @@ pub enum PlanError {
     )]
     CoversWhateverLacksIt(String),
     #[error("it would end at {ends_at}, which is not after its start, {starts_at}")]
-    Backwards { starts_at: Timestamp, ends_at: Timestamp },
+    Backwards {
+        starts_at: Timestamp,
+        ends_at: Timestamp,
+    },
     #[error("it would have ended already, at {0}: only what is to come can be silenced")]
     Over(Timestamp),
     #[error("the comment is empty: say what the maintenance is, for whoever is on call")]
@@ -45,7 +50,8 @@ pub enum PlanError {
 }
 
 impl Plan {
-    /// Each text may hold several matchers, as in a route. A start that has passed is now: what was told stays told.
+    /// Each text may hold several matchers, as in a route. A start that has passed is now: what was
+    /// told stays told.
     pub fn new(
         texts: &[String],
         (starts_at, ends_at): (Timestamp, Timestamp),
@@ -56,11 +62,17 @@ impl Plan {
         let mut matchers = Vec::new();
         for text in texts {
             let parsed = Matcher::parse_list(text);
-            matchers.extend(parsed.map_err(|error| PlanError::Matcher { text: text.clone(), error })?);
+            matchers.extend(parsed.map_err(|error| PlanError::Matcher {
+                text: text.clone(),
+                error,
+            })?);
         }
         let none = Labels::new();
         if matchers.iter().all(|matcher| matcher.holds(&none)) {
-            return Err(PlanError::CoversWhateverLacksIt(format!("{{{}}}", texts.join(", "))));
+            return Err(PlanError::CoversWhateverLacksIt(format!(
+                "{{{}}}",
+                texts.join(", ")
+            )));
         }
         if ends_at <= starts_at {
             return Err(PlanError::Backwards { starts_at, ends_at });
@@ -82,7 +94,10 @@ impl Plan {
 
     /// The labels its matchers name.
     pub fn label_names(&self) -> impl Iterator<Item = String> {
-        self.matchers.iter().filter_map(|text| Matcher::parse(text).ok()).map(|matcher| matcher.name().to_owned())
+        self.matchers
+            .iter()
+            .filter_map(|text| Matcher::parse(text).ok())
+            .map(|matcher| matcher.name().to_owned())
     }
 }
 
@@ -131,16 +146,20 @@ impl Silence {
 
     /// Whether all its matchers hold.
     ///
-    /// What is no alert, such as what the bridge tells of itself, it covers only where one of them asks for that `kind`:
-    /// `severity="critical"` is meant for an app's maintenance, and must not hide that the bridge gets no mail. A silence
-    /// that cannot be read covers nothing: better one page too many.
+    /// What is no alert, such as what the bridge tells of itself, it covers only where one of them
+    /// asks for that `kind`: `severity="critical"` is meant for an app's maintenance, and must not
+    /// hide that the bridge gets no mail. A silence that cannot be read covers nothing: better one
+    /// page too many.
     pub fn covers(&self, labels: &Labels) -> bool {
         let kind = labels.get("kind").map_or("", String::as_str);
         let mut covers = matches!(kind, "incident" | "unparsed") && !self.matchers.is_empty();
         let none = Labels::new();
         for text in &self.matchers {
-            let asks_for_kind = |matcher: &Matcher| matcher.name() == "kind" && !matcher.holds(&none);
-            match ask(text, |matcher| matcher.holds(labels).then(|| asks_for_kind(matcher))) {
+            let asks_for_kind =
+                |matcher: &Matcher| matcher.name() == "kind" && !matcher.holds(&none);
+            match ask(text, |matcher| {
+                matcher.holds(labels).then(|| asks_for_kind(matcher))
+            }) {
                 Some(asks_for_kind) => covers |= asks_for_kind,
                 None => return false,
             }
@@ -153,7 +172,8 @@ impl Silence {
 const REMEMBERED: usize = 64;
 
 thread_local! {
-    /// By their text: a regular expression takes longer to compile than a mail to decide. None cannot be read.
+    /// By their text: a regular expression takes longer to compile than a mail to decide. None
+    /// cannot be read.
     static READ: RefCell<HashMap<String, Option<Matcher>>> = RefCell::default();
 }
 
@@ -171,13 +191,20 @@ fn ask<T>(text: &str, question: impl FnOnce(&Matcher) -> Option<T>) -> Option<T>
 
 /// Of the silences that cover something, the last to end.
 pub fn last_to_cover<'a>(silences: &'a [Silence], labels: &Labels) -> Option<&'a Silence> {
-    silences.iter().filter(|silence| silence.covers(labels)).max_by_key(|silence| (silence.ends_at, silence.id))
+    silences
+        .iter()
+        .filter(|silence| silence.covers(labels))
+        .max_by_key(|silence| (silence.ends_at, silence.id))
 }
 
 impl fmt::Display for Silence {
     /// As the reason of what it silenced.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "silenced until {:.0} by silence {} ({}: {})", self.ends_at, self.id, self.author, self.comment)
+        write!(
+            f,
+            "silenced until {:.0} by silence {} ({}: {})",
+            self.ends_at, self.id, self.author, self.comment
+        )
     }
 }
 
@@ -193,51 +220,101 @@ mod tests {
 
     fn plan(matchers: &[&str]) -> Result<Plan, PlanError> {
         let texts: Vec<_> = matchers.iter().map(|text| (*text).to_owned()).collect();
-        Plan::new(&texts, (now(), now() + 1.hour()), "ann", "the database moves", now())
+        Plan::new(
+            &texts,
+            (now(), now() + 1.hour()),
+            "ann",
+            "the database moves",
+            now(),
+        )
     }
 
     fn silence(matchers: &[&str]) -> Silence {
-        let Plan { matchers, starts_at, ends_at, author, comment } = plan(matchers).unwrap();
-        Silence { id: 7, matchers, starts_at, ends_at, author, comment, created_at: now() }
+        let Plan {
+            matchers,
+            starts_at,
+            ends_at,
+            author,
+            comment,
+        } = plan(matchers).unwrap();
+        Silence {
+            id: 7,
+            matchers,
+            starts_at,
+            ends_at,
+            author,
+            comment,
+            created_at: now(),
+        }
     }
 
     fn labels(pairs: &[(&'static str, &str)]) -> Labels {
-        pairs.iter().map(|(name, value)| ((*name).into(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
     fn it_covers_what_fulfils_all_its_matchers() {
-        let silence = silence(&["app_key=~\"com[.]example[.].*\"", "{sli_gap<20, severity!=\"critical\"}"]);
+        let silence = silence(&[
+            "app_key=~\"com[.]example[.].*\"",
+            "{sli_gap<20, severity!=\"critical\"}",
+        ]);
         let alert = |app: &str, gap: &str, severity: &str| {
-            labels(&[("kind", "incident"), ("app_key", app), ("sli_gap", gap), ("severity", severity)])
+            labels(&[
+                ("kind", "incident"),
+                ("app_key", app),
+                ("sli_gap", gap),
+                ("severity", severity),
+            ])
         };
         assert!(silence.covers(&alert("com.example.app", "5", "warning")));
         assert!(!silence.covers(&alert("org.example.app", "5", "warning")));
         assert!(!silence.covers(&alert("com.example.app", "20", "warning")));
-        assert!(!silence.covers(&alert("com.example.app", "", "warning")), "what is no number is not below 20");
+        assert!(
+            !silence.covers(&alert("com.example.app", "", "warning")),
+            "what is no number is not below 20"
+        );
         assert!(!silence.covers(&alert("com.example.app", "5", "critical")));
     }
 
     #[test]
     fn what_it_matches_is_kept_as_it_was_written_whatever_is_in_it() {
-        for text in
-            ["app_name=\"a\\\"b\\\\c\\nd, e}\"", "app_name=~\"\\\\d+[{]2[}].*\"", "sli_gap>=-2.5", "metric=Ünïcode"]
-        {
+        for text in [
+            "app_name=\"a\\\"b\\\\c\\nd, e}\"",
+            "app_name=~\"\\\\d+[{]2[}].*\"",
+            "sli_gap>=-2.5",
+            "metric=Ünïcode",
+        ] {
             let read = Matcher::parse(text).unwrap();
             let kept = plan(&[text]).unwrap().matchers;
             assert_eq!(kept.len(), 1, "{text}");
             assert!(!kept[0].contains('\n'), "one to a line in the store");
             let again = Matcher::parse(&kept[0]).unwrap();
-            let parts = |matcher: &Matcher| (matcher.name().to_owned(), matcher.operator(), matcher.value().to_owned());
+            let parts = |matcher: &Matcher| {
+                (
+                    matcher.name().to_owned(),
+                    matcher.operator(),
+                    matcher.value().to_owned(),
+                )
+            };
             assert_eq!(parts(&again), parts(&read), "{text}");
         }
     }
 
     #[test]
     fn what_the_bridge_tells_of_itself_is_silenced_by_name_alone() {
-        let own = labels(&[("kind", "self"), ("severity", "critical"), ("incident_id", "self:dead-letters")]);
+        let own = labels(&[
+            ("kind", "self"),
+            ("severity", "critical"),
+            ("incident_id", "self:dead-letters"),
+        ]);
         assert!(!silence(&["severity=critical"]).covers(&own));
-        assert!(!silence(&["severity=critical", "kind!=incident"]).covers(&own), "that is no name");
+        assert!(
+            !silence(&["severity=critical", "kind!=incident"]).covers(&own),
+            "that is no name"
+        );
         assert!(silence(&["severity=critical", "kind=self"]).covers(&own));
         assert!(silence(&["kind=~\"self|incident\""]).covers(&own));
         let unparsed = labels(&[("kind", "unparsed"), ("severity", "critical")]);
@@ -246,37 +323,79 @@ mod tests {
 
     #[test]
     fn what_would_silence_everything_by_mistake_is_refused() {
-        for matchers in [&["app_key!=\"x\""][..], &["app_key=~\".*\"", "metric=\"\""], &["{}"], &[]] {
-            assert!(matches!(plan(matchers), Err(PlanError::CoversWhateverLacksIt(_))), "{matchers:?}");
+        for matchers in [
+            &["app_key!=\"x\""][..],
+            &["app_key=~\".*\"", "metric=\"\""],
+            &["{}"],
+            &[],
+        ] {
+            assert!(
+                matches!(plan(matchers), Err(PlanError::CoversWhateverLacksIt(_))),
+                "{matchers:?}"
+            );
         }
         assert!(plan(&["app_key!=\"x\"", "kind=incident"]).is_ok());
-        assert!(plan(&["sli_gap>=0"]).is_ok(), "a label that is not set is no number");
+        assert!(
+            plan(&["sli_gap>=0"]).is_ok(),
+            "a label that is not set is no number"
+        );
         let error = plan(&["critical"]).unwrap_err().to_string();
-        assert!(error.starts_with("`critical` is no matcher: ") && error.contains("severity="), "{error}");
+        assert!(
+            error.starts_with("`critical` is no matcher: ") && error.contains("severity="),
+            "{error}"
+        );
     }
 
     #[test]
     fn it_has_a_time_to_come_and_a_comment() {
         let at = |starts_at: Timestamp, ends_at: Timestamp, comment: &str| {
-            Plan::new(&["kind=incident".into()], (starts_at, ends_at), "ann", comment, now())
+            Plan::new(
+                &["kind=incident".into()],
+                (starts_at, ends_at),
+                "ann",
+                comment,
+                now(),
+            )
         };
         let (hour, minute) = (1.hour(), 1.minute());
-        assert!(matches!(at(now() + hour, now() + hour, "x"), Err(PlanError::Backwards { .. })));
-        assert!(matches!(at(now() - hour, now() - minute, "x"), Err(PlanError::Over(_))));
+        assert!(matches!(
+            at(now() + hour, now() + hour, "x"),
+            Err(PlanError::Backwards { .. })
+        ));
+        assert!(matches!(
+            at(now() - hour, now() - minute, "x"),
+            Err(PlanError::Over(_))
+        ));
         assert_eq!(at(now(), now() + hour, " \t"), Err(PlanError::NoComment));
-        assert_eq!(at(now() - hour, now() + hour, "x").unwrap().starts_at, now(), "nothing is silenced afterwards");
+        assert_eq!(
+            at(now() - hour, now() + hour, "x").unwrap().starts_at,
+            now(),
+            "nothing is silenced afterwards"
+        );
         let silence = silence(&["kind=incident"]);
         assert_eq!(silence.state(now() - minute), State::Pending);
         assert_eq!(silence.state(now()), State::Active);
         assert_eq!(silence.state(now() + hour), State::Expired);
-        assert_eq!(silence.to_string(), "silenced until 2026-03-01T13:00:00Z by silence 7 (ann: the database moves)");
+        assert_eq!(
+            silence.to_string(),
+            "silenced until 2026-03-01T13:00:00Z by silence 7 (ann: the database moves)"
+        );
     }
 
     #[test]
     fn one_that_cannot_be_read_covers_nothing() {
         let alert = labels(&[("kind", "incident")]);
-        for matchers in [vec![], vec!["kind=\"incident\"".to_owned(), "kind ~ new".to_owned()]] {
-            assert!(!Silence { matchers, ..silence(&["kind=incident"]) }.covers(&alert));
+        for matchers in [
+            vec![],
+            vec!["kind=\"incident\"".to_owned(), "kind ~ new".to_owned()],
+        ] {
+            assert!(
+                !Silence {
+                    matchers,
+                    ..silence(&["kind=incident"])
+                }
+                .covers(&alert)
+            );
         }
     }
 
@@ -285,9 +404,11 @@ mod tests {
         for _ in 0..2 {
             for n in 0..REMEMBERED * 2 {
                 let silence = silence(&[&format!("incident_id=~\"i{n}-.*\"")]);
-                let alert = |incident: &str| labels(&[("kind", "incident"), ("incident_id", incident)]);
+                let alert =
+                    |incident: &str| labels(&[("kind", "incident"), ("incident_id", incident)]);
                 assert!(
-                    silence.covers(&alert(&format!("i{n}-a"))) && !silence.covers(&alert(&format!("i{}-a", n + 1)))
+                    silence.covers(&alert(&format!("i{n}-a")))
+                        && !silence.covers(&alert(&format!("i{}-a", n + 1)))
                 );
             }
         }

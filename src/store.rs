@@ -1,7 +1,7 @@
 //! What must survive: a dozen domain verbs, no CRUD.
 //!
-//! Three commits and nothing else is trusted: the mail (`record`), the transition with its deliveries (`decide`), the
-//! attempt with the next state (`settle`). The row is the queue.
+//! Three commits and nothing else is trusted: the mail (`record`), the transition with its
+//! deliveries (`decide`), the attempt with the next state (`settle`). The row is the queue.
 
 use std::{sync::Arc, time::Duration};
 
@@ -45,7 +45,9 @@ pub enum StoreError {
     #[error("the store cannot be written: it, its folder or its disk is read-only to this user")]
     ReadOnly,
     /// Another program keeps the file locked.
-    #[error("the store is locked by another process: only one `alertbridge serve` may use a SQLite file")]
+    #[error(
+        "the store is locked by another process: only one `alertbridge serve` may use a SQLite file"
+    )]
     Locked,
     /// A newer alertbridge made it.
     #[error(
@@ -75,7 +77,8 @@ pub struct Subject {
     pub metric: String,
     /// Which ingress brought it.
     pub ingress: String,
-    /// Whether what says so is proven. What unverified mail applied stands in the way of no verified one.
+    /// Whether what says so is proven. What unverified mail applied stands in the way of no
+    /// verified one.
     pub verified: bool,
 }
 
@@ -101,7 +104,8 @@ impl Kind {
 }
 
 impl Subject {
-    /// The time its status is remembered as applied under, in microseconds since the epoch; 0 where it has none.
+    /// The time its status is remembered as applied under, in microseconds since the epoch; 0 where
+    /// it has none.
     fn applied_at(&self) -> i64 {
         self.time.map_or(0, kept::micros)
     }
@@ -119,7 +123,8 @@ pub struct Decision {
     pub applied: bool,
     /// Who is to be told.
     pub deliveries: Vec<NewDelivery>,
-    /// The receivers told now, in the routes' order, one without integrations included. Not stored: the deliveries are.
+    /// The receivers told now, in the routes' order, one without integrations included. Not stored:
+    /// the deliveries are.
     pub receivers: Vec<String>,
     /// When the mail's authenticity is checked again.
     pub check_at: Option<Timestamp>,
@@ -131,7 +136,8 @@ pub struct Decision {
     pub late: Option<Heard>,
     /// Those of the deliveries that were leased with the decision. The store fills it in.
     pub claims: Vec<Claim>,
-    /// Whether what a mute still holds of the incident is dropped: something newer is told in its stead.
+    /// Whether what a mute still holds of the incident is dropped: something newer is told in its
+    /// stead.
     pub supersedes: bool,
     /// What becomes of the page that a silence holds of the incident.
     pub silencing: Silencing,
@@ -190,24 +196,32 @@ impl Decision {
 
     /// Whether its mail begins an episode, or is the first that proves it.
     fn begins_episode(&self, memory: &Memory) -> bool {
-        let (before, proven) = memory.known.state.as_ref().map_or((0, false), |state| (state.episode, state.verified));
-        self.state
+        let (before, proven) = memory
+            .known
+            .state
             .as_ref()
-            .is_some_and(|state| state.phase == Phase::Firing && state.verified && (state.episode > before || !proven))
-            && self.outcome != Outcome::Duplicate
+            .map_or((0, false), |state| (state.episode, state.verified));
+        self.state.as_ref().is_some_and(|state| {
+            state.phase == Phase::Firing && state.verified && (state.episode > before || !proven)
+        }) && self.outcome != Outcome::Duplicate
     }
 
     /// Why what is held of the incident is told to nobody any more; none where it stays held.
     fn discards_held(&self, state: &State) -> Option<&'static str> {
         match state.phase {
             Phase::Resolved => Some("resolved while held"),
-            Phase::Firing => self.supersedes.then_some("what is newer is told in its stead"),
+            Phase::Firing => self
+                .supersedes
+                .then_some("what is newer is told in its stead"),
         }
     }
 
     /// How many deliveries are made under the mail's own number: `store check` finds them by it.
     fn owed_under(&self, mail: MailId) -> u64 {
-        self.deliveries.iter().filter(|delivery| delivery.notification.mail == Some(mail)).count() as u64
+        self.deliveries
+            .iter()
+            .filter(|delivery| delivery.notification.mail == Some(mail))
+            .count() as u64
     }
 }
 
@@ -220,14 +234,20 @@ pub struct NewDelivery {
     pub held_until: Option<Timestamp>,
     /// When, still not delivered, it goes to this receiver's integrations as well.
     pub fallback_at: Option<Timestamp>,
-    /// Until when it is leased to this process, which has room for it: a store may do so where nothing waits before it, and
-    /// spares a claim.
+    /// Until when it is leased to this process, which has room for it: a store may do so where
+    /// nothing waits before it, and spares a claim.
     pub leased_until: Option<Timestamp>,
 }
 
 impl NewDelivery {
     /// What this process has to send, where it was leased as it was made.
-    fn claimed(&self, id: DeliveryId, lease: i64, receipt: Option<String>, now: Timestamp) -> Claim {
+    fn claimed(
+        &self,
+        id: DeliveryId,
+        lease: i64,
+        receipt: Option<String>,
+        now: Timestamp,
+    ) -> Claim {
         Claim {
             id,
             lease,
@@ -256,9 +276,11 @@ pub struct Memory {
     pub recurrence_28d: u64,
     /// Where and when the same status and time were first heard.
     pub first_heard: Option<Heard>,
-    /// Unverified triggers of the same ingress told in the hour before; 0 to a verified one, which no limit holds.
+    /// Unverified triggers of the same ingress told in the hour before; 0 to a verified one, which
+    /// no limit holds.
     pub marked: u64,
-    /// What became of this mail when it was decided before it could be checked, where somebody was told: once is enough.
+    /// What became of this mail when it was decided before it could be checked, where somebody was
+    /// told: once is enough.
     pub told_before: Option<Outcome>,
     /// Those that are active now, the first to end first.
     pub silences: Vec<Silence>,
@@ -278,7 +300,8 @@ const HOUR: SignedDuration = SignedDuration::from_hours(1);
 /// No check of a mail's authenticity is put off further.
 const FARTHEST_CHECK: SignedDuration = SignedDuration::from_hours(1);
 
-/// The hour since the epoch: openings are counted by the hour, so that their sum costs the same however many there are.
+/// The hour since the epoch: openings are counted by the hour, so that their sum costs the same
+/// however many there are.
 pub(crate) fn hour(at: Timestamp) -> i64 {
     at.as_second().div_euclid(3_600)
 }
@@ -319,7 +342,8 @@ pub struct Claim {
     pub alias: String,
     pub notification: Notification,
     pub step: Step,
-    /// Of a resolve: what the receiver said it made of the trigger, [`Next::Delivered`], where it was told of this opening's.
+    /// Of a resolve: what the receiver said it made of the trigger, [`Next::Delivered`], where it
+    /// was told of this opening's.
     pub receipt: Option<String>,
     /// Failures so far in a row.
     pub failures: u32,
@@ -343,7 +367,8 @@ pub struct Agenda {
 pub struct Settlement {
     pub at: Timestamp,
     pub next: Next,
-    /// For the timeline: what was tried and what came of it. None where nothing was tried (a receiver told us to wait).
+    /// For the timeline: what was tried and what came of it. None where nothing was tried (a
+    /// receiver told us to wait).
     pub attempt: Option<Attempt>,
     /// Deliveries to the fallback, made in the same commit unless they were made before.
     pub fallback: Vec<NewDelivery>,
@@ -399,16 +424,18 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<MailId>, StoreError>;
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError>;
 
-    /// Mails without a decision, in order of arrival, after `after`; not those that wait to be checked again. None after
-    /// those that have [`READ_BACK`] bytes together.
+    /// Mails without a decision, in order of arrival, after `after`; not those that wait to be
+    /// checked again. None after those that have [`READ_BACK`] bytes together.
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
-    /// Undecided mails that other processes took, recorded before `mail`: their numbers, in order. A mail that was
-    /// acknowledged before `mail` was sent is among them.
+    /// Undecided mails that other processes took, recorded before `mail`: their numbers, in order.
+    /// A mail that was acknowledged before `mail` was sent is among them.
     async fn ahead(&self, mail: MailId) -> Result<Vec<MailId>, StoreError>;
-    /// Those of these mails that are undecided still, in order, whoever took them; limited as `undecided` is.
+    /// Those of these mails that are undecided still, in order, whoever took them; limited as
+    /// `undecided` is.
     async fn undecided_among(&self, mails: Vec<MailId>) -> Result<Vec<StoredMail>, StoreError>;
-    /// Second commit: shows `decide` what is known of the incident and writes what it concludes, all in one
-    /// transaction. None where the mail has been decided by somebody else, or waits to be looked at again.
+    /// Second commit: shows `decide` what is known of the incident and writes what it concludes,
+    /// all in one transaction. None where the mail has been decided by somebody else, or waits to
+    /// be looked at again.
     async fn decide(
         &self,
         mail: MailId,
@@ -417,12 +444,12 @@ pub trait Store: Send + Sync {
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError>;
 
-    /// Mails to be looked at again, with the outcome they have: those let out of the quarantine first, then those whose
-    /// authenticity is to be checked again by now.
+    /// Mails to be looked at again, with the outcome they have: those let out of the quarantine
+    /// first, then those whose authenticity is to be checked again by now.
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
-    /// As `decide`, for a mail that was due: with what is known of its authenticity now. Where somebody was told of the
-    /// mail before, its outcome stays, and what was told belongs to the opening it leads to. None where the mail is not
-    /// due any more.
+    /// As `decide`, for a mail that was due: with what is known of its authenticity now. Where
+    /// somebody was told of the mail before, its outcome stays, and what was told belongs to the
+    /// opening it leads to. None where the mail is not due any more.
     async fn reconsider(
         &self,
         mail: MailId,
@@ -432,54 +459,82 @@ pub trait Store: Send + Sync {
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError>;
     /// As `decide`, for what the bridge tells of itself: without a mail.
-    async fn announce(&self, subject: Subject, now: Timestamp, decide: Decide) -> Result<Decision, StoreError>;
-    /// Incidents of which a silence holds a page and has ended by now; `announce` concludes about them.
+    async fn announce(
+        &self,
+        subject: Subject,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Decision, StoreError>;
+    /// Incidents of which a silence holds a page and has ended by now; `announce` concludes about
+    /// them.
     async fn unsilenced(&self, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError>;
     /// Makes pending what a mute held until now; what a silence covers stays held until that ends.
     async fn release_held(&self, now: Timestamp) -> Result<(), StoreError>;
     /// What the bridge may have to tell of itself.
     async fn concerns(&self) -> Result<Concerns, StoreError>;
 
-    /// Leases deliveries that are due, the heads of their lanes: of each target at most so many. A lease ends by itself
-    /// after `lease`.
+    /// Leases deliveries that are due, the heads of their lanes: of each target at most so many. A
+    /// lease ends by itself after `lease`.
     async fn claim(
         &self,
         now: Timestamp,
         lease: Duration,
         wanted: Vec<(Target, u32)>,
     ) -> Result<Vec<Claim>, StoreError>;
-    /// When a process starts: ends every wait for another attempt; and every lease, where the store is one process's own.
+    /// When a process starts: ends every wait for another attempt; and every lease, where the store
+    /// is one process's own.
     async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError>;
-    /// For when the clock was set back: what waits for another attempt is due now, and no lease outlasts `lease`.
+    /// For when the clock was set back: what waits for another attempt is due now, and no lease
+    /// outlasts `lease`.
     async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError>;
     /// What is to be done next, and when.
     async fn agenda(&self) -> Result<Agenda, StoreError>;
     /// Third commit: the attempt with the next state.
-    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<Settled, StoreError>;
-    /// Triggers whose `fallback_at` has passed undelivered, each once: `fallback` makes the deliveries to the fallback
-    /// receiver, written in the same commit unless it was told of the incident already. Returns whom they were owed to.
-    async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError>;
+    async fn settle(
+        &self,
+        id: DeliveryId,
+        lease: i64,
+        settlement: Settlement,
+    ) -> Result<Settled, StoreError>;
+    /// Triggers whose `fallback_at` has passed undelivered, each once: `fallback` makes the
+    /// deliveries to the fallback receiver, written in the same commit unless it was told of the
+    /// incident already. Returns whom they were owed to.
+    async fn escalate(&self, now: Timestamp, fallback: Fallback)
+    -> Result<Vec<Target>, StoreError>;
 
     async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
-    async fn timeline(&self, incident_id: &str) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError>;
-    async fn deliveries(&self, state: Option<DeliveryState>, limit: u32) -> Result<Vec<DeliveryRow>, StoreError>;
-    /// Makes dead deliveries pending again, in order; returns those it did. Refuses a trigger that would reopen a resolved
-    /// incident, and a resolve that would close one that has opened again.
-    async fn retry(&self, ids: Option<Vec<DeliveryId>>, now: Timestamp) -> Result<Vec<DeliveryId>, StoreError>;
+    async fn timeline(
+        &self,
+        incident_id: &str,
+    ) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError>;
+    async fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRow>, StoreError>;
+    /// Makes dead deliveries pending again, in order; returns those it did. Refuses a trigger that
+    /// would reopen a resolved incident, and a resolve that would close one that has opened again.
+    async fn retry(
+        &self,
+        ids: Option<Vec<DeliveryId>>,
+        now: Timestamp,
+    ) -> Result<Vec<DeliveryId>, StoreError>;
     async fn discard(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError>;
-    async fn mails(&self, outcome: Option<Outcome>, limit: u32) -> Result<Vec<MailRow>, StoreError>;
+    async fn mails(&self, outcome: Option<Outcome>, limit: u32)
+    -> Result<Vec<MailRow>, StoreError>;
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError>;
-    /// Lets a mail that is quarantined, or waits for its authenticity, act as if it were genuine: it is due at once.
-    /// Refuses one of which only the header was kept.
+    /// Lets a mail that is quarantined, or waits for its authenticity, act as if it were genuine:
+    /// it is due at once. Refuses one of which only the header was kept.
     async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError>;
-    /// Mails in the quarantine in order of arrival, after one; none after those that have [`READ_BACK`] bytes together.
+    /// Mails in the quarantine in order of arrival, after one; none after those that have
+    /// [`READ_BACK`] bytes together.
     async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
     /// Takes mails out of the quarantine for good; returns how many of them still were there.
     async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError>;
     /// Takes a mail out of the quarantine for good.
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError>;
-    /// Stored mails by arrival, for `replay --stored`, after `after`; at most the first of them that have [`READ_BACK`] bytes
-    /// together.
+    /// Stored mails by arrival, for `replay --stored`, after `after`; at most the first of them
+    /// that have [`READ_BACK`] bytes together.
     async fn stored(
         &self,
         since: Option<Timestamp>,
@@ -489,13 +544,20 @@ pub trait Store: Send + Sync {
     ) -> Result<Vec<StoredMail>, StoreError>;
     /// Whatever is decided from now on, by any process, goes by it.
     async fn add_silence(&self, plan: Plan, now: Timestamp) -> Result<Silence, StoreError>;
-    /// Those that are `expired`, the last to end first; else those that are not, the first to end first.
-    async fn silences(&self, expired: bool, now: Timestamp, limit: u32) -> Result<Vec<Silence>, StoreError>;
-    /// Ends silences now: all of them, or none where one of them has ended or is not there. What they hold is looked at.
+    /// Those that are `expired`, the last to end first; else those that are not, the first to end
+    /// first.
+    async fn silences(
+        &self,
+        expired: bool,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Silence>, StoreError>;
+    /// Ends silences now: all of them, or none where one of them has ended or is not there. What
+    /// they hold is looked at.
     async fn expire_silences(&self, ids: Vec<SilenceId>, now: Timestamp) -> Result<(), StoreError>;
     async fn depth(&self) -> Result<Depth, StoreError>;
-    /// Deletes what is past its retention among the next `limit` rows; never a mail undecided or quarantined, nor
-    /// anything of an incident that is open or has a delivery owed or dead.
+    /// Deletes what is past its retention among the next `limit` rows; never a mail undecided or
+    /// quarantined, nor anything of an incident that is open or has a delivery owed or dead.
     async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError>;
     /// The bytes of the mails of a kind that are kept whole, after one, and the last of them.
     async fn whole(&self, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError>;
@@ -508,9 +570,11 @@ pub trait Store: Send + Sync {
 
     // Among replicas, where several share the store.
 
-    /// Completes when another process says that something is owed. Nobody may count on it: it saves waiting.
+    /// Completes when another process says that something is owed. Nobody may count on it: it saves
+    /// waiting.
     async fn rung(&self);
-    /// Takes or renews, for so long, this process's sole right to read a mailbox; false where another has it.
+    /// Takes or renews, for so long, this process's sole right to read a mailbox; false where
+    /// another has it.
     async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError>;
     /// Gives that right back.
     async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError>;

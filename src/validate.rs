@@ -1,7 +1,7 @@
 //! 4. JSON → incident, or what is wrong with it. Home of jsonschema.
 //!
-//! Two judges in a row: the schema, which `alerts.schema_file` may replace without a rebuild, and the mapping to
-//! [`Incident`], which holds whatever the schema lets pass.
+//! Two judges in a row: the schema, which `alerts.schema_file` may replace without a rebuild, and
+//! the mapping to [`Incident`], which holds whatever the schema lets pass.
 
 use std::{
     fs::File,
@@ -60,7 +60,10 @@ pub enum SchemaError {
     #[error("alerts.schema_file {} is larger than 1 MiB; name a JSON schema", path.display())]
     TooLarge { path: PathBuf },
     #[error("alerts.schema_file {} is not valid JSON: {source}; mend it there", path.display())]
-    NotJson { path: PathBuf, source: serde_json::Error },
+    NotJson {
+        path: PathBuf,
+        source: serde_json::Error,
+    },
     #[error(
         "alerts.schema_file {} is no usable JSON schema: {what}; mend it there ($ref may only point into the file itself)",
         path.display()
@@ -71,31 +74,52 @@ pub enum SchemaError {
 impl Validator {
     /// The schema built in. That it compiles is tested.
     pub fn built_in() -> Result<Self, SchemaError> {
-        Self::compile(BUILT_IN.as_bytes(), Path::new("schema/incident-data.schema.json (built in)"))
+        Self::compile(
+            BUILT_IN.as_bytes(),
+            Path::new("schema/incident-data.schema.json (built in)"),
+        )
     }
 
-    /// The schema of `alerts.schema_file`. Nothing else is read: a `$ref` out of the file is an error.
+    /// The schema of `alerts.schema_file`. Nothing else is read: a `$ref` out of the file is an
+    /// error.
     pub fn from_file(path: &Path) -> Result<Self, SchemaError> {
-        let unreadable = |source| SchemaError::Unreadable { path: path.to_owned(), source };
+        let unreadable = |source| SchemaError::Unreadable {
+            path: path.to_owned(),
+            source,
+        };
         let mut text = Vec::new();
-        File::open(path).map_err(unreadable)?.take(MAX_SCHEMA + 1).read_to_end(&mut text).map_err(unreadable)?;
+        File::open(path)
+            .map_err(unreadable)?
+            .take(MAX_SCHEMA + 1)
+            .read_to_end(&mut text)
+            .map_err(unreadable)?;
         if text.len() as u64 > MAX_SCHEMA {
-            return Err(SchemaError::TooLarge { path: path.to_owned() });
+            return Err(SchemaError::TooLarge {
+                path: path.to_owned(),
+            });
         }
         Self::compile(&text, path)
     }
 
     fn compile(text: &[u8], path: &Path) -> Result<Self, SchemaError> {
-        let json: Value =
-            serde_json::from_slice(text).map_err(|source| SchemaError::NotJson { path: path.to_owned(), source })?;
+        let json: Value = serde_json::from_slice(text).map_err(|source| SchemaError::NotJson {
+            path: path.to_owned(),
+            source,
+        })?;
         let schema = jsonschema::options()
             .offline()
             .should_validate_formats(true)
             // Without backtracking: a pattern costs time linear in the text.
             .with_pattern_options(PatternOptions::regex())
             .build(&json)
-            .map_err(|error| SchemaError::NotASchema { path: path.to_owned(), what: error.to_string() })?;
-        Ok(Self { schema, known: known::Properties::of(&json) })
+            .map_err(|error| SchemaError::NotASchema {
+                path: path.to_owned(),
+                what: error.to_string(),
+            })?;
+        Ok(Self {
+            schema,
+            known: known::Properties::of(&json),
+        })
     }
 
     /// Checks an alert's JSON and reads the incident from it.
@@ -126,7 +150,10 @@ mod tests {
     }
 
     fn check(json: Value) -> Result<Valid, String> {
-        Validator::built_in().unwrap().check(json).map_err(|violation| violation.reason)
+        Validator::built_in()
+            .unwrap()
+            .check(json)
+            .map_err(|violation| violation.reason)
     }
 
     fn with(pointer: &str, value: Value) -> Value {
@@ -149,7 +176,10 @@ mod tests {
         assert_eq!(incident.metric, "Jira Installation Callback Success Rate");
         assert_eq!(incident.unit.as_deref(), Some("PERCENT"));
         assert_eq!(incident.window_seconds, Some(86400.0));
-        assert_eq!((incident.sli_value, incident.slo_value), (Some(60.0), Some(99.0)));
+        assert_eq!(
+            (incident.sli_value, incident.slo_value),
+            (Some(60.0), Some(99.0))
+        );
         assert_eq!(incident.json, published());
         assert_eq!(valid.unknown, Vec::<String>::new());
     }
@@ -161,10 +191,19 @@ mod tests {
             "time": "2022-03-24T15:40:00.5+01:00"
         });
         let incident = check(least.clone()).unwrap().incident;
-        assert_eq!((incident.app_name, incident.sli_value, incident.unit), (None, None, None));
+        assert_eq!(
+            (incident.app_name, incident.sli_value, incident.unit),
+            (None, None, None)
+        );
         assert_eq!(incident.time, "2022-03-24T14:40:00.5Z".parse().unwrap());
         let mut nulls = least;
-        for key in ["appDetails", "metricUnit", "measurementDurationSeconds", "sliValue", "sloValue"] {
+        for key in [
+            "appDetails",
+            "metricUnit",
+            "measurementDurationSeconds",
+            "sliValue",
+            "sloValue",
+        ] {
             nulls[key] = Value::Null;
         }
         assert_eq!(check(nulls).unwrap().unknown, Vec::<String>::new());
@@ -192,7 +231,13 @@ mod tests {
             assert!(reason.len() < 300, "{reason}");
         }
         let reason = check(json!({})).unwrap_err();
-        for key in ["appKey", "incidentId", "incidentStatus", "metricName", "time"] {
+        for key in [
+            "appKey",
+            "incidentId",
+            "incidentStatus",
+            "metricName",
+            "time",
+        ] {
             assert!(reason.contains(&format!("/{key}: is missing")), "{reason}");
         }
         assert!(check(json!([])).unwrap_err().contains("the whole: "));
@@ -201,14 +246,24 @@ mod tests {
     #[test]
     fn a_violation_keeps_the_json() {
         let json = with("/sliValue", json!("60"));
-        assert_eq!(Validator::built_in().unwrap().check(json.clone()).unwrap_err().json, json);
+        assert_eq!(
+            Validator::built_in()
+                .unwrap()
+                .check(json.clone())
+                .unwrap_err()
+                .json,
+            json
+        );
     }
 
     #[test]
     fn additions_are_welcome_and_reported() {
         let mut json = with("/appDetails/logo", json!({ "deep": 1 }));
         json["base~Url/x"] = json!("https://example.com");
-        assert_eq!(check(json).unwrap().unknown, ["/appDetails/logo", "/base~0Url~1x"]);
+        assert_eq!(
+            check(json).unwrap().unknown,
+            ["/appDetails/logo", "/base~0Url~1x"]
+        );
     }
 
     #[test]
@@ -233,7 +288,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("schema.json");
         std::fs::write(&path, schema.to_string()).unwrap();
-        let reason = Validator::from_file(&path).unwrap().check(json).unwrap_err().reason;
+        let reason = Validator::from_file(&path)
+            .unwrap()
+            .check(json)
+            .unwrap_err()
+            .reason;
         assert_eq!(reason.matches("/p").count(), 5, "{reason}");
         assert!(reason.ends_with("; and more"), "{reason}");
     }
@@ -250,7 +309,10 @@ mod tests {
         assert!(reason(with("/incidentId", json!(""))).contains("/incidentId: is empty"));
         assert!(reason(with("/time", json!("noon"))).contains("/time: is no RFC 3339 time"));
         assert!(reason(with("/sloValue", json!("99"))).contains("/sloValue: is no number"));
-        assert_eq!(lenient.check(with("/x", json!(1))).unwrap().unknown, Vec::<String>::new());
+        assert_eq!(
+            lenient.check(with("/x", json!(1))).unwrap().unknown,
+            Vec::<String>::new()
+        );
     }
 
     #[test]
@@ -265,10 +327,17 @@ mod tests {
         };
         assert!(refused("{").contains("not valid JSON"));
         assert!(refused(r#"{"type": "objekt"}"#).contains("no usable JSON schema"));
-        assert!(refused(r#"{"$ref": "https://example.com/x.json"}"#).contains("into the file itself"));
+        assert!(
+            refused(r#"{"$ref": "https://example.com/x.json"}"#).contains("into the file itself")
+        );
         assert!(refused(r#"{"$ref": "file:///etc/passwd"}"#).contains("into the file itself"));
         assert!(refused(&" ".repeat(1 << 21)).contains("larger than 1 MiB"));
         std::fs::remove_file(&path).unwrap();
-        assert!(Validator::from_file(&path).unwrap_err().to_string().contains("cannot read"));
+        assert!(
+            Validator::from_file(&path)
+                .unwrap_err()
+                .to_string()
+                .contains("cannot read")
+        );
     }
 }

@@ -1,8 +1,9 @@
-//! The bridge tells on itself: by pages of `kind="self"`, through the same routes, once per condition and resolved when
-//! it is over.
+//! The bridge tells on itself: by pages of `kind="self"`, through the same routes, once per
+//! condition and resolved when it is over.
 //!
-//! A look every few seconds asks the store and the ingresses what is wrong. What is told stands in the store as an
-//! incident of the bridge's own, so that a restart tells nothing twice and forgets nothing.
+//! A look every few seconds asks the store and the ingresses what is wrong. What is told stands in
+//! the store as an incident of the bridge's own, so that a restart tells nothing twice and forgets
+//! nothing.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -31,7 +32,8 @@ mod complaint;
 use complaint::{Complaint, complaints, over, severity};
 
 const EVERY: Duration = Duration::from_secs(5);
-/// Between two looks no more time passes, unless the clock was set or the machine slept: then nobody is late yet.
+/// Between two looks no more time passes, unless the clock was set or the machine slept: then
+/// nobody is late yet.
 const LEAP: SignedDuration = SignedDuration::from_mins(1);
 
 /// Looks after the bridge itself.
@@ -41,8 +43,8 @@ pub struct Watch {
     pub health: Health,
     /// The ways in that are configured.
     pub ingresses: Vec<String>,
-    /// Those that other replicas serve as well. What is wrong with one here, they know nothing of, and would call over what
-    /// this one tells: readiness tells it instead, and mail goes to them.
+    /// Those that other replicas serve as well. What is wrong with one here, they know nothing of,
+    /// and would call over what this one tells: readiness tells it instead, and mail goes to them.
     pub shared: Vec<String>,
     pub clock: Clock,
     /// Rung when something is owed to a receiver.
@@ -59,7 +61,11 @@ struct Vigil {
 
 impl Vigil {
     fn begin(now: Timestamp) -> Self {
-        Self { since: now, last: now, open: BTreeSet::new() }
+        Self {
+            since: now,
+            last: now,
+            open: BTreeSet::new(),
+        }
     }
 }
 
@@ -69,7 +75,10 @@ impl Watch {
         let mut vigil = Vigil::begin(self.clock.now());
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&mut vigil).await {
-                telemetry::store_failed("the bridge could not look after itself: it will try again", &error);
+                telemetry::store_failed(
+                    "the bridge could not look after itself: it will try again",
+                    &error,
+                );
             }
             stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
         }
@@ -85,21 +94,35 @@ impl Watch {
         let mut health = self.health.conditions();
         health.retain(|ingress, _| !self.shared.contains(ingress));
         let complaints = complaints(&concerns, &health, vigil.since, now);
-        let open = concerns.alarms.iter().map(|alarm| alarm.incident_id.clone()).collect();
+        let open = concerns
+            .alarms
+            .iter()
+            .map(|alarm| alarm.incident_id.clone())
+            .collect();
         telemetry::alarms(&vigil.open, &open);
         vigil.open = open;
         for complaint in &complaints {
-            let alarm = concerns.alarms.iter().find(|alarm| alarm.incident_id == complaint.incident_id);
+            let alarm = concerns
+                .alarms
+                .iter()
+                .find(|alarm| alarm.incident_id == complaint.incident_id);
             if alarm.is_none_or(|alarm| alarm.untold) {
-                self.tell(Action::Trigger, complaint, alarm.is_none(), now).await?;
+                self.tell(Action::Trigger, complaint, alarm.is_none(), now)
+                    .await?;
             }
         }
         for alarm in &concerns.alarms {
-            if complaints.iter().any(|complaint| complaint.incident_id == alarm.incident_id) {
+            if complaints
+                .iter()
+                .any(|complaint| complaint.incident_id == alarm.incident_id)
+            {
                 continue;
             }
             if let Some(text) = over(&alarm.incident_id, &self.standing_of(&health)) {
-                let complaint = Complaint { incident_id: alarm.incident_id.clone(), text };
+                let complaint = Complaint {
+                    incident_id: alarm.incident_id.clone(),
+                    text,
+                };
                 self.tell(Action::Resolve, &complaint, true, now).await?;
             }
         }
@@ -107,13 +130,29 @@ impl Watch {
     }
 
     /// Every configured way in, with what is known of it.
-    fn standing_of<'a>(&'a self, health: &'a BTreeMap<String, Condition>) -> BTreeMap<&'a str, Option<&'a Condition>> {
-        self.ingresses.iter().map(|name| (name.as_str(), health.get(name))).collect()
+    fn standing_of<'a>(
+        &'a self,
+        health: &'a BTreeMap<String, Condition>,
+    ) -> BTreeMap<&'a str, Option<&'a Condition>> {
+        self.ingresses
+            .iter()
+            .map(|name| (name.as_str(), health.get(name)))
+            .collect()
     }
 
     /// What is no `news` is tried again while a silence or a mute keeps it from everybody.
-    async fn tell(&self, action: Action, complaint: &Complaint, news: bool, now: Timestamp) -> Result<(), StoreError> {
-        let status = if action == Action::Trigger { "FIRING" } else { "OVER" };
+    async fn tell(
+        &self,
+        action: Action,
+        complaint: &Complaint,
+        news: bool,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let status = if action == Action::Trigger {
+            "FIRING"
+        } else {
+            "OVER"
+        };
         let page = page(action, complaint, status, now);
         let subject = Subject {
             kind: Kind::Own,
@@ -130,7 +169,12 @@ impl Watch {
         let decision = self.store.announce(subject, now, conclude).await?;
         if decision.state.is_some() && (news || decision.tells()) {
             let firing = action == Action::Trigger;
-            telemetry::alarm(&complaint.incident_id, firing, &complaint.text, &decision.receivers);
+            telemetry::alarm(
+                &complaint.incident_id,
+                firing,
+                &complaint.text,
+                &decision.receivers,
+            );
         }
         if !decision.deliveries.is_empty() {
             self.owed.notify_one();
@@ -140,7 +184,11 @@ impl Watch {
 }
 
 fn page(action: Action, complaint: &Complaint, status: &str, now: Timestamp) -> Notification {
-    let phase = if action == Action::Trigger { Phase::Firing } else { Phase::Resolved };
+    let phase = if action == Action::Trigger {
+        Phase::Firing
+    } else {
+        Phase::Resolved
+    };
     let mut labels: Labels = [
         ("kind", Kind::Own.as_str()),
         ("incident_id", &complaint.incident_id),
@@ -151,7 +199,11 @@ fn page(action: Action, complaint: &Complaint, status: &str, now: Timestamp) -> 
     .into_iter()
     .map(|(name, value)| (name.into(), value.to_owned()))
     .collect();
-    labels.extend(complaint.about().map(|(name, value)| (name.into(), value.to_owned())));
+    labels.extend(
+        complaint
+            .about()
+            .map(|(name, value)| (name.into(), value.to_owned())),
+    );
     Notification {
         action,
         incident_id: complaint.incident_id.clone(),

@@ -29,7 +29,10 @@ use crate::{
     clock::Clock,
     ingress::{
         Health, OVERDUE, bearer,
-        listener::{self, BindError, Bounds, Capacity, Listener, Patience, Place, Reception, Stream, TooMany},
+        listener::{
+            self, BindError, Bounds, Capacity, Listener, Patience, Place, Reception, Stream,
+            TooMany,
+        },
     },
     settings::{Secret, SecretError},
     store::Store,
@@ -42,7 +45,8 @@ pub use guard::Hosts;
 
 /// From the connection, or the last answer, to the end of a request's head.
 const HEAD: Duration = Duration::from_secs(30);
-/// How long a scrape waits for the store: Prometheus waits for ten seconds, and a store that does not answer is to show.
+/// How long a scrape waits for the store: Prometheus waits for ten seconds, and a store that does
+/// not answer is to show.
 const PROBE: Duration = Duration::from_secs(3);
 
 /// What the pages are made from.
@@ -59,17 +63,24 @@ pub struct Admin {
     pub reload: mpsc::Sender<Asked>,
 }
 
-/// Where somebody waits to hear what became of a reload: what is to be said of it, or everything that is wrong.
+/// Where somebody waits to hear what became of a reload: what is to be said of it, or everything
+/// that is wrong.
 pub type Asked = oneshot::Sender<Result<Remarks, Faults>>;
-/// Of a configuration that was taken: what of it needs a restart, what is better otherwise. A sentence each.
+/// Of a configuration that was taken: what of it needs a restart, what is better otherwise. A
+/// sentence each.
 pub type Remarks = Vec<String>;
 /// Of one that was not, as `check` tells them.
 pub type Faults = Vec<String>;
 
 /// Serves until `stop`.
 pub async fn run(listener: Listener, capacity: Capacity, admin: Admin, stop: CancellationToken) {
-    let server = Server { router: TowerToHyperService::new(router(Arc::new(admin))), stop: stop.clone() };
-    listener.serve(Bounds::default(), &capacity, Arc::new(server), &stop).await;
+    let server = Server {
+        router: TowerToHyperService::new(router(Arc::new(admin))),
+        stop: stop.clone(),
+    };
+    listener
+        .serve(Bounds::default(), &capacity, Arc::new(server), &stop)
+        .await;
 }
 
 /// Binds the admin listener.
@@ -88,7 +99,10 @@ struct Here(SocketAddr);
 
 impl Reception for Server {
     fn patience(&self) -> Patience {
-        Patience { step: HEAD, mail: HEAD }
+        Patience {
+            step: HEAD,
+            mail: HEAD,
+        }
     }
 
     fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8> {
@@ -97,11 +111,16 @@ impl Reception for Server {
     }
 
     async fn receive(self: Arc<Self>, stream: Stream, _: SocketAddr, place: Place) {
-        let Ok(here) = stream.local_addr() else { return };
+        let Ok(here) = stream.local_addr() else {
+            return;
+        };
         let answer = async |mut request: Request<Body>| {
             let _working = place.working();
             request.extensions_mut().insert(Here(here));
-            self.router.call(request).await.unwrap_or_else(|never| match never {})
+            self.router
+                .call(request)
+                .await
+                .unwrap_or_else(|never| match never {})
         };
         listener::http::serve(stream, &place, HEAD, &self.stop, answer).await;
     }
@@ -122,9 +141,12 @@ fn router(admin: Arc<Admin>) -> Router {
 }
 
 impl Admin {
-    /// Whether a request may see and do all. Without a token whoever runs on this machine may: it listens on loopback.
+    /// Whether a request may see and do all. Without a token whoever runs on this machine may: it
+    /// listens on loopback.
     fn signed_in(&self, headers: &HeaderMap) -> Result<bool, SecretError> {
-        self.token.as_ref().map_or(Ok(true), |token| bearer::holds(token, headers))
+        self.token
+            .as_ref()
+            .map_or(Ok(true), |token| bearer::holds(token, headers))
     }
 }
 
@@ -134,7 +156,10 @@ async fn by_its_own_name(
     request: Request,
     next: Next,
 ) -> Response {
-    match admin.hosts.check(here, request.version(), request.uri(), request.headers()) {
+    match admin
+        .hosts
+        .check(here, request.version(), request.uri(), request.headers())
+    {
         Ok(()) => next.run(request).await,
         Err(stranger) => {
             let (status, error) = stranger.answer();
@@ -145,22 +170,32 @@ async fn by_its_own_name(
 
 async fn authorized(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
     let refuse = |status: StatusCode, error: String| {
-        (status, [(header::WWW_AUTHENTICATE, "Bearer")], Json(json!({ "error": error }))).into_response()
+        (
+            status,
+            [(header::WWW_AUTHENTICATE, "Bearer")],
+            Json(json!({ "error": error })),
+        )
+            .into_response()
     };
     match admin.signed_in(request.headers()) {
         Ok(true) => next.run(request).await,
-        Ok(false) => {
-            refuse(StatusCode::UNAUTHORIZED, "the admin pages need the bearer token of admin.token_file".to_owned())
-        }
+        Ok(false) => refuse(
+            StatusCode::UNAUTHORIZED,
+            "the admin pages need the bearer token of admin.token_file".to_owned(),
+        ),
         Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
 }
 
-/// Any page a person looks at can have their browser post to loopback. A browser says so (Origin, Fetch Metadata), and
-/// whether the page is of this origin proves nothing: a name of theirs may lead here. Nobody needs a browser for this.
+/// Any page a person looks at can have their browser post to loopback. A browser says so (Origin,
+/// Fetch Metadata), and whether the page is of this origin proves nothing: a name of theirs may
+/// lead here. Nobody needs a browser for this.
 async fn by_no_page(request: Request, next: Next) -> Response {
     let said = ["origin", "sec-fetch-site"];
-    if said.iter().any(|name| request.headers().contains_key(*name)) {
+    if said
+        .iter()
+        .any(|name| request.headers().contains_key(*name))
+    {
         let error = "this is not for web pages: ask with curl, or send SIGHUP";
         return (StatusCode::FORBIDDEN, Json(json!({ "error": error }))).into_response();
     }
@@ -173,19 +208,28 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     // Where it is not heard the answer is that nobody answers.
     let _ = admin.reload.send(asked).await;
     let lines = |first: &str, rest: &[String]| {
-        format!("{first}\n{}", rest.iter().map(|line| format!("{line}\n")).collect::<String>())
+        format!(
+            "{first}\n{}",
+            rest.iter()
+                .map(|line| format!("{line}\n"))
+                .collect::<String>()
+        )
     };
     match answer.await {
         Ok(Ok(remarks)) => lines("reloaded", &remarks).into_response(),
         Ok(Err(faults)) => {
-            let text = lines("not reloaded, the old configuration stays in force:", &faults);
+            let text = lines(
+                "not reloaded, the old configuration stays in force:",
+                &faults,
+            );
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }
         Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the bridge is stopping\n").into_response(),
     }
 }
 
-/// Ready while the store can be written and every ingress has done its work lately. What fails is told to who is signed in.
+/// Ready while the store can be written and every ingress has done its work lately. What fails is
+/// told to who is signed in.
 async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
     let mut failing = Vec::new();
     match timeout(PROBE, admin.store.ping()).await {
@@ -195,10 +239,17 @@ async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
     }
     let now = admin.clock.now();
     for (name, condition) in admin.health.conditions() {
-        let overdue = condition.last_success.is_none_or(|last| now.duration_since(last) > OVERDUE);
+        let overdue = condition
+            .last_success
+            .is_none_or(|last| now.duration_since(last) > OVERDUE);
         if condition.login_refused || overdue {
-            failing
-                .push(format!("ingress {name}: {}", condition.failure.as_deref().unwrap_or("not yet, or not lately")));
+            failing.push(format!(
+                "ingress {name}: {}",
+                condition
+                    .failure
+                    .as_deref()
+                    .unwrap_or("not yet, or not lately")
+            ));
         }
     }
     if failing.is_empty() {
@@ -206,12 +257,19 @@ async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
     }
     // Of a token that cannot be read nobody is sure.
     let told = admin.signed_in(&headers).unwrap_or(false);
-    let text = if told { failing.join("\n") + "\n" } else { "not ready\n".to_owned() };
+    let text = if told {
+        failing.join("\n") + "\n"
+    } else {
+        "not ready\n".to_owned()
+    };
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
-    let (probe, depth) = tokio::join!(timeout(PROBE, admin.store.ping()), timeout(PROBE, admin.store.depth()));
+    let (probe, depth) = tokio::join!(
+        timeout(PROBE, admin.store.ping()),
+        timeout(PROBE, admin.store.depth())
+    );
     telemetry::store_probed(matches!(probe, Ok(Ok(()))));
     match depth {
         Ok(Ok(depth)) => telemetry::depth(&depth, admin.clock.now()),
@@ -219,5 +277,12 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         // What was known last stands, beside a store that could not be written.
         Err(_) => {}
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], admin.metrics.render()).into_response()
+    (
+        [(
+            header::CONTENT_TYPE,
+            "text/plain; version=0.0.4; charset=utf-8",
+        )],
+        admin.metrics.render(),
+    )
+        .into_response()
 }

@@ -20,10 +20,16 @@ pub fn mails() -> Vec<(String, Vec<u8>)> {
         ("unfinished tags", "<script"),
         ("unfinished tags with an id", "<script id=incident-data"),
         ("scripts with another id", "<script id=x></script>"),
-        ("scripts with an id in entities", "<script id=&#x69;></script>"),
+        (
+            "scripts with an id in entities",
+            "<script id=&#x69;></script>",
+        ),
         ("scripts with the id", "<script id=incident-data></script>"),
         ("scripts without an end", "<script id=incident-data>"),
-        ("script text that looks like comments", "<script><!--<script>"),
+        (
+            "script text that looks like comments",
+            "<script><!--<script>",
+        ),
         ("svg and math in turn", "<svg><math>"),
         ("select and templates", "<select><template>"),
         ("text elements", "<textarea></title>"),
@@ -31,8 +37,10 @@ pub fn mails() -> Vec<(String, Vec<u8>)> {
         ("entities without an end", "&#"),
         ("NULs", "\0"),
     ];
-    let mut mails: Vec<_> =
-        shapes.iter().map(|(name, unit)| ((*name).to_owned(), mail(&unit.repeat(SIZE / unit.len())))).collect();
+    let mut mails: Vec<_> = shapes
+        .iter()
+        .map(|(name, unit)| ((*name).to_owned(), mail(&unit.repeat(SIZE / unit.len()))))
+        .collect();
     let attributes = |unit: fn(usize) -> String| {
         let mut attributes = String::from("<p");
         for number in 0.. {
@@ -43,18 +51,36 @@ pub fn mails() -> Vec<(String, Vec<u8>)> {
         }
         attributes + ">"
     };
-    mails.push(("one tag with an attribute, over and over".into(), mail(&attributes(|_| " a=b".into()))));
-    mails.push(("one tag with attributes that differ".into(), mail(&attributes(|number| format!(" a{number}=b")))));
+    mails.push((
+        "one tag with an attribute, over and over".into(),
+        mail(&attributes(|_| " a=b".into())),
+    ));
+    mails.push((
+        "one tag with attributes that differ".into(),
+        mail(&attributes(|number| format!(" a{number}=b"))),
+    ));
     mails.push(("a script tag with attributes that differ".into(), {
-        mail(&attributes(|number| format!(" a{number}")).replacen("<p", "<script id=incident-data", 1))
+        mail(&attributes(|number| format!(" a{number}")).replacen(
+            "<p",
+            "<script id=incident-data",
+            1,
+        ))
     }));
-    mails.push(("a script of 256 KiB of brackets".into(), script(&"[".repeat(256 << 10))));
+    mails.push((
+        "a script of 256 KiB of brackets".into(),
+        script(&"[".repeat(256 << 10)),
+    ));
     mails.push(("a script of 256 KiB of keys".into(), {
-        let keys: Vec<String> = (0..16_000).map(|number| format!("\"k{number:08}\":1")).collect();
+        let keys: Vec<String> = (0..16_000)
+            .map(|number| format!("\"k{number:08}\":1"))
+            .collect();
         script(&format!("{{{}}}", keys.join(",")))
     }));
     mails.push(("16 scripts of 32 KiB".into(), {
-        let scripts = format!("<script type=application/json id=incident-data>[{}0]</script>", "0,".repeat(16_300));
+        let scripts = format!(
+            "<script type=application/json id=incident-data>[{}0]</script>",
+            "0,".repeat(16_300)
+        );
         mail(&scripts.repeat(15))
     }));
     mails.push((
@@ -64,7 +90,12 @@ pub fn mails() -> Vec<(String, Vec<u8>)> {
     mails.push((
         "multiparts whose boundaries never come".into(),
         {
-            let part = |number| format!("--{number}\r\nContent-Type: multipart/mixed; boundary={}\r\n\r\n", number + 1);
+            let part = |number| {
+                format!(
+                    "--{number}\r\nContent-Type: multipart/mixed; boundary={}\r\n\r\n",
+                    number + 1
+                )
+            };
             let parts: String = (0..SIZE / 60).map(part).collect();
             format!("From: {SENDER}\r\nContent-Type: multipart/mixed; boundary=0\r\n\r\n{parts}")
         }
@@ -74,7 +105,9 @@ pub fn mails() -> Vec<(String, Vec<u8>)> {
 }
 
 fn head(encoding: &str) -> String {
-    format!("From: {SENDER}\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n")
+    format!(
+        "From: {SENDER}\r\nContent-Type: text/html\r\nContent-Transfer-Encoding: {encoding}\r\n\r\n"
+    )
 }
 
 fn mail(html: &str) -> Vec<u8> {
@@ -83,5 +116,9 @@ fn mail(html: &str) -> Vec<u8> {
 }
 
 fn script(json: &str) -> Vec<u8> {
-    format!("{}<script type=application/json id=incident-data>{json}</script>", head("8bit")).into()
+    format!(
+        "{}<script type=application/json id=incident-data>{json}</script>",
+        head("8bit")
+    )
+    .into()
 }

@@ -1,4 +1,5 @@
-//! The stages as the program runs them, delivery left out: one webhook receiver for all, one more for what is critical.
+//! The stages as the program runs them, delivery left out: one webhook receiver for all, one more
+//! for what is critical.
 
 use std::{collections::HashMap, path::Path, sync::Arc, time::Duration};
 
@@ -46,17 +47,24 @@ impl Bridge {
     pub fn new() -> Self {
         let loaded = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
         let Loaded { config, rules, .. } = loaded.unwrap_or_else(|error| panic!("{error}"));
-        let in_force = InForce { authenticator: config.authenticator().unwrap(), rules: Arc::clone(&rules) };
+        let in_force = InForce {
+            authenticator: config.authenticator().unwrap(),
+            rules: Arc::clone(&rules),
+        };
         Self {
             rules,
             in_force: Sender::new(Arc::new(in_force)),
-            runtime: tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap(),
+            runtime: tokio::runtime::Builder::new_multi_thread()
+                .enable_all()
+                .build()
+                .unwrap(),
         }
     }
 
     pub fn read_all(&self, mails: &[Vec<u8>]) -> usize {
         let read = mails.iter().map(|mail| self.rules.read(&message(mail)));
-        read.filter(|reading| matches!(reading.finding, Finding::Incident { .. })).count()
+        read.filter(|reading| matches!(reading.finding, Finding::Incident { .. }))
+            .count()
     }
 
     /// The decisions, over a map in the store's place; returns how many pages they owe.
@@ -64,13 +72,28 @@ impl Bridge {
         let mut states: HashMap<String, State> = HashMap::new();
         let mut pages = 0;
         for (id, mail) in (1..).zip(mails) {
-            let mail =
-                StoredMail { id, message: message(mail), authenticity: Authenticity::off(), checks: 0, released: None };
+            let mail = StoredMail {
+                id,
+                message: message(mail),
+                authenticity: Authenticity::off(),
+                checks: 0,
+                released: None,
+            };
             let reading = self.rules.read(&mail.message);
             let subject = self.rules.subject(&reading, &mail, mail.message.arrived_at);
-            let state = subject.as_ref().and_then(|subject| states.get(&subject.incident_id).cloned());
-            let memory = Memory { known: Known { state, applied_before: false }, ..Memory::default() };
-            let decision = self.rules.conclude(&reading, &mail, &memory, mail.message.arrived_at);
+            let state = subject
+                .as_ref()
+                .and_then(|subject| states.get(&subject.incident_id).cloned());
+            let memory = Memory {
+                known: Known {
+                    state,
+                    applied_before: false,
+                },
+                ..Memory::default()
+            };
+            let decision = self
+                .rules
+                .conclude(&reading, &mail, &memory, mail.message.arrived_at);
             pages += decision.deliveries.len();
             if let (Some(subject), Some(state)) = (subject, decision.state) {
                 states.insert(subject.incident_id, state);
@@ -79,8 +102,8 @@ impl Bridge {
         pages
     }
 
-    /// Accepts the mails from `senders` at once, each waiting for its mail to be stored before it sends the next, and
-    /// returns when all are decided.
+    /// Accepts the mails from `senders` at once, each waiting for its mail to be stored before it
+    /// sends the next, and returns when all are decided.
     pub fn decide(&self, path: &Path, mails: &[Vec<u8>], senders: usize) -> usize {
         self.runtime.block_on(async {
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(path).unwrap());
@@ -88,13 +111,28 @@ impl Bridge {
             let client = Client::new(&receivers, Duration::from_secs(1), &|_| None).unwrap();
             let terms = Terms::new(receivers, Settings::default(), None, client);
             let bell = Arc::new(Notify::new());
-            let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, Clock::system(), bell));
+            let deliverer = Arc::new(Deliverer::new(
+                Arc::clone(&store),
+                terms,
+                Clock::system(),
+                bell,
+            ));
             let in_force = self.in_force.subscribe();
-            let pipeline = Arc::new(Pipeline::new(Arc::clone(&store), in_force, Clock::system(), deliverer));
+            let pipeline = Arc::new(Pipeline::new(
+                Arc::clone(&store),
+                in_force,
+                Clock::system(),
+                deliverer,
+            ));
             let stop = CancellationToken::new();
             let deciding = tokio::spawn(Arc::clone(&pipeline).run(stop.clone()));
             let sending = (0..senders).map(|first| {
-                let own: Vec<Message> = mails.iter().skip(first).step_by(senders).map(|mail| message(mail)).collect();
+                let own: Vec<Message> = mails
+                    .iter()
+                    .skip(first)
+                    .step_by(senders)
+                    .map(|mail| message(mail))
+                    .collect();
                 let pipeline = Arc::clone(&pipeline);
                 tokio::spawn(async move {
                     for message in own {

@@ -32,7 +32,11 @@ impl Plain {
     pub fn decide_in_memory(&self, mails: &[Vec<u8>]) -> usize {
         let mut known = HashSet::new();
         let alerts = mails.iter().filter_map(|mail| self.read(mail));
-        alerts.filter(|json| known.insert(format!("{}{}", json["incidentId"], json["incidentStatus"]))).count()
+        alerts
+            .filter(|json| {
+                known.insert(format!("{}{}", json["incidentId"], json["incidentStatus"]))
+            })
+            .count()
     }
 
     /// Whether each is new, by a commit of its own.
@@ -47,7 +51,11 @@ impl Plain {
         let alerts = mails.iter().filter_map(|mail| self.read(mail));
         alerts
             .map(|json| {
-                let row = (json["incidentId"].as_str(), json["incidentStatus"].as_str(), json.to_string());
+                let row = (
+                    json["incidentId"].as_str(),
+                    json["incidentStatus"].as_str(),
+                    json.to_string(),
+                );
                 insert.execute(row).unwrap()
             })
             .sum()

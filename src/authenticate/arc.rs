@@ -1,8 +1,9 @@
 //! A chain of forwarders' seals (RFC 8617): each says what it saw when the mail reached it.
 //!
-//! Anybody can add to a chain and say what he likes. So it counts only where it validates, a forwarder that is named
-//! (`trusted_arc_sealers`) sealed the very instance whose ARC-Authentication-Results say dkim=pass for the domain, and
-//! every later instance is a named one's too: none else touched the mail since.
+//! Anybody can add to a chain and say what he likes. So it counts only where it validates, a
+//! forwarder that is named (`trusted_arc_sealers`) sealed the very instance whose
+//! ARC-Authentication-Results say dkim=pass for the domain, and every later instance is a named
+//! one's too: none else touched the mail since.
 
 use mail_auth::{
     DkimResult,
@@ -37,17 +38,39 @@ struct Chain<'a> {
 }
 
 /// Looks for a seal that counts.
-pub async fn examine(mail: &Mail<'_>, sealers: &[String], dns: &Dns, freshness: &Freshness) -> Finding {
+pub async fn examine(
+    mail: &Mail<'_>,
+    sealers: &[String],
+    dns: &Dns,
+    freshness: &Freshness,
+) -> Finding {
     let mut chain = match Chain::of(mail) {
         Ok(Some(chain)) => chain,
         Ok(None) => return Finding::Absent("ARC: the mail has no chain of seals".to_owned()),
         Err(why) => return Finding::Refuted(format!("ARC: {why}")),
     };
-    let named = |seal: &Header<'_, Seal>| sealers.iter().any(|sealer| sealer.eq_ignore_ascii_case(&seal.header.d));
-    let first_named = chain.seals.iter().rposition(|seal| !named(seal)).map_or(0, |place| place + 1);
-    let Some(last) = chain.seals.last().filter(|_| first_named < chain.seals.len()) else {
-        let last = chain.seals.last().map_or("nobody", |seal| seal.header.d.as_str());
-        return Finding::Absent(format!("ARC: the last seal is by {last}, which trusted_arc_sealers does not name"));
+    let named = |seal: &Header<'_, Seal>| {
+        sealers
+            .iter()
+            .any(|sealer| sealer.eq_ignore_ascii_case(&seal.header.d))
+    };
+    let first_named = chain
+        .seals
+        .iter()
+        .rposition(|seal| !named(seal))
+        .map_or(0, |place| place + 1);
+    let Some(last) = chain
+        .seals
+        .last()
+        .filter(|_| first_named < chain.seals.len())
+    else {
+        let last = chain
+            .seals
+            .last()
+            .map_or("nobody", |seal| seal.header.d.as_str());
+        return Finding::Absent(format!(
+            "ARC: the last seal is by {last}, which trusted_arc_sealers does not name"
+        ));
     };
     let last = last.header.d.clone();
     let (witness, selector) = match chain.witness(first_named, mail, freshness) {
@@ -59,9 +82,13 @@ pub async fn examine(mail: &Mail<'_>, sealers: &[String], dns: &Dns, freshness: 
     }
     let keys = match chain.keys(first_named, dns).await {
         Ok(keys) => keys,
-        Err(NoKey::Trouble(why)) => return Finding::Trouble(format!("ARC: a key cannot be looked up: {why}")),
+        Err(NoKey::Trouble(why)) => {
+            return Finding::Trouble(format!("ARC: a key cannot be looked up: {why}"));
+        }
         Err(NoKey::Unfit(why)) => {
-            return Finding::Refuted(format!("ARC: the chain, last sealed by {last}, does not validate: {why}"));
+            return Finding::Refuted(format!(
+                "ARC: the chain, last sealed by {last}, does not validate: {why}"
+            ));
         }
     };
     match chain.verify(mail, dns, keys).await {
@@ -74,9 +101,15 @@ pub async fn examine(mail: &Mail<'_>, sealers: &[String], dns: &Dns, freshness: 
                 by.i,
                 chain.seals.len()
             );
-            Finding::Proven { domain: mail.domain.to_owned(), selector, how }
+            Finding::Proven {
+                domain: mail.domain.to_owned(),
+                selector,
+                how,
+            }
         }
-        result => Finding::Refuted(format!("ARC: the chain, last sealed by {last}, does not validate: {result}")),
+        result => Finding::Refuted(format!(
+            "ARC: the chain, last sealed by {last}, does not validate: {result}"
+        )),
     }
 }
 
@@ -86,10 +119,15 @@ impl<'a> Chain<'a> {
         let read = |error: mail_auth::Error| format!("the chain cannot be read: {error}");
         let mut chain = Self {
             seals: fields(mail, b"ARC-Seal", Seal::parse).map_err(read)?,
-            signatures: fields(mail, b"ARC-Message-Signature", MessageSignature::parse).map_err(read)?,
+            signatures: fields(mail, b"ARC-Message-Signature", MessageSignature::parse)
+                .map_err(read)?,
             results: fields(mail, b"ARC-Authentication-Results", Instance::parse).map_err(read)?,
         };
-        let lengths = [chain.seals.len(), chain.signatures.len(), chain.results.len()];
+        let lengths = [
+            chain.seals.len(),
+            chain.signatures.len(),
+            chain.results.len(),
+        ];
         if lengths == [0; 3] {
             return Ok(None);
         }
@@ -100,14 +138,26 @@ impl<'a> Chain<'a> {
         chain.signatures.sort_by_key(|signature| signature.header.i);
         chain.results.sort_by_key(|results| results.header.i);
         let whole = lengths == [lengths[0]; 3]
-            && (1..).zip(&chain.seals).all(|(instance, seal)| seal.header.i == instance)
-            && (1..).zip(&chain.signatures).all(|(instance, signature)| signature.header.i == instance)
-            && (1..).zip(&chain.results).all(|(instance, results)| results.header.i == instance);
+            && (1..)
+                .zip(&chain.seals)
+                .all(|(instance, seal)| seal.header.i == instance)
+            && (1..)
+                .zip(&chain.signatures)
+                .all(|(instance, signature)| signature.header.i == instance)
+            && (1..)
+                .zip(&chain.results)
+                .all(|(instance, results)| results.header.i == instance);
         if !whole {
             return Err("the chain is not whole".to_owned());
         }
-        for value in chain.seals.iter().map(|seal| seal.value).chain(chain.signatures.iter().map(|of| of.value)) {
-            let tags = Tags::read(value).map_err(|odd| format!("the chain breaks RFC 8617: {odd}"))?;
+        for value in chain
+            .seals
+            .iter()
+            .map(|seal| seal.value)
+            .chain(chain.signatures.iter().map(|of| of.value))
+        {
+            let tags =
+                Tags::read(value).map_err(|odd| format!("the chain breaks RFC 8617: {odd}"))?;
             if tags.value("a").is_none_or(<[u8]>::is_empty) {
                 return Err("the chain breaks RFC 8617: a seal names no algorithm (a=)".to_owned());
             }
@@ -118,14 +168,24 @@ impl<'a> Chain<'a> {
         Ok(Some(chain))
     }
 
-    /// Of every seal and of the last signature: where its key is, and whose it is. The last signature is the last.
+    /// Of every seal and of the last signature: where its key is, and whose it is. The last
+    /// signature is the last.
     fn names(&self) -> impl Iterator<Item = (String, &str)> {
-        let seals = self.seals.iter().map(|seal| (&seal.header.s, &seal.header.d));
-        let last = self.signatures.last().map(|last| (&last.header.s, &last.header.d));
-        seals.chain(last).map(|(selector, domain)| (format!("{selector}._domainkey.{domain}"), domain.as_str()))
+        let seals = self
+            .seals
+            .iter()
+            .map(|seal| (&seal.header.s, &seal.header.d));
+        let last = self
+            .signatures
+            .last()
+            .map(|last| (&last.header.s, &last.header.d));
+        seals
+            .chain(last)
+            .map(|(selector, domain)| (format!("{selector}._domainkey.{domain}"), domain.as_str()))
     }
 
-    /// All that the chain needs. Trouble counts at the domains that are named alone: the others are a stranger's choice.
+    /// All that the chain needs. Trouble counts at the domains that are named alone: the others are
+    /// a stranger's choice.
     async fn keys(&self, first_named: usize, dns: &Dns) -> Result<Keys, NoKey> {
         let of_strangers = self.names().take(first_named).map(async |(name, _)| {
             let key = dns.strangers_key(&name).await.map_err(|why| match why {
@@ -146,13 +206,26 @@ impl<'a> Chain<'a> {
         of_named.into_iter().chain(of_strangers).collect()
     }
 
-    /// The latest instance from `first` on that says dkim=pass for the domain, and the selector where it says that.
-    fn witness(&self, first: usize, mail: &Mail<'_>, freshness: &Freshness) -> Result<(usize, Option<String>), String> {
-        let mut why = format!("no forwarder that is named says dkim=pass for {}", mail.domain);
+    /// The latest instance from `first` on that says dkim=pass for the domain, and the selector
+    /// where it says that.
+    fn witness(
+        &self,
+        first: usize,
+        mail: &Mail<'_>,
+        freshness: &Freshness,
+    ) -> Result<(usize, Option<String>), String> {
+        let mut why = format!(
+            "no forwarder that is named says dkim=pass for {}",
+            mail.domain
+        );
         for place in (first..self.results.len()).rev() {
-            let Some(results) = results::read_arc(self.results[place].value) else { continue };
+            let Some(results) = results::read_arc(self.results[place].value) else {
+                continue;
+            };
             match arrival::passed(&results, mail, freshness, Body::Remade) {
-                Ok(signature) => return Ok((place, signature.map(|signature| signature.tags.s.clone()))),
+                Ok(signature) => {
+                    return Ok((place, signature.map(|signature| signature.tags.s.clone())));
+                }
                 Err(fault) => why = format!("{} sealed that {fault}", self.seals[place].header.d),
             }
         }
@@ -160,15 +233,30 @@ impl<'a> Chain<'a> {
     }
 
     /// Why the chain would prove nothing even if it validated.
-    fn fault(&self, mail: &Mail<'_>, sealers: &[String], freshness: &Freshness, witness: usize) -> Option<String> {
+    fn fault(
+        &self,
+        mail: &Mail<'_>,
+        sealers: &[String],
+        freshness: &Freshness,
+        witness: usize,
+    ) -> Option<String> {
         if let Some(fault) = mail.body_fault() {
             return Some(fault.to_owned());
         }
         let last = &self.signatures.last()?.header;
-        if !sealers.iter().any(|sealer| sealer.eq_ignore_ascii_case(&last.d)) {
-            return Some(format!("its last signature is by {}, which trusted_arc_sealers does not name", last.d));
+        if !sealers
+            .iter()
+            .any(|sealer| sealer.eq_ignore_ascii_case(&last.d))
+        {
+            return Some(format!(
+                "its last signature is by {}, which trusted_arc_sealers does not name",
+                last.d
+            ));
         }
-        let weak = self.seals.iter().any(|seal| seal.header.a == Algorithm::RsaSha1);
+        let weak = self
+            .seals
+            .iter()
+            .any(|seal| seal.header.a == Algorithm::RsaSha1);
         if weak || last.a == Algorithm::RsaSha1 {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
@@ -177,11 +265,24 @@ impl<'a> Chain<'a> {
         }
         let arrived = mail.message.arrived_at;
         if last.x > 0 && i64::try_from(last.x).is_ok_and(|expiry| arrived.as_second() > expiry) {
-            return Some(format!("its last signature had expired when the mail arrived (x={})", last.x));
+            return Some(format!(
+                "its last signature had expired when the mail arrived (x={})",
+                last.x
+            ));
         }
         match self.seals.get(witness)?.header.t {
-            0 if freshness.is_unlimited() || last.h.iter().any(|covered| covered.eq_ignore_ascii_case("Date")) => None,
-            0 => Some("the seal says no time and the Date is not covered: it could be a replay".to_owned()),
+            0 if freshness.is_unlimited()
+                || last
+                    .h
+                    .iter()
+                    .any(|covered| covered.eq_ignore_ascii_case("Date")) =>
+            {
+                None
+            }
+            0 => Some(
+                "the seal says no time and the Date is not covered: it could be a replay"
+                    .to_owned(),
+            ),
             sealed => freshness.of_seconds("the time it was sealed", sealed, arrived),
         }
     }
@@ -189,14 +290,17 @@ impl<'a> Chain<'a> {
     async fn verify(&mut self, mail: &Mail<'a>, dns: &Dns, keys: Keys) -> DkimResult {
         let mut to_verify = mail.to_verify();
         for signature in &mut self.signatures {
-            // Checked above, by the clock of the mail; and the whole body counts, whatever `l=` says.
+            // Checked above, by the clock of the mail; and the whole body counts, whatever `l=`
+            // says.
             signature.header.x = 0;
             signature.header.l = 0;
         }
         to_verify.body_hashes = self
             .signatures
             .iter()
-            .map(|signature| mail.body_hashes(signature.header.cb, HashAlgorithm::from(signature.header.a)))
+            .map(|signature| {
+                mail.body_hashes(signature.header.cb, HashAlgorithm::from(signature.header.a))
+            })
             .collect();
         to_verify.as_headers.clone_from(&self.seals);
         to_verify.ams_headers.clone_from(&self.signatures);

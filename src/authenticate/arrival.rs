@@ -1,22 +1,30 @@
-//! What the mailbox's host recorded when the mail arrived there: its Authentication-Results (RFC 8601).
+//! What the mailbox's host recorded when the mail arrived there: its Authentication-Results (RFC
+//! 8601).
 //!
-//! It is the evidence that is left where the host changes what is signed: Gmail rewrites a Message-ID without `@`,
-//! Exchange makes the MIME anew for IMAP. And it is a line that anybody can write. So it counts only
+//! It is the evidence that is left where the host changes what is signed: Gmail rewrites a
+//! Message-ID without `@`, Exchange makes the MIME anew for IMAP. And it is a line that anybody can
+//! write. So it counts only
 //!
-//! - if the ingress names the host (`trusted_authserv_id`), and the **first** Authentication-Results is that host's;
-//! - above every Received that is not that host's, so that it was not written before the mail got there;
-//! - if it is written as hosts write it: with white space before its colon, or a byte order mark before its name, it is a
-//!   sender's, and one that hosts do not know for what it is;
-//! - if the mail carries the very signature that is said to have passed (`header.d`, `header.i`, `header.s` and the
-//!   beginning of `b=`), and that signature would count here: see [`Signature::fault`];
-//! - if the body is the one that was signed (`bh=`), where the host keeps it. Exchange does not: it makes the MIME anew. There
-//!   the signature must cover the Content-Type, as nothing is left of the body to tell how it was to be read.
+//! - if the ingress names the host (`trusted_authserv_id`), and the **first**
+//!   Authentication-Results is that host's;
+//! - above every Received that is not that host's, so that it was not written before the mail got
+//!   there;
+//! - if it is written as hosts write it: with white space before its colon, or a byte order mark
+//!   before its name, it is a sender's, and one that hosts do not know for what it is;
+//! - if the mail carries the very signature that is said to have passed (`header.d`, `header.i`,
+//!   `header.s` and the beginning of `b=`), and that signature would count here: see
+//!   [`Signature::fault`];
+//! - if the body is the one that was signed (`bh=`), where the host keeps it. Exchange does not: it
+//!   makes the MIME anew. There the signature must cover the Content-Type, as nothing is left of
+//!   the body to tell how it was to be read.
 //!
-//! The place alone cannot tell the host's line from a sender's. Hosts write theirs *below* the Received they add (Gmail:
-//! `Received: by 2002:…`, then `Received: from … by mx.google.com`, then Authentication-Results), and that is where a
-//! line lands that the sender wrote. A host that writes one on every mail, and so is always first, or that removes those
-//! in its name (RFC 8601, 5), leaves no room for that; name no other. Against a host that fails once, the last condition
-//! asks the forger for a signature of the domain that is fresh, and an alert of its own is all he can get one on.
+//! The place alone cannot tell the host's line from a sender's. Hosts write theirs *below* the
+//! Received they add (Gmail: `Received: by 2002:…`, then `Received: from … by mx.google.com`, then
+//! Authentication-Results), and that is where a line lands that the sender wrote. A host that
+//! writes one on every mail, and so is always first, or that removes those in its name (RFC 8601,
+//! 5), leaves no room for that; name no other. Against a host that fails once, the last condition
+//! asks the forger for a signature of the domain that is fresh, and an alert of its own is all he
+//! can get one on.
 
 use std::net::IpAddr;
 
@@ -33,7 +41,8 @@ use crate::message::header::Field;
 /// The name for Microsoft 365, whose hosts are many and write no authserv-id.
 const EXCHANGE: &str = "exchange";
 
-/// Where Microsoft 365's hosts are: the worldwide service, and those of the governments' and China's clouds.
+/// Where Microsoft 365's hosts are: the worldwide service, and those of the governments' and
+/// China's clouds.
 const OF_EXCHANGE: [&str; 7] = [
     "outlook.com",
     "outlook.office365.com",
@@ -76,7 +85,8 @@ impl Host {
         }
     }
 
-    /// Whether a Received is one it adds: it took the mail, or handed it on within (Gmail: by an address, from nobody).
+    /// Whether a Received is one it adds: it took the mail, or handed it on within (Gmail: by an
+    /// address, from nobody).
     fn took(&self, received: &Received) -> bool {
         let Some(by) = &received.by else { return false };
         match self {
@@ -95,7 +105,10 @@ pub enum Body {
 }
 
 fn is_address(by: &str) -> bool {
-    by.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().is_ok()
+    by.trim_start_matches('[')
+        .trim_end_matches(']')
+        .parse::<IpAddr>()
+        .is_ok()
 }
 
 /// Looks at the first Authentication-Results; `hosts` are those that count.
@@ -104,36 +117,56 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     if hosts.is_empty() {
         return absent("the ingress names no trusted_authserv_id");
     }
-    let Some(place) = mail.fields.iter().position(|field| field.is(b"Authentication-Results")) else {
+    let Some(place) = mail
+        .fields
+        .iter()
+        .position(|field| field.is(b"Authentication-Results"))
+    else {
         return absent("the mail has none");
     };
     let field = &mail.fields[place];
     if !field.is_plainly(b"Authentication-Results") || !mail.came_so(field) {
-        return absent("the first has something before its name or its colon, as no host writes it");
+        return absent(
+            "the first has something before its name or its colon, as no host writes it",
+        );
     }
     let Some(results) = results::read(field.value) else {
         return absent("the first cannot be read");
     };
     let Some(host) = hosts.iter().find(|host| host.wrote(&results)) else {
         let by = results.host.as_deref().unwrap_or("nobody it names");
-        return absent(&format!("the first is by {by}, not by the trusted_authserv_id"));
+        return absent(&format!(
+            "the first is by {by}, not by the trusted_authserv_id"
+        ));
     };
     // One that is written oddly names nobody.
     let taken = |field: &Field<'_>| {
-        let read = field.is_plainly(b"Received").then(|| Received::read(field.value));
-        read.unwrap_or(Received { by: None, has_from: false })
+        let read = field
+            .is_plainly(b"Received")
+            .then(|| Received::read(field.value));
+        read.unwrap_or(Received {
+            by: None,
+            has_from: false,
+        })
     };
-    let above = mail.fields[..place].iter().filter(|field| field.is(b"Received"));
+    let above = mail.fields[..place]
+        .iter()
+        .filter(|field| field.is(b"Received"));
     if let Some(other) = above.map(taken).find(|received| !host.took(received)) {
         let by = other.by.as_deref().unwrap_or("nobody it names");
-        return absent(&format!("the first stands below a Received by {by}: it was there before the mail arrived"));
+        return absent(&format!(
+            "the first stands below a Received by {by}: it was there before the mail arrived"
+        ));
     }
     let by = results.host.as_deref().unwrap_or(EXCHANGE);
     match passed(&results, mail, freshness, host.body()) {
         Ok(Some(signature)) => Finding::Proven {
             domain: signature.tags.d.clone(),
             selector: Some(signature.tags.s.clone()),
-            how: format!("Authentication-Results: {by} verified {} when the mail arrived there", signature.name()),
+            how: format!(
+                "Authentication-Results: {by} verified {} when the mail arrived there",
+                signature.name()
+            ),
         },
         Ok(None) => Finding::Refuted(format!(
             "Authentication-Results: by {by} a signature of {} passed that the mail does not carry: a forgery",
@@ -151,26 +184,55 @@ pub fn passed<'m, 'a>(
     body: Body,
 ) -> Result<Option<&'m Signature<'a>>, String> {
     let ours = |result: &&MethodResult| {
-        result.method == "dkim" && result.signer().is_some_and(|signer| aligned(signer, mail.domain))
+        result.method == "dkim"
+            && result
+                .signer()
+                .is_some_and(|signer| aligned(signer, mail.domain))
     };
-    let (passes, others): (Vec<_>, Vec<_>) =
-        results.all.iter().filter(ours).partition(|result| result.result == "pass");
+    let (passes, others): (Vec<_>, Vec<_>) = results
+        .all
+        .iter()
+        .filter(ours)
+        .partition(|result| result.result == "pass");
     if passes.is_empty() {
-        let said = others.first().map_or("nothing", |result| result.result.as_str());
-        return Err(format!("no signature of {} passed (dkim={said})", mail.domain));
+        let said = others
+            .first()
+            .map_or("nothing", |result| result.result.as_str());
+        return Err(format!(
+            "no signature of {} passed (dkim={said})",
+            mail.domain
+        ));
     }
     let mut fault = None;
     for pass in passes {
         let quote = pass.property("header.b");
-        let denied =
-            |other: &&&MethodResult| other.property("header.b").is_none_or(|b| quote.is_none_or(|own| own == b));
+        let denied = |other: &&&MethodResult| {
+            other
+                .property("header.b")
+                .is_none_or(|b| quote.is_none_or(|own| own == b))
+        };
         if let Some(other) = others.iter().find(denied) {
-            return Err(format!("a signature of {} is said to be both pass and {}", mail.domain, other.result));
+            return Err(format!(
+                "a signature of {} is said to be both pass and {}",
+                mail.domain, other.result
+            ));
         }
-        for signature in mail.signatures.iter().filter(|signature| is_meant(pass, signature)) {
-            match signature.fault(mail, freshness).or_else(|| body_fault(signature, mail, body)) {
+        for signature in mail
+            .signatures
+            .iter()
+            .filter(|signature| is_meant(pass, signature))
+        {
+            match signature
+                .fault(mail, freshness)
+                .or_else(|| body_fault(signature, mail, body))
+            {
                 None => return Ok(Some(signature)),
-                Some(why) => fault = Some(format!("{} passed, and does not count: {why}", signature.name())),
+                Some(why) => {
+                    fault = Some(format!(
+                        "{} passed, and does not count: {why}",
+                        signature.name()
+                    ));
+                }
             }
         }
     }
@@ -202,6 +264,10 @@ fn is_meant(result: &MethodResult, signature: &Signature<'_>) -> bool {
     };
     agrees("header.d", &|domain| domain.eq_ignore_ascii_case(&tags.d))
         && agrees("header.i", &identity)
-        && agrees("header.s", &|selector| selector.eq_ignore_ascii_case(&tags.s))
-        && agrees("header.b", &|start| !start.is_empty() && signature.base64().starts_with(start))
+        && agrees("header.s", &|selector| {
+            selector.eq_ignore_ascii_case(&tags.s)
+        })
+        && agrees("header.b", &|start| {
+            !start.is_empty() && signature.base64().starts_with(start)
+        })
 }

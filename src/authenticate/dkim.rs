@@ -1,7 +1,7 @@
 //! The mail's own DKIM signature (RFC 6376), verified over the stored bytes.
 //!
-//! mail-auth does the cryptography. What it lets pass, and must not prove anything here, is refused before: see
-//! [`Signature::fault`] and [`super::key`].
+//! mail-auth does the cryptography. What it lets pass, and must not prove anything here, is refused
+//! before: see [`Signature::fault`] and [`super::key`].
 
 use mail_auth::{
     DkimResult, Error,
@@ -27,7 +27,9 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
         return match (mail.signed, mail.unreadable) {
             (0, _) => Finding::Absent("DKIM: the mail is not signed".to_owned()),
             (1, 0) => Finding::Absent(format!("DKIM: the mail's one signature is not of {domain}")),
-            (many, 0) => Finding::Absent(format!("DKIM: none of the mail's {many} signatures is of {domain}")),
+            (many, 0) => Finding::Absent(format!(
+                "DKIM: none of the mail's {many} signatures is of {domain}"
+            )),
             (_, _) => Finding::Refuted(format!(
                 "DKIM: the mail has a signature that cannot be read, and none that can is of {domain}"
             )),
@@ -57,10 +59,19 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
             }
             // The next key is at the same name servers.
             Err(NoKey::Trouble(why)) => {
-                return Finding::Trouble(format!("DKIM: the key of {of} cannot be looked up: {why}"));
+                return Finding::Trouble(format!(
+                    "DKIM: the key of {of} cannot be looked up: {why}"
+                ));
             }
         };
-        match verify(mail, signature, dns, Keys::from([(format!("{name}.").into(), key)])).await {
+        match verify(
+            mail,
+            signature,
+            dns,
+            Keys::from([(format!("{name}.").into(), key)]),
+        )
+        .await
+        {
             DkimResult::Pass => {
                 return Finding::Proven {
                     domain: signature.tags.d.clone(),
@@ -76,11 +87,22 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
 
 async fn verify(mail: &Mail<'_>, signature: &Signature<'_>, dns: &Dns, keys: Keys) -> DkimResult {
     let tags = &signature.tags;
-    // What was checked already is not checked again by another clock; and nobody is asked for what is of no use here.
-    let lean = mail_auth::dkim::Signature { l: 0, x: 0, r: false, atps: None, ..tags.clone() };
+    // What was checked already is not checked again by another clock; and nobody is asked for what
+    // is of no use here.
+    let lean = mail_auth::dkim::Signature {
+        l: 0,
+        x: 0,
+        r: false,
+        atps: None,
+        ..tags.clone()
+    };
     let mut to_verify = mail.to_verify();
     to_verify.body_hashes = vec![mail.body_hashes(tags.cb, HashAlgorithm::from(tags.a))];
-    to_verify.dkim_headers = vec![Header::new(signature.field.name, signature.field.value, lean)];
+    to_verify.dkim_headers = vec![Header::new(
+        signature.field.name,
+        signature.field.value,
+        lean,
+    )];
     dns.verify_dkim(&to_verify, keys).await
 }
 
@@ -95,15 +117,20 @@ fn altered(signature: &Signature<'_>) -> &'static str {
 /// Why a signature does not verify, for a sentence.
 fn why(result: &DkimResult, signature: &Signature<'_>) -> String {
     match result {
-        DkimResult::Neutral(error) | DkimResult::Fail(error) | DkimResult::PermError(error) => match error {
-            Error::Dkim(DkimError::FailedAuidMatch) => {
-                format!("is for {}, which its key does not allow (t=s)", signature.tags.i)
+        DkimResult::Neutral(error) | DkimResult::Fail(error) | DkimResult::PermError(error) => {
+            match error {
+                Error::Dkim(DkimError::FailedAuidMatch) => {
+                    format!(
+                        "is for {}, which its key does not allow (t=s)",
+                        signature.tags.i
+                    )
+                }
+                Error::Crypto(CryptoError::FailedVerification) => {
+                    "does not fit: a field that is signed was altered".to_owned()
+                }
+                error => format!("does not verify: {error}"),
             }
-            Error::Crypto(CryptoError::FailedVerification) => {
-                "does not fit: a field that is signed was altered".to_owned()
-            }
-            error => format!("does not verify: {error}"),
-        },
+        }
         DkimResult::TempError(_) | DkimResult::Pass | DkimResult::None => result.to_string(),
     }
 }

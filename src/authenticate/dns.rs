@@ -1,10 +1,12 @@
-//! Asking DNS: the keys, what it answered, kept for as long as it said, and whether it answers at all.
+//! Asking DNS: the keys, what it answered, kept for as long as it said, and whether it answers at
+//! all.
 //!
-//! A sender chooses the names that are asked for, so he chooses the trouble as well: a name that nobody answers for earns
-//! him nothing while the domain it is to speak for can be reached. Trouble counts where that domain is silent too, or
-//! where a key has been found at the very name before.
+//! A sender chooses the names that are asked for, so he chooses the trouble as well: a name that
+//! nobody answers for earns him nothing while the domain it is to speak for can be reached. Trouble
+//! counts where that domain is silent too, or where a key has been found at the very name before.
 //!
-//! Questions that strangers make up wait for a place. Those for a key that has been found before never do.
+//! Questions that strangers make up wait for a place. Those for a key that has been found before
+//! never do.
 
 use std::{
     borrow::Borrow,
@@ -17,7 +19,8 @@ use std::{
 
 use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use mail_auth::{
-    AuthenticatedMessage, DkimResult, DnsError, Error, MessageAuthenticator, Parameters, ResolverCache, SpfResult, Txt,
+    AuthenticatedMessage, DkimResult, DnsError, Error, MessageAuthenticator, Parameters,
+    ResolverCache, SpfResult, Txt,
     common::verify::DomainKey,
     hickory_resolver::{
         config::{ConnectionConfig, NameServerConfig, ResolverConfig, ResolverOpts},
@@ -40,7 +43,8 @@ use super::{key, settings::address};
 /// How long a name server has to answer before it is asked again.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// How long a look-up may take, however many servers there are to try: three of them fit into the bound of a mail.
+/// How long a look-up may take, however many servers there are to try: three of them fit into the
+/// bound of a mail.
 const LOOK_UP: Duration = Duration::from_secs(3);
 
 /// Names remembered: a bridge needs a handful, and strangers must not make it keep more.
@@ -52,8 +56,8 @@ const KEY_KEPT: (Duration, Duration) = (Duration::from_secs(5), Duration::from_h
 /// How long it is kept that there is no key.
 const NONE_KEPT: Duration = Duration::from_mins(1);
 
-/// How long a name that could not be looked up is not asked for again (RFC 2308, 7): while DNS is dead a flood of mail
-/// waits for it once, not each.
+/// How long a name that could not be looked up is not asked for again (RFC 2308, 7): while DNS is
+/// dead a flood of mail waits for it once, not each.
 const FAILURE_KEPT: Duration = Duration::from_secs(5);
 
 /// How long it is kept whether a domain answers: less than a look-up that fails takes.
@@ -116,18 +120,27 @@ enum Heard {
 impl Dns {
     /// Asks these servers, the system's where there are none.
     pub fn new(servers: &[String]) -> Result<Self, NoResolver> {
-        let servers: Vec<SocketAddr> = servers.iter().filter_map(|server| address(server)).collect();
+        let servers: Vec<SocketAddr> = servers
+            .iter()
+            .filter_map(|server| address(server))
+            .collect();
         let (config, options) = if servers.is_empty() {
             read_system_conf().map_err(|error| NoResolver(error.to_string()))?
         } else {
-            (ResolverConfig::from_parts(None, Vec::new(), name_servers(&servers)), ResolverOpts::default())
+            (
+                ResolverConfig::from_parts(None, Vec::new(), name_servers(&servers)),
+                ResolverOpts::default(),
+            )
         };
         Self::with(config, options)
     }
 
     /// Asks nobody.
     pub fn none() -> Result<Self, NoResolver> {
-        Self::with(ResolverConfig::from_parts(None, Vec::new(), Vec::new()), ResolverOpts::default())
+        Self::with(
+            ResolverConfig::from_parts(None, Vec::new(), Vec::new()),
+            ResolverOpts::default(),
+        )
     }
 
     fn with(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, NoResolver> {
@@ -135,14 +148,23 @@ impl Dns {
         options.attempts = 1;
         // What is kept is kept here: whether a server answers now can only be asked of the server.
         options.cache_size = 0;
-        let authenticator =
-            MessageAuthenticator::new(config, options).map_err(|error| NoResolver(error.to_string()))?;
+        let authenticator = MessageAuthenticator::new(config, options)
+            .map_err(|error| NoResolver(error.to_string()))?;
         Ok(Self {
             authenticator,
             answers: Cache::builder().max_capacity(KEPT).build(),
-            found: Cache::builder().max_capacity(KEPT).time_to_idle(FOUND_KEPT).build(),
-            last_found: Cache::builder().max_capacity(KEPT).time_to_idle(FOUND_KEPT).build(),
-            reached: Cache::builder().max_capacity(KEPT).time_to_live(REACH_KEPT).build(),
+            found: Cache::builder()
+                .max_capacity(KEPT)
+                .time_to_idle(FOUND_KEPT)
+                .build(),
+            last_found: Cache::builder()
+                .max_capacity(KEPT)
+                .time_to_idle(FOUND_KEPT)
+                .build(),
+            reached: Cache::builder()
+                .max_capacity(KEPT)
+                .time_to_live(REACH_KEPT)
+                .build(),
             new: Semaphore::new(NEW),
             strangers: Semaphore::new(STRANGERS),
         })
@@ -150,7 +172,8 @@ impl Dns {
 
     /// The key at a name, which is to speak for `domain`: one that is configured.
     pub async fn key(&self, name: &str, domain: &str) -> Result<Arc<DomainKey>, NoKey> {
-        self.kept(domain, name, self.ask_for_key(name, domain)).await
+        self.kept(domain, name, self.ask_for_key(name, domain))
+            .await
     }
 
     /// The key at a name that a stranger chose: it is his trouble, whatever that is.
@@ -159,9 +182,9 @@ impl Dns {
             let _place = self.strangers.acquire().await.ok();
             match self.ask(name).await {
                 Heard::Records(records, until) => answer(&records, until, name),
-                Heard::Silence(why) => {
-                    unanswered(NoKey::Unfit(format!("a key that nobody answers for ({name}): {why}")))
-                }
+                Heard::Silence(why) => unanswered(NoKey::Unfit(format!(
+                    "a key that nobody answers for ({name}): {why}"
+                ))),
             }
         };
         self.kept("", name, asked).await
@@ -174,9 +197,15 @@ impl Dns {
         name: &str,
         asked: impl Future<Output = Answer>,
     ) -> Result<Arc<DomainKey>, NoKey> {
-        let place: Question = (domain.to_ascii_lowercase().into(), name.to_ascii_lowercase().into());
+        let place: Question = (
+            domain.to_ascii_lowercase().into(),
+            name.to_ascii_lowercase().into(),
+        );
         let known = self.answers.get(&place);
-        if known.as_ref().is_some_and(|cell| cell.get().is_some_and(|answer| answer.until <= Instant::now())) {
+        if known.as_ref().is_some_and(|cell| {
+            cell.get()
+                .is_some_and(|answer| answer.until <= Instant::now())
+        }) {
             self.answers.invalidate(&place);
         }
         let cell = self.answers.get_with(place, Arc::default);
@@ -185,13 +214,19 @@ impl Dns {
 
     async fn ask_for_key(&self, name: &str, domain: &str) -> Answer {
         let found_before = self.found.contains_key(name);
-        let _place = if found_before { None } else { self.new.acquire().await.ok() };
+        let _place = if found_before {
+            None
+        } else {
+            self.new.acquire().await.ok()
+        };
         let mut heard = self.ask(name).await;
         // One answer may get lost, and this one may be genuine mail's.
         if !found_before && matches!(heard, Heard::Silence(_)) && self.reaches(domain).await {
             heard = self.ask(name).await;
             if let Heard::Silence(why) = heard {
-                let why = format!("a key that DNS gives no answer for ({name}), though it does for {domain}: {why}");
+                let why = format!(
+                    "a key that DNS gives no answer for ({name}), though it does for {domain}: {why}"
+                );
                 return unanswered(NoKey::Unfit(why));
             }
         }
@@ -213,7 +248,8 @@ impl Dns {
         let cell = self.reached.get_with(domain.into(), Arc::default);
         let asked = async {
             let names = [Some(domain.into()), self.last_found.get(domain)];
-            let ask = |name: Box<str>| async move { matches!(self.ask(&name).await, Heard::Records(..)) };
+            let ask =
+                |name: Box<str>| async move { matches!(self.ask(&name).await, Heard::Records(..)) };
             let mut heard: FuturesUnordered<_> = names.into_iter().flatten().map(ask).collect();
             while let Some(answers) = heard.next().await {
                 if answers {
@@ -227,7 +263,9 @@ impl Dns {
 
     async fn ask(&self, name: &str) -> Heard {
         // Names are checked before; one that cannot be asked for has no records.
-        let Ok(name) = Name::from_ascii(format!("{name}.")) else { return Heard::Records(Vec::new(), None) };
+        let Ok(name) = Name::from_ascii(format!("{name}.")) else {
+            return Heard::Records(Vec::new(), None);
+        };
         let lookup = match timeout(LOOK_UP, self.authenticator.resolver().txt_lookup(name)).await {
             Ok(Ok(lookup)) => lookup,
             Ok(Err(error)) => {
@@ -240,30 +278,45 @@ impl Dns {
             }
             Err(_) => return Heard::Silence(format!("no answer within {} s", LOOK_UP.as_secs())),
         };
-        let records = lookup.answers().iter().filter_map(|record| match &record.data {
-            RData::TXT(text) => Some(text.txt_data.concat()),
-            _ => None,
-        });
+        let records = lookup
+            .answers()
+            .iter()
+            .filter_map(|record| match &record.data {
+                RData::TXT(text) => Some(text.txt_data.concat()),
+                _ => None,
+            });
         Heard::Records(records.collect(), Some(lookup.valid_until()))
     }
 
     /// The result of the message's one signature.
     pub async fn verify_dkim(&self, message: &AuthenticatedMessage<'_>, keys: Keys) -> DkimResult {
         let keys = Given(keys);
-        let results = self.authenticator.verify_dkim(Parameters::new(message).with_txt_cache(&keys)).await;
-        results.first().map_or(DkimResult::None, |output| output.result().clone())
+        let results = self
+            .authenticator
+            .verify_dkim(Parameters::new(message).with_txt_cache(&keys))
+            .await;
+        results
+            .first()
+            .map_or(DkimResult::None, |output| output.result().clone())
     }
 
     /// The result of the message's chain.
     pub async fn verify_arc(&self, message: &AuthenticatedMessage<'_>, keys: Keys) -> DkimResult {
         let keys = Given(keys);
-        self.authenticator.verify_arc(Parameters::new(message).with_txt_cache(&keys)).await.result().clone()
+        self.authenticator
+            .verify_arc(Parameters::new(message).with_txt_cache(&keys))
+            .await
+            .result()
+            .clone()
     }
 
     /// What SPF says: a stranger chooses the names.
     pub async fn verify_spf(&self, of: SpfParameters<'_>) -> SpfResult {
         let _place = self.strangers.acquire().await.ok();
-        self.authenticator.verify_spf(Parameters::new(of)).await.result()
+        self.authenticator
+            .verify_spf(Parameters::new(of))
+            .await
+            .result()
     }
 }
 
@@ -273,14 +326,23 @@ fn answer(records: &[Vec<u8>], until: Option<Instant>, name: &str) -> Answer {
         Ok(key) => {
             let (least, most) = KEY_KEPT;
             let until = until.unwrap_or(now).clamp(now + least, now + most);
-            Answer { key: Ok(Arc::new(key)), until }
+            Answer {
+                key: Ok(Arc::new(key)),
+                until,
+            }
         }
-        Err(why) => Answer { key: Err(NoKey::Unfit(format!("{why} ({name})"))), until: now + NONE_KEPT },
+        Err(why) => Answer {
+            key: Err(NoKey::Unfit(format!("{why} ({name})"))),
+            until: now + NONE_KEPT,
+        },
     }
 }
 
 fn unanswered(why: NoKey) -> Answer {
-    Answer { key: Err(why), until: Instant::now() + FAILURE_KEPT }
+    Answer {
+        key: Err(why),
+        until: Instant::now() + FAILURE_KEPT,
+    }
 }
 
 fn name_servers(servers: &[SocketAddr]) -> Vec<NameServerConfig> {
@@ -290,7 +352,10 @@ fn name_servers(servers: &[SocketAddr]) -> Vec<NameServerConfig> {
             connection
         })
     };
-    servers.iter().map(|server| NameServerConfig::new(server.ip(), true, connections(server).into())).collect()
+    servers
+        .iter()
+        .map(|server| NameServerConfig::new(server.ip(), true, connections(server).into()))
+        .collect()
 }
 
 /// Whether an answer says that there is no such record, rather than that the server could not tell.
@@ -308,7 +373,11 @@ impl ResolverCache<Box<str>, Txt> for Given {
         Q: Hash + Eq + ?Sized,
     {
         let missing = || Txt::Error(Error::Dns(DnsError::RecordNotFound(ResponseCode::NXDomain)));
-        Some(self.0.get(name).map_or_else(missing, |key| Txt::DomainKey(Arc::clone(key))))
+        Some(
+            self.0
+                .get(name)
+                .map_or_else(missing, |key| Txt::DomainKey(Arc::clone(key))),
+        )
     }
 
     fn remove<Q>(&self, _: &Q) -> Option<Txt>

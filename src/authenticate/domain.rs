@@ -1,7 +1,9 @@
-//! Whether a domain may speak for another: relaxed alignment (RFC 7489, 3.1.1), for names as DNS has them.
+//! Whether a domain may speak for another: relaxed alignment (RFC 7489, 3.1.1), for names as DNS
+//! has them.
 
-/// Whether `signer` speaks for `domain`: it is the same, below it, or above it. Nothing above it counts that nobody can
-/// register, by Mozilla's public suffix list (RFC 7489, 3.2): else a key for `com` would speak for all of it.
+/// Whether `signer` speaks for `domain`: it is the same, below it, or above it. Nothing above it
+/// counts that nobody can register, by Mozilla's public suffix list (RFC 7489, 3.2): else a key for
+/// `com` would speak for all of it.
 ///
 /// Narrower than DMARC, which lets `other.atlassian.com` speak for `am.atlassian.com` as well.
 pub fn aligned(signer: &str, domain: &str) -> bool {
@@ -16,7 +18,9 @@ pub fn is_below(name: &str, above: &str) -> bool {
     name.len()
         .checked_sub(above.len())
         .and_then(|split| name.split_at_checked(split))
-        .is_some_and(|(labels, rest)| labels.len() > 1 && labels.ends_with('.') && rest.eq_ignore_ascii_case(above))
+        .is_some_and(|(labels, rest)| {
+            labels.len() > 1 && labels.ends_with('.') && rest.eq_ignore_ascii_case(above)
+        })
 }
 
 /// Whether the name is below a public suffix, and so somebody's.
@@ -24,12 +28,14 @@ pub fn is_registrable(name: &str) -> bool {
     is_name(name) && psl::domain_str(&name.to_ascii_lowercase()).is_some()
 }
 
-/// Whether DNS can be asked for it (RFC 1035, 2.3.1 and 2.3.4; underscores are common): a name it cannot be asked for must
-/// not look like trouble with DNS.
+/// Whether DNS can be asked for it (RFC 1035, 2.3.1 and 2.3.4; underscores are common): a name it
+/// cannot be asked for must not look like trouble with DNS.
 pub fn is_name(name: &str) -> bool {
     let label = |label: &str| {
         (1..=63).contains(&label.len())
-            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
             && !label.starts_with('-')
             && !label.ends_with('-')
     };
@@ -43,7 +49,12 @@ mod tests {
     #[test]
     fn a_domain_speaks_for_itself_and_those_above_and_below_it() {
         let ours = "am.atlassian.com";
-        for signer in ["am.atlassian.com", "AM.Atlassian.com", "mail.am.atlassian.com", "atlassian.com"] {
+        for signer in [
+            "am.atlassian.com",
+            "AM.Atlassian.com",
+            "mail.am.atlassian.com",
+            "atlassian.com",
+        ] {
             assert!(aligned(signer, ours), "{signer}");
         }
         for signer in [
@@ -75,7 +86,19 @@ mod tests {
         assert!(is_name("s1._domainkey.am.atlassian.com"));
         assert!(!is_name(&format!("{}.com", "a".repeat(64))));
         assert!(!is_name(&"a.".repeat(130)));
-        for odd in ["a b.com", "-x.com", "x-.com", "", ".", "a..b", ".com", "com.", "a\0.com", "ä.com", "a.com\r\n"] {
+        for odd in [
+            "a b.com",
+            "-x.com",
+            "x-.com",
+            "",
+            ".",
+            "a..b",
+            ".com",
+            "com.",
+            "a\0.com",
+            "ä.com",
+            "a.com\r\n",
+        ] {
             assert!(!is_name(odd), "{odd:?}");
         }
         // Names that IDNA refuses are asked for as they are.

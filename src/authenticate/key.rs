@@ -9,7 +9,8 @@ use super::tags::Tags;
 /// The shortest RSA key that counts (RFC 8301), in bits.
 const SHORTEST: usize = 1024;
 
-/// The key of the first record that is one. The error says of what kind of key a signature is, for a sentence.
+/// The key of the first record that is one. The error says of what kind of key a signature is, for
+/// a sentence.
 pub fn read(records: &[Vec<u8>]) -> Result<DomainKey, String> {
     let mut unfit = None;
     for record in records {
@@ -24,8 +25,13 @@ pub fn read(records: &[Vec<u8>]) -> Result<DomainKey, String> {
 fn key(record: &[u8]) -> Result<DomainKey, String> {
     const UNREADABLE: &str = "a key that cannot be read";
     let tags = Tags::read(record).map_err(|_| UNREADABLE)?;
-    let is_first = tags.first().is_some_and(|first| first.eq_ignore_ascii_case(b"v"));
-    if tags.value("v").is_some_and(|version| version != b"DKIM1" || !is_first) {
+    let is_first = tags
+        .first()
+        .is_some_and(|first| first.eq_ignore_ascii_case(b"v"));
+    if tags
+        .value("v")
+        .is_some_and(|version| version != b"DKIM1" || !is_first)
+    {
         return Err("a key of another version than DKIM1".to_owned());
     }
     if tags.value("p").is_some_and(<[u8]>::is_empty) {
@@ -49,7 +55,9 @@ fn key(record: &[u8]) -> Result<DomainKey, String> {
     let key = DomainKey::parse(record).map_err(|_| UNREADABLE)?;
     match key.p.public_key_bits() {
         0 => Err(UNREADABLE.to_owned()),
-        bits if is_rsa && bits < SHORTEST => Err(format!("a key of {bits} bits, which can be broken (RFC 8301)")),
+        bits if is_rsa && bits < SHORTEST => Err(format!(
+            "a key of {bits} bits, which can be broken (RFC 8301)"
+        )),
         _ => Ok(key),
     }
 }
@@ -72,7 +80,9 @@ mod tests {
             "k=ed25519; p=E;",
             "v=DKIM1; k=ed25519; s=email; p=E",
             "v=DKIM1; k=ed25519; s=tlsrpt : email; p=E",
-            "v=DKIM1; k=ed25519; s=*; t=s; h=sha1:sha256; n=note; g=; x-y=1; p=E".replace("x-y=1; ", "").as_str(),
+            "v=DKIM1; k=ed25519; s=*; t=s; h=sha1:sha256; n=note; g=; x-y=1; p=E"
+                .replace("x-y=1; ", "")
+                .as_str(),
             "v=DKIM1; k=ed25519; h=SHA256; p=E",
         ] {
             assert_eq!(says(tags), None, "{tags}");

@@ -1,4 +1,5 @@
-//! A mail as all evidence sees it: its fields once, and the signatures that could speak for the domain.
+//! A mail as all evidence sees it: its fields once, and the signatures that could speak for the
+//! domain.
 
 use std::sync::OnceLock;
 
@@ -12,12 +13,20 @@ use crate::message::{
     header::{self, Field},
 };
 
-/// Signatures looked at: real mail has two or three. The others cost a look-up and a verification each.
+/// Signatures looked at: real mail has two or three. The others cost a look-up and a verification
+/// each.
 const SIGNATURES: usize = 8;
 
-/// Fields that say how the rest is read. Where a signature covers one, a second one beside it is a forger's.
-const DECIDING: [&str; 6] =
-    ["From", "Date", "Subject", "Content-Type", "Content-Transfer-Encoding", "Content-Disposition"];
+/// Fields that say how the rest is read. Where a signature covers one, a second one beside it is a
+/// forger's.
+const DECIDING: [&str; 6] = [
+    "From",
+    "Date",
+    "Subject",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "Content-Disposition",
+];
 
 pub struct Mail<'a> {
     pub message: &'a Message,
@@ -51,7 +60,17 @@ impl<'a> Mail<'a> {
             }
         }
         let hashes = std::array::from_fn(|_| OnceLock::new());
-        Self { message, date: header::date(header), fields, signatures, signed, unreadable, body, hashes, domain }
+        Self {
+            message,
+            date: header::date(header),
+            fields,
+            signatures,
+            signed,
+            unreadable,
+            body,
+            hashes,
+            domain,
+        }
     }
 
     /// The fields of a name, top to bottom.
@@ -61,7 +80,12 @@ impl<'a> Mail<'a> {
 
     /// What of the mail the list of signed fields (`h=`) leaves open to forgers.
     pub fn uncovered(&self, signed: &[String]) -> Option<String> {
-        let covered = |name: &str| signed.iter().filter(|covered| covered.eq_ignore_ascii_case(name)).count();
+        let covered = |name: &str| {
+            signed
+                .iter()
+                .filter(|covered| covered.eq_ignore_ascii_case(name))
+                .count()
+        };
         if covered("From") == 0 {
             return Some("it does not cover From".to_owned());
         }
@@ -69,25 +93,43 @@ impl<'a> Mail<'a> {
             let there = || self.fields.iter().filter(|field| field.is(name.as_bytes()));
             // Verifiers pass it over, and whoever reads the mail may not.
             if there().any(|field| !field.is_plainly(name.as_bytes())) {
-                return Some(format!("a {name} of the mail has white space before its colon"));
+                return Some(format!(
+                    "a {name} of the mail has white space before its colon"
+                ));
             }
             match (there().count(), covered(name)) {
                 (there, 1..) if there > covered(name) => {
                     return Some(format!("a {name} was added beside the one that is signed"));
                 }
-                (2.., 0) => return Some(format!("the mail has more than one {name}, and none is signed")),
+                (2.., 0) => {
+                    return Some(format!(
+                        "the mail has more than one {name}, and none is signed"
+                    ));
+                }
                 _ => {}
             }
         }
         reading::fault(self, &|name| covered(name) > 0)
     }
 
-    /// Whether a field begins a line of the header as it came: what hosts look at, before anything in it is mended.
+    /// Whether a field begins a line of the header as it came: what hosts look at, before anything
+    /// in it is mended.
     pub fn came_so(&self, field: &Field<'_>) -> bool {
-        let first_line = field.value.split(|byte| *byte == b'\n').next().unwrap_or_default();
+        let first_line = field
+            .value
+            .split(|byte| *byte == b'\n')
+            .next()
+            .unwrap_or_default();
         let written = [field.name, b":", first_line.trim_ascii_end()].concat();
-        let lines = self.message.raw.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii_end);
-        lines.skip_while(|line| line.is_empty()).take_while(|line| !line.is_empty()).any(|line| line == written)
+        let lines = self
+            .message
+            .raw
+            .split(|byte| *byte == b'\n')
+            .map(<[u8]>::trim_ascii_end);
+        lines
+            .skip_while(|line| line.is_empty())
+            .take_while(|line| !line.is_empty())
+            .any(|line| line == written)
     }
 
     /// The value of a field, where there is one.
@@ -105,16 +147,26 @@ impl<'a> Mail<'a> {
         }
         // They are left out of what is hashed, so one could be put in anywhere.
         let bare = |at: usize| self.body.get(at + 1) != Some(&b'\n');
-        memchr_iter(b'\r', self.body).any(bare).then_some("its body holds a carriage return without a line feed")
+        memchr_iter(b'\r', self.body)
+            .any(bare)
+            .then_some("its body holds a carriage return without a line feed")
     }
 
     /// What mail-auth verifies; without signatures and seals, which are given to it one by one.
     pub fn to_verify(&self) -> AuthenticatedMessage<'a> {
-        let headers = self.fields.iter().map(|field| (field.name, field.value)).collect();
-        AuthenticatedMessage { headers, ..AuthenticatedMessage::default() }
+        let headers = self
+            .fields
+            .iter()
+            .map(|field| (field.name, field.value))
+            .collect();
+        AuthenticatedMessage {
+            headers,
+            ..AuthenticatedMessage::default()
+        }
     }
 
-    /// The hash of the whole body, as a signature has it. However many ask, a large body is hashed a few times only.
+    /// The hash of the whole body, as a signature has it. However many ask, a large body is hashed
+    /// a few times only.
     pub fn body_hash(&self, ways: Canonicalization, algorithm: HashAlgorithm) -> &[u8] {
         let place = match (ways, algorithm) {
             (Canonicalization::Relaxed, HashAlgorithm::Sha256) => 0,
@@ -122,7 +174,12 @@ impl<'a> Mail<'a> {
             (Canonicalization::Relaxed, HashAlgorithm::Sha1) => 2,
             (Canonicalization::Simple, HashAlgorithm::Sha1) => 3,
         };
-        self.hashes[place].get_or_init(|| algorithm.hash(ways.canonical_body(self.body, 0)).as_ref().to_vec())
+        self.hashes[place].get_or_init(|| {
+            algorithm
+                .hash(ways.canonical_body(self.body, 0))
+                .as_ref()
+                .to_vec()
+        })
     }
 
     /// What mail-auth compares such a signature with.

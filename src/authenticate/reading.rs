@@ -1,13 +1,15 @@
 //! Whether the body that is signed leaves one reading only.
 //!
-//! Content-Type and Content-Transfer-Encoding say how a body is read. Where a signature does not cover them, anybody who
-//! holds a genuine mail can write others above the same body, and have another part of it taken for the alert: what an
-//! app's name says in the text, say. What a sender's signatures cover is not ours to choose. So the body itself must show
-//! what it is, and the fields must say the same:
+//! Content-Type and Content-Transfer-Encoding say how a body is read. Where a signature does not
+//! cover them, anybody who holds a genuine mail can write others above the same body, and have
+//! another part of it taken for the alert: what an app's name says in the text, say. What a
+//! sender's signatures cover is not ours to choose. So the body itself must show what it is, and
+//! the fields must say the same:
 //!
 //! - a multipart's first line that begins with `--` is its boundary, and its last line closes it;
 //! - HTML begins with a tag and ends with one, in ASCII or UTF-8;
-//! - quoted-printable and base64 are what holds nothing else, and nothing else is what could be one of them.
+//! - quoted-printable and base64 are what holds nothing else, and nothing else is what could be one
+//!   of them.
 
 //!
 //! Programs differ in what they make of a field that is oddly written, so such a one is refused.
@@ -28,12 +30,19 @@ const ENCODING: &str = "it does not cover the Content-Transfer-Encoding";
 pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String> {
     let disposition = mail.value(b"Content-Disposition");
     if !is_signed("Content-Disposition") && disposition.is_some_and(|value| !is_inline(value)) {
-        return Some("it does not cover the Content-Disposition, which makes the mail an attachment".to_owned());
+        return Some(
+            "it does not cover the Content-Disposition, which makes the mail an attachment"
+                .to_owned(),
+        );
     }
-    let content = mail.value(b"Content-Type").map_or(Some(Content::default()), Content::read);
+    let content = mail
+        .value(b"Content-Type")
+        .map_or(Some(Content::default()), Content::read);
     let is_multipart = match &content {
         Some(content) => content.is("multipart/"),
-        None => mail.value(b"Content-Type").is_some_and(|value| begins(value.trim_ascii(), b"multipart")),
+        None => mail
+            .value(b"Content-Type")
+            .is_some_and(|value| begins(value.trim_ascii(), b"multipart")),
     };
     if !is_signed("Content-Transfer-Encoding")
         && let Some(why) = encoding_fault(mail, is_multipart)
@@ -43,7 +52,9 @@ pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String
     if is_signed("Content-Type") {
         return None;
     }
-    let why = content.map_or(Some("that is oddly written"), |content| type_fault(mail, &content));
+    let why = content.map_or(Some("that is oddly written"), |content| {
+        type_fault(mail, &content)
+    });
     why.map(|why| format!("{TYPE}, and {why}"))
 }
 
@@ -54,12 +65,18 @@ fn encoding_fault(mail: &Mail<'_>, is_multipart: bool) -> Option<&'static str> {
         let packs = matches!(encoding, Some(Encoding::QuotedPrintable | Encoding::Base64));
         return packs.then_some("a multipart has none");
     }
-    let Some(encoding) = encoding else { return Some("that is oddly written") };
+    let Some(encoding) = encoding else {
+        return Some("that is oddly written");
+    };
     if encoding.decode(mail.body).is_none() {
         return Some("not all of the body is of it");
     }
-    let could_be =
-        |other: Encoding| other != encoding && other.decode(mail.body).is_some_and(|decoded| *decoded != *mail.body);
+    let could_be = |other: Encoding| {
+        other != encoding
+            && other
+                .decode(mail.body)
+                .is_some_and(|decoded| *decoded != *mail.body)
+    };
     let base64 = mail.body.len() >= SOME_BASE64 && could_be(Encoding::Base64);
     (base64 || (encoding == Encoding::None && could_be(Encoding::QuotedPrintable)))
         .then_some("the body could be of another")
@@ -79,12 +96,17 @@ fn type_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
             let charset = content.parameter("charset").unwrap_or("utf-8");
             (!is_evident(charset, &text)).then_some("the body could be of another charset")
         }
-        ("" | "text/plain", Some(_)) if boundary(mail.body).is_none() && !could_be_html(mail.body) => None,
+        ("" | "text/plain", Some(_))
+            if boundary(mail.body).is_none() && !could_be_html(mail.body) =>
+        {
+            None
+        }
         _ => Some("the body could be of another"),
     }
 }
 
-/// A Content-Type or a Content-Disposition in the plain grammar that no two programs read differently.
+/// A Content-Type or a Content-Disposition in the plain grammar that no two programs read
+/// differently.
 #[derive(Default)]
 struct Content {
     /// In lower case; nothing where there is no field.
@@ -93,11 +115,15 @@ struct Content {
 }
 
 impl Content {
-    /// None where it is written in any other way: with comments, escapes, continuations, or a parameter twice.
+    /// None where it is written in any other way: with comments, escapes, continuations, or a
+    /// parameter twice.
     fn read(value: &[u8]) -> Option<Self> {
         let value = str::from_utf8(value).ok()?;
         let mut parts = value.split(';').map(str::trim);
-        let mut read = Self { kind: parts.next()?.to_ascii_lowercase(), parameters: Vec::new() };
+        let mut read = Self {
+            kind: parts.next()?.to_ascii_lowercase(),
+            parameters: Vec::new(),
+        };
         let is_kind = read.kind.split('/').all(is_token);
         let mut rest = parts.peekable();
         while let Some(part) = rest.next() {
@@ -105,16 +131,21 @@ impl Content {
                 break;
             }
             let (name, value) = part.split_once('=')?;
-            let quoted = value.strip_prefix('"').and_then(|value| value.strip_suffix('"'));
+            let quoted = value
+                .strip_prefix('"')
+                .and_then(|value| value.strip_suffix('"'));
             let is_plain = |c: char| matches!(c, ' '..='~') && !matches!(c, '"' | '\\');
-            if !is_token(name) || !quoted.map_or_else(|| is_token(value), |text| text.chars().all(is_plain)) {
+            if !is_token(name)
+                || !quoted.map_or_else(|| is_token(value), |text| text.chars().all(is_plain))
+            {
                 return None;
             }
             let name = name.to_ascii_lowercase();
             if name.contains('*') || read.parameter(&name).is_some() {
                 return None;
             }
-            read.parameters.push((name, quoted.unwrap_or(value).to_owned()));
+            read.parameters
+                .push((name, quoted.unwrap_or(value).to_owned()));
         }
         is_kind.then_some(read)
     }
@@ -124,17 +155,25 @@ impl Content {
     }
 
     fn parameter(&self, name: &str) -> Option<&str> {
-        self.parameters.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+        self.parameters
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
 /// RFC 2045, 5.1, and `=` as well, which many leave without quotes in a boundary.
 fn is_token(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?".contains(&byte))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?".contains(&byte))
 }
 
 fn begins(value: &[u8], with: &[u8]) -> bool {
-    value.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with))
+    value
+        .get(..with.len())
+        .is_some_and(|start| start.eq_ignore_ascii_case(with))
 }
 
 /// How a body is packed.
@@ -148,7 +187,9 @@ enum Encoding {
 impl Encoding {
     /// The one that the mail names; none where it is unknown, or oddly written.
     fn of(mail: &Mail<'_>) -> Option<Self> {
-        let Some(value) = mail.value(b"Content-Transfer-Encoding") else { return Some(Self::None) };
+        let Some(value) = mail.value(b"Content-Transfer-Encoding") else {
+            return Some(Self::None);
+        };
         match value.trim_ascii().to_ascii_lowercase().as_slice() {
             b"7bit" | b"8bit" | b"binary" => Some(Self::None),
             b"quoted-printable" => Some(Self::QuotedPrintable),
@@ -163,7 +204,11 @@ impl Encoding {
             Self::None => Some(body.into()),
             Self::QuotedPrintable => quoted_printable(body).map(Cow::Owned),
             Self::Base64 => {
-                let solid: Vec<u8> = body.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect();
+                let solid: Vec<u8> = body
+                    .iter()
+                    .copied()
+                    .filter(|byte| !byte.is_ascii_whitespace())
+                    .collect();
                 BASE64_STANDARD.decode(solid).ok().map(Cow::Owned)
             }
         }
@@ -172,7 +217,11 @@ impl Encoding {
 
 /// RFC 2045, 6.7: every `=` is an escape, or the end of a line.
 fn quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
-    let hex = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let hex = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     let mut decoded = Vec::with_capacity(body.len());
     let mut rest = body;
     while let Some((&byte, after)) = rest.split_first() {
@@ -184,7 +233,10 @@ fn quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
             decoded.push(byte);
             continue;
         }
-        let end = after.iter().position(|byte| !matches!(byte, b' ' | b'\t')).unwrap_or(after.len());
+        let end = after
+            .iter()
+            .position(|byte| !matches!(byte, b' ' | b'\t'))
+            .unwrap_or(after.len());
         rest = match &after[end..] {
             [] => &[],
             [b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..] => rest,
@@ -201,14 +253,21 @@ fn quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
 /// The boundary of what is evidently a multipart.
 fn boundary(body: &[u8]) -> Option<&[u8]> {
     let dashed = |line: &&[u8]| line.starts_with(b"--") && line.trim_ascii_end().len() > 2;
-    let first = body.split(|byte| *byte == b'\n').find(dashed)?.trim_ascii_end();
+    let first = body
+        .split(|byte| *byte == b'\n')
+        .find(dashed)?
+        .trim_ascii_end();
     let last = body.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;
-    last.strip_suffix(b"--").filter(|opening| *opening == first)?;
+    last.strip_suffix(b"--")
+        .filter(|opening| *opening == first)?;
     first.strip_prefix(b"--")
 }
 
 fn is_html(text: &[u8]) -> bool {
-    let text = text.strip_prefix("\u{feff}".as_bytes()).unwrap_or(text).trim_ascii();
+    let text = text
+        .strip_prefix("\u{feff}".as_bytes())
+        .unwrap_or(text)
+        .trim_ascii();
     let tag = matches!(text, [b'<', second, ..] if second.is_ascii_alphabetic() || b"!?".contains(second));
     tag && text.ends_with(b">")
 }
@@ -219,7 +278,8 @@ fn could_be_html(body: &[u8]) -> bool {
         .any(|encoding| encoding.decode(body).is_some_and(|text| is_html(&text)))
 }
 
-/// Whether a text is of the charset and could be of no other: ASCII that is the same in all, or UTF-8.
+/// Whether a text is of the charset and could be of no other: ASCII that is the same in all, or
+/// UTF-8.
 fn is_evident(charset: &str, text: &[u8]) -> bool {
     // In which ASCII is ASCII. The stateful ones and those of two bytes hide markup in it.
     const PLAIN: [&str; 4] = ["us-ascii", "ascii", "iso-8859-", "windows-125"];

@@ -1,8 +1,9 @@
 //! Reading Authentication-Results (RFC 8601, 2.2) and what ARC copies of it (RFC 8617, 4.1.1).
 //!
-//! Tolerant in syntax, as hosts are: comments, folding, quoted strings, versions, and Microsoft's way without an
-//! authserv-id. Closed on doubt: a result that is not written as one says nothing, and quotes or brackets that do not
-//! match make the whole field say nothing, because what stands in it may be a stranger's words (RFC 8601, 7.1).
+//! Tolerant in syntax, as hosts are: comments, folding, quoted strings, versions, and Microsoft's
+//! way without an authserv-id. Closed on doubt: a result that is not written as one says nothing,
+//! and quotes or brackets that do not match make the whole field say nothing, because what stands
+//! in it may be a stranger's words (RFC 8601, 7.1).
 
 /// The most results of one field; real ones have four or five.
 const RESULTS: usize = 100;
@@ -15,7 +16,8 @@ pub struct Results {
     pub all: Vec<MethodResult>,
 }
 
-/// What one method came to: `dkim=pass header.d=example.com`. Its words are in lower case, its values as written.
+/// What one method came to: `dkim=pass header.d=example.com`. Its words are in lower case, its
+/// values as written.
 #[derive(Debug, PartialEq)]
 pub struct MethodResult {
     pub method: String,
@@ -26,17 +28,24 @@ pub struct MethodResult {
 impl MethodResult {
     /// The value of `header.d` and the like; none where it is given twice.
     pub fn property(&self, name: &str) -> Option<&str> {
-        let mut values = self.properties.iter().filter(|(known, _)| known == name).map(|(_, value)| value.as_str());
+        let mut values = self
+            .properties
+            .iter()
+            .filter(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str());
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// Whose signature it speaks of: `header.d`, or the domain of `header.i`; none where the two disagree.
+    /// Whose signature it speaks of: `header.d`, or the domain of `header.i`; none where the two
+    /// disagree.
     pub fn signer(&self) -> Option<&str> {
-        let identity =
-            self.property("header.i").map(|identity| identity.rsplit_once('@').map_or(identity, |(_, at)| at));
+        let identity = self
+            .property("header.i")
+            .map(|identity| identity.rsplit_once('@').map_or(identity, |(_, at)| at));
         match (self.property("header.d"), identity) {
             (Some(domain), Some(identity)) => {
-                let within = identity.eq_ignore_ascii_case(domain) || super::domain::is_below(identity, domain);
+                let within = identity.eq_ignore_ascii_case(domain)
+                    || super::domain::is_below(identity, domain);
                 within.then_some(domain)
             }
             (domain, identity) => domain.or(identity),
@@ -54,7 +63,9 @@ pub fn read_arc(value: &[u8]) -> Option<Results> {
     let parts = parts(&String::from_utf8_lossy(value))?;
     let (instance, rest) = parts.split_first()?;
     match instance.as_slice() {
-        [Token::Word(name), Token::Equals, Token::Word(_)] if name.eq_ignore_ascii_case("i") => from_parts(rest),
+        [Token::Word(name), Token::Equals, Token::Word(_)] if name.eq_ignore_ascii_case("i") => {
+            from_parts(rest)
+        }
         _ => None,
     }
 }
@@ -69,20 +80,29 @@ fn from_parts(parts: &[Vec<Token>]) -> Option<Results> {
         [Token::Word(_), Token::Equals, ..] => None,
         _ => return None,
     };
-    let all = parts.iter().filter_map(|part| method_result(part)).collect();
+    let all = parts
+        .iter()
+        .filter_map(|part| method_result(part))
+        .collect();
     Some(Results { host, all })
 }
 
 fn method_result(part: &[Token]) -> Option<MethodResult> {
     let mut pairs = part.chunks(3).map(|pair| match pair {
-        [Token::Word(name), Token::Equals, Token::Word(value)] => Some((name.to_ascii_lowercase(), value.clone())),
+        [Token::Word(name), Token::Equals, Token::Word(value)] => {
+            Some((name.to_ascii_lowercase(), value.clone()))
+        }
         _ => None,
     });
     let (method, result) = pairs.next()??;
     // `dkim/1` is version 1 of the method.
     let method = method.strip_suffix("/1").unwrap_or(&method).to_owned();
     let properties = pairs.collect::<Option<Vec<_>>>()?;
-    Some(MethodResult { method, result: result.to_ascii_lowercase(), properties })
+    Some(MethodResult {
+        method,
+        result: result.to_ascii_lowercase(),
+        properties,
+    })
 }
 
 #[derive(Debug, PartialEq)]
@@ -91,7 +111,8 @@ enum Token {
     Equals,
 }
 
-/// The parts between semicolons, as words and equals signs; none where quotes or brackets do not match.
+/// The parts between semicolons, as words and equals signs; none where quotes or brackets do not
+/// match.
 fn parts(text: &str) -> Option<Vec<Vec<Token>>> {
     let mut parts = vec![Vec::new()];
     let mut word: Option<String> = None;
@@ -162,11 +183,17 @@ impl Received {
             };
             first.iter().filter_map(word).collect()
         });
-        let is = |at: usize, clause: &str| words.get(at).is_some_and(|word| word.eq_ignore_ascii_case(clause));
+        let is = |at: usize, clause: &str| {
+            words
+                .get(at)
+                .is_some_and(|word| word.eq_ignore_ascii_case(clause))
+        };
         let has_from = is(0, "from");
         // The client chose the word after `from`.
         let by = (if has_from { 2 } else { 0 }..words.len()).find(|at| is(*at, "by"));
-        let by = by.and_then(|at| words.get(at + 1)).map(|host| host.trim_end_matches('.').to_ascii_lowercase());
+        let by = by
+            .and_then(|at| words.get(at + 1))
+            .map(|host| host.trim_end_matches('.').to_ascii_lowercase());
         Self { by, has_from }
     }
 }
@@ -178,7 +205,8 @@ mod tests {
     fn dkim(value: &str) -> Vec<(String, Option<String>)> {
         let read = read(value.as_bytes()).unwrap();
         let dkim = read.all.iter().filter(|result| result.method == "dkim");
-        dkim.map(|result| (result.result.clone(), result.signer().map(str::to_owned))).collect()
+        dkim.map(|result| (result.result.clone(), result.signer().map(str::to_owned)))
+            .collect()
     }
 
     fn pass(domain: &str) -> Vec<(String, Option<String>)> {
@@ -218,7 +246,11 @@ mod tests {
             "mx.example.com; dkim/1=pass header.d=a.example;",
             "mx.example.com; none; dkim=pass header.d=a.example",
         ] {
-            assert_eq!(read(value.as_bytes()).unwrap().host.as_deref(), Some("mx.example.com"), "{value}");
+            assert_eq!(
+                read(value.as_bytes()).unwrap().host.as_deref(),
+                Some("mx.example.com"),
+                "{value}"
+            );
             assert_eq!(dkim(value), pass("a.example"), "{value}");
         }
         assert!(dkim("mx.example.com; none").is_empty());
@@ -233,7 +265,10 @@ mod tests {
             "mx.example.com 2; dkim=pass header.d=a.example",
             "mx.example.com and more; dkim=pass header.d=a.example",
             "; dkim=pass header.d=a.example",
-            &format!("mx.example.com{}", "; dkim=pass header.d=a.example".repeat(100)),
+            &format!(
+                "mx.example.com{}",
+                "; dkim=pass header.d=a.example".repeat(100)
+            ),
             "",
         ] {
             assert_eq!(read(value.as_bytes()), None, "{value}");
@@ -248,9 +283,18 @@ mod tests {
         ] {
             assert!(dkim(value).is_empty(), "{value}");
         }
-        assert_eq!(dkim("h.example; dkim=pass header.d=a.example header.d=b.example"), [("pass".into(), None)]);
-        assert_eq!(dkim("h.example; dkim=pass header.d=a.example header.i=@b.example"), [("pass".into(), None)]);
-        assert_eq!(dkim("h.example; dkim=pass header.d=a.example header.i=x@m.a.example"), pass("a.example"));
+        assert_eq!(
+            dkim("h.example; dkim=pass header.d=a.example header.d=b.example"),
+            [("pass".into(), None)]
+        );
+        assert_eq!(
+            dkim("h.example; dkim=pass header.d=a.example header.i=@b.example"),
+            [("pass".into(), None)]
+        );
+        assert_eq!(
+            dkim("h.example; dkim=pass header.d=a.example header.i=x@m.a.example"),
+            pass("a.example")
+        );
     }
 
     #[test]
@@ -258,14 +302,20 @@ mod tests {
         let results = read_arc(b" i=2; mx.google.com; dkim=pass header.i=@a.example").unwrap();
         assert_eq!(results.host.as_deref(), Some("mx.google.com"));
         assert_eq!(results.all[0].signer(), Some("a.example"));
-        assert_eq!(read_arc(b"i=1; mx.microsoft.com 1; spf=pass").unwrap().all[0].method, "spf");
+        assert_eq!(
+            read_arc(b"i=1; mx.microsoft.com 1; spf=pass").unwrap().all[0].method,
+            "spf"
+        );
         assert_eq!(read_arc(b"mx.google.com; dkim=pass"), None);
     }
 
     #[test]
     fn received_says_who_took_the_mail() {
         let by = |value: &str| Received::read(value.as_bytes());
-        let took = |host: &str, has_from| Received { by: Some(host.into()), has_from };
+        let took = |host: &str, has_from| Received {
+            by: Some(host.into()),
+            has_from,
+        };
         let gmail = "from mta.example.com (mta.example.com. [192.0.2.1])\r\n        by mx.google.com with ESMTPS id x\r\n \
             for <a@b>\r\n        (version=TLS1_3); Sat, 18 Mar 2023 03:21:57 -0700 (PDT)";
         assert_eq!(by(gmail), took("mx.google.com", true));
@@ -273,8 +323,23 @@ mod tests {
             by("by 2002:a05:6102:22c6:0:0:0:0 with SMTP id a6; Tue, 28 Sep 2021"),
             took("2002:a05:6102:22c6:0:0:0:0", false)
         );
-        assert_eq!(by("from by (by mx.google.com) by evil.example. with SMTP"), took("evil.example", true));
-        assert_eq!(by("nonsense"), Received { by: None, has_from: false });
-        assert_eq!(by("from x (by mx.google.com"), Received { by: None, has_from: false });
+        assert_eq!(
+            by("from by (by mx.google.com) by evil.example. with SMTP"),
+            took("evil.example", true)
+        );
+        assert_eq!(
+            by("nonsense"),
+            Received {
+                by: None,
+                has_from: false
+            }
+        );
+        assert_eq!(
+            by("from x (by mx.google.com"),
+            Received {
+                by: None,
+                has_from: false
+            }
+        );
     }
 }

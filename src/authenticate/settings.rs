@@ -24,11 +24,11 @@ pub struct Settings {
     pub domain: String,
     /// The name servers, `IP` or `IP:PORT`. Empty: the system's.
     pub dns: Vec<String>,
-    /// The forwarders whose seals count (`d=` of ARC-Seal, exactly). A shared one, as google.com, vouches for what every
-    /// tenant of its own hands on.
+    /// The forwarders whose seals count (`d=` of ARC-Seal, exactly). A shared one, as google.com,
+    /// vouches for what every tenant of its own hands on.
     pub trusted_arc_sealers: Vec<String>,
-    /// How old a mail may be when it arrives, by its Date and by the time of its signature. `global.max_age` where it is
-    /// not given; 0s: no limit.
+    /// How old a mail may be when it arrives, by its Date and by the time of its signature.
+    /// `global.max_age` where it is not given; 0s: no limit.
     pub freshness: Option<Duration>,
     pub unverified: unverified::Settings,
 }
@@ -36,7 +36,11 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            require: vec![Evidence::Dkim, Evidence::AuthenticationResults, Evidence::Arc],
+            require: vec![
+                Evidence::Dkim,
+                Evidence::AuthenticationResults,
+                Evidence::Arc,
+            ],
             domain: "am.atlassian.com".into(),
             dns: Vec::new(),
             trusted_arc_sealers: Vec::new(),
@@ -52,7 +56,11 @@ impl Settings {
         let mut found = Vec::new();
         if !is_registrable(&self.domain) {
             let what = format!("`{}` is no domain that mail can come from", self.domain);
-            found.push(Problem::new(format!("{key}.domain"), what, "write the sender's: `domain: am.atlassian.com`"));
+            found.push(Problem::new(
+                format!("{key}.domain"),
+                what,
+                "write the sender's: `domain: am.atlassian.com`",
+            ));
         }
         for (place, server) in self.dns.iter().enumerate() {
             if address(server).is_none() {
@@ -65,7 +73,11 @@ impl Settings {
             if !is_name(sealer) || !sealer.contains('.') {
                 let what = format!("`{sealer}` is no domain");
                 let mend = "write the `d=` of the forwarder's ARC-Seal: `google.com`";
-                found.push(Problem::new(format!("{key}.trusted_arc_sealers[{place}]"), what, mend));
+                found.push(Problem::new(
+                    format!("{key}.trusted_arc_sealers[{place}]"),
+                    what,
+                    mend,
+                ));
             }
         }
         found
@@ -74,7 +86,12 @@ impl Settings {
 
 /// A name server of `dns`.
 pub(super) fn address(server: &str) -> Option<SocketAddr> {
-    let port_53 = || server.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 53));
+    let port_53 = || {
+        server
+            .parse::<IpAddr>()
+            .ok()
+            .map(|ip| SocketAddr::new(ip, 53))
+    };
     server.parse().ok().or_else(port_53)
 }
 
@@ -84,7 +101,10 @@ mod tests {
 
     #[test]
     fn a_name_server_is_an_address_with_or_without_its_port() {
-        assert_eq!(address("127.0.0.1:5353"), Some("127.0.0.1:5353".parse().unwrap()));
+        assert_eq!(
+            address("127.0.0.1:5353"),
+            Some("127.0.0.1:5353".parse().unwrap())
+        );
         assert_eq!(address("9.9.9.9"), Some("9.9.9.9:53".parse().unwrap()));
         assert_eq!(address("[::1]:53"), Some("[::1]:53".parse().unwrap()));
         assert_eq!(address("::1"), Some("[::1]:53".parse().unwrap()));
@@ -94,11 +114,33 @@ mod tests {
 
     #[test]
     fn what_nobody_can_register_is_no_domain_to_trust() {
-        let keys = |settings: Settings| settings.check("a").into_iter().map(|found| found.key).collect::<Vec<_>>();
+        let keys = |settings: Settings| {
+            settings
+                .check("a")
+                .into_iter()
+                .map(|found| found.key)
+                .collect::<Vec<_>>()
+        };
         assert!(keys(Settings::default()).is_empty());
-        assert_eq!(keys(Settings { domain: "com".into(), ..Settings::default() }), ["a.domain"]);
-        assert_eq!(keys(Settings { domain: "co.uk".into(), ..Settings::default() }), ["a.domain"]);
-        let odd = Settings { trusted_arc_sealers: vec!["google".into()], dns: vec!["x".into()], ..Settings::default() };
+        assert_eq!(
+            keys(Settings {
+                domain: "com".into(),
+                ..Settings::default()
+            }),
+            ["a.domain"]
+        );
+        assert_eq!(
+            keys(Settings {
+                domain: "co.uk".into(),
+                ..Settings::default()
+            }),
+            ["a.domain"]
+        );
+        let odd = Settings {
+            trusted_arc_sealers: vec!["google".into()],
+            dns: vec!["x".into()],
+            ..Settings::default()
+        };
         assert_eq!(keys(odd), ["a.dns[0]", "a.trusted_arc_sealers[0]"]);
     }
 }

@@ -35,15 +35,24 @@ impl<'a> Signature<'a> {
         // A name that claims to be of the domain and is none is no other domain's: it is refuted.
         let claimed = tags.d.trim_matches('.');
         let ours = aligned(claimed, domain) || is_below(claimed, domain);
-        Ok(ours.then_some(Self { field, tags, partial, odd }))
+        Ok(ours.then_some(Self {
+            field,
+            tags,
+            partial,
+            odd,
+        }))
     }
 
     /// Whose it is, for a sentence.
     pub fn name(&self) -> String {
-        format!("the signature of {} (selector {})", self.tags.d, self.tags.s)
+        format!(
+            "the signature of {} (selector {})",
+            self.tags.d, self.tags.s
+        )
     }
 
-    /// Why it would prove nothing even if it verified. The mail may have been verified elsewhere, less strictly.
+    /// Why it would prove nothing even if it verified. The mail may have been verified elsewhere,
+    /// less strictly.
     pub fn fault(&self, mail: &Mail<'_>, freshness: &Freshness) -> Option<String> {
         let tags = &self.tags;
         let arrived = mail.message.arrived_at;
@@ -65,13 +74,17 @@ impl<'a> Signature<'a> {
         }
         let expired = |at: i64| arrived.as_second() > at;
         if tags.x > 0 && (tags.x <= tags.t || i64::try_from(tags.x).is_ok_and(expired)) {
-            return Some(format!("it had expired when the mail arrived (x={})", tags.x));
+            return Some(format!(
+                "it had expired when the mail arrived (x={})",
+                tags.x
+            ));
         }
         if tags.t > 0 {
             return freshness.of_seconds("the time it was made", tags.t, arrived);
         }
-        (!self.covers("Date") && !freshness.is_unlimited())
-            .then(|| "it neither says when it was made nor covers the Date: it could be a replay".to_owned())
+        (!self.covers("Date") && !freshness.is_unlimited()).then(|| {
+            "it neither says when it was made nor covers the Date: it could be a replay".to_owned()
+        })
     }
 
     /// Whether it says how much of the body it covers (`l=`), so that others may add to it.
@@ -86,7 +99,10 @@ impl<'a> Signature<'a> {
 
     /// Whether it covers the field, or that there is none.
     pub fn covers(&self, field: &str) -> bool {
-        self.tags.h.iter().any(|covered| covered.eq_ignore_ascii_case(field))
+        self.tags
+            .h
+            .iter()
+            .any(|covered| covered.eq_ignore_ascii_case(field))
     }
 
     /// `b=`, as Authentication-Results quotes it.
@@ -96,7 +112,10 @@ impl<'a> Signature<'a> {
 
     /// The domain of `i=`, which is `d=` where it is not given.
     pub fn identity_domain(&self) -> &str {
-        self.tags.i.rsplit_once('@').map_or(self.tags.d.as_str(), |(_, domain)| domain)
+        self.tags
+            .i
+            .rsplit_once('@')
+            .map_or(self.tags.d.as_str(), |(_, domain)| domain)
     }
 }
 
@@ -117,7 +136,10 @@ fn check(list: &Tags<'_>) -> Result<(), String> {
         return Err("its key is not in DNS (q=)".to_owned());
     }
     for name in ["t", "x", "l"] {
-        if list.value(name).is_some_and(|value| value.is_empty() || !value.iter().all(u8::is_ascii_digit)) {
+        if list
+            .value(name)
+            .is_some_and(|value| value.is_empty() || !value.iter().all(u8::is_ascii_digit))
+        {
             return Err(format!("a number in it is none ({name}=)"));
         }
     }

@@ -1,5 +1,5 @@
-//! What SPF says of the SMTP client (RFC 7208): recorded with the mail, and never evidence. It speaks for the envelope,
-//! which no reader sees, and a forwarder has the right to none of it.
+//! What SPF says of the SMTP client (RFC 7208): recorded with the mail, and never evidence. It
+//! speaks for the envelope, which no reader sees, and a forwarder has the right to none of it.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -24,15 +24,30 @@ pub struct Spf(Cache<(IpAddr, String), SpfResult>);
 
 impl Spf {
     pub fn new() -> Self {
-        Self(Cache::builder().max_capacity(KEPT).time_to_live(KEPT_FOR).build())
+        Self(
+            Cache::builder()
+                .max_capacity(KEPT)
+                .time_to_live(KEPT_FOR)
+                .build(),
+        )
     }
 
     /// The result in a word (RFC 7208, 2.6); none where the client's address is not known.
     pub async fn of(&self, envelope: &Envelope, dns: &Dns) -> Option<&'static str> {
         let peer = envelope.peer?.to_canonical();
         // The null sender is the client's own (RFC 7208, 2.4).
-        let sender = if envelope.mail_from.is_empty() { &envelope.helo } else { &envelope.mail_from };
-        let key = (peer, sender.rsplit_once('@').map_or(sender.as_str(), |(_, domain)| domain).to_ascii_lowercase());
+        let sender = if envelope.mail_from.is_empty() {
+            &envelope.helo
+        } else {
+            &envelope.mail_from
+        };
+        let key = (
+            peer,
+            sender
+                .rsplit_once('@')
+                .map_or(sender.as_str(), |(_, domain)| domain)
+                .to_ascii_lowercase(),
+        );
         let result = if let Some(known) = self.0.get(&key) {
             known
         } else {
@@ -41,7 +56,9 @@ impl Spf {
             } else {
                 SpfParameters::verify_mail_from(peer, &envelope.helo, OUR_NAME, &envelope.mail_from)
             };
-            let result = timeout(PATIENCE, dns.verify_spf(asked)).await.unwrap_or(SpfResult::TempError);
+            let result = timeout(PATIENCE, dns.verify_spf(asked))
+                .await
+                .unwrap_or(SpfResult::TempError);
             self.0.insert(key, result);
             result
         };

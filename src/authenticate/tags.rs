@@ -1,4 +1,5 @@
-//! Lists of tags (RFC 6376, 3.2), as strictly as signers write them: mail-auth reads more into them than is there.
+//! Lists of tags (RFC 6376, 3.2), as strictly as signers write them: mail-auth reads more into them
+//! than is there.
 
 /// `name=value; …`, in the order written. White space around both is left out.
 pub struct Tags<'a>(Vec<(&'a [u8], &'a [u8])>);
@@ -13,14 +14,24 @@ impl<'a> Tags<'a> {
             if part.is_empty() && parts.peek().is_none() {
                 break;
             }
-            let equals = part.iter().position(|byte| *byte == b'=').ok_or("a tag has no value")?;
+            let equals = part
+                .iter()
+                .position(|byte| *byte == b'=')
+                .ok_or("a tag has no value")?;
             let (name, value) = (part[..equals].trim_ascii(), part[equals + 1..].trim_ascii());
             let plain = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
             if !name.first().is_some_and(u8::is_ascii_alphabetic) || !name.iter().all(plain) {
                 return Err("a tag has no name".to_owned());
             }
-            if found.0.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
-                return Err(format!("the tag {}= is given twice", String::from_utf8_lossy(name)));
+            if found
+                .0
+                .iter()
+                .any(|(known, _)| known.eq_ignore_ascii_case(name))
+            {
+                return Err(format!(
+                    "the tag {}= is given twice",
+                    String::from_utf8_lossy(name)
+                ));
             }
             found.0.push((name, value));
         }
@@ -29,7 +40,10 @@ impl<'a> Tags<'a> {
 
     /// The value of a tag, whose name is read in any case, as mail-auth does.
     pub fn value(&self, name: &str) -> Option<&'a [u8]> {
-        self.0.iter().find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes())).map(|(_, value)| *value)
+        self.0
+            .iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name.as_bytes()))
+            .map(|(_, value)| *value)
     }
 
     /// The name that stands first.
@@ -40,7 +54,11 @@ impl<'a> Tags<'a> {
     /// Whether a list in a value (`a:b`) names one of these; none where the tag is not there.
     pub fn lists(&self, name: &str, any_of: &[&str]) -> Option<bool> {
         let value = self.value(name)?;
-        let is_one = |item: &[u8]| any_of.iter().any(|one| item.trim_ascii().eq_ignore_ascii_case(one.as_bytes()));
+        let is_one = |item: &[u8]| {
+            any_of
+                .iter()
+                .any(|one| item.trim_ascii().eq_ignore_ascii_case(one.as_bytes()))
+        };
         Some(value.split(|byte| *byte == b':').any(is_one))
     }
 }
@@ -52,16 +70,29 @@ mod tests {
     #[test]
     fn a_list_is_read_as_it_is_written() {
         let tags = Tags::read(b" v=1; a = rsa-sha256 ;\r\n h=From : To;b=a=b=;").unwrap();
-        assert_eq!((tags.value("V"), tags.value("a")), (Some(&b"1"[..]), Some(&b"rsa-sha256"[..])));
-        assert_eq!((tags.value("b"), tags.value("x"), tags.first()), (Some(&b"a=b="[..]), None, Some(&b"v"[..])));
-        assert_eq!((tags.lists("h", &["to"]), tags.lists("h", &["cc"]), tags.lists("q", &["to"])), {
-            (Some(true), Some(false), None)
-        });
+        assert_eq!(
+            (tags.value("V"), tags.value("a")),
+            (Some(&b"1"[..]), Some(&b"rsa-sha256"[..]))
+        );
+        assert_eq!(
+            (tags.value("b"), tags.value("x"), tags.first()),
+            (Some(&b"a=b="[..]), None, Some(&b"v"[..]))
+        );
+        assert_eq!(
+            (
+                tags.lists("h", &["to"]),
+                tags.lists("h", &["cc"]),
+                tags.lists("q", &["to"])
+            ),
+            { (Some(true), Some(false), None) }
+        );
     }
 
     #[test]
     fn what_is_no_list_is_refused() {
-        for list in ["v=1; v=1", "v=1; V=1", "v", "v=1;;a=b", "=1", "a b=1", "1a=b", "v=1; x"] {
+        for list in [
+            "v=1; v=1", "v=1; V=1", "v", "v=1;;a=b", "=1", "a b=1", "1a=b", "v=1; x",
+        ] {
             assert!(Tags::read(list.as_bytes()).is_err(), "{list}");
         }
         assert!(Tags::read(b"").is_ok_and(|tags| tags.first().is_none()));

@@ -1,4 +1,5 @@
-//! `alerts.authenticity.unverified` of the configuration: what becomes of mail that is not proven to be the sender's.
+//! `alerts.authenticity.unverified` of the configuration: what becomes of mail that is not proven
+//! to be the sender's.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,14 +11,18 @@ pub struct Settings {
     /// A trigger, or an alert that could not be read.
     pub trigger: ForTrigger,
     pub resolve: ForResolve,
-    /// How many unverified triggers of an ingress are told in any hour, those included that could not be checked yet; those
-    /// over it are quarantined.
+    /// How many unverified triggers of an ingress are told in any hour, those included that could
+    /// not be checked yet; those over it are quarantined.
     pub max_per_hour: u32,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { trigger: ForTrigger::Mark, resolve: ForResolve::Quarantine, max_per_hour: 20 }
+        Self {
+            trigger: ForTrigger::Mark,
+            resolve: ForResolve::Quarantine,
+            max_per_hour: 20,
+        }
     }
 }
 

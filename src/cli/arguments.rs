@@ -1,4 +1,5 @@
-//! The commands: what they are called, what they take, and how their help tells it. Each has a file of its own below.
+//! The commands: what they are called, what they take, and how their help tells it. Each has a file
+//! of its own below.
 
 use std::path::PathBuf;
 
@@ -39,7 +40,8 @@ pub use store::Store;
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, propagate_version = false, after_help = FIRST_STEPS)]
 pub struct Cli {
-    /// The configuration file [default: alertbridge.yaml if it is there, else the built-in defaults]
+    /// The configuration file [default: alertbridge.yaml if it is there, else the built-in
+    /// defaults]
     #[arg(long, global = true, value_name = "FILE", display_order = LAST)]
     pub config: Option<PathBuf>,
     #[command(subcommand)]
@@ -148,8 +150,14 @@ mod tests {
     fn every_command_teaches_with_an_example_and_its_exit_status() {
         fn walk(command: &clap::Command) {
             let help = command.clone().render_help().to_string();
-            assert!(help.lines().all(|line| line.len() <= 100), "a line is too long:\n{help}");
-            assert!(command.get_about().is_some(), "nothing says what it is:\n{help}");
+            assert!(
+                help.lines().all(|line| line.len() <= 100),
+                "a line is too long:\n{help}"
+            );
+            assert!(
+                command.get_about().is_some(),
+                "nothing says what it is:\n{help}"
+            );
             if command.has_subcommands() {
                 return command.get_subcommands().for_each(walk);
             }
@@ -161,7 +169,10 @@ mod tests {
 
     #[test]
     fn a_day_is_utcs() {
-        assert_eq!(time("2026-03-01"), Ok("2026-03-01T00:00:00Z".parse().unwrap()));
+        assert_eq!(
+            time("2026-03-01"),
+            Ok("2026-03-01T00:00:00Z".parse().unwrap())
+        );
         assert!(time("yesterday").is_err());
     }
 }

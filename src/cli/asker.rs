@@ -4,12 +4,17 @@ use std::env;
 
 /// Who logged in, where `sudo` says; else who runs this.
 pub fn user() -> String {
-    let user =
-        ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
+    let user = ["SUDO_USER", "USER", "LOGNAME"]
+        .iter()
+        .find_map(|name| env::var(name).ok().filter(|user| !user.is_empty()));
     user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
 }
 
 /// `user@host`.
 pub fn user_at_host() -> String {
-    format!("{}@{}", user(), rustix::system::uname().nodename().to_string_lossy())
+    format!(
+        "{}@{}",
+        user(),
+        rustix::system::uname().nodename().to_string_lossy()
+    )
 }

@@ -13,17 +13,24 @@ pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Res
     let result = Config::load(path, Files::Needed).map(|mut loaded| {
         let ingress = &loaded.config.ingress;
         if ingress.imap.is_empty() && ingress.webhook.is_empty() && ingress.smtp.is_empty() {
-            loaded.warnings.push("ingress is empty: mail has no way in, and `serve` does not start".into());
+            loaded
+                .warnings
+                .push("ingress is empty: mail has no way in, and `serve` does not start".into());
         }
         loaded
     });
-    let code = if result.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    let code = if result.is_ok() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    };
     if json {
         let (problems, warnings) = match result {
             Ok(loaded) => (Vec::new(), loaded.warnings),
             Err(ConfigErrors { problems, warnings }) => (problems, warnings),
         };
-        let verdict = json!({ "ok": problems.is_empty(), "problems": problems, "warnings": warnings });
+        let verdict =
+            json!({ "ok": problems.is_empty(), "problems": problems, "warnings": warnings });
         writeln!(out, "{verdict:#}").context("cannot write")?;
         return Ok(code);
     }
@@ -44,7 +51,14 @@ pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Res
     Ok(code)
 }
 
-fn summary(Loaded { config, source, included, .. }: &Loaded) -> String {
+fn summary(
+    Loaded {
+        config,
+        source,
+        included,
+        ..
+    }: &Loaded,
+) -> String {
     let count = |number: usize, one: &str| table::count(number as u64, one);
     let ingress = &config.ingress;
     let integrations: usize = config
@@ -67,7 +81,11 @@ fn summary(Loaded { config, source, included, .. }: &Loaded) -> String {
     };
     format!(
         "{source}{files}: {} of mail, {}, {} with {}, {}",
-        count(ingress.imap.len() + ingress.webhook.len() + ingress.smtp.len(), "way in").replace("way ins", "ways in"),
+        count(
+            ingress.imap.len() + ingress.webhook.len() + ingress.smtp.len(),
+            "way in"
+        )
+        .replace("way ins", "ways in"),
         count(routes(&config.route), "route"),
         count(config.receivers.len(), "receiver"),
         count(integrations, "integration"),

@@ -31,7 +31,10 @@ pub async fn list(
             delivery.integration,
             delivery.created_at.strftime("%F %T").to_string(),
             delivery.failures.to_string(),
-            delivery.next_at.map(|at| at.strftime("%F %T").to_string()).unwrap_or_default(),
+            delivery
+                .next_at
+                .map(|at| at.strftime("%F %T").to_string())
+                .unwrap_or_default(),
             delivery.detail.unwrap_or_default(),
         ]
     });
@@ -68,7 +71,12 @@ pub async fn retry(
 }
 
 /// Gives a delivery up for good.
-pub async fn discard(store: &dyn Store, id: DeliveryId, now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn discard(
+    store: &dyn Store,
+    id: DeliveryId,
+    now: Timestamp,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     store.discard(id, now).await?;
     Ok(writeln!(out, "delivery {id} is discarded")?)
 }

@@ -1,4 +1,5 @@
-//! `alertbridge mails discard` by filter: mails that a stranger sent by the thousand leave the quarantine together.
+//! `alertbridge mails discard` by filter: mails that a stranger sent by the thousand leave the
+//! quarantine together.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 
@@ -28,31 +29,60 @@ pub struct Filter {
 impl Filter {
     fn fits(&self, mail: &StoredMail, now: Timestamp) -> bool {
         let message = &mail.message;
-        self.ingress.as_ref().is_none_or(|ingress| message.ingress == *ingress)
-            && self.older.is_none_or(|age| now.duration_since(message.arrived_at) > age.as_signed())
-            && self.from.as_ref().is_none_or(|from| is_from(&message.raw, from))
+        self.ingress
+            .as_ref()
+            .is_none_or(|ingress| message.ingress == *ingress)
+            && self
+                .older
+                .is_none_or(|age| now.duration_since(message.arrived_at) > age.as_signed())
+            && self
+                .from
+                .as_ref()
+                .is_none_or(|from| is_from(&message.raw, from))
     }
 }
 
 /// Whether an address in a mail's From is the one wanted, or of the domain wanted, in any case.
 fn is_from(raw: &[u8], wanted: &str) -> bool {
-    let Some(header) = MessageParser::new().with_minimal_headers().parse_headers(raw) else { return false };
+    let Some(header) = MessageParser::new()
+        .with_minimal_headers()
+        .parse_headers(raw)
+    else {
+        return false;
+    };
     let wanted = wanted.to_lowercase();
     let fits = |address: &str| {
         let address = address.trim().to_lowercase();
-        if wanted.starts_with('@') { address.ends_with(&wanted) } else { address == wanted }
+        if wanted.starts_with('@') {
+            address.ends_with(&wanted)
+        } else {
+            address == wanted
+        }
     };
-    header.from().is_some_and(|from| from.iter().filter_map(|one| one.address()).any(fits))
+    header
+        .from()
+        .is_some_and(|from| from.iter().filter_map(|one| one.address()).any(fits))
 }
 
 /// The mails in the quarantine that fit.
-pub async fn find(store: &dyn Store, filter: &Filter, now: Timestamp) -> anyhow::Result<Vec<MailId>> {
+pub async fn find(
+    store: &dyn Store,
+    filter: &Filter,
+    now: Timestamp,
+) -> anyhow::Result<Vec<MailId>> {
     let (mut found, mut after) = (Vec::new(), 0);
     loop {
         let mails = store.quarantined(after, STEP).await?;
-        let Some(last) = mails.last() else { return Ok(found) };
+        let Some(last) = mails.last() else {
+            return Ok(found);
+        };
         after = last.id;
-        found.extend(mails.iter().filter(|mail| filter.fits(mail, now)).map(|mail| mail.id));
+        found.extend(
+            mails
+                .iter()
+                .filter(|mail| filter.fits(mail, now))
+                .map(|mail| mail.id),
+        );
     }
 }
 
@@ -63,20 +93,35 @@ pub fn can_ask() -> bool {
 
 /// Asks a person before so many mails are discarded.
 pub fn agreed(mails: usize) -> anyhow::Result<bool> {
-    eprint!("discard {} from the quarantine for good? [y/N] ", table::count(mails as u64, "mail"));
+    eprint!(
+        "discard {} from the quarantine for good? [y/N] ",
+        table::count(mails as u64, "mail")
+    );
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .context("cannot read the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Discards mails, but those that left the quarantine meanwhile.
-pub async fn discard(store: &dyn Store, mails: &[MailId], now: Timestamp, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn discard(
+    store: &dyn Store,
+    mails: &[MailId],
+    now: Timestamp,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let mut discarded = 0;
     for some in mails.chunks(STEP as usize) {
         discarded += store.discard_mails(some.to_vec(), now).await?;
     }
     let are = if discarded == 1 { "is" } else { "are" };
-    Ok(writeln!(out, "{} {are} discarded", table::count(discarded, "mail"))?)
+    Ok(writeln!(
+        out,
+        "{} {are} discarded",
+        table::count(discarded, "mail")
+    )?)
 }
 
 #[cfg(test)]

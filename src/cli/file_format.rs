@@ -1,4 +1,5 @@
-//! What a file holds, told by how it begins: a mail, a mailbox, either of them packed, or something else by its name.
+//! What a file holds, told by how it begins: a mail, a mailbox, either of them packed, or something
+//! else by its name.
 
 use std::io::{self, Read};
 
@@ -30,8 +31,14 @@ const FOREIGN: [(&[u8], &str); 16] = [
     ),
     (b"PK\x03\x04", "a zip archive: unpack it first"),
     (b"%PDF-", "a PDF: save the mail itself, as .eml"),
-    (b"!BDN", "an Outlook data file (.pst or .ost): convert it to mbox first, for example with readpst"),
-    (b"\x78\x9f\x3e\x22", "a winmail.dat (TNEF): save the mail itself, as .eml"),
+    (
+        b"!BDN",
+        "an Outlook data file (.pst or .ost): convert it to mbox first, for example with readpst",
+    ),
+    (
+        b"\x78\x9f\x3e\x22",
+        "a winmail.dat (TNEF): save the mail itself, as .eml",
+    ),
     (b"BZh", "packed by bzip2: unpack it first"),
     (b"\xfd7zXZ\0", "packed by xz: unpack it first"),
     (b"7z\xbc\xaf\x27\x1c", "a 7z archive: unpack it first"),
@@ -39,8 +46,14 @@ const FOREIGN: [(&[u8], &str); 16] = [
     (b"\x89PNG", "an image: save the mail itself, as .eml"),
     (b"\xff\xd8\xff", "an image: save the mail itself, as .eml"),
     (b"GIF8", "an image: save the mail itself, as .eml"),
-    (b"{\\rtf", "a text document (RTF): save the mail itself, as .eml"),
-    (b"SQLite format 3\0", "a SQLite database: `replay --stored` reads the bridge's own store"),
+    (
+        b"{\\rtf",
+        "a text document (RTF): save the mail itself, as .eml",
+    ),
+    (
+        b"SQLite format 3\0",
+        "a SQLite database: `replay --stored` reads the bridge's own store",
+    ),
     (b"bplist", "a property list: save the mail itself, as .eml"),
     (b"<?xml", "an XML document: save the mail itself, as .eml"),
 ];
@@ -63,9 +76,17 @@ impl Format {
         if let Some((_, what)) = FOREIGN.iter().find(|(magic, _)| start.starts_with(magic)) {
             return Self::Foreign(what);
         }
-        let text = start.strip_prefix("\u{feff}".as_bytes()).unwrap_or(start).trim_ascii_start();
-        if PAGE.iter().any(|page| text.get(..page.len()).is_some_and(|begun| begun.eq_ignore_ascii_case(page))) {
-            return Self::Foreign("HTML without the mail around it: save the mail itself, as .eml, with its header");
+        let text = start
+            .strip_prefix("\u{feff}".as_bytes())
+            .unwrap_or(start)
+            .trim_ascii_start();
+        if PAGE.iter().any(|page| {
+            text.get(..page.len())
+                .is_some_and(|begun| begun.eq_ignore_ascii_case(page))
+        }) {
+            return Self::Foreign(
+                "HTML without the mail around it: save the mail itself, as .eml, with its header",
+            );
         }
         if matches!(text, [b'{' | b'[', ..]) {
             return Self::Foreign("JSON: what is read here are mails, as .eml");
@@ -81,23 +102,38 @@ impl Format {
 pub fn unpack(format: Format, packed: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match format {
-        Format::Gzip => MultiGzDecoder::new(packed).take(limit + 1).read_to_end(&mut bytes)?,
-        Format::Zstandard => zstd::Decoder::new(packed)?.take(limit + 1).read_to_end(&mut bytes)?,
-        Format::Mail | Format::Mbox | Format::Foreign(_) => packed.take(limit + 1).read_to_end(&mut bytes)?,
+        Format::Gzip => MultiGzDecoder::new(packed)
+            .take(limit + 1)
+            .read_to_end(&mut bytes)?,
+        Format::Zstandard => zstd::Decoder::new(packed)?
+            .take(limit + 1)
+            .read_to_end(&mut bytes)?,
+        Format::Mail | Format::Mbox | Format::Foreign(_) => {
+            packed.take(limit + 1).read_to_end(&mut bytes)?
+        }
     };
     if bytes.len() as u64 > limit {
-        return Err(io::Error::other(format!("it is larger than {} MiB", limit >> 20)));
+        return Err(io::Error::other(format!(
+            "it is larger than {} MiB",
+            limit >> 20
+        )));
     }
     Ok(bytes)
 }
 
-/// The mail in Apple Mail's `.emlx`: a line with its length, the mail, and a property list about it.
+/// The mail in Apple Mail's `.emlx`: a line with its length, the mail, and a property list about
+/// it.
 pub fn without_wrapping(bytes: &[u8]) -> &[u8] {
     let mut parts = bytes.splitn(2, |byte| *byte == b'\n');
-    let (Some(first), Some(rest)) = (parts.next(), parts.next()) else { return bytes };
-    let length = std::str::from_utf8(first.trim_ascii()).ok().and_then(|line| line.parse::<usize>().ok());
+    let (Some(first), Some(rest)) = (parts.next(), parts.next()) else {
+        return bytes;
+    };
+    let length = std::str::from_utf8(first.trim_ascii())
+        .ok()
+        .and_then(|line| line.parse::<usize>().ok());
     match length {
-        // A length that does not fit says nothing of where the mail ends; a property list is no part of its text.
+        // A length that does not fit says nothing of where the mail ends; a property list is no
+        // part of its text.
         Some(length) => rest.get(..length).unwrap_or(rest),
         None => bytes,
     }
@@ -109,27 +145,46 @@ mod tests {
 
     #[test]
     fn a_file_is_what_it_begins_as() {
-        for mail in ["From: a@b\r\n", "Received: x", "\u{feff}Date: x", "", "\r\nFrom: a@b", "1234  \nFrom: a@b", "<a"]
-        {
+        for mail in [
+            "From: a@b\r\n",
+            "Received: x",
+            "\u{feff}Date: x",
+            "",
+            "\r\nFrom: a@b",
+            "1234  \nFrom: a@b",
+            "<a",
+        ] {
             assert_eq!(Format::of(mail.as_bytes()), Format::Mail, "{mail:?}");
         }
-        assert_eq!(Format::of(b"From a@b Sat Nov 21 06:00:00 2026\n"), Format::Mbox);
+        assert_eq!(
+            Format::of(b"From a@b Sat Nov 21 06:00:00 2026\n"),
+            Format::Mbox
+        );
         assert_eq!(Format::of(b"\x1f\x8b\x08\0"), Format::Gzip);
         for (start, what) in [
-            (&b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0"[..], "Outlook message (.msg)"),
+            (
+                &b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1\0\0"[..],
+                "Outlook message (.msg)",
+            ),
             (b"%PDF-1.7", "PDF"),
             (b"PK\x03\x04x", "zip"),
             (b"  <!DOCTYPE html>", "HTML without the mail"),
             (b"<HTML>", "HTML without the mail"),
             (b"\xef\xbb\xbf{\"a\": 1}", "JSON"),
         ] {
-            assert!(matches!(Format::of(start), Format::Foreign(told) if told.contains(what)), "{what}");
+            assert!(
+                matches!(Format::of(start), Format::Foreign(told) if told.contains(what)),
+                "{what}"
+            );
         }
     }
 
     #[test]
     fn an_emlx_is_the_mail_in_it() {
-        assert_eq!(without_wrapping(b"11        \nFrom: a@b\n\n<?xml version"), b"From: a@b\n\n");
+        assert_eq!(
+            without_wrapping(b"11        \nFrom: a@b\n\n<?xml version"),
+            b"From: a@b\n\n"
+        );
         assert_eq!(without_wrapping(b"99\nFrom: a@b\n\n"), b"From: a@b\n\n");
         assert_eq!(without_wrapping(b"From: a@b\n\nx"), b"From: a@b\n\nx");
     }
@@ -137,7 +192,15 @@ mod tests {
     #[test]
     fn what_unpacks_to_too_much_is_refused() {
         let packed = zstd::encode_all(&vec![0; 4096][..], 1).unwrap();
-        assert_eq!(unpack(Format::Zstandard, &packed[..], 4096).unwrap().len(), 4096);
-        assert!(unpack(Format::Zstandard, &packed[..], 4095).unwrap_err().to_string().contains("larger than"));
+        assert_eq!(
+            unpack(Format::Zstandard, &packed[..], 4096).unwrap().len(),
+            4096
+        );
+        assert!(
+            unpack(Format::Zstandard, &packed[..], 4095)
+                .unwrap_err()
+                .to_string()
+                .contains("larger than")
+        );
     }
 }

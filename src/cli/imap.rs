@@ -1,5 +1,5 @@
-//! `alertbridge imap login NAME`: walks a person through getting a mailbox's refresh token, and puts it where it
-//! belongs.
+//! `alertbridge imap login NAME`: walks a person through getting a mailbox's refresh token, and
+//! puts it where it belongs.
 
 use std::io::{self, BufRead as _, IsTerminal as _, Write};
 
@@ -16,52 +16,79 @@ use crate::{
 };
 
 /// Gets a refresh token. Written to its file it is not printed; else it is all that goes to `out`.
-pub async fn login(config: &Config, arguments: &arguments::Login, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn login(
+    config: &Config,
+    arguments: &arguments::Login,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let (key, settings, oauth2) = find(config, &arguments.name)?;
     let file = oauth2.refresh_token_file.as_deref();
     if arguments.write && file.is_none() {
         bail!("{key}: there is no `refresh_token_file` to write to; add it, or drop --write");
     }
-    let flow = arguments.device.then_some(Flow::Device).or(arguments.browser.then_some(Flow::Browser));
+    let flow = arguments
+        .device
+        .then_some(Flow::Device)
+        .or(arguments.browser.then_some(Flow::Browser));
     let login = settings
         .authorities(key.trim_end_matches(".oauth2"))
         .and_then(|authorities| Login::new(&key, oauth2, &authorities, flow, arguments.port))
         .map_err(|problem| anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))?;
-    eprintln!("A refresh token for {} at {}: log in as this account.", settings.username, settings.host);
+    eprintln!(
+        "A refresh token for {} at {}: log in as this account.",
+        settings.username, settings.host
+    );
     let token = login.run(tell).await.with_context(|| key.clone())?;
     let Some(file) = file else {
-        eprintln!("\nThe refresh token follows. Put it into a file that only alertbridge may read and write, and name");
+        eprintln!(
+            "\nThe refresh token follows. Put it into a file that only alertbridge may read and write, and name"
+        );
         eprintln!("the file as {key}.refresh_token_file");
         return print(&token, out);
     };
     if arguments.write || agreed(&format!("\nWrite the refresh token to {}?", file.display()))? {
         oauth::keep(file, &token).with_context(|| format!("cannot write {}", file.display()))?;
-        eprintln!("The refresh token is in {}: alertbridge must be able to read and write it.", file.display());
+        eprintln!(
+            "The refresh token is in {}: alertbridge must be able to read and write it.",
+            file.display()
+        );
         eprintln!("A bridge that runs takes it at its next login.");
         return Ok(());
     }
-    eprintln!("\nThe refresh token follows. It belongs into {}", file.display());
+    eprintln!(
+        "\nThe refresh token follows. It belongs into {}",
+        file.display()
+    );
     print(&token, out)
 }
 
 fn find<'a>(config: &'a Config, name: &str) -> anyhow::Result<(String, &'a Settings, &'a Oauth2)> {
     let mailboxes = &config.ingress.imap;
     let Some(place) = mailboxes.iter().position(|mailbox| mailbox.name == name) else {
-        let known: Vec<&str> = mailboxes.iter().map(|mailbox| mailbox.name.as_str()).collect();
-        let known =
-            if known.is_empty() { "there is none".to_owned() } else { format!("there are: {}", known.join(", ")) };
+        let known: Vec<&str> = mailboxes
+            .iter()
+            .map(|mailbox| mailbox.name.as_str())
+            .collect();
+        let known = if known.is_empty() {
+            "there is none".to_owned()
+        } else {
+            format!("there are: {}", known.join(", "))
+        };
         bail!("no mailbox under ingress.imap is called `{name}`; {known}");
     };
     let key = format!("ingress.imap[{place}].oauth2");
     let oauth2 = mailboxes[place].oauth2.as_ref();
-    let oauth2 = oauth2.with_context(|| format!("{key} is missing: `{name}` logs in with its password"))?;
+    let oauth2 =
+        oauth2.with_context(|| format!("{key} is missing: `{name}` logs in with its password"))?;
     Ok((key, &mailboxes[place], oauth2))
 }
 
 fn tell(step: Step<'_>) {
     match step {
         Step::Enter { url, code } => {
-            eprintln!("\nOpen this page in any browser and type the code:\n\n  {url}\n  {code}\n\nWaiting…");
+            eprintln!(
+                "\nOpen this page in any browser and type the code:\n\n  {url}\n  {code}\n\nWaiting…"
+            );
         }
         Step::Open { url, port } => {
             eprintln!("\nOpen this page in a browser on this machine:\n\n  {url}\n");
@@ -79,7 +106,10 @@ fn agreed(question: &str) -> anyhow::Result<bool> {
     }
     eprint!("{question} [y/N] ");
     let mut answer = String::new();
-    io::stdin().lock().read_line(&mut answer).context("cannot read the answer")?;
+    io::stdin()
+        .lock()
+        .read_line(&mut answer)
+        .context("cannot read the answer")?;
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 

@@ -1,4 +1,5 @@
-//! Mails in files: single ones, folders of them, Maildir and mbox, packed or not; in the order they arrived.
+//! Mails in files: single ones, folders of them, Maildir and mbox, packed or not; in the order they
+//! arrived.
 
 use std::{
     fs::{self, File},
@@ -48,11 +49,15 @@ impl Found {
     pub fn read(&self) -> anyhow::Result<Bytes> {
         let read = match &self.content {
             Content::Held(bytes) => return Ok(bytes.clone()),
-            Content::File(path) => fs::read(path).map(|bytes| file_format::without_wrapping(&bytes).to_vec()),
+            Content::File(path) => {
+                fs::read(path).map(|bytes| file_format::without_wrapping(&bytes).to_vec())
+            }
             Content::Part(path, bytes) => part(path, bytes).map(|quoted| mbox::unquote(&quoted)),
             Content::Packed(path, format) => unpacked(path, *format),
         };
-        Ok(read.with_context(|| format!("cannot read {}", self.name))?.into())
+        Ok(read
+            .with_context(|| format!("cannot read {}", self.name))?
+            .into())
     }
 }
 
@@ -65,16 +70,19 @@ fn part(path: &Path, bytes: &Range<u64>) -> std::io::Result<Vec<u8>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(bytes.start))?;
     let mut part = Vec::new();
-    file.take((bytes.end - bytes.start).min(LARGEST_MAIL)).read_to_end(&mut part)?;
+    file.take((bytes.end - bytes.start).min(LARGEST_MAIL))
+        .read_to_end(&mut part)?;
     Ok(part)
 }
 
-/// The mails under the paths, by Date, ties by name; those without a Date last. `progress` hears of each.
+/// The mails under the paths, by Date, ties by name; those without a Date last. `progress` hears of
+/// each.
 pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec<Found>> {
     let mut found = Vec::new();
     for path in paths {
         if path == Path::new("-") {
-            let held = once("-", std::io::stdin().lock(), &mut found).context("cannot read standard input")?;
+            let held = once("-", std::io::stdin().lock(), &mut found)
+                .context("cannot read standard input")?;
             if let Some(what) = held {
                 bail!("standard input is no mail but {what}");
             }
@@ -83,17 +91,28 @@ pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec
         walk(path, 0, &mut found, &mut progress)?;
     }
     found.sort_by(|a, b| {
-        (a.date.is_none(), a.date, natural(&a.name)).cmp(&(b.date.is_none(), b.date, natural(&b.name)))
+        (a.date.is_none(), a.date, natural(&a.name)).cmp(&(
+            b.date.is_none(),
+            b.date,
+            natural(&b.name),
+        ))
     });
     Ok(found)
 }
 
 /// The place in an mbox counts as a number: `#10` comes after `#9`.
 fn natural(name: &str) -> (&str, usize) {
-    name.rsplit_once('#').and_then(|(path, place)| Some((path, place.parse().ok()?))).unwrap_or((name, 0))
+    name.rsplit_once('#')
+        .and_then(|(path, place)| Some((path, place.parse().ok()?)))
+        .unwrap_or((name, 0))
 }
 
-fn walk(path: &Path, depth: usize, found: &mut Vec<Found>, progress: &mut impl FnMut()) -> anyhow::Result<()> {
+fn walk(
+    path: &Path,
+    depth: usize,
+    found: &mut Vec<Found>,
+    progress: &mut impl FnMut(),
+) -> anyhow::Result<()> {
     let about = match fs::metadata(path) {
         // In a mailbox that is in use, mails move while it is read.
         Err(error) if depth > 0 && error.kind() == ErrorKind::NotFound => {
@@ -108,7 +127,10 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Found>, progress: &mut impl F
     }
     if about.is_dir() {
         if depth == DEEPEST {
-            bail!("{} lies {DEEPEST} folders deep: is it a loop of links?", path.display());
+            bail!(
+                "{} lies {DEEPEST} folders deep: is it a loop of links?",
+                path.display()
+            );
         }
         let mut entries = fs::read_dir(path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
@@ -116,8 +138,11 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Found>, progress: &mut impl F
         entries.sort_by_key(fs::DirEntry::file_name);
         for entry in entries {
             // A Maildir's tmp holds what is still being written (cr.yp.to/proto/maildir.html).
-            let unfinished = entry.file_name() == "tmp" && path.join("new").is_dir() && path.join("cur").is_dir();
-            let hidden = entry.file_name().as_encoded_bytes().starts_with(b".") && !entry.path().is_dir();
+            let unfinished = entry.file_name() == "tmp"
+                && path.join("new").is_dir()
+                && path.join("cur").is_dir();
+            let hidden =
+                entry.file_name().as_encoded_bytes().starts_with(b".") && !entry.path().is_dir();
             if !unfinished && !hidden && !dovecots_own(&entry.file_name().to_string_lossy()) {
                 walk(&entry.path(), depth + 1, found, progress)?;
             }
@@ -128,7 +153,10 @@ fn walk(path: &Path, depth: usize, found: &mut Vec<Found>, progress: &mut impl F
         None => Ok(()),
         Some(what) if depth == 0 => bail!("{} is no mail but {what}", path.display()),
         Some(what) => {
-            eprintln!("note: {} is left out: it is no mail but {what}", path.display());
+            eprintln!(
+                "note: {} is left out: it is no mail but {what}",
+                path.display()
+            );
             Ok(())
         }
     }
@@ -150,7 +178,10 @@ fn file(
     }
     let mut file = BufReader::new(file);
     let mut start = Vec::new();
-    file.by_ref().take(file_format::LONGEST_START).read_to_end(&mut start).with_context(unreadable)?;
+    file.by_ref()
+        .take(file_format::LONGEST_START)
+        .read_to_end(&mut start)
+        .with_context(unreadable)?;
     file.rewind().with_context(unreadable)?;
     match Format::of(&start) {
         Format::Foreign(what) => return Ok(Some(what)),
@@ -159,7 +190,11 @@ fn file(
             mbox::split(file, |mail| {
                 place += 1;
                 let content = Content::Part(path.to_owned(), mail.bytes);
-                found.push(Found { name: format!("{name}#{place}"), date: date(&mail.header), content });
+                found.push(Found {
+                    name: format!("{name}#{place}"),
+                    date: date(&mail.header),
+                    content,
+                });
                 progress();
             })
             .with_context(unreadable)?;
@@ -180,11 +215,18 @@ fn file(
         }
         Format::Mail => {
             if about.len() > LARGEST_MAIL {
-                bail!("{name} is larger than {} MiB: no mail is", LARGEST_MAIL >> 20);
+                bail!(
+                    "{name} is larger than {} MiB: no mail is",
+                    LARGEST_MAIL >> 20
+                );
             }
             let bytes = fs::read(path).with_context(unreadable)?;
             let date = date(file_format::without_wrapping(&bytes));
-            found.push(Found { name, date, content: Content::File(path.to_owned()) });
+            found.push(Found {
+                name,
+                date,
+                content: Content::File(path.to_owned()),
+            });
             progress();
         }
     }
@@ -192,9 +234,15 @@ fn file(
 }
 
 /// One mail or an mbox, packed or not, from where it can be read only once: held in memory.
-fn once(name: &str, mut from: impl Read, found: &mut Vec<Found>) -> std::io::Result<Option<&'static str>> {
+fn once(
+    name: &str,
+    mut from: impl Read,
+    found: &mut Vec<Found>,
+) -> std::io::Result<Option<&'static str>> {
     let mut start = Vec::new();
-    from.by_ref().take(file_format::LONGEST_START).read_to_end(&mut start)?;
+    from.by_ref()
+        .take(file_format::LONGEST_START)
+        .read_to_end(&mut start)?;
     let format = Format::of(&start);
     let bytes = file_format::unpack(format, start.chain(from), LARGEST_MAIL)?;
     hold(name, &bytes, found)
@@ -202,14 +250,25 @@ fn once(name: &str, mut from: impl Read, found: &mut Vec<Found>) -> std::io::Res
 
 /// The mails in these bytes; or what they are, where they hold none.
 fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Option<&'static str>> {
-    let held = |name: String, mail: Vec<u8>| Found { name, date: date(&mail), content: Content::Held(mail.into()) };
+    let held = |name: String, mail: Vec<u8>| Found {
+        name,
+        date: date(&mail),
+        content: Content::Held(mail.into()),
+    };
     match Format::of(bytes) {
-        Format::Mail => found.push(held(name.to_owned(), file_format::without_wrapping(bytes).to_vec())),
+        Format::Mail => found.push(held(
+            name.to_owned(),
+            file_format::without_wrapping(bytes).to_vec(),
+        )),
         Format::Mbox => {
             let mut place = 0;
             mbox::split(bytes, |mail| {
                 place += 1;
-                let at = |offset| usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+                let at = |offset| {
+                    usize::try_from(offset)
+                        .unwrap_or(usize::MAX)
+                        .min(bytes.len())
+                };
                 let mail = mbox::unquote(&bytes[at(mail.bytes.start)..at(mail.bytes.end)]);
                 found.push(held(format!("{name}#{place}"), mail));
             })?;
@@ -222,7 +281,9 @@ fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Opt
 
 /// Dovecot's indexes, and the marks of Maildir++: no mails.
 fn dovecots_own(name: &str) -> bool {
-    ["dovecot.index", "dovecot.list", "dovecot-"].iter().any(|own| name.starts_with(own))
+    ["dovecot.index", "dovecot.list", "dovecot-"]
+        .iter()
+        .any(|own| name.starts_with(own))
         || name == "maildirfolder"
         || name == "subscriptions"
 }

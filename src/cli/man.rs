@@ -26,7 +26,9 @@ pub fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> 
 /// A command that does something, or those below it.
 fn tell(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
     if command.has_subcommands() {
-        return command.get_subcommands().try_for_each(|below| tell(below, page));
+        return command
+            .get_subcommands()
+            .try_for_each(|below| tell(below, page));
     }
     let name = command.get_bin_name().unwrap_or(command.get_name());
     writeln!(page, ".SS {}\n.nf", literal(name))?;
@@ -38,6 +40,14 @@ fn tell(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
 
 /// A line that roff prints as it stands: no escapes, no request (roff(7)).
 fn literal(line: &str) -> String {
-    let line = line.replace('\\', "\\e").replace('-', "\\-").replace('\'', "\\(aq").replace('`', "\\(ga");
-    if line.starts_with('.') { format!("\\&{line}") } else { line }
+    let line = line
+        .replace('\\', "\\e")
+        .replace('-', "\\-")
+        .replace('\'', "\\(aq")
+        .replace('`', "\\(ga");
+    if line.starts_with('.') {
+        format!("\\&{line}")
+    } else {
+        line
+    }
 }

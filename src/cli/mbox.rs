@@ -1,7 +1,9 @@
-//! Mails in an mbox file (RFC 4155): only where each lies is kept, so an archive of any size takes little memory.
+//! Mails in an mbox file (RFC 4155): only where each lies is kept, so an archive of any size takes
+//! little memory.
 //!
-//! A line that begins with `From ` is prose until it proves to be an envelope: it stands after an empty line, names
-//! somebody and a time, and a header follows. Where a Content-Length (mboxcl2) fits, nothing within it is one.
+//! A line that begins with `From ` is prose until it proves to be an envelope: it stands after an
+//! empty line, names somebody and a time, and a header follows. Where a Content-Length (mboxcl2)
+//! fits, nothing within it is one.
 
 use std::{
     io::{self, BufRead, Read as _},
@@ -15,7 +17,8 @@ use crate::message::header;
 const LONGEST_PIECE: u64 = 64 << 10;
 /// As much of a mail's header is looked at to find its Date.
 const LONGEST_HEADER: usize = 256 << 10;
-/// What may stand between the end that a Content-Length tells and the next envelope: an empty line or two.
+/// What may stand between the end that a Content-Length tells and the next envelope: an empty line
+/// or two.
 const GAP: u64 = 4;
 
 /// One mail of the file.
@@ -34,13 +37,20 @@ pub fn begins(start: &[u8]) -> bool {
 
 /// Finds the mails, and hands each to `found` in the file's order.
 pub fn split(mut reader: impl BufRead, found: impl FnMut(Place)) -> io::Result<()> {
-    let mut mails = Mails { found, begun: Vec::new(), length_end: None };
+    let mut mails = Mails {
+        found,
+        begun: Vec::new(),
+        length_end: None,
+    };
     let mut candidate: Option<Range<u64>> = None;
     let (mut at, mut new_line, mut after_blank) = (0, true, true);
     let mut piece = Vec::new();
     loop {
         piece.clear();
-        let length = reader.by_ref().take(LONGEST_PIECE).read_until(b'\n', &mut piece)?;
+        let length = reader
+            .by_ref()
+            .take(LONGEST_PIECE)
+            .read_until(b'\n', &mut piece)?;
         let end = at + u64::try_from(length).unwrap_or_default();
         if let Some(envelope) = candidate.take() {
             // The file's first line needs no header behind it to be what it looks like.
@@ -62,7 +72,8 @@ pub fn split(mut reader: impl BufRead, found: impl FnMut(Place)) -> io::Result<(
     }
 }
 
-/// The mails found so far and not handed on: the last that is certain, and those within the length that it tells.
+/// The mails found so far and not handed on: the last that is certain, and those within the length
+/// that it tells.
 struct Mails<F> {
     found: F,
     begun: Vec<Begun>,
@@ -83,23 +94,42 @@ impl<F: FnMut(Place)> Mails<F> {
         if self.length_end.is_none_or(|end| end <= envelope.start) {
             self.end(envelope.start);
         }
-        self.begun.push(Begun { envelope, header: Vec::new(), in_header: true });
+        self.begun.push(Begun {
+            envelope,
+            header: Vec::new(),
+            in_header: true,
+        });
     }
 
-    /// The last certain mail ends here: alone, where its length fits; else those within it are mails as well.
+    /// The last certain mail ends here: alone, where its length fits; else those within it are
+    /// mails as well.
     fn end(&mut self, at: u64) {
-        let fits = self.length_end.take().is_some_and(|end| (end..=end + GAP).contains(&at));
-        let mut begun = mem::take(&mut self.begun).into_iter().take(if fits { 1 } else { usize::MAX }).peekable();
-        while let Some(Begun { envelope, header, .. }) = begun.next() {
+        let fits = self
+            .length_end
+            .take()
+            .is_some_and(|end| (end..=end + GAP).contains(&at));
+        let mut begun = mem::take(&mut self.begun)
+            .into_iter()
+            .take(if fits { 1 } else { usize::MAX })
+            .peekable();
+        while let Some(Begun {
+            envelope, header, ..
+        }) = begun.next()
+        {
             let end = begun.peek().map_or(at, |next| next.envelope.start);
-            (self.found)(Place { bytes: envelope.end..end, header });
+            (self.found)(Place {
+                bytes: envelope.end..end,
+                header,
+            });
         }
     }
 
     /// A line, or a piece of one, that is no envelope.
     fn line(&mut self, piece: &[u8], new_line: bool, end: u64) {
         let first = self.begun.len() == 1;
-        let Some(mail) = self.begun.last_mut().filter(|mail| mail.in_header) else { return };
+        let Some(mail) = self.begun.last_mut().filter(|mail| mail.in_header) else {
+            return;
+        };
         let blank = new_line && is_blank(piece);
         if blank && first {
             self.length_end = content_length(&mail.header).map(|length| end + length);
@@ -116,38 +146,57 @@ fn is_blank(line: &[u8]) -> bool {
 }
 
 fn is_field(line: &[u8]) -> bool {
-    header::fields(line).next().is_some_and(|field| field.is_ok()) || line.starts_with(b">From ")
+    header::fields(line)
+        .next()
+        .is_some_and(|field| field.is_ok())
+        || line.starts_with(b">From ")
 }
 
 fn content_length(header: &[u8]) -> Option<u64> {
-    std::str::from_utf8(header::only(header, b"Content-Length")?).ok()?.trim().parse().ok()
+    std::str::from_utf8(header::only(header, b"Content-Length")?)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()
 }
 
-/// Whether a `From ` line names somebody and, as some writers leave it out, a time. Where the empty line before it is
-/// missing it must tell the whole date.
+/// Whether a `From ` line names somebody and, as some writers leave it out, a time. Where the empty
+/// line before it is missing it must tell the whole date.
 fn is_envelope(line: &[u8], after_blank: bool) -> bool {
-    let Some(rest) = line.strip_prefix(b"From ") else { return false };
+    let Some(rest) = line.strip_prefix(b"From ") else {
+        return false;
+    };
     let text = String::from_utf8_lossy(rest);
     let mut words = text.split_ascii_whitespace();
     let sender = words.next().unwrap_or_default();
     let dated: Vec<&str> = words.collect();
     let clock = dated.iter().any(|word| is_clock(word));
-    let year = dated.iter().any(|word| word.len() == 4 && word.parse().is_ok_and(|year| (1970..2200).contains(&year)));
+    let year = dated
+        .iter()
+        .any(|word| word.len() == 4 && word.parse().is_ok_and(|year| (1970..2200).contains(&year)));
     (clock && year) || (after_blank && dated.is_empty() && (sender == "-" || sender.contains('@')))
 }
 
 /// `06:00` and `06:00:00`.
 fn is_clock(word: &str) -> bool {
     let parts: Vec<&str> = word.split(':').collect();
-    matches!(parts.len(), 2 | 3) && parts.iter().all(|part| part.len() <= 2 && part.parse::<u8>().is_ok())
+    matches!(parts.len(), 2 | 3)
+        && parts
+            .iter()
+            .all(|part| part.len() <= 2 && part.parse::<u8>().is_ok())
 }
 
-/// The mail as it was before it was put into the file: one `>` taken from each quoted `From ` line (mboxrd).
+/// The mail as it was before it was put into the file: one `>` taken from each quoted `From ` line
+/// (mboxrd).
 pub fn unquote(quoted: &[u8]) -> Vec<u8> {
     let mut mail = Vec::with_capacity(quoted.len());
     for line in quoted.split_inclusive(|byte| *byte == b'\n') {
         let marks = line.iter().take_while(|byte| **byte == b'>').count();
-        mail.extend_from_slice(if marks > 0 && begins(&line[marks..]) { &line[1..] } else { line });
+        mail.extend_from_slice(if marks > 0 && begins(&line[marks..]) {
+            &line[1..]
+        } else {
+            line
+        });
     }
     mail
 }
@@ -161,7 +210,8 @@ mod tests {
     fn mails(mbox: &str) -> Vec<String> {
         let mut mails = Vec::new();
         split(mbox.as_bytes(), |place| {
-            let bytes = usize::try_from(place.bytes.start).unwrap()..usize::try_from(place.bytes.end).unwrap();
+            let bytes = usize::try_from(place.bytes.start).unwrap()
+                ..usize::try_from(place.bytes.end).unwrap();
             mails.push(String::from_utf8(unquote(&mbox.as_bytes()[bytes])).unwrap());
         })
         .unwrap();
@@ -170,8 +220,16 @@ mod tests {
 
     #[test]
     fn each_mail_begins_after_its_from_line_and_quoted_ones_are_restored() {
-        let mbox = format!("{ENVELOPE}Subject: 1\n\n>From here\n>>From there\n\nFrom -\nSubject: 2\n\nx\n");
-        assert_eq!(mails(&mbox), ["Subject: 1\n\nFrom here\n>From there\n\n", "Subject: 2\n\nx\n"]);
+        let mbox = format!(
+            "{ENVELOPE}Subject: 1\n\n>From here\n>>From there\n\nFrom -\nSubject: 2\n\nx\n"
+        );
+        assert_eq!(
+            mails(&mbox),
+            [
+                "Subject: 1\n\nFrom here\n>From there\n\n",
+                "Subject: 2\n\nx\n"
+            ]
+        );
     }
 
     #[test]
@@ -211,24 +269,39 @@ mod tests {
     #[test]
     fn a_missing_empty_line_hides_no_mail() {
         let mbox = format!("{ENVELOPE}A: 1\n\nI said:\nFrom now on\n{ENVELOPE}B: 2\n\ny");
-        assert_eq!(mails(&mbox), ["A: 1\n\nI said:\nFrom now on\n", "B: 2\n\ny"]);
+        assert_eq!(
+            mails(&mbox),
+            ["A: 1\n\nI said:\nFrom now on\n", "B: 2\n\ny"]
+        );
     }
 
     #[test]
     fn a_content_length_that_fits_is_believed_and_no_other() {
         let quoted = format!("{ENVELOPE}C: 3\n\nquoted\n\n");
         let body = format!("see:\n\n{quoted}{quoted}end\n");
-        let mbox = |length: usize| format!("{ENVELOPE}Content-Length: {length}\n\n{body}\n{ENVELOPE}B: 2\n\ny\n");
+        let mbox = |length: usize| {
+            format!("{ENVELOPE}Content-Length: {length}\n\n{body}\n{ENVELOPE}B: 2\n\ny\n")
+        };
         assert_eq!(
             mails(&mbox(body.len())),
-            [format!("Content-Length: {}\n\n{body}\n", body.len()), "B: 2\n\ny\n".into()]
+            [
+                format!("Content-Length: {}\n\n{body}\n", body.len()),
+                "B: 2\n\ny\n".into()
+            ]
         );
         for lie in [0, 3, body.len() - 9, body.len() + 20, 1_000_000] {
-            let bodies: Vec<String> =
-                mails(&mbox(lie)).iter().map(|mail| mail.lines().next().unwrap().to_owned()).collect();
+            let bodies: Vec<String> = mails(&mbox(lie))
+                .iter()
+                .map(|mail| mail.lines().next().unwrap().to_owned())
+                .collect();
             assert_eq!(
                 bodies,
-                [format!("Content-Length: {lie}"), "C: 3".into(), "C: 3".into(), "B: 2".into()],
+                [
+                    format!("Content-Length: {lie}"),
+                    "C: 3".into(),
+                    "C: 3".into(),
+                    "B: 2".into()
+                ],
                 "{lie}"
             );
         }
@@ -238,7 +311,10 @@ mod tests {
 
     #[test]
     fn a_line_longer_than_a_piece_is_still_one_line() {
-        let long = format!("{ENVELOPE}A: 1\n\n{}From b\n\n{ENVELOPE}B: 2\n\nz", "x".repeat(100_000));
+        let long = format!(
+            "{ENVELOPE}A: 1\n\n{}From b\n\n{ENVELOPE}B: 2\n\nz",
+            "x".repeat(100_000)
+        );
         assert_eq!(mails(&long).len(), 2);
     }
 

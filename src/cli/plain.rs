@@ -6,22 +6,32 @@ use serde::Serialize;
 
 use crate::message::hidden::is_hidden;
 
-/// The text without hidden characters, each told as what it is (`\u{1b}`, `\n`): a mail must neither move the cursor, forge a
-/// line of ours nor show what is not there.
+/// The text without hidden characters, each told as what it is (`\u{1b}`, `\n`): a mail must
+/// neither move the cursor, forge a line of ours nor show what is not there.
 pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
-    let tell = |c: char| if is_hidden(c) { c.escape_default().to_string() } else { c.to_string() };
+    let tell = |c: char| {
+        if is_hidden(c) {
+            c.escape_default().to_string()
+        } else {
+            c.to_string()
+        }
+    };
     Cow::Owned(text.chars().map(tell).collect())
 }
 
 /// Text of several lines, each made safe.
 pub fn lines(text: &str) -> String {
-    text.split('\n').map(|line| plain(line.trim_end_matches('\r'))).collect::<Vec<_>>().join("\n")
+    text.split('\n')
+        .map(|line| plain(line.trim_end_matches('\r')))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
-/// A value on one line of JSON, which means the same with hidden characters as without: they are escaped.
+/// A value on one line of JSON, which means the same with hidden characters as without: they are
+/// escaped.
 pub fn json(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string(value).map(escaped)
 }
@@ -31,22 +41,24 @@ pub fn pretty(value: &impl Serialize) -> serde_json::Result<String> {
     serde_json::to_string_pretty(value).map(escaped)
 }
 
-/// JSON whose texts hold hidden characters only as `\u202e`. Outside of texts JSON has none but line feeds.
+/// JSON whose texts hold hidden characters only as `\u202e`. Outside of texts JSON has none but
+/// line feeds.
 fn escaped(json: String) -> String {
     let is_raw = |c: char| c != '\n' && is_hidden(c);
     if !json.contains(is_raw) {
         return json;
     }
-    json.chars().fold(String::with_capacity(json.len() + 64), |mut safe, c| {
-        if is_raw(c) {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(safe, "\\u{unit:04x}");
+    json.chars()
+        .fold(String::with_capacity(json.len() + 64), |mut safe, c| {
+            if is_raw(c) {
+                for unit in c.encode_utf16(&mut [0; 2]) {
+                    let _ = write!(safe, "\\u{unit:04x}");
+                }
+            } else {
+                safe.push(c);
             }
-        } else {
-            safe.push(c);
-        }
-        safe
-    })
+            safe
+        })
 }
 
 #[cfg(test)]
@@ -57,8 +69,14 @@ mod tests {
 
     #[test]
     fn an_escape_sequence_is_shown_and_not_obeyed() {
-        assert_eq!(plain("a\u{1b}[2Jb\r\nc\u{9b}1m"), "a\\u{1b}[2Jb\\r\\nc\\u{9b}1m");
-        assert_eq!(plain("exe.\u{202e}fdp\u{200b}\u{e0041}"), "exe.\\u{202e}fdp\\u{200b}\\u{e0041}");
+        assert_eq!(
+            plain("a\u{1b}[2Jb\r\nc\u{9b}1m"),
+            "a\\u{1b}[2Jb\\r\\nc\\u{9b}1m"
+        );
+        assert_eq!(
+            plain("exe.\u{202e}fdp\u{200b}\u{e0041}"),
+            "exe.\\u{202e}fdp\\u{200b}\\u{e0041}"
+        );
         assert_eq!(plain("Bücher für Jira"), "Bücher für Jira");
         assert_eq!(lines("a\r\nb\u{1b}[m\n"), "a\nb\\u{1b}[m\n");
     }
@@ -67,7 +85,10 @@ mod tests {
     fn json_with_hidden_characters_is_the_same_value_without_them() {
         let value = json!({ "a\u{202e}": ["\u{9b}31m", "\u{e0041}x", "line\nfeed", "é"], "n": 1 });
         for written in [json(&value).unwrap(), pretty(&value).unwrap()] {
-            assert!(!written.contains(|c| c != '\n' && is_hidden(c)), "{written}");
+            assert!(
+                !written.contains(|c| c != '\n' && is_hidden(c)),
+                "{written}"
+            );
             assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), value);
         }
         assert_eq!(json(&json!("\u{e0041}")).unwrap(), r#""\udb40\udc41""#);

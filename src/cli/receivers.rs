@@ -1,4 +1,5 @@
-//! `alertbridge receivers test NAME`: a trigger marked `[TEST]` and its resolve, for real, with what the receiver answered.
+//! `alertbridge receivers test NAME`: a trigger marked `[TEST]` and its resolve, for real, with
+//! what the receiver answered.
 
 use std::{collections::BTreeSet, io::Write, sync::Arc, time::Duration};
 
@@ -37,7 +38,11 @@ pub async fn test(
     out: &mut impl Write,
 ) -> anyhow::Result<bool> {
     if receivers.of(name).next().is_none() {
-        let known = receivers.integrations.keys().map(|target| target.receiver.as_str()).collect::<BTreeSet<_>>();
+        let known = receivers
+            .integrations
+            .keys()
+            .map(|target| target.receiver.as_str())
+            .collect::<BTreeSet<_>>();
         bail!(
             "no receiver with integrations is called `{name}`; there are: {}",
             known.into_iter().collect::<Vec<_>>().join(", ")
@@ -47,25 +52,49 @@ pub async fn test(
     let now = Timestamp::from_second(clock.now().as_second())?;
     let incident_id = format!("test:{}", now.as_second());
     for action in [Action::Trigger, Action::Resolve] {
-        owe(store.as_ref(), &receivers, name, &page(action, &incident_id, now), now).await?;
+        owe(
+            store.as_ref(),
+            &receivers,
+            name,
+            &page(action, &incident_id, now),
+            now,
+        )
+        .await?;
     }
     let give_up_after = crate::settings::Duration::from_secs(PATIENCE);
-    let patience = delivery::Settings { give_up_after, fewest_failures: 1, ..settings.clone() };
-    let client =
-        Client::new(&receivers, settings.timeout.as_std(), &|name| std::env::var(name).ok())?.printing_aside(json);
+    let patience = delivery::Settings {
+        give_up_after,
+        fewest_failures: 1,
+        ..settings.clone()
+    };
+    let client = Client::new(&receivers, settings.timeout.as_std(), &|name| {
+        std::env::var(name).ok()
+    })?
+    .printing_aside(json);
     let terms = Terms::new(Arc::clone(&receivers), patience, external_url, client);
-    let deliverer = Arc::new(Deliverer::new(Arc::clone(&store), terms, clock, Arc::new(Notify::new())));
+    let deliverer = Arc::new(Deliverer::new(
+        Arc::clone(&store),
+        terms,
+        clock,
+        Arc::new(Notify::new()),
+    ));
     let stop = CancellationToken::new();
     let running = tokio::spawn(deliverer.run(stop.clone()));
     let mut told = BTreeSet::new();
     let settled = loop {
         let deliveries = store.deliveries(None, u32::MAX).await?;
-        let pending = deliveries.iter().filter(|delivery| delivery.state == DeliveryState::Pending);
+        let pending = deliveries
+            .iter()
+            .filter(|delivery| delivery.state == DeliveryState::Pending);
         for delivery in pending.clone().filter(|delivery| delivery.failures > 0) {
             // The first failure is news, the next are the same.
             if told.insert(delivery.id) {
                 let why = delivery.detail.as_deref().unwrap_or_default();
-                eprintln!("{}: {}; trying for {PATIENCE} s", delivery.integration, plain(why));
+                eprintln!(
+                    "{}: {}; trying for {PATIENCE} s",
+                    delivery.integration,
+                    plain(why)
+                );
             }
         }
         if pending.count() == 0 {
@@ -79,7 +108,11 @@ pub async fn test(
 }
 
 fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
-    let state = if action == Action::Trigger { "firing" } else { "resolved" };
+    let state = if action == Action::Trigger {
+        "firing"
+    } else {
+        "resolved"
+    };
     let labels: Labels = [
         ("kind", "test"),
         ("incident_id", incident_id),
@@ -100,7 +133,9 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
         incident: Value::Null,
         arrived_at: now,
         time: Some(now),
-        reason: Some("a test page, asked for with `alertbridge receivers test`: nothing is wrong".into()),
+        reason: Some(
+            "a test page, asked for with `alertbridge receivers test`: nothing is wrong".into(),
+        ),
         mail: None,
         doubt: None,
         was: None,
@@ -123,16 +158,28 @@ async fn owe(
         withheld: None,
         envelope: None,
     };
-    let ids = store.record(vec![(stub, Authenticity::off())], None).await?;
-    let phase = if page.action == Action::Trigger { Phase::Firing } else { Phase::Resolved };
+    let ids = store
+        .record(vec![(stub, Authenticity::off())], None)
+        .await?;
+    let phase = if page.action == Action::Trigger {
+        Phase::Firing
+    } else {
+        Phase::Resolved
+    };
     let deliveries = deliver::owed(receivers, name, page, None, now)
         .into_iter()
         .filter(|delivery| {
             page.action == Action::Trigger
-                || receivers.integrations.get(&delivery.target).is_some_and(|integration| integration.send_resolved())
+                || receivers
+                    .integrations
+                    .get(&delivery.target)
+                    .is_some_and(|integration| integration.send_resolved())
         })
         // A test tests this receiver and wakes no other.
-        .map(|delivery| crate::store::NewDelivery { fallback_at: None, ..delivery })
+        .map(|delivery| crate::store::NewDelivery {
+            fallback_at: None,
+            ..delivery
+        })
         .collect();
     let decision = Decision {
         outcome: Outcome::Opened,
@@ -170,22 +217,46 @@ async fn owe(
     };
     for id in ids {
         let decision = decision.clone();
-        store.decide(id, Some(subject.clone()), now, Box::new(move |_| decision)).await?;
+        store
+            .decide(id, Some(subject.clone()), now, Box::new(move |_| decision))
+            .await?;
     }
     Ok(())
 }
 
-fn report(mut deliveries: Vec<DeliveryRow>, json: bool, out: &mut impl Write) -> anyhow::Result<bool> {
+fn report(
+    mut deliveries: Vec<DeliveryRow>,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<bool> {
     deliveries.sort_by_key(|delivery| delivery.id);
-    let all = deliveries.iter().all(|delivery| delivery.state == DeliveryState::Delivered);
+    let all = deliveries
+        .iter()
+        .all(|delivery| delivery.state == DeliveryState::Delivered);
     if json {
         writeln!(out, "{}", plain::json(&deliveries)?)?;
         return Ok(all);
     }
     let rows = deliveries.into_iter().map(|delivery| {
-        let (action, state) = (delivery.action.as_str().to_owned(), delivery.state.as_str().to_owned());
-        vec![delivery.receiver, delivery.integration, action, state, delivery.detail.unwrap_or_default()]
+        let (action, state) = (
+            delivery.action.as_str().to_owned(),
+            delivery.state.as_str().to_owned(),
+        );
+        vec![
+            delivery.receiver,
+            delivery.integration,
+            action,
+            state,
+            delivery.detail.unwrap_or_default(),
+        ]
     });
-    writeln!(out, "{}", table::of(&["RECEIVER", "INTEGRATION", "ACTION", "STATE", "DETAIL"], rows))?;
+    writeln!(
+        out,
+        "{}",
+        table::of(
+            &["RECEIVER", "INTEGRATION", "ACTION", "STATE", "DETAIL"],
+            rows
+        )
+    )?;
     Ok(all)
 }

@@ -1,4 +1,5 @@
-//! `alertbridge replay`: many mails through every stage, in order of arrival over a state of their own.
+//! `alertbridge replay`: many mails through every stage, in order of arrival over a state of their
+//! own.
 
 use std::{collections::BTreeMap, io::IsTerminal as _, io::Write, path::PathBuf, sync::Arc};
 
@@ -63,7 +64,10 @@ impl Request {
     /// The mails asked for, in order of arrival, and a bar for their progress.
     fn mails(&self) -> anyhow::Result<(Batches<Specimen>, ProgressBar)> {
         if let Some(stored) = &self.stored {
-            return Ok((source::from_store(stored, self), self.progress(spinner("mails replayed"))));
+            return Ok((
+                source::from_store(stored, self),
+                self.progress(spinner("mails replayed")),
+            ));
         }
         let looking = self.progress(spinner("mails found"));
         let found = mailbox::find(&self.paths, || looking.inc(1))?;
@@ -85,9 +89,13 @@ impl Request {
     }
 }
 
-/// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state, for `--send`, and how
-/// many alerts could not be read.
-pub async fn run(loaded: &Loaded, request: &Request, out: &mut impl Write) -> anyhow::Result<(Arc<Trial>, u64)> {
+/// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state,
+/// for `--send`, and how many alerts could not be read.
+pub async fn run(
+    loaded: &Loaded,
+    request: &Request,
+    out: &mut impl Write,
+) -> anyhow::Result<(Arc<Trial>, u64)> {
     let trial = request.trial(loaded).await?;
     let mut tally = Tally::default();
     let (mails, progress) = request.mails()?;
@@ -102,7 +110,10 @@ pub async fn run(loaded: &Loaded, request: &Request, out: &mut impl Write) -> an
     if !request.json {
         tally.print(out)?;
     }
-    let unreadable = tally.outcomes.get(&Outcome::Unparsed).map_or(0, |(count, _)| *count);
+    let unreadable = tally
+        .outcomes
+        .get(&Outcome::Unparsed)
+        .map_or(0, |(count, _)| *count);
     Ok((trial, unreadable))
 }
 
@@ -121,7 +132,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, explained: Explained, json: bool, out: &mut impl Write) -> anyhow::Result<()> {
+    fn add(
+        &mut self,
+        explained: Explained,
+        json: bool,
+        out: &mut impl Write,
+    ) -> anyhow::Result<()> {
         if json {
             writeln!(out, "{}", plain::json(&explained)?).context("cannot write")?;
         }
@@ -136,19 +152,26 @@ impl Tally {
 
     fn print(&self, out: &mut impl Write) -> anyhow::Result<()> {
         let rows = self.outcomes.iter().map(|(outcome, (count, receivers))| {
-            let told = receivers.iter().map(|(receiver, count)| format!("{receiver} {count}")).collect::<Vec<_>>();
+            let told = receivers
+                .iter()
+                .map(|(receiver, count)| format!("{receiver} {count}"))
+                .collect::<Vec<_>>();
             vec![outcome.to_string(), count.to_string(), told.join(", ")]
         });
         let mails: u64 = self.outcomes.values().map(|(count, _)| count).sum();
         writeln!(out, "{}", table::of(&["OUTCOME", "MAILS", "TOLD"], rows))?;
-        let (mails, requests) = (table::count(mails, "mail"), table::count(self.requests, "request"));
+        let (mails, requests) = (
+            table::count(mails, "mail"),
+            table::count(self.requests, "request"),
+        );
         writeln!(out, "{mails}, {requests}").context("cannot write")
     }
 }
 
 fn bar(length: usize) -> ProgressBar {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} mails, {eta} left");
-    ProgressBar::new(length as u64).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
+    ProgressBar::new(length as u64)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }
 
 fn spinner(what: &str) -> ProgressBar {

@@ -32,8 +32,15 @@ pub enum RoutesError {
     #[error("`{0}` is no label: write it like `severity=critical`")]
     Label(String),
     /// The thing asked about is wrong: exit status 1.
-    #[error("the labels reach {}, not {} as expected", Names(reached), Names(expected))]
-    Unexpected { reached: Vec<String>, expected: Vec<String> },
+    #[error(
+        "the labels reach {}, not {} as expected",
+        Names(reached),
+        Names(expected)
+    )]
+    Unexpected {
+        reached: Vec<String>,
+        expected: Vec<String>,
+    },
     #[error("the answer cannot be written: {0}")]
     Write(#[from] io::Error),
 }
@@ -58,32 +65,62 @@ pub fn show(routes: &Routes, json: bool, out: &mut dyn Write) -> Result<(), Rout
     Ok(())
 }
 
-/// Prints the receivers the labels reach, on one line separated by commas, or as JSON. What a person should know
-/// besides goes to `notes`.
-pub fn test(routes: &Routes, test: &Test<'_>, out: &mut dyn Write, notes: &mut dyn Write) -> Result<(), RoutesError> {
+/// Prints the receivers the labels reach, on one line separated by commas, or as JSON. What a
+/// person should know besides goes to `notes`.
+pub fn test(
+    routes: &Routes,
+    test: &Test<'_>,
+    out: &mut dyn Write,
+    notes: &mut dyn Write,
+) -> Result<(), RoutesError> {
     let labels = parse_labels(test.labels)?;
-    for name in labels.keys().filter(|name| !label::NAMES.contains(&name.as_ref())) {
-        writeln!(notes, "note: no alert has a label `{name}`; there are {}", label::NAMES.join(", "))?;
+    for name in labels
+        .keys()
+        .filter(|name| !label::NAMES.contains(&name.as_ref()))
+    {
+        writeln!(
+            notes,
+            "note: no alert has a label `{name}`; there are {}",
+            label::NAMES.join(", ")
+        )?;
     }
-    let (muted, told): (Vec<_>, Vec<_>) =
-        routes.reach(&labels, test.at).into_iter().partition(|reached| reached.mute.is_some());
+    let (muted, told): (Vec<_>, Vec<_>) = routes
+        .reach(&labels, test.at)
+        .into_iter()
+        .partition(|reached| reached.mute.is_some());
     for reached in &muted {
         writeln!(notes, "{}", Muted(reached))?;
     }
     let paths: Vec<_> = told.iter().map(|reached| reached.path.as_str()).collect();
-    let receivers: Vec<_> = told.iter().map(|reached| reached.receiver.as_str()).collect();
+    let receivers: Vec<_> = told
+        .iter()
+        .map(|reached| reached.receiver.as_str())
+        .collect();
     if test.json {
-        writeln!(out, "{}", json!({ "receivers": receivers, "routes": paths }))?;
+        writeln!(
+            out,
+            "{}",
+            json!({ "receivers": receivers, "routes": paths })
+        )?;
     } else {
         writeln!(out, "{}", receivers.join(","))?;
     }
-    let Some(expected) = test.expect else { return Ok(()) };
-    let expected: Vec<_> = expected.split(',').map(str::trim).filter(|name| !name.is_empty()).collect();
+    let Some(expected) = test.expect else {
+        return Ok(());
+    };
+    let expected: Vec<_> = expected
+        .split(',')
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect();
     if receivers == expected {
         return Ok(());
     }
     let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
-    Err(RoutesError::Unexpected { reached: owned(receivers), expected: owned(expected) })
+    Err(RoutesError::Unexpected {
+        reached: owned(receivers),
+        expected: owned(expected),
+    })
 }
 
 /// `label=value`, quoted or not, as a matcher is written.
@@ -102,7 +139,11 @@ fn parse_labels(pairs: &[String]) -> Result<Labels, RoutesError> {
 fn branches(route: &Route, indent: &str, out: &mut dyn Write) -> io::Result<()> {
     let mut children = route.routes.iter().peekable();
     while let Some(child) = children.next() {
-        let (branch, below) = if children.peek().is_some() { ("├── ", "│   ") } else { ("└── ", "    ") };
+        let (branch, below) = if children.peek().is_some() {
+            ("├── ", "│   ")
+        } else {
+            ("└── ", "    ")
+        };
         writeln!(out, "{indent}{branch}{}", line(child))?;
         branches(child, &format!("{indent}{below}"), out)?;
     }
@@ -118,7 +159,10 @@ fn line(route: &Route) -> String {
         parts.push("continue: true".to_owned());
     }
     parts.push(format!("receiver: {}", route.receiver));
-    for (key, intervals) in [("mute_time_intervals", &route.mute), ("active_time_intervals", &route.active)] {
+    for (key, intervals) in [
+        ("mute_time_intervals", &route.mute),
+        ("active_time_intervals", &route.active),
+    ] {
         if !intervals.is_empty() {
             parts.push(format!("{key}: {}", names(intervals).join(", ")));
         }
@@ -143,7 +187,10 @@ fn object(route: &Route) -> Value {
 }
 
 fn names(intervals: &[Arc<Intervals>]) -> Vec<&str> {
-    intervals.iter().map(|interval| interval.name.as_str()).collect()
+    intervals
+        .iter()
+        .map(|interval| interval.name.as_str())
+        .collect()
 }
 
 fn texts(matchers: &[Matcher]) -> Vec<String> {
@@ -162,12 +209,22 @@ struct Muted<'a>(&'a Reached);
 
 impl fmt::Display for Muted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Reached { receiver, path, mute } = self.0;
+        let Reached {
+            receiver,
+            path,
+            mute,
+        } = self.0;
         let Some(mute) = mute else { return Ok(()) };
         let intervals = mute.intervals.join(", ");
         match mute.until {
-            Some(until) => write!(f, "{receiver} ({path}): held until {until} by the time interval {intervals}"),
-            None => write!(f, "{receiver} ({path}): dropped by the time interval {intervals}"),
+            Some(until) => write!(
+                f,
+                "{receiver} ({path}): held until {until} by the time interval {intervals}"
+            ),
+            None => write!(
+                f,
+                "{receiver} ({path}): dropped by the time interval {intervals}"
+            ),
         }
     }
 }
@@ -177,6 +234,10 @@ struct Names<'a>(&'a [String]);
 
 impl fmt::Display for Names<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.0.is_empty() { f.write_str("nobody") } else { f.write_str(&self.0.join(",")) }
+        if self.0.is_empty() {
+            f.write_str("nobody")
+        } else {
+            f.write_str(&self.0.join(","))
+        }
     }
 }

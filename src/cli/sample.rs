@@ -11,8 +11,9 @@ const MAX_LINE: usize = 76;
 
 const BOUNDARY: &str = "----=_Part_alertbridge_sample";
 
-/// A mail (RFC 5322, CRLF) dated `now`: text and quoted-printable HTML as alternatives, a name in UTF-8, and a
-/// `Message-ID` without an `@`, all as Atlassian's mails have them; the JSON is the published example's.
+/// A mail (RFC 5322, CRLF) dated `now`: text and quoted-printable HTML as alternatives, a name in
+/// UTF-8, and a `Message-ID` without an `@`, all as Atlassian's mails have them; the JSON is the
+/// published example's.
 ///
 /// Without an id the incident gets a fresh one of Atlassian's kind: 11 characters of base64url.
 pub fn mail(status: &str, incident_id: Option<&str>, now: Timestamp) -> String {
@@ -114,8 +115,12 @@ mod tests {
     };
 
     fn read(mail: &str) -> Incident {
-        let extraction = Extractor::new(&["no-reply@am.atlassian.com".into()]).extract(mail.as_bytes());
-        assert_eq!(extraction.subject.as_deref(), Some("Cloud Fortified alert: Bücher für Jira"));
+        let extraction =
+            Extractor::new(&["no-reply@am.atlassian.com".into()]).extract(mail.as_bytes());
+        assert_eq!(
+            extraction.subject.as_deref(),
+            Some("Cloud Fortified alert: Bücher für Jira")
+        );
         assert_eq!(extraction.date, Some(now()));
         match extraction.found {
             Extracted::Json(json) => Validator::built_in().unwrap().check(json).unwrap().incident,
@@ -138,7 +143,10 @@ mod tests {
 
     #[test]
     fn every_sample_is_a_new_incident_unless_its_id_is_given() {
-        assert_ne!(read(&mail("OK", None, now())).incident_id, read(&mail("OK", None, now())).incident_id);
+        assert_ne!(
+            read(&mail("OK", None, now())).incident_id,
+            read(&mail("OK", None, now())).incident_id
+        );
         for id in ["FOotlQrY5ZQ", "</script><!--", "ä\"\\&amp;= \u{1F600}"] {
             assert_eq!(read(&mail("OK", Some(id), now())).incident_id, id);
         }
@@ -148,7 +156,15 @@ mod tests {
     fn a_sample_is_plain_ascii_in_short_lines_with_crlf() {
         let mail = mail("<b>", Some(&"ä.".repeat(100)), now());
         assert!(mail.is_ascii());
-        assert!(mail.split("\r\n").all(|line| line.len() <= 78 && !line.contains(['\r', '\n']) && line != "."));
-        assert_eq!(mail.lines().filter(|line| line.starts_with("Message-ID:") && line.contains('@')).count(), 0);
+        assert!(
+            mail.split("\r\n")
+                .all(|line| line.len() <= 78 && !line.contains(['\r', '\n']) && line != ".")
+        );
+        assert_eq!(
+            mail.lines()
+                .filter(|line| line.starts_with("Message-ID:") && line.contains('@'))
+                .count(),
+            0
+        );
     }
 }

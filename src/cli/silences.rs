@@ -37,13 +37,24 @@ pub struct Wanted<'a> {
 impl Wanted<'_> {
     pub fn plan(self, now: Timestamp) -> Result<Plan, PlanError> {
         let start = self.start.unwrap_or(now);
-        let after = || start.saturating_add(self.duration.unwrap_or(AN_HOUR).as_signed()).unwrap_or(Timestamp::MAX);
+        let after = || {
+            start
+                .saturating_add(self.duration.unwrap_or(AN_HOUR).as_signed())
+                .unwrap_or(Timestamp::MAX)
+        };
         let end = self.end.unwrap_or_else(after);
-        Plan::new(self.matchers, (start, end), &self.author.unwrap_or_else(asker::user), self.comment, now)
+        Plan::new(
+            self.matchers,
+            (start, end),
+            &self.author.unwrap_or_else(asker::user),
+            self.comment,
+            now,
+        )
     }
 }
 
-/// Adds one, and prints its number, for a script to expire it by; what a person should know goes to `notes`.
+/// Adds one, and prints its number, for a script to expire it by; what a person should know goes to
+/// `notes`.
 pub async fn add(
     store: &dyn Store,
     plan: Plan,
@@ -52,17 +63,34 @@ pub async fn add(
     out: &mut impl Write,
     notes: &mut impl Write,
 ) -> anyhow::Result<()> {
-    for name in plan.label_names().filter(|name| !label::NAMES.contains(&name.as_str())) {
-        writeln!(notes, "note: no alert has a label `{}`; there are {}", plain(&name), label::NAMES.join(", "))?;
+    for name in plan
+        .label_names()
+        .filter(|name| !label::NAMES.contains(&name.as_str()))
+    {
+        writeln!(
+            notes,
+            "note: no alert has a label `{}`; there are {}",
+            plain(&name),
+            label::NAMES.join(", ")
+        )?;
     }
     let silence = store.add_silence(plan, now).await?;
     if json {
         return Ok(writeln!(out, "{}", plain::json(&object(&silence, now))?)?);
     }
     writeln!(out, "{}", silence.id)?;
-    let Silence { id, starts_at, ends_at, .. } = silence;
+    let Silence {
+        id,
+        starts_at,
+        ends_at,
+        ..
+    } = silence;
     let matchers = silence.matchers.join(", ");
-    Ok(writeln!(notes, "silence {id} from {starts_at:.0} until {ends_at:.0}: {{{}}}", plain(&matchers))?)
+    Ok(writeln!(
+        notes,
+        "silence {id} from {starts_at:.0} until {ends_at:.0}: {{{}}}",
+        plain(&matchers)
+    )?)
 }
 
 /// Lists those that are active or yet to begin, or those that are over.
@@ -76,7 +104,10 @@ pub async fn list(
 ) -> anyhow::Result<()> {
     let silences = store.silences(expired, now, limit).await?;
     if json {
-        let all: Vec<_> = silences.iter().map(|silence| object(silence, now)).collect();
+        let all: Vec<_> = silences
+            .iter()
+            .map(|silence| object(silence, now))
+            .collect();
         return Ok(writeln!(out, "{}", plain::json(&all)?)?);
     }
     let rows = silences.into_iter().map(|silence| {
@@ -90,7 +121,15 @@ pub async fn list(
             silence.comment,
         ]
     });
-    let heading = ["ID", "STATE", "STARTS (UTC)", "ENDS (UTC)", "MATCHERS", "AUTHOR", "COMMENT"];
+    let heading = [
+        "ID",
+        "STATE",
+        "STARTS (UTC)",
+        "ENDS (UTC)",
+        "MATCHERS",
+        "AUTHOR",
+        "COMMENT",
+    ];
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 
@@ -102,11 +141,21 @@ pub async fn expire(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     store.expire_silences(ids.clone(), now).await?;
-    ids.iter().try_for_each(|id| writeln!(out, "silence {id} is expired")).map_err(io::Error::into)
+    ids.iter()
+        .try_for_each(|id| writeln!(out, "silence {id} is expired"))
+        .map_err(io::Error::into)
 }
 
 fn object(silence: &Silence, now: Timestamp) -> Value {
-    let Silence { id, matchers, starts_at, ends_at, author, comment, created_at } = silence;
+    let Silence {
+        id,
+        matchers,
+        starts_at,
+        ends_at,
+        author,
+        comment,
+        created_at,
+    } = silence;
     json!({
         "id": id,
         "state": silence.state(now).as_str(),

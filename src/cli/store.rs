@@ -28,22 +28,34 @@ use crate::{
     },
 };
 
-/// Brings the store to this version's schema, and makes it where there is none. One that is newer is refused.
+/// Brings the store to this version's schema, and makes it where there is none. One that is newer
+/// is refused.
 pub async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
     let at = || format!("store.url: {place}");
     let (before, _) = place.versions().await.with_context(at)?;
     place.open().await.with_context(at)?;
     let (after, _) = place.versions().await.with_context(at)?;
     match before {
-        0 => writeln!(out, "{place}: made, at schema version {after}; there was no store")?,
+        0 => writeln!(
+            out,
+            "{place}: made, at schema version {after}; there was no store"
+        )?,
         _ if before == after => writeln!(out, "{place}: at schema version {after} already")?,
-        _ => writeln!(out, "{place}: brought from schema version {before} to {after}")?,
+        _ => writeln!(
+            out,
+            "{place}: brought from schema version {before} to {after}"
+        )?,
     }
     Ok(())
 }
 
 /// Copies the store into a new file, consistently, while a bridge may be at work.
-pub async fn backup(config: &Config, to: &Path, overwrite: bool, out: &mut impl Write) -> anyhow::Result<()> {
+pub async fn backup(
+    config: &Config,
+    to: &Path,
+    overwrite: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
     let from = match there(config).await? {
         Place::File(path) => path,
         Place::Database(_) => bail!(
@@ -59,7 +71,12 @@ pub async fn backup(config: &Config, to: &Path, overwrite: bool, out: &mut impl 
     })?;
     progress.finish_and_clear();
     let size = std::fs::metadata(to)?.len();
-    Ok(writeln!(out, "{}: a copy of {}, read through, {size} bytes", to.display(), from.display())?)
+    Ok(writeln!(
+        out,
+        "{}: a copy of {}, read through, {size} bytes",
+        to.display(),
+        from.display()
+    )?)
 }
 
 /// Makes the store from a backup.
@@ -102,7 +119,11 @@ pub async fn check(
     let (found, totals) = checked.with_context(|| format!("store.url: {place}"))?;
     progress.finish_and_clear();
     report(&found, totals, json, out)?;
-    Ok(if found.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if found.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -> io::Result<()> {
@@ -113,11 +134,28 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
     for Finding { check, what } in found {
         writeln!(out, "{check}: {}", plain(what))?;
     }
-    let Totals { mails, incidents, deliveries } = totals;
+    let Totals {
+        mails,
+        incidents,
+        deliveries,
+    } = totals;
     if found.is_empty() {
-        let [mails, incidents] = [table::count(mails, "mail"), table::count(incidents, "incident")];
-        let deliveries = format!("{deliveries} {}", if deliveries == 1 { "delivery" } else { "deliveries" });
-        writeln!(out, "{mails}, {incidents}, {deliveries}: all as promised\nok")?;
+        let [mails, incidents] = [
+            table::count(mails, "mail"),
+            table::count(incidents, "incident"),
+        ];
+        let deliveries = format!(
+            "{deliveries} {}",
+            if deliveries == 1 {
+                "delivery"
+            } else {
+                "deliveries"
+            }
+        );
+        writeln!(
+            out,
+            "{mails}, {incidents}, {deliveries}: all as promised\nok"
+        )?;
     }
     Ok(())
 }
@@ -128,7 +166,14 @@ pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
     let is_there = match &place {
         // What it holds may be damaged.
         Place::File(path) => path.exists(),
-        Place::Database(_) => place.versions().await.with_context(|| format!("store.url: {place}"))?.0 > 0,
+        Place::Database(_) => {
+            place
+                .versions()
+                .await
+                .with_context(|| format!("store.url: {place}"))?
+                .0
+                > 0
+        }
     };
     if !is_there {
         bail!("there is no store {place} yet: `alertbridge serve` makes it; is --config right?");
@@ -136,8 +181,8 @@ pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
     Ok(place)
 }
 
-/// A database's address as PostgreSQL's tools take it. The password would be in the shell's history; PGPASSWORD or
-/// ~/.pgpass has it.
+/// A database's address as PostgreSQL's tools take it. The password would be in the shell's
+/// history; PGPASSWORD or ~/.pgpass has it.
 fn without_password(config: &Config) -> anyhow::Result<String> {
     let mut url = Url::parse(&config.store.url()?).context("store.url is no address")?;
     let _cannot_have_one = url.set_password(None);
@@ -159,7 +204,8 @@ fn progress(what: &'static str) -> ProgressBar {
 /// How much is done of how much.
 fn advance(progress: &ProgressBar, of: &str, done: u64, all: u64) {
     if progress.length() != Some(all) {
-        let style = ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {of}, {{eta}} left"));
+        let style =
+            ProgressStyle::with_template(&format!("{{bar:40}} {{pos}}/{{len}} {of}, {{eta}} left"));
         progress.set_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
         progress.set_length(all);
         progress.reset_eta();

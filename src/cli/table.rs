@@ -14,7 +14,11 @@ pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
-    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+    table
+        .lines()
+        .map(|line| line.trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// A number of things, in words.

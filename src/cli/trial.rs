@@ -1,6 +1,8 @@
-//! Mails walked through every stage over a state that is thrown away: what `explain` and `replay` share.
+//! Mails walked through every stage over a state that is thrown away: what `explain` and `replay`
+//! share.
 //!
-//! The same rules, store and receivers as `serve` has; nothing is sent and nothing outlives the command.
+//! The same rules, store and receivers as `serve` has; nothing is sent and nothing outlives the
+//! command.
 
 use std::sync::Arc;
 
@@ -29,7 +31,8 @@ pub struct Trial {
     external_url: Option<String>,
     /// `--trust`: mails count as genuine.
     trust: bool,
-    /// Each counts for the mails that are tried at its time. The throw-away store has none of its own.
+    /// Each counts for the mails that are tried at its time. The throw-away store has none of its
+    /// own.
     silences: Vec<Silence>,
 }
 
@@ -89,14 +92,21 @@ impl Trial {
     /// Takes one mail through.
     pub async fn run(&self, specimen: Specimen) -> anyhow::Result<Explained> {
         let decided = self.decide(self.read(vec![specimen]).await?).await?;
-        decided.into_iter().next().map(|decided| self.explain(decided)).context("the throw-away state lost a mail")
+        decided
+            .into_iter()
+            .next()
+            .map(|decided| self.explain(decided))
+            .context("the throw-away state lost a mail")
     }
 
     /// Judges the mails' authenticity, which reading them does too where it is not done.
     pub async fn judge(&self, specimens: Vec<Specimen>) -> Vec<Specimen> {
         let judged = specimens.into_iter().map(async |specimen| {
             let authenticity = Some(self.authenticity(&specimen).await);
-            Specimen { authenticity, ..specimen }
+            Specimen {
+                authenticity,
+                ..specimen
+            }
         });
         join_all(judged).await
     }
@@ -118,21 +128,55 @@ impl Trial {
         let judged = join_all(judged).await;
         // The state needs a row for the mail, not its bytes.
         let stub = |(Specimen { message, .. }, authenticity): &(Specimen, Authenticity)| {
-            (Message { raw: bytes::Bytes::new(), ..message.clone() }, authenticity.clone())
+            (
+                Message {
+                    raw: bytes::Bytes::new(),
+                    ..message.clone()
+                },
+                authenticity.clone(),
+            )
         };
-        let ids = self.store.record(judged.iter().map(stub).collect(), None).await?;
-        ensure!(ids.len() == judged.len(), "the throw-away state lost a mail");
+        let ids = self
+            .store
+            .record(judged.iter().map(stub).collect(), None)
+            .await?;
+        ensure!(
+            ids.len() == judged.len(),
+            "the throw-away state lost a mail"
+        );
         let rules = Arc::clone(&self.rules);
         let read = move |((specimen, authenticity), id)| {
-            let Specimen { name, number, message, released, now, .. } = specimen;
-            let mail = StoredMail { id, message, authenticity, checks: 0, released };
-            Read { name, number, reading: rules.read_whatever_it_is(&mail), mail, now }
+            let Specimen {
+                name,
+                number,
+                message,
+                released,
+                now,
+                ..
+            } = specimen;
+            let mail = StoredMail {
+                id,
+                message,
+                authenticity,
+                checks: 0,
+                released,
+            };
+            Read {
+                name,
+                number,
+                reading: rules.read_whatever_it_is(&mail),
+                mail,
+                now,
+            }
         };
         let read = move || judged.into_iter().zip(ids).map(read).collect();
-        tokio::task::spawn_blocking(read).await.context("reading mail failed")
+        tokio::task::spawn_blocking(read)
+            .await
+            .context("reading mail failed")
     }
 
-    /// The stages that go by the mails before: one batch after the other. Those of a batch share a commit.
+    /// The stages that go by the mails before: one batch after the other. Those of a batch share a
+    /// commit.
     pub async fn decide(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
         if self.silences.is_empty() {
             return self.decide_batch(read).await;
@@ -150,32 +194,75 @@ impl Trial {
     async fn unsilence(&self, now: Timestamp) -> anyhow::Result<()> {
         for incident in self.store.unsilenced(now, u32::MAX).await? {
             let (rules, silences) = (Arc::clone(&self.rules), self.active(now));
-            let conclude = move |memory: &Memory| rules.unsilence(&Memory { silences, ..memory.clone() }, now);
-            self.store.announce(incident.subject(), now, Box::new(conclude)).await?;
+            let conclude = move |memory: &Memory| {
+                rules.unsilence(
+                    &Memory {
+                        silences,
+                        ..memory.clone()
+                    },
+                    now,
+                )
+            };
+            self.store
+                .announce(incident.subject(), now, Box::new(conclude))
+                .await?;
         }
         Ok(())
     }
 
     fn active(&self, now: Timestamp) -> Vec<Silence> {
-        let active = self.silences.iter().filter(|silence| silence.state(now) == silence::State::Active);
+        let active = self
+            .silences
+            .iter()
+            .filter(|silence| silence.state(now) == silence::State::Active);
         active.cloned().collect()
     }
 
     async fn decide_batch(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
-        let decisions = read.into_iter().map(async |Read { name, number, mail, reading, now }| {
-            let authenticity = mail.authenticity.clone();
-            let mail_id = mail.id;
-            let subject = self.rules.subject(&reading, &mail, now);
-            let (rules, said) = (Arc::clone(&self.rules), reading.clone());
-            let silences = self.active(now);
-            let conclude =
-                move |memory: &Memory| rules.conclude(&said, &mail, &Memory { silences, ..memory.clone() }, now);
-            let decision = self.store.decide(mail_id, subject, now, Box::new(conclude)).await?;
-            let mut decision = decision.context("the throw-away state lost a mail")?;
-            // The throw-away state numbers them as batches come in, which is no two times alike.
-            decision.deliveries.iter_mut().for_each(|delivery| delivery.notification.mail = Some(number));
-            Ok(Decided { name, authenticity, reading, decision, now })
-        });
+        let decisions = read.into_iter().map(
+            async |Read {
+                       name,
+                       number,
+                       mail,
+                       reading,
+                       now,
+                   }| {
+                let authenticity = mail.authenticity.clone();
+                let mail_id = mail.id;
+                let subject = self.rules.subject(&reading, &mail, now);
+                let (rules, said) = (Arc::clone(&self.rules), reading.clone());
+                let silences = self.active(now);
+                let conclude = move |memory: &Memory| {
+                    rules.conclude(
+                        &said,
+                        &mail,
+                        &Memory {
+                            silences,
+                            ..memory.clone()
+                        },
+                        now,
+                    )
+                };
+                let decision = self
+                    .store
+                    .decide(mail_id, subject, now, Box::new(conclude))
+                    .await?;
+                let mut decision = decision.context("the throw-away state lost a mail")?;
+                // The throw-away state numbers them as batches come in, which is no two times
+                // alike.
+                decision
+                    .deliveries
+                    .iter_mut()
+                    .for_each(|delivery| delivery.notification.mail = Some(number));
+                Ok(Decided {
+                    name,
+                    authenticity,
+                    reading,
+                    decision,
+                    now,
+                })
+            },
+        );
         in_order(decisions).await.into_iter().collect()
     }
 }

@@ -1,7 +1,8 @@
 //! How serde walks lists, maps and choices of the tree.
 
 use serde::de::{
-    self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+    self, DeserializeSeed, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess,
+    Visitor,
     value::{StrDeserializer, StringDeserializer},
 };
 
@@ -21,9 +22,17 @@ pub struct Items<'a> {
 impl<'de> SeqAccess<'de> for Items<'de> {
     type Error = Misfit;
 
-    fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Misfit> {
-        let Some((index, item)) = self.items.next() else { return Ok(None) };
-        self.reader.child(item, &format!("[{index}]")).give(seed).map(Some)
+    fn next_element_seed<T: DeserializeSeed<'de>>(
+        &mut self,
+        seed: T,
+    ) -> Result<Option<T::Value>, Misfit> {
+        let Some((index, item)) = self.items.next() else {
+            return Ok(None);
+        };
+        self.reader
+            .child(item, &format!("[{index}]"))
+            .give(seed)
+            .map(Some)
     }
 }
 
@@ -38,17 +47,25 @@ pub struct Fields<'a> {
 impl<'de> MapAccess<'de> for Fields<'de> {
     type Error = Misfit;
 
-    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Misfit> {
+    fn next_key_seed<K: DeserializeSeed<'de>>(
+        &mut self,
+        seed: K,
+    ) -> Result<Option<K::Value>, Misfit> {
         for entry in self.entries.by_ref() {
             if let Some(known) = self.known
                 && !known.contains(&entry.key.as_str())
             {
                 let path = self.reader.child(&entry.value, &entry.key).path;
-                self.reader.unknown.borrow_mut().push(refused::unknown_key(path, &entry.key, known));
+                self.reader
+                    .unknown
+                    .borrow_mut()
+                    .push(refused::unknown_key(path, &entry.key, known));
                 continue;
             }
             // A key with nothing after it means its default.
-            if self.known.is_some() && matches!(&entry.value.value, Value::Scalar(scalar) if scalar.is_nothing()) {
+            if self.known.is_some()
+                && matches!(&entry.value.value, Value::Scalar(scalar) if scalar.is_nothing())
+            {
                 continue;
             }
             self.value = Some(entry);
@@ -59,7 +76,10 @@ impl<'de> MapAccess<'de> for Fields<'de> {
     }
 
     fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Misfit> {
-        let entry = self.value.take().ok_or_else(|| Misfit::new("a value without its key", "write `key: value`"))?;
+        let entry = self
+            .value
+            .take()
+            .ok_or_else(|| Misfit::new("a value without its key", "write `key: value`"))?;
         self.reader.child(&entry.value, &entry.key).give(seed)
     }
 }
@@ -74,7 +94,10 @@ impl<'de> EnumAccess<'de> for Choice<'de> {
     type Error = Misfit;
     type Variant = Payload<'de>;
 
-    fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self::Variant), Misfit> {
+    fn variant_seed<V: DeserializeSeed<'de>>(
+        self,
+        seed: V,
+    ) -> Result<(V::Value, Self::Variant), Misfit> {
         let name: StringDeserializer<Misfit> = self.name.to_owned().into_deserializer();
         Ok((seed.deserialize(name)?, Payload(self.value)))
     }
@@ -89,12 +112,17 @@ impl<'de> VariantAccess<'de> for Payload<'de> {
     fn unit_variant(self) -> Result<(), Misfit> {
         match self.0 {
             None => Ok(()),
-            Some(_) => Err(Misfit::new("this word takes no value", "write the word alone")),
+            Some(_) => Err(Misfit::new(
+                "this word takes no value",
+                "write the word alone",
+            )),
         }
     }
 
     fn newtype_variant_seed<T: DeserializeSeed<'de>>(self, seed: T) -> Result<T::Value, Misfit> {
-        let value = self.0.ok_or_else(|| Misfit::new("this word needs a value", "write `{word: value}`"))?;
+        let value = self
+            .0
+            .ok_or_else(|| Misfit::new("this word needs a value", "write `{word: value}`"))?;
         value.give(seed)
     }
 
@@ -102,8 +130,14 @@ impl<'de> VariantAccess<'de> for Payload<'de> {
         self.struct_variant(&[], visitor)
     }
 
-    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Misfit> {
-        let value = self.0.ok_or_else(|| Misfit::new("this word needs a value", "write `{word: value}`"))?;
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
+        let value = self
+            .0
+            .ok_or_else(|| Misfit::new("this word needs a value", "write `{word: value}`"))?;
         de::Deserializer::deserialize_struct(value, "", fields, visitor)
     }
 }

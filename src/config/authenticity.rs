@@ -8,20 +8,44 @@ use crate::authenticate::{Authenticator, NoResolver, Settings, unverified};
 impl Config {
     /// The stage that judges where mail is from.
     pub fn authenticator(&self) -> Result<Authenticator, NoResolver> {
-        let trusted = self.ingress.trusted_hosts().map(|(_, _, name, host)| (name, host));
-        Authenticator::new(&self.alerts.authenticity, &self.alerts.from, trusted, self.global.max_age)
+        let trusted = self
+            .ingress
+            .trusted_hosts()
+            .map(|(_, _, name, host)| (name, host));
+        Authenticator::new(
+            &self.alerts.authenticity,
+            &self.alerts.from,
+            trusted,
+            self.global.max_age,
+        )
     }
 
-    /// Whether the other's [`Config::authenticator`] comes to the same verdicts, as it is made of the same.
+    /// Whether the other's [`Config::authenticator`] comes to the same verdicts, as it is made of
+    /// the same.
     pub fn judges_like(&self, other: &Self) -> bool {
         let made_of = |config: &Self| {
-            let freshness = Some(config.alerts.authenticity.freshness.unwrap_or(config.global.max_age));
+            let freshness = Some(
+                config
+                    .alerts
+                    .authenticity
+                    .freshness
+                    .unwrap_or(config.global.max_age),
+            );
             // What becomes of unproven mail is not for the authenticator.
             let unverified = unverified::Settings::default();
-            let settings = Settings { freshness, unverified, ..config.alerts.authenticity.clone() };
+            let settings = Settings {
+                freshness,
+                unverified,
+                ..config.alerts.authenticity.clone()
+            };
             let trusted = config.ingress.trusted_hosts();
-            let trusted = trusted.map(|(_, _, name, host)| (name.to_owned(), host.map(str::to_owned)));
-            (settings, config.alerts.from.clone(), trusted.collect::<BTreeMap<_, _>>())
+            let trusted =
+                trusted.map(|(_, _, name, host)| (name.to_owned(), host.map(str::to_owned)));
+            (
+                settings,
+                config.alerts.from.clone(),
+                trusted.collect::<BTreeMap<_, _>>(),
+            )
         };
         made_of(self) == made_of(other)
     }
@@ -38,10 +62,21 @@ mod tests {
             change(&mut other);
             Config::default().judges_like(&other)
         };
-        assert!(like(|other| other.alerts.authenticity.unverified.max_per_hour += 1));
-        assert!(like(|other| other.alerts.authenticity.freshness = Some(other.global.max_age)));
+        assert!(like(|other| other
+            .alerts
+            .authenticity
+            .unverified
+            .max_per_hour += 1));
+        assert!(like(
+            |other| other.alerts.authenticity.freshness = Some(other.global.max_age)
+        ));
         assert!(!like(|other| other.global.max_age = Duration::from_secs(1)));
-        assert!(!like(|other| other.alerts.authenticity.require = vec![Evidence::Dkim]));
-        assert!(!like(|other| other.alerts.from.push("me@example.com".into())));
+        assert!(!like(
+            |other| other.alerts.authenticity.require = vec![Evidence::Dkim]
+        ));
+        assert!(!like(|other| other
+            .alerts
+            .from
+            .push("me@example.com".into())));
     }
 }

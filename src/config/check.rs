@@ -1,4 +1,5 @@
-//! What no single stage can see: names given twice, listeners that collide, doors left open, files that are missing.
+//! What no single stage can see: names given twice, listeners that collide, doors left open, files
+//! that are missing.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -29,21 +30,36 @@ pub fn problems(config: &Config) -> Vec<Problem> {
 fn names(config: &Config, found: &mut Vec<Problem>) {
     let ingress = &config.ingress;
     let ingresses = numbered("ingress.imap", ingress.imap.iter().map(|imap| &imap.name))
-        .chain(numbered("ingress.webhook", ingress.webhook.iter().map(|webhook| &webhook.name)))
-        .chain(numbered("ingress.smtp", ingress.smtp.iter().map(|smtp| &smtp.name)));
+        .chain(numbered(
+            "ingress.webhook",
+            ingress.webhook.iter().map(|webhook| &webhook.name),
+        ))
+        .chain(numbered(
+            "ingress.smtp",
+            ingress.smtp.iter().map(|smtp| &smtp.name),
+        ));
     let mut seen: BTreeMap<&str, String> = BTreeMap::new();
     for (place, name) in ingresses {
         if name.trim().is_empty() {
-            found.push(Problem::new(place, "the ingress has no name", "add `name: …`"));
+            found.push(Problem::new(
+                place,
+                "the ingress has no name",
+                "add `name: …`",
+            ));
         } else if let Some(first) = seen.get(name) {
             let what = format!("another ingress is called `{name}`: {first}");
-            found.push(Problem::new(format!("{place}.name"), what, "give each a name of its own"));
+            found.push(Problem::new(
+                format!("{place}.name"),
+                what,
+                "give each a name of its own",
+            ));
         } else {
             seen.insert(name, place);
         }
     }
 
-    // Two that read one folder would share the memory of how far it was read, and each would miss the other's mail.
+    // Two that read one folder would share the memory of how far it was read, and each would miss
+    // the other's mail.
     let mut mailboxes: BTreeMap<String, usize> = BTreeMap::new();
     for (index, imap) in ingress.imap.iter().enumerate() {
         if let Some(first) = mailboxes.insert(imap.mailbox(), index) {
@@ -58,7 +74,10 @@ fn names(config: &Config, found: &mut Vec<Problem>) {
     let mut paths: BTreeMap<String, usize> = BTreeMap::new();
     for (index, webhook) in ingress.webhook.iter().enumerate() {
         let key = format!("ingress.webhook[{index}].path");
-        let path = webhook.path.clone().unwrap_or_else(|| format!("/ingress/{}", webhook.name));
+        let path = webhook
+            .path
+            .clone()
+            .unwrap_or_else(|| format!("/ingress/{}", webhook.name));
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
         if !path.starts_with('/') || !path.bytes().all(plain) {
             let mend = "begin it with `/`, and use letters, digits and `/ - _ . ~` only";
@@ -79,7 +98,9 @@ fn numbered<'a>(
     list: &'a str,
     names: impl Iterator<Item = &'a String> + 'a,
 ) -> impl Iterator<Item = (String, &'a str)> + 'a {
-    names.enumerate().map(move |(index, name)| (format!("{list}[{index}]"), name.as_str()))
+    names
+        .enumerate()
+        .map(move |(index, name)| (format!("{list}[{index}]"), name.as_str()))
 }
 
 fn listeners(config: &Config, found: &mut Vec<Problem>) {
@@ -93,14 +114,21 @@ fn listeners(config: &Config, found: &mut Vec<Problem>) {
     }
     for (key, listen) in listeners {
         let Ok(address) = listen.parse::<SocketAddr>() else {
-            let mend = "write an IP address and a port: `127.0.0.1:8025`, `0.0.0.0:8025` or `[::]:8025`";
-            found.push(Problem::new(key, format!("`{listen}` is no address to listen on"), mend));
+            let mend =
+                "write an IP address and a port: `127.0.0.1:8025`, `0.0.0.0:8025` or `[::]:8025`";
+            found.push(Problem::new(
+                key,
+                format!("`{listen}` is no address to listen on"),
+                mend,
+            ));
             continue;
         };
         let collides = |other: &SocketAddr| {
             other.port() == address.port()
                 && address.port() != 0
-                && (other.ip() == address.ip() || other.ip().is_unspecified() || address.ip().is_unspecified())
+                && (other.ip() == address.ip()
+                    || other.ip().is_unspecified()
+                    || address.ip().is_unspecified())
         };
         match taken.iter().find(|(other, _)| collides(other)) {
             Some((_, first)) => found.push(Problem::new(
@@ -115,7 +143,9 @@ fn listeners(config: &Config, found: &mut Vec<Problem>) {
 
 /// Whether only this machine reaches the address. One that does not parse is told elsewhere.
 fn private(listen: &str) -> bool {
-    listen.parse::<SocketAddr>().is_ok_and(|address| address.ip().to_canonical().is_loopback())
+    listen
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| address.ip().to_canonical().is_loopback())
         || listen.parse::<SocketAddr>().is_err()
 }
 
@@ -130,7 +160,11 @@ fn doors(config: &Config, found: &mut Vec<Problem>) {
             ));
         }
     }
-    let mut needs = |key: &str, who: &str, inline: Option<&str>, file: Option<&std::path::Path>, listen: &str| {
+    let mut needs = |key: &str,
+                     who: &str,
+                     inline: Option<&str>,
+                     file: Option<&std::path::Path>,
+                     listen: &str| {
         match Secret::optional(key, "token", inline, file) {
             Err(problem) => found.push(problem),
             Ok(None) if !private(listen) => found.push(Problem::new(
@@ -139,12 +173,22 @@ fn doors(config: &Config, found: &mut Vec<Problem>) {
                 "add `token_file: /run/secrets/…`, or listen on 127.0.0.1",
             )),
             Ok(_) if inline.is_some_and(|token| token.trim().is_empty()) => {
-                found.push(Problem::new(format!("{key}.token"), "the token is empty", "give one, or drop the key"));
+                found.push(Problem::new(
+                    format!("{key}.token"),
+                    "the token is empty",
+                    "give one, or drop the key",
+                ));
             }
             Ok(_) => {}
         }
     };
-    needs("admin", "the admin listener", admin.token.as_deref(), admin.token_file.as_deref(), &admin.listen);
+    needs(
+        "admin",
+        "the admin listener",
+        admin.token.as_deref(),
+        admin.token_file.as_deref(),
+        &admin.listen,
+    );
     for (index, webhook) in config.ingress.webhook.iter().enumerate() {
         let key = format!("ingress.webhook[{index}]");
         let listen = &config.ingress.http.listen;
@@ -160,7 +204,10 @@ fn doors(config: &Config, found: &mut Vec<Problem>) {
         if smtp.recipients.is_empty() && !private(&smtp.listen) {
             found.push(Problem::new(
                 &key,
-                format!("it listens on {}, where others reach it, and takes mail for anybody", smtp.listen),
+                format!(
+                    "it listens on {}, where others reach it, and takes mail for anybody",
+                    smtp.listen
+                ),
                 "add `recipients: [alerts@example.com]`, or listen on 127.0.0.1",
             ));
         }
@@ -176,7 +223,8 @@ fn doors(config: &Config, found: &mut Vec<Problem>) {
             ));
         }
         for (place, recipient) in smtp.recipients.iter().enumerate() {
-            // Letters beyond ASCII are compared as they are (RFC 6531): whether they make a name is not judged here.
+            // Letters beyond ASCII are compared as they are (RFC 6531): whether they make a name is
+            // not judged here.
             let plain = recipient.replace(|c: char| !c.is_ascii() && c.is_alphanumeric(), "x");
             let whole_domain = plain.strip_prefix('@').is_some_and(is_domain);
             if !whole_domain && !is_address(&plain) {
@@ -194,7 +242,11 @@ fn store(config: &Config, found: &mut Vec<Problem>) {
     let store = &config.store;
     match (&store.url, &store.url_file) {
         (Some(_), Some(_)) => {
-            found.push(Problem::new("store.url", "`url` and `url_file` exclude each other", "keep one of them"));
+            found.push(Problem::new(
+                "store.url",
+                "`url` and `url_file` exclude each other",
+                "keep one of them",
+            ));
         }
         (Some(url), None) => found.extend(Place::parse("store.url", url).err()),
         _ => {}
@@ -205,7 +257,11 @@ fn alerts(config: &Config, found: &mut Vec<Problem>) {
     let alerts = &config.alerts;
     if alerts.from.is_empty() {
         let mend = "add the sender: `from: [no-reply@am.atlassian.com]`";
-        found.push(Problem::new("alerts.from", "without a sender no mail is an alert", mend));
+        found.push(Problem::new(
+            "alerts.from",
+            "without a sender no mail is an alert",
+            mend,
+        ));
     }
     for (door, index, _, id) in config.ingress.trusted_hosts() {
         if let Some(id) = id.filter(|id| *id != "exchange" && !is_domain(id)) {
@@ -217,15 +273,27 @@ fn alerts(config: &Config, found: &mut Vec<Problem>) {
     for (index, from) in alerts.from.iter().enumerate() {
         if !is_address(from) {
             let mend = "write the bare address: `no-reply@am.atlassian.com`";
-            found.push(Problem::new(format!("alerts.from[{index}]"), format!("`{from}` is no mail address"), mend));
+            found.push(Problem::new(
+                format!("alerts.from[{index}]"),
+                format!("`{from}` is no mail address"),
+                mend,
+            ));
         }
     }
     let statuses = &alerts.status;
     if statuses.trigger.is_empty() {
         let mend = "add one: `trigger: [ANOMALOUS]`";
-        found.push(Problem::new("alerts.status.trigger", "without a status nothing opens an incident", mend));
+        found.push(Problem::new(
+            "alerts.status.trigger",
+            "without a status nothing opens an incident",
+            mend,
+        ));
     }
-    let triggers: HashSet<String> = statuses.trigger.iter().map(|status| normalize_status(status)).collect();
+    let triggers: HashSet<String> = statuses
+        .trigger
+        .iter()
+        .map(|status| normalize_status(status))
+        .collect();
     for (index, status) in statuses.resolve.iter().enumerate() {
         if triggers.contains(&normalize_status(status)) {
             found.push(Problem::new(
@@ -239,7 +307,11 @@ fn alerts(config: &Config, found: &mut Vec<Problem>) {
         && !(url.starts_with("https://") || url.starts_with("http://"))
     {
         let mend = "write the whole address: `https://alertbridge.example.com`";
-        found.push(Problem::new("global.external_url", format!("`{url}` is no web address"), mend));
+        found.push(Problem::new(
+            "global.external_url",
+            format!("`{url}` is no web address"),
+            mend,
+        ));
     }
 }
 
@@ -254,17 +326,52 @@ fn durations(config: &Config, found: &mut Vec<Problem>) {
     let delivery = &config.delivery;
     within("global.max_age".into(), config.global.max_age, 0, 10 * YEAR);
     if let Some(freshness) = config.alerts.authenticity.freshness {
-        within("alerts.authenticity.freshness".into(), freshness, 0, 10 * YEAR);
+        within(
+            "alerts.authenticity.freshness".into(),
+            freshness,
+            0,
+            10 * YEAR,
+        );
     }
-    within("store.mail_retention".into(), config.store.mail_retention, 0, 100 * YEAR);
-    within("store.ignored_mail.keep".into(), config.store.ignored_mail.keep, 0, 100 * YEAR);
+    within(
+        "store.mail_retention".into(),
+        config.store.mail_retention,
+        0,
+        100 * YEAR,
+    );
+    within(
+        "store.ignored_mail.keep".into(),
+        config.store.ignored_mail.keep,
+        0,
+        100 * YEAR,
+    );
     within("delivery.timeout".into(), delivery.timeout, 1, 300);
-    within("delivery.backoff.initial".into(), delivery.backoff.initial, 1, 3600);
-    within("delivery.backoff.max".into(), delivery.backoff.max, 1, 86_400);
-    within("delivery.give_up_after".into(), delivery.give_up_after, 1, YEAR);
+    within(
+        "delivery.backoff.initial".into(),
+        delivery.backoff.initial,
+        1,
+        3600,
+    );
+    within(
+        "delivery.backoff.max".into(),
+        delivery.backoff.max,
+        1,
+        86_400,
+    );
+    within(
+        "delivery.give_up_after".into(),
+        delivery.give_up_after,
+        1,
+        YEAR,
+    );
     for (index, receiver) in config.receivers.iter().enumerate() {
         if let Some(fallback) = &receiver.fallback {
-            within(format!("receivers[{index}].fallback.after"), fallback.after, 0, 7 * 86_400);
+            within(
+                format!("receivers[{index}].fallback.after"),
+                fallback.after,
+                0,
+                7 * 86_400,
+            );
         }
     }
     if delivery.backoff.initial > delivery.backoff.max {
@@ -277,13 +384,23 @@ fn durations(config: &Config, found: &mut Vec<Problem>) {
             "make `initial` the smaller one",
         ));
     }
-    let mut sizes = vec![("ingress.http.max_body".to_owned(), config.ingress.http.max_body)];
+    let mut sizes = vec![(
+        "ingress.http.max_body".to_owned(),
+        config.ingress.http.max_body,
+    )];
     for (index, smtp) in config.ingress.smtp.iter().enumerate() {
-        sizes.push((format!("ingress.smtp[{index}].max_message_size"), smtp.max_message_size));
+        sizes.push((
+            format!("ingress.smtp[{index}].max_message_size"),
+            smtp.max_message_size,
+        ));
     }
     for (key, size) in sizes {
         if !(64 << 10..=256 << 20).contains(&size.bytes()) {
-            found.push(Problem::new(key, format!("{size} is out of bounds"), "give something from 64KiB to 256MiB"));
+            found.push(Problem::new(
+                key,
+                format!("{size} is out of bounds"),
+                "give something from 64KiB to 256MiB",
+            ));
         }
     }
 }
@@ -292,21 +409,29 @@ fn is_address(text: &str) -> bool {
     text.len() <= 254
         && text.rsplit_once('@').is_some_and(|(local, domain)| {
             let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
-            !local.is_empty() && local.chars().all(atom) && (is_domain(domain) || domain == "localhost")
+            !local.is_empty()
+                && local.chars().all(atom)
+                && (is_domain(domain) || domain == "localhost")
         })
 }
 
 fn is_domain(text: &str) -> bool {
     let label = |label: &str| {
-        !label.is_empty() && !label.starts_with('-') && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+        !label.is_empty()
+            && !label.starts_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
     };
     text.contains('.') && text.split('.').all(label)
 }
 
 /// A name, of the local network perhaps, or an address.
 fn is_host(text: &str) -> bool {
-    let label =
-        |label: &str| !label.is_empty() && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_');
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
     text.parse::<IpAddr>().is_ok() || text.strip_suffix('.').unwrap_or(text).split('.').all(label)
 }
 
@@ -319,9 +444,15 @@ pub fn files(tree: &Node) -> Vec<Problem> {
                 Err(error) => Some(unreadable(key, &error)),
             };
         }
-        Secret::File(path.into()).read().err().map(|error| unreadable(key, &error))
+        Secret::File(path.into())
+            .read()
+            .err()
+            .map(|error| unreadable(key, &error))
     };
-    values::files(tree).into_iter().filter_map(problem).collect()
+    values::files(tree)
+        .into_iter()
+        .filter_map(problem)
+        .collect()
 }
 
 fn unreadable(key: String, error: &crate::settings::SecretError) -> Problem {

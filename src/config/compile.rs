@@ -1,4 +1,5 @@
-//! From settings to stages that are ready to run: each stage compiles its own, and all that is wrong is told at once.
+//! From settings to stages that are ready to run: each stage compiles its own, and all that is
+//! wrong is told at once.
 
 use std::sync::Arc;
 
@@ -23,15 +24,27 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
     };
     let validator = validator
         .map_err(|error| {
-            problems.push(Problem::new("alerts.schema_file", error.to_string(), "mend the schema, or drop the key"));
+            problems.push(Problem::new(
+                "alerts.schema_file",
+                error.to_string(),
+                "mend the schema, or drop the key",
+            ));
         })
         .ok();
-    let severities = Severities::compile(&alerts.severity).map_err(|found| problems.extend(found)).ok();
-    let names: Vec<String> = config.receivers.iter().map(|receiver| receiver.name.clone()).collect();
-    let routes =
-        Routes::compile(&config.route, &config.time_intervals, &names).map_err(|found| problems.extend(found)).ok();
-    let receivers =
-        Receivers::compile(&config.receivers, &config.templates).map_err(|found| problems.extend(found)).ok();
+    let severities = Severities::compile(&alerts.severity)
+        .map_err(|found| problems.extend(found))
+        .ok();
+    let names: Vec<String> = config
+        .receivers
+        .iter()
+        .map(|receiver| receiver.name.clone())
+        .collect();
+    let routes = Routes::compile(&config.route, &config.time_intervals, &names)
+        .map_err(|found| problems.extend(found))
+        .ok();
+    let receivers = Receivers::compile(&config.receivers, &config.templates)
+        .map_err(|found| problems.extend(found))
+        .ok();
     problems.extend(alerts.authenticity.check("alerts.authenticity"));
     for (place, imap) in config.ingress.imap.iter().enumerate() {
         problems.extend(imap.check(&format!("ingress.imap[{place}]")));
@@ -40,28 +53,41 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
         problems.extend(smtp.check(&format!("ingress.smtp[{place}]")));
     }
     match (validator, severities, routes, receivers) {
-        (Some(validator), Some(severities), Some(routes), Some(receivers)) if problems.is_empty() => Ok(Rules {
-            extractor: Extractor::new(&alerts.from),
-            validator,
-            statuses: alerts.status.clone(),
-            severities,
-            routes,
-            receivers: Arc::new(receivers),
-            notify_on_change: alerts.notify_on_change.clone(),
-            max_age: config.global.max_age,
-            policy: Policy {
-                unverified: alerts.authenticity.unverified.clone(),
-                app_keys: alerts.app_keys.clone(),
-                patience: patience(config),
-            },
-            notify_missing_payload: alerts.on_missing_payload == OnMissingPayload::Notify,
-        }),
+        (Some(validator), Some(severities), Some(routes), Some(receivers))
+            if problems.is_empty() =>
+        {
+            Ok(Rules {
+                extractor: Extractor::new(&alerts.from),
+                validator,
+                statuses: alerts.status.clone(),
+                severities,
+                routes,
+                receivers: Arc::new(receivers),
+                notify_on_change: alerts.notify_on_change.clone(),
+                max_age: config.global.max_age,
+                policy: Policy {
+                    unverified: alerts.authenticity.unverified.clone(),
+                    app_keys: alerts.app_keys.clone(),
+                    patience: patience(config),
+                },
+                notify_missing_payload: alerts.on_missing_payload == OnMissingPayload::Notify,
+            })
+        }
         _ => Err(problems),
     }
 }
 
-/// How long a resolve that cannot be checked waits: as long as a mail counts as fresh; a day where there is no limit.
+/// How long a resolve that cannot be checked waits: as long as a mail counts as fresh; a day where
+/// there is no limit.
 fn patience(config: &Config) -> Duration {
-    let freshness = config.alerts.authenticity.freshness.unwrap_or(config.global.max_age);
-    if freshness.is_zero() { Duration::from_secs(24 * 3600) } else { freshness }
+    let freshness = config
+        .alerts
+        .authenticity
+        .freshness
+        .unwrap_or(config.global.max_age);
+    if freshness.is_zero() {
+        Duration::from_secs(24 * 3600)
+    } else {
+        freshness
+    }
 }

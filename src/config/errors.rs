@@ -1,5 +1,5 @@
-//! What is wrong with a configuration, told as compilers do: file, line, column, key, problem, and the mend below it.
-//! Never quotes the file, which may hold secrets.
+//! What is wrong with a configuration, told as compilers do: file, line, column, key, problem, and
+//! the mend below it. Never quotes the file, which may hold secrets.
 
 use std::{fmt, fs, io::Read as _, path::Path};
 
@@ -27,7 +27,14 @@ pub struct Misconfigured {
 
 impl fmt::Display for Misconfigured {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { file, line, column, key, problem, mend } = self;
+        let Self {
+            file,
+            line,
+            column,
+            key,
+            problem,
+            mend,
+        } = self;
         f.write_str(file)?;
         if *line > 0 {
             write!(f, ":{line}:{column}")?;
@@ -64,8 +71,14 @@ impl std::error::Error for ConfigErrors {}
 
 impl ConfigErrors {
     /// `sources` are the files that the tree was made of, as [`Mark::file`] counts them.
-    pub(super) fn new(sources: &[Source], tree: &Node, found: Vec<(Option<Mark>, Problem)>) -> Self {
-        let place = |(at, problem): (Option<Mark>, Problem)| (at.unwrap_or_else(|| tree.locate(&problem.key)), problem);
+    pub(super) fn new(
+        sources: &[Source],
+        tree: &Node,
+        found: Vec<(Option<Mark>, Problem)>,
+    ) -> Self {
+        let place = |(at, problem): (Option<Mark>, Problem)| {
+            (at.unwrap_or_else(|| tree.locate(&problem.key)), problem)
+        };
         let mut placed: Vec<_> = found.into_iter().map(place).collect();
         placed.sort_by_key(|(at, _)| *at);
 
@@ -73,20 +86,37 @@ impl ConfigErrors {
             .into_iter()
             .map(|(at, problem)| one(sources.get(at.file).unwrap_or(&sources[0]), at, problem))
             .collect();
-        Self { problems, warnings: Vec::new() }
+        Self {
+            problems,
+            warnings: Vec::new(),
+        }
     }
 
     pub(super) fn only(problem: Misconfigured) -> Self {
-        Self { problems: vec![problem], warnings: Vec::new() }
+        Self {
+            problems: vec![problem],
+            warnings: Vec::new(),
+        }
     }
 
     pub(super) fn syntax(source: &Source, error: SyntaxError) -> Self {
-        Self::only(one(source, error.at, Problem::new("", error.what, error.mend)))
+        Self::only(one(
+            source,
+            error.at,
+            Problem::new("", error.what, error.mend),
+        ))
     }
 }
 
 fn one(source: &Source, at: Mark, Problem { key, what, mend }: Problem) -> Misconfigured {
-    Misconfigured { file: source.to_string(), line: at.line, column: at.column, key, problem: what, mend }
+    Misconfigured {
+        file: source.to_string(),
+        line: at.line,
+        column: at.column,
+        key,
+        problem: what,
+        mend,
+    }
 }
 
 /// Reads the file, a little further than it may be long at most.
@@ -96,10 +126,15 @@ pub(super) fn read_file(path: &Path) -> Result<String, ConfigErrors> {
         ConfigErrors::only(one(&source, Mark::default(), Problem::new("", what, mend)))
     };
     let unreadable = |error: std::io::Error| {
-        fail(format!("cannot be read: {error}"), "name a file that exists and that this user may read")
+        fail(
+            format!("cannot be read: {error}"),
+            "name a file that exists and that this user may read",
+        )
     };
     let file = fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    file.take(MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(unreadable)?;
     String::from_utf8(bytes).map_err(|_| fail("is not UTF-8 text".into(), "save it as UTF-8"))
 }

@@ -18,10 +18,20 @@ pub fn to_other_apps(config: &Config) -> Option<String> {
     let ingress = &config.ingress;
     let http = (!ingress.webhook.is_empty() && !is_loopback(&ingress.http.listen))
         .then(|| format!("ingress.http listens on {}", ingress.http.listen));
-    let smtp = ingress.smtp.iter().enumerate().filter(|(_, smtp)| !is_loopback(&smtp.listen));
-    let smtp = smtp.map(|(place, smtp)| format!("ingress.smtp[{place}] listens on {}", smtp.listen));
-    let imap = ingress.imap.iter().enumerate().filter(|(_, imap)| !is_loopback(&imap.host));
-    let imap = imap.map(|(place, imap)| format!("ingress.imap[{place}] reads a mailbox at {}", imap.host));
+    let smtp = ingress
+        .smtp
+        .iter()
+        .enumerate()
+        .filter(|(_, smtp)| !is_loopback(&smtp.listen));
+    let smtp =
+        smtp.map(|(place, smtp)| format!("ingress.smtp[{place}] listens on {}", smtp.listen));
+    let imap = ingress
+        .imap
+        .iter()
+        .enumerate()
+        .filter(|(_, imap)| !is_loopback(&imap.host));
+    let imap =
+        imap.map(|(place, imap)| format!("ingress.imap[{place}] reads a mailbox at {}", imap.host));
     let first = http.into_iter().chain(smtp).chain(imap).next()?;
     Some(format!(
         "alerts.app_keys is empty, and {first}: a genuine alert of another partner's app, sent on to you, pages unmarked; \
@@ -30,22 +40,36 @@ pub fn to_other_apps(config: &Config) -> Option<String> {
 }
 
 fn is_loopback(place: &str) -> bool {
-    let address = place.parse::<SocketAddr>().map(|address| address.ip()).or_else(|_| place.parse::<IpAddr>());
-    address.map_or(place == "localhost", |address| address.to_canonical().is_loopback())
+    let address = place
+        .parse::<SocketAddr>()
+        .map(|address| address.ip())
+        .or_else(|_| place.parse::<IpAddr>());
+    address.map_or(place == "localhost", |address| {
+        address.to_canonical().is_loopback()
+    })
 }
 
-/// The secrets' files that others than this program's user may read. A group may that it needs to read the file itself.
+/// The secrets' files that others than this program's user may read. A group may that it needs to
+/// read the file itself.
 pub fn files(tree: &Node) -> Vec<String> {
     let own = rustix::process::geteuid().as_raw();
     let exposed = |(key, path): (String, String)| {
         let name = key.rsplit('.').next().unwrap_or(&key);
-        let metadata = std::fs::metadata(&path).ok().filter(|_| !PUBLIC.contains(&name))?;
-        let (mode, group) = (metadata.mode() & 0o777, if metadata.uid() == own { 0o060 } else { 0 });
+        let metadata = std::fs::metadata(&path)
+            .ok()
+            .filter(|_| !PUBLIC.contains(&name))?;
+        let (mode, group) = (
+            metadata.mode() & 0o777,
+            if metadata.uid() == own { 0o060 } else { 0 },
+        );
         (mode & (group | 0o006) != 0).then(|| {
             format!(
                 "{key}: others can read or change the secret in {path} (its mode is {mode:04o}); `chmod 600 {path}`"
             )
         })
     };
-    values::files(tree).into_iter().filter_map(exposed).collect()
+    values::files(tree)
+        .into_iter()
+        .filter_map(exposed)
+        .collect()
 }

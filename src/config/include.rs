@@ -1,7 +1,9 @@
-//! `include:`: a configuration in several files, merged into one tree before the settings are read from it.
+//! `include:`: a configuration in several files, merged into one tree before the settings are read
+//! from it.
 //!
-//! Lists are joined, the configuration's own items first and then file by file in the order of their names; maps are
-//! merged key by key. A key that two files give is a problem that names both places: no file overrides another.
+//! Lists are joined, the configuration's own items first and then file by file in the order of
+//! their names; maps are merged key by key. A key that two files give is a problem that names both
+//! places: no file overrides another.
 
 use std::{
     collections::BTreeSet,
@@ -22,27 +24,35 @@ use crate::settings::Problem;
 const MAX_FILES: usize = 1000;
 
 /// As a shell has it: `*` matches neither `/` nor the hidden files that editors leave behind.
-const AS_SHELLS_DO: MatchOptions =
-    MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+const AS_SHELLS_DO: MatchOptions = MatchOptions {
+    case_sensitive: true,
+    require_literal_separator: true,
+    require_literal_leading_dot: true,
+};
 
 /// A problem, with its place where its key path does not lead there.
 type Found = Vec<(Option<Mark>, Problem)>;
 
 /// What the included files brought.
 pub struct Included {
-    /// Every file of the configuration, as [`Mark::file`] counts them: the first is the configuration itself.
+    /// Every file of the configuration, as [`Mark::file`] counts them: the first is the
+    /// configuration itself.
     pub sources: Vec<Source>,
     pub warnings: Vec<String>,
 }
 
-/// Merges what the files that the prepared `tree` includes hold into it. A file that cannot be read or parsed is an error.
+/// Merges what the files that the prepared `tree` includes hold into it. A file that cannot be read
+/// or parsed is an error.
 pub fn merge(
     tree: &mut Node,
     source: &Source,
     environment: Environment<'_>,
     found: &mut Found,
 ) -> Result<Included, ConfigErrors> {
-    let mut included = Included { sources: vec![source.clone()], warnings: Vec::new() };
+    let mut included = Included {
+        sources: vec![source.clone()],
+        warnings: Vec::new(),
+    };
     let paths = matching(&patterns(tree), source, found, &mut included.warnings);
 
     for path in paths {
@@ -51,27 +61,44 @@ pub fn merge(
         let mut more = parse(&source)?;
         more.stamp(file);
         let problems = values::prepare(&mut more, environment, source.folder());
-        found.extend(
-            problems.into_iter().map(|(at, problem)| (Some(at.unwrap_or_else(|| more.locate(&problem.key))), problem)),
-        );
+        found.extend(problems.into_iter().map(|(at, problem)| {
+            (
+                Some(at.unwrap_or_else(|| more.locate(&problem.key))),
+                problem,
+            )
+        }));
 
         included.sources.push(source);
-        let mut join = Join { sources: &included.sources, found };
+        let mut join = Join {
+            sources: &included.sources,
+            found,
+        };
         join.file(tree, more);
     }
     Ok(included)
 }
 
-/// The patterns of `include`, each with its key. One that is no text is told where the settings are read.
+/// The patterns of `include`, each with its key. One that is no text is told where the settings are
+/// read.
 fn patterns(tree: &Node) -> Vec<(String, String)> {
-    let Value::Map(entries) = &tree.value else { return Vec::new() };
-    let list = entries.iter().find(|entry| entry.key == "include").map(|entry| &entry.value.value);
-    let Some(Value::List(items)) = list else { return Vec::new() };
+    let Value::Map(entries) = &tree.value else {
+        return Vec::new();
+    };
+    let list = entries
+        .iter()
+        .find(|entry| entry.key == "include")
+        .map(|entry| &entry.value.value);
+    let Some(Value::List(items)) = list else {
+        return Vec::new();
+    };
 
-    let texts = items.iter().enumerate().filter_map(|(index, item)| match &item.value {
-        Value::Scalar(scalar) => Some((format!("include[{index}]"), scalar.text.clone())),
-        _ => None,
-    });
+    let texts = items
+        .iter()
+        .enumerate()
+        .filter_map(|(index, item)| match &item.value {
+            Value::Scalar(scalar) => Some((format!("include[{index}]"), scalar.text.clone())),
+            _ => None,
+        });
     texts.collect()
 }
 
@@ -115,7 +142,10 @@ fn matching(
             return paths;
         }
         if paths.len() == before && !is_pattern && !Path::new(pattern).exists() {
-            refuse(format!("there is no file `{pattern}`"), "correct the path, or drop it");
+            refuse(
+                format!("there is no file `{pattern}`"),
+                "correct the path, or drop it",
+            );
         } else if paths.len() == before && is_pattern {
             warnings.push(format!("{key}: no file matches `{pattern}`"));
         }
@@ -129,7 +159,9 @@ fn identity(path: &Path) -> PathBuf {
 }
 
 fn parse(source: &Source) -> Result<Node, ConfigErrors> {
-    let Source::File(path) = source else { return Ok(Node::nothing(Mark::default())) };
+    let Source::File(path) = source else {
+        return Ok(Node::nothing(Mark::default()));
+    };
     let text = errors::read_file(path)?;
     yaml::parse(&text).map_err(|error| ConfigErrors::syntax(source, error))
 }
@@ -158,7 +190,8 @@ impl Join<'_> {
             if nested {
                 let what = "an included file includes no other";
                 let mend = "name all files in the `include` of the configuration itself";
-                self.found.push((Some(entry.at), Problem::new("include", what, mend)));
+                self.found
+                    .push((Some(entry.at), Problem::new("include", what, mend)));
             }
             !nested
         });
@@ -166,7 +199,15 @@ impl Join<'_> {
         if tree.is_nothing() {
             tree.value = Value::Map(Vec::new());
         }
-        self.node(tree, Node { at, value: Value::Map(entries) }, "", at);
+        self.node(
+            tree,
+            Node {
+                at,
+                value: Value::Map(entries),
+            },
+            "",
+            at,
+        );
     }
 
     /// `key_at` is where the key that holds `more` stands.
@@ -199,7 +240,11 @@ impl Join<'_> {
     fn twice(&mut self, path: &str, first: Mark, second: Mark) {
         let file = self.sources.get(first.file).unwrap_or(&self.sources[0]);
         let name = path.rsplit('.').next().unwrap_or(path);
-        let what = format!("`{name}` is given a second time; it stands already in {file}:{}", first.line);
-        self.found.push((Some(second), Problem::new(path, what, "keep one of them")));
+        let what = format!(
+            "`{name}` is given a second time; it stands already in {file}:{}",
+            first.line
+        );
+        self.found
+            .push((Some(second), Problem::new(path, what, "keep one of them")));
     }
 }

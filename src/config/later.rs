@@ -1,5 +1,5 @@
-//! Names of the contract whose meaning comes with a later version: taken only where they mean "off", refused otherwise,
-//! because a file that asks for them and runs without is a false promise.
+//! Names of the contract whose meaning comes with a later version: taken only where they mean
+//! "off", refused otherwise, because a file that asks for them and runs without is a false promise.
 
 use super::Config;
 use crate::settings::Problem;
@@ -10,7 +10,11 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     let mut refuse = |used: bool, key: String, now: &str| {
         if used {
             let name = key.rsplit('.').next().unwrap_or_default().to_owned();
-            found.push(Problem::new(key, format!("`{name}` comes with a later version"), now));
+            found.push(Problem::new(
+                key,
+                format!("`{name}` comes with a later version"),
+                now,
+            ));
         }
     };
     refuse(config.canary.is_some(), "canary".into(), "drop it");

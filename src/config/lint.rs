@@ -1,5 +1,6 @@
-//! What a configuration says to no effect: labels that no alert has, and receivers, routes and time intervals that nothing
-//! leads to. Each is allowed, and most likely a slip of the pen; `check`, the start and a reload warn of it.
+//! What a configuration says to no effect: labels that no alert has, and receivers, routes and time
+//! intervals that nothing leads to. Each is allowed, and most likely a slip of the pen; `check`,
+//! the start and a reload warn of it.
 
 use std::collections::BTreeSet;
 
@@ -24,7 +25,10 @@ pub fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
 
 fn severities(config: &Config, found: &mut Vec<String>) {
     for (index, rule) in config.alerts.severity.iter().enumerate() {
-        let matchers = rule.matchers.iter().filter_map(|text| Matcher::parse_list(text).ok());
+        let matchers = rule
+            .matchers
+            .iter()
+            .filter_map(|text| Matcher::parse_list(text).ok());
         let key = format!("alerts.severity[{index}].matchers");
         labels(&key, matchers.flatten().collect::<Vec<_>>().iter(), found);
     }
@@ -32,7 +36,10 @@ fn severities(config: &Config, found: &mut Vec<String>) {
 
 /// A matcher of such a label sees it as empty, whatever the mail.
 fn labels<'a>(key: &str, matchers: impl Iterator<Item = &'a Matcher>, found: &mut Vec<String>) {
-    let unknown: BTreeSet<&str> = matchers.map(Matcher::name).filter(|name| !label::NAMES.contains(name)).collect();
+    let unknown: BTreeSet<&str> = matchers
+        .map(Matcher::name)
+        .filter(|name| !label::NAMES.contains(name))
+        .collect();
     for name in unknown {
         let mend = match nearest(name, label::NAMES.into_iter()) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -51,9 +58,14 @@ struct Reached {
 
 impl Reached {
     fn route(&mut self, route: &Route, found: &mut Vec<String>) {
-        labels(&format!("{}.matchers", route.path), route.matchers.iter(), found);
+        labels(
+            &format!("{}.matchers", route.path),
+            route.matchers.iter(),
+            found,
+        );
         let intervals = route.mute.iter().chain(&route.active);
-        self.intervals.extend(intervals.map(|interval| interval.name.clone()));
+        self.intervals
+            .extend(intervals.map(|interval| interval.name.clone()));
 
         // A child that takes everything leaves nothing to its parent or to those behind it.
         let takes_all = |child: &&Route| child.matchers.is_empty() && !child.r#continue;
@@ -78,11 +90,12 @@ impl Reached {
 fn receivers(config: &Config, reached: &mut Reached, found: &mut Vec<String>) {
     let fallbacks = || {
         let with_fallback = config.receivers.iter();
-        with_fallback.filter_map(|receiver| Some((&receiver.name, &receiver.fallback.as_ref()?.receiver)))
+        with_fallback
+            .filter_map(|receiver| Some((&receiver.name, &receiver.fallback.as_ref()?.receiver)))
     };
-    while let Some((_, fallback)) =
-        fallbacks().find(|(name, fallback)| reached.receivers.contains(*name) && !reached.receivers.contains(*fallback))
-    {
+    while let Some((_, fallback)) = fallbacks().find(|(name, fallback)| {
+        reached.receivers.contains(*name) && !reached.receivers.contains(*fallback)
+    }) {
         reached.receivers.insert(fallback.clone());
     }
 
@@ -112,14 +125,18 @@ fn intervals(config: &Config, reached: &Reached, found: &mut Vec<String>) {
 mod tests {
     use crate::config::{Config, Files, Source};
 
-    /// The warnings about a route tree below a root that goes to `a`, with receivers `a` to `d`; `d` is the fallback of `c`.
+    /// The warnings about a route tree below a root that goes to `a`, with receivers `a` to `d`;
+    /// `d` is the fallback of `c`.
     fn warnings(routes: &str, more: &str) -> Vec<String> {
         let text = format!(
             "route: {{ receiver: a, routes: [{routes}] }}\nreceivers:\n- {{ name: a }}\n- {{ name: b }}\n\
              - {{ name: c, fallback: {{ receiver: d, after: 5m }} }}\n- {{ name: d }}\n{more}"
         );
         let loaded = Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None);
-        loaded.map_err(|errors| panic!("{errors}")).map(|loaded| loaded.warnings).unwrap_or_default()
+        loaded
+            .map_err(|errors| panic!("{errors}"))
+            .map(|loaded| loaded.warnings)
+            .unwrap_or_default()
     }
 
     fn told(warnings: &[String], what: &str) -> bool {
@@ -129,13 +146,22 @@ mod tests {
     #[test]
     fn a_label_that_no_alert_has_is_named_wherever_it_is_matched() {
         let deep = "{ receiver: b, routes: [{ receiver: c, matchers: ['kind!=self', 'severty=critical'] }] }";
-        let said = warnings(deep, "alerts: { severity: [{ matchers: ['sli_gab>5'], severity: critical }] }");
+        let said = warnings(
+            deep,
+            "alerts: { severity: [{ matchers: ['sli_gab>5'], severity: critical }] }",
+        );
         assert!(
-            told(&said, "route.routes[0].routes[0].matchers: no alert has a label `severty`; did you mean `severity`?"),
+            told(
+                &said,
+                "route.routes[0].routes[0].matchers: no alert has a label `severty`; did you mean `severity`?"
+            ),
             "{said:?}"
         );
         assert!(
-            told(&said, "alerts.severity[0].matchers: no alert has a label `sli_gab`; did you mean `sli_gap`?"),
+            told(
+                &said,
+                "alerts.severity[0].matchers: no alert has a label `sli_gab`; did you mean `sli_gap`?"
+            ),
             "{said:?}"
         );
         assert!(!told(&said, "`kind`"), "{said:?}");
@@ -144,28 +170,52 @@ mod tests {
     #[test]
     fn a_receiver_is_reached_by_a_route_or_as_the_fallback_of_one_that_is() {
         let said = warnings("{ receiver: c, matchers: [sli=x] }", "");
-        assert!(told(&said, "receivers[1]: no route reaches the receiver `b`"), "{said:?}");
+        assert!(
+            told(&said, "receivers[1]: no route reaches the receiver `b`"),
+            "{said:?}"
+        );
         for reached in ["`a`", "`c`", "`d`"] {
             assert!(!told(&said, reached), "{reached}: {said:?}");
         }
         let said = warnings("{ receiver: b, matchers: [sli=x] }", "");
-        assert!(told(&said, "receivers[2]: ") && told(&said, "receivers[3]: "), "{said:?}");
+        assert!(
+            told(&said, "receivers[2]: ") && told(&said, "receivers[3]: "),
+            "{said:?}"
+        );
     }
 
     #[test]
     fn what_stands_behind_a_route_that_takes_everything_is_reached_by_nothing() {
         let said = warnings("{ receiver: b }, { receiver: c, matchers: [sli=x] }", "");
-        assert!(told(&said, "route.routes[1]: no alert reaches this route"), "{said:?}");
-        assert!(told(&said, "the receiver `a`") && told(&said, "the receiver `c`"), "{said:?}");
-        let said = warnings("{ receiver: b, continue: true }, { receiver: c, matchers: [sli=x] }", "");
-        assert!(!told(&said, "no alert reaches this route") && !told(&said, "the receiver `c`"), "{said:?}");
+        assert!(
+            told(&said, "route.routes[1]: no alert reaches this route"),
+            "{said:?}"
+        );
+        assert!(
+            told(&said, "the receiver `a`") && told(&said, "the receiver `c`"),
+            "{said:?}"
+        );
+        let said = warnings(
+            "{ receiver: b, continue: true }, { receiver: c, matchers: [sli=x] }",
+            "",
+        );
+        assert!(
+            !told(&said, "no alert reaches this route") && !told(&said, "the receiver `c`"),
+            "{said:?}"
+        );
     }
 
     #[test]
     fn a_time_interval_that_no_route_uses_is_named() {
         let intervals = "time_intervals: [{ name: nights }, { name: weekends }]";
         let said = warnings("{ receiver: b, mute_time_intervals: [nights] }", intervals);
-        assert!(told(&said, "time_intervals[1]: no route uses the time interval `weekends`"), "{said:?}");
+        assert!(
+            told(
+                &said,
+                "time_intervals[1]: no route uses the time interval `weekends`"
+            ),
+            "{said:?}"
+        );
         assert!(!told(&said, "`nights`"), "{said:?}");
     }
 }

@@ -1,16 +1,21 @@
-//! What looks like a template and is read as text: told, since it would reach people as it stands, or nobody at all.
+//! What looks like a template and is read as text: told, since it would reach people as it stands,
+//! or nobody at all.
 //!
-//! One rule for all that the receivers' integrations can be told: whatever is no template's place holds none.
+//! One rule for all that the receivers' integrations can be told: whatever is no template's place
+//! holds none.
 
 use std::collections::BTreeSet;
 
 use super::yaml::{Node, Value};
 use crate::{receiver::template::looks_like_template, settings::Problem};
 
-/// The texts below `receivers` that look like a template and do not stand in one of `templates`, its places.
+/// The texts below `receivers` that look like a template and do not stand in one of `templates`,
+/// its places.
 pub fn problems(tree: &Node, templates: &BTreeSet<String>) -> Vec<Problem> {
     let mut found = Vec::new();
-    let Value::Map(entries) = &tree.value else { return found };
+    let Value::Map(entries) = &tree.value else {
+        return found;
+    };
     for entry in entries.iter().filter(|entry| entry.key == "receivers") {
         walk(&entry.value, "receivers", templates, &mut found);
     }
@@ -32,10 +37,22 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
         Value::Map(entries) => {
             for entry in entries {
                 if looks_like_template(&entry.key) {
-                    let what = format!("the name `{}` looks like a template, and names are none", entry.key);
-                    found.push(Problem::new(path, what, "write the name itself; its value may be a template"));
+                    let what = format!(
+                        "the name `{}` looks like a template, and names are none",
+                        entry.key
+                    );
+                    found.push(Problem::new(
+                        path,
+                        what,
+                        "write the name itself; its value may be a template",
+                    ));
                 }
-                walk(&entry.value, &format!("{path}.{}", entry.key), templates, found);
+                walk(
+                    &entry.value,
+                    &format!("{path}.{}", entry.key),
+                    templates,
+                    found,
+                );
             }
         }
     }
@@ -43,11 +60,21 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
 
 /// What may be a template instead, of the same integration.
 fn mend(path: &str, templates: &BTreeSet<String>) -> String {
-    let place = path.match_indices(']').nth(1).map_or(path, |(end, _)| &path[..=end]);
-    let near: Vec<&str> = templates.iter().filter_map(|known| known.strip_prefix(place)?.strip_prefix('.')).collect();
+    let place = path
+        .match_indices(']')
+        .nth(1)
+        .map_or(path, |(end, _)| &path[..=end]);
+    let near: Vec<&str> = templates
+        .iter()
+        .filter_map(|known| known.strip_prefix(place)?.strip_prefix('.'))
+        .collect();
     if near.is_empty() {
-        "write the text itself, or route the alerts that differ in it to receivers of their own".to_owned()
+        "write the text itself, or route the alerts that differ in it to receivers of their own"
+            .to_owned()
     } else {
-        format!("write the text itself; templates of this integration are {}", near.join(", "))
+        format!(
+            "write the text itself; templates of this integration are {}",
+            near.join(", ")
+        )
     }
 }

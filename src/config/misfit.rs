@@ -1,5 +1,5 @@
-//! Why a value does not fit the settings it is read into, in words for whoever wrote it. Never quotes a value but a
-//! misspelt word of a choice, and what a type's own sentence says.
+//! Why a value does not fit the settings it is read into, in words for whoever wrote it. Never
+//! quotes a value but a misspelt word of a choice, and what a type's own sentence says.
 
 use std::fmt;
 
@@ -19,7 +19,11 @@ pub struct Misfit {
 
 impl Misfit {
     pub fn new(what: impl Into<String>, mend: impl Into<String>) -> Self {
-        Self { key: None, what: what.into(), mend: mend.into() }
+        Self {
+            key: None,
+            what: what.into(),
+            mend: mend.into(),
+        }
     }
 
     pub fn into_problem(self) -> Problem {
@@ -52,7 +56,10 @@ impl de::Error for Misfit {
             de::Unexpected::Unit => "nothing",
             _ => "another kind of value",
         };
-        Self::new(format!("{found} stands where {expected} is expected"), format!("give {expected}"))
+        Self::new(
+            format!("{found} stands where {expected} is expected"),
+            format!("give {expected}"),
+        )
     }
 
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
@@ -60,7 +67,10 @@ impl de::Error for Misfit {
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::new(format!("`{variant}` is not one of {}", listed(expected)), refused::did_you_mean(variant, expected))
+        Self::new(
+            format!("`{variant}` is not one of {}", listed(expected)),
+            refused::did_you_mean(variant, expected),
+        )
     }
 
     fn missing_field(field: &'static str) -> Self {
@@ -70,5 +80,9 @@ impl de::Error for Misfit {
 
 /// Names for a sentence.
 pub fn listed(names: &[&str]) -> String {
-    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+    names
+        .iter()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ")
 }

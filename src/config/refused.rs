@@ -1,8 +1,10 @@
-//! Keys that are not known here: the nearest one that is, or why one that means something elsewhere is refused.
+//! Keys that are not known here: the nearest one that is, or why one that means something elsewhere
+//! is refused.
 
 use crate::settings::Problem;
 
-/// Alertmanager's keys with a meaning that is not implemented: ignoring them would page otherwise than the file says.
+/// Alertmanager's keys with a meaning that is not implemented: ignoring them would page otherwise
+/// than the file says.
 const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     (
         &["group_by", "group_wait", "group_interval"],
@@ -25,18 +27,33 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
         "write `matchers: ['label=value', 'label=~\"expression\"']`",
     ),
     (
-        &["mute_times", "active_times", "mute_timings", "active_timings"],
+        &[
+            "mute_times",
+            "active_times",
+            "mute_timings",
+            "active_timings",
+        ],
         "time intervals go by another key here",
         "write `mute_time_intervals` or `active_time_intervals`, and define them under `time_intervals`",
     ),
-    (&["resolve_timeout"], "an incident ends with the mail that says so, never by silence", "drop it"),
+    (
+        &["resolve_timeout"],
+        "an incident ends with the mail that says so, never by silence",
+        "drop it",
+    ),
     (
         &["http_config", "tls_config", "proxy_url", "follow_redirects"],
         "requests are made in one way only: with TLS by the system's certificates, without redirects",
         "drop it",
     ),
     (
-        &["opsgenie_api_key", "opsgenie_api_url", "slack_api_url", "slack_api_url_file", "pagerduty_url"],
+        &[
+            "opsgenie_api_key",
+            "opsgenie_api_url",
+            "slack_api_url",
+            "slack_api_url_file",
+            "pagerduty_url",
+        ],
         "receivers have no settings in common",
         "write it with the receiver it belongs to",
     ),
@@ -63,17 +80,31 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
 
 /// The problem with a key that its struct does not know.
 pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
-    // The word may be the struct's own (`mute_time_intervals` of the file, once a list of definitions).
+    // The word may be the struct's own (`mute_time_intervals` of the file, once a list of
+    // definitions).
     if let Some((_, what, mend)) = ELSEWHERE.iter().find(|(keys, ..)| keys.contains(&key)) {
         return Problem::new(path, format!("`{key}` is refused: {what}"), *mend);
     }
-    Problem::new(path, format!("there is no key `{key}` here"), did_you_mean(key, known))
+    Problem::new(
+        path,
+        format!("there is no key `{key}` here"),
+        did_you_mean(key, known),
+    )
 }
 
 /// Names the nearest of the words, or all of them where none is near.
 pub fn did_you_mean(word: &str, known: &[&str]) -> String {
     nearest(word, known.iter().copied()).map_or_else(
-        || format!("the keys are {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")),
+        || {
+            format!(
+                "the keys are {}",
+                known
+                    .iter()
+                    .map(|name| format!("`{name}`"))
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            )
+        },
         |near| format!("did you mean `{near}`?"),
     )
 }
@@ -82,7 +113,12 @@ pub fn did_you_mean(word: &str, known: &[&str]) -> String {
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     known
-        .map(|name| (strsim::damerau_levenshtein(&word, &name.to_lowercase()), name))
+        .map(|name| {
+            (
+                strsim::damerau_levenshtein(&word, &name.to_lowercase()),
+                name,
+            )
+        })
         .filter(|(distance, name)| *distance <= name.len().max(word.len()).div_ceil(3).min(3))
         .min_by_key(|(distance, _)| *distance)
         .map(|(_, name)| name)

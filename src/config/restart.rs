@@ -1,4 +1,5 @@
-//! What a bridge that runs cannot change: its store, its listeners, its ways in, how it writes its log.
+//! What a bridge that runs cannot change: its store, its listeners, its ways in, how it writes its
+//! log.
 
 use super::{
     Config, Loaded, within,
@@ -6,8 +7,8 @@ use super::{
 };
 
 impl Loaded {
-    /// The keys that differ from what the bridge was started with, and take effect when it is started again. Where the
-    /// settings are the same however they are written, nothing differs.
+    /// The keys that differ from what the bridge was started with, and take effect when it is
+    /// started again. Where the settings are the same however they are written, nothing differs.
     pub fn needs_restart(&self, started: &Self) -> Vec<String> {
         let mut keys = Vec::new();
         differing(Some(&self.tree), Some(&started.tree), "", &mut keys);
@@ -27,12 +28,19 @@ impl Loaded {
 fn parts(now: &Config, started: &Config) -> Vec<String> {
     let (ways_in, before) = (&now.ingress, &started.ingress);
     let parts = [
-        ("global.log_format", now.global.log_format != started.global.log_format),
+        (
+            "global.log_format",
+            now.global.log_format != started.global.log_format,
+        ),
         ("store", now.store != started.store),
         ("admin", now.admin != started.admin),
         ("ingress.http", ways_in.http != before.http),
     ];
-    let mut found: Vec<_> = parts.iter().filter(|(_, differs)| *differs).map(|(part, _)| (*part).to_owned()).collect();
+    let mut found: Vec<_> = parts
+        .iter()
+        .filter(|(_, differs)| *differs)
+        .map(|(part, _)| (*part).to_owned())
+        .collect();
     found.extend(items("ingress.imap", &ways_in.imap, &before.imap));
     found.extend(items("ingress.webhook", &ways_in.webhook, &before.webhook));
     found.extend(items("ingress.smtp", &ways_in.smtp, &before.smtp));
@@ -52,14 +60,21 @@ fn differing(now: Option<&Node>, before: Option<&Node>, path: &str, found: &mut 
         (Some(Value::Scalar(now)), Some(Value::Scalar(before))) if now.text == before.text => {}
         (Some(Value::List(now)), Some(Value::List(before))) => {
             for index in 0..now.len().max(before.len()) {
-                differing(now.get(index), before.get(index), &format!("{path}[{index}]"), found);
+                differing(
+                    now.get(index),
+                    before.get(index),
+                    &format!("{path}[{index}]"),
+                    found,
+                );
             }
         }
         (Some(Value::Map(now)), Some(Value::Map(before))) => {
-            let of = |entries: &'_ [Entry], key: &str| entries.iter().position(|entry| entry.key == key);
+            let of =
+                |entries: &'_ [Entry], key: &str| entries.iter().position(|entry| entry.key == key);
             let gone = before.iter().filter(|entry| of(now, &entry.key).is_none());
             for Entry { key, .. } in now.iter().chain(gone) {
-                let [now, before] = [now, before].map(|entries| of(entries, key).map(|at| &entries[at].value));
+                let [now, before] =
+                    [now, before].map(|entries| of(entries, key).map(|at| &entries[at].value));
                 let dot = if path.is_empty() { "" } else { "." };
                 differing(now, before, &format!("{path}{dot}{key}"), found);
             }
@@ -73,8 +88,11 @@ mod tests {
     use crate::config::{Config, Files, Loaded, Source};
 
     fn load(text: &str) -> Loaded {
-        let text = format!("route: {{ receiver: a }}\nreceivers: [{{ name: a, stdout_configs: [{{}}] }}]\n{text}");
-        Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None).unwrap_or_else(|errors| panic!("{errors}"))
+        let text = format!(
+            "route: {{ receiver: a }}\nreceivers: [{{ name: a, stdout_configs: [{{}}] }}]\n{text}"
+        );
+        Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None)
+            .unwrap_or_else(|errors| panic!("{errors}"))
     }
 
     /// What is said of `now`, where the bridge was started with `started`.
@@ -84,8 +102,7 @@ mod tests {
 
     #[test]
     fn what_is_bound_to_the_process_is_named_by_its_key() {
-        let started =
-            "ingress: { smtp: [{ name: a, listen: '127.0.0.1:2525' }, { name: b, listen: '127.0.0.1:2526' }] }";
+        let started = "ingress: { smtp: [{ name: a, listen: '127.0.0.1:2525' }, { name: b, listen: '127.0.0.1:2526' }] }";
         let now = started.replace("2526", "2527");
         assert_eq!(said(started, &now), ["ingress.smtp[1].listen"]);
         let fewer = "ingress: { smtp: [{ name: a, listen: '127.0.0.1:2525' }] }";
@@ -93,17 +110,35 @@ mod tests {
         assert_eq!(said("", fewer), ["ingress.smtp[0]"]);
         let admin = "admin: { listen: '127.0.0.1:1' }\nstore: { mail_retention: 1d }";
         assert_eq!(
-            said(admin, "admin: { listen: '127.0.0.1:2' }\nstore: { mail_retention: 2d }"),
+            said(
+                admin,
+                "admin: { listen: '127.0.0.1:2' }\nstore: { mail_retention: 2d }"
+            ),
             ["store.mail_retention", "admin.listen"]
         );
         assert_eq!(said("", "store: { url: 'sqlite:other.db' }"), ["store"]);
-        assert_eq!(said("", "global: { log_format: text }"), ["global.log_format"]);
+        assert_eq!(
+            said("", "global: { log_format: text }"),
+            ["global.log_format"]
+        );
     }
 
     #[test]
     fn the_same_settings_written_otherwise_and_what_are_rules_need_no_restart() {
-        assert_eq!(said("ingress: { webhook: [{ name: a }] }", "ingress:\n  webhook:\n  - name: 'a'\n"), [""; 0]);
+        assert_eq!(
+            said(
+                "ingress: { webhook: [{ name: a }] }",
+                "ingress:\n  webhook:\n  - name: 'a'\n"
+            ),
+            [""; 0]
+        );
         assert_eq!(said("", "admin: { listen: '127.0.0.1:8026' }"), [""; 0]);
-        assert_eq!(said("", "global: { max_age: 1h }\ndelivery: { timeout: 3s }\nalerts: { app_keys: [a] }"), [""; 0]);
+        assert_eq!(
+            said(
+                "",
+                "global: { max_age: 1h }\ndelivery: { timeout: 3s }\nalerts: { app_keys: [a] }"
+            ),
+            [""; 0]
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! The tree → the settings' structs, by their own `Deserialize`: what does not fit is a problem with its key path.
+//! The tree → the settings' structs, by their own `Deserialize`: what does not fit is a problem
+//! with its key path.
 //!
-//! Types are what the struct says, so `no` is text where text is wanted and a mistake where a boolean is.
-//! Values that `${NAME}` was expanded in are shown as they are written, never as what they expand to.
+//! Types are what the struct says, so `no` is text where text is wanted and a mistake where a
+//! boolean is. Values that `${NAME}` was expanded in are shown as they are written, never as what
+//! they expand to.
 
 use std::cell::RefCell;
 
@@ -24,7 +26,11 @@ pub fn read<T: DeserializeOwned>(tree: &Node) -> Result<T, Vec<Problem>> {
     // Serde stops at the first value that does not fit: it is taken out, and the rest read again.
     loop {
         let unknown = RefCell::new(Vec::new());
-        let result = T::deserialize(Reader { node: &tree, path: String::new(), unknown: &unknown });
+        let result = T::deserialize(Reader {
+            node: &tree,
+            path: String::new(),
+            unknown: &unknown,
+        });
         for problem in unknown.into_inner() {
             if !problems.contains(&problem) {
                 problems.push(problem);
@@ -36,7 +42,9 @@ pub fn read<T: DeserializeOwned>(tree: &Node) -> Result<T, Vec<Problem>> {
             Err(misfit) => {
                 let problem = misfit.into_problem();
                 // That a key is missing is no news where it is we who took it out.
-                let ours = problems.iter().any(|other| other.key.starts_with(&problem.key));
+                let ours = problems
+                    .iter()
+                    .any(|other| other.key.starts_with(&problem.key));
                 let cut = tree.cut(&problem.key);
                 if !ours || !cut {
                     problems.push(problem);
@@ -61,8 +69,16 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// The value below, with its own path.
     pub fn child(&self, node: &'a Node, segment: &str) -> Self {
-        let dot = if self.path.is_empty() || segment.starts_with('[') { "" } else { "." };
-        Self { node, path: format!("{}{dot}{segment}", self.path), unknown: self.unknown }
+        let dot = if self.path.is_empty() || segment.starts_with('[') {
+            ""
+        } else {
+            "."
+        };
+        Self {
+            node,
+            path: format!("{}{dot}{segment}", self.path),
+            unknown: self.unknown,
+        }
     }
 
     /// Gives a misfit the place where it arose, and hides what came from the environment.
@@ -70,7 +86,11 @@ impl<'a> Reader<'a> {
         result.map_err(|mut misfit| {
             if misfit.key.is_none() {
                 misfit.key = Some(self.path.clone());
-                if let Value::Scalar(Scalar { text, written: Some(written), .. }) = &self.node.value
+                if let Value::Scalar(Scalar {
+                    text,
+                    written: Some(written),
+                    ..
+                }) = &self.node.value
                     && !text.is_empty()
                 {
                     misfit.what = misfit.what.replace(text, written);
@@ -94,13 +114,21 @@ impl<'a> Reader<'a> {
             Value::List(_) => "a list",
             Value::Map(_) => "a map of keys",
         };
-        Err(Misfit::new(format!("{found} stands where {expected} is expected"), format!("give {expected}")))
+        Err(Misfit::new(
+            format!("{found} stands where {expected} is expected"),
+            format!("give {expected}"),
+        ))
     }
 
     fn number<N: std::str::FromStr>(&self, expected: &str) -> Result<N, Misfit> {
         let scalar = self.scalar(expected)?;
         let number = scalar.text.parse().ok().filter(|_| scalar.plain);
-        number.ok_or_else(|| Misfit::new(format!("this is not {expected}"), format!("give {expected}, without quotes")))
+        number.ok_or_else(|| {
+            Misfit::new(
+                format!("this is not {expected}"),
+                format!("give {expected}, without quotes"),
+            )
+        })
     }
 
     fn boolean(&self) -> Result<bool, Misfit> {
@@ -108,16 +136,28 @@ impl<'a> Reader<'a> {
         match scalar.text.as_str() {
             "true" if scalar.plain => Ok(true),
             "false" if scalar.plain => Ok(false),
-            _ => Err(Misfit::new("this is neither `true` nor `false`", "write `true` or `false`, without quotes")),
+            _ => Err(Misfit::new(
+                "this is neither `true` nor `false`",
+                "write `true` or `false`, without quotes",
+            )),
         }
     }
 
-    fn map<V: Visitor<'a>>(self, known: Option<&'static [&'static str]>, visitor: V) -> Result<V::Value, Misfit> {
+    fn map<V: Visitor<'a>>(
+        self,
+        known: Option<&'static [&'static str]>,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
         let entries = match &self.node.value {
             Value::Map(entries) => entries.as_slice(),
             // A section whose keys are all commented out.
             Value::Scalar(scalar) if scalar.is_nothing() => &[],
-            Value::List(_) => return self.place(Err(de::Error::invalid_type(de::Unexpected::Seq, &"a map of keys"))),
+            Value::List(_) => {
+                return self.place(Err(de::Error::invalid_type(
+                    de::Unexpected::Seq,
+                    &"a map of keys",
+                )));
+            }
             Value::Scalar(_) => {
                 return self.place(Err(Misfit::new(
                     "a single value stands where a map of keys is expected",
@@ -125,7 +165,12 @@ impl<'a> Reader<'a> {
                 )));
             }
         };
-        let fields = Fields { reader: self.clone(), entries: entries.iter(), value: None, known };
+        let fields = Fields {
+            reader: self.clone(),
+            entries: entries.iter(),
+            value: None,
+            known,
+        };
         self.place(visitor.visit_map(fields))
     }
 }
@@ -153,12 +198,16 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
     }
 
     fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        let read = self.boolean().and_then(|boolean| visitor.visit_bool(boolean));
+        let read = self
+            .boolean()
+            .and_then(|boolean| visitor.visit_bool(boolean));
         self.place(read)
     }
 
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
-        let read = self.scalar("text").and_then(|scalar| visitor.visit_borrowed_str(&scalar.text));
+        let read = self
+            .scalar("text")
+            .and_then(|scalar| visitor.visit_borrowed_str(&scalar.text));
         self.place(read)
     }
 
@@ -190,7 +239,10 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
                 )));
             }
         };
-        self.place(visitor.visit_seq(Items { reader: self.clone(), items: items.iter().enumerate() }))
+        self.place(visitor.visit_seq(Items {
+            reader: self.clone(),
+            items: items.iter().enumerate(),
+        }))
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Misfit> {
@@ -206,7 +258,11 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
         self.map(Some(fields), visitor)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Misfit> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Misfit> {
         visitor.visit_newtype_struct(self)
     }
 
@@ -217,7 +273,9 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
         visitor: V,
     ) -> Result<V::Value, Misfit> {
         let (name, value) = match &self.node.value {
-            Value::Map(entries) if entries.len() == 1 => (entries[0].key.as_str(), Some(&entries[0].value)),
+            Value::Map(entries) if entries.len() == 1 => {
+                (entries[0].key.as_str(), Some(&entries[0].value))
+            }
             Value::Scalar(scalar) if !scalar.is_nothing() => (scalar.text.as_str(), None),
             _ => {
                 return self.place(Err(Misfit::new(
@@ -226,7 +284,10 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
                 )));
             }
         };
-        let choice = Choice { name, value: value.map(|value| self.child(value, name)) };
+        let choice = Choice {
+            name,
+            value: value.map(|value| self.child(value, name)),
+        };
         self.place(visitor.visit_enum(choice))
     }
 
@@ -240,7 +301,9 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
             Value::Scalar(scalar) => match scalar.text.as_str() {
                 "true" | "false" => self.deserialize_bool(visitor),
                 text if text.parse::<i64>().is_ok() => self.deserialize_i64(visitor),
-                text if text.parse::<f64>().is_ok_and(f64::is_finite) => self.deserialize_f64(visitor),
+                text if text.parse::<f64>().is_ok_and(f64::is_finite) => {
+                    self.deserialize_f64(visitor)
+                }
                 _ => self.deserialize_str(visitor),
             },
         }

@@ -1,5 +1,6 @@
-//! What is done to the tree before the settings are read from it: keys given twice are told, merge keys (`<<`) merged,
-//! `${NAME}` expanded in values, and files' names made to start at the configuration's own folder.
+//! What is done to the tree before the settings are read from it: keys given twice are told, merge
+//! keys (`<<`) merged, `${NAME}` expanded in values, and files' names made to start at the
+//! configuration's own folder.
 
 use std::path::Path;
 
@@ -10,8 +11,16 @@ use crate::settings::Problem;
 pub type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Prepares the tree. A problem comes with its place where its key path does not lead there.
-pub fn prepare(tree: &mut Node, environment: Environment<'_>, folder: &Path) -> Vec<(Option<Mark>, Problem)> {
-    let mut pass = Pass { environment, folder, problems: Vec::new() };
+pub fn prepare(
+    tree: &mut Node,
+    environment: Environment<'_>,
+    folder: &Path,
+) -> Vec<(Option<Mark>, Problem)> {
+    let mut pass = Pass {
+        environment,
+        folder,
+        problems: Vec::new(),
+    };
     pass.walk(tree, "", Role::Other);
     pass.problems
 }
@@ -43,11 +52,23 @@ impl Pass<'_> {
             Value::Scalar(scalar) => {
                 match expand(&scalar.text, self.environment) {
                     Ok(None) => {}
-                    Ok(Some(text)) => scalar.written = Some(std::mem::replace(&mut scalar.text, text)),
-                    Err(problem) => self.problems.push((None, Problem { key: path.to_owned(), ..problem })),
+                    Ok(Some(text)) => {
+                        scalar.written = Some(std::mem::replace(&mut scalar.text, text));
+                    }
+                    Err(problem) => self.problems.push((
+                        None,
+                        Problem {
+                            key: path.to_owned(),
+                            ..problem
+                        },
+                    )),
                 }
                 if role == Role::File && !scalar.is_nothing() {
-                    scalar.text = self.folder.join(&scalar.text).to_string_lossy().into_owned();
+                    scalar.text = self
+                        .folder
+                        .join(&scalar.text)
+                        .to_string_lossy()
+                        .into_owned();
                 }
             }
         }
@@ -55,7 +76,9 @@ impl Pass<'_> {
 
     fn map(&mut self, node: &mut Node, path: &str, role: Role) {
         let at = node.at;
-        let Value::Map(entries) = &mut node.value else { return };
+        let Value::Map(entries) = &mut node.value else {
+            return;
+        };
         let mut seen: Vec<(String, Mark)> = Vec::new();
         entries.retain(|entry| {
             let Some((_, first)) = seen.iter().find(|(key, _)| *key == entry.key) else {
@@ -64,7 +87,10 @@ impl Pass<'_> {
             };
             let problem = Problem::new(
                 join(path, &entry.key),
-                format!("`{}` is given a second time; it stands already in line {}", entry.key, first.line),
+                format!(
+                    "`{}` is given a second time; it stands already in line {}",
+                    entry.key, first.line
+                ),
                 "keep one of them",
             );
             self.problems.push((Some(entry.at), problem));
@@ -78,7 +104,11 @@ impl Pass<'_> {
             };
             for source in sources {
                 let Value::Map(more) = source.value else {
-                    let problem = Problem::new(path, "`<<` merges something that is no map of keys", "merge a map");
+                    let problem = Problem::new(
+                        path,
+                        "`<<` merges something that is no map of keys",
+                        "merge a map",
+                    );
                     self.problems.push((Some(at), problem));
                     continue;
                 };
@@ -103,10 +133,15 @@ impl Pass<'_> {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
-/// The text with every `${NAME}` expanded and every `$${` a plain `${`; None where there is nothing to do.
+/// The text with every `${NAME}` expanded and every `$${` a plain `${`; None where there is nothing
+/// to do.
 fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Problem> {
     if !text.contains("${") {
         return Ok(None);
@@ -122,13 +157,17 @@ fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Pr
         }
         out.push_str(&rest[..at]);
         let after = &rest[at + 2..];
-        let name = after.split_once('}').map(|(name, _)| name).filter(|name| is_name(name)).ok_or_else(|| {
-            Problem::new(
-                "",
-                "`${` does not begin the name of an environment variable",
-                "write `${NAME}`, or `$${` where `${` itself is meant",
-            )
-        })?;
+        let name = after
+            .split_once('}')
+            .map(|(name, _)| name)
+            .filter(|name| is_name(name))
+            .ok_or_else(|| {
+                Problem::new(
+                    "",
+                    "`${` does not begin the name of an environment variable",
+                    "write `${NAME}`, or `$${` where `${` itself is meant",
+                )
+            })?;
         let value = environment(name).ok_or_else(|| {
             Problem::new(
                 "",
@@ -160,7 +199,10 @@ pub fn files(tree: &Node) -> Vec<(String, String)> {
                 }
             }
             Value::Map(entries) => {
-                for entry in entries.iter().filter(|entry| !["details", "headers"].contains(&entry.key.as_str())) {
+                for entry in entries
+                    .iter()
+                    .filter(|entry| !["details", "headers"].contains(&entry.key.as_str()))
+                {
                     let path = join(path, &entry.key);
                     match &entry.value.value {
                         Value::Scalar(scalar) if entry.key.ends_with("_file") => {
@@ -189,7 +231,10 @@ mod tests {
 
     #[test]
     fn variables_expand_wherever_they_stand_in_a_value() {
-        assert_eq!(expand("imaps://${HOST}/x", &environment), Ok(Some("imaps://mail.example.com/x".into())));
+        assert_eq!(
+            expand("imaps://${HOST}/x", &environment),
+            Ok(Some("imaps://mail.example.com/x".into()))
+        );
         assert_eq!(expand("no variable, $HOST neither", &environment), Ok(None));
     }
 

@@ -1,6 +1,7 @@
 //! YAML as a tree in which every key and value knows its line and column. Home of granit-parser.
 //!
-//! Bounded against hostile files: at most [`MAX_BYTES`], [`MAX_NODES`] after aliases, [`MAX_DEPTH`] levels.
+//! Bounded against hostile files: at most [`MAX_BYTES`], [`MAX_NODES`] after aliases, [`MAX_DEPTH`]
+//! levels.
 
 use std::collections::HashMap;
 
@@ -23,7 +24,11 @@ pub struct Mark {
 
 impl From<Span> for Mark {
     fn from(span: Span) -> Self {
-        Self { file: 0, line: span.start.line().max(1), column: span.start.col() + 1 }
+        Self {
+            file: 0,
+            line: span.start.line().max(1),
+            column: span.start.col() + 1,
+        }
     }
 }
 
@@ -52,7 +57,9 @@ pub struct Scalar {
 impl Scalar {
     /// Whether nothing is given: the null of YAML's core schema.
     pub fn is_nothing(&self) -> bool {
-        self.plain && self.written.is_none() && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
+        self.plain
+            && self.written.is_none()
+            && matches!(self.text.as_str(), "" | "~" | "null" | "Null" | "NULL")
     }
 }
 
@@ -65,7 +72,14 @@ pub struct Entry {
 
 impl Node {
     pub fn nothing(at: Mark) -> Self {
-        Self { at, value: Value::Scalar(Scalar { text: String::new(), plain: true, written: None }) }
+        Self {
+            at,
+            value: Value::Scalar(Scalar {
+                text: String::new(),
+                plain: true,
+                written: None,
+            }),
+        }
     }
 
     /// Whether nothing is given.
@@ -78,7 +92,10 @@ impl Node {
         1 + match &self.value {
             Value::Scalar(scalar) => scalar.text.len() / 64,
             Value::List(items) => items.iter().map(Self::weight).sum(),
-            Value::Map(entries) => entries.iter().map(|entry| entry.key.len() / 64 + entry.value.weight()).sum(),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| entry.key.len() / 64 + entry.value.weight())
+                .sum(),
         }
     }
 
@@ -86,7 +103,11 @@ impl Node {
         1 + match &self.value {
             Value::Scalar(_) => 0,
             Value::List(items) => items.iter().map(Self::depth).max().unwrap_or(0),
-            Value::Map(entries) => entries.iter().map(|entry| entry.value.depth()).max().unwrap_or(0),
+            Value::Map(entries) => entries
+                .iter()
+                .map(|entry| entry.value.depth())
+                .max()
+                .unwrap_or(0),
         }
     }
 
@@ -105,7 +126,8 @@ impl Node {
         }
     }
 
-    /// Where the key path (`route.routes[0].receiver`) stands; where it is not written, the nearest ancestor that is.
+    /// Where the key path (`route.routes[0].receiver`) stands; where it is not written, the nearest
+    /// ancestor that is.
     pub fn locate(&self, path: &str) -> Mark {
         self.find(path.trim_start_matches('.'), self.at)
     }
@@ -119,25 +141,37 @@ impl Node {
                 .strip_prefix('[')
                 .and_then(|rest| rest.split_once(']'))
                 .and_then(|(index, rest)| Some((items.get(index.parse::<usize>().ok()?)?, rest)))
-                .map_or(here, |(item, rest)| item.find(rest.trim_start_matches('.'), item.at)),
+                .map_or(here, |(item, rest)| {
+                    item.find(rest.trim_start_matches('.'), item.at)
+                }),
             Value::Map(entries) => entries
                 .iter()
                 .filter_map(|entry| Some((entry, path.strip_prefix(entry.key.as_str())?)))
                 .find(|(_, rest)| rest.is_empty() || rest.starts_with(['.', '[']))
-                .map_or(here, |(entry, rest)| entry.value.find(rest.trim_start_matches('.'), entry.at)),
+                .map_or(here, |(entry, rest)| {
+                    entry.value.find(rest.trim_start_matches('.'), entry.at)
+                }),
             Value::Scalar(_) => here,
         }
     }
 
-    /// Takes the node at a path out of its list or map, so that the rest can be looked at without it. In a list nothing
-    /// is left in its place, lest the paths of its siblings change.
+    /// Takes the node at a path out of its list or map, so that the rest can be looked at without
+    /// it. In a list nothing is left in its place, lest the paths of its siblings change.
     pub fn cut(&mut self, path: &str) -> bool {
         match &mut self.value {
             Value::List(items) => {
-                let Some((index, rest)) = path.strip_prefix('[').and_then(|rest| rest.split_once(']')) else {
+                let Some((index, rest)) =
+                    path.strip_prefix('[').and_then(|rest| rest.split_once(']'))
+                else {
                     return false;
                 };
-                let Some(item) = index.parse().ok().and_then(|index: usize| items.get_mut(index)) else { return false };
+                let Some(item) = index
+                    .parse()
+                    .ok()
+                    .and_then(|index: usize| items.get_mut(index))
+                else {
+                    return false;
+                };
                 item.cut(rest.trim_start_matches('.'))
             }
             Value::Map(entries) => {
@@ -175,7 +209,11 @@ pub struct SyntaxError {
 
 /// Reads the one document of a file.
 pub fn parse(text: &str) -> Result<Node, SyntaxError> {
-    let start = Mark { file: 0, line: 1, column: 1 };
+    let start = Mark {
+        file: 0,
+        line: 1,
+        column: 1,
+    };
     if text.len() > MAX_BYTES {
         return Err(SyntaxError {
             at: start,
@@ -187,7 +225,11 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
     let mut builder = Builder::default();
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| SyntaxError {
-            at: Mark { file: 0, line: error.marker().line().max(1), column: error.marker().col() + 1 },
+            at: Mark {
+                file: 0,
+                line: error.marker().line().max(1),
+                column: error.marker().col() + 1,
+            },
             what: format!("this is not YAML: {}", error.info()),
             mend: "look at the indentation, quotes and brackets of this line and the one before",
         })?;
@@ -210,21 +252,53 @@ struct Builder {
 
 impl Builder {
     fn take(&mut self, event: &Event<'_>, at: Mark) -> Result<(), SyntaxError> {
-        let refuse = |what: &str, mend| Err(SyntaxError { at, what: what.to_owned(), mend });
+        let refuse = |what: &str, mend| {
+            Err(SyntaxError {
+                at,
+                what: what.to_owned(),
+                mend,
+            })
+        };
         if event.tag().is_some() {
-            return refuse("YAML tags (`!name`) have no meaning here", "write the value without its tag");
+            return refuse(
+                "YAML tags (`!name`) have no meaning here",
+                "write the value without its tag",
+            );
         }
         match event {
-            Event::DocumentStart(..) if self.root.is_some() => {
-                refuse("a second document begins here", "keep one: drop everything from the `---` on")
-            }
+            Event::DocumentStart(..) if self.root.is_some() => refuse(
+                "a second document begins here",
+                "keep one: drop everything from the `---` on",
+            ),
             Event::Scalar(text, style, anchor, _) => {
                 let plain = *style == ScalarStyle::Plain;
-                let scalar = Scalar { text: text.clone().into_owned(), plain, written: None };
-                self.place(Node { at, value: Value::Scalar(scalar) }, *anchor)
+                let scalar = Scalar {
+                    text: text.clone().into_owned(),
+                    plain,
+                    written: None,
+                };
+                self.place(
+                    Node {
+                        at,
+                        value: Value::Scalar(scalar),
+                    },
+                    *anchor,
+                )
             }
-            Event::SequenceStart(_, anchor, _) => self.begin(Node { at, value: Value::List(Vec::new()) }, *anchor),
-            Event::MappingStart(_, anchor, _) => self.begin(Node { at, value: Value::Map(Vec::new()) }, *anchor),
+            Event::SequenceStart(_, anchor, _) => self.begin(
+                Node {
+                    at,
+                    value: Value::List(Vec::new()),
+                },
+                *anchor,
+            ),
+            Event::MappingStart(_, anchor, _) => self.begin(
+                Node {
+                    at,
+                    value: Value::Map(Vec::new()),
+                },
+                *anchor,
+            ),
             Event::SequenceEnd | Event::MappingEnd => match self.open.pop() {
                 Some((node, anchor, _)) => self.place(node, anchor),
                 None => Ok(()),
@@ -234,11 +308,17 @@ impl Builder {
                     node.at = at;
                     self.nodes += node.weight();
                     if self.open.len() + node.depth() > MAX_DEPTH {
-                        return refuse("this is nested too deep", "flatten it: 160 levels are the most");
+                        return refuse(
+                            "this is nested too deep",
+                            "flatten it: 160 levels are the most",
+                        );
                     }
                     self.place(node, 0)
                 }
-                None => refuse("this alias names an anchor that holds it", "write the value out"),
+                None => refuse(
+                    "this alias names an anchor that holds it",
+                    "write the value out",
+                ),
             },
             _ => Ok(()),
         }
@@ -256,24 +336,53 @@ impl Builder {
         Ok(())
     }
 
-    /// Puts a finished node where it belongs: it is the key or value in hand, an item, or the whole.
+    /// Puts a finished node where it belongs: it is the key or value in hand, an item, or the
+    /// whole.
     fn place(&mut self, node: Node, anchor: usize) -> Result<(), SyntaxError> {
         let at = node.at;
-        let refuse = |what: &str, mend| Err(SyntaxError { at, what: what.to_owned(), mend });
+        let refuse = |what: &str, mend| {
+            Err(SyntaxError {
+                at,
+                what: what.to_owned(),
+                mend,
+            })
+        };
         self.nodes += 1;
         if self.nodes > MAX_NODES {
-            return refuse("the file holds too many values", "a configuration never has 100000: is it the right file?");
+            return refuse(
+                "the file holds too many values",
+                "a configuration never has 100000: is it the right file?",
+            );
         }
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
         match self.open.last_mut() {
             None => self.root = Some(node),
-            Some((Node { value: Value::List(items), .. }, ..)) => items.push(node),
-            Some((Node { value: Value::Map(entries), .. }, _, key)) => match (key.take(), node.value) {
-                (Some((key, at)), value) => entries.push(Entry { at, key, value: Node { at: node.at, value } }),
+            Some((
+                Node {
+                    value: Value::List(items),
+                    ..
+                },
+                ..,
+            )) => items.push(node),
+            Some((
+                Node {
+                    value: Value::Map(entries),
+                    ..
+                },
+                _,
+                key,
+            )) => match (key.take(), node.value) {
+                (Some((key, at)), value) => entries.push(Entry {
+                    at,
+                    key,
+                    value: Node { at: node.at, value },
+                }),
                 (None, Value::Scalar(scalar)) => *key = Some((scalar.text, at)),
-                (None, _) => return refuse("a list or map cannot be a key", "keys are plain words"),
+                (None, _) => {
+                    return refuse("a list or map cannot be a key", "keys are plain words");
+                }
             },
             Some(_) => {}
         }
@@ -296,7 +405,8 @@ mod tests {
 
     #[test]
     fn a_key_path_leads_to_its_line_and_column() {
-        let text = "route:\n  receiver: a\n  routes:\n    - receiver: b\n      matchers: [x=y, z]\n";
+        let text =
+            "route:\n  receiver: a\n  routes:\n    - receiver: b\n      matchers: [x=y, z]\n";
         assert_eq!(at(text, "route.receiver"), (2, 3));
         assert_eq!(at(text, "route.routes[0].receiver"), (4, 7));
         assert_eq!(at(text, "route.routes[0].matchers[1]"), (5, 23));
@@ -320,18 +430,26 @@ mod tests {
         assert!(parse(&("[".repeat(150) + &"]".repeat(150))).is_ok());
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         assert!(!refused(&deep).is_empty());
-        let grown =
-            (1..90).fold(String::from("a0: &a0 [1]\n"), |yaml, n| yaml + &format!("a{n}: &a{n} [[*a{}]]\n", n - 1));
+        let grown = (1..90).fold(String::from("a0: &a0 [1]\n"), |yaml, n| {
+            yaml + &format!("a{n}: &a{n} [[*a{}]]\n", n - 1)
+        });
         assert!(refused(&grown).contains("too deep"));
     }
 
     #[test]
     fn aliases_cannot_blow_the_tree_up() {
         let bomb = (1..9).fold(String::from("a0: &a0 [1]\n"), |yaml, n| {
-            yaml + &format!("a{n}: &a{n} [{}]\n", vec![format!("*a{}", n - 1); 10].join(", "))
+            yaml + &format!(
+                "a{n}: &a{n} [{}]\n",
+                vec![format!("*a{}", n - 1); 10].join(", ")
+            )
         });
         assert!(refused(&bomb).contains("too many"));
-        let long = format!("a: &a {}\nb: [{}]\n", "x".repeat(500_000), vec!["*a"; 20_000].join(", "));
+        let long = format!(
+            "a: &a {}\nb: [{}]\n",
+            "x".repeat(500_000),
+            vec!["*a"; 20_000].join(", ")
+        );
         assert!(refused(&long).contains("too many"));
     }
 

@@ -19,7 +19,12 @@ use crate::{
 const RECORD_EVERY: Duration = Duration::from_millis(500);
 
 impl Deliverer {
-    pub(super) async fn attempt(self: Arc<Self>, terms: Arc<Terms>, claim: Claim, lease_ends: Instant) {
+    pub(super) async fn attempt(
+        self: Arc<Self>,
+        terms: Arc<Terms>,
+        claim: Claim,
+        lease_ends: Instant,
+    ) {
         crash::point("claimed");
         if Instant::now() + terms.timeout(&claim.target) > lease_ends {
             // The store took so long that another may send it before this attempt is over.
@@ -28,15 +33,25 @@ impl Deliverer {
         }
         let begun = self.clock.now();
         // Whatever happens to one page, the others' lanes and counts stay right.
-        let verdict = AssertUnwindSafe(self.tried(&terms, &claim, begun)).catch_unwind().await.unwrap_or_else(|_| {
-            let detail = "this program has a fault: rendering or judging the page panicked".to_owned();
-            Verdict::Retry { reason: FailureReason::Configuration, detail, after: None }
-        });
+        let verdict = AssertUnwindSafe(self.tried(&terms, &claim, begun))
+            .catch_unwind()
+            .await
+            .unwrap_or_else(|_| {
+                let detail =
+                    "this program has a fault: rendering or judging the page panicked".to_owned();
+                Verdict::Retry {
+                    reason: FailureReason::Configuration,
+                    detail,
+                    after: None,
+                }
+            });
         crash::point("sent");
         let probe_at = self.judged(&terms, &claim, &verdict);
         let settlement = self.concluded(&terms, &claim, &verdict, begun, probe_at);
         let pause = match verdict {
-            Verdict::Retry { after: Some(after), .. } => Some(next::later(settlement.at, after)),
+            Verdict::Retry {
+                after: Some(after), ..
+            } => Some(next::later(settlement.at, after)),
             _ => None,
         };
         // The receiver is done with it: another may begin while it is recorded.
@@ -45,7 +60,10 @@ impl Deliverer {
         match &settled {
             Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(&claim, &settlement),
             Ok(Settled::Lost) => telemetry::lease_lost(&claim),
-            Err(error) => telemetry::store_failed("an attempt could not be recorded: it will be repeated", error),
+            Err(error) => telemetry::store_failed(
+                "an attempt could not be recorded: it will be repeated",
+                error,
+            ),
         }
         crash::point("settled");
         if !matches!(settled, Ok(Settled::Last)) {
@@ -55,13 +73,17 @@ impl Deliverer {
 
     /// An attempt has ended: where something due waits for its room, the loop sees to it.
     fn ended(&self, terms: &Terms, target: &Target, pause: Option<Timestamp>) {
-        if terms.traffic.get(target).is_some_and(|traffic| traffic.end(pause)) {
+        if terms
+            .traffic
+            .get(target)
+            .is_some_and(|traffic| traffic.end(pause))
+        {
             self.bell.notify_one();
         }
     }
 
-    /// Third commit. A store that is full or locked is asked again while the lease lasts: what was sent and is not recorded
-    /// is sent again.
+    /// Third commit. A store that is full or locked is asked again while the lease lasts: what was
+    /// sent and is not recorded is sent again.
     async fn recorded(
         &self,
         claim: &Claim,
@@ -69,8 +91,13 @@ impl Deliverer {
         lease_ends: Instant,
     ) -> Result<Settled, StoreError> {
         loop {
-            match self.store.settle(claim.id, claim.lease, settlement.clone()).await {
-                Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_)) if Instant::now() < lease_ends => {}
+            match self
+                .store
+                .settle(claim.id, claim.lease, settlement.clone())
+                .await
+            {
+                Err(StoreError::Full | StoreError::Locked | StoreError::Failed(_))
+                    if Instant::now() < lease_ends => {}
                 result => return result,
             }
             tokio::time::sleep(RECORD_EVERY).await;
@@ -104,7 +131,8 @@ impl Deliverer {
         let at = self.clock.now();
         let next = next::step(claim, verdict, &terms.settings, probe_at, at);
         let page = &claim.notification;
-        let gave_up = matches!(next, Next::Dead { .. }) && (page.action == Action::Trigger || page.rose());
+        let gave_up =
+            matches!(next, Next::Dead { .. }) && (page.action == Action::Trigger || page.rose());
         Settlement {
             at,
             next,
@@ -114,24 +142,45 @@ impl Deliverer {
                 result: next::result(verdict).to_owned(),
                 detail: next::detail(verdict, &claim.step),
             }),
-            fallback: if gave_up { self.fallback(&claim.target.receiver, &claim.notification) } else { Vec::new() },
+            fallback: if gave_up {
+                self.fallback(&claim.target.receiver, &claim.notification)
+            } else {
+                Vec::new()
+            },
         }
     }
 
     async fn tried(&self, terms: &Terms, claim: &Claim, now: Timestamp) -> Verdict {
         let Some(receiver) = terms.receivers.integrations.get(&claim.target) else {
-            let Target { receiver, integration } = &claim.target;
-            let detail = format!("the configuration has no integration {integration} of receiver {receiver} any more");
-            return Verdict::Permanent { reason: FailureReason::Configuration, detail };
+            let Target {
+                receiver,
+                integration,
+            } = &claim.target;
+            let detail = format!(
+                "the configuration has no integration {integration} of receiver {receiver} any more"
+            );
+            return Verdict::Permanent {
+                reason: FailureReason::Configuration,
+                detail,
+            };
         };
         let verdict = sent(terms, receiver.as_ref(), claim, now).await;
-        next::matured(verdict, &claim.step, receiver.confirm_timeout(), self.clock.now())
+        next::matured(
+            verdict,
+            &claim.step,
+            receiver.confirm_timeout(),
+            self.clock.now(),
+        )
     }
 }
 
 /// Renders, sends and judges.
 async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timestamp) -> Verdict {
-    let unusable = |detail: String| Verdict::Retry { reason: FailureReason::Configuration, detail, after: None };
+    let unusable = |detail: String| Verdict::Retry {
+        reason: FailureReason::Configuration,
+        detail,
+        after: None,
+    };
     let keys = match Keys::read(receiver) {
         Ok(keys) => keys,
         Err(error) => return unusable(error.to_string()),
@@ -151,9 +200,14 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
     };
     let keys = keys.hiding(terms.client.hidden(&request));
     let verdict = match terms.client.send(&claim.target, request).await {
-        // Before it is judged, since a verdict quotes, and half a credential is not recognised any more.
+        // Before it is judged, since a verdict quotes, and half a credential is not recognised any
+        // more.
         Ok(reply) => receiver.judge(&parcel, &next::scrubbed_reply(reply, &keys)),
-        Err(failure) => Verdict::Retry { reason: failure.reason, detail: failure.detail, after: None },
+        Err(failure) => Verdict::Retry {
+            reason: failure.reason,
+            detail: failure.detail,
+            after: None,
+        },
     };
     next::scrubbed(verdict, &keys)
 }

@@ -1,8 +1,10 @@
-//! A circuit breaker for one integration: one that does not answer is asked by one probe at a time. Pure.
+//! A circuit breaker for one integration: one that does not answer is asked by one probe at a time.
+//! Pure.
 //!
-//! It opens when several deliveries in a row got no answer. While it is open nothing is dropped: what is owed waits, due,
-//! and the first of it is the probe. The pauses between probes grow as `delivery.backoff` does, to half a minute at most:
-//! that is how late the first page after a recovery can be for it. An answer of any kind, a refusal too, closes it.
+//! It opens when several deliveries in a row got no answer. While it is open nothing is dropped:
+//! what is owed waits, due, and the first of it is the probe. The pauses between probes grow as
+//! `delivery.backoff` does, to half a minute at most: that is how late the first page after a
+//! recovery can be for it. An answer of any kind, a refusal too, closes it.
 
 use std::time::Duration;
 
@@ -19,8 +21,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Default)]
 pub(super) struct Breaker {
-    /// Failures in a row, the first of them, and whether others failed too: one page that its receiver chokes on must
-    /// not stand in the way of the rest.
+    /// Failures in a row, the first of them, and whether others failed too: one page that its
+    /// receiver chokes on must not stand in the way of the rest.
     failures: u32,
     first: Option<DeliveryId>,
     several: bool,
@@ -69,8 +71,13 @@ impl Breaker {
             Some(open) if now < open.at => return None,
             Some(open) => open.probes.saturating_add(1),
         };
-        self.open = Some(Open { probes, at: later(now, backoff.pause(probes.saturating_add(1)).min(LONGEST)) });
-        (probes == 0).then_some(Change::Opened { failures: self.failures })
+        self.open = Some(Open {
+            probes,
+            at: later(now, backoff.pause(probes.saturating_add(1)).min(LONGEST)),
+        });
+        (probes == 0).then_some(Change::Opened {
+            failures: self.failures,
+        })
     }
 
     /// Lets a probe begin at once: the clock was set back, or what is wrong may be mended.
@@ -81,12 +88,16 @@ impl Breaker {
     }
 }
 
-/// Whether the receiver is not there, or does not work. What is too much for it (429) has pauses of its own.
+/// Whether the receiver is not there, or does not work. What is too much for it (429) has pauses of
+/// its own.
 fn is_silence(verdict: &Verdict) -> bool {
     matches!(
         verdict,
         Verdict::Retry {
-            reason: FailureReason::Network | FailureReason::Tls | FailureReason::Timeout | FailureReason::ServerError,
+            reason: FailureReason::Network
+                | FailureReason::Tls
+                | FailureReason::Timeout
+                | FailureReason::ServerError,
             ..
         }
     )
@@ -101,7 +112,11 @@ mod tests {
     }
 
     fn failed(reason: FailureReason) -> Verdict {
-        Verdict::Retry { reason, detail: String::new(), after: None }
+        Verdict::Retry {
+            reason,
+            detail: String::new(),
+            after: None,
+        }
     }
 
     fn silence() -> Verdict {
@@ -113,7 +128,11 @@ mod tests {
         let mut breaker = Breaker::default();
         for failures in 1..=ENOUGH {
             let change = breaker.judge(failures.into(), &silence(), &Backoff::default(), at(0));
-            assert_eq!(change, (failures == ENOUGH).then_some(Change::Opened { failures }), "after {failures}");
+            assert_eq!(
+                change,
+                (failures == ENOUGH).then_some(Change::Opened { failures }),
+                "after {failures}"
+            );
         }
         breaker
     }
@@ -122,15 +141,28 @@ mod tests {
     fn failures_in_a_row_open_it_and_one_answer_of_any_kind_closes_it() {
         for answer in [
             Verdict::Delivered { receipt: None },
-            Verdict::Accepted { request_id: "r".into() },
+            Verdict::Accepted {
+                request_id: "r".into(),
+            },
             Verdict::NotYet,
-            Verdict::Permanent { reason: FailureReason::Unauthorized, detail: String::new() },
+            Verdict::Permanent {
+                reason: FailureReason::Unauthorized,
+                detail: String::new(),
+            },
             failed(FailureReason::RateLimited),
         ] {
             let mut breaker = open();
-            assert_eq!(breaker.judge(1, &answer, &Backoff::default(), at(1)), Some(Change::Closed), "{answer:?}");
+            assert_eq!(
+                breaker.judge(1, &answer, &Backoff::default(), at(1)),
+                Some(Change::Closed),
+                "{answer:?}"
+            );
             assert_eq!(breaker.probe_at(), None);
-            assert_eq!(breaker.judge(2, &silence(), &Backoff::default(), at(2)), None, "the count began anew");
+            assert_eq!(
+                breaker.judge(2, &silence(), &Backoff::default(), at(2)),
+                None,
+                "the count began anew"
+            );
         }
     }
 
@@ -138,17 +170,30 @@ mod tests {
     fn one_page_that_fails_for_ever_stands_in_nobodys_way() {
         let mut breaker = Breaker::default();
         for second in 0..100 {
-            assert_eq!(breaker.judge(1, &silence(), &Backoff::default(), at(second)), None);
+            assert_eq!(
+                breaker.judge(1, &silence(), &Backoff::default(), at(second)),
+                None
+            );
         }
-        assert_eq!(breaker.judge(2, &silence(), &Backoff::default(), at(100)), Some(Change::Opened { failures: 101 }));
+        assert_eq!(
+            breaker.judge(2, &silence(), &Backoff::default(), at(100)),
+            Some(Change::Opened { failures: 101 })
+        );
     }
 
     #[test]
     fn a_receiver_that_answers_now_and_then_is_not_cut_off() {
         let mut breaker = Breaker::default();
         for second in 0..100 {
-            let verdict = if second % 4 == 3 { Verdict::Delivered { receipt: None } } else { silence() };
-            assert_eq!(breaker.judge(second, &verdict, &Backoff::default(), at(second)), None);
+            let verdict = if second % 4 == 3 {
+                Verdict::Delivered { receipt: None }
+            } else {
+                silence()
+            };
+            assert_eq!(
+                breaker.judge(second, &verdict, &Backoff::default(), at(second)),
+                None
+            );
         }
     }
 
@@ -163,7 +208,10 @@ mod tests {
             now = probe_at;
             assert_eq!(breaker.judge(1, &silence(), &Backoff::default(), now), None);
         }
-        assert!(pauses[0] <= 2 && pauses[3] >= 8 && pauses[10..].iter().all(|pause| *pause == 30), "{pauses:?}");
+        assert!(
+            pauses[0] <= 2 && pauses[3] >= 8 && pauses[10..].iter().all(|pause| *pause == 30),
+            "{pauses:?}"
+        );
     }
 
     #[test]
@@ -171,7 +219,10 @@ mod tests {
         let mut breaker = open();
         let probe_at = breaker.probe_at();
         for delivery in 0..30 {
-            assert_eq!(breaker.judge(delivery, &silence(), &Backoff::default(), at(0)), None);
+            assert_eq!(
+                breaker.judge(delivery, &silence(), &Backoff::default(), at(0)),
+                None
+            );
         }
         assert_eq!(breaker.probe_at(), probe_at);
     }

@@ -1,4 +1,5 @@
-//! Requests on the wire, and what can go wrong with them. No retry, no redirect, no secret in an error.
+//! Requests on the wire, and what can go wrong with them. No retry, no redirect, no secret in an
+//! error.
 
 use std::{collections::BTreeMap, error::Error as _, io::Write as _, time::Duration};
 
@@ -32,22 +33,39 @@ pub(super) struct Failure {
 }
 
 impl Client {
-    /// `timeout` bounds one request, from the name's resolution to the reply's last byte, where its integration has none
-    /// of its own.
-    pub fn new(receivers: &Receivers, timeout: Duration, environment: Environment<'_>) -> Result<Self, Unusable> {
-        let Clients { by_target, proxies } = transport::clients(receivers, timeout, environment).map_err(Unusable)?;
-        Ok(Self { by_target, proxies, on_stderr: false })
+    /// `timeout` bounds one request, from the name's resolution to the reply's last byte, where its
+    /// integration has none of its own.
+    pub fn new(
+        receivers: &Receivers,
+        timeout: Duration,
+        environment: Environment<'_>,
+    ) -> Result<Self, Unusable> {
+        let Clients { by_target, proxies } =
+            transport::clients(receivers, timeout, environment).map_err(Unusable)?;
+        Ok(Self {
+            by_target,
+            proxies,
+            on_stderr: false,
+        })
     }
 
-    /// The same, with pages printed on standard error where `aside`: for a command whose JSON is on standard output.
+    /// The same, with pages printed on standard error where `aside`: for a command whose JSON is on
+    /// standard output.
     #[must_use]
     pub fn printing_aside(self, aside: bool) -> Self {
-        Self { on_stderr: aside, ..self }
+        Self {
+            on_stderr: aside,
+            ..self
+        }
     }
 
     /// What of a request's way, and of its headers, may not show in an echo.
     pub(super) fn hidden<'a>(&'a self, request: &'a Request) -> impl Iterator<Item = &'a str> {
-        let headers = request.headers.iter().filter(|(name, _)| is_sensitive(name)).map(|(_, value)| value.as_str());
+        let headers = request
+            .headers
+            .iter()
+            .filter(|(name, _)| is_sensitive(name))
+            .map(|(_, value)| value.as_str());
         self.proxies.iter().map(String::as_str).chain(headers)
     }
 
@@ -58,7 +76,10 @@ impl Client {
         let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);
         let Some(client) = self.by_target.get(target) else {
             let detail = "this program has a fault: the integration has no client".to_owned();
-            return Err(Failure { reason: FailureReason::Configuration, detail });
+            return Err(Failure {
+                reason: FailureReason::Configuration,
+                detail,
+            });
         };
         let mut builder = client.request(method, &request.url);
         for (name, value) in &request.headers {
@@ -67,7 +88,11 @@ impl Client {
         builder = match request.body {
             Body::Empty => builder,
             Body::Json(json) => {
-                let builder = if request.headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type")) {
+                let builder = if request
+                    .headers
+                    .iter()
+                    .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+                {
                     builder
                 } else {
                     builder.header(CONTENT_TYPE, "application/json")
@@ -81,7 +106,9 @@ impl Client {
         let headers = response
             .headers()
             .iter()
-            .filter_map(|(name, value)| Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned())))
+            .filter_map(|(name, value)| {
+                Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
+            })
             .collect();
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
@@ -90,7 +117,11 @@ impl Client {
                 break;
             }
         }
-        Ok(Reply { status, headers, body })
+        Ok(Reply {
+            status,
+            headers,
+            body,
+        })
     }
 
     fn print(&self, body: &Body) -> Result<Reply, Failure> {
@@ -106,10 +137,15 @@ impl Client {
             writeln!(out, "{line}").and_then(|()| out.flush())
         };
         let stream = if self.on_stderr { "error" } else { "output" };
-        printed.map(|()| Reply { status: 200, ..Reply::default() }).map_err(|error| Failure {
-            reason: FailureReason::Network,
-            detail: format!("standard {stream} cannot be written: {error}"),
-        })
+        printed
+            .map(|()| Reply {
+                status: 200,
+                ..Reply::default()
+            })
+            .map_err(|error| Failure {
+                reason: FailureReason::Network,
+                detail: format!("standard {stream} cannot be written: {error}"),
+            })
     }
 }
 
@@ -124,7 +160,11 @@ pub(super) fn deepest(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
-    if error.source().is_none() { "it is not usable".to_owned() } else { cause.to_string() }
+    if error.source().is_none() {
+        "it is not usable".to_owned()
+    } else {
+        cause.to_string()
+    }
 }
 
 /// The error in words for the operator. Its own text names the URL, which may be a secret.
@@ -137,23 +177,37 @@ fn failure(error: &reqwest::Error) -> Failure {
         causes.push(error.to_string());
         cause = error.source();
     }
-    let deepest = causes.pop().unwrap_or_else(|| "the request failed".to_owned());
+    let deepest = causes
+        .pop()
+        .unwrap_or_else(|| "the request failed".to_owned());
     let (reason, what) = if error.is_timeout() {
         (FailureReason::Timeout, "no reply in time")
     } else if certificate {
-        (FailureReason::Tls, "its TLS certificate or handshake is refused")
+        (
+            FailureReason::Tls,
+            "its TLS certificate or handshake is refused",
+        )
     } else if error.is_connect() {
         (FailureReason::Network, "no connection")
     } else if error.is_builder() {
-        (FailureReason::Configuration, "the request could not be made")
+        (
+            FailureReason::Configuration,
+            "the request could not be made",
+        )
     } else {
         (FailureReason::Network, "the connection broke")
     };
-    Failure { reason, detail: format!("{what}: {deepest}") }
+    Failure {
+        reason,
+        detail: format!("{what}: {deepest}"),
+    }
 }
 
-/// Whether the error is one of TLS; those of I/O, which wrap each other, do not name what they wrap as their source.
+/// Whether the error is one of TLS; those of I/O, which wrap each other, do not name what they wrap
+/// as their source.
 fn is_tls(error: &(dyn std::error::Error + 'static)) -> bool {
-    let wrapped = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    let wrapped = error
+        .downcast_ref::<std::io::Error>()
+        .and_then(std::io::Error::get_ref);
     error.is::<rustls::Error>() || wrapped.is_some_and(|wrapped| is_tls(wrapped))
 }

@@ -13,22 +13,37 @@ use crate::{
 /// How soon an accepted request is asked after for the first time, and how seldom at most.
 const CONFIRM_EVERY: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
-/// What a verdict comes to when the request it is about was accepted at least `timeout` ago: it is to be sent anew.
+/// What a verdict comes to when the request it is about was accepted at least `timeout` ago: it is
+/// to be sent anew.
 pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Timestamp) -> Verdict {
-    let Step::Confirm { request_id, since, .. } = step else { return verdict };
+    let Step::Confirm {
+        request_id, since, ..
+    } = step
+    else {
+        return verdict;
+    };
     if waited(*since, now) < timeout {
         return verdict;
     }
     let reason = FailureReason::Unconfirmed;
     let never = format!("accepted as request {request_id}, and never confirmed");
     match verdict {
-        Verdict::NotYet => Verdict::Retry { reason, detail: never, after: None },
-        Verdict::Retry { detail, after, .. } => Verdict::Retry { reason, detail: format!("{never}: {detail}"), after },
+        Verdict::NotYet => Verdict::Retry {
+            reason,
+            detail: never,
+            after: None,
+        },
+        Verdict::Retry { detail, after, .. } => Verdict::Retry {
+            reason,
+            detail: format!("{never}: {detail}"),
+            after,
+        },
         verdict => verdict,
     }
 }
 
-/// `probe_at`, while the integration does not answer: when it is asked next. Nothing waits longer than that for it.
+/// `probe_at`, while the integration does not answer: when it is asked next. Nothing waits longer
+/// than that for it.
 pub(super) fn step(
     claim: &Claim,
     verdict: &Verdict,
@@ -37,9 +52,15 @@ pub(super) fn step(
     now: Timestamp,
 ) -> Next {
     match verdict {
-        Verdict::Delivered { receipt } => Next::Delivered { receipt: receipt.clone() },
+        Verdict::Delivered { receipt } => Next::Delivered {
+            receipt: receipt.clone(),
+        },
         Verdict::Accepted { request_id } => Next::Again {
-            step: Step::Confirm { request_id: request_id.clone(), since: now, of: Box::new(accepted(&claim.step)) },
+            step: Step::Confirm {
+                request_id: request_id.clone(),
+                since: now,
+                of: Box::new(accepted(&claim.step)),
+            },
             at: later(now, CONFIRM_EVERY.0),
             failures: claim.failures,
         },
@@ -49,24 +70,43 @@ pub(super) fn step(
                 Step::Send | Step::Message | Step::Reply | Step::Apart => Duration::ZERO,
             };
             let pause = waited.clamp(CONFIRM_EVERY.0, CONFIRM_EVERY.1);
-            Next::Again { step: claim.step.clone(), at: later(now, pause), failures: claim.failures }
+            Next::Again {
+                step: claim.step.clone(),
+                at: later(now, pause),
+                failures: claim.failures,
+            }
         }
-        Verdict::Partly { next, .. } => Next::Again { step: next.clone(), at: now, failures: claim.failures },
+        Verdict::Partly { next, .. } => Next::Again {
+            step: next.clone(),
+            at: now,
+            failures: claim.failures,
+        },
         // A question that failed is asked again: sending anew could only repeat the page.
         Verdict::Retry { reason, after, .. } => {
             let step = match &claim.step {
                 Step::Confirm { of, .. } if *reason == FailureReason::Unconfirmed => (**of).clone(),
                 step => step.clone(),
             };
-            let next = again(claim, settings, *after, &detail(verdict, &claim.step), step, now);
+            let next = again(
+                claim,
+                settings,
+                *after,
+                &detail(verdict, &claim.step),
+                step,
+                now,
+            );
             match (next, probe_at) {
-                (Next::Again { step, at, failures }, Some(probe_at)) => {
-                    Next::Again { step, at: at.min(probe_at.max(now)), failures }
-                }
+                (Next::Again { step, at, failures }, Some(probe_at)) => Next::Again {
+                    step,
+                    at: at.min(probe_at.max(now)),
+                    failures,
+                },
                 (next, _) => next,
             }
         }
-        Verdict::Permanent { .. } => Next::Dead { reason: detail(verdict, &claim.step) },
+        Verdict::Permanent { .. } => Next::Dead {
+            reason: detail(verdict, &claim.step),
+        },
     }
 }
 
@@ -94,16 +134,28 @@ fn again(
     let failures = claim.failures.saturating_add(1);
     let deadline = later(claim.since, settings.give_up_after.as_std());
     if now >= deadline && failures >= settings.fewest_failures {
-        return Next::Dead { reason: format!("given up after {}: {detail}", settings.give_up_after) };
+        return Next::Dead {
+            reason: format!("given up after {}: {detail}", settings.give_up_after),
+        };
     }
-    let pause = settings.backoff.pause(failures).max(after.unwrap_or_default());
+    let pause = settings
+        .backoff
+        .pause(failures)
+        .max(after.unwrap_or_default());
     // The last attempt is made at the deadline, not skipped.
     let at = later(now, pause);
-    Next::Again { step, at: if now < deadline { at.min(deadline) } else { at }, failures }
+    Next::Again {
+        step,
+        at: if now < deadline { at.min(deadline) } else { at },
+        failures,
+    }
 }
 
 pub(super) fn later(time: Timestamp, by: Duration) -> Timestamp {
-    SignedDuration::try_from(by).ok().and_then(|by| time.checked_add(by).ok()).unwrap_or(Timestamp::MAX)
+    SignedDuration::try_from(by)
+        .ok()
+        .and_then(|by| time.checked_add(by).ok())
+        .unwrap_or(Timestamp::MAX)
 }
 
 /// A verdict in a word, for the timeline and the metrics.
@@ -120,36 +172,70 @@ pub(super) fn result(verdict: &Verdict) -> &'static str {
 /// A verdict in a sentence.
 pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
     match verdict {
-        Verdict::Delivered { receipt: Some(receipt) } => format!("delivered as {receipt}"),
+        Verdict::Delivered {
+            receipt: Some(receipt),
+        } => format!("delivered as {receipt}"),
         Verdict::Delivered { receipt: None } => "delivered".to_owned(),
-        Verdict::Accepted { request_id } => format!("accepted as request {request_id}, to be confirmed"),
-        Verdict::NotYet => match step {
-            Step::Confirm { request_id, .. } => format!("accepted as request {request_id}, not confirmed yet"),
-            Step::Send | Step::Message | Step::Reply | Step::Apart => "not confirmed yet".to_owned(),
-        },
-        Verdict::Retry { detail, .. } | Verdict::Permanent { detail, .. } | Verdict::Partly { detail, .. } => {
-            detail.clone()
+        Verdict::Accepted { request_id } => {
+            format!("accepted as request {request_id}, to be confirmed")
         }
+        Verdict::NotYet => match step {
+            Step::Confirm { request_id, .. } => {
+                format!("accepted as request {request_id}, not confirmed yet")
+            }
+            Step::Send | Step::Message | Step::Reply | Step::Apart => {
+                "not confirmed yet".to_owned()
+            }
+        },
+        Verdict::Retry { detail, .. }
+        | Verdict::Permanent { detail, .. }
+        | Verdict::Partly { detail, .. } => detail.clone(),
     }
 }
 
 /// The verdict without any of the credentials, whatever the receiver echoed.
 pub(super) fn scrubbed(verdict: Verdict, keys: &Keys) -> Verdict {
     match verdict {
-        Verdict::Retry { reason, detail, after } => Verdict::Retry { reason, detail: keys.scrub(&detail), after },
-        Verdict::Permanent { reason, detail } => Verdict::Permanent { reason, detail: keys.scrub(&detail) },
-        Verdict::Delivered { receipt } => Verdict::Delivered { receipt: receipt.map(|receipt| keys.scrub(&receipt)) },
-        Verdict::Partly { next, detail } => Verdict::Partly { next, detail: keys.scrub(&detail) },
+        Verdict::Retry {
+            reason,
+            detail,
+            after,
+        } => Verdict::Retry {
+            reason,
+            detail: keys.scrub(&detail),
+            after,
+        },
+        Verdict::Permanent { reason, detail } => Verdict::Permanent {
+            reason,
+            detail: keys.scrub(&detail),
+        },
+        Verdict::Delivered { receipt } => Verdict::Delivered {
+            receipt: receipt.map(|receipt| keys.scrub(&receipt)),
+        },
+        Verdict::Partly { next, detail } => Verdict::Partly {
+            next,
+            detail: keys.scrub(&detail),
+        },
         Verdict::Accepted { .. } | Verdict::NotYet => verdict,
     }
 }
 
 /// The reply without any of the credentials it may echo.
 pub(super) fn scrubbed_reply(reply: Reply, keys: &Keys) -> Reply {
-    let headers = reply.headers.into_iter().map(|(name, value)| (name, keys.scrub(&value))).collect();
+    let headers = reply
+        .headers
+        .into_iter()
+        .map(|(name, value)| (name, keys.scrub(&value)))
+        .collect();
     let body = match std::str::from_utf8(&reply.body) {
         Ok(text) => keys.scrub(text).into_bytes(),
-        Err(_) => keys.scrub(&String::from_utf8_lossy(&reply.body)).into_bytes(),
+        Err(_) => keys
+            .scrub(&String::from_utf8_lossy(&reply.body))
+            .into_bytes(),
     };
-    Reply { status: reply.status, headers, body }
+    Reply {
+        status: reply.status,
+        headers,
+        body,
+    }
 }

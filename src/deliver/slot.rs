@@ -1,4 +1,5 @@
-//! What can be sent at once needs no claim: room is taken while it is decided, and the decision's commit leases it.
+//! What can be sent at once needs no claim: room is taken while it is decided, and the decision's
+//! commit leases it.
 
 use std::sync::Arc;
 
@@ -34,15 +35,16 @@ impl Drop for Slot {
 }
 
 impl Deliverer {
-    /// Takes room for those of the deliveries that can be sent at once: the store is to lease them with their decision. What
-    /// has waited longer goes first. Waits for nothing.
+    /// Takes room for those of the deliveries that can be sent at once: the store is to lease them
+    /// with their decision. What has waited longer goes first. Waits for nothing.
     pub fn reserve(&self, deliveries: &mut [NewDelivery]) -> Vec<Slot> {
         let (now, terms) = (self.clock.now(), self.terms());
         let lease_ends = Instant::now() + terms.lease();
         let lease = SignedDuration::try_from(terms.lease()).unwrap_or(SignedDuration::MAX);
         let slot = |delivery: &mut NewDelivery| {
             let traffic = terms.traffic.get(&delivery.target)?;
-            if delivery.held_until.is_some() || self.under_way.is_closed() || !traffic.reserve(now) {
+            if delivery.held_until.is_some() || self.under_way.is_closed() || !traffic.reserve(now)
+            {
                 return None;
             }
             delivery.leased_until = now.checked_add(lease).ok();
@@ -59,17 +61,27 @@ impl Deliverer {
         deliveries.iter_mut().filter_map(slot).collect()
     }
 
-    /// Begins what was leased with a decision, and sees to the rest of what it owes. After a stop nothing begins: it is sent
-    /// when the lease has ended, or after the next start.
+    /// Begins what was leased with a decision, and sees to the rest of what it owes. After a stop
+    /// nothing begins: it is sent when the lease has ended, or after the next start.
     pub fn begin(self: &Arc<Self>, decision: Decision, mut slots: Vec<Slot>) {
         if decision.deliveries.len() > decision.claims.len() {
             self.bell.notify_one();
         }
-        for claim in decision.claims.into_iter().filter(|_| !self.under_way.is_closed()) {
-            let Some(place) = slots.iter().position(|slot| slot.target == claim.target) else { continue };
+        for claim in decision
+            .claims
+            .into_iter()
+            .filter(|_| !self.under_way.is_closed())
+        {
+            let Some(place) = slots.iter().position(|slot| slot.target == claim.target) else {
+                continue;
+            };
             let mut slot = slots.swap_remove(place);
             slot.begun = true;
-            self.under_way.spawn(Arc::clone(self).attempt(Arc::clone(&slot.terms), claim, slot.lease_ends));
+            self.under_way.spawn(Arc::clone(self).attempt(
+                Arc::clone(&slot.terms),
+                claim,
+                slot.lease_ends,
+            ));
         }
     }
 }

@@ -1,5 +1,5 @@
-//! What the configuration says of delivering, and the traffic that goes on under it. Replaced as a whole by a reload; an
-//! attempt under way keeps the terms it began under.
+//! What the configuration says of delivering, and the traffic that goes on under it. Replaced as a
+//! whole by a reload; an attempt under way keeps the terms it began under.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -20,21 +20,41 @@ pub struct Terms {
 }
 
 impl Terms {
-    pub fn new(receivers: Arc<Receivers>, settings: Settings, external_url: Option<String>, client: Client) -> Self {
+    pub fn new(
+        receivers: Arc<Receivers>,
+        settings: Settings,
+        external_url: Option<String>,
+        client: Client,
+    ) -> Self {
         let integrations = receivers.integrations.iter();
         let traffic = integrations
-            .map(|(target, receiver)| (target.clone(), Arc::new(Traffic::new(receiver.rate_limit()))))
+            .map(|(target, receiver)| {
+                (
+                    target.clone(),
+                    Arc::new(Traffic::new(receiver.rate_limit())),
+                )
+            })
             .collect();
-        Self { receivers, settings, external_url, client, traffic }
+        Self {
+            receivers,
+            settings,
+            external_url,
+            client,
+            traffic,
+        }
     }
 
-    /// Takes over what goes on at the integrations that stay. One whose receiver is written in another way is asked at once,
-    /// by few: the change may be what mends it.
+    /// Takes over what goes on at the integrations that stay. One whose receiver is written in
+    /// another way is asked at once, by few: the change may be what mends it.
     pub(super) fn take_over(&mut self, before: &Self) {
         for (target, traffic) in &mut self.traffic {
-            let Some(going_on) = before.traffic.get(target) else { continue };
+            let Some(going_on) = before.traffic.get(target) else {
+                continue;
+            };
             going_on.keep_pace_of(traffic);
-            if self.receivers.written.get(&target.receiver) != before.receivers.written.get(&target.receiver) {
+            if self.receivers.written.get(&target.receiver)
+                != before.receivers.written.get(&target.receiver)
+            {
                 going_on.open();
             }
             *traffic = Arc::clone(going_on);
@@ -43,13 +63,22 @@ impl Terms {
 
     /// How long one attempt at an integration may take.
     pub(super) fn timeout(&self, target: &Target) -> Duration {
-        let transport = self.receivers.integrations.get(target).and_then(|receiver| receiver.transport());
-        transport.and_then(|transport| transport.timeout).unwrap_or(self.settings.timeout.as_std())
+        let transport = self
+            .receivers
+            .integrations
+            .get(target)
+            .and_then(|receiver| receiver.transport());
+        transport
+            .and_then(|transport| transport.timeout)
+            .unwrap_or(self.settings.timeout.as_std())
     }
 
     /// How long a delivery is leased for an attempt.
     pub(super) fn lease(&self) -> Duration {
         let longest = self.traffic.keys().map(|target| self.timeout(target)).max();
-        longest.unwrap_or_default().max(self.settings.timeout.as_std()) + LEASE_MARGIN
+        longest
+            .unwrap_or_default()
+            .max(self.settings.timeout.as_std())
+            + LEASE_MARGIN
     }
 }

@@ -25,8 +25,8 @@ struct Now {
     /// The least time between two requests, where the user wants pacing.
     pace: Option<SignedDuration>,
     under_way: u32,
-    /// As many may be under way. After a pause it begins with one, and doubles with each that meets no other pause:
-    /// a receiver that had enough is not met by all that waited.
+    /// As many may be under way. After a pause it begins with one, and doubles with each that meets
+    /// no other pause: a receiver that had enough is not met by all that waited.
     most: u32,
     /// Left alone until then.
     closed_until: Timestamp,
@@ -50,8 +50,14 @@ impl Default for Now {
 
 impl Traffic {
     pub(super) fn new(limit: Option<RateLimit>) -> Self {
-        let pace = limit.and_then(|limit| SignedDuration::try_from(limit.per / limit.requests.get()).ok());
-        Self { now: Mutex::new(Now { pace, ..Now::default() }) }
+        let pace =
+            limit.and_then(|limit| SignedDuration::try_from(limit.per / limit.requests.get()).ok());
+        Self {
+            now: Mutex::new(Now {
+                pace,
+                ..Now::default()
+            }),
+        }
     }
 
     /// Goes on at another's pace.
@@ -63,10 +69,13 @@ impl Traffic {
     /// From when on the integration may be asked; a time in the past where it may be now.
     pub(super) fn opens_at(&self) -> Timestamp {
         let now = self.lock();
-        now.breaker.probe_at().map_or(now.closed_until, |probe_at| probe_at.max(now.closed_until))
+        now.breaker
+            .probe_at()
+            .map_or(now.closed_until, |probe_at| probe_at.max(now.closed_until))
     }
 
-    /// Takes note of what an attempt came to; where the integration does not answer, when it is asked next.
+    /// Takes note of what an attempt came to; where the integration does not answer, when it is
+    /// asked next.
     pub(super) fn judge(
         &self,
         delivery: DeliveryId,
@@ -85,12 +94,16 @@ impl Traffic {
     /// How many attempts may begin while it is open.
     pub(super) fn room(&self) -> u32 {
         let now = self.lock();
-        let most = if now.pace.is_some() { now.most.min(now.under_way + 1) } else { now.most };
+        let most = if now.pace.is_some() {
+            now.most.min(now.under_way + 1)
+        } else {
+            now.most
+        };
         most.saturating_sub(now.under_way)
     }
 
-    /// Takes room for an attempt at what is about to be owed. False where it is not to be sent at once: it will wait in the
-    /// store, and what comes after it waits behind it.
+    /// Takes room for an attempt at what is about to be owed. False where it is not to be sent at
+    /// once: it will wait in the store, and what comes after it waits behind it.
     pub(super) fn reserve(&self, at: Timestamp) -> bool {
         let mut now = self.lock();
         let open = now.pace.is_none() && now.breaker.probe_at().is_none() && now.closed_until <= at;
@@ -123,8 +136,8 @@ impl Traffic {
         }
     }
 
-    /// An attempt has ended, and the receiver asked to be left alone until `pause`, if it did. Returns whether something due
-    /// waits for its room.
+    /// An attempt has ended, and the receiver asked to be left alone until `pause`, if it did.
+    /// Returns whether something due waits for its room.
     pub(super) fn end(&self, pause: Option<Timestamp>) -> bool {
         let mut now = self.lock();
         now.under_way = now.under_way.saturating_sub(1);
@@ -169,9 +182,17 @@ mod tests {
         traffic.begin(at(0));
         traffic.begin(at(0));
         traffic.end(Some(at(30)));
-        assert_eq!((traffic.opens_at(), traffic.room()), (at(30), 0), "one is still under way");
+        assert_eq!(
+            (traffic.opens_at(), traffic.room()),
+            (at(30), 0),
+            "one is still under way"
+        );
         traffic.end(Some(at(10)));
-        assert_eq!((traffic.opens_at(), traffic.room()), (at(30), 1), "a shorter pause does not cut a longer one");
+        assert_eq!(
+            (traffic.opens_at(), traffic.room()),
+            (at(30), 1),
+            "a shorter pause does not cut a longer one"
+        );
         for room in [2, 4, 8, 16, 32, 32] {
             traffic.begin(at(40));
             traffic.end(None);
@@ -181,7 +202,10 @@ mod tests {
 
     #[test]
     fn a_pace_lets_one_attempt_begin_at_a_time_however_long_it_takes() {
-        let limit = RateLimit { requests: NonZeroU32::MIN.saturating_add(1), per: Duration::from_secs(4) };
+        let limit = RateLimit {
+            requests: NonZeroU32::MIN.saturating_add(1),
+            per: Duration::from_secs(4),
+        };
         let traffic = Traffic::new(Some(limit));
         for second in [0, 2, 4] {
             assert!(traffic.opens_at() <= at(second));
@@ -194,14 +218,21 @@ mod tests {
     #[test]
     fn what_is_new_takes_room_only_where_nothing_waits_before_it() {
         let traffic = Traffic::new(None);
-        assert!(!traffic.reserve(at(0)), "nobody has looked yet at what the store holds");
+        assert!(
+            !traffic.reserve(at(0)),
+            "nobody has looked yet at what the store holds"
+        );
         traffic.set_behind(false);
         for _ in 0..MOST {
             assert!(traffic.reserve(at(0)));
         }
         assert!(!traffic.reserve(at(0)), "it is full");
         traffic.give_back();
-        assert_eq!((traffic.room(), traffic.reserve(at(0))), (1, false), "the one that found no room comes first");
+        assert_eq!(
+            (traffic.room(), traffic.reserve(at(0))),
+            (1, false),
+            "the one that found no room comes first"
+        );
         assert!(traffic.end(Some(at(30))), "and is to be told of the room");
         traffic.set_behind(false);
         assert!(!traffic.reserve(at(29)), "left alone");
@@ -211,7 +242,11 @@ mod tests {
     fn what_is_new_does_not_probe_a_receiver_that_does_not_answer() {
         let traffic = Traffic::new(None);
         traffic.set_behind(false);
-        let silence = Verdict::Retry { reason: FailureReason::Timeout, detail: String::new(), after: None };
+        let silence = Verdict::Retry {
+            reason: FailureReason::Timeout,
+            detail: String::new(),
+            after: None,
+        };
         for delivery in 0..10 {
             traffic.judge(delivery, &silence, &Backoff::default(), at(0));
         }
@@ -222,9 +257,16 @@ mod tests {
     fn another_pace_takes_effect_and_leaves_what_goes_on_as_it_is() {
         let traffic = Traffic::new(None);
         traffic.begin(at(0));
-        let limit = RateLimit { requests: NonZeroU32::MIN, per: Duration::from_secs(4) };
+        let limit = RateLimit {
+            requests: NonZeroU32::MIN,
+            per: Duration::from_secs(4),
+        };
         traffic.keep_pace_of(&Traffic::new(Some(limit)));
-        assert_eq!(traffic.room(), 1, "one is under way, and one more may begin");
+        assert_eq!(
+            traffic.room(),
+            1,
+            "one is under way, and one more may begin"
+        );
         traffic.begin(at(1));
         assert_eq!(traffic.opens_at(), at(5));
         traffic.keep_pace_of(&Traffic::new(None));

@@ -53,12 +53,21 @@ pub(super) fn clients(
     let mut by_way: BTreeMap<Way, reqwest::Client> = BTreeMap::new();
     let mut by_target = BTreeMap::new();
     for (target, receiver) in &receivers.integrations {
-        let Some(transport) = receiver.transport() else { continue };
-        let proxy = transport.proxy.as_ref().and_then(|proxy| match &proxy.secret {
-            Secret::Inline(url) => Some(url.expose_secret().to_owned()),
-            Secret::File(_) => None,
-        });
-        let way = Way { timeout: transport.timeout.unwrap_or(timeout), proxy, tls: transport.tls.clone() };
+        let Some(transport) = receiver.transport() else {
+            continue;
+        };
+        let proxy = transport
+            .proxy
+            .as_ref()
+            .and_then(|proxy| match &proxy.secret {
+                Secret::Inline(url) => Some(url.expose_secret().to_owned()),
+                Secret::File(_) => None,
+            });
+        let way = Way {
+            timeout: transport.timeout.unwrap_or(timeout),
+            proxy,
+            tls: transport.tls.clone(),
+        };
         if let Some(client) = by_way.get(&way) {
             by_target.insert(target.clone(), client.clone());
             continue;
@@ -72,37 +81,64 @@ pub(super) fn clients(
             Err(problem) => problems.push(problem),
         }
     }
-    let proxies = surroundings.https.into_iter().chain(surroundings.http).collect();
-    if problems.is_empty() { Ok(Clients { by_target, proxies }) } else { Err(problems) }
+    let proxies = surroundings
+        .https
+        .into_iter()
+        .chain(surroundings.http)
+        .collect();
+    if problems.is_empty() {
+        Ok(Clients { by_target, proxies })
+    } else {
+        Err(problems)
+    }
 }
 
 impl Surroundings {
     /// As curl reads them: of the two spellings the small one first.
     fn read(environment: Environment<'_>, problems: &mut Vec<Problem>) -> Self {
         let text = |name: &str| {
-            let given = [name.to_ascii_lowercase(), name.to_owned()].into_iter().find_map(|name| environment(&name));
-            given.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+            let given = [name.to_ascii_lowercase(), name.to_owned()]
+                .into_iter()
+                .find_map(|name| environment(&name));
+            given
+                .map(|text| text.trim().to_owned())
+                .filter(|text| !text.is_empty())
         };
         let mut proxy = |name: &str| {
             let url = text(name).or_else(|| text("ALL_PROXY"))?;
-            let url = if url.contains("://") { url } else { format!("http://{url}") };
+            let url = if url.contains("://") {
+                url
+            } else {
+                format!("http://{url}")
+            };
             match check_proxy(&url) {
                 Ok(()) => Some(url),
                 Err((what, mend)) => {
-                    let what = format!("the environment's {name} (or ALL_PROXY) cannot be used: {what}");
+                    let what =
+                        format!("the environment's {name} (or ALL_PROXY) cannot be used: {what}");
                     problems.push(Problem::new("", what, mend));
                     None
                 }
             }
         };
         let (https, http) = (proxy("HTTPS_PROXY"), proxy("HTTP_PROXY"));
-        Self { https, http, direct: format!("{},{LOOPBACK}", text("NO_PROXY").unwrap_or_default()) }
+        Self {
+            https,
+            http,
+            direct: format!("{},{LOOPBACK}", text("NO_PROXY").unwrap_or_default()),
+        }
     }
 
     fn proxies(&self) -> reqwest::Result<Vec<Proxy>> {
         let direct = || NoProxy::from_string(self.direct.trim_start_matches(','));
-        let https = self.https.as_ref().map(|url| Ok(Proxy::https(url)?.no_proxy(direct())));
-        let http = self.http.as_ref().map(|url| Ok(Proxy::http(url)?.no_proxy(direct())));
+        let https = self
+            .https
+            .as_ref()
+            .map(|url| Ok(Proxy::https(url)?.no_proxy(direct())));
+        let http = self
+            .http
+            .as_ref()
+            .map(|url| Ok(Proxy::http(url)?.no_proxy(direct())));
         https.into_iter().chain(http).collect()
     }
 }
@@ -112,7 +148,11 @@ impl Way {
     fn client(&self, key: &str, surroundings: &Surroundings) -> Result<reqwest::Client, Problem> {
         // Its own text may name the proxy's address, which may hold a password.
         let unusable = |_| {
-            Problem::new(format!("{key}.proxy_url"), "the proxy's address cannot be used", "write http://HOST:PORT")
+            Problem::new(
+                format!("{key}.proxy_url"),
+                "the proxy's address cannot be used",
+                "write http://HOST:PORT",
+            )
         };
         let proxies = match &self.proxy {
             Some(url) => vec![Proxy::all(url).map_err(unusable)?],
@@ -130,8 +170,15 @@ impl Way {
         let builder = proxies.into_iter().fold(builder, ClientBuilder::proxy);
         let builder = certified(builder, &self.tls, key)?;
         builder.build().map_err(|error| {
-            let what = format!("the client cannot be made: {}", super::http::deepest(&error));
-            Problem::new(format!("{key}.tls"), what, "give a certificate and the key that belongs to it")
+            let what = format!(
+                "the client cannot be made: {}",
+                super::http::deepest(&error)
+            );
+            Problem::new(
+                format!("{key}.tls"),
+                what,
+                "give a certificate and the key that belongs to it",
+            )
         })
     }
 }
@@ -140,14 +187,19 @@ impl Way {
 fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuilder, Problem> {
     let wrong = |name: &str, path: &Path, what: &str| {
         let what = format!("{} {what}", path.display());
-        Problem::new(format!("{key}.tls.{name}"), what, "name a PEM file, readable by the user alertbridge runs as")
+        Problem::new(
+            format!("{key}.tls.{name}"),
+            what,
+            "name a PEM file, readable by the user alertbridge runs as",
+        )
     };
     let read = |name: &str, path: &Path| {
         fs::read(path).map_err(|error| wrong(name, path, &format!("cannot be read: {error}")))
     };
     let mut builder = builder;
     if let Some(path) = &tls.ca_file {
-        let certificates = Certificate::from_pem_bundle(&read("ca_file", path)?).unwrap_or_default();
+        let certificates =
+            Certificate::from_pem_bundle(&read("ca_file", path)?).unwrap_or_default();
         if certificates.is_empty() {
             return Err(wrong("ca_file", path, "holds no certificate"));
         }
@@ -155,13 +207,17 @@ fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuild
     }
     if let (Some(certificate), Some(own_key)) = (&tls.cert_file, &tls.key_file) {
         let mut pem = read("cert_file", certificate)?;
-        if Certificate::from_pem_bundle(&pem).unwrap_or_default().is_empty() {
+        if Certificate::from_pem_bundle(&pem)
+            .unwrap_or_default()
+            .is_empty()
+        {
             return Err(wrong("cert_file", certificate, "holds no certificate"));
         }
         pem.push(b'\n');
         pem.extend(read("key_file", own_key)?);
         let identity = Identity::from_pem(&pem);
-        builder = builder.identity(identity.map_err(|_| wrong("key_file", own_key, "holds no private key"))?);
+        builder = builder
+            .identity(identity.map_err(|_| wrong("key_file", own_key, "holds no private key"))?);
     }
     Ok(builder)
 }

@@ -1,10 +1,12 @@
-//! Sees the clock being set back: what waits for a time of the old clock is to be brought forward. Pure.
+//! Sees the clock being set back: what waits for a time of the old clock is to be brought forward.
+//! Pure.
 
 use jiff::{SignedDuration, Timestamp};
 
 /// A clock that goes back by more was set back.
 const TOLERANCE: SignedDuration = SignedDuration::from_secs(2);
-/// How long afterwards something may still be written by the clock as it was: an attempt had ended, a mail was decided.
+/// How long afterwards something may still be written by the clock as it was: an attempt had ended,
+/// a mail was decided.
 const AFTERWARDS: SignedDuration = SignedDuration::from_secs(5);
 
 #[derive(Debug)]
@@ -26,7 +28,10 @@ pub(super) enum Seen {
 
 impl Watch {
     pub(super) fn new(now: Timestamp) -> Self {
-        Self { latest: now, again_at: None }
+        Self {
+            latest: now,
+            again_at: None,
+        }
     }
 
     /// What was told could not be acted upon: it is told again at the next look.
@@ -41,7 +46,11 @@ impl Watch {
             self.again_at = now.checked_add(AFTERWARDS).ok();
             return Seen::SetBack(latest);
         }
-        if self.again_at.take_if(|at| *at <= now).is_some() { Seen::WasSetBack } else { Seen::GoesOn }
+        if self.again_at.take_if(|at| *at <= now).is_some() {
+            Seen::WasSetBack
+        } else {
+            Seen::GoesOn
+        }
     }
 }
 
@@ -56,10 +65,14 @@ mod tests {
     #[test]
     fn a_clock_set_back_is_told_at_once_and_once_more_afterwards() {
         let mut watch = Watch::new(at(1000));
-        let seen: Vec<_> =
-            [1003, 1002, 500, 502, 504, 505, 507, 900_000, 900_001].map(|second| watch.look(at(second))).into();
+        let seen: Vec<_> = [1003, 1002, 500, 502, 504, 505, 507, 900_000, 900_001]
+            .map(|second| watch.look(at(second)))
+            .into();
         let [on, again] = [Seen::GoesOn, Seen::WasSetBack];
-        assert_eq!(seen, [on, on, Seen::SetBack(at(1002)), on, on, again, on, on, on]);
+        assert_eq!(
+            seen,
+            [on, on, Seen::SetBack(at(1002)), on, on, again, on, on, on]
+        );
     }
 
     #[test]

@@ -1,20 +1,28 @@
-//! The key under which trigger and resolve of an incident meet at a receiver. No two alerts share one: a mail that
-//! chooses its incident's id cannot make the key of another kind, of another receiver, or of the bridge's own alarms.
+//! The key under which trigger and resolve of an incident meet at a receiver. No two alerts share
+//! one: a mail that chooses its incident's id cannot make the key of another kind, of another
+//! receiver, or of the bridge's own alarms.
 
 use super::sha256_hex;
 
 /// The kind of what mail calls an incident.
 const INCIDENT: &str = "incident";
-/// How the ids of the other kinds begin. An incident's id that begins so is hashed together with its kind.
-const RESERVED: [(&str, &str); 5] =
-    [("self", "self:"), ("unparsed", "unparsed-"), ("test", "test:"), ("missing", "missing:"), ("canary", "canary:")];
+/// How the ids of the other kinds begin. An incident's id that begins so is hashed together with
+/// its kind.
+const RESERVED: [(&str, &str); 5] = [
+    ("self", "self:"),
+    ("unparsed", "unparsed-"),
+    ("test", "test:"),
+    ("missing", "missing:"),
+    ("canary", "canary:"),
+];
 /// The longest key that every vendor takes.
 const LONGEST: usize = 128;
 
 /// The alias or `dedup_key` of an alert of a kind at a receiver.
 ///
-/// `<incident id>:<receiver>` verbatim while it is at most 128 of `A-Z a-z 0-9 - _ . :`, else its SHA-256 in hex: every
-/// vendor takes it, in a URL path too, and two receivers in one account do not swallow each other.
+/// `<incident id>:<receiver>` verbatim while it is at most 128 of `A-Z a-z 0-9 - _ . :`, else its
+/// SHA-256 in hex: every vendor takes it, in a URL path too, and two receivers in one account do
+/// not swallow each other.
 pub fn alias(kind: &str, incident_id: &str, receiver: &str) -> String {
     let plain = format!("{incident_id}:{receiver}");
     if kind_of(incident_id) != kind || receiver.contains(':') {
@@ -23,13 +31,22 @@ pub fn alias(kind: &str, incident_id: &str, receiver: &str) -> String {
     }
 
     let fits = plain.len() <= LONGEST
-        && plain.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
-    if fits { plain } else { sha256_hex(plain.as_bytes()) }
+        && plain
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
+    if fits {
+        plain
+    } else {
+        sha256_hex(plain.as_bytes())
+    }
 }
 
 /// The kind that an id belongs to by how it begins.
 fn kind_of(incident_id: &str) -> &'static str {
-    RESERVED.iter().find(|(_, beginning)| incident_id.starts_with(beginning)).map_or(INCIDENT, |(kind, _)| kind)
+    RESERVED
+        .iter()
+        .find(|(_, beginning)| incident_id.starts_with(beginning))
+        .map_or(INCIDENT, |(kind, _)| kind)
 }
 
 #[cfg(test)]
@@ -42,20 +59,40 @@ mod tests {
 
     #[test]
     fn an_alias_is_verbatim_where_every_vendor_takes_it() {
-        assert_eq!(alias("incident", "FOotlQrY5ZQ", "oncall"), "FOotlQrY5ZQ:oncall");
-        assert_eq!(alias("incident", "cloudwatch:eu-west-1", "oncall"), "cloudwatch:eu-west-1:oncall");
-        assert_eq!(alias("self", "self:dead-letters", "oncall"), "self:dead-letters:oncall");
-        assert_eq!(alias("unparsed", "unparsed-5f2c", "oncall"), "unparsed-5f2c:oncall");
+        assert_eq!(
+            alias("incident", "FOotlQrY5ZQ", "oncall"),
+            "FOotlQrY5ZQ:oncall"
+        );
+        assert_eq!(
+            alias("incident", "cloudwatch:eu-west-1", "oncall"),
+            "cloudwatch:eu-west-1:oncall"
+        );
+        assert_eq!(
+            alias("self", "self:dead-letters", "oncall"),
+            "self:dead-letters:oncall"
+        );
+        assert_eq!(
+            alias("unparsed", "unparsed-5f2c", "oncall"),
+            "unparsed-5f2c:oncall"
+        );
         assert_eq!(alias("incident", "selfish", "oncall"), "selfish:oncall");
     }
 
     #[test]
     fn an_alias_is_hashed_where_a_character_or_the_length_is_odd() {
         let long = "x".repeat(125);
-        for (incident, receiver) in [("FOotlQrY5ZQ", "on call"), ("a/b", "r"), ("é", "r"), (long.as_str(), "oncall")] {
+        for (incident, receiver) in [
+            ("FOotlQrY5ZQ", "on call"),
+            ("a/b", "r"),
+            ("é", "r"),
+            (long.as_str(), "oncall"),
+        ] {
             let alias = alias("incident", incident, receiver);
             assert_eq!(alias.len(), 64, "{incident}:{receiver} gave {alias}");
-            assert_eq!(alias, sha256_hex(format!("{incident}:{receiver}").as_bytes()));
+            assert_eq!(
+                alias,
+                sha256_hex(format!("{incident}:{receiver}").as_bytes())
+            );
         }
         assert_eq!(alias("incident", &"x".repeat(124), "abc").len(), 128);
         assert_eq!(alias("incident", &"x".repeat(125), "abc").len(), 64);
@@ -81,8 +118,18 @@ mod tests {
             "\0",
             "oncall",
         ];
-        let beginnings = prop::sample::select(vec!["", "self:", "unparsed-", "test:", "missing:", "canary:"]);
-        (beginnings, prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..5))
+        let beginnings = prop::sample::select(vec![
+            "",
+            "self:",
+            "unparsed-",
+            "test:",
+            "missing:",
+            "canary:",
+        ]);
+        (
+            beginnings,
+            prop::collection::vec(prop::sample::select(pieces.to_vec()), 0..5),
+        )
             .prop_map(|(beginning, pieces)| format!("{beginning}{}", pieces.concat()))
     }
 

@@ -1,13 +1,15 @@
-//! The script elements in the HTML of a mail: at any depth of multiparts, but neither in attachments nor in attached
-//! mails.
+//! The script elements in the HTML of a mail: at any depth of multiparts, but neither in
+//! attachments nor in attached mails.
 //!
-//! mail-parser reads base64, `encoding_rs` the character sets. Splitting multiparts is done here, because mail-parser
-//! searches the rest of the mail for every boundary that is declared and never comes: time quadratic in the mail's size
-//! (450 KB took it 2 s, so 10 MiB take a quarter of an hour). Here depth and number of parts are limited, a part is
-//! searched once per level, and parts that do not matter are not decoded.
+//! mail-parser reads base64, `encoding_rs` the character sets. Splitting multiparts is done here,
+//! because mail-parser searches the rest of the mail for every boundary that is declared and never
+//! comes: time quadratic in the mail's size (450 KB took it 2 s, so 10 MiB take a quarter of an
+//! hour). Here depth and number of parts are limited, a part is searched once per level, and parts
+//! that do not matter are not decoded.
 //!
-//! A part is read as it says it is. What it would be if it said something else becomes no alert, however much it looks
-//! like one: whoever may put words into a genuine mail could choose them so. It is an [`Obstacle`], and somebody is told.
+//! A part is read as it says it is. What it would be if it said something else becomes no alert,
+//! however much it looks like one: whoever may put words into a genuine mail could choose them so.
+//! It is an [`Obstacle`], and somebody is told.
 
 use memchr::memmem;
 
@@ -31,7 +33,17 @@ const MAX_PARTS: usize = 256;
 const MAX_HTML: usize = 16 << 20;
 
 /// The main types there are (RFC 2046, RFC 8081, RFC 2077).
-const MAIN_TYPES: [&str; 9] = ["application", "audio", "example", "font", "image", "message", "model", "text", "video"];
+const MAIN_TYPES: [&str; 9] = [
+    "application",
+    "audio",
+    "example",
+    "font",
+    "image",
+    "message",
+    "model",
+    "text",
+    "video",
+];
 
 /// Types in which a whole mail may be packed so that its HTML cannot be seen.
 const PACKED: [&str; 7] = [
@@ -74,7 +86,9 @@ enum Kind {
 pub(super) fn read<'a>(header: &'a [u8], body: &'a [u8]) -> Body<'a> {
     let mut read = Body::default();
     read.entity(header, body, 0, false);
-    read.obstructed_if_there(header, || "the mail has no empty line between its header and its body".to_owned());
+    read.obstructed_if_there(header, || {
+        "the mail has no empty line between its header and its body".to_owned()
+    });
     read
 }
 
@@ -90,11 +104,14 @@ impl<'a> Body<'a> {
         let content = content.unwrap_or_default();
         match disposition(header) {
             _ if matches!(kind, Kind::Packed) => {
-                return self.obstructed(body, || format!("the mail is packed as {}, which is not read", content.token));
+                return self.obstructed(body, || {
+                    format!("the mail is packed as {}, which is not read", content.token)
+                });
             }
             Disposition::Attachment => return,
             Disposition::Unsure => {
-                let reason = || "a part of the mail does not say whether it is an attachment".to_owned();
+                let reason =
+                    || "a part of the mail does not say whether it is an attachment".to_owned();
                 return self.obstructed_if_there(body, reason);
             }
             Disposition::Inline => {}
@@ -105,13 +122,20 @@ impl<'a> Body<'a> {
             Kind::Unnamed if in_digest => {} // It is a mail (RFC 2046, 5.1.5).
             Kind::Unnamed => self.unnamed(header, body, content.first("charset").as_deref()),
             Kind::Unsure => {
-                let reason = || format!("a part of the mail is of the type {:.60?}, which is not read", content.token);
+                let reason = || {
+                    format!(
+                        "a part of the mail is of the type {:.60?}, which is not read",
+                        content.token
+                    )
+                };
                 self.obstructed_if_there(body, reason);
             }
             Kind::Packed | Kind::Other => {}
         }
         if differs(header, b"Content-Type") {
-            self.obstructed_if_there(body, || "a part of the mail has two Content-Types".to_owned());
+            self.obstructed_if_there(body, || {
+                "a part of the mail has two Content-Types".to_owned()
+            });
         }
     }
 
@@ -119,16 +143,22 @@ impl<'a> Body<'a> {
     fn multipart(&mut self, content: &Structured, body: &'a [u8], depth: usize) {
         let in_digest = content.token == "multipart/digest";
         let Some(boundary) = boundary(content, body) else {
-            return self.obstructed(body, || "the mail has a multipart without a boundary".to_owned());
+            return self.obstructed(body, || {
+                "the mail has a multipart without a boundary".to_owned()
+            });
         };
         if depth == MAX_DEPTH {
-            return self.obstructed(body, || format!("the mail nests more than {MAX_DEPTH} multiparts"));
+            return self.obstructed(body, || {
+                format!("the mail nests more than {MAX_DEPTH} multiparts")
+            });
         }
         let delimiter = format!("--{boundary}");
         let mut part_start = None;
         let mut ended = false;
         for at in memmem::find_iter(body, &delimiter) {
-            let Some((line, next)) = boundary_line(body, at, delimiter.len()) else { continue };
+            let Some((line, next)) = boundary_line(body, at, delimiter.len()) else {
+                continue;
+            };
             if line == Line::LastPerhaps {
                 ended = part_start.is_some();
                 continue;
@@ -142,20 +172,25 @@ impl<'a> Body<'a> {
             }
             if line == Line::Last {
                 if part_start.is_none() {
-                    self.obstructed_if_there(body, || "the mail has a multipart without a part".to_owned());
+                    self.obstructed_if_there(body, || {
+                        "the mail has a multipart without a part".to_owned()
+                    });
                 }
                 return;
             }
             part_start = Some(next);
             ended = false;
         }
-        // The last boundary never came. What there is of the last part is read; what is missing may be the alert.
+        // The last boundary never came. What there is of the last part is read; what is missing may
+        // be the alert.
         if let Some(start) = part_start {
             let (header, content) = split_part(&body[start..]);
             self.entity(header, content, depth + 1, in_digest);
         }
         if !ended {
-            self.obstructed(body, || "the mail ends before its last MIME boundary: it looks cut off".to_owned());
+            self.obstructed(body, || {
+                "the mail ends before its last MIME boundary: it looks cut off".to_owned()
+            });
         }
     }
 
@@ -165,7 +200,9 @@ impl<'a> Body<'a> {
         let field = first(header, b"Content-Transfer-Encoding");
         let encoding = Encoding::named(field);
         if encoding == Encoding::Packed {
-            let name = String::from_utf8_lossy(field.unwrap_or_default()).trim().to_owned();
+            let name = String::from_utf8_lossy(field.unwrap_or_default())
+                .trim()
+                .to_owned();
             return self.obstructed(body, || {
                 format!("an HTML part of the mail has the transfer encoding {name:.40?}, which is not read")
             });
@@ -193,41 +230,66 @@ impl<'a> Body<'a> {
         if self.found.len() == before
             && (encoding == Encoding::Unknown || differs(header, b"Content-Transfer-Encoding"))
         {
-            self.obstructed(body, || "the transfer encoding of an HTML part of the mail is not known".to_owned());
+            self.obstructed(body, || {
+                "the transfer encoding of an HTML part of the mail is not known".to_owned()
+            });
         }
         if self.found.len() == before && encoding == Encoding::Identity && is_encoded(body) {
-            self.obstructed(body, || "an HTML part of the mail is encoded, and does not say how".to_owned());
+            self.obstructed(body, || {
+                "an HTML part of the mail is encoded, and does not say how".to_owned()
+            });
         }
     }
 
-    /// Looks for the element in HTML. What is doubtful about it comes back, the error says why it cannot be read.
-    fn look(&mut self, encoding: Encoding, body: &[u8], charset: Option<&str>) -> Result<Option<String>, String> {
+    /// Looks for the element in HTML. What is doubtful about it comes back, the error says why it
+    /// cannot be read.
+    fn look(
+        &mut self,
+        encoding: Encoding,
+        body: &[u8],
+        charset: Option<&str>,
+    ) -> Result<Option<String>, String> {
         let decoded = encoding.decode(body);
-        let damage = decoded.damage.map(|damage| format!("an HTML part of the mail has {damage}"));
+        let damage = decoded
+            .damage
+            .map(|damage| format!("an HTML part of the mail has {damage}"));
         let read = charset::decode(decoded.bytes, charset)?;
         if self.bytes + read.text.len() > MAX_HTML {
-            return Err(format!("the mail has more than {} MiB of HTML", MAX_HTML >> 20));
+            return Err(format!(
+                "the mail has more than {} MiB of HTML",
+                MAX_HTML >> 20
+            ));
         }
         self.bytes += read.text.len();
         self.found.extend(element::find(&read.text)?);
         Ok(damage.or_else(|| read.unknown.as_deref().map(unknown_charset)))
     }
 
-    /// A part that does not say what it is: mail programs show it as text, unless it begins as HTML does.
+    /// A part that does not say what it is: mail programs show it as text, unless it begins as HTML
+    /// does.
     fn unnamed(&mut self, header: &[u8], body: &'a [u8], charset: Option<&str>) {
         let encoding = Encoding::named(first(header, b"Content-Transfer-Encoding"));
         let decoded = encoding.decode(body);
-        let text = decoded.bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&decoded.bytes).trim_ascii_start();
+        let text = decoded
+            .bytes
+            .strip_prefix("\u{feff}".as_bytes())
+            .unwrap_or(&decoded.bytes)
+            .trim_ascii_start();
         if matches!(text, [b'<', b'!' | b'a'..=b'z' | b'A'..=b'Z', ..]) {
             self.html(header, body, charset);
         } else {
-            self.obstructed_if_there(body, || "a part of the mail does not say what it is (Content-Type)".to_owned());
+            self.obstructed_if_there(body, || {
+                "a part of the mail does not say what it is (Content-Type)".to_owned()
+            });
         }
     }
 
     fn obstructed(&mut self, evidence: &'a [u8], reason: impl FnOnce() -> String) {
         if self.obstacle.is_none() {
-            self.obstacle = Some(Obstacle { reason: reason(), evidence });
+            self.obstacle = Some(Obstacle {
+                reason: reason(),
+                evidence,
+            });
         }
     }
 
@@ -259,7 +321,10 @@ fn is_alert(found: &Found) -> bool {
 }
 
 fn kind(content: &Structured) -> Kind {
-    let (main, sub) = content.token.split_once('/').unwrap_or((&content.token, ""));
+    let (main, sub) = content
+        .token
+        .split_once('/')
+        .unwrap_or((&content.token, ""));
     match (main, sub) {
         _ if PACKED.contains(&content.token.as_str()) => Kind::Packed,
         ("multipart", _) => Kind::Multipart,
@@ -281,7 +346,9 @@ enum Disposition {
 
 /// RFC 2183, 2.8: any disposition but `inline` is to be treated as an attachment.
 fn disposition(header: &[u8]) -> Disposition {
-    let Some(value) = first(header, b"Content-Disposition") else { return Disposition::Inline };
+    let Some(value) = first(header, b"Content-Disposition") else {
+        return Disposition::Inline;
+    };
     if differs(header, b"Content-Disposition") {
         return Disposition::Unsure;
     }
@@ -295,7 +362,10 @@ fn disposition(header: &[u8]) -> Disposition {
 
 /// Whether a field is given twice and says two things.
 fn differs(header: &[u8], name: &[u8]) -> bool {
-    let mut values = fields(header).flatten().filter(|field| field.is(name)).map(|field| field.value.trim_ascii());
+    let mut values = fields(header)
+        .flatten()
+        .filter(|field| field.is(name))
+        .map(|field| field.value.trim_ascii());
     let first = values.next();
     values.any(|value| first.is_some_and(|first| !first.eq_ignore_ascii_case(value)))
 }
@@ -303,10 +373,15 @@ fn differs(header: &[u8], name: &[u8]) -> bool {
 /// The boundary that is meant: the first of those it could be that comes.
 fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
     let written = content.all("boundary");
-    let written: Vec<&str> = written.iter().map(|boundary| boundary.trim_end()).filter(|it| !it.is_empty()).collect();
+    let written: Vec<&str> = written
+        .iter()
+        .map(|boundary| boundary.trim_end())
+        .filter(|it| !it.is_empty())
+        .collect();
     let comes = |boundary: &str| {
         let delimiter = format!("--{boundary}");
-        memmem::find_iter(body, &delimiter).any(|at| boundary_line(body, at, delimiter.len()).is_some())
+        memmem::find_iter(body, &delimiter)
+            .any(|at| boundary_line(body, at, delimiter.len()).is_some())
     };
     let meant = |boundary: &&str| -> Vec<String> {
         let cut = boundary.split([' ', '\t', '(']).next().unwrap_or_default();
@@ -328,15 +403,24 @@ fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
     if written.len() == 1 && comes(&first) {
         return Some(first);
     }
-    let all = written.iter().map(|boundary| (*boundary).to_owned()).chain(written.iter().flat_map(meant)).take(16);
-    Some(all.into_iter().find(|boundary| comes(boundary)).unwrap_or(first))
+    let all = written
+        .iter()
+        .map(|boundary| (*boundary).to_owned())
+        .chain(written.iter().flat_map(meant))
+        .take(16);
+    Some(
+        all.into_iter()
+            .find(|boundary| comes(boundary))
+            .unwrap_or(first),
+    )
 }
 
 #[derive(PartialEq)]
 enum Line {
     Next,
     Last,
-    /// Closing dashes with more behind them: a footer that a gateway wrote there, or a boundary that this one begins.
+    /// Closing dashes with more behind them: a footer that a gateway wrote there, or a boundary
+    /// that this one begins.
     LastPerhaps,
 }
 

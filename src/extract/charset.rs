@@ -1,7 +1,7 @@
 //! Character sets in which ASCII is ASCII, by whatever name they go.
 //!
-//! Others hide markup until they are decoded (UTF-7, ISO-2022-*, UTF-16): alerts never come in them, and what else
-//! could be in such a part is for a person to see.
+//! Others hide markup until they are decoded (UTF-7, ISO-2022-*, UTF-16): alerts never come in
+//! them, and what else could be in such a part is for a person to see.
 
 use std::borrow::Cow;
 
@@ -9,8 +9,8 @@ use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE,
 
 /// What the names of character sets hold in which bytes below 128 are not ASCII.
 const HIDING: [&str; 16] = [
-    "utf7", "utf16", "utf32", "ucs2", "ucs4", "10646", "unicode", "2022", "hzgb", "ebcdic", "037", "1047", "cp500",
-    "cp1026", "scsu", "bocu",
+    "utf7", "utf16", "utf32", "ucs2", "ucs4", "10646", "unicode", "2022", "hzgb", "ebcdic", "037",
+    "1047", "cp500", "cp1026", "scsu", "bocu",
 ];
 
 /// A decoded text.
@@ -23,14 +23,26 @@ pub(super) struct Text<'a> {
 /// Decodes a text. The error says why it is not read.
 pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Text<'a>, String> {
     let label = label.unwrap_or_default();
-    let name: String = label.trim().to_ascii_lowercase().chars().filter(|c| !c.is_control()).take(40).collect();
+    let name: String = label
+        .trim()
+        .to_ascii_lowercase()
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(40)
+        .collect();
     let (encoding, unknown) = match known(&name) {
         Known::Ascii(encoding) => (encoding, None),
         Known::Hiding => {
-            return Err(format!("an HTML part of the mail is in the character set {name:?}, which is not read"));
+            return Err(format!(
+                "an HTML part of the mail is in the character set {name:?}, which is not read"
+            ));
         }
         Known::Unknown => {
-            let encoding = if std::str::from_utf8(&bytes).is_ok() { UTF_8 } else { WINDOWS_1252 };
+            let encoding = if std::str::from_utf8(&bytes).is_ok() {
+                UTF_8
+            } else {
+                WINDOWS_1252
+            };
             (encoding, Some(name))
         }
     };
@@ -43,7 +55,11 @@ pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Te
         }
     } else {
         // A byte order mark must not make it UTF-16.
-        encoding.decode_without_bom_handling(&bytes).0.into_owned().into()
+        encoding
+            .decode_without_bom_handling(&bytes)
+            .0
+            .into_owned()
+            .into()
     };
     Ok(Text { text, unknown })
 }
@@ -55,22 +71,36 @@ enum Known {
     Unknown,
 }
 
-/// Finds a character set by a name as it is sent: quoted, with a semicolon or a comment, with other punctuation.
+/// Finds a character set by a name as it is sent: quoted, with a semicolon or a comment, with other
+/// punctuation.
 fn known(name: &str) -> Known {
     if matches!(name, "" | "utf-8" | "utf8" | "us-ascii" | "ascii") {
         return Known::Ascii(UTF_8);
     }
     let trimmed = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
-    let cut = trimmed.split([';', ',', '(', '"', ' ', '=']).next().unwrap_or_default().trim();
+    let cut = trimmed
+        .split([';', ',', '(', '"', ' ', '='])
+        .next()
+        .unwrap_or_default()
+        .trim();
     let solid: String = cut.chars().filter(char::is_ascii_alphanumeric).collect();
-    if solid.is_empty() || matches!(solid.as_str(), "usascii" | "ascii" | "ansix341968" | "default" | "none") {
+    if solid.is_empty()
+        || matches!(
+            solid.as_str(),
+            "usascii" | "ascii" | "ansix341968" | "default" | "none"
+        )
+    {
         return Known::Ascii(UTF_8);
     }
     let label = |label: &str| Encoding::for_label(label.as_bytes());
-    let found =
-        label(trimmed).or_else(|| label(cut)).or_else(|| label(&cut.replace('_', "-"))).or_else(|| by_number(&solid));
+    let found = label(trimmed)
+        .or_else(|| label(cut))
+        .or_else(|| label(&cut.replace('_', "-")))
+        .or_else(|| by_number(&solid));
     match found {
-        Some(hiding) if [REPLACEMENT, UTF_16BE, UTF_16LE, ISO_2022_JP].contains(&hiding) => Known::Hiding,
+        Some(hiding) if [REPLACEMENT, UTF_16BE, UTF_16LE, ISO_2022_JP].contains(&hiding) => {
+            Known::Hiding
+        }
         Some(encoding) => Known::Ascii(encoding),
         None if HIDING.iter().any(|part| solid.contains(part)) => Known::Hiding,
         None => Known::Unknown,
@@ -84,19 +114,24 @@ fn by_number(solid: &str) -> Option<&'static Encoding> {
     let label = match (prefix, digits) {
         ("utf" | "xutf" | "csutf" | "u", "8") => "utf-8".to_owned(),
         ("iso" | "isoir" | "csiso" | "", part) if part.starts_with("8859") => {
-            format!("iso-8859-{}", part[4..].trim_end_matches(|c: char| c.is_ascii_alphabetic()))
+            format!(
+                "iso-8859-{}",
+                part[4..].trim_end_matches(|c: char| c.is_ascii_alphabetic())
+            )
         }
         ("isolatin" | "latin" | "l", "1" | "15" | "9") => "windows-1252".to_owned(),
         ("isolatin" | "latin" | "l", "2") => "iso-8859-2".to_owned(),
-        ("" | "cp" | "ms" | "win" | "windows" | "xcp" | "mswin" | "ansi" | "cswindows", page) => match page {
-            "932" | "31j" | "943" => "shift_jis".to_owned(),
-            "936" | "1386" => "gbk".to_owned(),
-            "949" | "1363" => "euc-kr".to_owned(),
-            "950" => "big5".to_owned(),
-            "874" => "windows-874".to_owned(),
-            "65001" => "utf-8".to_owned(),
-            page => format!("windows-{page}"),
-        },
+        ("" | "cp" | "ms" | "win" | "windows" | "xcp" | "mswin" | "ansi" | "cswindows", page) => {
+            match page {
+                "932" | "31j" | "943" => "shift_jis".to_owned(),
+                "936" | "1386" => "gbk".to_owned(),
+                "949" | "1363" => "euc-kr".to_owned(),
+                "950" => "big5".to_owned(),
+                "874" => "windows-874".to_owned(),
+                "65001" => "utf-8".to_owned(),
+                page => format!("windows-{page}"),
+            }
+        }
         _ => match solid {
             "shiftjis" | "sjis" | "xsjis" | "shiftj" | "mskanji" => "shift_jis",
             "eucjp" | "ujis" => "euc-jp",
@@ -119,21 +154,52 @@ mod tests {
     use super::*;
 
     fn text(bytes: &[u8], label: &str) -> String {
-        decode(bytes.into(), Some(label)).unwrap_or_else(|why| panic!("{label}: {why}")).text.into_owned()
+        decode(bytes.into(), Some(label))
+            .unwrap_or_else(|why| panic!("{label}: {why}"))
+            .text
+            .into_owned()
     }
 
     #[test]
     fn a_character_set_is_known_by_all_its_names() {
         for (bytes, names, expected) in [
-            (&b"\xc3\xbc"[..], "utf-8 UTF8 utf_8 utf-8; \"utf-8\" 'utf-8' utf-8\" =utf-8 utf-8(x) cp65001 xutf8", "ü"),
-            (b"\xfc", "iso-8859-1 iso-8859-1; ISO_8859-1 iso8859-1 iso88591 8859_1 latin1 latin-1 iso-latin-1 l1", "ü"),
-            (b"\xfc", "cp1252 windows-1252 win-1252 windows1252 x-cp1252 1252 \"windows-1252\"", "ü"),
+            (
+                &b"\xc3\xbc"[..],
+                "utf-8 UTF8 utf_8 utf-8; \"utf-8\" 'utf-8' utf-8\" =utf-8 utf-8(x) cp65001 xutf8",
+                "ü",
+            ),
+            (
+                b"\xfc",
+                "iso-8859-1 iso-8859-1; ISO_8859-1 iso8859-1 iso88591 8859_1 latin1 latin-1 iso-latin-1 l1",
+                "ü",
+            ),
+            (
+                b"\xfc",
+                "cp1252 windows-1252 win-1252 windows1252 x-cp1252 1252 \"windows-1252\"",
+                "ü",
+            ),
             (b"\xa4", "iso-8859-15 iso8859-15 iso_8859_15", "€"),
-            (b"\xa4\xa4", "big5 Big5; cn-big5 cp950 big5-hkscs x-x-big5", "中"),
-            (b"\xd6\xd0", "gb2312 gbk GB_2312-80 cp936 ms936 gb18030 euc-cn x-gbk", "中"),
-            (b"\x93\xfa", "shift_jis shift-jis sjis x-sjis cp932 ms932 windows-31j", "日"),
+            (
+                b"\xa4\xa4",
+                "big5 Big5; cn-big5 cp950 big5-hkscs x-x-big5",
+                "中",
+            ),
+            (
+                b"\xd6\xd0",
+                "gb2312 gbk GB_2312-80 cp936 ms936 gb18030 euc-cn x-gbk",
+                "中",
+            ),
+            (
+                b"\x93\xfa",
+                "shift_jis shift-jis sjis x-sjis cp932 ms932 windows-31j",
+                "日",
+            ),
             (b"\xc6\xfc", "euc-jp eucjp x-euc-jp", "日"),
-            (b"\xc7\xd1", "euc-kr euckr ks_c_5601-1987 cp949 ksc5601 uhc", "한"),
+            (
+                b"\xc7\xd1",
+                "euc-kr euckr ks_c_5601-1987 cp949 ksc5601 uhc",
+                "한",
+            ),
             (b"\xc1", "koi8-r koi8_r koi8", "а"),
         ] {
             for name in names.split(' ') {
@@ -174,8 +240,12 @@ mod tests {
 
     #[test]
     fn of_an_unknown_one_the_ascii_is_read_and_its_name_told() {
-        let read = decode(b"a\xfc"[..].into(), Some("x-Unknown")).unwrap_or_else(|why| panic!("{why}"));
-        assert_eq!((read.text.as_ref(), read.unknown.as_deref()), ("aü", Some("x-unknown")));
+        let read =
+            decode(b"a\xfc"[..].into(), Some("x-Unknown")).unwrap_or_else(|why| panic!("{why}"));
+        assert_eq!(
+            (read.text.as_ref(), read.unknown.as_deref()),
+            ("aü", Some("x-unknown"))
+        );
         assert_eq!(text("aü".as_bytes(), "x-unknown"), "aü");
         assert_eq!(text(b"\xff\xfea", "windows-1252"), "ÿþa");
     }

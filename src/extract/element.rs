@@ -1,20 +1,23 @@
 //! The script element in an HTML document, in two passes.
 //!
-//! A DOM parser alone is quadratic on nested tags: 512 KiB of `<div>` keep html5ever busy for more than 20 s.
-//! So `lol_html`, which streams, finds where the script elements lie, and scraper reads just those fragments and
-//! decides: it decodes entities in the `id`, and knows HTML's rules of what is text of a script.
+//! A DOM parser alone is quadratic on nested tags: 512 KiB of `<div>` keep html5ever busy for more
+//! than 20 s. So `lol_html`, which streams, finds where the script elements lie, and scraper reads
+//! just those fragments and decides: it decodes entities in the `id`, and knows HTML's rules of
+//! what is text of a script.
 //!
-//! Inside svg and math other rules hold, which `lol_html` follows less far than the DOM: it would take
-//! `<svg><svg><head><title>x <script </title><script id=…>` for one script. A document with either is read by the DOM
-//! alone, and not at all where it is too large for that.
+//! Inside svg and math other rules hold, which `lol_html` follows less far than the DOM: it would
+//! take `<svg><svg><head><title>x <script </title><script id=…>` for one script. A document with
+//! either is read by the DOM alone, and not at all where it is too large for that.
 //!
-//! What HTML hides is hidden here: comments, textarea, title, style, noscript, iframe, plaintext. An element in a
-//! blockquote or a template counts as any other: whoever may send alerts may quote one, and leaving it out would
-//! drop an alert silently.
+//! What HTML hides is hidden here: comments, textarea, title, style, noscript, iframe, plaintext.
+//! An element in a blockquote or a template counts as any other: whoever may send alerts may quote
+//! one, and leaving it out would drop an alert silently.
 
 use std::{cell::RefCell, ops::Range, rc::Rc};
 
-use lol_html::{HtmlRewriter, MemorySettings, Settings, element, errors::RewritingError, html_content::Element};
+use lol_html::{
+    HtmlRewriter, MemorySettings, Settings, element, errors::RewritingError, html_content::Element,
+};
 use memchr::{memchr_iter, memrchr};
 use scraper::{ElementRef, Html};
 
@@ -29,7 +32,8 @@ const MAX_CANDIDATES: usize = 16;
 /// The longest start tag or end tag around a payload, in bytes.
 const MAX_TAGS: usize = 4 << 10;
 
-/// The largest document with svg or math, in bytes: nested tags keep the DOM parser busy for half a second at most.
+/// The largest document with svg or math, in bytes: nested tags keep the DOM parser busy for half a
+/// second at most.
 const MAX_FOREIGN: usize = 64 << 10;
 
 /// A script element with the id.
@@ -56,20 +60,32 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
     }
     if has_tag(html.as_bytes(), b"svg") || has_tag(html.as_bytes(), b"math") {
         if html.len() > MAX_FOREIGN {
-            return Err(format!("the mail's HTML has svg or math in it, and is larger than {} KiB", MAX_FOREIGN >> 10));
+            return Err(format!(
+                "the mail's HTML has svg or math in it, and is larger than {} KiB",
+                MAX_FOREIGN >> 10
+            ));
         }
-        return several(scripts(&Html::parse_document(html)).filter_map(read).collect());
+        return several(
+            scripts(&Html::parse_document(html))
+                .filter_map(read)
+                .collect(),
+        );
     }
     let mut found = Vec::new();
     for range in candidates(html)? {
         if range.len() > MAX_PAYLOAD + MAX_TAGS {
-            return Err(format!("the element {ELEMENT_ID} is larger than {} KiB", MAX_PAYLOAD >> 10));
+            return Err(format!(
+                "the element {ELEMENT_ID} is larger than {} KiB",
+                MAX_PAYLOAD >> 10
+            ));
         }
         let fragment = Html::parse_fragment(html.get(range).unwrap_or_default());
         found.extend(scripts(&fragment).next().and_then(read));
     }
     if found.is_empty() && ends_in_a_script_tag(html) {
-        return Err(format!("the mail's HTML ends within a tag of {ELEMENT_ID}: it looks cut off"));
+        return Err(format!(
+            "the mail's HTML ends within a tag of {ELEMENT_ID}: it looks cut off"
+        ));
     }
     Ok(found)
 }
@@ -82,13 +98,20 @@ fn ends_in_a_script_tag(html: &str) -> bool {
 
 /// Whether such a tag can be in there at all. It cannot be written in entities.
 fn has_tag(html: &[u8], name: &[u8]) -> bool {
-    memchr_iter(b'<', html)
-        .any(|at| html[at + 1..].get(..name.len()).is_some_and(|begun| begun.eq_ignore_ascii_case(name)))
+    memchr_iter(b'<', html).any(|at| {
+        html[at + 1..]
+            .get(..name.len())
+            .is_some_and(|begun| begun.eq_ignore_ascii_case(name))
+    })
 }
 
 /// Not too many.
 fn several(found: Vec<Found>) -> Result<Vec<Found>, String> {
-    if found.len() > MAX_CANDIDATES { Err(too_many()) } else { Ok(found) }
+    if found.len() > MAX_CANDIDATES {
+        Err(too_many())
+    } else {
+        Ok(found)
+    }
 }
 
 fn too_many() -> String {
@@ -111,8 +134,13 @@ fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
             if index == MAX_CANDIDATES {
                 return Err(too_many().into());
             }
-            // Without an end tag, HTML takes everything to the end of the document for the script's text.
-            let end = if element.can_have_content() { document_end } else { start.end };
+            // Without an end tag, HTML takes everything to the end of the document for the script's
+            // text.
+            let end = if element.can_have_content() {
+                document_end
+            } else {
+                start.end
+            };
             ranges.borrow_mut().push(start.start..end);
             if let Some(on_end) = element.end_tag_handlers() {
                 let ranges = Rc::clone(&ranges);
@@ -130,18 +158,27 @@ fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
         .append_element_content_handler(element!("script[id]", handler))
         .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY));
     let mut pass = HtmlRewriter::new(settings, |_: &[u8]| {});
-    pass.write(html.as_bytes()).and_then(|()| pass.end()).map_err(|error| match error {
-        RewritingError::MemoryLimitExceeded(_) => "the mail's HTML nests too deep to be read".to_owned(),
-        RewritingError::ParsingAmbiguity(_) => {
-            "the mail's HTML can be read in two ways (a text element inside select or frameset)".to_owned()
-        }
-        other => other.to_string(),
-    })?;
+    pass.write(html.as_bytes())
+        .and_then(|()| pass.end())
+        .map_err(|error| match error {
+            RewritingError::MemoryLimitExceeded(_) => {
+                "the mail's HTML nests too deep to be read".to_owned()
+            }
+            RewritingError::ParsingAmbiguity(_) => {
+                "the mail's HTML can be read in two ways (a text element inside select or frameset)"
+                    .to_owned()
+            }
+            other => other.to_string(),
+        })?;
     Ok(ranges.take())
 }
 
 fn scripts(dom: &Html) -> impl Iterator<Item = ElementRef<'_>> {
-    dom.tree.root().descendants().filter_map(ElementRef::wrap).filter(|element| element.value().name() == "script")
+    dom.tree
+        .root()
+        .descendants()
+        .filter_map(ElementRef::wrap)
+        .filter(|element| element.value().name() == "script")
 }
 
 /// Reads one element as a browser would; none where its id turns out to be another.
@@ -156,7 +193,10 @@ fn read(script: ElementRef<'_>) -> Option<Found> {
         Found::Json(text)
     } else {
         let kind: String = kind.chars().take(60).collect();
-        Found::Other { reason: format!("the element {ELEMENT_ID} has the type {kind:?}, not {ELEMENT_TYPE}"), text }
+        Found::Other {
+            reason: format!("the element {ELEMENT_ID} has the type {kind:?}, not {ELEMENT_TYPE}"),
+            text,
+        }
     })
 }
 
@@ -215,8 +255,16 @@ mod tests {
         ] {
             assert_eq!(find(&html), Ok(vec![json("{}")]), "{html}");
         }
-        assert!(find(&format!("<svg>{}{script}", "x".repeat(MAX_FOREIGN))).unwrap_err().contains("svg or math"));
-        assert!(find(&format!("<svg></svg>{}", script.repeat(17))).unwrap_err().contains("more than 16"));
+        assert!(
+            find(&format!("<svg>{}{script}", "x".repeat(MAX_FOREIGN)))
+                .unwrap_err()
+                .contains("svg or math")
+        );
+        assert!(
+            find(&format!("<svg></svg>{}", script.repeat(17)))
+                .unwrap_err()
+                .contains("more than 16")
+        );
     }
 
     #[test]
@@ -229,20 +277,28 @@ mod tests {
     #[test]
     fn another_type_is_told_apart() {
         let found = find("<script id=incident-data>{}</script>").unwrap();
-        assert!(matches!(&found[..], [Found::Other { reason, .. }] if reason.contains("not application/json")));
+        assert!(
+            matches!(&found[..], [Found::Other { reason, .. }] if reason.contains("not application/json"))
+        );
     }
 
     #[test]
     fn several_elements_are_all_found_and_too_many_refused() {
         let element = r#"<script type="application/json" id="incident-data">1</script>"#;
         assert_eq!(find(&element.repeat(3)).unwrap().len(), 3);
-        assert!(find(&element.repeat(17)).unwrap_err().contains("more than 16"));
+        assert!(
+            find(&element.repeat(17))
+                .unwrap_err()
+                .contains("more than 16")
+        );
     }
 
     #[test]
     fn a_huge_element_is_refused_before_it_is_parsed() {
-        let html =
-            format!("<script type=application/json id=incident-data>{}</script>", " ".repeat(MAX_PAYLOAD + MAX_TAGS));
+        let html = format!(
+            "<script type=application/json id=incident-data>{}</script>",
+            " ".repeat(MAX_PAYLOAD + MAX_TAGS)
+        );
         assert!(find(&html).unwrap_err().contains("larger than 256 KiB"));
     }
 }

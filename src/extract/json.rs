@@ -1,5 +1,5 @@
-//! JSON read strictly: of a key given twice `serde_json` keeps the last silently, and an alert that says two things
-//! is no alert.
+//! JSON read strictly: of a key given twice `serde_json` keeps the last silently, and an alert that
+//! says two things is no alert.
 
 use std::fmt;
 
@@ -11,7 +11,8 @@ use serde_json::{Map, Number, Value};
 
 /// Reads one JSON text, a byte order mark and white space around it tolerated.
 ///
-/// The error says what is wrong and where. `serde_json` bounds the depth (127) and refuses numbers beyond a double.
+/// The error says what is wrong and where. `serde_json` bounds the depth (127) and refuses numbers
+/// beyond a double.
 pub(super) fn parse(text: &str) -> Result<Value, String> {
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
@@ -35,7 +36,11 @@ struct StrictVisitor;
 
 /// Postgres takes no `\u0000` in text, and no name has one.
 fn without_nul<E: de::Error>(text: &str) -> Result<(), E> {
-    if text.contains('\0') { Err(E::custom("a string holds \\u0000")) } else { Ok(()) }
+    if text.contains('\0') {
+        Err(E::custom("a string holds \\u0000"))
+    } else {
+        Ok(())
+    }
 }
 
 impl<'de> Visitor<'de> for StrictVisitor {
@@ -62,7 +67,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<Value, E> {
-        Number::from_f64(value).map(Value::Number).ok_or_else(|| E::custom("a number is out of range"))
+        Number::from_f64(value)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("a number is out of range"))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Value, E> {
@@ -89,7 +96,9 @@ impl<'de> Visitor<'de> for StrictVisitor {
             without_nul(&key)?;
             if object.contains_key(&key) {
                 let key: String = key.chars().take(60).collect();
-                return Err(de::Error::custom(format_args!("the key {key:?} is given twice")));
+                return Err(de::Error::custom(format_args!(
+                    "the key {key:?} is given twice"
+                )));
             }
             let Strict(value) = entries.next_value()?;
             object.insert(key, value);
@@ -104,9 +113,16 @@ mod tests {
 
     #[test]
     fn json_is_read_as_serde_json_reads_it() {
-        let text = r#" {"a":[1,-2,3.5,true,null,"\u00e4\n\\"],"b":{"c":{}},"":18446744073709551615} "#;
-        assert_eq!(parse(text).unwrap(), serde_json::from_str::<Value>(text).unwrap());
-        assert_eq!(parse("\u{feff}\r\n{}\n").unwrap(), Value::Object(Map::new()));
+        let text =
+            r#" {"a":[1,-2,3.5,true,null,"\u00e4\n\\"],"b":{"c":{}},"":18446744073709551615} "#;
+        assert_eq!(
+            parse(text).unwrap(),
+            serde_json::from_str::<Value>(text).unwrap()
+        );
+        assert_eq!(
+            parse("\u{feff}\r\n{}\n").unwrap(),
+            Value::Object(Map::new())
+        );
     }
 
     #[test]
@@ -131,6 +147,10 @@ mod tests {
 
     #[test]
     fn depth_is_bounded() {
-        assert!(parse(&"[".repeat(100_000)).unwrap_err().contains("recursion limit"));
+        assert!(
+            parse(&"[".repeat(100_000))
+                .unwrap_err()
+                .contains("recursion limit")
+        );
     }
 }

@@ -1,6 +1,8 @@
-//! Quoted-printable as RFC 2045, 6.7 advises robust programs to read it: what is no escape is taken literally.
+//! Quoted-printable as RFC 2045, 6.7 advises robust programs to read it: what is no escape is taken
+//! literally.
 //!
-//! mail-parser's decoder gives such a part up, and looks at every byte; this one looks for the next `=`.
+//! mail-parser's decoder gives such a part up, and looks at every byte; this one looks for the next
+//! `=`.
 
 use memchr::memchr;
 
@@ -26,15 +28,18 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
     (decoded, damaged)
 }
 
-/// The encoded text without the empty lines that stand behind soft line breaks, or none where there are none of them: a
-/// gateway that writes every line end twice leaves such a text, in which words are cut.
+/// The encoded text without the empty lines that stand behind soft line breaks, or none where there
+/// are none of them: a gateway that writes every line end twice leaves such a text, in which words
+/// are cut.
 pub(super) fn without_empty_lines(encoded: &[u8]) -> Option<Vec<u8>> {
     let mut kept: Vec<u8> = Vec::new();
     let mut rest = encoded;
     let mut from = 0;
     while let Some(at) = memchr(b'=', &encoded[from..]).map(|at| from + at) {
         from = at + 1;
-        let Some(next) = soft_line_break(&encoded[from..]) else { continue };
+        let Some(next) = soft_line_break(&encoded[from..]) else {
+            continue;
+        };
         let mut after = next;
         while let Some(line) = empty_line(after) {
             after = line;
@@ -50,21 +55,36 @@ pub(super) fn without_empty_lines(encoded: &[u8]) -> Option<Vec<u8>> {
 
 /// What follows an empty line.
 fn empty_line(text: &[u8]) -> Option<&[u8]> {
-    let blank = text.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
-    text.get(blank).filter(|byte| **byte == b'\n').map(|_| &text[blank + 1..])
+    let blank = text
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+        .count();
+    text.get(blank)
+        .filter(|byte| **byte == b'\n')
+        .map(|_| &text[blank + 1..])
 }
 
 /// The byte of two hexadecimal digits, in either case.
 fn escaped(rest: &[u8]) -> Option<u8> {
-    let digit = |at: usize| char::from(*rest.get(at)?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |at: usize| {
+        char::from(*rest.get(at)?)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     Some(digit(0)? << 4 | digit(1)?)
 }
 
-/// What follows a soft line break, before which transport may have left white space. A mail may end in one.
+/// What follows a soft line break, before which transport may have left white space. A mail may end
+/// in one.
 fn soft_line_break(rest: &[u8]) -> Option<&[u8]> {
-    let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+    let blank = rest
+        .iter()
+        .take_while(|byte| matches!(byte, b' ' | b'\t'))
+        .count();
     match &rest[blank..] {
-        [b'\r', b'\n', next @ ..] | [b'\n', next @ ..] | [b'\r', b'\r', b'\n', next @ ..] => Some(next),
+        [b'\r', b'\n', next @ ..] | [b'\n', next @ ..] | [b'\r', b'\r', b'\n', next @ ..] => {
+            Some(next)
+        }
         b"" | b"\r" => Some(b""),
         _ => None,
     }
@@ -81,14 +101,21 @@ mod tests {
 
     #[test]
     fn escapes_and_soft_line_breaks_are_undone() {
-        assert_eq!(decoded("Gr=C3=BC=c3=9fe=\r\n, id=3D\"x\"= \t\n.\r\n="), ("Grüße, id=\"x\".\r\n".into(), false));
+        assert_eq!(
+            decoded("Gr=C3=BC=c3=9fe=\r\n, id=3D\"x\"= \t\n.\r\n="),
+            ("Grüße, id=\"x\".\r\n".into(), false)
+        );
     }
 
     #[test]
     fn empty_lines_behind_soft_line_breaks_are_left_out_and_no_others() {
-        let without =
-            |encoded: &str| without_empty_lines(encoded.as_bytes()).map(|text| String::from_utf8(text).unwrap());
-        assert_eq!(without("a=\r\n\r\nb\r\n\r\nc=\n \n\nd=3D="), Some("a=\r\nb\r\n\r\nc=\nd=3D=".into()));
+        let without = |encoded: &str| {
+            without_empty_lines(encoded.as_bytes()).map(|text| String::from_utf8(text).unwrap())
+        };
+        assert_eq!(
+            without("a=\r\n\r\nb\r\n\r\nc=\n \n\nd=3D="),
+            Some("a=\r\nb\r\n\r\nc=\nd=3D=".into())
+        );
         assert_eq!(without("a=\r\nb\r\n\r\nc==\r\n"), None);
         assert_eq!(decoded("a=\r\r\nb").0, "ab");
     }

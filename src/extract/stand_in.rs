@@ -1,4 +1,5 @@
-//! What Exchange hands out in place of a mail that it cannot convert for IMAP or POP: a text that names it.
+//! What Exchange hands out in place of a mail that it cannot convert for IMAP or POP: a text that
+//! names it.
 
 use super::quoted_printable;
 use crate::message::{header, sender};
@@ -6,14 +7,24 @@ use crate::message::{header, sender};
 /// The largest body of a stand-in, in bytes: it has three lines and a list.
 const MAX_BODY: usize = 16 << 10;
 
-/// Whether the mail stands in for one of a configured sender. Its language is the mailbox's; the names in it are not.
-pub(super) fn is_one(header: &[u8], subject: Option<&str>, body: &[u8], configured: &[String]) -> bool {
-    let from = header::first(header, b"From").map(String::from_utf8_lossy).unwrap_or_default();
+/// Whether the mail stands in for one of a configured sender. Its language is the mailbox's; the
+/// names in it are not.
+pub(super) fn is_one(
+    header: &[u8],
+    subject: Option<&str>,
+    body: &[u8],
+    configured: &[String],
+) -> bool {
+    let from = header::first(header, b"From")
+        .map(String::from_utf8_lossy)
+        .unwrap_or_default();
     let by_exchange = from.contains("Microsoft Exchange");
-    let of_retrieval = subject.is_some_and(|subject| subject.contains("IMAP4") || subject.contains("POP3"));
+    let of_retrieval =
+        subject.is_some_and(|subject| subject.contains("IMAP4") || subject.contains("POP3"));
     if !(by_exchange || of_retrieval) || body.len() > MAX_BODY {
         return false;
     }
     let text = quoted_printable::decode(body).0;
-    text.split(|byte| *byte == b'\n').any(|line| sender::names(line, configured))
+    text.split(|byte| *byte == b'\n')
+        .any(|line| sender::names(line, configured))
 }

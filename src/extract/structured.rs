@@ -1,8 +1,9 @@
-//! The fields that say how a part is to be read (RFC 2045, 5.1; RFC 2183; RFC 2231): a token, and parameters.
+//! The fields that say how a part is to be read (RFC 2045, 5.1; RFC 2183; RFC 2231): a token, and
+//! parameters.
 //!
-//! They are read as they are sent: folded anywhere, with comments, without semicolons or closing quotes, with a
-//! boundary that should have been quoted. mail-parser drops a value that begins on the next line, and takes
-//! `inline filename=x` for one word.
+//! They are read as they are sent: folded anywhere, with comments, without semicolons or closing
+//! quotes, with a boundary that should have been quoted. mail-parser drops a value that begins on
+//! the next line, and takes `inline filename=x` for one word.
 
 use std::borrow::Cow;
 
@@ -30,7 +31,11 @@ struct Parameter {
 impl Structured {
     pub fn parse(value: &[u8]) -> Self {
         let text = String::from_utf8_lossy(value);
-        let text: Cow<str> = if text.contains('\0') { text.replace('\0', "").into() } else { text };
+        let text: Cow<str> = if text.contains('\0') {
+            text.replace('\0', "").into()
+        } else {
+            text
+        };
         let (token, mut rest) = token(&text);
         let mut parameters = Vec::new();
         while parameters.len() < MAX_PARAMETERS
@@ -44,15 +49,23 @@ impl Structured {
 
     /// The values given for a name, the first first; one in parts (RFC 2231, 3) comes joined.
     pub fn all(&self, name: &str) -> Vec<String> {
-        let named = || self.parameters.iter().filter(|parameter| parameter.name == name);
+        let named = || {
+            self.parameters
+                .iter()
+                .filter(|parameter| parameter.name == name)
+        };
         let mut values: Vec<String> = named()
             .filter(|parameter| parameter.part.is_none())
             .map(|parameter| decoded(&parameter.value, parameter.encoded, true))
             .collect();
-        let mut parts: Vec<&Parameter> = named().filter(|parameter| parameter.part.is_some()).collect();
+        let mut parts: Vec<&Parameter> = named()
+            .filter(|parameter| parameter.part.is_some())
+            .collect();
         parts.sort_by_key(|parameter| parameter.part);
         if !parts.is_empty() {
-            let part = |(place, part): (usize, &&Parameter)| decoded(&part.value, part.encoded, place == 0);
+            let part = |(place, part): (usize, &&Parameter)| {
+                decoded(&part.value, part.encoded, place == 0)
+            };
             values.push(parts.iter().enumerate().map(part).collect());
         }
         values
@@ -75,7 +88,11 @@ fn token(text: &str) -> (String, &str) {
     }
     let mut token = start[..end].to_ascii_lowercase();
     let mut rest = rest;
-    if let Some(subtype) = skip(rest).strip_prefix('/').map(skip).filter(|_| !token.contains('/')) {
+    if let Some(subtype) = skip(rest)
+        .strip_prefix('/')
+        .map(skip)
+        .filter(|_| !token.contains('/'))
+    {
         let end = subtype.find(ends).unwrap_or(subtype.len());
         token = format!("{token}/{}", subtype[..end].to_ascii_lowercase());
         rest = &subtype[end..];
@@ -92,13 +109,15 @@ fn token(text: &str) -> (String, &str) {
 
 /// The next parameter, and what follows it; none at the end. A word without a value is passed over.
 fn parameter(text: &str) -> Option<(Option<Parameter>, &str)> {
-    let start = text.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, ';' | ','));
+    let start =
+        text.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, ';' | ','));
     let start = skip(start);
     if start.is_empty() {
         return None;
     }
-    let end =
-        start.find(|c: char| c.is_ascii_whitespace() || matches!(c, ';' | ',' | '=' | '(')).unwrap_or(start.len());
+    let end = start
+        .find(|c: char| c.is_ascii_whitespace() || matches!(c, ';' | ',' | '=' | '('))
+        .unwrap_or(start.len());
     let name = start[..end].trim_matches('"').to_ascii_lowercase();
     let after = skip(&start[end..]);
     let Some(after) = after.strip_prefix('=') else {
@@ -108,7 +127,15 @@ fn parameter(text: &str) -> Option<(Option<Parameter>, &str)> {
     };
     let (value, rest) = value(skip(after));
     let (name, part, encoded) = marks(&name);
-    Some((Some(Parameter { name: name.to_owned(), value, part, encoded }), rest))
+    Some((
+        Some(Parameter {
+            name: name.to_owned(),
+            value,
+            part,
+            encoded,
+        }),
+        rest,
+    ))
 }
 
 /// A value, quoted or not.
@@ -132,20 +159,32 @@ fn value(text: &str) -> (String, &str) {
     bare(text)
 }
 
-/// A value without quotes: to the next semicolon, or to white space before a comment, another parameter or the end.
+/// A value without quotes: to the next semicolon, or to white space before a comment, another
+/// parameter or the end.
 fn bare(text: &str) -> (String, &str) {
     let end = text.find(';').unwrap_or(text.len());
     let whole = &text[..end];
     let next = |(at, _): (usize, &str)| {
         let after = whole[at..].trim_start();
         let name = after.find(|c: char| !is_name(c)).unwrap_or(after.len());
-        after.is_empty() || after.starts_with('(') || (name > 0 && after[name..].trim_start().starts_with('='))
+        after.is_empty()
+            || after.starts_with('(')
+            || (name > 0 && after[name..].trim_start().starts_with('='))
     };
-    let begins = |(at, _): &(usize, &str)| *at == 0 || !whole.as_bytes()[at - 1].is_ascii_whitespace();
-    let blanks = whole.match_indices(|c: char| c.is_ascii_whitespace()).filter(begins);
+    let begins =
+        |(at, _): &(usize, &str)| *at == 0 || !whole.as_bytes()[at - 1].is_ascii_whitespace();
+    let blanks = whole
+        .match_indices(|c: char| c.is_ascii_whitespace())
+        .filter(begins);
     let end = blanks.into_iter().find(|found| next(*found));
     let end = end.map_or(whole.len(), |(at, _)| at);
-    (whole[..end].trim().trim_end_matches('"').replace(['\r', '\n'], ""), &text[end..])
+    (
+        whole[..end]
+            .trim()
+            .trim_end_matches('"')
+            .replace(['\r', '\n'], ""),
+        &text[end..],
+    )
 }
 
 fn is_name(c: char) -> bool {
@@ -154,7 +193,9 @@ fn is_name(c: char) -> bool {
 
 /// `name*1*`: the name, the place and whether it is encoded.
 fn marks(name: &str) -> (&str, Option<usize>, bool) {
-    let Some((plain, marks)) = name.split_once('*') else { return (name, None, false) };
+    let Some((plain, marks)) = name.split_once('*') else {
+        return (name, None, false);
+    };
     let (place, encoded) = match marks.strip_suffix('*') {
         Some(place) => (place, true),
         None => (marks, marks.is_empty()),
@@ -171,7 +212,9 @@ fn decoded(value: &str, encoded: bool, begins: bool) -> String {
         [_, _, text] if begins => text,
         _ => value,
     };
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
+    percent_encoding::percent_decode_str(text)
+        .decode_utf8_lossy()
+        .into_owned()
 }
 
 /// What follows white space and comments.
@@ -234,11 +277,25 @@ mod tests {
         ] {
             assert_eq!(boundary(value), ["b1"], "{value:?}");
         }
-        assert_eq!(boundary("multipart/mixed; boundary=a; boundary=b"), ["a", "b"]);
-        for odd in ["----=_Part_1.2=", "a:b,c/d?e'f()+_,-./:=?", "=_x (y)", "a b"] {
+        assert_eq!(
+            boundary("multipart/mixed; boundary=a; boundary=b"),
+            ["a", "b"]
+        );
+        for odd in [
+            "----=_Part_1.2=",
+            "a:b,c/d?e'f()+_,-./:=?",
+            "=_x (y)",
+            "a b",
+        ] {
             let unquoted = odd.split(" (").next().unwrap();
-            assert_eq!(boundary(&format!("multipart/mixed; boundary=\"{odd}\"")), [odd]);
-            assert_eq!(boundary(&format!("multipart/mixed; boundary={odd}")), [unquoted]);
+            assert_eq!(
+                boundary(&format!("multipart/mixed; boundary=\"{odd}\"")),
+                [odd]
+            );
+            assert_eq!(
+                boundary(&format!("multipart/mixed; boundary={odd}")),
+                [unquoted]
+            );
         }
     }
 
@@ -258,19 +315,38 @@ mod tests {
             ("text/ charset=x", "text/"),
             ("text/html;charset=x", "text/html"),
         ] {
-            assert_eq!(Structured::parse(value.as_bytes()).token, token, "{value:?}");
+            assert_eq!(
+                Structured::parse(value.as_bytes()).token,
+                token,
+                "{value:?}"
+            );
         }
         let charset = |value: &str| Structured::parse(value.as_bytes()).first("charset");
         assert_eq!(charset("charset=x"), Some("x".into()));
-        assert_eq!(charset("text/html; charset=\"iso-8859-1;\""), Some("iso-8859-1;".into()));
+        assert_eq!(
+            charset("text/html; charset=\"iso-8859-1;\""),
+            Some("iso-8859-1;".into())
+        );
         assert_eq!(charset("text/html; charset"), None);
         assert_eq!(charset("text/html; charset=\r\n"), Some(String::new()));
     }
 
     #[test]
     fn reading_ends_whatever_is_written() {
-        for value in ["=", "==;=", "\"", "(", "((", ")", ";=;\"=\\", "a/=b", "é=é\u{2028}", "a;\u{a0}", ",(", "= ( ="]
-        {
+        for value in [
+            "=",
+            "==;=",
+            "\"",
+            "(",
+            "((",
+            ")",
+            ";=;\"=\\",
+            "a/=b",
+            "é=é\u{2028}",
+            "a;\u{a0}",
+            ",(",
+            "= ( =",
+        ] {
             Structured::parse(value.as_bytes());
             Structured::parse(value.repeat(3_000).as_bytes());
         }

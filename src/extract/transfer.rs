@@ -34,17 +34,29 @@ impl Encoding {
     pub fn named(value: Option<&[u8]>) -> Self {
         let value = String::from_utf8_lossy(value.unwrap_or_default()).to_ascii_lowercase();
         let mut text = value.trim_start();
-        while let Some((_, after)) = text.strip_prefix('(').and_then(|comment| comment.split_once(')')) {
+        while let Some((_, after)) = text
+            .strip_prefix('(')
+            .and_then(|comment| comment.split_once(')'))
+        {
             text = after.trim_start();
         }
         let cut = text.split([';', ',', '(', '=']).next().unwrap_or_default();
-        let solid: String = cut.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
+        let solid: String = cut
+            .chars()
+            .filter(char::is_ascii_alphanumeric)
+            .take(40)
+            .collect();
         match solid.as_str() {
-            "" | "7bit" | "8bit" | "7bits" | "8bits" | "7" | "8" | "binary" | "none" | "identity" => Self::Identity,
-            "quotedprintable" | "quotedprintible" | "quotedprint" | "xquotedprintable" | "qp" => Self::QuotedPrintable,
+            "" | "7bit" | "8bit" | "7bits" | "8bits" | "7" | "8" | "binary" | "none"
+            | "identity" => Self::Identity,
+            "quotedprintable" | "quotedprintible" | "quotedprint" | "xquotedprintable" | "qp" => {
+                Self::QuotedPrintable
+            }
             "base64" | "xbase64" | "b64" | "basee64" => Self::Base64,
             packed
-                if ["uu", "xuu", "yenc", "xyenc", "binhex", "xbinhex"].iter().any(|name| packed.starts_with(name)) =>
+                if ["uu", "xuu", "yenc", "xyenc", "binhex", "xbinhex"]
+                    .iter()
+                    .any(|name| packed.starts_with(name)) =>
             {
                 Self::Packed
             }
@@ -55,24 +67,38 @@ impl Encoding {
     /// Undoes the encoding.
     pub fn decode(self, body: &[u8]) -> Decoded<'_> {
         match self {
-            Self::Identity | Self::Packed | Self::Unknown => Decoded { bytes: body.into(), damage: None },
+            Self::Identity | Self::Packed | Self::Unknown => Decoded {
+                bytes: body.into(),
+                damage: None,
+            },
             Self::QuotedPrintable => {
                 let (bytes, damaged) = quoted_printable::decode(body);
-                Decoded { bytes: bytes.into(), damage: damaged.then_some("broken quoted-printable") }
+                Decoded {
+                    bytes: bytes.into(),
+                    damage: damaged.then_some("broken quoted-printable"),
+                }
             }
             Self::Base64 => match base64_decode(body) {
-                Some(bytes) => Decoded { bytes: bytes.into(), damage: None },
-                None => Decoded { bytes: base64_within(body).into(), damage: Some("broken base64: it looks damaged") },
+                Some(bytes) => Decoded {
+                    bytes: bytes.into(),
+                    damage: None,
+                },
+                None => Decoded {
+                    bytes: base64_within(body).into(),
+                    damage: Some("broken base64: it looks damaged"),
+                },
             },
         }
     }
 }
 
-/// The base64 between what a gateway wrote before it and what a list wrote after it. Nothing is read behind the first
-/// line that is none: where such a line stands in the middle, something is missing.
+/// The base64 between what a gateway wrote before it and what a list wrote after it. Nothing is
+/// read behind the first line that is none: where such a line stands in the middle, something is
+/// missing.
 fn base64_within(body: &[u8]) -> Vec<u8> {
     let lines = || body.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
-    let is_begun = |line: &[u8]| line.len() >= MIN_LINE && line.len().is_multiple_of(4) && is_base64(line);
+    let is_begun =
+        |line: &[u8]| line.len() >= MIN_LINE && line.len().is_multiple_of(4) && is_base64(line);
     let before = lines().position(is_begun);
     let before = before.or_else(|| lines().position(|line| !line.is_empty() && is_base64(line)));
     let mut encoded = Vec::with_capacity(body.len());
@@ -116,7 +142,10 @@ mod tests {
                 Encoding::Base64,
                 "base64|BASE64|base64;|base-64|\"base64\"|(x)base64|base64, 7bit|base64; charset=utf-8|'base64'|x-base64",
             ),
-            (Encoding::Packed, "x-uuencode|uuencode|x-uue|x-yenc|binhex40"),
+            (
+                Encoding::Packed,
+                "x-uuencode|uuencode|x-uue|x-yenc|binhex40",
+            ),
             (Encoding::Unknown, "utf-8|x-nothing|text/html"),
         ] {
             for name in names.split('|') {
@@ -128,19 +157,28 @@ mod tests {
 
     #[test]
     fn base64_is_read_between_what_others_wrote_around_it() {
-        let html = "<html><script>{\"a\": 1}</script></html> and more of it, so that there are some lines";
+        let html =
+            "<html><script>{\"a\": 1}</script></html> and more of it, so that there are some lines";
         let encoded = {
             use base64::{Engine as _, prelude::BASE64_STANDARD};
             BASE64_STANDARD.encode(html)
         };
-        let lines = encoded.as_bytes().chunks(40).map(|line| std::str::from_utf8(line).unwrap());
+        let lines = encoded
+            .as_bytes()
+            .chunks(40)
+            .map(|line| std::str::from_utf8(line).unwrap());
         let encoded = lines.collect::<Vec<_>>().join("\r\n");
         let footer = "\r\n-- \r\nTo unsubscribe: mail x@y\r\n";
-        let read = |text: &str| String::from_utf8_lossy(&Encoding::Base64.decode(text.as_bytes()).bytes).into_owned();
+        let read = |text: &str| {
+            String::from_utf8_lossy(&Encoding::Base64.decode(text.as_bytes()).bytes).into_owned()
+        };
         assert_eq!(read(&encoded), html);
         assert_eq!(read(&encoded.replace("\r\n", "\r\n\r\n")), html);
         assert_eq!(read(&format!("{encoded}{footer}")), html);
-        assert_eq!(read(&format!("[EXTERNAL]\r\n\r\n{encoded}\r\n_____\r\nRegards")), html);
+        assert_eq!(
+            read(&format!("[EXTERNAL]\r\n\r\n{encoded}\r\n_____\r\nRegards")),
+            html
+        );
         assert_eq!(read(&format!("{encoded} -- Scanned")), html);
         assert_eq!(read(&format!("Warning! Take care.\r\n{encoded}")), html);
         let broken = encoded.replacen("\r\n", "\r\n*** lost ***\r\n", 1);

@@ -16,11 +16,24 @@ impl Play {
         self.observes(status, seconds, true, true)
     }
 
-    fn observes(&mut self, status: &str, seconds: i64, fresh: bool, verified: bool) -> &'static str {
+    fn observes(
+        &mut self,
+        status: &str,
+        seconds: i64,
+        fresh: bool,
+        verified: bool,
+    ) -> &'static str {
         self.observes_as("warning", status, seconds, fresh, verified)
     }
 
-    fn observes_as(&mut self, severity: &str, status: &str, seconds: i64, fresh: bool, verified: bool) -> &'static str {
+    fn observes_as(
+        &mut self,
+        severity: &str,
+        status: &str,
+        seconds: i64,
+        fresh: bool,
+        verified: bool,
+    ) -> &'static str {
         let values = Values::from([("severity".to_owned(), severity.to_owned())]);
         let seen = Observation {
             signal: Statuses::default().signal(status),
@@ -91,7 +104,11 @@ fn a_late_trigger_never_reopens_a_resolved_incident() {
     let mut play = Play::default();
     assert_eq!(play.sees("OK", 60), "resolved");
     assert_eq!(play.sees("ANOMALOUS", 0), "stale");
-    assert_eq!(play.sees("ANOMALOUS", 60), "stale", "as old as the resolve is not newer");
+    assert_eq!(
+        play.sees("ANOMALOUS", 60),
+        "stale",
+        "as old as the resolve is not newer"
+    );
 }
 
 #[test]
@@ -106,11 +123,22 @@ fn a_newer_trigger_reopens_and_begins_another_episode() {
 
 #[test]
 fn every_way_of_ending_is_one_end() {
-    for status in ["OK", "AUTO_RESOLVED", "MANUALLY_RESOLVED", "manually resolved", "Stopped", " ok "] {
+    for status in [
+        "OK",
+        "AUTO_RESOLVED",
+        "MANUALLY_RESOLVED",
+        "manually resolved",
+        "Stopped",
+        " ok ",
+    ] {
         let mut play = Play::default();
         play.sees("ANOMALOUS", 0);
         assert_eq!(play.sees(status, 60), "resolved", "{status}");
-        assert_eq!(play.sees("STOPPED", 70), "duplicate", "{status} then STOPPED");
+        assert_eq!(
+            play.sees("STOPPED", 70),
+            "duplicate",
+            "{status} then STOPPED"
+        );
     }
 }
 
@@ -177,8 +205,15 @@ fn a_verified_copy_of_an_unverified_trigger_applies_and_notifies() {
 fn unverified_mail_never_advances_a_verified_clock() {
     let mut play = Play::default();
     play.sees("ANOMALOUS", 0);
-    assert_eq!(play.observes("ANOMALOUS", 1_000_000, true, false), "duplicate");
-    assert_eq!(play.sees("OK", 60), "resolved", "the forged future did not move the clock");
+    assert_eq!(
+        play.observes("ANOMALOUS", 1_000_000, true, false),
+        "duplicate"
+    );
+    assert_eq!(
+        play.sees("OK", 60),
+        "resolved",
+        "the forged future did not move the clock"
+    );
 }
 
 /// An alert that could not be read has no time; its key alone makes it known.
@@ -192,9 +227,17 @@ fn an_unreadable_alert_is_told_once() {
         fresh: true,
         values: Values::new(),
     };
-    let Transition::Opened(state) = transition(&Known::default(), &seen) else { panic!("the first is told") };
-    let known = Known { state: Some(state), applied_before: true };
-    assert!(matches!(transition(&known, &seen), Transition::Duplicate { advance: None, .. }));
+    let Transition::Opened(state) = transition(&Known::default(), &seen) else {
+        panic!("the first is told")
+    };
+    let known = Known {
+        state: Some(state),
+        applied_before: true,
+    };
+    assert!(matches!(
+        transition(&known, &seen),
+        Transition::Duplicate { advance: None, .. }
+    ));
 }
 
 #[test]
@@ -203,7 +246,11 @@ fn a_forged_future_never_stands_in_the_way_of_what_is_verified() {
     for forged in ["ANOMALOUS", "NEWS"] {
         let mut play = Play::default();
         play.observes(forged, NEXT_YEAR, true, false);
-        assert_eq!(play.sees("ANOMALOUS", 0), "opened", "{forged}: the genuine copy is told");
+        assert_eq!(
+            play.sees("ANOMALOUS", 0),
+            "opened",
+            "{forged}: the genuine copy is told"
+        );
         play.observes(forged, NEXT_YEAR, true, false);
         assert_eq!(play.sees("OK", 60), "resolved", "{forged}");
         play.observes(forged, NEXT_YEAR, true, false);
@@ -225,7 +272,11 @@ fn what_unverified_mail_applied_is_no_duplicate_to_a_verified_one() {
     play.sees("ANOMALOUS", 0);
     assert_eq!(play.observes("ANOMALOUS", 200, true, false), "duplicate");
     assert_eq!(play.sees("OK", 100), "resolved");
-    assert_eq!(play.sees("ANOMALOUS", 200), "reopened", "its forged copy came first");
+    assert_eq!(
+        play.sees("ANOMALOUS", 200),
+        "reopened",
+        "its forged copy came first"
+    );
 }
 
 #[test]
@@ -236,35 +287,80 @@ fn an_unverified_reopening_is_told_and_leaves_the_verified_state() {
     let before = play.known.state.clone();
     assert_eq!(play.observes("ANOMALOUS", 100, true, false), "reopened");
     assert_eq!(play.known.state, before);
-    assert_eq!(play.observes("ANOMALOUS", 100, true, false), "duplicate", "its copy is told no more");
-    assert_eq!(play.sees("ANOMALOUS", 100), "reopened", "the verified copy applies and is told");
+    assert_eq!(
+        play.observes("ANOMALOUS", 100, true, false),
+        "duplicate",
+        "its copy is told no more"
+    );
+    assert_eq!(
+        play.sees("ANOMALOUS", 100),
+        "reopened",
+        "the verified copy applies and is told"
+    );
 }
 
 #[test]
 fn an_open_incident_of_another_severity_is_changed() {
     let mut play = Play::default();
     assert_eq!(play.sees("ANOMALOUS", 0), "opened");
-    assert_eq!(play.observes_as("critical", "ANOMALOUS", 60, true, true), "changed");
-    assert_eq!(play.observes_as("critical", "ANOMALOUS", 90, true, true), "duplicate", "it was told");
-    assert_eq!(play.observes_as("warning", "ANOMALOUS", 90, true, true), "changed", "back, at the same time");
-    assert_eq!(play.observes_as("critical", "ANOMALOUS", 80, true, true), "duplicate");
-    assert_eq!(play.observes_as("critical", "OK", 120, true, true), "resolved", "an end changes nothing");
+    assert_eq!(
+        play.observes_as("critical", "ANOMALOUS", 60, true, true),
+        "changed"
+    );
+    assert_eq!(
+        play.observes_as("critical", "ANOMALOUS", 90, true, true),
+        "duplicate",
+        "it was told"
+    );
+    assert_eq!(
+        play.observes_as("warning", "ANOMALOUS", 90, true, true),
+        "changed",
+        "back, at the same time"
+    );
+    assert_eq!(
+        play.observes_as("critical", "ANOMALOUS", 80, true, true),
+        "duplicate"
+    );
+    assert_eq!(
+        play.observes_as("critical", "OK", 120, true, true),
+        "resolved",
+        "an end changes nothing"
+    );
     assert_eq!(play.observes_as("info", "OK", 130, true, true), "duplicate");
-    assert_eq!(play.observes_as("info", "ANOMALOUS", 140, true, true), "reopened", "what was told before is forgotten");
+    assert_eq!(
+        play.observes_as("info", "ANOMALOUS", 140, true, true),
+        "reopened",
+        "what was told before is forgotten"
+    );
 }
 
 #[test]
 fn what_is_too_old_or_was_never_told_is_not_changed() {
     let mut play = Play::default();
     assert_eq!(play.observes("ANOMALOUS", 0, false, true), "expired");
-    assert_eq!(play.observes_as("critical", "ANOMALOUS", 10, true, true), "opened", "nobody was told yet");
-    assert_eq!(play.observes_as("info", "ANOMALOUS", 20, false, true), "duplicate", "too old to tell");
+    assert_eq!(
+        play.observes_as("critical", "ANOMALOUS", 10, true, true),
+        "opened",
+        "nobody was told yet"
+    );
+    assert_eq!(
+        play.observes_as("info", "ANOMALOUS", 20, false, true),
+        "duplicate",
+        "too old to tell"
+    );
 }
 
 #[test]
 fn another_severity_that_is_not_proven_is_not_kept() {
     let mut play = Play::default();
     assert_eq!(play.sees("ANOMALOUS", 0), "opened");
-    assert_eq!(play.observes_as("critical", "ANOMALOUS", 60, true, false), "changed");
-    assert_eq!(play.sees("ANOMALOUS", 70), "duplicate", "the severity is what the proven mail said");
+    assert_eq!(
+        play.observes_as("critical", "ANOMALOUS", 60, true, false),
+        "changed"
+    );
+    assert_eq!(
+        play.sees("ANOMALOUS", 70),
+        "duplicate",
+        "the severity is what the proven mail said"
+    );
 }

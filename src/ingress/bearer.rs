@@ -6,18 +6,24 @@ use secrecy::ExposeSecret as _;
 
 use crate::settings::{Secret, SecretError};
 
-/// Whether a request holds the token. A token in a file is read at every request, so that rotating it needs no reload.
+/// Whether a request holds the token. A token in a file is read at every request, so that rotating
+/// it needs no reload.
 pub fn holds(token: &Secret, headers: &HeaderMap) -> Result<bool, SecretError> {
     let token = token.read()?;
-    let given = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
-    Ok(given
-        .is_some_and(|given| constant_time::verify_slices_are_equal(given, token.expose_secret().as_bytes()).is_ok()))
+    let given = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| bearer(value.as_bytes()));
+    Ok(given.is_some_and(|given| {
+        constant_time::verify_slices_are_equal(given, token.expose_secret().as_bytes()).is_ok()
+    }))
 }
 
 /// What follows the scheme, which may be written in any case (RFC 9110, 11.1).
 fn bearer(value: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = value.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+    scheme
+        .eq_ignore_ascii_case(b"Bearer ")
+        .then(|| token.trim_ascii())
 }
 
 #[cfg(test)]

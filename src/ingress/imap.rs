@@ -1,12 +1,14 @@
-//! Mail fetched from an IMAP mailbox. Home of the protocol: no library is as patient as mail servers need it.
+//! Mail fetched from an IMAP mailbox. Home of the protocol: no library is as patient as mail
+//! servers need it.
 //!
-//! One connection per mailbox: log in, open the folder, scan it by UID from the bookmark, wait for mail (IDLE, else by
-//! polling), scan again. Whatever goes wrong ends the connection and a new one is made after a pause; it never gives
-//! up. What counts as well-being is a scan that reached the end and was given mail where there was some, not a connection
-//! that stands. A mail that the server does not give steps aside for those behind it, and is asked for again.
+//! One connection per mailbox: log in, open the folder, scan it by UID from the bookmark, wait for
+//! mail (IDLE, else by polling), scan again. Whatever goes wrong ends the connection and a new one
+//! is made after a pause; it never gives up. What counts as well-being is a scan that reached the
+//! end and was given mail where there was some, not a connection that stands. A mail that the
+//! server does not give steps aside for those behind it, and is asked for again.
 //!
-//! A mailbox is known by its host, port, user name and folder. Where one of them changes it is a new mailbox, read from
-//! "now" on (or from `backfill`); renaming the ingress changes nothing.
+//! A mailbox is known by its host, port, user name and folder. Where one of them changes it is a
+//! new mailbox, read from "now" on (or from `backfill`); renaming the ingress changes nothing.
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration as Pause};
 
@@ -72,8 +74,8 @@ pub struct Imap {
 }
 
 impl Imap {
-    /// Reads `ca_file` and the system's certificates; secrets' files are read at every login. A mailbox whose
-    /// UIDVALIDITY changes is read again as far back as `max_age`; 0s: all of it.
+    /// Reads `ca_file` and the system's certificates; secrets' files are read at every login. A
+    /// mailbox whose UIDVALIDITY changes is read again as far back as `max_age`; 0s: all of it.
     pub fn new(settings: &Settings, clock: Clock, max_age: Duration) -> Result<Self, Problem> {
         let key = format!("ingress.imap `{}`", settings.name);
         Ok(Self {
@@ -89,7 +91,11 @@ impl Imap {
     /// The same, in another hurry.
     #[must_use]
     pub fn with_timeouts(self, timeouts: Timeouts) -> Self {
-        Self { timeouts, server: self.server.with_timeouts(timeouts), ..self }
+        Self {
+            timeouts,
+            server: self.server.with_timeouts(timeouts),
+            ..self
+        }
     }
 
     /// One connection, from the login until it breaks, or until `stop`.
@@ -101,17 +107,27 @@ impl Imap {
         progress: &mut Progress,
     ) -> Result<(), Fault> {
         progress.well = false;
-        let Some(opened) = stop.run_until_cancelled(self.open()).await else { return Ok(()) };
+        let Some(opened) = stop.run_until_cancelled(self.open()).await else {
+            return Ok(());
+        };
         let (mut session, mut folder) = opened?;
         loop {
-            let Scanned::New(new) = self.scan(&mut session, folder, inbox, health, stop, progress).await? else {
+            let Scanned::New(new) = self
+                .scan(&mut session, folder, inbox, health, stop, progress)
+                .await?
+            else {
                 return Ok(());
             };
-            // It was true when the folder was opened: mail that came since, and was moved, has a higher UID.
+            // It was true when the folder was opened: mail that came since, and was moved, has a
+            // higher UID.
             folder.is_uid_next_told = false;
             if progress.woken == Woken::Mail && new == 0 {
                 // Announced, and not there: the folder may be another by now.
-                if stop.run_until_cancelled(tokio::time::sleep(AFTER_FALSE_ALARM)).await.is_none() {
+                if stop
+                    .run_until_cancelled(tokio::time::sleep(AFTER_FALSE_ALARM))
+                    .await
+                    .is_none()
+                {
                     session.log_out().await;
                     return Ok(());
                 }
@@ -159,7 +175,11 @@ impl Imap {
         health.succeeded(&self.settings.name, self.clock.now());
         progress.pauses = Pauses::new(&self.timeouts);
         progress.well = true;
-        if wanted? == Scanned::Stopped { Ok(Scanned::Stopped) } else { Ok(scanned) }
+        if wanted? == Scanned::Stopped {
+            Ok(Scanned::Stopped)
+        } else {
+            Ok(scanned)
+        }
     }
 
     async fn open(&self) -> Result<(Session, Folder), Fault> {
@@ -170,12 +190,21 @@ impl Imap {
     }
 
     async fn select(&self, session: &mut Session) -> Result<Folder, Fault> {
-        session.open(&self.settings.folder, self.settings.after == After::Keep).await
+        session
+            .open(&self.settings.folder, self.settings.after == After::Keep)
+            .await
     }
 
     /// Until mail comes, the next scan is due, or `stop`.
-    async fn wait(&self, session: &mut Session, backlog: &Backlog, stop: &CancellationToken) -> Result<Woken, Fault> {
-        let due = backlog.next_due().map_or(Pause::MAX, |due| due.saturating_duration_since(Instant::now()));
+    async fn wait(
+        &self,
+        session: &mut Session,
+        backlog: &Backlog,
+        stop: &CancellationToken,
+    ) -> Result<Woken, Fault> {
+        let due = backlog.next_due().map_or(Pause::MAX, |due| {
+            due.saturating_duration_since(Instant::now())
+        });
         let interval = self.settings.rescan_interval.as_std().min(due.max(SOONEST));
         if self.settings.idle && session.can.idle {
             return session.idle(interval.min(self.timeouts.idle), stop).await;
@@ -195,23 +224,36 @@ impl Ingress for Imap {
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken) {
         let backlog = Backlog::new(self.settings.rescan_interval.as_std());
         let pauses = Pauses::new(&self.timeouts);
-        let mut progress = Progress { backlog, pauses, well: false, woken: Woken::Time, tokenless: 0 };
+        let mut progress = Progress {
+            backlog,
+            pauses,
+            well: false,
+            woken: Woken::Time,
+            tokenless: 0,
+        };
         while !stop.is_cancelled() {
             let connection = AssertUnwindSafe(self.attend(&inbox, &health, &stop, &mut progress));
-            // Nothing in here should panic; where something does, it is one more way for a connection to end.
-            let ended = connection
-                .catch_unwind()
-                .await
-                .unwrap_or_else(|_| Err(Fault::Protocol("an answer that cannot be dealt with".into())));
+            // Nothing in here should panic; where something does, it is one more way for a
+            // connection to end.
+            let ended = connection.catch_unwind().await.unwrap_or_else(|_| {
+                Err(Fault::Protocol(
+                    "an answer that cannot be dealt with".into(),
+                ))
+            });
             let Err(fault) = ended else { continue };
             if progress.well && self.server.token_ended(&fault).boxed().await {
                 telemetry::session_ended_with_its_token(&self.settings.name);
             } else if progress.backlog.blame(&fault, self.clock.now()) {
                 telemetry::mail_withheld_still(&self.settings.name, &fault.to_string());
             } else {
-                health.failed(&self.settings.name, &fault.to_string(), progress.cannot_log_in(&fault));
+                health.failed(
+                    &self.settings.name,
+                    &fault.to_string(),
+                    progress.cannot_log_in(&fault),
+                );
             }
-            stop.run_until_cancelled(tokio::time::sleep(progress.pauses.after(&fault))).await;
+            stop.run_until_cancelled(tokio::time::sleep(progress.pauses.after(&fault)))
+                .await;
         }
     }
 }
@@ -229,9 +271,14 @@ struct Progress {
 }
 
 impl Progress {
-    /// Whether nobody gets in: the login is refused, or the token server has been away for longer than a moment.
+    /// Whether nobody gets in: the login is refused, or the token server has been away for longer
+    /// than a moment.
     fn cannot_log_in(&mut self, fault: &Fault) -> bool {
-        self.tokenless = if matches!(fault, Fault::NoToken(_)) { self.tokenless + 1 } else { 0 };
+        self.tokenless = if matches!(fault, Fault::NoToken(_)) {
+            self.tokenless + 1
+        } else {
+            0
+        };
         fault.needs_a_person() || self.tokenless >= PATIENCE_WITH_TOKENS
     }
 }

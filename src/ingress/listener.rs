@@ -1,9 +1,11 @@
-//! A bound TCP listener and its accept loop: the one that stands under every door, the admin listener's too.
+//! A bound TCP listener and its accept loop: the one that stands under every door, the admin
+//! listener's too.
 //!
-//! It promises that strangers cannot use the machine up: all listeners share so many [places](capacity) and so much
-//! [memory](budget), a client has its share of them, and who is slow loses its place when it is crowded. Descriptors are
-//! kept back for what pages and stores. It beats while it listens, and stops softly: no new connection at once, the
-//! running ones to their end within a grace.
+//! It promises that strangers cannot use the machine up: all listeners share so many
+//! [places](capacity) and so much [memory](budget), a client has its share of them, and who is slow
+//! loses its place when it is crowded. Descriptors are kept back for what pages and stores. It
+//! beats while it listens, and stops softly: no new connection at once, the running ones to their
+//! end within a grace.
 
 use std::{
     io,
@@ -49,7 +51,8 @@ const OUT_OF_FILES: Duration = Duration::from_millis(100);
 const SWEEP: Duration = Duration::from_millis(250);
 /// How long whoever has lost its place may take to go.
 const PARTING: Duration = Duration::from_secs(1);
-/// So many who find no place are heard out for so long, and so much, that they hear why; more are cut off.
+/// So many who find no place are heard out for so long, and so much, that they hear why; more are
+/// cut off.
 const TURNED_AWAY: usize = 16;
 const HEARD_OUT: Duration = Duration::from_secs(1);
 const HEARD: u64 = 64 << 10;
@@ -60,7 +63,8 @@ pub enum BindError {
     /// The configuration asks for what is unsafe or has no meaning: it has to be edited.
     #[error("{}: {}: {}", .0.key, .0.what, .0.mend)]
     Settings(Problem),
-    /// The address is taken, is not this machine's, or needs a privilege: the machine has to be looked at.
+    /// The address is taken, is not this machine's, or needs a privilege: the machine has to be
+    /// looked at.
     #[error("cannot listen on {listen}")]
     Address { listen: String, source: io::Error },
 }
@@ -112,7 +116,12 @@ pub trait Reception: Send + Sync + 'static {
     fn beat(&self) {}
 
     /// One connection, to its end.
-    fn receive(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) -> impl Future<Output = ()> + Send;
+    fn receive(
+        self: Arc<Self>,
+        stream: Stream,
+        peer: SocketAddr,
+        place: Place,
+    ) -> impl Future<Output = ()> + Send;
 }
 
 /// A bound address.
@@ -125,8 +134,12 @@ pub struct Listener {
 impl Listener {
     /// Binds `HOST:PORT`, the first of the host's addresses that can be had. Needs a Tokio runtime.
     pub fn bind(listen: &str) -> Result<Self, BindError> {
-        let unavailable = |source| BindError::Address { listen: listen.to_owned(), source };
-        let mut failure = io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+        let unavailable = |source| BindError::Address {
+            listen: listen.to_owned(),
+            source,
+        };
+        let mut failure =
+            io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
         for address in listen.to_socket_addrs().map_err(unavailable)? {
             match bind_one(address) {
                 Ok(listener) => return Ok(listener),
@@ -146,7 +159,8 @@ impl Listener {
         self.address.ip().is_loopback()
     }
 
-    /// Receives each connection until `stop` is cancelled, then waits for those that run, up to the grace.
+    /// Receives each connection until `stop` is cancelled, then waits for those that run, up to the
+    /// grace.
     pub async fn serve(
         self,
         bounds: Bounds,
@@ -154,7 +168,10 @@ impl Listener {
         reception: Arc<impl Reception>,
         stop: &CancellationToken,
     ) {
-        let door = Doorway { address: self.address, most: bounds.connections };
+        let door = Doorway {
+            address: self.address,
+            most: bounds.connections,
+        };
         let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
         let mut sessions = JoinSet::new();
         let (mut beat, mut sweep) = (interval(bounds.heartbeat), interval(SWEEP));
@@ -168,7 +185,8 @@ impl Listener {
                 Some(ended) = sessions.join_next() => report_panic(ended),
                 accepted = self.tcp.accept() => match accepted {
                     Ok((stream, peer)) => {
-                        // Replies are a few bytes each: Nagle's algorithm would hold them back for nothing.
+                        // Replies are a few bytes each: Nagle's algorithm would hold them back for
+                        // nothing.
                         let _ = stream.set_nodelay(true);
                         let most = (!reception.knows(peer.ip())).then_some(bounds.client_connections);
                         match capacity.enter(&door, peer.ip(), most) {
@@ -217,8 +235,8 @@ async fn keep(reception: Arc<impl Reception>, tcp: TcpStream, peer: SocketAddr, 
     }
 }
 
-/// Says why there is no place, and hears the client out where few are turned away: what comes after a close would have the
-/// answer thrown away unread.
+/// Says why there is no place, and hears the client out where few are turned away: what comes after
+/// a close would have the answer thrown away unread.
 fn turn_away(mut stream: TcpStream, words: &[u8], permit: Option<OwnedSemaphorePermit>) {
     // The buffer of a new socket has room; where it has not, closing alone says enough.
     let said = stream.try_write(words);
@@ -236,7 +254,11 @@ fn turn_away(mut stream: TcpStream, words: &[u8], permit: Option<OwnedSemaphoreP
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<Listener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()
+    } else {
+        TcpSocket::new_v6()
+    }?;
     // A restart must not wait for the old process's connections to time out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;

@@ -1,8 +1,9 @@
 //! Mail received over SMTP. Home of smtp-proto.
 //!
-//! A small server in front of nothing: it takes mail for listed recipients and never sends or relays any. The bytes
-//! are stored as they came, without the dots SMTP adds and with no header put on top; what the client said of itself,
-//! and the sender and recipients, go into the [envelope](crate::message::Envelope). 250 after DATA means stored.
+//! A small server in front of nothing: it takes mail for listed recipients and never sends or
+//! relays any. The bytes are stored as they came, without the dots SMTP adds and with no header put
+//! on top; what the client said of itself, and the sender and recipients, go into the
+//! [envelope](crate::message::Envelope). 250 after DATA means stored.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -77,30 +78,42 @@ impl Door {
     /// Said to a client for which there is no place.
     fn busy(&self, why: TooMany) -> String {
         match why {
-            TooMany::InAll => format!("421 4.3.2 {} has too many connections, come again later", self.hostname),
+            TooMany::InAll => format!(
+                "421 4.3.2 {} has too many connections, come again later",
+                self.hostname
+            ),
             TooMany::OfClient => {
-                format!("421 4.7.0 {} has too many connections with you, come again later", self.hostname)
+                format!(
+                    "421 4.7.0 {} has too many connections with you, come again later",
+                    self.hostname
+                )
             }
         }
     }
 }
 
 impl Smtp {
-    /// Reads the certificate and binds the address. Refused where mail for everybody would be taken from everybody. The
-    /// settings are at `key`. Needs a Tokio runtime.
+    /// Reads the certificate and binds the address. Refused where mail for everybody would be taken
+    /// from everybody. The settings are at `key`. Needs a Tokio runtime.
     pub fn bind(key: &str, settings: &Settings, clock: Clock) -> Result<Self, BindError> {
         let key = |name: &str| format!("{key}.{name}");
         let recipients = recipients::Recipients::new(&settings.recipients, &key("recipients"))?;
         let networks = networks::Networks::new(&settings.allow_from, &key("allow_from"))?;
         let balancers = networks::Networks::new(&settings.proxy_protocol, &key("proxy_protocol"))?;
         let hostname = settings.hostname(&key("hostname"))?;
-        let certificate =
-            settings.tls.as_ref().map(|tls| certificate::Certificate::new(tls, &key("tls"))).transpose()?;
+        let certificate = settings
+            .tls
+            .as_ref()
+            .map(|tls| certificate::Certificate::new(tls, &key("tls")))
+            .transpose()?;
         let listener = Listener::bind(&settings.listen)?;
         if recipients.takes_any() && !listener.is_loopback() {
             return Err(Problem::new(
                 key("recipients"),
-                format!("no recipients are listed, and {} can be reached from other machines", listener.local_addr()),
+                format!(
+                    "no recipients are listed, and {} can be reached from other machines",
+                    listener.local_addr()
+                ),
                 "list the addresses it takes mail for, or listen on 127.0.0.1",
             )
             .into());
@@ -144,8 +157,15 @@ impl Smtp {
         peer: SocketAddr,
         inbox: Arc<dyn Inbox>,
     ) {
-        let Ok(place) = self.door.limits.capacity.outside(peer.ip()) else { return };
-        let session = session::Session { door: Arc::new(self.door), place, inbox, stop: CancellationToken::new() };
+        let Ok(place) = self.door.limits.capacity.outside(peer.ip()) else {
+            return;
+        };
+        let session = session::Session {
+            door: Arc::new(self.door),
+            place,
+            inbox,
+            stop: CancellationToken::new(),
+        };
         session.run(stream, peer).await;
     }
 
@@ -159,9 +179,18 @@ impl Smtp {
 impl Ingress for Smtp {
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken) {
         tracing::info!(ingress = self.door.name, address = %self.listener.local_addr(), "takes mail over SMTP");
-        let Limits { bounds, capacity, .. } = self.door.limits.clone();
-        let server = Server { door: Arc::new(self.door), inbox, health, stop: stop.clone() };
-        self.listener.serve(bounds, &capacity, Arc::new(server), &stop).await;
+        let Limits {
+            bounds, capacity, ..
+        } = self.door.limits.clone();
+        let server = Server {
+            door: Arc::new(self.door),
+            inbox,
+            health,
+            stop: stop.clone(),
+        };
+        self.listener
+            .serve(bounds, &capacity, Arc::new(server), &stop)
+            .await;
     }
 }
 
@@ -175,7 +204,10 @@ struct Server {
 
 impl Reception for Server {
     fn patience(&self) -> Patience {
-        Patience { step: self.door.limits.idle, mail: self.door.limits.data }
+        Patience {
+            step: self.door.limits.idle,
+            mail: self.door.limits.data,
+        }
     }
 
     fn knows(&self, peer: IpAddr) -> bool {
@@ -186,16 +218,28 @@ impl Reception for Server {
     fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8> {
         telemetry::connection_refused(&self.door.name, peer, why.reason());
         // Before a handshake there are no words that a client understands.
-        if self.door.implicit_tls { Vec::new() } else { format!("{}\r\n", self.door.busy(why)).into() }
+        if self.door.implicit_tls {
+            Vec::new()
+        } else {
+            format!("{}\r\n", self.door.busy(why)).into()
+        }
     }
 
     fn beat(&self) {
-        self.health.succeeded(&self.door.name, self.door.clock.now());
+        self.health
+            .succeeded(&self.door.name, self.door.clock.now());
         self.door.clients.forget(Instant::now());
     }
 
     async fn receive(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) {
         let (door, inbox, stop) = (self.door.clone(), self.inbox.clone(), self.stop.clone());
-        session::Session { door, place, inbox, stop }.run(stream, peer).await;
+        session::Session {
+            door,
+            place,
+            inbox,
+            stop,
+        }
+        .run(stream, peer)
+        .await;
     }
 }

@@ -18,7 +18,9 @@ use tokio_util::sync::CancellationToken;
 use self::{protocol::Protocol, request::Doors};
 use super::{
     Health, Inbox, Ingress,
-    listener::{self, BindError, Bounds, Capacity, Listener, Patience, Place, Reception, Stream, TooMany},
+    listener::{
+        self, BindError, Bounds, Capacity, Listener, Patience, Place, Reception, Stream, TooMany,
+    },
 };
 use crate::{
     clock::Clock,
@@ -53,7 +55,10 @@ pub struct HttpSettings {
 
 impl Default for HttpSettings {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:8025".into(), max_body: ByteSize::from_mib(10) }
+        Self {
+            listen: "127.0.0.1:8025".into(),
+            max_body: ByteSize::from_mib(10),
+        }
     }
 }
 
@@ -75,8 +80,9 @@ pub struct Settings {
     pub basic_auth: Option<BasicAuth>,
     /// The SNS topic that SES publishes to.
     pub topic_arn: Option<String>,
-    /// The relay in front whose Authentication-Results count: its authserv-id, which must be the name it gives itself in Received
-    /// as well, or `exchange` for Microsoft 365. Name only one that writes the field on every mail, or removes others'.
+    /// The relay in front whose Authentication-Results count: its authserv-id, which must be the
+    /// name it gives itself in Received as well, or `exchange` for Microsoft 365. Name only one
+    /// that writes the field on every mail, or removes others'.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -92,7 +98,9 @@ pub struct BasicAuth {
 impl Settings {
     /// Where it is posted to.
     pub fn path(&self) -> String {
-        self.path.clone().unwrap_or_else(|| format!("/ingress/{}", self.name))
+        self.path
+            .clone()
+            .unwrap_or_else(|| format!("/ingress/{}", self.name))
     }
 
     /// Whether whoever reaches the listener can put mail into it.
@@ -169,9 +177,13 @@ struct Door {
 }
 
 impl Webhooks {
-    /// Binds the address. Refused where a webhook without a token could be reached from other machines. Needs a Tokio
-    /// runtime.
-    pub fn bind(http: &HttpSettings, webhooks: &[Settings], clock: Clock) -> Result<Self, BindError> {
+    /// Binds the address. Refused where a webhook without a token could be reached from other
+    /// machines. Needs a Tokio runtime.
+    pub fn bind(
+        http: &HttpSettings,
+        webhooks: &[Settings],
+        clock: Clock,
+    ) -> Result<Self, BindError> {
         let listener = Listener::bind(&http.listen)?;
         let mut by_path = BTreeMap::new();
         for (index, settings) in webhooks.iter().enumerate() {
@@ -194,13 +206,20 @@ impl Webhooks {
                 )
                 .into());
             }
-            let door = Door { name: settings.name.clone(), protocol };
+            let door = Door {
+                name: settings.name.clone(),
+                protocol,
+            };
             match by_path.entry(path) {
                 Entry::Vacant(place) => place.insert(door),
                 Entry::Occupied(place) => {
                     return Err(Problem::new(
                         format!("{key}.path"),
-                        format!("`{}` is the path of webhook `{}` already", place.key(), place.get().name),
+                        format!(
+                            "`{}` is the path of webhook `{}` already",
+                            place.key(),
+                            place.get().name
+                        ),
                         "give each webhook a path of its own",
                     )
                     .into());
@@ -247,20 +266,43 @@ impl Webhooks {
 
 /// Paths are compared as they are sent: what a client would encode would never match.
 fn is_path(path: &str) -> bool {
-    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
+    path.starts_with('/')
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
 }
 
 #[async_trait]
 impl Ingress for Webhooks {
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken) {
-        let Self { listener, by_path, max_body, limits, clock, fetch } = *self;
+        let Self {
+            listener,
+            by_path,
+            max_body,
+            limits,
+            clock,
+            fetch,
+        } = *self;
         for (path, door) in &by_path {
             tracing::info!(ingress = door.name, address = %listener.local_addr(), path, "takes mail over HTTP");
         }
         let (bounds, capacity) = (limits.bounds, limits.capacity.clone());
-        let doors = Doors { by_path, max_body, limits, clock, fetch, inbox, health };
-        let server = Server { doors, stop: stop.clone() };
-        listener.serve(bounds, &capacity, Arc::new(server), &stop).await;
+        let doors = Doors {
+            by_path,
+            max_body,
+            limits,
+            clock,
+            fetch,
+            inbox,
+            health,
+        };
+        let server = Server {
+            doors,
+            stop: stop.clone(),
+        };
+        listener
+            .serve(bounds, &capacity, Arc::new(server), &stop)
+            .await;
     }
 }
 
@@ -273,7 +315,10 @@ struct Server {
 impl Reception for Server {
     fn patience(&self) -> Patience {
         // The head has a time limit of its own.
-        Patience { step: self.doors.limits.head.max(self.doors.limits.body), mail: self.doors.limits.body }
+        Patience {
+            step: self.doors.limits.head.max(self.doors.limits.body),
+            mail: self.doors.limits.body,
+        }
     }
 
     fn turn_away(&self, peer: IpAddr, why: TooMany) -> Vec<u8> {

@@ -1,6 +1,7 @@
-//! Alertmanager's classic matcher grammar (`pkg/labels/parse.go`): a plain name, an operator, and everything up to the
-//! comma or the end as the value, quoted or not. Tolerant where people write by hand: a brace may stand alone, a
-//! backslash that escapes nothing is itself, white space around a token is dropped.
+//! Alertmanager's classic matcher grammar (`pkg/labels/parse.go`): a plain name, an operator, and
+//! everything up to the comma or the end as the value, quoted or not. Tolerant where people write
+//! by hand: a brace may stand alone, a backslash that escapes nothing is itself, white space around
+//! a token is dropped.
 
 use super::matcher::{Matcher, Operator};
 
@@ -58,10 +59,12 @@ fn is_name_char(c: char) -> bool {
     c.is_ascii_alphanumeric() || c == '_' || c == ':'
 }
 
-/// The value without its quotes: `\"`, `\\` and `\n` are escapes, in an unquoted value too. An unescaped quote anywhere
-/// but at both ends is not of this grammar.
+/// The value without its quotes: `\"`, `\\` and `\n` are escapes, in an unquoted value too. An
+/// unescaped quote anywhere but at both ends is not of this grammar.
 fn unescape(raw: &str) -> Option<String> {
-    let (body, mut open) = raw.strip_prefix('"').map_or((raw, false), |body| (body, true));
+    let (body, mut open) = raw
+        .strip_prefix('"')
+        .map_or((raw, false), |body| (body, true));
     let mut value = String::with_capacity(body.len());
     let mut chars = body.chars();
     while let Some(c) = chars.next() {

@@ -1,9 +1,9 @@
 //! A matcher: a label's name, an operator and a value.
 //!
-//! Its text is Alertmanager's, in both of its grammars and with its precedence: what the [classic] one
-//! accepts means what it says there, the rest is read by the [UTF-8](super::utf8) one. On top of that
-//! `>`, `>=`, `<` and `<=` compare numbers; Alertmanager would read `sli_gap>=20` as a label called `sli_gap>`, which
-//! nobody has, so an unquoted name ends before `<` and `>` here.
+//! Its text is Alertmanager's, in both of its grammars and with its precedence: what the [classic]
+//! one accepts means what it says there, the rest is read by the [UTF-8](super::utf8) one. On top
+//! of that `>`, `>=`, `<` and `<=` compare numbers; Alertmanager would read `sli_gap>=20` as a
+//! label called `sli_gap>`, which nobody has, so an unquoted name ends before `<` and `>` here.
 
 use std::fmt;
 
@@ -60,7 +60,10 @@ impl Matcher {
     /// Reads one matcher: `severity=~"crit.*"`, `sli_gap>=20`.
     pub fn parse(text: &str) -> Result<Self, MatcherError> {
         if let (Some('{'), _) | (_, Some('}')) = (text.chars().next(), text.chars().last()) {
-            return Err(MatcherError::Syntax { column: 1, what: "one matcher takes no braces" });
+            return Err(MatcherError::Syntax {
+                column: 1,
+                what: "one matcher takes no braces",
+            });
         }
         if let Some(matcher) = classic::matcher(text) {
             return Ok(matcher);
@@ -72,7 +75,8 @@ impl Matcher {
         }
     }
 
-    /// Reads a list, as each string of `matchers:` may hold one: `{a="b", c!="d"}`, with or without the braces.
+    /// Reads a list, as each string of `matchers:` may hold one: `{a="b", c!="d"}`, with or without
+    /// the braces.
     pub fn parse_list(text: &str) -> Result<Vec<Self>, MatcherError> {
         classic::matchers(text).map_or_else(|| utf8::matchers(text), Ok)
     }
@@ -83,14 +87,24 @@ impl Matcher {
             Operator::Equal | Operator::NotEqual => Test::Text,
             Operator::Matches | Operator::NotMatches => match re2::anchored(&value) {
                 Ok(regex) => Test::Regex(regex),
-                Err(reason) => return Err(MatcherError::Regex { pattern: value, reason }),
+                Err(reason) => {
+                    return Err(MatcherError::Regex {
+                        pattern: value,
+                        reason,
+                    });
+                }
             },
             _ => match number(&value) {
                 Some(number) => Test::Number(number),
                 None => return Err(MatcherError::NotANumber { operator, value }),
             },
         };
-        Ok(Self { name: name.to_owned(), operator, value, test })
+        Ok(Self {
+            name: name.to_owned(),
+            operator,
+            value,
+            test,
+        })
     }
 
     pub fn name(&self) -> &str {
@@ -124,7 +138,8 @@ impl Matcher {
     }
 }
 
-/// Compiles the list at `key` of the configuration, each string of which may hold several; adds what is wrong with it.
+/// Compiles the list at `key` of the configuration, each string of which may hold several; adds
+/// what is wrong with it.
 pub(crate) fn compile(key: &str, texts: &[String], problems: &mut Vec<Problem>) -> Vec<Matcher> {
     let mut matchers = Vec::with_capacity(texts.len());
     for (index, text) in texts.iter().enumerate() {
@@ -148,7 +163,9 @@ fn number(text: &str) -> Option<f64> {
 impl Operator {
     /// The operator `text` starts with, the longest first.
     pub(super) fn leading(text: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|operator| text.starts_with(operator.as_str()))
+        Self::ALL
+            .into_iter()
+            .find(|operator| text.starts_with(operator.as_str()))
     }
 
     const ALL: [Self; 8] = [
@@ -198,5 +215,7 @@ impl fmt::Display for Matcher {
 }
 
 fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\").replace('\n', r"\n").replace('"', "\\\"")
+    text.replace('\\', r"\\")
+        .replace('\n', r"\n")
+        .replace('"', "\\\"")
 }

@@ -1,8 +1,10 @@
-//! Alertmanager's regular expressions are RE2's as Go has them; this reads them into the `regex` crate's dialect.
+//! Alertmanager's regular expressions are RE2's as Go has them; this reads them into the `regex`
+//! crate's dialect.
 //!
-//! Both are linear in time and nearly one language. Where the same text means something else, or is refused, it is
-//! rewritten: `\d \s \w \b` are ASCII, `\Q…\E` quotes, `[`, `&&`, `--` and `~~` in a class are plain characters, and a
-//! `{` that opens no repetition is one too. See <https://pkg.go.dev/regexp/syntax>.
+//! Both are linear in time and nearly one language. Where the same text means something else, or is
+//! refused, it is rewritten: `\d \s \w \b` are ASCII, `\Q…\E` quotes, `[`, `&&`, `--` and `~~` in a
+//! class are plain characters, and a `{` that opens no repetition is one too. See
+//! <https://pkg.go.dev/regexp/syntax>.
 
 use std::{iter::Peekable, str::Chars};
 
@@ -19,7 +21,8 @@ pub(super) fn anchored(pattern: &str) -> Result<Regex, String> {
         .map_err(|error| reason(&error))
 }
 
-/// The last line of the parser's message: the lines above it draw the rewritten pattern, which nobody wrote.
+/// The last line of the parser's message: the lines above it draw the rewritten pattern, which
+/// nobody wrote.
 fn reason(error: &regex::Error) -> String {
     match error {
         regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
@@ -192,7 +195,10 @@ mod tests {
     fn a_bad_or_too_large_expression_is_an_error_in_one_line() {
         for pattern in ["[", "(", "a**b)", r"\", "*", "(?P<a", r"(\pL{1000}){1000}"] {
             let error = anchored(pattern).unwrap_err();
-            assert!(!error.is_empty() && !error.contains('\n'), "{pattern}: {error}");
+            assert!(
+                !error.is_empty() && !error.contains('\n'),
+                "{pattern}: {error}"
+            );
         }
     }
 }

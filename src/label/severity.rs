@@ -18,7 +18,8 @@ pub struct SeverityRule {
 #[derive(Debug, Clone, Default)]
 pub struct Severities(Vec<(Vec<Matcher>, String)>);
 
-/// How bad a severity is, for who asks whether it rose. A word of the team's own counts as an error.
+/// How bad a severity is, for who asks whether it rose. A word of the team's own counts as an
+/// error.
 pub fn rank(word: &str) -> u8 {
     match word.trim().to_ascii_lowercase().as_str() {
         "critical" => 4,
@@ -45,7 +46,8 @@ impl Severities {
                     "name one: `severity: critical`",
                 ));
             }
-            let matchers = matcher::compile(&format!("{key}.matchers"), &rule.matchers, &mut problems);
+            let matchers =
+                matcher::compile(&format!("{key}.matchers"), &rule.matchers, &mut problems);
             if matchers.iter().any(|matcher| matcher.name() == "severity") {
                 problems.push(Problem::new(
                     format!("{key}.matchers"),
@@ -55,7 +57,11 @@ impl Severities {
             }
             compiled.push((matchers, rule.severity.clone()));
         }
-        if problems.is_empty() { Ok(Self(compiled)) } else { Err(problems) }
+        if problems.is_empty() {
+            Ok(Self(compiled))
+        } else {
+            Err(problems)
+        }
     }
 
     /// The severity of an alert with these labels: `warning` where no rule holds.

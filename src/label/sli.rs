@@ -1,7 +1,7 @@
 //! Which of the four SLIs a metric is about.
 
-/// What the squeezed name of a metric contains → its SLI; the first that fits. What is said of the thing measured comes
-/// before what is said of how: a "webhook availability" is about webhooks.
+/// What the squeezed name of a metric contains → its SLI; the first that fits. What is said of the
+/// thing measured comes before what is said of how: a "webhook availability" is about webhooks.
 const SIGNS: [(&str, &str); 8] = [
     ("webhook", "webhook_delivery"),
     ("install", "installation_callback"),
@@ -15,9 +15,17 @@ const SIGNS: [(&str, &str); 8] = [
 
 /// The label `sli` of a metric's name, `unknown` where no sign is in it.
 ///
-/// Atlassian has renamed metrics before, and only one name is published ("Jira Installation Callback Success Rate"), so
-/// case, spaces and punctuation do not count: `webhookDeliveryRate`, `I-Frame load` and `WEB_HOOK` are understood.
+/// Atlassian has renamed metrics before, and only one name is published ("Jira Installation
+/// Callback Success Rate"), so case, spaces and punctuation do not count: `webhookDeliveryRate`,
+/// `I-Frame load` and `WEB_HOOK` are understood.
 pub fn sli(metric: &str) -> &'static str {
-    let squeezed: String = metric.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect();
-    SIGNS.iter().find(|(sign, _)| squeezed.contains(sign)).map_or("unknown", |(_, sli)| sli)
+    let squeezed: String = metric
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    SIGNS
+        .iter()
+        .find(|(sign, _)| squeezed.contains(sign))
+        .map_or("unknown", |(_, sli)| sli)
 }

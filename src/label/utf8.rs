@@ -1,5 +1,6 @@
-//! Alertmanager's UTF-8 matcher grammar (`matcher/parse`): names and values are quoted as Go quotes strings, or are bare
-//! words of any characters but white space and ``{}!=~,\"'` ``; braces come in pairs.
+//! Alertmanager's UTF-8 matcher grammar (`matcher/parse`): names and values are quoted as Go quotes
+//! strings, or are bare words of any characters but white space and ``{}!=~,\"'` ``; braces come in
+//! pairs.
 
 use super::matcher::{Matcher, MatcherError, Operator};
 
@@ -15,15 +16,21 @@ pub(super) fn matchers(text: &str) -> Result<Vec<Matcher>, MatcherError> {
         }
     }
     match (braced, cursor.eat('}')) {
-        (true, false) if cursor.peek().is_none() => Err(cursor.error("the closing brace is missing")),
-        (false, true) => Err(cursor.error("a closing brace without its opening one, before the end")),
+        (true, false) if cursor.peek().is_none() => {
+            Err(cursor.error("the closing brace is missing"))
+        }
+        (false, true) => {
+            Err(cursor.error("a closing brace without its opening one, before the end"))
+        }
         _ if cursor.peek().is_some() => Err(cursor.error("a comma or the end is expected")),
         _ => Ok(matchers),
     }
 }
 
 fn matcher(cursor: &mut Cursor<'_>) -> Result<Matcher, MatcherError> {
-    let name = cursor.word("a label's name is expected", |c| is_reserved(c) || matches!(c, '<' | '>'))?;
+    let name = cursor.word("a label's name is expected", |c| {
+        is_reserved(c) || matches!(c, '<' | '>')
+    })?;
     cursor.peek();
     let operator = Operator::leading(cursor.rest())
         .ok_or_else(|| cursor.error("an operator (= != =~ !~ > >= < <=) is expected"))?;
@@ -60,7 +67,11 @@ impl<'a> Cursor<'a> {
     }
 
     /// A quoted or bare word; a bare one ends where `ends` says.
-    fn word(&mut self, expected: &'static str, ends: fn(char) -> bool) -> Result<String, MatcherError> {
+    fn word(
+        &mut self,
+        expected: &'static str,
+        ends: fn(char) -> bool,
+    ) -> Result<String, MatcherError> {
         match self.peek() {
             Some('"') => self.quoted(),
             Some(c) if !ends(c) => {
@@ -84,13 +95,17 @@ impl<'a> Cursor<'a> {
                 ends
             })
             .ok_or_else(|| self.error("the closing quote is missing of the one"))?;
-        let value = unquote(&body[..end]).ok_or_else(|| self.error("a wrong escape in the quotes"))?;
+        let value =
+            unquote(&body[..end]).ok_or_else(|| self.error("a wrong escape in the quotes"))?;
         self.at += end + 2;
         Ok(value)
     }
 
     fn error(&self, what: &'static str) -> MatcherError {
-        MatcherError::Syntax { column: self.text[..self.at].chars().count() + 1, what }
+        MatcherError::Syntax {
+            column: self.text[..self.at].chars().count() + 1,
+            what,
+        }
     }
 }
 
@@ -120,7 +135,9 @@ fn unquote(body: &str) -> Option<String> {
             }
         };
         let from = usize::from(radix == 16);
-        let number = rest.get(from..from + digits).filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        let number = rest
+            .get(from..from + digits)
+            .filter(|text| text.bytes().all(|b| b.is_ascii_hexdigit()))?;
         let number = u32::from_str_radix(number, radix).ok()?;
         rest = &rest[from + digits..];
         if matches!(escape, 'u' | 'U') {

@@ -1,4 +1,5 @@
-//! The raw header block, read before any parser touches it: what a lenient parser would repair is seen as it is.
+//! The raw header block, read before any parser touches it: what a lenient parser would repair is
+//! seen as it is.
 
 use jiff::{Timestamp, fmt::rfc2822};
 use memchr::{memchr, memchr_iter, memchr3, memmem};
@@ -10,12 +11,19 @@ const MAX_HEADER: usize = 256 << 10;
 const MAX_FIELDS: usize = 1_000;
 
 /// The fields that say who sent a mail and how it is read.
-const DECIDING: [&[u8]; 5] = [b"From", b"Date", b"Content-Type", b"Content-Transfer-Encoding", b"Content-Disposition"];
+const DECIDING: [&[u8]; 5] = [
+    b"From",
+    b"Date",
+    b"Content-Type",
+    b"Content-Transfer-Encoding",
+    b"Content-Disposition",
+];
 
 /// One header field.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Field<'a> {
-    /// As written, without the colon; obsolete white space before the colon (RFC 5322, 4.5) is kept.
+    /// As written, without the colon; obsolete white space before the colon (RFC 5322, 4.5) is
+    /// kept.
     pub name: &'a [u8],
     /// Folded lines and their line ends included.
     pub value: &'a [u8],
@@ -33,15 +41,17 @@ impl Field<'_> {
     }
 }
 
-/// Splits an entity into its header block and its body at the first empty line; where that is missing, before the first
-/// line of HTML or the first boundary line.
+/// Splits an entity into its header block and its body at the first empty line; where that is
+/// missing, before the first line of HTML or the first boundary line.
 pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
     let mut start = 0;
     while start < entity.len() {
         let line = &entity[start..];
         let length = memchr(b'\n', line);
         match line[0] {
-            b'\n' | b'\r' if length.is_some_and(|end| line[..end].iter().all(|byte| *byte == b'\r')) => {
+            b'\n' | b'\r'
+                if length.is_some_and(|end| line[..end].iter().all(|byte| *byte == b'\r')) =>
+            {
                 return (&entity[..start], &line[length.unwrap_or_default() + 1..]);
             }
             b'<' if is_markup(line) => return (&entity[..start], line),
@@ -53,7 +63,8 @@ pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
     (entity, &[])
 }
 
-/// Whether a line begins with a tag or a declaration of HTML; `<id@host>` is the rest of a field that was folded wrongly.
+/// Whether a line begins with a tag or a declaration of HTML; `<id@host>` is the rest of a field
+/// that was folded wrongly.
 fn is_markup(line: &[u8]) -> bool {
     matches!(line, [b'<', b'!' | b'a'..=b'z' | b'A'..=b'Z', ..])
         && memchr3(b'>', b'@', b'\n', line).is_some_and(|at| line[at] != b'@')
@@ -62,9 +73,12 @@ fn is_markup(line: &[u8]) -> bool {
 /// Whether a line is `--` and a boundary that the header before it names.
 fn is_boundary_line(line: &[u8], header: &[u8]) -> bool {
     let line = line[..memchr(b'\n', line).unwrap_or(line.len())].trim_ascii_end();
-    let boundary = line.strip_prefix(b"--").filter(|boundary| !boundary.is_empty());
+    let boundary = line
+        .strip_prefix(b"--")
+        .filter(|boundary| !boundary.is_empty());
     boundary.is_some_and(|boundary| {
-        memmem::find_iter(header, boundary).any(|at| matches!(header[..at].last(), Some(b'=' | b'"')))
+        memmem::find_iter(header, boundary)
+            .any(|at| matches!(header[..at].last(), Some(b'=' | b'"')))
     })
 }
 
@@ -98,9 +112,10 @@ pub fn fields(header: &[u8]) -> impl Iterator<Item = Result<Field<'_>, &[u8]>> {
         let (line, after) = rest.split_at(end);
         rest = after;
         Some(match memchr(b':', line) {
-            Some(colon) if is_name(line[..colon].trim_ascii_end()) => {
-                Ok(Field { name: &line[..colon], value: &line[colon + 1..] })
-            }
+            Some(colon) if is_name(line[..colon].trim_ascii_end()) => Ok(Field {
+                name: &line[..colon],
+                value: &line[colon + 1..],
+            }),
             _ => Err(line),
         })
     })
@@ -108,26 +123,38 @@ pub fn fields(header: &[u8]) -> impl Iterator<Item = Result<Field<'_>, &[u8]>> {
 
 /// The value of the first field of a name.
 pub fn first<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    fields(header).flatten().find(|field| field.is(name)).map(|field| field.value)
+    fields(header)
+        .flatten()
+        .find(|field| field.is(name))
+        .map(|field| field.value)
 }
 
 /// The value of a field that stands there exactly once.
 pub fn only<'a>(header: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
-    let mut values = fields(header).flatten().filter(|field| field.is(name)).map(|field| field.value);
+    let mut values = fields(header)
+        .flatten()
+        .filter(|field| field.is(name))
+        .map(|field| field.value);
     values.next().filter(|_| values.next().is_none())
 }
 
-/// The mail's Date (RFC 5322, 3.3), whose weekday may be wrong, as some mailers' is; none where it is missing, unreadable
-/// or given twice.
+/// The mail's Date (RFC 5322, 3.3), whose weekday may be wrong, as some mailers' is; none where it
+/// is missing, unreadable or given twice.
 pub fn date(header: &[u8]) -> Option<Timestamp> {
     let value = only(header, b"Date")?;
-    rfc2822::DateTimeParser::new().relaxed_weekday(true).parse_timestamp(value.trim_ascii()).ok()
+    rfc2822::DateTimeParser::new()
+        .relaxed_weekday(true)
+        .parse_timestamp(value.trim_ascii())
+        .ok()
 }
 
 /// What makes different programs read a header block differently. The error says what is odd.
 pub fn check(header: &[u8]) -> Result<(), String> {
     if header.len() > MAX_HEADER {
-        return Err(format!("the header is {} bytes long; at most {MAX_HEADER} are read", header.len()));
+        return Err(format!(
+            "the header is {} bytes long; at most {MAX_HEADER} are read",
+            header.len()
+        ));
     }
     if fields(header).nth(MAX_FIELDS).is_some() {
         return Err(format!("the header has more than {MAX_FIELDS} fields"));
@@ -178,43 +205,80 @@ mod tests {
 
     fn names(header: &str) -> Vec<Result<String, String>> {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        fields(header.as_bytes()).map(|field| field.map(|f| text(f.name)).map_err(text)).collect()
+        fields(header.as_bytes())
+            .map(|field| field.map(|f| text(f.name)).map_err(text))
+            .collect()
     }
 
     #[test]
     fn a_header_ends_at_the_first_empty_line_of_either_kind() {
         assert_eq!(split(b"A: 1\r\n\r\nbody"), (&b"A: 1\r\n"[..], &b"body"[..]));
-        assert_eq!(split(b"A: 1\n\nbody\r\n\r\n"), (&b"A: 1\n"[..], &b"body\r\n\r\n"[..]));
+        assert_eq!(
+            split(b"A: 1\n\nbody\r\n\r\n"),
+            (&b"A: 1\n"[..], &b"body\r\n\r\n"[..])
+        );
         assert_eq!(split(b"\r\nbody"), (&b""[..], &b"body"[..]));
         assert_eq!(split(b"A: 1"), (&b"A: 1"[..], &b""[..]));
         assert_eq!(split(b""), (&b""[..], &b""[..]));
-        assert_eq!(split(b"A: 1\r\r\n\r\r\nbody"), (&b"A: 1\r\r\n"[..], &b"body"[..]));
-        assert_eq!(split(b"A: 1\r\n\rB: 2\r\n"), (&b"A: 1\r\n\rB: 2\r\n"[..], &b""[..]));
+        assert_eq!(
+            split(b"A: 1\r\r\n\r\r\nbody"),
+            (&b"A: 1\r\r\n"[..], &b"body"[..])
+        );
+        assert_eq!(
+            split(b"A: 1\r\n\rB: 2\r\n"),
+            (&b"A: 1\r\n\rB: 2\r\n"[..], &b""[..])
+        );
     }
 
     #[test]
     fn html_is_no_header_where_the_empty_line_is_missing() {
         for html in [&b"<html>\n\n"[..], b"<!DOCTYPE html>", b"<p>a@b\r\n\r\n"] {
             let entity = [b"A: 1\n", html].concat();
-            assert_eq!(split(&entity), (&b"A: 1\n"[..], html), "{}", html.escape_ascii());
+            assert_eq!(
+                split(&entity),
+                (&b"A: 1\n"[..], html),
+                "{}",
+                html.escape_ascii()
+            );
         }
         let multipart = b"A: x; boundary=\"b1\"\n--b1\nB: 1\n\n";
         assert_eq!(split(multipart).1, b"--b1\nB: 1\n\n");
-        assert_eq!(split(b"A: x; boundary=b1\n--b2\n--- external ---\nB: 1\n\nx").1, b"x");
-        assert_eq!(split_part(b"A: 1\nPGh0bWw+\nPGh0bWw+\n\nx"), (&b"A: 1\n"[..], &b"PGh0bWw+\nPGh0bWw+\n\nx"[..]));
-        assert_eq!(split_part(b"A: 1\n 2\n\nx"), (&b"A: 1\n 2\n"[..], &b"x"[..]));
-        assert_eq!(split(b"A: <a@b>\n<c@d>\nB: 2\n\nx"), (&b"A: <a@b>\n<c@d>\nB: 2\n"[..], &b"x"[..]));
+        assert_eq!(
+            split(b"A: x; boundary=b1\n--b2\n--- external ---\nB: 1\n\nx").1,
+            b"x"
+        );
+        assert_eq!(
+            split_part(b"A: 1\nPGh0bWw+\nPGh0bWw+\n\nx"),
+            (&b"A: 1\n"[..], &b"PGh0bWw+\nPGh0bWw+\n\nx"[..])
+        );
+        assert_eq!(
+            split_part(b"A: 1\n 2\n\nx"),
+            (&b"A: 1\n 2\n"[..], &b"x"[..])
+        );
+        assert_eq!(
+            split(b"A: <a@b>\n<c@d>\nB: 2\n\nx"),
+            (&b"A: <a@b>\n<c@d>\nB: 2\n"[..], &b"x"[..])
+        );
     }
 
     #[test]
     fn folded_lines_belong_to_their_field() {
-        assert_eq!(names("A: 1\r\n 2\r\n\t3\r\nB : x\r\n"), [Ok("A".into()), Ok("B ".into())]);
-        assert_eq!(first(b"A: 1\r\n 2\r\nB: x\r\n", b"a"), Some(&b" 1\r\n 2\r\n"[..]));
+        assert_eq!(
+            names("A: 1\r\n 2\r\n\t3\r\nB : x\r\n"),
+            [Ok("A".into()), Ok("B ".into())]
+        );
+        assert_eq!(
+            first(b"A: 1\r\n 2\r\nB: x\r\n", b"a"),
+            Some(&b" 1\r\n 2\r\n"[..])
+        );
     }
 
     #[test]
     fn lines_without_a_name_are_no_fields() {
-        assert_eq!(names("A: 1\nnonsense\n"), [Ok("A".into()), Err("nonsense\n".into())]);
+        assert_eq!(
+            names("A: 1\nnonsense\n"),
+            [Ok("A".into()), Err("nonsense\n".into())]
+        );
         assert_eq!(names(" A: 1\n"), [Err(" A: 1\n".into())]);
         assert_eq!(names("Fr om: 1\n"), [Err("Fr om: 1\n".into())]);
     }
@@ -242,9 +306,21 @@ mod tests {
             b"Subject: one\rContent-Type: text/html\r\nFrom: y\r\n",
             b"From: a\r <y>\r\n",
         ] {
-            assert!(check(header).unwrap_err().contains("carriage return"), "{}", header.escape_ascii());
+            assert!(
+                check(header).unwrap_err().contains("carriage return"),
+                "{}",
+                header.escape_ascii()
+            );
         }
-        assert!(check("A: b\n".repeat(1_001).as_bytes()).unwrap_err().contains("1000 fields"));
-        assert!(check(format!("A: {}\n", "b".repeat(300_000)).as_bytes()).unwrap_err().contains("bytes long"));
+        assert!(
+            check("A: b\n".repeat(1_001).as_bytes())
+                .unwrap_err()
+                .contains("1000 fields")
+        );
+        assert!(
+            check(format!("A: {}\n", "b".repeat(300_000)).as_bytes())
+                .unwrap_err()
+                .contains("bytes long")
+        );
     }
 }

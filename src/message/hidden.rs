@@ -1,9 +1,10 @@
-//! Characters that a mail may hold and nobody should be shown raw: they move a terminal's cursor, turn the direction of
-//! writing, or are not seen at all. One rule for commands, logs and pages.
+//! Characters that a mail may hold and nobody should be shown raw: they move a terminal's cursor,
+//! turn the direction of writing, or are not seen at all. One rule for commands, logs and pages.
 
-/// Whether a character shows as nothing, or changes how its neighbours show: controls (C0 with ANSI's escape, C1), line and
-/// paragraph separators, and what Unicode calls default ignorable (`Default_Ignorable_Code_Point`: marks of direction,
-/// zero-width characters, the byte order mark, fillers, variation selectors, tags) or interlinear annotation.
+/// Whether a character shows as nothing, or changes how its neighbours show: controls (C0 with
+/// ANSI's escape, C1), line and paragraph separators, and what Unicode calls default ignorable
+/// (`Default_Ignorable_Code_Point`: marks of direction, zero-width characters, the byte order mark,
+/// fillers, variation selectors, tags) or interlinear annotation.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
@@ -22,8 +23,15 @@ mod tests {
         let hidden = "\0\u{7}\t\n\u{1b}\u{7f}\u{85}\u{9b}\u{ad}\u{61c}\u{200b}\u{200c}\u{200d}\u{200e}\u{200f}\u{2028}\u{2029}\u{202a}\
                       \u{202e}\u{2060}\u{2066}\u{2069}\u{206a}\u{3164}\u{fe0f}\u{feff}\u{fff9}\u{e0001}\u{e0041}\u{e007f}\u{e0100}";
         assert!(hidden.chars().all(is_hidden));
-        for shown in ["Bücher für Jira", "日本語", "שלום", "مرحبا", "नमस्ते", "🚒 a\u{301} €½™", "\u{a0}\u{3000}"]
-        {
+        for shown in [
+            "Bücher für Jira",
+            "日本語",
+            "שלום",
+            "مرحبا",
+            "नमस्ते",
+            "🚒 a\u{301} €½™",
+            "\u{a0}\u{3000}",
+        ] {
             assert!(!shown.chars().any(is_hidden), "{shown}");
         }
     }

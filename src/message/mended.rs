@@ -1,7 +1,8 @@
-//! A mail as mail programs read it: what transport left in front of the header or between its lines is passed over.
+//! A mail as mail programs read it: what transport left in front of the header or between its lines
+//! is passed over.
 //!
-//! Authenticity is judged over the same bytes as the alert is read from, so that nothing is read which was not judged.
-//! An ordinary mail is borrowed as it is; only an odd one is copied, once.
+//! Authenticity is judged over the same bytes as the alert is read from, so that nothing is read
+//! which was not judged. An ordinary mail is borrowed as it is; only an odd one is copied, once.
 
 use std::borrow::Cow;
 
@@ -10,7 +11,8 @@ use memchr::{memchr, memchr2_iter, memmem};
 
 use super::header::{fields, split};
 
-/// UTF-8's byte order mark, and what is left of one that was taken for Latin-1 and encoded once more.
+/// UTF-8's byte order mark, and what is left of one that was taken for Latin-1 and encoded once
+/// more.
 const BYTE_ORDER_MARKS: [&[u8]; 2] = ["\u{feff}".as_bytes(), "\u{ef}\u{bb}\u{bf}".as_bytes()];
 
 /// How many banners in front of the header are passed over.
@@ -33,7 +35,11 @@ impl<'a> Mended<'a> {
         };
         let (header, body) = split(&bytes);
         let (header_end, body_start) = (header.len(), bytes.len() - body.len());
-        Self { bytes, header_end, body_start }
+        Self {
+            bytes,
+            header_end,
+            body_start,
+        }
     }
 
     /// The header block, from its first field on.
@@ -60,7 +66,10 @@ fn utf_16(raw: &[u8]) -> Option<Cow<'_, str>> {
 fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
     // Lines that end in nothing but a carriage return, as on a Macintosh of old.
     if memchr(b'\n', raw).is_none() && memchr(b'\r', raw).is_some() {
-        let lines: Vec<u8> = raw.iter().map(|byte| if *byte == b'\r' { b'\n' } else { *byte }).collect();
+        let lines: Vec<u8> = raw
+            .iter()
+            .map(|byte| if *byte == b'\r' { b'\n' } else { *byte })
+            .collect();
         return Cow::Owned(begin(&lines).to_vec());
     }
 
@@ -74,7 +83,11 @@ fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
     let mut mended = Vec::with_capacity(raw.len());
     let mut at = 0;
     for line in raw.split_inclusive(|byte| *byte == b'\n') {
-        let text = if at < header { without_mark(line) } else { line };
+        let text = if at < header {
+            without_mark(line)
+        } else {
+            line
+        };
         at += line.len();
         match text.strip_suffix(b"\r\r\n") {
             Some(text) if doubled => {
@@ -87,13 +100,16 @@ fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(mended)
 }
 
-/// Whether a line of the header, not the first, begins with a byte order mark: a server has written fields above it.
+/// Whether a line of the header, not the first, begins with a byte order mark: a server has written
+/// fields above it.
 fn has_marked_line(header: &[u8]) -> bool {
-    memchr2_iter(0xef, 0xc3, header)
-        .any(|at| at > 0 && header[at - 1] == b'\n' && without_mark(&header[at..]).len() < header.len() - at)
+    memchr2_iter(0xef, 0xc3, header).any(|at| {
+        at > 0 && header[at - 1] == b'\n' && without_mark(&header[at..]).len() < header.len() - at
+    })
 }
 
-/// The mail from its first field on: without byte order marks, empty lines and a banner that a gateway set before it.
+/// The mail from its first field on: without byte order marks, empty lines and a banner that a
+/// gateway set before it.
 fn begin(raw: &[u8]) -> &[u8] {
     let mut mail = without_empty_lines(raw);
     for _ in 0..MAX_BANNERS {
@@ -117,7 +133,10 @@ fn begins_with_a_field(mail: &[u8]) -> bool {
 fn without_empty_lines(mut mail: &[u8]) -> &[u8] {
     loop {
         mail = without_mark(mail);
-        let blank = mail.iter().take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r')).count();
+        let blank = mail
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | b'\r'))
+            .count();
         match mail.get(blank) {
             Some(b'\n') => mail = &mail[blank + 1..],
             _ => return mail,
@@ -126,7 +145,10 @@ fn without_empty_lines(mut mail: &[u8]) -> &[u8] {
 }
 
 fn without_mark(mut line: &[u8]) -> &[u8] {
-    while let Some(rest) = BYTE_ORDER_MARKS.iter().find_map(|mark| line.strip_prefix(*mark)) {
+    while let Some(rest) = BYTE_ORDER_MARKS
+        .iter()
+        .find_map(|mark| line.strip_prefix(*mark))
+    {
         line = rest;
     }
     line
@@ -153,7 +175,10 @@ mod tests {
 
     #[test]
     fn an_ordinary_mail_is_not_copied() {
-        assert!(matches!(Mended::of(PLAIN.as_bytes()).bytes, Cow::Borrowed(_)));
+        assert!(matches!(
+            Mended::of(PLAIN.as_bytes()).bytes,
+            Cow::Borrowed(_)
+        ));
         let accented = "From: Jürgen <a@b>\r\nSubject: Ã\r\n\r\n\u{feff}body\r\r\n".as_bytes();
         assert!(matches!(Mended::of(accented).bytes, Cow::Borrowed(_)));
     }
@@ -182,16 +207,25 @@ mod tests {
     fn lines_end_as_lines_do_whatever_ends_them() {
         let expected = mended(PLAIN.as_bytes());
         for end in ["\r\r\n", "\r\r\r\n"] {
-            assert_eq!(mended(PLAIN.replace("\r\n", end).as_bytes()), expected, "{end:?}");
+            assert_eq!(
+                mended(PLAIN.replace("\r\n", end).as_bytes()),
+                expected,
+                "{end:?}"
+            );
         }
         let bare = |text: &str| text.replace("\r\n", "\n");
-        assert_eq!(mended(PLAIN.replace("\r\n", "\r").as_bytes()), (bare(&expected.0), bare(&expected.1)));
+        assert_eq!(
+            mended(PLAIN.replace("\r\n", "\r").as_bytes()),
+            (bare(&expected.0), bare(&expected.1))
+        );
     }
 
     #[test]
     fn a_mail_saved_in_utf_16_is_read() {
-        for (mark, bytes) in [([0xff, 0xfe], u16::to_le_bytes as fn(u16) -> [u8; 2]), ([0xfe, 0xff], u16::to_be_bytes)]
-        {
+        for (mark, bytes) in [
+            ([0xff, 0xfe], u16::to_le_bytes as fn(u16) -> [u8; 2]),
+            ([0xfe, 0xff], u16::to_be_bytes),
+        ] {
             let text = PLAIN.encode_utf16().flat_map(bytes);
             let raw: Vec<u8> = mark.into_iter().chain(text).collect();
             assert_eq!(mended(&raw), mended(PLAIN.as_bytes()));

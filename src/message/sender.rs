@@ -7,12 +7,13 @@
 //! phrase  = *( atom / quoted-string )        ; an encoded-word is an atom
 //! ```
 //!
-//! What mailers and gateways write beside that (comments, groups, names with commas, brackets or the address itself in
-//! them) is read by [`loose`]: where every address that a program could find is the sender's, the mail is the sender's;
-//! where the sender is one reading among others, it is [`Sender::Doubtful`], which proves nothing and is told.
+//! What mailers and gateways write beside that (comments, groups, names with commas, brackets or
+//! the address itself in them) is read by [`loose`]: where every address that a program could find
+//! is the sender's, the mail is the sender's; where the sender is one reading among others, it is
+//! [`Sender::Doubtful`], which proves nothing and is told.
 //!
-//! Addresses are compared without regard to case, and the display name never matters. That the header says so proves
-//! nothing yet: whether it is true is the matter of authenticity.
+//! Addresses are compared without regard to case, and the display name never matters. That the
+//! header says so proves nothing yet: whether it is true is the matter of authenticity.
 
 use super::header::{Field, check as check_header, fields};
 
@@ -33,7 +34,8 @@ pub enum Sender {
     Unknown(String),
 }
 
-/// Judges a raw header block for authenticity. The error says why the mail is not certainly the sender's.
+/// Judges a raw header block for authenticity. The error says why the mail is not certainly the
+/// sender's.
 pub fn check(header: &[u8], configured: &[String]) -> Result<(), String> {
     match read(header, configured) {
         Sender::Configured => Ok(()),
@@ -47,7 +49,9 @@ pub fn read(header: &[u8], configured: &[String]) -> Sender {
     let sender = match from.next() {
         None => Sender::Unknown("the mail has no From header".to_owned()),
         Some(first) => {
-            let others: Vec<Field<'_>> = from.filter(|field| !same(field.value, first.value)).collect();
+            let others: Vec<Field<'_>> = from
+                .filter(|field| !same(field.value, first.value))
+                .collect();
             match others.as_slice() {
                 [] => of(first.value, configured),
                 others => of_several(&first, others, configured),
@@ -65,18 +69,31 @@ pub fn read(header: &[u8], configured: &[String]) -> Sender {
 
 /// Whether a From of the sender's stands behind a bare carriage return.
 fn in_a_bare_line(header: &[u8], configured: &[String]) -> bool {
-    header.split(|byte| matches!(byte, b'\r' | b'\n')).any(|line| {
-        line.get(..5).is_some_and(|name| name.eq_ignore_ascii_case(b"From:")) && names(&line[5..], configured)
-    })
+    header
+        .split(|byte| matches!(byte, b'\r' | b'\n'))
+        .any(|line| {
+            line.get(..5)
+                .is_some_and(|name| name.eq_ignore_ascii_case(b"From:"))
+                && names(&line[5..], configured)
+        })
 }
 
 /// Several From headers that say different things: programs take the first, the last or none.
 fn of_several(first: &Field<'_>, others: &[Field<'_>], configured: &[String]) -> Sender {
     let odd = "the mail has more than one From header".to_owned();
-    let all: Vec<Sender> = std::iter::once(first).chain(others).map(|field| of(field.value, configured)).collect();
-    if all.iter().any(|sender| matches!(sender, Sender::Configured | Sender::Doubtful(_))) {
+    let all: Vec<Sender> = std::iter::once(first)
+        .chain(others)
+        .map(|field| of(field.value, configured))
+        .collect();
+    if all
+        .iter()
+        .any(|sender| matches!(sender, Sender::Configured | Sender::Doubtful(_)))
+    {
         Sender::Doubtful(odd)
-    } else if all.iter().any(|sender| matches!(sender, Sender::Unknown(_))) {
+    } else if all
+        .iter()
+        .any(|sender| matches!(sender, Sender::Unknown(_)))
+    {
         Sender::Unknown(odd)
     } else {
         Sender::Other(odd)
@@ -85,21 +102,34 @@ fn of_several(first: &Field<'_>, others: &[Field<'_>], configured: &[String]) ->
 
 /// Whether two values differ in nothing but white space.
 fn same(one: &[u8], other: &[u8]) -> bool {
-    let solid =
-        |value: &[u8]| -> Vec<u8> { value.iter().copied().filter(|byte| !byte.is_ascii_whitespace()).collect() };
+    let solid = |value: &[u8]| -> Vec<u8> {
+        value
+            .iter()
+            .copied()
+            .filter(|byte| !byte.is_ascii_whitespace())
+            .collect()
+    };
     one == other || solid(one) == solid(other)
 }
 
 /// Reads one From.
 fn of(value: &[u8], configured: &[String]) -> Sender {
-    let unfolded: Vec<u8> = value.iter().copied().filter(|byte| !matches!(byte, b'\r' | b'\n')).collect();
+    let unfolded: Vec<u8> = value
+        .iter()
+        .copied()
+        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
+        .collect();
     match address(&unfolded) {
         Ok(address) if is_configured(address, configured) => Sender::Configured,
-        // An encoded local part is somebody else's address to one program, and the sender's to another.
+        // An encoded local part is somebody else's address to one program, and the sender's to
+        // another.
         Ok(address) if names(address, configured) => {
             Sender::Doubtful("its From is odd: its address is encoded".to_owned())
         }
-        Ok(address) => Sender::Other(format!("it is from {}, not from a sender of alerts.from", printable(address))),
+        Ok(address) => Sender::Other(format!(
+            "it is from {}, not from a sender of alerts.from",
+            printable(address)
+        )),
         Err(odd) => loose::read(&unfolded, configured, odd),
     }
 }
@@ -107,7 +137,9 @@ fn of(value: &[u8], configured: &[String]) -> Sender {
 fn is_configured(address: &[u8], configured: &[String]) -> bool {
     // A domain that ends in a dot is the same one, spelled out (RFC 1034, 3.1).
     let address = address.strip_suffix(b".").unwrap_or(address);
-    configured.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(address))
+    configured
+        .iter()
+        .any(|known| known.as_bytes().eq_ignore_ascii_case(address))
 }
 
 /// The one address of an unfolded From.
@@ -124,7 +156,8 @@ fn address(value: &[u8]) -> Result<&[u8], &'static str> {
     if !address.is_ascii() {
         return Err("its address is not plain ASCII");
     }
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(byte);
+    let is_plain =
+        |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(byte);
     match address.iter().position(|byte| *byte == b'@') {
         Some(at) if at > 0 && at + 1 < address.len() => {
             let (local, domain) = (&address[..at], &address[at + 1..]);
@@ -162,7 +195,9 @@ fn phrase_is_plain(phrase: &[u8]) -> Result<(), &'static str> {
         match c {
             '\\' if quoted => drop(chars.next()),
             '"' => quoted = !quoted,
-            c if c.is_control() && c != '\t' => return Err("its display name holds a control character"),
+            c if c.is_control() && c != '\t' => {
+                return Err("its display name holds a control character");
+            }
             _ if quoted => {}
             '(' | ')' => return Err("it holds a comment"),
             ',' | ';' | ':' | '@' | '<' | '>' | '[' | ']' | '\\' => {
@@ -171,7 +206,11 @@ fn phrase_is_plain(phrase: &[u8]) -> Result<(), &'static str> {
             _ => {}
         }
     }
-    if quoted { Err("its quotes do not match") } else { Ok(()) }
+    if quoted {
+        Err("its quotes do not match")
+    } else {
+        Ok(())
+    }
 }
 
 fn trim(value: &[u8]) -> &[u8] {
@@ -194,7 +233,10 @@ mod tests {
     const GENUINE: &str = "no-reply@am.atlassian.com";
 
     fn judge(from: &str) -> Sender {
-        read(format!("To: a@b\r\n{from}\r\nDate: x\r\n").as_bytes(), &[GENUINE.into()])
+        read(
+            format!("To: a@b\r\n{from}\r\nDate: x\r\n").as_bytes(),
+            &[GENUINE.into()],
+        )
     }
 
     #[test]
@@ -281,7 +323,11 @@ mod tests {
             "From: no-reply@am.atlassian.com\0.evil.example",
             "From: no-reply@am.atlassian\0.com",
         ] {
-            assert!(matches!(judge(from), Sender::Doubtful(_)), "{from:?}: {:?}", judge(from));
+            assert!(
+                matches!(judge(from), Sender::Doubtful(_)),
+                "{from:?}: {:?}",
+                judge(from)
+            );
         }
         let flood = format!("From: {GENUINE}\r\n{}", "X: y\r\n".repeat(1_001));
         assert!(matches!(judge(&flood), Sender::Doubtful(why) if why.contains("1000 fields")));
@@ -305,21 +351,38 @@ mod tests {
             "From: no\u{2010}reply@am.atlassian.com",
             "From: no-reply%am.atlassian.com@evil.example",
         ] {
-            assert!(matches!(judge(from), Sender::Other(_)), "{from:?}: {:?}", judge(from));
+            assert!(
+                matches!(judge(from), Sender::Other(_)),
+                "{from:?}: {:?}",
+                judge(from)
+            );
         }
     }
 
     #[test]
     fn without_an_address_nobody_is_known() {
-        for from in ["", "Sender: no-reply@am.atlassian.com", "From:", "From: <>", "From: Microsoft Exchange Server"] {
-            assert!(matches!(judge(from), Sender::Unknown(_)), "{from:?}: {:?}", judge(from));
+        for from in [
+            "",
+            "Sender: no-reply@am.atlassian.com",
+            "From:",
+            "From: <>",
+            "From: Microsoft Exchange Server",
+        ] {
+            assert!(
+                matches!(judge(from), Sender::Unknown(_)),
+                "{from:?}: {:?}",
+                judge(from)
+            );
         }
     }
 
     #[test]
     fn the_sentence_says_what_is_odd() {
         let odd = |from: &str| check(from.as_bytes(), &[GENUINE.into()]).unwrap_err();
-        assert_eq!(odd("From: x@example.com\n"), "it is from x@example.com, not from a sender of alerts.from");
+        assert_eq!(
+            odd("From: x@example.com\n"),
+            "it is from x@example.com, not from a sender of alerts.from"
+        );
         assert!(odd("To: x\n").contains("no From header"));
         assert!(odd("From: a@b\nFrom: c@d\n").contains("more than one From"));
         assert!(odd("From: a@b, c@d\n").contains("exactly one"));
@@ -327,6 +390,9 @@ mod tests {
 
     #[test]
     fn an_empty_list_of_senders_knows_nobody() {
-        assert!(matches!(read(b"From: no-reply@am.atlassian.com\n", &[]), Sender::Other(_)));
+        assert!(matches!(
+            read(b"From: no-reply@am.atlassian.com\n", &[]),
+            Sender::Other(_)
+        ));
     }
 }

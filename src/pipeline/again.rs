@@ -1,7 +1,8 @@
-//! Mail that is looked at again: its authenticity could not be checked, or a person let it out of the quarantine.
+//! Mail that is looked at again: its authenticity could not be checked, or a person let it out of
+//! the quarantine.
 //!
-//! Beside the straight line, so that a name server that is away holds up nobody else's mail. What is due stands in the
-//! store; a check that a crash cuts short is made at the next start.
+//! Beside the straight line, so that a name server that is away holds up nobody else's mail. What
+//! is due stands in the store; a check that a crash cuts short is made at the next start.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,7 +28,10 @@ impl Pipeline {
             let looked = match self.look_at_due().await {
                 Ok(looked) => looked,
                 Err(error) => {
-                    telemetry::store_failed("mail could not be looked at again: it will be tried again", &error);
+                    telemetry::store_failed(
+                        "mail could not be looked at again: it will be tried again",
+                        &error,
+                    );
                     0
                 }
             };
@@ -40,12 +44,14 @@ impl Pipeline {
     async fn look_at_due(&self) -> Result<usize, StoreError> {
         let due = self.store.due(self.clock.now(), AT_ONCE).await?;
         let looked = due.len();
-        let (released, unchecked): (Vec<_>, Vec<_>) = due.into_iter().partition(|mail| mail.released.is_some());
+        let (released, unchecked): (Vec<_>, Vec<_>) =
+            due.into_iter().partition(|mail| mail.released.is_some());
         let checked = async {
             let authenticator = &self.in_force().authenticator;
-            let judged = unchecked
-                .into_iter()
-                .map(async |mail| StoredMail { authenticity: authenticator.judge(&mail.message).await, ..mail });
+            let judged = unchecked.into_iter().map(async |mail| StoredMail {
+                authenticity: authenticator.judge(&mail.message).await,
+                ..mail
+            });
             self.look_at_all(join_all(judged).await).await
         };
         // What a person let through keeps the verdict it had: the record is of what was known then.
@@ -54,7 +60,8 @@ impl Pipeline {
         Ok(looked)
     }
 
-    /// Of mails about one incident the first recorded goes first: a resolve must not overtake its trigger here either.
+    /// Of mails about one incident the first recorded goes first: a resolve must not overtake its
+    /// trigger here either.
     async fn look_at_all(&self, mut mails: Vec<StoredMail>) -> Result<(), StoreError> {
         mails.sort_by_key(|mail| mail.id);
         for mail in &mut mails {
@@ -68,7 +75,8 @@ impl Pipeline {
         match self.reconsider(reading, mail.clone()).await {
             Err(StoreError::Panicked) => {
                 let fault = "this program has a fault: deciding the mail panicked";
-                self.reconsider(Reading::unreadable(&mail.message, fault), mail).await
+                self.reconsider(Reading::unreadable(&mail.message, fault), mail)
+                    .await
             }
             result => result,
         }
@@ -77,12 +85,22 @@ impl Pipeline {
     async fn reconsider(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
         let now = self.clock.now();
         let authenticity = mail.authenticity.clone();
-        let (id, ingress, arrived_at) = (mail.id, mail.message.ingress.clone(), mail.message.arrived_at);
+        let (id, ingress, arrived_at) = (
+            mail.id,
+            mail.message.ingress.clone(),
+            mail.message.arrived_at,
+        );
         let rules = Arc::clone(&self.in_force().rules);
         let (subject, drift) = (rules.subject(&reading, &mail, now), reading.drift());
-        let (slots, conclude) = self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
-        let reconsidered = self.store.reconsider(id, authenticity.clone(), subject, now, conclude).await?;
-        let Some(decision) = reconsidered else { return Ok(()) };
+        let (slots, conclude) =
+            self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
+        let reconsidered = self
+            .store
+            .reconsider(id, authenticity.clone(), subject, now, conclude)
+            .await?;
+        let Some(decision) = reconsidered else {
+            return Ok(());
+        };
         crash::point("reconsidered");
         telemetry::mail_looked_at_again(id, &ingress, arrived_at, &authenticity, &decision, &drift);
         self.deliverer.begin(decision, slots.taken());

@@ -1,8 +1,9 @@
 //! What other replicas have yet to decide of the same incidents.
 //!
-//! A mail that another replica acknowledged before this one's was sent is in the store, and has the lower number. If it
-//! is undecided still, that replica may be about to decide it, asleep or dead: whoever is first decides it, here before
-//! this replica's own mail. Nobody has to wait for the other's hold to end, and the other finds it decided.
+//! A mail that another replica acknowledged before this one's was sent is in the store, and has the
+//! lower number. If it is undecided still, that replica may be about to decide it, asleep or dead:
+//! whoever is first decides it, here before this replica's own mail. Nobody has to wait for the
+//! other's hold to end, and the other finds it decided.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -13,7 +14,8 @@ use std::{
 use super::{Pipeline, Read, Reading};
 use crate::{message::MailId, store::StoreError};
 
-/// What the others' undecided mails are about, so that each is read once: a hash of the incident, where there is one.
+/// What the others' undecided mails are about, so that each is read once: a hash of the incident,
+/// where there is one.
 #[derive(Default)]
 pub(super) struct Ahead(Mutex<BTreeMap<MailId, Option<u64>>>);
 
@@ -22,8 +24,8 @@ impl Ahead {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those of the others' mails that are about these incidents, or may be. A mail that is no longer among the others'
-    /// is forgotten.
+    /// Those of the others' mails that are about these incidents, or may be. A mail that is no
+    /// longer among the others' is forgotten.
     fn worth_reading(&self, others: Vec<MailId>, incidents: &HashSet<u64>) -> Vec<MailId> {
         let mut known = self.known();
         let last = others.last().copied().unwrap_or_default();
@@ -37,20 +39,31 @@ impl Ahead {
 }
 
 fn incident(reading: &Reading) -> Option<u64> {
-    reading.incident_id().map(|id| BuildHasherDefault::<DefaultHasher>::default().hash_one(id))
+    reading
+        .incident_id()
+        .map(|id| BuildHasherDefault::<DefaultHasher>::default().hash_one(id))
 }
 
 impl Pipeline {
     /// The mails, and among them those of the others that are to be decided before: all in order.
-    pub(super) async fn with_those_ahead(&self, mut read: Read, others: Vec<MailId>) -> Result<Read, StoreError> {
-        let incidents: HashSet<u64> = read.iter().filter_map(|(reading, _)| incident(reading)).collect();
+    pub(super) async fn with_those_ahead(
+        &self,
+        mut read: Read,
+        others: Vec<MailId>,
+    ) -> Result<Read, StoreError> {
+        let incidents: HashSet<u64> = read
+            .iter()
+            .filter_map(|(reading, _)| incident(reading))
+            .collect();
         if others.is_empty() || incidents.is_empty() {
             return Ok(read);
         }
         let mut ids = self.ahead.worth_reading(others, &incidents);
         while !ids.is_empty() {
             let mails = self.store.undecided_among(ids.clone()).await?;
-            let Some(last) = mails.last().map(|mail| mail.id) else { break };
+            let Some(last) = mails.last().map(|mail| mail.id) else {
+                break;
+            };
             ids.retain(|id| *id > last);
             for (reading, mail) in self.read_apart(mails).await? {
                 let about = incident(&reading);

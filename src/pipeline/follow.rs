@@ -30,7 +30,11 @@ impl Rules {
             Transition::Updated(state) => {
                 let status = state.status.clone();
                 let mut decision = self.tell(Outcome::Updated, state, page, memory, now);
-                let taken = if decision.outcome == Outcome::Updated { "told as" } else { "taken for" };
+                let taken = if decision.outcome == Outcome::Updated {
+                    "told as"
+                } else {
+                    "taken for"
+                };
                 decision.reason = Some(and(
                     &format!("the status {status} is not in alerts.status: {taken} a trigger"),
                     decision.reason.as_deref(),
@@ -61,17 +65,30 @@ impl Rules {
     }
 
     /// A trigger goes where the routes lead now, unless a silence covers it.
-    fn tell(&self, outcome: Outcome, state: State, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
+    fn tell(
+        &self,
+        outcome: Outcome,
+        state: State,
+        page: Notification,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
         if let Some((reason, held)) = silenced(&page, memory) {
             return Decision {
-                state: Some(State { untold: true, ..state }),
+                state: Some(State {
+                    untold: true,
+                    ..state
+                }),
                 applied: true,
                 silencing: held,
                 supersedes: true,
                 ..nothing(Outcome::Silenced, &reason, page.labels)
             };
         }
-        let state = State { told: self.values(&page.labels), ..state };
+        let state = State {
+            told: self.values(&page.labels),
+            ..state
+        };
         let mut deliveries = Vec::new();
         let mut receivers = Vec::new();
         let mut mutes = Vec::new();
@@ -81,22 +98,43 @@ impl Rules {
                     receivers.push(receiver.clone());
                     None
                 }
-                Some(Mute { intervals, until: Some(until) }) => {
-                    mutes.push(format!("held for {receiver} until {until} by {}", intervals.join(", ")));
+                Some(Mute {
+                    intervals,
+                    until: Some(until),
+                }) => {
+                    mutes.push(format!(
+                        "held for {receiver} until {until} by {}",
+                        intervals.join(", ")
+                    ));
                     Some(*until)
                 }
-                Some(Mute { intervals, until: None }) => {
-                    mutes.push(format!("dropped for {receiver} by {} (on_mute: drop)", intervals.join(", ")));
+                Some(Mute {
+                    intervals,
+                    until: None,
+                }) => {
+                    mutes.push(format!(
+                        "dropped for {receiver} by {} (on_mute: drop)",
+                        intervals.join(", ")
+                    ));
                     continue;
                 }
             };
-            deliveries.extend(deliver::owed(&self.receivers, &receiver, &page, held_until, now));
+            deliveries.extend(deliver::owed(
+                &self.receivers,
+                &receiver,
+                &page,
+                held_until,
+                now,
+            ));
         }
         let dropped = receivers.is_empty() && deliveries.is_empty();
         let outcome = if dropped { Outcome::Silenced } else { outcome };
         Decision {
             reason: (!mutes.is_empty()).then(|| mutes.join("; ")),
-            state: Some(State { untold: dropped, ..state }),
+            state: Some(State {
+                untold: dropped,
+                ..state
+            }),
             applied: true,
             deliveries,
             receivers,
@@ -105,13 +143,23 @@ impl Rules {
         }
     }
 
-    /// A change updates at whoever was told, where they can, and is told anew to the others where the severity rose. A rise
-    /// is also told by the routes of now to whoever was not told yet. What a mute holds gives way to it.
-    fn tell_of_change(&self, state: State, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
+    /// A change updates at whoever was told, where they can, and is told anew to the others where
+    /// the severity rose. A rise is also told by the routes of now to whoever was not told yet.
+    /// What a mute holds gives way to it.
+    fn tell_of_change(
+        &self,
+        state: State,
+        page: Notification,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
         let before = memory.known.state.as_ref();
         if let Some((reason, held)) = silenced(&page, memory) {
             return Decision {
-                state: Some(State { untold: before.is_some_and(|state| state.untold), ..state }),
+                state: Some(State {
+                    untold: before.is_some_and(|state| state.untold),
+                    ..state
+                }),
                 applied: true,
                 silencing: held,
                 ..nothing(Outcome::Silenced, &reason, page.labels)
@@ -120,14 +168,20 @@ impl Rules {
         let was = state.told.get(SEVERITY).cloned().unwrap_or_default();
         if memory.told.is_empty() {
             let decision = self.tell(Outcome::Changed, state, page, memory, now);
-            return Decision { supersedes: true, ..decision };
+            return Decision {
+                supersedes: true,
+                ..decision
+            };
         }
         let is = page.labels.get(SEVERITY).cloned().unwrap_or_default();
         let change = format!("the severity was {was} and is {is}");
         let update = Notification {
             action: Action::Change,
             was: Some(was.clone()),
-            reason: page.reason.clone().or_else(|| (was != is).then(|| change.clone())),
+            reason: page
+                .reason
+                .clone()
+                .or_else(|| (was != is).then(|| change.clone())),
             ..page.clone()
         };
         let rose = update.rose();
@@ -135,13 +189,18 @@ impl Rules {
         let bound = page.doubt.is_some() && before.is_some_and(|state| state.verified);
         if bound && !rose {
             let reason = "it is not proven, and the incident is firing already";
-            return Decision { applied: true, ..nothing(Outcome::Duplicate, reason, page.labels) };
+            return Decision {
+                applied: true,
+                ..nothing(Outcome::Duplicate, reason, page.labels)
+            };
         }
 
         let mut receivers: Vec<String> = Vec::new();
         let mut deliveries = Vec::new();
         for told in &memory.told {
-            let Some(integration) = self.receivers.integrations.get(&told.target) else { continue };
+            let Some(integration) = self.receivers.integrations.get(&told.target) else {
+                continue;
+            };
             if if integration.updates() { bound } else { !rose } {
                 continue;
             }
@@ -160,10 +219,9 @@ impl Rules {
         let anew = self.tell(Outcome::Changed, state, page, memory, now);
         let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
         let held = |target: &Target| memory.held.iter().any(|held| held.target == *target);
-        let others = anew
-            .deliveries
-            .into_iter()
-            .filter(|delivery| not_yet(&delivery.target) && (rose || !bound && held(&delivery.target)));
+        let others = anew.deliveries.into_iter().filter(|delivery| {
+            not_yet(&delivery.target) && (rose || !bound && held(&delivery.target))
+        });
         for delivery in others {
             let receiver = &delivery.target.receiver;
             if delivery.held_until.is_none() && !receivers.contains(receiver) {
@@ -173,7 +231,10 @@ impl Rules {
         }
         Decision {
             reason: Some(and(&change, anew.reason.as_deref())),
-            state: anew.state.map(|state| State { untold: false, ..state }),
+            state: anew.state.map(|state| State {
+                untold: false,
+                ..state
+            }),
             deliveries,
             receivers,
             supersedes: !bound,
@@ -186,46 +247,77 @@ impl Rules {
     /// What is told when the last silence that covers an incident ends.
     pub fn unsilence(&self, memory: &Memory, now: Timestamp) -> Decision {
         let as_it_is = |labels| nothing(Outcome::Duplicate, "no silence holds it", labels);
-        let (Some(state), Some(Silenced { until, page, .. })) = (&memory.known.state, &memory.silenced) else {
+        let (Some(state), Some(Silenced { until, page, .. })) =
+            (&memory.known.state, &memory.silenced)
+        else {
             return as_it_is(Labels::new());
         };
         if *until > now {
             return as_it_is(page.labels.clone());
         }
         if let Some((reason, held)) = silenced(page, memory) {
-            return Decision { silencing: held, ..nothing(Outcome::Silenced, &reason, page.labels.clone()) };
+            return Decision {
+                silencing: held,
+                ..nothing(Outcome::Silenced, &reason, page.labels.clone())
+            };
         }
-        let (state, page) = (State { untold: false, ..state.clone() }, page.clone());
+        let (state, page) = (
+            State {
+                untold: false,
+                ..state.clone()
+            },
+            page.clone(),
+        );
         let told = !memory.told.is_empty() || !memory.held.is_empty();
         let decision = match state.phase {
             Phase::Resolved => nothing(Outcome::Duplicate, "it is over", page.labels),
             Phase::Firing if !told => self.tell(Outcome::Opened, state, page, memory, now),
-            Phase::Firing if self.is_other(&page.labels, &state) => self.tell_of_change(state, page, memory, now),
+            Phase::Firing if self.is_other(&page.labels, &state) => {
+                self.tell_of_change(state, page, memory, now)
+            }
             Phase::Firing => nothing(Outcome::Duplicate, "it is as it was told", page.labels),
         };
-        Decision { silencing: Silencing::Over, applied: false, ..decision }
+        Decision {
+            silencing: Silencing::Over,
+            applied: false,
+            ..decision
+        }
     }
 
     /// The labels that a change of is told, and the severity, which says whether it rose.
     pub(super) fn values(&self, labels: &Labels) -> Values {
-        let names = self.notify_on_change.iter().map(String::as_str).chain([SEVERITY]);
-        names.filter_map(|name| Some((name.to_owned(), labels.get(name)?.clone()))).collect()
+        let names = self
+            .notify_on_change
+            .iter()
+            .map(String::as_str)
+            .chain([SEVERITY]);
+        names
+            .filter_map(|name| Some((name.to_owned(), labels.get(name)?.clone())))
+            .collect()
     }
 
     /// The same without what no change is told of.
     pub(super) fn changeable(&self, labels: &Labels) -> Values {
         let names = self.notify_on_change.iter();
-        names.filter_map(|name| Some((name.clone(), labels.get(name.as_str())?.clone()))).collect()
+        names
+            .filter_map(|name| Some((name.clone(), labels.get(name.as_str())?.clone())))
+            .collect()
     }
 
     fn is_other(&self, labels: &Labels, state: &State) -> bool {
-        self.changeable(labels).iter().any(|(name, value)| state.told.get(name).is_some_and(|told| told != value))
+        self.changeable(labels)
+            .iter()
+            .any(|(name, value)| state.told.get(name).is_some_and(|told| told != value))
     }
 
     /// An incident that is again as it was told has no change to tell when its silence ends.
     fn as_told_again(&self, page: &Notification, memory: &Memory) -> Silencing {
         let told = !memory.told.is_empty() || !memory.held.is_empty();
-        let newest = memory.known.state.as_ref().filter(|state| state.verified <= page.doubt.is_none());
+        let newest = memory
+            .known
+            .state
+            .as_ref()
+            .filter(|state| state.verified <= page.doubt.is_none());
         match newest {
             Some(state)
                 if told
@@ -244,7 +336,12 @@ impl Rules {
         let mut receivers: Vec<String> = Vec::new();
         let mut deliveries = Vec::new();
         for told in &memory.told {
-            if self.receivers.integrations.get(&told.target).is_some_and(|integration| !integration.send_resolved()) {
+            if self
+                .receivers
+                .integrations
+                .get(&told.target)
+                .is_some_and(|integration| !integration.send_resolved())
+            {
                 continue;
             }
             if !receivers.contains(&told.target.receiver) {
@@ -261,7 +358,10 @@ impl Rules {
         }
         Decision {
             silencing: Silencing::Over,
-            reason: memory.told.is_empty().then(|| "nobody was told of its trigger".to_owned()),
+            reason: memory
+                .told
+                .is_empty()
+                .then(|| "nobody was told of its trigger".to_owned()),
             state: Some(state),
             applied: true,
             deliveries,
@@ -276,9 +376,16 @@ const SEVERITY: &str = "severity";
 /// By what a page is silenced, and what is held of it; none where no silence covers it.
 fn silenced(page: &Notification, memory: &Memory) -> Option<(String, Silencing)> {
     let last = last_to_cover(&memory.silences, &page.labels)?;
-    let covering = memory.silences.iter().filter(|silence| silence.covers(&page.labels));
+    let covering = memory
+        .silences
+        .iter()
+        .filter(|silence| silence.covers(&page.labels));
     let reasons: Vec<_> = covering.map(ToString::to_string).collect();
-    let held = Silenced { silence: last.id, until: last.ends_at, page: page.clone() };
+    let held = Silenced {
+        silence: last.id,
+        until: last.ends_at,
+        page: page.clone(),
+    };
     Some((reasons.join("; "), Silencing::Held(Box::new(held))))
 }
 

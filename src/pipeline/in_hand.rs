@@ -1,8 +1,9 @@
 //! Mail in hand: recorded here and not decided yet, in the order in which it was recorded.
 //!
-//! Many recordings share a commit, and those who wait for it are woken in no order. A mail's number says which came
-//! first, so a mail is read, and its sender acknowledged, only when nothing that was being recorded beside it can still
-//! turn up with a lower number. What is in hand is in the store as well: nothing here has to survive.
+//! Many recordings share a commit, and those who wait for it are woken in no order. A mail's number
+//! says which came first, so a mail is read, and its sender acknowledged, only when nothing that
+//! was being recorded beside it can still turn up with a lower number. What is in hand is in the
+//! store as well: nothing here has to survive.
 
 use std::{
     collections::BTreeMap,
@@ -17,15 +18,16 @@ use tokio::{
 
 use crate::{message::MailId, store::StoredMail};
 
-/// Mails held in memory between their two commits, and their bytes; what is over is read back from the store.
+/// Mails held in memory between their two commits, and their bytes; what is over is read back from
+/// the store.
 const MOST_MAILS: usize = 1024;
 const MOST_BYTES: usize = 8 << 20;
-/// Mails that wait to be decided above which senders are acknowledged later, so that they do not outrun it;
-/// and how much later at most.
+/// Mails that wait to be decided above which senders are acknowledged later, so that they do not
+/// outrun it; and how much later at most.
 const BACKPRESSURE_AT: usize = 32;
 const MAX_ACK_DELAY: Duration = Duration::from_millis(250);
-/// How long a recording is waited for. Only mails that were on their way at the same time can change places after it; a
-/// commit takes some milliseconds, unless the store hangs.
+/// How long a recording is waited for. Only mails that were on their way at the same time can
+/// change places after it; a commit takes some milliseconds, unless the store hangs.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
@@ -42,7 +44,8 @@ struct State {
     /// Mails not decided yet, and their sizes.
     undecided: BTreeMap<MailId, usize>,
     bytes: usize,
-    /// Mails not read yet. A mail is ready once no recording numbered so high or lower is under way.
+    /// Mails not read yet. A mail is ready once no recording numbered so high or lower is under
+    /// way.
     unread: BTreeMap<MailId, (StoredMail, u64)>,
     /// Senders not acknowledged yet, by the last of their mails; ready as the mails are.
     unacknowledged: BTreeMap<MailId, (oneshot::Sender<()>, u64)>,
@@ -64,7 +67,10 @@ impl InHand {
         state.last_recording += 1;
         let number = state.last_recording;
         state.recordings.insert(number, Instant::now());
-        Recording { in_hand: self, number }
+        Recording {
+            in_hand: self,
+            number,
+        }
     }
 
     /// The next mails to be read, so many at most, once there are any.
@@ -107,7 +113,12 @@ impl InHand {
 
     /// The lowest number in hand; above all numbers while nothing is.
     pub(super) fn oldest(&self) -> MailId {
-        self.lock().undecided.keys().next().copied().unwrap_or(MailId::MAX)
+        self.lock()
+            .undecided
+            .keys()
+            .next()
+            .copied()
+            .unwrap_or(MailId::MAX)
     }
 
     pub(super) fn holds(&self, mail: MailId) -> bool {
@@ -120,11 +131,13 @@ impl InHand {
 }
 
 impl Recording<'_> {
-    /// Takes in hand what was recorded, as far as there is room. Returns when it is the sender's turn to be
-    /// acknowledged: after those whose mails were recorded before, and a little later while mail comes faster than it
-    /// is decided.
+    /// Takes in hand what was recorded, as far as there is room. Returns when it is the sender's
+    /// turn to be acknowledged: after those whose mails were recorded before, and a little later
+    /// while mail comes faster than it is decided.
     pub(super) async fn take(self, mails: Vec<StoredMail>) {
-        let Some(last) = mails.last().map(|mail| mail.id) else { return };
+        let Some(last) = mails.last().map(|mail| mail.id) else {
+            return;
+        };
         let (turn, its_turn) = oneshot::channel();
         let all_taken = {
             let mut state = self.in_hand.lock();
@@ -167,7 +180,12 @@ impl State {
     /// Takes the first mails that are ready: with a mail, all before it are.
     fn read(&mut self, most: usize) -> Vec<StoredMail> {
         let under_way = self.under_way();
-        let last = self.unread.iter().rev().find(|(_, (_, after))| *after < under_way).map(|(id, _)| *id);
+        let last = self
+            .unread
+            .iter()
+            .rev()
+            .find(|(_, (_, after))| *after < under_way)
+            .map(|(id, _)| *id);
         let mut batch = Vec::new();
         while batch.len() < most
             && let Some(first) = self.unread.first_entry()
@@ -184,7 +202,12 @@ impl State {
             return;
         }
         let under_way = self.under_way();
-        let last = self.unacknowledged.iter().rev().find(|(_, (_, after))| *after < under_way).map(|(id, _)| *id);
+        let last = self
+            .unacknowledged
+            .iter()
+            .rev()
+            .find(|(_, (_, after))| *after < under_way)
+            .map(|(id, _)| *id);
         while let Some(first) = self.unacknowledged.first_entry()
             && last.is_some_and(|last| *first.key() <= last)
         {
@@ -193,18 +216,26 @@ impl State {
         }
     }
 
-    /// The first recording under way that is worth waiting for; above all numbers where there is none.
+    /// The first recording under way that is worth waiting for; above all numbers where there is
+    /// none.
     fn under_way(&self) -> u64 {
         let now = Instant::now();
         let mut recordings = self.recordings.iter();
-        recordings.find(|(_, begun)| now - **begun < MAX_WAIT).map_or(u64::MAX, |(number, _)| *number)
+        recordings
+            .find(|(_, begun)| now - **begun < MAX_WAIT)
+            .map_or(u64::MAX, |(number, _)| *number)
     }
 
     /// When mail that waits for a recording is ready all the same.
     fn patience(&self) -> Option<Duration> {
         let now = Instant::now();
-        let mut left = self.recordings.values().filter_map(|begun| MAX_WAIT.checked_sub(now - *begun));
-        left.next().filter(|_| !self.unread.is_empty()).map(|left| left + Duration::from_millis(1))
+        let mut left = self
+            .recordings
+            .values()
+            .filter_map(|begun| MAX_WAIT.checked_sub(now - *begun));
+        left.next()
+            .filter(|_| !self.unread.is_empty())
+            .map(|left| left + Duration::from_millis(1))
     }
 }
 
@@ -217,9 +248,21 @@ mod tests {
 
     fn mail(id: MailId, size: usize) -> StoredMail {
         let (raw, arrived_at) = (vec![0; size].into(), jiff::Timestamp::UNIX_EPOCH);
-        let message =
-            Message { ingress: "test".into(), arrived_at, raw, cut_from: None, withheld: None, envelope: None };
-        StoredMail { id, message, authenticity: Authenticity::off(), checks: 0, released: None }
+        let message = Message {
+            ingress: "test".into(),
+            arrived_at,
+            raw,
+            cut_from: None,
+            withheld: None,
+            envelope: None,
+        };
+        StoredMail {
+            id,
+            message,
+            authenticity: Authenticity::off(),
+            checks: 0,
+            released: None,
+        }
     }
 
     fn numbers(mails: &[StoredMail]) -> Vec<MailId> {
@@ -256,7 +299,10 @@ mod tests {
     #[tokio::test]
     async fn what_finds_no_room_is_left_to_the_store_and_so_is_what_follows_it() {
         let in_hand = InHand::default();
-        in_hand.begin().take(vec![mail(1, MOST_BYTES), mail(2, 1), mail(3, 1)]).await;
+        in_hand
+            .begin()
+            .take(vec![mail(1, MOST_BYTES), mail(2, 1), mail(3, 1)])
+            .await;
         assert_eq!(numbers(&in_hand.next(10).await), [1]);
         in_hand.behind.notified().await;
         assert_eq!(in_hand.oldest(), 1);
@@ -269,7 +315,10 @@ mod tests {
         let in_hand = InHand::default();
         let many = i64::try_from(BACKPRESSURE_AT).unwrap() + 1;
         let begun = Instant::now();
-        in_hand.begin().take((1..=many).map(|id| mail(id, 1)).collect()).await;
+        in_hand
+            .begin()
+            .take((1..=many).map(|id| mail(id, 1)).collect())
+            .await;
         assert!(begun.elapsed() >= MAX_ACK_DELAY, "nothing is decided");
         let mut taken = Box::pin(in_hand.begin().take(vec![mail(many + 1, 1)]));
         assert!(poll!(&mut taken).is_pending());

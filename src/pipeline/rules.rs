@@ -14,7 +14,9 @@ use super::{
 use crate::{
     delivery::{Action, Doubt, Notification, sha256_hex},
     extract::{Extracted, Extractor, NoAlert},
-    incident::{Incident, Observation, Signal, State, Statuses, Values, normalize_status, transition},
+    incident::{
+        Incident, Observation, Signal, State, Statuses, Values, normalize_status, transition,
+    },
     label::{Labels, Severities, labels_of},
     message::{Authenticity, Message, Outcome, Release, Verdict},
     receiver::Receivers,
@@ -58,7 +60,8 @@ pub enum Finding {
         /// JSON pointers the schema does not know.
         unknown: Vec<String>,
     },
-    /// An alert that cannot be read, under a key made from its payload; with the JSON where it is JSON.
+    /// An alert that cannot be read, under a key made from its payload; with the JSON where it is
+    /// JSON.
     Unreadable {
         key: String,
         reason: String,
@@ -77,7 +80,11 @@ impl Reading {
     pub fn unreadable(message: &Message, reason: &str) -> Self {
         let key = unparsed_key(&message.raw);
         Self {
-            finding: Finding::Unreadable { key, reason: reason.to_owned(), json: Value::Null },
+            finding: Finding::Unreadable {
+                key,
+                reason: reason.to_owned(),
+                json: Value::Null,
+            },
             date: None,
             subject_line: None,
         }
@@ -111,40 +118,76 @@ impl Rules {
     /// Extracts and validates.
     pub fn read(&self, message: &Message) -> Reading {
         let extraction = self.extractor.extract(&message.raw);
-        if let Some(finding) = message.withheld.as_deref().and_then(|reason| self.withheld(message, reason)) {
-            return Reading { finding, date: extraction.date, subject_line: extraction.subject };
+        if let Some(finding) = message
+            .withheld
+            .as_deref()
+            .and_then(|reason| self.withheld(message, reason))
+        {
+            return Reading {
+                finding,
+                date: extraction.date,
+                subject_line: extraction.subject,
+            };
         }
         let finding = match (extraction.found, message.cut_from) {
             (Extracted::NoAlert(NoAlert::OtherSender(reason)), _) => Finding::Ignored { reason },
             (_, Some(size)) => Finding::Quarantined {
-                reason: format!("the mail is over the size limit ({size} bytes): only its header was kept"),
+                reason: format!(
+                    "the mail is over the size limit ({size} bytes): only its header was kept"
+                ),
             },
-            (Extracted::NoAlert(NoAlert::NoPayload(reason)), None) if self.notify_missing_payload => {
-                Finding::Unreadable { key: unparsed_key(&message.raw), reason, json: Value::Null }
+            (Extracted::NoAlert(NoAlert::NoPayload(reason)), None)
+                if self.notify_missing_payload =>
+            {
+                Finding::Unreadable {
+                    key: unparsed_key(&message.raw),
+                    reason,
+                    json: Value::Null,
+                }
             }
             (Extracted::NoAlert(NoAlert::NoPayload(reason)), None) => Finding::Ignored { reason },
-            (Extracted::Unreadable { reason, key }, None) => Finding::Unreadable { key, reason, json: Value::Null },
+            (Extracted::Unreadable { reason, key }, None) => Finding::Unreadable {
+                key,
+                reason,
+                json: Value::Null,
+            },
             (Extracted::Json(json), None) => self.validated(json),
         };
-        Reading { finding, date: extraction.date, subject_line: extraction.subject }
+        Reading {
+            finding,
+            date: extraction.date,
+            subject_line: extraction.subject,
+        }
     }
 
     /// Whether a mail is proven to be no alert: a readable header names another sender.
     pub fn is_another_senders(&self, raw: &[u8]) -> bool {
-        matches!(self.extractor.extract(raw).found, Extracted::NoAlert(NoAlert::OtherSender(_)))
+        matches!(
+            self.extractor.extract(raw).found,
+            Extracted::NoAlert(NoAlert::OtherSender(_))
+        )
     }
 
-    /// A mail that its server did not give may be an alert, unless its header names another sender. The reason names the
-    /// mail, so that each is told.
+    /// A mail that its server did not give may be an alert, unless its header names another sender.
+    /// The reason names the mail, so that each is told.
     fn withheld(&self, message: &Message, reason: &str) -> Option<Finding> {
         let is_known = !message.raw.is_empty() && self.extractor.is_anothers(&message.raw);
-        let key = || unparsed_key(&[message.ingress.as_bytes(), reason.as_bytes(), &message.raw].concat());
-        (!is_known).then(|| Finding::Unreadable { key: key(), reason: reason.to_owned(), json: Value::Null })
+        let key = || {
+            unparsed_key(&[message.ingress.as_bytes(), reason.as_bytes(), &message.raw].concat())
+        };
+        (!is_known).then(|| Finding::Unreadable {
+            key: key(),
+            reason: reason.to_owned(),
+            json: Value::Null,
+        })
     }
 
     fn validated(&self, json: Value) -> Finding {
         match self.validator.check(json) {
-            Ok(valid) => Finding::Incident { incident: Box::new(valid.incident), unknown: valid.unknown },
+            Ok(valid) => Finding::Incident {
+                incident: Box::new(valid.incident),
+                unknown: valid.unknown,
+            },
             Err(violation) => Finding::Unreadable {
                 key: unparsed_key(violation.json.to_string().as_bytes()),
                 reason: violation.reason,
@@ -157,22 +200,40 @@ impl Rules {
     pub fn subject(&self, reading: &Reading, mail: &StoredMail, now: Timestamp) -> Option<Subject> {
         let alert = Alert::of(reading)?;
         Some(Subject {
-            kind: if alert.incident.is_some() { Kind::Incident } else { Kind::Unparsed },
+            kind: if alert.incident.is_some() {
+                Kind::Incident
+            } else {
+                Kind::Unparsed
+            },
             incident_id: alert.id.to_owned(),
             status: alert.status(),
             time: alert.incident.map(|incident| incident.time),
-            app_key: alert.incident.map_or_else(String::new, |incident| incident.app_key.clone()),
-            metric: alert.incident.map_or_else(String::new, |incident| incident.metric.clone()),
+            app_key: alert
+                .incident
+                .map_or_else(String::new, |incident| incident.app_key.clone()),
+            metric: alert
+                .incident
+                .map_or_else(String::new, |incident| incident.metric.clone()),
             ingress: mail.message.ingress.clone(),
             verified: self.standing(&alert, mail, now) == Standing::Genuine,
         })
     }
 
     /// What follows from a mail, given what is known.
-    pub fn conclude(&self, reading: &Reading, mail: &StoredMail, memory: &Memory, now: Timestamp) -> Decision {
+    pub fn conclude(
+        &self,
+        reading: &Reading,
+        mail: &StoredMail,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
         let alert = match (&reading.finding, Alert::of(reading)) {
-            (Finding::Ignored { reason }, _) => return nothing(Outcome::Ignored, reason, Labels::new()),
-            (Finding::Quarantined { reason }, _) => return nothing(Outcome::Quarantined, reason, Labels::new()),
+            (Finding::Ignored { reason }, _) => {
+                return nothing(Outcome::Ignored, reason, Labels::new());
+            }
+            (Finding::Quarantined { reason }, _) => {
+                return nothing(Outcome::Quarantined, reason, Labels::new());
+            }
             (_, None) => return nothing(Outcome::Ignored, "no alert", Labels::new()),
             (_, Some(alert)) => alert,
         };
@@ -183,15 +244,22 @@ impl Rules {
                 Standing::Doubtful { check_at, .. } | Standing::Held { check_at, .. } => check_at,
                 _ => None,
             };
-            return Decision { check_at, ..nothing(outcome, &checked_again(mail), labels) };
+            return Decision {
+                check_at,
+                ..nothing(outcome, &checked_again(mail), labels)
+            };
         }
         let (doubt, check_at) = match standing {
             Standing::Genuine => (None, None),
             Standing::Doubtful { doubt, check_at } => (Some(doubt), check_at),
             Standing::Waits { check_at } => {
                 let why = mail.authenticity.detail.as_deref().unwrap_or("DNS trouble");
-                let reason = format!("a resolve that could not be checked waits until it can be: {why}");
-                return Decision { check_at: Some(check_at), ..nothing(Outcome::Pending, &reason, labels) };
+                let reason =
+                    format!("a resolve that could not be checked waits until it can be: {why}");
+                return Decision {
+                    check_at: Some(check_at),
+                    ..nothing(Outcome::Pending, &reason, labels)
+                };
             }
             held @ Standing::Held { .. } => return held_back(held, labels),
         };
@@ -212,7 +280,10 @@ impl Rules {
         }
         decision.check_at = check_at;
         if decision.outcome == Outcome::Duplicate {
-            decision.late = memory.first_heard.clone().filter(|first| first.ingress != mail.message.ingress);
+            decision.late = memory
+                .first_heard
+                .clone()
+                .filter(|first| first.ingress != mail.message.ingress);
         }
         let held = matches!(decision.silencing, Silencing::Held(_));
         if doubt.is_some() && (decision.tells() || held) {
@@ -239,9 +310,19 @@ impl Rules {
     }
 
     /// What follows from something the bridge tells of itself.
-    pub fn announce(&self, page: Notification, status: &str, memory: &Memory, now: Timestamp) -> Decision {
+    pub fn announce(
+        &self,
+        page: Notification,
+        status: &str,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
         let seen = Observation {
-            signal: if page.action == Action::Resolve { Signal::Resolve } else { Signal::Trigger },
+            signal: if page.action == Action::Resolve {
+                Signal::Resolve
+            } else {
+                Signal::Trigger
+            },
             status: status.to_owned(),
             // What is so now is newer than all before, whatever becomes of the clock.
             time: None,
@@ -250,7 +331,10 @@ impl Rules {
             // It is told once, whatever more there is to say of it.
             values: Values::new(),
         };
-        Decision { applied: false, ..self.follow(transition(&memory.known, &seen), page, memory, now) }
+        Decision {
+            applied: false,
+            ..self.follow(transition(&memory.known, &seen), page, memory, now)
+        }
     }
 
     fn standing(&self, alert: &Alert<'_>, mail: &StoredMail, now: Timestamp) -> Standing {
@@ -259,7 +343,9 @@ impl Rules {
     }
 
     fn signal(&self, alert: &Alert<'_>) -> Signal {
-        alert.incident.map_or(Signal::Trigger, |incident| self.statuses.signal(&incident.status))
+        alert.incident.map_or(Signal::Trigger, |incident| {
+            self.statuses.signal(&incident.status)
+        })
     }
 
     /// The labels an alert has; those of mail that is none say where it came from.
@@ -270,12 +356,17 @@ impl Rules {
         };
         let authenticity = match mail.released {
             // Somebody vouches for it: it is routed as genuine mail is.
-            Some(_) => &Authenticity { verdict: Verdict::Pass, ..mail.authenticity.clone() },
+            Some(_) => &Authenticity {
+                verdict: Verdict::Pass,
+                ..mail.authenticity.clone()
+            },
             None => &mail.authenticity,
         };
         labels_of(
             incident,
-            incident.map_or(Signal::Trigger, |incident| self.statuses.signal(&incident.status)),
+            incident.map_or(Signal::Trigger, |incident| {
+                self.statuses.signal(&incident.status)
+            }),
             &self.severities,
             authenticity,
             &mail.message.ingress,
@@ -284,7 +375,10 @@ impl Rules {
     }
 
     fn fresh(&self, reading: &Reading, now: Timestamp) -> bool {
-        self.max_age.is_zero() || reading.date.is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
+        self.max_age.is_zero()
+            || reading
+                .date
+                .is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
     }
 }
 
@@ -302,18 +396,27 @@ struct Alert<'a> {
 impl<'a> Alert<'a> {
     fn of(reading: &'a Reading) -> Option<Self> {
         match &reading.finding {
-            Finding::Incident { incident, .. } => {
-                Some(Self { incident: Some(incident), id: &incident.incident_id, json: &incident.json, reason: None })
-            }
-            Finding::Unreadable { key, reason, json } => {
-                Some(Self { incident: None, id: key, json, reason: Some(reason) })
-            }
+            Finding::Incident { incident, .. } => Some(Self {
+                incident: Some(incident),
+                id: &incident.incident_id,
+                json: &incident.json,
+                reason: None,
+            }),
+            Finding::Unreadable { key, reason, json } => Some(Self {
+                incident: None,
+                id: key,
+                json,
+                reason: Some(reason),
+            }),
             Finding::Quarantined { .. } | Finding::Ignored { .. } => None,
         }
     }
 
     fn status(&self) -> String {
-        self.incident.map_or_else(|| UNPARSED.to_owned(), |incident| normalize_status(&incident.status))
+        self.incident.map_or_else(
+            || UNPARSED.to_owned(),
+            |incident| normalize_status(&incident.status),
+        )
     }
 }
 
@@ -325,13 +428,20 @@ fn page(
     doubt: Option<Doubt>,
 ) -> Notification {
     Notification {
-        action: if seen.signal == Signal::Resolve { Action::Resolve } else { Action::Trigger },
+        action: if seen.signal == Signal::Resolve {
+            Action::Resolve
+        } else {
+            Action::Trigger
+        },
         incident_id: alert.id.to_owned(),
         labels,
         incident: alert.json.clone(),
         arrived_at: mail.message.arrived_at,
         time: seen.time,
-        reason: alert.reason.map(ToOwned::to_owned).or_else(|| mail.released.as_ref().map(let_through)),
+        reason: alert
+            .reason
+            .map(ToOwned::to_owned)
+            .or_else(|| mail.released.as_ref().map(let_through)),
         mail: (mail.id > 0).then_some(mail.id),
         doubt,
         was: None,
@@ -339,16 +449,31 @@ fn page(
 }
 
 fn held_back(held: Standing, labels: Labels) -> Decision {
-    let Standing::Held { hold, reason, check_at } = held else { return nothing(Outcome::Quarantined, "", labels) };
-    Decision { check_at, hold, ..nothing(Outcome::Quarantined, &reason, labels) }
+    let Standing::Held {
+        hold,
+        reason,
+        check_at,
+    } = held
+    else {
+        return nothing(Outcome::Quarantined, "", labels);
+    };
+    Decision {
+        check_at,
+        hold,
+        ..nothing(Outcome::Quarantined, &reason, labels)
+    }
 }
 
-/// Nobody is told twice: of a mail that was told before it could be checked, only the state it leads to is new.
+/// Nobody is told twice: of a mail that was told before it could be checked, only the state it
+/// leads to is new.
 fn told_already(outcome: Outcome, decision: Decision, mail: &StoredMail) -> Decision {
     Decision {
         outcome,
         reason: Some(checked_again(mail)),
-        state: decision.state.map(|state| State { untold: false, ..state }),
+        state: decision.state.map(|state| State {
+            untold: false,
+            ..state
+        }),
         deliveries: updates(decision.deliveries),
         receivers: Vec::new(),
         supersedes: false,
@@ -359,7 +484,10 @@ fn told_already(outcome: Outcome, decision: Decision, mail: &StoredMail) -> Deci
 
 /// What is told anew was told before; what updates in place has waited for the proof.
 fn updates(deliveries: Vec<NewDelivery>) -> Vec<NewDelivery> {
-    deliveries.into_iter().filter(|delivery| delivery.notification.action == Action::Change).collect()
+    deliveries
+        .into_iter()
+        .filter(|delivery| delivery.notification.action == Action::Change)
+        .collect()
 }
 
 fn checked_again(mail: &StoredMail) -> String {
@@ -368,10 +496,18 @@ fn checked_again(mail: &StoredMail) -> String {
         Verdict::Fail | Verdict::None => "not proven to be genuine",
         Verdict::TempError => "still not to be checked",
     };
-    let detail = mail.authenticity.detail.as_deref().map(|detail| format!(" ({detail})")).unwrap_or_default();
+    let detail = mail
+        .authenticity
+        .detail
+        .as_deref()
+        .map(|detail| format!(" ({detail})"))
+        .unwrap_or_default();
     format!("told before it could be checked; checked again: {verdict}{detail}")
 }
 
 fn let_through(release: &Release) -> String {
-    format!("let out of the quarantine by {} at {:.0}", release.by, release.at)
+    format!(
+        "let out of the quarantine by {} at {:.0}",
+        release.by, release.at
+    )
 }

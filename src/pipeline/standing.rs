@@ -1,7 +1,8 @@
 //! What a mail may do, by what is known of its sender. Pure.
 //!
-//! Asymmetric: a forged trigger costs sleep, a forged resolve hides an outage. So what is not proven may wake somebody,
-//! marked, so many times an hour, and it never ends anything. What could not be checked yet is no more than that.
+//! Asymmetric: a forged trigger costs sleep, a forged resolve hides an outage. So what is not
+//! proven may wake somebody, marked, so many times an hour, and it never ends anything. What could
+//! not be checked yet is no more than that.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -36,16 +37,30 @@ pub enum Standing {
     /// What genuine mail does.
     Genuine,
     /// Be told, marked; it changes nothing that is verified.
-    Doubtful { doubt: Doubt, check_at: Option<Timestamp> },
+    Doubtful {
+        doubt: Doubt,
+        check_at: Option<Timestamp>,
+    },
     /// Nothing yet: it is checked again.
     Waits { check_at: Timestamp },
     /// Nothing, unless a person lets it.
-    Held { hold: Option<Hold>, reason: String, check_at: Option<Timestamp> },
+    Held {
+        hold: Option<Hold>,
+        reason: String,
+        check_at: Option<Timestamp>,
+    },
 }
 
 impl Policy {
-    /// What a mail that says this of this app may do; `app` is none of an alert that could not be read.
-    pub fn standing(&self, mail: &StoredMail, signal: Signal, app: Option<&str>, now: Timestamp) -> Standing {
+    /// What a mail that says this of this app may do; `app` is none of an alert that could not be
+    /// read.
+    pub fn standing(
+        &self,
+        mail: &StoredMail,
+        signal: Signal,
+        app: Option<&str>,
+        now: Timestamp,
+    ) -> Standing {
         if mail.released.is_some() {
             return Standing::Genuine;
         }
@@ -55,11 +70,18 @@ impl Policy {
             Signal::Resolve => self.unverified.resolve == ForResolve::Accept,
         };
         let trusted = accepted || matches!(verdict, Verdict::Pass | Verdict::Off);
-        let check_at = if verdict == Verdict::TempError { self.next_check(mail.checks, now) } else { None };
+        let check_at = if verdict == Verdict::TempError {
+            self.next_check(mail.checks, now)
+        } else {
+            None
+        };
         if let Some(app) = app.filter(|app| self.is_unexpected(app)) {
             let kept = &app[..app.floor_char_boundary(LONGEST_APP)];
-            let (hold, what) =
-                if trusted { (Some(Hold::App(kept.to_owned())), "") } else { (None, "unverified, and ") };
+            let (hold, what) = if trusted {
+                (Some(Hold::App(kept.to_owned())), "")
+            } else {
+                (None, "unverified, and ")
+            };
             let check_at = check_at.filter(|_| !trusted);
             return Standing::Held {
                 hold,
@@ -70,8 +92,16 @@ impl Policy {
         if trusted {
             return Standing::Genuine;
         }
-        let why = mail.authenticity.detail.as_deref().unwrap_or("nothing proves that it is genuine");
-        let held = |hold, reason: String| Standing::Held { hold, reason, check_at: None };
+        let why = mail
+            .authenticity
+            .detail
+            .as_deref()
+            .unwrap_or("nothing proves that it is genuine");
+        let held = |hold, reason: String| Standing::Held {
+            hold,
+            reason,
+            check_at: None,
+        };
         let quarantines = self.unverified.trigger == ForTrigger::Quarantine;
         match (verdict, signal, check_at) {
             (Verdict::TempError, Signal::Resolve, Some(check_at)) => Standing::Waits { check_at },
@@ -82,22 +112,31 @@ impl Policy {
                 );
                 held(Some(Hold::Resolve), reason)
             }
-            (_, Signal::Resolve, _) => {
-                held(Some(Hold::Resolve), format!("an unverified resolve closes nothing: {why}"))
-            }
+            (_, Signal::Resolve, _) => held(
+                Some(Hold::Resolve),
+                format!("an unverified resolve closes nothing: {why}"),
+            ),
             _ if quarantines => Standing::Held {
                 // What may be genuine is not held without a word.
                 hold: (verdict == Verdict::TempError).then_some(Hold::Flood),
-                reason: format!("an unverified trigger is held (unverified.trigger: quarantine): {why}"),
+                reason: format!(
+                    "an unverified trigger is held (unverified.trigger: quarantine): {why}"
+                ),
                 check_at,
             },
-            (Verdict::TempError, _, _) => Standing::Doubtful { doubt: Doubt::Unchecked, check_at },
-            _ => Standing::Doubtful { doubt: Doubt::Unverified, check_at: None },
+            (Verdict::TempError, _, _) => Standing::Doubtful {
+                doubt: Doubt::Unchecked,
+                check_at,
+            },
+            _ => Standing::Doubtful {
+                doubt: Doubt::Unverified,
+                check_at: None,
+            },
         }
     }
 
-    /// What becomes of an unverified trigger that would be told, so many of its ingress having been told in the hour before.
-    /// One that could not be checked is checked again, at `check_at`.
+    /// What becomes of an unverified trigger that would be told, so many of its ingress having been
+    /// told in the hour before. One that could not be checked is checked again, at `check_at`.
     pub fn over_the_limit(&self, told: u64, check_at: Option<Timestamp>) -> Option<Standing> {
         let most = self.unverified.max_per_hour;
         (told >= u64::from(most)).then(|| Standing::Held {
@@ -113,17 +152,23 @@ impl Policy {
         !self.app_keys.is_empty() && !self.app_keys.iter().any(|expected| expected == app)
     }
 
-    /// When a mail that was checked again so often is checked the next time; none once patience is over. The time in
-    /// which the bridge did not run does not count.
+    /// When a mail that was checked again so often is checked the next time; none once patience is
+    /// over. The time in which the bridge did not run does not count.
     fn next_check(&self, checks: u32, now: Timestamp) -> Option<Timestamp> {
         let waited: SignedDuration = (0..checks).map(pause).sum();
         let left = self.patience.as_signed() - waited;
-        if left <= SignedDuration::ZERO { None } else { now.checked_add(pause(checks).min(left)).ok() }
+        if left <= SignedDuration::ZERO {
+            None
+        } else {
+            now.checked_add(pause(checks).min(left)).ok()
+        }
     }
 }
 
 fn pause(checks: u32) -> SignedDuration {
-    FIRST_PAUSE.saturating_mul(1 << checks.min(10)).min(LONGEST_PAUSE)
+    FIRST_PAUSE
+        .saturating_mul(1 << checks.min(10))
+        .min(LONGEST_PAUSE)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What silences held, at their end.
 //!
-//! Beside the straight line: what is held stands in the store, so that a crash loses no page, and of replicas one tells it.
+//! Beside the straight line: what is held stands in the store, so that a crash loses no page, and
+//! of replicas one tells it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -25,7 +26,10 @@ impl Pipeline {
             let looked = match self.tell_unsilenced().await {
                 Ok(looked) => looked,
                 Err(error) => {
-                    telemetry::store_failed("what a silence held could not be told: it will be tried again", &error);
+                    telemetry::store_failed(
+                        "what a silence held could not be told: it will be tried again",
+                        &error,
+                    );
                     0
                 }
             };
@@ -47,7 +51,10 @@ impl Pipeline {
         let now = self.clock.now();
         let rules = Arc::clone(&self.in_force().rules);
         let (slots, conclude) = self.reserving(move |memory| rules.unsilence(memory, now));
-        let decision = self.store.announce(incident.subject(), now, conclude).await?;
+        let decision = self
+            .store
+            .announce(incident.subject(), now, conclude)
+            .await?;
         crash::point("unsilenced");
         telemetry::unsilenced(&incident.incident_id, &decision);
         self.deliverer.begin(decision, slots.taken());

@@ -20,21 +20,34 @@ impl Address {
     pub(super) fn new(field: &'static str, text: String) -> Self {
         let told = parse(&text).is_ok_and(|url| has_user(&url) || url.query().is_some());
         let secret = || Secret::Inline(text.clone().into());
-        let credential = told.then(|| Credential { name: field, shape: Shape::Address, secret: secret() });
+        let credential = told.then(|| Credential {
+            name: field,
+            shape: Shape::Address,
+            secret: secret(),
+        });
         Self { text, credential }
     }
 
     /// The same without user and password.
     pub(super) fn without_user(self) -> Self {
-        let Ok(mut url) = parse(&self.text) else { return self };
+        let Ok(mut url) = parse(&self.text) else {
+            return self;
+        };
         // Of http and https neither fails.
         let _ = url.set_username("").and_then(|()| url.set_password(None));
-        Self { text: url.as_str().trim_end_matches('/').to_owned(), ..self }
+        Self {
+            text: url.as_str().trim_end_matches('/').to_owned(),
+            ..self
+        }
     }
 
     /// The address; for people's eyes without what may be a credential.
     pub(super) fn reveal(&self, keys: &Keys) -> String {
-        if keys.hidden() && self.credential.is_some() { shown(&self.text) } else { self.text.clone() }
+        if keys.hidden() && self.credential.is_some() {
+            shown(&self.text)
+        } else {
+            self.text.clone()
+        }
     }
 
     pub(super) fn credential(&self) -> Option<&Credential> {
@@ -44,10 +57,20 @@ impl Address {
 
 /// The address without user, password and query.
 fn shown(text: &str) -> String {
-    let Ok(url) = parse(text) else { return "<secret>".into() };
+    let Ok(url) = parse(text) else {
+        return "<secret>".into();
+    };
     let user = if has_user(&url) { "<secret>@" } else { "" };
-    let query = if url.query().is_some() { "?<secret>" } else { "" };
-    format!("{}://{user}{}{query}", url.scheme(), &url[Position::BeforeHost..Position::AfterPath])
+    let query = if url.query().is_some() {
+        "?<secret>"
+    } else {
+        ""
+    };
+    format!(
+        "{}://{user}{}{query}",
+        url.scheme(),
+        &url[Position::BeforeHost..Position::AfterPath]
+    )
 }
 
 fn has_user(url: &Url) -> bool {
@@ -62,7 +85,9 @@ pub fn parse(text: &str) -> Result<Url, String> {
     let url = Url::parse(text.trim()).map_err(|error| format!("it is no address: {error}"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
-        scheme => Err(format!("it is an address of `{scheme}`, not of https or http")),
+        scheme => Err(format!(
+            "it is an address of `{scheme}`, not of https or http"
+        )),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Settings → integrations: everything that can be known to be wrong with a receiver is found here, all at once.
+//! Settings → integrations: everything that can be known to be wrong with a receiver is found here,
+//! all at once.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
@@ -24,9 +25,9 @@ use crate::{
 };
 
 impl Receivers {
-    /// Compiles the settings: templates are parsed and tried on samples, secrets' `X` and `X_file` checked. Nothing
-    /// is read but the template files; see [`Receivers::try_secrets`]. What is allowed yet unwise is in
-    /// [`Receivers::warnings`].
+    /// Compiles the settings: templates are parsed and tried on samples, secrets' `X` and `X_file`
+    /// checked. Nothing is read but the template files; see [`Receivers::try_secrets`]. What is
+    /// allowed yet unwise is in [`Receivers::warnings`].
     pub fn compile(settings: &[Settings], templates: &[PathBuf]) -> Result<Self, Vec<Problem>> {
         let mut found = Found::default();
         let shelf = Shelf::load(templates, &mut found.problems);
@@ -36,18 +37,32 @@ impl Receivers {
             receivers.named(&key, &receiver.name, &mut found);
             receivers.add(&key, receiver, &shelf, &mut found);
             if let Some(fallback) = &receiver.fallback {
-                receivers.fallbacks.insert(receiver.name.clone(), fallback.clone());
+                receivers
+                    .fallbacks
+                    .insert(receiver.name.clone(), fallback.clone());
             }
         }
         for (index, receiver) in settings.iter().enumerate() {
             if let Some(fallback) = &receiver.fallback {
-                receivers.check_fallback(&format!("receivers[{index}].fallback"), receiver, fallback, &mut found);
+                receivers.check_fallback(
+                    &format!("receivers[{index}].fallback"),
+                    receiver,
+                    fallback,
+                    &mut found,
+                );
             }
         }
-        receivers.written = settings.iter().map(|receiver| (receiver.name.clone(), receiver.clone())).collect();
+        receivers.written = settings
+            .iter()
+            .map(|receiver| (receiver.name.clone(), receiver.clone()))
+            .collect();
         receivers.warnings = found.warnings;
         receivers.templates = found.templates;
-        if found.problems.is_empty() { Ok(receivers) } else { Err(found.problems) }
+        if found.problems.is_empty() {
+            Ok(receivers)
+        } else {
+            Err(found.problems)
+        }
     }
 
     /// Reads every secret's file and checks what it holds, as `check` does.
@@ -55,15 +70,21 @@ impl Receivers {
         let mut problems = Vec::new();
         for (target, integration) in &self.integrations {
             let key = self.place(target);
-            let faults: Vec<_> =
-                integration.secrets().into_iter().filter_map(|credential| fault(&key, credential)).collect();
+            let faults: Vec<_> = integration
+                .secrets()
+                .into_iter()
+                .filter_map(|credential| fault(&key, credential))
+                .collect();
             if !faults.is_empty() {
                 problems.extend(faults);
                 continue;
             }
-            let Ok(keys) = Keys::read(integration.as_ref()) else { continue };
+            let Ok(keys) = Keys::read(integration.as_ref()) else {
+                continue;
+            };
             for (_, notification) in sample::notifications() {
-                let tried = on_sample_parcel(&notification, |parcel| integration.request(parcel, &keys));
+                let tried =
+                    on_sample_parcel(&notification, |parcel| integration.request(parcel, &keys));
                 if let Err(error) = tried {
                     problems.push(Problem::new(key, error.to_string(), "correct the secret"));
                     break;
@@ -75,19 +96,32 @@ impl Receivers {
 
     fn named(&mut self, key: &str, name: &str, found: &mut Found) {
         if name.is_empty() {
-            found.problems.push(Problem::new(format!("{key}.name"), "the receiver has no name", "give it one"));
+            found.problems.push(Problem::new(
+                format!("{key}.name"),
+                "the receiver has no name",
+                "give it one",
+            ));
         } else if self.names.iter().any(|known| known == name) {
             let what = format!("another receiver is called `{name}` already");
-            found.problems.push(Problem::new(format!("{key}.name"), what, "rename one of them"));
+            found.problems.push(Problem::new(
+                format!("{key}.name"),
+                what,
+                "rename one of them",
+            ));
         }
         self.names.push(name.to_owned());
     }
 
     fn add(&mut self, key: &str, receiver: &Settings, templates: &Shelf, found: &mut Found) {
         let mut each =
-            |kind: &str, index: usize, compile: &mut dyn FnMut(&mut Site<'_>) -> Option<Box<dyn Receiver>>| {
+            |kind: &str,
+             index: usize,
+             compile: &mut dyn FnMut(&mut Site<'_>) -> Option<Box<dyn Receiver>>| {
                 let key = format!("{key}.{kind}_configs[{index}]");
-                let target = Target { receiver: receiver.name.clone(), integration: format!("{kind}/{index}") };
+                let target = Target {
+                    receiver: receiver.name.clone(),
+                    integration: format!("{kind}/{index}"),
+                };
                 if let Some(integration) = compile(&mut Site::new(key.clone(), templates, found)) {
                     self.places.insert(target.clone(), key);
                     self.integrations.insert(target, integration);
@@ -95,33 +129,55 @@ impl Receivers {
             };
         // One line for each kind of integration.
         for (index, settings) in receiver.opsgenie_configs.iter().enumerate() {
-            each("opsgenie", index, &mut |site| boxed(Opsgenie::compile(settings, opsgenie::OPSGENIE, site)));
+            each("opsgenie", index, &mut |site| {
+                boxed(Opsgenie::compile(settings, opsgenie::OPSGENIE, site))
+            });
         }
         for (index, settings) in receiver.jsm_configs.iter().enumerate() {
-            each("jsm", index, &mut |site| boxed(Opsgenie::compile(settings, opsgenie::JSM, site)));
+            each("jsm", index, &mut |site| {
+                boxed(Opsgenie::compile(settings, opsgenie::JSM, site))
+            });
         }
         for (index, settings) in receiver.pagerduty_configs.iter().enumerate() {
-            each("pagerduty", index, &mut |site| boxed(PagerDuty::compile(settings, site)));
+            each("pagerduty", index, &mut |site| {
+                boxed(PagerDuty::compile(settings, site))
+            });
         }
         for (index, settings) in receiver.slack_configs.iter().enumerate() {
-            each("slack", index, &mut |site| boxed(Slack::compile(settings, site)));
+            each("slack", index, &mut |site| {
+                boxed(Slack::compile(settings, site))
+            });
         }
         for (index, settings) in receiver.webhook_configs.iter().enumerate() {
-            each("webhook", index, &mut |site| boxed(Webhook::compile(settings, site)));
+            each("webhook", index, &mut |site| {
+                boxed(Webhook::compile(settings, site))
+            });
         }
         for (index, settings) in receiver.teams_configs.iter().enumerate() {
-            each("teams", index, &mut |site| boxed(Teams::compile(settings, site)));
+            each("teams", index, &mut |site| {
+                boxed(Teams::compile(settings, site))
+            });
         }
         for (index, settings) in receiver.discord_configs.iter().enumerate() {
-            each("discord", index, &mut |site| boxed(Discord::compile(settings, site)));
+            each("discord", index, &mut |site| {
+                boxed(Discord::compile(settings, site))
+            });
         }
         for (index, settings) in receiver.stdout_configs.iter().enumerate() {
-            each("stdout", index, &mut |site| boxed(Some(Stdout::compile(settings, site))));
+            each("stdout", index, &mut |site| {
+                boxed(Some(Stdout::compile(settings, site)))
+            });
         }
     }
 
     /// A fallback must lead somewhere else, in the end.
-    fn check_fallback(&self, key: &str, receiver: &Settings, fallback: &Fallback, found: &mut Found) {
+    fn check_fallback(
+        &self,
+        key: &str,
+        receiver: &Settings,
+        fallback: &Fallback,
+        found: &mut Found,
+    ) {
         let key = format!("{key}.receiver");
         if !self.names.contains(&fallback.receiver) {
             let what = format!("there is no receiver `{}`", fallback.receiver);
@@ -133,8 +189,15 @@ impl Receivers {
         let mut next = Some(fallback);
         while let Some(fallback) = next {
             if !passed.insert(&fallback.receiver) {
-                let what = format!("the fallback of `{}` leads back to `{}`", receiver.name, fallback.receiver);
-                found.problems.push(Problem::new(key, what, "let the last receiver of the chain have no fallback"));
+                let what = format!(
+                    "the fallback of `{}` leads back to `{}`",
+                    receiver.name, fallback.receiver
+                );
+                found.problems.push(Problem::new(
+                    key,
+                    what,
+                    "let the last receiver of the chain have no fallback",
+                ));
                 return;
             }
             next = self.fallbacks.get(&fallback.receiver);
@@ -142,15 +205,33 @@ impl Receivers {
     }
 }
 
-/// What is wrong with a secret's file. One that is written in the configuration was checked with it.
-fn fault(key: &str, Credential { name, shape, secret }: &Credential) -> Option<Problem> {
-    let Secret::File(path) = secret else { return None };
+/// What is wrong with a secret's file. One that is written in the configuration was checked with
+/// it.
+fn fault(
+    key: &str,
+    Credential {
+        name,
+        shape,
+        secret,
+    }: &Credential,
+) -> Option<Problem> {
+    let Secret::File(path) = secret else {
+        return None;
+    };
     let key = format!("{key}.{name}_file");
     match secret.read() {
-        Err(error) => Some(Problem::new(key, error.to_string(), "put the secret into that file, readable here")),
+        Err(error) => Some(Problem::new(
+            key,
+            error.to_string(),
+            "put the secret into that file, readable here",
+        )),
         Ok(text) => {
             let (what, mend) = shape.check(text.expose_secret()).err()?;
-            Some(Problem::new(key, format!("what the file {} holds {what}", path.display()), mend))
+            Some(Problem::new(
+                key,
+                format!("what the file {} holds {what}", path.display()),
+                mend,
+            ))
         }
     }
 }

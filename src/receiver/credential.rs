@@ -1,4 +1,5 @@
-//! The credentials of an integration: what each is called, the shape it must have, and what of it may never show.
+//! The credentials of an integration: what each is called, the shape it must have, and what of it
+//! may never show.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
@@ -39,20 +40,33 @@ pub type Fault = (String, &'static str);
 const ROUTING_KEY: usize = 32;
 
 /// What is put before a key by whoever sends it, and copied along.
-const PREFIXES: [&str; 6] = ["genie key ", "geniekey ", "bearer ", "basic ", "token ", "authorization:"];
+const PREFIXES: [&str; 6] = [
+    "genie key ",
+    "geniekey ",
+    "bearer ",
+    "basic ",
+    "token ",
+    "authorization:",
+];
 
 impl Shape {
     /// What is wrong with it. What is between the white space around it counts.
     pub fn check(self, text: &str) -> Result<(), Fault> {
         let fault = |what: &str, mend| Err((what.to_owned(), mend));
         if text.starts_with('\u{FEFF}') {
-            return fault("begins with a byte order mark", "save it as UTF-8 without one");
+            return fault(
+                "begins with a byte order mark",
+                "save it as UTF-8 without one",
+            );
         }
         if text.contains(['\n', '\r']) {
             return fault("holds several lines", "keep the secret alone, on one line");
         }
         if text.chars().any(is_unseen) {
-            return fault("holds a character that is not seen", "copy it anew, as plain text");
+            return fault(
+                "holds a character that is not seen",
+                "copy it anew, as plain text",
+            );
         }
         if self == Self::Password {
             return Ok(());
@@ -61,19 +75,26 @@ impl Shape {
             return fault("stands in quotes", "drop the quotes");
         }
         if is_assignment(text) {
-            return fault("is a line of an environment file", "keep only what follows the `=`");
+            return fault(
+                "is a line of an environment file",
+                "keep only what follows the `=`",
+            );
         }
         if text.contains("{{") {
-            return fault("holds a template, and secrets are none", "write the secret itself");
+            return fault(
+                "holds a template, and secrets are none",
+                "write the secret itself",
+            );
         }
         match self {
             Self::Address => address::parse(text).map(|_| ()).map_err(|what| {
                 let what = what.strip_prefix("it ").unwrap_or(&what).to_owned();
                 (what, "write it like https://api.example.com")
             }),
-            Self::Signing if super::webhook::signing_key(text).is_none() => {
-                fault("is no signing secret", "write `whsec_` and its bytes in base64")
-            }
+            Self::Signing if super::webhook::signing_key(text).is_none() => fault(
+                "is no signing secret",
+                "write `whsec_` and its bytes in base64",
+            ),
             Self::Signing | Self::Password => Ok(()),
             Self::Key | Self::BotToken | Self::RoutingKey => self.check_key(text),
         }
@@ -84,20 +105,31 @@ impl Shape {
         let lower = text.to_ascii_lowercase();
         if PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
             let word = text.split([' ', ':']).next().unwrap_or_default();
-            return Err((format!("begins with `{word}`"), "keep only what follows: alertbridge adds the rest"));
+            return Err((
+                format!("begins with `{word}`"),
+                "keep only what follows: alertbridge adds the rest",
+            ));
         }
         if lower.starts_with("http://") || lower.starts_with("https://") {
             return fault("is an address, and no key", "copy the key itself");
         }
         if self == Self::RoutingKey && text.chars().count() != ROUTING_KEY {
-            return fault("is no routing key: they have 32 characters", "copy the integration key");
+            return fault(
+                "is no routing key: they have 32 characters",
+                "copy the integration key",
+            );
         }
-        if self == Self::BotToken && (lower.starts_with("xapp-") || !text.bytes().all(|byte| byte.is_ascii_graphic())) {
+        if self == Self::BotToken
+            && (lower.starts_with("xapp-") || !text.bytes().all(|byte| byte.is_ascii_graphic()))
+        {
             let what = "is no bot's token: they begin with xoxb- and hold no space";
             return fault(what, "copy the Bot User OAuth Token");
         }
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            return fault("holds white space or a letter that no key has", "copy the key alone");
+            return fault(
+                "holds white space or a letter that no key has",
+                "copy the key alone",
+            );
         }
         Ok(())
     }
@@ -109,7 +141,9 @@ fn is_unseen(c: char) -> bool {
 }
 
 fn is_quoted(text: &str) -> bool {
-    let quotes = ['"', '\'', '`', '\u{201C}', '\u{201D}', '\u{201E}', '\u{2018}', '\u{2019}'];
+    let quotes = [
+        '"', '\'', '`', '\u{201C}', '\u{201D}', '\u{201E}', '\u{2018}', '\u{2019}',
+    ];
     text.starts_with(quotes) || text.ends_with(quotes)
 }
 
@@ -118,29 +152,41 @@ fn is_assignment(text: &str) -> bool {
     text.split_once('=').is_some_and(|(name, value)| {
         let name = name.strip_prefix("export ").unwrap_or(name).trim();
         let is_name = name.starts_with(|c: char| c.is_ascii_uppercase())
-            && name.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_');
         is_name && name.len() > 2 && !value.trim_matches('=').is_empty()
     })
 }
 
-/// What of a credential may not be shown, the longest first: the whole, and of an address what may be one by itself, since a
-/// reply or a proxy may repeat the part alone; each as JSON, HTML and URLs write it too.
+/// What of a credential may not be shown, the longest first: the whole, and of an address what may
+/// be one by itself, since a reply or a proxy may repeat the part alone; each as JSON, HTML and
+/// URLs write it too.
 pub fn telling(secret: &str) -> Vec<String> {
     let mut parts = vec![secret.to_owned()];
     if let Some((scheme, rest)) = secret.split_once("://") {
         parts.extend(of_address(rest));
-        parts.extend(Url::parse(secret).ok().map(|url| format!("{scheme}://{}", &url[url::Position::BeforeHost..])));
+        parts.extend(
+            Url::parse(secret)
+                .ok()
+                .map(|url| format!("{scheme}://{}", &url[url::Position::BeforeHost..])),
+        );
     } else if let Some((_, word)) = secret.split_once(' ') {
         // `Basic dXNlcjpwYXNz`.
         parts.push(word.to_owned());
     }
-    let mut written: Vec<String> = parts.iter().filter(|part| part.len() > 1).flat_map(|part| ways(part)).collect();
+    let mut written: Vec<String> = parts
+        .iter()
+        .filter(|part| part.len() > 1)
+        .flat_map(|part| ways(part))
+        .collect();
     written.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     written.dedup();
     written
 }
 
-/// Of an address without its scheme: user, password and their Base64, the path, its long segments, the query's values.
+/// Of an address without its scheme: user, password and their Base64, the path, its long segments,
+/// the query's values.
 fn of_address(rest: &str) -> Vec<String> {
     /// A shorter segment of a path is a word.
     const LONG_SEGMENT: usize = 12;
@@ -153,12 +199,25 @@ fn of_address(rest: &str) -> Vec<String> {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         let plain = format!("{}:{}", decoded(user), decoded(password));
         parts.push(BASE64_STANDARD.encode(&plain));
-        parts.extend([plain, userinfo.to_owned(), password.to_owned(), decoded(password)]);
-        parts.extend([user.to_owned(), decoded(user)].into_iter().filter(|user| user.len() >= LONG_VALUE));
+        parts.extend([
+            plain,
+            userinfo.to_owned(),
+            password.to_owned(),
+            decoded(password),
+        ]);
+        parts.extend(
+            [user.to_owned(), decoded(user)]
+                .into_iter()
+                .filter(|user| user.len() >= LONG_VALUE),
+        );
     }
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     parts.push(path.to_owned());
-    parts.extend(path.split(['/', '=']).filter(|part| part.len() >= LONG_SEGMENT).map(ToOwned::to_owned));
+    parts.extend(
+        path.split(['/', '='])
+            .filter(|part| part.len() >= LONG_SEGMENT)
+            .map(ToOwned::to_owned),
+    );
     for pair in query.split(['&', '#']).filter(|pair| !pair.is_empty()) {
         let value = pair.split_once('=').map_or(pair, |(_, value)| value);
         parts.push(pair.to_owned());
@@ -202,14 +261,20 @@ mod tests {
                 (format!("\u{201C}{key}\u{201D}"), "quotes"),
                 (format!("GenieKey {key}"), "begins with `GenieKey`"),
                 (format!("Bearer {key}"), "begins with `Bearer`"),
-                (format!("Authorization: {key}"), "begins with `Authorization`"),
+                (
+                    format!("Authorization: {key}"),
+                    "begins with `Authorization`",
+                ),
                 (format!("API_KEY={key}"), "environment file"),
                 (format!("{key}\u{200B}"), "not seen"),
                 ("https://api.example.com/key".to_owned(), "an address"),
                 ("{{ key }}".to_owned(), "template"),
             ] {
                 let (what, mend) = shape.check(&wrong).unwrap_err();
-                assert!(what.contains(says) && !mend.is_empty(), "{shape:?} {wrong:?}: {what}");
+                assert!(
+                    what.contains(says) && !mend.is_empty(),
+                    "{shape:?} {wrong:?}: {what}"
+                );
                 assert!(!what.contains(key), "{what}");
             }
         }
@@ -217,25 +282,49 @@ mod tests {
         assert!(Shape::BotToken.check("xapp-1-A").is_err());
         assert!(Shape::RoutingKey.check("short").is_err());
         assert_eq!(Shape::Password.check("\"it's: {{ a }} pass=word\""), Ok(()));
-        for wrong in ["\u{FEFF}https://a.example", "\"https://a.example\"", "URL=https://a.example", "a.example"] {
+        for wrong in [
+            "\u{FEFF}https://a.example",
+            "\"https://a.example\"",
+            "URL=https://a.example",
+            "a.example",
+        ] {
             assert!(Shape::Address.check(wrong).is_err(), "{wrong}");
         }
-        assert_eq!(Shape::Signing.check("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), Ok(()));
-        assert_eq!(Shape::Signing.check("QUJDREVGR0g="), Ok(()), "base64 that ends in = is no assignment");
+        assert_eq!(
+            Shape::Signing.check("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"),
+            Ok(())
+        );
+        assert_eq!(
+            Shape::Signing.check("QUJDREVGR0g="),
+            Ok(()),
+            "base64 that ends in = is no assignment"
+        );
     }
 
     #[test]
     fn of_an_address_user_password_and_query_are_secrets_however_they_are_written() {
-        let parts =
-            telling("https://robot:s3cr%2Ft@hooks.example/services/T0/abcdefghijklmnop?token=hunter2&wait=true");
-        for secret in
-            ["robot", "s3cr%2Ft", "s3cr/t", "cm9ib3Q6czNjci90", "hunter2", "token=hunter2", "abcdefghijklmnop"]
-        {
-            assert!(parts.iter().any(|part| part == secret), "{secret}: {parts:#?}");
+        let parts = telling(
+            "https://robot:s3cr%2Ft@hooks.example/services/T0/abcdefghijklmnop?token=hunter2&wait=true",
+        );
+        for secret in [
+            "robot",
+            "s3cr%2Ft",
+            "s3cr/t",
+            "cm9ib3Q6czNjci90",
+            "hunter2",
+            "token=hunter2",
+            "abcdefghijklmnop",
+        ] {
+            assert!(
+                parts.iter().any(|part| part == secret),
+                "{secret}: {parts:#?}"
+            );
         }
         for word in ["true", "T0", "services", "hooks.example"] {
             assert!(parts.iter().all(|part| part != word), "{word}: {parts:#?}");
         }
-        assert!(telling("https://a.example/x/y").contains(&"https:\\/\\/a.example\\/x\\/y".to_owned()));
+        assert!(
+            telling("https://a.example/x/y").contains(&"https:\\/\\/a.example\\/x\\/y".to_owned())
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! A success that its body takes back: what a receiver without keys means by a 2xx.
 //!
-//! What such a receiver took and is sent again is a second message, so a 2xx is a delivery whatever words come with it,
-//! unless these say that nothing was posted: `"ok": false`, an error's status or words, one of Slack's.
+//! What such a receiver took and is sent again is a second message, so a 2xx is a delivery whatever
+//! words come with it, unless these say that nothing was posted: `"ok": false`, an error's status
+//! or words, one of Slack's.
 
 use serde_json::Value;
 
@@ -11,7 +12,16 @@ use crate::delivery::{FailureReason, Verdict};
 /// Fields that say by yes or no whether it was done.
 const FLAGS: [&str; 5] = ["ok", "success", "succeeded", "issuccess", "delivered"];
 /// Fields that say so in a word or a number.
-const STATES: [&str; 8] = ["status", "result", "state", "outcome", "statuscode", "status_code", "code", "errcode"];
+const STATES: [&str; 8] = [
+    "status",
+    "result",
+    "state",
+    "outcome",
+    "statuscode",
+    "status_code",
+    "code",
+    "errcode",
+];
 /// Fields that are there, or hold something, where it was not done.
 const ERRORS: [&str; 3] = ["error", "errors", "errormessage"];
 
@@ -33,8 +43,18 @@ const FAILED: [&str; 15] = [
     "unauthorized",
     "undelivered",
 ];
-const DONE: [&str; 10] =
-    ["accepted", "created", "delivered", "done", "ok", "posted", "queued", "sent", "success", "succeeded"];
+const DONE: [&str; 10] = [
+    "accepted",
+    "created",
+    "delivered",
+    "done",
+    "ok",
+    "posted",
+    "queued",
+    "sent",
+    "success",
+    "succeeded",
+];
 /// What an empty error is called.
 const NONE: [&str; 7] = ["", "0", "false", "no", "none", "null", "ok"];
 
@@ -61,12 +81,19 @@ pub fn judge(reply: &Reply) -> Verdict {
     }
 }
 
-/// The verdict of a chat. It answers by no web page: one comes from a proxy or a sign-in in between. Whether something was
-/// posted nobody knows then, so it is not repeated; the dead letter says so, and the fallback is told.
+/// The verdict of a chat. It answers by no web page: one comes from a proxy or a sign-in in
+/// between. Whether something was posted nobody knows then, so it is not repeated; the dead letter
+/// says so, and the fallback is told.
 pub fn judge_chat(reply: &Reply) -> Verdict {
     if (200..300).contains(&reply.status) && is_web_page(&reply.body) {
-        let detail = format!("a web page answered in place of the chat: {}", status::detail(reply));
-        return Verdict::Permanent { reason: FailureReason::UnexpectedReply, detail };
+        let detail = format!(
+            "a web page answered in place of the chat: {}",
+            status::detail(reply)
+        );
+        return Verdict::Permanent {
+            reason: FailureReason::UnexpectedReply,
+            detail,
+        };
     }
     judge(reply)
 }
@@ -104,22 +131,42 @@ fn of_json(json: &Value) -> Option<Denial> {
         Value::Array(items) => items.iter().map(of_json).reduce(Option::and).flatten(),
         Value::Object(fields) => {
             let all = |names: &'static [&str]| {
-                fields.iter().filter(|(name, _)| names.contains(&name.to_ascii_lowercase().as_str()))
+                fields
+                    .iter()
+                    .filter(|(name, _)| names.contains(&name.to_ascii_lowercase().as_str()))
             };
-            let said = |name: &str| fields.get(name).and_then(Value::as_str).is_some_and(|said| !is_done(said));
-            let no = all(&FLAGS).any(|(_, flag)| truth(flag) == Some(false)).then_some(Denial::Words);
-            let state = all(&STATES).find_map(|(name, state)| match (number(state), state.as_str()) {
-                (Some(code @ 400..=599), _) => u16::try_from(code).ok().map(Denial::Status),
-                (Some(code), _) if name.eq_ignore_ascii_case("errcode") && code != 0 => Some(Denial::Words),
-                (Some(code), _) if name == "code" && !(0..400).contains(&code) && said("msg") => Some(Denial::Words),
-                (None, Some(word)) if begins_badly(word) => Some(Denial::Words),
-                _ => None,
-            });
+            let said = |name: &str| {
+                fields
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .is_some_and(|said| !is_done(said))
+            };
+            let no = all(&FLAGS)
+                .any(|(_, flag)| truth(flag) == Some(false))
+                .then_some(Denial::Words);
+            let state =
+                all(&STATES).find_map(|(name, state)| match (number(state), state.as_str()) {
+                    (Some(code @ 400..=599), _) => u16::try_from(code).ok().map(Denial::Status),
+                    (Some(code), _) if name.eq_ignore_ascii_case("errcode") && code != 0 => {
+                        Some(Denial::Words)
+                    }
+                    (Some(code), _)
+                        if name == "code" && !(0..400).contains(&code) && said("msg") =>
+                    {
+                        Some(Denial::Words)
+                    }
+                    (None, Some(word)) if begins_badly(word) => Some(Denial::Words),
+                    _ => None,
+                });
             let yes = || {
                 all(&FLAGS).any(|(_, flag)| truth(flag) == Some(true))
                     || all(&STATES).any(|(_, state)| state.as_str().is_some_and(is_done))
             };
-            let errors = || all(&ERRORS).any(|(_, error)| holds(error)).then_some(Denial::Words);
+            let errors = || {
+                all(&ERRORS)
+                    .any(|(_, error)| holds(error))
+                    .then_some(Denial::Words)
+            };
             // A number says more than a no.
             state.or(no).or_else(|| if yes() { None } else { errors() })
         }
@@ -129,24 +176,42 @@ fn of_json(json: &Value) -> Option<Denial> {
 
 fn of_text(said: &str) -> Option<Denial> {
     let lower = said.trim().to_ascii_lowercase();
-    // Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error 429". They say 200 where
-    // another attempt may help, with 401 and 412 too; too large a message stays so.
+    // Microsoft's connectors: "Webhook message delivery failed with error: … returned HTTP error
+    // 429". They say 200 where another attempt may help, with 401 and 412 too; too large a message
+    // stays so.
     if lower.contains("delivery failed") {
-        let code = lower.split("http error ").nth(1).and_then(|rest| rest.get(..3)?.parse().ok());
-        return Some(code.filter(|code| matches!(code, 413 | 429 | 500..600)).map_or(Denial::Words, Denial::Status));
+        let code = lower
+            .split("http error ")
+            .nth(1)
+            .and_then(|rest| rest.get(..3)?.parse().ok());
+        return Some(
+            code.filter(|code| matches!(code, 413 | 429 | 500..600))
+                .map_or(Denial::Words, Denial::Status),
+        );
     }
-    let is_word = !lower.is_empty() && lower.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let is_word = !lower.is_empty()
+        && lower
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let is_slacks = is_word
-        && (BEGINNINGS.iter().any(|beginning| lower.starts_with(beginning))
+        && (BEGINNINGS
+            .iter()
+            .any(|beginning| lower.starts_with(beginning))
             || ENDINGS.iter().any(|ending| lower.ends_with(ending)));
     (is_slacks || begins_badly(&lower)).then_some(Denial::Words)
 }
 
 fn begins_badly(said: &str) -> bool {
     let lower = said.trim().to_ascii_lowercase();
-    let first = lower.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+    let first = lower
+        .split(|c: char| !c.is_ascii_alphabetic())
+        .next()
+        .unwrap_or_default();
     // `System.Net.Http.HttpRequestException: …`.
-    let class = lower.split_whitespace().next().is_some_and(|word| word.trim_end_matches(':').ends_with("exception"));
+    let class = lower
+        .split_whitespace()
+        .next()
+        .is_some_and(|word| word.trim_end_matches(':').ends_with("exception"));
     FAILED.contains(&first) || class || lower.starts_with("not found")
 }
 
@@ -168,7 +233,9 @@ fn truth(flag: &Value) -> Option<bool> {
 }
 
 fn number(state: &Value) -> Option<i64> {
-    state.as_i64().or_else(|| state.as_str()?.trim().parse().ok())
+    state
+        .as_i64()
+        .or_else(|| state.as_str()?.trim().parse().ok())
 }
 
 fn holds(error: &Value) -> bool {
@@ -184,8 +251,13 @@ fn holds(error: &Value) -> bool {
 
 fn is_web_page(body: &[u8]) -> bool {
     let head = String::from_utf8_lossy(&body[..body.len().min(1024)]);
-    let head = head.trim_start_matches('\u{FEFF}').trim_start().to_ascii_lowercase();
-    ["<!doctype html", "<html", "<head", "<body"].iter().any(|tag| head.starts_with(tag))
+    let head = head
+        .trim_start_matches('\u{FEFF}')
+        .trim_start()
+        .to_ascii_lowercase();
+    ["<!doctype html", "<html", "<head", "<body"]
+        .iter()
+        .any(|tag| head.starts_with(tag))
 }
 
 #[cfg(test)]
@@ -217,7 +289,11 @@ mod tests {
             "null",
             "true",
         ] {
-            assert_eq!(of_json(&serde_json::from_str(taken).unwrap()), None, "{taken}");
+            assert_eq!(
+                of_json(&serde_json::from_str(taken).unwrap()),
+                None,
+                "{taken}"
+            );
         }
         for refused in [
             r#"{"ok":false}"#,
@@ -236,15 +312,33 @@ mod tests {
             "false",
             r#""invalid_token""#,
         ] {
-            assert_eq!(of_json(&serde_json::from_str(refused).unwrap()), Some(Denial::Words), "{refused}");
+            assert_eq!(
+                of_json(&serde_json::from_str(refused).unwrap()),
+                Some(Denial::Words),
+                "{refused}"
+            );
         }
         let told = r#"{"statusCode":429,"message":"Rate limit is exceeded."}"#;
-        assert_eq!(of_json(&serde_json::from_str(told).unwrap()), Some(Denial::Status(429)));
+        assert_eq!(
+            of_json(&serde_json::from_str(told).unwrap()),
+            Some(Denial::Status(429))
+        );
     }
 
     #[test]
     fn a_sentence_is_a_failure_where_it_begins_as_one_or_is_slacks() {
-        for taken in ["", "ok", "OK", "Accepted", "message sent", "1", "no errors", "notified", "thank_you", "Noted."] {
+        for taken in [
+            "",
+            "ok",
+            "OK",
+            "Accepted",
+            "message sent",
+            "1",
+            "no errors",
+            "notified",
+            "thank_you",
+            "Noted.",
+        ] {
             assert_eq!(of_text(taken), None, "{taken}");
         }
         for refused in [
@@ -260,6 +354,9 @@ mod tests {
         }
         let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
         assert_eq!(of_text(failed), Some(Denial::Status(429)));
-        assert_eq!(of_text("Webhook message delivery failed with error: x"), Some(Denial::Words));
+        assert_eq!(
+            of_text("Webhook message delivery failed with error: x"),
+            Some(Denial::Words)
+        );
     }
 }

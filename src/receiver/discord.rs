@@ -1,7 +1,7 @@
 //! Discord webhooks. <https://discord.com/developers/docs/resources/webhook#execute-webhook>
 //!
-//! Whatever an alert says is text to Discord and never Markdown, and nobody is mentioned: `@everyone` in an app's name wakes
-//! nobody.
+//! Whatever an alert says is text to Discord and never Markdown, and nobody is mentioned:
+//! `@everyone` in an app's name wakes nobody.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport, address,
+    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
+    address,
     credential::Shape,
     denial,
     page::Page,
@@ -26,7 +27,8 @@ use crate::{
     settings::{self, SecretText},
 };
 
-// The limits of an embed, which together are below the 6000 of a message. A footer holds the notes, which are shorter.
+// The limits of an embed, which together are below the 6000 of a message. A footer holds the notes,
+// which are shorter.
 const TITLE: usize = 256;
 const DESCRIPTION: usize = 4096;
 
@@ -80,7 +82,12 @@ impl Discord {
         let title = site.template("title", settings.title.as_ref(), Escape::Markdown);
         let message = site.template("message", settings.message.as_ref(), Escape::Markdown);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(
+            settings.timeout,
+            settings.proxy_url.as_ref(),
+            settings.tls.as_ref(),
+            site,
+        );
         Some(Self {
             url: site.secret(
                 "webhook_url",
@@ -145,19 +152,33 @@ impl Receiver for Discord {
     fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
         match (reply.status, json["id"].as_str()) {
-            (200..=299, Some(id)) => Verdict::Delivered { receipt: Some(cut(id, 64)) },
+            (200..=299, Some(id)) => Verdict::Delivered {
+                receipt: Some(cut(id, 64)),
+            },
             // An error's JSON, in a proxy's hands.
-            (200..=299, None) if json["code"].is_number() && json["message"].is_string() => status::unexpected(reply),
+            (200..=299, None) if json["code"].is_number() && json["message"].is_string() => {
+                status::unexpected(reply)
+            }
             (200..=299, None) => denial::judge_chat(reply),
             (429, _) => Verdict::Retry {
                 reason: FailureReason::RateLimited,
                 detail: status::detail(reply),
                 // To the millisecond, where the header says whole seconds.
-                after: json["retry_after"].as_f64().and_then(status::pause).or_else(|| status::retry_after(reply)),
+                after: json["retry_after"]
+                    .as_f64()
+                    .and_then(status::pause)
+                    .or_else(|| status::retry_after(reply)),
             },
             (400, _) if json["errors"].is_object() => {
-                let said = format!("{}: {}", json["message"].as_str().unwrap_or_default(), json["errors"]);
-                Verdict::Permanent { reason: FailureReason::Rejected, detail: status::quoted(400, &said) }
+                let said = format!(
+                    "{}: {}",
+                    json["message"].as_str().unwrap_or_default(),
+                    json["errors"]
+                );
+                Verdict::Permanent {
+                    reason: FailureReason::Rejected,
+                    detail: status::quoted(400, &said),
+                }
             }
             _ => status::verdict(reply),
         }
@@ -176,9 +197,12 @@ impl Receiver for Discord {
     }
 }
 
-/// The address that answers once the message is there: without `wait` one that is not saved is no error.
+/// The address that answers once the message is there: without `wait` one that is not saved is no
+/// error.
 fn waiting(url: &str) -> String {
-    let Ok(mut address) = address::parse(url) else { return format!("{url}?wait=true") };
+    let Ok(mut address) = address::parse(url) else {
+        return format!("{url}?wait=true");
+    };
     address.query_pairs_mut().append_pair("wait", "true");
     address.into()
 }

@@ -1,5 +1,5 @@
-//! Opsgenie Alert API v2, and Jira Service Management Operations, which takes the same wire format at another base.
-//! <https://docs.opsgenie.com/docs/alert-api>
+//! Opsgenie Alert API v2, and Jira Service Management Operations, which takes the same wire format
+//! at another base. <https://docs.opsgenie.com/docs/alert-api>
 
 use std::{path::PathBuf, time::Duration};
 
@@ -47,7 +47,11 @@ const NOTE: usize = 25_000;
 const RESPONDERS: usize = 50;
 
 /// What one path segment may hold as it is (RFC 3986, 2.3).
-const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -119,36 +123,68 @@ pub struct Opsgenie {
 impl Opsgenie {
     /// `base` is where it answers, unless the settings say.
     pub(super) fn compile(settings: &Settings, base: &str, site: &mut Site<'_>) -> Option<Self> {
-        let responders: Vec<_> =
-            settings.responders.iter().enumerate().filter_map(|(index, who)| who.compile(index, site)).collect();
-        for (field, given, most) in
-            [("responders", settings.responders.len(), RESPONDERS), ("tags", settings.tags.len(), TAGS)]
-        {
+        let responders: Vec<_> = settings
+            .responders
+            .iter()
+            .enumerate()
+            .filter_map(|(index, who)| who.compile(index, site))
+            .collect();
+        for (field, given, most) in [
+            ("responders", settings.responders.len(), RESPONDERS),
+            ("tags", settings.tags.len(), TAGS),
+        ] {
             if given > most {
-                site.problem(field, format!("there are {given}, and the API takes {most}"), "shorten the list");
+                site.problem(
+                    field,
+                    format!("there are {given}, and the API takes {most}"),
+                    "shorten the list",
+                );
             }
         }
         let tags = settings.tags.iter().enumerate();
-        let tags =
-            tags.filter_map(|(i, tag)| site.template_at(&format!("tags[{i}]"), "tags", tag, Escape::No)).collect();
+        let tags = tags
+            .filter_map(|(i, tag)| site.template_at(&format!("tags[{i}]"), "tags", tag, Escape::No))
+            .collect();
         let details = settings.details.iter();
         let details = details
             .filter_map(|(name, source)| {
-                let template = site.template_at(&format!("details.{name}"), "details", source, Escape::No)?;
+                let template =
+                    site.template_at(&format!("details.{name}"), "details", source, Escape::No)?;
                 Some((name.clone(), template))
             })
             .collect();
         let priority = site.template("priority", settings.priority.as_ref(), Escape::No);
-        for said in page::said_of_samples(priority.as_ref()).iter().filter(|said| priority_of(said).is_none()) {
-            site.problem("priority", format!("`{said}` is no priority"), "the priorities are P1 to P5");
+        for said in page::said_of_samples(priority.as_ref())
+            .iter()
+            .filter(|said| priority_of(said).is_none())
+        {
+            site.problem(
+                "priority",
+                format!("`{said}` is no priority"),
+                "the priorities are P1 to P5",
+            );
         }
-        let base = site.base("api_url", settings.api_url.as_deref().unwrap_or(base), &["/v2/alerts", "/v2"]);
+        let base = site.base(
+            "api_url",
+            settings.api_url.as_deref().unwrap_or(base),
+            &["/v2/alerts", "/v2"],
+        );
         let message = site.template("message", settings.message.as_ref(), Escape::No);
         let description = site.template("description", settings.description.as_ref(), Escape::No);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(
+            settings.timeout,
+            settings.proxy_url.as_ref(),
+            settings.tls.as_ref(),
+            site,
+        );
         Some(Self {
-            key: site.secret("api_key", Shape::Key, settings.api_key.as_deref(), settings.api_key_file.as_deref())?,
+            key: site.secret(
+                "api_key",
+                Shape::Key,
+                settings.api_key.as_deref(),
+                settings.api_key_file.as_deref(),
+            )?,
             base: base?,
             message,
             description,
@@ -168,7 +204,9 @@ impl Opsgenie {
         let notification = parcel.notification;
         let message = page.headline(self.message.as_ref());
         let message = message.unwrap_or_else(|| wording::title(notification, MESSAGE));
-        let description = page.text(self.description.as_ref()).unwrap_or_else(|| wording::body(notification));
+        let description = page
+            .text(self.description.as_ref())
+            .unwrap_or_else(|| wording::body(notification));
         let description = below(&message, MESSAGE, description, "\n\n");
         let priority = self.priority(&page);
         let mut tags: Vec<String> = Vec::new();
@@ -178,9 +216,16 @@ impl Opsgenie {
                 tags.push(tag);
             }
         }
-        let responders: Vec<Value> = self.responders.iter().filter_map(|who| who.on(&page)).collect();
-        let mut details: Vec<(String, String)> =
-            self.details.iter().filter_map(|(name, value)| Some((name.clone(), page.text(Some(value))?))).collect();
+        let responders: Vec<Value> = self
+            .responders
+            .iter()
+            .filter_map(|who| who.on(&page))
+            .collect();
+        let mut details: Vec<(String, String)> = self
+            .details
+            .iter()
+            .filter_map(|(name, value)| Some((name.clone(), page.text(Some(value))?)))
+            .collect();
         if let Some(notes) = page.notes() {
             details.insert(0, ("alertbridge_note".into(), notes));
         }
@@ -194,7 +239,11 @@ impl Opsgenie {
             "source": "alertbridge",
             "details": fit(details, DETAILS),
         });
-        for (field, value) in [("entity", json!(entity)), ("tags", json!(tags)), ("responders", json!(responders))] {
+        for (field, value) in [
+            ("entity", json!(entity)),
+            ("tags", json!(tags)),
+            ("responders", json!(responders)),
+        ] {
             if value.as_str() != Some("") && value.as_array().is_none_or(|list| !list.is_empty()) {
                 alert[field] = value;
             }
@@ -220,36 +269,63 @@ impl Opsgenie {
 
 impl Receiver for Opsgenie {
     fn secrets(&self) -> Vec<&Credential> {
-        [&self.key].into_iter().chain(self.base.credential()).collect()
+        [&self.key]
+            .into_iter()
+            .chain(self.base.credential())
+            .collect()
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
-        let mut headers = vec![("authorization".into(), format!("GenieKey {}", keys.reveal(&self.key)))];
+        let mut headers = vec![(
+            "authorization".into(),
+            format!("GenieKey {}", keys.reveal(&self.key)),
+        )];
         let segment = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
         let (method, path, body) = match (parcel.step, parcel.notification.action) {
-            (Step::Confirm { request_id, .. }, _) => {
-                ("GET", format!("/v2/alerts/requests/{}", segment(request_id)), Body::Empty)
-            }
+            (Step::Confirm { request_id, .. }, _) => (
+                "GET",
+                format!("/v2/alerts/requests/{}", segment(request_id)),
+                Body::Empty,
+            ),
             (_, Action::Trigger) | (Step::Apart, Action::Change) => {
                 ("POST", "/v2/alerts".into(), Body::Json(self.create(parcel)))
             }
             (step, Action::Change) => {
-                let part = if *step == Step::Message { "message" } else { "priority" };
-                let path = format!("/v2/alerts/{}/{part}?identifierType=alias", segment(parcel.alias));
+                let part = if *step == Step::Message {
+                    "message"
+                } else {
+                    "priority"
+                };
+                let path = format!(
+                    "/v2/alerts/{}/{part}?identifierType=alias",
+                    segment(parcel.alias)
+                );
                 let alert = self.create(parcel);
                 ("PUT", path, Body::Json(json!({ part: alert[part] })))
             }
             (_, Action::Resolve) => {
                 let note = cut(&wording::body(parcel.notification), NOTE);
                 // Without identifierType the alias is taken for an id, and nothing closes.
-                let path = format!("/v2/alerts/{}/close?identifierType=alias", segment(parcel.alias));
-                ("POST", path, Body::Json(json!({ "source": "alertbridge", "note": note })))
+                let path = format!(
+                    "/v2/alerts/{}/close?identifierType=alias",
+                    segment(parcel.alias)
+                );
+                (
+                    "POST",
+                    path,
+                    Body::Json(json!({ "source": "alertbridge", "note": note })),
+                )
             }
         };
         if body != Body::Empty {
             headers.push(("content-type".into(), "application/json".into()));
         }
-        Ok(Request { method, url: format!("{}{path}", self.base.reveal(keys)), headers, body })
+        Ok(Request {
+            method,
+            url: format!("{}{path}", self.base.reveal(keys)),
+            headers,
+            body,
+        })
     }
 
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
@@ -264,14 +340,23 @@ impl Receiver for Opsgenie {
             _ => answer::to_request(action, reply),
         };
         match (action, parcel.step, verdict) {
-            (Action::Change, Step::Confirm { of, .. }, Verdict::Delivered { .. }) if **of == Step::Send => {
+            (Action::Change, Step::Confirm { of, .. }, Verdict::Delivered { .. })
+                if **of == Step::Send =>
+            {
                 let detail = "the alert has its priority, its message is next".to_owned();
-                Verdict::Partly { next: Step::Message, detail }
+                Verdict::Partly {
+                    next: Step::Message,
+                    detail,
+                }
             }
             // Somebody closed it, and it became no worse.
-            (Action::Change, _, Verdict::Partly { next: Step::Apart, .. }) if !parcel.notification.rose() => {
-                Verdict::Delivered { receipt: None }
-            }
+            (
+                Action::Change,
+                _,
+                Verdict::Partly {
+                    next: Step::Apart, ..
+                },
+            ) if !parcel.notification.rose() => Verdict::Delivered { receipt: None },
             (.., verdict) => verdict,
         }
     }
@@ -298,11 +383,13 @@ impl Receiver for Opsgenie {
 }
 
 fn priority_of(said: &str) -> Option<&'static str> {
-    ["P1", "P2", "P3", "P4", "P5"].into_iter().find(|known| known.eq_ignore_ascii_case(said.trim()))
+    ["P1", "P2", "P3", "P4", "P5"]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(said.trim()))
 }
 
-/// As many of the details as fit into `room` units, names counted, the first of a name winning. No value takes more
-/// than half of what is left, so that one long text leaves room for the rest.
+/// As many of the details as fit into `room` units, names counted, the first of a name winning. No
+/// value takes more than half of what is left, so that one long text leaves room for the rest.
 fn fit(details: Vec<(String, String)>, mut room: usize) -> Map<String, Value> {
     let mut fitted = Map::new();
     for (name, value) in details {

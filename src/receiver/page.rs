@@ -1,6 +1,7 @@
 //! The texts of one request: the team's templates where they have any, else the built-in wording.
 //!
-//! A template that fails on a real alert costs its text and not the page: the built-in wording goes out, with a note.
+//! A template that fails on a real alert costs its text and not the page: the built-in wording goes
+//! out, with a note.
 
 use std::cell::{OnceCell, RefCell};
 
@@ -14,11 +15,27 @@ use crate::{
 };
 
 /// What templates may speak of besides the labels.
-pub const NAMES: [&str; 10] =
-    ["labels", "incident", "action", "was", "reason", "arrived_at", "time", "alias", "external_url", "mail"];
+pub const NAMES: [&str; 10] = [
+    "labels",
+    "incident",
+    "action",
+    "was",
+    "reason",
+    "arrived_at",
+    "time",
+    "alias",
+    "external_url",
+    "mail",
+];
 
 /// The labels that templates get as numbers, to compare and round.
-const NUMBERS: [&str; 5] = ["sli_value", "slo_value", "sli_gap", "window_seconds", "recurrence_28d"];
+const NUMBERS: [&str; 5] = [
+    "sli_value",
+    "slo_value",
+    "sli_gap",
+    "window_seconds",
+    "recurrence_28d",
+];
 
 /// One request in the making.
 pub struct Page<'a> {
@@ -29,10 +46,15 @@ pub struct Page<'a> {
 
 impl<'a> Page<'a> {
     pub fn new(parcel: &'a Parcel<'a>) -> Self {
-        Self { parcel, context: OnceCell::new(), notes: RefCell::default() }
+        Self {
+            parcel,
+            context: OnceCell::new(),
+            notes: RefCell::default(),
+        }
     }
 
-    /// What a field's template gives, cleaned; none where there is no template, it gives nothing, or it fails.
+    /// What a field's template gives, cleaned; none where there is no template, it gives nothing,
+    /// or it fails.
     pub fn text(&self, template: Option<&Template>) -> Option<String> {
         let text = match template?.render(&self.context()) {
             Ok(text) => text::clean(&text),
@@ -49,9 +71,11 @@ impl<'a> Page<'a> {
         self.text(template).map(|text| text::one_line(&text))
     }
 
-    /// The headline from the team's template; marked where the page may not be genuine, whatever the template says.
+    /// The headline from the team's template; marked where the page may not be genuine, whatever
+    /// the template says.
     pub fn headline(&self, template: Option<&Template>) -> Option<String> {
-        self.line(template).map(|line| wording::mark(self.parcel.notification) + &line)
+        self.line(template)
+            .map(|line| wording::mark(self.parcel.notification) + &line)
     }
 
     /// What the page is about.
@@ -95,7 +119,8 @@ pub fn on_sample_parcel<T>(notification: &Notification, with: impl FnOnce(&Parce
     with(&parcel)
 }
 
-/// What a field says of each sample, so that a word that is none is found when the configuration is loaded.
+/// What a field says of each sample, so that a word that is none is found when the configuration is
+/// loaded.
 pub fn said_of_samples(template: Option<&Template>) -> Vec<String> {
     let mut said: Vec<String> = sample::notifications()
         .iter()
@@ -111,7 +136,12 @@ fn context(parcel: &Parcel<'_>) -> Value {
         .iter()
         .filter(|name| !notification.labels.contains_key(**name))
         .map(|name| ((*name).to_owned(), Value::from("")))
-        .chain(notification.labels.iter().map(|(name, text)| (name.to_string(), typed(name, text))))
+        .chain(
+            notification
+                .labels
+                .iter()
+                .map(|(name, text)| (name.to_string(), typed(name, text))),
+        )
         .collect();
     let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
     let own = [
@@ -120,13 +150,28 @@ fn context(parcel: &Parcel<'_>) -> Value {
         ("action", Value::from(notification.action.told_as())),
         ("was", text(notification.was.as_deref())),
         ("reason", text(notification.reason.as_deref())),
-        ("arrived_at", Value::from(notification.arrived_at.to_string())),
-        ("time", text(notification.time.map(|time| time.to_string()).as_deref())),
+        (
+            "arrived_at",
+            Value::from(notification.arrived_at.to_string()),
+        ),
+        (
+            "time",
+            text(notification.time.map(|time| time.to_string()).as_deref()),
+        ),
         ("alias", Value::from(parcel.alias)),
         ("external_url", text(parcel.external_url)),
-        ("mail", notification.mail.map_or_else(|| Value::from(""), Value::from)),
+        (
+            "mail",
+            notification
+                .mail
+                .map_or_else(|| Value::from(""), Value::from),
+        ),
     ];
-    Value::from_pairs(labels.into_iter().chain(own.map(|(name, value)| (name.to_owned(), value))))
+    Value::from_pairs(
+        labels
+            .into_iter()
+            .chain(own.map(|(name, value)| (name.to_owned(), value))),
+    )
 }
 
 /// A numeric label as the number it is, where that prints the same.

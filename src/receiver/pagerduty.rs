@@ -97,38 +97,57 @@ pub struct PagerDuty {
 impl PagerDuty {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         if settings.links.len() > LINKS {
-            site.problem("links", format!("there are more than {LINKS}"), "shorten the list");
+            site.problem(
+                "links",
+                format!("there are more than {LINKS}"),
+                "shorten the list",
+            );
         }
         let severity = site.template("severity", settings.severity.as_ref(), Escape::No);
-        for said in page::said_of_samples(severity.as_ref()).iter().filter(|said| Severity::parse(said).is_none()) {
+        for said in page::said_of_samples(severity.as_ref())
+            .iter()
+            .filter(|said| Severity::parse(said).is_none())
+        {
             let mend = "the severities are critical, error, warning and info";
             site.problem("severity", format!("`{said}` is no severity"), mend);
         }
         let mut details = Vec::new();
         for (name, source) in &settings.details {
-            let template = site.template_at(&format!("details.{name}"), "details", source, Escape::No);
+            let template =
+                site.template_at(&format!("details.{name}"), "details", source, Escape::No);
             details.extend(template.map(|template| (name.clone(), template)));
         }
         let mut links = Vec::new();
         for (index, link) in settings.links.iter().enumerate() {
-            let href = site.template_at(&format!("links[{index}].href"), "links", &link.href, Escape::No);
+            let href = site.template_at(
+                &format!("links[{index}].href"),
+                "links",
+                &link.href,
+                Escape::No,
+            );
             let text = link.text.as_deref();
-            let text =
-                text.and_then(|text| site.template_at(&format!("links[{index}].text"), "links", text, Escape::No));
+            let text = text.and_then(|text| {
+                site.template_at(&format!("links[{index}].text"), "links", text, Escape::No)
+            });
             links.extend(href.map(|href| (href, text)));
         }
         let url = site.address("url", &settings.url, false);
         if address::parse(&settings.url).is_ok_and(|url| {
-            url.host_str().is_some_and(|host| host.ends_with("pagerduty.com"))
+            url.host_str()
+                .is_some_and(|host| host.ends_with("pagerduty.com"))
                 && url.path().trim_end_matches('/') != "/v2/enqueue"
         }) {
-            let mend =
-                "write https://events.pagerduty.com/v2/enqueue, in the EU https://events.eu.pagerduty.com/v2/enqueue";
+            let mend = "write https://events.pagerduty.com/v2/enqueue, in the EU https://events.eu.pagerduty.com/v2/enqueue";
             site.problem("url", "it is not where PagerDuty takes events", mend);
         }
         let summary = site.template("summary", settings.summary.as_ref(), Escape::No);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(
+            settings.timeout,
+            settings.proxy_url.as_ref(),
+            settings.tls.as_ref(),
+            site,
+        );
         Some(Self {
             key: site.secret(
                 "routing_key",
@@ -158,8 +177,12 @@ impl PagerDuty {
             "severity": self.severity(&page).as_str(),
             "timestamp": notification.time.unwrap_or(notification.arrived_at).to_string(),
         });
-        for (field, label) in [("source", "app_key"), ("component", "app_name"), ("group", "partner"), ("class", "sli")]
-        {
+        for (field, label) in [
+            ("source", "app_key"),
+            ("component", "app_name"),
+            ("group", "partner"),
+            ("class", "sli"),
+        ] {
             let word = cut(&wording::one(notification, label), WORD);
             if !word.is_empty() {
                 payload[field] = word.into();
@@ -174,7 +197,10 @@ impl PagerDuty {
             "client": "alertbridge",
             "payload": payload,
         });
-        if let Some(external) = parcel.external_url.filter(|url| url.len() <= HREF && address::parse(url).is_ok()) {
+        if let Some(external) = parcel
+            .external_url
+            .filter(|url| url.len() <= HREF && address::parse(url).is_ok())
+        {
             event["client_url"] = external.into();
         }
         if !links.is_empty() {
@@ -191,8 +217,10 @@ impl PagerDuty {
 
     /// Everything known; the team's own details win over ours of the same name.
     fn details(&self, page: &Page<'_>, summary: &str) -> Map<String, Value> {
-        let mut details: Map<String, Value> =
-            wording::details(page.notification()).into_iter().map(|(name, value)| (name, value.into())).collect();
+        let mut details: Map<String, Value> = wording::details(page.notification())
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
         if let Some(reason) = &page.notification().reason {
             details.insert("reason".into(), super::text::clean(reason).into());
         }
@@ -213,7 +241,9 @@ impl PagerDuty {
     fn links(&self, page: &Page<'_>) -> Vec<Value> {
         let mut links = Vec::new();
         for (href, text) in &self.links {
-            let Some(href) = page.line(Some(href)) else { continue };
+            let Some(href) = page.line(Some(href)) else {
+                continue;
+            };
             if href.len() > HREF || address::parse(&href).is_err() {
                 page.note(format!("a link is no address: {}", cut(&href, 80)));
                 continue;
@@ -237,7 +267,10 @@ impl PagerDuty {
 
 impl Receiver for PagerDuty {
     fn secrets(&self) -> Vec<&Credential> {
-        [&self.key].into_iter().chain(self.url.credential()).collect()
+        [&self.key]
+            .into_iter()
+            .chain(self.url.credential())
+            .collect()
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
@@ -256,14 +289,27 @@ impl Receiver for PagerDuty {
             200..=299 if json["status"] == "success" => {}
             200..=299 => return status::unexpected(reply),
             400 => {
-                let errors: Vec<&str> =
-                    json["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-                let said = if errors.is_empty() { return status::verdict(reply) } else { errors.join("; ") };
-                return Verdict::Permanent { reason: FailureReason::Rejected, detail: status::quoted(400, &said) };
+                let errors: Vec<&str> = json["errors"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(Value::as_str)
+                    .collect();
+                let said = if errors.is_empty() {
+                    return status::verdict(reply);
+                } else {
+                    errors.join("; ")
+                };
+                return Verdict::Permanent {
+                    reason: FailureReason::Rejected,
+                    detail: status::quoted(400, &said),
+                };
             }
             _ => return status::verdict(reply),
         }
-        Verdict::Delivered { receipt: json["dedup_key"].as_str().map(|key| cut(key, 255)) }
+        Verdict::Delivered {
+            receipt: json["dedup_key"].as_str().map(|key| cut(key, 255)),
+        }
     }
 
     fn updates(&self) -> bool {

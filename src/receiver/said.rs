@@ -1,4 +1,5 @@
-//! The vendor's own words: what the JSON of a refusal says, whatever its shape (RFC 9457, Opsgenie's `errors`, and the rest).
+//! The vendor's own words: what the JSON of a refusal says, whatever its shape (RFC 9457,
+//! Opsgenie's `errors`, and the rest).
 
 use serde_json::Value;
 
@@ -38,12 +39,17 @@ fn tell(json: &Value, depth: usize, sentences: &mut Vec<String>) {
     }
     match json {
         Value::String(sentence) => add(sentence, sentences),
-        Value::Array(items) => items.iter().take(MOST).for_each(|item| tell(item, depth + 1, sentences)),
+        Value::Array(items) => items
+            .iter()
+            .take(MOST)
+            .for_each(|item| tell(item, depth + 1, sentences)),
         Value::Object(fields) => {
             for name in FIELDS {
                 match (name, fields.get(name)) {
                     (_, None) => {}
-                    ("errors" | "details", Some(Value::Object(each))) => list(each, depth + 1, sentences),
+                    ("errors" | "details", Some(Value::Object(each))) => {
+                        list(each, depth + 1, sentences);
+                    }
                     // A code beside a sentence is its name.
                     (_, Some(value)) => tell(value, depth + 1, sentences),
                 }
@@ -75,7 +81,10 @@ fn list(fields: &serde_json::Map<String, Value>, depth: usize, sentences: &mut V
 
 fn add(sentence: &str, sentences: &mut Vec<String>) {
     let sentence = sentence.trim();
-    if !sentence.is_empty() && sentences.len() < MOST && !sentences.iter().any(|known| known == sentence) {
+    if !sentence.is_empty()
+        && sentences.len() < MOST
+        && !sentences.iter().any(|known| known == sentence)
+    {
         sentences.push(sentence.to_owned());
     }
 }
@@ -92,8 +101,14 @@ mod tests {
                 r#"{"message":"Request body is not processable.","errors":{"message":"Message can not be empty."},"took":0.1}"#,
                 "Request body is not processable.; message: Message can not be empty.",
             ),
-            (r#"{"errors":["a is missing","b is none"]}"#, "a is missing; b is none"),
-            (r#"{"errors":[{"code":"E1","detail":"a is missing"}]}"#, "E1; a is missing"),
+            (
+                r#"{"errors":["a is missing","b is none"]}"#,
+                "a is missing; b is none",
+            ),
+            (
+                r#"{"errors":[{"code":"E1","detail":"a is missing"}]}"#,
+                "E1; a is missing",
+            ),
             (
                 r#"{"errors":{"a":["is missing","is short"],"b":{"c":"is none"}}}"#,
                 "a: is missing, is short; b: c: is none",
@@ -102,15 +117,35 @@ mod tests {
                 r#"{"type":"about:blank","title":"Out of credit","status":403,"detail":"It costs 50."}"#,
                 "Out of credit; It costs 50.",
             ),
-            (r#"{"error":"invalid_token","error_description":"It has expired."}"#, "invalid_token; It has expired."),
-            (r#"{"error":{"code":403,"message":"m","status":"DENIED"}}"#, "m"),
+            (
+                r#"{"error":"invalid_token","error_description":"It has expired."}"#,
+                "invalid_token; It has expired.",
+            ),
+            (
+                r#"{"error":{"code":403,"message":"m","status":"DENIED"}}"#,
+                "m",
+            ),
             (r#"{"error":"same","message":"same"}"#, "same"),
             (r#"{"reason":"r","description":"d"}"#, "r; d"),
-            (r#"[{"message":"first"},{"message":"second"}]"#, "first; second"),
+            (
+                r#"[{"message":"first"},{"message":"second"}]"#,
+                "first; second",
+            ),
         ] {
-            assert_eq!(said(&serde_json::from_str(json).unwrap()).as_deref(), Some(expected), "{json}");
+            assert_eq!(
+                said(&serde_json::from_str(json).unwrap()).as_deref(),
+                Some(expected),
+                "{json}"
+            );
         }
-        for json in ["{}", "[]", "1", "null", r#"{"took":1}"#, r#"{"message":""}"#] {
+        for json in [
+            "{}",
+            "[]",
+            "1",
+            "null",
+            r#"{"took":1}"#,
+            r#"{"message":""}"#,
+        ] {
             assert_eq!(said(&serde_json::from_str(json).unwrap()), None, "{json}");
         }
     }

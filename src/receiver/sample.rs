@@ -7,7 +7,8 @@ use serde_json::{Value, json};
 
 use crate::delivery::{Action, Notification};
 
-/// A trigger, its resolve, and an alert that could not be read, each with the words that say which it is.
+/// A trigger, its resolve, and an alert that could not be read, each with the words that say which
+/// it is.
 pub fn notifications() -> [(&'static str, Notification); 3] {
     [
         ("a trigger", incident(Action::Trigger)),
@@ -57,8 +58,19 @@ fn incident(action: Action) -> Notification {
 }
 
 fn unparsed() -> Notification {
-    let labels = [("severity", "warning"), ("state", "firing"), ("ingress", "imap"), ("kind", "unparsed")];
-    notification(Action::Trigger, "unparsed-5f2c", &labels, Value::Null, Some("/sliValue: \"n/a\" is no number"))
+    let labels = [
+        ("severity", "warning"),
+        ("state", "firing"),
+        ("ingress", "imap"),
+        ("kind", "unparsed"),
+    ];
+    notification(
+        Action::Trigger,
+        "unparsed-5f2c",
+        &labels,
+        Value::Null,
+        Some("/sliValue: \"n/a\" is no number"),
+    )
 }
 
 fn notification(
@@ -72,7 +84,10 @@ fn notification(
     Notification {
         action,
         incident_id: id.to_owned(),
-        labels: labels.iter().map(|(name, value)| ((*name).into(), (*value).to_owned())).collect::<BTreeMap<_, _>>(),
+        labels: labels
+            .iter()
+            .map(|(name, value)| ((*name).into(), (*value).to_owned()))
+            .collect::<BTreeMap<_, _>>(),
         incident,
         arrived_at: time.unwrap_or_default(),
         time,

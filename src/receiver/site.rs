@@ -1,4 +1,5 @@
-//! One integration's place in the configuration: its fields are read, checked and complained about here.
+//! One integration's place in the configuration: its fields are read, checked and complained about
+//! here.
 
 use std::{collections::BTreeSet, num::NonZeroU32, path::Path, time::Duration};
 
@@ -30,12 +31,20 @@ pub(super) struct Found {
 impl<'a> Site<'a> {
     /// `key` is the integration's place.
     pub(super) fn new(key: String, templates: &'a Shelf, found: &'a mut Found) -> Self {
-        Self { key, templates, found }
+        Self {
+            key,
+            templates,
+            found,
+        }
     }
 
     /// The place of what is below one of the integration's fields.
     pub(super) fn below(&mut self, field: &str) -> Site<'_> {
-        Site { key: self.at(field), templates: self.templates, found: self.found }
+        Site {
+            key: self.at(field),
+            templates: self.templates,
+            found: self.found,
+        }
     }
 
     /// The place of one of the integration's fields.
@@ -43,8 +52,15 @@ impl<'a> Site<'a> {
         format!("{}.{field}", self.key)
     }
 
-    pub(super) fn problem(&mut self, field: &str, what: impl Into<String>, mend: impl Into<String>) {
-        self.found.problems.push(Problem::new(self.at(field), what, mend));
+    pub(super) fn problem(
+        &mut self,
+        field: &str,
+        what: impl Into<String>,
+        mend: impl Into<String>,
+    ) {
+        self.found
+            .problems
+            .push(Problem::new(self.at(field), what, mend));
     }
 
     pub(super) fn template(
@@ -65,7 +81,10 @@ impl<'a> Site<'a> {
         escape: Escape,
     ) -> Option<Template> {
         self.found.templates.insert(self.at(place));
-        self.kept(self.templates.compile(&self.at(place), field, source, escape))
+        self.kept(
+            self.templates
+                .compile(&self.at(place), field, source, escape),
+        )
     }
 
     /// A secret that must be given.
@@ -103,15 +122,29 @@ impl<'a> Site<'a> {
             },
             None => {}
         }
-        let secret = self.kept(Secret::optional(&self.key, name, inline, file)).flatten()?;
-        Some(Credential { name, shape, secret })
+        let secret = self
+            .kept(Secret::optional(&self.key, name, inline, file))
+            .flatten()?;
+        Some(Credential {
+            name,
+            shape,
+            secret,
+        })
     }
 
-    /// An address of http or https. `base`: paths are appended to it. The text is not repeated: it may be a secret.
-    pub(super) fn address(&mut self, field: &'static str, text: &str, base: bool) -> Option<Address> {
+    /// An address of http or https. `base`: paths are appended to it. The text is not repeated: it
+    /// may be a secret.
+    pub(super) fn address(
+        &mut self,
+        field: &'static str,
+        text: &str,
+        base: bool,
+    ) -> Option<Address> {
         let checked = address::parse(text).and_then(|url| {
             if base && (url.query().is_some() || url.fragment().is_some()) {
-                return Err("it is a base to which paths are added, and has a query or fragment".to_owned());
+                return Err(
+                    "it is a base to which paths are added, and has a query or fragment".to_owned(),
+                );
             }
             Ok(url)
         });
@@ -128,21 +161,37 @@ impl<'a> Site<'a> {
                         "use https",
                     ));
                 }
-                Some(Address::new(field, text.trim().trim_end_matches('/').to_owned()))
+                Some(Address::new(
+                    field,
+                    text.trim().trim_end_matches('/').to_owned(),
+                ))
             }
         }
     }
 
     /// The base of an API whose paths may have been copied along with it.
-    pub(super) fn base(&mut self, field: &'static str, text: &str, paths: &[&str]) -> Option<Address> {
+    pub(super) fn base(
+        &mut self,
+        field: &'static str,
+        text: &str,
+        paths: &[&str],
+    ) -> Option<Address> {
         let mut base = text.trim().trim_end_matches('/');
         for path in paths {
-            base = base.strip_suffix(path).unwrap_or(base).trim_end_matches('/');
+            base = base
+                .strip_suffix(path)
+                .unwrap_or(base)
+                .trim_end_matches('/');
         }
         let address = self.address(field, base, true)?;
-        if address::parse(base).is_ok_and(|url| !url.username().is_empty() || url.password().is_some()) {
-            let what = "its user and password are not sent: the API's own credential takes their place";
-            self.found.warnings.push(Problem::new(self.at(field), what, "drop them"));
+        if address::parse(base)
+            .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
+        {
+            let what =
+                "its user and password are not sent: the API's own credential takes their place";
+            self.found
+                .warnings
+                .push(Problem::new(self.at(field), what, "drop them"));
             return Some(address.without_user());
         }
         Some(address)
@@ -151,13 +200,19 @@ impl<'a> Site<'a> {
     pub(super) fn rate_limit(&mut self, text: Option<&String>) -> Option<RateLimit> {
         let parsed = rate_limit(text?);
         if parsed.is_none() {
-            self.problem("rate_limit", "it is no rate", "write it like 60/m, 1/s or 1000/h");
+            self.problem(
+                "rate_limit",
+                "it is no rate",
+                "write it like 60/m, 1/s or 1000/h",
+            );
         }
         parsed
     }
 
     fn kept<T>(&mut self, result: Result<T, Problem>) -> Option<T> {
-        result.map_err(|problem| self.found.problems.push(problem)).ok()
+        result
+            .map_err(|problem| self.found.problems.push(problem))
+            .ok()
     }
 }
 
@@ -171,5 +226,8 @@ fn rate_limit(text: &str) -> Option<RateLimit> {
         _ => return None,
     };
     let requests: NonZeroU32 = requests.trim().parse().ok()?;
-    Some(RateLimit { requests, per: Duration::from_secs(seconds) })
+    Some(RateLimit {
+        requests,
+        per: Duration::from_secs(seconds),
+    })
 }

@@ -1,6 +1,8 @@
-//! Slack, by an incoming webhook (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>) or a bot.
+//! Slack, by an incoming webhook
+//! (<https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>) or a bot.
 //!
-//! Whatever an alert says is text to Slack and never markup: `<!channel>` in an app's name wakes nobody.
+//! Whatever an alert says is text to Slack and never markup: `<!channel>` in an app's name wakes
+//! nobody.
 
 use std::path::PathBuf;
 
@@ -48,7 +50,8 @@ pub struct Settings {
     pub channel: Option<String>,
     /// `https://slack.com/api`.
     pub bot_api_url: Option<String>,
-    /// Whether the bot edits the trigger's message when its incident is over, and replies in its thread.
+    /// Whether the bot edits the trigger's message when its incident is over, and replies in its
+    /// thread.
     pub update_message: Option<bool>,
     /// Whether it is told that an incident is over.
     pub send_resolved: bool,
@@ -104,7 +107,12 @@ impl Slack {
         let title = site.template("title", settings.title.as_ref(), Escape::Slack);
         let text = site.template("text", settings.text.as_ref(), Escape::Slack);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(
+            settings.timeout,
+            settings.proxy_url.as_ref(),
+            settings.tls.as_ref(),
+            site,
+        );
         Some(Self {
             way: Way::compile(settings, site)?,
             title,
@@ -130,7 +138,9 @@ impl Slack {
         ];
         if let Some(notes) = page.notes() {
             let notes = cut_markup(&escape_slack(&notes), CONTEXT);
-            blocks.push(json!({ "type": "context", "elements": [{ "type": "plain_text", "text": notes }] }));
+            blocks.push(
+                json!({ "type": "context", "elements": [{ "type": "plain_text", "text": notes }] }),
+            );
         }
         json!({ "text": cut_markup(&title, SECTION), "blocks": blocks })
     }
@@ -153,7 +163,10 @@ impl Way {
         }
         for (name, _) in bots.into_iter().filter(|(_, given)| *given) {
             let (what, mend) = if by_bot {
-                ("an incoming webhook and a bot exclude each other", "keep `api_url_file`, or what is the bot's")
+                (
+                    "an incoming webhook and a bot exclude each other",
+                    "keep `api_url_file`, or what is the bot's",
+                )
             } else {
                 (
                     "it is a bot's: an incoming webhook has one channel and edits nothing",
@@ -162,8 +175,13 @@ impl Way {
             };
             site.problem(name, what, mend);
         }
-        site.secret("api_url", Shape::Address, settings.api_url.as_deref(), settings.api_url_file.as_deref())
-            .map(Self::Hook)
+        site.secret(
+            "api_url",
+            Shape::Address,
+            settings.api_url.as_deref(),
+            settings.api_url_file.as_deref(),
+        )
+        .map(Self::Hook)
     }
 }
 

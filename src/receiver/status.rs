@@ -8,7 +8,8 @@ use serde_json::Value;
 use super::{Reply, said::said, text};
 use crate::delivery::{FailureReason, Verdict};
 
-/// No receiver can ask for a longer pause: a wrong `Retry-After` must not silence a pager for a day.
+/// No receiver can ask for a longer pause: a wrong `Retry-After` must not silence a pager for a
+/// day.
 pub const LONGEST_PAUSE: Duration = Duration::from_hours(1);
 
 /// The most of a reply that is quoted, in UTF-16 code units.
@@ -16,8 +17,9 @@ const LONGEST_DETAIL: usize = 300;
 
 /// The verdict by the status alone. Success is any 2xx, without a receipt.
 ///
-/// Tried again are 408, 425, 429 and 5xx but 501 and 505, which no repetition mends; and 407, by which a proxy in between
-/// speaks, not the receiver. Redirects are not followed: a page goes where the configuration says.
+/// Tried again are 408, 425, 429 and 5xx but 501 and 505, which no repetition mends; and 407, by
+/// which a proxy in between speaks, not the receiver. Redirects are not followed: a page goes where
+/// the configuration says.
 pub fn verdict(reply: &Reply) -> Verdict {
     as_if(reply.status, reply)
 }
@@ -36,12 +38,17 @@ pub fn as_if(status: u16, reply: &Reply) -> Verdict {
     };
     match status {
         501 | 505 => Verdict::Permanent { reason, detail },
-        407 | 408 | 425 | 429 | 500..=599 => Verdict::Retry { reason, detail, after: retry_after(reply) },
+        407 | 408 | 425 | 429 | 500..=599 => Verdict::Retry {
+            reason,
+            detail,
+            after: retry_after(reply),
+        },
         _ => Verdict::Permanent { reason, detail },
     }
 }
 
-/// A success that does not read like one: a proxy's page, a changed API. Tried again, since nothing says it arrived.
+/// A success that does not read like one: a proxy's page, a changed API. Tried again, since nothing
+/// says it arrived.
 pub fn unexpected(reply: &Reply) -> Verdict {
     Verdict::Retry {
         reason: FailureReason::UnexpectedReply,
@@ -50,18 +57,23 @@ pub fn unexpected(reply: &Reply) -> Verdict {
     }
 }
 
-/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which is read against the reply's own `Date`, so that
-/// neither clock need be right. At most [`LONGEST_PAUSE`].
+/// `Retry-After` (RFC 9110, 10.2.3): seconds, or a date, which is read against the reply's own
+/// `Date`, so that neither clock need be right. At most [`LONGEST_PAUSE`].
 pub fn retry_after(reply: &Reply) -> Option<Duration> {
     let wanted = reply.headers.get("retry-after")?;
     seconds(wanted).or_else(|| {
         let then = http_date(wanted)?;
         let now = http_date(reply.headers.get("date")?)?;
-        Some(Duration::try_from(then.duration_since(now)).unwrap_or_default().min(LONGEST_PAUSE))
+        Some(
+            Duration::try_from(then.duration_since(now))
+                .unwrap_or_default()
+                .min(LONGEST_PAUSE),
+        )
     })
 }
 
-/// A number of seconds in a header, at most [`LONGEST_PAUSE`]. A fraction counts, as some servers send it.
+/// A number of seconds in a header, at most [`LONGEST_PAUSE`]. A fraction counts, as some servers
+/// send it.
 pub fn seconds(text: &str) -> Option<Duration> {
     pause(text.trim().parse().ok()?)
 }
@@ -75,18 +87,25 @@ fn http_date(text: &str) -> Option<Timestamp> {
     DateTimeParser::new().parse_timestamp(text.trim()).ok()
 }
 
-/// The reply in one short line: its status and what it says. May echo a credential: scrub it before showing it.
+/// The reply in one short line: its status and what it says. May echo a credential: scrub it before
+/// showing it.
 pub fn detail(reply: &Reply) -> String {
     let body = String::from_utf8_lossy(&reply.body[..reply.body.len().min(8192)]);
     let json = serde_json::from_slice::<Value>(&reply.body).ok();
-    let said = json.and_then(|json| said(&json)).unwrap_or_else(|| body.into_owned());
+    let said = json
+        .and_then(|json| said(&json))
+        .unwrap_or_else(|| body.into_owned());
     quoted(reply.status, &said)
 }
 
 /// `HTTP 400: what it said`, cleaned and cut.
 pub fn quoted(status: u16, said: &str) -> String {
     let said = text::one_line(text::head(said, 8192));
-    let line = if said.is_empty() { format!("HTTP {status}") } else { format!("HTTP {status}: {said}") };
+    let line = if said.is_empty() {
+        format!("HTTP {status}")
+    } else {
+        format!("HTTP {status}: {said}")
+    };
     text::cut(&line, LONGEST_DETAIL)
 }
 
@@ -100,34 +119,75 @@ mod tests {
     fn reply(headers: &[(&str, &str)], body: &str) -> Reply {
         Reply {
             status: 503,
-            headers: headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
+            headers: headers
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
             body: body.into(),
         }
     }
 
     #[test]
     fn retry_after_is_read_as_seconds_or_as_a_date() {
-        assert_eq!(retry_after(&reply(&[("retry-after", "7")], "")), Some(Duration::from_secs(7)));
-        let dated = [("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT"), ("date", "Sun, 06 Nov 1994 08:49:37 GMT")];
-        assert_eq!(retry_after(&reply(&dated, "")), Some(Duration::from_secs(10)));
-        let past = [("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT"), ("date", "Sun, 06 Nov 1994 08:49:37 GMT")];
+        assert_eq!(
+            retry_after(&reply(&[("retry-after", "7")], "")),
+            Some(Duration::from_secs(7))
+        );
+        let dated = [
+            ("retry-after", "Sun, 06 Nov 1994 08:49:47 GMT"),
+            ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ];
+        assert_eq!(
+            retry_after(&reply(&dated, "")),
+            Some(Duration::from_secs(10))
+        );
+        let past = [
+            ("retry-after", "Sun, 06 Nov 1994 08:49:07 GMT"),
+            ("date", "Sun, 06 Nov 1994 08:49:37 GMT"),
+        ];
         assert_eq!(retry_after(&reply(&past, "")), Some(Duration::ZERO));
     }
 
     #[test]
     fn a_retry_after_that_is_absurd_is_bounded_or_ignored() {
-        assert_eq!(retry_after(&reply(&[("retry-after", "99999999999")], "")), Some(LONGEST_PAUSE));
-        for wrong in ["", "-1", "soon", "NaN", "1e999x", "Sun, 06 Nov 1994 08:49:37 GMT"] {
-            assert_eq!(retry_after(&reply(&[("retry-after", wrong)], "")), None, "{wrong}");
+        assert_eq!(
+            retry_after(&reply(&[("retry-after", "99999999999")], "")),
+            Some(LONGEST_PAUSE)
+        );
+        for wrong in [
+            "",
+            "-1",
+            "soon",
+            "NaN",
+            "1e999x",
+            "Sun, 06 Nov 1994 08:49:37 GMT",
+        ] {
+            assert_eq!(
+                retry_after(&reply(&[("retry-after", wrong)], "")),
+                None,
+                "{wrong}"
+            );
         }
-        assert_eq!(retry_after(&reply(&[("retry-after", "inf")], "")), Some(LONGEST_PAUSE));
+        assert_eq!(
+            retry_after(&reply(&[("retry-after", "inf")], "")),
+            Some(LONGEST_PAUSE)
+        );
     }
 
     #[test]
     fn a_reply_is_quoted_in_one_short_clean_line() {
-        assert_eq!(detail(&reply(&[], "<h1>\r\n\u{1b}[31mbad\u{0}</h1>")), "HTTP 503: <h1> [31mbad</h1>");
-        assert_eq!(detail(&reply(&[], r#"{"message":"too long","took":1}"#)), "HTTP 503: too long");
+        assert_eq!(
+            detail(&reply(&[], "<h1>\r\n\u{1b}[31mbad\u{0}</h1>")),
+            "HTTP 503: <h1> [31mbad</h1>"
+        );
+        assert_eq!(
+            detail(&reply(&[], r#"{"message":"too long","took":1}"#)),
+            "HTTP 503: too long"
+        );
         assert_eq!(detail(&reply(&[], "")), "HTTP 503");
-        assert_eq!(detail(&reply(&[], &"x".repeat(70_000))).chars().count(), 300);
+        assert_eq!(
+            detail(&reply(&[], &"x".repeat(70_000))).chars().count(),
+            300
+        );
     }
 }

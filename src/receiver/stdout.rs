@@ -27,7 +27,10 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { text: None, send_resolved: true }
+        Self {
+            text: None,
+            send_resolved: true,
+        }
     }
 }
 
@@ -39,7 +42,10 @@ pub struct Stdout {
 
 impl Stdout {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Self {
-        Self { text: site.template("text", settings.text.as_ref(), Escape::No), send_resolved: settings.send_resolved }
+        Self {
+            text: site.template("text", settings.text.as_ref(), Escape::No),
+            send_resolved: settings.send_resolved,
+        }
     }
 }
 
@@ -53,7 +59,11 @@ impl Receiver for Stdout {
         let notification = parcel.notification;
         let mut line = page.headline(self.text.as_ref()).unwrap_or_else(|| {
             let severity = wording::one(notification, "severity");
-            let severity = if severity.is_empty() { severity } else { format!("[{}] ", cut(&severity, 32)) };
+            let severity = if severity.is_empty() {
+                severity
+            } else {
+                format!("[{}] ", cut(&severity, 32))
+            };
             format!(
                 "{:.0} {} {} {severity}{}",
                 notification.time.unwrap_or(notification.arrived_at),
@@ -66,7 +76,12 @@ impl Receiver for Stdout {
             line = format!("{} ({notes})", cut(&line, LINE / 2));
         }
         let body = Body::Text(cut(&line, LINE));
-        Ok(Request { method: "PRINT", url: "stdout:".into(), headers: Vec::new(), body })
+        Ok(Request {
+            method: "PRINT",
+            url: "stdout:".into(),
+            headers: Vec::new(),
+            body,
+        })
     }
 
     fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {

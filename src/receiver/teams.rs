@@ -1,8 +1,10 @@
-//! Microsoft Teams, by a Workflow that begins "When a Teams webhook request is received": an Adaptive Card 1.4.
+//! Microsoft Teams, by a Workflow that begins "When a Teams webhook request is received": an
+//! Adaptive Card 1.4.
 //! <https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook>
 //!
-//! The flow answers 202 before it posts, and what Teams refuses then nobody hears of: so whatever an alert says, the card is
-//! small enough. All of it stands in text runs, which read no Markdown: an app called `[here](https://…)` is no link.
+//! The flow answers 202 before it posts, and what Teams refuses then nobody hears of: so whatever
+//! an alert says, the card is small enough. All of it stands in text runs, which read no Markdown:
+//! an app called `[here](https://…)` is no link.
 
 use std::path::PathBuf;
 
@@ -27,7 +29,8 @@ use crate::{
     settings::{self, SecretText},
 };
 
-/// Fewer bytes than these. Teams takes 28 KB, and what the flow makes of a message has a fifth more than was sent.
+/// Fewer bytes than these. Teams takes 28 KB, and what the flow makes of a message has a fifth more
+/// than was sent.
 const MESSAGE: usize = 20_000;
 /// Our own, so that the headline stays one.
 const TITLE: usize = 256;
@@ -85,7 +88,12 @@ impl Teams {
         let title = site.template("title", settings.title.as_ref(), Escape::No);
         let text = site.template("text", settings.text.as_ref(), Escape::No);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(
+            settings.timeout,
+            settings.proxy_url.as_ref(),
+            settings.tls.as_ref(),
+            site,
+        );
         Some(Self {
             url: site.secret(
                 "webhook_url",
@@ -104,8 +112,12 @@ impl Teams {
     fn message(&self, parcel: &Parcel<'_>) -> Value {
         let page = Page::new(parcel);
         let notification = parcel.notification;
-        let headline = page.headline(self.title.as_ref()).unwrap_or_else(|| wording::title(notification, TITLE));
-        let text = page.text(self.text.as_ref()).unwrap_or_else(|| wording::below(notification));
+        let headline = page
+            .headline(self.title.as_ref())
+            .unwrap_or_else(|| wording::title(notification, TITLE));
+        let text = page
+            .text(self.text.as_ref())
+            .unwrap_or_else(|| wording::below(notification));
         let text = below(&headline, TITLE, text, "\n");
         let title = cut(&headline, TITLE);
         let mut body = vec![json!({ "type": "RichTextBlock", "inlines": [
@@ -126,8 +138,7 @@ fn message(title: &str, body: &[Value]) -> Value {
         "msteams": { "width": "Full" },
         "body": body,
     });
-    let attachment =
-        json!({ "contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": null, "content": card });
+    let attachment = json!({ "contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": null, "content": card });
     json!({ "type": "message", "attachments": [attachment] })
 }
 
@@ -172,7 +183,10 @@ impl Receiver for Teams {
         Ok(Request {
             method: "POST",
             url: keys.reveal(&self.url).to_owned(),
-            headers: vec![("content-type".into(), "application/json; charset=utf-8".into())],
+            headers: vec![(
+                "content-type".into(),
+                "application/json; charset=utf-8".into(),
+            )],
             body: Body::Json(self.message(parcel)),
         })
     }
@@ -195,14 +209,24 @@ impl Receiver for Teams {
     }
 }
 
-/// The verdict with what the flow says of it: `{"error": {"code": "WorkflowTriggerIsNotEnabled", "message": …}}`.
+/// The verdict with what the flow says of it: `{"error": {"code": "WorkflowTriggerIsNotEnabled",
+/// "message": …}}`.
 fn told(verdict: Verdict, status: u16, json: &Value) -> Verdict {
     let error = &json["error"];
-    let Some(code) = error["code"].as_str() else { return verdict };
-    let detail = status::quoted(status, &format!("{code}: {}", error["message"].as_str().unwrap_or_default()));
+    let Some(code) = error["code"].as_str() else {
+        return verdict;
+    };
+    let detail = status::quoted(
+        status,
+        &format!("{code}: {}", error["message"].as_str().unwrap_or_default()),
+    );
     match verdict {
         Verdict::Permanent { reason, .. } => Verdict::Permanent { reason, detail },
-        Verdict::Retry { reason, after, .. } => Verdict::Retry { reason, detail, after },
+        Verdict::Retry { reason, after, .. } => Verdict::Retry {
+            reason,
+            detail,
+            after,
+        },
         verdict => verdict,
     }
 }

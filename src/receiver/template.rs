@@ -1,7 +1,8 @@
 //! Templates of titles and texts. Home of minijinja.
 //!
-//! A template is compiled and tried on sample notifications when the configuration is loaded, so that a misspelt label
-//! is found then and not during the incident. What it may use, in time and in output, is bounded.
+//! A template is compiled and tried on sample notifications when the configuration is loaded, so
+//! that a misspelt label is found then and not during the incident. What it may use, in time and in
+//! output, is bounded.
 
 use std::{
     collections::BTreeSet,
@@ -19,8 +20,8 @@ mod filters;
 /// Instructions one rendering may take: a loop without end fails instead of holding up the page.
 const FUEL: u64 = 100_000;
 
-/// Bytes one rendering may give: more than any vendor's field takes (15,000 characters of at most 3 bytes). What is
-/// longer is cut there, as it would be anyway.
+/// Bytes one rendering may give: more than any vendor's field takes (15,000 characters of at most 3
+/// bytes). What is longer is cut there, as it would be anyway.
 const LONGEST_OUTPUT: usize = 64 << 10;
 
 /// Who reads the text.
@@ -28,8 +29,9 @@ const LONGEST_OUTPUT: usize = 64 << 10;
 pub enum Escape {
     /// Plain text.
     No,
-    /// Slack's markup: what is filled in has `&`, `<` and `>` escaped, what the template itself says keeps them. So an
-    /// operator can write a link or a mention, and an app called `<!channel>` wakes nobody.
+    /// Slack's markup: what is filled in has `&`, `<` and `>` escaped, what the template itself
+    /// says keeps them. So an operator can write a link or a mention, and an app called
+    /// `<!channel>` wakes nobody.
     Slack,
     /// Discord's Markdown: the same, see [`escape_markdown`].
     Markdown,
@@ -73,19 +75,32 @@ impl Shelf {
         for (index, path) in files.iter().enumerate() {
             let key = format!("templates[{index}]");
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
-                problems.push(Problem::new(key, format!("`{}` is no file", path.display()), "name a file"));
+                problems.push(Problem::new(
+                    key,
+                    format!("`{}` is no file", path.display()),
+                    "name a file",
+                ));
                 continue;
             };
             if !names.insert(name.to_owned()) {
-                let what = format!("two template files are called `{name}`, and `include` goes by the name");
+                let what = format!(
+                    "two template files are called `{name}`, and `include` goes by the name"
+                );
                 problems.push(Problem::new(key, what, "rename one of them"));
                 continue;
             }
-            let added = std::fs::read_to_string(path).map_err(|error| error.to_string()).and_then(|source| {
-                environment.add_template_owned(name.to_owned(), source).map_err(|error| described(&error))
-            });
+            let added = std::fs::read_to_string(path)
+                .map_err(|error| error.to_string())
+                .and_then(|source| {
+                    environment
+                        .add_template_owned(name.to_owned(), source)
+                        .map_err(|error| described(&error))
+                });
             if let Err(error) = added {
-                let what = format!("the template file {} cannot be used: {error}", path.display());
+                let what = format!(
+                    "the template file {} cannot be used: {error}",
+                    path.display()
+                );
                 problems.push(Problem::new(key, what, "correct the file or its path"));
             }
         }
@@ -93,8 +108,20 @@ impl Shelf {
     }
 
     /// Compiles the template of a field and tries it; `key` is its place in the configuration.
-    pub fn compile(&self, key: &str, field: &'static str, source: &str, escape: Escape) -> Result<Template, Problem> {
-        let wrong = |what: String| Problem::new(key, what, "correct the template; `alertbridge check` tries it again");
+    pub fn compile(
+        &self,
+        key: &str,
+        field: &'static str,
+        source: &str,
+        escape: Escape,
+    ) -> Result<Template, Problem> {
+        let wrong = |what: String| {
+            Problem::new(
+                key,
+                what,
+                "correct the template; `alertbridge check` tries it again",
+            )
+        };
         let mut environment = self.environment.clone();
         if let Some(escape) = escape.function() {
             environment.set_auto_escape_callback(|_| AutoEscape::Custom("markup".into()));
@@ -102,7 +129,12 @@ impl Shelf {
         }
         environment
             .add_template_owned(OWN, source.to_owned())
-            .map_err(|error| wrong(format!("the template cannot be read: {}", described(&error))))?;
+            .map_err(|error| {
+                wrong(format!(
+                    "the template cannot be read: {}",
+                    described(&error)
+                ))
+            })?;
         let template = Template { field, environment };
         if let Some(unknown) = template.unknown_name() {
             return Err(Problem::new(
@@ -122,12 +154,19 @@ impl Shelf {
 impl Template {
     /// The text for a context made by [`super::page::Page::context`].
     pub fn render(&self, context: &Value) -> Result<String, RenderError> {
-        self.rendered(context).map_err(|error| RenderError::Template { field: self.field, message: described(&error) })
+        self.rendered(context)
+            .map_err(|error| RenderError::Template {
+                field: self.field,
+                message: described(&error),
+            })
     }
 
     fn rendered(&self, context: &Value) -> Result<String, Error> {
         let mut out = Bounded::default();
-        let done = self.environment.get_template(OWN)?.render_captured_to(context.clone(), &mut out);
+        let done = self
+            .environment
+            .get_template(OWN)?
+            .render_captured_to(context.clone(), &mut out);
         match done {
             Err(error) if !out.full => Err(error),
             _ => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
@@ -137,7 +176,11 @@ impl Template {
     /// A name the template uses that nothing will ever give a value, in whatever branch.
     fn unknown_name(&self) -> Option<String> {
         let template = self.environment.get_template(OWN).ok()?;
-        let functions: BTreeSet<String> = self.environment.globals().map(|(name, _)| name.to_owned()).collect();
+        let functions: BTreeSet<String> = self
+            .environment
+            .globals()
+            .map(|(name, _)| name.to_owned())
+            .collect();
         let mut unknown: Vec<String> = template
             .undeclared_variables(true)
             .into_iter()
@@ -146,7 +189,9 @@ impl Template {
                 match (parts.next().unwrap_or_default(), parts.next()) {
                     ("labels", Some(label)) => !label::NAMES.contains(&label),
                     (name, _) => {
-                        !label::NAMES.contains(&name) && !page::NAMES.contains(&name) && !functions.contains(name)
+                        !label::NAMES.contains(&name)
+                            && !page::NAMES.contains(&name)
+                            && !functions.contains(name)
                     }
                 }
             })
@@ -165,17 +210,21 @@ pub fn looks_like_template(text: &str) -> bool {
 
 /// `&`, `<` and `>` and nothing else, as Slack asks.
 pub fn escape_slack(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
 }
 
-/// A backslash before what Discord's Markdown gives a meaning: emphasis, code, spoilers, headings, quotes, `<@mentions>`, and
-/// the parenthesis that would make a link of the bracket before it.
+/// A backslash before what Discord's Markdown gives a meaning: emphasis, code, spoilers, headings,
+/// quotes, `<@mentions>`, and the parenthesis that would make a link of the bracket before it.
 pub fn escape_markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     // Another value, or the template, may have ended in a bracket.
     let mut before = ']';
     for c in text.chars() {
-        if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '#' | '<' | '>') || (c == '(' && before == ']') {
+        if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '#' | '<' | '>')
+            || (c == '(' && before == ']')
+        {
             escaped.push('\\');
         }
         escaped.push(c);
@@ -195,12 +244,19 @@ fn escaped(escape: fn(&str) -> String, out: &mut Output<'_>, value: &Value) -> R
 fn mend_name(unknown: &str) -> String {
     let last = unknown.rsplit('.').next().unwrap_or(unknown);
     let near = label::NAMES.iter().chain(&page::NAMES).find(|name| {
-        let same = name.chars().zip(last.chars()).take_while(|(a, b)| a == b).count();
+        let same = name
+            .chars()
+            .zip(last.chars())
+            .take_while(|(a, b)| a == b)
+            .count();
         let longest = name.len().max(last.len());
         same * 2 >= longest || name.replace('_', "") == last.to_lowercase()
     });
     match near {
-        Some(near) => format!("did you mean `{near}`? The labels are {}", label::NAMES.join(", ")),
+        Some(near) => format!(
+            "did you mean `{near}`? The labels are {}",
+            label::NAMES.join(", ")
+        ),
         None => format!("the labels are {}", label::NAMES.join(", ")),
     }
 }

@@ -1,7 +1,7 @@
 //! Text made fit for a vendor's field: cleaned of what is no text, cut where it is too long.
 //!
-//! Vendors do not say in which unit they count. UTF-16 code units are the largest of the likely ones, so what fits
-//! by them fits anywhere.
+//! Vendors do not say in which unit they count. UTF-16 code units are the largest of the likely
+//! ones, so what fits by them fits anywhere.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,8 @@ use crate::message::hidden::is_hidden;
 /// Marks a text as cut.
 const ELLIPSIS: char = '…';
 
-/// A cluster longer than this many units is no letter anybody reads (stacked accents): it may be cut inside.
+/// A cluster longer than this many units is no letter anybody reads (stacked accents): it may be
+/// cut inside.
 const LONGEST_CLUSTER: usize = 32;
 
 /// The length of a text as vendors are taken to count it.
@@ -20,10 +21,14 @@ pub fn units(text: &str) -> usize {
     text.chars().map(char::len_utf16).sum()
 }
 
-/// What stands below a headline of which a field takes `max` units: where that is less than all of it, first the headline,
-/// with `gap` after it.
+/// What stands below a headline of which a field takes `max` units: where that is less than all of
+/// it, first the headline, with `gap` after it.
 pub fn below(headline: &str, max: usize, text: String, gap: &str) -> String {
-    if units(headline) > max && !text.starts_with(headline) { format!("{headline}{gap}{text}") } else { text }
+    if units(headline) > max && !text.starts_with(headline) {
+        format!("{headline}{gap}{text}")
+    } else {
+        text
+    }
 }
 
 /// At most `max` units of the text, with "…" at the end where something is missing.
@@ -35,7 +40,8 @@ pub fn cut(text: &str, max: usize) -> String {
     marked(prefix(text, max.saturating_sub(1)), max)
 }
 
-/// [`cut`] for Slack's markup: never inside an entity (`&amp;`) nor inside a link or mention (`<https://…|text>`).
+/// [`cut`] for Slack's markup: never inside an entity (`&amp;`) nor inside a link or mention
+/// (`<https://…|text>`).
 pub fn cut_markup(text: &str, max: usize) -> String {
     let fits = prefix(text, max);
     if fits.len() == text.len() {
@@ -57,11 +63,20 @@ pub fn head(text: &str, max: usize) -> &str {
     &text[..text.floor_char_boundary(max)]
 }
 
-/// Text of several lines without hidden characters, but for line feeds and tabs: what is shown is what is there.
+/// Text of several lines without hidden characters, but for line feeds and tabs: what is shown is
+/// what is there.
 pub fn clean(text: &str) -> String {
-    let unified: Cow<'_, str> =
-        if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() };
-    unified.chars().filter(|c| matches!(c, '\n' | '\t') || !is_hidden(*c)).collect::<String>().trim().to_owned()
+    let unified: Cow<'_, str> = if text.contains('\r') {
+        text.replace("\r\n", "\n").replace('\r', "\n").into()
+    } else {
+        text.into()
+    };
+    unified
+        .chars()
+        .filter(|c| matches!(c, '\n' | '\t') || !is_hidden(*c))
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 /// The same on one line: every run of white space becomes one space.
@@ -156,8 +171,14 @@ mod tests {
 
     #[test]
     fn control_characters_and_direction_marks_vanish() {
-        assert_eq!(clean("\u{1b}[31mred\u{0}\r\nnext\ttab\u{202e}"), "[31mred\nnext\ttab");
+        assert_eq!(
+            clean("\u{1b}[31mred\u{0}\r\nnext\ttab\u{202e}"),
+            "[31mred\nnext\ttab"
+        );
         assert_eq!(one_line(" a\r\n\tb\u{7}\u{2028}c\u{85} "), "a b c");
-        assert_eq!(one_line("pay\u{200b}pal\u{feff} \u{e0041}\u{2067}x\u{9b}31m"), "paypal x31m");
+        assert_eq!(
+            one_line("pay\u{200b}pal\u{feff} \u{e0041}\u{2067}x\u{9b}31m"),
+            "paypal x31m"
+        );
     }
 }

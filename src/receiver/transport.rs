@@ -1,4 +1,5 @@
-//! How the requests of an integration travel: for how long, through which proxy, with which certificates.
+//! How the requests of an integration travel: for how long, through which proxy, with which
+//! certificates.
 
 use std::{path::PathBuf, time::Duration};
 
@@ -43,17 +44,23 @@ impl Transport {
         tls: Option<&Tls>,
         site: &mut Site<'_>,
     ) -> Self {
-        let (least, most) = (settings::Duration::from_secs(TIMEOUT.0), settings::Duration::from_secs(TIMEOUT.1));
+        let (least, most) = (
+            settings::Duration::from_secs(TIMEOUT.0),
+            settings::Duration::from_secs(TIMEOUT.1),
+        );
         if let Some(timeout) = timeout.filter(|timeout| *timeout < least || *timeout > most) {
             let mend = format!("give something from {least} to {most}");
             site.problem("timeout", format!("{timeout} is out of bounds"), mend);
         }
         let tls = tls.cloned().unwrap_or_default();
-        for (given, twin, missing) in
-            [(&tls.cert_file, &tls.key_file, "key_file"), (&tls.key_file, &tls.cert_file, "cert_file")]
-        {
+        for (given, twin, missing) in [
+            (&tls.cert_file, &tls.key_file, "key_file"),
+            (&tls.key_file, &tls.cert_file, "cert_file"),
+        ] {
             if given.is_some() && twin.is_none() {
-                let what = format!("a client's certificate and its key go together, and `{missing}` is not given");
+                let what = format!(
+                    "a client's certificate and its key go together, and `{missing}` is not given"
+                );
                 site.problem("tls", what, format!("add `{missing}`"));
             }
         }
@@ -63,19 +70,37 @@ impl Transport {
                 return None;
             }
             let secret = Secret::Inline(url.trim().to_owned().into());
-            Some(Credential { name: "proxy_url", shape: Shape::Address, secret })
+            Some(Credential {
+                name: "proxy_url",
+                shape: Shape::Address,
+                secret,
+            })
         });
-        Self { timeout: timeout.map(settings::Duration::as_std), proxy, tls }
+        Self {
+            timeout: timeout.map(settings::Duration::as_std),
+            proxy,
+            tls,
+        }
     }
 }
 
 /// What is wrong with a proxy's address, and its mend. Holds nothing of it.
 pub fn check_proxy(url: &str) -> Result<(), (String, &'static str)> {
     let mend = "write it like http://proxy.example.com:3128";
-    let scheme = url.trim().split("://").next().unwrap_or_default().to_ascii_lowercase();
+    let scheme = url
+        .trim()
+        .split("://")
+        .next()
+        .unwrap_or_default()
+        .to_ascii_lowercase();
     if scheme.starts_with("socks") {
-        let what = format!("it is a proxy of {}, and SOCKS is not spoken here", scheme.to_ascii_uppercase());
+        let what = format!(
+            "it is a proxy of {}, and SOCKS is not spoken here",
+            scheme.to_ascii_uppercase()
+        );
         return Err((what, "name an HTTP proxy: http://proxy.example.com:3128"));
     }
-    super::address::parse(url).map(|_| ()).map_err(|what| (what, mend))
+    super::address::parse(url)
+        .map(|_| ())
+        .map_err(|what| (what, mend))
 }

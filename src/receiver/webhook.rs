@@ -1,8 +1,8 @@
 //! Any HTTP endpoint, by Standard Webhooks 1.0.
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 //!
-//! The body and its `webhook-id` are the same however often it is sent; the signature is of each attempt, since
-//! verifiers refuse one older than 300 s.
+//! The body and its `webhook-id` are the same however often it is sent; the signature is of each
+//! attempt, since verifiers refuse one older than 300 s.
 
 use std::{borrow::Cow, path::PathBuf, time::Duration};
 
@@ -14,7 +14,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport, address,
+    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
+    address,
     credential::Shape,
     denial, is_sensitive,
     page::Page,
@@ -110,7 +111,10 @@ pub struct Webhook {
 /// How it proves who it is, but for the signature.
 enum Authorization {
     Bearer(Credential),
-    Basic { username: String, password: Credential },
+    Basic {
+        username: String,
+        password: Credential,
+    },
 }
 
 /// Headers that are made from the request itself.
@@ -130,8 +134,12 @@ const OWN_HEADERS: [&str; 11] = [
 
 impl Webhook {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
-        let newest =
-            site.secret_if_any("secret", Shape::Signing, settings.secret.as_deref(), settings.secret_file.as_deref());
+        let newest = site.secret_if_any(
+            "secret",
+            Shape::Signing,
+            settings.secret.as_deref(),
+            settings.secret_file.as_deref(),
+        );
         let previous = site.secret_if_any(
             "previous_secret",
             Shape::Signing,
@@ -139,14 +147,28 @@ impl Webhook {
             settings.previous_secret_file.as_deref(),
         );
         if previous.is_some() && settings.secret.is_none() && settings.secret_file.is_none() {
-            site.problem("previous_secret", "there is no secret that follows it", "name the new one `secret_file`");
+            site.problem(
+                "previous_secret",
+                "there is no secret that follows it",
+                "name the new one `secret_file`",
+            );
         }
         let headers = headers(settings, site);
         let authorization = Authorization::compile(settings, site);
         let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(settings.timeout, settings.proxy_url.as_ref(), settings.tls.as_ref(), site);
+        let transport = Transport::compile(
+            settings.timeout,
+            settings.proxy_url.as_ref(),
+            settings.tls.as_ref(),
+            site,
+        );
         Some(Self {
-            url: site.secret("url", Shape::Address, settings.url.as_deref(), settings.url_file.as_deref())?,
+            url: site.secret(
+                "url",
+                Shape::Address,
+                settings.url.as_deref(),
+                settings.url_file.as_deref(),
+            )?,
             secrets: newest.into_iter().chain(previous).collect(),
             headers,
             authorization,
@@ -156,17 +178,36 @@ impl Webhook {
         })
     }
 
-    /// The signature of each secret, parted by spaces as Standard Webhooks has it, so that a verifier that knows one of
-    /// them is content.
-    fn signatures(&self, keys: &Keys, id: &str, timestamp: i64, body: &[u8]) -> Result<String, RenderError> {
-        let wrong = || RenderError::Secret { name: "secret", message: "it is not `whsec_` and its bytes in base64" };
+    /// The signature of each secret, parted by spaces as Standard Webhooks has it, so that a
+    /// verifier that knows one of them is content.
+    fn signatures(
+        &self,
+        keys: &Keys,
+        id: &str,
+        timestamp: i64,
+        body: &[u8],
+    ) -> Result<String, RenderError> {
+        let wrong = || RenderError::Secret {
+            name: "secret",
+            message: "it is not `whsec_` and its bytes in base64",
+        };
         let each = |secret: &Credential| {
             if keys.hidden() {
                 return Ok("v1,<secret>".to_owned());
             }
-            Ok(sign(&signing_key(keys.reveal(secret)).ok_or_else(wrong)?, id, timestamp, body))
+            Ok(sign(
+                &signing_key(keys.reveal(secret)).ok_or_else(wrong)?,
+                id,
+                timestamp,
+                body,
+            ))
         };
-        Ok(self.secrets.iter().map(each).collect::<Result<Vec<_>, _>>()?.join(" "))
+        Ok(self
+            .secrets
+            .iter()
+            .map(each)
+            .collect::<Result<Vec<_>, _>>()?
+            .join(" "))
     }
 
     /// The address; for people's eyes only where it leads, since its path may be a credential.
@@ -177,7 +218,9 @@ impl Webhook {
                 address::parse(text).map_or_else(
                     |_| "<secret>".into(),
                     |url| match url.origin().ascii_serialization() {
-                        origin if url.path() == "/" && url.query().is_none() => format!("{origin}/"),
+                        origin if url.path() == "/" && url.query().is_none() => {
+                            format!("{origin}/")
+                        }
                         origin => format!("{origin}/<secret>"),
                     },
                 )
@@ -190,7 +233,11 @@ impl Webhook {
 impl Receiver for Webhook {
     fn secrets(&self) -> Vec<&Credential> {
         let authorization = self.authorization.as_ref().map(Authorization::credential);
-        [&self.url].into_iter().chain(&self.secrets).chain(authorization).collect()
+        [&self.url]
+            .into_iter()
+            .chain(&self.secrets)
+            .chain(authorization)
+            .collect()
     }
 
     fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
@@ -207,14 +254,26 @@ impl Receiver for Webhook {
             let signatures = self.signatures(keys, &id, timestamp, body.to_string().as_bytes())?;
             headers.push(("webhook-signature".into(), signatures));
         }
-        headers.extend(self.authorization.as_ref().map(|how| ("authorization".into(), how.header(keys))));
+        headers.extend(
+            self.authorization
+                .as_ref()
+                .map(|how| ("authorization".into(), how.header(keys))),
+        );
         let page = Page::new(parcel);
         for (name, value) in &self.headers {
             let value = one_line(&value.render(&page.context())?);
             let hidden = keys.hidden() && is_sensitive(name);
-            headers.push((name.clone().into(), if hidden { "<secret>".into() } else { value }));
+            headers.push((
+                name.clone().into(),
+                if hidden { "<secret>".into() } else { value },
+            ));
         }
-        Ok(Request { method: "POST", url: self.address(keys), headers, body: Body::Json(body) })
+        Ok(Request {
+            method: "POST",
+            url: self.address(keys),
+            headers,
+            body: Body::Json(body),
+        })
     }
 
     fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
@@ -223,9 +282,18 @@ impl Receiver for Webhook {
                 reason: FailureReason::Rejected,
                 detail: format!("{}: the endpoint wants no more", status::detail(reply)),
             },
-            (429 | 502 | 504, Verdict::Retry { reason, detail, after }) => {
-                Verdict::Retry { reason, detail, after: after.or(Some(THROTTLE)) }
-            }
+            (
+                429 | 502 | 504,
+                Verdict::Retry {
+                    reason,
+                    detail,
+                    after,
+                },
+            ) => Verdict::Retry {
+                reason,
+                detail,
+                after: after.or(Some(THROTTLE)),
+            },
             (_, verdict) => verdict,
         }
     }
@@ -246,9 +314,18 @@ impl Receiver for Webhook {
 impl Authorization {
     /// One of the two, or neither.
     fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
-        let bearer =
-            site.secret_if_any("bearer", Shape::Key, settings.bearer.as_deref(), settings.bearer_file.as_deref());
-        let Some(BasicAuth { username, password, password_file }) = &settings.basic_auth else {
+        let bearer = site.secret_if_any(
+            "bearer",
+            Shape::Key,
+            settings.bearer.as_deref(),
+            settings.bearer_file.as_deref(),
+        );
+        let Some(BasicAuth {
+            username,
+            password,
+            password_file,
+        }) = &settings.basic_auth
+        else {
             return bearer.map(Self::Bearer);
         };
         if bearer.is_some() {
@@ -260,19 +337,35 @@ impl Authorization {
         }
         if username.contains(':') || looks_like_template(username) {
             let mend = "write the user's name itself";
-            site.problem("basic_auth.username", "it holds a colon or a template, and a user's name does not", mend);
+            site.problem(
+                "basic_auth.username",
+                "it holds a colon or a template, and a user's name does not",
+                mend,
+            );
         }
         let mut inner = site.below("basic_auth");
-        let password = inner.secret("password", Shape::Password, password.as_deref(), password_file.as_deref())?;
+        let password = inner.secret(
+            "password",
+            Shape::Password,
+            password.as_deref(),
+            password_file.as_deref(),
+        )?;
         Some(Self::Basic {
             username: username.clone(),
-            password: Credential { name: "basic_auth.password", ..password },
+            password: Credential {
+                name: "basic_auth.password",
+                ..password
+            },
         })
     }
 
     fn credential(&self) -> &Credential {
         match self {
-            Self::Bearer(credential) | Self::Basic { password: credential, .. } => credential,
+            Self::Bearer(credential)
+            | Self::Basic {
+                password: credential,
+                ..
+            } => credential,
         }
     }
 
@@ -281,7 +374,10 @@ impl Authorization {
             Self::Bearer(token) => format!("Bearer {}", keys.reveal(token)),
             Self::Basic { .. } if keys.hidden() => "Basic <secret>".to_owned(),
             Self::Basic { username, password } => {
-                format!("Basic {}", BASE64_STANDARD.encode(format!("{username}:{}", keys.reveal(password))))
+                format!(
+                    "Basic {}",
+                    BASE64_STANDARD.encode(format!("{username}:{}", keys.reveal(password)))
+                )
             }
         }
     }
@@ -290,18 +386,36 @@ impl Authorization {
 /// The headers that the configuration adds.
 fn headers(settings: &Settings, site: &mut Site<'_>) -> Vec<(String, Template)> {
     let mut headers: Vec<(String, Template)> = Vec::new();
-    let authorized = settings.bearer.is_some() || settings.bearer_file.is_some() || settings.basic_auth.is_some();
+    let authorized = settings.bearer.is_some()
+        || settings.bearer_file.is_some()
+        || settings.basic_auth.is_some();
     for (name, source) in &settings.headers {
         let place = format!("headers.{name}");
         let lower = name.to_ascii_lowercase();
-        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
+        let is_token =
+            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
         if name.is_empty() || !name.bytes().all(is_token) {
-            site.problem(&place, "it is no header's name", "write it like X-Scope-OrgID");
+            site.problem(
+                &place,
+                "it is no header's name",
+                "write it like X-Scope-OrgID",
+            );
         } else if OWN_HEADERS.contains(&lower.as_str()) {
-            site.problem(&place, "the request's own headers are not replaced", "drop it");
+            site.problem(
+                &place,
+                "the request's own headers are not replaced",
+                "drop it",
+            );
         } else if authorized && lower == "authorization" {
-            site.problem(&place, "`bearer` and `basic_auth` make this header", "keep one of them");
-        } else if headers.iter().any(|(known, _)| known.eq_ignore_ascii_case(name)) {
+            site.problem(
+                &place,
+                "`bearer` and `basic_auth` make this header",
+                "keep one of them",
+            );
+        } else if headers
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
             site.problem(&place, "the header is given twice", "keep one of them");
         } else if let Some(template) = site.template_at(&place, "headers", source, Escape::No) {
             headers.push((name.clone(), template));
@@ -340,17 +454,24 @@ fn body(parcel: &Parcel<'_>) -> Value {
     body
 }
 
-/// The message's id: the same across retries, another for another delivery, and no full stop in it, which the
-/// signature uses to part.
+/// The message's id: the same across retries, another for another delivery, and no full stop in it,
+/// which the signature uses to part.
 fn id(parcel: &Parcel<'_>) -> String {
-    let unique = format!("{}\n{}\n{}", parcel.alias, parcel.notification.action.as_str(), parcel.delivery);
+    let unique = format!(
+        "{}\n{}\n{}",
+        parcel.alias,
+        parcel.notification.action.as_str(),
+        parcel.delivery
+    );
     format!("msg_{}", &sha256_hex(unique.as_bytes())[..32])
 }
 
 /// The bytes of `whsec_` + base64.
 pub(super) fn signing_key(secret: &str) -> Option<Vec<u8>> {
     let secret = secret.trim();
-    let key = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap_or(secret)).ok()?;
+    let key = BASE64_STANDARD
+        .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
+        .ok()?;
     (!key.is_empty()).then_some(key)
 }
 

@@ -1,6 +1,8 @@
-//! What a page says where no template says otherwise. It never fails, so no page is lost for want of a text.
+//! What a page says where no template says otherwise. It never fails, so no page is lost for want
+//! of a text.
 //!
-//! The title keeps what matters however little room there is: the app, the metric, measured against objective.
+//! The title keeps what matters however little room there is: the app, the metric, measured against
+//! objective.
 
 use std::fmt::Write as _;
 
@@ -28,7 +30,8 @@ impl Severity {
         }
     }
 
-    /// By the label `severity`. A word of the team's own counts as an error: better one call too loud than one unheard.
+    /// By the label `severity`. A word of the team's own counts as an error: better one call too
+    /// loud than one unheard.
     pub fn of(notification: &Notification) -> Self {
         Self::parse(label(notification, "severity")).unwrap_or(Self::Error)
     }
@@ -66,7 +69,11 @@ pub fn title(notification: &Notification, max: usize) -> String {
             let _ = write!(title, "An alert mail could not be read: {reason}");
         }
         "self" | "canary" => {
-            let _ = write!(title, "alertbridge: {}", reason(notification, "it reports a problem of its own"));
+            let _ = write!(
+                title,
+                "alertbridge: {}",
+                reason(notification, "it reports a problem of its own")
+            );
         }
         _ => title.push_str(&headline(notification, room)),
     }
@@ -75,14 +82,24 @@ pub fn title(notification: &Notification, max: usize) -> String {
 
 /// `[UNVERIFIED] ` where the page may not be genuine, else nothing.
 pub fn mark(notification: &Notification) -> String {
-    notification.doubt.map_or_else(String::new, |doubt| format!("[{}] ", doubt.mark()))
+    notification
+        .doubt
+        .map_or_else(String::new, |doubt| format!("[{}] ", doubt.mark()))
 }
 
-/// `App: Metric 60% (objective 99%)`: where it is too long, the app's and the metric's names give way to the figures.
+/// `App: Metric 60% (objective 99%)`: where it is too long, the app's and the metric's names give
+/// way to the figures.
 fn headline(notification: &Notification, room: usize) -> String {
-    let app = first_of(notification, &["app_name", "app_key"]).unwrap_or_else(|| "unknown app".into());
+    let app =
+        first_of(notification, &["app_name", "app_key"]).unwrap_or_else(|| "unknown app".into());
     let metric = first_of(notification, &["metric", "sli"])
-        .or_else(|| notification.reason.as_deref().map(line).filter(|reason| !reason.is_empty()))
+        .or_else(|| {
+            notification
+                .reason
+                .as_deref()
+                .map(line)
+                .filter(|reason| !reason.is_empty())
+        })
         .unwrap_or_else(|| "alert".into());
     let figures = figures(notification);
     let room = room.saturating_sub(text::units(&figures) + 2);
@@ -97,7 +114,11 @@ fn figures(notification: &Notification) -> String {
     let unit = label(notification, "unit");
     let number = |name| {
         let number = line(label(notification, name));
-        if number.is_empty() { None } else { Some(text::cut(&quantity(&number, unit), 32)) }
+        if number.is_empty() {
+            None
+        } else {
+            Some(text::cut(&quantity(&number, unit), 32))
+        }
     };
     match (number("sli_value"), number("slo_value")) {
         (Some(measured), Some(objective)) => format!(" {measured} (objective {objective})"),
@@ -124,9 +145,19 @@ pub fn body(notification: &Notification) -> String {
 
 /// Several lines: the reason where there is one, then what is known, a line each.
 pub fn below(notification: &Notification) -> String {
-    let reason = notification.reason.as_deref().map(text::clean).filter(|reason| !reason.is_empty());
-    let details = details(notification).into_iter().map(|(name, value)| format!("{name}: {value}"));
-    reason.into_iter().chain(details).collect::<Vec<_>>().join("\n")
+    let reason = notification
+        .reason
+        .as_deref()
+        .map(text::clean)
+        .filter(|reason| !reason.is_empty());
+    let details = details(notification)
+        .into_iter()
+        .map(|(name, value)| format!("{name}: {value}"));
+    reason
+        .into_iter()
+        .chain(details)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 /// The order in which details matter; every other label follows by its name.
@@ -149,7 +180,8 @@ const ORDER: [&str; 16] = [
     "authenticity",
 ];
 
-/// Everything known, by name: the labels that are set, when it was seen and came, and the mail. One line each.
+/// Everything known, by name: the labels that are set, when it was seen and came, and the mail. One
+/// line each.
 pub fn details(notification: &Notification) -> Vec<(String, String)> {
     let mut details: Vec<(String, String)> = Vec::new();
     let mut add = |name: &str, value: &str| {
@@ -159,7 +191,10 @@ pub fn details(notification: &Notification) -> Vec<(String, String)> {
         }
     };
     if let Some(doubt) = notification.doubt {
-        add("severity", &format!("{} ({})", label(notification, "severity"), doubt.mark()));
+        add(
+            "severity",
+            &format!("{} ({})", label(notification, "severity"), doubt.mark()),
+        );
     }
     for name in ORDER {
         add(name, label(notification, name));
@@ -184,11 +219,19 @@ pub fn one(notification: &Notification, name: &str) -> String {
 }
 
 fn reason(notification: &Notification, otherwise: &str) -> String {
-    notification.reason.as_deref().map(line).filter(|reason| !reason.is_empty()).unwrap_or_else(|| otherwise.into())
+    notification
+        .reason
+        .as_deref()
+        .map(line)
+        .filter(|reason| !reason.is_empty())
+        .unwrap_or_else(|| otherwise.into())
 }
 
 fn first_of(notification: &Notification, names: &[&str]) -> Option<String> {
-    names.iter().map(|name| line(label(notification, name))).find(|text| !text.is_empty())
+    names
+        .iter()
+        .map(|name| line(label(notification, name)))
+        .find(|text| !text.is_empty())
 }
 
 /// One clean line. 64 KiB hold more than any vendor takes.

@@ -1,4 +1,5 @@
-//! From the settings to the tree: names are looked up, what is inherited is filled in, everything wrong is said at once.
+//! From the settings to the tree: names are looked up, what is inherited is filled in, everything
+//! wrong is said at once.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -21,15 +22,24 @@ pub(super) fn compile(
 ) -> Result<Route, Vec<Problem>> {
     let mut problems = Vec::new();
     let intervals = interval::compile(intervals, &mut problems);
-    let mut compiler = Compiler { intervals, receivers, problems };
+    let mut compiler = Compiler {
+        intervals,
+        receivers,
+        problems,
+    };
     compiler.check_root(root);
     let route = compiler.route(root, "route".to_owned(), ("", OnMute::default()), 1);
-    if compiler.problems.is_empty() { Ok(route) } else { Err(compiler.problems) }
+    if compiler.problems.is_empty() {
+        Ok(route)
+    } else {
+        Err(compiler.problems)
+    }
 }
 
 impl Compiler<'_> {
     fn check_root(&mut self, root: &Settings) {
-        let mut wrong = |key: &str, what: &str, mend: &str| self.problems.push(Problem::new(key, what, mend));
+        let mut wrong =
+            |key: &str, what: &str, mend: &str| self.problems.push(Problem::new(key, what, mend));
         if root.receiver.as_deref().unwrap_or_default().is_empty() {
             wrong(
                 "route.receiver",
@@ -45,28 +55,58 @@ impl Compiler<'_> {
             );
         }
         if root.r#continue {
-            wrong("route.continue", "the root route has no routes beside it to continue to", "drop `continue`");
+            wrong(
+                "route.continue",
+                "the root route has no routes beside it to continue to",
+                "drop `continue`",
+            );
         }
     }
 
     /// `inherited`: the parent's receiver and what it does while muted.
-    fn route(&mut self, settings: &Settings, path: String, inherited: (&str, OnMute), depth: usize) -> Route {
+    fn route(
+        &mut self,
+        settings: &Settings,
+        path: String,
+        inherited: (&str, OnMute),
+        depth: usize,
+    ) -> Route {
         let given = settings.receiver.as_deref().filter(|name| !name.is_empty());
         if let Some(name) = given
             && !self.receivers.iter().any(|known| known == name)
         {
-            let problem = unknown(&format!("{path}.receiver"), "receiver", name, self.receivers.iter());
+            let problem = unknown(
+                &format!("{path}.receiver"),
+                "receiver",
+                name,
+                self.receivers.iter(),
+            );
             self.problems.push(problem);
         }
         let receiver = given.unwrap_or(inherited.0).to_owned();
         let on_mute = settings.on_mute.unwrap_or(inherited.1);
-        let matchers = matcher::compile(&format!("{path}.matchers"), &settings.matchers, &mut self.problems);
-        let mute = self.intervals(&format!("{path}.mute_time_intervals"), &settings.mute_time_intervals);
-        let active = self.intervals(&format!("{path}.active_time_intervals"), &settings.active_time_intervals);
+        let matchers = matcher::compile(
+            &format!("{path}.matchers"),
+            &settings.matchers,
+            &mut self.problems,
+        );
+        let mute = self.intervals(
+            &format!("{path}.mute_time_intervals"),
+            &settings.mute_time_intervals,
+        );
+        let active = self.intervals(
+            &format!("{path}.active_time_intervals"),
+            &settings.active_time_intervals,
+        );
         let mut routes = Vec::with_capacity(settings.routes.len());
         if depth < MAX_DEPTH {
             for (index, child) in settings.routes.iter().enumerate() {
-                routes.push(self.route(child, format!("{path}.routes[{index}]"), (&receiver, on_mute), depth + 1));
+                routes.push(self.route(
+                    child,
+                    format!("{path}.routes[{index}]"),
+                    (&receiver, on_mute),
+                    depth + 1,
+                ));
             }
         } else if !settings.routes.is_empty() {
             self.problems.push(Problem::new(
@@ -75,7 +115,16 @@ impl Compiler<'_> {
                 "say it with more matchers and fewer levels",
             ));
         }
-        Route { path, receiver, matchers, r#continue: settings.r#continue, mute, active, on_mute, routes }
+        Route {
+            path,
+            receiver,
+            matchers,
+            r#continue: settings.r#continue,
+            mute,
+            active,
+            on_mute,
+            routes,
+        }
     }
 
     fn intervals(&mut self, key: &str, names: &[String]) -> Vec<Arc<interval::Intervals>> {
@@ -84,7 +133,12 @@ impl Compiler<'_> {
             if let Some(interval) = self.intervals.get(name) {
                 found.push(Arc::clone(interval));
             } else {
-                let problem = unknown(&format!("{key}[{index}]"), "time interval", name, self.intervals.keys());
+                let problem = unknown(
+                    &format!("{key}[{index}]"),
+                    "time interval",
+                    name,
+                    self.intervals.keys(),
+                );
                 self.problems.push(problem);
             }
         }
@@ -93,8 +147,17 @@ impl Compiler<'_> {
 }
 
 /// A name that nothing has, with the first few that something has.
-fn unknown<'a>(key: &str, what: &str, name: &str, known: impl Iterator<Item = &'a String>) -> Problem {
-    let known = known.take(10).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+fn unknown<'a>(
+    key: &str,
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'a String>,
+) -> Problem {
+    let known = known
+        .take(10)
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(", ");
     let place = what.replace(' ', "_");
     let mend = if known.is_empty() {
         format!("add it to `{place}s`")

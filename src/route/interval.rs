@@ -63,24 +63,39 @@ struct Compiled {
 }
 
 /// Compiles `time_intervals`, by name; adds what is wrong with them.
-pub(super) fn compile(settings: &[Settings], problems: &mut Vec<Problem>) -> BTreeMap<String, Arc<Intervals>> {
+pub(super) fn compile(
+    settings: &[Settings],
+    problems: &mut Vec<Problem>,
+) -> BTreeMap<String, Arc<Intervals>> {
     let mut all = BTreeMap::new();
     for (index, settings) in settings.iter().enumerate() {
         let key = format!("time_intervals[{index}]");
         if settings.name.is_empty() {
-            problems.push(Problem::new(format!("{key}.name"), "the time interval has no name", "give it a `name`"));
+            problems.push(Problem::new(
+                format!("{key}.name"),
+                "the time interval has no name",
+                "give it a `name`",
+            ));
         }
         let intervals = settings
             .time_intervals
             .iter()
             .enumerate()
-            .map(|(index, interval)| interval.compile(&format!("{key}.time_intervals[{index}]"), problems))
+            .map(|(index, interval)| {
+                interval.compile(&format!("{key}.time_intervals[{index}]"), problems)
+            })
             .collect();
-        let compiled = Arc::new(Intervals { name: settings.name.clone(), intervals });
+        let compiled = Arc::new(Intervals {
+            name: settings.name.clone(),
+            intervals,
+        });
         if all.insert(settings.name.clone(), compiled).is_some() {
             problems.push(Problem::new(
                 format!("{key}.name"),
-                format!("another time interval is called `{}` already", settings.name),
+                format!(
+                    "another time interval is called `{}` already",
+                    settings.name
+                ),
                 "give each a name of its own",
             ));
         }
@@ -91,18 +106,38 @@ pub(super) fn compile(settings: &[Settings], problems: &mut Vec<Problem>) -> BTr
 impl Interval {
     fn compile(&self, key: &str, problems: &mut Vec<Problem>) -> Compiled {
         let mut ranges = |field: &str, texts: &[String], parse: range::Parse| {
-            range::all(&format!("{key}.{field}"), texts.iter(), |text| parse(text), problems)
+            range::all(
+                &format!("{key}.{field}"),
+                texts.iter(),
+                |text| parse(text),
+                problems,
+            )
         };
         let weekdays = ranges("weekdays", &self.weekdays, range::weekdays);
         let days_of_month = ranges("days_of_month", &self.days_of_month, range::days_of_month);
         let months = ranges("months", &self.months, range::months);
         let years = ranges("years", &self.years, range::years);
-        let times = range::all(&format!("{key}.times"), self.times.iter(), range::times, problems);
+        let times = range::all(
+            &format!("{key}.times"),
+            self.times.iter(),
+            range::times,
+            problems,
+        );
         let zone = zone(self.location.as_deref().unwrap_or_default()).unwrap_or_else(|problem| {
-            problems.push(Problem { key: format!("{key}.location"), ..problem });
+            problems.push(Problem {
+                key: format!("{key}.location"),
+                ..problem
+            });
             TimeZone::UTC
         });
-        Compiled { times, weekdays, days_of_month, months, years, zone }
+        Compiled {
+            times,
+            weekdays,
+            days_of_month,
+            months,
+            years,
+            zone,
+        }
     }
 }
 
@@ -130,7 +165,11 @@ impl Intervals {
 
     /// The next time at which that may be otherwise; never later than it is.
     pub(super) fn next_change(&self, at: Timestamp) -> Timestamp {
-        self.intervals.iter().map(|interval| interval.next_change(at)).min().unwrap_or(Timestamp::MAX)
+        self.intervals
+            .iter()
+            .map(|interval| interval.next_change(at))
+            .min()
+            .unwrap_or(Timestamp::MAX)
     }
 }
 
@@ -140,16 +179,25 @@ impl Compiled {
     fn contains(&self, at: Timestamp) -> bool {
         let local = self.zone.to_datetime(at);
         let minute = i16::from(local.hour()) * 60 + i16::from(local.minute());
-        (self.times.is_empty() || self.times.iter().any(|(start, end)| (*start..*end).contains(&minute)))
+        (self.times.is_empty()
+            || self
+                .times
+                .iter()
+                .any(|(start, end)| (*start..*end).contains(&minute)))
             && self.covers(local.date())
     }
 
     fn covers(&self, date: Date) -> bool {
         let holds = |ranges: &[(i16, i16)], value: i16| {
-            ranges.is_empty() || ranges.iter().any(|(first, last)| (*first..=*last).contains(&value))
+            ranges.is_empty()
+                || ranges
+                    .iter()
+                    .any(|(first, last)| (*first..=*last).contains(&value))
         };
-        holds(&self.weekdays, i16::from(date.weekday().to_sunday_zero_offset()))
-            && holds(&self.months, i16::from(date.month()))
+        holds(
+            &self.weekdays,
+            i16::from(date.weekday().to_sunday_zero_offset()),
+        ) && holds(&self.months, i16::from(date.month()))
             && holds(&self.years, date.year())
             && self.covers_day_of_month(i16::from(date.day()), i16::from(date.days_in_month()))
     }
@@ -158,11 +206,14 @@ impl Compiled {
         // -1 is the last day; a range ends with its month.
         let from_start = |day: i16| if day < 0 { length + day + 1 } else { day };
         self.days_of_month.is_empty()
-            || self.days_of_month.iter().any(|(first, last)| (from_start(*first)..=from_start(*last)).contains(&day))
+            || self
+                .days_of_month
+                .iter()
+                .any(|(first, last)| (from_start(*first)..=from_start(*last)).contains(&day))
     }
 
-    /// Local clocks run evenly from one change of the zone's offset to the next, so the next change is the next boundary
-    /// on the local clock or the offset's change, whichever comes first.
+    /// Local clocks run evenly from one change of the zone's offset to the next, so the next change
+    /// is the next boundary on the local clock or the offset's change, whichever comes first.
     fn next_change(&self, at: Timestamp) -> Timestamp {
         let local = self.zone.to_datetime(at);
         let minute = i16::from(local.hour()) * 60 + i16::from(local.minute());
@@ -175,7 +226,11 @@ impl Compiled {
         let wait = SignedDuration::from_mins(i64::from(boundary - minute))
             - SignedDuration::new(i64::from(local.second()), local.subsec_nanosecond());
         let boundary = at.checked_add(wait).unwrap_or(Timestamp::MAX);
-        let shift = self.zone.following(at).next().map_or(Timestamp::MAX, |shift| shift.timestamp());
+        let shift = self
+            .zone
+            .following(at)
+            .next()
+            .map_or(Timestamp::MAX, |shift| shift.timestamp());
         boundary.min(shift)
     }
 }

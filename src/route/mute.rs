@@ -12,13 +12,18 @@ const HORIZON: SignedDuration = SignedDuration::from_hours(366 * 24);
 /// Muted while any muting interval is on, or while the route has active ones and none of them is.
 pub(super) fn mute(route: &Route, at: Timestamp) -> Option<Mute> {
     let names = |intervals: &mut dyn Iterator<Item = &Arc<Intervals>>| {
-        intervals.map(|interval| interval.name.clone()).collect::<Vec<_>>()
+        intervals
+            .map(|interval| interval.name.clone())
+            .collect::<Vec<_>>()
     };
     let mut intervals = names(&mut route.mute.iter().filter(|interval| interval.contains(at)));
     if outside(&route.active, at) {
         intervals.extend(names(&mut route.active.iter()));
     }
-    (!intervals.is_empty()).then(|| Mute { intervals, until: (route.on_mute == OnMute::Hold).then(|| end(route, at)) })
+    (!intervals.is_empty()).then(|| Mute {
+        intervals,
+        until: (route.on_mute == OnMute::Hold).then(|| end(route, at)),
+    })
 }
 
 fn muted(route: &Route, at: Timestamp) -> bool {
@@ -29,12 +34,18 @@ fn outside(active: &[Arc<Intervals>], at: Timestamp) -> bool {
     !active.is_empty() && !active.iter().any(|interval| interval.contains(at))
 }
 
-/// The first time after `at` at which the route is not muted. Steps from one possible change to the next.
+/// The first time after `at` at which the route is not muted. Steps from one possible change to the
+/// next.
 fn end(route: &Route, at: Timestamp) -> Timestamp {
     let horizon = at.checked_add(HORIZON).unwrap_or(Timestamp::MAX);
     let mut time = at;
     loop {
-        let next = route.mute.iter().chain(&route.active).map(|interval| interval.next_change(time)).min();
+        let next = route
+            .mute
+            .iter()
+            .chain(&route.active)
+            .map(|interval| interval.next_change(time))
+            .min();
         match next {
             Some(next) if time < next && next < horizon => time = next,
             _ => return horizon,

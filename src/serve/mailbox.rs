@@ -1,8 +1,9 @@
 //! A mailbox that one replica reads, and another as soon as that one is gone.
 //!
-//! The ingress knows nothing of it: it is begun when this replica gets the right to read, and stopped when it loses it.
-//! Two may read at once for a moment, where one is slow to notice: the bookmark they share lets what both have read be
-//! a duplicate, and never lets a mail be passed over.
+//! The ingress knows nothing of it: it is begun when this replica gets the right to read, and
+//! stopped when it loses it. Two may read at once for a moment, where one is slow to notice: the
+//! bookmark they share lets what both have read be a duplicate, and never lets a mail be passed
+//! over.
 
 use std::{sync::Arc, time::Duration};
 
@@ -24,7 +25,8 @@ use crate::{
     telemetry,
 };
 
-/// How long the right lasts without being renewed: a dead replica's mailbox is read again within this and `EVERY`.
+/// How long the right lasts without being renewed: a dead replica's mailbox is read again within
+/// this and `EVERY`.
 const LEASE: Duration = Duration::from_secs(6);
 /// How often it is asked for, or renewed.
 const EVERY: Duration = Duration::from_secs(2);
@@ -43,7 +45,11 @@ impl Mailbox {
         clock: Clock,
         in_force: Receiver<Arc<InForce>>,
     ) -> Result<Self, Problem> {
-        let mailbox = Self { settings: settings.clone(), clock, in_force };
+        let mailbox = Self {
+            settings: settings.clone(),
+            clock,
+            in_force,
+        };
         Imap::new(settings, mailbox.clock.clone(), mailbox.max_age())?;
         Ok(mailbox)
     }
@@ -66,7 +72,8 @@ impl Mailbox {
             match store.consume(&mailbox, LEASE).await {
                 Ok(true) => {
                     telemetry::mailbox_taken(name);
-                    self.read(asked + LEASE, &*store, &inbox, &health, &stop).await;
+                    self.read(asked + LEASE, &*store, &inbox, &health, &stop)
+                        .await;
                     health.elsewhere(name);
                     // The next need not wait for it to end.
                     if let Err(error) = store.relinquish(&mailbox).await {
@@ -104,7 +111,8 @@ impl Mailbox {
                 () = sleep(EVERY) => {}
             }
             let asked = Instant::now();
-            // By our own watch it has to stop before the lease ends, whatever the store says, or while it says nothing.
+            // By our own watch it has to stop before the lease ends, whatever the store says, or
+            // while it says nothing.
             match timeout_at(until, store.consume(&mailbox, LEASE)).await {
                 Ok(Ok(true)) => until = asked + LEASE,
                 Ok(Ok(false)) | Err(_) => break,

@@ -1,9 +1,10 @@
 //! Another configuration for a running bridge: on SIGHUP, and when the admin listener is asked.
 //!
-//! The file is read and checked as at a start. Where anything is wrong the old one stays in force, whole. Otherwise what are
-//! rules take effect, for the next mail and the next attempt. The store, the admin listener and the ways in belong to the
-//! process: what differs of them is named and waits for a restart, and the rest does not wait for it, since who mends a
-//! route at night means that route.
+//! The file is read and checked as at a start. Where anything is wrong the old one stays in force,
+//! whole. Otherwise what are rules take effect, for the next mail and the next attempt. The store,
+//! the admin listener and the ways in belong to the process: what differs of them is named and
+//! waits for a restart, and the rest does not wait for it, since who mends a route at night means
+//! that route.
 
 use std::{env, sync::Arc};
 
@@ -33,7 +34,12 @@ pub(super) struct Reload {
 
 impl Reload {
     /// Reloads whenever it is told to, until `stop`.
-    pub(super) async fn run(self, mut hangup: Signal, mut asked: mpsc::Receiver<Asked>, stop: CancellationToken) {
+    pub(super) async fn run(
+        self,
+        mut hangup: Signal,
+        mut asked: mpsc::Receiver<Asked>,
+        stop: CancellationToken,
+    ) {
         loop {
             let answer = tokio::select! {
                 () = stop.cancelled() => return,
@@ -51,34 +57,59 @@ impl Reload {
     }
 
     async fn reload(&self) -> Result<Remarks, Faults> {
-        let (source, ways_in) = (self.started.source.clone(), self.started.config.ingress.clone());
+        let (source, ways_in) = (
+            self.started.source.clone(),
+            self.started.config.ingress.clone(),
+        );
         // On a thread of its own: it reads files.
         let prepared = tokio::task::spawn_blocking(move || prepare(&source, ways_in)).await;
-        let prepared =
-            prepared.unwrap_or_else(|_| Err(vec!["this program has a fault: reading it panicked".to_owned()]));
+        let prepared = prepared.unwrap_or_else(|_| {
+            Err(vec![
+                "this program has a fault: reading it panicked".to_owned(),
+            ])
+        });
         let (loaded, terms, in_force) = prepared?;
         telemetry::configured(in_force.rules.receivers.integrations.keys());
         let before = self.deliverer.change(terms);
         self.in_force.send_replace(Arc::new(in_force));
         self.deliverer.hurry(&before).await;
-        let waiting = loaded.needs_restart(&self.started).into_iter().map(|key| format!("{key} needs a restart"));
-        Ok(waiting.chain(loaded.warnings.iter().map(|warning| format!("warning: {warning}"))).collect())
+        let waiting = loaded
+            .needs_restart(&self.started)
+            .into_iter()
+            .map(|key| format!("{key} needs a restart"));
+        Ok(waiting
+            .chain(
+                loaded
+                    .warnings
+                    .iter()
+                    .map(|warning| format!("warning: {warning}")),
+            )
+            .collect())
     }
 }
 
 /// Reads the configuration anew, for a bridge whose ways in stay as they are.
-fn prepare(source: &Source, ways_in: ingress::Settings) -> Result<(Loaded, Terms, InForce), Faults> {
+fn prepare(
+    source: &Source,
+    ways_in: ingress::Settings,
+) -> Result<(Loaded, Terms, InForce), Faults> {
     let path = match source {
         Source::File(path) => Some(path.as_path()),
         Source::Embedded => None,
     };
-    let loaded = Config::load(path, Files::Needed)
-        .map_err(|ConfigErrors { problems, .. }| problems.iter().map(ToString::to_string).collect::<Faults>())?;
+    let loaded =
+        Config::load(path, Files::Needed).map_err(|ConfigErrors { problems, .. }| {
+            problems.iter().map(ToString::to_string).collect::<Faults>()
+        })?;
     if loaded.config.ingress.names().next().is_none() {
         return Err(vec![format!("{}: {}", loaded.source, super::NO_WAY_IN)]);
     }
-    let config = Config { ingress: ways_in, ..loaded.config.clone() };
-    let (terms, in_force) = stages(&config, &loaded.rules).map_err(|error| vec![format!("{error:#}")])?;
+    let config = Config {
+        ingress: ways_in,
+        ..loaded.config.clone()
+    };
+    let (terms, in_force) =
+        stages(&config, &loaded.rules).map_err(|error| vec![format!("{error:#}")])?;
     Ok((loaded, terms, in_force))
 }
 
@@ -87,6 +118,17 @@ pub(super) fn stages(config: &Config, rules: &Arc<Rules>) -> anyhow::Result<(Ter
     let receivers = Arc::clone(&rules.receivers);
     let timeout = config.delivery.timeout.as_std();
     let client = Client::new(&receivers, timeout, &|name| env::var(name).ok())?;
-    let terms = Terms::new(receivers, config.delivery.clone(), config.global.external_url.clone(), client);
-    Ok((terms, InForce { authenticator: config.authenticator()?, rules: Arc::clone(rules) }))
+    let terms = Terms::new(
+        receivers,
+        config.delivery.clone(),
+        config.global.external_url.clone(),
+        client,
+    );
+    Ok((
+        terms,
+        InForce {
+            authenticator: config.authenticator()?,
+            rules: Arc::clone(rules),
+        },
+    ))
 }

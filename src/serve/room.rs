@@ -1,5 +1,5 @@
-//! Keeps what strangers send from filling the disk: beyond what the configuration allows, only the headers of the oldest
-//! of it are kept.
+//! Keeps what strangers send from filling the disk: beyond what the configuration allows, only the
+//! headers of the oldest of it are kept.
 
 use std::{sync::Arc, time::Duration};
 
@@ -53,7 +53,10 @@ impl Room {
                 Ok(true) => PAUSE,
                 Ok(false) => EVERY,
                 Err(error) => {
-                    telemetry::store_failed("mail that is kept for a while only could not be cut", &error);
+                    telemetry::store_failed(
+                        "mail that is kept for a while only could not be cut",
+                        &error,
+                    );
                     EVERY
                 }
             };
@@ -71,7 +74,10 @@ impl Room {
             self.count(spare, usage).await?;
         }
         let now = self.clock.now();
-        let excess = Excess { before: self.too_old(spare, now), bytes: excess(usage.bytes, allowed) };
+        let excess = Excess {
+            before: self.too_old(spare, now),
+            bytes: excess(usage.bytes, allowed),
+        };
         let cut = self.store.cut(spare, excess, now).await?;
 
         usage.bytes = usage.bytes.saturating_sub(cut.bytes);
@@ -81,28 +87,45 @@ impl Room {
 
     async fn count(&self, spare: Spare, usage: &mut Usage) -> Result<(), StoreError> {
         let (bytes, last) = self.store.whole(spare, usage.last).await?;
-        *usage = Usage { bytes: usage.bytes + bytes, last };
+        *usage = Usage {
+            bytes: usage.bytes + bytes,
+            last,
+        };
         Ok(())
     }
 
-    /// Where the disk is nearly full nothing is kept of mail that is no alert: the room is needed for those that are.
+    /// Where the disk is nearly full nothing is kept of mail that is no alert: the room is needed
+    /// for those that are.
     fn allowed(&self, spare: Spare) -> u64 {
         match spare {
-            Spare::Ignored if self.store.room().is_some_and(crate::store::Room::is_for_alerts_alone) => 0,
+            Spare::Ignored
+                if self
+                    .store
+                    .room()
+                    .is_some_and(crate::store::Room::is_for_alerts_alone) =>
+            {
+                0
+            }
             Spare::Ignored => self.settings.ignored_mail.max_size.bytes(),
             Spare::Unproven => self.settings.quarantine.max_size.bytes(),
         }
     }
 
     fn too_old(&self, spare: Spare, now: Timestamp) -> Option<Timestamp> {
-        (spare == Spare::Ignored)
-            .then(|| now.saturating_sub(self.settings.ignored_mail.keep.as_signed()).unwrap_or(Timestamp::MIN))
+        (spare == Spare::Ignored).then(|| {
+            now.saturating_sub(self.settings.ignored_mail.keep.as_signed())
+                .unwrap_or(Timestamp::MIN)
+        })
     }
 }
 
 /// Once there is too much, a tenth more is cut: else all would be counted anew for every mail.
 fn excess(bytes: u64, allowed: u64) -> u64 {
-    if bytes > allowed { bytes - (allowed - allowed / 10) } else { 0 }
+    if bytes > allowed {
+        bytes - (allowed - allowed / 10)
+    } else {
+        0
+    }
 }
 
 #[cfg(test)]
@@ -111,6 +134,14 @@ mod tests {
 
     #[test]
     fn what_is_allowed_is_kept_and_what_is_too_much_makes_a_little_room() {
-        assert_eq!([excess(0, 0), excess(1, 0), excess(100, 100), excess(101, 100)], [0, 1, 0, 11]);
+        assert_eq!(
+            [
+                excess(0, 0),
+                excess(1, 0),
+                excess(100, 100),
+                excess(101, 100)
+            ],
+            [0, 1, 0, 11]
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! The promise as questions to the store: each finds what must not be.
 //!
-//! The questions are SQL that every database of ours understands, and run over one snapshot of a store in use. Each row of
-//! an answer is a sentence about one thing that is wrong. `$1` is five minutes ago: what is younger may be under way.
+//! The questions are SQL that every database of ours understands, and run over one snapshot of a
+//! store in use. Each row of an answer is a sentence about one thing that is wrong. `$1` is five
+//! minutes ago: what is younger may be under way.
 
 use serde::Serialize;
 
@@ -17,7 +18,8 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     Everything,
-    /// All but the mails' bytes, which are nearly all of it: that they are those that came is taken on trust.
+    /// All but the mails' bytes, which are nearly all of it: that they are those that came is taken
+    /// on trust.
     AllButBytes,
 }
 

@@ -4,7 +4,8 @@ use jiff::Timestamp;
 
 /// The incident by which the bridge tells of its dead letters.
 pub const DEAD_LETTERS: &str = "self:dead-letters";
-/// What begins the incident by which it tells of mail of an app that is not expected; the app's key follows.
+/// What begins the incident by which it tells of mail of an app that is not expected; the app's key
+/// follows.
 pub const UNEXPECTED_APP: &str = "self:app-key:";
 
 /// What the bridge may have to tell of itself, read at each look; every list is cut at a few.
@@ -51,8 +52,8 @@ impl Room {
         (self.total / 20).clamp(LITTLE, PLENTY)
     }
 
-    /// What is left is kept for alerts: mail that is no sender's is refused. Of a small file system that is a tenth, so that
-    /// there is room for both.
+    /// What is left is kept for alerts: mail that is no sender's is refused. Of a small file system
+    /// that is a tenth, so that there is room for both.
     pub fn is_for_alerts_alone(self) -> bool {
         self.free < self.little().min(self.total / 10)
     }

@@ -1,4 +1,5 @@
-//! How values are kept, whichever the database: times as microseconds, structured values as JSON, mails as zstd.
+//! How values are kept, whichever the database: times as microseconds, structured values as JSON,
+//! mails as zstd.
 
 use std::{cell::RefCell, io};
 
@@ -37,7 +38,9 @@ pub(super) fn pack((message, authenticity): (Message, Authenticity)) -> Result<P
         authenticity: json(&authenticity)?,
         envelope: message.envelope.as_ref().map(json).transpose()?,
         sha256: sha256_hex(&message.raw),
-        body: body.map_err(|error| StoreError::Failed(format!("a mail could not be compressed: {error}")))?,
+        body: body.map_err(|error| {
+            StoreError::Failed(format!("a mail could not be compressed: {error}"))
+        })?,
         message,
     })
 }
@@ -99,11 +102,13 @@ pub(super) fn signed(count: u64) -> i64 {
 }
 
 pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::Failed(format!("a value could not be written: {error}")))
+    serde_json::to_string(value)
+        .map_err(|error| StoreError::Failed(format!("a value could not be written: {error}")))
 }
 
-/// Of a change or a resolve: the receipt of its trigger, or of the last change that has one, which is what `detail` of something delivered holds. A column of `deliveries`, in
-/// the words of both databases.
+/// Of a change or a resolve: the receipt of its trigger, or of the last change that has one, which
+/// is what `detail` of something delivered holds. A column of `deliveries`, in the words of both
+/// databases.
 macro_rules! receipt {
     () => {
         "CASE WHEN deliveries.action <> 'trigger' THEN (

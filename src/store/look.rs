@@ -60,7 +60,8 @@ pub struct DeliveryRow {
     /// When it is tried next, or its mute ends; none behind another of its lane.
     pub next_at: Option<Timestamp>,
     pub settled_at: Option<Timestamp>,
-    /// The latest failure, or once it is delivered the receipt: a resolve is claimed with its trigger's.
+    /// The latest failure, or once it is delivered the receipt: a resolve is claimed with its
+    /// trigger's.
     pub detail: Option<String>,
     pub mail: Option<MailId>,
 }

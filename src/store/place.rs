@@ -22,19 +22,25 @@ pub enum Place {
 }
 
 impl Place {
-    /// Reads a URL; what is wrong with it is said of the configuration's `key`, and without a password.
+    /// Reads a URL; what is wrong with it is said of the configuration's `key`, and without a
+    /// password.
     pub fn parse(key: &str, url: &str) -> Result<Self, Problem> {
         match url.split_once(':') {
             Some(("sqlite", file)) if !file.trim_start_matches('/').is_empty() => {
                 Ok(Self::File(file.strip_prefix("//").unwrap_or(file).into()))
             }
-            Some(("sqlite", _)) => Err(Problem::new(key, "it names no file", "write `sqlite:alertbridge.db`")),
+            Some(("sqlite", _)) => Err(Problem::new(
+                key,
+                "it names no file",
+                "write `sqlite:alertbridge.db`",
+            )),
             Some(("postgres" | "postgresql", _)) => match Address::parse(url) {
                 Ok(address) => Ok(Self::Database(Box::new(address))),
                 Err(Misaddressed { what, mend }) => Err(Problem::new(key, what, mend)),
             },
             _ => {
-                let mend = "write `sqlite:alertbridge.db`, or `postgres://user:password@host/database`";
+                let mend =
+                    "write `sqlite:alertbridge.db`, or `postgres://user:password@host/database`";
                 Err(Problem::new(key, "this is no store", mend))
             }
         }
@@ -50,14 +56,16 @@ impl Place {
 
     /// Opens it for `serve`: a file for one alone, for as long as the second value lives.
     pub async fn own(&self) -> Result<(Arc<dyn Store>, Option<File>), StoreError> {
-        let Self::File(path) = self else { return Ok((self.open().await?, None)) };
+        let Self::File(path) = self else {
+            return Ok((self.open().await?, None));
+        };
         // Before it is opened: of two that start on a new file one makes it.
         let owned = sqlite::own(path)?;
         Ok((Arc::new(Sqlite::open(path)?), Some(owned)))
     }
 
-    /// Everything that is wrong with it, and how much it holds; reads alone. `progress` is told how many of how many mails'
-    /// bytes are read.
+    /// Everything that is wrong with it, and how much it holds; reads alone. `progress` is told how
+    /// many of how many mails' bytes are read.
     pub async fn check(
         &self,
         now: Timestamp,
@@ -70,7 +78,8 @@ impl Place {
         }
     }
 
-    /// The version of the schema it has, 0 where it is yet to be made, and the one this program knows.
+    /// The version of the schema it has, 0 where it is yet to be made, and the one this program
+    /// knows.
     pub async fn versions(&self) -> Result<(i32, i32), StoreError> {
         match self {
             Self::File(path) => sqlite::versions(path),

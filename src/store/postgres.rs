@@ -1,24 +1,28 @@
 //! The store in a PostgreSQL database, shared by any number of replicas.
 //!
-//! tokio-postgres rather than sqlx: sqlx's SQLite and rusqlite, which the other store needs, link one library twice and
-//! exclude each other; and statements that do not wait for each other's answers share one flight, so that a decision is
-//! two ways to the server and a settlement one. deadpool keeps the connections. PostgreSQL makes commits that come
-//! together share a flush by itself; many connections do here what one writing thread does for SQLite, and mails that
-//! wait together are recorded by one statement ([`recorder`]).
+//! tokio-postgres rather than sqlx: sqlx's SQLite and rusqlite, which the other store needs, link
+//! one library twice and exclude each other; and statements that do not wait for each other's
+//! answers share one flight, so that a decision is two ways to the server and a settlement one.
+//! deadpool keeps the connections. PostgreSQL makes commits that come together share a flush by
+//! itself; many connections do here what one writing thread does for SQLite, and mails that wait
+//! together are recorded by one statement ([`recorder`]).
 //!
 //! What keeps replicas apart:
-//! - deliveries are leased, `FOR UPDATE SKIP LOCKED`, in one statement ([`lane`]), or with their decision by the replica
-//!   that makes it ([`owe`]);
-//! - an incident's decisions and the changes of its lanes take turns, by an advisory lock on its id ([`decide`]);
+//! - deliveries are leased, `FOR UPDATE SKIP LOCKED`, in one statement ([`lane`]), or with their
+//!   decision by the replica that makes it ([`owe`]);
+//! - an incident's decisions and the changes of its lanes take turns, by an advisory lock on its id
+//!   ([`decide`]);
 //! - unverified triggers are counted in turns, by one advisory lock for all of them ([`decide`]);
-//! - what is due to be looked at again any of them looks at, and the first to write has ([`mail::due`]);
+//! - what is due to be looked at again any of them looks at, and the first to write has
+//!   ([`mail::due`]);
 //! - what the bridge tells of itself is an incident, whose turn each waits for: the first tells it;
-//! - a mail is held for a while by the replica that took it, then by whoever sees that it is still undecided ([`mail`]);
-//!   the hold only spares work, deciding it locks its row: a mail about the same incident that another replica has not
-//!   decided yet is decided by whoever has a later one ([`Store::ahead`]);
-//! - a mailbox is read by the replica that holds a lease on it, by the database's clock. An advisory lock of a session
-//!   would live on after a connection was cut until the server noticed, and end with a failover nobody noticed yet; the
-//!   end of a lease both sides know beforehand.
+//! - a mail is held for a while by the replica that took it, then by whoever sees that it is still
+//!   undecided ([`mail`]); the hold only spares work, deciding it locks its row: a mail about the
+//!   same incident that another replica has not decided yet is decided by whoever has a later one
+//!   ([`Store::ahead`]);
+//! - a mailbox is read by the replica that holds a lease on it, by the database's clock. An
+//!   advisory lock of a session would live on after a connection was cut until the server noticed,
+//!   and end with a failover nobody noticed yet; the end of a lease both sides know beforehand.
 //!
 //! The clocks of the replicas must agree to within a few seconds: leases of deliveries end by them.
 
@@ -38,9 +42,9 @@ use crate::{
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     silence::{Plan, Silence, SilenceId},
     store::{
-        Agenda, Claim, Concerns, Cut, Decide, Decision, DeliveryRow, Depth, Event, Excess, Fallback, Horizon,
-        IncidentRow, MailRow, Pruned, Room, Settled, Settlement, Spare, Store, StoreError, StoredMail, Subject, Sweep,
-        Unsilenced, kept::pack,
+        Agenda, Claim, Concerns, Cut, Decide, Decision, DeliveryRow, Depth, Event, Excess,
+        Fallback, Horizon, IncidentRow, MailRow, Pruned, Room, Settled, Settlement, Spare, Store,
+        StoreError, StoredMail, Subject, Sweep, Unsilenced, kept::pack,
     },
 };
 
@@ -82,7 +86,8 @@ pub struct Postgres {
     /// This replica, as long as it runs.
     holder: i64,
     hold: Duration,
-    /// Mails about one incident are decided in the order they are handed in: each waits for its turn, by the id's hash.
+    /// Mails about one incident are decided in the order they are handed in: each waits for its
+    /// turn, by the id's hash.
     turns: [Mutex<()>; TURNS],
     /// Taken after one of those.
     unverified: Mutex<()>,
@@ -92,7 +97,8 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Connects, and brings the schema up to date; where several start at once, one does and the others wait.
+    /// Connects, and brings the schema up to date; where several start at once, one does and the
+    /// others wait.
     pub async fn open(address: &Address) -> Result<Self, StoreError> {
         let database = Arc::new(Database::new(address)?);
         schema::migrate(&database).await?;
@@ -123,16 +129,30 @@ impl Postgres {
 
     /// Whoever asks first is first in the queue.
     ///
-    /// Unverified mail takes turns as a whole, whatever it is about, and here already: of a flood of it one connection
-    /// waits for the other replicas, and the rest is there for mail that is genuine.
-    async fn turn(&self, subject: Option<&Subject>) -> (Option<MutexGuard<'_, ()>>, Option<MutexGuard<'_, ()>>) {
-        let Some(subject) = subject else { return (None, None) };
+    /// Unverified mail takes turns as a whole, whatever it is about, and here already: of a flood
+    /// of it one connection waits for the other replicas, and the rest is there for mail that is
+    /// genuine.
+    async fn turn(
+        &self,
+        subject: Option<&Subject>,
+    ) -> (Option<MutexGuard<'_, ()>>, Option<MutexGuard<'_, ()>>) {
+        let Some(subject) = subject else {
+            return (None, None);
+        };
         let turn = self.turns[turn(&subject.incident_id)].lock().await;
-        (Some(turn), if subject.verified { None } else { Some(self.unverified.lock().await) })
+        (
+            Some(turn),
+            if subject.verified {
+                None
+            } else {
+                Some(self.unverified.lock().await)
+            },
+        )
     }
 }
 
-/// The version of the schema a database has, 0 where it has none, and the one this program knows; migrates nothing.
+/// The version of the schema a database has, 0 where it has none, and the one this program knows;
+/// migrates nothing.
 pub async fn versions(address: &Address) -> Result<(i32, i32), StoreError> {
     let database = Database::new(address)?;
     let found = schema::apart(&database, async |client| schema::found(client).await).await?;
@@ -153,11 +173,20 @@ impl Store for Postgres {
     ) -> Result<Vec<MailId>, StoreError> {
         let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
         let Some(bookmark) = bookmark else {
-            let recorder = self.recorder.get_or_init(|| Recorder::start(&self.database, self.holder, self.hold));
+            let recorder = self
+                .recorder
+                .get_or_init(|| Recorder::start(&self.database, self.holder, self.hold));
             return recorder.record(packed).await;
         };
         crash::point("commit");
-        mail::record(&self.database, self.holder, self.hold, &packed, Some(&bookmark)).await
+        mail::record(
+            &self.database,
+            self.holder,
+            self.hold,
+            &packed,
+            Some(&bookmark),
+        )
+        .await
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
@@ -202,12 +231,25 @@ impl Store for Postgres {
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError> {
         let _turn = self.turn(subject.as_ref()).await;
-        let decision = decide::reconsider(&self.database, mail, &authenticity, subject.as_ref(), now, decide).await?;
+        let decision = decide::reconsider(
+            &self.database,
+            mail,
+            &authenticity,
+            subject.as_ref(),
+            now,
+            decide,
+        )
+        .await?;
         self.ring_for(decision.as_ref());
         Ok(decision)
     }
 
-    async fn announce(&self, subject: Subject, now: Timestamp, decide: Decide) -> Result<Decision, StoreError> {
+    async fn announce(
+        &self,
+        subject: Subject,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Decision, StoreError> {
         let _turn = self.turn(Some(&subject)).await;
         let decision = decide::announce(&self.database, &subject, now, decide).await?;
         self.ring_for(Some(&decision));
@@ -247,11 +289,20 @@ impl Store for Postgres {
         lane::agenda(&self.database).await
     }
 
-    async fn settle(&self, id: DeliveryId, lease: i64, settlement: Settlement) -> Result<Settled, StoreError> {
+    async fn settle(
+        &self,
+        id: DeliveryId,
+        lease: i64,
+        settlement: Settlement,
+    ) -> Result<Settled, StoreError> {
         settle::settle(&self.database, id, lease, &settlement).await
     }
 
-    async fn escalate(&self, now: Timestamp, fallback: Fallback) -> Result<Vec<Target>, StoreError> {
+    async fn escalate(
+        &self,
+        now: Timestamp,
+        fallback: Fallback,
+    ) -> Result<Vec<Target>, StoreError> {
         settle::escalate(&self.database, now, &fallback).await
     }
 
@@ -259,15 +310,26 @@ impl Store for Postgres {
         look::incidents(&self.database, open_only, limit).await
     }
 
-    async fn timeline(&self, incident_id: &str) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError> {
+    async fn timeline(
+        &self,
+        incident_id: &str,
+    ) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError> {
         look::timeline(&self.database, incident_id).await
     }
 
-    async fn deliveries(&self, state: Option<DeliveryState>, limit: u32) -> Result<Vec<DeliveryRow>, StoreError> {
+    async fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRow>, StoreError> {
         look::deliveries(&self.database, state, limit).await
     }
 
-    async fn retry(&self, ids: Option<Vec<DeliveryId>>, now: Timestamp) -> Result<Vec<DeliveryId>, StoreError> {
+    async fn retry(
+        &self,
+        ids: Option<Vec<DeliveryId>>,
+        now: Timestamp,
+    ) -> Result<Vec<DeliveryId>, StoreError> {
         amend::retry(&self.database, self.holder, ids, now).await
     }
 
@@ -275,7 +337,11 @@ impl Store for Postgres {
         amend::discard(&self.database, self.holder, id, now).await
     }
 
-    async fn mails(&self, outcome: Option<Outcome>, limit: u32) -> Result<Vec<MailRow>, StoreError> {
+    async fn mails(
+        &self,
+        outcome: Option<Outcome>,
+        limit: u32,
+    ) -> Result<Vec<MailRow>, StoreError> {
         look::mails(&self.database, outcome, limit).await
     }
 
@@ -313,7 +379,12 @@ impl Store for Postgres {
         silence::add(&self.database, &plan, now).await
     }
 
-    async fn silences(&self, expired: bool, now: Timestamp, limit: u32) -> Result<Vec<Silence>, StoreError> {
+    async fn silences(
+        &self,
+        expired: bool,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Silence>, StoreError> {
         silence::list(&self.database, expired, now, limit).await
     }
 
@@ -343,8 +414,9 @@ impl Store for Postgres {
     }
 
     async fn ping(&self) -> Result<(), StoreError> {
-        // Of several hosts the one that can be written is connected to; where it cannot any more, a write says so. What
-        // is deleted is of no use, and mostly not there: the transaction's number alone makes a commit of it.
+        // Of several hosts the one that can be written is connected to; where it cannot any more, a
+        // write says so. What is deleted is of no use, and mostly not there: the transaction's
+        // number alone makes a commit of it.
         const WRITE: &str = "
 WITH gone AS (DELETE FROM consumers WHERE held_until < now() - interval '30 days')
 SELECT pg_current_xact_id()::text";
@@ -354,7 +426,11 @@ SELECT pg_current_xact_id()::text";
     async fn rung(&self) {
         let heard = self.heard.get_or_init(|| {
             let heard = Arc::new(Notify::new());
-            tokio::spawn(bell::listen(Arc::clone(&self.database), self.holder, Arc::clone(&heard)));
+            tokio::spawn(bell::listen(
+                Arc::clone(&self.database),
+                self.holder,
+                Arc::clone(&heard),
+            ));
             heard
         });
         heard.notified().await;

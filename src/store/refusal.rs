@@ -18,9 +18,13 @@ pub(super) struct Revival {
 impl Revival {
     pub(super) fn objection(&self) -> Option<&'static str> {
         if self.opened_after {
-            Some("of an opening that a newer one has followed: sent now, it would open or close the newer alert")
+            Some(
+                "of an opening that a newer one has followed: sent now, it would open or close the newer alert",
+            )
         } else if self.trigger && !self.open && !self.closed_after {
-            Some("a trigger whose incident is over: sent now, it would open an alert that nobody closes")
+            Some(
+                "a trigger whose incident is over: sent now, it would open an alert that nobody closes",
+            )
         } else {
             None
         }
@@ -42,13 +46,15 @@ pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
 /// `state` is none where there is no such delivery.
 pub(super) fn not_discarded(id: DeliveryId, state: Option<&str>) -> StoreError {
     StoreError::Refused(match state {
-        Some(state) => format!("delivery {id} is {state}: only what is pending, held or dead can be discarded"),
+        Some(state) => {
+            format!("delivery {id} is {state}: only what is pending, held or dead can be discarded")
+        }
         None => format!("there is no delivery {id}"),
     })
 }
 
-/// `found` is the mail's outcome, its size where only its header was kept, and whether that was kept alone to make room;
-/// none where there is no such mail.
+/// `found` is the mail's outcome, its size where only its header was kept, and whether that was
+/// kept alone to make room; none where there is no such mail.
 pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>, bool)>) -> StoreError {
     StoreError::Refused(match found {
         Some(("quarantined", Some(size), true)) => format!(

@@ -9,8 +9,8 @@ use crate::message::MailId;
 pub struct Horizon {
     /// Mails that arrived before, and what was told of incidents that ended before.
     pub mails: Timestamp,
-    /// Incidents that ended before, not earlier than `mails`: no copy of their mails can page any more. None: they are
-    /// kept for ever.
+    /// Incidents that ended before, not earlier than `mails`: no copy of their mails can page any
+    /// more. None: they are kept for ever.
     pub incidents: Option<Timestamp>,
 }
 
@@ -27,8 +27,14 @@ pub enum Sweep {
 
 impl Sweep {
     /// The beginning.
-    pub const START: Self = Self::Mails { arrived_at: Timestamp::MIN, id: 0 };
-    pub(crate) const FIRST_INCIDENT: Self = Self::Incidents { changed_at: Timestamp::MIN, id: 0 };
+    pub const START: Self = Self::Mails {
+        arrived_at: Timestamp::MIN,
+        id: 0,
+    };
+    pub(crate) const FIRST_INCIDENT: Self = Self::Incidents {
+        changed_at: Timestamp::MIN,
+        id: 0,
+    };
 }
 
 /// What a step of a sweep did.

@@ -1,5 +1,6 @@
-//! Mail that is kept whole for a while only. It pages nobody, or anybody may have sent it: what there is of it must not
-//! fill the disk, and its header, its hash and what became of it stay for as long as those of all mail.
+//! Mail that is kept whole for a while only. It pages nobody, or anybody may have sent it: what
+//! there is of it must not fill the disk, and its header, its hash and what became of it stay for
+//! as long as those of all mail.
 
 use jiff::Timestamp;
 
@@ -57,7 +58,8 @@ pub struct Cut {
     pub more: bool,
 }
 
-/// The mails to cut among the oldest, given in order as their number, size and arrival; and whether there may be more.
+/// The mails to cut among the oldest, given in order as their number, size and arrival; and whether
+/// there may be more.
 pub(super) fn chosen(oldest: &[(MailId, u64, Timestamp)], excess: Excess) -> (Vec<MailId>, bool) {
     let (mut chosen, mut bytes) = (Vec::new(), 0);
     for (id, size, arrived_at) in oldest {
@@ -92,15 +94,34 @@ mod tests {
         assert_eq!(of(Some(at(3)), 0), (vec![1, 2], false));
         assert_eq!(of(Some(at(2)), 25), (vec![1, 2, 3], false));
         let large = [(1, READ_BACK, at(1)), (2, 1, at(1))];
-        assert_eq!(chosen(&large, Excess { before: None, bytes: u64::MAX }), (vec![1], true));
+        assert_eq!(
+            chosen(
+                &large,
+                Excess {
+                    before: None,
+                    bytes: u64::MAX
+                }
+            ),
+            (vec![1], true)
+        );
     }
 
     #[test]
     fn the_verdict_stands_where_the_indexes_look_for_it() {
-        for verdict in [Verdict::Pass, Verdict::Fail, Verdict::None, Verdict::TempError, Verdict::Off] {
+        for verdict in [
+            Verdict::Pass,
+            Verdict::Fail,
+            Verdict::None,
+            Verdict::TempError,
+            Verdict::Off,
+        ] {
             let kept = serde_json::to_string(&Authenticity::unproven(verdict, "x")).unwrap();
             let proven = matches!(verdict, Verdict::Pass | Verdict::Off);
-            assert_eq!(!["fail", "none", "temp"].contains(&&kept[12..16]), proven, "{kept}");
+            assert_eq!(
+                !["fail", "none", "temp"].contains(&&kept[12..16]),
+                proven,
+                "{kept}"
+            );
         }
     }
 }

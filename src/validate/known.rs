@@ -17,14 +17,17 @@ const MAX_DEPTH: usize = 8;
 pub(super) struct Properties(HashMap<String, Self>);
 
 impl Properties {
-    /// Reads the `properties` of a schema. What it says by other means (`$ref`, `allOf`) is not followed: where no
-    /// `properties` stand, nothing is reported.
+    /// Reads the `properties` of a schema. What it says by other means (`$ref`, `allOf`) is not
+    /// followed: where no `properties` stand, nothing is reported.
     pub fn of(schema: &Value) -> Self {
         Self::nested(schema, MAX_DEPTH)
     }
 
     fn nested(schema: &Value, depth: usize) -> Self {
-        let properties = schema.get("properties").and_then(Value::as_object).filter(|_| depth > 0);
+        let properties = schema
+            .get("properties")
+            .and_then(Value::as_object)
+            .filter(|_| depth > 0);
         Self(
             properties
                 .into_iter()
@@ -34,7 +37,8 @@ impl Properties {
         )
     }
 
-    /// JSON pointers (RFC 6901) of what an alert holds beyond these, at most 20 of at most 200 characters.
+    /// JSON pointers (RFC 6901) of what an alert holds beyond these, at most 20 of at most 200
+    /// characters.
     pub fn additions(&self, json: &Value) -> Vec<String> {
         let mut additions = Vec::new();
         if let Value::Object(object) = json {
@@ -53,7 +57,9 @@ impl Properties {
             }
             match (self.0.get(key), value) {
                 (None, _) => additions.push(cut(&pointer(parent, key))),
-                (Some(known), Value::Object(inner)) => known.collect(inner, &pointer(parent, key), additions),
+                (Some(known), Value::Object(inner)) => {
+                    known.collect(inner, &pointer(parent, key), additions);
+                }
                 _ => {}
             }
         }

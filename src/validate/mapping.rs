@@ -1,4 +1,5 @@
-//! JSON → [`Incident`], whatever schema it has passed: one built in, one of the team's own, or `true`.
+//! JSON → [`Incident`], whatever schema it has passed: one built in, one of the team's own, or
+//! `true`.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -6,11 +7,15 @@ use serde_json::Value;
 use super::Violation;
 use crate::incident::Incident;
 
-/// Reads the fields. A required one that is missing or of another type is a violation, whatever the schema says.
+/// Reads the fields. A required one that is missing or of another type is a violation, whatever the
+/// schema says.
 pub(super) fn incident(json: Value) -> Result<Incident, Violation> {
     match fields(&json) {
         Ok(incident) => Ok(Incident { json, ..incident }),
-        Err((pointer, wrong)) => Err(Violation { reason: format!("{pointer}: {wrong}"), json }),
+        Err((pointer, wrong)) => Err(Violation {
+            reason: format!("{pointer}: {wrong}"),
+            json,
+        }),
     }
 }
 
@@ -54,13 +59,20 @@ fn required(json: &Value, pointer: &'static str) -> Result<String, Wrong> {
 fn number(json: &Value, pointer: &'static str) -> Result<Option<f64>, Wrong> {
     match json.pointer(pointer) {
         None | Some(Value::Null) => Ok(None),
-        Some(value) => value.as_f64().filter(|number| number.is_finite()).map(Some).ok_or((pointer, "is no number")),
+        Some(value) => value
+            .as_f64()
+            .filter(|number| number.is_finite())
+            .map(Some)
+            .ok_or((pointer, "is no number")),
     }
 }
 
 /// An RFC 3339 time with its offset.
 fn time(json: &Value, pointer: &'static str) -> Result<Timestamp, Wrong> {
-    required(json, pointer)?
-        .parse()
-        .map_err(|_| (pointer, "is no RFC 3339 time with an offset, like 2022-03-24T15:40:00Z"))
+    required(json, pointer)?.parse().map_err(|_| {
+        (
+            pointer,
+            "is no RFC 3339 time with an offset, like 2022-03-24T15:40:00Z",
+        )
+    })
 }

@@ -8,7 +8,8 @@ const MAX_VIOLATIONS: usize = 5;
 /// How long a pointer or a description may get, in characters.
 const MAX_LENGTH: usize = 200;
 
-/// The JSON pointers of the violations, each with what is wrong there. Values are left out: they may be long.
+/// The JSON pointers of the violations, each with what is wrong there. Values are left out: they
+/// may be long.
 pub(super) fn of<'a>(errors: impl Iterator<Item = ValidationError<'a>>) -> String {
     let mut errors = errors.map(|error| one(&error));
     let mut reason: Vec<String> = errors.by_ref().take(MAX_VIOLATIONS).collect();
@@ -21,9 +22,10 @@ pub(super) fn of<'a>(errors: impl Iterator<Item = ValidationError<'a>>) -> Strin
 fn one(error: &ValidationError) -> String {
     let parent = error.instance_path().as_str();
     match error.kind() {
-        ValidationErrorKind::Required { property } => {
-            cut(&format!("{parent}/{}: is missing", property.as_str().unwrap_or_default()))
-        }
+        ValidationErrorKind::Required { property } => cut(&format!(
+            "{parent}/{}: is missing",
+            property.as_str().unwrap_or_default()
+        )),
         _ if parent.is_empty() => cut(&format!("the whole: {}", error.masked())),
         _ => format!("{}: {}", cut(parent), cut(&error.masked().to_string())),
     }

@@ -32,14 +32,22 @@ pub(super) struct Complaint {
 impl Complaint {
     /// The label that says what it is about, for routes.
     pub(super) fn about(&self) -> Option<(&'static str, &str)> {
-        let ingress = self.incident_id.strip_prefix(INGRESS).map(|name| ("ingress", name));
-        ingress.or_else(|| self.incident_id.strip_prefix(UNEXPECTED_APP).map(|key| ("app_key", key)))
+        let ingress = self
+            .incident_id
+            .strip_prefix(INGRESS)
+            .map(|name| ("ingress", name));
+        ingress.or_else(|| {
+            self.incident_id
+                .strip_prefix(UNEXPECTED_APP)
+                .map(|key| ("app_key", key))
+        })
     }
 }
 
 /// Critical is what may keep a page from somebody.
 pub(super) fn severity(incident_id: &str) -> &'static str {
-    let harmless = [HELD_RESOLVES, QUARANTINE].contains(&incident_id) || incident_id.starts_with(UNEXPECTED_APP);
+    let harmless = [HELD_RESOLVES, QUARANTINE].contains(&incident_id)
+        || incident_id.starts_with(UNEXPECTED_APP);
     if harmless { "warning" } else { "critical" }
 }
 
@@ -51,8 +59,14 @@ pub(super) fn complaints(
     now: Timestamp,
 ) -> Vec<Complaint> {
     let mut found = Vec::new();
-    let mut complain = |incident_id: String, text: String| found.push(Complaint { incident_id, text });
-    let is_open = |incident_id: &str| concerns.alarms.iter().any(|alarm| alarm.incident_id == incident_id);
+    let mut complain =
+        |incident_id: String, text: String| found.push(Complaint { incident_id, text });
+    let is_open = |incident_id: &str| {
+        concerns
+            .alarms
+            .iter()
+            .any(|alarm| alarm.incident_id == incident_id)
+    };
     for (name, condition) in health {
         if let Some(text) = trouble(name, condition, since, now) {
             complain(format!("{INGRESS}{name}"), text);
@@ -81,7 +95,10 @@ pub(super) fn complaints(
             ),
         );
     }
-    if concerns.flooded_at.is_some_and(|at| now.duration_since(at) < CALM) {
+    if concerns
+        .flooded_at
+        .is_some_and(|at| now.duration_since(at) < CALM)
+    {
         complain(
             HELD_TRIGGERS.into(),
             "unverified triggers are held: more came through an ingress than are told in an hour \
@@ -91,7 +108,10 @@ pub(super) fn complaints(
                 .into(),
         );
     }
-    if concerns.quarantine_cut_at.is_some_and(|at| now.duration_since(at) < CALM) {
+    if concerns
+        .quarantine_cut_at
+        .is_some_and(|at| now.duration_since(at) < CALM)
+    {
         complain(
             QUARANTINE.into(),
             "mail that is not proven takes more than store.quarantine.max_size, so that only the headers of the oldest in \
@@ -100,7 +120,11 @@ pub(super) fn complaints(
                 .into(),
         );
     }
-    let told = concerns.alarms.iter().filter(|alarm| alarm.incident_id.starts_with(UNEXPECTED_APP)).count();
+    let told = concerns
+        .alarms
+        .iter()
+        .filter(|alarm| alarm.incident_id.starts_with(UNEXPECTED_APP))
+        .count();
     let mut room_for = MOST_APPS.saturating_sub(told);
     for key in &concerns.unexpected_apps {
         let incident_id = format!("{UNEXPECTED_APP}{key}");
@@ -118,7 +142,10 @@ pub(super) fn complaints(
             ),
         );
     }
-    if concerns.room.is_some_and(|room| is_scarce(room, is_open(STORE))) {
+    if concerns
+        .room
+        .is_some_and(|room| is_scarce(room, is_open(STORE)))
+    {
         let free = concerns.room.map_or(0, |room| room.free >> 20);
         complain(
             STORE.into(),
@@ -154,8 +181,18 @@ fn is_scarce(room: Room, told: bool) -> bool {
 
 /// The incidents by name; what a mail made up as a name is not repeated.
 fn named(incidents: &[String]) -> String {
-    let plain = |id: &&String| id.len() <= 64 && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
-    let names: Vec<&str> = incidents.iter().filter(plain).take(3).map(String::as_str).collect();
+    let plain = |id: &&String| {
+        id.len() <= 64
+            && id
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
+    let names: Vec<&str> = incidents
+        .iter()
+        .filter(plain)
+        .take(3)
+        .map(String::as_str)
+        .collect();
     match (incidents.len(), names.len()) {
         (1, 1) => format!("incident {}", names.concat()),
         (many, some) if many == some => format!("incidents {}", names.join(", ")),
@@ -164,15 +201,19 @@ fn named(incidents: &[String]) -> String {
     }
 }
 
-/// What to say where an alarm that nothing complains of any more is over; none where nobody can know yet.
-/// `ingresses` are those configured, with what is known of each.
-pub(super) fn over(incident_id: &str, ingresses: &BTreeMap<&str, Option<&Condition>>) -> Option<String> {
+/// What to say where an alarm that nothing complains of any more is over; none where nobody can
+/// know yet. `ingresses` are those configured, with what is known of each.
+pub(super) fn over(
+    incident_id: &str,
+    ingresses: &BTreeMap<&str, Option<&Condition>>,
+) -> Option<String> {
     if let Some(name) = incident_id.strip_prefix(INGRESS) {
         return match ingresses.get(name) {
             None => Some(format!("ingress {name} is not configured any more")),
             Some(condition) => {
-                let works =
-                    condition.is_some_and(|condition| condition.last_success.is_some() && condition.failure.is_none());
+                let works = condition.is_some_and(|condition| {
+                    condition.last_success.is_some() && condition.failure.is_none()
+                });
                 works.then(|| format!("ingress {name} works again"))
             }
         };

@@ -30,7 +30,10 @@ impl Night {
     fn begin() -> Self {
         let parsed = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
         let Loaded { config, rules, .. } = parsed.unwrap_or_else(|error| panic!("{error}"));
-        let in_force = InForce { authenticator: config.authenticator().unwrap(), rules };
+        let in_force = InForce {
+            authenticator: config.authenticator().unwrap(),
+            rules,
+        };
         let start = Timestamp::from_second(1_700_000_000).unwrap();
         let now = Arc::new(Mutex::new(start));
         let read = Arc::clone(&now);
@@ -43,7 +46,11 @@ impl Night {
             clock: Clock::from_fn(move || *read.lock().unwrap()),
             owed: Arc::new(Notify::new()),
         };
-        Self { watch, vigil: Vigil::begin(start), now }
+        Self {
+            watch,
+            vigil: Vigil::begin(start),
+            now,
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -76,7 +83,16 @@ impl Night {
     async fn told(&self) -> Vec<String> {
         let mut owed = self.watch.store.deliveries(None, 100).await.unwrap();
         owed.reverse();
-        owed.iter().map(|owed| format!("{} {} {}", owed.action.as_str(), owed.incident_id, owed.receiver)).collect()
+        owed.iter()
+            .map(|owed| {
+                format!(
+                    "{} {} {}",
+                    owed.action.as_str(),
+                    owed.incident_id,
+                    owed.receiver
+                )
+            })
+            .collect()
     }
 }
 
@@ -96,16 +112,35 @@ async fn a_refused_login_is_told_at_once_and_once_and_its_end_too() {
     assert_eq!(night.told().await, [TOLD, OVER]);
     night.watch.health.failed("imap", "LOGIN refused", true);
     night.pass(1).await;
-    assert_eq!(night.told().await, [TOLD, OVER, TOLD], "another time, another page");
+    assert_eq!(
+        night.told().await,
+        [TOLD, OVER, TOLD],
+        "another time, another page"
+    );
 }
 
 #[tokio::test]
 async fn it_is_silenced_by_its_kind_alone_and_told_when_the_silence_ends() {
     let mut night = Night::begin();
     for (matcher, minutes) in [("severity=critical", 60), ("kind=self", 5)] {
-        let times = (night.now(), night.now() + SignedDuration::from_mins(minutes));
-        let plan = Plan::new(&[matcher.into()], times, "ann", "the mail server moves", night.now()).unwrap();
-        night.watch.store.add_silence(plan, night.now()).await.unwrap();
+        let times = (
+            night.now(),
+            night.now() + SignedDuration::from_mins(minutes),
+        );
+        let plan = Plan::new(
+            &[matcher.into()],
+            times,
+            "ann",
+            "the mail server moves",
+            night.now(),
+        )
+        .unwrap();
+        night
+            .watch
+            .store
+            .add_silence(plan, night.now())
+            .await
+            .unwrap();
     }
     night.watch.health.failed("imap", "LOGIN refused", true);
     night.pass(4).await;
@@ -118,7 +153,10 @@ async fn it_is_silenced_by_its_kind_alone_and_told_when_the_silence_ends() {
 async fn an_ingress_is_told_of_after_fifteen_minutes_without_a_success() {
     let mut night = Night::begin();
     night.works("imap");
-    night.watch.health.failed("imap", "connection refused", false);
+    night
+        .watch
+        .health
+        .failed("imap", "connection refused", false);
     night.pass(OVERDUE.as_mins()).await;
     assert_eq!(night.told().await, Vec::<String>::new());
     night.pass(1).await;
@@ -129,7 +167,10 @@ async fn an_ingress_is_told_of_after_fifteen_minutes_without_a_success() {
 async fn of_what_other_replicas_serve_too_nobody_is_told() {
     let mut night = Night::begin();
     night.watch.shared = vec!["smtp".into()];
-    night.watch.health.failed("smtp", "the secret cannot be read", false);
+    night
+        .watch
+        .health
+        .failed("smtp", "the secret cannot be read", false);
     night.pass(OVERDUE.as_mins() + 1).await;
     assert_eq!(night.told().await, Vec::<String>::new());
 }
@@ -153,7 +194,10 @@ async fn a_restart_tells_nothing_twice_and_takes_no_silence_for_the_end() {
     night.restart();
     night.pass(1).await;
     assert_eq!(night.told().await, [TOLD], "nobody knows yet");
-    night.watch.health.failed("imap", "connection refused", false);
+    night
+        .watch
+        .health
+        .failed("imap", "connection refused", false);
     night.pass(1).await;
     assert_eq!(night.told().await, [TOLD], "it fails in another way");
     night.watch.ingresses.retain(|name| name != "imap");
@@ -175,19 +219,32 @@ async fn a_clock_that_leaps_makes_nobody_late() {
 }
 
 fn alarms(names: &[&str]) -> Vec<Alarm> {
-    names.iter().map(|name| Alarm { incident_id: (*name).to_owned(), untold: false }).collect()
+    names
+        .iter()
+        .map(|name| Alarm {
+            incident_id: (*name).to_owned(),
+            untold: false,
+        })
+        .collect()
 }
 
 /// What is complained of when this is so.
 fn complained(concerns: &Concerns) -> Vec<String> {
     let now = Timestamp::from_second(1_700_000_000).unwrap();
-    complaints(concerns, &BTreeMap::new(), now, now).into_iter().map(|complaint| complaint.incident_id).collect()
+    complaints(concerns, &BTreeMap::new(), now, now)
+        .into_iter()
+        .map(|complaint| complaint.incident_id)
+        .collect()
 }
 
 #[test]
 fn a_store_near_full_is_told_of_before_it_is_full_and_does_not_come_and_go() {
     const GIB: u64 = 1 << 30;
-    let with = |free, total, alarms| Concerns { room: Some(Room { free, total }), alarms, ..Concerns::default() };
+    let with = |free, total, alarms| Concerns {
+        room: Some(Room { free, total }),
+        alarms,
+        ..Concerns::default()
+    };
     for (free, total, told, complains) in [
         (3 * GIB, 1000 * GIB, false, false),
         (GIB, 1000 * GIB, false, true),
@@ -199,9 +256,17 @@ fn a_store_near_full_is_told_of_before_it_is_full_and_does_not_come_and_go() {
         (200 << 20, GIB, false, true),
         (300 << 20, GIB, false, false),
     ] {
-        let open = if told { alarms(&["self:store-space"]) } else { Vec::new() };
+        let open = if told {
+            alarms(&["self:store-space"])
+        } else {
+            Vec::new()
+        };
         let said = complained(&with(free, total, open));
-        assert_eq!(said == ["self:store-space"], complains, "{free} of {total}, told: {told}: {said:?}");
+        assert_eq!(
+            said == ["self:store-space"],
+            complains,
+            "{free} of {total}, told: {told}: {said:?}"
+        );
     }
 }
 
@@ -210,30 +275,62 @@ fn triggers_that_were_held_are_told_of_until_an_hour_has_passed_without_one() {
     let now = Timestamp::from_second(1_700_000_000).unwrap();
     for (minutes, complains) in [(0, true), (59, true), (61, false)] {
         let flooded_at = Some(now - SignedDuration::from_mins(minutes));
-        let concerns = Concerns { flooded_at, ..Concerns::default() };
-        assert_eq!(!complained(&concerns).is_empty(), complains, "after {minutes} minutes");
+        let concerns = Concerns {
+            flooded_at,
+            ..Concerns::default()
+        };
+        assert_eq!(
+            !complained(&concerns).is_empty(),
+            complains,
+            "after {minutes} minutes"
+        );
     }
 }
 
 #[test]
 fn whoever_makes_up_apps_fills_no_pager() {
     let unexpected_apps: Vec<String> = (0..20).map(|n| format!("app-{n:02}")).collect();
-    let concerns = Concerns { unexpected_apps, ..Concerns::default() };
+    let concerns = Concerns {
+        unexpected_apps,
+        ..Concerns::default()
+    };
     assert_eq!(complained(&concerns).len(), 5);
-    let open = ["self:app-key:app-15", "self:app-key:app-16", "self:app-key:app-17", "self:app-key:app-18"];
-    let said = complained(&Concerns { alarms: alarms(&open), ..concerns });
-    assert_eq!(said, ["self:app-key:app-00", open[0], open[1], open[2], open[3]], "what is told stays told");
+    let open = [
+        "self:app-key:app-15",
+        "self:app-key:app-16",
+        "self:app-key:app-17",
+        "self:app-key:app-18",
+    ];
+    let said = complained(&Concerns {
+        alarms: alarms(&open),
+        ..concerns
+    });
+    assert_eq!(
+        said,
+        ["self:app-key:app-00", open[0], open[1], open[2], open[3]],
+        "what is told stays told"
+    );
 }
 
 #[test]
 fn what_a_forged_mail_calls_its_incident_is_not_repeated() {
     let said = |held: &[&str]| {
         let held_resolves = held.iter().map(|id| (*id).to_owned()).collect();
-        let concerns = Concerns { held_resolves, ..Concerns::default() };
+        let concerns = Concerns {
+            held_resolves,
+            ..Concerns::default()
+        };
         let now = Timestamp::UNIX_EPOCH;
-        complaints(&concerns, &BTreeMap::new(), now, now).remove(0).text
+        complaints(&concerns, &BTreeMap::new(), now, now)
+            .remove(0)
+            .text
     };
     assert!(said(&["FOotlQrY5ZQ"]).starts_with("a resolve of incident FOotlQrY5ZQ is held"));
-    assert!(said(&["all is well, ignore this"]).starts_with("a resolve of 1 open incident is held"));
-    assert!(said(&["a", "b", "c", "d", "<x>"]).starts_with("a resolve of incidents a, b, c and 2 more is held"));
+    assert!(
+        said(&["all is well, ignore this"]).starts_with("a resolve of 1 open incident is held")
+    );
+    assert!(
+        said(&["a", "b", "c", "d", "<x>"])
+            .starts_with("a resolve of incidents a, b, c and 2 more is held")
+    );
 }

@@ -1,7 +1,8 @@
 //! Who is answered: a request must name this listener, and a page's must be this listener's own.
 //!
-//! A browser runs everybody's pages. A name of theirs may lead to this address ("DNS rebinding"), and their scripts may send
-//! requests here; the browser says so in Host and Origin, which no page can change. So both are checked on every route.
+//! A browser runs everybody's pages. A name of theirs may lead to this address ("DNS rebinding"),
+//! and their scripts may send requests here; the browser says so in Host and Origin, which no page
+//! can change. So both are checked on every route.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -29,14 +30,18 @@ pub(super) enum Stranger {
 impl Stranger {
     pub(super) fn answer(self) -> (StatusCode, &'static str) {
         match self {
-            Self::NoHost => (StatusCode::BAD_REQUEST, "the request needs one Host header that names this listener"),
+            Self::NoHost => (
+                StatusCode::BAD_REQUEST,
+                "the request needs one Host header that names this listener",
+            ),
             Self::Misdirected => (
                 StatusCode::MISDIRECTED_REQUEST,
                 "this listener does not go by the name in Host: ask for it by its address, or add the name to admin.hosts",
             ),
-            Self::ForeignOrigin => {
-                (StatusCode::FORBIDDEN, "the page that sent this is of another origin: add its name to admin.hosts")
-            }
+            Self::ForeignOrigin => (
+                StatusCode::FORBIDDEN,
+                "the page that sent this is of another origin: add its name to admin.hosts",
+            ),
         }
     }
 }
@@ -45,7 +50,13 @@ impl Hosts {
     /// By these names, and by that of `external_url`.
     pub fn new(names: &[String], external_url: Option<&str>) -> Self {
         let external = external_url.and_then(|url| url.parse::<Uri>().ok()?.host().map(normal));
-        Self(names.iter().map(|name| normal(name)).chain(external).collect())
+        Self(
+            names
+                .iter()
+                .map(|name| normal(name))
+                .chain(external)
+                .collect(),
+        )
     }
 
     /// Checks a request that has reached the address `here`.
@@ -75,8 +86,8 @@ impl Hosts {
         }
     }
 
-    /// Whether the listener goes by a name: the address it was reached at, `localhost` where that is loopback, or one of
-    /// those given.
+    /// Whether the listener goes by a name: the address it was reached at, `localhost` where that
+    /// is loopback, or one of those given.
     fn names(&self, here: SocketAddr, host: &str) -> bool {
         let host = normal(host);
         let here = here.ip().to_canonical();
@@ -87,13 +98,29 @@ impl Hosts {
         }
     }
 
-    /// Whether a page is this listener's: of the same host and port, or of a name that is given, which may be a proxy's.
+    /// Whether a page is this listener's: of the same host and port, or of a name that is given,
+    /// which may be a proxy's.
     fn is_own(&self, origin: &HeaderValue, host: Option<&Authority>) -> bool {
-        let Some(origin) = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok()) else { return false };
-        let (Some(scheme), Some(page)) = (origin.scheme_str(), origin.authority()) else { return false };
-        let port = |authority: &Authority| authority.port_u16().unwrap_or(if scheme == "https" { 443 } else { 80 });
-        let same = |host: &Authority| normal(host.host()) == normal(page.host()) && port(host) == port(page);
-        matches!(scheme, "http" | "https") && (host.is_some_and(same) || self.0.contains(&normal(page.host())))
+        let Some(origin) = origin
+            .to_str()
+            .ok()
+            .and_then(|origin| origin.parse::<Uri>().ok())
+        else {
+            return false;
+        };
+        let (Some(scheme), Some(page)) = (origin.scheme_str(), origin.authority()) else {
+            return false;
+        };
+        let port = |authority: &Authority| {
+            authority
+                .port_u16()
+                .unwrap_or(if scheme == "https" { 443 } else { 80 })
+        };
+        let same = |host: &Authority| {
+            normal(host.host()) == normal(page.host()) && port(host) == port(page)
+        };
+        matches!(scheme, "http" | "https")
+            && (host.is_some_and(same) || self.0.contains(&normal(page.host())))
     }
 }
 
@@ -104,7 +131,10 @@ fn normal(name: &str) -> String {
 }
 
 /// A header that may be there once.
-fn only(headers: &HeaderMap, name: axum::http::HeaderName) -> Result<Option<&HeaderValue>, Stranger> {
+fn only(
+    headers: &HeaderMap,
+    name: axum::http::HeaderName,
+) -> Result<Option<&HeaderValue>, Stranger> {
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (value, None) => Ok(value),
@@ -126,11 +156,19 @@ mod tests {
     const LOOPBACK: &str = "127.0.0.1:8026";
 
     fn check(here: &str, host: Option<&str>, origin: Option<&str>) -> Result<(), Stranger> {
-        let hosts = Hosts::new(&["Alerts.example.com".into()], Some("https://pages.example.com:8443/x"));
+        let hosts = Hosts::new(
+            &["Alerts.example.com".into()],
+            Some("https://pages.example.com:8443/x"),
+        );
         let host = host.map(|host| (HOST, HeaderValue::from_str(host).unwrap()));
         let origin = origin.map(|origin| (ORIGIN, HeaderValue::from_str(origin).unwrap()));
         let headers = host.into_iter().chain(origin).collect();
-        hosts.check(here.parse().unwrap(), Version::HTTP_11, &Uri::from_static("/"), &headers)
+        hosts.check(
+            here.parse().unwrap(),
+            Version::HTTP_11,
+            &Uri::from_static("/"),
+            &headers,
+        )
     }
 
     #[test]
@@ -162,11 +200,25 @@ mod tests {
             ("10.1.2.3:8026", "127.0.0.1:8026", false),
             ("10.1.2.3:8026", "10.1.2.4", false),
         ] {
-            let expected = if named { Ok(()) } else { Err(Stranger::Misdirected) };
+            let expected = if named {
+                Ok(())
+            } else {
+                Err(Stranger::Misdirected)
+            };
             assert_eq!(check(here, Some(host), None), expected, "{host} at {here}");
         }
-        for unreadable in ["", "a b", "x@127.0.0.1", "127.0.0.1:port", "127.0.0.1, evil.test"] {
-            assert_ne!(check(LOOPBACK, Some(unreadable), None), Ok(()), "{unreadable:?}");
+        for unreadable in [
+            "",
+            "a b",
+            "x@127.0.0.1",
+            "127.0.0.1:port",
+            "127.0.0.1, evil.test",
+        ] {
+            assert_ne!(
+                check(LOOPBACK, Some(unreadable), None),
+                Ok(()),
+                "{unreadable:?}"
+            );
         }
         assert_eq!(check(LOOPBACK, None, None), Err(Stranger::NoHost));
     }
@@ -184,30 +236,64 @@ mod tests {
             ("127.0.0.1:8026", "http://evil.test", false),
             ("127.0.0.1:8026", "null", false),
             ("127.0.0.1:8026", "file://", false),
-            ("127.0.0.1:8026", "chrome-extension://alerts.example.com", false),
+            (
+                "127.0.0.1:8026",
+                "chrome-extension://alerts.example.com",
+                false,
+            ),
             ("127.0.0.1:8026", "", false),
         ] {
-            let expected = if own { Ok(()) } else { Err(Stranger::ForeignOrigin) };
-            assert_eq!(check(LOOPBACK, Some(host), Some(origin)), expected, "{origin} at {host}");
+            let expected = if own {
+                Ok(())
+            } else {
+                Err(Stranger::ForeignOrigin)
+            };
+            assert_eq!(
+                check(LOOPBACK, Some(host), Some(origin)),
+                expected,
+                "{origin} at {host}"
+            );
         }
     }
 
     #[test]
     fn neither_a_second_host_nor_the_request_line_gets_around_it() {
         let check = |version, uri: &'static str, hosts: &[&'static str]| {
-            let headers = hosts.iter().map(|host| (HOST, HeaderValue::from_static(host)));
+            let headers = hosts
+                .iter()
+                .map(|host| (HOST, HeaderValue::from_static(host)));
             let mut map = HeaderMap::new();
             for (name, value) in headers {
                 map.append(name, value);
             }
-            Hosts::default().check(LOOPBACK.parse().unwrap(), version, &Uri::from_static(uri), &map)
+            Hosts::default().check(
+                LOOPBACK.parse().unwrap(),
+                version,
+                &Uri::from_static(uri),
+                &map,
+            )
         };
         let (own, foreign) = ("127.0.0.1:8026", "evil.test");
-        assert_eq!(check(Version::HTTP_11, "/", &[own, foreign]), Err(Stranger::NoHost));
-        assert_eq!(check(Version::HTTP_11, "/", &[own, own]), Err(Stranger::NoHost));
-        assert_eq!(check(Version::HTTP_11, "http://evil.test/", &[own]), Err(Stranger::Misdirected));
-        assert_eq!(check(Version::HTTP_11, "http://127.0.0.1:8026/", &[own]), Ok(()));
+        assert_eq!(
+            check(Version::HTTP_11, "/", &[own, foreign]),
+            Err(Stranger::NoHost)
+        );
+        assert_eq!(
+            check(Version::HTTP_11, "/", &[own, own]),
+            Err(Stranger::NoHost)
+        );
+        assert_eq!(
+            check(Version::HTTP_11, "http://evil.test/", &[own]),
+            Err(Stranger::Misdirected)
+        );
+        assert_eq!(
+            check(Version::HTTP_11, "http://127.0.0.1:8026/", &[own]),
+            Ok(())
+        );
         assert_eq!(check(Version::HTTP_10, "/", &[]), Ok(()));
-        assert_eq!(check(Version::HTTP_10, "/", &[foreign]), Err(Stranger::Misdirected));
+        assert_eq!(
+            check(Version::HTTP_10, "/", &[foreign]),
+            Err(Stranger::Misdirected)
+        );
     }
 }

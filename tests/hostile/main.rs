@@ -1,8 +1,13 @@
-//! Hostile input, held to its bounds of time and memory: what is allocated is counted, so this is a program of its own.
+//! Hostile input, held to its bounds of time and memory: what is allocated is counted, so this is a
+//! program of its own.
 //!
-//! The checks are those of the fuzz targets (`tests/fuzz`): here they run over the corpora, which hold all that fuzzing
-//! ever found, and over mails made to be as dear as can be.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+//! The checks are those of the fuzz targets (`tests/fuzz`): here they run over the corpora, which
+//! hold all that fuzzing ever found, and over mails made to be as dear as can be.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
 
 use std::{
     fs,
@@ -26,10 +31,20 @@ fn alone() -> MutexGuard<'static, ()> {
 /// Runs a check over the corpus of its target.
 fn replay(target: &str, check: fn(&[u8])) {
     let _alone = alone();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(target);
-    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/fuzz/corpus")
+        .join(target);
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
-    assert!(files.len() >= 20, "{} inputs in {}", files.len(), folder.display());
+    assert!(
+        files.len() >= 20,
+        "{} inputs in {}",
+        files.len(),
+        folder.display()
+    );
     for file in files {
         let data = fs::read(&file).unwrap();
         let kept = std::panic::catch_unwind(|| check(&data)).is_ok();
@@ -72,7 +87,11 @@ fn the_corpus_of_authentication_results_breaks_no_promise() {
     let alone = alone();
     // Not in vain: with the host's word for it the mail does pass.
     let genuine = checks::results::judge(checks::results::genuine().as_bytes());
-    assert_eq!(genuine.verdict, alertbridge::message::Verdict::Pass, "{genuine:?}");
+    assert_eq!(
+        genuine.verdict,
+        alertbridge::message::Verdict::Pass,
+        "{genuine:?}"
+    );
     drop(alone);
     replay("results", checks::results::check);
 }
@@ -80,40 +99,107 @@ fn the_corpus_of_authentication_results_breaks_no_promise() {
 const HEADER: &str = "From: no-reply@am.atlassian.com\r\nMIME-Version: 1.0\r\n";
 const ELEMENT: &str = "<script type=\"application/json\" id=\"incident-data\">{\"n\":1}</script>";
 
-/// Reads a mail within 160 MiB and three times its own size: what `lol_html` may take, a decoded copy, and its text.
+/// Reads a mail within 160 MiB and three times its own size: what `lol_html` may take, a decoded
+/// copy, and its text.
 fn read(what: &str, mail: &[u8]) -> Extracted {
-    let extraction = checks::within_bounds(mail.len(), 160 << 20, 3, || checks::mail::extract(mail));
+    let extraction =
+        checks::within_bounds(mail.len(), 160 << 20, 3, || checks::mail::extract(mail));
     checks::mail::sound(&extraction);
-    assert!(!matches!(extraction.found, Extracted::Json(ref json) if json["n"] != 1), "{what}");
+    assert!(
+        !matches!(extraction.found, Extracted::Json(ref json) if json["n"] != 1),
+        "{what}"
+    );
     extraction.found
 }
 
 #[test]
 fn the_dearest_mails_stay_within_their_memory() {
     let _alone = alone();
-    let html = |body: String| format!("{HEADER}Content-Type: text/html; charset=utf-8\r\n\r\n{body}");
+    let html =
+        |body: String| format!("{HEADER}Content-Type: text/html; charset=utf-8\r\n\r\n{body}");
     let coded = |coding: &str, body: String| {
-        format!("{HEADER}Content-Type: text/html\r\nContent-Transfer-Encoding: {coding}\r\n\r\n{body}")
+        format!(
+            "{HEADER}Content-Type: text/html\r\nContent-Transfer-Encoding: {coding}\r\n\r\n{body}"
+        )
     };
     let part = "Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n";
     for (what, mail) in [
-        ("a hundred megabytes of text", html(format!("<p>{}</p>{ELEMENT}", "x".repeat(100 << 20)))),
-        ("a hundred megabytes of base64", coded("base64", "PGE+".repeat(25 << 20))),
-        ("quoted-printable without end", coded("quoted-printable", "=3C".repeat(8 << 20))),
-        ("soft line breaks alone", coded("quoted-printable", "=\r\n".repeat(8 << 20))),
-        ("nested tags by the ten thousand", html("<div>".repeat(100_000) + ELEMENT)),
-        ("nested tags by the million", html("<a>".repeat(4 << 20) + ELEMENT)),
-        ("attributes by the million", html(format!("<script {}>", "a ".repeat(4 << 20)))),
-        ("elements that could be it", html("<script id=&amp;>x</script>".repeat(400_000))),
+        (
+            "a hundred megabytes of text",
+            html(format!("<p>{}</p>{ELEMENT}", "x".repeat(100 << 20))),
+        ),
+        (
+            "a hundred megabytes of base64",
+            coded("base64", "PGE+".repeat(25 << 20)),
+        ),
+        (
+            "quoted-printable without end",
+            coded("quoted-printable", "=3C".repeat(8 << 20)),
+        ),
+        (
+            "soft line breaks alone",
+            coded("quoted-printable", "=\r\n".repeat(8 << 20)),
+        ),
+        (
+            "nested tags by the ten thousand",
+            html("<div>".repeat(100_000) + ELEMENT),
+        ),
+        (
+            "nested tags by the million",
+            html("<a>".repeat(4 << 20) + ELEMENT),
+        ),
+        (
+            "attributes by the million",
+            html(format!("<script {}>", "a ".repeat(4 << 20))),
+        ),
+        (
+            "elements that could be it",
+            html("<script id=&amp;>x</script>".repeat(400_000)),
+        ),
         ("comments that never end", html("<!--".repeat(4 << 20))),
-        ("nested multiparts by the ten thousand", format!("{HEADER}{}", part.repeat(100_000))),
-        ("parts by the million", format!("{HEADER}{part}{}", "\r\n--b\r\n".repeat(1 << 20))),
-        ("a header of many lines", format!("{}{HEADER}\r\n{ELEMENT}", "X: y\r\n".repeat(1 << 20))),
-        ("one header without end", format!("X:{}\r\n{HEADER}\r\n", " y\r\n".repeat(4 << 20))),
-        ("encoded words without end", format!("Subject: {}\r\n{HEADER}\r\n", "=?utf-8?B?4piD?= ".repeat(1 << 20))),
-        ("deep JSON", html(format!("{}{}</script>", &ELEMENT[..50], "[".repeat(200_000)))),
-        ("wide JSON", html(format!("{}[{}0]</script>", &ELEMENT[..50], "0,".repeat(120_000)))),
-        ("a zip bomb called HTML", coded("base64", "UEsDBBQAAAAIAA==".repeat(1 << 20))),
+        (
+            "nested multiparts by the ten thousand",
+            format!("{HEADER}{}", part.repeat(100_000)),
+        ),
+        (
+            "parts by the million",
+            format!("{HEADER}{part}{}", "\r\n--b\r\n".repeat(1 << 20)),
+        ),
+        (
+            "a header of many lines",
+            format!("{}{HEADER}\r\n{ELEMENT}", "X: y\r\n".repeat(1 << 20)),
+        ),
+        (
+            "one header without end",
+            format!("X:{}\r\n{HEADER}\r\n", " y\r\n".repeat(4 << 20)),
+        ),
+        (
+            "encoded words without end",
+            format!(
+                "Subject: {}\r\n{HEADER}\r\n",
+                "=?utf-8?B?4piD?= ".repeat(1 << 20)
+            ),
+        ),
+        (
+            "deep JSON",
+            html(format!(
+                "{}{}</script>",
+                &ELEMENT[..50],
+                "[".repeat(200_000)
+            )),
+        ),
+        (
+            "wide JSON",
+            html(format!(
+                "{}[{}0]</script>",
+                &ELEMENT[..50],
+                "0,".repeat(120_000)
+            )),
+        ),
+        (
+            "a zip bomb called HTML",
+            coded("base64", "UEsDBBQAAAAIAA==".repeat(1 << 20)),
+        ),
     ] {
         read(what, mail.as_bytes());
     }

@@ -1,4 +1,5 @@
-//! Whatever a client sends, the server answers in SMTP, comes to an end, and stores nothing it should not.
+//! Whatever a client sends, the server answers in SMTP, comes to an end, and stores nothing it
+//! should not.
 
 use proptest::{collection::vec, prelude::*, sample::select};
 

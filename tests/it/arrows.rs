@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const WORDS: [&str; 7] = ["clock", "delivery", "incident", "label", "message", "settings", "silence"];
+const WORDS: [&str; 7] = [
+    "clock", "delivery", "incident", "label", "message", "settings", "silence",
+];
 
 /// What each module may use beside the words and itself.
 fn allowed(module: &str) -> Option<&'static [&'static str]> {
@@ -69,10 +71,19 @@ fn no_import_runs_against_the_arrows() {
     let mut wrong = Vec::new();
     for file in files {
         let place = file.strip_prefix(&src).unwrap();
-        let module = place.iter().next().unwrap().to_str().unwrap().trim_end_matches(".rs").to_owned();
+        let module = place
+            .iter()
+            .next()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .trim_end_matches(".rs")
+            .to_owned();
         // What tests use is their own affair.
         let of_tests = place.ends_with("tests.rs");
-        let Some(allowed) = allowed(&module).filter(|_| !of_tests) else { continue };
+        let Some(allowed) = allowed(&module).filter(|_| !of_tests) else {
+            continue;
+        };
         let text = fs::read_to_string(&file).unwrap();
         let mut grouped = false;
         for (number, line) in text.lines().enumerate() {
@@ -80,17 +91,29 @@ fn no_import_runs_against_the_arrows() {
                 break;
             }
             let line = line.trim();
-            let mut used: Vec<&str> = line.match_indices("crate::").map(|(at, _)| &line[at + 7..]).collect();
+            let mut used: Vec<&str> = line
+                .match_indices("crate::")
+                .map(|(at, _)| &line[at + 7..])
+                .collect();
             if grouped {
                 used.push(line);
             }
             grouped = line == "use crate::{" || (grouped && line != "};");
             for name in used {
-                let name = name.split(|c: char| !c.is_ascii_lowercase()).next().unwrap();
-                let known =
-                    WORDS.contains(&name) || name == module || allowed.contains(&name) || !is_module(&src, name);
+                let name = name
+                    .split(|c: char| !c.is_ascii_lowercase())
+                    .next()
+                    .unwrap();
+                let known = WORDS.contains(&name)
+                    || name == module
+                    || allowed.contains(&name)
+                    || !is_module(&src, name);
                 if !known {
-                    wrong.push(format!("src/{}:{}: {module} may not use {name}", place.display(), number + 1));
+                    wrong.push(format!(
+                        "src/{}:{}: {module} may not use {name}",
+                        place.display(),
+                        number + 1
+                    ));
                 }
             }
         }

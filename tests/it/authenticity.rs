@@ -1,4 +1,5 @@
-//! Is it really Atlassian? Mails signed and sealed by dkimpy, judged with the keys in a real name server.
+//! Is it really Atlassian? Mails signed and sealed by dkimpy, judged with the keys in a real name
+//! server.
 
 use std::{
     net::UdpSocket,
@@ -44,34 +45,63 @@ fn zone_with(more: &str) -> Dnsmasq {
         ("testing._domainkey.am.atlassian.com", &of_use("t=y")),
         ("strict._domainkey.am.atlassian.com", &of_use("t=s")),
         ("tlsrpt._domainkey.am.atlassian.com", &of_use("s=tlsrpt")),
-        ("mail._domainkey.am.atlassian.com", &of_use("s=email; h=sha1:sha256; t=s")),
+        (
+            "mail._domainkey.am.atlassian.com",
+            &of_use("s=email; h=sha1:sha256; t=s"),
+        ),
         ("sha1._domainkey.am.atlassian.com", &of_use("h=sha1")),
         ("twice._domainkey.am.atlassian.com", &of_use("t=s; t=s")),
-        ("later._domainkey.am.atlassian.com", &KEY.record.replace("v=DKIM1; k=rsa;", "k=rsa; v=DKIM1;")),
+        (
+            "later._domainkey.am.atlassian.com",
+            &KEY.record.replace("v=DKIM1; k=rsa;", "k=rsa; v=DKIM1;"),
+        ),
         ("testing._domainkey.google.com", &of_use("t=y")),
         ("s1._domainkey.am.atlassian.com", &KEY.record),
         ("weak._domainkey.am.atlassian.com", &WEAK.record),
-        ("revoked._domainkey.am.atlassian.com", &"v=DKIM1; p=".to_owned()),
-        ("broken._domainkey.am.atlassian.com", &"v=DKIM1; p=!".to_owned()),
+        (
+            "revoked._domainkey.am.atlassian.com",
+            &"v=DKIM1; p=".to_owned(),
+        ),
+        (
+            "broken._domainkey.am.atlassian.com",
+            &"v=DKIM1; p=!".to_owned(),
+        ),
         ("s1._domainkey.atlassian.com", &KEY.record),
         ("s1._domainkey.mail.am.atlassian.com", &KEY.record),
         ("s1._domainkey.other.atlassian.com", &KEY.record),
         ("s1._domainkey.google.com", &KEY.record),
         ("s1._domainkey.list.example", &KEY.record),
         ("s1._domainkey.evil.example", &KEY.record),
-        ("am.atlassian.com", &"v=spf1 ip4:192.0.2.0/24 -all".to_owned()),
+        (
+            "am.atlassian.com",
+            &"v=spf1 ip4:192.0.2.0/24 -all".to_owned(),
+        ),
     ];
-    Dnsmasq::start_with(free_port(), &records.map(|(name, record)| (name, record.as_str())), more)
+    Dnsmasq::start_with(
+        free_port(),
+        &records.map(|(name, record)| (name, record.as_str())),
+        more,
+    )
 }
 
 /// A judge that asks this name server, and believes Google's seals and what mx.google.com wrote.
 fn judge_by(dns: &str) -> Authenticator {
-    judge_with(Settings { dns: vec![dns.to_owned()], ..Settings::default() })
+    judge_with(Settings {
+        dns: vec![dns.to_owned()],
+        ..Settings::default()
+    })
 }
 
 fn judge_with(settings: Settings) -> Authenticator {
-    let settings = Settings { trusted_arc_sealers: vec!["google.com".into(), "groups.google.com".into()], ..settings };
-    let hosts = [("gmail", Some("mx.google.com")), ("microsoft", Some("exchange")), ("smtp", None)];
+    let settings = Settings {
+        trusted_arc_sealers: vec!["google.com".into(), "groups.google.com".into()],
+        ..settings
+    };
+    let hosts = [
+        ("gmail", Some("mx.google.com")),
+        ("microsoft", Some("exchange")),
+        ("smtp", None),
+    ];
     Authenticator::new(&settings, &["no-reply@am.atlassian.com".into()], hosts, DAY).unwrap()
 }
 
@@ -91,7 +121,10 @@ fn genuine() -> Vec<u8> {
 /// The mail with one thing in it replaced.
 fn altered(mail: &[u8], what: &str, by: &str) -> Vec<u8> {
     let mail = str::from_utf8(mail).unwrap();
-    assert!(mail.contains(what), "there is no {what:?} in the mail:\n{mail}");
+    assert!(
+        mail.contains(what),
+        "there is no {what:?} in the mail:\n{mail}"
+    );
     mail.replacen(what, by, 1).into_bytes()
 }
 

@@ -32,7 +32,10 @@ fn started(folder: &Path, store: &str, rest: &str) -> Bridge {
 fn outcomes(bridge: &Bridge) -> Vec<String> {
     let mut mails = listed(bridge, &["mails", "list", "--json"]);
     mails.reverse();
-    mails.iter().map(|mail| mail["outcome"].as_str().unwrap().to_owned()).collect()
+    mails
+        .iter()
+        .map(|mail| mail["outcome"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 async fn who_is_on_call_for_the_worse_is_told(store: &str) {
@@ -52,12 +55,20 @@ receivers:
     post(&bridge, &bad("a", 0)).await;
     assert_eq!(chat.next_page().await.action, "trigger");
     post(&bridge, &worse("a", 1)).await;
-    assert_eq!(pager.next_page().await.key, "a:pager", "by the routes of its new severity");
+    assert_eq!(
+        pager.next_page().await.key,
+        "a:pager",
+        "by the routes of its new severity"
+    );
     assert_eq!(chat.next_page().await.action, "change", "told anew");
     assert_eq!(pager.severity("a:pager").as_deref(), Some("critical"));
     post(&bridge, &worse("a", 2)).await;
     post(&bridge, &bad("a", 2)).await;
-    pager.wait_until("the fall", |pager| pager.severity("a:pager").as_deref() == Some("warning")).await;
+    pager
+        .wait_until("the fall", |pager| {
+            pager.severity("a:pager").as_deref() == Some("warning")
+        })
+        .await;
     bridge.settled(4).await;
     chat.assert_quiet();
     pager.assert_quiet();
@@ -65,13 +76,33 @@ receivers:
     assert_eq!(chat.next_page().await.action, "resolve");
     assert_eq!(pager.next_page().await.action, "resolve");
     bridge.settled(5).await;
-    assert_eq!(outcomes(&bridge), ["opened", "changed", "duplicate", "changed", "resolved"]);
-    let counted = bridge.metric("alertbridge_mails_total", "outcome=\"changed\"").await;
+    assert_eq!(
+        outcomes(&bridge),
+        ["opened", "changed", "duplicate", "changed", "resolved"]
+    );
+    let counted = bridge
+        .metric("alertbridge_mails_total", "outcome=\"changed\"")
+        .await;
     assert!((counted - 2.0).abs() < 0.5, "{counted} are counted");
-    assert_eq!(listed(&bridge, &["mails", "list", "--outcome", "changed", "--json"]).len(), 2);
+    assert_eq!(
+        listed(
+            &bridge,
+            &["mails", "list", "--outcome", "changed", "--json"]
+        )
+        .len(),
+        2
+    );
     let checked = bridge.command(&["store", "check"]);
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
-    assert!(chat.violations().is_empty() && pager.violations().is_empty(), "{:?}", chat.violations());
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
+    assert!(
+        chat.violations().is_empty() && pager.violations().is_empty(),
+        "{:?}",
+        chat.violations()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,20 +139,46 @@ receivers:
     let is = |priority: &'static str, severity: &'static str| {
         move |genie: &crate::vendors::Fake<Opsgenie>| {
             let alert = genie.alert("a:all").unwrap();
-            alert.body["priority"] == priority && alert.body["message"].as_str().unwrap().starts_with(severity)
+            alert.body["priority"] == priority
+                && alert.body["message"]
+                    .as_str()
+                    .unwrap()
+                    .starts_with(severity)
         }
     };
-    genie.wait_until("the new priority and message", is("P1", "critical")).await;
-    slack.wait_until("the edited message", |slack| slack.messages()[0].edits == 1).await;
-    assert!(slack.messages()[0].text.contains("critical"), "{:?}", slack.messages()[0].text);
+    genie
+        .wait_until("the new priority and message", is("P1", "critical"))
+        .await;
+    slack
+        .wait_until("the edited message", |slack| slack.messages()[0].edits == 1)
+        .await;
+    assert!(
+        slack.messages()[0].text.contains("critical"),
+        "{:?}",
+        slack.messages()[0].text
+    );
     post(&bridge, &bad("a", 2)).await;
     genie.wait_until("those before", is("P3", "warning")).await;
-    slack.wait_until("the edited message", |slack| slack.messages()[0].edits == 2).await;
-    assert_eq!(genie.alert("a:all").map(|alert| (alert.openings, alert.count)), Some((1, 1)), "it pages nobody twice");
+    slack
+        .wait_until("the edited message", |slack| slack.messages()[0].edits == 2)
+        .await;
+    assert_eq!(
+        genie
+            .alert("a:all")
+            .map(|alert| (alert.openings, alert.count)),
+        Some((1, 1)),
+        "it pages nobody twice"
+    );
     post(&bridge, &resolve("a")).await;
     assert_eq!(genie.next_page().await.action, "resolve");
-    slack.wait_until("the end", |slack| slack.messages().len() == 2).await;
-    assert!(genie.violations().is_empty() && slack.violations().is_empty(), "{:?}", genie.violations());
+    slack
+        .wait_until("the end", |slack| slack.messages().len() == 2)
+        .await;
+    assert!(
+        genie.violations().is_empty() && slack.violations().is_empty(),
+        "{:?}",
+        genie.violations()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -143,12 +200,18 @@ async fn a_change_can_be_of_no_interest() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_under_a_silence_is_told_as_it_is_at_its_end() {
     let (folder, chat) = (tempfile::tempdir().unwrap(), Hook::start(HOOK_SECRET).await);
-    let rest =
-        format!("route: {{ receiver: chat }}\nreceivers: [{{ name: chat, {} }}]", hook(folder.path(), &chat, ""));
+    let rest = format!(
+        "route: {{ receiver: chat }}\nreceivers: [{{ name: chat, {} }}]",
+        hook(folder.path(), &chat, "")
+    );
     let bridge = started(folder.path(), "sqlite:alertbridge.db", &rest);
     let (mut sent, silence) = (0, |command: &[&str]| {
         let output = bridge.command(&[&["silences"], command].concat());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        assert!(
+            output.status.success(),
+            "{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     });
     let mut take = async |mail: Vec<u8>| {
         post(&bridge, &mail).await;
@@ -168,7 +231,10 @@ async fn a_change_under_a_silence_is_told_as_it_is_at_its_end() {
     chat.assert_quiet();
     silence(&["expire", "1"]);
     let page = chat.next_page().await;
-    assert_eq!((page.action.as_str(), page.key.as_str()), ("change", "worse:chat"));
+    assert_eq!(
+        (page.action.as_str(), page.key.as_str()),
+        ("change", "worse:chat")
+    );
     take(resolve("back")).await;
     assert_eq!(chat.next_page().await.key, "back:chat");
     chat.assert_quiet();

@@ -11,14 +11,21 @@ use crate::{
 /// A bridge with one receiver `chat`, whose credential lies in the file `secret`.
 fn chat(folder: &Path, secret: &str, integration: &str) -> Bridge {
     fs::write(folder.join("secret"), secret).unwrap();
-    start(folder, &format!("route: {{ receiver: chat }}\nreceivers:\n  - name: chat\n    {integration}"))
+    start(
+        folder,
+        &format!("route: {{ receiver: chat }}\nreceivers:\n  - name: chat\n    {integration}"),
+    )
 }
 
 /// `receivers test` says that trigger and resolve were delivered.
 fn tested(bridge: &Bridge) {
     let output = bridge.command(&["receivers", "test", "chat"]);
     let said = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success(), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{said}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     assert_eq!(said.matches("delivered").count(), 2, "{said}");
 }
 
@@ -26,7 +33,11 @@ fn tested(bridge: &Bridge) {
 async fn teams_gets_a_card_for_the_trigger_and_one_for_the_resolve() {
     let folder = tempfile::tempdir().unwrap();
     let teams = Teams::start().await;
-    let bridge = chat(folder.path(), &teams.url(), "teams_configs: [{ webhook_url_file: secret }]");
+    let bridge = chat(
+        folder.path(),
+        &teams.url(),
+        "teams_configs: [{ webhook_url_file: secret }]",
+    );
     teams.fail_next(1, 429, &[("retry-after", "1")]);
     post(&bridge, &trigger("a")).await;
     assert_eq!(
@@ -37,7 +48,13 @@ async fn teams_gets_a_card_for_the_trigger_and_one_for_the_resolve() {
     assert_eq!(teams.next_page_within(PATIENCE).await.action, "resolve");
     teams.assert_quiet();
     tested(&bridge);
-    assert!(teams.pages()[2..].iter().all(|page| page.title.starts_with("[TEST] ")), "{:?}", teams.pages());
+    assert!(
+        teams.pages()[2..]
+            .iter()
+            .all(|page| page.title.starts_with("[TEST] ")),
+        "{:?}",
+        teams.pages()
+    );
     assert_eq!((teams.cards().len(), teams.violations()), (4, vec![]));
     assert!(!bridge.log().contains(teams.key()), "{}", bridge.log());
 }
@@ -46,10 +63,17 @@ async fn teams_gets_a_card_for_the_trigger_and_one_for_the_resolve() {
 async fn discord_gets_a_message_for_each_and_more_than_it_takes_at_once_a_little_later() {
     let folder = tempfile::tempdir().unwrap();
     let discord = Discord::start().await;
-    let bridge = chat(folder.path(), &discord.url(), "discord_configs: [{ webhook_url_file: secret }]");
+    let bridge = chat(
+        folder.path(),
+        &discord.url(),
+        "discord_configs: [{ webhook_url_file: secret }]",
+    );
     post(&bridge, &trigger("a")).await;
     let title = discord.next_page_within(PATIENCE).await.title;
-    assert_eq!(title, "com.example.app: Jira App Availability 90.5% (objective 99.9%)");
+    assert_eq!(
+        title,
+        "com.example.app: Jira App Availability 90.5% (objective 99.9%)"
+    );
     post(&bridge, &resolve("a")).await;
     assert_eq!(discord.next_page_within(PATIENCE).await.action, "resolve");
     for incident in ["b", "c", "d", "e", "f", "g"] {
@@ -60,10 +84,16 @@ async fn discord_gets_a_message_for_each_and_more_than_it_takes_at_once_a_little
     }
     bridge.settled(8).await;
     discord.assert_quiet();
-    assert!(discord.history().iter().any(|call| call.status == 429), "nothing was limited");
+    assert!(
+        discord.history().iter().any(|call| call.status == 429),
+        "nothing was limited"
+    );
     assert_eq!(discord.messages().len(), 8, "nothing was posted twice");
     tested(&bridge);
-    assert_eq!((discord.messages().len(), discord.violations()), (10, vec![]));
+    assert_eq!(
+        (discord.messages().len(), discord.violations()),
+        (10, vec![])
+    );
     assert!(!bridge.log().contains(discord.key()), "{}", bridge.log());
 }
 
@@ -82,7 +112,12 @@ async fn an_incident_is_one_message_at_slack_edited_and_answered_when_it_is_over
     let slack = SlackBot::start().await;
     let bridge = bot(folder.path(), &slack, ", update_message: true");
     slack.fail_next_with(1, 200, &[], r#"{"ok":false,"error":"internal_error"}"#);
-    slack.fail_next_with(1, 429, &[("retry-after", "1")], r#"{"ok":false,"error":"ratelimited"}"#);
+    slack.fail_next_with(
+        1,
+        429,
+        &[("retry-after", "1")],
+        r#"{"ok":false,"error":"ratelimited"}"#,
+    );
     post(&bridge, &trigger("a")).await;
     assert_eq!(slack.next_page_within(PATIENCE).await.action, "trigger");
     bridge.settled(1).await;
@@ -94,16 +129,23 @@ async fn an_incident_is_one_message_at_slack_edited_and_answered_when_it_is_over
     slack.assert_quiet();
     let messages = slack.messages();
     assert_eq!(messages.len(), 2, "{messages:#?}");
-    assert!(messages[0].text.starts_with("[RESOLVED] ") && messages[0].edits == 2, "{messages:#?}");
+    assert!(
+        messages[0].text.starts_with("[RESOLVED] ") && messages[0].edits == 2,
+        "{messages:#?}"
+    );
     assert_eq!(messages[1].thread.as_ref(), Some(&messages[0].ts));
     tested(&bridge);
     assert_eq!((slack.messages().len(), slack.violations()), (4, vec![]));
-    assert_eq!(slack.messages()[3].thread.as_ref(), Some(&slack.messages()[2].ts));
+    assert_eq!(
+        slack.messages()[3].thread.as_ref(),
+        Some(&slack.messages()[2].ts)
+    );
     assert!(!bridge.log().contains(slack.key()), "{}", bridge.log());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_end_whose_trigger_has_no_message_any_more_or_is_not_to_edit_it_is_a_message_of_its_own() {
+async fn an_end_whose_trigger_has_no_message_any_more_or_is_not_to_edit_it_is_a_message_of_its_own()
+{
     for (more, deleted) in [(", update_message: true", true), ("", false)] {
         let folder = tempfile::tempdir().unwrap();
         let slack = SlackBot::start().await;
@@ -118,7 +160,10 @@ async fn an_end_whose_trigger_has_no_message_any_more_or_is_not_to_edit_it_is_a_
         assert_eq!(slack.next_page_within(PATIENCE).await.action, "resolve");
         slack.assert_quiet();
         let last = slack.messages().pop().unwrap();
-        assert!(last.text.starts_with("[RESOLVED] ") && last.thread.is_none() && last.edits == 0, "{last:?}");
+        assert!(
+            last.text.starts_with("[RESOLVED] ") && last.thread.is_none() && last.edits == 0,
+            "{last:?}"
+        );
     }
 }
 
@@ -126,7 +171,11 @@ async fn an_end_whose_trigger_has_no_message_any_more_or_is_not_to_edit_it_is_a_
 async fn what_an_incoming_webhook_told_ends_in_a_message_of_the_bots() {
     let folder = tempfile::tempdir().unwrap();
     let (hook, slack) = (Slack::start().await, SlackBot::start().await);
-    let bridge = chat(folder.path(), &hook.url(), "slack_configs: [{ api_url_file: secret }]");
+    let bridge = chat(
+        folder.path(),
+        &hook.url(),
+        "slack_configs: [{ api_url_file: secret }]",
+    );
     post(&bridge, &trigger("a")).await;
     assert_eq!(hook.next_page_within(PATIENCE).await.action, "trigger");
     bridge.settled(1).await;
@@ -147,7 +196,10 @@ async fn what_slack_refuses_with_status_200_is_a_dead_letter_that_says_why() {
     slack.fail_next_with(1, 200, &[], r#"{"ok":false,"error":"not_in_channel"}"#);
     post(&bridge, &trigger("a")).await;
     let dead = delivery(&bridge, "the dead letter", |row| row["state"] == "dead").await;
-    assert!(said(&dead, "not_in_channel: invite the bot to the channel"), "{dead}");
+    assert!(
+        said(&dead, "not_in_channel: invite the bot to the channel"),
+        "{dead}"
+    );
     assert!(slack.messages().is_empty());
 }
 
@@ -155,20 +207,35 @@ async fn what_slack_refuses_with_status_200_is_a_dead_letter_that_says_why() {
 async fn a_chat_that_took_it_in_its_own_words_gets_no_second_message() {
     let folder = tempfile::tempdir().unwrap();
     let slack = Slack::start().await;
-    let bridge = chat(folder.path(), &slack.url(), "slack_configs: [{ api_url_file: secret }]");
-    let odd = [(200, r#"{"success":true}"#), (204, ""), (200, "Accepted"), (201, "1"), (200, ""), (202, "{}")];
+    let bridge = chat(
+        folder.path(),
+        &slack.url(),
+        "slack_configs: [{ api_url_file: secret }]",
+    );
+    let odd = [
+        (200, r#"{"success":true}"#),
+        (204, ""),
+        (200, "Accepted"),
+        (201, "1"),
+        (200, ""),
+        (202, "{}"),
+    ];
     for (place, (status, body)) in odd.into_iter().enumerate() {
         slack.fail_next_with(1, status, &[], body);
         post(&bridge, &trigger(&format!("taken-{place}"))).await;
-        let done =
-            |row: &serde_json::Value| row["incident_id"] == format!("taken-{place}") && row["state"] == "delivered";
+        let done = |row: &serde_json::Value| {
+            row["incident_id"] == format!("taken-{place}") && row["state"] == "delivered"
+        };
         delivery(&bridge, "taken", done).await;
         assert_eq!(slack.history().len(), place + 1, "{status} {body}");
     }
     slack.fail_next_with(1, 200, &[], r#"{"success":false,"error":"no such room"}"#);
     post(&bridge, &trigger("refused")).await;
     slack.next_page().await;
-    delivery(&bridge, "sent again", |row| row["incident_id"] == "refused" && row["state"] == "delivered").await;
+    delivery(&bridge, "sent again", |row| {
+        row["incident_id"] == "refused" && row["state"] == "delivered"
+    })
+    .await;
     assert_eq!(slack.history().len(), odd.len() + 2);
     slack.assert_quiet();
 }

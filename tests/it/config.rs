@@ -1,7 +1,8 @@
-//! The configuration files of `tests/config` through the real program: the good are `ok`, the bad are told with file,
-//! line, key and mend, exactly as written beside them.
+//! The configuration files of `tests/config` through the real program: the good are `ok`, the bad
+//! are told with file, line, key and mend, exactly as written beside them.
 //!
-//! `UPDATE_EXPECTED=1 cargo test --test it config` writes what is expected anew; read the difference before committing.
+//! `UPDATE_EXPECTED=1 cargo test --test it config` writes what is expected anew; read the
+//! difference before committing.
 
 use std::{
     fs,
@@ -13,11 +14,16 @@ use std::{
 use alertbridge::config::{Config, Files, Source};
 
 fn files(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config").join(folder);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/config")
+        .join(folder);
     let mut files: Vec<_> = fs::read_dir(folder)
         .unwrap()
         .map(|entry| entry.unwrap().path())
-        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .filter(|path| {
+            path.extension()
+                .is_some_and(|extension| extension == "yaml")
+        })
         .collect();
     files.sort();
     files
@@ -46,8 +52,15 @@ fn good_configurations_are_ok() {
     assert!(files.len() >= 6);
     for file in files {
         let output = check(&file, &[]);
-        let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        assert!(output.status.success() && out.ends_with("\nok\n"), "{}:\n{out}{err}", file.display());
+        let (out, err) = (
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr),
+        );
+        assert!(
+            output.status.success() && out.ends_with("\nok\n"),
+            "{}:\n{out}{err}",
+            file.display()
+        );
     }
 }
 
@@ -65,7 +78,10 @@ fn bad_configurations_are_told_with_file_line_key_and_mend() {
         }
         let expected = fs::read_to_string(&expected_in).unwrap_or_default();
         if output.status.code() != Some(1) || told != expected || !output.stdout.is_empty() {
-            wrong.push(format!("{}:\nexpected:\n{expected}\ntold:\n{told}", file.display()));
+            wrong.push(format!(
+                "{}:\nexpected:\n{expected}\ntold:\n{told}",
+                file.display()
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -79,7 +95,11 @@ fn no_message_shows_a_secret() {
             for told in [output.stdout, output.stderr] {
                 let told = String::from_utf8(told).unwrap();
                 for secret in ["hunter2", "of-the-environment", "SECRET"] {
-                    assert!(!told.contains(secret), "{} shows {secret}:\n{told}", file.display());
+                    assert!(
+                        !told.contains(secret),
+                        "{} shows {secret}:\n{told}",
+                        file.display()
+                    );
                 }
             }
         }
@@ -95,26 +115,50 @@ fn plain_http_is_taken_with_a_warning() {
     let loaded = Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None);
     let warnings = loaded.unwrap_or_else(|errors| panic!("{errors}")).warnings;
     assert_eq!(warnings.len(), 1, "{warnings:?}");
-    assert!(warnings[0].starts_with("receivers[0].webhook_configs[0].url: "), "{warnings:?}");
+    assert!(
+        warnings[0].starts_with("receivers[0].webhook_configs[0].url: "),
+        "{warnings:?}"
+    );
 }
 
 #[test]
 fn included_files_are_joined_and_name_their_files_from_their_own_folder() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/config/good/include.yaml");
-    let loaded = Config::load(Some(&file), Files::Needed).unwrap_or_else(|errors| panic!("{errors}"));
+    let loaded =
+        Config::load(Some(&file), Files::Needed).unwrap_or_else(|errors| panic!("{errors}"));
     let config = &loaded.config;
     assert_eq!(loaded.included, 3, "each once, and no hidden one");
-    assert_eq!(config.receivers.iter().map(|receiver| &receiver.name).collect::<Vec<_>>(), ["stdout", "team"]);
-    assert_eq!((config.route.routes.len(), config.ingress.smtp.len(), config.ingress.webhook.len()), (1, 1, 1));
+    assert_eq!(
+        config
+            .receivers
+            .iter()
+            .map(|receiver| &receiver.name)
+            .collect::<Vec<_>>(),
+        ["stdout", "team"]
+    );
+    assert_eq!(
+        (
+            config.route.routes.len(),
+            config.ingress.smtp.len(),
+            config.ingress.webhook.len()
+        ),
+        (1, 1, 1)
+    );
     assert_eq!(config.global.max_age, "12h".parse().unwrap());
     assert!(
-        loaded.warnings.iter().any(|warning| warning.starts_with("include[2]: no file matches")),
+        loaded
+            .warnings
+            .iter()
+            .any(|warning| warning.starts_with("include[2]: no file matches")),
         "{:?}",
         loaded.warnings
     );
     let told = check(&file, &[]);
     let told = String::from_utf8_lossy(&told.stdout).into_owned();
-    assert!(told.starts_with("include.yaml and 3 files: 2 ways in of mail, 2 routes, 2 receivers"), "{told}");
+    assert!(
+        told.starts_with("include.yaml and 3 files: 2 ways in of mail, 2 routes, 2 receivers"),
+        "{told}"
+    );
 }
 
 #[test]
@@ -125,11 +169,23 @@ fn log_lines_are_json_where_no_terminal_is_unless_the_configuration_or_an_option
     for (format, options, json) in [
         ("", &[][..], true),
         ("global: { log_format: text }\n", &[][..], false),
-        ("global: { log_format: text }\n", &["--log-format", "json"][..], true),
-        ("global: { log_format: json }\n", &["--log-format", "text"][..], false),
+        (
+            "global: { log_format: text }\n",
+            &["--log-format", "json"][..],
+            true,
+        ),
+        (
+            "global: { log_format: json }\n",
+            &["--log-format", "text"][..],
+            false,
+        ),
         ("", &["--log-format", "auto"][..], true),
     ] {
-        fs::write(folder.path().join("alertbridge.yaml"), format!("{format}{config}")).unwrap();
+        fs::write(
+            folder.path().join("alertbridge.yaml"),
+            format!("{format}{config}"),
+        )
+        .unwrap();
         let mut serve = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
             .arg("serve")
             .args(options)
@@ -139,15 +195,24 @@ fn log_lines_are_json_where_no_terminal_is_unless_the_configuration_or_an_option
             .spawn()
             .unwrap();
         // Its mailbox answers to nobody, and it says so.
-        let mut lines = BufReader::new(serve.stderr.take().unwrap()).lines().map(Result::unwrap);
+        let mut lines = BufReader::new(serve.stderr.take().unwrap())
+            .lines()
+            .map(Result::unwrap);
         let line = lines.find(|line| line.contains("ingress failed")).unwrap();
         serve.kill().unwrap();
         serve.wait().unwrap();
         let object = serde_json::from_str::<serde_json::Value>(&line);
         assert_eq!(object.is_ok(), json, "{format}{options:?}: {line}");
         if let Ok(object) = object {
-            assert_eq!((&object["level"], &object["ingress"]), (&"WARN".into(), &"box".into()), "{line}");
-            assert!(object["timestamp"].is_string() && object["message"].is_string(), "{line}");
+            assert_eq!(
+                (&object["level"], &object["ingress"]),
+                (&"WARN".into(), &"box".into()),
+                "{line}"
+            );
+            assert!(
+                object["timestamp"].is_string() && object["message"].is_string(),
+                "{line}"
+            );
         }
     }
 }
@@ -161,14 +226,28 @@ fn warned(text: &str) -> Vec<String> {
 #[test]
 fn an_ingress_that_others_reach_is_warned_of_while_any_app_is_taken() {
     let rest = "route: { receiver: r }\nreceivers: [{ name: r, stdout_configs: [{}] }]\n";
-    let smtp = |listen: &str| format!("smtp: [{{ name: s, listen: '{listen}', recipients: [a@example.com] }}]");
-    let http = |listen: &str| format!("http: {{ listen: '{listen}' }}, webhook: [{{ name: h, token: t }}]");
-    let imap = |host: &str| format!("imap: [{{ name: i, host: {host}, username: u, password: p }}]");
+    let smtp = |listen: &str| {
+        format!("smtp: [{{ name: s, listen: '{listen}', recipients: [a@example.com] }}]")
+    };
+    let http = |listen: &str| {
+        format!("http: {{ listen: '{listen}' }}, webhook: [{{ name: h, token: t }}]")
+    };
+    let imap =
+        |host: &str| format!("imap: [{{ name: i, host: {host}, username: u, password: p }}]");
     for (ingress, place) in [
-        (smtp("0.0.0.0:2525"), Some("ingress.smtp[0] listens on 0.0.0.0:2525")),
+        (
+            smtp("0.0.0.0:2525"),
+            Some("ingress.smtp[0] listens on 0.0.0.0:2525"),
+        ),
         (smtp("[::]:2525"), Some("ingress.smtp[0]")),
-        (http("192.0.2.1:8025"), Some("ingress.http listens on 192.0.2.1:8025")),
-        (imap("imap.example.com"), Some("ingress.imap[0] reads a mailbox at imap.example.com")),
+        (
+            http("192.0.2.1:8025"),
+            Some("ingress.http listens on 192.0.2.1:8025"),
+        ),
+        (
+            imap("imap.example.com"),
+            Some("ingress.imap[0] reads a mailbox at imap.example.com"),
+        ),
         (smtp("127.0.0.1:2525"), None),
         (smtp("[::1]:2525"), None),
         (http("127.0.0.1:8025"), None),
@@ -176,9 +255,21 @@ fn an_ingress_that_others_reach_is_warned_of_while_any_app_is_taken() {
     ] {
         let text = format!("ingress: {{ {ingress} }}\n{rest}");
         let warnings = warned(&text);
-        assert_eq!(warnings.len(), usize::from(place.is_some()), "{ingress}: {warnings:?}");
-        assert!(place.is_none_or(|place| warnings[0].contains(place)), "{ingress}: {warnings:?}");
-        assert_eq!(warned(&format!("alerts: {{ app_keys: [com.example.app] }}\n{text}")), Vec::<String>::new());
+        assert_eq!(
+            warnings.len(),
+            usize::from(place.is_some()),
+            "{ingress}: {warnings:?}"
+        );
+        assert!(
+            place.is_none_or(|place| warnings[0].contains(place)),
+            "{ingress}: {warnings:?}"
+        );
+        assert_eq!(
+            warned(&format!(
+                "alerts: {{ app_keys: [com.example.app] }}\n{text}"
+            )),
+            Vec::<String>::new()
+        );
     }
 }
 
@@ -193,18 +284,36 @@ fn a_secrets_file_that_others_can_read_is_warned_of() {
         "route: {{ receiver: r }}\nreceivers:\n  - name: r\n    pagerduty_configs: [{{ routing_key_file: '{}' }}]\n",
         file.display()
     );
-    for (mode, exposed) in [(0o600, false), (0o400, false), (0o640, true), (0o604, true), (0o644, true), (0o620, true)]
-    {
+    for (mode, exposed) in [
+        (0o600, false),
+        (0o400, false),
+        (0o640, true),
+        (0o604, true),
+        (0o644, true),
+        (0o620, true),
+    ] {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         let warnings = warned(&text);
-        assert_eq!(warnings.iter().any(|told| told.contains("routing_key_file: others can")), exposed, "{warnings:?}");
-        assert!(!exposed || warnings[0].contains(&format!("{mode:04o}")), "{warnings:?}");
+        assert_eq!(
+            warnings
+                .iter()
+                .any(|told| told.contains("routing_key_file: others can")),
+            exposed,
+            "{warnings:?}"
+        );
+        assert!(
+            !exposed || warnings[0].contains(&format!("{mode:04o}")),
+            "{warnings:?}"
+        );
     }
 }
 
 #[test]
 fn json_names_every_problem() {
-    let file = files("bad").into_iter().find(|file| file.ends_with("02-unknown-keys-all-at-once.yaml")).unwrap();
+    let file = files("bad")
+        .into_iter()
+        .find(|file| file.ends_with("02-unknown-keys-all-at-once.yaml"))
+        .unwrap();
     let output = check(&file, &["--json"]);
     assert_eq!(output.status.code(), Some(1));
     let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -224,12 +333,17 @@ fn a_file_that_is_not_there_is_told_without_a_line() {
     let output = check(Path::new("/tmp/no-such-alertbridge.yaml"), &[]);
     assert_eq!(output.status.code(), Some(1));
     let told = String::from_utf8(output.stderr).unwrap();
-    assert!(told.starts_with("no-such-alertbridge.yaml: cannot be read: "), "{told}");
+    assert!(
+        told.starts_with("no-such-alertbridge.yaml: cannot be read: "),
+        "{told}"
+    );
 }
 
 fn parse(text: &str) -> Config {
     let none = |_: &str| None;
-    Config::parse(Source::Embedded, text, Files::Unneeded, &none).unwrap_or_else(|errors| panic!("{errors}")).config
+    Config::parse(Source::Embedded, text, Files::Unneeded, &none)
+        .unwrap_or_else(|errors| panic!("{errors}"))
+        .config
 }
 
 #[test]
@@ -246,7 +360,10 @@ fn a_tree_as_deep_as_routes_may_be_is_read() {
 fn the_shipped_configuration_is_the_defaults() {
     let mut shipped = parse(include_str!("../../deploy/alertbridge.yaml"));
     let built_in = parse(include_str!("../../src/config/default.yaml"));
-    assert_eq!(shipped.alerts.authenticity, alertbridge::authenticate::Settings::default());
+    assert_eq!(
+        shipped.alerts.authenticity,
+        alertbridge::authenticate::Settings::default()
+    );
     // Without a file mail comes over loopback alone, and is taken at its word.
     assert!(built_in.alerts.authenticity.require.is_empty());
     shipped.alerts.authenticity.require.clear();
@@ -260,12 +377,16 @@ fn the_shipped_configuration_holds_with_every_option_uncommented() {
     for line in include_str!("../../deploy/alertbridge.yaml").lines() {
         let bare = line.trim_start();
         let option = bare.strip_prefix('#').filter(|rest| {
-            !rest.starts_with(' ') && !rest.is_empty() || rest.starts_with("  ") && !rest.trim_start().starts_with('#')
+            !rest.starts_with(' ') && !rest.is_empty()
+                || rest.starts_with("  ") && !rest.trim_start().starts_with('#')
         });
         match option {
             Some(option) => {
                 let indent = &line[..line.len() - bare.len()];
-                if let Some(before) = text.strip_suffix(" []\n").filter(|_| option.starts_with('-')) {
+                if let Some(before) = text
+                    .strip_suffix(" []\n")
+                    .filter(|_| option.starts_with('-'))
+                {
                     text = format!("{before}\n");
                 }
                 text += &format!("{indent}{option}\n");
@@ -274,9 +395,12 @@ fn the_shipped_configuration_holds_with_every_option_uncommented() {
             None => text += &format!("{line}\n"),
         }
     }
-    // `url` and `url_file` exclude each other, as do a password and `oauth2`; the schema's file must be there.
+    // `url` and `url_file` exclude each other, as do a password and `oauth2`; the schema's file
+    // must be there.
     let schema = concat!("schema_file: ", env!("CARGO_MANIFEST_DIR"), "/schema/");
-    let text = text.replace("  url: \"sqlite:alertbridge.db\"\n", "").replace("schema_file: ", schema);
+    let text = text
+        .replace("  url: \"sqlite:alertbridge.db\"\n", "")
+        .replace("schema_file: ", schema);
     let text = text.replace("password_file: /etc/alertbridge/imap-password\n", "\n");
     let config = parse(&text);
     assert_eq!(config.receivers.len(), 2);
@@ -287,13 +411,19 @@ fn the_shipped_configuration_holds_with_every_option_uncommented() {
 
 #[test]
 fn the_schema_in_the_repository_is_the_programs_own() {
-    let output = Command::new(env!("CARGO_BIN_EXE_alertbridge")).args(["schema", "config"]).output().unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_alertbridge"))
+        .args(["schema", "config"])
+        .output()
+        .unwrap();
     let own = String::from_utf8(output.stdout).unwrap();
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/config.schema.json");
     if updating() {
         fs::write(&path, &own).unwrap();
     }
-    assert!(fs::read_to_string(path).unwrap() == own, "write it with: alertbridge schema config");
+    assert!(
+        fs::read_to_string(path).unwrap() == own,
+        "write it with: alertbridge schema config"
+    );
 }
 
 #[test]
@@ -306,6 +436,10 @@ fn the_schema_accepts_the_shipped_configuration() {
         "route": { "receiver": "stdout" },
         "receivers": [{ "name": "stdout", "stdout_configs": [{}] }],
     });
-    assert!(validator.is_valid(&minimal), "{:?}", validator.iter_errors(&minimal).collect::<Vec<_>>());
+    assert!(
+        validator.is_valid(&minimal),
+        "{:?}",
+        validator.iter_errors(&minimal).collect::<Vec<_>>()
+    );
     assert!(!validator.is_valid(&serde_json::json!({ "recievers": [] })));
 }

@@ -47,7 +47,9 @@ fn conclude(validator: &Validator, mail: &[u8]) -> Expected {
         reason: Some(reason),
     };
     match extract(mail).found {
-        Extracted::NoAlert(NoAlert::OtherSender(reason) | NoAlert::NoPayload(reason)) => concluded("ignored", reason),
+        Extracted::NoAlert(NoAlert::OtherSender(reason) | NoAlert::NoPayload(reason)) => {
+            concluded("ignored", reason)
+        }
         Extracted::Unreadable { reason, .. } => concluded("unparsed", reason),
         Extracted::Json(json) => match validator.check(json) {
             Err(violation) => concluded("unparsed", violation.reason),
@@ -105,7 +107,11 @@ fn in_time<T>(what: &str, work: impl FnOnce() -> T) -> T {
 fn every_mail_of_the_corpus_is_understood_as_written_beside_it() {
     let validator = Validator::built_in().unwrap();
     let mails = names("eml");
-    assert_eq!(mails, names("json"), "every .eml has its .json, and the other way round");
+    assert_eq!(
+        mails,
+        names("json"),
+        "every .eml has its .json, and the other way round"
+    );
     assert!(mails.len() >= 60, "only {} mails", mails.len());
     let mut wrong = Vec::new();
     for name in mails {
@@ -123,7 +129,9 @@ fn every_mail_of_the_corpus_is_understood_as_written_beside_it() {
             && expected.unknown == got.unknown
             && (expected.app_name.is_none() || expected.app_name == got.app_name);
         if !same {
-            wrong.push(format!("{name}:\n  expected {expected:?}\n  got      {got:?}"));
+            wrong.push(format!(
+                "{name}:\n  expected {expected:?}\n  got      {got:?}"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
@@ -147,8 +155,17 @@ fn generated_mails_are_understood_as_their_truth_says() {
         }
         assert_eq!(extract(&mail.eml).date, Some(mail.truth.date));
     }
-    let share = |class| mails.iter().filter(|mail| mail.truth.outcome.class() == class).count();
-    assert!((60..160).contains(&share(Class::Unparsed)), "{}", share(Class::Unparsed));
+    let share = |class| {
+        mails
+            .iter()
+            .filter(|mail| mail.truth.outcome.class() == class)
+            .count()
+    };
+    assert!(
+        (60..160).contains(&share(Class::Unparsed)),
+        "{}",
+        share(Class::Unparsed)
+    );
 }
 
 #[test]
@@ -160,7 +177,10 @@ fn the_state_machine_agrees_with_the_generated_truth() {
     for mail in generate(11, 5_000) {
         let truth = mail.truth;
         seen_outcomes.insert(truth.outcome);
-        let (Some(id), Some(status), Some(time)) = (truth.incident_id, truth.status, truth.time) else { continue };
+        let (Some(id), Some(status), Some(time)) = (truth.incident_id, truth.status, truth.time)
+        else {
+            continue;
+        };
         let known = Known {
             state: incidents.get(&id).cloned(),
             applied_before: applied.contains(&(id.clone(), status.clone(), time)),
@@ -188,7 +208,11 @@ fn the_state_machine_agrees_with_the_generated_truth() {
             applied.insert((id, status, time));
         }
     }
-    assert_eq!(seen_outcomes.len(), 7, "every kind of mail is among 5,000: {seen_outcomes:?}");
+    assert_eq!(
+        seen_outcomes.len(),
+        7,
+        "every kind of mail is among 5,000: {seen_outcomes:?}"
+    );
 }
 
 #[test]
@@ -197,7 +221,11 @@ fn copies_of_an_unreadable_alert_share_a_key_and_others_do_not() {
         Extracted::Unreadable { key, .. } => key,
         other => panic!("{other:?}"),
     };
-    let broken = |json: &str| html_mail(&format!("<script type=application/json id=incident-data>{json}</script>"));
+    let broken = |json: &str| {
+        html_mail(&format!(
+            "<script type=application/json id=incident-data>{json}</script>"
+        ))
+    };
     let mut copy = b"Received: from somewhere\r\n".to_vec();
     copy.extend(broken("{\r\n \"a\" "));
     assert_eq!(key(&broken("{ \"a\" ")), key(&copy));
@@ -206,17 +234,32 @@ fn copies_of_an_unreadable_alert_share_a_key_and_others_do_not() {
 
 #[test]
 fn nested_html_costs_linear_time_and_hides_nothing() {
-    for unit in ["<div>", "<a>", "<b><i>", "<table><tr><td>", "<p><select>", "</p>", "<x-y>"] {
+    for unit in [
+        "<div>",
+        "<a>",
+        "<b><i>",
+        "<table><tr><td>",
+        "<p><select>",
+        "</p>",
+        "<x-y>",
+    ] {
         let html = format!("{}{ELEMENT}", unit.repeat((512 << 10) / unit.len()));
         let found = in_time(unit, || extract(&html_mail(&html)).found);
-        assert_eq!(found, Extracted::Json(serde_json::json!({ "n": 1 })), "{unit}");
+        assert_eq!(
+            found,
+            Extracted::Json(serde_json::json!({ "n": 1 })),
+            "{unit}"
+        );
     }
     // Read by the DOM alone, whose time is quadratic: as much of it as there may be.
     for unit in ["<svg><g>", "<math><mi>", "<svg><div>", "<a><math>"] {
         let html = format!("{}{ELEMENT}", unit.repeat((60 << 10) / unit.len()));
         in_time(unit, || extract(&html_mail(&html)));
         let html = format!("{}{ELEMENT}", unit.repeat((512 << 10) / unit.len()));
-        assert!(in_time(unit, || unreadable(&html_mail(&html))).contains("svg or math"), "{unit}");
+        assert!(
+            in_time(unit, || unreadable(&html_mail(&html))).contains("svg or math"),
+            "{unit}"
+        );
     }
 }
 
@@ -247,8 +290,10 @@ fn repeated_markup_costs_linear_time() {
 
 #[test]
 fn a_payload_over_the_limit_is_unreadable() {
-    let html =
-        format!("<script type=application/json id=incident-data>\"{}\"</script>", "x".repeat(MAX_PAYLOAD + 8_192));
+    let html = format!(
+        "<script type=application/json id=incident-data>\"{}\"</script>",
+        "x".repeat(MAX_PAYLOAD + 8_192)
+    );
     assert!(unreadable(&html_mail(&html)).contains("larger than 256 KiB"));
 }
 
@@ -262,7 +307,10 @@ fn a_hundred_megabytes_are_read_in_time_and_refused() {
 fn a_boundary_that_never_comes_is_searched_once_per_level() {
     // What makes a parser that searches on for every boundary quadratic.
     let part = "Content-Type: multipart/mixed; boundary=never\r\n\r\n--top\r\n";
-    let mail = format!("{HEADER}Content-Type: multipart/mixed; boundary=top\r\n\r\n--top\r\n{}", part.repeat(200_000));
+    let mail = format!(
+        "{HEADER}Content-Type: multipart/mixed; boundary=top\r\n\r\n--top\r\n{}",
+        part.repeat(200_000)
+    );
     assert!(in_time("boundaries", || unreadable(mail.as_bytes())).contains("looks cut off"));
 }
 
@@ -270,7 +318,11 @@ fn a_boundary_that_never_comes_is_searched_once_per_level() {
 fn ten_thousand_nested_multiparts_are_refused_in_time() {
     let mut mail = HEADER.to_owned();
     for level in 0..10_000 {
-        write!(mail, "Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n").unwrap();
+        write!(
+            mail,
+            "Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n"
+        )
+        .unwrap();
     }
     write!(mail, "Content-Type: text/html\r\n\r\n{ELEMENT}\r\n").unwrap();
     assert!(in_time("nesting", || unreadable(mail.as_bytes())).contains("nests more than 16"));
@@ -279,7 +331,10 @@ fn ten_thousand_nested_multiparts_are_refused_in_time() {
 #[test]
 fn many_parts_are_refused() {
     let part = "--b\r\nContent-Type: text/plain\r\n\r\nx\r\n";
-    let mail = format!("{HEADER}Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n", part.repeat(100_000));
+    let mail = format!(
+        "{HEADER}Content-Type: multipart/mixed; boundary=b\r\n\r\n{}--b--\r\n",
+        part.repeat(100_000)
+    );
     assert!(in_time("parts", || unreadable(mail.as_bytes())).contains("more than 256 parts"));
 }
 
@@ -305,17 +360,28 @@ fn floods_of_headers_are_refused_in_time() {
     ] {
         let mail = format!("{flood}{HEADER}\r\n");
         let reason = in_time("headers", || unreadable(mail.as_bytes()));
-        assert!(reason.contains("at most 262144") || reason.contains("more than 1000 fields"), "{reason}");
+        assert!(
+            reason.contains("at most 262144") || reason.contains("more than 1000 fields"),
+            "{reason}"
+        );
     }
 }
 
 #[test]
 fn deep_or_wide_json_is_refused_or_read_in_time() {
-    let deep = html_mail(&format!("<script type=application/json id=incident-data>{}</script>", "[".repeat(200_000)));
+    let deep = html_mail(&format!(
+        "<script type=application/json id=incident-data>{}</script>",
+        "[".repeat(200_000)
+    ));
     assert!(unreadable(&deep).contains("recursion"));
     let entries: Vec<String> = (0..20_000).map(|n| format!("\"k{n}\":0")).collect();
-    let wide = html_mail(&format!("<script type=application/json id=incident-data>{{{}}}</script>", entries.join(",")));
-    let Extracted::Json(json) = in_time("wide", || extract(&wide).found) else { panic!("not read") };
+    let wide = html_mail(&format!(
+        "<script type=application/json id=incident-data>{{{}}}</script>",
+        entries.join(",")
+    ));
+    let Extracted::Json(json) = in_time("wide", || extract(&wide).found) else {
+        panic!("not read")
+    };
     let violation = in_time("wide", || Validator::built_in().unwrap().check(json)).unwrap_err();
     assert!(violation.reason.len() < 2_000, "{}", violation.reason);
 }
@@ -340,7 +406,9 @@ fn no_mail_however_mutilated_makes_the_stages_panic() {
                 reached[0] += 1;
                 match validator.check(json) {
                     Ok(valid) => assert!(!valid.incident.incident_id.is_empty()),
-                    Err(violation) => assert!(!violation.reason.is_empty() && violation.reason.len() < 5_000),
+                    Err(violation) => {
+                        assert!(!violation.reason.is_empty() && violation.reason.len() < 5_000);
+                    }
                 }
             }
             Extracted::Unreadable { reason, key } => {
@@ -398,7 +466,9 @@ fn mutilate(rng: &mut fastrand::Rng, mail: &mut Vec<u8>, others: &[Vec<u8>]) {
 
 #[test]
 fn a_schema_violation_hands_the_json_back() {
-    let Extracted::Json(json) = extract(&html_mail(ELEMENT)).found else { panic!("not read") };
+    let Extracted::Json(json) = extract(&html_mail(ELEMENT)).found else {
+        panic!("not read")
+    };
     let violation = Validator::built_in().unwrap().check(json).unwrap_err();
     assert_eq!(violation.json, serde_json::json!({ "n": 1 }) as Value);
 }

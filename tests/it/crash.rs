@@ -1,11 +1,12 @@
-//! kill -9 between any two steps, and at any time: whatever was acknowledged is decided, everybody is told in order, and
-//! nobody has two open alerts of an incident.
+//! kill -9 between any two steps, and at any time: whatever was acknowledged is decided, everybody
+//! is told in order, and nobody has two open alerts of an incident.
 //!
-//! Senders do as mail servers do: what was not acknowledged is sent again, so every crash makes duplicates. The vendors
-//! outlive the crashes, as they do; after each the dead store is checked as it lies there.
+//! Senders do as mail servers do: what was not acknowledged is sent again, so every crash makes
+//! duplicates. The vendors outlive the crashes, as they do; after each the dead store is checked as
+//! it lies there.
 //!
-//! What all this finds, by faults that were put into the program one at a time. The campaigns are the two tests of a
-//! hundred rounds.
+//! What all this finds, by faults that were put into the program one at a time. The campaigns are
+//! the two tests of a hundred rounds.
 //!
 //! | fault | found by |
 //! |---|---|
@@ -30,8 +31,9 @@
 //! | a migration and its record are two commits | `start` |
 //! | a backup, or a restore, is written in place | `copy` |
 //!
-//! Found by others, since no crash shows them: a refusal of the store that is swallowed (`faults`), a lease that is not
-//! checked when it is settled (`store`), an end that is told to those of an older opening (`store::told`).
+//! Found by others, since no crash shows them: a refusal of the store that is swallowed (`faults`),
+//! a lease that is not checked when it is settled (`store`), an end that is told to those of an
+//! older opening (`store::told`).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -65,7 +67,8 @@ pub use audit::audit;
 use audit::{Doubled, assert_sound};
 use sender::{Doors, POSTMARK, all, senders};
 
-/// A lease lasts longer than a test waits: what a dead bridge held is sent by the next at once, or the test fails.
+/// A lease lasts longer than a test waits: what a dead bridge held is sent by the next at once, or
+/// the test fails.
 fn config(vendors: &Vendors, dovecot: &Dovecot, folder: &Path) -> String {
     let mailbox = dovecot.settings(Tls::None);
     format!(
@@ -89,13 +92,18 @@ delivery: {{ timeout: 2m, backoff: {{ initial: 1s, max: 1s }} }}
     )
 }
 
-/// Waits until nothing is undecided and nothing owed, by the store itself: a restart forgets its counters.
+/// Waits until nothing is undecided and nothing owed, by the store itself: a restart forgets its
+/// counters.
 pub async fn at_rest(bridge: &Bridge) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let empty = |arguments: &[&str]| {
             let output = bridge.command(arguments);
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+            assert!(
+                output.status.success(),
+                "{}",
+                String::from_utf8_lossy(&output.stderr)
+            );
             output.stdout.trim_ascii() == b"[]"
         };
         if bridge.metric("alertbridge_deliveries", "pending").await == 0.0
@@ -104,7 +112,11 @@ pub async fn at_rest(bridge: &Bridge) {
         {
             return;
         }
-        assert!(Instant::now() < deadline, "it does not come to rest:\n{}", tail(&bridge.log()));
+        assert!(
+            Instant::now() < deadline,
+            "it does not come to rest:\n{}",
+            tail(&bridge.log())
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -122,7 +134,16 @@ enum End {
     AtAnyTime,
 }
 
-const POINTS: [&str; 8] = ["recording", "commit", "committed", "recorded", "decided", "claimed", "sent", "settled"];
+const POINTS: [&str; 8] = [
+    "recording",
+    "commit",
+    "committed",
+    "recorded",
+    "decided",
+    "claimed",
+    "sent",
+    "settled",
+];
 
 impl End {
     fn plan(self, rng: &mut fastrand::Rng) -> Option<(&'static str, u64)> {
@@ -150,7 +171,10 @@ async fn campaign(seed: u64, rounds: usize, end: End) {
     let mut doubled = Doubled::default();
     for round in 0..rounds {
         let planned = end.plan(&mut rng);
-        let plan = planned.map_or_else(|| "none".to_owned(), |(point, nth)| format!("{point}:{nth}"));
+        let plan = planned.map_or_else(
+            || "none".to_owned(),
+            |(point, nth)| format!("{point}:{nth}"),
+        );
         // Now and then a vendor fails too, or does what it is asked and cannot say so.
         match rng.u8(..8) {
             0 => vendors.opsgenie.lose_reply(1),
@@ -160,16 +184,25 @@ async fn campaign(seed: u64, rounds: usize, end: End) {
             4 => vendors.pagerduty.fail_next(1, 429, &[]),
             _ => {}
         }
-        let mut bridge = Bridge::start_with(folder.path(), &config, &[("ALERTBRIDGE_CRASH", plan.as_str())]);
+        let mut bridge = Bridge::start_with(
+            folder.path(),
+            &config,
+            &[("ALERTBRIDGE_CRASH", plan.as_str())],
+        );
         doors.open(&bridge);
         released.fetch_add(2, Ordering::SeqCst);
-        let patience = Duration::from_millis(if planned.is_some() { 600 } else { rng.u64(..350) });
+        let patience = Duration::from_millis(if planned.is_some() {
+            600
+        } else {
+            rng.u64(..350)
+        });
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline && !bridge.ended() {
             tokio::time::sleep(Duration::from_millis(3)).await;
         }
         if bridge.ended() {
-            let (point, _) = planned.unwrap_or_else(|| panic!("it ended by itself:\n{}", tail(&bridge.log())));
+            let (point, _) =
+                planned.unwrap_or_else(|| panic!("it ended by itself:\n{}", tail(&bridge.log())));
             *reached.entry(point).or_default() += 1;
         }
         bridge.kill();
@@ -186,11 +219,17 @@ async fn campaign(seed: u64, rounds: usize, end: End) {
     audit(&vendors, &bridge, &mails, &numbers);
     doubled.audit(&vendors, &mails);
     assert_sound(&store, &format!("seed {seed}, at the end"));
-    eprintln!("seed {seed}: {rounds} rounds in {:?}; points reached {reached:?}", begun.elapsed());
+    eprintln!(
+        "seed {seed}: {rounds} rounds in {:?}; points reached {reached:?}",
+        begun.elapsed()
+    );
     if end == End::AtAPoint {
         for point in POINTS {
             let times = reached.get(point).copied().unwrap_or_default();
-            assert!(times >= rounds / 40, "{point} was reached {times} times: {reached:?}");
+            assert!(
+                times >= rounds / 40,
+                "{point} was reached {times} times: {reached:?}"
+            );
         }
     }
 }
@@ -228,27 +267,54 @@ route: {{ receiver: oncall }}
 receivers: [{{ name: oncall, opsgenie_configs: [{{ api_key_file: key, api_url: '{}' }}] }}]",
         opsgenie.url()
     );
-    let mail = generator::generate(1, 50).into_iter().find(|mail| mail.truth.outcome == Outcome::Opened).unwrap();
-    let mut bridge = Bridge::start_with(folder.path(), &config, &[("ALERTBRIDGE_CRASH", "settled:1")]);
+    let mail = generator::generate(1, 50)
+        .into_iter()
+        .find(|mail| mail.truth.outcome == Outcome::Opened)
+        .unwrap();
+    let mut bridge = Bridge::start_with(
+        folder.path(),
+        &config,
+        &[("ALERTBRIDGE_CRASH", "settled:1")],
+    );
     let _ = bridge.post(&mail.eml).await;
     let deadline = Instant::now() + PATIENCE;
     while !bridge.ended() {
-        assert!(Instant::now() < deadline, "it did not crash:\n{}", tail(&bridge.log()));
+        assert!(
+            Instant::now() < deadline,
+            "it did not crash:\n{}",
+            tail(&bridge.log())
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    assert!(opsgenie.open_alerts().is_empty(), "promised, and not there yet");
+    assert!(
+        opsgenie.open_alerts().is_empty(),
+        "promised, and not there yet"
+    );
     let bridge = Bridge::start(folder.path(), &config);
     at_rest(&bridge).await;
     opsgenie.next_page().await;
-    let creates = opsgenie.history().iter().filter(|call| call.method == "POST").count();
+    let creates = opsgenie
+        .history()
+        .iter()
+        .filter(|call| call.method == "POST")
+        .count();
     assert_eq!(creates, 1);
-    assert!(opsgenie.history().len() > 3, "it was asked about until it was there");
+    assert!(
+        opsgenie.history().len() > 3,
+        "it was asked about until it was there"
+    );
     opsgenie.assert_quiet();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_between_the_commit_and_the_flag_reads_no_mail_twice_and_loses_none() {
-    for point in ["recording:1", "recording:2", "recording,committed", "recorded:1", "recorded:2"] {
+    for point in [
+        "recording:1",
+        "recording:2",
+        "recording,committed",
+        "recorded:1",
+        "recorded:2",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let dovecot = Dovecot::start();
         let mailbox = dovecot.settings(Tls::Implicit);
@@ -271,7 +337,8 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
         for mail in &mails[..3] {
             dovecot.deliver(&mail.eml);
         }
-        let mut bridge = Bridge::start_with(folder.path(), &config, &[("ALERTBRIDGE_CRASH", point)]);
+        let mut bridge =
+            Bridge::start_with(folder.path(), &config, &[("ALERTBRIDGE_CRASH", point)]);
         let deadline = Instant::now() + PATIENCE;
         let mut rest = mails[3..].iter();
         while !bridge.ended() {
@@ -279,7 +346,11 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
             if let Some(mail) = rest.next() {
                 dovecot.deliver(&mail.eml);
             }
-            assert!(Instant::now() < deadline, "{point} was not reached:\n{}", tail(&bridge.log()));
+            assert!(
+                Instant::now() < deadline,
+                "{point} was not reached:\n{}",
+                tail(&bridge.log())
+            );
             tokio::time::sleep(Duration::from_millis(300)).await;
         }
         rest.for_each(|mail| dovecot.deliver(&mail.eml));
@@ -287,11 +358,20 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
         bridge.settled_in_store(mails.len()).await;
         at_rest(&bridge).await;
         let stored = listed(&bridge, &["mails", "list", "--limit", "1000", "--json"]);
-        let mut found: Vec<_> = stored.iter().map(|mail| mail["incident_id"].as_str().unwrap().to_owned()).collect();
-        let mut sent: Vec<_> = mails.iter().map(|mail| mail.truth.incident_id.clone().unwrap()).collect();
+        let mut found: Vec<_> = stored
+            .iter()
+            .map(|mail| mail["incident_id"].as_str().unwrap().to_owned())
+            .collect();
+        let mut sent: Vec<_> = mails
+            .iter()
+            .map(|mail| mail.truth.incident_id.clone().unwrap())
+            .collect();
         found.sort();
         sent.sort();
         assert_eq!(found, sent, "each mail once, after {point}");
-        assert!(stored.iter().all(|mail| mail["outcome"] == "opened"), "{point}");
+        assert!(
+            stored.iter().all(|mail| mail["outcome"] == "opened"),
+            "{point}"
+        );
     }
 }

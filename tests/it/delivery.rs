@@ -1,4 +1,5 @@
-//! What becomes of a page when its receiver fails: the real program against vendors that fail on demand.
+//! What becomes of a page when its receiver fails: the real program against vendors that fail on
+//! demand.
 
 use std::{
     fs,
@@ -15,7 +16,10 @@ use crate::{
     vendors::{Fake, Hook, Opsgenie, PagerDuty, Slack},
 };
 
-#[expect(clippy::disallowed_methods, reason = "a mail is dated by the clock the program reads")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "a mail is dated by the clock the program reads"
+)]
 pub fn now() -> Timestamp {
     Timestamp::now()
 }
@@ -67,17 +71,27 @@ pub async fn post(bridge: &Bridge, mail: &[u8]) {
 
 pub fn pagerduty(folder: &Path, vendor: &Fake<PagerDuty>) -> String {
     fs::write(folder.join("pagerduty"), vendor.key()).unwrap();
-    format!("pagerduty_configs: [{{ routing_key_file: pagerduty, url: '{}' }}]", vendor.url())
+    format!(
+        "pagerduty_configs: [{{ routing_key_file: pagerduty, url: '{}' }}]",
+        vendor.url()
+    )
 }
 
 pub fn hook(folder: &Path, vendor: &Fake<Hook>, more: &str) -> String {
     fs::write(folder.join("hook"), HOOK_SECRET).unwrap();
-    format!("webhook_configs: [{{ url: '{}', secret_file: hook{more} }}]", vendor.url())
+    format!(
+        "webhook_configs: [{{ url: '{}', secret_file: hook{more} }}]",
+        vendor.url()
+    )
 }
 
 pub fn listed(bridge: &Bridge, arguments: &[&str]) -> Vec<Value> {
     let output = bridge.command(arguments);
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
@@ -89,13 +103,19 @@ pub async fn delivery(bridge: &Bridge, what: &str, wanted: impl Fn(&Value) -> bo
         if let Some(found) = all.iter().find(|row| wanted(row)) {
             return found.clone();
         }
-        assert!(Instant::now() < deadline, "waited in vain: {what}; {all:#?}\n{}", tail(&bridge.log()));
+        assert!(
+            Instant::now() < deadline,
+            "waited in vain: {what}; {all:#?}\n{}",
+            tail(&bridge.log())
+        );
         tokio::time::sleep(Duration::from_millis(30)).await;
     }
 }
 
 pub fn said(row: &Value, text: &str) -> bool {
-    row["detail"].as_str().is_some_and(|detail| detail.contains(text))
+    row["detail"]
+        .as_str()
+        .is_some_and(|detail| detail.contains(text))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -112,15 +132,25 @@ async fn a_receiver_that_asks_for_a_pause_gets_it_and_no_other_waits() {
         ),
     );
     post(&bridge, &trigger("first")).await;
-    pager.wait_until("the refusal", |pager| pager.history().len() == 1).await;
+    pager
+        .wait_until("the refusal", |pager| pager.history().len() == 1)
+        .await;
     let refused = Instant::now();
     hooked.next_page().await;
     // Another incident's page to the paused receiver waits too; elsewhere it goes out at once.
     post(&bridge, &trigger("second")).await;
     hooked.next_page().await;
-    assert!(refused.elapsed() < Duration::from_secs(2), "the other receiver waited {:?}", refused.elapsed());
+    assert!(
+        refused.elapsed() < Duration::from_secs(2),
+        "the other receiver waited {:?}",
+        refused.elapsed()
+    );
     pager.next_page().await;
-    assert!(refused.elapsed() >= Duration::from_millis(2900), "asked again after {:?}", refused.elapsed());
+    assert!(
+        refused.elapsed() >= Duration::from_millis(2900),
+        "asked again after {:?}",
+        refused.elapsed()
+    );
     pager.next_page().await;
     assert_eq!(pager.history().len(), 3, "nothing was sent into the pause");
     pager.assert_quiet();
@@ -133,7 +163,10 @@ async fn whatever_breaks_is_tried_again_with_growing_pauses_and_delivered_once()
     let pager = PagerDuty::start().await;
     let bridge = start(
         folder.path(),
-        &format!("route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}", pagerduty(folder.path(), &pager)),
+        &format!(
+            "route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}",
+            pagerduty(folder.path(), &pager)
+        ),
     );
     pager.fail_next(1, 500, &[]);
     pager.hang(1);
@@ -144,14 +177,21 @@ async fn whatever_breaks_is_tried_again_with_growing_pauses_and_delivered_once()
     let page = pager.next_page_within(PATIENCE).await;
     assert_eq!(page.action, "trigger");
     assert_eq!(pager.next_page_within(PATIENCE).await.action, "resolve");
-    assert_eq!(pager.repeats(), ["trigger a:all"], "the lost reply's page was sent again, under its key");
+    assert_eq!(
+        pager.repeats(),
+        ["trigger a:all"],
+        "the lost reply's page was sent again, under its key"
+    );
     assert!(pager.open_alerts().is_empty());
     pager.assert_quiet();
     bridge.settled(2).await;
     let timeline = bridge.command(&["incidents", "show", "a", "--json"]);
     let timeline = String::from_utf8(timeline.stdout).unwrap();
     for result in ["server_error", "timeout", "network", "delivered"] {
-        assert!(timeline.contains(&format!("\"result\":\"{result}\"")), "{result} is missing: {timeline}");
+        assert!(
+            timeline.contains(&format!("\"result\":\"{result}\"")),
+            "{result} is missing: {timeline}"
+        );
     }
     let rows = listed(&bridge, &["deliveries", "list", "--json"]);
     assert!(rows.iter().any(|row| row["failures"] == 4), "{rows:?}");
@@ -174,14 +214,21 @@ async fn a_wrong_key_is_a_dead_letter_at_once_and_goes_out_when_the_file_is_mend
     );
     post(&bridge, &trigger("a")).await;
     assert_eq!(hooked.next_page().await.key, "a:backup");
-    assert!(begun.elapsed() < Duration::from_mins(1), "the fallback is told at once, not after its time");
+    assert!(
+        begun.elapsed() < Duration::from_mins(1),
+        "the fallback is told at once, not after its time"
+    );
     let dead = delivery(&bridge, "the dead letter", |row| row["state"] == "dead").await;
     assert!(said(&dead, "401"), "{dead}");
     assert!(opsgenie.open_alerts().is_empty());
 
     fs::write(folder.path().join("key"), opsgenie.key()).unwrap();
     let retried = bridge.command(&["deliveries", "retry", "--dead"]);
-    assert!(retried.status.success(), "{}", String::from_utf8_lossy(&retried.stderr));
+    assert!(
+        retried.status.success(),
+        "{}",
+        String::from_utf8_lossy(&retried.stderr)
+    );
     assert_eq!(opsgenie.next_page().await.key, "a:oncall");
     post(&bridge, &resolve("a")).await;
     assert_eq!(opsgenie.next_page().await.action, "resolve");
@@ -192,7 +239,11 @@ async fn a_wrong_key_is_a_dead_letter_at_once_and_goes_out_when_the_file_is_mend
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_receiver_has_its_fallback_told_goes_on_trying_and_both_hear_the_resolve() {
     let folder = tempfile::tempdir().unwrap();
-    let (pager, slack, hooked) = (PagerDuty::start().await, Slack::start().await, Hook::start(HOOK_SECRET).await);
+    let (pager, slack, hooked) = (
+        PagerDuty::start().await,
+        Slack::start().await,
+        Hook::start(HOOK_SECRET).await,
+    );
     fs::write(folder.path().join("slack"), slack.url()).unwrap();
     pager.fail_next(3, 503, &[]);
     slack.fail_next(3, 503, &[]);
@@ -207,12 +258,19 @@ async fn a_late_receiver_has_its_fallback_told_goes_on_trying_and_both_hear_the_
     );
     post(&bridge, &trigger("a")).await;
     assert_eq!(hooked.next_page().await.key, "a:backup");
-    assert!(pager.pages().is_empty() && pager.history().len() < 4, "the first has not been reached yet");
+    assert!(
+        pager.pages().is_empty() && pager.history().len() < 4,
+        "the first has not been reached yet"
+    );
     pager.next_page_within(PATIENCE).await;
     slack.next_page_within(PATIENCE).await;
     // Two integrations were late: the fallback was told once.
     post(&bridge, &resolve("a")).await;
-    for page in [pager.next_page().await, slack.next_page().await, hooked.next_page().await] {
+    for page in [
+        pager.next_page().await,
+        slack.next_page().await,
+        hooked.next_page().await,
+    ] {
         assert_eq!(page.action, "resolve");
     }
     bridge.settled(2).await;
@@ -243,15 +301,29 @@ async fn what_is_never_confirmed_is_sent_again_then_dead_and_holds_nobody_up() {
     hooked.next_page().await;
     hooked.next_page().await;
     assert!(begun.elapsed() < Duration::from_secs(3));
-    opsgenie.wait_until("both were promised", |opsgenie| posts(opsgenie) >= 2).await;
+    opsgenie
+        .wait_until("both were promised", |opsgenie| posts(opsgenie) >= 2)
+        .await;
     let dead = delivery(&bridge, "given up", |row| row["state"] == "dead").await;
-    assert!(said(&dead, "given up after 4s") && said(&dead, "request-"), "{dead}");
+    assert!(
+        said(&dead, "given up after 4s") && said(&dead, "request-"),
+        "{dead}"
+    );
     assert!(posts(&opsgenie) > 2, "it was sent again");
-    assert!(bridge.metric("alertbridge_notifications_failed_total", "unconfirmed").await > 0.0);
+    assert!(
+        bridge
+            .metric("alertbridge_notifications_failed_total", "unconfirmed")
+            .await
+            > 0.0
+    );
 }
 
 fn posts(opsgenie: &Fake<Opsgenie>) -> usize {
-    opsgenie.history().iter().filter(|call| call.method == "POST").count()
+    opsgenie
+        .history()
+        .iter()
+        .filter(|call| call.method == "POST")
+        .count()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -270,9 +342,17 @@ async fn a_rate_limit_paces_without_a_failed_attempt() {
         post(&bridge, &trigger(&format!("i{n}"))).await;
     }
     for n in 0..5 {
-        assert_eq!(hooked.next_page().await.key, format!("i{n}:all"), "in order of arrival");
+        assert_eq!(
+            hooked.next_page().await.key,
+            format!("i{n}:all"),
+            "in order of arrival"
+        );
     }
-    assert!(begun.elapsed() >= Duration::from_millis(1950), "five pages took {:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() >= Duration::from_millis(1950),
+        "five pages took {:?}",
+        begun.elapsed()
+    );
     bridge.settled(5).await;
     let rows = listed(&bridge, &["deliveries", "list", "--json"]);
     assert!(rows.iter().all(|row| row["failures"] == 0), "{rows:?}");
@@ -291,17 +371,26 @@ async fn a_certificate_nobody_trusts_is_reported_as_tls_and_tried_again() {
         ),
     );
     post(&bridge, &trigger("a")).await;
-    let row = delivery(&bridge, "a second failure", |row| row["failures"].as_u64() >= Some(2)).await;
+    let row = delivery(&bridge, "a second failure", |row| {
+        row["failures"].as_u64() >= Some(2)
+    })
+    .await;
     assert_eq!(row["state"], "pending");
     assert!(said(&row, "TLS"), "{row}");
-    assert!(bridge.metric("alertbridge_notifications_failed_total", "reason=\"tls\"").await >= 2.0);
+    assert!(
+        bridge
+            .metric("alertbridge_notifications_failed_total", "reason=\"tls\"")
+            .await
+            >= 2.0
+    );
 }
 
 /// An HTTPS server whose certificate is its own.
 async fn untrusted() -> std::net::SocketAddr {
     use tokio_rustls::{TlsAcceptor, rustls};
     let issued = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    let key = rustls::pki_types::PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
+    let key =
+        rustls::pki_types::PrivateKeyDer::try_from(issued.signing_key.serialize_der()).unwrap();
     let provider = rustls::crypto::aws_lc_rs::default_provider();
     let settings = rustls::ServerConfig::builder_with_provider(provider.into())
         .with_safe_default_protocol_versions()
@@ -324,11 +413,17 @@ async fn untrusted() -> std::net::SocketAddr {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_redirect_is_not_followed() {
     let folder = tempfile::tempdir().unwrap();
-    let (hooked, elsewhere) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
+    let (hooked, elsewhere) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
     hooked.fail_next(1, 307, &[("location", elsewhere.url().as_str())]);
     let bridge = start(
         folder.path(),
-        &format!("route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}", hook(folder.path(), &hooked, "")),
+        &format!(
+            "route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}",
+            hook(folder.path(), &hooked, "")
+        ),
     );
     post(&bridge, &trigger("a")).await;
     let dead = delivery(&bridge, "the dead letter", |row| row["state"] == "dead").await;
@@ -343,7 +438,10 @@ async fn a_trigger_that_waits_is_sent_before_its_resolve() {
     hooked.fail_next(2, 500, &[]);
     let bridge = start(
         folder.path(),
-        &format!("route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}", hook(folder.path(), &hooked, "")),
+        &format!(
+            "route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}",
+            hook(folder.path(), &hooked, "")
+        ),
     );
     post(&bridge, &trigger("a")).await;
     post(&bridge, &resolve("a")).await;
@@ -384,7 +482,10 @@ receivers:
     post(&bridge, &trigger("loud")).await;
     hooked.next_page().await;
     bridge.settled(6).await;
-    let held = listed(&bridge, &["deliveries", "list", "--state", "held", "--json"]);
+    let held = listed(
+        &bridge,
+        &["deliveries", "list", "--state", "held", "--json"],
+    );
     assert_eq!(held.len(), 1);
     assert_eq!(held[0]["incident_id"], "held-2");
     assert!(pager.history().is_empty());
@@ -404,13 +505,21 @@ async fn an_expired_trigger_wakes_nobody_and_its_fresh_copy_does() {
             hook(folder.path(), &hooked, "")
         ),
     );
-    post(&bridge, &aged("a", "ANOMALOUS", 0, SignedDuration::from_hours(3))).await;
+    post(
+        &bridge,
+        &aged("a", "ANOMALOUS", 0, SignedDuration::from_hours(3)),
+    )
+    .await;
     bridge.settled(1).await;
     assert!(hooked.history().is_empty());
     post(&bridge, &trigger("a")).await;
     assert_eq!(hooked.next_page().await.key, "a:all");
     post(&bridge, &aged("a", "OK", 5, SignedDuration::from_hours(3))).await;
-    assert_eq!(hooked.next_page().await.action, "resolve", "a resolve does not expire");
+    assert_eq!(
+        hooked.next_page().await.action,
+        "resolve",
+        "a resolve does not expire"
+    );
     hooked.assert_quiet();
 }
 
@@ -420,7 +529,10 @@ async fn an_alert_that_cannot_be_read_pages_once_however_often_it_comes() {
     let hooked = Hook::start(HOOK_SECRET).await;
     let bridge = start(
         folder.path(),
-        &format!("route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}", hook(folder.path(), &hooked, "")),
+        &format!(
+            "route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}",
+            hook(folder.path(), &hooked, "")
+        ),
     );
     for _ in 0..3 {
         let date = rfc2822::to_string(&now().to_zoned(TimeZone::UTC)).unwrap();
@@ -450,7 +562,10 @@ async fn two_receivers_in_one_account_each_get_their_alert_and_one_wants_no_reso
     assert_eq!(pager.open_alerts(), ["a:one", "a:two"]);
     post(&bridge, &resolve("a")).await;
     let page = pager.next_page().await;
-    assert_eq!((page.action.as_str(), page.key.as_str()), ("resolve", "a:one"));
+    assert_eq!(
+        (page.action.as_str(), page.key.as_str()),
+        ("resolve", "a:one")
+    );
     bridge.settled(2).await;
     assert_eq!(pager.open_alerts(), ["a:two"]);
     pager.assert_quiet();
@@ -480,8 +595,11 @@ async fn no_secret_is_in_any_log_error_or_output_whatever_goes_wrong() {
     ];
     let mut receivers = String::new();
     for (index, origin) in origins.iter().enumerate() {
-        fs::write(path.join(format!("slack{index}")), format!("{origin}/services/T00000000/B00000000/{slack}"))
-            .unwrap();
+        fs::write(
+            path.join(format!("slack{index}")),
+            format!("{origin}/services/T00000000/B00000000/{slack}"),
+        )
+        .unwrap();
         receivers += &format!(
             "
   - name: r{index}
@@ -491,9 +609,13 @@ async fn no_secret_is_in_any_log_error_or_output_whatever_goes_wrong() {
     webhook_configs: [{{ url_file: slack{index}, secret_file: signing }}, {{ url: '{origin}/{slack}' }}]"
         );
     }
-    for (name, text) in
-        [("genie", genie), ("routing", routing), ("ingress", ingress), ("admin", admin), ("bad", "ht!tp:/x")]
-    {
+    for (name, text) in [
+        ("genie", genie),
+        ("routing", routing),
+        ("ingress", ingress),
+        ("admin", admin),
+        ("bad", "ht!tp:/x"),
+    ] {
         fs::write(path.join(name), text).unwrap();
     }
     fs::write(path.join("signing"), format!("whsec_{signing}")).unwrap();
@@ -511,8 +633,15 @@ receivers:{receivers}
     );
     let bridge = Bridge::start_with(path, &config, &[("RUST_LOG", "debug")]);
     let say = async |incident: &str| {
-        let request = crate::harness::client().post(&bridge.http).bearer_auth(ingress).body(trigger(incident));
-        let reply = request.header("content-type", "message/rfc822").send().await.unwrap();
+        let request = crate::harness::client()
+            .post(&bridge.http)
+            .bearer_auth(ingress)
+            .body(trigger(incident));
+        let reply = request
+            .header("content-type", "message/rfc822")
+            .send()
+            .await
+            .unwrap();
         assert_eq!(reply.status(), 202);
     };
     // Each class of answer to every integration, quoting what was asked; then silence.
@@ -532,9 +661,17 @@ receivers:{receivers}
     let broken = delivery(&bridge, "a missing file", |row| said(row, "routing")).await;
     assert_ne!(broken["state"], "delivered");
 
-    let mut outputs = vec![("standard error", bridge.log()), ("standard output", bridge.pages().join("\n"))];
-    let metrics = crate::harness::client().get(format!("{}/metrics", bridge.admin)).bearer_auth(admin);
-    outputs.push(("/metrics", metrics.send().await.unwrap().text().await.unwrap()));
+    let mut outputs = vec![
+        ("standard error", bridge.log()),
+        ("standard output", bridge.pages().join("\n")),
+    ];
+    let metrics = crate::harness::client()
+        .get(format!("{}/metrics", bridge.admin))
+        .bearer_auth(admin);
+    outputs.push((
+        "/metrics",
+        metrics.send().await.unwrap().text().await.unwrap(),
+    ));
     for arguments in [
         &["deliveries", "list", "--json"][..],
         &["deliveries", "list"],
@@ -563,16 +700,34 @@ receivers:{receivers}
             }
         }
     }
-    assert!(outputs.iter().any(|(_, output)| output.contains("<secret>")), "what was echoed was scrubbed");
-    for class in ["unauthorized", "rejected", "server_error", "timeout", "network", "tls", "configuration"] {
-        assert!(outputs[2].1.contains(&format!("reason=\"{class}\"")), "{class} was not met: {}", outputs[2].1);
+    assert!(
+        outputs
+            .iter()
+            .any(|(_, output)| output.contains("<secret>")),
+        "what was echoed was scrubbed"
+    );
+    for class in [
+        "unauthorized",
+        "rejected",
+        "server_error",
+        "timeout",
+        "network",
+        "tls",
+        "configuration",
+    ] {
+        assert!(
+            outputs[2].1.contains(&format!("reason=\"{class}\"")),
+            "{class} was not met: {}",
+            outputs[2].1
+        );
     }
 }
 
 /// The status that stands for never answering.
 const HANG: u16 = 0;
 
-/// A vendor that quotes in its answer all it was sent, where a summary of it would cut a credential in half.
+/// A vendor that quotes in its answer all it was sent, where a summary of it would cut a credential
+/// in half.
 struct Echo {
     origin: String,
     state: std::sync::Arc<std::sync::Mutex<(u16, usize)>>,
@@ -585,27 +740,40 @@ impl Echo {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let origin = format!("http://{}", listener.local_addr().unwrap());
         let shared = std::sync::Arc::clone(&state);
-        let app = axum::Router::new().fallback(async move |uri: http::Uri, headers: http::HeaderMap, body: Bytes| {
-            let (status, number) = {
-                let mut state = shared.lock().unwrap();
-                state.1 += 1;
-                *state
-            };
-            if status == HANG {
-                std::future::pending::<()>().await;
-            }
-            let key = headers.get("authorization").map_or("", |value| value.to_str().unwrap());
-            let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-            let routing = json["routing_key"].as_str().unwrap_or_default();
-            let quoted = format!("{} {key}{routing} {uri}", "x".repeat(255 + number % 40));
-            let said = match number % 3 {
-                0 => quoted,
-                1 => json!({ "message": quoted, "errors": [quoted], "status": "invalid event" }).to_string(),
-                _ => json!({ "requestId": quoted, "error": quoted }).to_string().replace('/', "\\/"),
-            };
-            let id = key.trim_start_matches("GenieKey ").to_owned();
-            (http::StatusCode::from_u16(status).unwrap(), [("x-request-id", id)], said)
-        });
+        let app = axum::Router::new().fallback(
+            async move |uri: http::Uri, headers: http::HeaderMap, body: Bytes| {
+                let (status, number) = {
+                    let mut state = shared.lock().unwrap();
+                    state.1 += 1;
+                    *state
+                };
+                if status == HANG {
+                    std::future::pending::<()>().await;
+                }
+                let key = headers
+                    .get("authorization")
+                    .map_or("", |value| value.to_str().unwrap());
+                let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+                let routing = json["routing_key"].as_str().unwrap_or_default();
+                let quoted = format!("{} {key}{routing} {uri}", "x".repeat(255 + number % 40));
+                let said = match number % 3 {
+                    0 => quoted,
+                    1 => {
+                        json!({ "message": quoted, "errors": [quoted], "status": "invalid event" })
+                            .to_string()
+                    }
+                    _ => json!({ "requestId": quoted, "error": quoted })
+                        .to_string()
+                        .replace('/', "\\/"),
+                };
+                let id = key.trim_start_matches("GenieKey ").to_owned();
+                (
+                    http::StatusCode::from_u16(status).unwrap(),
+                    [("x-request-id", id)],
+                    said,
+                )
+            },
+        );
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
         Self { origin, state }
     }
@@ -620,7 +788,10 @@ impl Echo {
     async fn heard(&self, requests: usize) {
         let deadline = Instant::now() + PATIENCE;
         while self.state.lock().unwrap().1 < requests {
-            assert!(Instant::now() < deadline, "waited in vain for {requests} requests");
+            assert!(
+                Instant::now() < deadline,
+                "waited in vain for {requests} requests"
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

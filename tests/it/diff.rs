@@ -1,4 +1,5 @@
-//! `replay --diff`: what an on-call engineer is told of a changed configuration before it is in force.
+//! `replay --diff`: what an on-call engineer is told of a changed configuration before it is in
+//! force.
 
 use std::{fs, path::Path, process::Output};
 
@@ -36,7 +37,11 @@ fn folder() -> TempDir {
         ("3.eml", "ANOMALOUS", "inc-2", "2026-03-01T12:00:00Z"),
         ("4.eml", "OK", "inc-2", "2026-03-01T13:00:00Z"),
     ] {
-        fs::write(mails.join(name), sample::mail(status, Some(incident), at.parse().unwrap())).unwrap();
+        fs::write(
+            mails.join(name),
+            sample::mail(status, Some(incident), at.parse().unwrap()),
+        )
+        .unwrap();
     }
     fs::write(mails.join("5.eml"), "From: me@example.com\r\n\r\nhello").unwrap();
     folder
@@ -46,7 +51,10 @@ fn folder() -> TempDir {
 fn diff(folder: &Path, from: &str, to: &str, more: &[&str]) -> Output {
     assert!(CONFIG.contains(from), "{from} is not there to be changed");
     fs::write(folder.join("other.yaml"), CONFIG.replace(from, to)).unwrap();
-    run(folder, &[&["replay", "--diff", "other.yaml"], more].concat())
+    run(
+        folder,
+        &[&["replay", "--diff", "other.yaml"], more].concat(),
+    )
 }
 
 fn text(bytes: &[u8]) -> &str {
@@ -59,16 +67,32 @@ fn said(output: &Output) -> &str {
 }
 
 fn lines(output: &Output) -> Vec<Value> {
-    said(output).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    said(output)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
 fn pages_that_move_are_told_of_the_mails_that_differ_and_summed_up() {
     let folder = folder();
-    let moved = diff(folder.path(), "{ receiver: oncall,", "{ receiver: team,", &["mails"]);
+    let moved = diff(
+        folder.path(),
+        "{ receiver: oncall,",
+        "{ receiver: team,",
+        &["mails"],
+    );
     let said = said(&moved);
-    assert_eq!(said.matches("\n  Cloud Fortified alert: Bücher für Jira\n").count(), 4, "the Subject: {said}");
-    let told: Vec<_> = said.lines().filter(|line| line.starts_with("mails/") || line.starts_with("  moves")).collect();
+    assert_eq!(
+        said.matches("\n  Cloud Fortified alert: Bücher für Jira\n")
+            .count(),
+        4,
+        "the Subject: {said}"
+    );
+    let told: Vec<_> = said
+        .lines()
+        .filter(|line| line.starts_with("mails/") || line.starts_with("  moves"))
+        .collect();
     assert_eq!(
         told,
         [
@@ -93,16 +117,34 @@ fn pages_that_move_are_told_of_the_mails_that_differ_and_summed_up() {
 fn a_line_of_json_has_the_documented_shape() {
     let folder = folder();
     let more = "matchers: ['severity=\"critical\"'], continue: true }\n    - { receiver: chat }";
-    let added = lines(&diff(folder.path(), "matchers: ['severity=\"critical\"'] }", more, &["--json", "mails"]));
+    let added = lines(&diff(
+        folder.path(),
+        "matchers: ['severity=\"critical\"'] }",
+        more,
+        &["--json", "mails"],
+    ));
     assert_eq!(
         added.iter().map(|line| &line["mail"]).collect::<Vec<_>>(),
         ["mails/1.eml", "mails/2.eml", "mails/3.eml", "mails/4.eml"]
     );
-    let keys = |value: &Value| value.as_object().unwrap().keys().cloned().collect::<Vec<_>>().join(" ");
-    let [line, ..] = added.as_slice() else { panic!("nothing is different") };
+    let keys = |value: &Value| {
+        value
+            .as_object()
+            .unwrap()
+            .keys()
+            .cloned()
+            .collect::<Vec<_>>()
+            .join(" ")
+    };
+    let [line, ..] = added.as_slice() else {
+        panic!("nothing is different")
+    };
     assert_eq!(keys(line), "mail incident_id outcome reason changes");
     assert_eq!(line["incident_id"], "inc-1");
-    assert_eq!(line["outcome"], json!({ "before": "opened", "after": "opened" }));
+    assert_eq!(
+        line["outcome"],
+        json!({ "before": "opened", "after": "opened" })
+    );
     assert_eq!(line["reason"], json!({ "before": null, "after": null }));
     let change = &line["changes"][0];
     assert_eq!(keys(change), "change action differs before after");
@@ -110,7 +152,10 @@ fn a_line_of_json_has_the_documented_shape() {
         (&change["change"], &change["action"], &change["before"]),
         (&json!("added"), &json!("trigger"), &Value::Null)
     );
-    assert_eq!(keys(&change["after"]), "receiver integration method url headers body held_until");
+    assert_eq!(
+        keys(&change["after"]),
+        "receiver integration method url headers body held_until"
+    );
     assert_eq!(change["after"]["receiver"], "chat");
     assert_eq!(added[1]["changes"][0]["action"], "resolve");
 }
@@ -125,8 +170,14 @@ fn a_changed_template_is_shown_by_what_it_makes_otherwise() {
         &["mails"],
     );
     let said = said(&changed);
-    assert!(said.contains("  changes  the trigger to oncall (opsgenie)\n           body.message: \""), "{said}");
-    assert!(said.ends_with("2 of 5 mails differ; pages: 2 changed\n"), "a resolve has no message: {said}");
+    assert!(
+        said.contains("  changes  the trigger to oncall (opsgenie)\n           body.message: \""),
+        "{said}"
+    );
+    assert!(
+        said.ends_with("2 of 5 mails differ; pages: 2 changed\n"),
+        "a resolve has no message: {said}"
+    );
     let changed = diff(
         folder.path(),
         "\"{{ metric }}\" }] }\n  - { name: team",
@@ -140,11 +191,23 @@ fn a_changed_template_is_shown_by_what_it_makes_otherwise() {
 fn another_key_is_a_change_and_the_same_file_beside_another_configuration_is_none() {
     let folder = folder();
     let key = "oncall, opsgenie_configs: [{ api_key_file: secrets/key";
-    let other_key = diff(folder.path(), key, "oncall, opsgenie_configs: [{ api_key_file: secrets/other", &["mails"]);
-    assert!(said(&other_key).contains("           with another key or secret address\n"), "{}", said(&other_key));
+    let other_key = diff(
+        folder.path(),
+        key,
+        "oncall, opsgenie_configs: [{ api_key_file: secrets/other",
+        &["mails"],
+    );
+    assert!(
+        said(&other_key).contains("           with another key or secret address\n"),
+        "{}",
+        said(&other_key)
+    );
     fs::create_dir(folder.path().join("proposed")).unwrap();
     fs::write(folder.path().join("proposed/alertbridge.yaml"), CONFIG).unwrap();
-    let moved = run(folder.path(), &["replay", "--diff", "proposed/alertbridge.yaml", "mails"]);
+    let moved = run(
+        folder.path(),
+        &["replay", "--diff", "proposed/alertbridge.yaml", "mails"],
+    );
     assert_eq!(said(&moved), "nothing changes: 5 mails, 4 pages\n");
 }
 
@@ -152,22 +215,54 @@ fn another_key_is_a_change_and_the_same_file_beside_another_configuration_is_non
 fn a_mute_shows_as_a_page_that_is_held_and_its_resolve_as_dropped() {
     let folder = folder();
     let muted = "'severity=\"critical\"'], mute_time_intervals: [nights] }";
-    let muted = lines(&diff(folder.path(), "'severity=\"critical\"'] }", muted, &["--json", "mails"]));
-    let told: Vec<_> =
-        muted.iter().map(|line| (&line["changes"][0]["change"], &line["changes"][0]["differs"])).collect();
-    assert_eq!(told, [(&json!("changed"), &json!(["held_until"])), (&json!("dropped"), &json!([]))]);
-    assert_eq!(muted[0]["changes"][0]["after"]["held_until"], "2026-03-01T08:00:00Z");
+    let muted = lines(&diff(
+        folder.path(),
+        "'severity=\"critical\"'] }",
+        muted,
+        &["--json", "mails"],
+    ));
+    let told: Vec<_> = muted
+        .iter()
+        .map(|line| {
+            (
+                &line["changes"][0]["change"],
+                &line["changes"][0]["differs"],
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (&json!("changed"), &json!(["held_until"])),
+            (&json!("dropped"), &json!([]))
+        ]
+    );
+    assert_eq!(
+        muted[0]["changes"][0]["after"]["held_until"],
+        "2026-03-01T08:00:00Z"
+    );
 }
 
 #[test]
 fn a_mail_that_tells_nobody_either_way_differs_by_its_outcome() {
     let folder = folder();
     let apps = "alerts: { app_keys: [com.example.other], authenticity";
-    let held = diff(folder.path(), "alerts: { authenticity", apps, &["mails/1.eml"]);
+    let held = diff(
+        folder.path(),
+        "alerts: { authenticity",
+        apps,
+        &["mails/1.eml"],
+    );
     let told = said(&held);
     assert!(told.contains("\n  opened → quarantined: "), "{told}");
-    assert!(told.contains("\n  drops    the trigger to oncall (opsgenie)\n"), "{told}");
-    let ignored = CONFIG.replace("alerts: { authenticity", "alerts: { from: [me@example.com], authenticity");
+    assert!(
+        told.contains("\n  drops    the trigger to oncall (opsgenie)\n"),
+        "{told}"
+    );
+    let ignored = CONFIG.replace(
+        "alerts: { authenticity",
+        "alerts: { from: [me@example.com], authenticity",
+    );
     fs::write(folder.path().join("alertbridge.yaml"), ignored).unwrap();
     let only = diff(
         folder.path(),
@@ -175,36 +270,81 @@ fn a_mail_that_tells_nobody_either_way_differs_by_its_outcome() {
         "alerts: { from: [me@example.com], on_missing_payload: notify,",
         &["mails/5.eml"],
     );
-    assert_eq!(only.status.code(), Some(1), "an alert that cannot be read fails");
-    assert_eq!(text(&only.stderr), "1 alert could not be read with other.yaml\n");
-    assert!(text(&only.stdout).contains("\n  ignored → unparsed: "), "{}", text(&only.stdout));
+    assert_eq!(
+        only.status.code(),
+        Some(1),
+        "an alert that cannot be read fails"
+    );
+    assert_eq!(
+        text(&only.stderr),
+        "1 alert could not be read with other.yaml\n"
+    );
+    assert!(
+        text(&only.stdout).contains("\n  ignored → unparsed: "),
+        "{}",
+        text(&only.stdout)
+    );
 }
 
 #[test]
 fn where_nothing_changes_that_is_said() {
     let folder = folder();
-    let same = diff(folder.path(), "alerts:", "# another comment\nalerts:", &["mails"]);
+    let same = diff(
+        folder.path(),
+        "alerts:",
+        "# another comment\nalerts:",
+        &["mails"],
+    );
     assert_eq!(said(&same), "nothing changes: 5 mails, 4 pages\n");
-    let same = diff(folder.path(), "alerts:", "# another comment\nalerts:", &["--json", "mails"]);
+    let same = diff(
+        folder.path(),
+        "alerts:",
+        "# another comment\nalerts:",
+        &["--json", "mails"],
+    );
     assert_eq!(said(&same), "");
 }
 
 #[test]
 fn a_fault_of_the_other_configuration_is_told_with_its_place_and_nothing_is_replayed() {
     let folder = folder();
-    let wrong = diff(folder.path(), "receiver: oncall,", "receiver: nobody,", &["mails"]);
+    let wrong = diff(
+        folder.path(),
+        "receiver: oncall,",
+        "receiver: nobody,",
+        &["mails"],
+    );
     assert_eq!((wrong.status.code(), text(&wrong.stdout)), (Some(1), ""));
     let error = text(&wrong.stderr);
     assert!(error.starts_with("error: other.yaml:9:"), "{error}");
-    assert!(error.contains("route.routes[0].receiver") && error.contains("mend: "), "{error}");
-    let missing = run(folder.path(), &["replay", "--diff", "missing.yaml", "mails"]);
+    assert!(
+        error.contains("route.routes[0].receiver") && error.contains("mend: "),
+        "{error}"
+    );
+    let missing = run(
+        folder.path(),
+        &["replay", "--diff", "missing.yaml", "mails"],
+    );
     assert_eq!(missing.status.code(), Some(1));
-    assert!(text(&missing.stderr).starts_with("error: missing.yaml: cannot be read"), "{}", text(&missing.stderr));
-    let both = diff(folder.path(), "alerts:", "alerts:", &["--send", "--yes", "mails"]);
+    assert!(
+        text(&missing.stderr).starts_with("error: missing.yaml: cannot be read"),
+        "{}",
+        text(&missing.stderr)
+    );
+    let both = diff(
+        folder.path(),
+        "alerts:",
+        "alerts:",
+        &["--send", "--yes", "mails"],
+    );
     assert_eq!((both.status.code(), text(&both.stdout)), (Some(2), ""));
     let missing = diff(folder.path(), "alerts:", "alerts:", &["nowhere"]);
     assert_eq!(missing.status.code(), Some(1));
-    assert!(text(&missing.stderr).contains("cannot read nowhere"), "{}", text(&missing.stderr));
+    assert!(
+        text(&missing.stderr).contains("cannot read nowhere"),
+        "{}",
+        text(&missing.stderr)
+    );
 }
 
 #[test]
@@ -213,11 +353,22 @@ fn many_mails_are_compared_each_with_itself() {
     fs::write(folder.path().join("all.mbox"), incidents_in_turn(300)).unwrap();
     let same = diff(folder.path(), "alerts:", "alerts:", &["all.mbox"]);
     assert_eq!(said(&same), "nothing changes: 600 mails, 600 pages\n");
-    let moved = lines(&diff(folder.path(), "{ receiver: oncall,", "{ receiver: team,", &["--json", "all.mbox"]));
+    let moved = lines(&diff(
+        folder.path(),
+        "{ receiver: oncall,",
+        "{ receiver: team,",
+        &["--json", "all.mbox"],
+    ));
     assert_eq!(moved.len(), 600);
     for (line, n) in moved.iter().zip(1..) {
         assert_eq!(line["mail"], format!("all.mbox#{n}"));
-        assert_eq!((line["changes"].as_array().unwrap().len(), &line["changes"][0]["change"]), (1, &json!("moved")));
+        assert_eq!(
+            (
+                line["changes"].as_array().unwrap().len(),
+                &line["changes"][0]["change"]
+            ),
+            (1, &json!("moved"))
+        );
     }
 }
 
@@ -227,10 +378,19 @@ fn that_stored_mails_keep_their_verdict_is_said_where_the_other_would_judge_othe
     assert!(run(folder.path(), &["store", "migrate"]).status.success());
     let judged = |from: &str, to: &str| {
         let compared = diff(folder.path(), from, to, &["--stored"]);
-        assert_eq!((compared.status.code(), text(&compared.stdout)), (Some(0), "nothing changes: 0 mails, 0 pages\n"));
+        assert_eq!(
+            (compared.status.code(), text(&compared.stdout)),
+            (Some(0), "nothing changes: 0 mails, 0 pages\n")
+        );
         text(&compared.stderr).to_owned()
     };
     let note = "note: other.yaml judges where mail is from otherwise; stored mails keep the verdict of their arrival\n";
     assert_eq!(judged("require: []", "require: [dkim]"), note);
-    assert_eq!(judged("require: []", "require: [], unverified: { max_per_hour: 1 }"), "");
+    assert_eq!(
+        judged(
+            "require: []",
+            "require: [], unverified: { max_per_hour: 1 }"
+        ),
+        ""
+    );
 }

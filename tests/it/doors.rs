@@ -1,4 +1,5 @@
-//! What several doors owe each other, and what each refuses: seen in the metrics of the real program.
+//! What several doors owe each other, and what each refuses: seen in the metrics of the real
+//! program.
 
 use std::{
     fmt::Write as _,
@@ -23,7 +24,12 @@ receivers: [{ name: stdout, stdout_configs: [{}] }]
 
 /// What a counter says, summed over the labels that are not given.
 async fn count(bridge: &Bridge, metric: &str, labels: &str) -> i64 {
-    bridge.metric(&format!("alertbridge_{metric}"), labels).await.to_string().parse().unwrap()
+    bridge
+        .metric(&format!("alertbridge_{metric}"), labels)
+        .await
+        .to_string()
+        .parse()
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -43,7 +49,10 @@ async fn the_same_alert_by_two_doors_is_one_incident_and_the_late_door_shows() {
     assert_eq!((late("\"smtp\"").await, late("\"http\"").await), (1, 0));
 
     assert_eq!(count(&bridge, "mails_total", "outcome=\"opened\"").await, 1);
-    assert_eq!(count(&bridge, "mails_total", "outcome=\"duplicate\"").await, 2);
+    assert_eq!(
+        count(&bridge, "mails_total", "outcome=\"duplicate\"").await,
+        2
+    );
     assert_eq!(bridge.pages().len(), 1, "{:?}", bridge.pages());
     let incidents = bridge.command(&["incidents", "list", "--json"]).stdout;
     let incidents: Vec<serde_json::Value> = serde_json::from_slice(&incidents).unwrap();
@@ -65,14 +74,29 @@ async fn what_is_refused_is_counted_by_its_reason() {
     let folder = tempfile::tempdir().unwrap();
     let bridge = Bridge::start(folder.path(), CONFIG);
     let log = bridge.log();
-    let closed = log.lines().find_map(|line| line.trim().strip_prefix("SMTP")).unwrap().trim().parse().unwrap();
+    let closed = log
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("SMTP"))
+        .unwrap()
+        .trim()
+        .parse()
+        .unwrap();
     assert!(says(closed, "").starts_with("554 5.7.1"));
     let open = "HELO c\r\nMAIL FROM:<a@b.test>\r\n";
     let begun = format!("{open}RCPT TO:<alerts@example.com>\r\nDATA\r\n");
     for (text, reply) in [
-        (format!("{open}RCPT TO:<a@elsewhere.test>\r\nRCPT TO:<a@example.com>\r\nQUIT\r\n"), "550 5.7.1"),
-        ("HELO c\r\nMAIL FROM:<> SIZE=99999999\r\nQUIT\r\n".into(), "552 5.3.4"),
-        (format!("{begun}a: b\r\n\r\n{}\r\n.\r\nQUIT\r\n", "x".repeat(80_000)), "552 5.3.4"),
+        (
+            format!("{open}RCPT TO:<a@elsewhere.test>\r\nRCPT TO:<a@example.com>\r\nQUIT\r\n"),
+            "550 5.7.1",
+        ),
+        (
+            "HELO c\r\nMAIL FROM:<> SIZE=99999999\r\nQUIT\r\n".into(),
+            "552 5.3.4",
+        ),
+        (
+            format!("{begun}a: b\r\n\r\n{}\r\n.\r\nQUIT\r\n", "x".repeat(80_000)),
+            "552 5.3.4",
+        ),
         (format!("{begun}a: b\n\r\n.\r\nQUIT\r\n"), "550 5.6.11"),
         ("NONSENSE\r\n".repeat(20), "421 4.7.0 Too many errors"),
         ("NOOP\r\n".repeat(1001), "421 4.7.0 Too many commands"),
@@ -81,13 +105,28 @@ async fn what_is_refused_is_counted_by_its_reason() {
         assert!(heard.contains(reply), "{heard}");
     }
     let guarded = bridge.http.replace("/ingress/http", "/ingress/guarded");
-    let request = harness::client().post(guarded).header("content-type", "message/rfc822").body("a: b\r\n\r\n");
+    let request = harness::client()
+        .post(guarded)
+        .header("content-type", "message/rfc822")
+        .body("a: b\r\n\r\n");
     assert_eq!(request.send().await.unwrap().status(), 401);
 
     for (metric, labels, expected) in [
-        ("connections", "ingress=\"closed\",reason=\"not_allowed\"", 1),
-        ("connections", "ingress=\"smtp\",reason=\"too_many_errors\"", 1),
-        ("connections", "ingress=\"smtp\",reason=\"too_many_commands\"", 1),
+        (
+            "connections",
+            "ingress=\"closed\",reason=\"not_allowed\"",
+            1,
+        ),
+        (
+            "connections",
+            "ingress=\"smtp\",reason=\"too_many_errors\"",
+            1,
+        ),
+        (
+            "connections",
+            "ingress=\"smtp\",reason=\"too_many_commands\"",
+            1,
+        ),
         ("mails", "ingress=\"smtp\",reason=\"recipient\"", 2),
         ("mails", "ingress=\"smtp\",reason=\"too_large\"", 2),
         ("mails", "ingress=\"smtp\",reason=\"bare_line_break\"", 1),
@@ -96,7 +135,11 @@ async fn what_is_refused_is_counted_by_its_reason() {
         let counted = count(&bridge, &format!("{metric}_refused_total"), labels).await;
         assert_eq!(counted, expected, "{metric} {labels}");
     }
-    assert_eq!(count(&bridge, "mails_total", "").await, 0, "what is refused is no mail");
+    assert_eq!(
+        count(&bridge, "mails_total", "").await,
+        0,
+        "what is refused is no mail"
+    );
 }
 
 /// Mails near the size limit that are made to be dear.
@@ -108,18 +151,28 @@ fn dear_mails() -> Vec<String> {
     let fill = |unit: &str| unit.repeat(SIZE / unit.len());
     let mut nested = header.to_owned();
     for level in 0..100_000 {
-        write!(nested, "Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n").unwrap();
+        write!(
+            nested,
+            "Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n"
+        )
+        .unwrap();
     }
     vec![
         html(&(fill("<div>") + element)),
         html(&fill("<script id=incident-data>x</script>")),
         html(&(element.to_owned() + &fill("\"a\":{"))),
-        format!("{header}Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n{}", fill("PGE+\r\n")),
+        format!(
+            "{header}Content-Type: text/html\r\nContent-Transfer-Encoding: base64\r\n\r\n{}",
+            fill("PGE+\r\n")
+        ),
         format!(
             "{header}Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}",
             fill("=3Ca=\r\n>")
         ),
-        format!("{header}Content-Type: text/html; charset=windows-1252\r\n\r\n{}", fill("\u{e9}<")),
+        format!(
+            "{header}Content-Type: text/html; charset=windows-1252\r\n\r\n{}",
+            fill("\u{e9}<")
+        ),
         format!("{header}{}\r\n{element}", fill("X: y\r\n")),
         nested,
     ]
@@ -130,13 +183,20 @@ async fn whatever_is_sent_the_memory_of_the_program_is_bounded() {
     let folder = tempfile::tempdir().unwrap();
     let bridge = Bridge::start(folder.path(), CONFIG);
     let mails = dear_mails();
-    // Eight mails of 9 MiB come at once, and up to 16 are decided together, one after the other: of all that is sent in
-    // these rounds the program may hold no more than a part at any time.
+    // Eight mails of 9 MiB come at once, and up to 16 are decided together, one after the other: of
+    // all that is sent in these rounds the program may hold no more than a part at any time.
     let (rounds, most) = (8, 512 << 20);
     for round in 1..=rounds {
-        let posted = futures_util::future::join_all(mails.iter().map(|mail| bridge.post(mail.as_bytes()))).await;
-        assert!(posted.iter().all(|status| matches!(status, Ok(202))), "{posted:?}");
-        bridge.settled(round * u32::try_from(mails.len()).unwrap()).await;
+        let posted =
+            futures_util::future::join_all(mails.iter().map(|mail| bridge.post(mail.as_bytes())))
+                .await;
+        assert!(
+            posted.iter().all(|status| matches!(status, Ok(202))),
+            "{posted:?}"
+        );
+        bridge
+            .settled(round * u32::try_from(mails.len()).unwrap())
+            .await;
     }
     let sent = u64::from(rounds) * mails.iter().map(|mail| mail.len() as u64).sum::<u64>();
     let peak = bridge.peak_memory();

@@ -1,7 +1,9 @@
-//! A private Dovecot on free loopback ports, with its own CA and one account, in a folder that goes with it. It takes a
-//! password, or access tokens that it checks by itself (JSON Web Tokens, HS256).
+//! A private Dovecot on free loopback ports, with its own CA and one account, in a folder that goes
+//! with it. It takes a password, or access tokens that it checks by itself (JSON Web Tokens,
+//! HS256).
 //!
-//! Runs as root (everything then belongs to `nobody`) or as anybody else. Mail is delivered by writing into the Maildir.
+//! Runs as root (everything then belongs to `nobody`) or as anybody else. Mail is delivered by
+//! writing into the Maildir.
 #![expect(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -50,16 +52,26 @@ impl Dovecot {
     /// The same, with these ways to log in: of `plain`, `login`, `xoauth2`, `oauthbearer`.
     pub fn with_mechanisms(mechanisms: &str) -> Self {
         let version = Command::new("dovecot").arg("--version").output();
-        let version = version.expect("dovecot cannot be run: install Debian's package dovecot-imapd");
+        let version =
+            version.expect("dovecot cannot be run: install Debian's package dovecot-imapd");
         let version = String::from_utf8_lossy(&version.stdout).into_owned();
         assert!(
             version.starts_with("2.3."),
             "these tests write the configuration of Dovecot 2.3 (Debian 12); found {version}, whose syntax differs"
         );
-        let dir = tempfile::Builder::new().prefix("dovecot-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("dovecot-")
+            .tempdir()
+            .unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let [port, tls_port] = [free_port(), free_port()];
-        let mut dovecot = Self { dir, port, tls_port, master: None, delivered: AtomicU32::new(0) };
+        let mut dovecot = Self {
+            dir,
+            port,
+            tls_port,
+            master: None,
+            delivered: AtomicU32::new(0),
+        };
         dovecot.lay_out(mechanisms);
         dovecot.start_again();
         dovecot
@@ -70,7 +82,11 @@ impl Dovecot {
         Settings {
             name: "mailbox".into(),
             host: "localhost".into(),
-            port: Some(if tls == Tls::Implicit { self.tls_port } else { self.port }),
+            port: Some(if tls == Tls::Implicit {
+                self.tls_port
+            } else {
+                self.port
+            }),
             tls,
             ca_file: (tls != Tls::None).then(|| self.path("ca.pem")),
             username: USER.into(),
@@ -93,16 +109,28 @@ impl Dovecot {
     pub fn deliver_dated(&self, mail: &[u8], arrived: SystemTime) {
         let number = self.delivered.fetch_add(1, Ordering::Relaxed);
         let name = format!("{:010}.M{number:06}.test", 1_700_000_000 + number);
-        let (tmp, new) = (self.maildir().join("tmp").join(&name), self.maildir().join("new").join(&name));
+        let (tmp, new) = (
+            self.maildir().join("tmp").join(&name),
+            self.maildir().join("new").join(&name),
+        );
         fs::write(&tmp, mail).unwrap();
-        fs::File::options().write(true).open(&tmp).unwrap().set_modified(arrived).unwrap();
+        fs::File::options()
+            .write(true)
+            .open(&tmp)
+            .unwrap()
+            .set_modified(arrived)
+            .unwrap();
         fs::set_permissions(&tmp, fs::Permissions::from_mode(0o644)).unwrap();
         fs::rename(tmp, new).unwrap();
     }
 
     /// The names of the mails in a folder, flags included; empty for a folder that is not there.
     pub fn files(&self, folder: &str) -> Vec<String> {
-        let folder = if folder == "INBOX" { self.maildir() } else { self.maildir().join(format!(".{folder}")) };
+        let folder = if folder == "INBOX" {
+            self.maildir()
+        } else {
+            self.maildir().join(format!(".{folder}"))
+        };
         ["new", "cur"]
             .iter()
             .filter_map(|part| fs::read_dir(folder.join(part)).ok())
@@ -113,16 +141,30 @@ impl Dovecot {
 
     /// Numbers the INBOX anew.
     pub fn change_uid_validity(&mut self, to: u32) {
-        self.doveadm(&["mailbox", "update", "-u", USER, "--uid-validity", &to.to_string(), "INBOX"]);
+        self.doveadm(&[
+            "mailbox",
+            "update",
+            "-u",
+            USER,
+            "--uid-validity",
+            &to.to_string(),
+            "INBOX",
+        ]);
     }
 
     /// Sends a signal to this Dovecot's processes of that name; how many there were.
     pub fn signal(&self, signal: &str, process: &str) -> usize {
         let master = self.master.as_ref().unwrap().id();
-        let pids: Vec<String> =
-            children_of(master).into_iter().filter(|(_, name)| name == process).map(|c| c.0).collect();
+        let pids: Vec<String> = children_of(master)
+            .into_iter()
+            .filter(|(_, name)| name == process)
+            .map(|c| c.0)
+            .collect();
         for pid in &pids {
-            let status = Command::new("sh").args(["-c", &format!("kill -{signal} {pid}")]).status().unwrap();
+            let status = Command::new("sh")
+                .args(["-c", &format!("kill -{signal} {pid}")])
+                .status()
+                .unwrap();
             assert!(status.success(), "kill -{signal} {pid}");
         }
         pids.len()
@@ -130,25 +172,38 @@ impl Dovecot {
 
     /// Stops the server; connections end.
     pub fn stop(&mut self) {
-        let Some(mut master) = self.master.take() else { return };
+        let Some(mut master) = self.master.take() else {
+            return;
+        };
         let workers = children_of(master.id());
-        let _gone = Command::new("sh").args(["-c", &format!("kill -TERM {}", master.id())]).status();
+        let _gone = Command::new("sh")
+            .args(["-c", &format!("kill -TERM {}", master.id())])
+            .status();
         master.wait().unwrap();
         for (pid, _) in workers {
             // A stopped process does not notice its master's end.
-            let _gone = Command::new("sh").args(["-c", &format!("kill -KILL {pid} 2>/dev/null")]).status();
+            let _gone = Command::new("sh")
+                .args(["-c", &format!("kill -KILL {pid} 2>/dev/null")])
+                .status();
         }
     }
 
     pub fn start_again(&mut self) {
         let log = fs::File::create(self.path("stderr")).unwrap();
         let mut command = Command::new("dovecot");
-        command.arg("-F").arg("-c").arg(self.path("dovecot.conf")).stdin(Stdio::null()).stderr(log);
+        command
+            .arg("-F")
+            .arg("-c")
+            .arg(self.path("dovecot.conf"))
+            .stdin(Stdio::null())
+            .stderr(log);
         self.master = Some(command.spawn().unwrap());
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)) {
-                stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+                stream
+                    .set_read_timeout(Some(Duration::from_secs(5)))
+                    .unwrap();
                 if matches!(stream.read(&mut [0; 64]), Ok(read) if read > 0) {
                     return;
                 }
@@ -156,18 +211,33 @@ impl Dovecot {
             if let Some(status) = self.master.as_mut().unwrap().try_wait().unwrap() {
                 panic!("dovecot ended with {status}:\n{}", self.logs());
             }
-            assert!(Instant::now() < deadline, "dovecot does not answer:\n{}", self.logs());
+            assert!(
+                Instant::now() < deadline,
+                "dovecot does not answer:\n{}",
+                self.logs()
+            );
             std::thread::sleep(Duration::from_millis(20));
         }
     }
 
     fn doveadm(&self, arguments: &[&str]) {
-        let output = Command::new("doveadm").arg("-c").arg(self.path("dovecot.conf")).args(arguments).output().unwrap();
-        assert!(output.status.success(), "doveadm {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        let output = Command::new("doveadm")
+            .arg("-c")
+            .arg(self.path("dovecot.conf"))
+            .args(arguments)
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "doveadm {arguments:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
 
     fn logs(&self) -> String {
-        ["stderr", "log"].map(|name| fs::read_to_string(self.path(name)).unwrap_or_default()).join("\n")
+        ["stderr", "log"]
+            .map(|name| fs::read_to_string(self.path(name)).unwrap_or_default())
+            .join("\n")
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -188,9 +258,17 @@ impl Dovecot {
         }
         self.write_certificates();
         self.write_password(PASSWORD);
-        let Owner { name, group, uid, gid } = &owner;
+        let Owner {
+            name,
+            group,
+            uid,
+            gid,
+        } = &owner;
         let home = self.path("mail").join(USER);
-        let account = format!("{USER}:{{PLAIN}}{PASSWORD}:{uid}:{gid}::{}::\n", home.display());
+        let account = format!(
+            "{USER}:{{PLAIN}}{PASSWORD}:{uid}:{gid}::{}::\n",
+            home.display()
+        );
         fs::write(self.path("passwd"), account).unwrap();
         let (dir, port, tls_port) = (self.dir.path().display(), self.port, self.tls_port);
         let configuration = format!(
@@ -244,7 +322,11 @@ service imap-login {{
 }}
 "
         );
-        let tokens = if mechanisms.contains("oauth") { self.take_tokens() } else { String::new() };
+        let tokens = if mechanisms.contains("oauth") {
+            self.take_tokens()
+        } else {
+            String::new()
+        };
         fs::write(self.path("dovecot.conf"), configuration + &tokens).unwrap();
     }
 
@@ -252,7 +334,11 @@ service imap-login {{
     fn take_tokens(&self) -> String {
         let keys = self.path("keys/default/HS256");
         fs::create_dir_all(&keys).unwrap();
-        fs::write(keys.join("default"), base64::engine::general_purpose::STANDARD.encode(TOKEN_KEY)).unwrap();
+        fs::write(
+            keys.join("default"),
+            base64::engine::general_purpose::STANDARD.encode(TOKEN_KEY),
+        )
+        .unwrap();
         let dir = self.dir.path().display();
         let settings = format!(
             "
@@ -280,7 +366,10 @@ passdb {{
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        let server = CertificateParams::new(vec!["localhost".to_owned()])
+            .unwrap()
+            .signed_by(&key, &authority)
+            .unwrap();
         fs::write(self.path("ca.pem"), authority.pem()).unwrap();
         fs::write(self.path("server.pem"), server.pem()).unwrap();
         fs::write(self.path("server.key"), key.serialize_pem()).unwrap();
@@ -307,9 +396,18 @@ impl Owner {
             let output = Command::new("id").args(arguments).output().unwrap();
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
         };
-        let name = if ask(&["-u"]) == "0" { "nobody".to_owned() } else { ask(&["-un"]) };
+        let name = if ask(&["-u"]) == "0" {
+            "nobody".to_owned()
+        } else {
+            ask(&["-un"])
+        };
         let number = |option| ask(&[option, &name]).parse().unwrap();
-        Self { group: ask(&["-gn", &name]), uid: number("-u"), gid: number("-g"), name }
+        Self {
+            group: ask(&["-gn", &name]),
+            uid: number("-u"),
+            gid: number("-g"),
+            name,
+        }
     }
 
     fn make(&self, path: &Path) {
@@ -323,10 +421,17 @@ fn children_of(parent: u32) -> Vec<(String, String)> {
     let mut children = Vec::new();
     for entry in fs::read_dir("/proc").unwrap().flatten() {
         // `123 (name) S parent …`; the process may have gone meanwhile.
-        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else { continue };
-        let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else { continue };
+        let Ok(stat) = fs::read_to_string(entry.path().join("stat")) else {
+            continue;
+        };
+        let (Some(open), Some(close)) = (stat.find('('), stat.rfind(')')) else {
+            continue;
+        };
         if stat[close + 2..].split(' ').nth(1) == Some(parent.to_string().as_str()) {
-            children.push((stat[..open].trim().to_owned(), stat[open + 1..close].to_owned()));
+            children.push((
+                stat[..open].trim().to_owned(),
+                stat[open + 1..close].to_owned(),
+            ));
         }
     }
     children

@@ -67,7 +67,12 @@ receivers:
             ("slack", self.slack.violations()),
             ("hook", self.hook.violations()),
         ] {
-            assert!(violations.is_empty(), "{vendor}: {} violations: {:?}", violations.len(), violations.first());
+            assert!(
+                violations.is_empty(),
+                "{vendor}: {} violations: {:?}",
+                violations.len(),
+                violations.first()
+            );
         }
     }
 }
@@ -76,7 +81,9 @@ receivers:
 pub fn open_at_the_end(mails: &[Generated]) -> BTreeSet<String> {
     let mut open = BTreeSet::new();
     for mail in mails {
-        let Some(id) = &mail.truth.incident_id else { continue };
+        let Some(id) = &mail.truth.incident_id else {
+            continue;
+        };
         match mail.truth.outcome {
             Outcome::Opened | Outcome::Reopened => {
                 open.insert(id.clone());
@@ -91,7 +98,14 @@ pub fn open_at_the_end(mails: &[Generated]) -> BTreeSet<String> {
 }
 
 pub fn aliases(incidents: &BTreeSet<String>, receivers: &[&str]) -> BTreeSet<String> {
-    incidents.iter().flat_map(|id| receivers.iter().map(move |receiver| alias("incident", id, receiver))).collect()
+    incidents
+        .iter()
+        .flat_map(|id| {
+            receivers
+                .iter()
+                .map(move |receiver| alias("incident", id, receiver))
+        })
+        .collect()
 }
 
 pub const DOORS: &str = "
@@ -100,9 +114,12 @@ store: { url: 'sqlite:alertbridge.db' }
 admin: { listen: '127.0.0.1:0' }
 ";
 
-/// The open alerts of a vendor that are incidents'; alerts that could not be read stay open beside them.
+/// The open alerts of a vendor that are incidents'; alerts that could not be read stay open beside
+/// them.
 fn incidents_among(open: Vec<String>) -> BTreeSet<String> {
-    open.into_iter().filter(|alias| !alias.starts_with("unparsed-")).collect()
+    open.into_iter()
+        .filter(|alias| !alias.starts_with("unparsed-"))
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -116,16 +133,27 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
 {}",
         vendors.receivers(folder.path())
     );
-    fs::write(folder.path().join("replay.yaml"), harness::unless_judged(&config)).unwrap();
+    fs::write(
+        folder.path().join("replay.yaml"),
+        harness::unless_judged(&config),
+    )
+    .unwrap();
     let mails = generator::generate(42, 5000);
     let store = folder.path().join("mails");
     fs::create_dir(&store).unwrap();
     for (number, mail) in mails.iter().enumerate() {
         fs::write(store.join(format!("{number:05}.eml")), &mail.eml).unwrap();
     }
-    let replayed = harness::run(folder.path(), &["replay", "--config", "replay.yaml", "--json", "mails"]);
+    let replayed = harness::run(
+        folder.path(),
+        &["replay", "--config", "replay.yaml", "--json", "mails"],
+    );
     let said = String::from_utf8_lossy(&replayed.stderr);
-    assert_eq!(replayed.status.code(), Some(1), "a tenth cannot be read: {said}");
+    assert_eq!(
+        replayed.status.code(),
+        Some(1),
+        "a tenth cannot be read: {said}"
+    );
     let lines: Vec<serde_json::Value> = replayed
         .stdout
         .split(|byte| *byte == b'\n')
@@ -136,10 +164,23 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
     let mut requests = 0;
     for (line, mail) in lines.iter().zip(&mails) {
         let truth = &mail.truth;
-        assert_eq!(line["outcome"], truth.outcome.as_str(), "{}: {}", line["mail"], line["reason"]);
-        let told: Vec<_> = line["receivers"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+        assert_eq!(
+            line["outcome"],
+            truth.outcome.as_str(),
+            "{}: {}",
+            line["mail"],
+            line["reason"]
+        );
+        let told: Vec<_> = line["receivers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .collect();
         match truth.outcome {
-            Outcome::Opened | Outcome::Reopened | Outcome::Unparsed => assert_eq!(told, ["jsm", "oncall"]),
+            Outcome::Opened | Outcome::Reopened | Outcome::Unparsed => {
+                assert_eq!(told, ["jsm", "oncall"]);
+            }
             Outcome::Resolved => assert!(told.is_empty() || told == ["jsm", "oncall"], "{told:?}"),
             _ => assert!(told.is_empty(), "{told:?}"),
         }
@@ -153,9 +194,13 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
             if body["routing_key"] == "<secret>" {
                 body["routing_key"] = "0".repeat(32).into();
             }
-            crate::vendors::check(request["integration"].as_str().unwrap(), action, &body).unwrap_or_else(|why| {
-                panic!("{}: {}: {why}: {}", line["mail"], request["integration"], request["body"])
-            });
+            crate::vendors::check(request["integration"].as_str().unwrap(), action, &body)
+                .unwrap_or_else(|why| {
+                    panic!(
+                        "{}: {}: {why}: {}",
+                        line["mail"], request["integration"], request["body"]
+                    )
+                });
             requests += 1;
         }
     }
@@ -189,12 +234,19 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
     let mails = generator::generate(7, 300);
     let mut sent = 0_u32;
     for mail in &mails {
-        let door = mail.truth.incident_id.as_ref().map_or(0, |id| id.bytes().map(usize::from).sum::<usize>() % 3);
+        let door = mail
+            .truth
+            .incident_id
+            .as_ref()
+            .map_or(0, |id| id.bytes().map(usize::from).sum::<usize>() % 3);
         match door {
             0 => assert_eq!(bridge.post(&mail.eml).await.unwrap(), 202),
             1 => {
                 let (address, eml) = (bridge.smtp.unwrap(), mail.eml.clone());
-                tokio::task::spawn_blocking(move || harness::smtp_try(address, &eml)).await.unwrap().unwrap();
+                tokio::task::spawn_blocking(move || harness::smtp_try(address, &eml))
+                    .await
+                    .unwrap()
+                    .unwrap();
             }
             _ => dovecot.deliver(&mail.eml),
         }
@@ -203,34 +255,79 @@ route: {{ receiver: oncall, routes: [{{ receiver: jsm, continue: true }}, {{ rec
     bridge.settled(sent).await;
     let open = open_at_the_end(&mails);
     assert!(open.len() > 10, "{} stay open", open.len());
-    assert_eq!(incidents_among(vendors.opsgenie.open_alerts()), aliases(&open, &["oncall", "jsm"]));
-    assert_eq!(incidents_among(vendors.pagerduty.open_alerts()), aliases(&open, &["oncall"]));
+    assert_eq!(
+        incidents_among(vendors.opsgenie.open_alerts()),
+        aliases(&open, &["oncall", "jsm"])
+    );
+    assert_eq!(
+        incidents_among(vendors.pagerduty.open_alerts()),
+        aliases(&open, &["oncall"])
+    );
     vendors.assert_no_violation();
-    assert!(vendors.opsgenie.repeats().is_empty(), "{:?}", vendors.opsgenie.repeats());
-    assert!(vendors.pagerduty.repeats().is_empty(), "{:?}", vendors.pagerduty.repeats());
+    assert!(
+        vendors.opsgenie.repeats().is_empty(),
+        "{:?}",
+        vendors.opsgenie.repeats()
+    );
+    assert!(
+        vendors.pagerduty.repeats().is_empty(),
+        "{:?}",
+        vendors.pagerduty.repeats()
+    );
     let notifying = mails
         .iter()
         .filter(|mail| {
-            matches!(mail.truth.outcome, Outcome::Opened | Outcome::Reopened | Outcome::Resolved | Outcome::Unparsed)
+            matches!(
+                mail.truth.outcome,
+                Outcome::Opened | Outcome::Reopened | Outcome::Resolved | Outcome::Unparsed
+            )
         })
         .count();
     let untold = bridge.command(&["mails", "list", "--outcome", "resolved", "--json"]);
     let untold: Vec<serde_json::Value> = serde_json::from_slice(&untold.stdout).unwrap();
-    let untold = untold.iter().filter(|mail| mail["reason"].is_string()).count();
-    assert_eq!(vendors.hook.pages().len(), notifying - untold, "one call for each notification");
+    let untold = untold
+        .iter()
+        .filter(|mail| mail["reason"].is_string())
+        .count();
+    assert_eq!(
+        vendors.hook.pages().len(),
+        notifying - untold,
+        "one call for each notification"
+    );
     assert_eq!(vendors.slack.messages().len(), notifying - untold);
     assert!(!bridge.ended());
     let log = bridge.log();
-    for secret in [vendors.opsgenie.key(), vendors.pagerduty.key(), HOOK_SECRET, &vendors.slack.url(), PASSWORD] {
-        assert!(!log.contains(secret), "a secret is in the log:\n{}", tail(&log));
+    for secret in [
+        vendors.opsgenie.key(),
+        vendors.pagerduty.key(),
+        HOOK_SECRET,
+        &vendors.slack.url(),
+        PASSWORD,
+    ] {
+        assert!(
+            !log.contains(secret),
+            "a secret is in the log:\n{}",
+            tail(&log)
+        );
     }
     assert!(bridge.stop().success());
 }
 
 pub async fn wait_for_imap(bridge: &Bridge) {
     let deadline = std::time::Instant::now() + harness::PATIENCE;
-    while bridge.metric("alertbridge_ingress_last_success_timestamp_seconds", "\"imap\"").await == 0.0 {
-        assert!(std::time::Instant::now() < deadline, "no mailbox:\n{}", tail(&bridge.log()));
+    while bridge
+        .metric(
+            "alertbridge_ingress_last_success_timestamp_seconds",
+            "\"imap\"",
+        )
+        .await
+        == 0.0
+    {
+        assert!(
+            std::time::Instant::now() < deadline,
+            "no mailbox:\n{}",
+            tail(&bridge.log())
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }

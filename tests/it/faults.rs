@@ -1,5 +1,6 @@
-//! What goes wrong around the bridge, and what it does then: the faults of `deploy/RUNBOOK.md`, each as it is described
-//! there. What receivers answer is in `delivery.rs`, what mailboxes do in `imap.rs`.
+//! What goes wrong around the bridge, and what it does then: the faults of `deploy/RUNBOOK.md`,
+//! each as it is described there. What receivers answer is in `delivery.rs`, what mailboxes do in
+//! `imap.rs`.
 
 use std::{
     fs,
@@ -24,7 +25,9 @@ use crate::{
 
 fn config(rest: &str) -> String {
     let doors = DOORS.replace("global: { max_age: 0s }", "");
-    format!("{doors}\ningress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}] }}\n{rest}\n")
+    format!(
+        "{doors}\ningress: {{ http: {{ listen: '127.0.0.1:0' }}, webhook: [{{ name: http }}] }}\n{rest}\n"
+    )
 }
 
 /// Pages printed, and nothing else.
@@ -50,37 +53,57 @@ impl ClockFile {
     }
 
     fn start(&self, folder: &Path, config: &str) -> Bridge {
-        Bridge::start_with(folder, config, &[("ALERTBRIDGE_CLOCK", self.0.to_str().unwrap())])
+        Bridge::start_with(
+            folder,
+            config,
+            &[("ALERTBRIDGE_CLOCK", self.0.to_str().unwrap())],
+        )
     }
 }
 
 pub async fn until(what: &str, bridge: &Bridge, mut holds: impl AsyncFnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
-        assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", tail(&bridge.log()));
+        assert!(
+            Instant::now() < deadline,
+            "waited in vain: {what}\n{}",
+            tail(&bridge.log())
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
 fn assert_sound(folder: &Path) {
     let checked = run(folder, &["store", "check"]);
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_receiver_that_is_down_for_an_hour_is_probed_and_gets_everything_within_half_a_minute_of_its_return() {
+async fn a_receiver_that_is_down_for_an_hour_is_probed_and_gets_everything_within_half_a_minute_of_its_return()
+ {
     const INCIDENTS: usize = 12;
     let folder = tempfile::tempdir().unwrap();
     let (pager, backup) = (PagerDuty::start().await, PagerDuty::start().await);
     let receiver = |name: &str, more: &str, vendor: &Fake<PagerDuty>| {
-        format!("  - name: {name}\n{more}    {}\n", pagerduty(folder.path(), vendor))
+        format!(
+            "  - name: {name}\n{more}    {}\n",
+            pagerduty(folder.path(), vendor)
+        )
     };
     let clock = ClockFile::new(folder.path());
     let bridge = clock.start(
         folder.path(),
         &config(&format!(
             "route: {{ receiver: oncall }}\nreceivers:\n{}{}",
-            receiver("oncall", "    fallback: { receiver: backup, after: 5m }\n", &pager),
+            receiver(
+                "oncall",
+                "    fallback: { receiver: backup, after: 5m }\n",
+                &pager
+            ),
             receiver("backup", "", &backup)
         )),
     );
@@ -90,11 +113,14 @@ async fn a_receiver_that_is_down_for_an_hour_is_probed_and_gets_everything_withi
     }
     post(&bridge, &resolve("i0")).await;
     until("all is decided", &bridge, async || {
-        bridge.metric("alertbridge_mails_total", "").await >= f64::from(u32::try_from(INCIDENTS + 1).unwrap())
+        bridge.metric("alertbridge_mails_total", "").await
+            >= f64::from(u32::try_from(INCIDENTS + 1).unwrap())
     })
     .await;
-    until("the circuit is open", &bridge, async || bridge.metric("alertbridge_circuit_open", "oncall").await > 0.5)
-        .await;
+    until("the circuit is open", &bridge, async || {
+        bridge.metric("alertbridge_circuit_open", "oncall").await > 0.5
+    })
+    .await;
     assert!(bridge.log().contains("does not answer"));
     let before = pager.history().len();
     for tenth in 1..=6 {
@@ -102,9 +128,20 @@ async fn a_receiver_that_is_down_for_an_hour_is_probed_and_gets_everything_withi
         clock.set(tenth * 600);
         until("a probe", &bridge, async || pager.history().len() > asked).await;
     }
-    assert!(pager.history().len() - before < 3 * 6, "{} requests into the outage", pager.history().len() - before);
-    assert_eq!(backup.pages().len(), INCIDENTS - 1, "the fallback was told of what is open");
-    let pending = listed(&bridge, &["deliveries", "list", "--state", "pending", "--json"]);
+    assert!(
+        pager.history().len() - before < 3 * 6,
+        "{} requests into the outage",
+        pager.history().len() - before
+    );
+    assert_eq!(
+        backup.pages().len(),
+        INCIDENTS - 1,
+        "the fallback was told of what is open"
+    );
+    let pending = listed(
+        &bridge,
+        &["deliveries", "list", "--state", "pending", "--json"],
+    );
     assert_eq!(pending.len(), INCIDENTS + 1, "nothing was dropped");
 
     pager.heal();
@@ -112,10 +149,22 @@ async fn a_receiver_that_is_down_for_an_hour_is_probed_and_gets_everything_withi
     for _ in 0..=INCIDENTS {
         pager.next_page().await;
     }
-    let of_the_first: Vec<_> = pager.pages().into_iter().filter(|page| page.key == "i0:oncall").collect();
-    assert_eq!(of_the_first.iter().map(|page| page.action.as_str()).collect::<Vec<_>>(), ["trigger", "resolve"]);
-    until("the circuit is closed", &bridge, async || bridge.metric("alertbridge_circuit_open", "oncall").await == 0.0)
-        .await;
+    let of_the_first: Vec<_> = pager
+        .pages()
+        .into_iter()
+        .filter(|page| page.key == "i0:oncall")
+        .collect();
+    assert_eq!(
+        of_the_first
+            .iter()
+            .map(|page| page.action.as_str())
+            .collect::<Vec<_>>(),
+        ["trigger", "resolve"]
+    );
+    until("the circuit is closed", &bridge, async || {
+        bridge.metric("alertbridge_circuit_open", "oncall").await == 0.0
+    })
+    .await;
     assert!(bridge.log().contains("answers again"));
     pager.assert_quiet();
     assert!(bridge.stop().success());
@@ -142,11 +191,15 @@ async fn many_refusals_for_too_much_at_once_cost_no_page_and_no_request_in_vain(
     }
     bridge.settled(20).await;
     assert_eq!(pager.history().len(), 28, "each refusal was obeyed");
-    assert!(bridge.metric("alertbridge_circuit_open", "").await < 0.5, "an answer is an answer");
+    assert!(
+        bridge.metric("alertbridge_circuit_open", "").await < 0.5,
+        "an answer is an answer"
+    );
     pager.assert_quiet();
 }
 
-/// A server that reads one request a connection and answers as told; how often it is asked is told to `answer`.
+/// A server that reads one request a connection and answers as told; how often it is asked is told
+/// to `answer`.
 async fn raw<F: Future<Output = ()> + Send + 'static>(
     answer: impl Fn(tokio::net::TcpStream, usize) -> F + Send + 'static,
 ) -> SocketAddr {
@@ -170,7 +223,10 @@ async fn raw<F: Future<Output = ()> + Send + 'static>(
 fn whole(request: &[u8]) -> bool {
     let text = String::from_utf8_lossy(request).to_lowercase();
     text.split_once("\r\n\r\n").is_some_and(|(head, body)| {
-        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+        let length = head
+            .split("content-length: ")
+            .nth(1)
+            .and_then(|rest| rest.lines().next()?.parse().ok());
         body.len() >= length.unwrap_or(0)
     })
 }
@@ -180,7 +236,9 @@ async fn a_reply_that_comes_in_drips_is_given_up_in_time_and_holds_nobody_up() {
     let folder = tempfile::tempdir().unwrap();
     let hooked = Hook::start(HOOK_SECRET).await;
     let slow = raw(|mut stream, _| async move {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n").await;
+        let _ = stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n")
+            .await;
         while stream.write_all(b"x").await.is_ok() {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
@@ -201,10 +259,20 @@ receivers:\n  - {{ name: slow, webhook_configs: [{{ url: 'http://{slow}/' }}] }}
     for _ in 0..40 {
         hooked.next_page().await;
     }
-    assert!(begun.elapsed() < Duration::from_secs(10), "the others took {:?}", begun.elapsed());
-    let late = delivery(&bridge, "a time-out", |row| row["receiver"] == "slow" && said(row, "no reply in time")).await;
+    assert!(
+        begun.elapsed() < Duration::from_secs(10),
+        "the others took {:?}",
+        begun.elapsed()
+    );
+    let late = delivery(&bridge, "a time-out", |row| {
+        row["receiver"] == "slow" && said(row, "no reply in time")
+    })
+    .await;
     assert_eq!(late["state"], "pending");
-    until("the circuit is open", &bridge, async || bridge.metric("alertbridge_circuit_open", "slow").await > 0.5).await;
+    until("the circuit is open", &bridge, async || {
+        bridge.metric("alertbridge_circuit_open", "slow").await > 0.5
+    })
+    .await;
     hooked.assert_quiet();
 }
 
@@ -218,7 +286,10 @@ async fn a_connection_reset_in_mid_reply_is_tried_again() {
             return;
         }
         // In the midst of the status, of the header, of the body.
-        stream.write_all(&reply[..[5, 25, 50][number]]).await.unwrap();
+        stream
+            .write_all(&reply[..[5, 25, 50][number]])
+            .await
+            .unwrap();
         stream.set_zero_linger().unwrap();
     })
     .await;
@@ -232,7 +303,15 @@ receivers: [{{ name: torn, webhook_configs: [{{ url: 'http://{torn}/' }}] }}]"
     post(&bridge, &trigger("a")).await;
     let row = delivery(&bridge, "delivered", |row| row["state"] == "delivered").await;
     assert_eq!(row["failures"], 3, "{row}");
-    assert!(bridge.metric("alertbridge_notifications_failed_total", "reason=\"network\"").await > 2.5);
+    assert!(
+        bridge
+            .metric(
+                "alertbridge_notifications_failed_total",
+                "reason=\"network\""
+            )
+            .await
+            > 2.5
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -249,16 +328,26 @@ async fn a_name_that_does_not_resolve_is_tried_again_and_the_fallback_is_told() 
     );
     post(&bridge, &trigger("a")).await;
     assert_eq!(hooked.next_page().await.key, "a:backup");
-    let row = delivery(&bridge, "a failure", |row| row["receiver"] == "lost" && row["failures"] != 0).await;
+    let row = delivery(&bridge, "a failure", |row| {
+        row["receiver"] == "lost" && row["failures"] != 0
+    })
+    .await;
     assert_eq!(row["state"], "pending");
     assert!(said(&row, "no connection"), "{row}");
 }
 
-/// `unshare` as this user may use it, for a file system of one's own; none where the machine allows it to nobody.
+/// `unshare` as this user may use it, for a file system of one's own; none where the machine allows
+/// it to nobody.
 pub fn unshared() -> Option<Vec<&'static str>> {
-    [vec!["unshare", "-m"], vec!["unshare", "-rm"]].into_iter().find(|command| {
-        Command::new(command[0]).args(&command[1..]).arg("true").output().is_ok_and(|output| output.status.success())
-    })
+    [vec!["unshare", "-m"], vec!["unshare", "-rm"]]
+        .into_iter()
+        .find(|command| {
+            Command::new(command[0])
+                .args(&command[1..])
+                .arg("true")
+                .output()
+                .is_ok_and(|output| output.status.success())
+        })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -295,25 +384,51 @@ async fn on_a_full_disk_mail_is_refused_and_taken_again_when_there_is_room() {
     // What little room is left is soon used up.
     let mut small = 0;
     while bridge.ready().await.0 == 200 {
-        taken += usize::from(bridge.post(&trigger(&format!("small{small}"))).await.unwrap() == 202);
+        taken += usize::from(
+            bridge
+                .post(&trigger(&format!("small{small}")))
+                .await
+                .unwrap()
+                == 202,
+        );
         small += 1;
         assert!(small < 500, "readiness does not see it");
     }
     let (status, why) = bridge.ready().await;
-    assert!(status == 503 && why.contains("disk is full"), "{status} {why}");
+    assert!(
+        status == 503 && why.contains("disk is full"),
+        "{status} {why}"
+    );
     assert!(bridge.metric("alertbridge_store_failures_total", "").await >= 5.0);
-    assert!(bridge.log().contains("disk is full"), "{}", tail(&bridge.log()));
+    assert!(
+        bridge.log().contains("disk is full"),
+        "{}",
+        tail(&bridge.log())
+    );
 
     fs::remove_file(bridge.sees(&disk.join("ballast"))).unwrap();
-    until("it is ready", &bridge, async || bridge.ready().await.0 == 200).await;
+    until("it is ready", &bridge, async || {
+        bridge.ready().await.0 == 200
+    })
+    .await;
     post(&bridge, &trigger("after")).await;
     // The bridge's own page of a store near full is not among them.
-    let told = || bridge.pages().iter().filter(|page| page.contains("com.example.app")).count();
+    let told = || {
+        bridge
+            .pages()
+            .iter()
+            .filter(|page| page.contains("com.example.app"))
+            .count()
+    };
     until("all are told", &bridge, async || {
         told() > taken && bridge.metric("alertbridge_deliveries", "pending").await == 0.0
     })
     .await;
-    assert_eq!(told(), taken + 1, "those taken, once each, and none that was refused");
+    assert_eq!(
+        told(),
+        taken + 1,
+        "those taken, once each, and none that was refused"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -327,12 +442,26 @@ async fn a_store_that_is_read_only_is_said_at_the_start() {
     fs::create_dir(&disk).unwrap();
     let config = printing().replace("sqlite:alertbridge.db", "sqlite:disk/store.db");
     assert!(Bridge::start(folder.path(), &config).stop().success());
-    let script = format!("mount --bind {0} {0} && mount -o remount,ro,bind {0} && exec \"$@\"", disk.display());
-    let words = [&unshare[1..], &["sh", "-ec", &script, "sh", PROGRAM, "serve"]].concat();
-    let refused = Command::new(unshare[0]).args(words).current_dir(folder.path()).output().unwrap();
+    let script = format!(
+        "mount --bind {0} {0} && mount -o remount,ro,bind {0} && exec \"$@\"",
+        disk.display()
+    );
+    let words = [
+        &unshare[1..],
+        &["sh", "-ec", &script, "sh", PROGRAM, "serve"],
+    ]
+    .concat();
+    let refused = Command::new(unshare[0])
+        .args(words)
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&refused.stderr);
     assert_eq!(refused.status.code(), Some(1), "{said}");
-    assert!(said.contains("store.url: disk/store.db") && said.contains("read-only"), "{said}");
+    assert!(
+        said.contains("store.url: disk/store.db") && said.contains("read-only"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -345,8 +474,11 @@ async fn while_another_process_locks_the_file_mail_is_refused_and_afterwards_all
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     assert_eq!(bridge.post(&trigger("during")).await.unwrap(), 503);
     let (status, why) = bridge.ready().await;
-    // Readiness answers within three seconds, which may be sooner than the store gives up waiting for the lock.
-    let said = ["locked by another process", "store: it does not answer"].iter().any(|what| why.contains(what));
+    // Readiness answers within three seconds, which may be sooner than the store gives up waiting
+    // for the lock.
+    let said = ["locked by another process", "store: it does not answer"]
+        .iter()
+        .any(|what| why.contains(what));
     assert!(status == 503 && said, "{status} {why}");
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
@@ -371,21 +503,32 @@ async fn a_log_that_lost_its_end_costs_what_was_in_it_and_no_alert_opens_twice()
     }
     bridge.settled(20).await;
     bridge.kill();
-    let log = fs::OpenOptions::new().write(true).open(folder.path().join("alertbridge.db-wal")).unwrap();
+    let log = fs::OpenOptions::new()
+        .write(true)
+        .open(folder.path().join("alertbridge.db-wal"))
+        .unwrap();
     let length = log.metadata().unwrap().len();
     log.set_len(length * 2 / 3 + 1000).unwrap();
     let bridge = Bridge::start(folder.path(), &config);
     let checked = bridge.command(&["store", "check"]);
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
     let left = listed(&bridge, &["mails", "list", "--json"]).len();
     assert!((1..20).contains(&left), "{left} mails are left");
-    // The same mails come again, from the mailbox or by replay: what is open at the vendor stays one alert.
+    // The same mails come again, from the mailbox or by replay: what is open at the vendor stays
+    // one alert.
     for number in 0..20 {
         post(&bridge, &trigger(&format!("i{number}"))).await;
     }
     post(&bridge, &resolve("i19")).await;
     // A mail whose decision alone was lost is decided beside these.
-    until("the resolved one is closed", &bridge, async || pager.open_alerts().len() == 19).await;
+    until("the resolved one is closed", &bridge, async || {
+        pager.open_alerts().len() == 19
+    })
+    .await;
     bridge.settled(21).await;
     assert_eq!(pager.pages().len(), 21);
 }
@@ -410,9 +553,15 @@ async fn a_clock_that_jumps_by_a_day_and_back_stalls_and_doubles_nothing() {
         pager.fail_next(1, 503, &[]);
         post(&bridge, &trigger(&incident)).await;
         let asked = pager.history().len();
-        until("the failure", &bridge, async || pager.history().len() > asked || !pager.pages().is_empty()).await;
+        until("the failure", &bridge, async || {
+            pager.history().len() > asked || !pager.pages().is_empty()
+        })
+        .await;
         clock.set(-ahead);
-        until("the page", &bridge, async || pager.pages().len() > 2 * number).await;
+        until("the page", &bridge, async || {
+            pager.pages().len() > 2 * number
+        })
+        .await;
         assert_eq!(pager.next_page().await.action, "trigger");
         post(&bridge, &resolve(&incident)).await;
         assert_eq!(pager.next_page().await.action, "resolve");

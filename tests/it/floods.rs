@@ -1,5 +1,5 @@
-//! Floods and slow clients at every door of the real program: what it takes of the machine is bounded, and an honest mail and
-//! its page go through meanwhile.
+//! Floods and slow clients at every door of the real program: what it takes of the machine is
+//! bounded, and an honest mail and its page go through meanwhile.
 
 use std::{
     io,
@@ -42,8 +42,20 @@ struct Doors {
 fn start(folder: &std::path::Path) -> (Bridge, Doors) {
     listener::raise_limit();
     let bridge = Bridge::start_under(&["prlimit", "--nofile=1024:1024"], folder, CONFIG, &[]);
-    let address = |url: &str| url.strip_prefix("http://").unwrap().split('/').next().unwrap().parse().unwrap();
-    let doors = Doors { http: address(&bridge.http), smtp: bridge.smtp.unwrap(), admin: address(&bridge.admin) };
+    let address = |url: &str| {
+        url.strip_prefix("http://")
+            .unwrap()
+            .split('/')
+            .next()
+            .unwrap()
+            .parse()
+            .unwrap()
+    };
+    let doors = Doors {
+        http: address(&bridge.http),
+        smtp: bridge.smtp.unwrap(),
+        admin: address(&bridge.admin),
+    };
     (bridge, doors)
 }
 
@@ -60,20 +72,41 @@ struct Words {
     drop: &'static str,
 }
 
-const SILENCE: Words = Words { first: "", drop: "" };
-const HALF_HEAD: Words = Words { first: "POST /ingress/http HTTP/1.1\r\nhost: 127.0.0.1\r\nx-", drop: "x" };
+const SILENCE: Words = Words {
+    first: "",
+    drop: "",
+};
+const HALF_HEAD: Words = Words {
+    first: "POST /ingress/http HTTP/1.1\r\nhost: 127.0.0.1\r\nx-",
+    drop: "x",
+};
 const HALF_BODY: Words = Words {
     first: "POST /ingress/http HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: message/rfc822\r\n\
         content-length: 100000\r\n\r\nSubject: ",
     drop: "x",
 };
-const HALF_COMMAND: Words = Words { first: "EHLO ", drop: "x" };
-const IDLE_COMMANDS: Words = Words { first: "EHLO c\r\n", drop: "NOOP\r\n" };
-const HALF_MAIL: Words =
-    Words { first: "HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<alerts@example.com>\r\nDATA\r\nSubject: ", drop: "x" };
+const HALF_COMMAND: Words = Words {
+    first: "EHLO ",
+    drop: "x",
+};
+const IDLE_COMMANDS: Words = Words {
+    first: "EHLO c\r\n",
+    drop: "NOOP\r\n",
+};
+const HALF_MAIL: Words = Words {
+    first: "HELO c\r\nMAIL FROM:<>\r\nRCPT TO:<alerts@example.com>\r\nDATA\r\nSubject: ",
+    drop: "x",
+};
 
-/// So many clients that say these words and never end, from each address in turn; whoever is sent away comes again.
-fn flood(clients: &mut JoinSet<()>, count: u8, from: &[Ipv4Addr], to: SocketAddr, words: &'static Words) {
+/// So many clients that say these words and never end, from each address in turn; whoever is sent
+/// away comes again.
+fn flood(
+    clients: &mut JoinSet<()>,
+    count: u8,
+    from: &[Ipv4Addr],
+    to: SocketAddr,
+    words: &'static Words,
+) {
     for number in 0..count {
         let from = from[usize::from(number) % from.len()];
         clients.spawn(async move {
@@ -101,7 +134,11 @@ async fn honest_post(bridge: &Bridge, mail: &[u8]) {
     loop {
         match bridge.post(mail).await {
             Ok(202) => return,
-            other => assert!(Instant::now() < deadline, "{other:?}\n{}", harness::tail(&bridge.log())),
+            other => assert!(
+                Instant::now() < deadline,
+                "{other:?}\n{}",
+                harness::tail(&bridge.log())
+            ),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -112,9 +149,16 @@ async fn honest_smtp(bridge: &Bridge, mail: &[u8]) {
     let (address, mail) = (bridge.smtp.unwrap(), mail.to_vec());
     loop {
         let mail = mail.clone();
-        match tokio::task::spawn_blocking(move || harness::smtp_try(address, &mail)).await.unwrap() {
+        match tokio::task::spawn_blocking(move || harness::smtp_try(address, &mail))
+            .await
+            .unwrap()
+        {
             Ok(()) => return,
-            Err(error) => assert!(Instant::now() < deadline, "{error}\n{}", harness::tail(&bridge.log())),
+            Err(error) => assert!(
+                Instant::now() < deadline,
+                "{error}\n{}",
+                harness::tail(&bridge.log())
+            ),
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -124,7 +168,11 @@ async fn honest_smtp(bridge: &Bridge, mail: &[u8]) {
 async fn crowded(bridge: &Bridge, from: Ipv4Addr, to: SocketAddr) {
     let deadline = Instant::now() + PATIENCE;
     while bridge.descriptors() < 400 {
-        assert!(Instant::now() < deadline, "{} descriptors", bridge.descriptors());
+        assert!(
+            Instant::now() < deadline,
+            "{} descriptors",
+            bridge.descriptors()
+        );
         let _ = connect(from, to).await;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -137,18 +185,29 @@ async fn honest_mail_goes_through(bridge: &Bridge, folder: &std::path::Path) {
     honest_smtp(bridge, &sample("by-smtp")).await;
     let deadline = Instant::now() + PATIENCE;
     while bridge.pages().len() < 2 {
-        assert!(Instant::now() < deadline, "{:?}\n{}", bridge.pages(), harness::tail(&bridge.log()));
+        assert!(
+            Instant::now() < deadline,
+            "{:?}\n{}",
+            bridge.pages(),
+            harness::tail(&bridge.log())
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let mut answered = false;
     while !answered && Instant::now() < deadline {
-        let ready = harness::client().get(format!("{}/-/ready", bridge.admin)).send().await;
+        let ready = harness::client()
+            .get(format!("{}/-/ready", bridge.admin))
+            .send()
+            .await;
         answered = ready.is_ok_and(|reply| reply.status() == 200);
     }
     assert!(answered, "the admin listener does not answer");
     let (descriptors, memory) = (bridge.descriptors(), bridge.peak_memory());
     println!("{descriptors} descriptors, {} MiB at most", memory >> 20);
-    assert!(descriptors < DESCRIPTORS - KEPT_BACK, "{descriptors} descriptors");
+    assert!(
+        descriptors < DESCRIPTORS - KEPT_BACK,
+        "{descriptors} descriptors"
+    );
     assert!(memory < 300 << 20, "{memory} bytes");
 }
 
@@ -181,7 +240,9 @@ async fn a_flood_from_many_addresses_keeps_nobody_out() {
     let folder = tempfile::tempdir().unwrap();
     let (bridge, doors) = start(folder.path());
     let mut clients = JoinSet::new();
-    let many: Vec<Ipv4Addr> = (2..=250).map(|last| Ipv4Addr::new(127, 0, 0, last)).collect();
+    let many: Vec<Ipv4Addr> = (2..=250)
+        .map(|last| Ipv4Addr::new(127, 0, 0, last))
+        .collect();
     for (to, words) in [
         (doors.admin, &SILENCE),
         (doors.admin, &HALF_HEAD),
@@ -197,13 +258,23 @@ async fn a_flood_from_many_addresses_keeps_nobody_out() {
     clients.shutdown().await;
 }
 
-/// 9 MiB of a mail of 10, by HTTP with and without a length told, and by SMTP; then nothing, or a drip.
+/// 9 MiB of a mail of 10, by HTTP with and without a length told, and by SMTP; then nothing, or a
+/// drip.
 async fn unfinished(from: Ipv4Addr, number: u8, doors: &Doors) -> Option<TcpStream> {
     let mail = vec![b'x'; 64 << 10];
-    let by_http = "POST /ingress/http HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: message/rfc822\r\n";
+    let by_http =
+        "POST /ingress/http HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: message/rfc822\r\n";
     let (to, first, chunked) = match number % 3 {
-        0 => (doors.http, format!("{by_http}content-length: 10000000\r\n\r\n"), false),
-        1 => (doors.http, format!("{by_http}transfer-encoding: chunked\r\n\r\n"), true),
+        0 => (
+            doors.http,
+            format!("{by_http}content-length: 10000000\r\n\r\n"),
+            false,
+        ),
+        1 => (
+            doors.http,
+            format!("{by_http}transfer-encoding: chunked\r\n\r\n"),
+            true,
+        ),
         _ => (doors.smtp, HALF_MAIL.first.to_owned(), false),
     };
     let mut stream = connect(from, to).await.ok()?;
@@ -229,7 +300,8 @@ async fn unfinished(from: Ipv4Addr, number: u8, doors: &Doors) -> Option<TcpStre
 async fn unfinished_mails_take_no_more_memory_than_all_may() {
     let folder = tempfile::tempdir().unwrap();
     let (bridge, doors) = start(folder.path());
-    let held = (0..200_u8).map(|number| unfinished(Ipv4Addr::new(127, 0, 0, 2 + number % 3), number, &doors));
+    let held = (0..200_u8)
+        .map(|number| unfinished(Ipv4Addr::new(127, 0, 0, 2 + number % 3), number, &doors));
     let held = futures_util::future::join_all(held);
     let (held, ()) = tokio::join!(held, honest_mail_goes_through(&bridge, folder.path()));
     assert!(held.iter().flatten().count() > 100, "most came in");

@@ -1,8 +1,9 @@
-//! Mails with known truth, the same for the same seed: what a store of alerts looks like, and what is to become of
-//! each mail when they arrive in order.
+//! Mails with known truth, the same for the same seed: what a store of alerts looks like, and what
+//! is to become of each mail when they arrive in order.
 //!
-//! Every incident opens with ANOMALOUS and most end with OK; a third of the mails repeat an earlier one, a tenth
-//! cannot be read, some are no alerts. Used by the corpus test, the end-to-end tests and `benches/parse.rs`.
+//! Every incident opens with ANOMALOUS and most end with OK; a third of the mails repeat an earlier
+//! one, a tenth cannot be read, some are no alerts. Used by the corpus test, the end-to-end tests
+//! and `benches/parse.rs`.
 
 use std::fmt::Write as _;
 
@@ -142,7 +143,8 @@ fn opened(rng: &mut fastrand::Rng, mail: Mail, incidents: &mut Vec<Told>) -> Gen
     generated
 }
 
-/// The next transition of an incident: its resolve, or, one time in five of those resolved, its return.
+/// The next transition of an incident: its resolve, or, one time in five of those resolved, its
+/// return.
 fn moved(rng: &mut fastrand::Rng, mail: Mail, incidents: &mut Vec<Told>) -> Generated {
     let time = mail.date - 10.seconds();
     let index = rng.usize(..incidents.len());
@@ -160,11 +162,15 @@ fn moved(rng: &mut fastrand::Rng, mail: Mail, incidents: &mut Vec<Told>) -> Gene
     alert(rng, mail, &incidents[index], status, time, outcome)
 }
 
-/// A mail told before, in another wrapping; or a reminder of the state the incident is in, half a second later.
+/// A mail told before, in another wrapping; or a reminder of the state the incident is in, half a
+/// second later.
 fn repeated(rng: &mut fastrand::Rng, mail: Mail, incidents: &[Told]) -> Generated {
     let incident = &incidents[rng.usize(..incidents.len())];
     let (status, time) = if rng.u8(..4) == 0 {
-        (if incident.firing { "ANOMALOUS" } else { "OK" }, incident.newest + 500.milliseconds())
+        (
+            if incident.firing { "ANOMALOUS" } else { "OK" },
+            incident.newest + 500.milliseconds(),
+        )
     } else {
         incident.mails[rng.usize(..incident.mails.len())]
     };
@@ -192,7 +198,11 @@ fn alert(
     if rng.u8(..10) == 0 {
         json["baseUrl"] = json!(format!("https://{app_key}.example.com"));
     }
-    let text = if rng.bool() { json.to_string() } else { serde_json::to_string_pretty(&json).unwrap() };
+    let text = if rng.bool() {
+        json.to_string()
+    } else {
+        serde_json::to_string_pretty(&json).unwrap()
+    };
     let text = text.replace('<', "\\u003c");
     let element = format!("<script type=\"application/json\" id=\"incident-data\">{text}</script>");
     let html = document(rng, &element);
@@ -233,37 +243,70 @@ fn malformed(rng: &mut fastrand::Rng, mail: Mail) -> Generated {
          \"metricName\":\"Jira App Availability\",\"time\":\"{}\"}}",
         mail.date
     );
-    let script = |kind: &str, text: &str| format!("<script type=\"{kind}\" id=\"incident-data\">{text}</script>");
+    let script = |kind: &str, text: &str| {
+        format!("<script type=\"{kind}\" id=\"incident-data\">{text}</script>")
+    };
     let json = "application/json";
     let element = match rng.u8(..8) {
         0 => script(json, &whole[..whole.len() - rng.usize(1..40)]),
         1 => script("text/plain", &whole),
         2 => script(json, &whole.replace("\"time\"", "\"when\"")),
-        3 => script(json, &whole.replace(&format!("\"broken-{number}\""), &number.to_string())),
+        3 => script(
+            json,
+            &whole.replace(&format!("\"broken-{number}\""), &number.to_string()),
+        ),
         4 => script(json, &whole) + &script(json, &whole.replace("ANOMALOUS", "OK")),
-        5 => script(json, &whole.replace("{\"appKey\"", "{\"appKey\":\"x\",\"appKey\"")),
+        5 => script(
+            json,
+            &whole.replace("{\"appKey\"", "{\"appKey\":\"x\",\"appKey\""),
+        ),
         6 => script(json, &format!("[{number}]")),
         _ => script(json, &whole.replace('"', "&quot;")),
     };
     let html = document(rng, &element);
-    Generated { eml: mail.wrap(rng, GENUINE, &html), truth: mail.no_incident(Outcome::Unparsed) }
+    Generated {
+        eml: mail.wrap(rng, GENUINE, &html),
+        truth: mail.no_incident(Outcome::Unparsed),
+    }
 }
 
 /// Another sender's mail, or the sender's mail without an alert.
 fn no_alert(rng: &mut fastrand::Rng, mail: Mail) -> Generated {
-    let element = "<script type=\"application/json\" id=\"incident-data\">{\"appKey\":\"forged\"}</script>";
+    let element =
+        "<script type=\"application/json\" id=\"incident-data\">{\"appKey\":\"forged\"}</script>";
     let (from, html) = match rng.u8(..4) {
-        0 => ("no-reply@am.atlassian.com <x@evil.example>", document(rng, element)),
-        1 => ("\"no-reply@am.atlassian.com\" <x@evil.example>", document(rng, element)),
+        0 => (
+            "no-reply@am.atlassian.com <x@evil.example>",
+            document(rng, element),
+        ),
+        1 => (
+            "\"no-reply@am.atlassian.com\" <x@evil.example>",
+            document(rng, element),
+        ),
         2 => (GENUINE, document(rng, &format!("<!-- {element} -->"))),
-        _ => (GENUINE, document(rng, "<p>Your weekly report is ready.</p>")),
+        _ => (
+            GENUINE,
+            document(rng, "<p>Your weekly report is ready.</p>"),
+        ),
     };
-    Generated { eml: mail.wrap(rng, from, &html), truth: mail.no_incident(Outcome::Ignored) }
+    Generated {
+        eml: mail.wrap(rng, from, &html),
+        truth: mail.no_incident(Outcome::Ignored),
+    }
 }
 
 /// 5 to 60 KB of the HTML marketing mail is made of, with the element in its midst.
 fn document(rng: &mut fastrand::Rng, element: &str) -> String {
-    const WORDS: [&str; 8] = ["objective", "Verfügbarkeit", "callback", "measured", "Störung", "incident", "—", "rate"];
+    const WORDS: [&str; 8] = [
+        "objective",
+        "Verfügbarkeit",
+        "callback",
+        "measured",
+        "Störung",
+        "incident",
+        "—",
+        "rate",
+    ];
     let size = rng.usize(5_000..60_000);
     let at = rng.usize(500..size);
     let mut html = String::with_capacity(size + 2_000);
@@ -279,7 +322,9 @@ fn document(rng: &mut fastrand::Rng, element: &str) -> String {
             html.push_str(WORDS[rng.usize(..WORDS.len())]);
             html.push(' ');
         }
-        html.push_str("</p><a href=\"https://example.com/?a=1&amp;b=2\">more</a></td></tr></table>\n");
+        html.push_str(
+            "</p><a href=\"https://example.com/?a=1&amp;b=2\">more</a></td></tr></table>\n",
+        );
     }
     if !placed {
         html.push_str(element);
@@ -298,7 +343,14 @@ struct Mail {
 
 impl Mail {
     fn no_incident(self, outcome: Outcome) -> Truth {
-        Truth { outcome, incident_id: None, status: None, time: None, app_name: None, date: self.date }
+        Truth {
+            outcome,
+            incident_id: None,
+            status: None,
+            time: None,
+            app_name: None,
+            date: self.date,
+        }
     }
 
     /// The HTML as a mail, in one of the encodings mail comes in.
@@ -308,8 +360,9 @@ impl Mail {
             3 => ("base64", base64_lines(html)),
             _ => ("8bit", html.replace('\n', "\r\n")),
         };
-        let html_headers =
-            format!("Content-Type: text/html; charset=UTF-8\r\nContent-Transfer-Encoding: {encoding}\r\n");
+        let html_headers = format!(
+            "Content-Type: text/html; charset=UTF-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
+        );
         let date = rfc2822::to_string(&self.date.to_zoned(TimeZone::UTC)).unwrap();
         let head = format!(
             "Received: from mx.example.com by mail.example.com; {date}\r\nFrom: {from}\r\nTo: alerts@example.com\r\n\
@@ -332,7 +385,12 @@ impl Mail {
 
 fn base64_lines(text: &str) -> String {
     let encoded = STANDARD.encode(text.replace('\n', "\r\n"));
-    encoded.as_bytes().chunks(76).map(|line| std::str::from_utf8(line).unwrap()).collect::<Vec<_>>().join("\r\n")
+    encoded
+        .as_bytes()
+        .chunks(76)
+        .map(|line| std::str::from_utf8(line).unwrap())
+        .collect::<Vec<_>>()
+        .join("\r\n")
 }
 
 fn quoted_printable(text: &str) -> String {

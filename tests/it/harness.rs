@@ -1,4 +1,5 @@
-//! The real program under test: started in a folder of its own, talked to over sockets, killed at will.
+//! The real program under test: started in a folder of its own, talked to over sockets, killed at
+//! will.
 
 use std::{
     fs,
@@ -40,10 +41,19 @@ impl Bridge {
     }
 
     /// As `start_with`, under a command that runs the one it is given.
-    pub fn start_under(command: &[&str], folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
+    pub fn start_under(
+        command: &[&str],
+        folder: &Path,
+        config: &str,
+        environment: &[(&str, &str)],
+    ) -> Self {
         let file = folder.join("alertbridge.yaml");
         fs::write(&file, unless_judged(config)).unwrap();
-        let words = [command, &[PROGRAM, "serve", "--log-format", "text", "--config"]].concat();
+        let words = [
+            command,
+            &[PROGRAM, "serve", "--log-format", "text", "--config"],
+        ]
+        .concat();
         let mut child = Command::new(words[0])
             .args(&words[1..])
             .arg(&file)
@@ -55,8 +65,15 @@ impl Bridge {
             .unwrap();
         let stdout = gather(child.stdout.take().unwrap());
         let stderr = gather(child.stderr.take().unwrap());
-        let mut bridge =
-            Self { child, http: String::new(), smtp: None, admin: String::new(), stdout, stderr, config: file };
+        let mut bridge = Self {
+            child,
+            http: String::new(),
+            smtp: None,
+            admin: String::new(),
+            stdout,
+            stderr,
+            config: file,
+        };
         bridge.learn_addresses();
         bridge
     }
@@ -65,7 +82,11 @@ impl Bridge {
     fn learn_addresses(&mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.admin.is_empty() {
-            assert!(Instant::now() < deadline, "serve did not start:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "serve did not start:\n{}",
+                self.log()
+            );
             // It may greet, and come to its planned crash before anybody looks.
             let ended = self.child.try_wait().unwrap();
             if ended.is_some() {
@@ -76,7 +97,9 @@ impl Bridge {
                 match (words.next(), words.next()) {
                     (Some("HTTP"), Some(url)) if self.http.is_empty() => self.http = url.to_owned(),
                     (Some("SMTP"), Some(address)) => self.smtp = Some(address.parse().unwrap()),
-                    (Some("admin"), Some(url)) => self.admin = url.split("/-/").next().unwrap().to_owned(),
+                    (Some("admin"), Some(url)) => {
+                        self.admin = url.split("/-/").next().unwrap().to_owned();
+                    }
                     _ => {}
                 }
             }
@@ -99,25 +122,37 @@ impl Bridge {
 
     /// A file as it sees it, where it has a file system of its own.
     pub fn sees(&self, file: &Path) -> PathBuf {
-        Path::new("/proc").join(self.child.id().to_string()).join("root").join(file.strip_prefix("/").unwrap())
+        Path::new("/proc")
+            .join(self.child.id().to_string())
+            .join("root")
+            .join(file.strip_prefix("/").unwrap())
     }
 
     /// What its readiness says, and the status.
     pub async fn ready(&self) -> (u16, String) {
-        let reply = client().get(format!("{}/-/ready", self.admin)).send().await.unwrap();
+        let reply = client()
+            .get(format!("{}/-/ready", self.admin))
+            .send()
+            .await
+            .unwrap();
         (reply.status().as_u16(), reply.text().await.unwrap())
     }
 
     /// The most memory it has had resident since its start, in bytes.
     pub fn peak_memory(&self) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+        let peak = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmHWM:"))
+            .unwrap();
         peak.trim().trim_end_matches(" kB").parse::<u64>().unwrap() << 10
     }
 
     /// How many descriptors it has open.
     pub fn descriptors(&self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap().count()
+        fs::read_dir(format!("/proc/{}/fd", self.child.id()))
+            .unwrap()
+            .count()
     }
 
     /// kill -9.
@@ -129,7 +164,13 @@ impl Bridge {
     /// Sends it a signal: `TERM`, `INT`.
     pub fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-s", name, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// SIGTERM, and its exit status.
@@ -140,7 +181,11 @@ impl Bridge {
             if let Some(status) = self.child.try_wait().unwrap() {
                 return status;
             }
-            assert!(Instant::now() < deadline, "it did not stop:\n{}", self.log());
+            assert!(
+                Instant::now() < deadline,
+                "it did not stop:\n{}",
+                self.log()
+            );
             thread::sleep(Duration::from_millis(10));
         }
     }
@@ -169,13 +214,23 @@ impl Bridge {
 
     /// Posts a mail to the first webhook; the status.
     pub async fn post(&self, mail: &[u8]) -> reqwest::Result<u16> {
-        let request = client().post(&self.http).header("content-type", "message/rfc822").body(mail.to_vec());
+        let request = client()
+            .post(&self.http)
+            .header("content-type", "message/rfc822")
+            .body(mail.to_vec());
         Ok(request.send().await?.status().as_u16())
     }
 
     /// A gauge or counter summed over its labels, those lines only that hold `having`.
     pub async fn metric(&self, name: &str, having: &str) -> f64 {
-        let text = client().get(format!("{}/metrics", self.admin)).send().await.unwrap().text().await.unwrap();
+        let text = client()
+            .get(format!("{}/metrics", self.admin))
+            .send()
+            .await
+            .unwrap()
+            .text()
+            .await
+            .unwrap();
         text.lines()
             .filter(|line| line.starts_with(name) && line.contains(having))
             .filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
@@ -191,7 +246,12 @@ impl Bridge {
             if found.len() >= mails {
                 return;
             }
-            assert!(Instant::now() < deadline, "{} of {mails} mails are stored:\n{}", found.len(), tail(&self.log()));
+            assert!(
+                Instant::now() < deadline,
+                "{} of {mails} mails are stored:\n{}",
+                found.len(),
+                tail(&self.log())
+            );
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -221,12 +281,16 @@ impl Drop for Bridge {
     }
 }
 
-/// The configuration, which takes mail at its word unless it says what mail must prove: most tests are of other things.
+/// The configuration, which takes mail at its word unless it says what mail must prove: most tests
+/// are of other things.
 pub fn unless_judged(config: &str) -> String {
     if config.contains("authenticity:") {
         return config.to_owned();
     }
-    assert!(!config.contains("\nalerts:"), "say there what mail must prove: `authenticity: {{ require: [] }}`");
+    assert!(
+        !config.contains("\nalerts:"),
+        "say there what mail must prove: `authenticity: {{ require: [] }}`"
+    );
     format!("{config}\nalerts: {{ authenticity: {{ require: [] }} }}\n")
 }
 
@@ -241,7 +305,11 @@ pub fn smtp_try(address: SocketAddr, mail: &[u8]) -> std::io::Result<()> {
             let mut line = String::new();
             replies.read_line(&mut line)?;
             if line.as_bytes().get(3) != Some(&b'-') {
-                return if line.starts_with(expected) { Ok(()) } else { Err(std::io::Error::other(line)) };
+                return if line.starts_with(expected) {
+                    Ok(())
+                } else {
+                    Err(std::io::Error::other(line))
+                };
             }
         }
     };
@@ -279,12 +347,19 @@ pub fn tail(log: &str) -> String {
 
 /// Runs a command of the program without a server.
 pub fn run(folder: &Path, arguments: &[&str]) -> Output {
-    Command::new(PROGRAM).args(arguments).current_dir(folder).output().unwrap()
+    Command::new(PROGRAM)
+        .args(arguments)
+        .current_dir(folder)
+        .output()
+        .unwrap()
 }
 
 /// As `run`, with something on standard input.
 pub fn run_with(folder: &Path, arguments: &[&str], input: &[u8]) -> Output {
-    fed(Command::new(PROGRAM).args(arguments).current_dir(folder), input)
+    fed(
+        Command::new(PROGRAM).args(arguments).current_dir(folder),
+        input,
+    )
 }
 
 /// Another program, with something on standard input.
@@ -293,8 +368,13 @@ pub fn piped(program: &str, arguments: &[&str], input: &[u8]) -> Output {
 }
 
 fn fed(command: &mut Command, input: &[u8]) -> Output {
-    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = piped.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let piped = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = piped
+        .spawn()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     // A program that reads none of it may close the pipe first.
     let _ = child.stdin.take().unwrap().write_all(input);
     child.wait_with_output().unwrap()
@@ -304,7 +384,14 @@ pub fn client() -> reqwest::Client {
     static CLIENT: std::sync::OnceLock<reqwest::Client> = std::sync::OnceLock::new();
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     // Each test has a runtime of its own; a pooled connection must not outlive it.
-    CLIENT.get_or_init(|| reqwest::Client::builder().pool_max_idle_per_host(0).build().unwrap()).clone()
+    CLIENT
+        .get_or_init(|| {
+            reqwest::Client::builder()
+                .pool_max_idle_per_host(0)
+                .build()
+                .unwrap()
+        })
+        .clone()
 }
 
 fn gather(stream: impl std::io::Read + Send + 'static) -> Arc<Mutex<Vec<String>>> {

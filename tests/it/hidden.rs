@@ -1,5 +1,5 @@
-//! What a mail holds reaches no terminal, log or page raw where it could move a cursor, turn the direction of writing, or
-//! not be seen.
+//! What a mail holds reaches no terminal, log or page raw where it could move a cursor, turn the
+//! direction of writing, or not be seen.
 
 use std::{fs, path::Path, process::Output};
 
@@ -11,9 +11,9 @@ use crate::{
     harness::{Bridge, run},
 };
 
-/// One of each kind: ANSI's escape, C1's, marks of direction, zero-width characters, the byte order mark, a tag, fillers.
-const HOSTILE: &str =
-    "a\u{1b}[2J\u{9b}31m\u{202e}b\u{2066}c\u{200b}d\u{200d}\u{feff}e\u{e0041}\u{e007f}\u{61c}\u{3164}\u{fe0f}\u{ad}f";
+/// One of each kind: ANSI's escape, C1's, marks of direction, zero-width characters, the byte order
+/// mark, a tag, fillers.
+const HOSTILE: &str = "a\u{1b}[2J\u{9b}31m\u{202e}b\u{2066}c\u{200b}d\u{200d}\u{feff}e\u{e0041}\u{e007f}\u{61c}\u{3164}\u{fe0f}\u{ad}f";
 
 const RECEIVERS: &str = "
 ingress: { http: { listen: '127.0.0.1:0' }, webhook: [{ name: http }] }
@@ -51,8 +51,15 @@ fn mail_with(hostile: &str, incident: &str, status: &str) -> Vec<u8> {
 
 fn shown_safely(what: &str, output: &[u8]) -> String {
     let text = String::from_utf8(output.to_vec()).unwrap();
-    let raw: Vec<_> = text.chars().filter(|c| !matches!(c, '\n' | '\t') && is_hidden(*c)).collect();
-    assert!(raw.is_empty(), "{what} shows {raw:?} raw: {}", text.escape_debug());
+    let raw: Vec<_> = text
+        .chars()
+        .filter(|c| !matches!(c, '\n' | '\t') && is_hidden(*c))
+        .collect();
+    assert!(
+        raw.is_empty(),
+        "{what} shows {raw:?} raw: {}",
+        text.escape_debug()
+    );
     text
 }
 
@@ -73,20 +80,39 @@ fn texts<'a>(value: &'a Value, found: &mut Vec<&'a str>) {
 #[test]
 fn no_page_that_people_read_holds_a_hidden_character() {
     let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("alertbridge.yaml"), format!("{DOORS}{RECEIVERS}")).unwrap();
+    fs::write(
+        folder.path().join("alertbridge.yaml"),
+        format!("{DOORS}{RECEIVERS}"),
+    )
+    .unwrap();
     fs::write(folder.path().join("m.eml"), mail("i", "ANOMALOUS")).unwrap();
     let explained = run(folder.path(), &["explain", "m.eml", "--json"]);
-    assert!(explained.status.success(), "{}", String::from_utf8_lossy(&explained.stderr));
+    assert!(
+        explained.status.success(),
+        "{}",
+        String::from_utf8_lossy(&explained.stderr)
+    );
     let explained: Value = serde_json::from_str(&all_safe("explain --json", &explained)).unwrap();
     let requests = explained["requests"].as_array().unwrap();
     assert_eq!(requests.len(), 7);
-    assert_eq!(explained["incident"]["appName"], HOSTILE, "JSON means what the mail said");
+    assert_eq!(
+        explained["incident"]["appName"], HOSTILE,
+        "JSON means what the mail said"
+    );
     for request in requests {
         let mut found = Vec::new();
         texts(&request["body"], &mut found);
         for text in found {
-            let raw = text.chars().find(|c| !matches!(c, '\n' | '\t') && is_hidden(*c));
-            assert_eq!(raw, None, "{}: {}", request["integration"], text.escape_debug());
+            let raw = text
+                .chars()
+                .find(|c| !matches!(c, '\n' | '\t') && is_hidden(*c));
+            assert_eq!(
+                raw,
+                None,
+                "{}: {}",
+                request["integration"],
+                text.escape_debug()
+            );
         }
     }
 }
@@ -107,9 +133,13 @@ async fn no_command_and_no_log_shows_a_hidden_character_raw() {
         assert_eq!(bridge.post(&mail).await.unwrap(), 202);
         bridge.settled(u32::try_from(n).unwrap() + 1).await;
     }
-    let unparsed = String::from_utf8(mail("u", "OK")).unwrap().replace("90.5", "\"no\u{202e} number\"");
+    let unparsed = String::from_utf8(mail("u", "OK"))
+        .unwrap()
+        .replace("90.5", "\"no\u{202e} number\"");
     assert_eq!(bridge.post(unparsed.as_bytes()).await.unwrap(), 202);
-    let stranger = String::from_utf8(mail("s", "OK")).unwrap().replace("no-reply@", &format!("{HOSTILE}@"));
+    let stranger = String::from_utf8(mail("s", "OK"))
+        .unwrap()
+        .replace("no-reply@", &format!("{HOSTILE}@"));
     assert_eq!(bridge.post(stranger.as_bytes()).await.unwrap(), 202);
     bridge.settled(5).await;
 
@@ -128,7 +158,10 @@ async fn no_command_and_no_log_shows_a_hidden_character_raw() {
         vec!["store", "check"],
     ] {
         let what = command.join(" ").escape_debug().to_string();
-        assert!(all_safe(&what, &bridge.command(&command)).len() > 2, "{what}");
+        assert!(
+            all_safe(&what, &bridge.command(&command)).len() > 2,
+            "{what}"
+        );
     }
     for command in [
         vec!["mails", "list", "--json"],
@@ -166,17 +199,37 @@ receivers: [{{ name: chat, slack_configs: [{{ bot_token: xoxb-1, channel: C1, up
     );
     fs::write(folder.path().join("alertbridge.yaml"), config).unwrap();
     fs::write(folder.path().join("1.eml"), mail_with("", "i", "ANOMALOUS")).unwrap();
-    let over = String::from_utf8(mail_with("", "i", "OK")).unwrap().replace("08:00:00", "08:05:00");
+    let over = String::from_utf8(mail_with("", "i", "OK"))
+        .unwrap()
+        .replace("08:00:00", "08:05:00");
     fs::write(folder.path().join("2.eml"), over).unwrap();
     let replayed = run(folder.path(), &["replay", "--json", "1.eml", "2.eml"]);
-    let lines: Vec<Value> =
-        String::from_utf8_lossy(&replayed.stdout).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lines: Vec<Value> = String::from_utf8_lossy(&replayed.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
     let methods = |line: &Value| {
         let requests = line["requests"].as_array().unwrap();
-        let method = |request: &Value| request["url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+        let method = |request: &Value| {
+            request["url"]
+                .as_str()
+                .unwrap()
+                .rsplit('/')
+                .next()
+                .unwrap()
+                .to_owned()
+        };
         requests.iter().map(method).collect::<Vec<_>>()
     };
     assert_eq!(methods(&lines[0]), ["chat.postMessage"], "{}", lines[0]);
-    assert_eq!(methods(&lines[1]), ["chat.update", "chat.postMessage"], "{}", lines[1]);
-    assert_eq!(lines[1]["requests"][1]["body"]["thread_ts"], lines[1]["requests"][0]["body"]["ts"]);
+    assert_eq!(
+        methods(&lines[1]),
+        ["chat.update", "chat.postMessage"],
+        "{}",
+        lines[1]
+    );
+    assert_eq!(
+        lines[1]["requests"][1]["body"]["thread_ts"],
+        lines[1]["requests"][0]["body"]["ts"]
+    );
 }

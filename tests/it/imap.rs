@@ -53,7 +53,11 @@ struct Recorded {
 
 #[async_trait]
 impl Inbox for Recorder {
-    async fn accept(&self, mails: Vec<Message>, bookmark: Option<Bookmark>) -> Result<Vec<MailId>, Refused> {
+    async fn accept(
+        &self,
+        mails: Vec<Message>,
+        bookmark: Option<Bookmark>,
+    ) -> Result<Vec<MailId>, Refused> {
         let mut state = self.0.lock().unwrap();
         if state.full {
             state.refusals += 1;
@@ -64,16 +68,26 @@ impl Inbox for Recorder {
         state.mails.extend(mails);
         if let Some(mut bookmark) = bookmark {
             let known = state.bookmarks.remove(&bookmark.mailbox);
-            if let Some(known) = known.filter(|known| known.uid_validity == bookmark.uid_validity && !bookmark.rewound)
+            if let Some(known) = known
+                .filter(|known| known.uid_validity == bookmark.uid_validity && !bookmark.rewound)
             {
                 let added: Vec<u32> = bookmark.wanted.iter().map(|wanted| wanted.uid).collect();
-                bookmark.wanted.extend(known.wanted.into_iter().filter(|wanted| !added.contains(&wanted.uid)));
+                bookmark.wanted.extend(
+                    known
+                        .wanted
+                        .into_iter()
+                        .filter(|wanted| !added.contains(&wanted.uid)),
+                );
             }
             let given = std::mem::take(&mut bookmark.given);
-            bookmark.wanted.retain(|wanted| !given.contains(&wanted.uid));
+            bookmark
+                .wanted
+                .retain(|wanted| !given.contains(&wanted.uid));
             state.bookmarks.insert(bookmark.mailbox.clone(), bookmark);
         }
-        Ok((first..state.mails.len()).map(|id| MailId::try_from(id).unwrap()).collect())
+        Ok((first..state.mails.len())
+            .map(|id| MailId::try_from(id).unwrap())
+            .collect())
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, Refused> {
@@ -83,7 +97,13 @@ impl Inbox for Recorder {
 
 impl Recorder {
     pub fn bodies(&self) -> Vec<Vec<u8>> {
-        self.0.lock().unwrap().mails.iter().map(|mail| mail.raw.to_vec()).collect()
+        self.0
+            .lock()
+            .unwrap()
+            .mails
+            .iter()
+            .map(|mail| mail.raw.to_vec())
+            .collect()
     }
 
     pub fn mails(&self) -> Vec<Message> {
@@ -95,7 +115,13 @@ impl Recorder {
     }
 
     fn last_uid(&self) -> Option<u32> {
-        self.0.lock().unwrap().bookmarks.values().next().map(|bookmark| bookmark.last_uid)
+        self.0
+            .lock()
+            .unwrap()
+            .bookmarks
+            .values()
+            .next()
+            .map(|bookmark| bookmark.last_uid)
     }
 
     fn set_full(&self, full: bool) {
@@ -134,14 +160,24 @@ impl Running {
 
     pub fn with(settings: &Settings, inbox: Arc<Recorder>, timeouts: Timeouts) -> Self {
         let max_age = settings::Duration::from_secs(DAY);
-        let imap = Imap::new(settings, Clock::system(), max_age).unwrap().with_timeouts(timeouts);
+        let imap = Imap::new(settings, Clock::system(), max_age)
+            .unwrap()
+            .with_timeouts(timeouts);
         let (health, stop) = (Health::default(), CancellationToken::new());
         let task = tokio::spawn(Box::new(imap).run(inbox.clone(), health.clone(), stop.clone()));
-        Self { inbox, health, stop, task }
+        Self {
+            inbox,
+            health,
+            stop,
+            task,
+        }
     }
 
     pub fn condition(&self) -> Condition {
-        self.health.conditions().remove("mailbox").unwrap_or_default()
+        self.health
+            .conditions()
+            .remove("mailbox")
+            .unwrap_or_default()
     }
 
     pub async fn is_well(&self) {
@@ -159,7 +195,9 @@ impl Running {
 
     pub async fn fails_with(&self, words: &str) -> Condition {
         eventually(&format!("a failure with `{words}`"), || {
-            self.condition().failure.is_some_and(|failure| failure.contains(words))
+            self.condition()
+                .failure
+                .is_some_and(|failure| failure.contains(words))
         })
         .await;
         self.condition()
@@ -167,13 +205,17 @@ impl Running {
 
     pub async fn end(self) -> Arc<Recorder> {
         self.stop.cancel();
-        tokio::time::timeout(Duration::from_secs(10), self.task).await.expect("it does not stop").unwrap();
+        tokio::time::timeout(Duration::from_secs(10), self.task)
+            .await
+            .expect("it does not stop")
+            .unwrap();
         self.inbox
     }
 }
 
 pub fn mail(number: usize) -> Vec<u8> {
-    format!("From: no-reply@am.atlassian.com\r\nSubject: alert {number}\r\n\r\nbody {number}\r\n").into_bytes()
+    format!("From: no-reply@am.atlassian.com\r\nSubject: alert {number}\r\n\r\nbody {number}\r\n")
+        .into_bytes()
 }
 
 // ---- Dovecot ----
@@ -188,12 +230,25 @@ async fn a_mail_arrives_by_idle_within_seconds_and_byte_by_byte() {
     let sent = Instant::now();
     dovecot.deliver(&odd);
     running.has(1).await;
-    assert!(sent.elapsed() < Duration::from_secs(4), "{:?}", sent.elapsed());
+    assert!(
+        sent.elapsed() < Duration::from_secs(4),
+        "{:?}",
+        sent.elapsed()
+    );
     assert_eq!(running.inbox.bodies(), [odd]);
     let inbox = running.end().await;
     let state = inbox.0.lock().unwrap();
-    assert_eq!((state.mails[0].ingress.as_str(), state.mails[0].cut_from), ("mailbox", None));
-    assert!(dovecot.files("INBOX").iter().all(|name| !name.contains('S')), "`keep` changes nothing");
+    assert_eq!(
+        (state.mails[0].ingress.as_str(), state.mails[0].cut_from),
+        ("mailbox", None)
+    );
+    assert!(
+        dovecot
+            .files("INBOX")
+            .iter()
+            .all(|name| !name.contains('S')),
+        "`keep` changes nothing"
+    );
 }
 
 #[tokio::test]
@@ -212,12 +267,23 @@ async fn mail_comes_over_starttls_and_implicit_tls_with_a_ca_of_ones_own() {
 async fn a_server_with_a_certificate_nobody_trusted_signed_is_refused() {
     let dovecot = Dovecot::start();
     for tls in [Tls::Starttls, Tls::Implicit] {
-        let running = Running::start(&Settings { ca_file: None, ..dovecot.settings(tls) });
-        let condition = running.fails_with("name its CA's certificate in `ca_file`").await;
-        assert_eq!((condition.last_success, condition.login_refused), (None, false));
+        let running = Running::start(&Settings {
+            ca_file: None,
+            ..dovecot.settings(tls)
+        });
+        let condition = running
+            .fails_with("name its CA's certificate in `ca_file`")
+            .await;
+        assert_eq!(
+            (condition.last_success, condition.login_refused),
+            (None, false)
+        );
         running.end().await;
     }
-    let running = Running::start(&Settings { host: "127.0.0.1".into(), ..dovecot.settings(Tls::Implicit) });
+    let running = Running::start(&Settings {
+        host: "127.0.0.1".into(),
+        ..dovecot.settings(Tls::Implicit)
+    });
     running.fails_with("certificate is for another name").await;
     running.end().await;
 }
@@ -227,7 +293,9 @@ async fn a_refused_login_is_told_and_mended_by_the_passwords_file_alone() {
     let dovecot = Dovecot::start();
     dovecot.write_password("wrong-password");
     let running = Running::start(&dovecot.settings(Tls::None));
-    let condition = running.fails_with("the server refused the login of alerts").await;
+    let condition = running
+        .fails_with("the server refused the login of alerts")
+        .await;
     assert!(condition.login_refused);
     assert!(!condition.failure.unwrap().contains("wrong-password"));
     dovecot.write_password(PASSWORD);
@@ -241,7 +309,10 @@ async fn a_connection_killed_in_mid_idle_is_made_again_and_no_mail_is_missed() {
     let dovecot = Dovecot::start();
     let running = Running::start(&dovecot.settings(Tls::Implicit));
     running.is_well().await;
-    for (count, (signal, process)) in [("TERM", "imap"), ("KILL", "imap"), ("KILL", "imap-login")].iter().enumerate() {
+    for (count, (signal, process)) in [("TERM", "imap"), ("KILL", "imap"), ("KILL", "imap-login")]
+        .iter()
+        .enumerate()
+    {
         eventually(process, || dovecot.signal(signal, process) > 0).await;
         dovecot.deliver(&mail(count));
         running.has(count + 1).await;
@@ -254,8 +325,12 @@ async fn a_connection_killed_in_mid_idle_is_made_again_and_no_mail_is_missed() {
 async fn a_server_that_falls_silent_in_mid_idle_is_left() {
     let dovecot = Dovecot::start();
     let millis = Duration::from_millis;
-    let timeouts =
-        Timeouts { command: millis(500), idle: millis(500), retry: (millis(20), millis(100)), ..Timeouts::default() };
+    let timeouts = Timeouts {
+        command: millis(500),
+        idle: millis(500),
+        retry: (millis(20), millis(100)),
+        ..Timeouts::default()
+    };
     let running = Running::with(&dovecot.settings(Tls::None), Arc::default(), timeouts);
     running.is_well().await;
     eventually("a process to stop", || dovecot.signal("STOP", "imap") > 0).await;
@@ -288,13 +363,19 @@ async fn a_thousand_mails_that_came_while_it_was_down_are_fetched_once_each() {
     bodies.sort();
     assert_eq!(bodies, expected);
     let commits = inbox.0.lock().unwrap().commits.clone();
-    assert!(commits.iter().all(|mails| *mails <= 64) && commits.len() < 30, "{commits:?}");
+    assert!(
+        commits.iter().all(|mails| *mails <= 64) && commits.len() < 30,
+        "{commits:?}"
+    );
 }
 
 #[tokio::test]
 async fn after_a_change_of_uidvalidity_the_folder_is_read_again_as_far_back_as_max_age() {
     let mut dovecot = Dovecot::start();
-    let settings = Settings { backfill: settings::Duration::from_secs(30 * DAY), ..dovecot.settings(Tls::None) };
+    let settings = Settings {
+        backfill: settings::Duration::from_secs(30 * DAY),
+        ..dovecot.settings(Tls::None)
+    };
     dovecot.deliver_dated(&mail(1), SystemTime::now() - Duration::from_secs(3 * DAY));
     dovecot.deliver(&mail(2));
     let running = Running::start(&settings);
@@ -311,14 +392,25 @@ async fn after_a_change_of_uidvalidity_the_folder_is_read_again_as_far_back_as_m
     dovecot.deliver(&mail(4));
     running.has(5).await;
     let inbox = running.end().await;
-    let bookmark = inbox.0.lock().unwrap().bookmarks.values().next().cloned().unwrap();
+    let bookmark = inbox
+        .0
+        .lock()
+        .unwrap()
+        .bookmarks
+        .values()
+        .next()
+        .cloned()
+        .unwrap();
     assert_eq!(bookmark.uid_validity, 4_000_000_000);
 }
 
 #[tokio::test]
 async fn of_a_mail_over_the_limit_only_the_header_is_taken() {
     let dovecot = Dovecot::start();
-    let settings = Settings { max_message_size: "10KiB".parse().unwrap(), ..dovecot.settings(Tls::None) };
+    let settings = Settings {
+        max_message_size: "10KiB".parse().unwrap(),
+        ..dovecot.settings(Tls::None)
+    };
     let running = Running::start(&settings);
     running.is_well().await;
     let mut huge = b"Subject: huge\r\n\r\n".to_vec();
@@ -328,34 +420,57 @@ async fn of_a_mail_over_the_limit_only_the_header_is_taken() {
     running.has(2).await;
     let inbox = running.end().await;
     let state = inbox.0.lock().unwrap();
-    let taken: Vec<_> = state.mails.iter().map(|mail| (mail.raw.to_vec(), mail.cut_from)).collect();
-    assert!(taken.contains(&(b"Subject: huge\r\n\r\n".to_vec(), Some(huge.len() as u64))), "{taken:?}");
+    let taken: Vec<_> = state
+        .mails
+        .iter()
+        .map(|mail| (mail.raw.to_vec(), mail.cut_from))
+        .collect();
+    assert!(
+        taken.contains(&(b"Subject: huge\r\n\r\n".to_vec(), Some(huge.len() as u64))),
+        "{taken:?}"
+    );
     assert!(taken.contains(&(mail(1), None)));
 }
 
 #[tokio::test]
 async fn a_stored_mail_is_marked_moved_or_deleted_as_configured() {
     let dovecot = Dovecot::start();
-    let with = |after| Settings { after, ..dovecot.settings(Tls::None) };
+    let with = |after| Settings {
+        after,
+        ..dovecot.settings(Tls::None)
+    };
 
     let running = Running::start(&with(After::Seen));
     running.is_well().await;
     dovecot.deliver(&mail(1));
-    eventually("the mail to be seen", || matches!(&dovecot.files("INBOX")[..], [name] if name.ends_with(",S"))).await;
+    eventually(
+        "the mail to be seen",
+        || matches!(&dovecot.files("INBOX")[..], [name] if name.ends_with(",S")),
+    )
+    .await;
     running.end().await;
 
     let running = Running::start(&with(After::Move("Erledigt/Größe".into())));
     running.is_well().await;
     dovecot.deliver(&mail(2));
-    eventually("the mail to be moved", || dovecot.files("Erledigt.Gr&APYA3w-e").len() == 1).await;
-    eventually("the mail to leave the INBOX", || dovecot.files("INBOX").len() == 1).await;
+    eventually("the mail to be moved", || {
+        dovecot.files("Erledigt.Gr&APYA3w-e").len() == 1
+    })
+    .await;
+    eventually("the mail to leave the INBOX", || {
+        dovecot.files("INBOX").len() == 1
+    })
+    .await;
     running.end().await;
 
     let running = Running::start(&with(After::Delete));
     running.is_well().await;
     dovecot.deliver(&mail(3));
     running.has(1).await;
-    eventually("the mail to be deleted", || dovecot.files("INBOX").len() == 1).await;
+    eventually("the mail to be deleted", || {
+        dovecot.files("INBOX").len() == 1
+    })
+    .await;
     running.end().await;
 }
 
@@ -369,7 +484,11 @@ async fn the_first_connect_starts_at_now_unless_backfill_says_otherwise() {
     let running = Running::start(&settings);
     running.is_well().await;
     let inbox = running.end().await;
-    assert_eq!((inbox.count(), inbox.last_uid()), (0, Some(2)), "the bookmark is stored though nothing came");
+    assert_eq!(
+        (inbox.count(), inbox.last_uid()),
+        (0, Some(2)),
+        "the bookmark is stored though nothing came"
+    );
 
     dovecot.deliver(&mail(3));
     let running = Running::resume(&settings, inbox);
@@ -377,7 +496,10 @@ async fn the_first_connect_starts_at_now_unless_backfill_says_otherwise() {
     assert_eq!(running.inbox.bodies(), [mail(3)]);
     running.end().await;
 
-    let settings = Settings { backfill: settings::Duration::from_secs(2 * 3600), ..settings };
+    let settings = Settings {
+        backfill: settings::Duration::from_secs(2 * 3600),
+        ..settings
+    };
     let running = Running::start(&settings);
     running.is_well().await;
     assert_eq!(running.inbox.bodies(), [mail(2), mail(3)]);
@@ -387,18 +509,34 @@ async fn the_first_connect_starts_at_now_unless_backfill_says_otherwise() {
 #[tokio::test]
 async fn while_the_store_refuses_nothing_in_the_folder_is_touched() {
     let dovecot = Dovecot::start();
-    let running = Running::start(&Settings { after: After::Delete, ..dovecot.settings(Tls::None) });
+    let running = Running::start(&Settings {
+        after: After::Delete,
+        ..dovecot.settings(Tls::None)
+    });
     running.is_well().await;
     running.inbox.set_full(true);
     dovecot.deliver(&mail(1));
     let condition = running.fails_with("the disk is full").await;
     assert!(!condition.login_refused);
-    eventually("ten refusals", || running.inbox.0.lock().unwrap().refusals >= 10).await;
-    assert_eq!((running.inbox.last_uid(), dovecot.files("INBOX").len()), (Some(0), 1));
+    eventually("ten refusals", || {
+        running.inbox.0.lock().unwrap().refusals >= 10
+    })
+    .await;
+    assert_eq!(
+        (running.inbox.last_uid(), dovecot.files("INBOX").len()),
+        (Some(0), 1)
+    );
     running.inbox.set_full(false);
     running.has(1).await;
-    assert_eq!(running.inbox.bodies(), [mail(1)], "whole, however often it was tried");
-    eventually("the mail to be deleted", || dovecot.files("INBOX").is_empty()).await;
+    assert_eq!(
+        running.inbox.bodies(),
+        [mail(1)],
+        "whole, however often it was tried"
+    );
+    eventually("the mail to be deleted", || {
+        dovecot.files("INBOX").is_empty()
+    })
+    .await;
     running.end().await;
 }
 
@@ -441,23 +579,32 @@ impl Fake {
                     let mut lines = BufReader::new(reader).lines();
                     let mut pending = format!("{greeting}\r\n");
                     loop {
-                        let (said, dies) =
-                            pending.split_once(DIES).map_or((pending.as_str(), false), |cut| (cut.0, true));
+                        let (said, dies) = pending
+                            .split_once(DIES)
+                            .map_or((pending.as_str(), false), |cut| (cut.0, true));
                         if writer.write_all(said.as_bytes()).await.is_err() || dies {
                             return;
                         }
-                        let Ok(Some(line)) = lines.next_line().await else { return };
+                        let Ok(Some(line)) = lines.next_line().await else {
+                            return;
+                        };
                         let (tag, command) = line.split_once(' ').unwrap_or((&line, ""));
                         if !command.starts_with("LOGIN") {
                             log.lock().unwrap().push(command.to_owned());
                         }
                         let odd = answers(tag, command);
-                        pending = odd.unwrap_or_else(|| format!("{}{tag} OK done\r\n", honest(command, abilities)));
+                        pending = odd.unwrap_or_else(|| {
+                            format!("{}{tag} OK done\r\n", honest(command, abilities))
+                        });
                     }
                 });
             }
         });
-        Self { port, commands, task }
+        Self {
+            port,
+            commands,
+            task,
+        }
     }
 
     fn settings(&self) -> Settings {
@@ -481,7 +628,8 @@ impl Fake {
 
 fn honest(command: &str, abilities: &str) -> String {
     let now = jiff::Timestamp::now().strftime("%d-%b-%Y %H:%M:%S +0000");
-    let each = |one: &dyn Fn(u32) -> String| asked(command).into_iter().map(one).collect::<String>();
+    let each =
+        |one: &dyn Fn(u32) -> String| asked(command).into_iter().map(one).collect::<String>();
     match command {
         "CAPABILITY" => format!("* CAPABILITY IMAP4rev1 {abilities}\r\n"),
         _ if command.starts_with("SELECT") || command.starts_with("EXAMINE") => {
@@ -491,15 +639,24 @@ fn honest(command: &str, abilities: &str) -> String {
             format!("* SEARCH{}\r\n", each(&|uid| format!(" {uid}")))
         }
         _ if command.contains("RFC822.SIZE") => each(&|uid| {
-            format!("* {uid} FETCH (UID {uid} RFC822.SIZE {} INTERNALDATE \"{now}\")\r\n", mail(uid as usize).len())
+            format!(
+                "* {uid} FETCH (UID {uid} RFC822.SIZE {} INTERNALDATE \"{now}\")\r\n",
+                mail(uid as usize).len()
+            )
         }),
         _ if command.contains("BODY.PEEK[]") => each(&|uid| {
             let mail = String::from_utf8(mail(uid as usize)).unwrap();
-            format!("* {uid} FETCH (UID {uid} BODY[] {{{}}}\r\n{mail})\r\n", mail.len())
+            format!(
+                "* {uid} FETCH (UID {uid} BODY[] {{{}}}\r\n{mail})\r\n",
+                mail.len()
+            )
         }),
         _ if command.contains("BODY.PEEK[HEADER]") => each(&|uid| {
             let header = format!("Subject: {uid}\r\n\r\n");
-            format!("* {uid} FETCH (UID {uid} BODY[HEADER]<0> {{{}}}\r\n{header})\r\n", header.len())
+            format!(
+                "* {uid} FETCH (UID {uid} BODY[HEADER]<0> {{{}}}\r\n{header})\r\n",
+                header.len()
+            )
         }),
         _ => String::new(),
     }
@@ -508,7 +665,11 @@ fn honest(command: &str, abilities: &str) -> String {
 /// The UIDs from 1 to 3 in a command's set; `n:*` always has the last.
 fn asked(command: &str) -> Vec<u32> {
     let words: Vec<&str> = command.split(' ').collect();
-    let set = if words.get(1) == Some(&"SEARCH") { words[3] } else { words[2] };
+    let set = if words.get(1) == Some(&"SEARCH") {
+        words[3]
+    } else {
+        words[2]
+    };
     let mut uids = std::collections::BTreeSet::new();
     for part in set.split(',') {
         let (first, last) = part.split_once(':').unwrap_or((part, part));
@@ -518,7 +679,9 @@ fn asked(command: &str) -> Vec<u32> {
         let first: u32 = first.parse().unwrap();
         uids.extend(first..=last.parse().unwrap_or(3));
     }
-    uids.into_iter().filter(|uid| (1..=3).contains(uid)).collect()
+    uids.into_iter()
+        .filter(|uid| (1..=3).contains(uid))
+        .collect()
 }
 
 #[tokio::test]
@@ -526,9 +689,20 @@ async fn without_idle_the_folder_is_polled() {
     let fake = Fake::start("* OK hello", "", |_, _| None).await;
     let running = Running::start(&fake.settings());
     running.has(3).await;
-    eventually("two polls", || fake.commands().iter().filter(|command| *command == "NOOP").count() >= 2).await;
+    eventually("two polls", || {
+        fake.commands()
+            .iter()
+            .filter(|command| *command == "NOOP")
+            .count()
+            >= 2
+    })
+    .await;
     running.is_well().await;
-    assert_eq!(running.inbox.count(), 3, "the last mail, which `n:*` always has, is not stored again");
+    assert_eq!(
+        running.inbox.count(),
+        3,
+        "the last mail, which `n:*` always has, is not stored again"
+    );
     running.end().await;
     assert!(!fake.commands().iter().any(|command| command == "IDLE"));
 }
@@ -537,18 +711,38 @@ async fn without_idle_the_folder_is_polled() {
 async fn without_move_and_uidplus_a_mail_is_copied_and_marked_and_never_expunged() {
     for (abilities, expected) in [
         ("MOVE UIDPLUS", vec!["UID MOVE 1:3 \"Done\""]),
-        ("UIDPLUS", vec!["UID COPY 1:3 \"Done\"", "UID STORE 1:3 +FLAGS.SILENT (\\Deleted)", "UID EXPUNGE 1:3"]),
-        ("", vec!["UID COPY 1:3 \"Done\"", "UID STORE 1:3 +FLAGS.SILENT (\\Deleted)"]),
+        (
+            "UIDPLUS",
+            vec![
+                "UID COPY 1:3 \"Done\"",
+                "UID STORE 1:3 +FLAGS.SILENT (\\Deleted)",
+                "UID EXPUNGE 1:3",
+            ],
+        ),
+        (
+            "",
+            vec![
+                "UID COPY 1:3 \"Done\"",
+                "UID STORE 1:3 +FLAGS.SILENT (\\Deleted)",
+            ],
+        ),
     ] {
         let fake = Fake::start("* OK hello", abilities, |_, _| None).await;
-        let running = Running::start(&Settings { after: After::Move("Done".into()), ..fake.settings() });
+        let running = Running::start(&Settings {
+            after: After::Move("Done".into()),
+            ..fake.settings()
+        });
         running.has(3).await;
         running.is_well().await;
         running.end().await;
         let commands = fake.commands();
         let touched: Vec<_> = commands
             .iter()
-            .filter(|command| ["MOVE", "COPY", "STORE", "EXPUNGE"].iter().any(|verb| command.contains(verb)))
+            .filter(|command| {
+                ["MOVE", "COPY", "STORE", "EXPUNGE"]
+                    .iter()
+                    .any(|verb| command.contains(verb))
+            })
             .collect();
         assert_eq!(touched, expected, "{abilities}");
     }
@@ -560,12 +754,26 @@ async fn one_mail_the_server_cannot_give_does_not_block_the_others() {
     let no: Break = |tag, _| Some(format!("{tag} NO [EXPUNGEISSUED] broken mail\r\n"));
     let left_out: Break = |tag, _| Some(format!("{tag} OK done\r\n"));
     let nonsense: Break = |_, _| Some("* 2 FETCH (UID 2 BODY[] {900000000}\r\n".into());
-    let no_text: Break = |tag, _| Some(format!("* 2 FETCH (UID 2 INTERNALDATE NIL)\r\n{tag} OK [X]\u{e9}\r\n"));
-    for (broken, header_too) in [(no, false), (no, true), (left_out, false), (nonsense, true), (no_text, false)] {
+    let no_text: Break = |tag, _| {
+        Some(format!(
+            "* 2 FETCH (UID 2 INTERNALDATE NIL)\r\n{tag} OK [X]\u{e9}\r\n"
+        ))
+    };
+    for (broken, header_too) in [
+        (no, false),
+        (no, true),
+        (left_out, false),
+        (nonsense, true),
+        (no_text, false),
+    ] {
         let fake = Fake::start("* OK hello", "", move |tag, command| {
             let body = command.contains("BODY.PEEK[]") && asked(command).contains(&2);
             let header = header_too && command.starts_with("UID FETCH 2 (UID BODY.PEEK[HEADER]");
-            if body || header { broken(tag, command) } else { None }
+            if body || header {
+                broken(tag, command)
+            } else {
+                None
+            }
         })
         .await;
         let running = Running::start(&fake.settings());
@@ -574,7 +782,12 @@ async fn one_mail_the_server_cannot_give_does_not_block_the_others() {
         let inbox = running.end().await;
         let header = if header_too { "" } else { "Subject: 2\r\n\r\n" };
         assert_eq!(inbox.bodies(), [mail(1), mail(3), header.into()]);
-        assert!(inbox.mails()[2].withheld.as_deref().is_some_and(|reason| reason.contains("UID 2 of INBOX")));
+        assert!(
+            inbox.mails()[2]
+                .withheld
+                .as_deref()
+                .is_some_and(|reason| reason.contains("UID 2 of INBOX"))
+        );
     }
 }
 
@@ -626,21 +839,47 @@ async fn a_busy_server_never_makes_a_mail_unreadable() {
 async fn hostile_answers_end_the_connection_at_once_and_it_tries_again() {
     type Attack = fn() -> String;
     let attacks: [(&str, &str, Attack); 6] = [
-        ("CAPABILITY", "far more bytes than were asked for", || "* 1 FETCH (BODY[] {500000000}\r\n".into()),
-        ("CAPABILITY", "a line longer", || format!("* 1 FETCH (BODYSTRUCTURE {}", "(".repeat(300_000))),
-        ("UID SEARCH", "a line longer", || format!("* SEARCH{}", " 4000000000".repeat(100_000))),
-        ("UID SEARCH", "far more bytes", || "* 1 EXISTS\r\n".repeat(1_000_000)),
-        ("UID SEARCH", "another length than it announced", || "* 2 FETCH (UID 2 BODY[] {1}\r\nxx\r\n".into()),
-        ("UID SEARCH", "an answer that is no IMAP", || "confidential text of a mail\r\n".into()),
+        ("CAPABILITY", "far more bytes than were asked for", || {
+            "* 1 FETCH (BODY[] {500000000}\r\n".into()
+        }),
+        ("CAPABILITY", "a line longer", || {
+            format!("* 1 FETCH (BODYSTRUCTURE {}", "(".repeat(300_000))
+        }),
+        ("UID SEARCH", "a line longer", || {
+            format!("* SEARCH{}", " 4000000000".repeat(100_000))
+        }),
+        ("UID SEARCH", "far more bytes", || {
+            "* 1 EXISTS\r\n".repeat(1_000_000)
+        }),
+        ("UID SEARCH", "another length than it announced", || {
+            "* 2 FETCH (UID 2 BODY[] {1}\r\nxx\r\n".into()
+        }),
+        ("UID SEARCH", "an answer that is no IMAP", || {
+            "confidential text of a mail\r\n".into()
+        }),
     ];
     for (victim, words, attack) in attacks {
-        let fake = Fake::start("* OK hello", "", move |_, command| command.starts_with(victim).then(attack)).await;
+        let fake = Fake::start("* OK hello", "", move |_, command| {
+            command.starts_with(victim).then(attack)
+        })
+        .await;
         let started = Instant::now();
         let running = Running::start(&fake.settings());
         let condition = running.fails_with(words).await;
-        assert!(started.elapsed() < Duration::from_secs(10), "{words}: {:?}", started.elapsed());
+        assert!(
+            started.elapsed() < Duration::from_secs(10),
+            "{words}: {:?}",
+            started.elapsed()
+        );
         assert!(!condition.failure.unwrap().contains("confidential"));
-        eventually("another try", || fake.commands().iter().filter(|c| c.starts_with(victim)).count() >= 3).await;
+        eventually("another try", || {
+            fake.commands()
+                .iter()
+                .filter(|c| c.starts_with(victim))
+                .count()
+                >= 3
+        })
+        .await;
         running.end().await;
     }
 }
@@ -655,7 +894,10 @@ async fn an_endless_or_missing_greeting_is_left() {
         }
     });
     let fake = Fake::start("* BYE too many connections", "", |_, _| None).await;
-    let running = Running::start(&Settings { port: Some(port), ..fake.settings() });
+    let running = Running::start(&Settings {
+        port: Some(port),
+        ..fake.settings()
+    });
     running.fails_with("a line longer than 256 KiB").await;
     running.end().await;
     endless.abort();
@@ -667,7 +909,12 @@ async fn an_endless_or_missing_greeting_is_left() {
 
 #[tokio::test]
 async fn a_password_is_not_sent_where_the_server_wants_none_in_the_clear() {
-    let fake = Fake::start("* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hello", "", |_, _| None).await;
+    let fake = Fake::start(
+        "* OK [CAPABILITY IMAP4rev1 LOGINDISABLED] hello",
+        "",
+        |_, _| None,
+    )
+    .await;
     let running = Running::start(&fake.settings());
     let condition = running.fails_with("takes no password without TLS").await;
     assert!(condition.login_refused);
@@ -678,7 +925,9 @@ async fn a_password_is_not_sent_where_the_server_wants_none_in_the_clear() {
 #[tokio::test]
 async fn a_servers_error_that_repeats_the_password_is_not_repeated() {
     let fake = Fake::start("* OK hello", "", |tag, command| {
-        command.starts_with("LOGIN").then(|| format!("{tag} BAD what is {command}?\r\n"))
+        command
+            .starts_with("LOGIN")
+            .then(|| format!("{tag} BAD what is {command}?\r\n"))
     })
     .await;
     let running = Running::start(&fake.settings());

@@ -1,4 +1,5 @@
-//! Mailboxes that are read with access tokens: a real Dovecot that checks them, and a token server of our own.
+//! Mailboxes that are read with access tokens: a real Dovecot that checks them, and a token server
+//! of our own.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::{
@@ -41,9 +42,16 @@ struct Setting {
 
 impl Setting {
     async fn new(mechanisms: &str) -> Self {
-        let (dovecot, server) = (Dovecot::with_mechanisms(mechanisms), TokenServer::start().await);
+        let (dovecot, server) = (
+            Dovecot::with_mechanisms(mechanisms),
+            TokenServer::start().await,
+        );
         let folder = tempfile::tempdir().unwrap();
-        let setting = Self { dovecot, server, folder };
+        let setting = Self {
+            dovecot,
+            server,
+            folder,
+        };
         fs::write(setting.folder.path().join("client-secret"), CLIENT_SECRET).unwrap();
         fs::write(setting.refresh_token_file(), "refresh-t0ken-1\n").unwrap();
         setting
@@ -65,14 +73,23 @@ impl Setting {
     }
 
     fn settings(&self, oauth2: Oauth2) -> Settings {
-        let settings = Settings { password_file: None, oauth2: Some(oauth2), ..self.dovecot.settings(Tls::None) };
+        let settings = Settings {
+            password_file: None,
+            oauth2: Some(oauth2),
+            ..self.dovecot.settings(Tls::None)
+        };
         assert_eq!(settings.check("ingress.imap[0]"), []);
         settings
     }
 
     /// For the whole program.
     fn config(&self, more: &str) -> String {
-        let Settings { host, port, username, .. } = self.dovecot.settings(Tls::None);
+        let Settings {
+            host,
+            port,
+            username,
+            ..
+        } = self.dovecot.settings(Tls::None);
         let (port, folder) = (port.unwrap(), self.folder.path().display());
         format!(
             "
@@ -109,7 +126,9 @@ async fn mail_comes_with_a_token_shown_in_either_way() {
         running.has(1).await;
         running.end().await;
         let state = setting.server.state.lock().unwrap();
-        let [asked] = state.asked.as_slice() else { panic!("{mechanisms}: {:?}", state.asked) };
+        let [asked] = state.asked.as_slice() else {
+            panic!("{mechanisms}: {:?}", state.asked)
+        };
         assert_eq!(
             (asked["grant_type"].as_str(), asked["scope"].as_str()),
             ("refresh_token", "https://mail.google.com/")
@@ -120,8 +139,13 @@ async fn mail_comes_with_a_token_shown_in_either_way() {
 #[tokio::test]
 async fn an_application_reads_a_mailbox_of_microsofts_in_its_own_name() {
     let setting = Setting::new("xoauth2").await;
-    setting.server.set(|given| given.scope = Some("https://outlook.office365.com/.default"));
-    let oauth2 = Oauth2 { refresh_token_file: None, ..setting.oauth2(Provider::Microsoft) };
+    setting
+        .server
+        .set(|given| given.scope = Some("https://outlook.office365.com/.default"));
+    let oauth2 = Oauth2 {
+        refresh_token_file: None,
+        ..setting.oauth2(Provider::Microsoft)
+    };
     let running = Running::start(&setting.settings(oauth2));
     setting.dovecot.deliver(&mail(1));
     running.is_well().await;
@@ -140,7 +164,10 @@ async fn a_session_that_ends_with_its_token_goes_on_with_a_new_one_and_is_no_fai
         // Past its end: Dovecot refuses it from here on, and ends no session by itself.
         tokio::time::sleep(Duration::from_millis(2100)).await;
         let before = setting.server.asked();
-        eventually("a session to end", || setting.dovecot.signal("TERM", "imap") > 0).await;
+        eventually("a session to end", || {
+            setting.dovecot.signal("TERM", "imap") > 0
+        })
+        .await;
         setting.dovecot.deliver(&mail(round));
         eventually("the mail, and no failure", || {
             assert_eq!(running.condition().failure, None);
@@ -160,7 +187,10 @@ async fn a_token_that_is_good_for_long_serves_many_logins() {
         running.is_well().await;
         setting.dovecot.deliver(&mail(round));
         running.has(round).await;
-        eventually("a session to end", || setting.dovecot.signal("TERM", "imap") > 0).await;
+        eventually("a session to end", || {
+            setting.dovecot.signal("TERM", "imap") > 0
+        })
+        .await;
         running.fails_with("closed the connection").await;
     }
     running.is_well().await;
@@ -171,19 +201,25 @@ async fn a_token_that_is_good_for_long_serves_many_logins() {
 #[tokio::test]
 async fn a_token_withdrawn_before_its_end_is_replaced_without_a_word() {
     let setting = Setting::new("xoauth2").await;
-    // Dovecot goes by the token, the ingress by what it was told: as if withdrawn after two seconds.
+    // Dovecot goes by the token, the ingress by what it was told: as if withdrawn after two
+    // seconds.
     setting.server.set(|given| {
         let short = crate::token_server::access_token(&given.subject, 2);
         given.answer = Some((
             StatusCode::OK,
-            format!("{{\"access_token\":\"{short}\",\"token_type\":\"Bearer\",\"expires_in\":3600}}"),
+            format!(
+                "{{\"access_token\":\"{short}\",\"token_type\":\"Bearer\",\"expires_in\":3600}}"
+            ),
         ));
     });
     let running = Running::start(&setting.settings(setting.oauth2(Provider::Google)));
     running.is_well().await;
     setting.server.set(|given| given.answer = None);
     tokio::time::sleep(Duration::from_millis(3100)).await;
-    eventually("a session to end", || setting.dovecot.signal("TERM", "imap") > 0).await;
+    eventually("a session to end", || {
+        setting.dovecot.signal("TERM", "imap") > 0
+    })
+    .await;
     setting.dovecot.deliver(&mail(1));
     eventually("the mail, and no refused login", || {
         assert!(!running.condition().login_refused);
@@ -206,14 +242,19 @@ async fn a_refresh_token_that_is_replaced_is_kept_for_the_next_start() {
         running.end().await;
         let after = fs::read_to_string(setting.refresh_token_file()).unwrap();
         assert_ne!(before, after);
-        assert_eq!(after.trim(), setting.server.state.lock().unwrap().refresh_token);
+        assert_eq!(
+            after.trim(),
+            setting.server.state.lock().unwrap().refresh_token
+        );
     }
 }
 
 #[tokio::test]
 async fn a_new_refresh_token_that_cannot_be_stored_serves_until_a_person_gives_another() {
     let setting = Setting::new("xoauth2").await;
-    setting.server.set(|given| (given.rotates, given.lifetime) = (true, 1));
+    setting
+        .server
+        .set(|given| (given.rotates, given.lifetime) = (true, 1));
     let inline = Oauth2 {
         refresh_token: Some("refresh-t0ken-1".into()),
         refresh_token_file: None,
@@ -224,7 +265,10 @@ async fn a_new_refresh_token_that_cannot_be_stored_serves_until_a_person_gives_a
         eventually("a token asked for", || setting.server.asked() >= asked).await;
         running.is_well().await;
         tokio::time::sleep(Duration::from_millis(1100)).await;
-        eventually("a session to end", || setting.dovecot.signal("TERM", "imap") > 0).await;
+        eventually("a session to end", || {
+            setting.dovecot.signal("TERM", "imap") > 0
+        })
+        .await;
     }
     assert!(!running.condition().login_refused);
     running.end().await;
@@ -257,10 +301,18 @@ async fn every_refusal_names_what_mends_it_and_no_secret() {
         change(&mut oauth2);
         setting.settings(oauth2)
     };
-    setting.server.set(|given| given.scope = Some("https://mail.google.com/"));
+    setting
+        .server
+        .set(|given| given.scope = Some("https://mail.google.com/"));
     let cases = [
-        (unlike(|oauth2| oauth2.scopes = vec!["mail".into()]), "invalid_scope (about invalid_scope); check `scopes`"),
-        (unlike(|oauth2| oauth2.client_id = "another".into()), "invalid_client; check `client_id`"),
+        (
+            unlike(|oauth2| oauth2.scopes = vec!["mail".into()]),
+            "invalid_scope (about invalid_scope); check `scopes`",
+        ),
+        (
+            unlike(|oauth2| oauth2.client_id = "another".into()),
+            "invalid_client; check `client_id`",
+        ),
     ];
     for (settings, words) in cases {
         let running = Running::start(&settings);
@@ -271,7 +323,9 @@ async fn every_refusal_names_what_mends_it_and_no_secret() {
 
     // Some servers repeat what they were sent.
     let echo = r#"{"error":"invalid_grant","error_description":"no such token: refresh-t0ken-1"}"#;
-    setting.server.set(|given| given.answer = Some((StatusCode::BAD_REQUEST, echo.into())));
+    setting
+        .server
+        .set(|given| given.answer = Some((StatusCode::BAD_REQUEST, echo.into())));
     let running = Running::start(&setting.settings(setting.oauth2(Provider::Google)));
     let condition = running.fails_with("invalid_grant").await;
     assert!(!condition.failure.unwrap().contains("t0ken"));
@@ -281,9 +335,13 @@ async fn every_refusal_names_what_mends_it_and_no_secret() {
 #[tokio::test]
 async fn a_token_for_another_account_is_a_refused_login() {
     let setting = Setting::new("oauthbearer").await;
-    setting.server.set(|given| given.subject = "somebody".into());
+    setting
+        .server
+        .set(|given| given.subject = "somebody".into());
     let running = Running::start(&setting.settings(setting.oauth2(Provider::Google)));
-    let condition = running.fails_with("the server refused the login of alerts").await;
+    let condition = running
+        .fails_with("the server refused the login of alerts")
+        .await;
     assert!(condition.login_refused);
     let failure = condition.failure.unwrap();
     assert!(failure.contains("(status "), "{failure}");
@@ -308,13 +366,31 @@ async fn a_server_that_takes_no_tokens_is_told_as_such_and_shown_none() {
 async fn trouble_at_the_token_server_passes_and_counts_as_a_refused_login_only_when_it_lasts() {
     let setting = Setting::new("xoauth2").await;
     for (status, answer, words) in [
-        (StatusCode::SERVICE_UNAVAILABLE, "busy", "no token from 127.0.0.1: it answers HTTP 503"),
-        (StatusCode::TOO_MANY_REQUESTS, "{\"error\":\"slow_down\"}", "it answers HTTP 429"),
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "no token from 127.0.0.1: it answers HTTP 503",
+        ),
+        (
+            StatusCode::TOO_MANY_REQUESTS,
+            "{\"error\":\"slow_down\"}",
+            "it answers HTTP 429",
+        ),
         (StatusCode::NOT_FOUND, "<html>", "it answers HTTP 404"),
-        (StatusCode::BAD_REQUEST, "{\"error\":\"temporarily_unavailable\"}", "temporarily_unavailable"),
-        (StatusCode::OK, "{\"access_token\":7}", "its answer is none of OAuth2's"),
+        (
+            StatusCode::BAD_REQUEST,
+            "{\"error\":\"temporarily_unavailable\"}",
+            "temporarily_unavailable",
+        ),
+        (
+            StatusCode::OK,
+            "{\"access_token\":7}",
+            "its answer is none of OAuth2's",
+        ),
     ] {
-        setting.server.set(|given| given.answer = Some((status, answer.into())));
+        setting
+            .server
+            .set(|given| given.answer = Some((status, answer.into())));
         let running = Running::start(&setting.settings(setting.oauth2(Provider::Google)));
         running.fails_with(words).await;
         eventually("it lasts", || running.condition().login_refused).await;
@@ -331,20 +407,39 @@ async fn encrypted(setting: &Setting) -> u16 {
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let authority = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
     let key = KeyPair::generate().unwrap();
-    let leaf = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+    let leaf = CertificateParams::new(vec!["localhost".to_owned()])
+        .unwrap()
+        .signed_by(&key, &authority)
+        .unwrap();
     fs::write(setting.folder.path().join("ca.pem"), authority.pem()).unwrap();
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-    let tls = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let tls = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap();
     let key = PrivateKeyDer::Pkcs8(key.serialize_der().into());
-    let tls = tls.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
-    let (tls, listener) = (TlsAcceptor::from(Arc::new(tls)), TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let tls = tls
+        .with_no_client_auth()
+        .with_single_cert(vec![leaf.der().clone()], key)
+        .unwrap();
+    let (tls, listener) = (
+        TlsAcceptor::from(Arc::new(tls)),
+        TcpListener::bind("127.0.0.1:0").await.unwrap(),
+    );
     let port = listener.local_addr().unwrap().port();
-    let plain = setting.server.url("").trim_start_matches("http://").to_owned();
+    let plain = setting
+        .server
+        .url("")
+        .trim_start_matches("http://")
+        .to_owned();
     tokio::spawn(async move {
         while let Ok((client, _)) = listener.accept().await {
-            let Ok(mut client) = tls.accept(client).await else { continue };
+            let Ok(mut client) = tls.accept(client).await else {
+                continue;
+            };
             let mut server = TcpStream::connect(&plain).await.unwrap();
-            tokio::spawn(async move { tokio::io::copy_bidirectional(&mut client, &mut server).await });
+            tokio::spawn(
+                async move { tokio::io::copy_bidirectional(&mut client, &mut server).await },
+            );
         }
     });
     port
@@ -355,12 +450,22 @@ async fn ca_file_vouches_for_the_token_server_as_well() {
     let setting = Setting::new("xoauth2").await;
     let port = encrypted(&setting).await;
     let token_url = Some(format!("https://localhost:{port}/token"));
-    let settings = setting.settings(Oauth2 { token_url, ..setting.oauth2(Provider::Custom) });
+    let settings = setting.settings(Oauth2 {
+        token_url,
+        ..setting.oauth2(Provider::Custom)
+    });
     let running = Running::start(&settings);
     running.fails_with("no token from localhost").await;
-    assert_eq!(setting.server.asked(), 0, "no secret is told to a server that nobody vouches for");
+    assert_eq!(
+        setting.server.asked(),
+        0,
+        "no secret is told to a server that nobody vouches for"
+    );
     running.end().await;
-    let trusting = Settings { ca_file: Some(setting.folder.path().join("ca.pem")), ..settings };
+    let trusting = Settings {
+        ca_file: Some(setting.folder.path().join("ca.pem")),
+        ..settings
+    };
     let running = Running::start(&trusting);
     running.is_well().await;
     setting.dovecot.deliver(&mail(1));
@@ -371,7 +476,9 @@ async fn ca_file_vouches_for_the_token_server_as_well() {
 #[tokio::test(flavor = "multi_thread")]
 async fn when_the_token_server_dies_readiness_says_so_and_no_log_ever_shows_a_secret() {
     let mut setting = Setting::new("xoauth2").await;
-    setting.server.set(|given| (given.rotates, given.lifetime) = (true, 2));
+    setting
+        .server
+        .set(|given| (given.rotates, given.lifetime) = (true, 2));
     let config = setting.config("");
     let bridge = Bridge::start_with(setting.folder.path(), &config, &[("RUST_LOG", "trace")]);
     let ready = format!("{}/-/ready", bridge.admin);
@@ -383,12 +490,18 @@ async fn when_the_token_server_dies_readiness_says_so_and_no_log_ever_shows_a_se
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        panic!("no {status} with `{words}`:\n{}", harness::tail(&bridge.log()));
+        panic!(
+            "no {status} with `{words}`:\n{}",
+            harness::tail(&bridge.log())
+        );
     };
     answers(200, "ready").await;
     setting.server.die().await;
     tokio::time::sleep(Duration::from_millis(2100)).await;
-    eventually("a session to end", || setting.dovecot.signal("TERM", "imap") > 0).await;
+    eventually("a session to end", || {
+        setting.dovecot.signal("TERM", "imap") > 0
+    })
+    .await;
     answers(503, "ingress mailbox: no token from 127.0.0.1").await;
     setting.server.come_back().await;
     answers(200, "ready").await;
@@ -410,7 +523,11 @@ struct LoggingIn {
 
 impl LoggingIn {
     fn start(setting: &Setting, more: &str, arguments: &[&str]) -> Self {
-        fs::write(setting.folder.path().join("alertbridge.yaml"), setting.config(more)).unwrap();
+        fs::write(
+            setting.folder.path().join("alertbridge.yaml"),
+            setting.config(more),
+        )
+        .unwrap();
         let mut child = Command::new(harness::PROGRAM)
             .args(["imap", "login", "mailbox"])
             .args(arguments)
@@ -421,7 +538,11 @@ impl LoggingIn {
             .spawn()
             .unwrap();
         let told = BufReader::new(child.stderr.take().unwrap()).lines();
-        Self { child, told, all: String::new() }
+        Self {
+            child,
+            told,
+            all: String::new(),
+        }
     }
 
     /// The next line with these words.
@@ -442,8 +563,17 @@ impl LoggingIn {
         }
         assert!(!self.all.contains("s3cret"), "{}", self.all);
         let mut printed = String::new();
-        self.child.stdout.take().unwrap().read_to_string(&mut printed).unwrap();
-        (self.child.wait().unwrap().success(), printed, std::mem::take(&mut self.all))
+        self.child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut printed)
+            .unwrap();
+        (
+            self.child.wait().unwrap().success(),
+            printed,
+            std::mem::take(&mut self.all),
+        )
     }
 }
 
@@ -466,13 +596,19 @@ async fn a_person_types_a_code_and_the_refresh_token_is_in_its_file() {
     let (well, printed, told) = login.end();
     assert!(well, "{told}");
     assert_eq!((printed.as_str(), told.contains("t0ken")), ("", false));
-    assert_eq!(fs::read_to_string(setting.refresh_token_file()).unwrap(), "refresh-t0ken-1\n");
+    assert_eq!(
+        fs::read_to_string(setting.refresh_token_file()).unwrap(),
+        "refresh-t0ken-1\n"
+    );
 
     // Where nobody agrees to have it written it is printed, and told where it belongs.
     let (well, printed, told) = LoggingIn::start(&setting, &more, &["--device"]).end();
     assert!(well, "{told}");
     assert_eq!(printed, "refresh-t0ken-1\n");
-    assert!(told.contains("It belongs into ") && told.contains("refresh-token"), "{told}");
+    assert!(
+        told.contains("It belongs into ") && told.contains("refresh-token"),
+        "{told}"
+    );
 
     setting.server.set(|given| given.agrees = false);
     let (well, _, told) = LoggingIn::start(&setting, &more, &[]).end();
@@ -489,35 +625,56 @@ async fn a_browser_comes_back_with_a_code_that_only_this_login_can_use() {
         let url = login.tells("/authorize?");
         let back = url::Url::parse(&visit(url.trim()).await.expect("a way back")).unwrap();
         // Whoever guesses the port, but not the state, changes nothing.
-        let forged = format!("{}?code=forged&state=forged", &back[..url::Position::AfterPath]);
+        let forged = format!(
+            "{}?code=forged&state=forged",
+            &back[..url::Position::AfterPath]
+        );
         assert_eq!(visit(&forged).await, None);
         visit(back.as_str()).await;
         let (well, printed, told) = login.end();
         assert_eq!(well, agrees, "{told}");
         let expected = if agrees { "refresh-t0ken-1\n" } else { "" };
         assert_eq!(printed, expected);
-        assert!(agrees || told.contains("consent was refused: access_denied"), "{told}");
+        assert!(
+            agrees || told.contains("consent was refused: access_denied"),
+            "{told}"
+        );
     }
 }
 
 /// A browser's GET; returned is where it is sent on to.
 async fn visit(url: &str) -> Option<String> {
     let url = url::Url::parse(url).unwrap();
-    let mut stream = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap())).await.unwrap();
+    let mut stream = TcpStream::connect((url.host_str().unwrap(), url.port().unwrap()))
+        .await
+        .unwrap();
     let path = &url[url::Position::BeforePath..];
     let host = url.host_str().unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
-    answer.lines().find_map(|line| line.strip_prefix("location: ")).map(str::to_owned)
+    answer
+        .lines()
+        .find_map(|line| line.strip_prefix("location: "))
+        .map(str::to_owned)
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_in_the_way_of_a_login_is_told() {
     let setting = Setting::new("xoauth2").await;
     let (well, _, told) = LoggingIn::start(&setting, "", &[]).end();
-    assert!(!well && told.contains("ingress.imap[0].oauth2.device_url") && told.contains("add `device_url"), "{told}");
-    let (well, _, told) = LoggingIn::start(&setting, "", &["--config", "alertbridge.yaml", "--port", "x"]).end();
+    assert!(
+        !well
+            && told.contains("ingress.imap[0].oauth2.device_url")
+            && told.contains("add `device_url"),
+        "{told}"
+    );
+    let (well, _, told) = LoggingIn::start(
+        &setting,
+        "",
+        &["--config", "alertbridge.yaml", "--port", "x"],
+    )
+    .end();
     assert!(!well && told.contains("--port"), "{told}");
 }

@@ -1,5 +1,5 @@
-//! Mailboxes in trouble: whatever a mail server does between two answers, every incident is told once, and what it never
-//! gives is told as that.
+//! Mailboxes in trouble: whatever a mail server does between two answers, every incident is told
+//! once, and what it never gives is told as that.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -74,32 +74,73 @@ async fn what_was_asked_for_and_not_given_is_asked_for_again() {
         ("is cut off", vec![(Quirk::Cut, 2)]),
         ("is cut off by a busy server", vec![(Quirk::BusyCut, 2)]),
         ("announces more than comes", vec![(Quirk::Longer(1), 2)]),
-        ("announces so much that the server's OK is swallowed", vec![(Quirk::Longer(15), 2)]),
+        (
+            "announces so much that the server's OK is swallowed",
+            vec![(Quirk::Longer(15), 2)],
+        ),
         ("announces less than comes", vec![(Quirk::Shorter(4), 2)]),
         ("announces nothing", vec![(Quirk::Shorter(1_000), 2)]),
         ("comes in half", vec![(Quirk::Truncated, 1)]),
         ("has no size", vec![(Quirk::NoSize, FOREVER)]),
-        ("has a size that is a guess", vec![(Quirk::Size(4_000_000_000), FOREVER)]),
+        (
+            "has a size that is a guess",
+            vec![(Quirk::Size(4_000_000_000), FOREVER)],
+        ),
         ("is said to be tiny", vec![(Quirk::Size(1), FOREVER)]),
         ("has no UID", vec![(Quirk::NoUid, 2)]),
         ("has no time of arrival", vec![(Quirk::DateNil, FOREVER)]),
         ("lacks a time of arrival", vec![(Quirk::NoDate, FOREVER)]),
-        ("arrives in the future", vec![(Quirk::Date("\"01-Jan-2999 00:00:00 +0000\""), FOREVER)]),
-        ("arrives before there was mail", vec![(Quirk::Date("\"01-Jan-1970 00:00:00 +0000\""), FOREVER)]),
+        (
+            "arrives in the future",
+            vec![(Quirk::Date("\"01-Jan-2999 00:00:00 +0000\""), FOREVER)],
+        ),
+        (
+            "arrives before there was mail",
+            vec![(Quirk::Date("\"01-Jan-1970 00:00:00 +0000\""), FOREVER)],
+        ),
         ("has no content", vec![(Quirk::BodyNil, 2)]),
         ("is empty", vec![(Quirk::Empty, 2)]),
         ("is left out", vec![(Quirk::LeftOut, 2)]),
         ("is refused", vec![(Quirk::No("[UNAVAILABLE] later"), 2)]),
-        ("is refused in another charset", vec![(Quirk::No("[UNAVAILABLE]\u{fc}berlastet"), 2)]),
+        (
+            "is refused in another charset",
+            vec![(Quirk::No("[UNAVAILABLE]\u{fc}berlastet"), 2)],
+        ),
         ("is a note", vec![(Quirk::StandIn, 2)]),
-        ("has flags in parentheses", vec![(Quirk::Also("FLAGS (\\Seen $Label(1))"), FOREVER)]),
-        ("has flags that open one", vec![(Quirk::Also("FLAGS (\\Seen :-()"), FOREVER)]),
-        ("has flags that close one", vec![(Quirk::Also("FLAGS (\\Seen :-))"), FOREVER)]),
+        (
+            "has flags in parentheses",
+            vec![(Quirk::Also("FLAGS (\\Seen $Label(1))"), FOREVER)],
+        ),
+        (
+            "has flags that open one",
+            vec![(Quirk::Also("FLAGS (\\Seen :-()"), FOREVER)],
+        ),
+        (
+            "has flags that close one",
+            vec![(Quirk::Also("FLAGS (\\Seen :-))"), FOREVER)],
+        ),
         ("is no IMAP", vec![(Quirk::Garbage, 2)]),
         ("is answered by silence", vec![(Quirk::Silent, 1)]),
-        ("has the UID 0 beside its own", vec![(Quirk::Also("UID 0"), FOREVER)]),
-        ("has attributes nobody asked for", vec![(Quirk::Also("X-A (B (C \"d)\")) X-E NIL SAVEDATE NIL"), FOREVER)]),
-        ("is odd in many ways", vec![(Quirk::NoSize, 1), (Quirk::Cut, 1), (Quirk::BodyNil, 1), (Quirk::Longer(3), 1)]),
+        (
+            "has the UID 0 beside its own",
+            vec![(Quirk::Also("UID 0"), FOREVER)],
+        ),
+        (
+            "has attributes nobody asked for",
+            vec![(
+                Quirk::Also("X-A (B (C \"d)\")) X-E NIL SAVEDATE NIL"),
+                FOREVER,
+            )],
+        ),
+        (
+            "is odd in many ways",
+            vec![
+                (Quirk::NoSize, 1),
+                (Quirk::Cut, 1),
+                (Quirk::BodyNil, 1),
+                (Quirk::Longer(3), 1),
+            ],
+        ),
     ];
     for (what, quirks) in cases {
         let mailbox = Mailbox::start().await;
@@ -107,15 +148,30 @@ async fn what_was_asked_for_and_not_given_is_asked_for_again() {
         mailbox.deliver_odd(&mail(2), &quirks);
         mailbox.deliver(&mail(3));
         let running = run(&mailbox);
-        eventually(&format!("a mail that {what}"), || running.inbox.bodies().len() >= 3).await;
+        eventually(&format!("a mail that {what}"), || {
+            running.inbox.bodies().len() >= 3
+        })
+        .await;
         mailbox.deliver(&mail(4));
         running.has(4).await;
         running.is_well().await;
         let inbox = running.end().await;
         assert_whole(&inbox, (1..=4).map(mail).collect());
         let now = crate::delivery::now();
-        assert!(inbox.mails().iter().all(|mail| now.duration_since(mail.arrived_at).as_secs().abs() < 600), "{what}");
-        assert!(inbox.mails().iter().all(|mail| mail.withheld.is_none() && mail.cut_from.is_none()), "{what}");
+        assert!(
+            inbox
+                .mails()
+                .iter()
+                .all(|mail| now.duration_since(mail.arrived_at).as_secs().abs() < 600),
+            "{what}"
+        );
+        assert!(
+            inbox
+                .mails()
+                .iter()
+                .all(|mail| mail.withheld.is_none() && mail.cut_from.is_none()),
+            "{what}"
+        );
         mailbox.assert_kept_to_the_protocol();
     }
 }
@@ -123,8 +179,14 @@ async fn what_was_asked_for_and_not_given_is_asked_for_again() {
 #[tokio::test]
 async fn one_mail_that_is_never_given_blocks_nobody_is_told_once_and_taken_when_it_comes() {
     for (quirk, told) in [
-        (Quirk::No("[UNAVAILABLE] not this one"), "[UNAVAILABLE] not this one"),
-        (Quirk::No("Some of the requested messages no longer exist."), "no longer exist"),
+        (
+            Quirk::No("[UNAVAILABLE] not this one"),
+            "[UNAVAILABLE] not this one",
+        ),
+        (
+            Quirk::No("Some of the requested messages no longer exist."),
+            "no longer exist",
+        ),
         (Quirk::BodyNil, "no content"),
         (Quirk::Empty, "no content"),
         (Quirk::LeftOut, "leaves it out"),
@@ -137,12 +199,18 @@ async fn one_mail_that_is_never_given_blocks_nobody_is_told_once_and_taken_when_
         mailbox.deliver(&mail(1));
         mailbox.deliver_odd(&mail(2), &[(quirk, FOREVER)]);
         let running = run(&mailbox);
-        eventually(&format!("{quirk:?} to be told"), || running.inbox.mails().len() == 2).await;
+        eventually(&format!("{quirk:?} to be told"), || {
+            running.inbox.mails().len() == 2
+        })
+        .await;
         running.is_well().await;
         let inbox = running.end().await;
         let withheld = inbox.mails()[1].clone();
         let reason = withheld.withheld.unwrap();
-        assert!(reason.contains(told) && reason.contains("UID 2 of INBOX"), "{reason}");
+        assert!(
+            reason.contains(told) && reason.contains("UID 2 of INBOX"),
+            "{reason}"
+        );
 
         // A restart tells nothing twice, and forgets nothing.
         let running = Running::with(&settings(&mailbox), inbox, hasty());
@@ -168,7 +236,14 @@ async fn of_a_mail_whose_body_is_never_given_the_header_is_kept() {
     mailbox.deliver_odd(&mail(2), &[(Quirk::BodyNil, 3)]);
     mailbox.deliver_odd(&mail(3), &[(Quirk::BodyNil, FOREVER)]);
     let running = run(&mailbox);
-    eventually("a mail to be told", || running.inbox.mails().iter().any(|mail| mail.withheld.is_some())).await;
+    eventually("a mail to be told", || {
+        running
+            .inbox
+            .mails()
+            .iter()
+            .any(|mail| mail.withheld.is_some())
+    })
+    .await;
     running.end().await;
     assert!(mailbox.asked("BODY.PEEK[HEADER]") > 0);
 }
@@ -180,7 +255,10 @@ async fn exchanges_note_is_told_and_the_mail_taken_when_it_comes() {
     mailbox.deliver_odd(&mail(2), &[(Quirk::StandIn, FOREVER)]);
     let running = run(&mailbox);
     running.has(2).await;
-    assert_eq!(running.inbox.bodies()[1], STAND_IN.replace('\n', "\r\n").into_bytes());
+    assert_eq!(
+        running.inbox.bodies()[1],
+        STAND_IN.replace('\n', "\r\n").into_bytes()
+    );
     mailbox.heal();
     running.has(3).await;
     assert_eq!(running.inbox.bodies()[2], mail(2));
@@ -280,7 +358,10 @@ async fn a_busy_server_at_login_is_no_wrong_password() {
         let condition = running.fails_with(&said[said.len() - 4..]).await;
         assert!(!condition.login_refused, "{said}");
         let failure = condition.failure.unwrap();
-        assert!(!failure.contains("Some(") && !failure.contains("code:"), "{failure}");
+        assert!(
+            !failure.contains("Some(") && !failure.contains("code:"),
+            "{failure}"
+        );
         running.has(1).await;
         running.is_well().await;
         running.end().await;
@@ -288,7 +369,12 @@ async fn a_busy_server_at_login_is_no_wrong_password() {
     let mailbox = Mailbox::start().await;
     mailbox.state().logins = vec!["NO [AUTHENTICATIONFAILED] Invalid credentials"];
     let running = run(&mailbox);
-    assert!(running.fails_with("Invalid credentials").await.login_refused);
+    assert!(
+        running
+            .fails_with("Invalid credentials")
+            .await
+            .login_refused
+    );
     running.end().await;
 }
 
@@ -299,13 +385,24 @@ async fn whatever_a_server_offers_and_wants_is_met() {
         ("UIDVALIDITY 0", |mailbox| mailbox.state().uid_validity = 0),
         ("NetEase", |mailbox| {
             mailbox.state().needs_id = true;
-            mailbox.state().capabilities = "IMAP4rev1 XLIST SPECIAL-USE LITERAL+ STARTTLS UIDPLUS ID".into();
+            mailbox.state().capabilities =
+                "IMAP4rev1 XLIST SPECIAL-USE LITERAL+ STARTTLS UIDPLUS ID".into();
         }),
-        ("NetEase, without a word of ID", |mailbox| mailbox.state().needs_id = true),
-        ("IMAP4rev2 alone", |mailbox| mailbox.state().capabilities = "IMAP4rev2 AUTH=PLAIN".into()),
-        ("both", |mailbox| mailbox.state().capabilities = "IMAP4rev2 IMAP4rev1 IDLE ID".into()),
-        ("logged in already", |mailbox| mailbox.state().greeting = "* PREAUTH welcome".into()),
-        ("words beyond ASCII", |mailbox| mailbox.state().greeting = "* OK [CAPABILITY IMAP4rev1]\u{fc} (:-(".into()),
+        ("NetEase, without a word of ID", |mailbox| {
+            mailbox.state().needs_id = true;
+        }),
+        ("IMAP4rev2 alone", |mailbox| {
+            mailbox.state().capabilities = "IMAP4rev2 AUTH=PLAIN".into();
+        }),
+        ("both", |mailbox| {
+            mailbox.state().capabilities = "IMAP4rev2 IMAP4rev1 IDLE ID".into();
+        }),
+        ("logged in already", |mailbox| {
+            mailbox.state().greeting = "* PREAUTH welcome".into();
+        }),
+        ("words beyond ASCII", |mailbox| {
+            mailbox.state().greeting = "* OK [CAPABILITY IMAP4rev1]\u{fc} (:-(".into();
+        }),
     ];
     for (name, make) in servers {
         let mailbox = Mailbox::start().await;
@@ -326,7 +423,10 @@ async fn a_server_that_will_not_expunge_keeps_the_mail_and_costs_none() {
     let mailbox = Mailbox::start().await;
     mailbox.state().refuses_expunge = true;
     mailbox.deliver(&mail(1));
-    let settings = Settings { after: After::Delete, ..settings(&mailbox) };
+    let settings = Settings {
+        after: After::Delete,
+        ..settings(&mailbox)
+    };
     let running = Running::with(&settings, Arc::default(), hasty());
     running.has(1).await;
     mailbox.deliver(&mail(2));
@@ -340,18 +440,29 @@ async fn a_server_that_will_not_expunge_keeps_the_mail_and_costs_none() {
 
 /// TLS before a mailbox, with a certificate that signed itself; its port, and the certificate.
 async fn behind_tls(mailbox: &Mailbox, names: &[&str], is_ca: bool) -> (u16, rcgen::Certificate) {
-    let mut params = CertificateParams::new(names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()).unwrap();
+    let mut params = CertificateParams::new(
+        names
+            .iter()
+            .map(|&name| name.to_owned())
+            .collect::<Vec<_>>(),
+    )
+    .unwrap();
     if is_ca {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     }
     let key = KeyPair::generate().unwrap();
     let certificate = params.self_signed(&key).unwrap();
-    let config = rustls::ServerConfig::builder_with_provider(Arc::new(rustls::crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(vec![certificate.der().clone()], key.serialize_der().try_into().unwrap())
-        .unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(
+        rustls::crypto::aws_lc_rs::default_provider(),
+    ))
+    .with_safe_default_protocol_versions()
+    .unwrap()
+    .with_no_client_auth()
+    .with_single_cert(
+        vec![certificate.der().clone()],
+        key.serialize_der().try_into().unwrap(),
+    )
+    .unwrap();
     let acceptor = TlsAcceptor::from(Arc::new(config));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let (port, behind) = (listener.local_addr().unwrap().port(), mailbox.port);
@@ -359,7 +470,9 @@ async fn behind_tls(mailbox: &Mailbox, names: &[&str], is_ca: bool) -> (u16, rcg
         while let Ok((stream, _)) = listener.accept().await {
             let acceptor = acceptor.clone();
             tokio::spawn(async move {
-                let Ok(mut encrypted) = acceptor.accept(stream).await else { return };
+                let Ok(mut encrypted) = acceptor.accept(stream).await else {
+                    return;
+                };
                 let mut plain = TcpStream::connect(("127.0.0.1", behind)).await.unwrap();
                 let _ = tokio::io::copy_bidirectional(&mut encrypted, &mut plain).await;
             });
@@ -377,7 +490,11 @@ async fn a_certificate_that_signed_itself_is_taken_where_it_is_named_or_pinned()
         let (port, certificate) = behind_tls(&mailbox, &["localhost", "127.0.0.1"], is_ca).await;
         let file = folder.path().join("server.pem");
         std::fs::write(&file, certificate.pem()).unwrap();
-        let secured = Settings { port: Some(port), tls: Tls::Implicit, ..settings(&mailbox) };
+        let secured = Settings {
+            port: Some(port),
+            tls: Tls::Implicit,
+            ..settings(&mailbox)
+        };
         let with = |change: &dyn Fn(&mut Settings)| {
             let mut settings = secured.clone();
             change(&mut settings);
@@ -388,7 +505,10 @@ async fn a_certificate_that_signed_itself_is_taken_where_it_is_named_or_pinned()
         named.has(1).await;
         named.end().await;
         let fingerprint = alertbridge::delivery::sha256_hex(certificate.der());
-        let colons = fingerprint.as_bytes().chunks(2).map(|pair| String::from_utf8_lossy(pair).to_uppercase());
+        let colons = fingerprint
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| String::from_utf8_lossy(pair).to_uppercase());
         let colons = colons.collect::<Vec<_>>().join(":");
         let pinned = with(&|settings| settings.tls_fingerprint = Some(colons.clone()));
         pinned.has(1).await;
@@ -398,7 +518,9 @@ async fn a_certificate_that_signed_itself_is_taken_where_it_is_named_or_pinned()
         stranger.fails_with("in `ca_file`, or").await;
         stranger.end().await;
         let other = with(&|settings| settings.tls_fingerprint = Some("ab".repeat(32)));
-        other.fails_with(&format!("has the fingerprint {fingerprint}")).await;
+        other
+            .fails_with(&format!("has the fingerprint {fingerprint}"))
+            .await;
         other.end().await;
 
         let (port, certificate) = behind_tls(&mailbox, &["elsewhere.example.com"], is_ca).await;
@@ -410,13 +532,34 @@ async fn a_certificate_that_signed_itself_is_taken_where_it_is_named_or_pinned()
         misnamed.fails_with("certificate is for another name").await;
         misnamed.end().await;
     }
-    let plain = Settings { tls: Tls::Implicit, ..settings(&mailbox) };
+    let plain = Settings {
+        tls: Tls::Implicit,
+        ..settings(&mailbox)
+    };
     let running = Running::with(&plain, Arc::default(), hasty());
-    running.fails_with("does not speak TLS here: check `port` and `tls`").await;
+    running
+        .fails_with("does not speak TLS here: check `port` and `tls`")
+        .await;
     running.end().await;
-    let nobody = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap().port();
-    let running = Running::with(&Settings { port: Some(nobody), ..settings(&mailbox) }, Arc::default(), hasty());
-    let failure = running.fails_with("Connection refused").await.failure.unwrap();
+    let nobody = TcpListener::bind("127.0.0.1:0")
+        .await
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let running = Running::with(
+        &Settings {
+            port: Some(nobody),
+            ..settings(&mailbox)
+        },
+        Arc::default(),
+        hasty(),
+    );
+    let failure = running
+        .fails_with("Connection refused")
+        .await
+        .failure
+        .unwrap();
     assert!(!failure.contains("os error"), "{failure}");
     running.end().await;
 }
@@ -430,11 +573,25 @@ async fn a_backlog_in_a_storm_is_read_once_and_whole() {
         mailbox.state().storm = 60;
         let mut rng = fastrand::Rng::with_seed(11);
         for number in 0..1500 {
-            let quirks = if rng.u32(..60) == 0 { quirks(&mut rng) } else { Vec::new() };
+            let quirks = if rng.u32(..60) == 0 {
+                quirks(&mut rng)
+            } else {
+                Vec::new()
+            };
             mailbox.deliver_odd(&mail(number), &quirks);
         }
-        let running = Running::with(&Settings { after: after.clone(), ..settings(&mailbox) }, Arc::default(), hasty());
-        eventually(&format!("all mails, {after:?}"), || running.inbox.mails().len() >= 1500).await;
+        let running = Running::with(
+            &Settings {
+                after: after.clone(),
+                ..settings(&mailbox)
+            },
+            Arc::default(),
+            hasty(),
+        );
+        eventually(&format!("all mails, {after:?}"), || {
+            running.inbox.mails().len() >= 1500
+        })
+        .await;
         running.is_well().await;
         if after != After::Keep {
             eventually("an empty folder", || mailbox.uids().is_empty()).await;
@@ -449,7 +606,11 @@ async fn a_backlog_in_a_storm_is_read_once_and_whole() {
 fn quirks(rng: &mut fastrand::Rng) -> Vec<(Quirk, usize)> {
     let mut quirks = quick_quirks(rng);
     if rng.u32(..6) == 0 {
-        quirks[0].0 = if rng.bool() { Quirk::Longer(rng.usize(1..40)) } else { Quirk::Hang };
+        quirks[0].0 = if rng.bool() {
+            Quirk::Longer(rng.usize(1..40))
+        } else {
+            Quirk::Hang
+        };
     }
     quirks
 }
@@ -491,14 +652,21 @@ async fn generated_troubles_cost_no_mail() {
         let mut number = 0;
         for _ in 0..3 {
             for _ in 0..rng.usize(1..12) {
-                let quirks = if rng.u32(..3) == 0 { quirks(&mut rng) } else { Vec::new() };
+                let quirks = if rng.u32(..3) == 0 {
+                    quirks(&mut rng)
+                } else {
+                    Vec::new()
+                };
                 mailbox.deliver_odd(&mail(number), &quirks);
                 number += 1;
             }
             // One that is well shows that the server is.
             mailbox.deliver(&mail(number));
             number += 1;
-            eventually(&format!("{number} mails of seed {seed}"), || running.inbox.mails().len() >= number).await;
+            eventually(&format!("{number} mails of seed {seed}"), || {
+                running.inbox.mails().len() >= number
+            })
+            .await;
         }
         running.is_well().await;
         let inbox = running.end().await;
@@ -531,7 +699,11 @@ fn config(folder: &Path, mailboxes: &[Mailbox], hooked: &Fake<Hook>) -> String {
 async fn until(what: &str, bridge: &Bridge, within: Duration, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + within;
     while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", tail(&bridge.log()));
+        assert!(
+            Instant::now() < deadline,
+            "waited in vain: {what}\n{}",
+            tail(&bridge.log())
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -559,7 +731,10 @@ async fn many_mailboxes_in_trouble_tell_each_incident_once_and_close_it() {
     mailboxes[2].state().logins = vec!["NO [UNAVAILABLE] later", "* BYE too many connections"];
     let mut rng = fastrand::Rng::with_seed(4);
     let mut bridge = Bridge::start(folder.path(), &config(folder.path(), &mailboxes, &hooked));
-    for (action, make) in [("trigger", trigger as fn(&str) -> Vec<u8>), ("resolve", resolve)] {
+    for (action, make) in [
+        ("trigger", trigger as fn(&str) -> Vec<u8>),
+        ("resolve", resolve),
+    ] {
         for incident in 0..INCIDENTS {
             for (number, mailbox) in mailboxes.iter().enumerate() {
                 let quirks = match (number, incident) {
@@ -577,15 +752,26 @@ async fn many_mailboxes_in_trouble_tell_each_incident_once_and_close_it() {
                 bridge = Bridge::start(folder.path(), &config(folder.path(), &mailboxes, &hooked));
             }
         }
-        let count = || hooked.pages().iter().filter(|page| page.action == action).count();
-        until("all to be told", &bridge, Duration::from_mins(2), || count() >= MAILBOXES * INCIDENTS).await;
+        let count = || {
+            hooked
+                .pages()
+                .iter()
+                .filter(|page| page.action == action)
+                .count()
+        };
+        until("all to be told", &bridge, Duration::from_mins(2), || {
+            count() >= MAILBOXES * INCIDENTS
+        })
+        .await;
     }
     let told = told(&hooked);
     let twice: Vec<_> = told.iter().filter(|(_, times)| **times != 1).collect();
     assert!(twice.is_empty(), "{twice:?}");
     assert_eq!(told.len(), 2 * MAILBOXES * INCIDENTS);
     assert!(hooked.violations().is_empty(), "{:?}", hooked.violations());
-    mailboxes.iter().for_each(Mailbox::assert_kept_to_the_protocol);
+    mailboxes
+        .iter()
+        .for_each(Mailbox::assert_kept_to_the_protocol);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -593,7 +779,10 @@ async fn what_is_never_given_is_told_with_its_reason_and_read_when_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let hooked = Hook::start(HOOK_SECRET).await;
     let quirks = [
-        (Quirk::No("[UNAVAILABLE] not this one"), "[UNAVAILABLE] not this one"),
+        (
+            Quirk::No("[UNAVAILABLE] not this one"),
+            "[UNAVAILABLE] not this one",
+        ),
         (Quirk::BodyNil, "no content"),
         (Quirk::LeftOut, "leaves it out"),
         (Quirk::StandIn, "gave this in place of a mail"),
@@ -608,28 +797,61 @@ async fn what_is_never_given_is_told_with_its_reason_and_read_when_it_is() {
         mailboxes.push(mailbox);
     }
     let mut bridge = Bridge::start(folder.path(), &config(folder.path(), &mailboxes, &hooked));
-    let unparsed = || hooked.pages().iter().filter(|page| page.key.starts_with("unparsed-")).count();
+    let unparsed = || {
+        hooked
+            .pages()
+            .iter()
+            .filter(|page| page.key.starts_with("unparsed-"))
+            .count()
+    };
     let minute = Duration::from_mins(1);
-    until("all to be told", &bridge, minute, || hooked.pages().len() >= 3 * quirks.len()).await;
+    until("all to be told", &bridge, minute, || {
+        hooked.pages().len() >= 3 * quirks.len()
+    })
+    .await;
     assert_eq!(unparsed(), quirks.len(), "{:?}", hooked.pages());
-    let mails = listed(&bridge, &["mails", "list", "--outcome", "unparsed", "--json"]);
-    let reasons: BTreeSet<String> = mails.iter().map(|mail| mail["reason"].to_string()).collect();
+    let mails = listed(
+        &bridge,
+        &["mails", "list", "--outcome", "unparsed", "--json"],
+    );
+    let reasons: BTreeSet<String> = mails
+        .iter()
+        .map(|mail| mail["reason"].to_string())
+        .collect();
     for (_, expected) in quirks {
-        assert!(reasons.iter().any(|reason| reason.contains(expected)), "{expected}: {reasons:?}");
+        assert!(
+            reasons.iter().any(|reason| reason.contains(expected)),
+            "{expected}: {reasons:?}"
+        );
     }
     assert_eq!(bridge.ready().await.0, 200, "the mailboxes are read");
 
     bridge.kill();
     let bridge = Bridge::start(folder.path(), &config(folder.path(), &mailboxes, &hooked));
-    let asked: Vec<_> = mailboxes.iter().map(|mailbox| mailbox.asked("BODY.PEEK[]")).collect();
-    let again = || mailboxes.iter().zip(&asked).all(|(mailbox, asked)| mailbox.asked("BODY.PEEK[]") > *asked);
+    let asked: Vec<_> = mailboxes
+        .iter()
+        .map(|mailbox| mailbox.asked("BODY.PEEK[]"))
+        .collect();
+    let again = || {
+        mailboxes
+            .iter()
+            .zip(&asked)
+            .all(|(mailbox, asked)| mailbox.asked("BODY.PEEK[]") > *asked)
+    };
     until("another look at each", &bridge, minute, again).await;
     mailboxes.iter().for_each(Mailbox::heal);
-    until("the rest to be told", &bridge, minute, || hooked.pages().len() >= 4 * quirks.len()).await;
+    until("the rest to be told", &bridge, minute, || {
+        hooked.pages().len() >= 4 * quirks.len()
+    })
+    .await;
     let told = told(&hooked);
     assert!(told.values().all(|times| *times == 1), "{told:?}");
     for number in 0..quirks.len() {
-        assert!(told.keys().any(|(_, key)| *key == format!("poison-{number}:all")), "{told:?}");
+        assert!(
+            told.keys()
+                .any(|(_, key)| *key == format!("poison-{number}:all")),
+            "{told:?}"
+        );
     }
 }
 
@@ -639,16 +861,28 @@ async fn readiness_tells_that_nothing_can_be_read_and_nobody_is_told_of_every_ma
     let hooked = Hook::start(HOOK_SECRET).await;
     let mailbox = Mailbox::start().await;
     for number in 0..100 {
-        mailbox.deliver_odd(&trigger(&format!("i{number}")), &[(Quirk::No("[UNAVAILABLE] maintenance"), FOREVER)]);
+        mailbox.deliver_odd(
+            &trigger(&format!("i{number}")),
+            &[(Quirk::No("[UNAVAILABLE] maintenance"), FOREVER)],
+        );
     }
     let mailboxes = [mailbox];
     let bridge = Bridge::start(folder.path(), &config(folder.path(), &mailboxes, &hooked));
-    until("some tries", &bridge, Duration::from_mins(1), || mailboxes[0].connections() >= 4).await;
+    until("some tries", &bridge, Duration::from_mins(1), || {
+        mailboxes[0].connections() >= 4
+    })
+    .await;
     let (status, why) = bridge.ready().await;
-    assert!(status == 503 && why.contains("gives no mail") && why.contains("maintenance"), "{status} {why}");
+    assert!(
+        status == 503 && why.contains("gives no mail") && why.contains("maintenance"),
+        "{status} {why}"
+    );
     assert!(hooked.pages().is_empty(), "{:?}", hooked.pages());
     mailboxes[0].heal();
-    until("all to be told", &bridge, Duration::from_mins(2), || hooked.pages().len() >= 100).await;
+    until("all to be told", &bridge, Duration::from_mins(2), || {
+        hooked.pages().len() >= 100
+    })
+    .await;
     assert_eq!(bridge.ready().await.0, 200);
     assert_eq!(told(&hooked).len(), 100);
     assert_eq!(hooked.pages().len(), 100);

@@ -55,7 +55,10 @@ impl RecordingInbox {
 
     /// Waits until a mail is at the gate.
     pub async fn entered(&self) {
-        eventually("a mail reaches the store", || self.entered.load(Ordering::SeqCst) > 0).await;
+        eventually("a mail reaches the store", || {
+            self.entered.load(Ordering::SeqCst) > 0
+        })
+        .await;
     }
 
     pub fn stored(&self) -> Vec<Message> {
@@ -63,16 +66,29 @@ impl RecordingInbox {
     }
 
     pub fn raw(&self) -> Vec<Vec<u8>> {
-        self.stored().into_iter().map(|message| message.raw.to_vec()).collect()
+        self.stored()
+            .into_iter()
+            .map(|message| message.raw.to_vec())
+            .collect()
     }
 }
 
 #[async_trait]
 impl Inbox for RecordingInbox {
-    async fn accept(&self, mails: Vec<Message>, _: Option<Bookmark>) -> Result<Vec<MailId>, Refused> {
+    async fn accept(
+        &self,
+        mails: Vec<Message>,
+        _: Option<Bookmark>,
+    ) -> Result<Vec<MailId>, Refused> {
         self.entered.fetch_add(1, Ordering::SeqCst);
         self.gate.acquire().await.unwrap().forget();
-        if self.refusals.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| left.checked_sub(1)).is_ok() {
+        if self
+            .refusals
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
+                left.checked_sub(1)
+            })
+            .is_ok()
+        {
             return Err(Refused::Failed("the disk is full".into()));
         }
         let mut stored = self.stored.lock().unwrap();
@@ -107,7 +123,10 @@ impl Running {
 
     /// Waits for its end.
     pub async fn ended(self) {
-        timeout(PATIENCE, self.task).await.expect("the ingress ends").expect("the ingress does not panic");
+        timeout(PATIENCE, self.task)
+            .await
+            .expect("the ingress ends")
+            .expect("the ingress does not panic");
     }
 }
 
@@ -118,5 +137,7 @@ pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     });
-    waited.await.unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"));
+    waited
+        .await
+        .unwrap_or_else(|_| panic!("{what}: not within {PATIENCE:?}"));
 }

@@ -31,7 +31,11 @@ fn config() -> String {
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn ok(output: &Output) -> String {
@@ -41,7 +45,11 @@ fn ok(output: &Output) -> String {
 
 fn refused(output: &Output, why: &str) {
     assert_eq!(output.status.code(), Some(1), "{}", said(output));
-    assert!(said(output).contains(why), "{why:?} is not in: {}", said(output));
+    assert!(
+        said(output).contains(why),
+        "{why:?} is not in: {}",
+        said(output)
+    );
 }
 
 fn verdict(output: &Output) -> Value {
@@ -58,13 +66,19 @@ async fn store_of(mails: usize) -> tempfile::TempDir {
     bridge.settled(u32::try_from(mails).unwrap()).await;
     assert!(bridge.stop().success());
     for beside in ["alertbridge.db-wal", "alertbridge.db-shm"] {
-        assert!(!folder.path().join(beside).exists(), "what has stopped is one file");
+        assert!(
+            !folder.path().join(beside).exists(),
+            "what has stopped is one file"
+        );
     }
     folder
 }
 
 fn query(folder: &Path, file: &str, question: &str) -> i64 {
-    Connection::open(folder.join(file)).unwrap().query_row(question, [], |row| row.get(0)).unwrap()
+    Connection::open(folder.join(file))
+        .unwrap()
+        .query_row(question, [], |row| row.get(0))
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -90,46 +104,98 @@ async fn a_backup_made_under_load_holds_every_mail_acknowledged_before_and_can_b
             sent
         }
     });
-    let before = query(folder.path(), "alertbridge.db", "SELECT count(*) FROM mails");
+    let before = query(
+        folder.path(),
+        "alertbridge.db",
+        "SELECT count(*) FROM mails",
+    );
     let made = ok(&bridge.command(&["store", "backup", "copy.db"]));
     assert!(made.contains("copy.db: a copy of alertbridge.db"), "{made}");
     let checked = bridge.command(&["store", "check", "--json"]);
-    assert_eq!(verdict(&checked)["findings"], Value::Array(vec![]), "a bridge at work is in order");
+    assert_eq!(
+        verdict(&checked)["findings"],
+        Value::Array(vec![]),
+        "a bridge at work is in order"
+    );
     done.store(true, Ordering::SeqCst);
     let sent = load.await.unwrap();
     let copied = query(folder.path(), "copy.db", "SELECT count(*) FROM mails");
-    assert!(before >= 100 && copied >= before && copied < 100 + sent, "{before} before, {copied} copied, {sent} sent");
-    let mut names: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|file| file.unwrap().file_name()).collect();
+    assert!(
+        before >= 100 && copied >= before && copied < 100 + sent,
+        "{before} before, {copied} copied, {sent} sent"
+    );
+    let mut names: Vec<_> = fs::read_dir(folder.path())
+        .unwrap()
+        .map(|file| file.unwrap().file_name())
+        .collect();
     names.retain(|name| name.to_str().unwrap().starts_with("copy"));
     assert_eq!(names, ["copy.db"], "nothing is left beside it");
 
-    refused(&bridge.command(&["store", "backup", "copy.db"]), "copy.db is there already");
+    refused(
+        &bridge.command(&["store", "backup", "copy.db"]),
+        "copy.db is there already",
+    );
     ok(&bridge.command(&["store", "backup", "copy.db", "--overwrite"]));
     for itself in ["alertbridge.db", "./alertbridge.db-wal"] {
-        refused(&bridge.command(&["store", "backup", itself, "--overwrite"]), "is the store itself");
+        refused(
+            &bridge.command(&["store", "backup", itself, "--overwrite"]),
+            "is the store itself",
+        );
     }
 
     let elsewhere = tempfile::tempdir().unwrap();
     fs::write(elsewhere.path().join("alertbridge.yaml"), config()).unwrap();
     let copy = folder.path().join("copy.db");
-    let restored = run(elsewhere.path(), &["store", "restore", copy.to_str().unwrap()]);
+    let restored = run(
+        elsewhere.path(),
+        &["store", "restore", copy.to_str().unwrap()],
+    );
     assert!(ok(&restored).contains("deliveries list --state pending"));
     ok(&run(elsewhere.path(), &["store", "check"]));
-    let copied = query(&folder.path().join("."), "copy.db", "SELECT count(*) FROM mails");
+    let copied = query(
+        &folder.path().join("."),
+        "copy.db",
+        "SELECT count(*) FROM mails",
+    );
     let again = Bridge::start(elsewhere.path(), &config());
-    assert_eq!(query(elsewhere.path(), "alertbridge.db", "SELECT count(*) FROM mails"), copied);
-    assert_eq!(again.post(&generator::generate(6, 1)[0].eml).await.unwrap(), 202);
-    again.settled_in_store(usize::try_from(copied).unwrap() + 1).await;
-    refused(&again.command(&["store", "restore", copy.to_str().unwrap()]), "is locked by another process");
+    assert_eq!(
+        query(
+            elsewhere.path(),
+            "alertbridge.db",
+            "SELECT count(*) FROM mails"
+        ),
+        copied
+    );
+    assert_eq!(
+        again.post(&generator::generate(6, 1)[0].eml).await.unwrap(),
+        202
+    );
+    again
+        .settled_in_store(usize::try_from(copied).unwrap() + 1)
+        .await;
+    refused(
+        &again.command(&["store", "restore", copy.to_str().unwrap()]),
+        "is locked by another process",
+    );
     assert!(again.stop().success());
-    refused(&run(elsewhere.path(), &["store", "restore", copy.to_str().unwrap()]), "holds a store already");
+    refused(
+        &run(
+            elsewhere.path(),
+            &["store", "restore", copy.to_str().unwrap()],
+        ),
+        "holds a store already",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restore_takes_only_a_whole_store_of_a_version_it_knows_and_keeps_its_mode() {
     let folder = store_of(20).await;
     let path = folder.path();
-    fs::set_permissions(path.join("alertbridge.db"), fs::Permissions::from_mode(0o640)).unwrap();
+    fs::set_permissions(
+        path.join("alertbridge.db"),
+        fs::Permissions::from_mode(0o640),
+    )
+    .unwrap();
     ok(&run(path, &["store", "backup", "good.db"]));
     let mode = |file: &Path| fs::metadata(file).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path.join("good.db")), 0o640, "as the store's");
@@ -144,7 +210,10 @@ async fn a_restore_takes_only_a_whole_store_of_a_version_it_knows_and_keeps_its_
     fs::write(path.join("text.db"), "no store").unwrap();
     fs::write(path.join("newer.db"), &good).unwrap();
     let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
-    Connection::open(path.join("newer.db")).unwrap().execute(newer, []).unwrap();
+    Connection::open(path.join("newer.db"))
+        .unwrap()
+        .execute(newer, [])
+        .unwrap();
     let target = tempfile::tempdir().unwrap();
     fs::write(target.path().join("alertbridge.yaml"), config()).unwrap();
     for (file, why) in [
@@ -154,12 +223,21 @@ async fn a_restore_takes_only_a_whole_store_of_a_version_it_knows_and_keeps_its_
         ("newer.db", "newer than this alertbridge"),
         ("none.db", "there is no file"),
     ] {
-        refused(&run(target.path(), &["store", "restore", path.join(file).to_str().unwrap()]), why);
+        refused(
+            &run(
+                target.path(),
+                &["store", "restore", path.join(file).to_str().unwrap()],
+            ),
+            why,
+        );
         assert!(!target.path().join("alertbridge.db").exists(), "{file}");
     }
     // An empty store is as good as none.
     ok(&run(target.path(), &["store", "migrate"]));
-    ok(&run(target.path(), &["store", "restore", path.join("good.db").to_str().unwrap()]));
+    ok(&run(
+        target.path(),
+        &["store", "restore", path.join("good.db").to_str().unwrap()],
+    ));
     assert_eq!(mode(&target.path().join("alertbridge.db")), 0o640);
     let checked = run(target.path(), &["store", "check", "--json"]);
     assert_eq!(verdict(&checked)["totals"]["mails"], 20);
@@ -170,7 +248,10 @@ async fn a_check_names_whatever_was_tampered_with() {
     let folder = store_of(60).await;
     let path = folder.path();
     let fine = ok(&run(path, &["store", "check"]));
-    assert!(fine.starts_with("60 mails, ") && fine.ends_with(": all as promised\nok\n"), "{fine}");
+    assert!(
+        fine.starts_with("60 mails, ") && fine.ends_with(": all as promised\nok\n"),
+        "{fine}"
+    );
     let good = fs::read(path.join("alertbridge.db")).unwrap();
     let trigger =
         "SELECT min(id) FROM deliveries WHERE action = 'trigger' AND EXISTS (SELECT 1 FROM deliveries AS later
@@ -220,31 +301,56 @@ async fn a_check_names_whatever_was_tampered_with() {
     fs::write(path.join("alertbridge.db"), bent).unwrap();
     refused(&run(path, &["store", "check"]), "the file is whole: ");
     fs::remove_file(path.join("alertbridge.db")).unwrap();
-    refused(&run(path, &["store", "check"]), "there is no store alertbridge.db yet");
-    refused(&run(path, &["store", "backup", "x.db"]), "there is no store alertbridge.db yet");
+    refused(
+        &run(path, &["store", "check"]),
+        "there is no store alertbridge.db yet",
+    );
+    refused(
+        &run(path, &["store", "backup", "x.db"]),
+        "there is no store alertbridge.db yet",
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_takes_long_shows_how_far_it_is_on_a_terminal_and_nowhere_else() {
     let folder = store_of(20).await;
     for (words, shown) in [
-        (&["store", "check"][..], &["looking for damage", "/20 mails"][..]),
+        (
+            &["store", "check"][..],
+            &["looking for damage", "/20 mails"][..],
+        ),
         (&["store", "check", "--quick"], &["looking for damage"]),
-        (&["store", "backup", "copy.db"], &["looking at the store", " pages, ", "reading the copy through"]),
+        (
+            &["store", "backup", "copy.db"],
+            &[
+                "looking at the store",
+                " pages, ",
+                "reading the copy through",
+            ],
+        ),
         (&["replay", "--stored"], &["mails replayed"]),
     ] {
         let piped = run(folder.path(), words);
         let seen = String::from_utf8_lossy(&piped.stderr);
-        assert!(!seen.contains(['\r', '\u{1b}']) && !shown.iter().any(|part| seen.contains(part)), "{words:?}: {seen}");
+        assert!(
+            !seen.contains(['\r', '\u{1b}']) && !shown.iter().any(|part| seen.contains(part)),
+            "{words:?}: {seen}"
+        );
         let _copy = fs::remove_file(folder.path().join("copy.db"));
         // A terminal, by util-linux.
         let typed = [&[PROGRAM][..], words].concat().join(" ");
         let mut script = Command::new("script");
-        let script = script.args(["-qec", &typed, "/dev/null"]).env("TERM", "xterm").current_dir(folder.path());
+        let script = script
+            .args(["-qec", &typed, "/dev/null"])
+            .env("TERM", "xterm")
+            .current_dir(folder.path());
         let output = script.output().unwrap();
         let seen = String::from_utf8_lossy(&output.stdout);
         for part in shown {
-            assert!(seen.contains(part), "{words:?}: {part:?} is not in {seen:?}");
+            assert!(
+                seen.contains(part),
+                "{words:?}: {part:?} is not in {seen:?}"
+            );
         }
     }
 }
@@ -253,12 +359,18 @@ async fn what_takes_long_shows_how_far_it_is_on_a_terminal_and_nowhere_else() {
 fn the_database_of_another_program_is_refused_and_left_as_it_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("alertbridge.db");
-    Connection::open(&file).unwrap().execute_batch("CREATE TABLE theirs (a)").unwrap();
+    Connection::open(&file)
+        .unwrap()
+        .execute_batch("CREATE TABLE theirs (a)")
+        .unwrap();
     let before = fs::read(&file).unwrap();
     fs::write(folder.path().join("alertbridge.yaml"), config()).unwrap();
     for command in [&["store", "migrate"][..], &["serve"], &["store", "check"]] {
         let output = run(folder.path(), command);
         refused(&output, "is no store of alertbridge");
-        assert!(fs::read(&file).unwrap() == before, "{command:?} wrote to it");
+        assert!(
+            fs::read(&file).unwrap() == before,
+            "{command:?} wrote to it"
+        );
     }
 }

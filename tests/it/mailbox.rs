@@ -1,5 +1,5 @@
-//! A scripted IMAP server: a mailbox with state, which keeps to the protocol and holds its client to it, and misbehaves
-//! where a test tells it to, mail by mail and so many times.
+//! A scripted IMAP server: a mailbox with state, which keeps to the protocol and holds its client
+//! to it, and misbehaves where a test tells it to, mail by mail and so many times.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -59,7 +59,10 @@ pub enum Quirk {
 impl Quirk {
     /// Whether it shows in an answer with the body.
     fn is_the_bodys(self) -> bool {
-        !matches!(self, Self::NoSize | Self::Size(_) | Self::DateNil | Self::NoDate | Self::Date(_))
+        !matches!(
+            self,
+            Self::NoSize | Self::Size(_) | Self::DateNil | Self::NoDate | Self::Date(_)
+        )
     }
 }
 
@@ -151,13 +154,22 @@ impl Mailbox {
         let mut state = self.state();
         let uid = state.uid_next;
         state.uid_next += 1;
-        state.mails.insert(uid, Kept { raw: raw.to_vec(), quirks: quirks.to_vec() });
+        state.mails.insert(
+            uid,
+            Kept {
+                raw: raw.to_vec(),
+                quirks: quirks.to_vec(),
+            },
+        );
         uid
     }
 
     /// The server is well again.
     pub fn heal(&self) {
-        self.state().mails.values_mut().for_each(|mail| mail.quirks.clear());
+        self.state()
+            .mails
+            .values_mut()
+            .for_each(|mail| mail.quirks.clear());
     }
 
     /// Everything is removed; UIDs begin anew under the same UIDVALIDITY.
@@ -168,7 +180,11 @@ impl Mailbox {
     }
 
     pub fn asked(&self, what: &str) -> usize {
-        self.state().commands.iter().filter(|command| command.contains(what)).count()
+        self.state()
+            .commands
+            .iter()
+            .filter(|command| command.contains(what))
+            .count()
     }
 
     pub fn connections(&self) -> usize {
@@ -206,7 +222,13 @@ struct Connection {
 impl Connection {
     fn new(state: Arc<Mutex<State>>) -> Self {
         state.lock().unwrap().connections += 1;
-        Self { state, tags: BTreeSet::new(), logged_in: false, introduced: false, selected: None }
+        Self {
+            state,
+            tags: BTreeSet::new(),
+            logged_in: false,
+            introduced: false,
+            selected: None,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -224,7 +246,9 @@ impl Connection {
         self.logged_in = greeting.starts_with("* PREAUTH");
         while let Ok(Some(line)) = lines.next_line().await {
             let (tag, command) = line.split_once(' ').unwrap_or((&line, ""));
-            if !self.tags.insert(tag.to_owned()) || !tag.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+            if !self.tags.insert(tag.to_owned())
+                || !tag.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            {
                 self.violation(&format!("the tag of {line}"));
             }
             if command == "IDLE" {
@@ -247,7 +271,11 @@ impl Connection {
                         Err(_) => {}
                     }
                 }
-                if writer.write_all(format!("{tag} OK done\r\n").as_bytes()).await.is_err() {
+                if writer
+                    .write_all(format!("{tag} OK done\r\n").as_bytes())
+                    .await
+                    .is_err()
+                {
                     return;
                 }
                 continue;
@@ -276,13 +304,19 @@ impl Connection {
         }
         let mut answer = Vec::new();
         for number in 0..state.storm {
-            let line = ["* 1 EXISTS\r\n", "* 1 EXPUNGE\r\n", "* 2 FETCH (FLAGS (\\Seen $Junk(1)))\r\n"][number % 3];
+            let line = [
+                "* 1 EXISTS\r\n",
+                "* 1 EXPUNGE\r\n",
+                "* 2 FETCH (FLAGS (\\Seen $Junk(1)))\r\n",
+            ][number % 3];
             answer.extend_from_slice(line.as_bytes());
         }
         let mut say = |text: &str| answer.extend_from_slice(text.as_bytes());
         let needs = |holds: bool, state: &mut State| {
             if !holds {
-                state.violations.push(format!("{command}: not in this state"));
+                state
+                    .violations
+                    .push(format!("{command}: not in this state"));
             }
         };
         let mut done = format!("{tag} OK done\r\n");
@@ -308,14 +342,19 @@ impl Connection {
                 } else {
                     done = format!("{tag} {}\r\n", state.logins.remove(0));
                     if done.contains("* BYE") {
-                        return (done.replace(&format!("{tag} "), "").into_bytes(), Then::Closes);
+                        return (
+                            done.replace(&format!("{tag} "), "").into_bytes(),
+                            Then::Closes,
+                        );
                     }
                 }
             }
             "SELECT" | "EXAMINE" => {
                 needs(self.logged_in, &mut state);
                 if state.needs_id && !self.introduced {
-                    done = format!("{tag} NO {verb} Unsafe Login. Please contact kefu@188.com for help\r\n");
+                    done = format!(
+                        "{tag} NO {verb} Unsafe Login. Please contact kefu@188.com for help\r\n"
+                    );
                 } else {
                     self.selected = Some(verb == "SELECT");
                     let next = state.told_uid_next.unwrap_or(state.uid_next);
@@ -339,7 +378,9 @@ impl Connection {
                             return (answer, then);
                         }
                     }
-                    "EXPUNGE" if state.refuses_expunge => done = format!("{tag} NO UID EXPUNGE\r\n"),
+                    "EXPUNGE" if state.refuses_expunge => {
+                        done = format!("{tag} NO UID EXPUNGE\r\n");
+                    }
                     "MOVE" | "EXPUNGE" => {
                         needs(self.selected == Some(true), &mut state);
                         for uid in set(rest.split(' ').next().unwrap(), u32::MAX) {
@@ -359,7 +400,13 @@ impl Connection {
 
 /// The numbers of a set; `*` is `last`, and `n:*` always has it.
 fn set(text: &str, last: u32) -> BTreeSet<u32> {
-    let number = |text: &str| if text == "*" { last } else { text.parse().expect("a number of a set") };
+    let number = |text: &str| {
+        if text == "*" {
+            last
+        } else {
+            text.parse().expect("a number of a set")
+        }
+    };
     let mut numbers = BTreeSet::new();
     for part in text.split(',') {
         let (first, end) = part.split_once(':').unwrap_or((part, part));
@@ -372,17 +419,33 @@ fn set(text: &str, last: u32) -> BTreeSet<u32> {
 fn search(state: &mut State, tag: &str, rest: &str) -> String {
     let words: Vec<&str> = rest.split(' ').collect();
     let last = state.mails.keys().last().copied().unwrap_or(0);
-    let mut found: Vec<u32> =
-        set(words[1], last.max(1)).into_iter().filter(|uid| state.mails.contains_key(uid)).collect();
+    let mut found: Vec<u32> = set(words[1], last.max(1))
+        .into_iter()
+        .filter(|uid| state.mails.contains_key(uid))
+        .collect();
     if state.stale_searches > 0 && found.last() == Some(&last) {
         state.stale_searches -= 1;
         found.pop();
     }
     if state.capabilities.contains("IMAP4rev1") {
-        return format!("* SEARCH{}\r\n", found.iter().map(|uid| format!(" {uid}")).collect::<String>());
+        return format!(
+            "* SEARCH{}\r\n",
+            found
+                .iter()
+                .map(|uid| format!(" {uid}"))
+                .collect::<String>()
+        );
     }
-    let all = found.iter().map(u32::to_string).collect::<Vec<_>>().join(",");
-    let all = if all.is_empty() { all } else { format!(" ALL {all}") };
+    let all = found
+        .iter()
+        .map(u32::to_string)
+        .collect::<Vec<_>>()
+        .join(",");
+    let all = if all.is_empty() {
+        all
+    } else {
+        format!(" ALL {all}")
+    };
     format!("* ESEARCH (TAG \"{tag}\") UID{all}\r\n")
 }
 
@@ -395,9 +458,14 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
     let mut answer = Vec::new();
     for uid in set(uids, u32::MAX) {
         let sequence = state.mails.range(..=uid).count();
-        let Some(kept) = state.mails.get_mut(&uid) else { continue };
+        let Some(kept) = state.mails.get_mut(&uid) else {
+            continue;
+        };
         let body = items.contains("BODY.PEEK");
-        let quirk = kept.quirks.iter_mut().find(|(quirk, left)| *left > 0 && (!quirk.is_the_bodys() || body));
+        let quirk = kept
+            .quirks
+            .iter_mut()
+            .find(|(quirk, left)| *left > 0 && (!quirk.is_the_bodys() || body));
         let quirk = quirk.map(|(quirk, left)| {
             *left = if *left == FOREVER { FOREVER } else { *left - 1 };
             *quirk
@@ -412,7 +480,10 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
             raw = STAND_IN.replace('\n', "\r\n").into_bytes();
         }
         if items.contains("[HEADER]") {
-            let end = raw.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(raw.len(), |at| at + 4);
+            let end = raw
+                .windows(4)
+                .position(|bytes| bytes == b"\r\n\r\n")
+                .map_or(raw.len(), |at| at + 4);
             raw.truncate(end);
         }
         if let Some((_, partial)) = items.split_once("BODY.PEEK[]<") {
@@ -430,11 +501,17 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
             attributes.push(format!("UID {uid}"));
         }
         if items.contains("RFC822.SIZE") && quirk != Some(Quirk::NoSize) {
-            let size = if let Some(Quirk::Size(size)) = quirk { size } else { size };
+            let size = if let Some(Quirk::Size(size)) = quirk {
+                size
+            } else {
+                size
+            };
             attributes.push(format!("RFC822.SIZE {size}"));
         }
         if items.contains("INTERNALDATE") {
-            let now = crate::delivery::now().strftime("\"%d-%b-%Y %H:%M:%S +0000\"").to_string();
+            let now = crate::delivery::now()
+                .strftime("\"%d-%b-%Y %H:%M:%S +0000\"")
+                .to_string();
             match quirk {
                 Some(Quirk::NoDate) => {}
                 Some(Quirk::DateNil) => attributes.push("INTERNALDATE NIL".into()),
@@ -455,7 +532,11 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
         } else {
             "BODY[]".to_owned()
         };
-        let _ = write!(head, "{}{name} ", if attributes.is_empty() { "" } else { " " });
+        let _ = write!(
+            head,
+            "{}{name} ",
+            if attributes.is_empty() { "" } else { " " }
+        );
         let mut literal = |head: &str, announced: usize, bytes: &[u8], end: &str| {
             answer.extend_from_slice(format!("{head}{{{announced}}}\r\n").as_bytes());
             answer.extend_from_slice(bytes);
@@ -464,8 +545,15 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
         let half = raw.len() / 2;
         match quirk {
             Some(Quirk::LeftOut) => {}
-            Some(Quirk::No(said)) => return (answer, Some((format!("{tag} NO {said}\r\n"), Then::Goes))),
-            Some(Quirk::Garbage) => return (answer, Some(("<html>502 Bad Gateway\r\n".into(), Then::Goes))),
+            Some(Quirk::No(said)) => {
+                return (answer, Some((format!("{tag} NO {said}\r\n"), Then::Goes)));
+            }
+            Some(Quirk::Garbage) => {
+                return (
+                    answer,
+                    Some(("<html>502 Bad Gateway\r\n".into(), Then::Goes)),
+                );
+            }
             Some(Quirk::BodyNil) => answer.extend_from_slice(format!("{head}NIL)\r\n").as_bytes()),
             Some(Quirk::Empty) => literal(&head, 0, b"", ")\r\n"),
             Some(Quirk::Silent) => return (answer, Some((String::new(), Then::Hangs))),
@@ -479,10 +567,15 @@ fn fetch(state: &mut State, tag: &str, rest: &str) -> (Vec<u8>, Option<(String, 
             }
             Some(Quirk::BusyCut) => {
                 literal(&head, raw.len(), &raw[..half], "");
-                return (answer, Some((format!("\r\n{tag} NO [UNAVAILABLE] busy\r\n"), Then::Closes)));
+                return (
+                    answer,
+                    Some((format!("\r\n{tag} NO [UNAVAILABLE] busy\r\n"), Then::Closes)),
+                );
             }
             Some(Quirk::Longer(more)) => literal(&head, raw.len() + more, &raw, ")\r\n"),
-            Some(Quirk::Shorter(less)) => literal(&head, raw.len().saturating_sub(less), &raw, ")\r\n"),
+            Some(Quirk::Shorter(less)) => {
+                literal(&head, raw.len().saturating_sub(less), &raw, ")\r\n");
+            }
             Some(Quirk::Truncated) => literal(&head, half, &raw[..half], ")\r\n"),
             _ => literal(&head, raw.len(), &raw, ")\r\n"),
         }

@@ -1,5 +1,13 @@
 //! The whole program over real sockets. One binary, one harness.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test fails by panicking"
+)]
+#![allow(
+    clippy::too_many_lines,
+    reason = "a test that walks through a table of cases is as long as its table"
+)]
 mod admin;
 mod arrows;
 mod authenticity;

@@ -1,6 +1,7 @@
-//! Genuine alerts as odd mailers, gateways and lists leave them: oddities of header, From, MIME, transfer encoding and
-//! character set drawn and combined at random, the same for the same seed, each with what it says. However they
-//! combine, the alert is read; and where a mail leaves more than one reading, it is told.
+//! Genuine alerts as odd mailers, gateways and lists leave them: oddities of header, From, MIME,
+//! transfer encoding and character set drawn and combined at random, the same for the same seed,
+//! each with what it says. However they combine, the alert is read; and where a mail leaves more
+//! than one reading, it is told.
 
 use alertbridge::extract::{Extracted, Extraction, Extractor, NoAlert};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
@@ -60,21 +61,76 @@ const CHARSETS: [(&str, &str, &[&str]); 10] = [
     (
         "utf-8",
         "Bücher für Jira",
-        &["utf-8", "UTF8", "utf_8", "\"utf-8\"", "\"utf-8;\"", "utf-8 (comment)", "=utf-8", "'utf-8'"],
+        &[
+            "utf-8",
+            "UTF8",
+            "utf_8",
+            "\"utf-8\"",
+            "\"utf-8;\"",
+            "utf-8 (comment)",
+            "=utf-8",
+            "'utf-8'",
+        ],
     ),
     (
         "windows-1252",
         "Bücher für Jira",
-        &["iso-8859-1", "\"iso-8859-1;\"", "latin1", "latin-1", "cp1252", "iso8859_1", "8859-1"],
+        &[
+            "iso-8859-1",
+            "\"iso-8859-1;\"",
+            "latin1",
+            "latin-1",
+            "cp1252",
+            "iso8859_1",
+            "8859-1",
+        ],
     ),
-    ("iso-8859-15", "Bücher für 5 €", &["iso-8859-15", "ISO8859-15", "iso_8859-15"]),
-    ("big5", "日曆 for Jira", &["big5", "Big5", "cn-big5", "\"big5\"", "cp950"]),
-    ("gbk", "日历 for Jira", &["gb2312", "GBK", "gb_2312-80", "cp936", "gb18030"]),
-    ("shift_jis", "ソフト表示 for Jira", &["shift_jis", "Shift-JIS", "sjis", "x-sjis", "windows-31j", "cp932"]),
+    (
+        "iso-8859-15",
+        "Bücher für 5 €",
+        &["iso-8859-15", "ISO8859-15", "iso_8859-15"],
+    ),
+    (
+        "big5",
+        "日曆 for Jira",
+        &["big5", "Big5", "cn-big5", "\"big5\"", "cp950"],
+    ),
+    (
+        "gbk",
+        "日历 for Jira",
+        &["gb2312", "GBK", "gb_2312-80", "cp936", "gb18030"],
+    ),
+    (
+        "shift_jis",
+        "ソフト表示 for Jira",
+        &[
+            "shift_jis",
+            "Shift-JIS",
+            "sjis",
+            "x-sjis",
+            "windows-31j",
+            "cp932",
+        ],
+    ),
     ("euc-jp", "カレンダー", &["euc-jp", "EUC_JP", "x-euc-jp"]),
-    ("euc-kr", "달력 for Jira", &["euc-kr", "ks_c_5601-1987", "cp949", "euckr"]),
+    (
+        "euc-kr",
+        "달력 for Jira",
+        &["euc-kr", "ks_c_5601-1987", "cp949", "euckr"],
+    ),
     ("koi8-r", "Отчёты", &["koi8-r", "KOI8_R"]),
-    ("us-ascii", "Plain App", &["us-ascii", "ascii", "x-unknown", "unknown-8bit", "default", "x-user-defined"]),
+    (
+        "us-ascii",
+        "Plain App",
+        &[
+            "us-ascii",
+            "ascii",
+            "x-unknown",
+            "unknown-8bit",
+            "default",
+            "x-user-defined",
+        ],
+    ),
 ];
 
 const IDENTITY: [&str; 13] = [
@@ -92,9 +148,21 @@ const IDENTITY: [&str; 13] = [
     "none",
     "8BIT ;",
 ];
-const QUOTED_PRINTABLE: [&str; 5] =
-    ["quoted-printable", "Quoted-Printable;", "quoted printable", "\"quoted-printable\"", "quoted-printable (c)"];
-const BASE64: [&str; 6] = ["base64", "BASE64;", "base-64", "\"base64\"", "(c) base64", "base64; charset=utf-8"];
+const QUOTED_PRINTABLE: [&str; 5] = [
+    "quoted-printable",
+    "Quoted-Printable;",
+    "quoted printable",
+    "\"quoted-printable\"",
+    "quoted-printable (c)",
+];
+const BASE64: [&str; 6] = [
+    "base64",
+    "BASE64;",
+    "base-64",
+    "\"base64\"",
+    "(c) base64",
+    "base64; charset=utf-8",
+];
 
 /// How a parameter `boundary` is written after `multipart/…`; `%` stands for its value.
 const BOUNDARIES: [&str; 20] = [
@@ -132,10 +200,16 @@ const BOUNDARY_VALUES: [&str; 7] = [
 /// What mailers, lists and gateways put around a body in base64.
 const AROUND_BASE64: [(&str, &str); 5] = [
     ("", ""),
-    ("", "\r\n_______________________________________________\r\nalerts mailing list -- a@b.example\r\n"),
+    (
+        "",
+        "\r\n_______________________________________________\r\nalerts mailing list -- a@b.example\r\n",
+    ),
     ("", "\r\n\r\n-- \r\nThis message was scanned.\r\n"),
     ("[EXTERNAL] Take care.\r\n\r\n", ""),
-    ("* This mail came from outside. *\r\n", "\r\n\r\nClick: https://example.com/?a=b\r\n"),
+    (
+        "* This mail came from outside. *\r\n",
+        "\r\n\r\nClick: https://example.com/?a=b\r\n",
+    ),
 ];
 
 struct Draw {
@@ -163,7 +237,10 @@ fn mails(seed: u64, count: usize) -> impl Iterator<Item = Odd> {
 
 /// One mail, with `from` in place of a From of its own where it is given.
 fn mail(seed: u64, number: u64, from: Option<&str>) -> Odd {
-    let mut draw = Draw { rng: fastrand::Rng::with_seed(seed.wrapping_mul(1 << 32) + number), kinds: Vec::new() };
+    let mut draw = Draw {
+        rng: fastrand::Rng::with_seed(seed.wrapping_mul(1 << 32) + number),
+        kinds: Vec::new(),
+    };
     let id = format!("odd-{seed}-{number}");
     let (codec, name, labels) = CHARSETS[draw.rng.usize(..CHARSETS.len())];
     let element = json!({
@@ -183,7 +260,12 @@ fn mail(seed: u64, number: u64, from: Option<&str>) -> Odd {
     let (fields, body) = html_part(&mut draw, &html, labels);
     let (fields, body) = structured(&mut draw, fields, body);
     let eml = whole(&mut draw, from, &fields, &body);
-    Odd { eml, id, name, kinds: draw.kinds }
+    Odd {
+        eml,
+        id,
+        name,
+        kinds: draw.kinds,
+    }
 }
 
 /// A text/html part: its fields, and its body.
@@ -194,14 +276,19 @@ fn html_part(draw: &mut Draw, html: &[u8], labels: &[&str]) -> (String, Vec<u8>)
         0 if utf_8 => String::new(),
         1 if utf_8 => "Content-Type: \r\n".to_owned(),
         2 if utf_8 => {
-            format!("Content-Type: {}\r\n", draw.one(&["text", "html", "text/", "; charset=utf-8", "texthtml"]))
+            format!(
+                "Content-Type: {}\r\n",
+                draw.one(&["text", "html", "text/", "; charset=utf-8", "texthtml"])
+            )
         }
         3 => format!("Content-Type: TEXT/HTML ; Charset={label}\r\n"),
         4 => format!("Content-Type: text/html charset={label}\r\n"),
         5 => format!("Content-Type: text/html;\r\n charset=\r\n\t{label}\r\n"),
         6 => format!("Content-Type: \"text/html\"; charset={label}\r\n"),
         7 => format!("Content-Type: text / html (comment); charset={label}; x\r\n"),
-        8 => format!("Content-Type: text/html; charset={label};\r\ncontent-type: text/html; charset={label};\r\n"),
+        8 => format!(
+            "Content-Type: text/html; charset={label};\r\ncontent-type: text/html; charset={label};\r\n"
+        ),
         9 => format!("Content-Type : text/html;;charset={label}\r\n"),
         10 => format!("Content-Type: application/xhtml+xml; charset={label}\r\n"),
         _ => format!("Content-Type: text/html; charset={label}\r\n"),
@@ -219,8 +306,17 @@ fn html_part(draw: &mut Draw, html: &[u8], labels: &[&str]) -> (String, Vec<u8>)
         let colon = draw.one(&[":", ": ", ":\r\n ", " : "]);
         fields += &format!("Content-Transfer-Encoding{colon}{name}\r\n");
     }
-    let disposition =
-        draw.one(&["", "", "", "inline", "inline;", "INLINE; filename=x", "inline filename=x.html", "\"inline\"", " "]);
+    let disposition = draw.one(&[
+        "",
+        "",
+        "",
+        "inline",
+        "inline;",
+        "INLINE; filename=x",
+        "inline filename=x.html",
+        "\"inline\"",
+        " ",
+    ]);
     if !disposition.is_empty() {
         fields += &format!("Content-Disposition: {disposition}\r\n");
     }
@@ -240,7 +336,11 @@ fn quoted_printable(draw: &mut Draw, html: &[u8]) -> Vec<u8> {
             b'=' | 0x80.. => format!("={byte:02X}"),
             byte => (*byte as char).to_string(),
         };
-        column = if *byte == b'\n' { 0 } else { column + next.len() };
+        column = if *byte == b'\n' {
+            0
+        } else {
+            column + next.len()
+        };
         if column > width && *byte != b'\r' && *byte != b'\n' {
             encoded += end;
             column = next.len();
@@ -257,7 +357,12 @@ fn base64(draw: &mut Draw, html: &[u8]) -> Vec<u8> {
     draw.kind(format!("base64 of {width}, {end:?}, {before:?}, {after:?}"));
     let encoded = STANDARD.encode(html);
     let lines: Vec<&[u8]> = encoded.as_bytes().chunks(*width).collect();
-    [before.as_bytes(), &lines.join(end.as_bytes()), after.as_bytes()].concat()
+    [
+        before.as_bytes(),
+        &lines.join(end.as_bytes()),
+        after.as_bytes(),
+    ]
+    .concat()
 }
 
 /// Put into so many multiparts, or none.
@@ -266,24 +371,51 @@ fn structured(draw: &mut Draw, fields: String, body: Vec<u8>) -> (String, Vec<u8
     let outermost = draw.one(&BOUNDARY_VALUES).to_owned();
     for depth in 0..draw.rng.usize(..4) {
         // One begins as the one around it does.
-        let boundary = format!("{outermost}{}", draw.one(&["", "--in", "x", "1"]).repeat(3 - depth));
+        let boundary = format!(
+            "{outermost}{}",
+            draw.one(&["", "--in", "x", "1"]).repeat(3 - depth)
+        );
         entity = multipart(draw, &boundary, &entity);
     }
     entity
 }
 
-fn multipart(draw: &mut Draw, boundary: &str, (fields, body): &(String, Vec<u8>)) -> (String, Vec<u8>) {
+fn multipart(
+    draw: &mut Draw,
+    boundary: &str,
+    (fields, body): &(String, Vec<u8>),
+) -> (String, Vec<u8>) {
     let written = draw.one(&BOUNDARIES);
     let quoted = written.contains("\"%");
     // What must be quoted is not written without.
-    let boundary = if quoted { boundary.to_owned() } else { boundary.replace(['\'', ',', ':', '?', '/'], "-") };
+    let boundary = if quoted {
+        boundary.to_owned()
+    } else {
+        boundary.replace(['\'', ',', ':', '?', '/'], "-")
+    };
     let boundary = boundary.chars().take(70).collect::<String>();
-    let subtype = draw.one(&["alternative", "mixed", "related", "signed", "report", "x-odd"]);
-    let head = format!("Content-Type: multipart/{subtype}{}\r\n", written.replace('%', &boundary));
+    let subtype = draw.one(&[
+        "alternative",
+        "mixed",
+        "related",
+        "signed",
+        "report",
+        "x-odd",
+    ]);
+    let head = format!(
+        "Content-Type: multipart/{subtype}{}\r\n",
+        written.replace('%', &boundary)
+    );
     draw.kind(head.clone());
 
-    let mut text =
-        draw.one(&["", "This is a multi-part message in MIME format.\r\n\r\n", "\r\n--\r\n"]).as_bytes().to_vec();
+    let mut text = draw
+        .one(&[
+            "",
+            "This is a multi-part message in MIME format.\r\n\r\n",
+            "\r\n--\r\n",
+        ])
+        .as_bytes()
+        .to_vec();
     let pad = draw.one(&["", "", " ", "\t  "]);
     let delimiter = format!("--{boundary}{pad}\r\n");
     let beside = [
@@ -304,7 +436,10 @@ fn multipart(draw: &mut Draw, boundary: &str, (fields, body): &(String, Vec<u8>)
     text.extend_from_slice(delimiter.as_bytes());
     text.extend_from_slice(fields.as_bytes());
     // What is no field ends the header of a part that no empty line ends.
-    let plain = body.split(|byte| *byte == b'\n').next().is_some_and(|line| !line.contains(&b':'));
+    let plain = body
+        .split(|byte| *byte == b'\n')
+        .next()
+        .is_some_and(|line| !line.contains(&b':'));
     let missing = plain && !matches!(body.first(), Some(b' ' | b'\t')) && draw.once_in(8);
     if !missing {
         text.extend_from_slice(b"\r\n");
@@ -329,7 +464,11 @@ fn multipart(draw: &mut Draw, boundary: &str, (fields, body): &(String, Vec<u8>)
 /// The mail, with oddities of its header.
 fn whole(draw: &mut Draw, from: Option<&str>, fields: &str, body: &[u8]) -> Vec<u8> {
     let colon = draw.one(&[":", ": ", ": ", ":\r\n ", ":\t"]);
-    let own = format!("{}{colon}{}\r\n", draw.one(&["From", "From", "FROM", "from"]), draw.one(&FROMS));
+    let own = format!(
+        "{}{colon}{}\r\n",
+        draw.one(&["From", "From", "FROM", "from"]),
+        draw.one(&FROMS)
+    );
     let from = from.map_or(own, ToOwned::to_owned);
     draw.kind(from.clone());
     let mut lines = vec![
@@ -416,17 +555,28 @@ fn an_alert_is_read_however_odd_the_mail_around_it() {
     let count = 6_000;
     for mail in mails(1, count) {
         let read = match extract(&mail.eml).found {
-            Extracted::Json(json) if json["incidentId"] == mail.id && json["appDetails"]["name"] == mail.name => {
+            Extracted::Json(json)
+                if json["incidentId"] == mail.id && json["appDetails"]["name"] == mail.name =>
+            {
                 continue;
             }
             other => format!("{other:?}"),
         };
-        wrong.push(format!("{}: {read:.300}\n  {}", mail.id, mail.kinds.join("\n  ")));
+        wrong.push(format!(
+            "{}: {read:.300}\n  {}",
+            mail.id,
+            mail.kinds.join("\n  ")
+        ));
         if let Ok(folder) = std::env::var("ODD_MAILS") {
             std::fs::write(format!("{folder}/{}.eml", mail.id), &mail.eml).unwrap();
         }
     }
-    assert!(wrong.is_empty(), "{} of {count}:\n{}", wrong.len(), wrong[..wrong.len().min(5)].join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {count}:\n{}",
+        wrong.len(),
+        wrong[..wrong.len().min(5)].join("\n")
+    );
 }
 
 #[test]
@@ -449,22 +599,41 @@ fn an_alert_that_leaves_two_readings_is_told() {
     for (number, from) in (0..1_300).zip(froms.into_iter().cycle()) {
         let mail = mail(2, number, Some(from));
         let found = extract(&mail.eml).found;
-        assert!(matches!(found, Extracted::Unreadable { .. }), "{found:?}\n{}", mail.kinds.join("\n"));
+        assert!(
+            matches!(found, Extracted::Unreadable { .. }),
+            "{found:?}\n{}",
+            mail.kinds.join("\n")
+        );
     }
 }
 
 #[test]
 fn an_encoding_that_the_part_does_not_name_is_told_and_a_copy_that_is_hidden_is_not() {
-    let html = "<html><script type=\"application/json\" id=\"incident-data\">{\"a\": 1}</script></html>";
+    let html =
+        "<html><script type=\"application/json\" id=\"incident-data\">{\"a\": 1}</script></html>";
     let escaped = html.replace('=', "=3D");
     let header = "From: no-reply@am.atlassian.com\r\nContent-Type: text/html\r\n\r\n";
-    for body in [escaped.clone(), STANDARD.encode(html), format!("{}\r\n{}", &escaped[..30], &escaped[30..])] {
+    for body in [
+        escaped.clone(),
+        STANDARD.encode(html),
+        format!("{}\r\n{}", &escaped[..30], &escaped[30..]),
+    ] {
         let found = extract(format!("{header}{body}").as_bytes()).found;
-        assert!(matches!(found, Extracted::Unreadable { .. }), "{body}: {found:?}");
+        assert!(
+            matches!(found, Extracted::Unreadable { .. }),
+            "{body}: {found:?}"
+        );
     }
-    for body in [format!("<!-- {html} -->"), format!("<!-- {escaped} -->"), format!("<title>{html}</title>")] {
+    for body in [
+        format!("<!-- {html} -->"),
+        format!("<!-- {escaped} -->"),
+        format!("<title>{html}</title>"),
+    ] {
         let found = extract(format!("{header}{body}").as_bytes()).found;
-        assert!(matches!(found, Extracted::NoAlert(NoAlert::NoPayload(_))), "{body}: {found:?}");
+        assert!(
+            matches!(found, Extracted::NoAlert(NoAlert::NoPayload(_))),
+            "{body}: {found:?}"
+        );
     }
 }
 
@@ -480,17 +649,27 @@ fn the_same_oddities_of_another_sender_tell_nobody() {
     for (number, from) in (0..1_000).zip(froms.into_iter().cycle()) {
         let mail = mail(3, number, Some(from));
         let found = extract(&mail.eml).found;
-        assert!(matches!(found, Extracted::NoAlert(NoAlert::OtherSender(_))), "{found:?}\n{}", mail.kinds.join("\n"));
+        assert!(
+            matches!(found, Extracted::NoAlert(NoAlert::OtherSender(_))),
+            "{found:?}\n{}",
+            mail.kinds.join("\n")
+        );
     }
 }
 
 #[test]
 fn reading_an_odd_mail_cut_anywhere_never_ends_as_no_alert_once_the_element_is_in_it() {
     for mail in mails(4, 60) {
-        let Some(element) = memchr::memmem::find(&mail.eml, b"incident-data") else { continue };
+        let Some(element) = memchr::memmem::find(&mail.eml, b"incident-data") else {
+            continue;
+        };
         for end in (element + 13..mail.eml.len()).step_by(37) {
             let found = extract(&mail.eml[..end]).found;
-            assert!(!matches!(found, Extracted::NoAlert(_)), "cut at {end}: {found:?}\n{}", mail.kinds.join("\n"));
+            assert!(
+                !matches!(found, Extracted::NoAlert(_)),
+                "cut at {end}: {found:?}\n{}",
+                mail.kinds.join("\n")
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! How a store is opened: by whoever comes first, for its owner alone, and only where it is meant to be.
+//! How a store is opened: by whoever comes first, for its owner alone, and only where it is meant
+//! to be.
 
 use std::{
     fs::{self, Permissions},
@@ -27,7 +28,11 @@ fn configured(folder: &Path, url: &str) {
 }
 
 fn said(output: &Output) -> String {
-    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+    format!(
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    )
 }
 
 fn mode(path: &Path) -> u32 {
@@ -36,32 +41,61 @@ fn mode(path: &Path) -> u32 {
 
 fn spawned(folder: &Path, arguments: &[&str]) -> Child {
     let mut command = Command::new(PROGRAM);
-    command.args(arguments).current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+        .args(arguments)
+        .current_dir(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
     command.spawn().unwrap()
 }
 
-/// Commands of every kind that opens a store, all at once, with a `serve` among them; each does what it is for.
+/// Commands of every kind that opens a store, all at once, with a `serve` among them; each does
+/// what it is for.
 fn opened_by_many(folder: &Path, before: impl Fn()) {
     for _ in 0..6 {
         before();
         let serve = spawned(folder, &["serve"]);
-        let commands: [&[&str]; 4] =
-            [&["store", "migrate"], &["mails", "list"], &["store", "check"], &["incidents", "list", "--json"]];
-        let running: Vec<_> = (0..12).map(|n| spawned(folder, commands[n % commands.len()])).collect();
+        let commands: [&[&str]; 4] = [
+            &["store", "migrate"],
+            &["mails", "list"],
+            &["store", "check"],
+            &["incidents", "list", "--json"],
+        ];
+        let running: Vec<_> = (0..12)
+            .map(|n| spawned(folder, commands[n % commands.len()]))
+            .collect();
         for (n, child) in running.into_iter().enumerate() {
             let output = child.wait_with_output().unwrap();
             let said = said(&output);
             // What comes before anybody has made the store says so.
-            let early = said.contains("there is no store") || said.contains("is no store of alertbridge");
+            let early =
+                said.contains("there is no store") || said.contains("is no store of alertbridge");
             let early = early || said.contains("`alertbridge store migrate` brings it there");
-            assert!(output.status.success() || early && n % 4 > 0, "{:?}: {said}", commands[n % 4]);
+            assert!(
+                output.status.success() || early && n % 4 > 0,
+                "{:?}: {said}",
+                commands[n % 4]
+            );
         }
         let id = serve.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args(["-TERM", &id])
+                .status()
+                .unwrap()
+                .success()
+        );
         let output = serve.wait_with_output().unwrap();
-        assert!(output.status.success() || output.status.code().is_none(), "{}", said(&output));
+        assert!(
+            output.status.success() || output.status.code().is_none(),
+            "{}",
+            said(&output)
+        );
         let log = String::from_utf8_lossy(&output.stderr);
-        assert!(!log.contains("already exists") && !log.contains("locked"), "{log}");
+        assert!(
+            !log.contains("already exists") && !log.contains("locked"),
+            "{log}"
+        );
         let checked = run(folder, &["store", "check"]);
         assert!(checked.status.success(), "{}", said(&checked));
     }
@@ -92,7 +126,9 @@ fn many_processes_open_a_file_of_an_earlier_version_at_once() {
             let _ = fs::remove_file(folder.path().join(format!("alertbridge.db{ending}")));
         }
         let mut connection = Connection::open(&path).unwrap();
-        refinery::Runner::new(&scripts[..1]).run(&mut connection).unwrap();
+        refinery::Runner::new(&scripts[..1])
+            .run(&mut connection)
+            .unwrap();
         connection.execute_batch(&sample).unwrap();
     });
 }
@@ -103,18 +139,27 @@ async fn many_processes_open_a_new_database_at_once_and_one_of_an_earlier_versio
     let folder = tempfile::tempdir().unwrap();
     configured(folder.path(), &database.url());
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut scripts = refinery::load_sql_migrations(root.join("schema/migrations/postgres")).unwrap();
+    let mut scripts =
+        refinery::load_sql_migrations(root.join("schema/migrations/postgres")).unwrap();
     scripts.sort_by_key(refinery::Migration::version);
     let sample = fs::read_to_string(root.join("tests/store/postgres/V1.sql")).unwrap();
     for earlier in [false, true] {
         for _ in 0..3 {
             let mut client = database.client().await;
-            client.batch_execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public").await.unwrap();
+            client
+                .batch_execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+                .await
+                .unwrap();
             if earlier {
-                refinery::Runner::new(&scripts[..1]).run_async(&mut client).await.unwrap();
+                refinery::Runner::new(&scripts[..1])
+                    .run_async(&mut client)
+                    .await
+                    .unwrap();
                 client.batch_execute(&sample).await.unwrap();
             }
-            let running: Vec<_> = (0..10).map(|_| spawned(folder.path(), &["store", "migrate"])).collect();
+            let running: Vec<_> = (0..10)
+                .map(|_| spawned(folder.path(), &["store", "migrate"]))
+                .collect();
             for child in running {
                 let output = child.wait_with_output().unwrap();
                 assert!(output.status.success(), "{}", said(&output));
@@ -144,7 +189,11 @@ async fn the_files_of_a_store_and_its_backup_are_their_owners_alone() {
     for ending in ["", "-wal", "-shm"] {
         assert_eq!(mode(&of(ending)), 0o600, "{ending}");
     }
-    assert!(bridge.log().contains("everybody could read the store"), "{}", bridge.log());
+    assert!(
+        bridge.log().contains("everybody could read the store"),
+        "{}",
+        bridge.log()
+    );
     assert!(bridge.stop().success());
     fs::set_permissions(folder.path().join("copy.db"), Permissions::from_mode(0o666)).unwrap();
     fs::remove_file(of("")).unwrap();
@@ -157,12 +206,19 @@ async fn the_files_of_a_store_and_its_backup_are_their_owners_alone() {
 fn a_folder_that_is_not_there_is_named_and_not_made() {
     let folder = tempfile::tempdir().unwrap();
     configured(folder.path(), "sqlite:not/mounted/store.db");
-    for command in [&["serve"][..], &["store", "migrate"], &["store", "restore", "copy.db"]] {
+    for command in [
+        &["serve"][..],
+        &["store", "migrate"],
+        &["store", "restore", "copy.db"],
+    ] {
         fs::write(folder.path().join("copy.db"), "").unwrap();
         let refused = run(folder.path(), command);
         assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
         let why = said(&refused);
-        assert!(why.contains("there is no folder not/mounted") || command.len() == 3, "{why}");
+        assert!(
+            why.contains("there is no folder not/mounted") || command.len() == 3,
+            "{why}"
+        );
         assert!(!folder.path().join("not").exists());
     }
 }
@@ -178,18 +234,30 @@ fn a_store_of_every_earlier_version_is_restored_from_its_backup() {
         let path = folder.path().join("alertbridge.db");
         let mut connection = Connection::open(&path).unwrap();
         // Both as the versions before had it and as this one does.
-        connection.pragma_update(None, "foreign_keys", newest % 2 == 0).unwrap();
-        refinery::Runner::new(&scripts[..=newest]).run(&mut connection).unwrap();
+        connection
+            .pragma_update(None, "foreign_keys", newest % 2 == 0)
+            .unwrap();
+        refinery::Runner::new(&scripts[..=newest])
+            .run(&mut connection)
+            .unwrap();
         drop(connection);
         for migrated in [false, true] {
             if migrated {
                 assert!(run(folder.path(), &["store", "migrate"]).status.success());
             }
-            let backup = run(folder.path(), &["store", "backup", "--overwrite", "copy.db"]);
+            let backup = run(
+                folder.path(),
+                &["store", "backup", "--overwrite", "copy.db"],
+            );
             assert!(backup.status.success(), "{}", said(&backup));
             fs::remove_file(&path).unwrap();
             let restored = run(folder.path(), &["store", "restore", "copy.db"]);
-            assert!(restored.status.success(), "{}: {}", scripts[newest], said(&restored));
+            assert!(
+                restored.status.success(),
+                "{}: {}",
+                scripts[newest],
+                said(&restored)
+            );
         }
     }
 }
@@ -198,7 +266,10 @@ fn a_store_of_every_earlier_version_is_restored_from_its_backup() {
 fn tampered(folder: &Path, with: &str) -> PathBuf {
     let path = folder.join("tampered.db");
     fs::copy(folder.join("backup.db"), &path).unwrap();
-    Connection::open(&path).unwrap().execute_batch(with).unwrap();
+    Connection::open(&path)
+        .unwrap()
+        .execute_batch(with)
+        .unwrap();
     path
 }
 
@@ -208,7 +279,11 @@ fn a_backup_that_holds_what_is_not_ours_is_refused() {
     let folder = folder.path();
     configured(folder, "sqlite:alertbridge.db");
     assert!(run(folder, &["store", "migrate"]).status.success());
-    assert!(run(folder, &["store", "backup", "backup.db"]).status.success());
+    assert!(
+        run(folder, &["store", "backup", "backup.db"])
+            .status
+            .success()
+    );
     fs::remove_file(folder.join("alertbridge.db")).unwrap();
     for (with, why) in [
         ("CREATE TRIGGER t AFTER INSERT ON mails BEGIN DELETE FROM deliveries; END", "makes no trigger t"),

@@ -1,5 +1,5 @@
-//! One process, many connections: the mails of one incident are decided in the order in which they were recorded, and so
-//! in the order in which they were acknowledged.
+//! One process, many connections: the mails of one incident are decided in the order in which they
+//! were recorded, and so in the order in which they were acknowledged.
 
 use std::{
     net::SocketAddr,
@@ -47,11 +47,20 @@ enum Resolve {
 /// A trigger through one connection and its resolve through another, over and over.
 async fn courier(number: u64, incidents: usize, http: String, smtp: SocketAddr, resolve: Resolve) {
     let mut rng = fastrand::Rng::with_seed(number);
-    let mut line = async || if rng.bool() { Line::smtp(smtp).await.unwrap() } else { Line::Http(http.clone()) };
+    let mut line = async || {
+        if rng.bool() {
+            Line::smtp(smtp).await.unwrap()
+        } else {
+            Line::Http(http.clone())
+        }
+    };
     let (mut one, mut other) = (line().await, line().await);
     for incident in 0..incidents {
         let id = format!("i{number}-{incident}");
-        let (opens, ends) = (letter(&id, "ANOMALOUS", 1, 50.0, rng.usize(..400)), letter(&id, "OK", 2, 50.0, 0));
+        let (opens, ends) = (
+            letter(&id, "ANOMALOUS", 1, 50.0, rng.usize(..400)),
+            letter(&id, "OK", 2, 50.0, 0),
+        );
         if resolve == Resolve::After {
             one.send(&opens).await.unwrap();
             other.send(&ends).await.unwrap();
@@ -86,10 +95,19 @@ async fn flat_out(incidents: usize, resolve: Resolve) {
     let mut late = store.prepare(late).unwrap();
     let late = late.query_map([], |row| row.get(0)).unwrap();
     let late: Vec<bool> = late.map(Result::unwrap).collect();
-    let overtaken = late.iter().filter(|recorded_later| !**recorded_later).count();
+    let overtaken = late
+        .iter()
+        .filter(|recorded_later| !**recorded_later)
+        .count();
 
-    eprintln!("{all} incidents, {} triggers recorded after their resolve", late.len());
-    assert_eq!(overtaken, 0, "a resolve was decided before a trigger that was recorded before it");
+    eprintln!(
+        "{all} incidents, {} triggers recorded after their resolve",
+        late.len()
+    );
+    assert_eq!(
+        overtaken, 0,
+        "a resolve was decided before a trigger that was recorded before it"
+    );
     if resolve == Resolve::After {
         assert_eq!(late.len(), 0);
         let told = hook.pages();
@@ -99,7 +117,8 @@ async fn flat_out(incidents: usize, resolve: Resolve) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_trigger_acknowledged_on_one_connection_is_told_before_the_resolve_that_another_brings_then() {
+async fn a_trigger_acknowledged_on_one_connection_is_told_before_the_resolve_that_another_brings_then()
+ {
     flat_out(100, Resolve::After).await;
 }
 
@@ -130,10 +149,20 @@ async fn what_is_let_out_of_the_quarantine_together_is_told_in_the_order_in_whic
     store.busy_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(store.execute(release, []).unwrap(), 2 * INCIDENTS);
 
-    let told = || hook.pages().into_iter().filter(|page| page.key.starts_with("held-")).collect::<Vec<_>>();
+    let told = || {
+        hook.pages()
+            .into_iter()
+            .filter(|page| page.key.starts_with("held-"))
+            .collect::<Vec<_>>()
+    };
     let deadline = Instant::now() + PATIENCE;
     while told().len() < 2 * INCIDENTS {
-        assert!(Instant::now() < deadline, "{} of {} were told", told().len(), 2 * INCIDENTS);
+        assert!(
+            Instant::now() < deadline,
+            "{} of {} were told",
+            told().len(),
+            2 * INCIDENTS
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     assert!(hook.violations().is_empty(), "{:?}", hook.violations());

@@ -1,5 +1,5 @@
-//! What unproven mail may do, and what the bridge tells of itself: the real program, mails signed by dkimpy, a real name
-//! server, vendors faked as state.
+//! What unproven mail may do, and what the bridge tells of itself: the real program, mails signed
+//! by dkimpy, a real name server, vendors faked as state.
 
 use std::{
     path::Path,
@@ -34,13 +34,23 @@ fn now() -> Timestamp {
 
 /// A name server that knows Atlassian's keys.
 fn zone_on(port: u16) -> Dnsmasq {
-    let names = [DOMAIN, "atlassian.com", "mail.am.atlassian.com", "evil.example"];
-    let mut records = names.map(|domain| (format!("s1._domainkey.{domain}"), KEY.record.clone())).to_vec();
+    let names = [
+        DOMAIN,
+        "atlassian.com",
+        "mail.am.atlassian.com",
+        "evil.example",
+    ];
+    let mut records = names
+        .map(|domain| (format!("s1._domainkey.{domain}"), KEY.record.clone()))
+        .to_vec();
     for (selector, tag) in [("testing", "t=y"), ("tlsrpt", "s=tlsrpt")] {
         let record = KEY.record.replace("k=rsa;", &format!("k=rsa; {tag};"));
         records.push((format!("{selector}._domainkey.{DOMAIN}"), record));
     }
-    let records: Vec<_> = records.iter().map(|(name, record)| (name.as_str(), record.as_str())).collect();
+    let records: Vec<_> = records
+        .iter()
+        .map(|(name, record)| (name.as_str(), record.as_str()))
+        .collect();
     Dnsmasq::start_on(port, &records)
 }
 
@@ -55,7 +65,10 @@ pub fn mail(status: &str, incident: &str, at: Timestamp) -> Vec<u8> {
     // Without the line breaks of quoted-printable, which fall where they like.
     let mail = format!("{header}\r\n\r\n{}", body.replace("=\r\n", ""));
     // The state machine goes by the JSON's time, the age of a mail by its Date.
-    let (date, time) = (format!("\"time\":\"{date:.0}\""), format!("\"time\":\"{at:.0}\""));
+    let (date, time) = (
+        format!("\"time\":\"{date:.0}\""),
+        format!("\"time\":\"{at:.0}\""),
+    );
     assert!(mail.contains(&date), "{mail}");
     mail.replace(&date, &time).into_bytes()
 }
@@ -70,7 +83,13 @@ pub fn in_minutes(minutes: i64) -> Timestamp {
 }
 
 /// A configuration with one pager.
-fn config(dns: &str, folder: &Path, pager: &Fake<PagerDuty>, alerts: &str, ingress: &str) -> String {
+fn config(
+    dns: &str,
+    folder: &Path,
+    pager: &Fake<PagerDuty>,
+    alerts: &str,
+    ingress: &str,
+) -> String {
     std::fs::write(folder.join("pagerduty"), pager.key()).unwrap();
     format!(
         "
@@ -94,11 +113,22 @@ receivers:
 
 pub async fn over_smtp(bridge: &Bridge, mail: &[u8]) {
     let (address, mail) = (bridge.smtp.unwrap(), mail.to_vec());
-    tokio::task::spawn_blocking(move || harness::smtp_try(address, &mail)).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || harness::smtp_try(address, &mail))
+        .await
+        .unwrap()
+        .unwrap();
 }
 
 fn listed(bridge: &Bridge, outcome: &str) -> Vec<Value> {
-    let listed = bridge.command(&["mails", "list", "--outcome", outcome, "--limit", "100000", "--json"]);
+    let listed = bridge.command(&[
+        "mails",
+        "list",
+        "--outcome",
+        outcome,
+        "--limit",
+        "100000",
+        "--json",
+    ]);
     serde_json::from_slice(&listed.stdout).unwrap()
 }
 
@@ -109,20 +139,32 @@ fn shown(bridge: &Bridge, id: i64) -> Value {
 
 /// Pages of incidents, in order: action, key and title.
 fn pages(pager: &Fake<PagerDuty>) -> Vec<Page> {
-    pager.pages().into_iter().filter(|page| !page.key.starts_with("self:")).collect()
+    pager
+        .pages()
+        .into_iter()
+        .filter(|page| !page.key.starts_with("self:"))
+        .collect()
 }
 
 /// Pages by which the bridge tells of itself: action and key.
 fn told(pager: &Fake<PagerDuty>) -> Vec<String> {
-    let own = pager.pages().into_iter().filter(|page| page.key.starts_with("self:"));
-    own.map(|page| format!("{} {}", page.action, page.key.trim_end_matches(":oncall"))).collect()
+    let own = pager
+        .pages()
+        .into_iter()
+        .filter(|page| page.key.starts_with("self:"));
+    own.map(|page| format!("{} {}", page.action, page.key.trim_end_matches(":oncall")))
+        .collect()
 }
 
 /// Waits for something that must come, however busy the machine is.
 pub async fn until(bridge: &Bridge, what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + PATIENCE * 2;
     while !holds() {
-        assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", tail(&bridge.log()));
+        assert!(
+            Instant::now() < deadline,
+            "waited in vain: {what}\n{}",
+            tail(&bridge.log())
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -1,4 +1,5 @@
-//! Mail from a real Postfix, as most mail servers are: a private one that sends everything to the bridge's SMTP server.
+//! Mail from a real Postfix, as most mail servers are: a private one that sends everything to the
+//! bridge's SMTP server.
 
 use std::{
     fs,
@@ -28,17 +29,24 @@ struct Postfix {
 }
 
 impl Postfix {
-    /// Sends mail for `example.com` to the one server in plain text, for `tls.example.com` to the other, by STARTTLS and
-    /// not at all without. None where this is not root, whom alone Postfix obeys.
+    /// Sends mail for `example.com` to the one server in plain text, for `tls.example.com` to the
+    /// other, by STARTTLS and not at all without. None where this is not root, whom alone Postfix
+    /// obeys.
     fn start(plain: SocketAddr, encrypted: SocketAddr) -> Option<Self> {
         if uid(&["-u"]) != 0 {
             harness::skipped("mail from Postfix, which starts as root only");
             return None;
         }
-        let dir = tempfile::Builder::new().prefix("postfix-").tempdir().unwrap();
+        let dir = tempfile::Builder::new()
+            .prefix("postfix-")
+            .tempdir()
+            .unwrap();
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let postfix = Self { dir, submission: free.local_addr().unwrap() };
+        let postfix = Self {
+            dir,
+            submission: free.local_addr().unwrap(),
+        };
         drop(free);
         for folder in ["etc", "spool", "data"] {
             fs::create_dir(postfix.path(folder)).unwrap();
@@ -99,12 +107,21 @@ postlog unix-dgram n - n - 1 postlogd
         );
         fs::write(postfix.path("etc/master.cf"), services).unwrap();
         let started = postfix.control("start");
-        assert!(started.status.success(), "{}\n{}", String::from_utf8_lossy(&started.stderr), postfix.log());
+        assert!(
+            started.status.success(),
+            "{}\n{}",
+            String::from_utf8_lossy(&started.stderr),
+            postfix.log()
+        );
         Some(postfix)
     }
 
     fn control(&self, what: &str) -> std::process::Output {
-        let postfix = Command::new("/usr/sbin/postfix").arg("-c").arg(self.path("etc")).arg(what).output();
+        let postfix = Command::new("/usr/sbin/postfix")
+            .arg("-c")
+            .arg(self.path("etc"))
+            .arg(what)
+            .output();
         postfix.expect("postfix cannot be run: install Debian's package postfix")
     }
 
@@ -125,7 +142,10 @@ postlog unix-dgram n - n - 1 postlogd
         for (said, expected) in [
             ("", "220"),
             ("EHLO client.example.net\r\n", "250"),
-            ("MAIL FROM:<Bücherei@client.example.net> SMTPUTF8\r\n", "250"),
+            (
+                "MAIL FROM:<Bücherei@client.example.net> SMTPUTF8\r\n",
+                "250",
+            ),
             (&to, "250"),
             ("DATA\r\n", "354"),
             (&mail, "250"),
@@ -135,7 +155,11 @@ postlog unix-dgram n - n - 1 postlogd
             let mut line = String::new();
             while line.as_bytes().get(3) != Some(&b' ') {
                 line.clear();
-                assert!(replies.read_line(&mut line).unwrap() > 0, "it hung up after {said}:\n{}", self.log());
+                assert!(
+                    replies.read_line(&mut line).unwrap() > 0,
+                    "it hung up after {said}:\n{}",
+                    self.log()
+                );
             }
             assert!(line.starts_with(expected), "{said}: {line}");
         }
@@ -143,14 +167,22 @@ postlog unix-dgram n - n - 1 postlogd
 
     /// Waits until its log tells this of the mail to a recipient.
     async fn tells(&self, to: &str, what: &str) {
-        let told = || self.log().lines().any(|line| line.contains(&format!("to=<{to}>")) && line.contains(what));
+        let told = || {
+            self.log()
+                .lines()
+                .any(|line| line.contains(&format!("to=<{to}>")) && line.contains(what))
+        };
         eventually(&format!("{to}: {what}"), || told() || panic_if_dead(self)).await;
     }
 }
 
 fn uid(arguments: &[&str]) -> u32 {
     let id = Command::new("id").args(arguments).output().unwrap();
-    String::from_utf8(id.stdout).unwrap().trim().parse().expect("postfix is not here: install Debian's package postfix")
+    String::from_utf8(id.stdout)
+        .unwrap()
+        .trim()
+        .parse()
+        .expect("postfix is not here: install Debian's package postfix")
 }
 
 /// A log that says why nothing will come; never true.
@@ -170,14 +202,20 @@ impl Drop for Postfix {
 async fn postfix_delivers_comes_again_after_a_4xx_and_gives_up_after_a_5xx() {
     let folder = tempfile::tempdir().unwrap();
     let certificate = rcgen::generate_simple_self_signed(["mx.example.com".to_owned()]).unwrap();
-    let (cert_file, key_file) = (folder.path().join("cert.pem"), folder.path().join("key.pem"));
+    let (cert_file, key_file) = (
+        folder.path().join("cert.pem"),
+        folder.path().join("key.pem"),
+    );
     fs::write(&cert_file, certificate.cert.pem()).unwrap();
     fs::write(&key_file, certificate.signing_key.serialize_pem()).unwrap();
     let settings = |recipients: &[&str]| Settings {
         name: "mx".into(),
         listen: "127.0.0.1:0".into(),
         hostname: Some("mx.example.com".into()),
-        recipients: recipients.iter().map(|&recipient| recipient.to_owned()).collect(),
+        recipients: recipients
+            .iter()
+            .map(|&recipient| recipient.to_owned())
+            .collect(),
         ..Settings::default()
     };
     let serve = |settings: &Settings, inbox: &Arc<RecordingInbox>| {
@@ -187,38 +225,87 @@ async fn postfix_delivers_comes_again_after_a_4xx_and_gives_up_after_a_5xx() {
     };
     // The first mail is put off, as where the disk is full.
     let (inbox, encrypted_inbox) = (RecordingInbox::refusing(1), RecordingInbox::new());
-    let (running, address) = serve(&settings(&["alerts@example.com", "störung@example.com"]), &inbox);
-    let tls = Settings { tls: Some(Tls { cert_file, key_file, implicit: None }), ..settings(&["@tls.example.com"]) };
+    let (running, address) = serve(
+        &settings(&["alerts@example.com", "störung@example.com"]),
+        &inbox,
+    );
+    let tls = Settings {
+        tls: Some(Tls {
+            cert_file,
+            key_file,
+            implicit: None,
+        }),
+        ..settings(&["@tls.example.com"])
+    };
     let (encrypted, encrypted_address) = serve(&tls, &encrypted_inbox);
-    let Some(postfix) = Postfix::start(address, encrypted_address) else { return };
+    let Some(postfix) = Postfix::start(address, encrypted_address) else {
+        return;
+    };
 
-    let mail =
-        |subject: &str| format!("From: a@client.example.net\r\nSubject: {subject}\r\n\r\n..dot\r\n...\r\nend\r\n");
-    let text = |inbox: &RecordingInbox| inbox.raw().iter().map(|raw| String::from_utf8_lossy(raw).into()).collect();
+    let mail = |subject: &str| {
+        format!("From: a@client.example.net\r\nSubject: {subject}\r\n\r\n..dot\r\n...\r\nend\r\n")
+    };
+    let text = |inbox: &RecordingInbox| {
+        inbox
+            .raw()
+            .iter()
+            .map(|raw| String::from_utf8_lossy(raw).into())
+            .collect()
+    };
     postfix.submit("alerts@example.com", &mail("put off"));
-    postfix.tells("alerts@example.com", "status=deferred (host 127.0.0.1[127.0.0.1] said: 451 4.3.0").await;
-    postfix.tells("alerts@example.com", "status=sent (250 2.0.0 Stored)").await;
+    postfix
+        .tells(
+            "alerts@example.com",
+            "status=deferred (host 127.0.0.1[127.0.0.1] said: 451 4.3.0",
+        )
+        .await;
+    postfix
+        .tells("alerts@example.com", "status=sent (250 2.0.0 Stored)")
+        .await;
     let stored: Vec<String> = text(&inbox);
-    let [stored] = stored.as_slice() else { panic!("{stored:?}") };
-    assert!(stored.contains("Subject: put off") && stored.ends_with("\r\n\r\n.dot\r\n..\r\nend\r\n"), "{stored}");
+    let [stored] = stored.as_slice() else {
+        panic!("{stored:?}")
+    };
+    assert!(
+        stored.contains("Subject: put off") && stored.ends_with("\r\n\r\n.dot\r\n..\r\nend\r\n"),
+        "{stored}"
+    );
 
     postfix.submit("störung@example.com", &mail("in UTF-8"));
-    postfix.tells("störung@example.com", "status=sent (250 2.0.0 Stored)").await;
+    postfix
+        .tells("störung@example.com", "status=sent (250 2.0.0 Stored)")
+        .await;
     let envelope = inbox.stored()[1].envelope.clone().unwrap();
     assert_eq!(
         (envelope.mail_from.as_str(), envelope.rcpt_to),
-        ("Bücherei@client.example.net", vec!["störung@example.com".to_owned()])
+        (
+            "Bücherei@client.example.net",
+            vec!["störung@example.com".to_owned()]
+        )
     );
 
     postfix.submit("alerts@tls.example.com", &mail("encrypted"));
-    postfix.tells("alerts@tls.example.com", "status=sent (250 2.0.0 Stored)").await;
+    postfix
+        .tells("alerts@tls.example.com", "status=sent (250 2.0.0 Stored)")
+        .await;
     let stored: Vec<String> = text(&encrypted_inbox);
     assert!(stored[0].contains("Subject: encrypted"), "{stored:?}");
 
     postfix.submit("nobody@example.com", &mail("to nobody"));
-    postfix.tells("nobody@example.com", "status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.1.1").await;
-    eventually("the sender to be told", || postfix.log().contains("sender non-delivery notification")).await;
-    assert_eq!((inbox.stored().len(), encrypted_inbox.stored().len()), (2, 1));
+    postfix
+        .tells(
+            "nobody@example.com",
+            "status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.1.1",
+        )
+        .await;
+    eventually("the sender to be told", || {
+        postfix.log().contains("sender non-delivery notification")
+    })
+    .await;
+    assert_eq!(
+        (inbox.stored().len(), encrypted_inbox.stored().len()),
+        (2, 1)
+    );
 
     drop(postfix);
     running.stop().await;

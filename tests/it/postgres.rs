@@ -1,8 +1,8 @@
-//! Private PostgreSQL servers on free loopback ports: one that all tests share, with a database for each of them, and one
-//! of a test's own where it is stopped, or set up otherwise.
+//! Private PostgreSQL servers on free loopback ports: one that all tests share, with a database for
+//! each of them, and one of a test's own where it is stopped, or set up otherwise.
 //!
-//! They run as the package's user where the tests run as root, which PostgreSQL refuses to be. They end with the tests,
-//! however those end: they are told by the closing of a pipe.
+//! They run as the package's user where the tests run as root, which PostgreSQL refuses to be. They
+//! end with the tests, however those end: they are told by the closing of a pipe.
 
 use std::{
     fs,
@@ -29,11 +29,17 @@ const PASSWORD_IN_URL: &str = "pass%20word%2F%40";
 /// The server's programs, of Debian's newest version here.
 pub fn programs() -> PathBuf {
     let mut found: Vec<PathBuf> = fs::read_dir("/usr/lib/postgresql")
-        .map(|versions| versions.map(|version| version.unwrap().path().join("bin")).collect())
+        .map(|versions| {
+            versions
+                .map(|version| version.unwrap().path().join("bin"))
+                .collect()
+        })
         .unwrap_or_default();
     found.retain(|folder| folder.join("initdb").exists());
     found.sort();
-    found.pop().expect("PostgreSQL's server is not here: install Debian's package postgresql-15")
+    found
+        .pop()
+        .expect("PostgreSQL's server is not here: install Debian's package postgresql-15")
 }
 
 /// A server, running or stopped.
@@ -72,9 +78,14 @@ rm -rf "$1"
 "#;
 
 impl Server {
-    /// Starts one, with settings of its own and files that lie beside them. It takes a second: not for a task's thread.
+    /// Starts one, with settings of its own and files that lie beside them. It takes a second: not
+    /// for a task's thread.
     pub fn start(settings: &str, files: &[(&str, &str)]) -> Arc<Self> {
-        let folder = tempfile::Builder::new().prefix("alertbridge-postgres-").tempdir().unwrap().keep();
+        let folder = tempfile::Builder::new()
+            .prefix("alertbridge-postgres-")
+            .tempdir()
+            .unwrap()
+            .keep();
         let port = free_port();
         let settings = format!(
             "port = {port}
@@ -86,21 +97,39 @@ impl Server {
             {settings}\n",
             folder.display()
         );
-        for (name, content) in files.iter().chain(&[("settings", settings.as_str()), ("password", PASSWORD)]) {
+        for (name, content) in files
+            .iter()
+            .chain(&[("settings", settings.as_str()), ("password", PASSWORD)])
+        {
             write_private(&folder.join(name), content);
         }
-        let root = fs::metadata("/proc/self").is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
+        let root = fs::metadata("/proc/self")
+            .is_ok_and(|own| std::os::unix::fs::MetadataExt::uid(&own) == 0);
         let mut keeper = if root {
-            assert!(Command::new("chown").args(["-R", "postgres:"]).arg(&folder).status().unwrap().success());
+            assert!(
+                Command::new("chown")
+                    .args(["-R", "postgres:"])
+                    .arg(&folder)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
             let mut keeper = Command::new("setpriv");
-            keeper.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "sh", "-c"]);
+            keeper.args([
+                "--reuid=postgres",
+                "--regid=postgres",
+                "--init-groups",
+                "sh",
+                "-c",
+            ]);
             keeper
         } else {
             let mut keeper = Command::new("sh");
             keeper.arg("-c");
             keeper
         };
-        // In a group of its own: an interrupt at the terminal is for the tests, and reaches it through them.
+        // In a group of its own: an interrupt at the terminal is for the tests, and reaches it
+        // through them.
         std::os::unix::process::CommandExt::process_group(&mut keeper, 0);
         let mut child = keeper
             .args([KEEPER, "keeper"])
@@ -110,10 +139,21 @@ impl Server {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let (say, hear) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        let mut keeper = Keeper { _child: child, say, hear };
+        let (say, hear) = (
+            child.stdin.take().unwrap(),
+            BufReader::new(child.stdout.take().unwrap()),
+        );
+        let mut keeper = Keeper {
+            _child: child,
+            say,
+            hear,
+        };
         keeper.hear_done();
-        Arc::new(Self { folder, port, keeper: Mutex::new(keeper) })
+        Arc::new(Self {
+            folder,
+            port,
+            keeper: Mutex::new(keeper),
+        })
     }
 
     /// Where it keeps the files it was given.
@@ -153,7 +193,12 @@ impl Keeper {
 /// As PostgreSQL wants its keys.
 fn write_private(file: &Path, content: &str) {
     use std::os::unix::fs::OpenOptionsExt as _;
-    let mut file = fs::File::options().write(true).create_new(true).mode(0o600).open(file).unwrap();
+    let mut file = fs::File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)
+        .unwrap();
     file.write_all(content.as_bytes()).unwrap();
 }
 
@@ -168,7 +213,12 @@ impl Database {
     pub async fn create() -> Self {
         static SHARED: LazyLock<Arc<Server>> = LazyLock::new(|| Server::start("", &[]));
         // In the second it takes other tests go on.
-        Self::create_in(tokio::task::spawn_blocking(|| Arc::clone(&SHARED)).await.unwrap()).await
+        Self::create_in(
+            tokio::task::spawn_blocking(|| Arc::clone(&SHARED))
+                .await
+                .unwrap(),
+        )
+        .await
     }
 
     /// The same in a server of the test's own.
@@ -176,13 +226,21 @@ impl Database {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         let name = format!("test{}", NUMBER.fetch_add(1, Ordering::Relaxed));
         let own = Self { server, name };
-        own.beside("postgres").client().await.batch_execute(&format!("CREATE DATABASE {}", own.name)).await.unwrap();
+        own.beside("postgres")
+            .client()
+            .await
+            .batch_execute(&format!("CREATE DATABASE {}", own.name))
+            .await
+            .unwrap();
         own
     }
 
     /// Another in the same server, which is there or will be.
     pub fn beside(&self, name: &str) -> Self {
-        Self { server: Arc::clone(&self.server), name: name.to_owned() }
+        Self {
+            server: Arc::clone(&self.server),
+            name: name.to_owned(),
+        }
     }
 
     pub fn server(&self) -> &Arc<Server> {
@@ -196,7 +254,10 @@ impl Database {
 
     /// The same, by another port of this machine.
     pub fn url_through(&self, port: u16) -> String {
-        format!("postgres://bridge:{PASSWORD_IN_URL}@127.0.0.1:{port}/{}", self.name)
+        format!(
+            "postgres://bridge:{PASSWORD_IN_URL}@127.0.0.1:{port}/{}",
+            self.name
+        )
     }
 
     /// The same without the password, for PostgreSQL's own tools.
@@ -209,7 +270,9 @@ impl Database {
     }
 
     pub async fn open(&self) -> Postgres {
-        Postgres::open(&Address::parse(&self.url()).unwrap()).await.unwrap()
+        Postgres::open(&Address::parse(&self.url()).unwrap())
+            .await
+            .unwrap()
     }
 
     /// A connection of the test's own.
@@ -220,7 +283,12 @@ impl Database {
     /// The same, where the server may be down.
     pub async fn try_client(&self) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
         let mut config = tokio_postgres::Config::new();
-        config.host("127.0.0.1").port(self.port()).user("bridge").password(PASSWORD).dbname(&self.name);
+        config
+            .host("127.0.0.1")
+            .port(self.port())
+            .user("bridge")
+            .password(PASSWORD)
+            .dbname(&self.name);
         let (client, connection) = config.connect(tokio_postgres::NoTls).await?;
         tokio::spawn(connection);
         Ok(client)

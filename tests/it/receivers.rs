@@ -1,5 +1,5 @@
-//! Every receiver: what it sends is valid whatever an alert says, what every status means, and what is wrong with a
-//! configuration.
+//! Every receiver: what it sends is valid whatever an alert says, what every status means, and what
+//! is wrong with a configuration.
 
 mod configured;
 mod replies;
@@ -90,7 +90,9 @@ fn request(receivers: &Receivers, notification: &Notification) -> Request {
 
 fn request_of(receiver: &dyn Receiver, notification: &Notification) -> Request {
     let keys = Keys::read(receiver).unwrap();
-    receiver.request(&parcel(notification, &Step::Send), &keys).unwrap()
+    receiver
+        .request(&parcel(notification, &Step::Send), &keys)
+        .unwrap()
 }
 
 fn json_of(request: &Request) -> Value {

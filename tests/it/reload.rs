@@ -37,41 +37,70 @@ fn config(folder: &Path, route: &str, receivers: &[(&str, &Fake<Hook>)], more: &
         let hook = hook(folder, vendor, if place == 0 { more } else { "" });
         format!("\n  - name: {name}\n    {hook}")
     });
-    format!("{PROCESS}\nroute: {{ {route} }}\nreceivers:{}\n", receivers.collect::<String>())
+    format!(
+        "{PROCESS}\nroute: {{ {route} }}\nreceivers:{}\n",
+        receivers.collect::<String>()
+    )
 }
 
 fn write(folder: &Path, config: &str) {
-    fs::write(folder.join("alertbridge.yaml"), harness::unless_judged(config)).unwrap();
+    fs::write(
+        folder.join("alertbridge.yaml"),
+        harness::unless_judged(config),
+    )
+    .unwrap();
 }
 
 /// Asks for a reload of what is written; the status and what is said.
 async fn ask(bridge: &Bridge) -> (u16, String) {
-    let reply = harness::client().post(format!("{}/-/reload", bridge.admin)).send().await.unwrap();
+    let reply = harness::client()
+        .post(format!("{}/-/reload", bridge.admin))
+        .send()
+        .await
+        .unwrap();
     (reply.status().as_u16(), reply.text().await.unwrap())
 }
 
 /// What is said of every configuration here, whatever was reloaded.
 fn is_warning(line: &str) -> bool {
-    ["authenticity.require is empty", "no route reaches", "others can read"].iter().any(|what| line.contains(what))
+    [
+        "authenticity.require is empty",
+        "no route reaches",
+        "others can read",
+    ]
+    .iter()
+    .any(|what| line.contains(what))
 }
 
 async fn reload(bridge: &Bridge, folder: &Path, config: &str) {
     write(folder, config);
     let told = ask(bridge).await;
     let remarks: Vec<_> = told.1.lines().filter(|line| !is_warning(line)).collect();
-    assert_eq!((told.0, remarks), (200, vec!["reloaded"]), "{}", tail(&bridge.log()));
+    assert_eq!(
+        (told.0, remarks),
+        (200, vec!["reloaded"]),
+        "{}",
+        tail(&bridge.log())
+    );
 }
 
 async fn until(what: &str, bridge: &Bridge, holds: impl AsyncFn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !holds().await {
-        assert!(Instant::now() < deadline, "waited in vain: {what}\n{}", tail(&bridge.log()));
+        assert!(
+            Instant::now() < deadline,
+            "waited in vain: {what}\n{}",
+            tail(&bridge.log())
+        );
         tokio::time::sleep(std::time::Duration::from_millis(20)).await;
     }
 }
 
 async fn last_was_successful(bridge: &Bridge) -> bool {
-    bridge.metric("alertbridge_config_last_reload_successful", "").await > 0.5
+    bridge
+        .metric("alertbridge_config_last_reload_successful", "")
+        .await
+        > 0.5
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -80,8 +109,12 @@ async fn under_a_stream_of_mails_each_goes_by_the_one_route_or_the_other_and_onc
     const EACH: usize = 60;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (a, b) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
-    let [to_a, to_b] = ["receiver: a", "receiver: b"].map(|route| config(folder, route, &[("a", &a), ("b", &b)], ""));
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
+    let [to_a, to_b] = ["receiver: a", "receiver: b"]
+        .map(|route| config(folder, route, &[("a", &a), ("b", &b)], ""));
     let bridge = Bridge::start(folder, &harness::unless_judged(&to_a));
     let done = AtomicBool::new(false);
     let sending = async {
@@ -104,41 +137,74 @@ async fn under_a_stream_of_mails_each_goes_by_the_one_route_or_the_other_and_onc
 
     let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for (receiver, vendor) in [("a", &a), ("b", &b)] {
-        assert!(vendor.pages().len() > 5, "{receiver} was told of {}", vendor.pages().len());
+        assert!(
+            vendor.pages().len() > 5,
+            "{receiver} was told of {}",
+            vendor.pages().len()
+        );
         assert_eq!(vendor.repeats(), [""; 0]);
         for page in vendor.pages() {
             let (incident, to) = page.key.rsplit_once(':').unwrap();
             assert_eq!(to, receiver);
-            told.entry(incident.to_owned()).or_default().push(to.to_owned());
+            told.entry(incident.to_owned())
+                .or_default()
+                .push(to.to_owned());
         }
         vendor.expect_all();
         vendor.assert_quiet();
     }
     assert_eq!(told.len(), SENDERS * EACH, "none is lost");
-    assert!(told.values().all(|receivers| receivers.len() == 1), "none is told twice: {told:?}");
+    assert!(
+        told.values().all(|receivers| receivers.len() == 1),
+        "none is told twice: {told:?}"
+    );
 
     // What is posted after the answer goes by what was answered for.
     reload(&bridge, folder, &to_b).await;
     post(&bridge, &trigger("after")).await;
-    b.wait_until("the page", |b| b.pages().iter().any(|page| page.key == "after:b")).await;
+    b.wait_until("the page", |b| {
+        b.pages().iter().any(|page| page.key == "after:b")
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_file_leaves_the_old_one_in_force_and_every_fault_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (a, b) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
     let both = [("a", &a), ("b", &b)];
-    let bridge = Bridge::start(folder, &harness::unless_judged(&config(folder, "receiver: a", &both, "")));
-    let taken_at = bridge.metric("alertbridge_config_last_reload_success_timestamp_seconds", "").await;
-    assert!(last_was_successful(&bridge).await && taken_at > 1.7e9, "{taken_at}");
+    let bridge = Bridge::start(
+        folder,
+        &harness::unless_judged(&config(folder, "receiver: a", &both, "")),
+    );
+    let taken_at = bridge
+        .metric(
+            "alertbridge_config_last_reload_success_timestamp_seconds",
+            "",
+        )
+        .await;
+    assert!(
+        last_was_successful(&bridge).await && taken_at > 1.7e9,
+        "{taken_at}"
+    );
 
-    let wrong = config(folder, "receiver: b, mathcers: [x=y]", &both, "").replace("timeout: 1s", "timout: 1s");
+    let wrong = config(folder, "receiver: b, mathcers: [x=y]", &both, "")
+        .replace("timeout: 1s", "timout: 1s");
     write(folder, &wrong);
     let (status, told) = ask(&bridge).await;
     assert_eq!(status, 500, "{told}");
-    assert!(told.starts_with("not reloaded, the old configuration stays in force:\n"), "{told}");
-    for fault in ["route.mathcers: there is no key `mathcers` here", "delivery.timout: there is no key `timout` here"] {
+    assert!(
+        told.starts_with("not reloaded, the old configuration stays in force:\n"),
+        "{told}"
+    );
+    for fault in [
+        "route.mathcers: there is no key `mathcers` here",
+        "delivery.timout: there is no key `timout` here",
+    ] {
         assert!(told.contains(fault), "{fault}: {told}");
         until(fault, &bridge, async || bridge.log().contains(fault)).await;
     }
@@ -155,11 +221,22 @@ async fn a_wrong_file_leaves_the_old_one_in_force_and_every_fault_is_named() {
             .replace("smtp: [", "imap: [] #"),
     );
     let (status, told) = ask(&bridge).await;
-    assert!(status == 500 && told.contains("no ingress is configured"), "{told}");
+    assert!(
+        status == 500 && told.contains("no ingress is configured"),
+        "{told}"
+    );
 
     reload(&bridge, folder, &config(folder, "receiver: b", &both, "")).await;
     assert!(last_was_successful(&bridge).await);
-    assert!(bridge.metric("alertbridge_config_last_reload_success_timestamp_seconds", "").await > taken_at);
+    assert!(
+        bridge
+            .metric(
+                "alertbridge_config_last_reload_success_timestamp_seconds",
+                ""
+            )
+            .await
+            > taken_at
+    );
     post(&bridge, &trigger("mended")).await;
     assert_eq!(b.next_page().await.key, "mended:b");
     a.assert_quiet();
@@ -170,16 +247,31 @@ async fn a_wrong_file_leaves_the_old_one_in_force_and_every_fault_is_named() {
 async fn sighup_reloads_and_a_wrong_file_ends_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (a, b) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
     let both = [("a", &a), ("b", &b)];
-    let bridge = Bridge::start(folder, &harness::unless_judged(&config(folder, "receiver: a", &both, "")));
+    let bridge = Bridge::start(
+        folder,
+        &harness::unless_judged(&config(folder, "receiver: a", &both, "")),
+    );
     write(folder, "route: [");
     bridge.signal("HUP");
-    until("the refusal", &bridge, async || !last_was_successful(&bridge).await).await;
-    until("the log of it", &bridge, async || bridge.log().contains("the old one stays in force")).await;
+    until("the refusal", &bridge, async || {
+        !last_was_successful(&bridge).await
+    })
+    .await;
+    until("the log of it", &bridge, async || {
+        bridge.log().contains("the old one stays in force")
+    })
+    .await;
     write(folder, &config(folder, "receiver: b", &both, ""));
     bridge.signal("HUP");
-    until("the reload", &bridge, async || last_was_successful(&bridge).await).await;
+    until("the reload", &bridge, async || {
+        last_was_successful(&bridge).await
+    })
+    .await;
     post(&bridge, &trigger("one")).await;
     assert_eq!(b.next_page().await.key, "one:b");
     a.assert_quiet();
@@ -190,25 +282,53 @@ async fn sighup_reloads_and_a_wrong_file_ends_nothing() {
 async fn what_is_owed_to_a_receiver_that_is_gone_ends_in_the_dead_letters() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (a, b) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
     a.fail_next(1000, 503, &[]);
-    let bridge = Bridge::start(folder, &harness::unless_judged(&config(folder, "receiver: a", &[("a", &a)], "")));
+    let bridge = Bridge::start(
+        folder,
+        &harness::unless_judged(&config(folder, "receiver: a", &[("a", &a)], "")),
+    );
     for incident in ["one", "two", "three"] {
         post(&bridge, &trigger(incident)).await;
     }
-    let circuit = async || bridge.metric("alertbridge_circuit_open", "receiver=\"a\"").await;
+    let circuit = async || {
+        bridge
+            .metric("alertbridge_circuit_open", "receiver=\"a\"")
+            .await
+    };
     until("its circuit opens", &bridge, async || circuit().await > 0.5).await;
 
-    reload(&bridge, folder, &config(folder, "receiver: b", &[("b", &b)], "")).await;
-    until("its dead letters", &bridge, async || bridge.metric("alertbridge_deliveries", "dead").await > 2.5).await;
+    reload(
+        &bridge,
+        folder,
+        &config(folder, "receiver: b", &[("b", &b)], ""),
+    )
+    .await;
+    until("its dead letters", &bridge, async || {
+        bridge.metric("alertbridge_deliveries", "dead").await > 2.5
+    })
+    .await;
     let dead = delivery(&bridge, "the dead letter", |row| row["state"] == "dead").await;
-    assert!(said(&dead, "the configuration has no integration webhook/0 of receiver a any more"), "{dead}");
-    assert!(circuit().await < 0.5, "whether it answers concerns nobody any more");
+    assert!(
+        said(
+            &dead,
+            "the configuration has no integration webhook/0 of receiver a any more"
+        ),
+        "{dead}"
+    );
+    assert!(
+        circuit().await < 0.5,
+        "whether it answers concerns nobody any more"
+    );
     post(&bridge, &trigger("four")).await;
     // The new one is told of what is new, and that something was not told.
     let told = |key: String| move |b: &Fake<Hook>| b.pages().iter().any(|page| page.key == key);
     b.wait_until("the page", told("four:b".into())).await;
-    b.wait_until("the alarm", told(format!("{DEAD_LETTERS}:b"))).await;
+    b.wait_until("the alarm", told(format!("{DEAD_LETTERS}:b")))
+        .await;
     b.expect_all();
     b.assert_quiet();
 }
@@ -217,16 +337,30 @@ async fn what_is_owed_to_a_receiver_that_is_gone_ends_in_the_dead_letters() {
 async fn an_attempt_under_way_ends_as_it_began_and_the_next_goes_to_the_new_address() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (a, b) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
     a.hang(1);
-    let bridge =
-        Bridge::start(folder, &harness::unless_judged(&config(folder, "receiver: oncall", &[("oncall", &a)], "")));
+    let bridge = Bridge::start(
+        folder,
+        &harness::unless_judged(&config(folder, "receiver: oncall", &[("oncall", &a)], "")),
+    );
     post(&bridge, &trigger("one")).await;
-    a.wait_until("the attempt", |a| a.history().len() == 1).await;
-    reload(&bridge, folder, &config(folder, "receiver: oncall", &[("oncall", &b)], "")).await;
+    a.wait_until("the attempt", |a| a.history().len() == 1)
+        .await;
+    reload(
+        &bridge,
+        folder,
+        &config(folder, "receiver: oncall", &[("oncall", &b)], ""),
+    )
+    .await;
     assert_eq!(b.next_page().await.key, "one:oncall");
     let row = delivery(&bridge, "the delivery", |row| row["state"] == "delivered").await;
-    assert_eq!(row["failures"], 1, "the one that hung was judged by its own time-out: {row}");
+    assert_eq!(
+        row["failures"], 1,
+        "the one that hung was judged by its own time-out: {row}"
+    );
     assert_eq!(a.history().len(), 1);
     b.assert_quiet();
 }
@@ -235,23 +369,45 @@ async fn an_attempt_under_way_ends_as_it_began_and_the_next_goes_to_the_new_addr
 async fn a_pause_that_was_asked_for_outlives_a_reload_unless_its_receiver_is_changed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (a, b) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
     let route = "receiver: b, routes: [{ receiver: a, continue: true }, { receiver: b }]";
     let both = [("a", &a), ("b", &b)];
     a.fail_next(1, 429, &[("retry-after", "3600")]);
-    let bridge = Bridge::start(folder, &harness::unless_judged(&config(folder, route, &both, "")));
+    let bridge = Bridge::start(
+        folder,
+        &harness::unless_judged(&config(folder, route, &both, "")),
+    );
     post(&bridge, &trigger("one")).await;
     delivery(&bridge, "the refusal", |row| row["failures"] == 1).await;
 
-    // Another receiver is new, so whatever waits is due again; the one that asked for the pause has it all the same.
-    reload(&bridge, folder, &config(folder, route, &[both[0], both[1], ("c", &b)], "")).await;
+    // Another receiver is new, so whatever waits is due again; the one that asked for the pause has
+    // it all the same.
+    reload(
+        &bridge,
+        folder,
+        &config(folder, route, &[both[0], both[1], ("c", &b)], ""),
+    )
+    .await;
     for incident in ["two", "three"] {
         post(&bridge, &trigger(incident)).await;
-        b.wait_until("the other's page", |b| b.pages().iter().any(|page| page.key == format!("{incident}:b"))).await;
+        b.wait_until("the other's page", |b| {
+            b.pages()
+                .iter()
+                .any(|page| page.key == format!("{incident}:b"))
+        })
+        .await;
     }
     assert_eq!(a.history().len(), 1, "it is left alone");
 
-    reload(&bridge, folder, &config(folder, route, &both, ", send_resolved: false")).await;
+    reload(
+        &bridge,
+        folder,
+        &config(folder, route, &both, ", send_resolved: false"),
+    )
+    .await;
     let mut keys = Vec::new();
     for _ in 0..3 {
         keys.push(a.next_page().await.key);
@@ -265,17 +421,26 @@ async fn a_pause_that_was_asked_for_outlives_a_reload_unless_its_receiver_is_cha
 async fn what_needs_a_restart_is_named_and_the_rest_takes_effect() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (a, b) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
     let both = [("a", &a), ("b", &b)];
     let first = config(folder, "receiver: a", &both, "");
     let bridge = Bridge::start(folder, &harness::unless_judged(&first));
     let second = config(folder, "receiver: b", &both, "")
-        .replace("recipients: ['alerts@example.com']", "recipients: ['other@example.com'], max_message_size: 1MiB")
+        .replace(
+            "recipients: ['alerts@example.com']",
+            "recipients: ['other@example.com'], max_message_size: 1MiB",
+        )
         .replace("alertbridge.db'", "other.db', mail_retention: 1d");
     write(folder, &second);
     let (status, told) = ask(&bridge).await;
     assert_eq!(status, 200, "{told}");
-    let lines: Vec<_> = told.lines().filter(|line| !line.starts_with("warning: ")).collect();
+    let lines: Vec<_> = told
+        .lines()
+        .filter(|line| !line.starts_with("warning: "))
+        .collect();
     let expected = [
         "reloaded",
         "store.url needs a restart",
@@ -284,7 +449,10 @@ async fn what_needs_a_restart_is_named_and_the_rest_takes_effect() {
         "ingress.smtp[0].max_message_size needs a restart",
     ];
     assert_eq!(lines, expected);
-    until("the log of it", &bridge, async || expected[1..].iter().all(|line| bridge.log().contains(line))).await;
+    until("the log of it", &bridge, async || {
+        expected[1..].iter().all(|line| bridge.log().contains(line))
+    })
+    .await;
     // By the door as it was, and the route as it is.
     harness::smtp_try(bridge.smtp.unwrap(), &trigger("one")).unwrap();
     assert_eq!(b.next_page().await.key, "one:b");
@@ -315,7 +483,12 @@ async fn a_mailbox_goes_on_by_another_max_age_and_no_mail_is_missed() {
     wait_for_imap(&bridge).await;
     dovecot.deliver(&trigger("one"));
     assert_eq!(a.next_page().await.key, "one:a");
-    reload(&bridge, folder, &format!("global: {{ max_age: 2h }}\n{config}")).await;
+    reload(
+        &bridge,
+        folder,
+        &format!("global: {{ max_age: 2h }}\n{config}"),
+    )
+    .await;
     dovecot.deliver(&trigger("two"));
     let taken = || bridge.log().matches("the mailbox is read here").count();
     until("another turn", &bridge, async || taken() == 2).await;
@@ -330,19 +503,31 @@ async fn a_mailbox_goes_on_by_another_max_age_and_no_mail_is_missed() {
 async fn a_replica_that_is_not_reloaded_yet_leaves_what_it_does_not_know_to_those_that_are() {
     let database = Database::create().await;
     let folders = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
-    let (a, b) = (Hook::start(HOOK_SECRET).await, Hook::start(HOOK_SECRET).await);
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
     let shared = |config: String| config.replace("sqlite:alertbridge.db", &database.url());
     let [first, second] = folders.each_ref().map(|folder| {
         let config = shared(config(folder.path(), "receiver: a", &[("a", &a)], ""));
         Bridge::start(folder.path(), &harness::unless_judged(&config))
     });
-    let next = shared(config(folders[0].path(), "receiver: b", &[("a", &a), ("b", &b)], ""));
+    let next = shared(config(
+        folders[0].path(),
+        "receiver: b",
+        &[("a", &a), ("b", &b)],
+        "",
+    ));
     reload(&first, folders[0].path(), &next).await;
-    // While its receiver does not answer, what is new waits in the store, where either replica may take it.
+    // While its receiver does not answer, what is new waits in the store, where either replica may
+    // take it.
     b.fail_next(1000, 503, &[]);
     post(&first, &trigger("one")).await;
     post(&first, &trigger("two")).await;
-    until("the circuit opens", &first, async || first.metric("alertbridge_circuit_open", "").await > 0.5).await;
+    until("the circuit opens", &first, async || {
+        first.metric("alertbridge_circuit_open", "").await > 0.5
+    })
+    .await;
     post(&first, &trigger("three")).await;
     let probes = b.history().len() + 2;
     until("more probes", &first, async || b.history().len() >= probes).await;
@@ -350,7 +535,12 @@ async fn a_replica_that_is_not_reloaded_yet_leaves_what_it_does_not_know_to_thos
     first.settled(3).await;
     let mut keys: Vec<_> = b.pages().into_iter().map(|page| page.key).collect();
     keys.sort();
-    assert_eq!(keys, ["one:b", "three:b", "two:b"], "{}", tail(&second.log()));
+    assert_eq!(
+        keys,
+        ["one:b", "three:b", "two:b"],
+        "{}",
+        tail(&second.log())
+    );
     b.expect_all();
     b.assert_quiet();
     assert!(first.metric("alertbridge_deliveries", "dead").await < 0.5);
@@ -374,16 +564,41 @@ async fn no_page_in_a_browser_reloads_and_who_has_no_token_neither() {
         let reply = request(&bridge).header(name, value).send().await.unwrap();
         assert_eq!(reply.status(), 403, "{name}: {value}");
     }
-    let got = harness::client().get(format!("{}/-/reload", bridge.admin)).send().await.unwrap();
+    let got = harness::client()
+        .get(format!("{}/-/reload", bridge.admin))
+        .send()
+        .await
+        .unwrap();
     assert_eq!(got.status(), 405);
     assert!(!bridge.log().contains("reloaded"), "{}", bridge.log());
     assert!(bridge.stop().success());
 
-    let bridge = Bridge::start(folder, &harness::unless_judged(&open.replace("admin: { ", "admin: { token: s3cret, ")));
+    let bridge = Bridge::start(
+        folder,
+        &harness::unless_judged(&open.replace("admin: { ", "admin: { token: s3cret, ")),
+    );
     assert_eq!(ask(&bridge).await.0, 401);
-    assert_eq!(request(&bridge).bearer_auth("another").send().await.unwrap().status(), 401);
-    let from_page = request(&bridge).bearer_auth("s3cret").header("origin", "https://elsewhere.example");
+    assert_eq!(
+        request(&bridge)
+            .bearer_auth("another")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        401
+    );
+    let from_page = request(&bridge)
+        .bearer_auth("s3cret")
+        .header("origin", "https://elsewhere.example");
     assert_eq!(from_page.send().await.unwrap().status(), 403);
     assert!(!bridge.log().contains("reloaded"), "{}", bridge.log());
-    assert_eq!(request(&bridge).bearer_auth("s3cret").send().await.unwrap().status(), 200);
+    assert_eq!(
+        request(&bridge)
+            .bearer_auth("s3cret")
+            .send()
+            .await
+            .unwrap()
+            .status(),
+        200
+    );
 }

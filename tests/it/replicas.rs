@@ -1,8 +1,9 @@
-//! Three replicas over one PostgreSQL: killed at any point and at any time, cut off from the database, they lose no
-//! mail, open no second alert, and leave no mailbox unread.
+//! Three replicas over one PostgreSQL: killed at any point and at any time, cut off from the
+//! database, they lose no mail, open no second alert, and leave no mailbox unread.
 //!
-//! Senders do as mail servers do: what one replica does not acknowledge goes to another. A sender keeps to the order of
-//! an incident's mails as time does, where minutes lie between them: the next goes out when the last is decided.
+//! Senders do as mail servers do: what one replica does not acknowledge goes to another. A sender
+//! keeps to the order of an incident's mails as time does, where minutes lie between them: the next
+//! goes out when the last is decided.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -65,14 +66,22 @@ impl Replica {
     fn new(url: &str, vendors: &Vendors) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = config(url, vendors, folder.path());
-        Self { folder, config, bridge: Mutex::new(None) }
+        Self {
+            folder,
+            config,
+            bridge: Mutex::new(None),
+        }
     }
 
     /// Starts it, with a plan of where to crash.
     async fn start(self: &Arc<Self>, plan: &str) {
         let (replica, plan) = (Arc::clone(self), plan.to_owned());
         let started = tokio::task::spawn_blocking(move || {
-            Bridge::start_with(replica.folder.path(), &replica.config, &[("ALERTBRIDGE_CRASH", plan.as_str())])
+            Bridge::start_with(
+                replica.folder.path(),
+                &replica.config,
+                &[("ALERTBRIDGE_CRASH", plan.as_str())],
+            )
         });
         *self.bridge.lock().unwrap() = Some(started.await.unwrap());
     }
@@ -82,22 +91,38 @@ impl Replica {
     }
 
     pub fn ended(&self) -> bool {
-        self.bridge.lock().unwrap().as_mut().is_none_or(Bridge::ended)
+        self.bridge
+            .lock()
+            .unwrap()
+            .as_mut()
+            .is_none_or(Bridge::ended)
     }
 
     pub fn doors(&self) -> Option<(String, SocketAddr)> {
-        self.bridge.lock().unwrap().as_ref().map(|bridge| (bridge.http.clone(), bridge.smtp.unwrap()))
+        self.bridge
+            .lock()
+            .unwrap()
+            .as_ref()
+            .map(|bridge| (bridge.http.clone(), bridge.smtp.unwrap()))
     }
 
     /// Its readiness, asked once.
     pub async fn ready(&self) -> (u16, String) {
         let admin = self.bridge.lock().unwrap().as_ref().unwrap().admin.clone();
-        let reply = client().get(format!("{admin}/-/ready")).send().await.unwrap();
+        let reply = client()
+            .get(format!("{admin}/-/ready"))
+            .send()
+            .await
+            .unwrap();
         (reply.status().as_u16(), reply.text().await.unwrap())
     }
 
     pub fn log(&self) -> String {
-        self.bridge.lock().unwrap().as_ref().map_or_else(String::new, Bridge::log)
+        self.bridge
+            .lock()
+            .unwrap()
+            .as_ref()
+            .map_or_else(String::new, Bridge::log)
     }
 }
 
@@ -112,19 +137,30 @@ impl Fleet {
     /// `urls` says how each replica reaches the database.
     pub async fn start(database: Database, urls: [String; REPLICAS]) -> Self {
         let vendors = Vendors::start().await;
-        let replicas: Vec<_> = urls.iter().map(|url| Arc::new(Replica::new(url, &vendors))).collect();
+        let replicas: Vec<_> = urls
+            .iter()
+            .map(|url| Arc::new(Replica::new(url, &vendors)))
+            .collect();
         // At once, over an empty database: one migrates.
         join_all(replicas.iter().map(|replica| replica.start(""))).await;
-        Self { database: Arc::new(database), replicas, vendors }
+        Self {
+            database: Arc::new(database),
+            replicas,
+            vendors,
+        }
     }
 
-    /// Sends the mails, a third of them to two replicas at once; returns the numbers HTTP acknowledged.
+    /// Sends the mails, a third of them to two replicas at once; returns the numbers HTTP
+    /// acknowledged.
     pub fn send(&self, mails: &[Generated], seed: u64) -> JoinHandle<Vec<i64>> {
         const SENDERS: usize = 8;
         let mut shares = vec![Vec::new(); SENDERS];
         for mail in mails {
-            let share =
-                mail.truth.incident_id.as_ref().map_or(0, |id| id.bytes().map(usize::from).sum::<usize>() % SENDERS);
+            let share = mail
+                .truth
+                .incident_id
+                .as_ref()
+                .map_or(0, |id| id.bytes().map(usize::from).sum::<usize>() % SENDERS);
             let mut eml = mail.eml.clone();
             // As it has to be over SMTP, so that it is the same through every door.
             if !eml.ends_with(b"\r\n") {
@@ -136,7 +172,12 @@ impl Fleet {
         tokio::spawn(async move {
             let senders = shares.into_iter().enumerate().map(|(number, mails)| {
                 let rng = fastrand::Rng::with_seed(seed + number as u64);
-                Sender { replicas: &replicas, database: &database, rng }.send(mails)
+                Sender {
+                    replicas: &replicas,
+                    database: &database,
+                    rng,
+                }
+                .send(mails)
             });
             join_all(senders).await.concat()
         })
@@ -147,11 +188,14 @@ impl Fleet {
         let bridge = self.replicas[0].bridge.lock().unwrap().take().unwrap();
         at_rest(&bridge).await;
         audit(&self.vendors, &bridge, mails, numbers);
-        // Without a key at the other end, a page may be seen once more for each crash, and no oftener.
+        // Without a key at the other end, a page may be seen once more for each crash, and no
+        // oftener.
         let most = |seen: BTreeMap<String, usize>| seen.into_values().max().unwrap_or(0);
         let mut by_id = BTreeMap::new();
         for call in self.vendors.hook.history() {
-            *by_id.entry(call.header("webhook-id").to_owned()).or_default() += 1;
+            *by_id
+                .entry(call.header("webhook-id").to_owned())
+                .or_default() += 1;
         }
         assert!(most(by_id) <= 1 + crashes, "one webhook-id too often");
         let mut by_text = BTreeMap::new();
@@ -159,9 +203,17 @@ impl Fleet {
             *by_text.entry(message.to_string()).or_default() += 1;
         }
         assert!(most(by_text) <= 1 + crashes, "one Slack message too often");
-        let opened = "SELECT count(*) FROM (SELECT 1 FROM mails WHERE outcome = 'opened' GROUP BY incident
+        let opened =
+            "SELECT count(*) FROM (SELECT 1 FROM mails WHERE outcome = 'opened' GROUP BY incident
                       HAVING count(*) > 1) AS twice";
-        let twice: i64 = self.database.client().await.query_one(opened, &[]).await.unwrap().get(0);
+        let twice: i64 = self
+            .database
+            .client()
+            .await
+            .query_one(opened, &[])
+            .await
+            .unwrap()
+            .get(0);
         assert_eq!(twice, 0, "an incident opened twice");
     }
 }
@@ -179,7 +231,10 @@ impl Sender<'_> {
         for mail in mails {
             let [first, second] = [self.rng.fork(), self.rng.fork()];
             if self.rng.u8(..3) == 0 {
-                let (one, two) = tokio::join!(self.acknowledged(&mail, first), self.acknowledged(&mail, second));
+                let (one, two) = tokio::join!(
+                    self.acknowledged(&mail, first),
+                    self.acknowledged(&mail, second)
+                );
                 numbers.extend(one.into_iter().chain(two));
             } else {
                 numbers.extend(self.acknowledged(&mail, first).await);
@@ -200,7 +255,10 @@ impl Sender<'_> {
             };
             if rng.bool() {
                 let mail = mail.to_vec();
-                match tokio::task::spawn_blocking(move || smtp_try(smtp, &mail)).await.unwrap() {
+                match tokio::task::spawn_blocking(move || smtp_try(smtp, &mail))
+                    .await
+                    .unwrap()
+                {
                     Ok(()) => return None,
                     // Where it says anything at all, it says to come again.
                     Err(refused) if refused.kind() == std::io::ErrorKind::Other => {
@@ -210,10 +268,17 @@ impl Sender<'_> {
                     Err(_) => {}
                 }
             } else {
-                let request = client().post(http).header("content-type", "message/rfc822").body(mail.to_vec());
+                let request = client()
+                    .post(http)
+                    .header("content-type", "message/rfc822")
+                    .body(mail.to_vec());
                 if let Ok(reply) = request.send().await {
                     if reply.status() == 202 {
-                        return reply.json::<serde_json::Value>().await.ok().and_then(|json| json["id"].as_i64());
+                        return reply
+                            .json::<serde_json::Value>()
+                            .await
+                            .ok()
+                            .and_then(|json| json["id"].as_i64());
                     }
                     assert_eq!(reply.status(), 503, "it is to come again");
                 }
@@ -233,7 +298,10 @@ impl Sender<'_> {
                 Err(_) => None,
             };
             if let Some(found) = found {
-                assert!(found.get::<_, i64>("all") > 0, "an acknowledged mail is gone");
+                assert!(
+                    found.get::<_, i64>("all") > 0,
+                    "an acknowledged mail is gone"
+                );
                 if found.get::<_, i64>("pending") == 0 {
                     return;
                 }
@@ -257,9 +325,20 @@ async fn replicas_killed_at_any_point_lose_no_mail_and_open_no_second_alert() {
     let mut rng = fastrand::Rng::with_seed(4711);
     let mut crashes = 0;
     // One dies between any two steps that matter, over and over; another at any time.
-    for point in ["commit:3", "recorded:2", "decided:2", "claimed:2", "sent:1", "settled:2", "commit:9"] {
+    for point in [
+        "commit:3",
+        "recorded:2",
+        "decided:2",
+        "claimed:2",
+        "sent:1",
+        "settled:2",
+        "commit:9",
+    ] {
         let [planned, killed] = [rng.usize(..REPLICAS), rng.usize(1..REPLICAS)];
-        let (planned, killed) = (&fleet.replicas[planned], &fleet.replicas[(planned + killed) % REPLICAS]);
+        let (planned, killed) = (
+            &fleet.replicas[planned],
+            &fleet.replicas[(planned + killed) % REPLICAS],
+        );
         planned.kill();
         planned.start(point).await;
         tokio::time::sleep(Duration::from_millis(rng.u64(50..400))).await;
@@ -267,7 +346,11 @@ async fn replicas_killed_at_any_point_lose_no_mail_and_open_no_second_alert() {
         crashes += 2;
         let deadline = Instant::now() + PATIENCE;
         while !planned.ended() && !sending.is_finished() {
-            assert!(Instant::now() < deadline, "{point} was not reached:\n{}", tail(&planned.log()));
+            assert!(
+                Instant::now() < deadline,
+                "{point} was not reached:\n{}",
+                tail(&planned.log())
+            );
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         assert!(planned.ended(), "the mails were too few to reach {point}");
@@ -275,14 +358,21 @@ async fn replicas_killed_at_any_point_lose_no_mail_and_open_no_second_alert() {
         planned.kill();
         join_all([planned.start(""), killed.start("")]).await;
     }
-    let numbers = tokio::time::timeout(2 * PATIENCE, sending).await.expect("the senders hang").unwrap();
+    let numbers = tokio::time::timeout(2 * PATIENCE, sending)
+        .await
+        .expect("the senders hang")
+        .unwrap();
     let sent = begun.elapsed();
     fleet.audit(&mails, &numbers, crashes).await;
     let repeats = fleet.vendors.hook.repeats().len();
-    eprintln!("{crashes} kills, {repeats} repeats at the webhook; sent in {sent:?}, at rest in {:?}", begun.elapsed());
+    eprintln!(
+        "{crashes} kills, {repeats} repeats at the webhook; sent in {sent:?}, at rest in {:?}",
+        begun.elapsed()
+    );
 }
 
-/// Between a replica and the database: cuts connections in mid-word, and now and then lets none through.
+/// Between a replica and the database: cuts connections in mid-word, and now and then lets none
+/// through.
 struct Proxy {
     port: u16,
     cuts: Arc<AtomicUsize>,
@@ -300,7 +390,10 @@ impl Proxy {
     async fn start(to: u16, seed: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let port = listener.local_addr().unwrap().port();
-        let (cuts, quiet) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(true)));
+        let (cuts, quiet) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(AtomicBool::new(true)),
+        );
         let (counted, calm) = (Arc::clone(&cuts), Arc::clone(&quiet));
         let task = tokio::spawn(async move {
             let mut rng = fastrand::Rng::with_seed(seed);
@@ -329,7 +422,12 @@ impl Proxy {
                 }
             }
         });
-        Self { port, cuts, task, quiet }
+        Self {
+            port,
+            cuts,
+            task,
+            quiet,
+        }
     }
 }
 
@@ -337,25 +435,42 @@ impl Proxy {
 async fn replicas_cut_off_from_the_database_lose_no_mail_and_open_no_second_alert() {
     let begun = Instant::now();
     let database = Database::create().await;
-    let proxies = join_all((0..REPLICAS as u64).map(|seed| Proxy::start(database.port(), seed))).await;
-    let urls: Vec<_> = proxies.iter().map(|proxy| database.url_through(proxy.port)).collect();
+    let proxies =
+        join_all((0..REPLICAS as u64).map(|seed| Proxy::start(database.port(), seed))).await;
+    let urls: Vec<_> = proxies
+        .iter()
+        .map(|proxy| database.url_through(proxy.port))
+        .collect();
     let fleet = Fleet::start(database, urls.try_into().unwrap()).await;
     for proxy in &proxies {
         proxy.quiet.store(false, Ordering::SeqCst);
     }
     let mails = generator::generate(815, 100);
-    let numbers = tokio::time::timeout(2 * PATIENCE, fleet.send(&mails, 2)).await.expect("the senders hang").unwrap();
+    let numbers = tokio::time::timeout(2 * PATIENCE, fleet.send(&mails, 2))
+        .await
+        .expect("the senders hang")
+        .unwrap();
     for proxy in &proxies {
         proxy.quiet.store(true, Ordering::SeqCst);
     }
-    let cuts: usize = proxies.iter().map(|proxy| proxy.cuts.load(Ordering::SeqCst)).sum();
+    let cuts: usize = proxies
+        .iter()
+        .map(|proxy| proxy.cuts.load(Ordering::SeqCst))
+        .sum();
     let sent = begun.elapsed();
     assert!(cuts > 20, "{cuts} cuts are no trial");
-    // A page is sent again only where it could not be recorded before its lease ended, in spite of another try.
+    // A page is sent again only where it could not be recorded before its lease ended, in spite of
+    // another try.
     fleet.audit(&mails, &numbers, 5).await;
-    assert!(fleet.replicas[1..].iter().all(|replica| !replica.ended()), "a replica that is cut off goes on");
+    assert!(
+        fleet.replicas[1..].iter().all(|replica| !replica.ended()),
+        "a replica that is cut off goes on"
+    );
     let repeats = fleet.vendors.hook.repeats().len();
-    eprintln!("{cuts} cuts, {repeats} repeats at the webhook; sent in {sent:?}, at rest in {:?}", begun.elapsed());
+    eprintln!(
+        "{cuts} cuts, {repeats} repeats at the webhook; sent in {sent:?}, at rest in {:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -374,36 +489,67 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
     fs::write(folder.path().join("alertbridge.yaml"), &config).unwrap();
     let command = |arguments: &[&str]| {
         let output = run(folder.path(), arguments);
-        (output.status.code(), String::from_utf8(output.stdout).unwrap() + std::str::from_utf8(&output.stderr).unwrap())
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap()
+                + std::str::from_utf8(&output.stderr).unwrap(),
+        )
     };
     let (status, said) = command(&["incidents", "list"]);
-    assert!(status == Some(1) && said.contains("there is no store PostgreSQL database"), "{said}");
+    assert!(
+        status == Some(1) && said.contains("there is no store PostgreSQL database"),
+        "{said}"
+    );
     let (status, said) = command(&["store", "migrate"]);
-    assert!(status == Some(0) && said.contains("made, at schema version"), "{said}");
+    assert!(
+        status == Some(0) && said.contains("made, at schema version"),
+        "{said}"
+    );
     let (status, said) = command(&["store", "migrate"]);
-    assert!(status == Some(0) && said.contains("at schema version") && said.contains("already"), "{said}");
-    let mail = generator::generate(1, 50).into_iter().find(|mail| mail.truth.outcome == Outcome::Opened).unwrap();
+    assert!(
+        status == Some(0) && said.contains("at schema version") && said.contains("already"),
+        "{said}"
+    );
+    let mail = generator::generate(1, 50)
+        .into_iter()
+        .find(|mail| mail.truth.outcome == Outcome::Opened)
+        .unwrap();
     let bridge = Bridge::start(folder.path(), &config);
     assert_eq!(bridge.post(&mail.eml).await.unwrap(), 202);
     at_rest(&bridge).await;
     let incident = mail.truth.incident_id.unwrap();
-    for arguments in [&["incidents", "show", &incident][..], &["mails", "show", "1"], &["replay", "--stored", "--json"]]
-    {
+    for arguments in [
+        &["incidents", "show", &incident][..],
+        &["mails", "show", "1"],
+        &["replay", "--stored", "--json"],
+    ] {
         let (status, said) = command(arguments);
-        assert!(status == Some(0) && said.contains(&incident), "{arguments:?}: {said}");
+        assert!(
+            status == Some(0) && said.contains(&incident),
+            "{arguments:?}: {said}"
+        );
     }
-    assert!(command(&["deliveries", "list", "--state", "delivered"]).1.contains("stdout"));
+    assert!(
+        command(&["deliveries", "list", "--state", "delivered"])
+            .1
+            .contains("stdout")
+    );
     assert!(bridge.stop().success());
     let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
     database.client().await.execute(newer, &[]).await.unwrap();
     let (status, said) = command(&["store", "migrate"]);
     assert!(
-        status == Some(1) && said.contains("store.url: ") && said.contains("newer than this alertbridge"),
+        status == Some(1)
+            && said.contains("store.url: ")
+            && said.contains("newer than this alertbridge"),
         "{said}"
     );
     fs::write(&url, database.url().replace("pass%20word", "hunter2")).unwrap();
     let (status, said) = command(&["serve"]);
-    assert!(status == Some(1) && said.contains("28P01") && !said.contains("hunter2"), "{said}");
+    assert!(
+        status == Some(1) && said.contains("28P01") && !said.contains("hunter2"),
+        "{said}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -423,20 +569,33 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
         mailbox.username,
         mailbox.password_file.unwrap().display(),
     );
-    let folders: Vec<_> = (0..REPLICAS).map(|_| tempfile::tempdir().unwrap()).collect();
-    let mut bridges: Vec<_> = folders.iter().map(|folder| Bridge::start(folder.path(), &config)).collect();
-    let mails: Vec<_> =
-        generator::generate(3, 80).into_iter().filter(|mail| mail.truth.outcome == Outcome::Opened).collect();
+    let folders: Vec<_> = (0..REPLICAS)
+        .map(|_| tempfile::tempdir().unwrap())
+        .collect();
+    let mut bridges: Vec<_> = folders
+        .iter()
+        .map(|folder| Bridge::start(folder.path(), &config))
+        .collect();
+    let mails: Vec<_> = generator::generate(3, 80)
+        .into_iter()
+        .filter(|mail| mail.truth.outcome == Outcome::Opened)
+        .collect();
     let database = database.client().await;
     let stored = async |expected: usize| {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let row = database.query_one("SELECT count(*) FROM mails WHERE outcome = 'opened'", &[]).await.unwrap();
+            let row = database
+                .query_one("SELECT count(*) FROM mails WHERE outcome = 'opened'", &[])
+                .await
+                .unwrap();
             let found = usize::try_from(row.get::<_, i64>(0)).unwrap();
             if found >= expected {
                 return;
             }
-            assert!(Instant::now() < deadline, "{found} of {expected} mails were read");
+            assert!(
+                Instant::now() < deadline,
+                "{found} of {expected} mails were read"
+            );
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
@@ -447,8 +606,9 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
         }
         delivered += 4;
         stored(delivered).await;
-        let readers: Vec<_> =
-            (0..bridges.len()).filter(|n| bridges[*n].log().contains("the mailbox is read here")).collect();
+        let readers: Vec<_> = (0..bridges.len())
+            .filter(|n| bridges[*n].log().contains("the mailbox is read here"))
+            .collect();
         assert_eq!(readers.len(), 1, "one reads");
         bridges.remove(readers[0]).kill();
         let killed = Instant::now();
@@ -456,12 +616,25 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
         delivered += 1;
         stored(delivered).await;
         eprintln!("the mailbox moved within {:?}", killed.elapsed());
-        assert!(killed.elapsed() < Duration::from_secs(20), "{:?}", killed.elapsed());
+        assert!(
+            killed.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            killed.elapsed()
+        );
     }
-    let rows = database.query("SELECT incident_id FROM mails JOIN incidents ON incidents.id = incident", &[]).await;
+    let rows = database
+        .query(
+            "SELECT incident_id FROM mails JOIN incidents ON incidents.id = incident",
+            &[],
+        )
+        .await;
     let found: Vec<String> = rows.unwrap().iter().map(|row| row.get(0)).collect();
     let distinct: BTreeSet<_> = found.iter().collect();
-    assert_eq!((found.len(), distinct.len()), (delivered, delivered), "each mail was read once");
+    assert_eq!(
+        (found.len(), distinct.len()),
+        (delivered, delivered),
+        "each mail was read once"
+    );
     // Who stops gives it back at once.
     let folder = tempfile::tempdir().unwrap();
     let last = bridges.pop().unwrap();
@@ -470,6 +643,9 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]",
     let stopped = Instant::now();
     dovecot.deliver(&mails[delivered].eml);
     stored(delivered + 1).await;
-    eprintln!("after a stop the mailbox moved within {:?}", stopped.elapsed());
+    eprintln!(
+        "after a stop the mailbox moved within {:?}",
+        stopped.elapsed()
+    );
     assert!(next.log().contains("the mailbox is read here"));
 }

@@ -1,4 +1,5 @@
-//! What strangers send does not fill the disk: what is kept whole of it is bounded, and alerts have the last of the room.
+//! What strangers send does not fill the disk: what is kept whole of it is bounded, and alerts have
+//! the last of the room.
 
 use std::fs;
 
@@ -26,9 +27,20 @@ both!(
 async fn stored(store: &dyn Store, bytes: usize, verdict: Verdict, outcome: Outcome) -> MailId {
     let text = format!("Subject: x\r\n\r\n{}", "y".repeat(bytes - 14));
     let judged = Authenticity::unproven(verdict, "test");
-    let id = store.record(vec![(mail(&text), judged)], None).await.unwrap()[0];
-    let decided = Decision { state: None, applied: false, ..decision(outcome, state(Phase::Firing, 1), vec![]) };
-    store.decide(id, None, noon(), Box::new(|_| decided)).await.unwrap().unwrap();
+    let id = store
+        .record(vec![(mail(&text), judged)], None)
+        .await
+        .unwrap()[0];
+    let decided = Decision {
+        state: None,
+        applied: false,
+        ..decision(outcome, state(Phase::Firing, 1), vec![])
+    };
+    store
+        .decide(id, None, noon(), Box::new(|_| decided))
+        .await
+        .unwrap()
+        .unwrap();
     id
 }
 
@@ -41,7 +53,10 @@ async fn is_whole(store: &dyn Store, id: MailId) -> bool {
 }
 
 fn too_much(bytes: u64) -> Excess {
-    Excess { before: None, bytes }
+    Excess {
+        before: None,
+        bytes,
+    }
 }
 
 async fn of_the_oldest_only_the_header_is_kept_and_of_what_is_proven_all(home: Home) {
@@ -59,18 +74,65 @@ async fn of_the_oldest_only_the_header_is_kept_and_of_what_is_proven_all(home: H
     ] {
         ids.push(stored(store, 1000, verdict, outcome).await);
     }
-    let undecided = store.record(vec![(mail("Subject: x\r\n\r\ny"), Authenticity::off())], None).await.unwrap()[0];
+    let undecided = store
+        .record(
+            vec![(mail("Subject: x\r\n\r\ny"), Authenticity::off())],
+            None,
+        )
+        .await
+        .unwrap()[0];
 
-    assert_eq!(store.whole(Spare::Unproven, 0).await.unwrap(), (3000, ids[4]));
-    assert_eq!(store.whole(Spare::Unproven, ids[3]).await.unwrap(), (1000, ids[4]));
-    assert_eq!(store.whole(Spare::Ignored, 0).await.unwrap(), (2000, ids[6]));
-    assert_eq!(store.cut(Spare::Unproven, too_much(0), noon()).await.unwrap(), Cut::default());
-    let cut = store.cut(Spare::Unproven, too_much(1001), noon()).await.unwrap();
-    assert_eq!(cut, Cut { mails: 2, bytes: 2000, more: false });
-    let old = Excess { before: Some(noon() + MINUTE), bytes: 0 };
-    let young = Excess { before: Some(noon()), bytes: 0 };
-    assert_eq!(store.cut(Spare::Ignored, young, noon()).await.unwrap().mails, 0);
-    assert_eq!(store.cut(Spare::Ignored, old, noon()).await.unwrap().mails, 2);
+    assert_eq!(
+        store.whole(Spare::Unproven, 0).await.unwrap(),
+        (3000, ids[4])
+    );
+    assert_eq!(
+        store.whole(Spare::Unproven, ids[3]).await.unwrap(),
+        (1000, ids[4])
+    );
+    assert_eq!(
+        store.whole(Spare::Ignored, 0).await.unwrap(),
+        (2000, ids[6])
+    );
+    assert_eq!(
+        store
+            .cut(Spare::Unproven, too_much(0), noon())
+            .await
+            .unwrap(),
+        Cut::default()
+    );
+    let cut = store
+        .cut(Spare::Unproven, too_much(1001), noon())
+        .await
+        .unwrap();
+    assert_eq!(
+        cut,
+        Cut {
+            mails: 2,
+            bytes: 2000,
+            more: false
+        }
+    );
+    let old = Excess {
+        before: Some(noon() + MINUTE),
+        bytes: 0,
+    };
+    let young = Excess {
+        before: Some(noon()),
+        bytes: 0,
+    };
+    assert_eq!(
+        store
+            .cut(Spare::Ignored, young, noon())
+            .await
+            .unwrap()
+            .mails,
+        0
+    );
+    assert_eq!(
+        store.cut(Spare::Ignored, old, noon()).await.unwrap().mails,
+        2
+    );
 
     let mut whole = Vec::new();
     for id in &ids {
@@ -78,8 +140,14 @@ async fn of_the_oldest_only_the_header_is_kept_and_of_what_is_proven_all(home: H
     }
     assert_eq!(whole, [true, true, false, false, true, false, false]);
     assert!(is_whole(store, undecided).await);
-    assert_eq!(store.whole(Spare::Unproven, 0).await.unwrap(), (1000, ids[4]));
-    assert_eq!(store.concerns().await.unwrap().quarantine_cut_at, Some(noon()));
+    assert_eq!(
+        store.whole(Spare::Unproven, 0).await.unwrap(),
+        (1000, ids[4])
+    );
+    assert_eq!(
+        store.concerns().await.unwrap().quarantine_cut_at,
+        Some(noon())
+    );
 }
 
 async fn what_was_cut_is_neither_released_nor_counted_and_its_hash_stays(home: Home) {
@@ -88,18 +156,45 @@ async fn what_was_cut_is_neither_released_nor_counted_and_its_hash_stays(home: H
     let id = stored(store, 5000, Verdict::Fail, Outcome::Quarantined).await;
     let (before, _) = store.mail(id).await.unwrap().unwrap();
     assert_eq!((before.size, before.cut_at), (5000, None));
-    store.cut(Spare::Unproven, too_much(1), noon()).await.unwrap();
+    store
+        .cut(Spare::Unproven, too_much(1), noon())
+        .await
+        .unwrap();
 
     let (after, kept) = store.mail(id).await.unwrap().unwrap();
-    assert_eq!((after.size, after.sha256, after.cut_at), (5000, before.sha256, Some(noon())));
-    assert_eq!((&kept.message.raw[..], kept.message.cut_from), (&b"Subject: x\r\n"[..], Some(5000)));
+    assert_eq!(
+        (after.size, after.sha256, after.cut_at),
+        (5000, before.sha256, Some(noon()))
+    );
+    assert_eq!(
+        (&kept.message.raw[..], kept.message.cut_from),
+        (&b"Subject: x\r\n"[..], Some(5000))
+    );
     assert!(after.reason.unwrap().contains("store.quarantine.max_size"));
-    let release = Release { by: "me".into(), at: noon() };
-    let refused = store.release_mail(id, release).await.unwrap_err().to_string();
+    let release = Release {
+        by: "me".into(),
+        at: noon(),
+    };
+    let refused = store
+        .release_mail(id, release)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(refused.contains("store.quarantine.max_size"), "{refused}");
-    assert_eq!(store.cut(Spare::Unproven, too_much(u64::MAX), noon()).await.unwrap(), Cut::default(), "once");
+    assert_eq!(
+        store
+            .cut(Spare::Unproven, too_much(u64::MAX), noon())
+            .await
+            .unwrap(),
+        Cut::default(),
+        "once"
+    );
     store.discard_mail(id, noon()).await.unwrap();
-    assert_eq!(store.concerns().await.unwrap().quarantine_cut_at, None, "it has left the quarantine");
+    assert_eq!(
+        store.concerns().await.unwrap().quarantine_cut_at,
+        None,
+        "it has left the quarantine"
+    );
 }
 
 async fn mails_leave_the_quarantine_together_unless_they_left_it_before(home: Home) {
@@ -110,11 +205,22 @@ async fn mails_leave_the_quarantine_together_unless_they_left_it_before(home: Ho
         ids.push(stored(store, 100, Verdict::Fail, Outcome::Quarantined).await);
     }
     let ignored = stored(store, 100, Verdict::Fail, Outcome::Ignored).await;
-    let held = |mails: Vec<alertbridge::store::StoredMail>| mails.into_iter().map(|mail| mail.id).collect::<Vec<_>>();
+    let held = |mails: Vec<alertbridge::store::StoredMail>| {
+        mails.into_iter().map(|mail| mail.id).collect::<Vec<_>>()
+    };
     assert_eq!(held(store.quarantined(0, 2).await.unwrap()), ids[..2]);
     assert_eq!(held(store.quarantined(ids[1], 2).await.unwrap()), ids[2..]);
 
-    store.release_mail(ids[1], Release { by: "me".into(), at: noon() }).await.unwrap();
+    store
+        .release_mail(
+            ids[1],
+            Release {
+                by: "me".into(),
+                at: noon(),
+            },
+        )
+        .await
+        .unwrap();
     let all = vec![ids[0], ids[1], ids[2], ignored];
     assert_eq!(store.discard_mails(all.clone(), noon()).await.unwrap(), 2);
     assert_eq!(store.discard_mails(all, noon()).await.unwrap(), 0);
@@ -129,18 +235,32 @@ async fn a_look_costs_the_same_however_much_was_cut() {
     stored(&store, 100, Verdict::Fail, Outcome::Quarantined).await;
     let plan = |sql: &str| -> String {
         let connection = rusqlite::Connection::open(&path).unwrap();
-        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
-        let lines = statement.query_map([], |row| row.get::<_, String>("detail")).unwrap();
+        let mut statement = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let lines = statement
+            .query_map([], |row| row.get::<_, String>("detail"))
+            .unwrap();
         lines.collect::<Result<Vec<_>, _>>().unwrap().join("; ")
     };
     let kind = "CASE
         WHEN cut_at IS NOT NULL OR check_at IS NOT NULL OR outcome = 'pending' THEN NULL
         WHEN outcome = 'ignored' THEN 'ignored'
         WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp') THEN 'unproven' END = 'unproven'";
-    let count = plan(&format!("SELECT sum(size), max(id) FROM mails WHERE {kind} AND id > 7"));
-    assert!(count.contains("COVERING INDEX mails_spare (<expr>=? AND id>?)"), "{count}");
-    let oldest = plan(&format!("SELECT id, size, arrived_at FROM mails WHERE {kind} ORDER BY id LIMIT 200"));
-    assert!(oldest.contains("INDEX mails_spare (<expr>=?)") && !oldest.contains("TEMP B-TREE"), "{oldest}");
+    let count = plan(&format!(
+        "SELECT sum(size), max(id) FROM mails WHERE {kind} AND id > 7"
+    ));
+    assert!(
+        count.contains("COVERING INDEX mails_spare (<expr>=? AND id>?)"),
+        "{count}"
+    );
+    let oldest = plan(&format!(
+        "SELECT id, size, arrived_at FROM mails WHERE {kind} ORDER BY id LIMIT 200"
+    ));
+    assert!(
+        oldest.contains("INDEX mails_spare (<expr>=?)") && !oldest.contains("TEMP B-TREE"),
+        "{oldest}"
+    );
 }
 
 /// With these settings of the store.
@@ -161,7 +281,8 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]
 
 fn strangers(bytes: usize) -> Vec<u8> {
     let mut rng = fastrand::Rng::with_seed(bytes as u64);
-    let mut mail = b"From: stranger@example.org\r\nTo: alerts@localhost\r\nSubject: offer\r\n\r\n".to_vec();
+    let mut mail =
+        b"From: stranger@example.org\r\nTo: alerts@localhost\r\nSubject: offer\r\n\r\n".to_vec();
     while mail.len() < bytes {
         mail.extend(std::iter::repeat_with(|| rng.alphanumeric() as u8).take(70));
         mail.extend(b"\r\n");
@@ -185,22 +306,45 @@ async fn of_ignored_mail_so_much_is_kept_whole_and_of_the_rest_the_header() {
     assert_eq!(bridge.post(&trigger("real")).await.unwrap(), 202);
     bridge.settled(31).await;
     until("the oldest are cut", &bridge, async || {
-        listed(&bridge).iter().filter(|mail| mail["cut_at"].is_null()).count() <= 12
+        listed(&bridge)
+            .iter()
+            .filter(|mail| mail["cut_at"].is_null())
+            .count()
+            <= 12
     })
     .await;
     let mails = listed(&bridge);
     assert_eq!(mails.len(), 31, "each is still known");
-    let whole: Vec<i64> =
-        mails.iter().filter(|mail| mail["cut_at"].is_null()).map(|mail| mail["id"].as_i64().unwrap()).collect();
-    assert!(whole.len() >= 9 && whole.contains(&31) && whole.contains(&30) && !whole.contains(&1), "{whole:?}");
+    let whole: Vec<i64> = mails
+        .iter()
+        .filter(|mail| mail["cut_at"].is_null())
+        .map(|mail| mail["id"].as_i64().unwrap())
+        .collect();
+    assert!(
+        whole.len() >= 9 && whole.contains(&31) && whole.contains(&30) && !whole.contains(&1),
+        "{whole:?}"
+    );
     let first = bridge.command(&["mails", "show", "1", "--raw"]).stdout;
-    assert!(first.starts_with(b"From: stranger@example.org") && first.len() < 200, "{}", first.len());
+    assert!(
+        first.starts_with(b"From: stranger@example.org") && first.len() < 200,
+        "{}",
+        first.len()
+    );
     let shown = bridge.command(&["mails", "show", "1"]).stdout;
     let shown = String::from_utf8_lossy(&shown);
     assert!(shown.contains("only its header is kept"), "{shown}");
     let checked = bridge.command(&["store", "check"]);
-    assert!(checked.status.success(), "{}", String::from_utf8_lossy(&checked.stdout));
-    assert!(bridge.metric("alertbridge_mails_cut_total", "ignored").await >= 19.0);
+    assert!(
+        checked.status.success(),
+        "{}",
+        String::from_utf8_lossy(&checked.stdout)
+    );
+    assert!(
+        bridge
+            .metric("alertbridge_mails_cut_total", "ignored")
+            .await
+            >= 19.0
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,23 +362,44 @@ async fn while_the_disk_is_nearly_full_strangers_are_refused_and_alerts_are_take
         disk.display()
     );
     let under = [&unshare[..], &["sh", "-ec", &script, "sh"]].concat();
-    let bridge = Bridge::start_under(&under, folder.path(), &config("url: 'sqlite:disk/store.db'"), &[]);
+    let bridge = Bridge::start_under(
+        &under,
+        folder.path(),
+        &config("url: 'sqlite:disk/store.db'"),
+        &[],
+    );
     let post = async |mail: Vec<u8>| {
         let url = bridge.http.clone();
-        client().post(url).header("content-type", "message/rfc822").body(mail).send().await.unwrap()
+        client()
+            .post(url)
+            .header("content-type", "message/rfc822")
+            .body(mail)
+            .send()
+            .await
+            .unwrap()
     };
 
     let refused = post(strangers(2000)).await;
     assert_eq!(refused.status().as_u16(), 507);
     assert!(refused.headers().contains_key("retry-after"));
-    let error = smtp_try(bridge.smtp.unwrap(), &strangers(2000)).unwrap_err().to_string();
+    let error = smtp_try(bridge.smtp.unwrap(), &strangers(2000))
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("452"), "{error}");
     for n in 0..5 {
-        assert_eq!(bridge.post(&trigger(&format!("http{n}"))).await.unwrap(), 202);
+        assert_eq!(
+            bridge.post(&trigger(&format!("http{n}"))).await.unwrap(),
+            202
+        );
         smtp_try(bridge.smtp.unwrap(), &trigger(&format!("smtp{n}"))).unwrap();
     }
     until("all are told", &bridge, async || {
-        bridge.pages().iter().filter(|page| page.contains("com.example.app")).count() == 10
+        bridge
+            .pages()
+            .iter()
+            .filter(|page| page.contains("com.example.app"))
+            .count()
+            == 10
     })
     .await;
 
@@ -246,7 +411,11 @@ async fn while_the_disk_is_nearly_full_strangers_are_refused_and_alerts_are_take
 async fn what_a_stranger_filled_the_quarantine_with_is_discarded_by_filter() {
     let folder = tempfile::tempdir().unwrap();
     let store = Sqlite::open(&folder.path().join("alertbridge.db")).unwrap();
-    for (from, ingress) in [("a@example.org", "smtp"), ("b@example.org", "http"), ("c@example.com", "http")] {
+    for (from, ingress) in [
+        ("a@example.org", "smtp"),
+        ("b@example.org", "http"),
+        ("c@example.com", "http"),
+    ] {
         let message = Message {
             ingress: ingress.into(),
             arrived_at: noon(),
@@ -257,13 +426,24 @@ async fn what_a_stranger_filled_the_quarantine_with_is_discarded_by_filter() {
         };
         let judged = Authenticity::unproven(Verdict::Fail, "test");
         let id = store.record(vec![(message, judged)], None).await.unwrap()[0];
-        let decided =
-            Decision { state: None, applied: false, ..decision(Outcome::Quarantined, state(Phase::Firing, 1), vec![]) };
-        store.decide(id, None, noon(), Box::new(|_| decided)).await.unwrap().unwrap();
+        let decided = Decision {
+            state: None,
+            applied: false,
+            ..decision(Outcome::Quarantined, state(Phase::Firing, 1), vec![])
+        };
+        store
+            .decide(id, None, noon(), Box::new(|_| decided))
+            .await
+            .unwrap()
+            .unwrap();
     }
     let discard = |more: &[&str]| {
         let output = run(folder.path(), &[&["mails", "discard"], more].concat());
-        let said = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
         (output.status.code().unwrap(), said)
     };
     assert_eq!(discard(&[]).0, 2);
@@ -271,8 +451,20 @@ async fn what_a_stranger_filled_the_quarantine_with_is_discarded_by_filter() {
     assert_eq!(discard(&["1", "--from", "@example.org"]).0, 2);
     assert_eq!(discard(&["--outcome", "opened", "--yes"]).0, 2);
     let (status, said) = discard(&["--from", "@example.org"]);
-    assert!(status == 2 && said.contains("--yes"), "there is nobody to ask: {status} {said}");
-    assert_eq!(discard(&["--older", "36500d", "--yes"]), (0, "0 mails are discarded\n".into()));
-    assert_eq!(discard(&["--from", "@EXAMPLE.org", "--ingress", "smtp", "--yes"]), (0, "1 mail is discarded\n".into()));
-    assert_eq!(discard(&["--outcome", "quarantined", "--yes"]), (0, "2 mails are discarded\n".into()));
+    assert!(
+        status == 2 && said.contains("--yes"),
+        "there is nobody to ask: {status} {said}"
+    );
+    assert_eq!(
+        discard(&["--older", "36500d", "--yes"]),
+        (0, "0 mails are discarded\n".into())
+    );
+    assert_eq!(
+        discard(&["--from", "@EXAMPLE.org", "--ingress", "smtp", "--yes"]),
+        (0, "1 mail is discarded\n".into())
+    );
+    assert_eq!(
+        discard(&["--outcome", "quarantined", "--yes"]),
+        (0, "2 mails are discarded\n".into())
+    );
 }

@@ -1,10 +1,11 @@
 //! The SMTP server, by conversations written as text and by real clients.
 //!
-//! A conversation is a file in `tests/smtp`, a line of it one of
-//! `# …` what the case shows; `! recipients A B`, `! max_message_size 1KiB`, `! refuse 2` the server's settings and how
-//! often its store fails; `C: …` the client sends a line; `B: …` it sends bytes (`\r \n \0 \\ \xHH`); `R: 9 ab` it sends
-//! `ab` nine times; `S: …` how a line of a reply starts; `E:` the server closes; `X:` the client vanishes; `= …` the
-//! bytes of a stored mail: all that are stored, in order, and no other.
+//! A conversation is a file in `tests/smtp`, a line of it one of `# …` what the case shows; `!
+//! recipients A B`, `! max_message_size 1KiB`, `! refuse 2` the server's settings and how often its
+//! store fails; `C: …` the client sends a line; `B: …` it sends bytes (`\r \n \0 \\ \xHH`); `R: 9
+//! ab` it sends `ab` nine times; `S: …` how a line of a reply starts; `E:` the server closes; `X:`
+//! the client vanishes; `= …` the bytes of a stored mail: all that are stored, in order, and no
+//! other.
 
 use std::{
     fs,
@@ -38,19 +39,33 @@ fn settings(recipients: &[&str]) -> Settings {
         name: "mx".into(),
         listen: "127.0.0.1:0".into(),
         hostname: Some("mx.example.com".into()),
-        recipients: recipients.iter().map(|&recipient| recipient.to_owned()).collect(),
+        recipients: recipients
+            .iter()
+            .map(|&recipient| recipient.to_owned())
+            .collect(),
         ..Settings::default()
     }
 }
 
 fn limits() -> Limits {
-    Limits { bounds: Bounds { grace: PATIENCE, ..Bounds::default() }, ..Limits::default() }
+    Limits {
+        bounds: Bounds {
+            grace: PATIENCE,
+            ..Bounds::default()
+        },
+        ..Limits::default()
+    }
 }
 
 /// A server for `alerts@example.com`, and a client that was greeted.
 async fn greeted(inbox: &Arc<RecordingInbox>, limits: Limits) -> (Running, Client) {
-    let smtp =
-        Smtp::bind("ingress.smtp[0]", &settings(&["alerts@example.com"]), Clock::system()).unwrap().with_limits(limits);
+    let smtp = Smtp::bind(
+        "ingress.smtp[0]",
+        &settings(&["alerts@example.com"]),
+        Clock::system(),
+    )
+    .unwrap()
+    .with_limits(limits);
     let address = smtp.local_addr();
     let running = Running::start(smtp, inbox);
     let mut client = Client(BufReader::new(TcpStream::connect(address).await.unwrap()));
@@ -67,7 +82,9 @@ impl Client {
 
     async fn line(&mut self) -> String {
         let mut line = String::new();
-        let Ok(read) = timeout(PATIENCE, self.0.read_line(&mut line)).await else { return "(silence)".into() };
+        let Ok(read) = timeout(PATIENCE, self.0.read_line(&mut line)).await else {
+            return "(silence)".into();
+        };
         // A reset is as much an end as an end of file.
         read.unwrap_or(0);
         line
@@ -75,7 +92,10 @@ impl Client {
 
     #[track_caller]
     fn assert_starts(line: &str, start: &str) {
-        assert!(line.starts_with(start) && line.ends_with("\r\n"), "expected `{start}…`, got `{line:?}`");
+        assert!(
+            line.starts_with(start) && line.ends_with("\r\n"),
+            "expected `{start}…`, got `{line:?}`"
+        );
     }
 
     async fn hears(&mut self, start: &str) {
@@ -84,14 +104,19 @@ impl Client {
 
     /// From the greeting to the 354.
     async fn opens_data(&mut self) {
-        self.sends("HELO c\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<alerts@example.com>\r\nDATA\r\n").await;
+        self.sends("HELO c\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<alerts@example.com>\r\nDATA\r\n")
+            .await;
         for reply in ["250", "250", "250", "354"] {
             self.hears(reply).await;
         }
     }
 
     async fn is_closed(&mut self) {
-        assert_eq!(self.line().await, "", "expected the connection to be closed");
+        assert_eq!(
+            self.line().await,
+            "",
+            "expected the connection to be closed"
+        );
     }
 }
 
@@ -100,7 +125,10 @@ impl Client {
 #[tokio::test]
 async fn every_conversation_goes_as_it_is_written() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/smtp");
-    let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(files.len() >= 20, "{} conversations", files.len());
     let mut failures = Vec::new();
@@ -122,7 +150,9 @@ async fn converse(script: &str) -> Result<(), String> {
         let text = rest.strip_prefix(' ').unwrap_or(rest);
         match mark {
             "! " => match rest.split_once(' ').unwrap() {
-                ("recipients", list) => settings.recipients = list.split(' ').map(str::to_owned).collect(),
+                ("recipients", list) => {
+                    settings.recipients = list.split(' ').map(str::to_owned).collect();
+                }
                 ("max_message_size", size) => settings.max_message_size = size.parse().unwrap(),
                 ("refuse", times) => inbox = RecordingInbox::refusing(times.parse().unwrap()),
                 other => return Err(format!("{number}: no such setting: {other:?}")),
@@ -132,8 +162,12 @@ async fn converse(script: &str) -> Result<(), String> {
             _ => steps.push((number, mark, text)),
         }
     }
-    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system()).unwrap().with_limits(limits());
-    let mut client = Client(BufReader::new(TcpStream::connect(smtp.local_addr()).await.unwrap()));
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system())
+        .unwrap()
+        .with_limits(limits());
+    let mut client = Client(BufReader::new(
+        TcpStream::connect(smtp.local_addr()).await.unwrap(),
+    ));
     let running = Running::start(smtp, &inbox);
     // What is sent between two replies is sent at once: that is pipelining.
     let mut unsent = Vec::new();
@@ -168,9 +202,18 @@ async fn converse(script: &str) -> Result<(), String> {
     drop(client);
     running.stop().await;
     let stored = inbox.raw();
-    let shown = |mails: &[Vec<u8>]| mails.iter().map(|mail| mail.escape_ascii().to_string()).collect::<Vec<_>>();
+    let shown = |mails: &[Vec<u8>]| {
+        mails
+            .iter()
+            .map(|mail| mail.escape_ascii().to_string())
+            .collect::<Vec<_>>()
+    };
     if stored != expected {
-        return Err(format!(" stored {:?}, expected {:?}", shown(&stored), shown(&expected)));
+        return Err(format!(
+            " stored {:?}, expected {:?}",
+            shown(&stored),
+            shown(&expected)
+        ));
     }
     Ok(())
 }
@@ -208,7 +251,8 @@ fn bytes(text: &str) -> Vec<u8> {
 async fn a_mail_is_stored_to_the_byte_with_its_envelope() {
     let inbox = RecordingInbox::new();
     let (running, mut client) = greeted(&inbox, limits()).await;
-    // Every byte there is, but for the two that only come in pairs; dots at line starts; a line far over 1000 bytes.
+    // Every byte there is, but for the two that only come in pairs; dots at line starts; a line far
+    // over 1000 bytes.
     let mut mail = b"Subject: a\xc3\xa9\r\n\r\n.\r\n..\r\n.a\r\n".to_vec();
     for byte in (0..=255).filter(|byte| !b"\r\n".contains(byte)) {
         mail.extend_from_slice(&[byte, b'.', byte, b'\r', b'\n']);
@@ -225,7 +269,9 @@ async fn a_mail_is_stored_to_the_byte_with_its_envelope() {
     client
         .sends("EHLO [192.0.2.1]\r\nMAIL FROM:<> SIZE=201000 BODY=8BITMIME\r\nRCPT TO:<Alerts@example.com>\r\n")
         .await;
-    for reply in ["250-", "250-", "250-", "250-", "250-", "250-", "250 ", "250", "250"] {
+    for reply in [
+        "250-", "250-", "250-", "250-", "250-", "250-", "250 ", "250", "250",
+    ] {
         client.hears(reply).await;
     }
     client.sends("DATA\r\n").await;
@@ -240,7 +286,10 @@ async fn a_mail_is_stored_to_the_byte_with_its_envelope() {
     assert_eq!((message.ingress.as_str(), message.cut_from), ("mx", None));
     let envelope = message.envelope.unwrap();
     assert_eq!(envelope.peer.unwrap().to_string(), "127.0.0.1");
-    assert_eq!((envelope.helo.as_str(), envelope.mail_from.as_str()), ("[192.0.2.1]", ""));
+    assert_eq!(
+        (envelope.helo.as_str(), envelope.mail_from.as_str()),
+        ("[192.0.2.1]", "")
+    );
     assert_eq!(envelope.rcpt_to, ["Alerts@example.com"]);
 }
 
@@ -284,8 +333,12 @@ async fn a_stop_sends_idle_clients_away_and_lets_a_mail_under_way_finish() {
 
 #[tokio::test]
 async fn a_client_that_hangs_at_the_stop_is_cut_off_after_the_grace() {
-    let bounds = Bounds { grace: Duration::from_millis(50), ..Bounds::default() };
-    let (running, mut client) = greeted(&RecordingInbox::new(), Limits { bounds, ..limits() }).await;
+    let bounds = Bounds {
+        grace: Duration::from_millis(50),
+        ..Bounds::default()
+    };
+    let (running, mut client) =
+        greeted(&RecordingInbox::new(), Limits { bounds, ..limits() }).await;
     client.opens_data().await;
     running.stop().await;
     client.is_closed().await;
@@ -294,18 +347,38 @@ async fn a_client_that_hangs_at_the_stop_is_cut_off_after_the_grace() {
 #[tokio::test]
 async fn silence_and_dripping_end_a_connection() {
     let inbox = RecordingInbox::new();
-    let (silent, mut client) = greeted(&inbox, Limits { idle: Duration::from_millis(50), ..limits() }).await;
+    let (silent, mut client) = greeted(
+        &inbox,
+        Limits {
+            idle: Duration::from_millis(50),
+            ..limits()
+        },
+    )
+    .await;
     client.hears("421 4.4.2").await;
     client.is_closed().await;
     silent.stop().await;
 
-    let (dripping, mut client) = greeted(&inbox, Limits { data: Duration::from_millis(100), ..limits() }).await;
+    let (dripping, mut client) = greeted(
+        &inbox,
+        Limits {
+            data: Duration::from_millis(100),
+            ..limits()
+        },
+    )
+    .await;
     client.opens_data().await;
     let (mut read, mut write) = client.0.into_inner().into_split();
     let drip = tokio::spawn(async move { while write.write_all(b"x\r\n").await.is_ok() {} });
     let mut heard = Vec::new();
-    let _ = timeout(PATIENCE, read.read_to_end(&mut heard)).await.expect("an end in time");
-    assert!(heard.starts_with(b"421 4.4.2") || heard.is_empty(), "{}", heard.escape_ascii());
+    let _ = timeout(PATIENCE, read.read_to_end(&mut heard))
+        .await
+        .expect("an end in time");
+    assert!(
+        heard.starts_with(b"421 4.4.2") || heard.is_empty(),
+        "{}",
+        heard.escape_ascii()
+    );
     drop(read);
     let _ = drip.await;
     dripping.stop().await;
@@ -315,7 +388,14 @@ async fn silence_and_dripping_end_a_connection() {
 #[tokio::test]
 async fn a_store_that_never_answers_puts_the_mail_off() {
     let inbox = RecordingInbox::blocked();
-    let (running, mut client) = greeted(&inbox, Limits { store: Duration::from_millis(50), ..limits() }).await;
+    let (running, mut client) = greeted(
+        &inbox,
+        Limits {
+            store: Duration::from_millis(50),
+            ..limits()
+        },
+    )
+    .await;
     client.opens_data().await;
     client.sends(".\r\n").await;
     client.hears("451 4.3.0").await;
@@ -329,11 +409,19 @@ async fn a_mail_without_end_is_cut_off() {
     let inbox = RecordingInbox::new();
     let smtp = Smtp::bind(
         "ingress.smtp[0]",
-        &Settings { max_message_size: ByteSize::from_mib(1), ..settings(&["alerts@example.com"]) },
+        &Settings {
+            max_message_size: ByteSize::from_mib(1),
+            ..settings(&["alerts@example.com"])
+        },
         Clock::system(),
     );
-    let smtp = smtp.unwrap().with_limits(Limits { swallow: 1 << 20, ..limits() });
-    let mut client = Client(BufReader::new(TcpStream::connect(smtp.local_addr()).await.unwrap()));
+    let smtp = smtp.unwrap().with_limits(Limits {
+        swallow: 1 << 20,
+        ..limits()
+    });
+    let mut client = Client(BufReader::new(
+        TcpStream::connect(smtp.local_addr()).await.unwrap(),
+    ));
     let running = Running::start(smtp, &inbox);
     client.hears("220").await;
     client.opens_data().await;
@@ -347,20 +435,40 @@ async fn a_mail_without_end_is_cut_off() {
         sent
     });
     let mut heard = Vec::new();
-    let _ = timeout(PATIENCE, read.read_to_end(&mut heard)).await.expect("an end in time");
-    assert!(heard.starts_with(b"552 5.3.4") || heard.is_empty(), "{}", heard.escape_ascii());
+    let _ = timeout(PATIENCE, read.read_to_end(&mut heard))
+        .await
+        .expect("an end in time");
+    assert!(
+        heard.starts_with(b"552 5.3.4") || heard.is_empty(),
+        "{}",
+        heard.escape_ascii()
+    );
     drop(read);
-    assert!(flood.await.unwrap() < 64 << 20, "the kernel's buffers aside, little is taken");
+    assert!(
+        flood.await.unwrap() < 64 << 20,
+        "the kernel's buffers aside, little is taken"
+    );
     running.stop().await;
     assert!(inbox.stored().is_empty());
 }
 
 #[tokio::test]
 async fn one_connection_too_many_is_told_to_come_again() {
-    let bounds = Bounds { connections: 1, ..limits().bounds };
-    let smtp = Smtp::bind("ingress.smtp[0]", &settings(&["alerts@example.com"]), Clock::system()).unwrap();
+    let bounds = Bounds {
+        connections: 1,
+        ..limits().bounds
+    };
+    let smtp = Smtp::bind(
+        "ingress.smtp[0]",
+        &settings(&["alerts@example.com"]),
+        Clock::system(),
+    )
+    .unwrap();
     let address = smtp.local_addr();
-    let running = Running::start(smtp.with_limits(Limits { bounds, ..limits() }), &RecordingInbox::new());
+    let running = Running::start(
+        smtp.with_limits(Limits { bounds, ..limits() }),
+        &RecordingInbox::new(),
+    );
     let connect = async || Client(BufReader::new(TcpStream::connect(address).await.unwrap()));
     let mut first = connect().await;
     first.hears("220").await;
@@ -371,16 +479,23 @@ async fn one_connection_too_many_is_told_to_come_again() {
     first.hears("221").await;
     first.is_closed().await;
     // The place is free once the first session's task is gone, a moment after its last word.
-    let again = timeout(PATIENCE, async { while !connect().await.line().await.starts_with("220") {} });
+    let again = timeout(PATIENCE, async {
+        while !connect().await.line().await.starts_with("220") {}
+    });
     again.await.expect("the place becomes free");
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_client_from_elsewhere_is_sent_away() {
-    let settings = Settings { allow_from: vec!["192.0.2.0/24".into()], ..settings(&["alerts@example.com"]) };
+    let settings = Settings {
+        allow_from: vec!["192.0.2.0/24".into()],
+        ..settings(&["alerts@example.com"])
+    };
     let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system()).unwrap();
-    let mut client = Client(BufReader::new(TcpStream::connect(smtp.local_addr()).await.unwrap()));
+    let mut client = Client(BufReader::new(
+        TcpStream::connect(smtp.local_addr()).await.unwrap(),
+    ));
     let running = Running::start(smtp, &RecordingInbox::new());
     client.hears("554 5.7.1").await;
     client.is_closed().await;
@@ -389,36 +504,78 @@ async fn a_client_from_elsewhere_is_sent_away() {
 
 #[tokio::test]
 async fn an_unsafe_or_unreadable_setting_is_refused_with_its_key() {
-    let everywhere = |settings| Settings { listen: "0.0.0.0:0".into(), ..settings };
+    let everywhere = |settings| Settings {
+        listen: "0.0.0.0:0".into(),
+        ..settings
+    };
     for (settings, key) in [
         (everywhere(settings(&[])), "recipients"),
         (settings(&["alerts"]), "recipients[0]"),
-        (Settings { allow_from: vec!["10/8".into()], ..settings(&[]) }, "allow_from[0]"),
-        (Settings { hostname: Some("mx\r\n250 x".into()), ..settings(&[]) }, "hostname"),
+        (
+            Settings {
+                allow_from: vec!["10/8".into()],
+                ..settings(&[])
+            },
+            "allow_from[0]",
+        ),
+        (
+            Settings {
+                hostname: Some("mx\r\n250 x".into()),
+                ..settings(&[])
+            },
+            "hostname",
+        ),
     ] {
         match Smtp::bind("ingress.smtp[0]", &settings, Clock::system()) {
-            Err(BindError::Settings(problem)) => assert_eq!(problem.key, format!("ingress.smtp[0].{key}")),
+            Err(BindError::Settings(problem)) => {
+                assert_eq!(problem.key, format!("ingress.smtp[0].{key}"));
+            }
             Err(other) => panic!("{key}: {other}"),
             Ok(_) => panic!("{key}: bound"),
         }
     }
-    assert!(Smtp::bind("ingress.smtp[0]", &everywhere(settings(&["alerts@example.com"])), Clock::system()).is_ok());
+    assert!(
+        Smtp::bind(
+            "ingress.smtp[0]",
+            &everywhere(settings(&["alerts@example.com"])),
+            Clock::system()
+        )
+        .is_ok()
+    );
 }
 
 #[tokio::test]
 async fn a_port_in_use_is_an_error_at_the_start() {
     let first = Smtp::bind("ingress.smtp[0]", &settings(&[]), Clock::system()).unwrap();
     let listen = first.local_addr().to_string();
-    let second = Smtp::bind("ingress.smtp[0]", &Settings { listen: listen.clone(), ..settings(&[]) }, Clock::system());
-    let Err(error @ BindError::Address { .. }) = second else { panic!("bound twice") };
+    let second = Smtp::bind(
+        "ingress.smtp[0]",
+        &Settings {
+            listen: listen.clone(),
+            ..settings(&[])
+        },
+        Clock::system(),
+    );
+    let Err(error @ BindError::Address { .. }) = second else {
+        panic!("bound twice")
+    };
     assert!(error.to_string().contains(&listen), "{error}");
 }
 
 #[tokio::test]
 async fn health_tells_that_it_listens_and_goes_on_telling() {
-    let bounds = Bounds { heartbeat: Duration::from_millis(5), ..limits().bounds };
+    let bounds = Bounds {
+        heartbeat: Duration::from_millis(5),
+        ..limits().bounds
+    };
     let (running, _client) = greeted(&RecordingInbox::new(), Limits { bounds, ..limits() }).await;
-    let last = || running.health.conditions().get("mx").and_then(|condition| condition.last_success);
+    let last = || {
+        running
+            .health
+            .conditions()
+            .get("mx")
+            .and_then(|condition| condition.last_success)
+    };
     eventually("the first heartbeat", || last().is_some()).await;
     let first = last();
     eventually("another heartbeat", || last() > first).await;
@@ -431,30 +588,64 @@ async fn health_tells_that_it_listens_and_goes_on_telling() {
 async fn run<const N: usize>(program: &'static str, arguments: [&str; N]) -> Output {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.unwrap();
+    let output = tokio::task::spawn_blocking(move || command.output())
+        .await
+        .unwrap();
     output.unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
 #[tokio::test]
 async fn swaks_delivers() {
     let inbox = RecordingInbox::new();
-    let smtp = Smtp::bind("ingress.smtp[0]", &settings(&["alerts@example.com"]), Clock::system()).unwrap();
+    let smtp = Smtp::bind(
+        "ingress.smtp[0]",
+        &settings(&["alerts@example.com"]),
+        Clock::system(),
+    )
+    .unwrap();
     let server = smtp.local_addr().to_string();
     let running = Running::start(smtp, &inbox);
-    let swaks = |to| run("swaks", ["--server", &server, "--from", "a@b.test", "--to", to, "--body", "Straße\n.dot\n"]);
+    let swaks = |to| {
+        run(
+            "swaks",
+            [
+                "--server",
+                &server,
+                "--from",
+                "a@b.test",
+                "--to",
+                to,
+                "--body",
+                "Straße\n.dot\n",
+            ],
+        )
+    };
     let output = swaks("alerts@example.com").await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
     let output = swaks("other@example.com").await;
     assert!(String::from_utf8_lossy(&output.stdout).contains("550 5.1.1"));
     running.stop().await;
     let [raw] = inbox.raw().try_into().expect("one mail");
-    assert!(String::from_utf8(raw).unwrap().contains("\r\nStraße\r\n.dot\r\n"));
+    assert!(
+        String::from_utf8(raw)
+            .unwrap()
+            .contains("\r\nStraße\r\n.dot\r\n")
+    );
 }
 
 #[tokio::test]
 async fn pythons_smtplib_delivers_many_mails_on_one_connection() {
     let inbox = RecordingInbox::new();
-    let smtp = Smtp::bind("ingress.smtp[0]", &settings(&["alerts@example.com"]), Clock::system()).unwrap();
+    let smtp = Smtp::bind(
+        "ingress.smtp[0]",
+        &settings(&["alerts@example.com"]),
+        Clock::system(),
+    )
+    .unwrap();
     let port = smtp.local_addr().port().to_string();
     let running = Running::start(smtp, &inbox);
     let script = "
@@ -472,8 +663,14 @@ with smtplib.SMTP('127.0.0.1', int(sys.argv[1])) as smtp:
         assert refused.smtp_code == 552, refused
 ";
     let output = run("python3", ["-c", script, &port]).await;
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     running.stop().await;
-    let expected: Vec<_> = (0..100).map(|i| format!("Subject: {i}\r\n\r\n.{i}\r\n").into_bytes()).collect();
+    let expected: Vec<_> = (0..100)
+        .map(|i| format!("Subject: {i}\r\n\r\n.{i}\r\n").into_bytes())
+        .collect();
     assert_eq!(inbox.raw(), expected);
 }

@@ -1,5 +1,6 @@
-//! Amazon SNS's own host: it serves the certificate it signs with, and takes confirmations. Its TLS is of the test's CA.
-//! It is its own proxy as well, so that a program that knows no more than its environment comes here.
+//! Amazon SNS's own host: it serves the certificate it signs with, and takes confirmations. Its TLS
+//! is of the test's CA. It is its own proxy as well, so that a program that knows no more than its
+//! environment comes here.
 
 use std::{
     convert::Infallible,
@@ -54,27 +55,55 @@ impl Sns {
         authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = CertifiedIssuer::self_signed(authority, KeyPair::generate().unwrap()).unwrap();
         let key = KeyPair::generate().unwrap();
-        let leaf = CertificateParams::new(vec![HOST.to_owned()]).unwrap().signed_by(&key, &ca).unwrap();
+        let leaf = CertificateParams::new(vec![HOST.to_owned()])
+            .unwrap()
+            .signed_by(&key, &ca)
+            .unwrap();
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let tls = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let tls = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap();
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let tls = tls.with_no_client_auth().with_single_cert(vec![leaf.der().clone()], key).unwrap();
+        let tls = tls
+            .with_no_client_auth()
+            .with_single_cert(vec![leaf.der().clone()], key)
+            .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let shared = Arc::new(Shared { certificate, asked: Mutex::default(), failing: false.into() });
-        tokio::spawn(serve(listener, TlsAcceptor::from(Arc::new(tls)), shared.clone()));
-        Self { address, ca: Certificate::from_der(ca.der()).unwrap(), pem: ca.pem(), shared }
+        let shared = Arc::new(Shared {
+            certificate,
+            asked: Mutex::default(),
+            failing: false.into(),
+        });
+        tokio::spawn(serve(
+            listener,
+            TlsAcceptor::from(Arc::new(tls)),
+            shared.clone(),
+        ));
+        Self {
+            address,
+            ca: Certificate::from_der(ca.der()).unwrap(),
+            pem: ca.pem(),
+            shared,
+        }
     }
 
-    /// The environment in which a program finds this host under SNS's name, and trusts the CA in this file.
+    /// The environment in which a program finds this host under SNS's name, and trusts the CA in
+    /// this file.
     pub fn environment(&self, ca_file: &Path) -> [(&'static str, String); 2] {
         fs::write(ca_file, &self.pem).unwrap();
-        [("HTTPS_PROXY", format!("http://{}", self.address)), ("SSL_CERT_FILE", ca_file.display().to_string())]
+        [
+            ("HTTPS_PROXY", format!("http://{}", self.address)),
+            ("SSL_CERT_FILE", ca_file.display().to_string()),
+        ]
     }
 
     /// A client that finds this host under SNS's name, and trusts its CA.
     pub fn trusted(&self, client: ClientBuilder) -> ClientBuilder {
-        client.no_proxy().resolve(HOST, self.address).tls_certs_only([self.ca.clone()])
+        client
+            .no_proxy()
+            .resolve(HOST, self.address)
+            .tls_certs_only([self.ca.clone()])
     }
 
     /// Path and query of each request.
@@ -91,14 +120,20 @@ async fn serve(listener: TcpListener, tls: TlsAcceptor, shared: Arc<Shared>) {
     while let Ok((stream, _)) = listener.accept().await {
         let (tls, shared) = (tls.clone(), shared.clone());
         tokio::spawn(async move {
-            let Some(stream) = tunnelled(stream).await else { return };
-            let Ok(stream) = tls.accept(stream).await else { return };
+            let Some(stream) = tunnelled(stream).await else {
+                return;
+            };
+            let Ok(stream) = tls.accept(stream).await else {
+                return;
+            };
             let service = service_fn(|request| {
                 let shared = shared.clone();
                 async move { Ok::<_, Infallible>(answer(&request, &shared)) }
             });
             // A client that leaves ends it too.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = http1::Builder::new()
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
     }
 }
@@ -121,20 +156,34 @@ async fn tunnelled(mut stream: TcpStream) -> Option<TcpStream> {
 }
 
 /// A message of the topic, signed as SNS does; `when` is its id and its time.
-pub fn envelope(kind: &str, topic: &str, when: (&str, &str), message: &str, subscribe_url: Option<&str>) -> Vec<u8> {
+pub fn envelope(
+    kind: &str,
+    topic: &str,
+    when: (&str, &str),
+    message: &str,
+    subscribe_url: Option<&str>,
+) -> Vec<u8> {
     let pem = String::from_utf8(recorded("sns.key.pem")).unwrap();
     let der: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let key = signature::RsaKeyPair::from_pkcs8(&STANDARD.decode(der).unwrap()).unwrap();
     let (id, time) = when;
     let signed = match subscribe_url {
-        None => format!("Message\n{message}\nMessageId\n{id}\nTimestamp\n{time}\nTopicArn\n{topic}\nType\n{kind}\n"),
+        None => format!(
+            "Message\n{message}\nMessageId\n{id}\nTimestamp\n{time}\nTopicArn\n{topic}\nType\n{kind}\n"
+        ),
         Some(url) => format!(
             "Message\n{message}\nMessageId\n{id}\nSubscribeURL\n{url}\nTimestamp\n{time}\nToken\n2336412f\n\
              TopicArn\n{topic}\nType\n{kind}\n"
         ),
     };
     let mut signature = vec![0; key.public_modulus_len()];
-    key.sign(&signature::RSA_PKCS1_SHA256, &SystemRandom::new(), signed.as_bytes(), &mut signature).unwrap();
+    key.sign(
+        &signature::RSA_PKCS1_SHA256,
+        &SystemRandom::new(),
+        signed.as_bytes(),
+        &mut signature,
+    )
+    .unwrap();
     let mut body = json!({
         "Type": kind, "MessageId": id, "TopicArn": topic, "Message": message, "Timestamp": time,
         "SignatureVersion": "2", "Signature": STANDARD.encode(signature), "SigningCertURL": format!("https://{HOST}{CERTIFICATE}"),
@@ -163,5 +212,8 @@ fn answer(request: &Request<Incoming>, shared: &Shared) -> Response<Body> {
     } else {
         (404, Bytes::new())
     };
-    Response::builder().status(status).body(Body::from(body)).unwrap()
+    Response::builder()
+        .status(status)
+        .body(Body::from(body))
+        .unwrap()
 }

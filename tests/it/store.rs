@@ -1,4 +1,5 @@
-//! What every store must do. The suite knows nothing of the databases but how to open them; what is one's own comes last.
+//! What every store must do. The suite knows nothing of the databases but how to open them; what is
+//! one's own comes last.
 
 use std::{path::Path, sync::Arc, time::Duration};
 
@@ -8,8 +9,8 @@ use alertbridge::{
     label::Labels,
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Wanted},
     store::{
-        Attempt, Claim, Decision, Kind, NewDelivery, Next, Settled, Settlement, Silencing, Store, StoreError, Subject,
-        sqlite::Sqlite,
+        Attempt, Claim, Decision, Kind, NewDelivery, Next, Settled, Settlement, Silencing, Store,
+        StoreError, Subject, sqlite::Sqlite,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -38,7 +39,9 @@ impl Home {
 
     pub async fn open(&self) -> Arc<dyn Store> {
         match self {
-            Self::Folder(folder) => Arc::new(Sqlite::open(&folder.path().join("store.db")).unwrap()),
+            Self::Folder(folder) => {
+                Arc::new(Sqlite::open(&folder.path().join("store.db")).unwrap())
+            }
             // Whoever opens it takes what others left undecided without waiting.
             Self::Database(database) => Arc::new(database.open().await.with_hold(Duration::ZERO)),
         }
@@ -57,7 +60,13 @@ pub fn mail(raw: &str) -> Message {
 }
 
 pub async fn recorded(store: &dyn Store) -> MailId {
-    store.record(vec![(mail("Subject: x\r\n\r\nbody"), Authenticity::off())], None).await.unwrap()[0]
+    store
+        .record(
+            vec![(mail("Subject: x\r\n\r\nbody"), Authenticity::off())],
+            None,
+        )
+        .await
+        .unwrap()[0]
 }
 
 pub fn subject(incident_id: &str, status: &str) -> Subject {
@@ -86,7 +95,10 @@ pub fn state(phase: Phase, episode: i64) -> State {
 }
 
 pub fn target(receiver: &str) -> Target {
-    Target { receiver: receiver.into(), integration: "webhook/0".into() }
+    Target {
+        receiver: receiver.into(),
+        integration: "webhook/0".into(),
+    }
 }
 
 pub fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
@@ -131,13 +143,24 @@ pub fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) ->
 }
 
 /// Opens an incident with these deliveries; returns those that are leased with it.
-pub async fn opened(store: &dyn Store, incident_id: &str, deliveries: Vec<NewDelivery>) -> Vec<Claim> {
+pub async fn opened(
+    store: &dyn Store,
+    incident_id: &str,
+    deliveries: Vec<NewDelivery>,
+) -> Vec<Claim> {
     let id = recorded(store).await;
     let mut decision = decision(Outcome::Opened, state(Phase::Firing, 1), deliveries);
     for delivery in &mut decision.deliveries {
         delivery.notification.mail = Some(id);
     }
-    let decided = store.decide(id, Some(subject(incident_id, "ANOMALOUS")), noon(), Box::new(|_| decision)).await;
+    let decided = store
+        .decide(
+            id,
+            Some(subject(incident_id, "ANOMALOUS")),
+            noon(),
+            Box::new(|_| decision),
+        )
+        .await;
     decided.unwrap().unwrap().claims
 }
 
@@ -146,31 +169,65 @@ pub async fn resolved(store: &dyn Store, incident_id: &str, now: Timestamp) -> V
     let id = recorded(store).await;
     let name = incident_id.to_owned();
     let decide = Box::new(move |memory: &alertbridge::store::Memory| {
-        let deliveries = memory.told.iter().map(|told| page(&name, Action::Resolve, &told.target.receiver)).collect();
+        let deliveries = memory
+            .told
+            .iter()
+            .map(|told| page(&name, Action::Resolve, &told.target.receiver))
+            .collect();
         Decision {
-            receivers: memory.told.iter().map(|told| told.target.receiver.clone()).collect(),
+            receivers: memory
+                .told
+                .iter()
+                .map(|told| told.target.receiver.clone())
+                .collect(),
             ..decision(Outcome::Resolved, state(Phase::Resolved, 1), deliveries)
         }
     });
-    store.decide(id, Some(subject(incident_id, "OK")), now, decide).await.unwrap().unwrap().receivers
+    store
+        .decide(id, Some(subject(incident_id, "OK")), now, decide)
+        .await
+        .unwrap()
+        .unwrap()
+        .receivers
 }
 
 pub async fn claim(store: &dyn Store, receiver: &str, now: Timestamp) -> Vec<Claim> {
-    store.claim(now, LEASE, vec![(target(receiver), 100)]).await.unwrap()
+    store
+        .claim(now, LEASE, vec![(target(receiver), 100)])
+        .await
+        .unwrap()
 }
 
 pub async fn settle(store: &dyn Store, claim: &Claim, next: Next, now: Timestamp) -> bool {
-    let attempt = Attempt { at: now, took_ms: 3, result: "r".into(), detail: "d".into() };
-    let settlement = Settlement { at: now, next, attempt: Some(attempt), fallback: vec![] };
-    store.settle(claim.id, claim.lease, settlement).await.unwrap() != Settled::Lost
+    let attempt = Attempt {
+        at: now,
+        took_ms: 3,
+        result: "r".into(),
+        detail: "d".into(),
+    };
+    let settlement = Settlement {
+        at: now,
+        next,
+        attempt: Some(attempt),
+        fallback: vec![],
+    };
+    store
+        .settle(claim.id, claim.lease, settlement)
+        .await
+        .unwrap()
+        != Settled::Lost
 }
 
 pub fn delivered() -> Next {
-    Next::Delivered { receipt: Some("r-1".into()) }
+    Next::Delivered {
+        receipt: Some("r-1".into()),
+    }
 }
 
 pub fn dead() -> Next {
-    Next::Dead { reason: "no".into() }
+    Next::Dead {
+        reason: "no".into(),
+    }
 }
 
 macro_rules! both {
@@ -235,13 +292,22 @@ async fn mail_survives_a_restart_to_the_last_byte(home: Home) {
     let raw: String = (0..5000).map(|n| format!("line {n} é\r\n")).collect();
     let bookmark = Bookmark::at("m", 7, 9);
     let ids = store
-        .record(vec![(mail(&raw), Authenticity::off()), (mail("b"), Authenticity::off())], Some(bookmark.clone()))
+        .record(
+            vec![
+                (mail(&raw), Authenticity::off()),
+                (mail("b"), Authenticity::off()),
+            ],
+            Some(bookmark.clone()),
+        )
         .await
         .unwrap();
     drop(store);
     let store = home.open().await;
     let undecided = store.undecided(0, 10).await.unwrap();
-    assert_eq!(undecided.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids);
+    assert_eq!(
+        undecided.iter().map(|mail| mail.id).collect::<Vec<_>>(),
+        ids
+    );
     assert_eq!(undecided[0].message.raw, raw);
     assert_eq!(undecided[0].message.arrived_at, noon());
     assert_eq!(store.bookmark("m").await.unwrap(), Some(bookmark));
@@ -250,29 +316,89 @@ async fn mail_survives_a_restart_to_the_last_byte(home: Home) {
 
 async fn what_a_mailbox_has_not_given_is_remembered_until_it_has(home: Home) {
     let store = home.open().await;
-    let wanted = |uid, told| Wanted { uid, since: noon(), told };
+    let wanted = |uid, told| Wanted {
+        uid,
+        since: noon(),
+        told,
+    };
     let known = async || store.bookmark("m").await.unwrap().unwrap().wanted;
     let at = |uid_validity, last_uid| Bookmark::at("m", uid_validity, last_uid);
-    let withheld = Message { withheld: Some("the server said no".into()), ..mail("") };
+    let withheld = Message {
+        withheld: Some("the server said no".into()),
+        ..mail("")
+    };
     let both = vec![wanted(3, false), wanted(5, false)];
     store
-        .record(vec![(withheld, Authenticity::off())], Some(Bookmark { wanted: both.clone(), ..at(1, 9) }))
+        .record(
+            vec![(withheld, Authenticity::off())],
+            Some(Bookmark {
+                wanted: both.clone(),
+                ..at(1, 9)
+            }),
+        )
         .await
         .unwrap();
     assert_eq!(known().await, both);
-    assert_eq!(store.undecided(0, 9).await.unwrap()[0].message.withheld.as_deref(), Some("the server said no"));
+    assert_eq!(
+        store.undecided(0, 9).await.unwrap()[0]
+            .message
+            .withheld
+            .as_deref(),
+        Some("the server said no")
+    );
 
-    store.record(vec![], Some(Bookmark { wanted: vec![wanted(5, true)], ..at(1, 9) })).await.unwrap();
-    store.record(vec![], Some(Bookmark { wanted: vec![wanted(5, false)], ..at(1, 9) })).await.unwrap();
-    assert_eq!(known().await, [wanted(3, false), wanted(5, true)], "what was told stays so");
-    store.record(vec![], Some(Bookmark::at("other", 1, 9))).await.unwrap();
-    store.record(vec![], Some(Bookmark { given: vec![3], ..at(1, 9) })).await.unwrap();
+    store
+        .record(
+            vec![],
+            Some(Bookmark {
+                wanted: vec![wanted(5, true)],
+                ..at(1, 9)
+            }),
+        )
+        .await
+        .unwrap();
+    store
+        .record(
+            vec![],
+            Some(Bookmark {
+                wanted: vec![wanted(5, false)],
+                ..at(1, 9)
+            }),
+        )
+        .await
+        .unwrap();
+    assert_eq!(
+        known().await,
+        [wanted(3, false), wanted(5, true)],
+        "what was told stays so"
+    );
+    store
+        .record(vec![], Some(Bookmark::at("other", 1, 9)))
+        .await
+        .unwrap();
+    store
+        .record(
+            vec![],
+            Some(Bookmark {
+                given: vec![3],
+                ..at(1, 9)
+            }),
+        )
+        .await
+        .unwrap();
     assert_eq!(known().await, [wanted(5, true)]);
 
-    let rewound = Bookmark { rewound: true, wanted: vec![wanted(2, false)], ..at(1, 4) };
+    let rewound = Bookmark {
+        rewound: true,
+        wanted: vec![wanted(2, false)],
+        ..at(1, 4)
+    };
     store.record(vec![], Some(rewound)).await.unwrap();
     let bookmark = store.bookmark("m").await.unwrap().unwrap();
-    assert_eq!((bookmark.last_uid, bookmark.wanted), (4, vec![wanted(2, false)]));
+    assert_eq!(
+        (bookmark.last_uid, bookmark.wanted),
+        (4, vec![wanted(2, false)])
+    );
     store.record(vec![], Some(at(2, 1))).await.unwrap();
     assert_eq!(known().await, [], "the mailbox is numbered anew");
 }
@@ -291,11 +417,29 @@ async fn a_mail_is_decided_once(home: Home) {
     let id = recorded(store.as_ref()).await;
     let first = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
     let again = first.clone();
-    assert!(store.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| first)).await.unwrap().is_some());
-    assert_eq!(store.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| again)).await.unwrap(), None);
+    assert!(
+        store
+            .decide(id, Some(subject("a", "X")), noon(), Box::new(|_| first))
+            .await
+            .unwrap()
+            .is_some()
+    );
+    assert_eq!(
+        store
+            .decide(id, Some(subject("a", "X")), noon(), Box::new(|_| again))
+            .await
+            .unwrap(),
+        None
+    );
     assert!(store.undecided(0, 10).await.unwrap().is_empty());
-    assert_eq!(store.mails(Some(Outcome::Opened), 10).await.unwrap().len(), 1);
-    assert_eq!(store.mails(Some(Outcome::Stale), 10).await.unwrap().len(), 0);
+    assert_eq!(
+        store.mails(Some(Outcome::Opened), 10).await.unwrap().len(),
+        1
+    );
+    assert_eq!(
+        store.mails(Some(Outcome::Stale), 10).await.unwrap().len(),
+        0
+    );
 }
 
 async fn what_was_applied_is_known_afterwards(home: Home) {
@@ -307,7 +451,10 @@ async fn what_was_applied_is_known_afterwards(home: Home) {
         tell.send(memory.clone()).unwrap();
         decision(Outcome::Duplicate, state(Phase::Firing, 1), vec![])
     });
-    store.decide(id, Some(subject("a", "ANOMALOUS")), noon(), decide).await.unwrap();
+    store
+        .decide(id, Some(subject("a", "ANOMALOUS")), noon(), decide)
+        .await
+        .unwrap();
     let memory = told.recv().unwrap();
     assert!(memory.known.applied_before);
     assert_eq!(memory.known.state, Some(state(Phase::Firing, 1)));
@@ -319,31 +466,68 @@ async fn what_was_applied_is_known_afterwards(home: Home) {
 async fn mail_is_read_back_in_no_more_bytes_than_memory_bears(home: Home) {
     let store = home.open().await;
     let large = "x".repeat(5 << 20);
-    let mails = (0..3).map(|_| (mail(&large), Authenticity::off())).collect();
+    let mails = (0..3)
+        .map(|_| (mail(&large), Authenticity::off()))
+        .collect();
     let ids = store.record(mails, None).await.unwrap();
-    let read = async |after| store.undecided(after, 10).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>();
+    let read = async |after| {
+        store
+            .undecided(after, 10)
+            .await
+            .unwrap()
+            .iter()
+            .map(|mail| mail.id)
+            .collect::<Vec<_>>()
+    };
     assert_eq!(read(0).await, ids[..2]);
     assert_eq!(read(ids[1]).await, ids[2..]);
     let stored = async |after| store.stored(None, None, after, 10).await.unwrap();
     let first = stored((Timestamp::MIN, 0)).await;
-    assert_eq!(first.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids[..2]);
+    assert_eq!(
+        first.iter().map(|mail| mail.id).collect::<Vec<_>>(),
+        ids[..2]
+    );
     let rest = stored((first[1].message.arrived_at, ids[1])).await;
-    assert_eq!(rest.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids[2..]);
+    assert_eq!(
+        rest.iter().map(|mail| mail.id).collect::<Vec<_>>(),
+        ids[2..]
+    );
     assert_eq!(rest[0].message.raw.len(), first[0].message.raw.len());
 }
 
 async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided(home: Home) {
     let store = home.open().await;
-    let (bad, good) = (recorded(store.as_ref()).await, recorded(store.as_ref()).await);
+    let (bad, good) = (
+        recorded(store.as_ref()).await,
+        recorded(store.as_ref()).await,
+    );
     let decision = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
     let (failed, done) = tokio::join!(
-        store.decide(bad, Some(subject("a", "X")), noon(), Box::new(|_| panic!("on purpose"))),
-        store.decide(good, Some(subject("b", "X")), noon(), Box::new(|_| decision)),
+        store.decide(
+            bad,
+            Some(subject("a", "X")),
+            noon(),
+            Box::new(|_| panic!("on purpose"))
+        ),
+        store.decide(
+            good,
+            Some(subject("b", "X")),
+            noon(),
+            Box::new(|_| decision)
+        ),
     );
     assert!(failed.is_err());
     assert!(done.unwrap().is_some());
     // A database server undoes what panicked when it sees that the connection is gone.
-    let undecided = async || store.undecided(0, 10).await.unwrap().iter().map(|mail| mail.id).collect::<Vec<_>>();
+    let undecided = async || {
+        store
+            .undecided(0, 10)
+            .await
+            .unwrap()
+            .iter()
+            .map(|mail| mail.id)
+            .collect::<Vec<_>>()
+    };
     for _ in 0..100 {
         if undecided().await == [bad] {
             break;
@@ -356,12 +540,33 @@ async fn a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided(hom
 async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    opened(store, "a", vec![page("a", Action::Trigger, "one"), page("a", Action::Trigger, "two")]).await;
+    opened(
+        store,
+        "a",
+        vec![
+            page("a", Action::Trigger, "one"),
+            page("a", Action::Trigger, "two"),
+        ],
+    )
+    .await;
     assert_eq!(resolved(store, "a", noon()).await, ["one", "two"]);
     let first = claim(store, "one", noon()).await;
-    assert_eq!(first.iter().map(|claim| claim.notification.action).collect::<Vec<_>>(), [Action::Trigger]);
-    assert!(claim(store, "one", noon()).await.is_empty(), "leased, and the resolve waits behind");
-    let again = Next::Again { step: Step::Send, at: noon() + MINUTE, failures: 1 };
+    assert_eq!(
+        first
+            .iter()
+            .map(|claim| claim.notification.action)
+            .collect::<Vec<_>>(),
+        [Action::Trigger]
+    );
+    assert!(
+        claim(store, "one", noon()).await.is_empty(),
+        "leased, and the resolve waits behind"
+    );
+    let again = Next::Again {
+        step: Step::Send,
+        at: noon() + MINUTE,
+        failures: 1,
+    };
     assert!(settle(store, &first[0], again, noon()).await);
     assert!(claim(store, "one", noon()).await.is_empty(), "not due yet");
     let second = claim(store, "one", noon() + MINUTE).await;
@@ -369,52 +574,104 @@ async fn deliveries_of_an_incident_to_a_receiver_go_one_after_the_other(home: Ho
     assert!(settle(store, &second[0], delivered(), noon() + MINUTE).await);
     let resolve = claim(store, "one", noon() + MINUTE).await;
     assert_eq!(resolve[0].notification.action, Action::Resolve);
-    assert_eq!(claim(store, "two", noon()).await.len(), 1, "another receiver's lane does not wait");
+    assert_eq!(
+        claim(store, "two", noon()).await.len(),
+        1,
+        "another receiver's lane does not wait"
+    );
 }
 
 async fn what_is_leased_with_its_decision_is_sent_by_one(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
     let until = Some(noon() + MINUTE);
-    let leased = |receiver| NewDelivery { leased_until: until, ..page("a", Action::Trigger, receiver) };
-    let held = NewDelivery { held_until: until, ..leased("held") };
-    let claims = opened(store, "a", vec![leased("one"), held, page("a", Action::Trigger, "two")]).await;
-    let [first] = &claims[..] else { panic!("{claims:?}") };
+    let leased = |receiver| NewDelivery {
+        leased_until: until,
+        ..page("a", Action::Trigger, receiver)
+    };
+    let held = NewDelivery {
+        held_until: until,
+        ..leased("held")
+    };
+    let claims = opened(
+        store,
+        "a",
+        vec![leased("one"), held, page("a", Action::Trigger, "two")],
+    )
+    .await;
+    let [first] = &claims[..] else {
+        panic!("{claims:?}")
+    };
     assert!(claim(store, "one", noon()).await.is_empty(), "leased");
-    assert_eq!((&first.target, &first.step, first.failures), (&target("one"), &Step::Send, 0));
+    assert_eq!(
+        (&first.target, &first.step, first.failures),
+        (&target("one"), &Step::Send, 0)
+    );
     assert_eq!((&*first.alias, first.since), ("a:one", noon()));
     assert_eq!(claim(store, "two", noon()).await.len(), 1, "not leased");
     // Behind it nothing is leased, and what waits there gets its turn.
     let id = recorded(store).await;
-    let resolve = NewDelivery { leased_until: until, ..page("a", Action::Resolve, "one") };
+    let resolve = NewDelivery {
+        leased_until: until,
+        ..page("a", Action::Resolve, "one")
+    };
     let decision = decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![resolve]);
-    let decided = store.decide(id, Some(subject("a", "OK")), noon(), Box::new(|_| decision)).await.unwrap().unwrap();
+    let decided = store
+        .decide(id, Some(subject("a", "OK")), noon(), Box::new(|_| decision))
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(decided.claims, []);
-    let settlement = |next| Settlement { at: noon(), next, attempt: None, fallback: Vec::new() };
-    let settled = store.settle(first.id, first.lease, settlement(delivered())).await.unwrap();
+    let settlement = |next| Settlement {
+        at: noon(),
+        next,
+        attempt: None,
+        fallback: Vec::new(),
+    };
+    let settled = store
+        .settle(first.id, first.lease, settlement(delivered()))
+        .await
+        .unwrap();
     assert_eq!(settled, Settled::Onward, "the resolve is due now");
     let resolve = &claim(store, "one", noon()).await[0];
     assert_eq!(resolve.notification.action, Action::Resolve);
-    let settled = store.settle(resolve.id, resolve.lease, settlement(delivered())).await.unwrap();
+    let settled = store
+        .settle(resolve.id, resolve.lease, settlement(delivered()))
+        .await
+        .unwrap();
     assert_eq!(settled, Settled::Last);
 }
 
 async fn a_lease_of_a_decision_ends_as_any_other(home: Home) {
     let store = home.open().await;
-    let leased = NewDelivery { leased_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
+    let leased = NewDelivery {
+        leased_until: Some(noon() + MINUTE),
+        ..page("a", Action::Trigger, "one")
+    };
     let lost = opened(store.as_ref(), "a", vec![leased]).await;
     assert_eq!(lost.len(), 1);
     let taken = claim(store.as_ref(), "one", noon() + MINUTE).await;
-    assert_eq!(taken.iter().map(|claim| claim.id).collect::<Vec<_>>(), [lost[0].id]);
+    assert_eq!(
+        taken.iter().map(|claim| claim.id).collect::<Vec<_>>(),
+        [lost[0].id]
+    );
     assert!(!settle(store.as_ref(), &lost[0], delivered(), noon() + MINUTE).await);
 }
 
 async fn a_claim_takes_no_more_than_is_wanted(home: Home) {
     let store = home.open().await;
     for n in 0..5 {
-        opened(store.as_ref(), &format!("i{n}"), vec![page(&format!("i{n}"), Action::Trigger, "one")]).await;
+        opened(
+            store.as_ref(),
+            &format!("i{n}"),
+            vec![page(&format!("i{n}"), Action::Trigger, "one")],
+        )
+        .await;
     }
-    let first = store.claim(noon(), LEASE, vec![(target("one"), 2), (target("none"), 9)]).await.unwrap();
+    let first = store
+        .claim(noon(), LEASE, vec![(target("one"), 2), (target("none"), 9)])
+        .await
+        .unwrap();
     let rest = claim(store.as_ref(), "one", noon()).await;
     let mut all: Vec<_> = first.iter().chain(&rest).map(|claim| claim.id).collect();
     assert_eq!((first.len(), rest.len()), (2, 3));
@@ -429,71 +686,166 @@ async fn a_dead_workers_lease_ends_and_its_late_settlement_writes_nothing(home: 
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let lost = claim(store, "one", noon()).await;
     let after = noon() + SignedDuration::from_secs(61);
-    assert_eq!(store.agenda().await.unwrap().due, [(target("one"), noon() + MINUTE)]);
+    assert_eq!(
+        store.agenda().await.unwrap().due,
+        [(target("one"), noon() + MINUTE)]
+    );
     let taken = claim(store, "one", after).await;
     assert_eq!(taken[0].id, lost[0].id);
     assert!(!settle(store, &lost[0], dead(), after).await);
     assert!(settle(store, &taken[0], delivered(), after).await);
-    assert!(!settle(store, &taken[0], delivered(), after).await, "settled already");
+    assert!(
+        !settle(store, &taken[0], delivered(), after).await,
+        "settled already"
+    );
     let row = &store.deliveries(None, 10).await.unwrap()[0];
-    assert_eq!((row.state, row.detail.as_deref()), (DeliveryState::Delivered, Some("r-1")));
+    assert_eq!(
+        (row.state, row.detail.as_deref()),
+        (DeliveryState::Delivered, Some("r-1"))
+    );
 }
 
-async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before(home: Home) {
+async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_over_before(
+    home: Home,
+) {
     let store = home.open().await;
     let store = store.as_ref();
-    let held =
-        |incident: &str| NewDelivery { held_until: Some(noon() + MINUTE), ..page(incident, Action::Trigger, "one") };
+    let held = |incident: &str| NewDelivery {
+        held_until: Some(noon() + MINUTE),
+        ..page(incident, Action::Trigger, "one")
+    };
     opened(store, "sent", vec![held("sent")]).await;
     opened(store, "over", vec![held("over")]).await;
     assert!(claim(store, "one", noon()).await.is_empty());
-    assert_eq!(store.deliveries(Some(DeliveryState::Held), 10).await.unwrap().len(), 2);
-    assert!(resolved(store, "over", noon()).await.is_empty(), "nobody was told");
-    assert_eq!(store.agenda().await.unwrap().held_until, Some(noon() + MINUTE));
+    assert_eq!(
+        store
+            .deliveries(Some(DeliveryState::Held), 10)
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
+    assert!(
+        resolved(store, "over", noon()).await.is_empty(),
+        "nobody was told"
+    );
+    assert_eq!(
+        store.agenda().await.unwrap().held_until,
+        Some(noon() + MINUTE)
+    );
     store.release_held(noon() + MINUTE).await.unwrap();
     assert_eq!(store.agenda().await.unwrap().held_until, None);
     let due = claim(store, "one", noon() + MINUTE).await;
-    assert_eq!(due.iter().map(|claim| claim.notification.incident_id.as_str()).collect::<Vec<_>>(), ["sent"]);
-    assert_eq!(due[0].since, noon() + MINUTE, "its patience begins when it could be sent");
+    assert_eq!(
+        due.iter()
+            .map(|claim| claim.notification.incident_id.as_str())
+            .collect::<Vec<_>>(),
+        ["sent"]
+    );
+    assert_eq!(
+        due[0].since,
+        noon() + MINUTE,
+        "its patience begins when it could be sent"
+    );
     assert_eq!(resolved(store, "sent", noon() + MINUTE).await, ["one"]);
 }
 
 async fn a_held_trigger_whose_window_has_ended_is_sent_then_resolved(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
+    let held = NewDelivery {
+        held_until: Some(noon() + MINUTE),
+        ..page("a", Action::Trigger, "one")
+    };
     opened(store, "a", vec![held]).await;
     assert_eq!(resolved(store, "a", noon() + MINUTE).await, ["one"]);
     let trigger = claim(store, "one", noon() + MINUTE).await;
     assert_eq!(trigger.len(), 1);
     assert!(settle(store, &trigger[0], delivered(), noon() + MINUTE).await);
-    assert_eq!(claim(store, "one", noon() + MINUTE).await[0].notification.action, Action::Resolve);
+    assert_eq!(
+        claim(store, "one", noon() + MINUTE).await[0]
+            .notification
+            .action,
+        Action::Resolve
+    );
 }
 
 async fn a_permanent_failure_tells_the_fallback_once(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
-        .await;
+    opened(
+        store,
+        "a",
+        vec![NewDelivery {
+            fallback_at: Some(noon() + MINUTE),
+            ..page("a", Action::Trigger, "one")
+        }],
+    )
+    .await;
     let claimed = claim(store, "one", noon()).await;
     let fallback = vec![page("a", Action::Trigger, "backup")];
-    let settlement = Settlement { at: noon(), next: dead(), attempt: None, fallback };
-    assert_ne!(store.settle(claimed[0].id, claimed[0].lease, settlement).await.unwrap(), Settled::Lost);
-    let escalated = store.escalate(noon() + MINUTE, Arc::new(|_, _| panic!("told already"))).await.unwrap();
+    let settlement = Settlement {
+        at: noon(),
+        next: dead(),
+        attempt: None,
+        fallback,
+    };
+    assert_ne!(
+        store
+            .settle(claimed[0].id, claimed[0].lease, settlement)
+            .await
+            .unwrap(),
+        Settled::Lost
+    );
+    let escalated = store
+        .escalate(noon() + MINUTE, Arc::new(|_, _| panic!("told already")))
+        .await
+        .unwrap();
     assert!(escalated.is_empty());
     assert_eq!(claim(store, "backup", noon()).await.len(), 1);
-    assert_eq!(resolved(store, "a", noon()).await, ["one", "backup"], "a resolve goes to both");
+    assert_eq!(
+        resolved(store, "a", noon()).await,
+        ["one", "backup"],
+        "a resolve goes to both"
+    );
 }
 
 async fn a_late_delivery_tells_the_fallback_once_and_goes_on(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
-        .await;
-    let make: alertbridge::store::Fallback = Arc::new(|_, _| vec![page("a", Action::Trigger, "backup")]);
-    assert!(store.escalate(noon(), Arc::clone(&make)).await.unwrap().is_empty(), "not late yet");
-    assert_eq!(store.escalate(noon() + MINUTE, Arc::clone(&make)).await.unwrap(), [target("one")]);
-    assert!(store.escalate(noon() + MINUTE, make).await.unwrap().is_empty());
+    opened(
+        store,
+        "a",
+        vec![NewDelivery {
+            fallback_at: Some(noon() + MINUTE),
+            ..page("a", Action::Trigger, "one")
+        }],
+    )
+    .await;
+    let make: alertbridge::store::Fallback =
+        Arc::new(|_, _| vec![page("a", Action::Trigger, "backup")]);
+    assert!(
+        store
+            .escalate(noon(), Arc::clone(&make))
+            .await
+            .unwrap()
+            .is_empty(),
+        "not late yet"
+    );
+    assert_eq!(
+        store
+            .escalate(noon() + MINUTE, Arc::clone(&make))
+            .await
+            .unwrap(),
+        [target("one")]
+    );
+    assert!(
+        store
+            .escalate(noon() + MINUTE, make)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(claim(store, "backup", noon() + MINUTE).await.len(), 1);
     assert_eq!(claim(store, "one", noon() + MINUTE).await.len(), 1);
 }
@@ -501,11 +853,25 @@ async fn a_late_delivery_tells_the_fallback_once_and_goes_on(home: Home) {
 async fn the_fallback_sleeps_on_where_the_incident_is_over(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    opened(store, "a", vec![NewDelivery { fallback_at: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") }])
-        .await;
+    opened(
+        store,
+        "a",
+        vec![NewDelivery {
+            fallback_at: Some(noon() + MINUTE),
+            ..page("a", Action::Trigger, "one")
+        }],
+    )
+    .await;
     resolved(store, "a", noon()).await;
-    let make: alertbridge::store::Fallback = Arc::new(|_, _| vec![page("a", Action::Trigger, "backup")]);
-    assert!(store.escalate(noon() + MINUTE, make).await.unwrap().is_empty());
+    let make: alertbridge::store::Fallback =
+        Arc::new(|_, _| vec![page("a", Action::Trigger, "backup")]);
+    assert!(
+        store
+            .escalate(noon() + MINUTE, make)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert!(claim(store, "backup", noon() + MINUTE).await.is_empty());
 }
 
@@ -520,9 +886,18 @@ async fn dead_letters_are_sent_again_in_order(home: Home) {
     }
     assert_eq!(store.retry(None, noon()).await.unwrap().len(), 2);
     let trigger = claim(store, "one", noon()).await;
-    assert_eq!(trigger.iter().map(|claim| claim.notification.action).collect::<Vec<_>>(), [Action::Trigger]);
+    assert_eq!(
+        trigger
+            .iter()
+            .map(|claim| claim.notification.action)
+            .collect::<Vec<_>>(),
+        [Action::Trigger]
+    );
     assert!(settle(store, &trigger[0], delivered(), noon()).await);
-    assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
+    assert_eq!(
+        claim(store, "one", noon()).await[0].notification.action,
+        Action::Resolve
+    );
 }
 
 async fn a_retry_keeps_a_deliverys_age_and_begins_its_patience_anew(home: Home) {
@@ -531,12 +906,21 @@ async fn a_retry_keeps_a_deliverys_age_and_begins_its_patience_anew(home: Home) 
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let claimed = claim(store, "one", noon()).await;
     assert!(settle(store, &claimed[0], dead(), noon()).await);
-    let row = |rows: Vec<alertbridge::store::DeliveryRow>| (rows[0].state, rows[0].failures, rows[0].created_at);
+    let row = |rows: Vec<alertbridge::store::DeliveryRow>| {
+        (rows[0].state, rows[0].failures, rows[0].created_at)
+    };
     let given_up = row(store.deliveries(None, 1).await.unwrap());
-    assert_eq!(given_up, (DeliveryState::Dead, 1, noon()), "the failure that ended it counts");
+    assert_eq!(
+        given_up,
+        (DeliveryState::Dead, 1, noon()),
+        "the failure that ended it counts"
+    );
     let later = noon() + SignedDuration::from_hours(30);
     store.retry(None, later).await.unwrap();
-    assert_eq!(row(store.deliveries(None, 1).await.unwrap()), (DeliveryState::Pending, 0, noon()));
+    assert_eq!(
+        row(store.deliveries(None, 1).await.unwrap()),
+        (DeliveryState::Pending, 0, noon())
+    );
     assert_eq!(store.depth().await.unwrap().oldest_pending, Some(noon()));
     let again = claim(store, "one", later).await;
     assert_eq!((again[0].since, again[0].failures), (later, 0));
@@ -549,9 +933,18 @@ async fn a_dead_trigger_goes_before_the_resolve_that_waits(home: Home) {
     let claimed = claim(store, "one", noon()).await;
     assert!(settle(store, &claimed[0], dead(), noon()).await);
     resolved(store, "a", noon()).await;
-    assert_eq!(store.retry(Some(vec![claimed[0].id]), noon()).await.unwrap(), [claimed[0].id]);
+    assert_eq!(
+        store
+            .retry(Some(vec![claimed[0].id]), noon())
+            .await
+            .unwrap(),
+        [claimed[0].id]
+    );
     let next = claim(store, "one", noon()).await;
-    assert_eq!(next.iter().map(|claim| claim.id).collect::<Vec<_>>(), [claimed[0].id]);
+    assert_eq!(
+        next.iter().map(|claim| claim.id).collect::<Vec<_>>(),
+        [claimed[0].id]
+    );
 }
 
 async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused(home: Home) {
@@ -563,12 +956,24 @@ async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused(home: Home) {
     resolved(store, "a", noon()).await;
     let resolve = claim(store, "one", noon()).await;
     assert!(settle(store, &resolve[0], delivered(), noon()).await);
-    let refused = store.retry(Some(vec![trigger[0].id]), noon()).await.unwrap_err();
-    assert!(matches!(&refused, StoreError::Refused(why) if why.contains("nobody closes")), "{refused}");
+    let refused = store
+        .retry(Some(vec![trigger[0].id]), noon())
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(&refused, StoreError::Refused(why) if why.contains("nobody closes")),
+        "{refused}"
+    );
     assert!(store.retry(None, noon()).await.unwrap().is_empty());
     store.discard(trigger[0].id, noon()).await.unwrap();
-    assert!(matches!(store.discard(trigger[0].id, noon()).await, Err(StoreError::Refused(_))));
-    assert!(matches!(store.retry(Some(vec![999]), noon()).await, Err(StoreError::Refused(_))));
+    assert!(matches!(
+        store.discard(trigger[0].id, noon()).await,
+        Err(StoreError::Refused(_))
+    ));
+    assert!(matches!(
+        store.retry(Some(vec![999]), noon()).await,
+        Err(StoreError::Refused(_))
+    ));
 }
 
 async fn discarding_the_head_of_a_lane_gives_the_next_its_turn(home: Home) {
@@ -576,9 +981,18 @@ async fn discarding_the_head_of_a_lane_gives_the_next_its_turn(home: Home) {
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     resolved(store, "a", noon()).await;
-    let head = store.deliveries(Some(DeliveryState::Pending), 10).await.unwrap().last().unwrap().id;
+    let head = store
+        .deliveries(Some(DeliveryState::Pending), 10)
+        .await
+        .unwrap()
+        .last()
+        .unwrap()
+        .id;
     store.discard(head, noon()).await.unwrap();
-    assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
+    assert_eq!(
+        claim(store, "one", noon()).await[0].notification.action,
+        Action::Resolve
+    );
 }
 
 async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert(home: Home) {
@@ -590,14 +1004,37 @@ async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert(home
     resolved(store, "a", noon()).await;
     let resolve = claim(store, "one", noon()).await;
     settle(store, &resolve[0], dead(), noon()).await;
-    let again = decision(Outcome::Reopened, state(Phase::Firing, 2), vec![page("a", Action::Trigger, "one")]);
+    let again = decision(
+        Outcome::Reopened,
+        state(Phase::Firing, 2),
+        vec![page("a", Action::Trigger, "one")],
+    );
     let id = recorded(store).await;
-    store.decide(id, Some(subject("a", "ANOMALOUS")), noon(), Box::new(|_| again)).await.unwrap();
+    store
+        .decide(
+            id,
+            Some(subject("a", "ANOMALOUS")),
+            noon(),
+            Box::new(|_| again),
+        )
+        .await
+        .unwrap();
     let newer = claim(store, "one", noon()).await;
-    let refused = store.retry(Some(vec![resolve[0].id]), noon()).await.unwrap_err();
-    assert!(refused.to_string().contains("a newer one has followed"), "{refused}");
+    let refused = store
+        .retry(Some(vec![resolve[0].id]), noon())
+        .await
+        .unwrap_err();
+    assert!(
+        refused.to_string().contains("a newer one has followed"),
+        "{refused}"
+    );
     settle(store, &newer[0], delivered(), noon()).await;
-    assert!(store.retry(Some(vec![resolve[0].id]), noon()).await.is_err());
+    assert!(
+        store
+            .retry(Some(vec![resolve[0].id]), noon())
+            .await
+            .is_err()
+    );
     assert!(store.retry(None, noon()).await.unwrap().is_empty());
 }
 
@@ -608,34 +1045,73 @@ async fn a_dead_trigger_is_not_put_before_a_resolve_that_is_under_way(home: Home
     let trigger = claim(store, "one", noon()).await;
     resolved(store, "a", noon()).await;
     settle(store, &trigger[0], dead(), noon()).await;
-    assert_eq!(claim(store, "one", noon()).await[0].notification.action, Action::Resolve);
-    assert!(store.retry(Some(vec![trigger[0].id]), noon()).await.is_err());
+    assert_eq!(
+        claim(store, "one", noon()).await[0].notification.action,
+        Action::Resolve
+    );
+    assert!(
+        store
+            .retry(Some(vec![trigger[0].id]), noon())
+            .await
+            .is_err()
+    );
     assert!(store.retry(None, noon()).await.unwrap().is_empty());
 }
 
 async fn what_no_mute_holds_does_not_wait_behind_what_one_does(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page("a", Action::Trigger, "one") };
+    let held = NewDelivery {
+        held_until: Some(noon() + MINUTE),
+        ..page("a", Action::Trigger, "one")
+    };
     opened(store, "a", vec![held]).await;
-    let told = decision(Outcome::Updated, state(Phase::Firing, 1), vec![page("a", Action::Trigger, "one")]);
+    let told = decision(
+        Outcome::Updated,
+        state(Phase::Firing, 1),
+        vec![page("a", Action::Trigger, "one")],
+    );
     let id = recorded(store).await;
-    store.decide(id, Some(subject("a", "WORSE")), noon(), Box::new(|_| told)).await.unwrap();
+    store
+        .decide(id, Some(subject("a", "WORSE")), noon(), Box::new(|_| told))
+        .await
+        .unwrap();
     assert_eq!(claim(store, "one", noon()).await.len(), 1, "told now");
-    assert!(store.deliveries(Some(DeliveryState::Held), 10).await.unwrap().is_empty());
+    assert!(
+        store
+            .deliveries(Some(DeliveryState::Held), 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
     assert_eq!(resolved(store, "a", noon()).await, ["one"]);
 }
 
 async fn a_fallback_two_integrations_share_is_told_once(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    let late = |receiver| NewDelivery { fallback_at: Some(noon()), ..page("a", Action::Trigger, receiver) };
+    let late = |receiver| NewDelivery {
+        fallback_at: Some(noon()),
+        ..page("a", Action::Trigger, receiver)
+    };
     opened(store, "a", vec![late("one"), late("two")]).await;
-    let make: alertbridge::store::Fallback =
-        Arc::new(|_, _| vec![NewDelivery { fallback_at: Some(noon()), ..page("a", Action::Trigger, "backup") }]);
-    assert_eq!(store.escalate(noon(), Arc::clone(&make)).await.unwrap().len(), 2);
+    let make: alertbridge::store::Fallback = Arc::new(|_, _| {
+        vec![NewDelivery {
+            fallback_at: Some(noon()),
+            ..page("a", Action::Trigger, "backup")
+        }]
+    });
+    assert_eq!(
+        store
+            .escalate(noon(), Arc::clone(&make))
+            .await
+            .unwrap()
+            .len(),
+        2
+    );
     // Whose fallback is a receiver told already: it ends there.
-    let back: alertbridge::store::Fallback = Arc::new(|_, _| vec![page("a", Action::Trigger, "one")]);
+    let back: alertbridge::store::Fallback =
+        Arc::new(|_, _| vec![page("a", Action::Trigger, "one")]);
     store.escalate(noon(), back).await.unwrap();
     for receiver in ["one", "two", "backup"] {
         assert_eq!(claim(store, receiver, noon()).await.len(), 1, "{receiver}");
@@ -647,27 +1123,61 @@ async fn a_clock_set_back_stalls_no_delivery(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
     for incident in ["waits", "leased"] {
-        opened(store, incident, vec![page(incident, Action::Trigger, incident)]).await;
+        opened(
+            store,
+            incident,
+            vec![page(incident, Action::Trigger, incident)],
+        )
+        .await;
     }
     let tried = claim(store, "waits", noon()).await;
-    settle(store, &tried[0], Next::Again { step: Step::Send, at: noon() + MINUTE, failures: 1 }, noon()).await;
+    settle(
+        store,
+        &tried[0],
+        Next::Again {
+            step: Step::Send,
+            at: noon() + MINUTE,
+            failures: 1,
+        },
+        noon(),
+    )
+    .await;
     claim(store, "leased", noon()).await;
     let before = noon() - SignedDuration::from_hours(9000);
     assert!(claim(store, "waits", before).await.is_empty());
     store.bring_forward(before, LEASE).await.unwrap();
     let claimed = claim(store, "waits", before).await;
-    assert_eq!((claimed.len(), claimed[0].since), (1, before), "its patience begins anew");
-    assert!(claim(store, "leased", before).await.is_empty(), "it may be on its way");
+    assert_eq!(
+        (claimed.len(), claimed[0].since),
+        (1, before),
+        "its patience begins anew"
+    );
+    assert!(
+        claim(store, "leased", before).await.is_empty(),
+        "it may be on its way"
+    );
     assert_eq!(claim(store, "leased", before + MINUTE).await.len(), 1);
 }
 
 async fn the_agenda_names_every_target_and_its_next_time(home: Home) {
     let store = home.open().await;
-    let of = |receiver: &str, integration: &str| Target { receiver: receiver.into(), integration: integration.into() };
-    let targets = [of("a", "jsm/0"), of("a", "slack/0"), of("a", "slack/1"), of("b", "jsm/0"), of("c", "jsm/0")];
+    let of = |receiver: &str, integration: &str| Target {
+        receiver: receiver.into(),
+        integration: integration.into(),
+    };
+    let targets = [
+        of("a", "jsm/0"),
+        of("a", "slack/0"),
+        of("a", "slack/1"),
+        of("b", "jsm/0"),
+        of("c", "jsm/0"),
+    ];
     for (number, target) in targets.iter().rev().enumerate() {
         for incident in [format!("x{number}"), format!("y{number}")] {
-            let delivery = NewDelivery { target: target.clone(), ..page(&incident, Action::Trigger, "any") };
+            let delivery = NewDelivery {
+                target: target.clone(),
+                ..page(&incident, Action::Trigger, "any")
+            };
             opened(store.as_ref(), &incident, vec![delivery]).await;
         }
     }
@@ -681,7 +1191,10 @@ async fn a_lease_that_has_ended_does_not_keep_a_person_from_discarding(home: Hom
     let store = store.as_ref();
     opened(store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let lost = claim(store, "one", noon()).await;
-    assert!(store.discard(lost[0].id, noon()).await.is_err(), "it is being sent");
+    assert!(
+        store.discard(lost[0].id, noon()).await.is_err(),
+        "it is being sent"
+    );
     store.discard(lost[0].id, noon() + MINUTE).await.unwrap();
     assert!(!settle(store, &lost[0], delivered(), noon() + MINUTE).await);
 }
@@ -694,22 +1207,59 @@ async fn a_timeline_tells_the_whole_story_in_order(home: Home) {
     settle(store, &claimed[0], delivered(), noon() + MINUTE).await;
     let (incident, events) = store.timeline("a").await.unwrap().unwrap();
     assert_eq!(incident.phase, Phase::Firing);
-    let kinds: Vec<_> =
-        events.iter().map(|event| serde_json::to_value(event).unwrap()["event"].as_str().unwrap().to_owned()).collect();
+    let kinds: Vec<_> = events
+        .iter()
+        .map(|event| {
+            serde_json::to_value(event).unwrap()["event"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
     assert_eq!(kinds, ["mail", "delivery", "attempt"]);
     assert_eq!(store.timeline("nobody").await.unwrap(), None);
 }
 
 async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
     let store = home.open().await;
-    let recorded = (0..1000).map(|n| store.record(vec![(mail(&format!("mail {n}")), Authenticity::off())], None));
-    let mut ids: Vec<_> = futures_util::future::join_all(recorded).await.into_iter().flat_map(Result::unwrap).collect();
+    let recorded = (0..1000).map(|n| {
+        store.record(
+            vec![(mail(&format!("mail {n}")), Authenticity::off())],
+            None,
+        )
+    });
+    let mut ids: Vec<_> = futures_util::future::join_all(recorded)
+        .await
+        .into_iter()
+        .flat_map(Result::unwrap)
+        .collect();
     ids.sort_unstable();
     ids.dedup();
     assert_eq!(ids.len(), 1000);
-    assert_eq!(store.stored(None, None, (Timestamp::MIN, 0), 2000).await.unwrap().len(), 1000);
-    assert_eq!(store.stored(Some(noon() + MINUTE), None, (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
-    assert_eq!(store.stored(None, Some(noon()), (Timestamp::MIN, 0), 10).await.unwrap().len(), 0);
+    assert_eq!(
+        store
+            .stored(None, None, (Timestamp::MIN, 0), 2000)
+            .await
+            .unwrap()
+            .len(),
+        1000
+    );
+    assert_eq!(
+        store
+            .stored(Some(noon() + MINUTE), None, (Timestamp::MIN, 0), 10)
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
+    assert_eq!(
+        store
+            .stored(None, Some(noon()), (Timestamp::MIN, 0), 10)
+            .await
+            .unwrap()
+            .len(),
+        0
+    );
 }
 
 mod cost;
@@ -738,7 +1288,10 @@ mod sqlite {
         let path = folder.path().join("store.db");
         let owned = alertbridge::store::sqlite::own(&path).unwrap();
         drop(Sqlite::open(&path).unwrap());
-        assert!(matches!(alertbridge::store::sqlite::own(&path), Err(StoreError::Locked)));
+        assert!(matches!(
+            alertbridge::store::sqlite::own(&path),
+            Err(StoreError::Locked)
+        ));
         drop(owned);
         assert!(alertbridge::store::sqlite::own(&path).is_ok());
     }
@@ -750,13 +1303,20 @@ mod sqlite {
         let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
         let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
         connection.execute(newer, []).unwrap();
-        let refused = Sqlite::open(&folder.path().join("store.db")).map(|_| ()).unwrap_err();
-        assert!(matches!(refused, StoreError::Newer { found: 999, .. }), "{refused}");
+        let refused = Sqlite::open(&folder.path().join("store.db"))
+            .map(|_| ())
+            .unwrap_err();
+        assert!(
+            matches!(refused, StoreError::Newer { found: 999, .. }),
+            "{refused}"
+        );
     }
 
     #[tokio::test]
     async fn a_folder_that_cannot_be_written_is_named() {
-        let refused = Sqlite::open(Path::new("/proc/none/store.db")).map(|_| ()).unwrap_err();
+        let refused = Sqlite::open(Path::new("/proc/none/store.db"))
+            .map(|_| ())
+            .unwrap_err();
         assert!(refused.to_string().contains("/proc/none"), "{refused}");
     }
 
@@ -771,28 +1331,60 @@ mod sqlite {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("store.db");
             let mut connection = rusqlite::Connection::open(&path).unwrap();
-            refinery::Runner::new(&scripts[..newest]).run(&mut connection).unwrap();
+            refinery::Runner::new(&scripts[..newest])
+                .run(&mut connection)
+                .unwrap();
             let sample = samples.join(format!("V{}.sql", scripts[newest - 1].version()));
             connection
-                .execute_batch(&std::fs::read_to_string(&sample).expect("a version without sample data"))
+                .execute_batch(
+                    &std::fs::read_to_string(&sample).expect("a version without sample data"),
+                )
                 .unwrap();
             drop(connection);
             let store: Arc<dyn Store> = Arc::new(Sqlite::open(&path).unwrap());
-            assert_eq!(store.incidents(false, 10).await.unwrap().len(), 2, "V{newest}");
+            assert_eq!(
+                store.incidents(false, 10).await.unwrap().len(),
+                2,
+                "V{newest}"
+            );
             assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
             assert_eq!(store.mail(1).await.unwrap().unwrap().1.message.raw, "abc");
-            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 5));
+            assert!(
+                store
+                    .timeline("open")
+                    .await
+                    .unwrap()
+                    .is_some_and(|(_, events)| events.len() == 5)
+            );
             assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
-            let next = store.record(vec![(mail("smtp"), Authenticity::off())], None).await.unwrap();
+            let next = store
+                .record(vec![(mail("smtp"), Authenticity::off())], None)
+                .await
+                .unwrap();
             assert_eq!(next, [10], "no number is used twice");
             let connection = rusqlite::Connection::open(&path).unwrap();
-            let last_told =
-                connection.query_row("SELECT told FROM incidents WHERE incident_id = 'open'", [], |row| row.get(0));
-            assert_eq!(last_told, Ok(r#"{"severity":"critical"}"#.to_owned()), "as the page said, V{newest}");
-            let verdict: String = connection.query_row("PRAGMA integrity_check", [], |row| row.get(0)).unwrap();
+            let last_told = connection.query_row(
+                "SELECT told FROM incidents WHERE incident_id = 'open'",
+                [],
+                |row| row.get(0),
+            );
+            assert_eq!(
+                last_told,
+                Ok(r#"{"severity":"critical"}"#.to_owned()),
+                "as the page said, V{newest}"
+            );
+            let verdict: String = connection
+                .query_row("PRAGMA integrity_check", [], |row| row.get(0))
+                .unwrap();
             assert_eq!(verdict, "ok");
-            let orphans =
-                connection.prepare("PRAGMA foreign_key_check").unwrap().query([]).unwrap().next().unwrap().is_some();
+            let orphans = connection
+                .prepare("PRAGMA foreign_key_check")
+                .unwrap()
+                .query([])
+                .unwrap()
+                .next()
+                .unwrap()
+                .is_some();
             assert!(!orphans);
         }
     }
@@ -806,9 +1398,13 @@ mod postgres {
     #[tokio::test]
     async fn both_databases_have_the_same_tables_and_migrations() {
         let scripts = |database: &str| {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/migrations").join(database);
-            let mut names: Vec<_> =
-                std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("schema/migrations")
+                .join(database);
+            let mut names: Vec<_> = std::fs::read_dir(folder)
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name())
+                .collect();
             names.sort();
             names
         };
@@ -823,15 +1419,27 @@ mod postgres {
                  WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%' AND tables.name NOT LIKE 'refinery%'",
             )
             .unwrap();
-        let of_sqlite: std::collections::BTreeSet<String> =
-            columns.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
+        let of_sqlite: std::collections::BTreeSet<String> = columns
+            .query_map([], |row| row.get(0))
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         let database = Database::create().await;
         database.open().await;
         let of_postgres = "SELECT table_name || '.' || column_name FROM information_schema.columns
                            WHERE table_schema = 'public' AND table_name NOT LIKE 'refinery%'";
-        let rows = database.client().await.query(of_postgres, &[]).await.unwrap();
-        let of_postgres: std::collections::BTreeSet<String> = rows.iter().map(|row| row.get(0)).collect();
-        let more: Vec<_> = of_postgres.difference(&of_sqlite).map(String::as_str).collect();
+        let rows = database
+            .client()
+            .await
+            .query(of_postgres, &[])
+            .await
+            .unwrap();
+        let of_postgres: std::collections::BTreeSet<String> =
+            rows.iter().map(|row| row.get(0)).collect();
+        let more: Vec<_> = of_postgres
+            .difference(&of_sqlite)
+            .map(String::as_str)
+            .collect();
         assert_eq!(of_sqlite.difference(&of_postgres).count(), 0);
         assert_eq!(
             more,
@@ -852,42 +1460,82 @@ mod postgres {
         let address = Address::parse(&database.url()).unwrap();
         assert_eq!(versions(&address).await.unwrap().0, 0);
         let opened = join_all((0..8).map(|_| Postgres::open(&address))).await;
-        assert!(opened.iter().all(Result::is_ok), "{:?}", opened.iter().find_map(|opened| opened.as_ref().err()));
+        assert!(
+            opened.iter().all(Result::is_ok),
+            "{:?}",
+            opened.iter().find_map(|opened| opened.as_ref().err())
+        );
         let client = database.client().await;
-        let run = client.query_one("SELECT count(*) FROM refinery_schema_history", &[]).await.unwrap();
+        let run = client
+            .query_one("SELECT count(*) FROM refinery_schema_history", &[])
+            .await
+            .unwrap();
         let (found, known) = versions(&address).await.unwrap();
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/migrations/postgres");
         let migrations = std::fs::read_dir(folder).unwrap().count();
-        assert_eq!((usize::try_from(run.get::<_, i64>(0)).unwrap(), found), (migrations, known));
-        client.batch_execute("UPDATE refinery_schema_history SET version = 900 + version").await.unwrap();
+        assert_eq!(
+            (usize::try_from(run.get::<_, i64>(0)).unwrap(), found),
+            (migrations, known)
+        );
+        client
+            .batch_execute("UPDATE refinery_schema_history SET version = 900 + version")
+            .await
+            .unwrap();
         let refused = Postgres::open(&address).await.map(drop).unwrap_err();
-        assert!(matches!(refused, StoreError::Newer { found: 901.., .. }), "{refused}");
+        assert!(
+            matches!(refused, StoreError::Newer { found: 901.., .. }),
+            "{refused}"
+        );
     }
 
     /// Every version of the schema ships sample data, over which all later migrations are run.
     #[tokio::test]
     async fn every_migration_runs_over_the_data_of_the_versions_before() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let mut scripts = refinery::load_sql_migrations(folder.join("schema/migrations/postgres")).unwrap();
+        let mut scripts =
+            refinery::load_sql_migrations(folder.join("schema/migrations/postgres")).unwrap();
         scripts.sort_by_key(refinery::Migration::version);
         for newest in 1..=scripts.len() {
             let database = Database::create().await;
             let mut client = database.client().await;
-            refinery::Runner::new(&scripts[..newest]).run_async(&mut client).await.unwrap();
-            let sample = folder.join("tests/store/postgres").join(format!("V{}.sql", scripts[newest - 1].version()));
+            refinery::Runner::new(&scripts[..newest])
+                .run_async(&mut client)
+                .await
+                .unwrap();
+            let sample = folder
+                .join("tests/store/postgres")
+                .join(format!("V{}.sql", scripts[newest - 1].version()));
             client
-                .batch_execute(&std::fs::read_to_string(&sample).expect("a version without sample data"))
+                .batch_execute(
+                    &std::fs::read_to_string(&sample).expect("a version without sample data"),
+                )
                 .await
                 .unwrap();
             let store: Arc<dyn Store> = Arc::new(database.open().await);
-            assert_eq!(store.incidents(false, 10).await.unwrap().len(), 2, "V{newest}");
+            assert_eq!(
+                store.incidents(false, 10).await.unwrap().len(),
+                2,
+                "V{newest}"
+            );
             assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
             assert_eq!(store.mail(1).await.unwrap().unwrap().1.message.raw, "abc");
-            assert!(store.timeline("open").await.unwrap().is_some_and(|(_, events)| events.len() == 5));
+            assert!(
+                store
+                    .timeline("open")
+                    .await
+                    .unwrap()
+                    .is_some_and(|(_, events)| events.len() == 5)
+            );
             assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
-            let last_told =
-                client.query_one("SELECT told FROM incidents WHERE incident_id = 'open'", &[]).await.unwrap();
-            assert_eq!(last_told.get::<_, &str>(0), r#"{"severity":"critical"}"#, "as the page said, V{newest}");
+            let last_told = client
+                .query_one("SELECT told FROM incidents WHERE incident_id = 'open'", &[])
+                .await
+                .unwrap();
+            assert_eq!(
+                last_told.get::<_, &str>(0),
+                r#"{"severity":"critical"}"#,
+                "as the page said, V{newest}"
+            );
         }
     }
 
@@ -898,9 +1546,19 @@ mod postgres {
         let missing = database.url().rsplit_once('/').unwrap().0.to_owned() + "/nowhere";
         let closed = "postgres://bridge:hunter2@127.0.0.1:1/nowhere".to_owned();
         for (url, expected) in [(wrong, "28P01"), (missing, "3D000"), (closed, "refused")] {
-            let refused = Postgres::open(&Address::parse(&url).unwrap()).await.map(drop).unwrap_err().to_string();
-            assert!(refused.contains(expected) && refused.contains("127.0.0.1"), "{refused}");
-            assert!(!refused.contains("hunter2") && !refused.contains("pass word"), "{refused}");
+            let refused = Postgres::open(&Address::parse(&url).unwrap())
+                .await
+                .map(drop)
+                .unwrap_err()
+                .to_string();
+            assert!(
+                refused.contains(expected) && refused.contains("127.0.0.1"),
+                "{refused}"
+            );
+            assert!(
+                !refused.contains("hunter2") && !refused.contains("pass word"),
+                "{refused}"
+            );
         }
     }
 
@@ -912,10 +1570,18 @@ mod postgres {
         let leased = claim(&one, "one", noon()).await;
         two.release_leases(noon()).await.unwrap();
         assert!(claim(&two, "one", noon()).await.is_empty());
-        let again = Next::Again { step: Step::Send, at: noon() + MINUTE, failures: 1 };
+        let again = Next::Again {
+            step: Step::Send,
+            at: noon() + MINUTE,
+            failures: 1,
+        };
         assert!(settle(&one, &leased[0], again, noon()).await);
         two.release_leases(noon()).await.unwrap();
-        assert_eq!(claim(&two, "one", noon()).await.len(), 1, "what waits for another attempt is tried at once");
+        assert_eq!(
+            claim(&two, "one", noon()).await.len(),
+            1,
+            "what waits for another attempt is tried at once"
+        );
     }
 
     #[tokio::test]
@@ -926,7 +1592,10 @@ mod postgres {
         assert!(two.undecided(0, 10).await.unwrap().is_empty());
         assert_eq!(one.undecided(0, 10).await.unwrap().len(), 1);
         let client = database.client().await;
-        client.batch_execute("UPDATE mails SET held_until = now() - interval '1 s'").await.unwrap();
+        client
+            .batch_execute("UPDATE mails SET held_until = now() - interval '1 s'")
+            .await
+            .unwrap();
         assert_eq!(two.undecided(0, 10).await.unwrap()[0].id, id);
         let conclusion = || decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
         let (a, b) = (conclusion(), conclusion());
@@ -934,40 +1603,83 @@ mod postgres {
             one.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| a)),
             two.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| b)),
         );
-        assert_eq!(usize::from(a.unwrap().is_some()) + usize::from(b.unwrap().is_some()), 1, "decided once");
+        assert_eq!(
+            usize::from(a.unwrap().is_some()) + usize::from(b.unwrap().is_some()),
+            1,
+            "decided once"
+        );
     }
 
     #[tokio::test]
     async fn one_alert_through_two_replicas_at_once_opens_one_incident() {
         let database = Database::create().await;
-        let (one, two) = (Arc::new(database.open().await), Arc::new(database.open().await));
+        let (one, two) = (
+            Arc::new(database.open().await),
+            Arc::new(database.open().await),
+        );
         let open = |store: Arc<Postgres>, incident: String| async move {
             let id = recorded(&*store).await;
             let named = incident.clone();
-            let decide = Box::new(move |memory: &alertbridge::store::Memory| match memory.known.state {
-                None => decision(Outcome::Opened, state(Phase::Firing, 1), vec![page(&named, Action::Trigger, "one")]),
-                Some(_) => decision(Outcome::Duplicate, state(Phase::Firing, 1), vec![]),
-            });
-            store.decide(id, Some(subject(&incident, "ANOMALOUS")), noon(), decide).await.unwrap().unwrap().outcome
+            let decide =
+                Box::new(
+                    move |memory: &alertbridge::store::Memory| match memory.known.state {
+                        None => decision(
+                            Outcome::Opened,
+                            state(Phase::Firing, 1),
+                            vec![page(&named, Action::Trigger, "one")],
+                        ),
+                        Some(_) => decision(Outcome::Duplicate, state(Phase::Firing, 1), vec![]),
+                    },
+                );
+            store
+                .decide(id, Some(subject(&incident, "ANOMALOUS")), noon(), decide)
+                .await
+                .unwrap()
+                .unwrap()
+                .outcome
         };
-        let copies = (0..80).map(|n| open(Arc::clone(if n % 2 == 0 { &one } else { &two }), format!("i{}", n / 4)));
+        let copies = (0..80).map(|n| {
+            open(
+                Arc::clone(if n % 2 == 0 { &one } else { &two }),
+                format!("i{}", n / 4),
+            )
+        });
         let outcomes = join_all(copies).await;
-        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Outcome::Opened).count(), 20, "{outcomes:?}");
+        assert_eq!(
+            outcomes
+                .iter()
+                .filter(|outcome| **outcome == Outcome::Opened)
+                .count(),
+            20,
+            "{outcomes:?}"
+        );
         assert_eq!(claim(&*one, "one", noon()).await.len(), 20);
     }
 
-    /// Otherwise a resolve that is decided while its trigger is settled would wait behind it for ever.
+    /// Otherwise a resolve that is decided while its trigger is settled would wait behind it for
+    /// ever.
     #[tokio::test]
     async fn what_is_owed_while_the_head_of_its_lane_is_settled_gets_its_turn() {
         let database = Database::create().await;
-        let (one, two) = (Arc::new(database.open().await), Arc::new(database.open().await));
+        let (one, two) = (
+            Arc::new(database.open().await),
+            Arc::new(database.open().await),
+        );
         for n in 0..40 {
             let incident = format!("i{n}");
-            opened(&*one, &incident, vec![page(&incident, Action::Trigger, "one")]).await;
+            opened(
+                &*one,
+                &incident,
+                vec![page(&incident, Action::Trigger, "one")],
+            )
+            .await;
             let head = claim(&*one, "one", noon()).await;
-            tokio::join!(async { assert!(settle(&*one, &head[0], delivered(), noon()).await) }, async {
-                assert_eq!(resolved(&*two, &incident, noon()).await, ["one"]);
-            },);
+            tokio::join!(
+                async { assert!(settle(&*one, &head[0], delivered(), noon()).await) },
+                async {
+                    assert_eq!(resolved(&*two, &incident, noon()).await, ["one"]);
+                },
+            );
             let resolve = claim(&*two, "one", noon()).await;
             assert_eq!(resolve.len(), 1, "{incident}");
             assert!(settle(&*two, &resolve[0], delivered(), noon()).await);
@@ -983,7 +1695,10 @@ mod postgres {
         assert!(one.consume("m", LEASE).await.unwrap(), "renewed");
         assert!(two.consume("other", LEASE).await.unwrap());
         two.relinquish("m").await.unwrap();
-        assert!(!two.consume("m", LEASE).await.unwrap(), "it is not two's to give back");
+        assert!(
+            !two.consume("m", LEASE).await.unwrap(),
+            "it is not two's to give back"
+        );
         one.relinquish("m").await.unwrap();
         assert!(two.consume("m", LEASE).await.unwrap());
         let over = "UPDATE consumers SET held_until = now() - interval '1 s'";
@@ -1000,7 +1715,11 @@ mod postgres {
         two.record(vec![], Some(bookmark(1, 5))).await.unwrap();
         assert_eq!(one.bookmark("m").await.unwrap(), Some(bookmark(1, 9)));
         two.record(vec![], Some(bookmark(2, 3))).await.unwrap();
-        assert_eq!(one.bookmark("m").await.unwrap(), Some(bookmark(2, 3)), "the mailbox is numbered anew");
+        assert_eq!(
+            one.bookmark("m").await.unwrap(),
+            Some(bookmark(2, 3)),
+            "the mailbox is numbered anew"
+        );
     }
 
     #[tokio::test]
@@ -1011,10 +1730,15 @@ mod postgres {
         one.rung().await;
         two.rung().await;
         opened(&one, "a", vec![page("a", Action::Trigger, "one")]).await;
-        tokio::time::timeout(crate::harness::PATIENCE, two.rung()).await.unwrap();
+        tokio::time::timeout(crate::harness::PATIENCE, two.rung())
+            .await
+            .unwrap();
         let own = tokio::time::timeout(Duration::from_millis(300), one.rung()).await;
         assert!(own.is_err(), "its own bell");
-        let leased = NewDelivery { leased_until: Some(noon() + MINUTE), ..page("b", Action::Trigger, "one") };
+        let leased = NewDelivery {
+            leased_until: Some(noon() + MINUTE),
+            ..page("b", Action::Trigger, "one")
+        };
         opened(&one, "b", vec![leased]).await;
         let sent_by_one = tokio::time::timeout(Duration::from_millis(300), two.rung()).await;
         assert!(sent_by_one.is_err(), "nothing is left to do for another");
@@ -1030,13 +1754,33 @@ mod postgres {
         let told = Decision {
             reason: Some("not\0hing".into()),
             labels: labels.clone(),
-            ..decision(Outcome::Opened, state(Phase::Firing, 1), vec![page("a", Action::Trigger, "one")])
+            ..decision(
+                Outcome::Opened,
+                state(Phase::Firing, 1),
+                vec![page("a", Action::Trigger, "one")],
+            )
         };
-        store.decide(id, Some(subject("a", "X")), noon(), Box::new(|_| told)).await.unwrap();
+        store
+            .decide(id, Some(subject("a", "X")), noon(), Box::new(|_| told))
+            .await
+            .unwrap();
         let mail = &store.mails(None, 1).await.unwrap()[0];
-        assert_eq!((mail.reason.as_deref(), &mail.labels), (Some("not\u{2400}hing"), &labels));
+        assert_eq!(
+            (mail.reason.as_deref(), &mail.labels),
+            (Some("not\u{2400}hing"), &labels)
+        );
         let claimed = claim(&store, "one", noon()).await;
-        assert!(settle(&store, &claimed[0], Next::Dead { reason: "\0".into() }, noon()).await);
+        assert!(
+            settle(
+                &store,
+                &claimed[0],
+                Next::Dead {
+                    reason: "\0".into()
+                },
+                noon()
+            )
+            .await
+        );
     }
 
     #[tokio::test]

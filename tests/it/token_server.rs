@@ -1,5 +1,5 @@
-//! A token server as RFC 6749 has it: it remembers what it gave out and refuses what it did not. Its access tokens are
-//! such as the Dovecot of these tests takes.
+//! A token server as RFC 6749 has it: it remembers what it gave out and refuses what it did not.
+//! Its access tokens are such as the Dovecot of these tests takes.
 #![expect(
     clippy::unwrap_used,
     clippy::disallowed_methods,
@@ -83,7 +83,11 @@ impl TokenServer {
         };
         let (address, state) = ("127.0.0.1:0".parse().unwrap(), Arc::new(Mutex::new(state)));
         let (address, task) = serve(address, state.clone()).await;
-        Self { address, state, task }
+        Self {
+            address,
+            state,
+            task,
+        }
     }
 
     pub fn url(&self, path: &str) -> String {
@@ -102,8 +106,17 @@ impl TokenServer {
     /// All that must not be seen in a log.
     pub fn secrets(&self) -> Vec<String> {
         let state = self.state.lock().unwrap();
-        let mut secrets = vec![CLIENT_SECRET.to_owned(), "client-s3cret".into(), "refresh-t0ken".into()];
-        secrets.extend(state.access_tokens.iter().map(|token| token.rsplit('.').next().unwrap().to_owned()));
+        let mut secrets = vec![
+            CLIENT_SECRET.to_owned(),
+            "client-s3cret".into(),
+            "refresh-t0ken".into(),
+        ];
+        secrets.extend(
+            state
+                .access_tokens
+                .iter()
+                .map(|token| token.rsplit('.').next().unwrap().to_owned()),
+        );
         secrets
     }
 
@@ -133,16 +146,28 @@ async fn serve(address: SocketAddr, state: Arc<Mutex<Given>>) -> (SocketAddr, Jo
         .route("/authorize", get(authorize))
         .with_state(state);
     // One connection per task, which dies with it: no keep-alive outlives the server.
-    (address, tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }))
+    (
+        address,
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() }),
+    )
 }
 
 fn refused(code: &str) -> Response {
-    (StatusCode::BAD_REQUEST, Json(json!({ "error": code, "error_description": format!("about {code}") })))
+    (
+        StatusCode::BAD_REQUEST,
+        Json(json!({ "error": code, "error_description": format!("about {code}") })),
+    )
         .into_response()
 }
 
-async fn token(State(state): State<Arc<Mutex<Given>>>, headers: HeaderMap, body: String) -> Response {
-    let mut form: Form = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+async fn token(
+    State(state): State<Arc<Mutex<Given>>>,
+    headers: HeaderMap,
+    body: String,
+) -> Response {
+    let mut form: Form = url::form_urlencoded::parse(body.as_bytes())
+        .into_owned()
+        .collect();
     let mut state = state.lock().unwrap();
     state.asked.push(form.clone());
     if let Some((status, answer)) = state.answer.clone() {
@@ -150,10 +175,21 @@ async fn token(State(state): State<Arc<Mutex<Given>>>, headers: HeaderMap, body:
     }
     add_basic_auth(&headers, &mut form);
     let given = |name: &str| form.get(name).map(String::as_str).unwrap_or_default();
-    if given("client_id") != CLIENT_ID || form.get("client_secret").is_some_and(|secret| secret != CLIENT_SECRET) {
-        return (StatusCode::UNAUTHORIZED, Json(json!({ "error": "invalid_client" }))).into_response();
+    if given("client_id") != CLIENT_ID
+        || form
+            .get("client_secret")
+            .is_some_and(|secret| secret != CLIENT_SECRET)
+    {
+        return (
+            StatusCode::UNAUTHORIZED,
+            Json(json!({ "error": "invalid_client" })),
+        )
+            .into_response();
     }
-    if state.scope.is_some_and(|known| form.get("scope").is_some_and(|asked| asked != known)) {
+    if state
+        .scope
+        .is_some_and(|known| form.get("scope").is_some_and(|asked| asked != known))
+    {
         return refused("invalid_scope");
     }
     let mut fresh = None;
@@ -187,7 +223,8 @@ async fn token(State(state): State<Arc<Mutex<Given>>>, headers: HeaderMap, body:
     }
     let access = access_token(&state.subject, state.lifetime);
     state.access_tokens.push(access.clone());
-    let mut answer = json!({ "access_token": access, "token_type": "Bearer", "expires_in": state.lifetime });
+    let mut answer =
+        json!({ "access_token": access, "token_type": "Bearer", "expires_in": state.lifetime });
     if let Some(fresh) = fresh {
         answer["refresh_token"] = Value::String(fresh);
     }
@@ -196,18 +233,29 @@ async fn token(State(state): State<Arc<Mutex<Given>>>, headers: HeaderMap, body:
 
 /// Both ways to say who asks (RFC 6749, 2.3.1).
 fn add_basic_auth(headers: &HeaderMap, form: &mut Form) {
-    let Some(basic) = headers.get(header::AUTHORIZATION) else { return };
-    let pair = STANDARD.decode(basic.to_str().unwrap().strip_prefix("Basic ").unwrap()).unwrap();
+    let Some(basic) = headers.get(header::AUTHORIZATION) else {
+        return;
+    };
+    let pair = STANDARD
+        .decode(basic.to_str().unwrap().strip_prefix("Basic ").unwrap())
+        .unwrap();
     let pair = String::from_utf8(pair).unwrap();
     let (id, secret) = pair.split_once(':').unwrap();
-    let decode =
-        |text: &str| url::form_urlencoded::parse(format!("x={text}").as_bytes()).next().unwrap().1.into_owned();
+    let decode = |text: &str| {
+        url::form_urlencoded::parse(format!("x={text}").as_bytes())
+            .next()
+            .unwrap()
+            .1
+            .into_owned()
+    };
     form.insert("client_id".into(), decode(id));
     form.insert("client_secret".into(), decode(secret));
 }
 
 async fn device(State(state): State<Arc<Mutex<Given>>>, body: String) -> Response {
-    let form: Form = url::form_urlencoded::parse(body.as_bytes()).into_owned().collect();
+    let form: Form = url::form_urlencoded::parse(body.as_bytes())
+        .into_owned()
+        .collect();
     state.lock().unwrap().asked.push(form);
     Json(json!({
         "device_code": "the-device", "user_code": "WDJB-MJHT", "verification_uri": "https://login.example.com/device",
@@ -219,22 +267,37 @@ async fn device(State(state): State<Arc<Mutex<Given>>>, body: String) -> Respons
 /// The person agrees at once, and the browser is sent back.
 async fn authorize(State(state): State<Arc<Mutex<Given>>>, Query(query): Query<Form>) -> Response {
     let mut state = state.lock().unwrap();
-    if query["response_type"] != "code" || query["code_challenge_method"] != "S256" || query["client_id"] != CLIENT_ID {
+    if query["response_type"] != "code"
+        || query["code_challenge_method"] != "S256"
+        || query["client_id"] != CLIENT_ID
+    {
         return StatusCode::BAD_REQUEST.into_response();
     }
     state.challenge = Some(query["code_challenge"].clone());
     let mut back = url::Url::parse(&query["redirect_uri"]).unwrap();
-    let (name, value) = if state.agrees { ("code", CODE) } else { ("error", "access_denied") };
-    back.query_pairs_mut().append_pair(name, value).append_pair("state", &query["state"]);
+    let (name, value) = if state.agrees {
+        ("code", CODE)
+    } else {
+        ("error", "access_denied")
+    };
+    back.query_pairs_mut()
+        .append_pair(name, value)
+        .append_pair("state", &query["state"]);
     Redirect::to(back.as_str()).into_response()
 }
 
 /// A token as Dovecot takes it, good for so many seconds.
 pub fn access_token(subject: &str, lifetime: u64) -> String {
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs();
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap()
+        .as_secs();
     let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
     let claims = json!({ "sub": subject, "iat": now, "exp": now + lifetime });
     let signed = format!("{header}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, TOKEN_KEY), signed.as_bytes());
+    let tag = hmac::sign(
+        &hmac::Key::new(hmac::HMAC_SHA256, TOKEN_KEY),
+        signed.as_bytes(),
+    );
     format!("{signed}.{}", URL_SAFE_NO_PAD.encode(tag))
 }

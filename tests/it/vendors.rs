@@ -1,7 +1,9 @@
-//! The vendors, faked as state behind real sockets. Each enforces its vendor's documented rules, remembers all it was
-//! told, fails on demand, and says at the end whether anybody was paged whom nobody expected.
+//! The vendors, faked as state behind real sockets. Each enforces its vendor's documented rules,
+//! remembers all it was told, fails on demand, and says at the end whether anybody was paged whom
+//! nobody expected.
 //!
-//! A vendor is a pure machine ([`Vendor::answer`]); [`Fake`] gives it a socket, faults and a memory.
+//! A vendor is a pure machine ([`Vendor::answer`]); [`Fake`] gives it a socket, faults and a
+//! memory.
 
 mod discord;
 mod hook;
@@ -28,8 +30,8 @@ use axum::{
 
 pub use self::hook::verify;
 pub use self::{
-    discord::Discord, hook::Hook, opsgenie::Opsgenie, pagerduty::PagerDuty, slack::Slack, slack_bot::SlackBot,
-    teams::Teams,
+    discord::Discord, hook::Hook, opsgenie::Opsgenie, pagerduty::PagerDuty, slack::Slack,
+    slack_bot::SlackBot, teams::Teams,
 };
 
 /// A request as the vendor saw it.
@@ -64,7 +66,11 @@ pub struct Answer {
 
 impl Answer {
     pub fn new(status: u16, body: impl Into<String>) -> Self {
-        Self { status, headers: Vec::new(), body: body.into() }
+        Self {
+            status,
+            headers: Vec::new(),
+            body: body.into(),
+        }
     }
 
     pub fn json(status: u16, body: &serde_json::Value) -> Self {
@@ -146,19 +152,31 @@ impl<V: Vendor> Fake<V> {
     async fn serve(vendor: V, key: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let inner =
-            Inner { vendor, memory: Memory::default(), calls: Vec::new(), faults: VecDeque::new(), expected: 0 };
+        let inner = Inner {
+            vendor,
+            memory: Memory::default(),
+            calls: Vec::new(),
+            faults: VecDeque::new(),
+            expected: 0,
+        };
         let inner = Arc::new(Mutex::new(inner));
         let app = axum::Router::new()
             .fallback(handle::<V>)
             .layer(axum::extract::DefaultBodyLimit::max(64 << 20))
             .with_state(inner.clone());
         let server = tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { address, key: key.to_owned(), inner, server }
+        Self {
+            address,
+            key: key.to_owned(),
+            inner,
+            server,
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner<V>> {
-        self.inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// `http://127.0.0.1:PORT`.
@@ -203,7 +221,11 @@ impl<V: Vendor> Fake<V> {
 
     /// The same, with a body.
     pub fn fail_next_with(&self, n: usize, status: u16, headers: &[(&str, &str)], body: &str) {
-        let answer = headers.iter().fold(Answer::new(status, body), |answer, (name, value)| answer.with(name, value));
+        let answer = headers
+            .iter()
+            .fold(Answer::new(status, body), |answer, (name, value)| {
+                answer.with(name, value)
+            });
         self.plan(n, &Fault::Fail(answer));
     }
 
@@ -228,10 +250,13 @@ impl<V: Vendor> Fake<V> {
     }
 
     fn plan(&self, n: usize, fault: &Fault) {
-        self.lock().faults.extend(std::iter::repeat_n(fault.clone(), n));
+        self.lock()
+            .faults
+            .extend(std::iter::repeat_n(fault.clone(), n));
     }
 
-    /// Waits until there is another page than those seen by earlier calls, and gives it. Fails after ten seconds.
+    /// Waits until there is another page than those seen by earlier calls, and gives it. Fails
+    /// after ten seconds.
     pub async fn next_page(&self) -> Page {
         self.next_page_within(Duration::from_secs(10)).await
     }
@@ -252,7 +277,10 @@ impl<V: Vendor> Fake<V> {
         });
         let Ok(page) = waited.await else {
             let inner = self.lock();
-            panic!("no page came; calls: {:#?}; violations: {:#?}", inner.calls, inner.memory.violations)
+            panic!(
+                "no page came; calls: {:#?}; violations: {:#?}",
+                inner.calls, inner.memory.violations
+            )
         };
         page
     }
@@ -264,7 +292,11 @@ impl<V: Vendor> Fake<V> {
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
         });
-        assert!(met.await.is_ok(), "waited in vain: {what}; pages: {:#?}", self.pages());
+        assert!(
+            met.await.is_ok(),
+            "waited in vain: {what}; pages: {:#?}",
+            self.pages()
+        );
     }
 
     /// Counts all pages so far as expected.
@@ -277,8 +309,16 @@ impl<V: Vendor> Fake<V> {
     #[track_caller]
     pub fn assert_quiet(&self) {
         let inner = self.lock();
-        assert_eq!(inner.memory.violations, Vec::<String>::new(), "the vendor's rules were broken");
-        assert_eq!(inner.memory.pages[inner.expected..], [], "somebody was paged whom nobody expected");
+        assert_eq!(
+            inner.memory.violations,
+            Vec::<String>::new(),
+            "the vendor's rules were broken"
+        );
+        assert_eq!(
+            inner.memory.pages[inner.expected..],
+            [],
+            "somebody was paged whom nobody expected"
+        );
     }
 }
 
@@ -291,17 +331,32 @@ async fn handle<V: Vendor>(
 ) -> Response<Body> {
     let mut call = Call {
         method: method.to_string(),
-        target: uri.path_and_query().map_or_else(String::new, ToString::to_string),
+        target: uri
+            .path_and_query()
+            .map_or_else(String::new, ToString::to_string),
         headers: headers
             .iter()
-            .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+            .map(|(name, value)| {
+                (
+                    name.to_string(),
+                    String::from_utf8_lossy(value.as_bytes()).into_owned(),
+                )
+            })
             .collect(),
         body: body.to_vec(),
         status: 0,
     };
     let (fault, answer) = {
-        let mut locked = inner.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Inner { vendor, memory, calls, faults, .. } = &mut *locked;
+        let mut locked = inner
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Inner {
+            vendor,
+            memory,
+            calls,
+            faults,
+            ..
+        } = &mut *locked;
         let fault = faults.pop_front();
         let answer = match &fault {
             None | Some(Fault::LoseReply) => Some(vendor.answer(&call, memory)),
@@ -317,12 +372,14 @@ async fn handle<V: Vendor>(
     match (fault, answer) {
         (Some(Fault::Hang), _) => std::future::pending().await,
         // Ends the connection's task without a word, and without the message a panic prints.
-        (Some(Fault::Drop | Fault::LoseReply), _) | (_, None) => std::panic::resume_unwind(Box::new("dropped")),
+        (Some(Fault::Drop | Fault::LoseReply), _) | (_, None) => {
+            std::panic::resume_unwind(Box::new("dropped"))
+        }
         (_, Some(answer)) => {
-            let response =
-                answer.headers.iter().fold(Response::builder().status(answer.status), |response, (name, value)| {
-                    response.header(name, value)
-                });
+            let response = answer.headers.iter().fold(
+                Response::builder().status(answer.status),
+                |response, (name, value)| response.header(name, value),
+            );
             response.body(answer.body.into()).unwrap()
         }
     }
@@ -334,8 +391,14 @@ pub fn units(text: &str) -> usize {
 }
 
 /// A text field that must be there and hold something, within a limit.
-pub fn required<'a>(json: &'a serde_json::Value, field: &str, max: usize) -> Result<&'a str, String> {
-    let text = json[field].as_str().ok_or_else(|| format!("`{field}` is missing or no string"))?;
+pub fn required<'a>(
+    json: &'a serde_json::Value,
+    field: &str,
+    max: usize,
+) -> Result<&'a str, String> {
+    let text = json[field]
+        .as_str()
+        .ok_or_else(|| format!("`{field}` is missing or no string"))?;
     if text.trim().is_empty() {
         return Err(format!("`{field}` is empty"));
     }
@@ -354,9 +417,15 @@ pub fn optional(json: &serde_json::Value, field: &str, max: usize) -> Result<(),
 /// A text within a limit, without characters that are none.
 pub fn within(field: &str, text: &str, max: usize) -> Result<(), String> {
     if units(text) > max {
-        return Err(format!("`{field}` has {} units, and {max} are allowed", units(text)));
+        return Err(format!(
+            "`{field}` has {} units, and {max} are allowed",
+            units(text)
+        ));
     }
-    match text.chars().find(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+    match text
+        .chars()
+        .find(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+    {
         Some(c) => Err(format!("`{field}` holds the control character {c:?}")),
         None => Ok(()),
     }

@@ -1,4 +1,5 @@
-//! `deploy/cloudflare-worker.js`, run by Node as Cloudflare runs it: each mail to the door for raw mail, or back.
+//! `deploy/cloudflare-worker.js`, run by Node as Cloudflare runs it: each mail to the door for raw
+//! mail, or back.
 
 use std::{path::Path, process::Command};
 
@@ -49,23 +50,47 @@ async fn the_example_worker_hands_each_mail_over_whole_or_returns_it() {
     let folder = tempfile::tempdir().unwrap();
     let script = folder.path().join("cloudflare.mjs");
     std::fs::write(&script, CLOUDFLARE).unwrap();
-    let (file, worker) = (root.join("tests/providers/mail.eml"), root.join("deploy/cloudflare-worker.js"));
+    let (file, worker) = (
+        root.join("tests/providers/mail.eml"),
+        root.join("deploy/cloudflare-worker.js"),
+    );
     let inbox = RecordingInbox::refusing(1);
-    let http = HttpSettings { listen: "127.0.0.1:0".into(), ..HttpSettings::default() };
-    let door = Settings { name: "mail".into(), token: Some("s3cret".into()), ..Settings::default() };
+    let http = HttpSettings {
+        listen: "127.0.0.1:0".into(),
+        ..HttpSettings::default()
+    };
+    let door = Settings {
+        name: "mail".into(),
+        token: Some("s3cret".into()),
+        ..Settings::default()
+    };
     let webhooks = Webhooks::bind(&http, &[door], Clock::system()).unwrap();
     let url = format!("http://{}/ingress/mail", webhooks.local_addr());
     let running = Running::start(webhooks, &inbox);
     let work = async |token: &'static str| {
         let mut node = Command::new("node");
-        node.arg(&script).arg(&worker).arg(&file).args([url.as_str(), token]);
-        let ended = tokio::task::spawn_blocking(move || node.output().unwrap()).await.unwrap();
-        (ended.status.success(), String::from_utf8_lossy(&ended.stderr).into_owned())
+        node.arg(&script)
+            .arg(&worker)
+            .arg(&file)
+            .args([url.as_str(), token]);
+        let ended = tokio::task::spawn_blocking(move || node.output().unwrap())
+            .await
+            .unwrap();
+        (
+            ended.status.success(),
+            String::from_utf8_lossy(&ended.stderr).into_owned(),
+        )
     };
     let (taken, said) = work("s3cret").await;
-    assert!(!taken && said.contains("alertbridge answered 503"), "the store refused it: {said}");
+    assert!(
+        !taken && said.contains("alertbridge answered 503"),
+        "the store refused it: {said}"
+    );
     let (taken, said) = work("another").await;
-    assert!(!taken && said.contains("alertbridge answered 401"), "{said}");
+    assert!(
+        !taken && said.contains("alertbridge answered 401"),
+        "{said}"
+    );
     let (taken, said) = work("s3cret").await;
     assert!(taken, "{said}");
     assert_eq!(inbox.raw(), [std::fs::read(&file).unwrap()]);

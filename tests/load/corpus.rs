@@ -1,8 +1,9 @@
-//! Writes generated mails as files, for load generators: `cargo run --example corpus -- FOLDER [MAILS] [SEED]`.
+//! Writes generated mails as files, for load generators: `cargo run --example corpus -- FOLDER
+//! [MAILS] [SEED]`.
 //!
-//! Beside `000001.eml` and so on, `truth.jsonl` says of each mail, in order, what is to become of it: `deliver`,
-//! `duplicate` or `reject`. Left out are mails on which a bridge without a state machine would decide otherwise: those
-//! that come late, and those of an incident that opens again.
+//! Beside `000001.eml` and so on, `truth.jsonl` says of each mail, in order, what is to become of
+//! it: `deliver`, `duplicate` or `reject`. Left out are mails on which a bridge without a state
+//! machine would decide otherwise: those that come late, and those of an incident that opens again.
 #![expect(clippy::unwrap_used, reason = "a tool of the tests")]
 
 use std::{collections::HashSet, fs, path::PathBuf};
@@ -21,7 +22,11 @@ fn main() {
         eprintln!("usage: corpus FOLDER [MAILS] [SEED]");
         std::process::exit(2);
     };
-    let mut number = |default| arguments.next().map_or(default, |text| text.parse().unwrap());
+    let mut number = |default| {
+        arguments
+            .next()
+            .map_or(default, |text| text.parse().unwrap())
+    };
     let (count, seed) = (number(5_000), number(1));
     fs::create_dir_all(&folder).unwrap();
     let mut reopened = HashSet::new();

@@ -1,9 +1,15 @@
 //! Sends mails (or alerts as JSON), takes the webhooks that follow, and says how long each took.
 //!
-//! `cargo run --profile dist --example driver -- --help`. Arrivals follow their schedule whatever the bridge does: a
-//! mail that has to wait for a free connection is late from the moment it was due, not from the moment it was sent
-//! (coordinated omission). Flat out there is no schedule, and times count from the sending.
-#![expect(clippy::unwrap_used, clippy::expect_used, clippy::cast_precision_loss, reason = "a measuring program")]
+//! `cargo run --profile dist --example driver -- --help`. Arrivals follow their schedule whatever
+//! the bridge does: a mail that has to wait for a free connection is late from the moment it was
+//! due, not from the moment it was sent (coordinated omission). Flat out there is no schedule, and
+//! times count from the sending.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::cast_precision_loss,
+    reason = "a measuring program"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -39,7 +45,8 @@ struct Arguments {
     /// The SMTP server that takes the mails; of several each takes its share of the connections.
     #[arg(long, value_name = "HOST:PORT", conflicts_with = "post")]
     smtp: Vec<String>,
-    /// To the SMTP server each mail goes with its envelope in one write, as a chunk (RFC 3030), without waits in between.
+    /// To the SMTP server each mail goes with its envelope in one write, as a chunk (RFC 3030),
+    /// without waits in between.
     #[arg(long, requires = "smtp")]
     chunking: bool,
     /// The address that takes them over HTTP: mails as message/rfc822, a --template as JSON.
@@ -100,7 +107,9 @@ async fn main() {
     let accepted = begun.elapsed();
     let expected = load.expected();
     if arguments.receive.is_some() {
-        arrivals.complete(expected, Duration::from_secs(arguments.patience)).await;
+        arrivals
+            .complete(expected, Duration::from_secs(arguments.patience))
+            .await;
     }
 
     let mut report = report(&arguments, &load, &arrivals, &sent, begun);
@@ -112,7 +121,8 @@ async fn main() {
     println!("{report}");
 }
 
-/// Sends everything over so many connections; returns when each was due, sent and acknowledged, and the refusals.
+/// Sends everything over so many connections; returns when each was due, sent and acknowledged, and
+/// the refusals.
 async fn send_all(
     arguments: &Arguments,
     load: &Arc<Load>,
@@ -120,7 +130,9 @@ async fn send_all(
 ) -> (Vec<Option<Sent>>, BTreeMap<String, usize>) {
     let next = Arc::new(AtomicUsize::new(0));
     let refused = Arc::new(Mutex::new(BTreeMap::new()));
-    let gap = arguments.rate.map(|rate| Duration::from_secs_f64(1.0 / rate));
+    let gap = arguments
+        .rate
+        .map(|rate| Duration::from_secs_f64(1.0 / rate));
     let mut senders = tokio::task::JoinSet::new();
     for number in 0..arguments.connections {
         let mut sender = Sender::open(arguments, number).await;
@@ -130,14 +142,23 @@ async fn send_all(
             let mut done = Vec::new();
             loop {
                 let index = next.fetch_add(1, Ordering::Relaxed);
-                let Some(mail) = load.get(index) else { return done };
+                let Some(mail) = load.get(index) else {
+                    return done;
+                };
                 let due = begun + gap.map_or(Duration::ZERO, |gap| gap.mul_f64(index as f64));
                 tokio::time::sleep_until(due.into()).await;
                 let sent = Instant::now();
                 match sender.send(&mail).await {
                     Ok(()) => {
                         let due = if scheduled { due } else { sent };
-                        done.push((index, Sent { due, begun: sent, accepted: Instant::now() }));
+                        done.push((
+                            index,
+                            Sent {
+                                due,
+                                begun: sent,
+                                accepted: Instant::now(),
+                            },
+                        ));
                     }
                     Err(answer) => *refused.lock().unwrap().entry(answer).or_default() += 1,
                 }
@@ -154,7 +175,13 @@ async fn send_all(
     (sent, refused)
 }
 
-fn report(arguments: &Arguments, load: &Load, arrivals: &Arrivals, sent: &[Option<Sent>], begun: Instant) -> Value {
+fn report(
+    arguments: &Arguments,
+    load: &Load,
+    arrivals: &Arrivals,
+    sent: &[Option<Sent>],
+    begun: Instant,
+) -> Value {
     let (mut acknowledged, mut page, mut after) = (histogram(), histogram(), histogram());
     let (mut missing, mut paged, mut latest) = (0, 0, begun);
     let mut arrived = arrivals.taken();
@@ -173,7 +200,12 @@ fn report(arguments: &Arguments, load: &Load, arrivals: &Arrivals, sent: &[Optio
         record(&mut page, at.saturating_duration_since(times.due));
         record(&mut after, at.saturating_duration_since(times.accepted));
     }
-    let late = sent.iter().flatten().map(|times| times.begun - times.due).max().unwrap_or_default();
+    let late = sent
+        .iter()
+        .flatten()
+        .map(|times| times.begun - times.due)
+        .max()
+        .unwrap_or_default();
     json!({
         "mails": load.len(),
         "expected": load.expected(),

@@ -1,9 +1,11 @@
 use super::*;
 use crate::message::{Message, header};
 
-const HTML: &str = "<html><script type=3D\"application/json\" id=3D\"incident-data\">{=\r\n}</script></html>\r\n";
+const HTML: &str =
+    "<html><script type=3D\"application/json\" id=3D\"incident-data\">{=\r\n}</script></html>\r\n";
 const PLAIN_HTML: &str = "<!doctype html><p title=\"x\">a</p>\r\n";
-const MULTIPART: &str = "preamble\r\n--b1\r\n\r\ntext\r\n--b1\r\n\r\n<html></html>\r\n--b1--\r\n\r\n";
+const MULTIPART: &str =
+    "preamble\r\n--b1\r\n\r\ntext\r\n--b1\r\n\r\n<html></html>\r\n--b1--\r\n\r\n";
 
 fn of(fields: &str, body: &str, signed: &[&str]) -> Option<String> {
     let raw = format!("{fields}\r\n{body}").into_bytes();
@@ -16,12 +18,18 @@ fn of(fields: &str, body: &str, signed: &[&str]) -> Option<String> {
         envelope: None,
     };
     let (header, body) = header::split(&raw);
-    fault(&Mail::new(&message, header, body, "a.example"), &|name| signed.contains(&name))
+    fault(&Mail::new(&message, header, body, "a.example"), &|name| {
+        signed.contains(&name)
+    })
 }
 
 fn base64(text: &str) -> String {
     let packed = BASE64_STANDARD.encode(text);
-    packed.as_bytes().chunks(76).map(|line| format!("{}\r\n", str::from_utf8(line).unwrap())).collect()
+    packed
+        .as_bytes()
+        .chunks(76)
+        .map(|line| format!("{}\r\n", str::from_utf8(line).unwrap()))
+        .collect()
 }
 
 #[test]
@@ -49,14 +57,21 @@ fn a_body_that_shows_what_it_is_is_read_as_that_alone() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
     let both = "Content-Type: text/html\r\n";
     let packed = base64(&PLAIN_HTML.repeat(9));
     for (fields, body) in [
         // Another type than the body's.
         ("Content-Type: text/html\r\n".to_owned(), MULTIPART),
-        ("Content-Type: text/html\r\n".into(), "hello <script id=incident-data>{}</script>\r\nBye"),
-        ("Content-Type: text/html\r\n".into(), "<script id=incident-data>{}</script>\r\n-- \r\nBye"),
+        (
+            "Content-Type: text/html\r\n".into(),
+            "hello <script id=incident-data>{}</script>\r\nBye",
+        ),
+        (
+            "Content-Type: text/html\r\n".into(),
+            "<script id=incident-data>{}</script>\r\n-- \r\nBye",
+        ),
         ("Content-Type: text/plain\r\n".into(), MULTIPART),
         ("Content-Type: text/plain\r\n".into(), PLAIN_HTML),
         ("Content-Type: text/plain\r\n".into(), packed.as_str()),
@@ -65,36 +80,101 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
         ("Content-Type: application/octet-stream\r\n".into(), "hello"),
         ("Content-Type: ???\r\n".into(), MULTIPART),
         // Another boundary.
-        ("Content-Type: multipart/mixed; boundary=b2\r\n".into(), MULTIPART),
-        ("Content-Type: multipart/mixed; boundary=b\r\n".into(), MULTIPART),
-        ("Content-Type: multipart/mixed; boundary=\"b1--\"\r\n".into(), MULTIPART),
+        (
+            "Content-Type: multipart/mixed; boundary=b2\r\n".into(),
+            MULTIPART,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=b\r\n".into(),
+            MULTIPART,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=\"b1--\"\r\n".into(),
+            MULTIPART,
+        ),
         ("Content-Type: multipart/mixed\r\n".into(), MULTIPART),
-        ("Content-Type: multipart/mixed; boundary=x\r\n".into(), "<html>\r\n--x\r\n\r\ny\r\n--x--\r\n</html>"),
+        (
+            "Content-Type: multipart/mixed; boundary=x\r\n".into(),
+            "<html>\r\n--x\r\n\r\ny\r\n--x--\r\n</html>",
+        ),
         // Written so that programs differ.
-        ("Content-Type: multipart/mixed; boundary=b1; boundary=x\r\n".into(), MULTIPART),
-        ("Content-Type: multipart/mixed (x); boundary=b1\r\n".into(), MULTIPART),
-        ("Content-Type: multipart/mixed; boundary=\"b\\1\"\r\n".into(), MULTIPART),
-        ("Content-Type: multipart/mixed; boundary*0=b; boundary*1=1\r\n".into(), MULTIPART),
-        ("Content-Type: multipart/mixed boundary=b1\r\n".into(), MULTIPART),
+        (
+            "Content-Type: multipart/mixed; boundary=b1; boundary=x\r\n".into(),
+            MULTIPART,
+        ),
+        (
+            "Content-Type: multipart/mixed (x); boundary=b1\r\n".into(),
+            MULTIPART,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=\"b\\1\"\r\n".into(),
+            MULTIPART,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary*0=b; boundary*1=1\r\n".into(),
+            MULTIPART,
+        ),
+        (
+            "Content-Type: multipart/mixed boundary=b1\r\n".into(),
+            MULTIPART,
+        ),
         ("Content-Type: application/xhtml+xml\r\n".into(), PLAIN_HTML),
-        (format!("{both}Content-Transfer-Encoding: (x) quoted-printable\r\n"), PLAIN_HTML),
-        (format!("{both}Content-Transfer-Encoding: quoted printable\r\n"), PLAIN_HTML),
-        ("Content-Type: multipart/mixed; boundary=x\r\n".into(), "--b1\r\n\r\n--x\r\n\r\ny\r\n--x--\r\n\r\n--b1--"),
+        (
+            format!("{both}Content-Transfer-Encoding: (x) quoted-printable\r\n"),
+            PLAIN_HTML,
+        ),
+        (
+            format!("{both}Content-Transfer-Encoding: quoted printable\r\n"),
+            PLAIN_HTML,
+        ),
+        (
+            "Content-Type: multipart/mixed; boundary=x\r\n".into(),
+            "--b1\r\n\r\n--x\r\n\r\ny\r\n--x--\r\n\r\n--b1--",
+        ),
         // Another transfer encoding.
         (both.into(), HTML),
         (format!("{both}Content-Transfer-Encoding: base64\r\n"), HTML),
-        (format!("{both}Content-Transfer-Encoding: quoted-printable\r\n"), PLAIN_HTML),
-        (format!("{both}Content-Transfer-Encoding: quoted-printable\r\n"), packed.as_str()),
-        (format!("{both}Content-Transfer-Encoding: uuencode\r\n"), PLAIN_HTML),
+        (
+            format!("{both}Content-Transfer-Encoding: quoted-printable\r\n"),
+            PLAIN_HTML,
+        ),
+        (
+            format!("{both}Content-Transfer-Encoding: quoted-printable\r\n"),
+            packed.as_str(),
+        ),
+        (
+            format!("{both}Content-Transfer-Encoding: uuencode\r\n"),
+            PLAIN_HTML,
+        ),
         (both.into(), packed.as_str()),
-        ("Content-Type: multipart/mixed; boundary=b1\r\nContent-Transfer-Encoding: base64\r\n".into(), MULTIPART),
+        (
+            "Content-Type: multipart/mixed; boundary=b1\r\nContent-Transfer-Encoding: base64\r\n"
+                .into(),
+            MULTIPART,
+        ),
         // Another charset.
-        ("Content-Type: text/html; charset=shift_jis\r\n".into(), "<p>Grüße</p>"),
-        ("Content-Type: text/html; charset=iso-8859-1\r\n".into(), "<p>Grüße</p>"),
-        ("Content-Type: text/html; charset=utf-7\r\n".into(), "<p>+ADw-</p>"),
-        ("Content-Type: text/html; charset=iso-2022-jp\r\n".into(), "<p>a</p>"),
+        (
+            "Content-Type: text/html; charset=shift_jis\r\n".into(),
+            "<p>Grüße</p>",
+        ),
+        (
+            "Content-Type: text/html; charset=iso-8859-1\r\n".into(),
+            "<p>Grüße</p>",
+        ),
+        (
+            "Content-Type: text/html; charset=utf-7\r\n".into(),
+            "<p>+ADw-</p>",
+        ),
+        (
+            "Content-Type: text/html; charset=iso-2022-jp\r\n".into(),
+            "<p>a</p>",
+        ),
         // No part of the mail any more.
-        ("Content-Type: multipart/mixed; boundary=b1\r\nContent-Disposition: attachment\r\n".into(), MULTIPART),
+        (
+            "Content-Type: multipart/mixed; boundary=b1\r\nContent-Disposition: attachment\r\n"
+                .into(),
+            MULTIPART,
+        ),
     ] {
         assert!(of(&fields, body, &[]).is_some(), "{fields}{body}");
     }
@@ -102,10 +182,20 @@ fn a_field_that_is_not_signed_gives_a_body_no_other_reading() {
 
 #[test]
 fn what_is_signed_is_the_senders_own_affair() {
-    let all = ["Content-Type", "Content-Transfer-Encoding", "Content-Disposition"];
+    let all = [
+        "Content-Type",
+        "Content-Transfer-Encoding",
+        "Content-Disposition",
+    ];
     for (fields, body) in [
-        ("Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n", PLAIN_HTML),
-        ("Content-Type: ???\r\nContent-Disposition: attachment\r\n", MULTIPART),
+        (
+            "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable\r\n",
+            PLAIN_HTML,
+        ),
+        (
+            "Content-Type: ???\r\nContent-Disposition: attachment\r\n",
+            MULTIPART,
+        ),
         ("", MULTIPART),
     ] {
         assert_eq!(of(fields, body, &all), None, "{fields}");
@@ -113,7 +203,17 @@ fn what_is_signed_is_the_senders_own_affair() {
     // What has no type is read as HTML where it looks like some.
     assert!(of("", HTML, &["Content-Type"]).is_some());
     // A multipart has no encoding, so most signatures cover none.
-    assert_eq!(of("Content-Type: multipart/mixed; boundary=x\r\n", MULTIPART, &["Content-Type"]), None);
+    assert_eq!(
+        of(
+            "Content-Type: multipart/mixed; boundary=x\r\n",
+            MULTIPART,
+            &["Content-Type"]
+        ),
+        None
+    );
     assert!(of("Content-Type: text/html\r\n", HTML, &["Content-Type"]).is_some());
-    assert_eq!(of("Content-Type: text/html\r\n", PLAIN_HTML, &["Content-Type"]), None);
+    assert_eq!(
+        of("Content-Type: text/html\r\n", PLAIN_HTML, &["Content-Type"]),
+        None
+    );
 }

@@ -40,7 +40,11 @@ Examples:
   alertbridge deliveries retry --dead")]
     Retry {
         /// The deliveries, as `deliveries list --state dead` tells them
-        #[arg(required_unless_present = "dead", conflicts_with = "dead", value_name = "ID")]
+        #[arg(
+            required_unless_present = "dead",
+            conflicts_with = "dead",
+            value_name = "ID"
+        )]
         ids: Vec<i64>,
         /// All that are dead
         #[arg(long)]

@@ -34,8 +34,8 @@ pub struct Explain {
     /// Treat the mail as genuine, though nothing proves it
     #[arg(long)]
     pub trust: bool,
-    /// The ingress it is taken to have come through: the host named as trusted there may vouch for it [default: the hosts
-    /// of all]
+    /// The ingress it is taken to have come through: the host named as trusted there may vouch for
+    /// it [default: the hosts of all]
     #[arg(long, value_name = "NAME")]
     pub ingress: Option<String>,
     #[command(flatten)]

@@ -31,7 +31,13 @@ pub struct Login {
     #[arg(long)]
     pub browser: bool,
     /// Where the browser is sent back to on 127.0.0.1 [default: any port that is free]
-    #[arg(long, value_name = "N", default_value_t = 0, hide_default_value = true, conflicts_with = "device")]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        hide_default_value = true,
+        conflicts_with = "device"
+    )]
     pub port: u16,
     /// Write the refresh token to its file without asking
     #[arg(long)]

@@ -43,7 +43,11 @@ Examples:
   alertbridge replay --send missed.eml")]
 pub struct Replay {
     /// Mails, folders of them (Maildir too), or mbox files
-    #[arg(required_unless_present = "stored", conflicts_with = "stored", value_name = "PATH")]
+    #[arg(
+        required_unless_present = "stored",
+        conflicts_with = "stored",
+        value_name = "PATH"
+    )]
     pub paths: Vec<PathBuf>,
     /// The mails in the store
     #[arg(long)]
@@ -60,8 +64,8 @@ pub struct Replay {
     /// Treat the mails as genuine, though nothing proves them
     #[arg(long)]
     pub trust: bool,
-    /// The ingress they are taken to have come through: the host named as trusted there may vouch for them [default: the
-    /// hosts of all]
+    /// The ingress they are taken to have come through: the host named as trusted there may vouch
+    /// for them [default: the hosts of all]
     #[arg(long, value_name = "NAME", conflicts_with = "stored")]
     pub ingress: Option<String>,
     /// Show which pages this configuration would add, drop, move or change

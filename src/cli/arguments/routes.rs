@@ -33,7 +33,8 @@ Examples:
   alertbridge routes test --at 2026-03-01T03:00:00Z severity=warning
   alertbridge routes test --expect oncall,chat severity=critical")]
 pub struct Test {
-    /// With the time intervals of this time (RFC 3339, a day of UTC, or now); without it they do not count
+    /// With the time intervals of this time (RFC 3339, a day of UTC, or now); without it they do
+    /// not count
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
     /// The receivers that must be reached, in this order

@@ -65,7 +65,8 @@ Examples:
   alertbridge store check --quick
   alertbridge store check --json | jq -r '.findings[].what'")]
     Check {
-        /// Leave out whether the mails' bytes are those that came, which takes minutes for a million mails
+        /// Leave out whether the mails' bytes are those that came, which takes minutes for a
+        /// million mails
         #[arg(long)]
         quick: bool,
         #[command(flatten)]

@@ -13,7 +13,8 @@ use crate::{
 #[derive(Debug, PartialEq, Serialize)]
 pub struct Difference {
     pub mail: String,
-    /// The incident's id, or the key made for an alert that has none; null where the mail is no alert.
+    /// The incident's id, or the key made for an alert that has none; null where the mail is no
+    /// alert.
     pub incident_id: Option<String>,
     pub outcome: Sides<Outcome>,
     pub reason: Sides<Option<String>>,
@@ -86,16 +87,26 @@ pub enum Aspect {
     HeldUntil,
 }
 
-/// How what became of a mail differs; none where the same pages are sent for the same outcome. `same_secrets` says whether
-/// an integration before and one after have the same credentials.
-pub fn compare(before: Told, after: Told, same_secrets: impl Fn(&Target, &Target) -> bool) -> Option<Difference> {
-    let outcome = Sides { before: before.outcome, after: after.outcome };
+/// How what became of a mail differs; none where the same pages are sent for the same outcome.
+/// `same_secrets` says whether an integration before and one after have the same credentials.
+pub fn compare(
+    before: Told,
+    after: Told,
+    same_secrets: impl Fn(&Target, &Target) -> bool,
+) -> Option<Difference> {
+    let outcome = Sides {
+        before: before.outcome,
+        after: after.outcome,
+    };
     let changes = changes(before.pages, after.pages, same_secrets);
     (outcome.before != outcome.after || !changes.is_empty()).then(|| Difference {
         mail: before.mail,
         incident_id: after.incident_id.or(before.incident_id),
         outcome,
-        reason: Sides { before: before.reason, after: after.reason },
+        reason: Sides {
+            before: before.reason,
+            after: after.reason,
+        },
         changes,
         at: before.at,
         subject_line: before.subject_line,
@@ -103,8 +114,13 @@ pub fn compare(before: Told, after: Told, same_secrets: impl Fn(&Target, &Target
 }
 
 /// Pairs the pages, those most alike first; what is left over is dropped or added.
-fn changes(before: Vec<Page>, after: Vec<Page>, same_secrets: impl Fn(&Target, &Target) -> bool) -> Vec<Change> {
-    let differs = |one: &Page, other: &Page| differs(one, other, same_secrets(&one.target, &other.target));
+fn changes(
+    before: Vec<Page>,
+    after: Vec<Page>,
+    same_secrets: impl Fn(&Target, &Target) -> bool,
+) -> Vec<Change> {
+    let differs =
+        |one: &Page, other: &Page| differs(one, other, same_secrets(&one.target, &other.target));
     let same_receiver = |one: &Page, other: &Page| one.target.receiver == other.target.receiver;
     let same_kind = |one: &Page, other: &Page| one.target.kind() == other.target.kind();
     let (mut before, mut after) = (before, after);
@@ -118,18 +134,35 @@ fn changes(before: Vec<Page>, after: Vec<Page>, same_secrets: impl Fn(&Target, &
             };
             let other = after.remove(place);
             let Some(kind) = kind else { continue };
-            let differs = if kind == Kind::Changed { differs(&page, &other) } else { Vec::new() };
-            changes.push(Change { kind, action: page.action, differs, before: Some(page), after: Some(other) });
+            let differs = if kind == Kind::Changed {
+                differs(&page, &other)
+            } else {
+                Vec::new()
+            };
+            changes.push(Change {
+                kind,
+                action: page.action,
+                differs,
+                before: Some(page),
+                after: Some(other),
+            });
         }
     };
-    pair(None, &|one, other| same_receiver(one, other) && differs(one, other).is_empty());
-    pair(Some(Kind::Changed), &|one, other| same_receiver(one, other) && same_kind(one, other));
+    pair(None, &|one, other| {
+        same_receiver(one, other) && differs(one, other).is_empty()
+    });
+    pair(Some(Kind::Changed), &|one, other| {
+        same_receiver(one, other) && same_kind(one, other)
+    });
     pair(Some(Kind::Changed), &same_receiver);
     pair(Some(Kind::Moved), &same_kind);
     pair(Some(Kind::Moved), &|_, _| true);
     let dropped = |page: Page| (Kind::Dropped, page.action, Some(page), None);
     let added = |page: Page| (Kind::Added, page.action, None, Some(page));
-    let alone = before.into_iter().map(dropped).chain(after.into_iter().map(added));
+    let alone = before
+        .into_iter()
+        .map(dropped)
+        .chain(after.into_iter().map(added));
     changes.extend(alone.map(|(kind, action, before, after)| Change {
         kind,
         action,
@@ -152,7 +185,11 @@ fn differs(one: &Page, other: &Page, same_secrets: bool) -> Vec<Aspect> {
         (Aspect::Secrets, same_secrets),
         (Aspect::HeldUntil, one.held_until == other.held_until),
     ];
-    aspects.into_iter().filter(|(_, same)| !same).map(|(aspect, _)| aspect).collect()
+    aspects
+        .into_iter()
+        .filter(|(_, same)| !same)
+        .map(|(aspect, _)| aspect)
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! `alertbridge replay --diff OTHER.yaml`: the same mails under two configurations, side by side, and what differs.
+//! `alertbridge replay --diff OTHER.yaml`: the same mails under two configurations, side by side,
+//! and what differs.
 //!
-//! Each mail is taken through the stages twice, over a state for each configuration, in one pass. Nothing is sent.
+//! Each mail is taken through the stages twice, over a state for each configuration, in one pass.
+//! Nothing is sent.
 
 use std::{collections::BTreeMap, io::Write};
 
@@ -23,15 +25,18 @@ use crate::{
     message::Outcome,
 };
 
-/// Compares on `out`: a line of JSON for each mail that differs, or words and a summary. Returns how many alerts could not be
-/// read, under the configuration in force and under the other.
+/// Compares on `out`: a line of JSON for each mail that differs, or words and a summary. Returns
+/// how many alerts could not be read, under the configuration in force and under the other.
 pub async fn run(
     in_force: &Loaded,
     other: &Loaded,
     request: &Request,
     out: &mut impl Write,
 ) -> anyhow::Result<Sides<u64>> {
-    let trials = Sides { before: request.trial(in_force).await?, after: request.trial(other).await? };
+    let trials = Sides {
+        before: request.trial(in_force).await?,
+        after: request.trial(other).await?,
+    };
     let (mails, progress) = request.mails()?;
     let judged_alike = in_force.config.judges_like(&other.config);
     if request.stored.is_some() && !judged_alike && !request.trust {
@@ -41,11 +46,17 @@ pub async fn run(
         );
     }
     // What DNS answers one way now and another way then is no difference of the configurations.
-    let mails = if judged_alike { judged(&trials.before, mails) } else { mails };
+    let mails = if judged_alike {
+        judged(&trials.before, mails)
+    } else {
+        mails
+    };
     let (mails, same_mails) = twice(mails);
     let mut before = walk(&trials.before, mails, Trial::tell);
     let mut after = walk(&trials.after, same_mails, Trial::tell);
-    let secrets = |trial: &Trial, loaded: &Loaded, target: &Target| trial.secrets(target, loaded.source.folder());
+    let secrets = |trial: &Trial, loaded: &Loaded, target: &Target| {
+        trial.secrets(target, loaded.source.folder())
+    };
     let same_secrets = |one: &Target, another: &Target| {
         secrets(&trials.before, in_force, one) == secrets(&trials.after, other, another)
     };
@@ -67,7 +78,9 @@ pub async fn run(
     }
     progress.finish_and_clear();
     if !request.json {
-        tally.print(&other.source.to_string(), out).context("cannot write")?;
+        tally
+            .print(&other.source.to_string(), out)
+            .context("cannot write")?;
     }
     Ok(tally.unreadable)
 }
@@ -97,10 +110,16 @@ impl Tally {
         self.unreadable.before += u64::from(before.outcome == Outcome::Unparsed);
         self.unreadable.after += u64::from(after.outcome == Outcome::Unparsed);
         for page in &before.pages {
-            self.pages.entry(page.target.receiver.clone()).or_default().before += 1;
+            self.pages
+                .entry(page.target.receiver.clone())
+                .or_default()
+                .before += 1;
         }
         for page in &after.pages {
-            self.pages.entry(page.target.receiver.clone()).or_default().after += 1;
+            self.pages
+                .entry(page.target.receiver.clone())
+                .or_default()
+                .after += 1;
         }
     }
 
@@ -115,23 +134,45 @@ impl Tally {
         let mails = table::count(self.mails, "mail");
         if self.differing == 0 {
             let pages = self.pages.values().map(|pages| pages.before).sum();
-            return writeln!(out, "nothing changes: {mails}, {}", table::count(pages, "page"));
+            return writeln!(
+                out,
+                "nothing changes: {mails}, {}",
+                table::count(pages, "page")
+            );
         }
-        let rows = self
-            .pages
-            .iter()
-            .map(|(receiver, pages)| vec![receiver.clone(), pages.before.to_string(), pages.after.to_string()]);
+        let rows = self.pages.iter().map(|(receiver, pages)| {
+            vec![
+                receiver.clone(),
+                pages.before.to_string(),
+                pages.after.to_string(),
+            ]
+        });
         if !self.pages.is_empty() {
-            writeln!(out, "{}", table::of(&["RECEIVER", "PAGES", &format!("WITH {other}")], rows))?;
+            writeln!(
+                out,
+                "{}",
+                table::of(&["RECEIVER", "PAGES", &format!("WITH {other}")], rows)
+            )?;
         }
-        let changes = self.changes.iter().map(|(kind, count)| format!("{count} {}", kind.as_str()));
+        let changes = self
+            .changes
+            .iter()
+            .map(|(kind, count)| format!("{count} {}", kind.as_str()));
         let changes = changes.collect::<Vec<_>>().join(", ");
-        let pages = if changes.is_empty() { "no page does" } else { &format!("pages: {changes}") };
+        let pages = if changes.is_empty() {
+            "no page does"
+        } else {
+            &format!("pages: {changes}")
+        };
         writeln!(
             out,
             "{} of {mails} {}; {pages}",
             self.differing,
-            if self.differing == 1 { "differs" } else { "differ" }
+            if self.differing == 1 {
+                "differs"
+            } else {
+                "differ"
+            }
         )
     }
 }

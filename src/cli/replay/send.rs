@@ -20,21 +20,30 @@ pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
     let deliveries = trial.store.depth().await?.deliveries;
     let number = |state| deliveries.get(state).copied().unwrap_or_default();
     if number("held") > 0 {
-        eprintln!("{} by time intervals: not sent", table::count(number("held"), "held request"));
+        eprintln!(
+            "{} by time intervals: not sent",
+            table::count(number("held"), "held request")
+        );
     }
     Ok(number("pending"))
 }
 
 /// Asks a person before pages are sent for real.
 pub fn agreed(owed: u64) -> anyhow::Result<bool> {
-    eprint!("send {} to the receivers for real? [y/N] ", table::count(owed, "request"));
+    eprint!(
+        "send {} to the receivers for real? [y/N] ",
+        table::count(owed, "request")
+    );
     let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).context("cannot read the answer")?;
+    std::io::stdin()
+        .read_line(&mut answer)
+        .context("cannot read the answer")?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
-/// `--send`: delivers what the replay owes, for real, and waits until all of it is settled, or for Ctrl-C. Says on stderr
-/// what became of it; false where something was not delivered. With `json` standard output is left to the lines of JSON.
+/// `--send`: delivers what the replay owes, for real, and waits until all of it is settled, or for
+/// Ctrl-C. Says on stderr what became of it; false where something was not delivered. With `json`
+/// standard output is left to the lines of JSON.
 pub async fn send(
     trial: &Trial,
     settings: &delivery::Settings,
@@ -43,15 +52,28 @@ pub async fn send(
 ) -> anyhow::Result<bool> {
     let stop = CancellationToken::new();
     let receivers = Arc::clone(&trial.rules.receivers);
-    let client = Client::new(&receivers, settings.timeout.as_std(), &|name| std::env::var(name).ok())?;
+    let client = Client::new(&receivers, settings.timeout.as_std(), &|name| {
+        std::env::var(name).ok()
+    })?;
     let client = client.printing_aside(json);
     let terms = Terms::new(receivers, settings.clone(), external_url, client);
     let (store, bell) = (Arc::clone(&trial.store), Arc::new(Notify::new()));
     let deliverer = Arc::new(Deliverer::new(store, terms, Clock::system(), bell));
     let running = tokio::spawn(deliverer.run(stop.clone()));
-    let progress = if std::io::stderr().is_terminal() { spinner("still to send") } else { ProgressBar::hidden() };
+    let progress = if std::io::stderr().is_terminal() {
+        spinner("still to send")
+    } else {
+        ProgressBar::hidden()
+    };
     loop {
-        let owed = trial.store.depth().await?.deliveries.get("pending").copied().unwrap_or_default();
+        let owed = trial
+            .store
+            .depth()
+            .await?
+            .deliveries
+            .get("pending")
+            .copied()
+            .unwrap_or_default();
         progress.set_position(owed);
         if owed == 0 {
             break;
@@ -65,14 +87,24 @@ pub async fn send(
     stop.cancel();
     running.await?;
     let of = async |state| trial.store.deliveries(Some(state), u32::MAX).await;
-    let (dead, pending) = (of(DeliveryState::Dead).await?, of(DeliveryState::Pending).await?);
+    let (dead, pending) = (
+        of(DeliveryState::Dead).await?,
+        of(DeliveryState::Pending).await?,
+    );
     for delivery in dead.iter().chain(&pending) {
         let why = delivery.detail.as_deref().unwrap_or("interrupted");
         let (action, incident) = (delivery.action.as_str(), plain(&delivery.incident_id));
-        eprintln!("not delivered: {action} of {incident} to {}: {}", delivery.receiver, plain(why));
+        eprintln!(
+            "not delivered: {action} of {incident} to {}: {}",
+            delivery.receiver,
+            plain(why)
+        );
     }
     let done = of(DeliveryState::Delivered).await?.len();
     let failed = dead.len() + pending.len();
-    eprintln!("{} delivered, {failed} not", table::count(done as u64, "request"));
+    eprintln!(
+        "{} delivered, {failed} not",
+        table::count(done as u64, "request")
+    );
     Ok(failed == 0)
 }

@@ -15,13 +15,17 @@ use crate::{
     store::{READ_BACK, StoredMail},
 };
 
-/// Mails that are taken through a stage together, which is one way to another thread for all of them; fewer where they have
-/// [`READ_BACK`] bytes before.
+/// Mails that are taken through a stage together, which is one way to another thread for all of
+/// them; fewer where they have [`READ_BACK`] bytes before.
 const BATCH: u32 = 64;
 
 /// The mails of the store, by arrival.
 pub(super) fn from_store(stored: &Stored, request: &Request) -> Batches<Specimen> {
-    let Stored { store, since, until } = stored;
+    let Stored {
+        store,
+        since,
+        until,
+    } = stored;
     let (store, since, until, at) = (Arc::clone(store), *since, *until, request.at);
     let specimen = move |mail: StoredMail| Specimen {
         name: mail.id.to_string(),
@@ -56,7 +60,14 @@ pub(super) fn from_files(found: Vec<Found>, request: &Request) -> Batches<Specim
             withheld: None,
             envelope: None,
         };
-        Ok(Specimen { name: mail.name, number, message, authenticity: None, released: None, now: arrived_at })
+        Ok(Specimen {
+            name: mail.name,
+            number,
+            message,
+            authenticity: None,
+            released: None,
+            now: arrived_at,
+        })
     };
     let mut specimens = found.into_iter().enumerate().map(specimen);
     let mut batch = move || -> anyhow::Result<Vec<Specimen>> {
@@ -70,6 +81,10 @@ pub(super) fn from_files(found: Vec<Found>, request: &Request) -> Batches<Specim
         }
         Ok(batch)
     };
-    let batches = std::iter::from_fn(move || batch().map(|batch| (!batch.is_empty()).then_some(batch)).transpose());
+    let batches = std::iter::from_fn(move || {
+        batch()
+            .map(|batch| (!batch.is_empty()).then_some(batch))
+            .transpose()
+    });
     ahead(stream::iter(batches))
 }

@@ -1,5 +1,5 @@
-//! The stages side by side: each is at work on other mails than the next, and waits where that one is behind. So memory is
-//! bounded however many mails there are.
+//! The stages side by side: each is at work on other mails than the next, and waits where that one
+//! is behind. So memory is bounded however many mails there are.
 
 use std::{pin::pin, sync::Arc};
 
@@ -28,9 +28,17 @@ pub(super) fn walk<T: Send + 'static>(
         let read = tokio::spawn(async move { trial.read(batch).await });
         async { read.await.context("reading mail failed")? }
     });
-    let decide = with(trial, |trial, batch| async move { trial.decide(batch).await });
+    let decide = with(
+        trial,
+        |trial, batch| async move { trial.decide(batch).await },
+    );
     let told = with(trial, move |trial, batch: Vec<Decided>| {
-        let told = move || batch.into_iter().map(|decided| tell(&trial, decided)).collect();
+        let told = move || {
+            batch
+                .into_iter()
+                .map(|decided| tell(&trial, decided))
+                .collect()
+        };
         let told = tokio::task::spawn_blocking(told);
         async { told.await.context("rendering the pages failed") }
     });
@@ -48,8 +56,11 @@ pub(super) fn judged(trial: &Arc<Trial>, batches: Batches<Specimen>) -> Batches<
     ahead(batches.map_ok(judge).try_buffered(AHEAD))
 }
 
-/// The same batches for two that walk them side by side; who is ahead waits for the other. Of a failure the first hears.
-pub(super) fn twice<T: Clone + Send + Sync + 'static>(mut batches: Batches<T>) -> (Batches<T>, Batches<T>) {
+/// The same batches for two that walk them side by side; who is ahead waits for the other. Of a
+/// failure the first hears.
+pub(super) fn twice<T: Clone + Send + Sync + 'static>(
+    mut batches: Batches<T>,
+) -> (Batches<T>, Batches<T>) {
     let (to_one, one) = mpsc::channel(AHEAD);
     let (to_other, other) = mpsc::channel(AHEAD);
     let running = tokio::spawn(async move {
@@ -68,7 +79,10 @@ pub(super) fn twice<T: Clone + Send + Sync + 'static>(mut batches: Batches<T>) -
     (received(one, Some(running)), received(other, None))
 }
 
-fn with<I, O, S: Fn(Arc<Trial>, I) -> O>(trial: &Arc<Trial>, step: S) -> impl Fn(I) -> O + use<I, O, S> {
+fn with<I, O, S: Fn(Arc<Trial>, I) -> O>(
+    trial: &Arc<Trial>,
+    step: S,
+) -> impl Fn(I) -> O + use<I, O, S> {
     let trial = Arc::clone(trial);
     move |batch| step(Arc::clone(&trial), batch)
 }
@@ -114,14 +128,19 @@ mod tests {
             batch
         });
         let expected: Vec<_> = (0..100).map(|n| vec![n]).collect();
-        assert_eq!(pin!(behind).try_collect::<Vec<_>>().await.unwrap(), expected);
+        assert_eq!(
+            pin!(behind).try_collect::<Vec<_>>().await.unwrap(),
+            expected
+        );
         assert_eq!(ahead.await.unwrap().unwrap(), expected);
     }
 
     #[tokio::test]
     async fn a_failure_ends_both_and_is_told_to_the_first() {
-        let (first, other) = twice(stream::iter([Ok(vec![1]), Err(anyhow!("unreadable")), Ok(vec![2])]).boxed());
-        let (first, other) = tokio::join!(first.try_collect::<Vec<_>>(), other.try_collect::<Vec<_>>());
+        let (first, other) =
+            twice(stream::iter([Ok(vec![1]), Err(anyhow!("unreadable")), Ok(vec![2])]).boxed());
+        let (first, other) =
+            tokio::join!(first.try_collect::<Vec<_>>(), other.try_collect::<Vec<_>>());
         assert_eq!(first.unwrap_err().to_string(), "unreadable");
         assert_eq!(other.unwrap(), [[1]]);
     }
@@ -130,6 +149,9 @@ mod tests {
     async fn a_stage_that_panics_has_not_come_to_its_end() {
         let panics = stream::iter([1, 2]).map(|n| if n == 1 { Ok(n) } else { panic!("a fault") });
         let (first, _other) = twice(panics.map_ok(|n| vec![n]).boxed());
-        assert_eq!(first.try_collect::<Vec<_>>().await.unwrap_err().to_string(), "a stage failed");
+        assert_eq!(
+            first.try_collect::<Vec<_>>().await.unwrap_err().to_string(),
+            "a stage failed"
+        );
     }
 }

@@ -74,8 +74,17 @@ pub struct Rendered {
 impl Trial {
     /// What is shown of it, with the requests that would be made.
     pub fn explain(&self, decided: Decided) -> Explained {
-        let Decided { name, authenticity, reading, decision, now } = decided;
-        let due = decision.deliveries.iter().filter(|delivery| delivery.held_until.is_none());
+        let Decided {
+            name,
+            authenticity,
+            reading,
+            decision,
+            now,
+        } = decided;
+        let due = decision
+            .deliveries
+            .iter()
+            .filter(|delivery| delivery.held_until.is_none());
         Explained {
             mail: name,
             outcome: decision.outcome,
@@ -85,7 +94,9 @@ impl Trial {
                 Finding::Unreadable { json, .. } => json.clone(),
                 Finding::Quarantined { .. } | Finding::Ignored { .. } => Value::Null,
             },
-            requests: due.flat_map(|delivery| self.all_rendered(delivery, now)).collect(),
+            requests: due
+                .flat_map(|delivery| self.all_rendered(delivery, now))
+                .collect(),
             reason: decision.reason,
             labels: decision.labels,
             receivers: decision.receivers,
@@ -95,11 +106,27 @@ impl Trial {
 
     /// What of it is compared with another configuration's.
     pub fn tell(&self, decided: Decided) -> Told {
-        let Decided { name, reading, decision, now, .. } = decided;
+        let Decided {
+            name,
+            reading,
+            decision,
+            now,
+            ..
+        } = decided;
         let page = |delivery: NewDelivery| {
             let request = self.rendered(&delivery, &Step::Send, now)?;
-            let NewDelivery { target, notification, held_until, .. } = delivery;
-            Some(Page { action: notification.action, target, request, held_until })
+            let NewDelivery {
+                target,
+                notification,
+                held_until,
+                ..
+            } = delivery;
+            Some(Page {
+                action: notification.action,
+                target,
+                request,
+                held_until,
+            })
         };
         Told {
             mail: name,
@@ -116,28 +143,42 @@ impl Trial {
         }
     }
 
-    /// The credentials of an integration; those in files by where the files lie below `folder`, the configuration's own.
+    /// The credentials of an integration; those in files by where the files lie below `folder`, the
+    /// configuration's own.
     pub fn secrets(&self, target: &Target, folder: &Path) -> Vec<Secret> {
         let integration = self.rules.receivers.integrations.get(target);
         let seen_from = |credential: &Credential| match &credential.secret {
-            Secret::File(path) => Secret::File(path.strip_prefix(folder).unwrap_or(path).to_owned()),
+            Secret::File(path) => {
+                Secret::File(path.strip_prefix(folder).unwrap_or(path).to_owned())
+            }
             inline @ Secret::Inline(_) => inline.clone(),
         };
-        integration.map(|integration| integration.secrets().into_iter().map(seen_from).collect()).unwrap_or_default()
+        integration
+            .map(|integration| integration.secrets().into_iter().map(seen_from).collect())
+            .unwrap_or_default()
     }
 
-    /// Every request that a delivery makes where all goes well: one, and of a resolve that edits the trigger's message the
-    /// reply to it as well.
+    /// Every request that a delivery makes where all goes well: one, and of a resolve that edits
+    /// the trigger's message the reply to it as well.
     fn all_rendered(&self, delivery: &NewDelivery, now: Timestamp) -> Vec<Rendered> {
         let first = self.rendered(delivery, &Step::Send, now);
         let edits = self.receipt(delivery).is_some();
-        first.into_iter().chain(edits.then(|| self.rendered(delivery, &Step::Reply, now)).flatten()).collect()
+        first
+            .into_iter()
+            .chain(
+                edits
+                    .then(|| self.rendered(delivery, &Step::Reply, now))
+                    .flatten(),
+            )
+            .collect()
     }
 
     /// What stands for the receipt of its trigger, which was not sent.
     fn receipt(&self, delivery: &NewDelivery) -> Option<&'static str> {
         let receiver = self.rules.receivers.integrations.get(&delivery.target)?;
-        receiver.example_receipt().filter(|_| delivery.notification.action == Action::Resolve)
+        receiver
+            .example_receipt()
+            .filter(|_| delivery.notification.action == Action::Resolve)
     }
 
     fn rendered(&self, delivery: &NewDelivery, step: &Step, now: Timestamp) -> Option<Rendered> {
@@ -163,14 +204,23 @@ impl Trial {
             Ok(request) => named(
                 request.method,
                 request.url,
-                request.headers.into_iter().map(|(name, value)| (name.into_owned(), Value::String(value))).collect(),
+                request
+                    .headers
+                    .into_iter()
+                    .map(|(name, value)| (name.into_owned(), Value::String(value)))
+                    .collect(),
                 match request.body {
                     Body::Empty => Value::Null,
                     Body::Json(json) => json,
                     Body::Text(text) => Value::String(text),
                 },
             ),
-            Err(error) => named("", String::new(), Map::new(), Value::String(error.to_string())),
+            Err(error) => named(
+                "",
+                String::new(),
+                Map::new(),
+                Value::String(error.to_string()),
+            ),
         })
     }
 }

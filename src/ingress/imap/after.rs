@@ -1,13 +1,14 @@
 //! What is done with a mail in its folder once it is stored: `after` of the configuration.
 //!
-//! Nothing is lost when this fails: it is logged and not repeated, also not after a crash between the commit and here.
-//! The mail then stays in the folder as it is.
+//! Nothing is lost when this fails: it is logged and not repeated, also not after a crash between
+//! the commit and here. The mail then stays in the folder as it is.
 
 use super::{After, Settings, fault::Fault, notation::uid_set, session::Session};
 use crate::telemetry;
 
-/// Marks, deletes or moves mails that are stored. Those in `cut` have their content in the folder only, so they are
-/// never deleted. Only a lost connection is an error: a server that refuses is told of in the log.
+/// Marks, deletes or moves mails that are stored. Those in `cut` have their content in the folder
+/// only, so they are never deleted. Only a lost connection is an error: a server that refuses is
+/// told of in the log.
 pub(super) async fn settle(
     session: &mut Session,
     settings: &Settings,
@@ -35,14 +36,22 @@ async fn flag(session: &mut Session, uids: &[u32], flag: &str) -> Result<(), Fau
     if uids.is_empty() {
         return Ok(());
     }
-    session.command("STORE", &format!("UID STORE {} +FLAGS.SILENT ({flag})", uid_set(uids))).await
+    session
+        .command(
+            "STORE",
+            &format!("UID STORE {} +FLAGS.SILENT ({flag})", uid_set(uids)),
+        )
+        .await
 }
 
-/// Without UIDPLUS the mails are only marked: a plain EXPUNGE would also remove what other people marked.
+/// Without UIDPLUS the mails are only marked: a plain EXPUNGE would also remove what other people
+/// marked.
 async fn delete(session: &mut Session, uids: &[u32]) -> Result<(), Fault> {
     flag(session, uids, "\\Deleted").await?;
     if session.can.uidplus && !uids.is_empty() {
-        session.command("EXPUNGE", &format!("UID EXPUNGE {}", uid_set(uids))).await?;
+        session
+            .command("EXPUNGE", &format!("UID EXPUNGE {}", uid_set(uids)))
+            .await?;
     }
     Ok(())
 }
@@ -52,13 +61,25 @@ async fn relocate(session: &mut Session, uids: &[u32], folder: &str) -> Result<(
         return Ok(());
     }
     let verb = if session.can.moving { "MOVE" } else { "COPY" };
-    let command = format!("UID {verb} {} {}", uid_set(uids), session.folder_name(folder));
+    let command = format!(
+        "UID {verb} {} {}",
+        uid_set(uids),
+        session.folder_name(folder)
+    );
     match session.command(verb, &command).await {
-        Err(Fault::Answer { try_create: true, .. }) => {
-            session.command("CREATE", &format!("CREATE {}", session.folder_name(folder))).await?;
+        Err(Fault::Answer {
+            try_create: true, ..
+        }) => {
+            session
+                .command("CREATE", &format!("CREATE {}", session.folder_name(folder)))
+                .await?;
             session.command(verb, &command).await?;
         }
         other => other?,
     }
-    if session.can.moving { Ok(()) } else { delete(session, uids).await }
+    if session.can.moving {
+        Ok(())
+    } else {
+        delete(session, uids).await
+    }
 }

@@ -1,8 +1,9 @@
 //! What a server's answer means. Pure.
 //!
-//! It is read for what was asked and no further: an attribute nobody asked for, a flag with parentheses in it or a text
-//! in another charset is passed over, and can neither end a connection nor hide the answer beside it. What was asked
-//! for and is not there, or is no value of its kind, is absent, and the caller asks again.
+//! It is read for what was asked and no further: an attribute nobody asked for, a flag with
+//! parentheses in it or a text in another charset is passed over, and can neither end a connection
+//! nor hide the answer beside it. What was asked for and is not there, or is no value of its kind,
+//! is absent, and the caller asks again.
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -73,8 +74,13 @@ impl Said {
             ("BYE", Status::Bye),
             ("PREAUTH", Status::Preauth),
         ];
-        let (_, status) = known.into_iter().find(|(word, _)| word.eq_ignore_ascii_case(status))?;
-        Some(Self { status, text: text.trim().to_owned() })
+        let (_, status) = known
+            .into_iter()
+            .find(|(word, _)| word.eq_ignore_ascii_case(status))?;
+        Some(Self {
+            status,
+            text: text.trim().to_owned(),
+        })
     }
 
     /// The response code: `UIDNEXT 4` of `[UIDNEXT 4] ok`.
@@ -85,11 +91,19 @@ impl Said {
     /// The number behind a code's name.
     pub(super) fn number(&self, name: &str) -> Option<u32> {
         let (word, number) = self.code()?.split_once(' ')?;
-        if word.eq_ignore_ascii_case(name) { number.trim().parse().ok() } else { None }
+        if word.eq_ignore_ascii_case(name) {
+            number.trim().parse().ok()
+        } else {
+            None
+        }
     }
 
     pub(super) fn has_code(&self, name: &str) -> bool {
-        self.code().is_some_and(|code| code.split(' ').next().is_some_and(|word| word.eq_ignore_ascii_case(name)))
+        self.code().is_some_and(|code| {
+            code.split(' ')
+                .next()
+                .is_some_and(|word| word.eq_ignore_ascii_case(name))
+        })
     }
 
     /// What a greeting or a login says of the server's abilities.
@@ -101,7 +115,9 @@ impl Said {
 
 impl Reply {
     pub(super) fn read(pieces: &[Piece]) -> Result<Self, Breach> {
-        let Some(first) = pieces.first() else { return Ok(Self::Other) };
+        let Some(first) = pieces.first() else {
+            return Ok(Self::Other);
+        };
         let line = String::from_utf8_lossy(&first.text);
         if line.trim().is_empty() {
             return Ok(Self::Other);
@@ -114,8 +130,13 @@ impl Reply {
         let (word, more) = rest.split_once(' ').unwrap_or((rest, ""));
         if tag != "*" {
             let is_tag = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric());
-            let said = Said::read(word, more).filter(|_| is_tag).ok_or(Breach::Foreign)?;
-            return Ok(Self::Done { tag: tag.to_owned(), said });
+            let said = Said::read(word, more)
+                .filter(|_| is_tag)
+                .ok_or(Breach::Foreign)?;
+            return Ok(Self::Done {
+                tag: tag.to_owned(),
+                said,
+            });
         }
         if let Some(said) = Said::read(word, more) {
             return Ok(Self::Status(said));
@@ -130,7 +151,11 @@ impl Reply {
         }
         Ok(match word.to_ascii_uppercase().as_str() {
             "CAPABILITY" => Self::Capability(words(more)),
-            "SEARCH" => Self::Search(more.split(' ').map_while(|word| word.parse().ok()).collect()),
+            "SEARCH" => Self::Search(
+                more.split(' ')
+                    .map_while(|word| word.parse().ok())
+                    .collect(),
+            ),
             "ESEARCH" => Self::Search(extended_search(more)?),
             _ => Self::Other,
         })
@@ -138,13 +163,19 @@ impl Reply {
 }
 
 fn words(text: &str) -> Vec<String> {
-    text.split_ascii_whitespace().map(str::to_ascii_uppercase).collect()
+    text.split_ascii_whitespace()
+        .map(str::to_ascii_uppercase)
+        .collect()
 }
 
-/// `(TAG "A5") UID ALL 1:3,7`, as servers of `IMAP4rev2` answer (RFC 9051, 7.3.4). Nothing found: no ALL.
+/// `(TAG "A5") UID ALL 1:3,7`, as servers of `IMAP4rev2` answer (RFC 9051, 7.3.4). Nothing found:
+/// no ALL.
 fn extended_search(text: &str) -> Result<Vec<u32>, Breach> {
     let mut words = text.split_ascii_whitespace();
-    match words.find(|word| word.eq_ignore_ascii_case("ALL")).and_then(|_| words.next()) {
+    match words
+        .find(|word| word.eq_ignore_ascii_case("ALL"))
+        .and_then(|_| words.next())
+    {
         Some(set) => numbers(set).ok_or(Breach::Foreign),
         None => Ok(Vec::new()),
     }
@@ -162,13 +193,23 @@ enum Token<'a> {
 fn fetched(pieces: &[Piece]) -> Result<Fetched, Breach> {
     // A literal that was longer or shorter than it said leaves a text that cannot follow one.
     let follows = |piece: &Piece| matches!(piece.text.first(), Some(b' ' | b')'));
-    let ends = pieces.last().is_some_and(|piece| piece.text.trim_ascii_end().ends_with(b")"));
+    let ends = pieces
+        .last()
+        .is_some_and(|piece| piece.text.trim_ascii_end().ends_with(b")"));
     if !pieces.iter().skip(1).all(follows) || !ends {
         return Err(Breach::Literal);
     }
     let mut tokens = Vec::new();
     for (place, piece) in pieces.iter().enumerate() {
-        let start = if place == 0 { piece.text.iter().position(|&byte| byte == b'(').unwrap_or_default() } else { 0 };
+        let start = if place == 0 {
+            piece
+                .text
+                .iter()
+                .position(|&byte| byte == b'(')
+                .unwrap_or_default()
+        } else {
+            0
+        };
         tokenize(&piece.text[start..], &mut tokens);
         tokens.extend(piece.literal.clone().map(Token::Text));
     }
@@ -182,7 +223,11 @@ fn tokenize<'a>(text: &'a [u8], tokens: &mut Vec<Token<'a>>) {
         let length = match first {
             b' ' | b'\t' => 1,
             b'(' | b')' => {
-                tokens.push(if first == b'(' { Token::Open } else { Token::Close });
+                tokens.push(if first == b'(' {
+                    Token::Open
+                } else {
+                    Token::Close
+                });
                 1
             }
             b'"' => {
@@ -200,7 +245,8 @@ fn tokenize<'a>(text: &'a [u8], tokens: &mut Vec<Token<'a>>) {
     }
 }
 
-/// A quoted string without its escapes, and its length with them. One that does not end runs to the end.
+/// A quoted string without its escapes, and its length with them. One that does not end runs to the
+/// end.
 fn quoted(text: &[u8]) -> (Vec<u8>, usize) {
     let mut unquoted = Vec::new();
     let mut at = 1;
@@ -224,7 +270,12 @@ fn word(text: &[u8]) -> usize {
     while let Some(&byte) = text.get(at) {
         match byte {
             b' ' | b'(' | b')' | b'"' => break,
-            b'[' => at += text[at..].iter().position(|&byte| byte == b']').unwrap_or(0),
+            b'[' => {
+                at += text[at..]
+                    .iter()
+                    .position(|&byte| byte == b']')
+                    .unwrap_or(0);
+            }
             _ => {}
         }
         at += 1;
@@ -232,8 +283,8 @@ fn word(text: &[u8]) -> usize {
     at
 }
 
-/// Reads the list as the protocol has it: names and values in turn, each value a word, a text or a list. None where the
-/// parentheses do not match.
+/// Reads the list as the protocol has it: names and values in turn, each value a word, a text or a
+/// list. None where the parentheses do not match.
 fn nested(tokens: &[Token<'_>]) -> Option<Fetched> {
     let mut fetched = Fetched::default();
     let (mut depth, mut name) = (0_usize, None);
@@ -259,7 +310,8 @@ fn nested(tokens: &[Token<'_>]) -> Option<Fetched> {
     (depth == 0).then_some(fetched)
 }
 
-/// Where the parentheses do not match, as with a flag that holds one: every known name and the value behind it.
+/// Where the parentheses do not match, as with a flag that holds one: every known name and the
+/// value behind it.
 fn flat(tokens: &[Token<'_>]) -> Fetched {
     let mut fetched = Fetched::default();
     for pair in tokens.windows(2) {
@@ -281,15 +333,22 @@ impl Fetched {
             _ => None,
         };
         match name.to_ascii_uppercase().as_slice() {
-            b"UID" => self.uid = self.uid.or_else(|| u32::try_from(number()?).ok().filter(|uid| *uid > 0)),
+            b"UID" => {
+                self.uid = self
+                    .uid
+                    .or_else(|| u32::try_from(number()?).ok().filter(|uid| *uid > 0));
+            }
             b"RFC822.SIZE" => self.size = self.size.or_else(number),
             b"INTERNALDATE" => {
-                self.arrived = text().and_then(|text| internal_date(&String::from_utf8_lossy(&text)));
+                self.arrived =
+                    text().and_then(|text| internal_date(&String::from_utf8_lossy(&text)));
             }
             b"BODY[]" | b"BODY.PEEK[]" => self.body = text().filter(|text| !text.is_empty()),
             name if name.starts_with(b"BODY[HEADER]") => self.header = text(),
             // Beyond the end of a mail there is nothing.
-            name if name.starts_with(b"BODY[]<") => self.part = text().or_else(|| Some(Bytes::new())),
+            name if name.starts_with(b"BODY[]<") => {
+                self.part = text().or_else(|| Some(Bytes::new()));
+            }
             _ => {}
         }
     }
@@ -300,7 +359,10 @@ mod tests {
     use super::*;
 
     fn line(text: &str) -> Vec<Piece> {
-        vec![Piece { text: Bytes::copy_from_slice(text.as_bytes()), literal: None }]
+        vec![Piece {
+            text: Bytes::copy_from_slice(text.as_bytes()),
+            literal: None,
+        }]
     }
 
     fn fetch(text: &str) -> Fetched {
@@ -326,7 +388,11 @@ mod tests {
         ] {
             let fetched = fetch(text);
             let arrived = Some("1996-07-17T09:44:25Z".parse().unwrap());
-            assert_eq!((fetched.uid, fetched.size, fetched.arrived), (Some(9), Some(12), arrived), "{text}");
+            assert_eq!(
+                (fetched.uid, fetched.size, fetched.arrived),
+                (Some(9), Some(12), arrived),
+                "{text}"
+            );
         }
     }
 
@@ -338,20 +404,48 @@ mod tests {
             "* 3 FETCH (UID 9 RFC822.SIZE (12) INTERNALDATE () BODY[] ())",
             "* 3 FETCH (UID 9)",
         ] {
-            assert_eq!(fetch(text), Fetched { uid: Some(9), ..Fetched::default() }, "{text}");
+            assert_eq!(
+                fetch(text),
+                Fetched {
+                    uid: Some(9),
+                    ..Fetched::default()
+                },
+                "{text}"
+            );
         }
-        assert_eq!(fetch("* 3 FETCH (UID 0 BODY[] \"a\\\"b\")").body, Some("a\"b".into()));
+        assert_eq!(
+            fetch("* 3 FETCH (UID 0 BODY[] \"a\\\"b\")").body,
+            Some("a\"b".into())
+        );
         assert_eq!(fetch("* 3 FETCH (UID 4294967296)").uid, None);
-        assert_eq!(fetch("* 3 FETCH (UID 9 RFC822.SIZE 99999999999)").size, Some(99_999_999_999));
+        assert_eq!(
+            fetch("* 3 FETCH (UID 9 RFC822.SIZE 99999999999)").size,
+            Some(99_999_999_999)
+        );
     }
 
     #[test]
     fn a_literal_of_another_length_than_it_announced_is_no_mail() {
-        let piece =
-            |text: &'static str, literal: &'static str| Piece { text: text.into(), literal: Some(literal.into()) };
-        let end = |text: &'static str| Piece { text: text.into(), literal: None };
-        let whole = vec![piece("* 1 FETCH (UID 9 BODY[] ", "A: b\r\n"), end(" FLAGS (\\Seen))")];
-        assert!(matches!(Reply::read(&whole), Ok(Reply::Fetch(Fetched { uid: Some(9), body: Some(_), .. }))));
+        let piece = |text: &'static str, literal: &'static str| Piece {
+            text: text.into(),
+            literal: Some(literal.into()),
+        };
+        let end = |text: &'static str| Piece {
+            text: text.into(),
+            literal: None,
+        };
+        let whole = vec![
+            piece("* 1 FETCH (UID 9 BODY[] ", "A: b\r\n"),
+            end(" FLAGS (\\Seen))"),
+        ];
+        assert!(matches!(
+            Reply::read(&whole),
+            Ok(Reply::Fetch(Fetched {
+                uid: Some(9),
+                body: Some(_),
+                ..
+            }))
+        ));
         for after in ["ody\r", "", "body)", "\u{1f600})", " and so on"] {
             let answer = [piece("* 1 FETCH (UID 9 BODY[] ", "A: b\r\n"), end(after)];
             assert_eq!(Reply::read(&answer), Err(Breach::Literal), "{after}");
@@ -361,13 +455,29 @@ mod tests {
     #[test]
     fn statuses_keep_their_words_in_any_charset() {
         let no = Reply::read(&line("a1 NO [UNAVAILABLE]\u{fc}berlastet")).unwrap();
-        let Reply::Done { tag, said } = no else { panic!("{no:?}") };
-        assert_eq!((tag.as_str(), said.status, said.code()), ("a1", Status::No, Some("UNAVAILABLE")));
+        let Reply::Done { tag, said } = no else {
+            panic!("{no:?}")
+        };
+        assert_eq!(
+            (tag.as_str(), said.status, said.code()),
+            ("a1", Status::No, Some("UNAVAILABLE"))
+        );
         assert_eq!(said.text, "[UNAVAILABLE]\u{fc}berlastet");
-        let Ok(Reply::Status(said)) = Reply::read(&line("* OK [UIDNEXT 4] ok")) else { panic!() };
-        assert_eq!((said.number("uidnext"), said.number("UIDVALIDITY")), (Some(4), None));
-        let Ok(Reply::Status(said)) = Reply::read(&line("* OK [CAPABILITY imap4rev2 IDLE] hi")) else { panic!() };
-        assert_eq!(said.capabilities(), Some(vec!["IMAP4REV2".into(), "IDLE".into()]));
+        let Ok(Reply::Status(said)) = Reply::read(&line("* OK [UIDNEXT 4] ok")) else {
+            panic!()
+        };
+        assert_eq!(
+            (said.number("uidnext"), said.number("UIDVALIDITY")),
+            (Some(4), None)
+        );
+        let Ok(Reply::Status(said)) = Reply::read(&line("* OK [CAPABILITY imap4rev2 IDLE] hi"))
+        else {
+            panic!()
+        };
+        assert_eq!(
+            said.capabilities(),
+            Some(vec!["IMAP4REV2".into(), "IDLE".into()])
+        );
     }
 
     #[test]
@@ -380,14 +490,28 @@ mod tests {
             ("* ESEARCH (TAG \"A5\") UID ALL 1:3,7", vec![1, 2, 3, 7]),
             ("* ESEARCH (TAG \"A5\") UID", vec![]),
         ] {
-            assert_eq!(Reply::read(&line(text)), Ok(Reply::Search(expected)), "{text}");
+            assert_eq!(
+                Reply::read(&line(text)),
+                Ok(Reply::Search(expected)),
+                "{text}"
+            );
         }
-        assert_eq!(Reply::read(&line("* ESEARCH (TAG \"A5\") UID ALL 1:4294967295")), Err(Breach::Foreign));
+        assert_eq!(
+            Reply::read(&line("* ESEARCH (TAG \"A5\") UID ALL 1:4294967295")),
+            Err(Breach::Foreign)
+        );
     }
 
     #[test]
     fn what_is_no_answer_at_all_is_told_from_what_is_merely_new() {
-        for text in ["* VANISHED 1:9", "* FLAGS (\\Seen (a) :-))", "* LIST () \"/\" x", "* ID NIL", "", "* 5 EXPUNGE"] {
+        for text in [
+            "* VANISHED 1:9",
+            "* FLAGS (\\Seen (a) :-))",
+            "* LIST () \"/\" x",
+            "* ID NIL",
+            "",
+            "* 5 EXPUNGE",
+        ] {
             assert_eq!(Reply::read(&line(text)), Ok(Reply::Other), "{text}");
         }
         for text in ["Subject: confidential", "<html>", "a1 MAYBE so", "nothing"] {

@@ -1,5 +1,5 @@
-//! Commands and answers over one connection: each command is over with its tagged answer, reads no more than was asked
-//! for, and waits no longer than the answer can take.
+//! Commands and answers over one connection: each command is over with its tagged answer, reads no
+//! more than was asked for, and waits no longer than the answer can take.
 
 use std::{fmt::Debug, future::Future, time::Duration};
 
@@ -15,7 +15,8 @@ use super::{
     framing::Framing,
 };
 
-/// What a server may send beyond what was asked for: flags, other clients' changes, the longest SEARCH.
+/// What a server may send beyond what was asked for: flags, other clients' changes, the longest
+/// SEARCH.
 const CHATTER: u64 = 2 * 1024 * 1024;
 /// The slowest server worth waiting for, in bytes a second.
 const SLOWEST: u64 = 16 * 1024;
@@ -36,16 +37,22 @@ impl Dialogue {
     pub(super) fn new(transport: Box<dyn Transport>, timeouts: Timeouts) -> Self {
         let mut framing = Framing::default();
         framing.allow(CHATTER);
-        Self { transport, framing, timeouts, commands: 0 }
+        Self {
+            transport,
+            framing,
+            timeouts,
+            commands: 0,
+        }
     }
 
-    /// Gives up the connection. What came and was not read is dropped: behind STARTTLS it would be an attacker's.
+    /// Gives up the connection. What came and was not read is dropped: behind STARTTLS it would be
+    /// an attacker's.
     pub(super) fn into_transport(self) -> Box<dyn Transport> {
         self.transport
     }
 
-    /// Sends a command, shows every answer before the tagged one to `each`, and is Ok on a tagged OK alone. `expected`
-    /// is how many bytes of mail were asked for.
+    /// Sends a command, shows every answer before the tagged one to `each`, and is Ok on a tagged
+    /// OK alone. `expected` is how many bytes of mail were asked for.
     pub(super) async fn exchange(
         &mut self,
         verb: &'static str,
@@ -63,7 +70,11 @@ impl Dialogue {
     }
 
     /// Sends a command; its tag.
-    pub(super) async fn send(&mut self, verb: &'static str, command: &str) -> Result<String, Fault> {
+    pub(super) async fn send(
+        &mut self,
+        verb: &'static str,
+        command: &str,
+    ) -> Result<String, Fault> {
         self.commands += 1;
         let tag = format!("A{}", self.commands);
         self.send_line(verb, &format!("{tag} {command}")).await?;
@@ -77,7 +88,10 @@ impl Dialogue {
             self.transport.write_all(line.as_bytes()).await?;
             self.transport.flush().await
         };
-        within(self.timeouts.command, verb, async { sent.await.map_err(|error| Fault::io(&error)) }).await
+        within(self.timeouts.command, verb, async {
+            sent.await.map_err(|error| Fault::io(&error))
+        })
+        .await
     }
 
     /// Reads until the tagged answer.
@@ -91,11 +105,17 @@ impl Dialogue {
         loop {
             match self.next(verb).await {
                 Ok(Reply::Done { tag: theirs, said }) if theirs == tag => {
-                    return if said.status == Status::Ok { Ok(said) } else { Err(Fault::answer(verb, &said)) };
+                    return if said.status == Status::Ok {
+                        Ok(said)
+                    } else {
+                        Err(Fault::answer(verb, &said))
+                    };
                 }
                 // Only ours is over: the answer to another command would leave ours without one.
                 Ok(Reply::Done { .. }) => {
-                    return Err(Fault::Protocol("an answer to a command that was not sent".into()));
+                    return Err(Fault::Protocol(
+                        "an answer to a command that was not sent".into(),
+                    ));
                 }
                 Ok(Reply::Status(said)) if said.status == Status::Bye => farewell = Some(said),
                 Ok(reply) => each(reply),
@@ -105,16 +125,24 @@ impl Dialogue {
         }
     }
 
-    /// The next answer. A server that sends nothing at all for a command's time is dead, as is one that falls silent in
-    /// the midst of an answer; one that sends is only slow.
+    /// The next answer. A server that sends nothing at all for a command's time is dead, as is one
+    /// that falls silent in the midst of an answer; one that sends is only slow.
     pub(super) async fn next(&mut self, verb: &'static str) -> Result<Reply, Fault> {
-        let Timeouts { command: patience, stall, .. } = self.timeouts;
+        let Timeouts {
+            command: patience,
+            stall,
+            ..
+        } = self.timeouts;
         let (mut received, mut since) = (self.framing.received(), Instant::now());
         loop {
             if let Ok(reply) = timeout(stall.min(patience), self.reply()).await {
                 return reply;
             }
-            let patience = if self.framing.is_in_mid_answer() { stall } else { patience };
+            let patience = if self.framing.is_in_mid_answer() {
+                stall
+            } else {
+                patience
+            };
             if self.framing.received() != received {
                 (received, since) = (self.framing.received(), Instant::now());
             } else if since.elapsed() >= patience.min(self.timeouts.command) {
@@ -129,7 +157,11 @@ impl Dialogue {
             if let Some(pieces) = self.framing.next()? {
                 return Ok(Reply::read(&pieces)?);
             }
-            let came = self.transport.read_buf(self.framing.room()).await.map_err(|error| Fault::io(&error))?;
+            let came = self
+                .transport
+                .read_buf(self.framing.room())
+                .await
+                .map_err(|error| Fault::io(&error))?;
             if came == 0 {
                 return Err(Fault::Closed { said: None });
             }
@@ -149,5 +181,7 @@ pub(super) async fn within<T>(
     command: &'static str,
     work: impl Future<Output = Result<T, Fault>>,
 ) -> Result<T, Fault> {
-    timeout(patience, work).await.map_err(|_| Fault::Silent { command })?
+    timeout(patience, work)
+        .await
+        .map_err(|_| Fault::Silent { command })?
 }

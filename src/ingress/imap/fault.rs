@@ -1,4 +1,5 @@
-//! Why a connection to a mailbox ended, in words for the operator: never a password, never a mail's text.
+//! Why a connection to a mailbox ended, in words for the operator: never a password, never a mail's
+//! text.
 
 use std::io;
 
@@ -23,14 +24,20 @@ pub(super) enum Fault {
     Login { username: String, said: String },
     #[error(transparent)]
     Password(#[from] SecretError),
-    #[error("the server takes no access token (neither OAUTHBEARER nor XOAUTH2): use `password_file`")]
+    #[error(
+        "the server takes no access token (neither OAUTHBEARER nor XOAUTH2): use `password_file`"
+    )]
     NoOauth,
     #[error(transparent)]
     NoToken(#[from] NoToken),
     #[error("the folder `{folder}` cannot be opened: {said}")]
     Folder { folder: String, said: String },
     #[error("the server refused {command}: {said}")]
-    Answer { command: &'static str, said: String, try_create: bool },
+    Answer {
+        command: &'static str,
+        said: String,
+        try_create: bool,
+    },
     /// Every mail that was asked for failed, so it is not one of them that is odd.
     #[error("the server gives no mail: {0}")]
     NothingGiven(String),
@@ -61,7 +68,11 @@ impl Fault {
     pub(super) fn may_be_the_mails(&self) -> bool {
         matches!(
             self,
-            Self::Answer { .. } | Self::Closed { .. } | Self::Silent { .. } | Self::Broken(_) | Self::Protocol(_)
+            Self::Answer { .. }
+                | Self::Closed { .. }
+                | Self::Silent { .. }
+                | Self::Broken(_)
+                | Self::Protocol(_)
         )
     }
 
@@ -76,12 +87,18 @@ impl Fault {
 
     /// The server said NO or BAD to a command.
     pub(super) fn answer(command: &'static str, said: &Said) -> Self {
-        Self::Answer { command, said: words(&said.text), try_create: said.has_code("TRYCREATE") }
+        Self::Answer {
+            command,
+            said: words(&said.text),
+            try_create: said.has_code("TRYCREATE"),
+        }
     }
 
     /// The server closed the connection, after this last word.
     pub(super) fn closed(farewell: Option<&Said>) -> Self {
-        Self::Closed { said: farewell.map(|said| words(&said.text)) }
+        Self::Closed {
+            said: farewell.map(|said| words(&said.text)),
+        }
     }
 
     /// A read or a write failed.
@@ -100,9 +117,15 @@ impl From<Breach> for Fault {
 }
 
 /// Codes with which a server says that the credentials are what is wrong (RFC 5530).
-const REFUSALS: [&str; 4] = ["[AUTHENTICATIONFAILED", "[AUTHORIZATIONFAILED", "[EXPIRED", "[PRIVACYREQUIRED"];
+const REFUSALS: [&str; 4] = [
+    "[AUTHENTICATIONFAILED",
+    "[AUTHORIZATIONFAILED",
+    "[EXPIRED",
+    "[PRIVACYREQUIRED",
+];
 
-/// Codes of a server that is busy, full or broken, whatever was asked of it (RFC 5530, and those of single vendors).
+/// Codes of a server that is busy, full or broken, whatever was asked of it (RFC 5530, and those of
+/// single vendors).
 const TROUBLES: [&str; 9] = [
     "[UNAVAILABLE",
     "[INUSE",
@@ -115,7 +138,8 @@ const TROUBLES: [&str; 9] = [
     "[THROTTLED",
 ];
 
-/// What servers without such codes write: Gmail, Exchange, Yahoo, Zimbra, Courier, Cyrus, Dovecot, Zoho.
+/// What servers without such codes write: Gmail, Exchange, Yahoo, Zimbra, Courier, Cyrus, Dovecot,
+/// Zoho.
 const BUSY_WORDS: [&str; 32] = [
     "too many",
     "too much",
@@ -171,8 +195,7 @@ pub(super) fn words(said: &str) -> String {
         return "it gave no reason".into();
     }
     let shown = |c: char| {
-        let invisible =
-            matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+        let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
         if c.is_control() || invisible { ' ' } else { c }
     };
     said.chars().map(shown).take(MAX_WORDS).collect()
@@ -181,7 +204,10 @@ pub(super) fn words(said: &str) -> String {
 /// Why an operation of the system failed, without its number.
 pub(super) fn system_reason(error: &io::Error) -> String {
     let said = error.to_string();
-    said.split(" (os error").next().unwrap_or_default().to_owned()
+    said.split(" (os error")
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -189,7 +215,10 @@ mod tests {
     use super::*;
 
     fn login(said: &str) -> Fault {
-        Fault::Login { username: "alerts".into(), said: said.into() }
+        Fault::Login {
+            username: "alerts".into(),
+            said: said.into(),
+        }
     }
 
     #[test]
@@ -236,6 +265,9 @@ mod tests {
     fn no_message_is_written_for_the_compiler() {
         let refused = io::Error::from_raw_os_error(111);
         assert_eq!(system_reason(&refused), "Connection refused");
-        assert_eq!(Fault::io(&refused).to_string(), "the connection broke: connection refused");
+        assert_eq!(
+            Fault::io(&refused).to_string(),
+            "the connection broke: connection refused"
+        );
     }
 }

@@ -1,12 +1,15 @@
-//! From a server's bytes to whole answers: a line and the literals within it (RFC 9051, 2.2.2 and 4.3). Pure.
+//! From a server's bytes to whole answers: a line and the literals within it (RFC 9051, 2.2.2 and
+//! 4.3). Pure.
 //!
-//! The limits stand here: bytes in answer to one command, the length of a line, and literals only in data. An answer is
-//! handed on only when all of it is there, so that a mail that was cut off is never taken for a mail.
+//! The limits stand here: bytes in answer to one command, the length of a line, and literals only
+//! in data. An answer is handed on only when all of it is there, so that a mail that was cut off is
+//! never taken for a mail.
 
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
-/// The longest line, literals apart. A SEARCH over [`super::scan::SEARCH_WIDTH`] UIDs is the longest we ask for.
+/// The longest line, literals apart. A SEARCH over [`super::scan::SEARCH_WIDTH`] UIDs is the
+/// longest we ask for.
 const MAX_LINE: usize = 256 * 1024;
 
 /// How a server broke the limits, or the protocol.
@@ -69,7 +72,10 @@ impl Framing {
 
     pub(super) fn admit(&mut self, count: usize) -> Result<(), Breach> {
         self.received += count as u64;
-        self.allowance = self.allowance.checked_sub(count as u64).ok_or(Breach::Flood)?;
+        self.allowance = self
+            .allowance
+            .checked_sub(count as u64)
+            .ok_or(Breach::Flood)?;
         Ok(())
     }
 
@@ -87,16 +93,25 @@ impl Framing {
                 }
                 self.literal = None;
             }
-            let Some(line) = self.line()? else { return Ok(None) };
-            let Some((before, length)) = announced_literal(&line).filter(|_| self.is_data(&line)) else {
-                self.pieces.push(Piece { text: Bytes::copy_from_slice(&line), literal: None });
+            let Some(line) = self.line()? else {
+                return Ok(None);
+            };
+            let Some((before, length)) = announced_literal(&line).filter(|_| self.is_data(&line))
+            else {
+                self.pieces.push(Piece {
+                    text: Bytes::copy_from_slice(&line),
+                    literal: None,
+                });
                 return Ok(Some(std::mem::take(&mut self.pieces)));
             };
             if length > self.allowance + self.buffer.len() as u64 {
                 return Err(Breach::Flood);
             }
             self.literal = Some(usize::try_from(length).map_err(|_| Breach::Flood)?);
-            self.pieces.push(Piece { text: Bytes::copy_from_slice(before), literal: None });
+            self.pieces.push(Piece {
+                text: Bytes::copy_from_slice(before),
+                literal: None,
+            });
         }
     }
 
@@ -119,16 +134,22 @@ impl Framing {
         Ok(Some(line))
     }
 
-    /// Whether a literal may stand in what is being read: in data, never in the text for people behind a status.
+    /// Whether a literal may stand in what is being read: in data, never in the text for people
+    /// behind a status.
     fn is_data(&self, line: &[u8]) -> bool {
         let begins = self.pieces.first().map_or(line, |first| &first.text);
-        let Some(rest) = begins.strip_prefix(b"* ") else { return false };
+        let Some(rest) = begins.strip_prefix(b"* ") else {
+            return false;
+        };
         let word = rest.split(|&byte| byte == b' ').next().unwrap_or_default();
-        ![b"OK".as_slice(), b"NO", b"BAD", b"BYE", b"PREAUTH"].iter().any(|status| word.eq_ignore_ascii_case(status))
+        ![b"OK".as_slice(), b"NO", b"BAD", b"BYE", b"PREAUTH"]
+            .iter()
+            .any(|status| word.eq_ignore_ascii_case(status))
     }
 }
 
-/// `… {123}`: what stands before the brace, and the number. One too large for a `u64` counts as the largest.
+/// `… {123}`: what stands before the brace, and the number. One too large for a `u64` counts as the
+/// largest.
 fn announced_literal(line: &[u8]) -> Option<(&[u8], u64)> {
     let inner = line.strip_suffix(b"}")?;
     let brace = inner.iter().rposition(|&byte| byte == b'{')?;
@@ -136,7 +157,13 @@ fn announced_literal(line: &[u8]) -> Option<(&[u8], u64)> {
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
-    Some((before, std::str::from_utf8(digits).ok()?.parse().unwrap_or(u64::MAX)))
+    Some((
+        before,
+        std::str::from_utf8(digits)
+            .ok()?
+            .parse()
+            .unwrap_or(u64::MAX),
+    ))
 }
 
 #[cfg(test)]
@@ -165,17 +192,25 @@ mod tests {
     }
 
     fn piece(text: &'static str, literal: Option<&'static str>) -> Piece {
-        Piece { text: text.into(), literal: literal.map(Into::into) }
+        Piece {
+            text: text.into(),
+            literal: literal.map(Into::into),
+        }
     }
 
     #[test]
     fn an_answer_is_a_line_and_the_literals_in_it() {
-        let answers = judge(b"* OK {5}\r\n* 3 FETCH (BODY[] {6}\r\n(\r\n{9} UID 9)\r\na1 OK {9}\r\n* 4 EXI").unwrap();
+        let answers =
+            judge(b"* OK {5}\r\n* 3 FETCH (BODY[] {6}\r\n(\r\n{9} UID 9)\r\na1 OK {9}\r\n* 4 EXI")
+                .unwrap();
         assert_eq!(
             answers,
             [
                 vec![piece("* OK {5}", None)],
-                vec![piece("* 3 FETCH (BODY[] ", Some("(\r\n{9}")), piece(" UID 9)", None)],
+                vec![
+                    piece("* 3 FETCH (BODY[] ", Some("(\r\n{9}")),
+                    piece(" UID 9)", None)
+                ],
                 vec![piece("a1 OK {9}", None)],
             ]
         );
@@ -186,11 +221,22 @@ mod tests {
         let endless = format!("* OK {}", "x".repeat(MAX_LINE));
         for (answer, breach) in [
             ("* 1 FETCH (UID 1 BODY[] {500000000}\r\n", Breach::Flood),
-            ("* 1 FETCH (UID 1 BODY[] {99999999999999999999999}\r\n", Breach::Flood),
+            (
+                "* 1 FETCH (UID 1 BODY[] {99999999999999999999999}\r\n",
+                Breach::Flood,
+            ),
             (endless.as_str(), Breach::Line),
         ] {
-            assert_eq!(judge(answer.as_bytes()), Err(breach), "{}", &answer[..answer.len().min(60)]);
+            assert_eq!(
+                judge(answer.as_bytes()),
+                Err(breach),
+                "{}",
+                &answer[..answer.len().min(60)]
+            );
         }
-        assert_eq!(read(&b"* 1 EXISTS\r\n".repeat(100_000), 4096), Err(Breach::Flood));
+        assert_eq!(
+            read(&b"* 1 EXISTS\r\n".repeat(100_000), 4096),
+            Err(Breach::Flood)
+        );
     }
 }

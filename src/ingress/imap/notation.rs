@@ -57,7 +57,11 @@ pub(super) fn quoted(folder: &str) -> String {
     const MUTF7: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::IMAP_MUTF7, NO_PAD);
     let mut name = String::from("\"");
     let is_plain = |c: &char| (' '..='~').contains(c);
-    for run in folder.chars().collect::<Vec<_>>().chunk_by(|a, b| is_plain(a) == is_plain(b)) {
+    for run in folder
+        .chars()
+        .collect::<Vec<_>>()
+        .chunk_by(|a, b| is_plain(a) == is_plain(b))
+    {
         if run.first().is_some_and(is_plain) {
             for c in run {
                 match c {
@@ -67,7 +71,12 @@ pub(super) fn quoted(folder: &str) -> String {
                 }
             }
         } else {
-            let utf16: Vec<u8> = run.iter().collect::<String>().encode_utf16().flat_map(u16::to_be_bytes).collect();
+            let utf16: Vec<u8> = run
+                .iter()
+                .collect::<String>()
+                .encode_utf16()
+                .flat_map(u16::to_be_bytes)
+                .collect();
             name.extend(["&", &MUTF7.encode(utf16), "-"]);
         }
     }
@@ -82,7 +91,10 @@ mod tests {
     #[test]
     fn a_folders_name_is_written_in_modified_utf_7() {
         assert_eq!(quoted("INBOX"), "\"INBOX\"");
-        assert_eq!(quoted("Alarme/Größe & \"Co\""), "\"Alarme/Gr&APYA3w-e &- \\\"Co\\\"\"");
+        assert_eq!(
+            quoted("Alarme/Größe & \"Co\""),
+            "\"Alarme/Gr&APYA3w-e &- \\\"Co\\\"\""
+        );
         assert_eq!(quoted("台北"), "\"&U,BTFw-\"");
     }
 

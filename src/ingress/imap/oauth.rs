@@ -1,7 +1,8 @@
 //! Access tokens for a mailbox, in place of a password (OAuth 2.0, RFC 6749). Home of oauth2.
 //!
-//! A token is kept in memory until shortly before it expires; then the next login gets a new one. Where the provider
-//! replaces the refresh token, the new one goes to its file before the old one is forgotten. No token is ever logged.
+//! A token is kept in memory until shortly before it expires; then the next login gets a new one.
+//! Where the provider replaces the refresh token, the new one goes to its file before the old one
+//! is forgotten. No token is ever logged.
 
 use jiff::{SignedDuration, Timestamp};
 use oauth2::{TokenResponse as _, basic::BasicTokenResponse};
@@ -28,7 +29,8 @@ pub use self::{
 
 /// A token is renewed so long before its end, or at nine tenths of a short life.
 const EARLY: SignedDuration = SignedDuration::from_mins(5);
-/// How long a token is used whose server does not say how long it is good (RFC 6749, 5.1 recommends that it does).
+/// How long a token is used whose server does not say how long it is good (RFC 6749, 5.1 recommends
+/// that it does).
 const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
 
 /// Why there is no access token, in words for the operator.
@@ -36,7 +38,11 @@ const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
 pub enum NoToken {
     /// The server understood and said no (RFC 6749, 5.2): a person has to mend it.
     #[error("{host} refused a token: {code}{}; {}", .said.as_deref().map(|said| format!(" ({said})")).unwrap_or_default(), mend(.code))]
-    Refused { host: String, code: String, said: Option<String> },
+    Refused {
+        host: String,
+        code: String,
+        said: Option<String>,
+    },
     /// No answer, or none that could be read: it may pass.
     #[error("no token from {host}: {reason}")]
     Unanswered { host: String, reason: String },
@@ -53,8 +59,12 @@ impl NoToken {
 
 fn mend(code: &str) -> &'static str {
     match code {
-        "invalid_grant" => "the refresh token is no longer good: get a new one with `alertbridge imap login`",
-        "invalid_client" | "unauthorized_client" => "check `client_id`, `client_secret_file` and the application",
+        "invalid_grant" => {
+            "the refresh token is no longer good: get a new one with `alertbridge imap login`"
+        }
+        "invalid_client" | "unauthorized_client" => {
+            "check `client_id`, `client_secret_file` and the application"
+        }
         "invalid_scope" => "check `scopes`",
         "access_denied" => "nobody agreed",
         "expired_token" => "nobody agreed in time: begin anew",
@@ -89,7 +99,8 @@ struct Access {
 /// A refresh token that its source does not hold.
 struct Newest {
     text: SecretString,
-    /// What the source held: where it holds something else now, a person put it there and it counts.
+    /// What the source held: where it holds something else now, a person put it there and it
+    /// counts.
     instead_of: SecretString,
 }
 
@@ -101,8 +112,8 @@ pub(super) struct Token {
 }
 
 impl Tokens {
-    /// Asks nothing yet. `key` is the path of `oauth2`; `authorities` may sign the token server's certificate beside those
-    /// that the system trusts.
+    /// Asks nothing yet. `key` is the path of `oauth2`; `authorities` may sign the token server's
+    /// certificate beside those that the system trusts.
     pub(super) fn new(
         key: &str,
         ingress: &str,
@@ -123,8 +134,15 @@ impl Tokens {
     pub(super) async fn token(&self) -> Result<Token, NoToken> {
         let mut held = self.held.lock().await;
         let asked_at = self.clock.now();
-        if let Some(access) = held.access.as_ref().filter(|access| asked_at < access.renew_at) {
-            return Ok(Token { text: access.text.clone(), fresh: false });
+        if let Some(access) = held
+            .access
+            .as_ref()
+            .filter(|access| asked_at < access.renew_at)
+        {
+            return Ok(Token {
+                text: access.text.clone(),
+                fresh: false,
+            });
         }
         held.access = None;
         let answer = match &self.refresh_token {
@@ -132,17 +150,24 @@ impl Tokens {
             Some(source) => {
                 let stored = source.read()?;
                 let current = match &held.newest {
-                    Some(newest) if newest.instead_of.expose_secret() == stored.expose_secret() => newest.text.clone(),
+                    Some(newest) if newest.instead_of.expose_secret() == stored.expose_secret() => {
+                        newest.text.clone()
+                    }
                     _ => stored.clone(),
                 };
                 let answer = self.server.refresh(&current).await?;
-                let newest = answer.refresh_token().map_or(current, |token| token.secret().clone().into());
+                let newest = answer
+                    .refresh_token()
+                    .map_or(current, |token| token.secret().clone().into());
                 held.newest = self.keep(source, newest, stored);
                 answer
             }
         };
         let text = SecretString::from(answer.access_token().secret().clone());
-        held.access = Some(Access { text: text.clone(), renew_at: renew_at(asked_at, &answer) });
+        held.access = Some(Access {
+            text: text.clone(),
+            renew_at: renew_at(asked_at, &answer),
+        });
         Ok(Token { text, fresh: true })
     }
 
@@ -154,13 +179,18 @@ impl Tokens {
     /// Whether a session that began with the token in hand may have ended because the token did.
     pub(super) async fn is_due(&self) -> bool {
         let now = self.clock.now();
-        self.held.lock().await.access.as_ref().is_none_or(|access| access.renew_at <= now)
+        self.held
+            .lock()
+            .await
+            .access
+            .as_ref()
+            .is_none_or(|access| access.renew_at <= now)
     }
 
     /// Stores the newest refresh token where it is not stored; returned is one that cannot be.
     ///
-    /// Mail goes on flowing with it; the next renewal tries to store it again, and a restart before would need the old
-    /// one, which the provider may have withdrawn.
+    /// Mail goes on flowing with it; the next renewal tries to store it again, and a restart before
+    /// would need the old one, which the provider may have withdrawn.
     fn keep(&self, source: &Secret, newest: SecretString, stored: SecretString) -> Option<Newest> {
         if newest.expose_secret() == stored.expose_secret() {
             return None;
@@ -173,17 +203,26 @@ impl Tokens {
                     path.display()
                 ),
             },
-            Secret::Inline(_) => "`refresh_token` stands in the configuration: use `refresh_token_file`".into(),
+            Secret::Inline(_) => {
+                "`refresh_token` stands in the configuration: use `refresh_token_file`".into()
+            }
         };
         telemetry::refresh_token_not_kept(&self.ingress, &reason);
-        Some(Newest { text: newest, instead_of: stored })
+        Some(Newest {
+            text: newest,
+            instead_of: stored,
+        })
     }
 }
 
 fn renew_at(asked_at: Timestamp, answer: &BasicTokenResponse) -> Timestamp {
-    let life = answer.expires_in().map_or(UNTOLD, |life| life.try_into().unwrap_or(SignedDuration::MAX));
+    let life = answer.expires_in().map_or(UNTOLD, |life| {
+        life.try_into().unwrap_or(SignedDuration::MAX)
+    });
     let early = EARLY.min(life / 10);
-    asked_at.checked_add(life.saturating_sub(early)).unwrap_or(Timestamp::MAX)
+    asked_at
+        .checked_add(life.saturating_sub(early))
+        .unwrap_or(Timestamp::MAX)
 }
 
 #[cfg(test)]
@@ -200,15 +239,26 @@ mod tests {
         assert_eq!(renewed_after(",\"expires_in\":3600"), 3300);
         assert_eq!(renewed_after(",\"expires_in\":60"), 54);
         assert_eq!(renewed_after(""), 270);
-        assert_eq!(renewed_after(",\"expires_in\":18446744073709551615"), Timestamp::MAX.as_second());
+        assert_eq!(
+            renewed_after(",\"expires_in\":18446744073709551615"),
+            Timestamp::MAX.as_second()
+        );
     }
 
     #[test]
     fn a_refusal_says_what_mends_it() {
         let refused = |code: &str| {
-            NoToken::Refused { host: "login.example.com".into(), code: code.into(), said: None }.to_string()
+            NoToken::Refused {
+                host: "login.example.com".into(),
+                code: code.into(),
+                said: None,
+            }
+            .to_string()
         };
         assert!(refused("invalid_grant").ends_with("get a new one with `alertbridge imap login`"));
-        assert_eq!(refused("invalid_scope"), "login.example.com refused a token: invalid_scope; check `scopes`");
+        assert_eq!(
+            refused("invalid_scope"),
+            "login.example.com refused a token: invalid_scope; check `scopes`"
+        );
     }
 }

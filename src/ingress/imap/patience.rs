@@ -11,7 +11,8 @@ use super::fault::Fault;
 pub struct Timeouts {
     /// To connect up to the greeting, and then to log in.
     pub connect: Duration,
-    /// For a command, beside the time its mails need; a server that sends nothing for so long is dead.
+    /// For a command, beside the time its mails need; a server that sends nothing for so long is
+    /// dead.
     pub command: Duration,
     /// For the rest of an answer that has begun.
     pub stall: Duration,
@@ -20,7 +21,8 @@ pub struct Timeouts {
     /// Between two scans where the server has no IDLE.
     pub poll: Duration,
     pub logout: Duration,
-    /// The first and the longest pause before connecting again. A minute at most: a page waits for it.
+    /// The first and the longest pause before connecting again. A minute at most: a page waits for
+    /// it.
     pub retry: (Duration, Duration),
     /// The same after a refused login: providers lock accounts that try too often.
     pub retry_login: (Duration, Duration),
@@ -60,11 +62,19 @@ impl Pauses {
                 .with_jitter_seed(fastrand::u64(..))
                 .build()
         };
-        Self { ordinary: growing(timeouts.retry), login: growing(timeouts.retry_login), longest: timeouts.retry.1 }
+        Self {
+            ordinary: growing(timeouts.retry),
+            login: growing(timeouts.retry_login),
+            longest: timeouts.retry.1,
+        }
     }
 
     pub(super) fn after(&mut self, fault: &Fault) -> Duration {
-        let pauses = if fault.needs_a_person() { &mut self.login } else { &mut self.ordinary };
+        let pauses = if fault.needs_a_person() {
+            &mut self.login
+        } else {
+            &mut self.ordinary
+        };
         pauses.next().unwrap_or(self.longest)
     }
 }
@@ -78,10 +88,17 @@ mod tests {
         let timeouts = Timeouts::default();
         let mut pauses = Pauses::new(&timeouts);
         let closed = Fault::Closed { said: None };
-        let login = Fault::Login { username: "alerts".into(), said: "[AUTHENTICATIONFAILED]".into() };
+        let login = Fault::Login {
+            username: "alerts".into(),
+            said: "[AUTHENTICATIONFAILED]".into(),
+        };
         assert!(pauses.after(&closed) < Duration::from_secs(3));
         assert!(pauses.after(&login) >= timeouts.retry_login.0);
         let late: Vec<_> = (0..50).map(|_| pauses.after(&closed)).skip(10).collect();
-        assert!(late.iter().all(|pause| *pause >= timeouts.retry.1 && *pause <= 2 * timeouts.retry.1), "{late:?}");
+        assert!(
+            late.iter()
+                .all(|pause| *pause >= timeouts.retry.1 && *pause <= 2 * timeouts.retry.1),
+            "{late:?}"
+        );
     }
 }

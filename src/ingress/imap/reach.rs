@@ -1,4 +1,5 @@
-//! From a host name to a TCP connection: all its addresses, side by side (RFC 8305, happy eyeballs).
+//! From a host name to a TCP connection: all its addresses, side by side (RFC 8305, happy
+//! eyeballs).
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -15,10 +16,16 @@ const HEAD_START: Duration = Duration::from_millis(250);
 /// The most addresses of one name that are tried.
 const MOST_ADDRESSES: usize = 16;
 
-/// Connects to whichever address answers first; `avoid` is tried last, as it led nowhere the last time.
-pub(super) async fn connect(host: &str, port: u16, avoid: Option<SocketAddr>) -> Result<TcpStream, String> {
+/// Connects to whichever address answers first; `avoid` is tried last, as it led nowhere the last
+/// time.
+pub(super) async fn connect(
+    host: &str,
+    port: u16,
+    avoid: Option<SocketAddr>,
+) -> Result<TcpStream, String> {
     let found = lookup_host((host, port)).await;
-    let found = found.map_err(|error| format!("its name has no address: {}", system_reason(&error)))?;
+    let found =
+        found.map_err(|error| format!("its name has no address: {}", system_reason(&error)))?;
     let addresses = in_turn(found.collect(), avoid);
     if addresses.is_empty() {
         return Err("its name has no address".into());
@@ -29,7 +36,9 @@ pub(super) async fn connect(host: &str, port: u16, avoid: Option<SocketAddr>) ->
 /// IPv6 and IPv4 in turn, beginning with the family that the resolver put first.
 fn in_turn(found: Vec<SocketAddr>, avoid: Option<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (first, second): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let (first, second): (Vec<_>, Vec<_>) = found
+        .into_iter()
+        .partition(|address| address.is_ipv6() == first_is_v6);
     let mut ordered = Vec::new();
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
     loop {
@@ -52,11 +61,20 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
     let mut reasons = Vec::new();
     loop {
         if let Some(address) = waiting.next() {
-            attempts.push(async move { TcpStream::connect(address).await.map_err(|error| (address, error)) });
+            attempts.push(async move {
+                TcpStream::connect(address)
+                    .await
+                    .map_err(|error| (address, error))
+            });
         }
         // One that is refused makes room for the next at once.
-        let next_may_start =
-            async { if waiting.len() == 0 { std::future::pending().await } else { sleep(HEAD_START).await } };
+        let next_may_start = async {
+            if waiting.len() == 0 {
+                std::future::pending::<()>().await;
+            } else {
+                sleep(HEAD_START).await;
+            }
+        };
         tokio::select! {
             outcome = attempts.next() => match outcome {
                 Some(Ok(stream)) => return Ok(stream),
@@ -96,14 +114,20 @@ mod tests {
     async fn an_address_that_refuses_or_never_answers_does_not_keep_from_the_next() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap();
-        let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+        let gone = TcpListener::bind("127.0.0.1:0")
+            .await
+            .unwrap()
+            .local_addr()
+            .unwrap();
         // A listener whose queue is full leaves a SYN without an answer.
         let deaf = tokio::net::TcpSocket::new_v4().unwrap();
         deaf.bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let deaf = deaf.listen(1).unwrap();
         let silent = deaf.local_addr().unwrap();
         let mut queued = Vec::new();
-        while let Ok(Ok(stream)) = tokio::time::timeout(HEAD_START, TcpStream::connect(silent)).await {
+        while let Ok(Ok(stream)) =
+            tokio::time::timeout(HEAD_START, TcpStream::connect(silent)).await
+        {
             queued.push(stream);
         }
 

@@ -1,5 +1,5 @@
-//! How one proves who one is, beyond LOGIN: SASL PLAIN (RFC 4616), OAUTHBEARER (RFC 7628) and XOAUTH2
-//! (<https://developers.google.com/workspace/gmail/imap/xoauth2-protocol>).
+//! How one proves who one is, beyond LOGIN: SASL PLAIN (RFC 4616), OAUTHBEARER (RFC 7628) and
+//! XOAUTH2 (<https://developers.google.com/workspace/gmail/imap/xoauth2-protocol>).
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -24,13 +24,17 @@ impl Offer {
     /// `abilities` are those of CAPABILITY, in upper case.
     pub(super) fn read(abilities: &[String]) -> Self {
         let has = |name: &str| abilities.iter().any(|ability| ability == name);
-        let (bearer, xoauth2, initial_response) = (has("AUTH=OAUTHBEARER"), has("AUTH=XOAUTH2"), has("SASL-IR"));
+        let (bearer, xoauth2, initial_response) =
+            (has("AUTH=OAUTHBEARER"), has("AUTH=XOAUTH2"), has("SASL-IR"));
         let mechanism = match (bearer, xoauth2) {
             (true, _) => Some(Mechanism::OauthBearer),
             (false, true) => Some(Mechanism::Xoauth2),
             (false, false) => None,
         };
-        Self { mechanism, initial_response }
+        Self {
+            mechanism,
+            initial_response,
+        }
     }
 }
 
@@ -50,7 +54,12 @@ impl Exchange {
     /// SASL PLAIN, for names and passwords beyond ASCII.
     pub(super) fn plain(username: &str, password: &SecretString) -> Self {
         let response = format!("\0{username}\0{}", password.expose_secret());
-        Self { mechanism: None, response: Some(response.into()), command: "PLAIN".into(), status: None }
+        Self {
+            mechanism: None,
+            response: Some(response.into()),
+            command: "PLAIN".into(),
+            status: None,
+        }
     }
 
     /// An access token.
@@ -67,17 +76,27 @@ impl Exchange {
             Mechanism::OauthBearer => {
                 let (host, port) = at;
                 let name = username.replace('=', "=3D").replace(',', "=2C");
-                let response = format!("n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {token}\x01\x01");
+                let response = format!(
+                    "n,a={name},\x01host={host}\x01port={port}\x01auth=Bearer {token}\x01\x01"
+                );
                 ("OAUTHBEARER", response)
             }
-            Mechanism::Xoauth2 => ("XOAUTH2", format!("user={username}\x01auth=Bearer {token}\x01\x01")),
+            Mechanism::Xoauth2 => (
+                "XOAUTH2",
+                format!("user={username}\x01auth=Bearer {token}\x01\x01"),
+            ),
         };
         let (command, response) = if offer.initial_response {
             (format!("{name} {}", STANDARD.encode(response)), None)
         } else {
             (name.to_owned(), Some(response.into()))
         };
-        Self { mechanism: Some(mechanism), response, command: command.into(), status: None }
+        Self {
+            mechanism: Some(mechanism),
+            response,
+            command: command.into(),
+            status: None,
+        }
     }
 
     /// What is said to a challenge.
@@ -85,12 +104,16 @@ impl Exchange {
         if let Some(response) = self.response.take() {
             return response;
         }
-        // It failed, and says why in JSON; the server waits for a last word before its NO. No more than `status` is read.
+        // It failed, and says why in JSON; the server waits for a last word before its NO. No more
+        // than `status` is read.
         let error = serde_json::from_slice::<serde_json::Value>(challenge).unwrap_or_default();
-        let status = error.get("status").and_then(serde_json::Value::as_str).unwrap_or_default();
+        let status = error
+            .get("status")
+            .and_then(serde_json::Value::as_str)
+            .unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        self.status =
-            (!status.is_empty() && status.len() <= 40 && status.chars().all(plain)).then(|| status.to_owned());
+        self.status = (!status.is_empty() && status.len() <= 40 && status.chars().all(plain))
+            .then(|| status.to_owned());
         match self.mechanism {
             Some(Mechanism::OauthBearer) => "\x01".into(),
             Some(Mechanism::Xoauth2) | None => SecretString::default(),
@@ -100,7 +123,10 @@ impl Exchange {
     /// Whether a server's words hold the token, in any of the ways it was sent.
     pub(super) fn is_repeated_in(&self, said: &str, token: &SecretString) -> bool {
         let sent = self.command.expose_secret();
-        said.contains(token.expose_secret()) || sent.split_once(' ').is_some_and(|(_, encoded)| said.contains(encoded))
+        said.contains(token.expose_secret())
+            || sent
+                .split_once(' ')
+                .is_some_and(|(_, encoded)| said.contains(encoded))
     }
 }
 
@@ -109,14 +135,24 @@ mod tests {
     use super::*;
 
     fn offer(initial_response: bool) -> Offer {
-        Offer { mechanism: None, initial_response }
+        Offer {
+            mechanism: None,
+            initial_response,
+        }
     }
 
     #[test]
     fn the_standard_way_is_taken_where_there_is_a_choice() {
-        let read = |all: &[&str]| Offer::read(&all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
-        assert_eq!(read(&["AUTH=XOAUTH2", "AUTH=OAUTHBEARER"]).mechanism, Some(Mechanism::OauthBearer));
-        assert_eq!(read(&["AUTH=PLAIN", "AUTH=XOAUTH2"]).mechanism, Some(Mechanism::Xoauth2));
+        let read =
+            |all: &[&str]| Offer::read(&all.iter().map(|&one| one.to_owned()).collect::<Vec<_>>());
+        assert_eq!(
+            read(&["AUTH=XOAUTH2", "AUTH=OAUTHBEARER"]).mechanism,
+            Some(Mechanism::OauthBearer)
+        );
+        assert_eq!(
+            read(&["AUTH=PLAIN", "AUTH=XOAUTH2"]).mechanism,
+            Some(Mechanism::Xoauth2)
+        );
         assert_eq!(read(&["AUTH=PLAIN", "IMAP4REV1"]).mechanism, None);
         assert!(read(&["SASL-IR"]).initial_response);
     }
@@ -124,9 +160,13 @@ mod tests {
     #[test]
     fn the_token_stands_in_the_command_or_in_the_first_response() {
         let token = SecretString::from("t0ken");
-        let bearer = |mechanism, offer| Exchange::bearer(mechanism, offer, ("h", 993), "a,b=c", &token);
+        let bearer =
+            |mechanism, offer| Exchange::bearer(mechanism, offer, ("h", 993), "a,b=c", &token);
         let at_once = bearer(Mechanism::Xoauth2, offer(true));
-        let expected = format!("XOAUTH2 {}", STANDARD.encode("user=a,b=c\x01auth=Bearer t0ken\x01\x01"));
+        let expected = format!(
+            "XOAUTH2 {}",
+            STANDARD.encode("user=a,b=c\x01auth=Bearer t0ken\x01\x01")
+        );
         assert_eq!(at_once.command.expose_secret(), expected);
 
         let mut later = bearer(Mechanism::OauthBearer, offer(false));

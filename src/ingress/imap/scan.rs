@@ -1,8 +1,9 @@
-//! Reading a folder from where it was left: by UID, in bounded batches, each stored before anything in the folder is
-//! touched.
+//! Reading a folder from where it was left: by UID, in bounded batches, each stored before anything
+//! in the folder is touched.
 //!
-//! Our memory is the bookmark, stored in the same commit as the mails, never `\Seen`. Every new mail ends in the store:
-//! whole, by its header alone where it is over the limit, or as wanted, where the server did not give it.
+//! Our memory is the bookmark, stored in the same commit as the mails, never `\Seen`. Every new
+//! mail ends in the store: whole, by its header alone where it is over the limit, or as wanted,
+//! where the server did not give it.
 
 use std::{collections::VecDeque, ops::Bound, sync::Arc};
 
@@ -75,14 +76,24 @@ impl<'a> Scan<'a> {
         backlog: &'a mut Backlog,
         stop: &'a CancellationToken,
     ) -> Self {
-        Self { imap, session, folder, inbox, backlog, stop, last_uid: 0, rewound: false }
+        Self {
+            imap,
+            session,
+            folder,
+            inbox,
+            backlog,
+            stop,
+            last_uid: 0,
+            rewound: false,
+        }
     }
 
     /// Reads what is new.
     pub(super) async fn read_new(&mut self) -> Result<Scanned, Fault> {
         let bookmark = self.inbox.bookmark(&self.imap.mailbox).await?;
         let Some(start) = self.start(bookmark.as_ref()).await? else {
-            self.commit(Vec::new(), self.folder.uid_next.saturating_sub(1)).await?;
+            self.commit(Vec::new(), self.folder.uid_next.saturating_sub(1))
+                .await?;
             return Ok(Scanned::New(0));
         };
         self.last_uid = start.after;
@@ -93,12 +104,20 @@ impl<'a> Scan<'a> {
             let from = after.saturating_add(1);
             let last = from.saturating_add(SEARCH_WIDTH - 1);
             let open = last >= self.folder.uid_next.saturating_sub(1);
-            let range = if open { format!("{from}:*") } else { format!("{from}:{last}") };
+            let range = if open {
+                format!("{from}:*")
+            } else {
+                format!("{from}:{last}")
+            };
             let stop = self.stop;
-            let Some(found) = stop.run_until_cancelled(self.session.search(&range, since)).await else {
+            let Some(found) = stop
+                .run_until_cancelled(self.session.search(&range, since))
+                .await
+            else {
                 return Ok(Scanned::Stopped);
             };
-            // `n:*` always has the last mail in it, even where its UID is below n (RFC 3501, 6.4.8).
+            // `n:*` always has the last mail in it, even where its UID is below n (RFC 3501,
+            // 6.4.8).
             let found = found?;
             let found: Vec<u32> = found
                 .range((Bound::Excluded(after), Bound::Unbounded))
@@ -119,7 +138,8 @@ impl<'a> Scan<'a> {
         }
         // Mail that was passed over as too old must not look new to the next scan.
         if since.is_some() {
-            self.commit(Vec::new(), read.max(self.folder.uid_next.saturating_sub(1))).await?;
+            self.commit(Vec::new(), read.max(self.folder.uid_next.saturating_sub(1)))
+                .await?;
         }
         Ok(Scanned::New(new))
     }
@@ -129,17 +149,27 @@ impl<'a> Scan<'a> {
         let now = self.imap.clock.now();
         let ago = |span: SignedDuration| now.checked_sub(span).unwrap_or(Timestamp::MIN);
         let limit = self.imap.max_age;
-        let anew = Start { after: 0, not_before: (!limit.is_zero()).then(|| ago(limit.as_signed())) };
+        let anew = Start {
+            after: 0,
+            not_before: (!limit.is_zero()).then(|| ago(limit.as_signed())),
+        };
         Ok(match bookmark {
             Some(known) if known.uid_validity == self.folder.uid_validity => {
                 if self.was_put_back(known.last_uid).await? {
-                    telemetry::mailbox_put_back(&self.imap.settings.name, known.last_uid, self.folder.uid_next);
+                    telemetry::mailbox_put_back(
+                        &self.imap.settings.name,
+                        known.last_uid,
+                        self.folder.uid_next,
+                    );
                     self.backlog.clear();
                     self.rewound = true;
                     Some(anew)
                 } else {
                     self.backlog.adopt(&known.wanted);
-                    Some(Start { after: known.last_uid, not_before: None })
+                    Some(Start {
+                        after: known.last_uid,
+                        not_before: None,
+                    })
                 }
             }
             Some(_) => {
@@ -148,12 +178,15 @@ impl<'a> Scan<'a> {
                 Some(anew)
             }
             None if self.imap.settings.backfill.is_zero() => None,
-            None => Some(Start { after: 0, not_before: Some(ago(self.imap.settings.backfill.as_signed())) }),
+            None => Some(Start {
+                after: 0,
+                not_before: Some(ago(self.imap.settings.backfill.as_signed())),
+            }),
         })
     }
 
-    /// Whether UIDs that were given out are to be given out again, as after a restore from a backup that kept
-    /// UIDVALIDITY: UIDNEXT lies below what was read, and no mail lies above.
+    /// Whether UIDs that were given out are to be given out again, as after a restore from a backup
+    /// that kept UIDVALIDITY: UIDNEXT lies below what was read, and no mail lies above.
     async fn was_put_back(&mut self, last_uid: u32) -> Result<bool, Fault> {
         if !self.folder.is_uid_next_told || self.folder.uid_next > last_uid {
             return Ok(false);
@@ -163,22 +196,35 @@ impl<'a> Scan<'a> {
     }
 
     /// Stores these mails, batch by batch. The last UID covered, or none where `stop` came.
-    async fn read(&mut self, uids: &[u32], not_before: Option<Timestamp>) -> Result<Option<u32>, Fault> {
+    async fn read(
+        &mut self,
+        uids: &[u32],
+        not_before: Option<Timestamp>,
+    ) -> Result<Option<u32>, Fault> {
         let stop = self.stop;
-        let Some(listed) = stop.run_until_cancelled(self.list(uids)).await else { return Ok(None) };
+        let Some(listed) = stop.run_until_cancelled(self.list(uids)).await else {
+            return Ok(None);
+        };
         let mut waiting: VecDeque<Listed> = listed?
             .into_iter()
-            .filter(|mail| not_before.is_none_or(|limit| mail.arrived.is_none_or(|arrived| arrived >= limit)))
+            .filter(|mail| {
+                not_before.is_none_or(|limit| mail.arrived.is_none_or(|arrived| arrived >= limit))
+            })
             .collect();
         let given = self.backlog.given();
         let mut failures = 0;
         while !waiting.is_empty() {
             let batch = self.next_batch(&mut waiting);
-            let Some(fetched) = stop.run_until_cancelled(self.fetch(&batch)).await else { return Ok(None) };
+            let Some(fetched) = stop.run_until_cancelled(self.fetch(&batch)).await else {
+                return Ok(None);
+            };
             // From here on the batch is seen through, whatever `stop` says.
             let fetched = fetched?;
             if fetched.one_by_one {
-                batch.into_iter().rev().for_each(|mail| waiting.push_front(mail));
+                batch
+                    .into_iter()
+                    .rev()
+                    .for_each(|mail| waiting.push_front(mail));
                 continue;
             }
             failures += batch.len() - fetched.messages();
@@ -197,9 +243,12 @@ impl<'a> Scan<'a> {
         Ok(uids.last().copied())
     }
 
-    /// Each of these mails, with what the server tells of it; what it leaves out is asked for with the mail itself.
+    /// Each of these mails, with what the server tells of it; what it leaves out is asked for with
+    /// the mail itself.
     async fn list(&mut self, uids: &[u32]) -> Result<Vec<Listed>, Fault> {
-        let (Some(first), Some(last)) = (uids.first(), uids.last()) else { return Ok(Vec::new()) };
+        let (Some(first), Some(last)) = (uids.first(), uids.last()) else {
+            return Ok(Vec::new());
+        };
         let mut listed = std::collections::BTreeMap::new();
         if !self.backlog.is_suspect(*last) {
             self.backlog.begin(*first, (*last).max(first + 1));
@@ -210,8 +259,19 @@ impl<'a> Scan<'a> {
             }
             self.backlog.end();
         }
-        let all = uids.iter().map(|uid| listed.remove(uid).unwrap_or(Listed { uid: *uid, size: None, arrived: None }));
-        Ok(all.map(|mail| Listed { arrived: mail.arrived.filter(|at| self.is_plausible(*at)), ..mail }).collect())
+        let all = uids.iter().map(|uid| {
+            listed.remove(uid).unwrap_or(Listed {
+                uid: *uid,
+                size: None,
+                arrived: None,
+            })
+        });
+        Ok(all
+            .map(|mail| Listed {
+                arrived: mail.arrived.filter(|at| self.is_plausible(*at)),
+                ..mail
+            })
+            .collect())
     }
 
     /// The mails to fetch with one command: many small ones, or one that needs care.
@@ -221,7 +281,9 @@ impl<'a> Scan<'a> {
         while let Some(mail) = waiting.front().copied() {
             let size = mail.size.filter(|size| *size <= self.limit());
             let single = self.backlog.is_suspect(mail.uid) || size.is_none();
-            let full = single || batch.len() == BATCH_MAILS || bytes + size.unwrap_or_default() > BATCH_BYTES;
+            let full = single
+                || batch.len() == BATCH_MAILS
+                || bytes + size.unwrap_or_default() > BATCH_BYTES;
             if full && !batch.is_empty() {
                 break;
             }
@@ -237,7 +299,13 @@ impl<'a> Scan<'a> {
 
     /// Stores what was fetched, then does with it in its folder what is configured.
     async fn store(&mut self, fetched: Fetched) -> Result<(), Fault> {
-        let Fetched { last_uid, uids, cut, mails, .. } = fetched;
+        let Fetched {
+            last_uid,
+            uids,
+            cut,
+            mails,
+            ..
+        } = fetched;
         let came = || uids.iter().chain(&cut).copied();
         let given = came().filter(|uid| self.backlog.is_kept(*uid)).collect();
         // Where the store refuses them they are new, or known as wanted, to the next scan.
@@ -251,7 +319,8 @@ impl<'a> Scan<'a> {
         self.commit_with(mails, last_uid, Vec::new(), None).await
     }
 
-    /// As [`Scan::commit`]; `given` are mails that were wanted, `told` one that is still wanted, and told now.
+    /// As [`Scan::commit`]; `given` are mails that were wanted, `told` one that is still wanted,
+    /// and told now.
     async fn commit_with(
         &mut self,
         mails: Vec<Message>,
@@ -281,7 +350,8 @@ impl<'a> Scan<'a> {
         self.imap.settings.max_message_size.bytes()
     }
 
-    /// A mail that comes from the future, or from before there was IMAP, has no time of arrival that means anything.
+    /// A mail that comes from the future, or from before there was IMAP, has no time of arrival
+    /// that means anything.
     fn is_plausible(&self, arrived: Timestamp) -> bool {
         arrived > EARLIEST_ARRIVAL && arrived <= self.imap.clock.now() + CLOCKS_DIFFER
     }
@@ -289,7 +359,10 @@ impl<'a> Scan<'a> {
     fn message(&self, mail: Listed, raw: Bytes) -> Message {
         Message {
             ingress: self.imap.settings.name.clone(),
-            arrived_at: mail.arrived.filter(|at| self.is_plausible(*at)).unwrap_or_else(|| self.imap.clock.now()),
+            arrived_at: mail
+                .arrived
+                .filter(|at| self.is_plausible(*at))
+                .unwrap_or_else(|| self.imap.clock.now()),
             raw,
             cut_from: None,
             withheld: None,
@@ -331,7 +404,8 @@ impl Fetched {
     }
 }
 
-/// The day to SEARCH SINCE for: the server compares calendar days of its own zone, which may be one behind UTC's.
+/// The day to SEARCH SINCE for: the server compares calendar days of its own zone, which may be one
+/// behind UTC's.
 fn calendar_day(limit: Timestamp) -> civil::Date {
     let day = limit.to_zoned(TimeZone::UTC).date();
     // A year of four digits is all that IMAP can write.
@@ -339,7 +413,10 @@ fn calendar_day(limit: Timestamp) -> civil::Date {
 }
 
 fn header_of(body: &Bytes) -> Bytes {
-    let end = body.windows(4).position(|bytes| bytes == b"\r\n\r\n").map_or(body.len(), |at| at + 4);
+    let end = body
+        .windows(4)
+        .position(|bytes| bytes == b"\r\n\r\n")
+        .map_or(body.len(), |at| at + 4);
     Bytes::copy_from_slice(&body[..end.min(HEADER_LIMIT)])
 }
 
@@ -356,7 +433,13 @@ mod tests {
 
     #[test]
     fn the_header_of_a_mail_ends_with_its_empty_line() {
-        assert_eq!(header_of(&Bytes::from_static(b"A: b\r\n\r\nbody")), "A: b\r\n\r\n");
-        assert_eq!(header_of(&Bytes::from(vec![b'a'; 100_000])).len(), HEADER_LIMIT);
+        assert_eq!(
+            header_of(&Bytes::from_static(b"A: b\r\n\r\nbody")),
+            "A: b\r\n\r\n"
+        );
+        assert_eq!(
+            header_of(&Bytes::from(vec![b'a'; 100_000])).len(),
+            HEADER_LIMIT
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! From a host name to a mailbox that is logged in to: TCP, TLS, greeting, password or token. Bounded in time.
+//! From a host name to a mailbox that is logged in to: TCP, TLS, greeting, password or token.
+//! Bounded in time.
 
 use std::{
     net::SocketAddr,
@@ -58,7 +59,12 @@ struct Greeted {
 
 impl Server {
     /// Reads the certificates; connects to nothing.
-    pub(super) fn new(key: &str, settings: &Settings, clock: Clock, timeouts: Timeouts) -> Result<Self, Problem> {
+    pub(super) fn new(
+        key: &str,
+        settings: &Settings,
+        clock: Clock,
+        timeouts: Timeouts,
+    ) -> Result<Self, Problem> {
         let name = ServerName::try_from(settings.host.clone()).map_err(|_| {
             Problem::new(
                 format!("{key}.host"),
@@ -98,17 +104,29 @@ impl Server {
             Proof::Password(password) => {
                 let password = password.read()?;
                 let greeted = self.reach().await?;
-                return within(self.timeouts.connect, "LOGIN", self.authenticate(greeted, &password)).await;
+                return within(
+                    self.timeouts.connect,
+                    "LOGIN",
+                    self.authenticate(greeted, &password),
+                )
+                .await;
             }
             Proof::Token(tokens) => tokens,
         };
         loop {
             let token = tokens.token().await?;
             let greeted = self.reach().await?;
-            match within(self.timeouts.connect, "AUTHENTICATE", self.show(greeted, &token.text)).await {
+            match within(
+                self.timeouts.connect,
+                "AUTHENTICATE",
+                self.show(greeted, &token.text),
+            )
+            .await
+            {
                 Err(fault) if fault.needs_a_person() => {
                     tokens.forget().await;
-                    // One that was withdrawn before its time is no news; one that is new and refused is.
+                    // One that was withdrawn before its time is no news; one that is new and
+                    // refused is.
                     if token.fresh {
                         return Err(fault);
                     }
@@ -120,7 +138,9 @@ impl Server {
 
     /// Whether a session ended because its token did, as it does every hour: no reason to warn.
     pub(super) async fn token_ended(&self, fault: &Fault) -> bool {
-        let Proof::Token(tokens) = &self.proof else { return false };
+        let Proof::Token(tokens) = &self.proof else {
+            return false;
+        };
         match fault {
             Fault::Closed { said: Some(said) } if said.to_ascii_lowercase().contains("expired") => {
                 tokens.forget().await;
@@ -135,17 +155,25 @@ impl Server {
         let patience = self.timeouts.connect;
         let outcome = tokio::time::timeout(patience, self.connect().boxed()).await;
         outcome.unwrap_or_else(|_| {
-            Err(self.unreachable(format!("no connection and greeting within {} s", patience.as_secs())))
+            Err(self.unreachable(format!(
+                "no connection and greeting within {} s",
+                patience.as_secs()
+            )))
         })
     }
 
     fn unreachable(&self, reason: String) -> Fault {
-        Fault::Unreachable { address: format!("{}:{}", self.host, self.port), reason }
+        Fault::Unreachable {
+            address: format!("{}:{}", self.host, self.port),
+            reason,
+        }
     }
 
     async fn connect(&self) -> Result<Greeted, Fault> {
         let avoid = *self.mute.lock().unwrap_or_else(PoisonError::into_inner);
-        let tcp = reach::connect(&self.host, self.port, avoid).await.map_err(|reason| self.unreachable(reason))?;
+        let tcp = reach::connect(&self.host, self.port, avoid)
+            .await
+            .map_err(|reason| self.unreachable(reason))?;
         tcp.set_nodelay(true).map_err(|error| Fault::io(&error))?;
         let address = tcp.peer_addr().ok();
         // Until it has greeted us, the next try begins elsewhere.
@@ -165,25 +193,44 @@ impl Server {
 
     async fn start_tls(&self, tcp: Box<dyn Transport>) -> Result<Greeted, Fault> {
         let mut plain = self.greet(tcp).await?;
-        // Logged in before anything was encrypted: somebody in between, or a server that will not encrypt any more.
+        // Logged in before anything was encrypted: somebody in between, or a server that will not
+        // encrypt any more.
         if plain.known {
             return Err(Fault::NoStartTls);
         }
-        plain.dialogue.exchange("STARTTLS", "STARTTLS", 0, |_| {}).await.map_err(|fault| match fault {
-            Fault::Answer { .. } => Fault::NoStartTls,
-            other => other,
-        })?;
-        // Whatever was put behind the server's OK goes with the dialogue, and is not read as if it had come encrypted.
+        plain
+            .dialogue
+            .exchange("STARTTLS", "STARTTLS", 0, |_| {})
+            .await
+            .map_err(|fault| match fault {
+                Fault::Answer { .. } => Fault::NoStartTls,
+                other => other,
+            })?;
+        // Whatever was put behind the server's OK goes with the dialogue, and is not read as if it
+        // had come encrypted.
         let encrypted = self.encrypt(plain.dialogue.into_transport()).await?;
-        Ok(Greeted { dialogue: Dialogue::new(encrypted, self.timeouts), known: false, abilities: None })
+        Ok(Greeted {
+            dialogue: Dialogue::new(encrypted, self.timeouts),
+            known: false,
+            abilities: None,
+        })
     }
 
     async fn encrypt(&self, plain: Box<dyn Transport>) -> Result<Box<dyn Transport>, Fault> {
-        let stream = self.connector.connect(self.name.clone(), plain).await.map_err(|error| {
-            let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-            let reason = cause.map_or_else(|| system_reason(&error), trust::reason);
-            Fault::Tls { host: self.host.clone(), reason }
-        })?;
+        let stream = self
+            .connector
+            .connect(self.name.clone(), plain)
+            .await
+            .map_err(|error| {
+                let cause = error
+                    .get_ref()
+                    .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+                let reason = cause.map_or_else(|| system_reason(&error), trust::reason);
+                Fault::Tls {
+                    host: self.host.clone(),
+                    reason,
+                }
+            })?;
         Ok(Box::new(stream))
     }
 
@@ -192,19 +239,34 @@ impl Server {
         match dialogue.next("the connection").await? {
             Reply::Status(said) if matches!(said.status, Status::Ok | Status::Preauth) => {
                 let known = said.status == Status::Preauth;
-                Ok(Greeted { dialogue, known, abilities: said.capabilities() })
+                Ok(Greeted {
+                    dialogue,
+                    known,
+                    abilities: said.capabilities(),
+                })
             }
             Reply::Status(said) if said.status == Status::Bye => Err(Fault::closed(Some(&said))),
             _ => Err(Fault::Protocol("a greeting that is no IMAP".into())),
         }
     }
 
-    async fn authenticate(&self, greeted: Greeted, password: &SecretString) -> Result<Dialogue, Fault> {
-        let Greeted { mut dialogue, known, abilities } = greeted;
+    async fn authenticate(
+        &self,
+        greeted: Greeted,
+        password: &SecretString,
+    ) -> Result<Dialogue, Fault> {
+        let Greeted {
+            mut dialogue,
+            known,
+            abilities,
+        } = greeted;
         if known {
             return Ok(dialogue);
         }
-        let disabled = abilities.iter().flatten().any(|ability| ability == "LOGINDISABLED");
+        let disabled = abilities
+            .iter()
+            .flatten()
+            .any(|ability| ability == "LOGINDISABLED");
         if disabled && self.tls == Tls::None {
             return Err(Fault::LoginDisabled);
         }
@@ -212,10 +274,22 @@ impl Server {
         let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         let secret = password.expose_secret();
         let outcome = if plain(&self.username) && plain(secret) && !disabled {
-            let command = format!("LOGIN {} {}", plainly_quoted(&self.username), plainly_quoted(secret));
-            dialogue.exchange("LOGIN", &command, 0, |_| {}).await.map(drop)
+            let command = format!(
+                "LOGIN {} {}",
+                plainly_quoted(&self.username),
+                plainly_quoted(secret)
+            );
+            dialogue
+                .exchange("LOGIN", &command, 0, |_| {})
+                .await
+                .map(drop)
         } else {
-            carry_out(&mut dialogue, "LOGIN", &mut Exchange::plain(&self.username, password)).await
+            carry_out(
+                &mut dialogue,
+                "LOGIN",
+                &mut Exchange::plain(&self.username, password),
+            )
+            .await
         };
         match outcome {
             Ok(()) => Ok(dialogue),
@@ -224,7 +298,10 @@ impl Server {
                 let encoded = STANDARD.encode(format!("\0{}\0{secret}", self.username));
                 let told = said.contains(secret) || said.contains(&encoded);
                 let said = if told { words("") } else { said };
-                Err(Fault::Login { username: self.username.clone(), said })
+                Err(Fault::Login {
+                    username: self.username.clone(),
+                    said,
+                })
             }
             Err(other) => Err(other),
         }
@@ -232,7 +309,11 @@ impl Server {
 
     /// Logs in with a token, in the way that the server offers.
     async fn show(&self, greeted: Greeted, token: &SecretString) -> Result<Dialogue, Fault> {
-        let Greeted { mut dialogue, known, .. } = greeted;
+        let Greeted {
+            mut dialogue,
+            known,
+            ..
+        } = greeted;
         if known {
             return Ok(dialogue);
         }
@@ -244,13 +325,29 @@ impl Server {
         });
         asked.await?;
         let mechanism = offer.mechanism.ok_or(Fault::NoOauth)?;
-        let mut bearer = Exchange::bearer(mechanism, offer, (&self.host, self.port), &self.username, token);
+        let mut bearer = Exchange::bearer(
+            mechanism,
+            offer,
+            (&self.host, self.port),
+            &self.username,
+            token,
+        );
         match carry_out(&mut dialogue, "AUTHENTICATE", &mut bearer).await {
             Ok(()) => Ok(dialogue),
             Err(Fault::Answer { said, .. }) => {
-                let said = if bearer.is_repeated_in(&said, token) { words("") } else { said };
-                let status = bearer.status.map(|status| format!(" (status {status})")).unwrap_or_default();
-                Err(Fault::Login { username: self.username.clone(), said: said + &status })
+                let said = if bearer.is_repeated_in(&said, token) {
+                    words("")
+                } else {
+                    said
+                };
+                let status = bearer
+                    .status
+                    .map(|status| format!(" (status {status})"))
+                    .unwrap_or_default();
+                Err(Fault::Login {
+                    username: self.username.clone(),
+                    said: said + &status,
+                })
             }
             Err(other) => Err(other),
         }
@@ -258,7 +355,11 @@ impl Server {
 }
 
 /// Carries out a SASL exchange (RFC 9051, 6.2.2).
-async fn carry_out(dialogue: &mut Dialogue, verb: &'static str, exchange: &mut Exchange) -> Result<(), Fault> {
+async fn carry_out(
+    dialogue: &mut Dialogue,
+    verb: &'static str,
+    exchange: &mut Exchange,
+) -> Result<(), Fault> {
     let command = SecretString::from(format!("AUTHENTICATE {}", exchange.command.expose_secret()));
     let tag = dialogue.send(verb, command.expose_secret()).await?;
     let mut farewell: Option<Said> = None;
@@ -268,10 +369,16 @@ async fn carry_out(dialogue: &mut Dialogue, verb: &'static str, exchange: &mut E
                 // A challenge that is no Base64 is only read for its words, if at all.
                 let challenge = STANDARD.decode(challenge.trim()).unwrap_or_default();
                 let response = exchange.respond(&challenge);
-                dialogue.send_line(verb, &STANDARD.encode(response.expose_secret())).await?;
+                dialogue
+                    .send_line(verb, &STANDARD.encode(response.expose_secret()))
+                    .await?;
             }
             Ok(Reply::Done { tag: theirs, said }) if theirs == tag => {
-                return if said.status == Status::Ok { Ok(()) } else { Err(Fault::answer(verb, &said)) };
+                return if said.status == Status::Ok {
+                    Ok(())
+                } else {
+                    Err(Fault::answer(verb, &said))
+                };
             }
             Ok(Reply::Status(said)) if said.status == Status::Bye => farewell = Some(said),
             Ok(_) => {}

@@ -65,10 +65,14 @@ pub(super) enum Woken {
 }
 
 impl Session {
-    /// Takes over a connection that is logged in, asks what its server can do, and says who we are where it wants to
-    /// know: `NetEase` (163.com, 126.com) opens no folder before.
+    /// Takes over a connection that is logged in, asks what its server can do, and says who we are
+    /// where it wants to know: `NetEase` (163.com, 126.com) opens no folder before.
     pub(super) async fn begin(dialogue: Dialogue, timeouts: Timeouts) -> Result<Self, Fault> {
-        let mut session = Self { dialogue, timeouts, can: Abilities::default() };
+        let mut session = Self {
+            dialogue,
+            timeouts,
+            can: Abilities::default(),
+        };
         let mut can = Abilities::default();
         let asked = session.exchange("CAPABILITY", "CAPABILITY", 0, |reply| {
             if let Reply::Capability(all) = reply {
@@ -85,7 +89,10 @@ impl Session {
 
     /// Whether the server minds the answer or refuses it is all one.
     async fn introduce(&mut self) -> Result<(), Fault> {
-        let who = format!("ID (\"name\" \"alertbridge\" \"version\" {})", plainly_quoted(env!("CARGO_PKG_VERSION")));
+        let who = format!(
+            "ID (\"name\" \"alertbridge\" \"version\" {})",
+            plainly_quoted(env!("CARGO_PKG_VERSION"))
+        );
         match self.command("ID", &who).await {
             Err(Fault::Answer { .. }) => Ok(()),
             other => other,
@@ -96,7 +103,9 @@ impl Session {
     pub(super) async fn open(&mut self, folder: &str, read_only: bool) -> Result<Folder, Fault> {
         match self.select(folder, read_only).await {
             // NetEase again, where it does not list ID.
-            Err(Fault::Folder { said, .. }) if said.to_ascii_lowercase().contains("unsafe login") => {
+            Err(Fault::Folder { said, .. })
+                if said.to_ascii_lowercase().contains("unsafe login") =>
+            {
                 self.introduce().await?;
                 self.select(folder, read_only).await
             }
@@ -115,27 +124,49 @@ impl Session {
             }
         });
         asked.await.map_err(|fault| match fault {
-            Fault::Answer { said, .. } => Fault::Folder { folder: folder.to_owned(), said },
+            Fault::Answer { said, .. } => Fault::Folder {
+                folder: folder.to_owned(),
+                said,
+            },
             other => other,
         })?;
-        let uid_validity = uid_validity.ok_or_else(|| Fault::Protocol("a folder without UIDVALIDITY".into()))?;
+        let uid_validity =
+            uid_validity.ok_or_else(|| Fault::Protocol("a folder without UIDVALIDITY".into()))?;
         let is_uid_next_told = uid_next.is_some();
         let uid_next = match uid_next {
             Some(value) => value,
             // Optional before RFC 9051. `*` is the last mail.
-            None => self.search("*", None).await?.last().map_or(1, |last| last.saturating_add(1)),
+            None => self
+                .search("*", None)
+                .await?
+                .last()
+                .map_or(1, |last| last.saturating_add(1)),
         };
-        Ok(Folder { uid_validity, uid_next, is_uid_next_told })
+        Ok(Folder {
+            uid_validity,
+            uid_next,
+            is_uid_next_told,
+        })
     }
 
     /// A folder's name as this server wants it.
     pub(super) fn folder_name(&self, folder: &str) -> String {
-        if self.can.utf8_names { plainly_quoted(folder) } else { quoted(folder) }
+        if self.can.utf8_names {
+            plainly_quoted(folder)
+        } else {
+            quoted(folder)
+        }
     }
 
     /// The UIDs within `range`, of mails that came on `since` or later by the server's calendar.
-    pub(super) async fn search(&mut self, range: &str, since: Option<civil::Date>) -> Result<BTreeSet<u32>, Fault> {
-        let since = since.map(|date| date.strftime(" SINCE %-d-%b-%Y").to_string()).unwrap_or_default();
+    pub(super) async fn search(
+        &mut self,
+        range: &str,
+        since: Option<civil::Date>,
+    ) -> Result<BTreeSet<u32>, Fault> {
+        let since = since
+            .map(|date| date.strftime(" SINCE %-d-%b-%Y").to_string())
+            .unwrap_or_default();
         let mut found = BTreeSet::new();
         let command = format!("UID SEARCH UID {range}{since}");
         let asked = self.exchange("SEARCH", &command, 0, |reply| {
@@ -152,7 +183,11 @@ impl Session {
         let mut listed = BTreeMap::new();
         let command = format!("UID FETCH {} (UID RFC822.SIZE INTERNALDATE)", uid_set(uids));
         let asked = self.fetch(&command, 0, uids, |uid, fetched| {
-            let mail = listed.entry(uid).or_insert(Listed { uid, size: None, arrived: None });
+            let mail = listed.entry(uid).or_insert(Listed {
+                uid,
+                size: None,
+                arrived: None,
+            });
             mail.size = mail.size.or(fetched.size);
             mail.arrived = mail.arrived.or(fetched.arrived);
         });
@@ -160,8 +195,8 @@ impl Session {
         Ok(listed)
     }
 
-    /// Whole mails, with their sizes and times of arrival if wanted; `most` is the most bytes that are read. One whose
-    /// content is empty has not come.
+    /// Whole mails, with their sizes and times of arrival if wanted; `most` is the most bytes that
+    /// are read. One whose content is empty has not come.
     pub(super) async fn bodies(
         &mut self,
         uids: &[u32],
@@ -169,7 +204,11 @@ impl Session {
         with_attributes: bool,
     ) -> Result<BTreeMap<u32, Fetched>, Fault> {
         let mut bodies = BTreeMap::new();
-        let attributes = if with_attributes { " RFC822.SIZE INTERNALDATE" } else { "" };
+        let attributes = if with_attributes {
+            " RFC822.SIZE INTERNALDATE"
+        } else {
+            ""
+        };
         let command = format!("UID FETCH {} (UID{attributes} BODY.PEEK[])", uid_set(uids));
         let asked = self.fetch(&command, most, uids, |uid, fetched| {
             if fetched.body.is_some() {
@@ -193,14 +232,17 @@ impl Session {
         Ok(header)
     }
 
-    /// Whether a mail is longer than `limit`; none where the server does not say. Its size is often a guess, and too
-    /// much to give up an alert for.
+    /// Whether a mail is longer than `limit`; none where the server does not say. Its size is often
+    /// a guess, and too much to give up an alert for.
     pub(super) async fn is_longer(&mut self, uid: u32, limit: u64) -> Result<Option<bool>, Fault> {
         let (mut longer, uids) = (None, [uid]);
         let command = format!("UID FETCH {uid} (UID BODY.PEEK[]<{limit}.1>)");
         let asked = self.fetch(&command, 1, &uids, |_, fetched| {
             // Whoever gives more than was asked for has not understood.
-            longer = fetched.part.filter(|part| part.len() <= 1).map(|part| !part.is_empty());
+            longer = fetched
+                .part
+                .filter(|part| part.len() <= 1)
+                .map(|part| !part.is_empty());
         });
         asked.await?;
         Ok(longer)
@@ -216,10 +258,17 @@ impl Session {
     ) -> Result<(), Fault> {
         let asked = self.exchange("FETCH", command, most, |reply| {
             let Reply::Fetch(fetched) = reply else { return };
-            let is_mail = [&fetched.body, &fetched.header, &fetched.part].iter().any(|part| part.is_some())
+            let is_mail = [&fetched.body, &fetched.header, &fetched.part]
+                .iter()
+                .any(|part| part.is_some())
                 || fetched.size.is_some();
-            // Where one mail alone was asked for, what has no UID is that mail; mere flags may be another's.
-            let only = if let [only] = uids { Some(*only).filter(|_| is_mail) } else { None };
+            // Where one mail alone was asked for, what has no UID is that mail; mere flags may be
+            // another's.
+            let only = if let [only] = uids {
+                Some(*only).filter(|_| is_mail)
+            } else {
+                None
+            };
             if let Some(uid) = fetched.uid.or(only)
                 && uids.binary_search(&uid).is_ok()
             {
@@ -244,9 +293,13 @@ impl Session {
         self.dialogue.exchange(verb, command, expected, each).await
     }
 
-    /// Waits with IDLE until mail comes, the time is over, or `stop`. The time is absolute: a server's keep-alives
-    /// prove that it lives, not that it still tells us of mail.
-    pub(super) async fn idle(&mut self, patience: Duration, stop: &CancellationToken) -> Result<Woken, Fault> {
+    /// Waits with IDLE until mail comes, the time is over, or `stop`. The time is absolute: a
+    /// server's keep-alives prove that it lives, not that it still tells us of mail.
+    pub(super) async fn idle(
+        &mut self,
+        patience: Duration,
+        stop: &CancellationToken,
+    ) -> Result<Woken, Fault> {
         self.dialogue.allow_chatter();
         let until = Instant::now() + patience;
         let tag = self.dialogue.send("IDLE", "IDLE").await?;
@@ -254,7 +307,9 @@ impl Session {
         loop {
             match self.dialogue.next("IDLE").await? {
                 Reply::Continue(_) => break,
-                Reply::Done { tag: theirs, said } if theirs == tag => return Err(Fault::answer("IDLE", &said)),
+                Reply::Done { tag: theirs, said } if theirs == tag => {
+                    return Err(Fault::answer("IDLE", &said));
+                }
                 other => woken = wakes(&other)?.or(woken),
             }
         }
@@ -280,7 +335,8 @@ impl Session {
 
     /// Says good-bye, which is a courtesy: whether the server hears it does not matter.
     pub(super) async fn log_out(mut self) {
-        let _unheard = tokio::time::timeout(self.timeouts.logout, self.command("LOGOUT", "LOGOUT")).await;
+        let _unheard =
+            tokio::time::timeout(self.timeouts.logout, self.command("LOGOUT", "LOGOUT")).await;
     }
 }
 
@@ -302,7 +358,9 @@ impl Abilities {
 fn wakes(reply: &Reply) -> Result<Option<Woken>, Fault> {
     match reply {
         Reply::Exists => Ok(Some(Woken::Mail)),
-        Reply::Status(said) if said.status == Status::Bye => Err(Fault::Closed { said: Some(words(&said.text)) }),
+        Reply::Status(said) if said.status == Status::Bye => Err(Fault::Closed {
+            said: Some(words(&said.text)),
+        }),
         _ => Ok(None),
     }
 }

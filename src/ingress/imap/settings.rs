@@ -18,11 +18,11 @@ pub struct Settings {
     /// 993 with implicit TLS, else 143.
     pub port: Option<u16>,
     pub tls: Tls,
-    /// PEM certificates to trust beside the system's, of the token server as well: a CA's, or the server's own where it
-    /// is self-signed (Proton Mail Bridge).
+    /// PEM certificates to trust beside the system's, of the token server as well: a CA's, or the
+    /// server's own where it is self-signed (Proton Mail Bridge).
     pub ca_file: Option<PathBuf>,
-    /// The SHA-256 of the server's certificate in hex, with or without colons: that certificate is taken, and no other,
-    /// whatever name it has and whoever signed it.
+    /// The SHA-256 of the server's certificate in hex, with or without colons: that certificate is
+    /// taken, and no other, whatever name it has and whoever signed it.
     pub tls_fingerprint: Option<String>,
     pub username: String,
     pub password: Option<SecretText>,
@@ -30,8 +30,8 @@ pub struct Settings {
     /// Instead of a password.
     pub oauth2: Option<Oauth2>,
     pub folder: String,
-    /// Whether to wait with IDLE (RFC 2177) where the server can. Without it the folder is polled every
-    /// `rescan_interval`, and at least once a minute.
+    /// Whether to wait with IDLE (RFC 2177) where the server can. Without it the folder is polled
+    /// every `rescan_interval`, and at least once a minute.
     pub idle: bool,
     /// How often the folder is read anew by UID, beside IDLE.
     pub rescan_interval: Duration,
@@ -40,8 +40,9 @@ pub struct Settings {
     /// Larger mail is quarantined by its header alone.
     pub max_message_size: ByteSize,
     pub after: After,
-    /// The host whose Authentication-Results count: its authserv-id, which must be the name it gives itself in Received
-    /// as well, or `exchange` for Microsoft 365. Name only one that writes the field on every mail, or removes others'.
+    /// The host whose Authentication-Results count: its authserv-id, which must be the name it
+    /// gives itself in Received as well, or `exchange` for Microsoft 365. Name only one that writes
+    /// the field on every mail, or removes others'.
     pub trusted_authserv_id: Option<String>,
 }
 
@@ -78,15 +79,16 @@ pub enum Tls {
     None,
 }
 
-/// What is done with a mail in the mailbox once it is stored. Done once: a mail that was stored just before a crash may
-/// stay where it is.
+/// What is done with a mail in the mailbox once it is stored. Done once: a mail that was stored
+/// just before a crash may stay where it is.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum After {
     /// Nothing: the folder is opened read-only.
     Keep,
     Seen,
-    /// Removed where the server has UIDPLUS (RFC 4315), else only marked as deleted. Mail over the size limit stays.
+    /// Removed where the server has UIDPLUS (RFC 4315), else only marked as deleted. Mail over the
+    /// size limit stays.
     Delete,
     /// To this folder, made where it does not exist.
     Move(String),
@@ -95,24 +97,39 @@ pub enum After {
 impl Settings {
     /// The certificates of `ca_file`; none where it is not given. The settings are at `key`.
     pub fn authorities(&self, key: &str) -> Result<Vec<CertificateDer<'static>>, Problem> {
-        let Some(path) = &self.ca_file else { return Ok(Vec::new()) };
-        let unusable =
-            |what| Problem::new(format!("{key}.ca_file"), what, "name a file of PEM certificates (BEGIN CERTIFICATE)");
+        let Some(path) = &self.ca_file else {
+            return Ok(Vec::new());
+        };
+        let unusable = |what| {
+            Problem::new(
+                format!("{key}.ca_file"),
+                what,
+                "name a file of PEM certificates (BEGIN CERTIFICATE)",
+            )
+        };
         let all = CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| unusable(format!("cannot read {}: {error}", path.display())))?;
-        if all.is_empty() { Err(unusable(format!("{} holds no certificate", path.display()))) } else { Ok(all) }
+        if all.is_empty() {
+            Err(unusable(format!("{} holds no certificate", path.display())))
+        } else {
+            Ok(all)
+        }
     }
 
-    /// What is wrong with them; `key` is their own path (`ingress.imap[0]`). Names, and what comes with a later version,
-    /// are looked at by `config`, for all ingresses alike.
+    /// What is wrong with them; `key` is their own path (`ingress.imap[0]`). Names, and what comes
+    /// with a later version, are looked at by `config`, for all ingresses alike.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut problems = Vec::new();
         let mut require = |name: &str, value: &str, example: &str| {
             if value.trim().is_empty() {
                 let what = format!("`{name}` is missing");
-                problems.push(Problem::new(at(name), what, format!("add it: `{name}: {example}`")));
+                problems.push(Problem::new(
+                    at(name),
+                    what,
+                    format!("add it: `{name}: {example}`"),
+                ));
             }
         };
         require("host", &self.host, "imap.example.com");
@@ -129,11 +146,13 @@ impl Settings {
             }
         }
         match &self.oauth2 {
-            Some(_) if self.password.is_some() || self.password_file.is_some() => problems.push(Problem::new(
-                at("oauth2"),
-                "a password and `oauth2` exclude each other",
-                "keep `oauth2`, drop the password",
-            )),
+            Some(_) if self.password.is_some() || self.password_file.is_some() => {
+                problems.push(Problem::new(
+                    at("oauth2"),
+                    "a password and `oauth2` exclude each other",
+                    "keep `oauth2`, drop the password",
+                ));
+            }
             Some(oauth2) => problems.extend(oauth2.check(&at("oauth2"))),
             None => problems.extend(self.secret(key).err()),
         }
@@ -151,13 +170,25 @@ impl Settings {
             _ => {}
         }
         if self.port == Some(0) {
-            problems.push(Problem::new(at("port"), "0 is no port", "drop the key for the usual one, 993 or 143"));
+            problems.push(Problem::new(
+                at("port"),
+                "0 is no port",
+                "drop the key for the usual one, 993 or 143",
+            ));
         }
         if self.rescan_interval < Duration::from_secs(1) {
-            problems.push(Problem::new(at("rescan_interval"), "it is shorter than a second", "write 5m"));
+            problems.push(Problem::new(
+                at("rescan_interval"),
+                "it is shorter than a second",
+                "write 5m",
+            ));
         }
         if self.max_message_size.bytes() == 0 {
-            problems.push(Problem::new(at("max_message_size"), "no mail is that small", "write 10MiB"));
+            problems.push(Problem::new(
+                at("max_message_size"),
+                "no mail is that small",
+                "write 10MiB",
+            ));
         }
         problems
     }
@@ -165,10 +196,17 @@ impl Settings {
     /// What works and is unwise.
     pub fn warnings(&self, key: &str) -> Vec<Problem> {
         let loopback = self.host == "localhost"
-            || self.host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback());
+            || self
+                .host
+                .parse::<std::net::IpAddr>()
+                .is_ok_and(|address| address.is_loopback());
         let mut warnings = Vec::new();
         if self.tls == Tls::None && !loopback {
-            let secret = if self.oauth2.is_some() { "access token" } else { "password" };
+            let secret = if self.oauth2.is_some() {
+                "access token"
+            } else {
+                "password"
+            };
             warnings.push(Problem::new(
                 format!("{key}.tls"),
                 format!("the {secret} goes to {} unencrypted", self.host),
@@ -183,15 +221,27 @@ impl Settings {
 
     /// Names the mailbox in its bookmark. No two ingresses may share one.
     pub fn mailbox(&self) -> String {
-        format!("imap://{}@{}:{}/{}", self.username, self.host, self.port(), self.folder)
+        format!(
+            "imap://{}@{}:{}/{}",
+            self.username,
+            self.host,
+            self.port(),
+            self.folder
+        )
     }
 
     pub(super) fn port(&self) -> u16 {
-        self.port.unwrap_or(if self.tls == Tls::Implicit { 993 } else { 143 })
+        self.port
+            .unwrap_or(if self.tls == Tls::Implicit { 993 } else { 143 })
     }
 
     pub(super) fn secret(&self, key: &str) -> Result<Secret, Problem> {
-        Secret::required(key, "password", self.password.as_deref(), self.password_file.as_deref())
+        Secret::required(
+            key,
+            "password",
+            self.password.as_deref(),
+            self.password_file.as_deref(),
+        )
     }
 }
 
@@ -219,7 +269,9 @@ mod tests {
     fn every_problem_names_its_key() {
         type Spoil = fn(&mut Settings);
         let spoilt: [(&str, Spoil); 12] = [
-            ("tls_fingerprint", |s| s.tls_fingerprint = Some("SHA256:abc".into())),
+            ("tls_fingerprint", |s| {
+                s.tls_fingerprint = Some("SHA256:abc".into());
+            }),
             ("tls_fingerprint", |s| {
                 s.tls = Tls::None;
                 s.tls_fingerprint = Some("ab".repeat(32));
@@ -230,23 +282,38 @@ mod tests {
             ("port", |s| s.port = Some(0)),
             ("password", |s| s.password = Some("x".into())),
             ("", |s| s.password_file = None),
-            ("rescan_interval", |s| s.rescan_interval = Duration::from_secs(0)),
-            ("max_message_size", |s| s.max_message_size = ByteSize::from_mib(0)),
+            ("rescan_interval", |s| {
+                s.rescan_interval = Duration::from_secs(0);
+            }),
+            ("max_message_size", |s| {
+                s.max_message_size = ByteSize::from_mib(0);
+            }),
             ("after.move", |s| s.after = After::Move(String::new())),
             ("after.move", |s| s.after = After::Move("INBOX".into())),
         ];
         for (name, spoil) in spoilt {
             let mut settings = good();
             spoil(&mut settings);
-            let keys: Vec<String> = settings.check("k").into_iter().map(|problem| problem.key).collect();
-            let expected = if name.is_empty() { "k".to_owned() } else { format!("k.{name}") };
+            let keys: Vec<String> = settings
+                .check("k")
+                .into_iter()
+                .map(|problem| problem.key)
+                .collect();
+            let expected = if name.is_empty() {
+                "k".to_owned()
+            } else {
+                format!("k.{name}")
+            };
             assert_eq!(keys, [expected]);
         }
     }
 
     #[test]
     fn a_password_in_the_clear_is_warned_of_except_on_loopback() {
-        let mut settings = Settings { tls: Tls::None, ..good() };
+        let mut settings = Settings {
+            tls: Tls::None,
+            ..good()
+        };
         assert_eq!(settings.warnings("k").len(), 1);
         settings.host = "127.0.0.1".into();
         assert_eq!(settings.warnings("k"), []);

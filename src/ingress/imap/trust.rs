@@ -1,10 +1,11 @@
-//! Whose certificate is good enough: one that a trusted CA signed, one that `ca_file` holds itself, or the one whose
-//! fingerprint is pinned.
+//! Whose certificate is good enough: one that a trusted CA signed, one that `ca_file` holds itself,
+//! or the one whose fingerprint is pinned.
 
 use std::sync::Arc;
 
 use rustls::{
-    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore,
+    SignatureScheme,
     client::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
@@ -28,7 +29,8 @@ pub(super) fn connector(
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
     if settings.tls != Tls::None {
-        // A system certificate that cannot be read is no reason not to start: what it signed will be refused.
+        // A system certificate that cannot be read is no reason not to start: what it signed will
+        // be refused.
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
         for certificate in authorities {
             roots.add(certificate.clone()).map_err(|_| {
@@ -42,7 +44,9 @@ pub(super) fn connector(
     }
     let trust = Trust {
         // Without a single root there is none to ask.
-        web: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build().ok(),
+        web: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .ok(),
         own: authorities.to_vec(),
         pinned: settings.tls_fingerprint.as_deref().map(plain_fingerprint),
         provider: Arc::clone(&provider),
@@ -58,19 +62,25 @@ pub(super) fn connector(
 
 /// A fingerprint as [`sha256_hex`] writes it.
 fn plain_fingerprint(text: &str) -> String {
-    text.chars().filter(char::is_ascii_hexdigit).collect::<String>().to_ascii_lowercase()
+    text.chars()
+        .filter(char::is_ascii_hexdigit)
+        .collect::<String>()
+        .to_ascii_lowercase()
 }
 
 /// Whether it is the SHA-256 of a certificate in hex, with or without colons.
 pub(super) fn is_fingerprint(text: &str) -> bool {
-    let known = text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b':' || byte == b' ');
+    let known = text
+        .bytes()
+        .all(|byte| byte.is_ascii_hexdigit() || byte == b':' || byte == b' ');
     known && plain_fingerprint(text).len() == 64
 }
 
 #[derive(Debug)]
 struct Trust {
     web: Option<Arc<WebPkiServerVerifier>>,
-    /// The certificates of `ca_file`: a server's own among them is good for its name, whoever signed it.
+    /// The certificates of `ca_file`: a server's own among them is good for its name, whoever
+    /// signed it.
     own: Vec<CertificateDer<'static>>,
     pinned: Option<String>,
     provider: Arc<CryptoProvider>,
@@ -98,10 +108,13 @@ impl ServerCertVerifier for Trust {
         }
         if self.own.iter().any(|own| own == end_entity) {
             let certificate = ParsedCertificate::try_from(end_entity)?;
-            return verify_server_name(&certificate, server_name).map(|()| ServerCertVerified::assertion());
+            return verify_server_name(&certificate, server_name)
+                .map(|()| ServerCertVerified::assertion());
         }
         match &self.web {
-            Some(web) => web.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now),
+            Some(web) => {
+                web.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)
+            }
             None => Err(CertificateError::UnknownIssuer.into()),
         }
     }
@@ -112,7 +125,12 @@ impl ServerCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls12_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn verify_tls13_signature(
@@ -121,11 +139,18 @@ impl ServerCertVerifier for Trust {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+        verify_tls13_signature(
+            message,
+            cert,
+            dss,
+            &self.provider.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 
@@ -173,11 +198,21 @@ mod tests {
     #[test]
     fn a_fingerprint_is_taken_in_both_spellings() {
         let plain = "0aF1".repeat(16);
-        let colons = plain.as_bytes().chunks(2).map(|pair| std::str::from_utf8(pair).unwrap()).collect::<Vec<_>>();
+        let colons = plain
+            .as_bytes()
+            .chunks(2)
+            .map(|pair| std::str::from_utf8(pair).unwrap())
+            .collect::<Vec<_>>();
         let colons = colons.join(":");
         assert!(is_fingerprint(&plain) && is_fingerprint(&colons));
         assert_eq!(plain_fingerprint(&colons), plain.to_ascii_lowercase());
-        for wrong in ["", "0a", &plain[1..], &format!("{plain}00"), &plain.replace('F', "g")] {
+        for wrong in [
+            "",
+            "0a",
+            &plain[1..],
+            &format!("{plain}00"),
+            &plain.replace('F', "g"),
+        ] {
             assert!(!is_fingerprint(wrong), "{wrong}");
         }
     }
@@ -192,7 +227,10 @@ mod tests {
             Error::HandshakeNotComplete,
         ] {
             let said = reason(&error);
-            assert!(!said.contains('(') && !said.contains("::") && said.contains(' '), "{said}");
+            assert!(
+                !said.contains('(') && !said.contains("::") && said.contains(' '),
+                "{said}"
+            );
         }
     }
 }

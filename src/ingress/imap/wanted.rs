@@ -1,9 +1,10 @@
-//! Mails that were asked for and not given, remembered across connections: one never blocks those behind it, nor is it
-//! forgotten.
+//! Mails that were asked for and not given, remembered across connections: one never blocks those
+//! behind it, nor is it forgotten.
 //!
-//! A mail that fails steps aside at once and is asked for again, soon at first. After a few tries it is told, with what
-//! is known of it and the true reason, and from then on it is looked for at every rescan for as long as it is there.
-//! That it is this mail which fails, and not the server, is shown by another that was given meanwhile.
+//! A mail that fails steps aside at once and is asked for again, soon at first. After a few tries
+//! it is told, with what is known of it and the true reason, and from then on it is looked for at
+//! every rescan for as long as it is there. That it is this mail which fails, and not the server,
+//! is shown by another that was given meanwhile.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -73,18 +74,25 @@ pub(super) struct Want {
 
 impl Backlog {
     pub(super) fn new(rescan: Duration) -> Self {
-        Self { rescan, ..Self::default() }
+        Self {
+            rescan,
+            ..Self::default()
+        }
     }
 
     /// Takes over what the store knows and this process does not.
     pub(super) fn adopt(&mut self, wanted: &[Wanted]) {
         for Wanted { uid, since, told } in wanted {
-            let want = self.mails.entry(*uid).or_insert_with(|| Want::new(*since, self.given));
+            let want = self
+                .mails
+                .entry(*uid)
+                .or_insert_with(|| Want::new(*since, self.given));
             want.kept = true;
             want.told |= *told;
         }
         // What another process has got meanwhile is wanted no longer.
-        self.mails.retain(|uid, want| !want.kept || wanted.iter().any(|wanted| wanted.uid == *uid));
+        self.mails
+            .retain(|uid, want| !want.kept || wanted.iter().any(|wanted| wanted.uid == *uid));
     }
 
     pub(super) fn begin(&mut self, first: u32, last: u32) {
@@ -96,8 +104,8 @@ impl Backlog {
         self.in_hand = None;
     }
 
-    /// The connection ended with `fault`; does nothing where no mail was in hand or the fault cannot be a mail's.
-    /// Whether it is a mail's that is told already.
+    /// The connection ended with `fault`; does nothing where no mail was in hand or the fault
+    /// cannot be a mail's. Whether it is a mail's that is told already.
     pub(super) fn blame(&mut self, fault: &Fault, now: Timestamp) -> bool {
         match self.in_hand.take() {
             Some((first, last)) if fault.may_be_the_mails() => {
@@ -111,7 +119,9 @@ impl Backlog {
                     want.broke = true;
                     if want.told {
                         want.breaks += 1;
-                        let rarer = rescan.saturating_mul(1 << want.breaks.min(8)).min(RAREST.max(rescan));
+                        let rarer = rescan
+                            .saturating_mul(1 << want.breaks.min(8))
+                            .min(RAREST.max(rescan));
                         want.due = Instant::now() + rarer;
                     }
                     want.told
@@ -124,19 +134,29 @@ impl Backlog {
     /// A mail was asked for and not given.
     pub(super) fn fail(&mut self, uid: u32, why: &str, busy: bool, now: Timestamp) {
         let (given, rescan) = (self.given, self.rescan);
-        let want = self.mails.entry(uid).or_insert_with(|| Want::new(now, given));
+        let want = self
+            .mails
+            .entry(uid)
+            .or_insert_with(|| Want::new(now, given));
         want.tries += 1;
         want.proven |= given > want.given_before;
         want.given_before = given;
         (want.gone, want.broke, want.busy) = (false, false, busy);
         why.clone_into(&mut want.why);
-        let growing = FIRST_PAUSE.saturating_mul(1 << (want.tries - 1).min(16)).min(LONGEST_PAUSE);
+        let growing = FIRST_PAUSE
+            .saturating_mul(1 << (want.tries - 1).min(16))
+            .min(LONGEST_PAUSE);
         want.due = Instant::now() + if want.told { rescan } else { growing };
     }
 
     /// A mail is not in the folder any more.
     pub(super) fn miss(&mut self, uid: u32, now: Timestamp) {
-        self.fail(uid, "it was announced, and was gone from the folder before it could be read", false, now);
+        self.fail(
+            uid,
+            "it was announced, and was gone from the folder before it could be read",
+            false,
+            now,
+        );
         if let Some(want) = self.mails.get_mut(&uid) {
             want.gone = true;
         }
@@ -149,7 +169,11 @@ impl Backlog {
 
     /// UIDs mean something else now.
     pub(super) fn clear(&mut self) {
-        *self = Self { given: self.given, rescan: self.rescan, ..Self::default() };
+        *self = Self {
+            given: self.given,
+            rescan: self.rescan,
+            ..Self::default()
+        };
     }
 
     pub(super) fn was_given(&mut self, uid: u32) {
@@ -172,10 +196,16 @@ impl Backlog {
         }
     }
 
-    /// Why the server seems to give nothing: of a mail that is not told yet, and failed since the last that was given.
+    /// Why the server seems to give nothing: of a mail that is not told yet, and failed since the
+    /// last that was given.
     pub(super) fn stuck(&self) -> Option<&str> {
-        let stuck = |want: &&Want| !want.told && !want.gone && !want.proven && want.given_before == self.given;
-        self.mails.values().find(stuck).map(|want| want.why.as_str())
+        let stuck = |want: &&Want| {
+            !want.told && !want.gone && !want.proven && want.given_before == self.given
+        };
+        self.mails
+            .values()
+            .find(stuck)
+            .map(|want| want.why.as_str())
     }
 
     pub(super) fn is_wanted(&self, uid: u32) -> bool {
@@ -207,7 +237,9 @@ impl Backlog {
 
     /// Whether it needs another mail to show that the server gives others.
     pub(super) fn wants_proof(&self, uid: u32) -> bool {
-        self.mails.get(&uid).is_some_and(|want| !want.told && !want.gone && !want.proven && want.tries >= TRIES)
+        self.mails
+            .get(&uid)
+            .is_some_and(|want| !want.told && !want.gone && !want.proven && want.tries >= TRIES)
     }
 
     /// Whether asking again would only end the connection again.
@@ -229,9 +261,12 @@ impl Backlog {
         enough.then(|| want.why.clone())
     }
 
-    /// Whether its header is to be asked for before it is told: once, as that may end the connection as well.
+    /// Whether its header is to be asked for before it is told: once, as that may end the
+    /// connection as well.
     pub(super) fn ask_header(&mut self, uid: u32) -> bool {
-        self.mails.get_mut(&uid).is_some_and(|want| !std::mem::replace(&mut want.header_asked, true) && !want.gone)
+        self.mails
+            .get_mut(&uid)
+            .is_some_and(|want| !std::mem::replace(&mut want.header_asked, true) && !want.gone)
     }
 
     /// It was told, and is looked for at every rescan from now on.
@@ -263,7 +298,8 @@ impl Backlog {
 
     /// Whether a mail that is told and gone has been so for long enough.
     pub(super) fn is_given_up(&self, uid: u32, now: Timestamp) -> bool {
-        let over = |want: &Want| want.told && want.gone && now.duration_since(want.since) > GONE_AFTER;
+        let over =
+            |want: &Want| want.told && want.gone && now.duration_since(want.since) > GONE_AFTER;
         self.mails.get(&uid).is_some_and(over)
     }
 
@@ -275,7 +311,12 @@ impl Backlog {
     /// What the store must know once the bookmark stands at `last_uid`.
     pub(super) fn to_keep(&self, last_uid: u32) -> Vec<Wanted> {
         let new = self.mails.range(..=last_uid).filter(|(_, want)| !want.kept);
-        new.map(|(uid, want)| Wanted { uid: *uid, since: want.since, told: want.told }).collect()
+        new.map(|(uid, want)| Wanted {
+            uid: *uid,
+            since: want.since,
+            told: want.told,
+        })
+        .collect()
     }
 
     /// The store knows these now.
@@ -329,14 +370,25 @@ mod tests {
         for tries in 1..=TRIES {
             backlog.begin(7, 7);
             backlog.blame(&closed(), NOW);
-            assert_eq!(backlog.to_tell(7), None, "the server may be to blame after {tries}");
+            assert_eq!(
+                backlog.to_tell(7),
+                None,
+                "the server may be to blame after {tries}"
+            );
         }
         assert!(backlog.stuck().is_some() && backlog.wants_proof(7));
         backlog.was_given(8);
-        assert_eq!((backlog.to_tell(7), backlog.stuck()), (None, None), "it may have been the server until now");
+        assert_eq!(
+            (backlog.to_tell(7), backlog.stuck()),
+            (None, None),
+            "it may have been the server until now"
+        );
         backlog.begin(7, 7);
         backlog.blame(&closed(), NOW);
-        assert_eq!(backlog.to_tell(7).as_deref(), Some("the server closed the connection"));
+        assert_eq!(
+            backlog.to_tell(7).as_deref(),
+            Some("the server closed the connection")
+        );
         backlog.told(7);
         assert_eq!(backlog.to_tell(7), None, "once");
         backlog.begin(7, 7);
@@ -348,7 +400,10 @@ mod tests {
         let mut backlog = Backlog::default();
         for _ in 0..20 {
             backlog.begin(7, 7);
-            backlog.blame(&Fault::Inbox(crate::ingress::Refused::Failed("the disk is full".into())), NOW);
+            backlog.blame(
+                &Fault::Inbox(crate::ingress::Refused::Failed("the disk is full".into())),
+                NOW,
+            );
         }
         assert!(!backlog.is_wanted(7));
         for _ in 0..20 {
@@ -364,9 +419,17 @@ mod tests {
     #[test]
     fn what_the_store_knows_is_taken_over_and_what_another_process_got_is_let_go() {
         let mut backlog = Backlog::default();
-        let wanted = |uid, told| Wanted { uid, since: NOW, told };
+        let wanted = |uid, told| Wanted {
+            uid,
+            since: NOW,
+            told,
+        };
         backlog.adopt(&[wanted(3, true), wanted(5, false)]);
-        assert_eq!(backlog.due(9), [5, 3], "what is told already is the least urgent");
+        assert_eq!(
+            backlog.due(9),
+            [5, 3],
+            "what is told already is the least urgent"
+        );
         backlog.fail(9, "no", false, NOW);
         assert_eq!(backlog.to_keep(8), []);
         assert_eq!(backlog.to_keep(9), [wanted(9, false)]);

@@ -1,8 +1,8 @@
-//! Memory for the mails under way, by whatever door they come: so many connections times the largest mail would be more
-//! than a machine has.
+//! Memory for the mails under way, by whatever door they come: so many connections times the
+//! largest mail would be more than a machine has.
 //!
-//! A mail takes room as it comes, not as it is announced. The first [`FREE`] bytes of each are not counted: an alert is
-//! smaller than that, so that no flood of large mails keeps alerts out.
+//! A mail takes room as it comes, not as it is announced. The first [`FREE`] bytes of each are not
+//! counted: an alert is smaller than that, so that no flood of large mails keeps alerts out.
 
 use std::sync::Arc;
 
@@ -29,10 +29,14 @@ impl Default for Budget {
 impl Budget {
     pub fn new(bytes: usize) -> Self {
         let most = bytes.min(Semaphore::MAX_PERMITS);
-        Self { left: Arc::new(Semaphore::new(most)), most }
+        Self {
+            left: Arc::new(Semaphore::new(most)),
+            most,
+        }
     }
 
-    /// One in which mails of so many bytes have room: 128 MiB, or more where one alone may take half of that.
+    /// One in which mails of so many bytes have room: 128 MiB, or more where one alone may take
+    /// half of that.
     pub fn for_mails_of(largest: usize) -> Self {
         Self::new(SHARED.max(largest.saturating_mul(2)))
     }
@@ -50,7 +54,10 @@ impl Budget {
 
     /// For a mail of which nothing has come.
     pub fn room(&self) -> Room {
-        Room { budget: self.clone(), held: None }
+        Room {
+            budget: self.clone(),
+            held: None,
+        }
     }
 }
 
@@ -64,10 +71,17 @@ pub struct Room {
 impl Room {
     /// Makes room for `bytes` in all; false where they are not to be had.
     pub fn grow(&mut self, bytes: usize) -> bool {
-        let held = self.held.as_ref().map_or(0, OwnedSemaphorePermit::num_permits);
+        let held = self
+            .held
+            .as_ref()
+            .map_or(0, OwnedSemaphorePermit::num_permits);
         let more = bytes.saturating_sub(FREE).saturating_sub(held);
-        let Ok(more) = u32::try_from(more) else { return false };
-        let Ok(permit) = Arc::clone(&self.budget.left).try_acquire_many_owned(more) else { return false };
+        let Ok(more) = u32::try_from(more) else {
+            return false;
+        };
+        let Ok(permit) = Arc::clone(&self.budget.left).try_acquire_many_owned(more) else {
+            return false;
+        };
         match &mut self.held {
             Some(held) => held.merge(permit),
             None => self.held = Some(permit),
@@ -102,10 +116,15 @@ impl Buffer {
     /// For up to `limit` bytes, of which about `declared` will come by the client's word.
     pub fn new(limit: u64, declared: usize, budget: &Budget) -> Self {
         // No more is set aside on a client's word than is free.
-        Self { bytes: Vec::with_capacity(declared.min(FREE)), limit, room: budget.room() }
+        Self {
+            bytes: Vec::with_capacity(declared.min(FREE)),
+            limit,
+            room: budget.room(),
+        }
     }
 
-    /// Adds bytes. It grows by doubling, as far as a mail can need it; what is set aside is what counts.
+    /// Adds bytes. It grows by doubling, as far as a mail can need it; what is set aside is what
+    /// counts.
     pub fn extend(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let length = self.bytes.len() + bytes.len();
         if length as u64 > self.limit {

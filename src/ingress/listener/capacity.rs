@@ -1,7 +1,9 @@
-//! What all listeners together may take of the machine: places for connections, and memory for mails under way.
+//! What all listeners together may take of the machine: places for connections, and memory for
+//! mails under way.
 //!
-//! Where all places are taken, a newcomer gets that of a client which holds many more than its share, else of the one that
-//! has kept us waiting longest. So whoever comes and speaks is heard, however many keep silent.
+//! Where all places are taken, a newcomer gets that of a client which holds many more than its
+//! share, else of the one that has kept us waiting longest. So whoever comes and speaks is heard,
+//! however many keep silent.
 
 use std::{
     collections::HashMap,
@@ -37,23 +39,46 @@ impl Capacity {
     /// As many connections as so many file descriptors allow, and the memory.
     pub fn new(descriptors: usize, budget: Budget) -> Self {
         let most = CONNECTIONS.min(descriptors::for_clients(descriptors));
-        Self { crowd: Arc::new(Crowd { most, known: Mutex::default() }), budget }
+        Self {
+            crowd: Arc::new(Crowd {
+                most,
+                known: Mutex::default(),
+            }),
+            budget,
+        }
     }
 
     /// A place at a door, or why there is none.
-    pub(super) fn enter(&self, door: &Doorway, peer: IpAddr, most: Option<usize>) -> Result<Place, TooMany> {
+    pub(super) fn enter(
+        &self,
+        door: &Doorway,
+        peer: IpAddr,
+        most: Option<usize>,
+    ) -> Result<Place, TooMany> {
         let (number, standing) = self.crowd.enter(door, peer, most, Instant::now())?;
-        Ok(Place { number, standing, crowd: Arc::clone(&self.crowd) })
+        Ok(Place {
+            number,
+            standing,
+            crowd: Arc::clone(&self.crowd),
+        })
     }
 
     /// A place for a connection that no listener has accepted.
     pub(in crate::ingress) fn outside(&self, peer: IpAddr) -> Result<Place, TooMany> {
-        self.enter(&Doorway { address: SocketAddr::from(([0; 4], 0)), most: usize::MAX }, peer, None)
+        self.enter(
+            &Doorway {
+                address: SocketAddr::from(([0; 4], 0)),
+                most: usize::MAX,
+            },
+            peer,
+            None,
+        )
     }
 
     /// Takes the places of those at a door who are slower than there is room for.
     pub(super) fn sweep(&self, door: &Doorway, patience: Patience) {
-        self.crowd.sweep(door, patience, self.budget.taken(), Instant::now());
+        self.crowd
+            .sweep(door, patience, self.budget.taken(), Instant::now());
     }
 
     /// Takes the place of whoever has kept us waiting longest.
@@ -141,17 +166,33 @@ impl Crowd {
         }
         let door_is_full = at_door >= door.most;
         if door_is_full || (known.here.len() >= self.most && at_door >= OWN) {
-            let crowded = if door_is_full { vec![door.address] } else { known.crowded() };
+            let crowded = if door_is_full {
+                vec![door.address]
+            } else {
+                known.crowded()
+            };
             let victim = known.whose_turn_is_over(peer, now, |guest| crowded.contains(&guest.door));
             known.displace(victim.ok_or(TooMany::InAll)?);
         }
         known.next += 1;
         let (number, standing) = (known.next, Arc::new(Standing::new(now)));
-        known.here.insert(number, Guest { door: door.address, peer, standing: Arc::clone(&standing) });
+        known.here.insert(
+            number,
+            Guest {
+                door: door.address,
+                peer,
+                standing: Arc::clone(&standing),
+            },
+        );
         Ok((number, standing))
     }
 
-    pub(super) fn counts_for(&self, number: u64, client: IpAddr, most: Option<usize>) -> Result<(), TooMany> {
+    pub(super) fn counts_for(
+        &self,
+        number: u64,
+        client: IpAddr,
+        most: Option<usize>,
+    ) -> Result<(), TooMany> {
         let mut known = self.lock();
         if most.is_some_and(|most| known.has_enough(client, most, Some(number))) {
             return Err(TooMany::OfClient);
@@ -173,9 +214,13 @@ impl Crowd {
         let mut known = self.lock();
         #[expect(clippy::cast_precision_loss, reason = "a few hundred connections")]
         let share = |count: usize, most: usize| count as f64 / most as f64;
-        let places = share(known.here.len(), self.most).max(share(known.at(door.address), door.most));
+        let places =
+            share(known.here.len(), self.most).max(share(known.at(door.address), door.most));
         let slow = known.here.iter().filter(|(_, guest)| {
-            guest.door == door.address && guest.standing.is_overdue(now, patience, Stress { places, memory })
+            guest.door == door.address
+                && guest
+                    .standing
+                    .is_overdue(now, patience, Stress { places, memory })
         });
         for number in slow.map(|(number, _)| *number).collect::<Vec<_>>() {
             known.displace(number);
@@ -185,7 +230,10 @@ impl Crowd {
 
 impl Known {
     fn at(&self, door: SocketAddr) -> usize {
-        self.here.values().filter(|guest| guest.door == door).count()
+        self.here
+            .values()
+            .filter(|guest| guest.door == door)
+            .count()
     }
 
     /// The doors that hold more than their own places.
@@ -194,26 +242,51 @@ impl Known {
         for guest in self.here.values() {
             *held.entry(guest.door).or_default() += 1;
         }
-        held.into_iter().filter(|(_, count)| *count >= OWN).map(|(door, _)| door).collect()
+        held.into_iter()
+            .filter(|(_, count)| *count >= OWN)
+            .map(|(door, _)| door)
+            .collect()
     }
 
     /// Whether a client holds as many places as it may, beside one.
     fn has_enough(&self, peer: IpAddr, most: usize, beside: Option<u64>) -> bool {
-        let others = || self.here.iter().filter(|(number, _)| beside != Some(**number)).map(|(_, guest)| guest.peer);
-        others().filter(|other| Network::of(*other) == Network::of(peer)).count() >= most
-            || others().filter(|other| Site::of(*other) == Site::of(peer)).count()
+        let others = || {
+            self.here
+                .iter()
+                .filter(|(number, _)| beside != Some(**number))
+                .map(|(_, guest)| guest.peer)
+        };
+        others()
+            .filter(|other| Network::of(*other) == Network::of(peer))
+            .count()
+            >= most
+            || others()
+                .filter(|other| Site::of(*other) == Site::of(peer))
+                .count()
                 >= most.saturating_mul(NETWORKS_OF_A_SITE)
     }
 
-    /// Whose place a newcomer gets: of the client that holds the most, if that is many more than the newcomer would; else
-    /// of the one who has kept us waiting longest, unless that is a moment only.
-    fn whose_turn_is_over(&self, newcomer: IpAddr, now: Instant, among: impl Fn(&Guest) -> bool) -> Option<u64> {
+    /// Whose place a newcomer gets: of the client that holds the most, if that is many more than
+    /// the newcomer would; else of the one who has kept us waiting longest, unless that is a moment
+    /// only.
+    fn whose_turn_is_over(
+        &self,
+        newcomer: IpAddr,
+        now: Instant,
+        among: impl Fn(&Guest) -> bool,
+    ) -> Option<u64> {
         let mut held: HashMap<Network, usize> = HashMap::new();
         for guest in self.here.values() {
             *held.entry(Network::of(guest.peer)).or_default() += 1;
         }
-        let own = held.get(&Network::of(newcomer)).copied().unwrap_or_default();
-        let most = held.into_iter().max_by_key(|(_, count)| *count).filter(|(_, count)| *count >= 2 * (own + 1));
+        let own = held
+            .get(&Network::of(newcomer))
+            .copied()
+            .unwrap_or_default();
+        let most = held
+            .into_iter()
+            .max_by_key(|(_, count)| *count)
+            .filter(|(_, count)| *count >= 2 * (own + 1));
         most.and_then(|(network, _)| {
             let hoards = |guest: &Guest| among(guest) && Network::of(guest.peer) == network;
             self.longest_waiting(now, Duration::ZERO, hoards)
@@ -221,10 +294,19 @@ impl Known {
         .or_else(|| self.longest_waiting(now, FIRST_WORDS, among))
     }
 
-    fn longest_waiting(&self, now: Instant, least: Duration, among: impl Fn(&Guest) -> bool) -> Option<u64> {
+    fn longest_waiting(
+        &self,
+        now: Instant,
+        least: Duration,
+        among: impl Fn(&Guest) -> bool,
+    ) -> Option<u64> {
         let waiting = self.here.iter().filter(|(_, guest)| among(guest));
-        let waiting = waiting.filter_map(|(number, guest)| Some((guest.standing.waiting(now)?, *number)));
-        waiting.max().filter(|(waiting, _)| *waiting >= least).map(|(_, number)| number)
+        let waiting =
+            waiting.filter_map(|(number, guest)| Some((guest.standing.waiting(now)?, *number)));
+        waiting
+            .max()
+            .filter(|(waiting, _)| *waiting >= least)
+            .map(|(_, number)| number)
     }
 
     fn displace(&mut self, number: u64) {
@@ -243,7 +325,13 @@ mod tests {
     const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 8026);
 
     fn crowd(most: usize) -> Capacity {
-        Capacity { crowd: Arc::new(Crowd { most, known: Mutex::default() }), budget: Budget::default() }
+        Capacity {
+            crowd: Arc::new(Crowd {
+                most,
+                known: Mutex::default(),
+            }),
+            budget: Budget::default(),
+        }
     }
 
     fn at(address: &str) -> IpAddr {
@@ -258,13 +346,27 @@ mod tests {
     fn a_client_has_so_many_places_and_a_site_of_ipv6_four_times_as_many() {
         let capacity = crowd(100);
         let enter = |address: &str| capacity.enter(&door(HERE), at(address), Some(2));
-        let held: Vec<_> = ["192.0.2.1", "::ffff:192.0.2.1"].map(enter).into_iter().map(Result::unwrap).collect();
+        let held: Vec<_> = ["192.0.2.1", "::ffff:192.0.2.1"]
+            .map(enter)
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
         assert_eq!(enter("192.0.2.1").err(), Some(TooMany::OfClient));
-        assert!(enter("192.0.2.2").is_ok() && capacity.enter(&door(HERE), at("192.0.2.1"), None).is_ok());
+        assert!(
+            enter("192.0.2.2").is_ok()
+                && capacity.enter(&door(HERE), at("192.0.2.1"), None).is_ok()
+        );
         drop(held);
-        assert!(enter("192.0.2.1").is_ok(), "a place is free again once it is left");
+        assert!(
+            enter("192.0.2.1").is_ok(),
+            "a place is free again once it is left"
+        );
         let networks = ["0", "100", "200", "300"].map(|network| format!("2001:db8:0:{network}::1"));
-        let held: Vec<_> = networks.iter().chain(&networks).map(|address| enter(address).unwrap()).collect();
+        let held: Vec<_> = networks
+            .iter()
+            .chain(&networks)
+            .map(|address| enter(address).unwrap())
+            .collect();
         assert_eq!(enter("2001:db8:0:ff::1").err(), Some(TooMany::OfClient));
         assert_eq!(enter("2001:db8:0:400::1").err(), Some(TooMany::OfClient));
         assert!(enter("2001:db8:1::1").is_ok());
@@ -276,15 +378,34 @@ mod tests {
         let capacity = crowd(32);
         let enter = |door: &Doorway, address| capacity.enter(door, at(address), None);
         let quiet = enter(&door(HERE), "192.0.2.9").unwrap();
-        let hoard: Vec<_> = (0..31).map(|_| enter(&door(HERE), "192.0.2.1").unwrap()).collect();
+        let hoard: Vec<_> = (0..31)
+            .map(|_| enter(&door(HERE), "192.0.2.1").unwrap())
+            .collect();
         let newcomer = enter(&door(HERE), "192.0.2.2").unwrap();
-        assert_eq!(hoard.iter().filter(|place| place.standing.lost.is_cancelled()).count(), 1);
+        assert_eq!(
+            hoard
+                .iter()
+                .filter(|place| place.standing.lost.is_cancelled())
+                .count(),
+            1
+        );
         assert!(!quiet.standing.lost.is_cancelled() && !newcomer.standing.lost.is_cancelled());
-        assert_eq!(enter(&door(HERE), "192.0.2.1").err(), Some(TooMany::InAll), "nobody has kept us waiting yet");
-        assert!(enter(&door(ADMIN), "192.0.2.1").is_ok(), "every door has places of its own");
+        assert_eq!(
+            enter(&door(HERE), "192.0.2.1").err(),
+            Some(TooMany::InAll),
+            "nobody has kept us waiting yet"
+        );
+        assert!(
+            enter(&door(ADMIN), "192.0.2.1").is_ok(),
+            "every door has places of its own"
+        );
         let working: Vec<_> = hoard.iter().map(Place::working).collect();
         let _quiet = quiet.working();
-        assert_eq!(enter(&door(HERE), "192.0.2.3").err(), Some(TooMany::InAll), "who is worked for keeps the place");
+        assert_eq!(
+            enter(&door(HERE), "192.0.2.3").err(),
+            Some(TooMany::InAll),
+            "who is worked for keeps the place"
+        );
         drop(working);
     }
 
@@ -293,12 +414,22 @@ mod tests {
         let (capacity, now) = (crowd(20), Instant::now());
         let door = door(HERE);
         let enter = |number: u8, after: u64| {
-            capacity.crowd.enter(&door, IpAddr::from([192, 0, 2, number]), None, now + Duration::from_millis(after))
+            capacity.crowd.enter(
+                &door,
+                IpAddr::from([192, 0, 2, number]),
+                None,
+                now + Duration::from_millis(after),
+            )
         };
-        let held: Vec<_> = (0..20).map(|number| enter(number, u64::from(number)).unwrap().1).collect();
+        let held: Vec<_> = (0..20)
+            .map(|number| enter(number, u64::from(number)).unwrap().1)
+            .collect();
         assert_eq!(enter(100, 400).err(), Some(TooMany::InAll));
         assert!(enter(100, 600).is_ok());
-        let lost: Vec<bool> = held.iter().map(|standing| standing.lost.is_cancelled()).collect();
+        let lost: Vec<bool> = held
+            .iter()
+            .map(|standing| standing.lost.is_cancelled())
+            .collect();
         assert_eq!(lost.iter().position(|lost| *lost), Some(0));
         assert_eq!(lost.iter().filter(|lost| **lost).count(), 1);
     }
@@ -306,16 +437,34 @@ mod tests {
     #[test]
     fn who_is_too_slow_for_the_crowd_goes_and_is_counted_until_it_has_gone() {
         let (capacity, door) = (crowd(20), door(HERE));
-        let patience = Patience { step: Duration::from_secs(30), mail: Duration::from_mins(1) };
-        let held: Vec<_> = (0..19).map(|_| capacity.enter(&door, at("192.0.2.1"), None).unwrap()).collect();
+        let patience = Patience {
+            step: Duration::from_secs(30),
+            mail: Duration::from_mins(1),
+        };
+        let held: Vec<_> = (0..19)
+            .map(|_| capacity.enter(&door, at("192.0.2.1"), None).unwrap())
+            .collect();
         let sweep = |seconds| {
-            capacity.crowd.sweep(&door, patience, 0.0, Instant::now() + Duration::from_secs(seconds));
-            held.iter().filter(|place| place.standing.lost.is_cancelled()).count()
+            capacity.crowd.sweep(
+                &door,
+                patience,
+                0.0,
+                Instant::now() + Duration::from_secs(seconds),
+            );
+            held.iter()
+                .filter(|place| place.standing.lost.is_cancelled())
+                .count()
         };
         assert_eq!((sweep(2), sweep(4)), (0, 19));
         assert_eq!(capacity.crowd.lock().leaving, 19);
-        let newcomers: Vec<_> = (0..20).map_while(|_| capacity.enter(&door, at("192.0.2.2"), None).ok()).collect();
-        assert_eq!(newcomers.len(), OWN, "those who leave hold their descriptors");
+        let newcomers: Vec<_> = (0..20)
+            .map_while(|_| capacity.enter(&door, at("192.0.2.2"), None).ok())
+            .collect();
+        assert_eq!(
+            newcomers.len(),
+            OWN,
+            "those who leave hold their descriptors"
+        );
         drop((held, newcomers));
         assert_eq!(capacity.crowd.lock().leaving, 0);
     }

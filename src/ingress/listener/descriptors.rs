@@ -11,7 +11,10 @@ const PLENTY: usize = 1 << 16;
 pub fn raise_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current != limit.maximum {
-        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
@@ -20,7 +23,8 @@ pub fn raise_limit() -> usize {
     limit.map_or(PLENTY, |limit| usize::try_from(limit).unwrap_or(PLENTY))
 }
 
-/// How many of so many descriptors clients may have; those that are leaving may have a quarter more.
+/// How many of so many descriptors clients may have; those that are leaving may have a quarter
+/// more.
 pub(super) fn for_clients(limit: usize) -> usize {
     (limit.saturating_sub(KEPT_BACK) / 5 * 4).max(limit / 4)
 }
@@ -33,7 +37,10 @@ mod tests {
     fn clients_never_have_all_descriptors() {
         for limit in [16, 64, 256, 384, 512, 1024, 4096, 1 << 20] {
             let most = for_clients(limit);
-            assert!(most > 0 && most + most / 4 <= limit / 2 || limit > 512 && most + most / 4 <= limit - KEPT_BACK);
+            assert!(
+                most > 0 && most + most / 4 <= limit / 2
+                    || limit > 512 && most + most / 4 <= limit - KEPT_BACK
+            );
         }
         assert_eq!(for_clients(1024), 512);
     }

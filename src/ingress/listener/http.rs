@@ -15,8 +15,8 @@ const BUFFER: usize = 64 << 10;
 /// How long the answer of whoever has lost its place may take.
 const PARTING: Duration = Duration::from_millis(500);
 
-/// Serves one connection, until the client closes it, takes longer than `head` from one answer to the end of the next
-/// request's head, or loses its place, or a stop finds it between requests.
+/// Serves one connection, until the client closes it, takes longer than `head` from one answer to
+/// the end of the next request's head, or loses its place, or a stop finds it between requests.
 pub async fn serve<A>(
     stream: Stream,
     place: &Place,

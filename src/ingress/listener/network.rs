@@ -1,5 +1,5 @@
-//! Who a client is by its address: the address where it is IPv4, and where it is IPv6 the networks that are given to one
-//! customer, since whoever has one address of them has all.
+//! Who a client is by its address: the address where it is IPv4, and where it is IPv6 the networks
+//! that are given to one customer, since whoever has one address of them has all.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -7,7 +7,8 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Network(IpAddr);
 
-/// A site's networks together: the /48 that a company is given. An IPv4 address has no more than itself.
+/// A site's networks together: the /48 that a company is given. An IPv4 address has no more than
+/// itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Site(IpAddr);
 
@@ -28,7 +29,9 @@ impl Site {
 
 fn truncated(peer: IpAddr, prefix: u32) -> IpAddr {
     match peer.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - prefix))).into(),
+        IpAddr::V6(address) => {
+            Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - prefix))).into()
+        }
         v4 @ IpAddr::V4(_) => v4,
     }
 }
@@ -48,7 +51,11 @@ mod tests {
             ("2001:db8::1", "2001:db8:1::1", false, false),
         ] {
             let [one, other] = [one, other].map(|address| address.parse().unwrap());
-            assert_eq!(Network::of(one) == Network::of(other), network, "{one} {other}");
+            assert_eq!(
+                Network::of(one) == Network::of(other),
+                network,
+                "{one} {other}"
+            );
             assert_eq!(Site::of(one) == Site::of(other), site, "{one} {other}");
         }
     }

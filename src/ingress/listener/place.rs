@@ -1,7 +1,8 @@
-//! One connection's place: since when its client keeps us waiting, and whether the place is another's by now.
+//! One connection's place: since when its client keeps us waiting, and whether the place is
+//! another's by now.
 //!
-//! A client makes progress when it has sent something whole, which shows in our answering it, or a good piece of a mail.
-//! Bytes that drip are none.
+//! A client makes progress when it has sent something whole, which shows in our answering it, or a
+//! good piece of a mail. Bytes that drip are none.
 
 use std::{
     net::IpAddr,
@@ -107,11 +108,18 @@ impl Standing {
 
     /// Whether the client is slower than there is room for.
     pub(super) fn is_overdue(&self, now: Instant, patience: Patience, stress: Stress) -> bool {
-        let Some(waiting) = self.waiting(now) else { return false };
+        let Some(waiting) = self.waiting(now) else {
+            return false;
+        };
         let in_mail = self.in_mail.load(Relaxed);
         let holds_memory = in_mail && self.mail_size.load(Relaxed) > FREE as u64;
-        let stress = if holds_memory { stress.places.max(stress.memory) } else { stress.places };
-        let mail = Duration::from_millis(self.age(now).saturating_sub(self.mail_began.load(Relaxed)));
+        let stress = if holds_memory {
+            stress.places.max(stress.memory)
+        } else {
+            stress.places
+        };
+        let mail =
+            Duration::from_millis(self.age(now).saturating_sub(self.mail_began.load(Relaxed)));
         waiting > shortened(patience.step, LEAST_STEP, stress)
             || in_mail && mail > shortened(patience.mail, LEAST_MAIL, stress)
     }
@@ -122,7 +130,8 @@ fn shortened(time: Duration, least: Duration, stress: f64) -> Duration {
     if stress <= 0.5 {
         return time + LEEWAY;
     }
-    time.mul_f64((2.0 * (1.0 - stress)).clamp(0.0, 1.0)).max(least.min(time))
+    time.mul_f64((2.0 * (1.0 - stress)).clamp(0.0, 1.0))
+        .max(least.min(time))
 }
 
 /// A connection's place among all; free for others when it is dropped.
@@ -143,7 +152,8 @@ impl Place {
         self.standing.lost.clone()
     }
 
-    /// From now on it counts for the client that a load balancer names, which may have so many, or any number.
+    /// From now on it counts for the client that a load balancer names, which may have so many, or
+    /// any number.
     pub fn counts_for(&self, client: IpAddr, most: Option<usize>) -> Result<(), TooMany> {
         self.crowd.counts_for(self.number, client, most)
     }
@@ -191,16 +201,33 @@ impl Drop for Working {
 mod tests {
     use super::*;
 
-    const PATIENCE: Patience = Patience { step: Duration::from_secs(30), mail: Duration::from_mins(1) };
-    const CALM: Stress = Stress { places: 0.5, memory: 0.5 };
+    const PATIENCE: Patience = Patience {
+        step: Duration::from_secs(30),
+        mail: Duration::from_mins(1),
+    };
+    const CALM: Stress = Stress {
+        places: 0.5,
+        memory: 0.5,
+    };
 
     #[test]
     fn patience_is_whole_in_peace_and_short_in_a_crowd() {
         let standing = Standing::new(Instant::now());
-        for (places, seconds) in [(0.0, 35), (0.5, 35), (0.75, 15), (0.9, 6), (1.0, 1), (1.2, 1)] {
-            let stress = Stress { places, memory: 1.0 };
+        for (places, seconds) in [
+            (0.0, 35),
+            (0.5, 35),
+            (0.75, 15),
+            (0.9, 6),
+            (1.0, 1),
+            (1.2, 1),
+        ] {
+            let stress = Stress {
+                places,
+                memory: 1.0,
+            };
             let overdue = |millis| {
-                let at = standing.opened + Duration::from_secs(seconds) + Duration::from_millis(millis);
+                let at =
+                    standing.opened + Duration::from_secs(seconds) + Duration::from_millis(millis);
                 standing.is_overdue(at, PATIENCE, stress)
             };
             assert!(!overdue(0) && overdue(20), "{places}");
@@ -213,12 +240,21 @@ mod tests {
         standing.in_mail.store(true, Relaxed);
         let later = standing.opened + Duration::from_secs(20);
         standing.has_read(100, later);
-        let full = Stress { places: 0.0, memory: 1.0 };
+        let full = Stress {
+            places: 0.0,
+            memory: 1.0,
+        };
         assert_eq!(standing.waiting(later), Some(Duration::from_secs(20)));
-        assert!(!standing.is_overdue(later, PATIENCE, full), "a small mail takes nothing of the memory");
+        assert!(
+            !standing.is_overdue(later, PATIENCE, full),
+            "a small mail takes nothing of the memory"
+        );
         standing.has_read(FREE, later);
         assert_eq!(standing.waiting(later), Some(Duration::ZERO));
-        assert!(standing.is_overdue(later, PATIENCE, full), "it has taken 20 s, where there is room for none");
+        assert!(
+            standing.is_overdue(later, PATIENCE, full),
+            "it has taken 20 s, where there is room for none"
+        );
         assert!(!standing.is_overdue(later, PATIENCE, CALM));
     }
 
@@ -227,7 +263,10 @@ mod tests {
         let standing = Arc::new(Standing::new(Instant::now()));
         standing.working.store(true, Relaxed);
         let working = Working(Arc::clone(&standing));
-        assert_eq!(standing.waiting(standing.opened + Duration::from_hours(1)), None);
+        assert_eq!(
+            standing.waiting(standing.opened + Duration::from_hours(1)),
+            None
+        );
         drop(working);
         assert!(standing.waiting(Instant::now()).is_some());
     }

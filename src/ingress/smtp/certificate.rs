@@ -1,4 +1,5 @@
-//! The server's certificate and its key: read from their files at the start, and anew whenever these change.
+//! The server's certificate and its key: read from their files at the start, and anew whenever
+//! these change.
 //!
 //! A change that cannot be used, half-written files say, leaves the certificate in use as it is.
 
@@ -48,7 +49,11 @@ impl Certificate {
     pub(super) fn new(files: &Tls, key: &str) -> Result<Self, Problem> {
         let stamps = stamps(files);
         let acceptor = acceptor(read(files, key)?);
-        Ok(Self { files: files.clone(), key: key.to_owned(), current: Mutex::new(Current { stamps, acceptor }) })
+        Ok(Self {
+            files: files.clone(),
+            key: key.to_owned(),
+            current: Mutex::new(Current { stamps, acceptor }),
+        })
     }
 
     /// For the next handshake: of the files as they are now, if they can be used.
@@ -63,7 +68,9 @@ impl Certificate {
                     current.acceptor = acceptor(config);
                 }
                 Err(Problem { key, what, mend }) => {
-                    tracing::error!("{key}: {what}; {mend}. The certificate read before stays in use");
+                    tracing::error!(
+                        "{key}: {what}; {mend}. The certificate read before stays in use"
+                    );
                 }
             }
         }
@@ -88,7 +95,11 @@ pub(super) fn read(files: &Tls, key: &str) -> Result<ServerConfig, Problem> {
     let private = private_key(&files.key_file, &format!("{key}.key_file"))?;
     let config = ServerConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
-        .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private));
+        .and_then(|builder| {
+            builder
+                .with_no_client_auth()
+                .with_single_cert(chain, private)
+        });
     config.map_err(|error| match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Problem::new(
             format!("{key}.key_file"),
@@ -131,13 +142,24 @@ fn private_key(path: &Path, key: &str) -> Result<PrivateKeyDer<'static>, Problem
     PrivateKeyDer::from_pem_slice(&pem).map_err(|error| {
         let encrypted = memchr::memmem::find(&pem, b"ENCRYPTED").is_some();
         let (what, mend) = match error {
-            PemError::NoItemsFound | PemError::Base64Decode(_) if encrypted => {
-                ("is encrypted", "decrypt it: `openssl pkey -in encrypted.pem -out key.pem`")
-            }
-            PemError::NoItemsFound => ("is missing", "put it there in PEM (`-----BEGIN PRIVATE KEY-----`)"),
-            _ => ("is damaged", "put it there anew, in PEM (`-----BEGIN PRIVATE KEY-----`)"),
+            PemError::NoItemsFound | PemError::Base64Decode(_) if encrypted => (
+                "is encrypted",
+                "decrypt it: `openssl pkey -in encrypted.pem -out key.pem`",
+            ),
+            PemError::NoItemsFound => (
+                "is missing",
+                "put it there in PEM (`-----BEGIN PRIVATE KEY-----`)",
+            ),
+            _ => (
+                "is damaged",
+                "put it there anew, in PEM (`-----BEGIN PRIVATE KEY-----`)",
+            ),
         };
-        Problem::new(key, format!("the private key in {} {what}", path.display()), mend)
+        Problem::new(
+            key,
+            format!("the private key in {} {what}", path.display()),
+            mend,
+        )
     })
 }
 
@@ -168,5 +190,9 @@ pub(super) fn warning(files: &Tls, key: &str, now: Timestamp) -> Option<Problem>
     } else {
         return None;
     };
-    Some(Problem::new(key, what, "renew it; the files are read anew when they change, without a restart"))
+    Some(Problem::new(
+        key,
+        what,
+        "renew it; the files are read anew when they change, without a restart",
+    ))
 }

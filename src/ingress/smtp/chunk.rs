@@ -1,7 +1,9 @@
-//! What follows BDAT (RFC 3030): a mail in chunks whose sizes are told, without dots and without an end to look for.
+//! What follows BDAT (RFC 3030): a mail in chunks whose sizes are told, without dots and without an
+//! end to look for.
 //!
-//! No byte of it can be taken for a command, whatever it holds, so the size must be read right: whoever disagrees with
-//! the client about it reads commands out of a mail. A CR or LF that stands alone is refused here as it is after DATA.
+//! No byte of it can be taken for a command, whatever it holds, so the size must be read right:
+//! whoever disagrees with the client about it reads commands out of a mail. A CR or LF that stands
+//! alone is refused here as it is after DATA.
 
 use memchr::memchr2_iter;
 use tokio::time::Instant;
@@ -20,11 +22,12 @@ pub(super) struct Announced {
 
 /// Whether a line, well formed or not, is a BDAT command.
 pub(super) fn is_bdat(line: &[u8]) -> bool {
-    line.get(..4).is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
+    line.get(..4)
+        .is_some_and(|verb| verb.eq_ignore_ascii_case(b"BDAT"))
 }
 
-/// Reads `BDAT size [LAST]`, its line break taken off, to the letter: a lenient reader could be made to see another
-/// size than the client's. None where it is not well formed.
+/// Reads `BDAT size [LAST]`, its line break taken off, to the letter: a lenient reader could be
+/// made to see another size than the client's. None where it is not well formed.
 pub(super) fn announced(line: &[u8]) -> Option<Announced> {
     let mut words = line.split(|&byte| byte == b' ');
     let verb = words.next()?;
@@ -34,7 +37,10 @@ pub(super) fn announced(line: &[u8]) -> Option<Announced> {
         Some(word) if word.eq_ignore_ascii_case(b"LAST") => true,
         Some(_) => return None,
     };
-    let plain = is_bdat(verb) && verb.len() == 4 && words.next().is_none() && digits.iter().all(u8::is_ascii_digit);
+    let plain = is_bdat(verb)
+        && verb.len() == 4
+        && words.next().is_none()
+        && digits.iter().all(u8::is_ascii_digit);
     let size = str::from_utf8(digits).ok()?.parse().ok()?;
     plain.then_some(Announced { size, last })
 }
@@ -51,7 +57,11 @@ pub(super) struct Chunks {
 
 impl Chunks {
     pub(super) fn new(content: Content, deadline: Instant) -> Self {
-        Self { content, after_cr: false, deadline }
+        Self {
+            content,
+            after_cr: false,
+            deadline,
+        }
     }
 
     /// Takes a piece, cut anywhere.
@@ -72,7 +82,8 @@ impl Chunks {
                     // What follows the piece is looked at with the next.
                     piece.get(at + 1).is_none_or(|&next| next == LF)
                 } else {
-                    at.checked_sub(1).map_or(self.after_cr, |before| piece[before] == CR)
+                    at.checked_sub(1)
+                        .map_or(self.after_cr, |before| piece[before] == CR)
                 }
             })
     }
@@ -138,11 +149,24 @@ mod tests {
         ] {
             for size in 1..=bytes.len().max(1) {
                 let content = Content::new(100, 0, &Budget::new(0));
-                let mut chunks = Chunks { content, after_cr: false, deadline: Instant::now() };
+                let mut chunks = Chunks {
+                    content,
+                    after_cr: false,
+                    deadline: Instant::now(),
+                };
                 bytes.chunks(size).for_each(|piece| chunks.read(piece));
                 let read = chunks.finish().map(|received| received.raw);
-                let expected = if whole { Ok(bytes.to_vec()) } else { Err(Flaw::BareLineBreak) };
-                assert_eq!(read, expected, "{} in pieces of {size}", bytes.escape_ascii());
+                let expected = if whole {
+                    Ok(bytes.to_vec())
+                } else {
+                    Err(Flaw::BareLineBreak)
+                };
+                assert_eq!(
+                    read,
+                    expected,
+                    "{} in pieces of {size}",
+                    bytes.escape_ascii()
+                );
             }
         }
     }

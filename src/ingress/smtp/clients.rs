@@ -30,15 +30,26 @@ struct Known {
 
 impl Clients {
     pub(super) fn new(limits: &Limits) -> Self {
-        Self { known: Mutex::default(), interval: MINUTE / limits.client_mails.get() }
+        Self {
+            known: Mutex::default(),
+            interval: MINUTE / limits.client_mails.get(),
+        }
     }
 
     /// Whether the client may send one more mail now. One that is let through counts.
     pub(super) fn may_send(&self, peer: IpAddr, now: Instant) -> bool {
         let mut known = self.lock();
-        let network = known.networks.get(&Network::of(peer)).map_or(now, |until| now.max(*until)) + self.interval;
+        let network = known
+            .networks
+            .get(&Network::of(peer))
+            .map_or(now, |until| now.max(*until))
+            + self.interval;
         let share = self.interval / u32::try_from(NETWORKS_OF_A_SITE).unwrap_or(1);
-        let site = known.sites.get(&Site::of(peer)).map_or(now, |until| now.max(*until)) + share;
+        let site = known
+            .sites
+            .get(&Site::of(peer))
+            .map_or(now, |until| now.max(*until))
+            + share;
         let allowed = network.max(site) <= now + MINUTE;
         if allowed {
             known.networks.insert(Network::of(peer), network);
@@ -71,26 +82,46 @@ mod tests {
 
     #[test]
     fn a_network_of_ipv6_counts_as_one_client_and_a_site_as_four() {
-        let clients = Clients::new(&Limits { client_mails: NonZeroU32::MIN, ..Limits::default() });
+        let clients = Clients::new(&Limits {
+            client_mails: NonZeroU32::MIN,
+            ..Limits::default()
+        });
         let now = Instant::now();
         assert!(clients.may_send(at("2001:db8::1"), now));
         assert!(!clients.may_send(at("2001:db8:0:1::1"), now));
         for (network, allowed) in [("100", true), ("200", true), ("300", true), ("400", false)] {
-            assert_eq!(clients.may_send(at(&format!("2001:db8:0:{network}::1")), now), allowed, "{network}");
+            assert_eq!(
+                clients.may_send(at(&format!("2001:db8:0:{network}::1")), now),
+                allowed,
+                "{network}"
+            );
         }
         assert!(clients.may_send(at("2001:db8:1::1"), now));
     }
 
     #[test]
     fn mails_are_counted_by_the_minute_and_forgotten_after_it() {
-        let limits = Limits { client_mails: NonZeroU32::new(3).unwrap(), ..Limits::default() };
+        let limits = Limits {
+            client_mails: NonZeroU32::new(3).unwrap(),
+            ..Limits::default()
+        };
         let (clients, peer) = (Clients::new(&limits), at("192.0.2.1"));
         let now = Instant::now();
-        assert_eq!([(); 5].map(|()| clients.may_send(peer, now)), [true, true, true, false, false]);
+        assert_eq!(
+            [(); 5].map(|()| clients.may_send(peer, now)),
+            [true, true, true, false, false]
+        );
         let later = now + Duration::from_secs(20);
-        assert_eq!([(); 2].map(|()| clients.may_send(peer, later)), [true, false], "20 s are worth one mail");
+        assert_eq!(
+            [(); 2].map(|()| clients.may_send(peer, later)),
+            [true, false],
+            "20 s are worth one mail"
+        );
         clients.forget(later);
-        assert!(!clients.may_send(peer, later), "who sent of late is not forgotten");
+        assert!(
+            !clients.may_send(peer, later),
+            "who sent of late is not forgotten"
+        );
         clients.forget(later + MINUTE);
         assert!(clients.lock().networks.is_empty() && clients.lock().sites.is_empty());
     }

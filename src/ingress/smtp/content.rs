@@ -1,4 +1,5 @@
-//! The bytes of a mail as they come in, within the size limit and the [budget](Budget), or why they are refused.
+//! The bytes of a mail as they come in, within the size limit and the [budget](Budget), or why they
+//! are refused.
 
 use crate::ingress::listener::{Budget, Buffer, Full, Room};
 
@@ -30,7 +31,10 @@ pub(super) struct Received {
 impl Content {
     /// A mail of up to `limit` bytes, of which about `declared` will come by the client's word.
     pub(super) fn new(limit: u64, declared: usize, budget: &Budget) -> Self {
-        Self { buffer: Buffer::new(limit, declared, budget), flaw: None }
+        Self {
+            buffer: Buffer::new(limit, declared, budget),
+            flaw: None,
+        }
     }
 
     pub(super) fn keep(&mut self, bytes: &[u8]) {

@@ -1,8 +1,9 @@
 //! What follows DATA, read strictly (RFC 5321, 4.5.2 and 2.3.8).
 //!
-//! Only CRLF `.` CRLF ends a message. A CR or LF that stands alone is never a line break and never part of the end:
-//! a mail that holds one is read to its true end and refused whole, because servers that disagree on where a mail
-//! ends can be made to take one mail for two ("SMTP smuggling"). Long lines are taken: the size alone is bounded.
+//! Only CRLF `.` CRLF ends a message. A CR or LF that stands alone is never a line break and never
+//! part of the end: a mail that holds one is read to its true end and refused whole, because
+//! servers that disagree on where a mail ends can be made to take one mail for two ("SMTP
+//! smuggling"). Long lines are taken: the size alone is bounded.
 
 use memchr::memchr2;
 
@@ -34,10 +35,15 @@ pub(super) struct DataReader {
 
 impl DataReader {
     pub(super) fn new(content: Content) -> Self {
-        Self { place: Place::LineStart, content, seen: 0 }
+        Self {
+            place: Place::LineStart,
+            content,
+            seen: 0,
+        }
     }
 
-    /// Reads on. `Some(n)`: the message ended with the chunk's first `n` bytes, what follows are commands.
+    /// Reads on. `Some(n)`: the message ended with the chunk's first `n` bytes, what follows are
+    /// commands.
     pub(super) fn read(&mut self, chunk: &[u8]) -> Option<usize> {
         let mut at = 0;
         while let Some(&byte) = chunk.get(at) {
@@ -117,7 +123,10 @@ mod tests {
         for chunk in bytes.chunks(size) {
             if let Some(end) = reader.read(chunk) {
                 assert_eq!(reader.seen(), (at + end) as u64);
-                return Some((reader.finish().map(|received| received.raw), bytes[at + end..].to_vec()));
+                return Some((
+                    reader.finish().map(|received| received.raw),
+                    bytes[at + end..].to_vec(),
+                ));
             }
             at += chunk.len();
         }
@@ -128,14 +137,22 @@ mod tests {
     fn assert_reads(bytes: &[u8], message: Result<&[u8], Flaw>, left: &[u8]) {
         for size in 1..=bytes.len() {
             let (got, rest) = read_in_chunks(bytes, size, 1000).expect("the message ends");
-            assert_eq!(got.as_deref().map_err(|flaw| *flaw), message, "in chunks of {size}");
+            assert_eq!(
+                got.as_deref().map_err(|flaw| *flaw),
+                message,
+                "in chunks of {size}"
+            );
             assert_eq!(rest, left, "in chunks of {size}");
         }
     }
 
     #[test]
     fn a_message_is_the_same_however_its_bytes_are_cut() {
-        assert_reads(b"a: b\r\n\r\ntext\r\n.\r\nQUIT\r\n", Ok(b"a: b\r\n\r\ntext\r\n"), b"QUIT\r\n");
+        assert_reads(
+            b"a: b\r\n\r\ntext\r\n.\r\nQUIT\r\n",
+            Ok(b"a: b\r\n\r\ntext\r\n"),
+            b"QUIT\r\n",
+        );
     }
 
     #[test]
@@ -145,7 +162,11 @@ mod tests {
 
     #[test]
     fn dots_put_in_by_the_sender_are_taken_off_on_every_line() {
-        assert_reads(b"..\r\n...\r\n.a\r\nb.\r\n..\r\n.\r\n", Ok(b".\r\n..\r\na\r\nb.\r\n.\r\n"), b"");
+        assert_reads(
+            b"..\r\n...\r\n.a\r\nb.\r\n..\r\n.\r\n",
+            Ok(b".\r\n..\r\na\r\nb.\r\n.\r\n"),
+            b"",
+        );
     }
 
     #[test]
@@ -162,7 +183,12 @@ mod tests {
             b"\r\n.\r\r\n",
             b"\r\0\n.\r\0\n",
         ] {
-            let bytes = [b"a\r\nb", fake, b"MAIL FROM:<x@example.com>\r\n.\r\nQUIT\r\n"].concat();
+            let bytes = [
+                b"a\r\nb",
+                fake,
+                b"MAIL FROM:<x@example.com>\r\n.\r\nQUIT\r\n",
+            ]
+            .concat();
             assert_reads(&bytes, Err(Flaw::BareLineBreak), b"QUIT\r\n");
         }
     }
@@ -175,7 +201,13 @@ mod tests {
     #[test]
     fn the_limit_counts_the_message_without_added_dots_and_end() {
         let exact = b"..2\r\n67\r\n.\r\n";
-        assert_eq!(read_in_chunks(exact, 3, 8), Some((Ok(b".2\r\n67\r\n".to_vec()), Vec::new())));
-        assert_eq!(read_in_chunks(exact, 3, 7), Some((Err(Flaw::TooLarge), Vec::new())));
+        assert_eq!(
+            read_in_chunks(exact, 3, 8),
+            Some((Ok(b".2\r\n67\r\n".to_vec()), Vec::new()))
+        );
+        assert_eq!(
+            read_in_chunks(exact, 3, 7),
+            Some((Err(Flaw::TooLarge), Vec::new()))
+        );
     }
 }

@@ -1,10 +1,13 @@
 //! What is answered to each command (RFC 5321), without any I/O.
 //!
-//! Holds the transaction: MAIL opens it, RCPT and BDAT add to it, its last byte or RSET or a new greeting ends it.
+//! Holds the transaction: MAIL opens it, RCPT and BDAT add to it, its last byte or RSET or a new
+//! greeting ends it.
 
 use std::{borrow::Cow, fmt::Display, net::IpAddr};
 
-use smtp_proto::{Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request};
+use smtp_proto::{
+    Error, MAIL_BODY_7BIT, MAIL_BODY_8BITMIME, MAIL_SMTPUTF8, MailFrom, RcptTo, Request,
+};
 use tokio::time::Instant;
 
 use super::{
@@ -25,7 +28,8 @@ pub(super) enum Next {
     Data {
         declared: usize,
     },
-    /// A chunk of the message follows, of which every byte is read. One that is refused is thrown away.
+    /// A chunk of the message follows, of which every byte is read. One that is refused is thrown
+    /// away.
     Chunk {
         announced: Announced,
         declared: usize,
@@ -97,7 +101,8 @@ impl<'a> Dialogue<'a> {
         let before = reply.len();
         let awaited_stray_mail = std::mem::take(&mut self.awaits_stray_mail);
         let next = match self.read(line) {
-            // Content follows, but how much of it is not known: to read on would be to take a mail for commands.
+            // Content follows, but how much of it is not known: to read on would be to take a mail
+            // for commands.
             Err(text) if chunk::is_bdat(line) => {
                 say(reply, text);
                 return Next::Close;
@@ -110,22 +115,41 @@ impl<'a> Dialogue<'a> {
             Ok(Command::Other(request)) => self.obey(request, reply),
         };
         self.mail_was_refused &= matches!(next, Next::Chunk { .. });
-        let refused = reply.get(before) == Some(&b'5') || matches!(next, Next::Chunk { refusal: Some(_), .. });
+        let refused = reply.get(before) == Some(&b'5')
+            || matches!(
+                next,
+                Next::Chunk {
+                    refusal: Some(_),
+                    ..
+                }
+            );
         self.errors += u32::from(refused);
         // A chunk brings the mail nearer; its bytes are bounded.
-        let progress = matches!(next, Next::Chunk { announced: Announced { size: 1.., .. }, refusal: None, .. });
+        let progress = matches!(
+            next,
+            Next::Chunk {
+                announced: Announced { size: 1.., .. },
+                refusal: None,
+                ..
+            }
+        );
         self.commands += u32::from(!progress);
         let limits = &self.door.limits;
         let (reason, text) = match () {
             () if next == Next::Close => return next,
             // Its next lines may be commands, by its author's will.
-            () if awaited_stray_mail && reply[before..].starts_with(b"500") => {
-                ("stray_mail", "421 4.7.0 This is no command but a mail, closing")
-            }
+            () if awaited_stray_mail && reply[before..].starts_with(b"500") => (
+                "stray_mail",
+                "421 4.7.0 This is no command but a mail, closing",
+            ),
             // A browser can be made to post what holds commands to any port.
             () if is_posted(line) => ("http", "421 4.7.0 This is no HTTP server, closing"),
-            () if self.errors >= limits.errors => ("too_many_errors", "421 4.7.0 Too many errors, closing"),
-            () if self.commands > limits.commands => ("too_many_commands", "421 4.7.0 Too many commands, closing"),
+            () if self.errors >= limits.errors => {
+                ("too_many_errors", "421 4.7.0 Too many errors, closing")
+            }
+            () if self.commands > limits.commands => {
+                ("too_many_commands", "421 4.7.0 Too many commands, closing")
+            }
             () => return next,
         };
         telemetry::connection_refused(&self.door.name, self.peer, reason);
@@ -135,7 +159,9 @@ impl<'a> Dialogue<'a> {
 
     /// What has come by BDAT of the mail under way.
     pub(super) fn chunks(&mut self) -> Option<&mut Option<Chunks>> {
-        self.transaction.as_mut().map(|transaction| &mut transaction.chunks)
+        self.transaction
+            .as_mut()
+            .map(|transaction| &mut transaction.chunks)
     }
 
     /// The mail in hand is done with: taken or refused.
@@ -180,11 +206,19 @@ impl<'a> Dialogue<'a> {
             _ => "501 5.5.2 Syntax error",
         })?;
         match request {
-            // It says the same of <postmaster>, the one address without a domain (RFC 5321, 4.1.1.3), as of <>.
+            // It says the same of <postmaster>, the one address without a domain (RFC 5321,
+            // 4.1.1.3), as of <>.
             Request::Rcpt { to } if to.address.is_empty() && names_postmaster(text) => {
-                Ok(Command::Other(Request::Rcpt { to: RcptTo { address: POSTMASTER.into(), ..to } }))
+                Ok(Command::Other(Request::Rcpt {
+                    to: RcptTo {
+                        address: POSTMASTER.into(),
+                        ..to
+                    },
+                }))
             }
-            Request::StartTls if text.len() > "STARTTLS".len() => Err("501 5.5.4 STARTTLS stands alone"),
+            Request::StartTls if text.len() > "STARTTLS".len() => {
+                Err("501 5.5.4 STARTTLS stands alone")
+            }
             request => Ok(Command::Other(request)),
         }
     }
@@ -205,10 +239,17 @@ impl<'a> Dialogue<'a> {
             Request::Rcpt { to } => self.rcpt(to),
             Request::Data => {
                 let refusal = match &self.transaction {
-                    Some(Transaction { chunks: Some(_), .. }) => BEGUN_IN_CHUNKS,
+                    Some(Transaction {
+                        chunks: Some(_), ..
+                    }) => BEGUN_IN_CHUNKS,
                     Some(transaction) if !transaction.rcpt_to.is_empty() => {
-                        say(reply, "354 Send the mail, end with a dot on a line of its own");
-                        return Next::Data { declared: transaction.declared };
+                        say(
+                            reply,
+                            "354 Send the mail, end with a dot on a line of its own",
+                        );
+                        return Next::Data {
+                            declared: transaction.declared,
+                        };
                     }
                     Some(_) => NO_RECIPIENTS,
                     None => MAIL_FIRST,
@@ -241,22 +282,32 @@ impl<'a> Dialogue<'a> {
 
     fn list_extensions(&self, reply: &mut Vec<u8>) {
         let (hostname, size) = (&self.door.hostname, self.door.max_size);
-        say(reply, &format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME"));
+        say(
+            reply,
+            &format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME"),
+        );
         if self.offers_tls {
             say(reply, "250-STARTTLS");
         }
-        say(reply, "250-CHUNKING\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES");
+        say(
+            reply,
+            "250-CHUNKING\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES",
+        );
     }
 
-    /// BDAT takes its chunk off the connection, wanted or not: pipelined chunks after a refused one are nobody's commands
-    /// (RFC 3030, 2).
+    /// BDAT takes its chunk off the connection, wanted or not: pipelined chunks after a refused one
+    /// are nobody's commands (RFC 3030, 2).
     fn bdat(&self, announced: Announced) -> Next {
         let (declared, refusal) = match &self.transaction {
             None => (0, Some(MAIL_FIRST)),
             Some(transaction) if transaction.rcpt_to.is_empty() => (0, Some(NO_RECIPIENTS)),
             Some(transaction) => (transaction.declared, None),
         };
-        Next::Chunk { announced, declared, refusal }
+        Next::Chunk {
+            announced,
+            declared,
+            refusal,
+        }
     }
 
     /// EHLO and HELO also do what RSET does (RFC 5321, 4.1.4).
@@ -298,7 +349,12 @@ impl<'a> Dialogue<'a> {
             self.refused("rate", &"too many a minute");
             return "450 4.7.1 Too many mails from you, come again later";
         }
-        self.transaction = Some(Transaction { mail_from, declared, utf8, ..Transaction::default() });
+        self.transaction = Some(Transaction {
+            mail_from,
+            declared,
+            utf8,
+            ..Transaction::default()
+        });
         "250 2.1.0 Sender OK"
     }
 
@@ -317,7 +373,12 @@ impl<'a> Dialogue<'a> {
         }
         let refusal = match self.door.recipients.standing(&to.address) {
             Standing::Listed => {
-                if to != (RcptTo { address: to.address.clone(), ..RcptTo::default() }) {
+                if to
+                    != (RcptTo {
+                        address: to.address.clone(),
+                        ..RcptTo::default()
+                    })
+                {
                     return UNSUPPORTED_PARAMETER;
                 }
                 transaction.rcpt_to.push(to.address.into_owned());
@@ -345,13 +406,24 @@ enum Command<'l> {
 /// Whether it is a request of HTTP that has a body.
 fn is_posted(line: &[u8]) -> bool {
     let mut words = line.trim_ascii_end().split(|&byte| byte == b' ');
-    let method = words.next().is_some_and(|verb| [&b"POST"[..], b"PUT", b"PATCH", b"DELETE"].contains(&verb));
-    method && words.next_back().is_some_and(|version| version.starts_with(b"HTTP/"))
+    let method = words
+        .next()
+        .is_some_and(|verb| [&b"POST"[..], b"PUT", b"PATCH", b"DELETE"].contains(&verb));
+    method
+        && words
+            .next_back()
+            .is_some_and(|version| version.starts_with(b"HTTP/"))
 }
 
 fn names_postmaster(line: &[u8]) -> bool {
-    let path = line.split(|&byte| byte == b'<').nth(1).and_then(|rest| rest.split(|&byte| byte == b'>').next());
-    path.is_some_and(|path| path.trim_ascii().eq_ignore_ascii_case(POSTMASTER.as_bytes()))
+    let path = line
+        .split(|&byte| byte == b'<')
+        .nth(1)
+        .and_then(|rest| rest.split(|&byte| byte == b'>').next());
+    path.is_some_and(|path| {
+        path.trim_ascii()
+            .eq_ignore_ascii_case(POSTMASTER.as_bytes())
+    })
 }
 
 /// What is said to a mail that is not taken.

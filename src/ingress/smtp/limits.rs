@@ -19,7 +19,8 @@ pub struct Limits {
     pub errors: u32,
     /// Commands of any sort before the client is sent away; a mail taken starts the count anew.
     pub commands: u32,
-    /// Bytes of a command and its line break: 512 (4.5.3.1.4), and what SIZE, 8BITMIME and SMTPUTF8 add to MAIL.
+    /// Bytes of a command and its line break: 512 (4.5.3.1.4), and what SIZE, 8BITMIME and SMTPUTF8
+    /// add to MAIL.
     pub command_line: usize,
     /// A PROXY header, and again a TLS handshake.
     pub handshake: Duration,
@@ -29,14 +30,18 @@ pub struct Limits {
     pub data: Duration,
     /// The store's answer; well within the ten minutes a client waits for it (4.5.3.2.6).
     pub store: Duration,
-    /// Bytes over the size limit that are read, so that the refusal is heard, before the connection is cut.
+    /// Bytes over the size limit that are read, so that the refusal is heard, before the connection
+    /// is cut.
     pub swallow: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            bounds: Bounds { client_connections: 16, ..Bounds::default() },
+            bounds: Bounds {
+                client_connections: 16,
+                ..Bounds::default()
+            },
             capacity: Capacity::default(),
             client_mails: NonZeroU32::MIN.saturating_add(299),
             recipients: 100,

@@ -1,4 +1,5 @@
-//! The header by which a load balancer says whom it connects (the PROXY protocol of `HAProxy`, version 2).
+//! The header by which a load balancer says whom it connects (the PROXY protocol of `HAProxy`,
+//! version 2).
 //!
 //! Read to its last byte and no further: what follows is the client's, a TLS handshake perhaps.
 
@@ -10,7 +11,8 @@ use std::{
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 
 const SIGNATURE: [u8; 12] = *b"\r\n\r\n\0\r\nQUIT\n";
-/// Addresses take 36 bytes at most; the rest are additions (TLVs), certificates' names say, which nobody reads here.
+/// Addresses take 36 bytes at most; the rest are additions (TLVs), certificates' names say, which
+/// nobody reads here.
 const MAX_LENGTH: usize = 4096;
 
 /// Why a connection is not taken.
@@ -29,7 +31,9 @@ pub(super) enum Malformed {
 }
 
 /// Reads the header. None: the balancer speaks for itself, to see whether the server is there.
-pub(super) async fn client(stream: &mut (impl AsyncRead + Unpin)) -> Result<Option<IpAddr>, Malformed> {
+pub(super) async fn client(
+    stream: &mut (impl AsyncRead + Unpin),
+) -> Result<Option<IpAddr>, Malformed> {
     let mut head = [0; 16];
     stream.read_exact(&mut head).await?;
     let [.., version_and_command, family, high, low] = head;
@@ -52,8 +56,12 @@ pub(super) async fn client(stream: &mut (impl AsyncRead + Unpin)) -> Result<Opti
 /// The client's address, which comes first.
 fn address(family: u8, body: &[u8]) -> Result<Option<IpAddr>, Malformed> {
     match family {
-        0x11 if body.len() >= 12 => Ok(body.first_chunk::<4>().map(|&octets| Ipv4Addr::from(octets).into())),
-        0x21 if body.len() >= 36 => Ok(body.first_chunk::<16>().map(|&octets| Ipv6Addr::from(octets).to_canonical())),
+        0x11 if body.len() >= 12 => Ok(body
+            .first_chunk::<4>()
+            .map(|&octets| Ipv4Addr::from(octets).into())),
+        0x21 if body.len() >= 36 => Ok(body
+            .first_chunk::<16>()
+            .map(|&octets| Ipv6Addr::from(octets).to_canonical())),
         0x11 | 0x21 => Err(Malformed::Short),
         // Not told: the connection is the balancer's own, as far as one can know (2.2).
         0x00 => Ok(None),
@@ -75,8 +83,14 @@ mod tests {
 
     #[tokio::test]
     async fn the_clients_address_is_read_and_no_byte_behind_the_header() {
-        let v4 = [&[192, 0, 2, 7, 10, 0, 0, 1, 0xc0, 0, 0, 25][..], b"\x04\0\x02xx"].concat();
-        let v6 = ["2001:db8::7", "::1"].map(|address| address.parse::<Ipv6Addr>().unwrap().octets()).concat();
+        let v4 = [
+            &[192, 0, 2, 7, 10, 0, 0, 1, 0xc0, 0, 0, 25][..],
+            b"\x04\0\x02xx",
+        ]
+        .concat();
+        let v6 = ["2001:db8::7", "::1"]
+            .map(|address| address.parse::<Ipv6Addr>().unwrap().octets())
+            .concat();
         let v6 = [&v6[..], &[0xc0, 0, 0, 25]].concat();
         for (head, body, address) in [
             (&[0x21, 0x11][..], &v4[..], Some("192.0.2.7")),
@@ -85,7 +99,11 @@ mod tests {
             (&[0x20, 0x11], &v4, None),
             (&[0x21, 0x00], b"", None),
         ] {
-            assert_eq!(read(head, body).await, (Ok(address.map(|text| text.parse().unwrap())), 8), "{head:?}");
+            assert_eq!(
+                read(head, body).await,
+                (Ok(address.map(|text| text.parse().unwrap())), 8),
+                "{head:?}"
+            );
         }
     }
 
@@ -104,7 +122,13 @@ mod tests {
             let error = read(head, body).await.0.unwrap_err();
             assert!(error.contains(reason), "{error}");
         }
-        assert!(matches!(client(&mut &b"PROXY TCP4 192.0.2.7 10.0.0.1 1 25\r\n"[..]).await, Err(Malformed::Signature)));
-        assert!(matches!(client(&mut &SIGNATURE[..]).await, Err(Malformed::Io(_))));
+        assert!(matches!(
+            client(&mut &b"PROXY TCP4 192.0.2.7 10.0.0.1 1 25\r\n"[..]).await,
+            Err(Malformed::Signature)
+        ));
+        assert!(matches!(
+            client(&mut &SIGNATURE[..]).await,
+            Err(Malformed::Io(_))
+        ));
     }
 }

@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use crate::settings::Problem;
 
-/// Who answers for a mail server. Mail to it is taken everywhere (RFC 5321, 4.5.1), at no domain or at one that is ours,
-/// and is like any other: recorded, and an alert only if it is one.
+/// Who answers for a mail server. Mail to it is taken everywhere (RFC 5321, 4.5.1), at no domain or
+/// at one that is ours, and is like any other: recorded, and an alert only if it is one.
 pub(super) const POSTMASTER: &str = "postmaster";
 
-/// The addresses and domains listed in `recipients:`, compared without regard to ASCII case and otherwise byte by byte.
+/// The addresses and domains listed in `recipients:`, compared without regard to ASCII case and
+/// otherwise byte by byte.
 #[derive(Debug)]
 pub(super) struct Recipients {
     /// Nothing is listed: everything is taken. Only sensible on loopback.
@@ -33,8 +34,12 @@ pub(super) enum Standing {
 impl Recipients {
     /// Reads the list; `key` is its path in the configuration.
     pub(super) fn new(list: &[String], key: &str) -> Result<Self, Problem> {
-        let mut recipients =
-            Self { any: list.is_empty(), addresses: HashSet::new(), domains: HashSet::new(), known: HashSet::new() };
+        let mut recipients = Self {
+            any: list.is_empty(),
+            addresses: HashSet::new(),
+            domains: HashSet::new(),
+            known: HashSet::new(),
+        };
         for (index, entry) in list.iter().enumerate() {
             let entry = entry.to_ascii_lowercase();
             match entry.rsplit_once('@') {
@@ -115,7 +120,10 @@ mod tests {
         let list = recipients(&["Störung@Bücher.example"]);
         assert_eq!(list.standing("stÖrung@bücher.example"), Standing::Unknown);
         assert_eq!(list.standing("STörung@BüCHER.example"), Standing::Listed);
-        assert_eq!(list.standing("störung@xn--bcher-kva.example"), Standing::Foreign);
+        assert_eq!(
+            list.standing("störung@xn--bcher-kva.example"),
+            Standing::Foreign
+        );
     }
 
     #[test]
@@ -128,7 +136,11 @@ mod tests {
     fn what_is_no_address_is_refused_with_its_place() {
         for wrong in ["alerts", "alerts@", "@", "a b@example.com", ""] {
             let list = ["ok@example.com".to_owned(), wrong.to_owned()];
-            assert_eq!(Recipients::new(&list, "recipients").unwrap_err().key, "recipients[1]", "{wrong}");
+            assert_eq!(
+                Recipients::new(&list, "recipients").unwrap_err().key,
+                "recipients[1]",
+                "{wrong}"
+            );
         }
     }
 }

@@ -67,7 +67,10 @@ impl Session {
         let mut wire = Wire::new(stream, self.place.loss());
         if !door.networks.admit(peer) {
             telemetry::connection_refused(&door.name, peer, "not_allowed");
-            let refusal = format!("554 5.7.1 {} takes no mail from your address", door.hostname);
+            let refusal = format!(
+                "554 5.7.1 {} takes no mail from your address",
+                door.hostname
+            );
             return self.refuse(wire, &refusal).await;
         }
         if let Err(why) = self.place.counts_for(peer, door.connections_of(peer)) {
@@ -96,7 +99,9 @@ impl Session {
                 Err(ended) => {
                     tracing::debug!(ingress = door.name, %peer, ?ended, "connection ended by the client");
                     match ended {
-                        Ended::TimedOut => self.farewell(&mut wire, "421 4.4.2", "waited too long, closing"),
+                        Ended::TimedOut => {
+                            self.farewell(&mut wire, "421 4.4.2", "waited too long, closing");
+                        }
                         Ended::Displaced => {
                             telemetry::connection_refused(&door.name, peer, "displaced");
                             say(&mut wire.output, &door.busy(TooMany::InAll));
@@ -112,7 +117,10 @@ impl Session {
 
     async fn encrypt(&self, wire: Wire, peer: IpAddr) -> Option<Wire> {
         let acceptor: TlsAcceptor = self.door.certificate.as_ref()?.acceptor();
-        match wire.encrypt(&acceptor, Instant::now() + self.door.limits.handshake).await {
+        match wire
+            .encrypt(&acceptor, Instant::now() + self.door.limits.handshake)
+            .await
+        {
             Ok(wire) => Some(wire),
             Err(ended) => {
                 tracing::debug!(ingress = self.door.name, %peer, ?ended, "no TLS came about");
@@ -130,7 +138,12 @@ impl Session {
         wire.close(Instant::now() + FAREWELL).await;
     }
 
-    async fn converse(&self, wire: &mut Wire, peer: IpAddr, encrypted: bool) -> Result<Onward, Ended> {
+    async fn converse(
+        &self,
+        wire: &mut Wire,
+        peer: IpAddr,
+        encrypted: bool,
+    ) -> Result<Onward, Ended> {
         let door = &*self.door;
         let mut dialogue = Dialogue::new(door, peer, encrypted);
         loop {
@@ -151,8 +164,13 @@ impl Session {
                 Next::StartTls => Onward::StartTls,
                 Next::Close => Onward::Close,
                 Next::Data { declared } => self.receive(wire, &mut dialogue, declared).await?,
-                Next::Chunk { announced, declared, refusal } => {
-                    self.receive_chunk(wire, &mut dialogue, announced, declared, refusal).await?
+                Next::Chunk {
+                    announced,
+                    declared,
+                    refusal,
+                } => {
+                    self.receive_chunk(wire, &mut dialogue, announced, declared, refusal)
+                        .await?
                 }
             };
             if dialogue.chunks().is_none_or(|chunks| chunks.is_none()) {
@@ -176,11 +194,20 @@ impl Session {
     }
 
     /// Reads a message to its end, and stores it before it is acknowledged.
-    async fn receive(&self, wire: &mut Wire, dialogue: &mut Dialogue<'_>, declared: usize) -> Result<Onward, Ended> {
+    async fn receive(
+        &self,
+        wire: &mut Wire,
+        dialogue: &mut Dialogue<'_>,
+        declared: usize,
+    ) -> Result<Onward, Ended> {
         let door = &*self.door;
         let limits = &door.limits;
         let overall = Instant::now() + limits.data;
-        let mut reader = DataReader::new(Content::new(door.max_size, declared, &limits.capacity.budget));
+        let mut reader = DataReader::new(Content::new(
+            door.max_size,
+            declared,
+            &limits.capacity.budget,
+        ));
         loop {
             if let Some(end) = reader.read(wire.unread()) {
                 wire.consume(end);
@@ -209,17 +236,25 @@ impl Session {
         let door = &*self.door;
         let limits = &door.limits;
         if announced.size > door.max_size.saturating_add(limits.swallow) {
-            dialogue.refused("too_large", &format_args!("{} bytes announced", announced.size));
+            dialogue.refused(
+                "too_large",
+                &format_args!("{} bytes announced", announced.size),
+            );
             say(&mut wire.output, TOO_LARGE);
             return Ok(Onward::Close);
         }
-        let mut chunks = dialogue.chunks().filter(|_| refused.is_none()).map(|chunks| {
-            chunks.get_or_insert_with(|| {
-                let content = Content::new(door.max_size, declared, &limits.capacity.budget);
-                Chunks::new(content, Instant::now() + limits.data)
-            })
-        });
-        let overall = chunks.as_ref().map_or_else(|| Instant::now() + limits.data, |chunks| chunks.deadline);
+        let mut chunks = dialogue
+            .chunks()
+            .filter(|_| refused.is_none())
+            .map(|chunks| {
+                chunks.get_or_insert_with(|| {
+                    let content = Content::new(door.max_size, declared, &limits.capacity.budget);
+                    Chunks::new(content, Instant::now() + limits.data)
+                })
+            });
+        let overall = chunks
+            .as_ref()
+            .map_or_else(|| Instant::now() + limits.data, |chunks| chunks.deadline);
         let mut left = announced.size;
         while left > 0 {
             let unread = wire.unread();
@@ -227,7 +262,9 @@ impl Session {
                 wire.fill(overall.min(Instant::now() + limits.idle)).await?;
                 continue;
             }
-            let piece = &unread[..unread.len().min(usize::try_from(left).unwrap_or(usize::MAX))];
+            let piece = &unread[..unread
+                .len()
+                .min(usize::try_from(left).unwrap_or(usize::MAX))];
             if let Some(chunks) = &mut chunks {
                 chunks.read(piece);
             }
@@ -238,7 +275,11 @@ impl Session {
         let flawed = chunks.is_some_and(|chunks| chunks.flaw().is_some());
         if let Some(text) = refused {
             say(&mut wire.output, text);
-            return Ok(if dialogue.mail_was_refused() { after_refusal(wire) } else { Onward::Commands });
+            return Ok(if dialogue.mail_was_refused() {
+                after_refusal(wire)
+            } else {
+                Onward::Commands
+            });
         }
         if flawed || announced.last {
             // After a chunk that is refused the mail is over (RFC 3030, 2).
@@ -252,8 +293,14 @@ impl Session {
         Ok(Onward::Commands)
     }
 
-    /// Stores a message and acknowledges it, or says why it is refused. Either way its transaction is over.
-    async fn conclude(&self, wire: &mut Wire, dialogue: &mut Dialogue<'_>, whole: Result<Received, Flaw>) -> Onward {
+    /// Stores a message and acknowledges it, or says why it is refused. Either way its transaction
+    /// is over.
+    async fn conclude(
+        &self,
+        wire: &mut Wire,
+        dialogue: &mut Dialogue<'_>,
+        whole: Result<Received, Flaw>,
+    ) -> Onward {
         let envelope = dialogue.end_transaction(whole.is_ok());
         match whole {
             Ok(Received { raw, room }) => {
@@ -269,10 +316,16 @@ impl Session {
                 after_refusal(wire)
             }
             Err(flaw) => {
-                telemetry::mail_refused(&self.door.name, envelope.peer, reason(flaw), &refusal(flaw));
+                telemetry::mail_refused(
+                    &self.door.name,
+                    envelope.peer,
+                    reason(flaw),
+                    &refusal(flaw),
+                );
                 say(&mut wire.output, refusal(flaw));
                 match flaw {
-                    // Where such a mail ends is what servers disagree on: what looks like commands may be its text.
+                    // Where such a mail ends is what servers disagree on: what looks like commands
+                    // may be its text.
                     Flaw::BareLineBreak => Onward::Close,
                     Flaw::TooLarge | Flaw::NoRoom => after_refusal(wire),
                 }
@@ -293,7 +346,12 @@ impl Session {
             envelope: Some(envelope),
         };
         let _working = self.place.working();
-        match timeout(self.door.limits.store, self.inbox.accept(vec![message], None)).await {
+        match timeout(
+            self.door.limits.store,
+            self.inbox.accept(vec![message], None),
+        )
+        .await
+        {
             Ok(Ok(ids)) => {
                 tracing::debug!(ingress, ?peer, size, ?ids, "mail stored");
                 Ok(())
@@ -307,22 +365,34 @@ impl Session {
                 Err(NOT_STORED)
             }
             Err(_) => {
-                telemetry::mail_refused(ingress, peer, "not_stored", &"the store did not answer in time");
+                telemetry::mail_refused(
+                    ingress,
+                    peer,
+                    "not_stored",
+                    &"the store did not answer in time",
+                );
                 Err(NOT_STORED)
             }
         }
     }
 
     fn farewell(&self, wire: &mut Wire, code: &str, text: &str) {
-        say(&mut wire.output, &format!("{code} {} {text}", self.door.hostname));
+        say(
+            &mut wire.output,
+            &format!("{code} {} {text}", self.door.hostname),
+        );
     }
 }
 
-/// After a mail that is refused no command is carried out that was sent before the refusal could be heard. Chunks are: to be
-/// thrown away.
+/// After a mail that is refused no command is carried out that was sent before the refusal could be
+/// heard. Chunks are: to be thrown away.
 fn after_refusal(wire: &Wire) -> Onward {
     let unheard = wire.unread();
-    let chunk_follows =
-        chunk::is_bdat(unheard) || unheard.len() < 4 && b"BDAT"[..unheard.len()].eq_ignore_ascii_case(unheard);
-    if chunk_follows { Onward::Commands } else { Onward::Close }
+    let chunk_follows = chunk::is_bdat(unheard)
+        || unheard.len() < 4 && b"BDAT"[..unheard.len()].eq_ignore_ascii_case(unheard);
+    if chunk_follows {
+        Onward::Commands
+    } else {
+        Onward::Close
+    }
 }

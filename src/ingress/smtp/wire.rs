@@ -1,6 +1,7 @@
 //! The two buffers of a connection: what came and is not read yet, what is said and not sent yet.
 //!
-//! Replies leave when there is nothing left to read, so that pipelined commands (RFC 2920) are answered in one write.
+//! Replies leave when there is nothing left to read, so that pipelined commands (RFC 2920) are
+//! answered in one write.
 
 use std::{io, ops::Range, time::Duration};
 
@@ -64,12 +65,22 @@ impl Wire {
         }
     }
 
-    /// Sends what is said, then goes on encrypted. What came before is forgotten: whoever can put bytes into the plain
-    /// connection must not have them read as the client's (RFC 3207, 4.2).
-    pub(super) async fn encrypt(mut self, acceptor: &TlsAcceptor, deadline: Instant) -> Result<Self, Ended> {
+    /// Sends what is said, then goes on encrypted. What came before is forgotten: whoever can put
+    /// bytes into the plain connection must not have them read as the client's (RFC 3207, 4.2).
+    pub(super) async fn encrypt(
+        mut self,
+        acceptor: &TlsAcceptor,
+        deadline: Instant,
+    ) -> Result<Self, Ended> {
         self.flush(deadline).await?;
-        let stream = timeout_at(deadline, acceptor.accept(self.stream)).await.map_err(|_| Ended::TimedOut)??;
-        Ok(Self { stream: Box::new(stream), unread: 0..0, ..self })
+        let stream = timeout_at(deadline, acceptor.accept(self.stream))
+            .await
+            .map_err(|_| Ended::TimedOut)??;
+        Ok(Self {
+            stream: Box::new(stream),
+            unread: 0..0,
+            ..self
+        })
     }
 
     /// What has come and is not read yet.
@@ -141,7 +152,8 @@ impl Wire {
         Ok(sent.map_err(|_| Ended::TimedOut)??)
     }
 
-    /// The client may still be sending: what comes after a close would have our last words thrown away unread.
+    /// The client may still be sending: what comes after a close would have our last words thrown
+    /// away unread.
     pub(super) fn hear_out(&mut self) {
         self.hears_out = true;
     }

@@ -25,7 +25,8 @@ pub(super) fn settled() -> Response {
     (StatusCode::OK, Json(json!({}))).into_response()
 }
 
-/// Why a request is refused. Each is one status (RFC 9110), so that senders know whether to come again.
+/// Why a request is refused. Each is one status (RFC 9110), so that senders know whether to come
+/// again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     UnknownPath,
@@ -50,7 +51,8 @@ pub(super) enum Refusal {
     NoSecret,
     /// What proves the request could not be fetched.
     NotFetched,
-    /// The body is of a content type that is not taken, or not what its type says: what to do about it.
+    /// The body is of a content type that is not taken, or not what its type says: what to do about
+    /// it.
     WrongType(&'static str),
     Encoded,
     TooLarge,
@@ -79,11 +81,16 @@ impl Refusal {
             Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::WrongMethod => StatusCode::METHOD_NOT_ALLOWED,
             Self::CrossSite | Self::WrongTopic | Self::WeakSignature => StatusCode::FORBIDDEN,
-            Self::Unauthorized | Self::WrongPassword | Self::Forged | Self::Stale => StatusCode::UNAUTHORIZED,
-            Self::Replayed => StatusCode::CONFLICT,
-            Self::NoSecret | Self::NotFetched | Self::NotStored | Self::UnderWay | Self::NoRoom | Self::Displaced => {
-                StatusCode::SERVICE_UNAVAILABLE
+            Self::Unauthorized | Self::WrongPassword | Self::Forged | Self::Stale => {
+                StatusCode::UNAUTHORIZED
             }
+            Self::Replayed => StatusCode::CONFLICT,
+            Self::NoSecret
+            | Self::NotFetched
+            | Self::NotStored
+            | Self::UnderWay
+            | Self::NoRoom
+            | Self::Displaced => StatusCode::SERVICE_UNAVAILABLE,
             Self::DiskNearlyFull => StatusCode::INSUFFICIENT_STORAGE,
             Self::WrongType(_) | Self::Encoded => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -93,11 +100,13 @@ impl Refusal {
         }
     }
 
-    /// The status for a provider that returns the mail to its sender, or drops it, on any 4xx. What somebody can still
-    /// mend in the provider's settings is a reason to come again.
+    /// The status for a provider that returns the mail to its sender, or drops it, on any 4xx. What
+    /// somebody can still mend in the provider's settings is a reason to come again.
     pub(super) fn status_where_mail_would_bounce(self) -> StatusCode {
         match self {
-            Self::WrongType(_) | Self::Unreadable | Self::NoMail(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::WrongType(_) | Self::Unreadable | Self::NoMail(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             other => other.status(),
         }
     }
@@ -125,8 +134,12 @@ impl Refusal {
             Self::Replayed => "This request was taken before.",
             Self::UnderWay => "This request is being taken already; send it again later.",
             Self::WrongTopic => "This is not the topic of ingress.webhook[].topic_arn.",
-            Self::WeakSignature => "Only SignatureVersion 2 is taken: set the attribute of the topic to 2.",
-            Self::NoSecret => "The webhook's own secret cannot be read; its operator has been told.",
+            Self::WeakSignature => {
+                "Only SignatureVersion 2 is taken: set the attribute of the topic to 2."
+            }
+            Self::NoSecret => {
+                "The webhook's own secret cannot be read; its operator has been told."
+            }
             Self::NotFetched => "Amazon SNS cannot be reached to check this; send it again later.",
             Self::Encoded => "The body must not be compressed: send it without Content-Encoding.",
             Self::TooLarge => "The body is larger than ingress.http.max_body.",
@@ -136,7 +149,9 @@ impl Refusal {
             Self::Unreadable => "The body is not what this provider posts.",
             Self::WrongType(mend) | Self::NoMail(mend) => mend,
             Self::NoRoom => "Too many large mails are under way; send it again later.",
-            Self::Displaced => "The body came too slowly while there are too many connections; send it again later.",
+            Self::Displaced => {
+                "The body came too slowly while there are too many connections; send it again later."
+            }
             Self::NotStored => "The mail cannot be stored now; send it again later.",
             Self::DiskNearlyFull => {
                 "The disk is nearly full, and this is no configured sender's mail; send it again later."
@@ -151,18 +166,34 @@ pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
     let headers = response.headers_mut();
     match refusal {
         Refusal::WrongMethod => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
-        Refusal::Unauthorized => drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))),
+        Refusal::Unauthorized => {
+            drop(headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+        }
         Refusal::WrongPassword => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"alertbridge\""));
+            headers.insert(
+                WWW_AUTHENTICATE,
+                HeaderValue::from_static("Basic realm=\"alertbridge\""),
+            );
         }
         // What is left of the body is not waited for.
-        Refusal::TooLarge | Refusal::TooSlow | Refusal::Broken | Refusal::NoRoom | Refusal::Displaced => {
+        Refusal::TooLarge
+        | Refusal::TooSlow
+        | Refusal::Broken
+        | Refusal::NoRoom
+        | Refusal::Displaced => {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
-        Refusal::Encoded => drop(headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"))),
+        Refusal::Encoded => {
+            drop(headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+        }
         _ => {}
     }
-    if [StatusCode::SERVICE_UNAVAILABLE, StatusCode::INSUFFICIENT_STORAGE].contains(&status) {
+    if [
+        StatusCode::SERVICE_UNAVAILABLE,
+        StatusCode::INSUFFICIENT_STORAGE,
+    ]
+    .contains(&status)
+    {
         headers.insert(RETRY_AFTER, COME_AGAIN);
     }
     response

@@ -1,4 +1,5 @@
-//! What a provider proves itself by: composed from the settings, each provider taking its own kinds only.
+//! What a provider proves itself by: composed from the settings, each provider taking its own kinds
+//! only.
 
 use secrecy::ExposeSecret as _;
 
@@ -15,7 +16,12 @@ pub(super) enum Proof {
 }
 
 impl Proof {
-    const ALL: [Self; 4] = [Self::Token, Self::SigningKey, Self::BasicAuth, Self::TopicArn];
+    const ALL: [Self; 4] = [
+        Self::Token,
+        Self::SigningKey,
+        Self::BasicAuth,
+        Self::TopicArn,
+    ];
 
     fn key(self) -> &'static str {
         match self {
@@ -31,7 +37,9 @@ impl Proof {
         match self {
             Self::Token => "token_file: /run/secrets/…",
             Self::SigningKey => "signing_key_file: /run/secrets/…",
-            Self::BasicAuth => "basic_auth: { username: alertbridge, password_file: /run/secrets/… }",
+            Self::BasicAuth => {
+                "basic_auth: { username: alertbridge, password_file: /run/secrets/… }"
+            }
             Self::TopicArn => "topic_arn: 'arn:aws:sns:us-east-1:123456789012:alerts'",
         }
     }
@@ -42,7 +50,10 @@ impl Proof {
             Self::Token if settings.token.is_some() => Some("token"),
             Self::Token => settings.token_file.as_ref().map(|_| "token_file"),
             Self::SigningKey if settings.signing_key.is_some() => Some("signing_key"),
-            Self::SigningKey => settings.signing_key_file.as_ref().map(|_| "signing_key_file"),
+            Self::SigningKey => settings
+                .signing_key_file
+                .as_ref()
+                .map(|_| "signing_key_file"),
             Self::BasicAuth => settings.basic_auth.as_ref().map(|_| "basic_auth"),
             Self::TopicArn => settings.topic_arn.as_ref().map(|_| "topic_arn"),
         }
@@ -92,23 +103,40 @@ impl Credential {
     /// Its secret, where it is one.
     pub(super) fn secret(&self) -> Option<&Secret> {
         match self {
-            Self::Token(secret) | Self::SigningKey(secret) | Self::BasicAuth { password: secret, .. } => Some(secret),
+            Self::Token(secret)
+            | Self::SigningKey(secret)
+            | Self::BasicAuth {
+                password: secret, ..
+            } => Some(secret),
             Self::None | Self::TopicArn(_) => None,
         }
     }
 }
 
-/// Composes the credential of the settings at `key`. One of another provider's kind, or none where the provider needs
-/// one, is a problem.
+/// Composes the credential of the settings at `key`. One of another provider's kind, or none where
+/// the provider needs one, is a problem.
 pub(super) fn credential(settings: &Settings, key: &str) -> Result<Credential, Problem> {
     let (name, taken) = (settings.provider.name(), settings.provider.proofs());
     let given = |proof: &Proof| proof.given(settings).map(|name| (*proof, name));
-    let wanted = || taken.iter().map(|proof| format!("`{}`", proof.key())).collect::<Vec<_>>().join(" or ");
+    let wanted = || {
+        taken
+            .iter()
+            .map(|proof| format!("`{}`", proof.key()))
+            .collect::<Vec<_>>()
+            .join(" or ")
+    };
     let example = taken.first().map_or("", |proof| proof.example());
-    if let Some((_, wrong)) = Proof::ALL.iter().filter(|proof| !taken.contains(proof)).find_map(given) {
+    if let Some((_, wrong)) = Proof::ALL
+        .iter()
+        .filter(|proof| !taken.contains(proof))
+        .find_map(given)
+    {
         return Err(Problem::new(
             format!("{key}.{wrong}"),
-            format!("`provider: {name}` proves itself by {}, not by `{wrong}`", wanted()),
+            format!(
+                "`provider: {name}` proves itself by {}, not by `{wrong}`",
+                wanted()
+            ),
             format!("drop it, and give `{example}`"),
         ));
     }
@@ -121,7 +149,9 @@ pub(super) fn credential(settings: &Settings, key: &str) -> Result<Credential, P
             "keep one of them",
         ));
     }
-    let secret = |key: &str, name: &str, inline: Option<&str>, file| match Secret::required(key, name, inline, file)? {
+    let secret = |key: &str, name: &str, inline: Option<&str>, file| match Secret::required(
+        key, name, inline, file,
+    )? {
         Secret::Inline(text) if text.expose_secret().is_empty() => Err(Problem::new(
             format!("{key}.{name}"),
             format!("the {} is empty", name.replace('_', " ")),
@@ -129,34 +159,54 @@ pub(super) fn credential(settings: &Settings, key: &str) -> Result<Credential, P
         )),
         secret => Ok(secret),
     };
-    Ok(match (proof.map(|(proof, _)| proof), &settings.basic_auth, &settings.topic_arn) {
-        (Some(Proof::Token), ..) => {
-            Credential::Token(secret(key, "token", settings.token.as_deref(), settings.token_file.as_deref())?)
-        }
-        (Some(Proof::SigningKey), ..) => {
-            let (inline, file) = (settings.signing_key.as_deref(), settings.signing_key_file.as_deref());
-            Credential::SigningKey(secret(key, "signing_key", inline, file)?)
-        }
-        (Some(Proof::BasicAuth), Some(basic), _) => {
-            let key = format!("{key}.basic_auth");
-            if basic.username.is_empty() || basic.username.contains(':') {
+    Ok(
+        match (
+            proof.map(|(proof, _)| proof),
+            &settings.basic_auth,
+            &settings.topic_arn,
+        ) {
+            (Some(Proof::Token), ..) => Credential::Token(secret(
+                key,
+                "token",
+                settings.token.as_deref(),
+                settings.token_file.as_deref(),
+            )?),
+            (Some(Proof::SigningKey), ..) => {
+                let (inline, file) = (
+                    settings.signing_key.as_deref(),
+                    settings.signing_key_file.as_deref(),
+                );
+                Credential::SigningKey(secret(key, "signing_key", inline, file)?)
+            }
+            (Some(Proof::BasicAuth), Some(basic), _) => {
+                let key = format!("{key}.basic_auth");
+                if basic.username.is_empty() || basic.username.contains(':') {
+                    return Err(Problem::new(
+                        format!("{key}.username"),
+                        "the user name is empty or has a colon in it (RFC 7617)",
+                        "give the one in the URL that the provider posts to: `https://USERNAME:PASSWORD@…`",
+                    ));
+                }
+                let password = secret(
+                    &key,
+                    "password",
+                    basic.password.as_deref(),
+                    basic.password_file.as_deref(),
+                )?;
+                Credential::BasicAuth {
+                    username: basic.username.clone(),
+                    password,
+                }
+            }
+            (Some(Proof::TopicArn), _, Some(topic)) => Credential::TopicArn(topic.clone()),
+            _ if settings.provider == Provider::Raw => Credential::None,
+            _ => {
                 return Err(Problem::new(
-                    format!("{key}.username"),
-                    "the user name is empty or has a colon in it (RFC 7617)",
-                    "give the one in the URL that the provider posts to: `https://USERNAME:PASSWORD@…`",
+                    key,
+                    format!("`provider: {name}` needs {}", wanted()),
+                    format!("add `{example}`"),
                 ));
             }
-            let password = secret(&key, "password", basic.password.as_deref(), basic.password_file.as_deref())?;
-            Credential::BasicAuth { username: basic.username.clone(), password }
-        }
-        (Some(Proof::TopicArn), _, Some(topic)) => Credential::TopicArn(topic.clone()),
-        _ if settings.provider == Provider::Raw => Credential::None,
-        _ => {
-            return Err(Problem::new(
-                key,
-                format!("`provider: {name}` needs {}", wanted()),
-                format!("add `{example}`"),
-            ));
-        }
-    })
+        },
+    )
 }

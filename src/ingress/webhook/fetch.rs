@@ -1,4 +1,5 @@
-//! The one thing a webhook asks of the network: small documents of Amazon SNS, at addresses that are checked before.
+//! The one thing a webhook asks of the network: small documents of Amazon SNS, at addresses that
+//! are checked before.
 
 use std::time::Duration;
 
@@ -37,7 +38,12 @@ pub struct Https(Client);
 impl Https {
     /// The builder may add roots of trust or addresses of hosts, and nothing that weakens this.
     pub fn new(builder: ClientBuilder) -> Result<Self, FetchError> {
-        let client = builder.https_only(true).redirect(Policy::none()).connect_timeout(TIME).timeout(TIME).build()?;
+        let client = builder
+            .https_only(true)
+            .redirect(Policy::none())
+            .connect_timeout(TIME)
+            .timeout(TIME)
+            .build()?;
         Ok(Self(client))
     }
 }
@@ -49,7 +55,10 @@ pub(super) struct Lazy(OnceCell<Https>);
 #[async_trait]
 impl Fetch for Lazy {
     async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let https = self.0.get_or_try_init(async || Https::new(Client::builder())).await?;
+        let https = self
+            .0
+            .get_or_try_init(async || Https::new(Client::builder()))
+            .await?;
         https.get(url).await
     }
 }
@@ -57,12 +66,21 @@ impl Fetch for Lazy {
 #[async_trait]
 impl Fetch for Https {
     async fn get(&self, url: &str) -> Result<Vec<u8>, FetchError> {
-        let mut response = self.0.get(url).send().await.map_err(reqwest::Error::without_url)?;
+        let mut response = self
+            .0
+            .get(url)
+            .send()
+            .await
+            .map_err(reqwest::Error::without_url)?;
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status().as_u16()));
         }
         let mut document = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(reqwest::Error::without_url)? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(reqwest::Error::without_url)?
+        {
             document.extend_from_slice(&chunk);
             if document.len() > MAX_SIZE {
                 return Err(FetchError::TooLarge);

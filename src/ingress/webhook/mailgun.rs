@@ -1,8 +1,10 @@
-//! Mailgun Routes: `forward("https://…/mime")`, whose URL ends in `mime` so that the raw mail is posted.
+//! Mailgun Routes: `forward("https://…/mime")`, whose URL ends in `mime` so that the raw mail is
+//! posted.
 //!
-//! The field `body-mime` is the mail. `signature` is the hex HMAC-SHA256 of `timestamp` and `token` under the account's
-//! webhook signing key. It does not cover the mail, so each token counts once. Mailgun takes 200 for success and 406
-//! for "never again"; after anything else it comes again for 8 hours.
+//! The field `body-mime` is the mail. `signature` is the hex HMAC-SHA256 of `timestamp` and `token`
+//! under the account's webhook signing key. It does not cover the mail, so each token counts once.
+//! Mailgun takes 200 for success and 406 for "never again"; after anything else it comes again for
+//! 8 hours.
 //! <https://documentation.mailgun.com/docs/mailgun/user-manual/receive-forward-store/receive-http>
 
 use async_trait::async_trait;
@@ -26,7 +28,10 @@ pub(super) struct Mailgun {
 
 impl Mailgun {
     pub(super) fn new(credential: Credential) -> Self {
-        Self { credential, once: Once::default() }
+        Self {
+            credential,
+            once: Once::default(),
+        }
     }
 }
 
@@ -42,18 +47,33 @@ impl Protocol for Mailgun {
 
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         let key = self.credential.secret().ok_or(Refusal::NoSecret)?.read()?;
-        let fields =
-            form::fields(posted.headers, posted.body, ["timestamp", "token", "signature", "body-mime"]).await?;
-        let [Some(timestamp), Some(token), Some(signature), mail] = fields else { return Err(Refusal::Forged.into()) };
+        let fields = form::fields(
+            posted.headers,
+            posted.body,
+            ["timestamp", "token", "signature", "body-mime"],
+        )
+        .await?;
+        let [Some(timestamp), Some(token), Some(signature), mail] = fields else {
+            return Err(Refusal::Forged.into());
+        };
         let signature = hex(&signature).ok_or(Refusal::Forged)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
         // Compares in constant time.
-        hmac::verify(&key, &[&timestamp[..], &token].concat(), &signature).map_err(|_| Refusal::Forged)?;
-        let seconds = std::str::from_utf8(&timestamp).ok().and_then(|text| text.parse().ok());
-        let signed_at = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Refusal::Forged)?;
-        // The digits of the timestamp end where the token begins only by convention: the two are one mark.
-        let claim = self.once.claim(&[&[&timestamp[..], &token].concat()], signed_at, posted.now)?;
-        let mend = "There is no field body-mime: let the URL of the route's forward action end in `mime`.";
+        hmac::verify(&key, &[&timestamp[..], &token].concat(), &signature)
+            .map_err(|_| Refusal::Forged)?;
+        let seconds = std::str::from_utf8(&timestamp)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let signed_at = seconds
+            .and_then(|seconds| Timestamp::from_second(seconds).ok())
+            .ok_or(Refusal::Forged)?;
+        // The digits of the timestamp end where the token begins only by convention: the two are
+        // one mark.
+        let claim =
+            self.once
+                .claim(&[&[&timestamp[..], &token].concat()], signed_at, posted.now)?;
+        let mend =
+            "There is no field body-mime: let the URL of the route's forward action end in `mime`.";
         let mail = form::present(mail, mend)?;
         Ok(Opened::Mail(mail, Some(claim)))
     }
@@ -73,9 +93,15 @@ impl Protocol for Mailgun {
 
 /// The bytes of a SHA-256 in hexadecimal.
 fn hex(text: &[u8]) -> Option<Vec<u8>> {
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+    let digit = |byte: u8| {
+        char::from(byte)
+            .to_digit(16)
+            .and_then(|digit| u8::try_from(digit).ok())
+    };
     if text.len() != 64 {
         return None;
     }
-    text.chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
+    text.chunks_exact(2)
+        .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
+        .collect()
 }

@@ -1,7 +1,8 @@
 //! A signed request counts once, and for an hour.
 //!
-//! What was taken is remembered in memory until its signature is too old. After a restart a copy can be replayed within
-//! that hour; it is one mail more in the record and no page, because the stages after this know an alert by its content.
+//! What was taken is remembered in memory until its signature is too old. After a restart a copy
+//! can be replayed within that hour; it is one mail more in the record and no page, because the
+//! stages after this know an alert by its content.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -13,7 +14,8 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::answer::Refusal;
 
-/// A signature of this age is refused. Mailgun's first three retries and all of SNS's come within it.
+/// A signature of this age is refused. Mailgun's first three retries and all of SNS's come within
+/// it.
 const MAX_AGE: SignedDuration = SignedDuration::from_hours(1);
 /// How far the provider's clock may be before ours.
 const MAX_LEAD: SignedDuration = SignedDuration::from_mins(5);
@@ -34,8 +36,14 @@ struct Taken {
 }
 
 impl Once {
-    /// Claims a request whose signature is right. It is refused where it is old, or was claimed before.
-    pub(super) fn claim(&self, signed: &[&[u8]], signed_at: Timestamp, now: Timestamp) -> Result<Claim, Refusal> {
+    /// Claims a request whose signature is right. It is refused where it is old, or was claimed
+    /// before.
+    pub(super) fn claim(
+        &self,
+        signed: &[&[u8]],
+        signed_at: Timestamp,
+        now: Timestamp,
+    ) -> Result<Claim, Refusal> {
         let age = now.duration_since(signed_at);
         if age >= MAX_AGE || age < -MAX_LEAD {
             return Err(Refusal::Stale);
@@ -49,9 +57,15 @@ impl Once {
             Entry::Occupied(_) => Err(Refusal::UnderWay),
             Entry::Vacant(_) if full => Err(Refusal::UnderWay),
             Entry::Vacant(place) => {
-                place.insert(Taken { signed_at, stored: false });
+                place.insert(Taken {
+                    signed_at,
+                    stored: false,
+                });
                 drop(taken);
-                Ok(Claim { once: self.clone(), mark })
+                Ok(Claim {
+                    once: self.clone(),
+                    mark,
+                })
             }
         }
     }
@@ -118,9 +132,19 @@ mod tests {
     #[test]
     fn a_signature_counts_for_an_hour() {
         let once = Once::default();
-        for (seconds, right) in [(0, true), (3599, true), (3600, false), (-300, true), (-301, false)] {
+        for (seconds, right) in [
+            (0, true),
+            (3599, true),
+            (3600, false),
+            (-300, true),
+            (-301, false),
+        ] {
             let signed_at = NOW - SignedDuration::from_secs(seconds);
-            assert_eq!(once.claim(&[b"x"], signed_at, NOW).is_ok(), right, "{seconds} s ago");
+            assert_eq!(
+                once.claim(&[b"x"], signed_at, NOW).is_ok(),
+                right,
+                "{seconds} s ago"
+            );
         }
         once.claim(&[b"y"], NOW, NOW).ok().unwrap().stored();
         let later = NOW + MAX_AGE;

@@ -1,4 +1,5 @@
-//! HTTP basic authentication (RFC 7617), compared in a time that does not tell how much of it was right.
+//! HTTP basic authentication (RFC 7617), compared in a time that does not tell how much of it was
+//! right.
 
 use aws_lc_rs::constant_time;
 use axum::http::{HeaderMap, header::AUTHORIZATION};
@@ -7,12 +8,21 @@ use secrecy::ExposeSecret as _;
 
 use super::{answer::Refusal, credential::Credential, protocol::Fault};
 
-/// Lets in whoever knows user name and password; whoever comes where another kind of proof is asked for as well. A
-/// password in a file is read at every request, so that rotating it needs no reload.
+/// Lets in whoever knows user name and password; whoever comes where another kind of proof is asked
+/// for as well. A password in a file is read at every request, so that rotating it needs no reload.
 pub(super) fn check(credential: &Credential, headers: &HeaderMap) -> Result<(), Fault> {
-    let Credential::BasicAuth { username, password } = credential else { return Ok(()) };
-    let wanted = [username.as_bytes(), b":", password.read()?.expose_secret().as_bytes()].concat();
-    let given = headers.get(AUTHORIZATION).and_then(|value| basic(value.as_bytes()));
+    let Credential::BasicAuth { username, password } = credential else {
+        return Ok(());
+    };
+    let wanted = [
+        username.as_bytes(),
+        b":",
+        password.read()?.expose_secret().as_bytes(),
+    ]
+    .concat();
+    let given = headers
+        .get(AUTHORIZATION)
+        .and_then(|value| basic(value.as_bytes()));
     match given {
         Some(given) if constant_time::verify_slices_are_equal(&given, &wanted).is_ok() => Ok(()),
         _ => Err(Refusal::WrongPassword.into()),
@@ -37,8 +47,10 @@ mod tests {
 
     #[test]
     fn only_the_right_name_with_the_right_password_gets_in() {
-        let credential =
-            Credential::BasicAuth { username: "bridge".into(), password: Secret::Inline("s3:cret".to_owned().into()) };
+        let credential = Credential::BasicAuth {
+            username: "bridge".into(),
+            password: Secret::Inline("s3:cret".to_owned().into()),
+        };
         for (given, right) in [
             ("bridge:s3:cret", true),
             ("bridge:s3:cre", false),
@@ -47,11 +59,16 @@ mod tests {
             ("bridge", false),
             ("", false),
         ] {
-            let value = HeaderValue::from_str(&format!("basic {}", STANDARD.encode(given))).unwrap();
+            let value =
+                HeaderValue::from_str(&format!("basic {}", STANDARD.encode(given))).unwrap();
             let headers = HeaderMap::from_iter([(AUTHORIZATION, value)]);
             assert_eq!(check(&credential, &headers).is_ok(), right, "{given}");
         }
-        for value in ["Basic bridge:s3:cret", "Bearer YnJpZGdlOnMzOmNyZXQ=", "Basic"] {
+        for value in [
+            "Basic bridge:s3:cret",
+            "Bearer YnJpZGdlOnMzOmNyZXQ=",
+            "Basic",
+        ] {
             let headers = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static(value))]);
             assert!(check(&credential, &headers).is_err(), "{value}");
         }

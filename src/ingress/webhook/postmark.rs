@@ -1,7 +1,8 @@
 //! Postmark's inbound webhook, with "Include raw email content in JSON payload" switched on.
 //!
-//! `RawEmail` of the JSON is the mail. There is no signature: user name and password are in the URL that Postmark posts
-//! to. It takes 200 for success, stops for good at 403, and comes again ten times in 10 hours after anything else.
+//! `RawEmail` of the JSON is the mail. There is no signature: user name and password are in the URL
+//! that Postmark posts to. It takes 200 for success, stops for good at 403, and comes again ten
+//! times in 10 hours after anything else.
 //! <https://postmarkapp.com/developer/webhooks/inbound-webhook>
 //! <https://postmarkapp.com/support/article/understanding-inbound-webhook-retries-in-postmark>
 
@@ -43,7 +44,8 @@ impl Protocol for Postmark {
     }
 
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
-        let inbound: Inbound = serde_json::from_slice(&posted.body).map_err(|_| Refusal::Unreadable)?;
+        let inbound: Inbound =
+            serde_json::from_slice(&posted.body).map_err(|_| Refusal::Unreadable)?;
         let mail = inbound.raw_email.filter(|mail| !mail.is_empty()).ok_or(Refusal::NoMail(
             "There is no RawEmail: switch on “Include raw email content in JSON payload” of the inbound stream.",
         ))?;

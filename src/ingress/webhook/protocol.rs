@@ -1,7 +1,9 @@
-//! How one provider posts mail: what proves that a request is the provider's, and where in it the raw mail is.
+//! How one provider posts mail: what proves that a request is the provider's, and where in it the
+//! raw mail is.
 //!
-//! A provider vouches for the transport only: that it took this mail at its door. Who wrote the mail is another stage's
-//! question. To add one, write its file and add its line to [`protocol`] and to [`super::Provider::proofs`].
+//! A provider vouches for the transport only: that it took this mail at its door. Who wrote the
+//! mail is another stage's question. To add one, write its file and add its line to [`protocol`]
+//! and to [`super::Provider::proofs`].
 
 use async_trait::async_trait;
 use axum::{
@@ -11,13 +13,18 @@ use axum::{
 use jiff::Timestamp;
 
 use super::{
-    Provider, answer::Refusal, cloudmailin::Cloudmailin, credential::Credential, fetch::Fetch, mailgun::Mailgun,
-    once::Claim, password, postmark::Postmark, raw::Raw, sendgrid::Sendgrid, ses::Ses,
+    Provider, answer::Refusal, cloudmailin::Cloudmailin, credential::Credential, fetch::Fetch,
+    mailgun::Mailgun, once::Claim, password, postmark::Postmark, raw::Raw, sendgrid::Sendgrid,
+    ses::Ses,
 };
 use crate::settings::{Problem, SecretError};
 
 /// The table of providers. The settings are at `key`.
-pub(super) fn protocol(provider: Provider, credential: Credential, key: &str) -> Result<Box<dyn Protocol>, Problem> {
+pub(super) fn protocol(
+    provider: Provider,
+    credential: Credential,
+    key: &str,
+) -> Result<Box<dyn Protocol>, Problem> {
     Ok(match provider {
         Provider::Raw => Box::new(Raw::new(credential)),
         Provider::Mailgun => Box::new(Mailgun::new(credential)),
@@ -34,8 +41,8 @@ pub(super) trait Protocol: Send + Sync {
     /// What its requests prove themselves by.
     fn credential(&self) -> &Credential;
 
-    /// Lets a request in by its head, before its body is read, where the proof is in the head: the password, where there
-    /// is one.
+    /// Lets a request in by its head, before its body is read, where the proof is in the head: the
+    /// password, where there is one.
     fn admit(&self, headers: &HeaderMap) -> Result<(), Fault> {
         password::check(self.credential(), headers)
     }

@@ -37,8 +37,9 @@ impl Protocol for Raw {
                     Err(Refusal::Unauthorized.into())
                 }
             }
-            // Without a token whatever runs on this machine is trusted, but a browser runs everybody's pages. It names
-            // the page in Origin at every POST, to its own origin too, so a rebound DNS name does not help.
+            // Without a token whatever runs on this machine is trusted, but a browser runs
+            // everybody's pages. It names the page in Origin at every POST, to its own origin too,
+            // so a rebound DNS name does not help.
             None if headers.contains_key(ORIGIN) => Err(Refusal::CrossSite.into()),
             None => Ok(()),
         }
@@ -70,8 +71,9 @@ impl Protocol for Raw {
         false
     }
 
-    /// Anything else that is not empty is taken: what looks like no mail is for the stages to judge, where it has an outcome
-    /// and can be seen, and not lost to a sender that never looks at its answers.
+    /// Anything else that is not empty is taken: what looks like no mail is for the stages to
+    /// judge, where it has an outcome and can be seen, and not lost to a sender that never looks at
+    /// its answers.
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         if posted.body.is_empty() {
             return Err(Refusal::Empty.into());
@@ -87,14 +89,21 @@ impl Protocol for Raw {
     }
 }
 
-/// Whether it is a mail whose lines were made one: it begins with a header field, another follows, and no line ends.
+/// Whether it is a mail whose lines were made one: it begins with a header field, another follows,
+/// and no line ends.
 fn is_stripped(body: &[u8]) -> bool {
-    let is_name =
-        |name: &[u8]| !name.is_empty() && name.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-');
+    let is_name = |name: &[u8]| {
+        !name.is_empty()
+            && name
+                .iter()
+                .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
+    };
     let mut fields = body.splitn(3, |byte| *byte == b':');
     memchr::memchr2(b'\r', b'\n', body).is_none()
         && fields.next().is_some_and(is_name)
-        && fields.next().is_some_and(|value| value.iter().any(u8::is_ascii_alphanumeric))
+        && fields
+            .next()
+            .is_some_and(|value| value.iter().any(u8::is_ascii_alphanumeric))
         && fields.next().is_some()
 }
 

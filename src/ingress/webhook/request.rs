@@ -53,11 +53,14 @@ impl Doors {
         }
     }
 
-    /// Answers a request. A refusal waits for what is left of the body, within bounds: a client still sending when the
-    /// connection closes sees a reset in place of the answer.
+    /// Answers a request. A refusal waits for what is left of the body, within bounds: a client
+    /// still sending when the connection closes sees a reset in place of the answer.
     pub(super) async fn answer(&self, request: Request<Body>, place: &Place) -> Response {
         let (head, body) = request.into_parts();
-        let mut body = Incoming { chunks: body.into_data_stream(), limit: self.max_body };
+        let mut body = Incoming {
+            chunks: body.into_data_stream(),
+            limit: self.max_body,
+        };
         let waits_for_100 = head.headers.contains_key(EXPECT);
         let door = self.by_path.get(head.uri.path());
         let answered = match door {
@@ -76,7 +79,10 @@ impl Doors {
         if let Some(door) = door {
             telemetry::mail_refused(&door.name, None, &refusal.reason(), &status);
         } else {
-            tracing::info!(path = head.uri.path(), "request refused: no webhook has this path");
+            tracing::info!(
+                path = head.uri.path(),
+                "request refused: no webhook has this path"
+            );
         }
         // To read on is to ask for the body (RFC 9110, 10.1.1).
         if !waits_for_100 && !matches!(refusal, Refusal::TooSlow | Refusal::Displaced) {
@@ -85,14 +91,25 @@ impl Doors {
         answer::refused(refusal, status)
     }
 
-    async fn take(&self, door: &Door, head: &Parts, body: &mut Incoming, place: &Place) -> Result<Response, Fault> {
+    async fn take(
+        &self,
+        door: &Door,
+        head: &Parts,
+        body: &mut Incoming,
+        place: &Place,
+    ) -> Result<Response, Fault> {
         self.admit(door, &head.method, &head.headers)?;
         let (body, mut room) = self.read(body, place).await?;
         let _working = place.working();
         if door.protocol.copies() && !room.grow(body.len().saturating_mul(2)) {
             return Err(Refusal::NoRoom.into());
         }
-        let posted = Posted { headers: &head.headers, body, now: self.clock.now(), fetch: &*self.fetch };
+        let posted = Posted {
+            headers: &head.headers,
+            body,
+            now: self.clock.now(),
+            fetch: &*self.fetch,
+        };
         match door.protocol.open(posted).await? {
             Opened::Mail(raw, claim) => {
                 let id = self.store(door, raw).await?;
@@ -115,10 +132,16 @@ impl Doors {
         if !door.protocol.posts(&content_type) {
             return Err(Refusal::WrongType(door.protocol.posts_instead(&content_type)).into());
         }
-        if headers.get_all(CONTENT_ENCODING).iter().any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
+        if headers
+            .get_all(CONTENT_ENCODING)
+            .iter()
+            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
+        {
             return Err(Refusal::Encoded.into());
         }
-        let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
+        let declared = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|declared| declared > self.max_body) {
             return Err(Refusal::TooLarge.into());
         }
@@ -142,8 +165,14 @@ impl Doors {
     async fn store(&self, door: &Door, raw: Bytes) -> Result<MailId, Refusal> {
         let (ingress, size) = (&door.name, raw.len());
         let arrived_at = self.clock.now();
-        let message =
-            Message { ingress: ingress.clone(), arrived_at, raw, cut_from: None, withheld: None, envelope: None };
+        let message = Message {
+            ingress: ingress.clone(),
+            arrived_at,
+            raw,
+            cut_from: None,
+            withheld: None,
+            envelope: None,
+        };
         match timeout(self.limits.store, self.inbox.accept(vec![message], None)).await {
             Ok(Ok(ids)) => {
                 let id = ids.first().copied().ok_or(Refusal::NotStored)?;
@@ -158,7 +187,11 @@ impl Doors {
                 })
             }
             Err(_) => {
-                tracing::warn!(ingress, size, "mail put off: the store did not answer in time");
+                tracing::warn!(
+                    ingress,
+                    size,
+                    "mail put off: the store did not answer in time"
+                );
                 Err(Refusal::NotStored)
             }
         }
@@ -201,6 +234,14 @@ impl Incoming {
 
 /// The media type alone, in lower case; empty where there is none.
 fn content_type(headers: &HeaderMap) -> String {
-    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
+    let value = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value
+        .split(';')
+        .next()
+        .unwrap_or_default()
+        .trim()
+        .to_ascii_lowercase()
 }

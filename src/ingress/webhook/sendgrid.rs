@@ -1,9 +1,10 @@
-//! SendGrid's Inbound Parse, with "POST the raw, full MIME message" switched on: a multipart form whose field `email` is
-//! the mail.
+//! SendGrid's Inbound Parse, with "POST the raw, full MIME message" switched on: a multipart form
+//! whose field `email` is the mail.
 //!
-//! A security policy makes SendGrid sign: ECDSA on P-256 with SHA-256 over the timestamp's header and the body's bytes.
-//! The signing key here is its public key, Base64 of DER. Without a policy, user name and password in the URL will do.
-//! SendGrid comes again for three days after a 5xx and drops the mail after a 4xx.
+//! A security policy makes SendGrid sign: ECDSA on P-256 with SHA-256 over the timestamp's header
+//! and the body's bytes. The signing key here is its public key, Base64 of DER. Without a policy,
+//! user name and password in the URL will do. SendGrid comes again for three days after a 5xx and
+//! drops the mail after a 4xx.
 //! <https://www.twilio.com/docs/sendgrid/for-developers/parsing-email/securing-your-parse-webhooks>
 
 use async_trait::async_trait;
@@ -43,20 +44,36 @@ impl Sendgrid {
                 "give the public key of SendGrid's security policy as it is shown: Base64, beginning with `MFkw`",
             ));
         }
-        Ok(Self { credential, once: Once::default() })
+        Ok(Self {
+            credential,
+            once: Once::default(),
+        })
     }
 
     /// The claim on a signed request; none where the password has proved it.
     fn verify(&self, posted: &Posted<'_>) -> Result<Option<Claim>, Fault> {
-        let Credential::SigningKey(secret) = &self.credential else { return Ok(None) };
+        let Credential::SigningKey(secret) = &self.credential else {
+            return Ok(None);
+        };
         let key = public_key(secret.read()?.expose_secret()).ok_or(Refusal::NoSecret)?;
-        let header = |name| posted.headers.get(name).map(HeaderValue::as_bytes).ok_or(Refusal::Forged);
+        let header = |name| {
+            posted
+                .headers
+                .get(name)
+                .map(HeaderValue::as_bytes)
+                .ok_or(Refusal::Forged)
+        };
         let (signature, timestamp) = (header(SIGNATURE)?, header(TIMESTAMP)?);
         let signature = STANDARD.decode(signature).map_err(|_| Refusal::Forged)?;
         let signed = [timestamp, &posted.body].concat();
-        key.verify_sig(&signed, &signature).map_err(|_| Refusal::Forged)?;
-        let seconds = std::str::from_utf8(timestamp).ok().and_then(|text| text.parse().ok());
-        let signed_at = seconds.and_then(|seconds| Timestamp::from_second(seconds).ok()).ok_or(Refusal::Forged)?;
+        key.verify_sig(&signed, &signature)
+            .map_err(|_| Refusal::Forged)?;
+        let seconds = std::str::from_utf8(timestamp)
+            .ok()
+            .and_then(|text| text.parse().ok());
+        let signed_at = seconds
+            .and_then(|seconds| Timestamp::from_second(seconds).ok())
+            .ok_or(Refusal::Forged)?;
         // Not the signature: who has one can make another for the same content.
         Ok(Some(self.once.claim(&[&signed], signed_at, posted.now)?))
     }
@@ -75,7 +92,10 @@ impl Protocol for Sendgrid {
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         let claim = self.verify(&posted)?;
         let mend = "There is no field email: switch on “POST the raw, full MIME message” of the parse setting.";
-        Ok(Opened::Mail(form::mail(posted, "email", mend).await?, claim))
+        Ok(Opened::Mail(
+            form::mail(posted, "email", mend).await?,
+            claim,
+        ))
     }
 
     fn refused(&self, refusal: Refusal) -> StatusCode {
@@ -85,6 +105,10 @@ impl Protocol for Sendgrid {
 
 /// The key as SendGrid shows it, with or without PEM's first and last line.
 fn public_key(text: &str) -> Option<ParsedPublicKey> {
-    let base64: String = text.lines().filter(|line| !line.starts_with("-----")).map(str::trim).collect();
+    let base64: String = text
+        .lines()
+        .filter(|line| !line.starts_with("-----"))
+        .map(str::trim)
+        .collect();
     ParsedPublicKey::new(&ECDSA_P256_SHA256_ASN1, STANDARD.decode(base64).ok()?).ok()
 }

@@ -1,8 +1,10 @@
-//! Amazon SES through SNS: a receipt rule's SNS action, with the encoding Base64, to a topic that posts here.
+//! Amazon SES through SNS: a receipt rule's SNS action, with the encoding Base64, to a topic that
+//! posts here.
 //!
-//! SNS posts a JSON envelope as text/plain, signed under a certificate at SNS's own address. Only the configured topic
-//! is heard, and only SignatureVersion 2 (SHA-256). After a 4xx SNS gives the message up (to a dead-letter queue where
-//! there is one); after a 5xx it comes again. SES publishes mails of at most 150 KB this way.
+//! SNS posts a JSON envelope as text/plain, signed under a certificate at SNS's own address. Only
+//! the configured topic is heard, and only SignatureVersion 2 (SHA-256). After a 4xx SNS gives the
+//! message up (to a dead-letter queue where there is one); after a 5xx it comes again. SES
+//! publishes mails of at most 150 KB this way.
 //! <https://docs.aws.amazon.com/sns/latest/dg/sns-verify-signature-of-message.html>
 //! <https://docs.aws.amazon.com/ses/latest/dg/receiving-email-notifications-contents.html>
 
@@ -34,7 +36,11 @@ pub(super) struct Ses {
 
 impl Ses {
     pub(super) fn new(credential: Credential, key: &str) -> Result<Self, Problem> {
-        let arn = if let Credential::TopicArn(arn) = &credential { arn } else { "" };
+        let arn = if let Credential::TopicArn(arn) = &credential {
+            arn
+        } else {
+            ""
+        };
         let topic = Topic::parse(arn).ok_or_else(|| {
             Problem::new(
                 format!("{key}.topic_arn"),
@@ -42,15 +48,27 @@ impl Ses {
                 "write it like `arn:aws:sns:us-east-1:123456789012:alerts`",
             )
         })?;
-        Ok(Self { credential, topic, certificates: Certificates::default(), once: Once::default() })
+        Ok(Self {
+            credential,
+            topic,
+            certificates: Certificates::default(),
+            once: Once::default(),
+        })
     }
 
     /// Answers the topic's question whether we want its messages.
     async fn confirm(&self, envelope: &Envelope, posted: &Posted<'_>) -> Result<Opened, Fault> {
-        let url = envelope.subscribe_url.as_deref().filter(|url| self.topic.confirms_at(url)).ok_or(Refusal::Forged)?;
+        let url = envelope
+            .subscribe_url
+            .as_deref()
+            .filter(|url| self.topic.confirms_at(url))
+            .ok_or(Refusal::Forged)?;
         match posted.fetch.get(url).await {
             Ok(_) => {
-                tracing::info!(topic = self.topic.arn(), "subscription to the SNS topic confirmed");
+                tracing::info!(
+                    topic = self.topic.arn(),
+                    "subscription to the SNS topic confirmed"
+                );
                 Ok(Opened::Settled)
             }
             Err(error) => {
@@ -83,28 +101,46 @@ impl Protocol for Ses {
         if !self.topic.signs_at(&envelope.signing_cert_url) {
             return Err(Refusal::Forged.into());
         }
-        let signature = STANDARD.decode(&envelope.signature).map_err(|_| Refusal::Forged)?;
+        let signature = STANDARD
+            .decode(&envelope.signature)
+            .map_err(|_| Refusal::Forged)?;
         let signed_at = envelope.timestamp.parse().map_err(|_| Refusal::Forged)?;
         let signed = envelope.signed();
-        let certificate = match self.certificates.get(&envelope.signing_cert_url, posted.fetch, posted.now).await {
+        let certificate = match self
+            .certificates
+            .get(&envelope.signing_cert_url, posted.fetch, posted.now)
+            .await
+        {
             Ok(certificate) => certificate,
             Err(error) => {
                 tracing::warn!(topic = self.topic.arn(), %error, "the certificate of SNS cannot be had");
                 let said_no = matches!(error, FetchError::Status(400..500));
-                return Err(if said_no { Refusal::Forged } else { Refusal::NotFetched }.into());
+                return Err(if said_no {
+                    Refusal::Forged
+                } else {
+                    Refusal::NotFetched
+                }
+                .into());
             }
         };
-        if let Err(error) = certificate.verify(&self.topic, signed.as_bytes(), &signature, posted.now) {
+        if let Err(error) =
+            certificate.verify(&self.topic, signed.as_bytes(), &signature, posted.now)
+        {
             tracing::warn!(topic = self.topic.arn(), %error, "a message is not signed by SNS");
             return Err(Refusal::Forged.into());
         }
-        let claim = self.once.claim(&[envelope.message_id.as_bytes()], signed_at, posted.now)?;
+        let claim = self
+            .once
+            .claim(&[envelope.message_id.as_bytes()], signed_at, posted.now)?;
         match envelope.kind.as_str() {
             "Notification" => Ok(Opened::Mail(mail(&envelope.message)?, Some(claim))),
             "SubscriptionConfirmation" => self.confirm(&envelope, &posted).await,
             // Not undone by us: whoever may unsubscribe may do so for good.
             "UnsubscribeConfirmation" => {
-                tracing::warn!(topic = self.topic.arn(), "the SNS topic has unsubscribed this webhook: no mail comes");
+                tracing::warn!(
+                    topic = self.topic.arn(),
+                    "the SNS topic has unsubscribed this webhook: no mail comes"
+                );
                 Ok(Opened::Settled)
             }
             _ => Err(Refusal::Unreadable.into()),
@@ -142,24 +178,37 @@ struct Action {
 
 /// The mail in a notification.
 fn mail(message: &str) -> Result<Bytes, Refusal> {
-    let none = Refusal::NoMail("The message is no mail that SES received: let only its SNS action publish here.");
+    let none = Refusal::NoMail(
+        "The message is no mail that SES received: let only its SNS action publish here.",
+    );
     let received: Received = serde_json::from_str(message).map_err(|_| none)?;
     let action = received.receipt.and_then(|receipt| receipt.action);
     let (kind, encoding) = action.map_or((None, None), |action| (action.kind, action.encoding));
     let Some(content) = received.content.filter(|content| !content.is_empty()) else {
-        return Err(if kind.is_some_and(|kind| kind.eq_ignore_ascii_case("S3")) {
-            Refusal::NoMail("Mails that SES stores in S3 are not fetched: give the receipt rule an SNS action.")
-        } else {
-            none
-        });
+        return Err(
+            if kind.is_some_and(|kind| kind.eq_ignore_ascii_case("S3")) {
+                Refusal::NoMail(
+                    "Mails that SES stores in S3 are not fetched: give the receipt rule an SNS action.",
+                )
+            } else {
+                none
+            },
+        );
     };
-    // As text SES replaces what is not UTF-8. A mail's header has a colon, so it is never taken for Base64.
+    // As text SES replaces what is not UTF-8. A mail's header has a colon, so it is never taken for
+    // Base64.
     let coded = encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("Base64"));
     coded
-        .then(|| STANDARD.decode(content.split_ascii_whitespace().collect::<String>()).ok())
+        .then(|| {
+            STANDARD
+                .decode(content.split_ascii_whitespace().collect::<String>())
+                .ok()
+        })
         .flatten()
         .map(Bytes::from)
-        .ok_or(Refusal::NoMail("The mail came as text, which changes it: set the SNS action's encoding to Base64."))
+        .ok_or(Refusal::NoMail(
+            "The mail came as text, which changes it: set the SNS action's encoding to Base64.",
+        ))
 }
 
 #[cfg(test)]
@@ -175,7 +224,10 @@ mod tests {
 
     #[test]
     fn what_is_no_mail_is_refused_with_what_mends_it() {
-        assert_eq!(mail(r#"{"content":"TWFpbDogMQ0K"}"#).unwrap(), "Mail: 1\r\n");
+        assert_eq!(
+            mail(r#"{"content":"TWFpbDogMQ0K"}"#).unwrap(),
+            "Mail: 1\r\n"
+        );
         let s3 = r#"{"receipt":{"action":{"type":"S3","bucketName":"b","objectKey":"k"}}}"#;
         assert!(refusal(s3).contains("S3"));
         for text in [
@@ -184,7 +236,12 @@ mod tests {
         ] {
             assert!(refusal(text).contains("Base64"));
         }
-        for other in ["Hello", "{}", r#"{"notificationType":"AMAZON_SES_SETUP_NOTIFICATION"}"#, r#"{"content":""}"#] {
+        for other in [
+            "Hello",
+            "{}",
+            r#"{"notificationType":"AMAZON_SES_SETUP_NOTIFICATION"}"#,
+            r#"{"content":""}"#,
+        ] {
             assert!(refusal(other).contains("no mail"), "{other}");
         }
     }

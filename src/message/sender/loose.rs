@@ -7,11 +7,19 @@ use mail_parser::parsers::MessageStream;
 use super::{Sender, is_configured, printable};
 
 /// What programs that show no zero-width characters leave out of an address.
-const INVISIBLE: [char; 7] = ['\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{2060}', '\u{feff}'];
+const INVISIBLE: [char; 7] = [
+    '\u{ad}', '\u{200b}', '\u{200c}', '\u{200d}', '\u{200e}', '\u{2060}', '\u{feff}',
+];
 
 /// Escapes of other languages that end up in a header.
-const ESCAPES: [(&str, &str); 6] =
-    [("%40", "@"), ("=40", "@"), ("&#64;", "@"), ("&#x40;", "@"), ("&lt;", "<"), ("&gt;", ">")];
+const ESCAPES: [(&str, &str); 6] = [
+    ("%40", "@"),
+    ("=40", "@"),
+    ("&#64;", "@"),
+    ("&#x40;", "@"),
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+];
 
 /// The longest From that is read, in bytes.
 const MAX_FROM: usize = 64 << 10;
@@ -24,10 +32,15 @@ pub(super) fn read(value: &[u8], configured: &[String], odd: &str) -> Sender {
     // Some programs end a text at a NUL, and others leave it out.
     if let Some(nul) = memchr::memchr(0, value) {
         let whole: Vec<u8> = value.iter().copied().filter(|byte| *byte != 0).collect();
-        let readings = [judge(&value[..nul], configured, &odd), judge(&whole, configured, &odd)];
+        let readings = [
+            judge(&value[..nul], configured, &odd),
+            judge(&whole, configured, &odd),
+        ];
         return match readings {
             [one, other] if one == other => one,
-            _ if names(&whole, configured) || names(&value[..nul], configured) => Sender::Doubtful(odd),
+            _ if names(&whole, configured) || names(&value[..nul], configured) => {
+                Sender::Doubtful(odd)
+            }
             [_, whole] => whole,
         };
     }
@@ -38,21 +51,37 @@ fn judge(value: &[u8], configured: &[String], odd: &str) -> Sender {
     let visible = without_quotes_and_comments(value).map_or(Cow::Borrowed(value), Cow::Owned);
     let found = addresses(&visible);
     let Some(first) = found.first() else {
-        let sender = if names(value, configured) { Sender::Doubtful } else { Sender::Unknown };
+        let sender = if names(value, configured) {
+            Sender::Doubtful
+        } else {
+            Sender::Unknown
+        };
         return sender(odd.to_owned());
     };
-    if found.iter().all(|address| is_configured(address, configured)) {
+    if found
+        .iter()
+        .all(|address| is_configured(address, configured))
+    {
         return Sender::Configured;
     }
 
     // Whatever stands before it, the address in brackets at the end is the one that is shown.
     let last = found.last().unwrap_or(first);
-    let shown = visible.trim_ascii_end().strip_suffix(b">").is_some_and(|rest| rest.ends_with(last));
-    let named = found.iter().any(|address| is_configured(address, configured)) || names(&visible, configured);
+    let shown = visible
+        .trim_ascii_end()
+        .strip_suffix(b">")
+        .is_some_and(|rest| rest.ends_with(last));
+    let named = found
+        .iter()
+        .any(|address| is_configured(address, configured))
+        || names(&visible, configured);
     if named && (!shown || names(last, configured) || has_brackets_before(&visible, last)) {
         return Sender::Doubtful(odd.to_owned());
     }
-    Sender::Other(format!("{odd}; it is from {}, not from a sender of alerts.from", printable(last)))
+    Sender::Other(format!(
+        "{odd}; it is from {}, not from a sender of alerts.from",
+        printable(last)
+    ))
 }
 
 /// Whether there is more than one pair of brackets.
@@ -64,7 +93,11 @@ fn has_brackets_before(visible: &[u8], last: &[u8]) -> bool {
 /// Whether a text names a configured sender: encoded, escaped, spaced or dressed up.
 pub fn names(text: &[u8], configured: &[String]) -> bool {
     let text = &text[..text.len().min(MAX_FROM)];
-    let has = |text: &str| configured.iter().any(|address| holds(text, &address.to_ascii_lowercase()));
+    let has = |text: &str| {
+        configured
+            .iter()
+            .any(|address| holds(text, &address.to_ascii_lowercase()))
+    };
     let plain = plain(&String::from_utf8_lossy(text));
     has(&plain) || decoded(text).is_some_and(|text| has(&self::plain(&text)))
 }
@@ -88,7 +121,12 @@ fn plain(text: &str) -> String {
 fn decoded(text: &[u8]) -> Option<String> {
     memchr::memmem::find(text, b"=?")?;
     let line = [text, b"\n"].concat();
-    Some(MessageStream::new(&line).parse_unstructured().into_text()?.into_owned())
+    Some(
+        MessageStream::new(&line)
+            .parse_unstructured()
+            .into_text()?
+            .into_owned(),
+    )
 }
 
 /// Whether an address stands in a text, and is not a piece of a longer one.
@@ -96,7 +134,8 @@ fn holds(text: &str, address: &str) -> bool {
     text.match_indices(address).any(|(at, _)| {
         let before = text[..at].bytes().next_back();
         let mut after = text[at + address.len()..].bytes();
-        let in_host = |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'-' | b'_');
+        let in_host =
+            |byte: u8| byte.is_ascii_alphanumeric() || byte >= 0x80 || matches!(byte, b'-' | b'_');
         let longer = match after.next() {
             Some(b'.') => after.next().is_some_and(in_host),
             Some(byte) => in_host(byte),
@@ -106,15 +145,18 @@ fn holds(text: &str, address: &str) -> bool {
     })
 }
 
-/// The value without what is a name whatever it says: quoted strings, but for a quoted local part, comments, and
-/// encoded words before brackets. None where a quoted string or a comment does not end.
+/// The value without what is a name whatever it says: quoted strings, but for a quoted local part,
+/// comments, and encoded words before brackets. None where a quoted string or a comment does not
+/// end.
 fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
     let mut visible = Vec::with_capacity(value.len());
     let mut rest = value;
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
-            b'=' if encoded_word(rest).is_some_and(|after| memchr::memchr(b'<', after).is_some()) => {
+            b'=' if encoded_word(rest)
+                .is_some_and(|after| memchr::memchr(b'<', after).is_some()) =>
+            {
                 visible.push(b' ');
                 rest = encoded_word(rest).unwrap_or(rest);
             }
@@ -140,7 +182,10 @@ fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
 
 /// What follows an encoded word (RFC 2047, 2), of which the `=` is taken.
 fn encoded_word(text: &[u8]) -> Option<&[u8]> {
-    let word = &text[..text.iter().position(u8::is_ascii_whitespace).unwrap_or(text.len())];
+    let word = &text[..text
+        .iter()
+        .position(u8::is_ascii_whitespace)
+        .unwrap_or(text.len())];
     let inner = word.strip_prefix(b"?")?;
     let end = memchr::memmem::find(inner, b"?=")?;
     // `?Q?=` begins a text with an escape.
@@ -184,27 +229,37 @@ fn comment(text: &[u8]) -> Option<&[u8]> {
     None
 }
 
-/// Whatever has an `@` in it, in order: the atoms on both of its sides, white space between them left out. In a name
-/// that stands before brackets, an `@` by itself is a word.
+/// Whatever has an `@` in it, in order: the atoms on both of its sides, white space between them
+/// left out. In a name that stands before brackets, an `@` by itself is a word.
 fn addresses(text: &[u8]) -> Vec<Vec<u8>> {
     let last_bracket = memchr::memrchr(b'<', text);
     let by_itself = |at: usize| {
         let beside = |byte: Option<&u8>| byte.is_some_and(|byte| in_address(*byte));
-        let alone = !beside(at.checked_sub(1).and_then(|before| text.get(before))) || !beside(text.get(at + 1));
+        let alone = !beside(at.checked_sub(1).and_then(|before| text.get(before)))
+            || !beside(text.get(at + 1));
         alone && last_bracket.is_some_and(|bracket| bracket > at)
     };
     let around = |at: usize| {
         let before = text[..at].trim_ascii_end();
-        let local = before.iter().rposition(|byte| !in_address(*byte)).map_or(before, |end| &before[end + 1..]);
+        let local = before
+            .iter()
+            .rposition(|byte| !in_address(*byte))
+            .map_or(before, |end| &before[end + 1..]);
         let after = text[at + 1..].trim_ascii_start();
-        let domain = after.iter().position(|byte| !in_address(*byte)).map_or(after, |end| &after[..end]);
+        let domain = after
+            .iter()
+            .position(|byte| !in_address(*byte))
+            .map_or(after, |end| &after[..end]);
         let (local, domain) = match (local.strip_prefix(b"'"), domain.strip_suffix(b"'")) {
             (Some(local), Some(domain)) => (local, domain),
             _ => (local, domain),
         };
         [local, b"@", domain].concat()
     };
-    memchr::memchr_iter(b'@', text).filter(|at| !by_itself(*at)).map(around).collect()
+    memchr::memchr_iter(b'@', text)
+        .filter(|at| !by_itself(*at))
+        .map(around)
+        .collect()
 }
 
 fn in_address(byte: u8) -> bool {

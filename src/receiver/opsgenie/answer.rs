@@ -11,11 +11,16 @@ use crate::{
 pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
     if (200..300).contains(&reply.status) {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let id = field(&json, "requestId").and_then(Value::as_str).filter(|id| !id.is_empty());
+        let id = field(&json, "requestId")
+            .and_then(Value::as_str)
+            .filter(|id| !id.is_empty());
         let id = id.or_else(|| reply.headers.get("x-request-id").map(String::as_str));
-        // Without an id nobody can ask what became of it. Sent again it does no harm: the alias is the same.
+        // Without an id nobody can ask what became of it. Sent again it does no harm: the alias is
+        // the same.
         return match id {
-            Some(id) if id.len() <= 512 => Verdict::Accepted { request_id: id.to_owned() },
+            Some(id) if id.len() <= 512 => Verdict::Accepted {
+                request_id: id.to_owned(),
+            },
             _ => status::unexpected(reply),
         };
     }
@@ -31,8 +36,15 @@ pub(super) fn to_question(action: Action, reply: &Reply) -> Verdict {
         return failed(action, reply);
     }
     let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let word = |name| field(&json, name).and_then(Value::as_str).unwrap_or_default();
-    match field(&json, "isSuccess").or_else(|| field(&json, "success")).and_then(Value::as_bool) {
+    let word = |name| {
+        field(&json, name)
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    };
+    match field(&json, "isSuccess")
+        .or_else(|| field(&json, "success"))
+        .and_then(Value::as_bool)
+    {
         Some(true) => {
             let alert = Some(text::cut(word("alertId"), 100)).filter(|id| !id.is_empty());
             Verdict::Delivered { receipt: alert }
@@ -40,7 +52,10 @@ pub(super) fn to_question(action: Action, reply: &Reply) -> Verdict {
         Some(false) if is_not_there(word("status")) && action != Action::Trigger => gone(action),
         Some(false) => Verdict::Permanent {
             reason: FailureReason::Rejected,
-            detail: status::quoted(reply.status, &format!("accepted, then refused: {}", word("status"))),
+            detail: status::quoted(
+                reply.status,
+                &format!("accepted, then refused: {}", word("status")),
+            ),
         },
         None => status::unexpected(reply),
     }
@@ -52,22 +67,38 @@ fn failed(action: Action, reply: &Reply) -> Verdict {
         return gone(action);
     }
     match status::verdict(reply) {
-        Verdict::Retry { reason: FailureReason::RateLimited, detail, after } => {
-            let period = reply.headers.get("x-ratelimit-period-in-sec").and_then(|period| status::seconds(period));
-            Verdict::Retry { reason: FailureReason::RateLimited, detail, after: period.or(after) }
+        Verdict::Retry {
+            reason: FailureReason::RateLimited,
+            detail,
+            after,
+        } => {
+            let period = reply
+                .headers
+                .get("x-ratelimit-period-in-sec")
+                .and_then(|period| status::seconds(period));
+            Verdict::Retry {
+                reason: FailureReason::RateLimited,
+                detail,
+                after: period.or(after),
+            }
         }
-        Verdict::Permanent { reason, detail } if reply.status == 401 => {
-            Verdict::Permanent { reason, detail: format!("{detail} (is `api_url` of the account's region?)") }
-        }
+        Verdict::Permanent { reason, detail } if reply.status == 401 => Verdict::Permanent {
+            reason,
+            detail: format!("{detail} (is `api_url` of the account's region?)"),
+        },
         verdict => verdict,
     }
 }
 
-/// A close of what is not open has nothing left to do; what is changed would be an alert of its own.
+/// A close of what is not open has nothing left to do; what is changed would be an alert of its
+/// own.
 fn gone(action: Action) -> Verdict {
     match action {
         Action::Trigger | Action::Resolve => Verdict::Delivered { receipt: None },
-        Action::Change => Verdict::Partly { next: Step::Apart, detail: "there is no open alert to change".into() },
+        Action::Change => Verdict::Partly {
+            next: Step::Apart,
+            detail: "there is no open alert to change".into(),
+        },
     }
 }
 
@@ -76,10 +107,16 @@ fn is_not_there(said: &str) -> bool {
 }
 
 fn unprocessed(reply: &Reply) -> bool {
-    reply.headers.get("x-opsgenie-errortype").is_some_and(|kind| kind.trim() == "RequestNotProcessed")
+    reply
+        .headers
+        .get("x-opsgenie-errortype")
+        .is_some_and(|kind| kind.trim() == "RequestNotProcessed")
 }
 
 /// A field of `{"data": {…}}` or of the flat form.
 fn field<'a>(json: &'a Value, name: &str) -> Option<&'a Value> {
-    json.get("data").and_then(|data| data.get(name)).or_else(|| json.get(name)).filter(|value| !value.is_null())
+    json.get("data")
+        .and_then(|data| data.get(name))
+        .or_else(|| json.get(name))
+        .filter(|value| !value.is_null())
 }

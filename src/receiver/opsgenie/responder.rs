@@ -46,12 +46,22 @@ impl Responder {
         let kinds = ["team", "user", "escalation", "schedule"];
         if !kinds.contains(&self.r#type.as_str()) {
             let what = format!("`{}` is no type of responder", self.r#type);
-            site.problem(&format!("{place}.type"), what, format!("the types are {}", kinds.join(", ")));
+            site.problem(
+                &format!("{place}.type"),
+                what,
+                format!("the types are {}", kinds.join(", ")),
+            );
             return None;
         }
-        let mut named = [("id", &self.id), ("name", &self.name), ("username", &self.username)]
-            .into_iter()
-            .filter_map(|(key, value)| Some((key, value.as_deref().filter(|value| !value.is_empty())?)));
+        let mut named = [
+            ("id", &self.id),
+            ("name", &self.name),
+            ("username", &self.username),
+        ]
+        .into_iter()
+        .filter_map(|(key, value)| {
+            Some((key, value.as_deref().filter(|value| !value.is_empty())?))
+        });
         let (Some((key, value)), None) = (named.next(), named.next()) else {
             site.problem(
                 &place,
@@ -62,10 +72,18 @@ impl Responder {
         };
         if (key == "username") != (self.r#type == "user") && key != "id" {
             let mend = "a user goes by `username`, everybody else by `name`; all go by `id`";
-            site.problem(&place, format!("a {} does not go by `{key}`", self.r#type), mend);
+            site.problem(
+                &place,
+                format!("a {} does not go by `{key}`", self.r#type),
+                mend,
+            );
             return None;
         }
         let who = site.template_at(&format!("{place}.{key}"), "responders", value, Escape::No)?;
-        Some(Called { kind: self.r#type.clone(), key, who })
+        Some(Called {
+            kind: self.r#type.clone(),
+            key,
+            who,
+        })
     }
 }

@@ -1,7 +1,9 @@
-//! Slack's Web API with a bot's token: <https://docs.slack.dev/reference/methods/chat.postMessage>, `chat.update`.
+//! Slack's Web API with a bot's token: <https://docs.slack.dev/reference/methods/chat.postMessage>,
+//! `chat.update`.
 //!
-//! With `update_message` an incident is one message: its end edits the trigger's and is a reply in its thread. Where that
-//! message is not known (an incoming webhook posted it) or is gone, the end is a message of its own.
+//! With `update_message` an incident is one message: its end edits the trigger's and is a reply in
+//! its thread. Where that message is not known (an incoming webhook posted it) or is gone, the end
+//! is a message of its own.
 
 use serde_json::Value;
 
@@ -53,10 +55,18 @@ enum Part<'a> {
 
 impl Bot {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
-        let channel = settings.channel.as_deref().map(str::trim).filter(|channel| !channel.is_empty());
+        let channel = settings
+            .channel
+            .as_deref()
+            .map(str::trim)
+            .filter(|channel| !channel.is_empty());
         if channel.is_none() {
             let mend = "add `channel: C0123ABCD`, its id, and invite the bot there";
-            site.problem("channel", "a bot posts to a channel, and none is given", mend);
+            site.problem(
+                "channel",
+                "a bot posts to a channel, and none is given",
+                mend,
+            );
         }
         let base = settings.bot_api_url.as_deref().unwrap_or(SLACK);
         let base = site.base("bot_api_url", base, &["/chat.postMessage", "/chat.update"]);
@@ -64,7 +74,11 @@ impl Bot {
             let template = site.template_at("channel", "channel", channel, Escape::No)?;
             for (which, notification) in sample::notifications() {
                 if page::on_sample(&notification, |page| page.line(Some(&template))).is_none() {
-                    site.problem("channel", format!("on {which} it names none"), "give it a default: `or 'alerts'`");
+                    site.problem(
+                        "channel",
+                        format!("on {which} it names none"),
+                        "give it a default: `or 'alerts'`",
+                    );
                     return None;
                 }
             }
@@ -85,12 +99,21 @@ impl Bot {
     }
 
     pub(super) fn secrets(&self) -> Vec<&Credential> {
-        [&self.token].into_iter().chain(self.base.credential()).collect()
+        [&self.token]
+            .into_iter()
+            .chain(self.base.credential())
+            .collect()
     }
 
-    pub(super) fn request(&self, parcel: &Parcel<'_>, message: Value, keys: &Keys) -> Result<Request, RenderError> {
+    pub(super) fn request(
+        &self,
+        parcel: &Parcel<'_>,
+        message: Value,
+        keys: &Keys,
+    ) -> Result<Request, RenderError> {
         let mut body = message;
-        // Nothing in it is a name to look up or a page to fetch; `chat.update` would look them up unless told.
+        // Nothing in it is a name to look up or a page to fetch; `chat.update` would look them up
+        // unless told.
         body["parse"] = "none".into();
         body["link_names"] = false.into();
         let (method, channel) = match self.part(parcel) {
@@ -113,30 +136,43 @@ impl Bot {
             method: "POST",
             url: format!("{}/{method}", self.base.reveal(keys)),
             headers: vec![
-                ("authorization".into(), format!("Bearer {}", keys.reveal(&self.token))),
-                ("content-type".into(), "application/json; charset=utf-8".into()),
+                (
+                    "authorization".into(),
+                    format!("Bearer {}", keys.reveal(&self.token)),
+                ),
+                (
+                    "content-type".into(),
+                    "application/json; charset=utf-8".into(),
+                ),
             ],
             body: Body::Json(body),
         })
     }
 
-    /// Where a message of its own goes. The end of an incident goes where its trigger went, though its labels may name
-    /// another channel by then.
+    /// Where a message of its own goes. The end of an incident goes where its trigger went, though
+    /// its labels may name another channel by then.
     fn channel(&self, parcel: &Parcel<'_>) -> Result<String, RenderError> {
-        let told = parcel.receipt.filter(|_| self.many_channels).and_then(Posted::read);
+        let told = parcel
+            .receipt
+            .filter(|_| self.many_channels)
+            .and_then(Posted::read);
         if let (Some(posted), Action::Resolve) = (told, parcel.notification.action) {
             return Ok(posted.channel.to_owned());
         }
         let channel = one_line(&self.channel.render(&Page::new(parcel).context())?);
         if channel.is_empty() {
-            return Err(RenderError::Template { field: "channel", message: "it names no channel".to_owned() });
+            return Err(RenderError::Template {
+                field: "channel",
+                message: "it names no channel".to_owned(),
+            });
         }
         Ok(channel)
     }
 
     /// The end of an incident edits the message of its beginning.
     pub(super) fn example_receipt(&self) -> Option<&'static str> {
-        self.update_message.then_some("<the trigger's channel>/<the trigger's ts>")
+        self.update_message
+            .then_some("<the trigger's channel>/<the trigger's ts>")
     }
 
     fn part<'a>(&self, parcel: &Parcel<'a>) -> Part<'a> {
@@ -145,7 +181,10 @@ impl Bot {
             Action::Change => true,
             Action::Resolve => self.update_message,
         };
-        match (parcel.step, parcel.receipt.filter(|_| edits).and_then(Posted::read)) {
+        match (
+            parcel.step,
+            parcel.receipt.filter(|_| edits).and_then(Posted::read),
+        ) {
             (Step::Send, Some(posted)) => Part::Edit(posted),
             (Step::Reply, Some(posted)) => Part::Reply(posted),
             _ => Part::Post,
@@ -155,13 +194,24 @@ impl Bot {
     /// Of a status in the 200s `ok` tells.
     pub(super) fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
         let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-        let (success, action) = ((200..300).contains(&reply.status), parcel.notification.action);
-        match (json["ok"].as_bool(), json["error"].as_str(), self.part(parcel)) {
-            (Some(true), _, Part::Edit(_)) if success && action == Action::Resolve => Verdict::Partly {
-                next: Step::Reply,
-                detail: "the trigger's message is edited, a reply in its thread is next".into(),
+        let (success, action) = (
+            (200..300).contains(&reply.status),
+            parcel.notification.action,
+        );
+        match (
+            json["ok"].as_bool(),
+            json["error"].as_str(),
+            self.part(parcel),
+        ) {
+            (Some(true), _, Part::Edit(_)) if success && action == Action::Resolve => {
+                Verdict::Partly {
+                    next: Step::Reply,
+                    detail: "the trigger's message is edited, a reply in its thread is next".into(),
+                }
+            }
+            (Some(true), ..) if success => Verdict::Delivered {
+                receipt: Posted::receipt(&json),
             },
-            (Some(true), ..) if success => Verdict::Delivered { receipt: Posted::receipt(&json) },
             (Some(false), Some(word), part) => refused(word, part, &json, reply),
             _ if success => status::unexpected(reply),
             _ => status::verdict(reply),
@@ -183,9 +233,18 @@ impl<'a> Posted<'a> {
 }
 
 /// The message to edit, or its channel, is not there any more.
-const GONE: [&str; 4] = ["message_not_found", "channel_not_found", "is_inactive", "team_not_found"];
+const GONE: [&str; 4] = [
+    "message_not_found",
+    "channel_not_found",
+    "is_inactive",
+    "team_not_found",
+];
 /// It is there, and cannot be edited.
-const FINAL: [&str; 3] = ["cant_update_message", "edit_window_closed", "block_mismatch"];
+const FINAL: [&str; 3] = [
+    "cant_update_message",
+    "edit_window_closed",
+    "block_mismatch",
+];
 /// It takes no reply.
 const UNANSWERABLE: [&str; 4] = [
     "cannot_reply_to_message",
@@ -263,8 +322,8 @@ const REJECTED: [&str; 30] = [
     "unknown_method",
 ];
 
-/// By Slack's documentation, which lists what it expects: any other word comes "where the service is down or other
-/// unexpected factors affect processing", and is tried again.
+/// By Slack's documentation, which lists what it expects: any other word comes "where the service
+/// is down or other unexpected factors affect processing", and is tried again.
 fn refused(word: &str, part: Part<'_>, json: &Value, reply: &Reply) -> Verdict {
     let detail = explained(word, json, reply.status);
     let next = match part {
@@ -278,25 +337,55 @@ fn refused(word: &str, part: Part<'_>, json: &Value, reply: &Reply) -> Verdict {
     }
     let after = status::retry_after(reply);
     match word {
-        "ratelimited" | "rate_limited" | "message_limit_exceeded" => {
-            Verdict::Retry { reason: FailureReason::RateLimited, detail, after }
-        }
-        _ if PASSING.contains(&word) => Verdict::Retry { reason: FailureReason::ServerError, detail, after },
-        _ if UNAUTHORIZED.contains(&word) => Verdict::Permanent { reason: FailureReason::Unauthorized, detail },
-        _ if REJECTED.contains(&word) => Verdict::Permanent { reason: FailureReason::Rejected, detail },
-        _ => Verdict::Retry { reason: FailureReason::UnexpectedReply, detail, after },
+        "ratelimited" | "rate_limited" | "message_limit_exceeded" => Verdict::Retry {
+            reason: FailureReason::RateLimited,
+            detail,
+            after,
+        },
+        _ if PASSING.contains(&word) => Verdict::Retry {
+            reason: FailureReason::ServerError,
+            detail,
+            after,
+        },
+        _ if UNAUTHORIZED.contains(&word) => Verdict::Permanent {
+            reason: FailureReason::Unauthorized,
+            detail,
+        },
+        _ if REJECTED.contains(&word) => Verdict::Permanent {
+            reason: FailureReason::Rejected,
+            detail,
+        },
+        _ => Verdict::Retry {
+            reason: FailureReason::UnexpectedReply,
+            detail,
+            after,
+        },
     }
 }
 
 /// The word, with what mends it where that is known.
 fn explained(word: &str, json: &Value, status: u16) -> String {
     let messages = json["response_metadata"]["messages"].as_array();
-    let messages: Vec<_> = messages.into_iter().flatten().filter_map(Value::as_str).collect();
+    let messages: Vec<_> = messages
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     let more = match word {
         "not_in_channel" => "invite the bot to the channel".to_owned(),
         "channel_not_found" => "the bot sees no such channel: invite it there".to_owned(),
-        "missing_scope" => format!("the token lacks {}", json["needed"].as_str().unwrap_or("a scope")),
+        "missing_scope" => format!(
+            "the token lacks {}",
+            json["needed"].as_str().unwrap_or("a scope")
+        ),
         _ => messages.join("; "),
     };
-    status::quoted(status, &if more.is_empty() { word.to_owned() } else { format!("{word}: {more}") })
+    status::quoted(
+        status,
+        &if more.is_empty() {
+            word.to_owned()
+        } else {
+            format!("{word}: {more}")
+        },
+    )
 }

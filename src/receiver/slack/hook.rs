@@ -1,5 +1,6 @@
-//! What an incoming webhook answers: a word. <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks>
-//! Others who take Slack's messages (Mattermost, Rocket.Chat, Discord's `/slack`) have words of their own.
+//! What an incoming webhook answers: a word.
+//! <https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks> Others who take
+//! Slack's messages (Mattermost, Rocket.Chat, Discord's `/slack`) have words of their own.
 
 use serde_json::Value;
 
@@ -43,21 +44,33 @@ pub(super) fn judge(reply: &Reply) -> Verdict {
     let said = String::from_utf8_lossy(&reply.body);
     // Those who speak Slack's language wrap its words in its API's JSON.
     let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
-    let said = if json["ok"] == true { "ok" } else { json["error"].as_str().unwrap_or(said.trim()) };
+    let said = if json["ok"] == true {
+        "ok"
+    } else {
+        json["error"].as_str().unwrap_or(said.trim())
+    };
     let detail = status::detail(reply);
     // The word in the body knows more than the status.
     if REFUSED.contains(&said) {
         let unauthorized = UNAUTHORIZED.contains(&said);
-        let reason = if unauthorized { FailureReason::Unauthorized } else { FailureReason::Rejected };
+        let reason = if unauthorized {
+            FailureReason::Unauthorized
+        } else {
+            FailureReason::Rejected
+        };
         return Verdict::Permanent { reason, detail };
     }
     match said {
-        "rollup_error" => {
-            Verdict::Retry { reason: FailureReason::ServerError, detail, after: status::retry_after(reply) }
-        }
-        "rate_limited" | "ratelimited" => {
-            Verdict::Retry { reason: FailureReason::RateLimited, detail, after: status::retry_after(reply) }
-        }
+        "rollup_error" => Verdict::Retry {
+            reason: FailureReason::ServerError,
+            detail,
+            after: status::retry_after(reply),
+        },
+        "rate_limited" | "ratelimited" => Verdict::Retry {
+            reason: FailureReason::RateLimited,
+            detail,
+            after: status::retry_after(reply),
+        },
         _ => denial::judge_chat(reply),
     }
 }

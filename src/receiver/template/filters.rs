@@ -16,10 +16,13 @@ pub fn add(environment: &mut Environment<'_>) {
     environment.add_filter("duration", duration);
 }
 
-/// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: a point in time as people of a zone read it. Takes RFC 3339 and
-/// seconds since the epoch; the format is strftime's, the zone an IANA name and UTC where it is not given. A time that is
-/// not there stays empty.
-#[expect(clippy::needless_pass_by_value, reason = "minijinja hands keywords over by value")]
+/// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: a point in time as people of a zone read it.
+/// Takes RFC 3339 and seconds since the epoch; the format is strftime's, the zone an IANA name and
+/// UTC where it is not given. A time that is not there stays empty.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands keywords over by value"
+)]
 fn datetime(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<String, Error> {
     let (format, zone): (Option<&str>, Option<&str>) = from_args(&given)?;
     let format = format.or(named.get("format")?).unwrap_or("%F %T %Z");
@@ -29,7 +32,9 @@ fn datetime(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<St
         return Ok(String::new());
     }
     let at = match (value.as_str(), seconds(value)) {
-        (Some(text), None) => text.parse().map_err(|_| wrong(format!("`{text}` is not a time"))),
+        (Some(text), None) => text
+            .parse()
+            .map_err(|_| wrong(format!("`{text}` is not a time"))),
         (_, Some(seconds)) => SignedDuration::try_from_secs_f64(seconds)
             .and_then(Timestamp::from_duration)
             .map_err(|_| wrong(format!("`{value}` is not a time"))),
@@ -37,25 +42,38 @@ fn datetime(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<St
     }?;
     let zone = match zone {
         None => TimeZone::UTC,
-        Some(name) => TimeZone::get(name).map_err(|_| wrong(format!("there is no time zone `{name}`")))?,
+        Some(name) => {
+            TimeZone::get(name).map_err(|_| wrong(format!("there is no time zone `{name}`")))?
+        }
     };
 
-    strtime::format(format, &at.to_zoned(zone)).map_err(|error| wrong(format!("`{format}` is not a format: {error}")))
+    strtime::format(format, &at.to_zoned(zone))
+        .map_err(|error| wrong(format!("`{format}` is not a format: {error}")))
 }
 
-/// `window_seconds | duration`: seconds as people say them, `1h 30m`; the two largest units. What is not there stays empty.
+/// `window_seconds | duration`: seconds as people say them, `1h 30m`; the two largest units. What
+/// is not there stays empty.
 fn duration(value: &Value) -> Result<String, Error> {
     if is_absent(value) {
         return Ok(String::new());
     }
-    let seconds = seconds(value).ok_or_else(|| wrong(format!("`{value}` is not a number of seconds")))?;
+    let seconds =
+        seconds(value).ok_or_else(|| wrong(format!("`{value}` is not a number of seconds")))?;
     let whole = SignedDuration::try_from_secs_f64(seconds)
         .and_then(|duration| duration.round(SignedDurationRound::new().smallest(Unit::Second)))
         .map_err(|_| wrong(format!("`{value}` is not a number of seconds")))?;
 
     let total = whole.as_secs().unsigned_abs();
-    let units = [("d", total / 86_400), ("h", total / 3600 % 24), ("m", total / 60 % 60), ("s", total % 60)];
-    let largest = units.iter().position(|(_, number)| *number > 0).unwrap_or(units.len() - 1);
+    let units = [
+        ("d", total / 86_400),
+        ("h", total / 3600 % 24),
+        ("m", total / 60 % 60),
+        ("s", total % 60),
+    ];
+    let largest = units
+        .iter()
+        .position(|(_, number)| *number > 0)
+        .unwrap_or(units.len() - 1);
     let said: Vec<String> = units[largest..]
         .iter()
         .take(2)
@@ -93,8 +111,11 @@ mod tests {
     fn render(template: &str) -> Result<String, String> {
         let mut environment = Environment::new();
         add(&mut environment);
-        let context = context! { at => "2026-03-24T15:40:00Z", none => (), empty => "", text => "a/b c&d" };
-        environment.render_str(template, context).map_err(|error| format!("{error:#}"))
+        let context =
+            context! { at => "2026-03-24T15:40:00Z", none => (), empty => "", text => "a/b c&d" };
+        environment
+            .render_str(template, context)
+            .map_err(|error| format!("{error:#}"))
     }
 
     #[test]
@@ -102,8 +123,14 @@ mod tests {
         for (template, expected) in [
             ("{{ at | datetime }}", "2026-03-24 15:40:00 UTC"),
             ("{{ at | datetime('%H:%M', 'Europe/Berlin') }}", "16:40"),
-            ("{{ at | datetime(zone='Asia/Kolkata', format='%H:%M %Z') }}", "21:10 IST"),
-            ("{{ 1774366800 | datetime('%FT%T') }}", "2026-03-24T15:40:00"),
+            (
+                "{{ at | datetime(zone='Asia/Kolkata', format='%H:%M %Z') }}",
+                "21:10 IST",
+            ),
+            (
+                "{{ 1774366800 | datetime('%FT%T') }}",
+                "2026-03-24T15:40:00",
+            ),
             ("{{ '1774366800' | datetime('%F') }}", "2026-03-24"),
             ("{{ none | datetime }}{{ empty | datetime }}", ""),
         ] {
@@ -116,9 +143,15 @@ mod tests {
         for (template, expected) in [
             ("{{ 'soon' | datetime }}", "`soon` is not a time"),
             ("{{ 1e300 | datetime }}", "is not a time"),
-            ("{{ at | datetime('%F', 'Berlin') }}", "no time zone `Berlin`"),
+            (
+                "{{ at | datetime('%F', 'Berlin') }}",
+                "no time zone `Berlin`",
+            ),
             ("{{ at | datetime('%!') }}", "`%!` is not a format"),
-            ("{{ 'long' | duration }}", "`long` is not a number of seconds"),
+            (
+                "{{ 'long' | duration }}",
+                "`long` is not a number of seconds",
+            ),
         ] {
             let error = render(template).unwrap_err();
             assert!(error.contains(expected), "{template}: {error}");
@@ -139,7 +172,11 @@ mod tests {
             ("none", ""),
             ("empty", ""),
         ] {
-            assert_eq!(render(&format!("{{{{ {seconds} | duration }}}}")).as_deref(), Ok(expected), "{seconds}");
+            assert_eq!(
+                render(&format!("{{{{ {seconds} | duration }}}}")).as_deref(),
+                Ok(expected),
+                "{seconds}"
+            );
         }
     }
 
@@ -148,7 +185,10 @@ mod tests {
         for (template, expected) in [
             ("{{ text | urlencode }}", "a/b%20c%26d"),
             ("{{ text | tojson }}", r#""a/b c\u0026d""#),
-            ("{{ 'one two three' | truncate(length=7, end='…', leeway=0) }}", "one…"),
+            (
+                "{{ 'one two three' | truncate(length=7, end='…', leeway=0) }}",
+                "one…",
+            ),
         ] {
             assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
         }

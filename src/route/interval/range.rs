@@ -1,4 +1,5 @@
-//! The ranges an interval is written in, with Alertmanager's checks. The errors are sentences: what is wrong.
+//! The ranges an interval is written in, with Alertmanager's checks. The errors are sentences: what
+//! is wrong.
 
 use super::Times;
 use crate::settings::Problem;
@@ -7,7 +8,15 @@ use crate::settings::Problem;
 pub(super) type Range = (i16, i16);
 pub(super) type Parse = fn(&str) -> Result<Range, String>;
 
-const WEEKDAYS: [&str; 7] = ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
+const WEEKDAYS: [&str; 7] = [
+    "sunday",
+    "monday",
+    "tuesday",
+    "wednesday",
+    "thursday",
+    "friday",
+    "saturday",
+];
 const MONTHS: [&str; 12] = [
     "january",
     "february",
@@ -35,7 +44,9 @@ pub(super) fn all<'a, T: ?Sized + 'a>(
             "write it like `start_time: 09:00`, `end_time: 17:00`; a night is two: from 22:00 to 24:00 and from 00:00 to 06:00"
         }
         Some("weekdays") => "write it like `monday:friday` or `sunday`; a week starts on Sunday",
-        Some("days_of_month") => "write it like `1:5`, `15` or `-3:-1`, which is the last three days",
+        Some("days_of_month") => {
+            "write it like `1:5`, `15` or `-3:-1`, which is the last three days"
+        }
         Some("months") => "write it like `january:march`, `12` or `may`",
         _ => "write it like `2026:2027` or `2026`",
     };
@@ -56,7 +67,11 @@ pub(super) fn weekdays(text: &str) -> Result<Range, String> {
 
 pub(super) fn months(text: &str) -> Result<Range, String> {
     let month = |text: &str| position(&MONTHS, text, 1).or_else(|| text.parse().ok());
-    let range = ends(text, |text| month(text).filter(|month| (1..=12).contains(month)), "month")?;
+    let range = ends(
+        text,
+        |text| month(text).filter(|month| (1..=12).contains(month)),
+        "month",
+    )?;
     ordered(text, range)
 }
 
@@ -67,12 +82,19 @@ pub(super) fn years(text: &str) -> Result<Range, String> {
 
 /// Days count from the month's end where they are negative.
 pub(super) fn days_of_month(text: &str) -> Result<Range, String> {
-    let day = |text: &str| text.parse().ok().filter(|day: &i16| *day != 0 && (-31..=31).contains(day));
+    let day = |text: &str| {
+        text.parse()
+            .ok()
+            .filter(|day: &i16| *day != 0 && (-31..=31).contains(day))
+    };
     let (first, last) = ends(text, day, "day of the month")?;
     if first < 0 && last > 0 {
-        return Err(format!("`{text}` starts from the month's end and ends from its start"));
+        return Err(format!(
+            "`{text}` starts from the month's end and ends from its start"
+        ));
     }
-    // Of the shortest month, so that what can never hold is refused and what holds in some months is not.
+    // Of the shortest month, so that what can never hold is refused and what holds in some months
+    // is not.
     let in_february = |day: i16| if day < 0 { 28 + day } else { day };
     ordered(text, (in_february(first), in_february(last))).map(|_| (first, last))
 }
@@ -83,7 +105,10 @@ pub(super) fn times(times: &Times) -> Result<Range, String> {
     if start < end {
         Ok((start, end))
     } else {
-        Err(format!("the start `{}` is not before the end `{}`", times.start_time, times.end_time))
+        Err(format!(
+            "the start `{}` is not before the end `{}`",
+            times.start_time, times.end_time
+        ))
     }
 }
 
@@ -102,7 +127,10 @@ fn minute(text: &str) -> Result<i16, String> {
 }
 
 fn position(names: &[&str], name: &str, first: i16) -> Option<i16> {
-    (first..).zip(names).find(|(_, known)| known.eq_ignore_ascii_case(name)).map(|(number, _)| number)
+    (first..)
+        .zip(names)
+        .find(|(_, known)| known.eq_ignore_ascii_case(name))
+        .map(|(number, _)| number)
 }
 
 /// `a:b`, or `a` for both.
@@ -115,5 +143,9 @@ fn ends(text: &str, parse: impl Fn(&str) -> Option<i16>, what: &str) -> Result<R
 }
 
 fn ordered(text: &str, range: Range) -> Result<Range, String> {
-    if range.0 <= range.1 { Ok(range) } else { Err(format!("`{text}` ends before it starts")) }
+    if range.0 <= range.1 {
+        Ok(range)
+    } else {
+        Err(format!("`{text}` ends before it starts"))
+    }
 }

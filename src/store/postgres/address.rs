@@ -1,4 +1,5 @@
-//! `postgres://user:password@host:port/database?sslmode=verify-full`: where the database is, as libpq writes it.
+//! `postgres://user:password@host:port/database?sslmode=verify-full`: where the database is, as
+//! libpq writes it.
 
 use std::{fmt, path::PathBuf, time::Duration};
 
@@ -12,7 +13,8 @@ use super::tls::Trust;
 
 /// What a connection may take to come about.
 const CONNECT: Duration = Duration::from_secs(5);
-/// A database that has gone without a word is noticed after so long: half of it silent, half of it asked.
+/// A database that has gone without a word is noticed after so long: half of it silent, half of it
+/// asked.
 const GONE: Duration = Duration::from_secs(15);
 
 /// A database. Prints itself without the password.
@@ -22,7 +24,8 @@ pub struct Address {
     pub(super) trust: Trust,
 }
 
-/// What is wrong with an address, and how to mend it. Quotes nothing that may be part of a password.
+/// What is wrong with an address, and how to mend it. Quotes nothing that may be part of a
+/// password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misaddressed {
     pub what: String,
@@ -30,14 +33,21 @@ pub struct Misaddressed {
 }
 
 impl Address {
-    /// Reads a URL. The parameters are libpq's: `sslmode` (its six words, `prefer` by default), `sslrootcert`, `host`,
-    /// `connect_timeout`, `target_session_attrs` and others; `allow` is taken as `prefer`.
+    /// Reads a URL. The parameters are libpq's: `sslmode` (its six words, `prefer` by default),
+    /// `sslrootcert`, `host`, `connect_timeout`, `target_session_attrs` and others; `allow` is
+    /// taken as `prefer`.
     pub fn parse(url: &str) -> Result<Self, Misaddressed> {
-        let wrong = |what: &str, mend| Misaddressed { what: what.to_owned(), mend };
+        let wrong = |what: &str, mend| Misaddressed {
+            what: what.to_owned(),
+            mend,
+        };
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let authority = place.split_once("://").map_or(place, |(_, rest)| rest);
         if authority.matches('@').count() > 1 {
-            return Err(wrong("a `@` stands in the user name or the password", "write it as `%40`"));
+            return Err(wrong(
+                "a `@` stands in the user name or the password",
+                "write it as `%40`",
+            ));
         }
         let (mut kept, mut mode, mut roots) = (Vec::new(), "prefer".to_owned(), None);
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
@@ -45,7 +55,11 @@ impl Address {
             let value = || percent_decode_str(value).decode_utf8_lossy().into_owned();
             match name {
                 "sslmode" => mode = value(),
-                "sslrootcert" => roots = Some(value()).filter(|file| file != "system").map(PathBuf::from),
+                "sslrootcert" => {
+                    roots = Some(value())
+                        .filter(|file| file != "system")
+                        .map(PathBuf::from);
+                }
                 _ => kept.push(parameter),
             }
         }
@@ -63,7 +77,11 @@ impl Address {
                 ));
             }
         };
-        let rest = if kept.is_empty() { place.to_owned() } else { format!("{place}?{}", kept.join("&")) };
+        let rest = if kept.is_empty() {
+            place.to_owned()
+        } else {
+            format!("{place}?{}", kept.join("&"))
+        };
         let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
             // The cause names a parameter, never its value.
             let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
@@ -73,9 +91,16 @@ impl Address {
             )
         })?;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(wrong("it names no host", "write `postgres://user:password@host:5432/database`"));
+            return Err(wrong(
+                "it names no host",
+                "write `postgres://user:password@host:5432/database`",
+            ));
         }
-        config.ssl_mode(ssl_mode).keepalives_idle(GONE / 2).keepalives_interval(GONE / 6).keepalives_retries(3);
+        config
+            .ssl_mode(ssl_mode)
+            .keepalives_idle(GONE / 2)
+            .keepalives_interval(GONE / 6)
+            .keepalives_retries(3);
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(GONE);
         }
@@ -88,7 +113,8 @@ impl Address {
         Ok(Self { config, trust })
     }
 
-    /// Whether what is sent may be read or changed on its way: over a network, without a certificate that is checked.
+    /// Whether what is sent may be read or changed on its way: over a network, without a
+    /// certificate that is checked.
     pub fn is_exposed(&self) -> bool {
         let local = |host: &Host| match host {
             Host::Unix(_) => true,
@@ -106,7 +132,11 @@ impl fmt::Display for Address {
         });
         let hosts = hosts.chain(self.config.get_hostaddrs().iter().map(ToString::to_string));
         let hosts = hosts.collect::<Vec<_>>().join(",");
-        let database = self.config.get_dbname().or(self.config.get_user()).unwrap_or_default();
+        let database = self
+            .config
+            .get_dbname()
+            .or(self.config.get_user())
+            .unwrap_or_default();
         write!(f, "PostgreSQL database `{database}` at {hosts}")
     }
 }
@@ -127,7 +157,9 @@ mod tests {
 
     #[test]
     fn an_address_is_read_as_libpq_reads_it_and_shown_without_its_password() {
-        let address = parse("postgres://bridge:p%40ss@db.example.com:6432/alerts?sslmode=verify-full").unwrap();
+        let address =
+            parse("postgres://bridge:p%40ss@db.example.com:6432/alerts?sslmode=verify-full")
+                .unwrap();
         assert_eq!(address.config.get_password(), Some(&b"p@ss"[..]));
         assert_eq!(address.config.get_ports(), [6432]);
         assert_eq!(address.trust, Trust::Host(None));
@@ -135,7 +167,10 @@ mod tests {
             assert_eq!(shown, "PostgreSQL database `alerts` at db.example.com");
         }
         let socket = parse("postgresql:///alerts?host=/run/postgresql&user=bridge").unwrap();
-        assert_eq!(socket.to_string(), "PostgreSQL database `alerts` at /run/postgresql");
+        assert_eq!(
+            socket.to_string(),
+            "PostgreSQL database `alerts` at /run/postgresql"
+        );
         assert!(!socket.is_exposed());
     }
 
@@ -143,23 +178,48 @@ mod tests {
     fn sslmode_means_what_it_means_to_libpq() {
         let of = |parameters: &str| {
             let address = parse(&format!("postgres://db/alerts?{parameters}")).unwrap();
-            (address.config.get_ssl_mode(), address.trust.clone(), address.is_exposed())
+            (
+                address.config.get_ssl_mode(),
+                address.trust.clone(),
+                address.is_exposed(),
+            )
         };
         let root = || Some(PathBuf::from("/ca.pem"));
         assert_eq!(of(""), (SslMode::Prefer, Trust::Anybody, true));
-        assert_eq!(of("sslmode=disable"), (SslMode::Disable, Trust::Anybody, true));
-        assert_eq!(of("sslmode=require"), (SslMode::Require, Trust::Anybody, true));
-        assert_eq!(of("sslmode=require&sslrootcert=%2Fca.pem"), (SslMode::Require, Trust::Authority(root()), false));
-        assert_eq!(of("sslmode=verify-ca&sslrootcert=/ca.pem"), (SslMode::Require, Trust::Authority(root()), false));
-        assert_eq!(of("sslmode=verify-full&sslrootcert=system"), (SslMode::Require, Trust::Host(None), false));
+        assert_eq!(
+            of("sslmode=disable"),
+            (SslMode::Disable, Trust::Anybody, true)
+        );
+        assert_eq!(
+            of("sslmode=require"),
+            (SslMode::Require, Trust::Anybody, true)
+        );
+        assert_eq!(
+            of("sslmode=require&sslrootcert=%2Fca.pem"),
+            (SslMode::Require, Trust::Authority(root()), false)
+        );
+        assert_eq!(
+            of("sslmode=verify-ca&sslrootcert=/ca.pem"),
+            (SslMode::Require, Trust::Authority(root()), false)
+        );
+        assert_eq!(
+            of("sslmode=verify-full&sslrootcert=system"),
+            (SslMode::Require, Trust::Host(None), false)
+        );
     }
 
     #[test]
     fn what_is_wrong_is_said_without_the_password() {
         for (url, expected) in [
             ("postgres://bridge:hun@ter2@db/alerts", "`@`"),
-            ("postgres://bridge:hunter2@db/alerts?sslmode=hunter2", "sslmode"),
-            ("postgres://bridge:hunter2@db/alerts?colour=hunter2", "colour"),
+            (
+                "postgres://bridge:hunter2@db/alerts?sslmode=hunter2",
+                "sslmode",
+            ),
+            (
+                "postgres://bridge:hunter2@db/alerts?colour=hunter2",
+                "colour",
+            ),
             ("postgres://bridge:hunter2@db:hunter2/alerts", "port"),
             ("postgres://bridge:hunter2@/alerts", "no host"),
         ] {

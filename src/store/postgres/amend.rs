@@ -23,8 +23,8 @@ SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
     FROM deliveries CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = incident OFFSET 0) AS its
     WHERE deliveries.id = ANY ($1) ORDER BY turn) AS turns";
-/// From here on none of their lanes' deliveries is claimed: what is leased may be at its receiver already, and nothing
-/// can be put before it any more.
+/// From here on none of their lanes' deliveries is claimed: what is leased may be at its receiver
+/// already, and nothing can be put before it any more.
 const HOLD_LANES_OF: &str = "
 SELECT id FROM deliveries
 WHERE id = ANY (ARRAY(
@@ -95,10 +95,17 @@ async fn retry_together(
 ) -> Result<Vec<DeliveryId>, StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
-    flight.add("BEGIN", vec![]).add(TAKE_TURNS_OF, vec![&ids]).add(HOLD_LANES_OF, vec![&ids]).add(STATES, vec![&ids]);
+    flight
+        .add("BEGIN", vec![])
+        .add(TAKE_TURNS_OF, vec![&ids])
+        .add(HOLD_LANES_OF, vec![&ids])
+        .add(STATES, vec![&ids]);
     let answers = transaction.send(flight).await?;
-    let states = answers[3].iter().map(|row| Ok((at(row, "id")?, at(row, "state")?)));
-    let states = states.collect::<Result<std::collections::BTreeMap<DeliveryId, &str>, StoreError>>()?;
+    let states = answers[3]
+        .iter()
+        .map(|row| Ok((at(row, "id")?, at(row, "state")?)));
+    let states =
+        states.collect::<Result<std::collections::BTreeMap<DeliveryId, &str>, StoreError>>()?;
     let mut retried = Vec::new();
     for id in ids {
         let state = states.get(id).copied();
@@ -128,11 +135,17 @@ async fn refuse<T>(transaction: Transaction, why: StoreError) -> Result<T, Store
     Err(why)
 }
 
-async fn objection(transaction: &Transaction, id: DeliveryId, all: bool) -> Result<Option<&'static str>, StoreError> {
+async fn objection(
+    transaction: &Transaction,
+    id: DeliveryId,
+    all: bool,
+) -> Result<Option<&'static str>, StoreError> {
     let mut flight = Flight::default();
     flight.add(REVIVAL, vec![&id, &all]);
     let answers = transaction.send(flight).await?;
-    let Some(row) = answers[0].first() else { return Ok(None) };
+    let Some(row) = answers[0].first() else {
+        return Ok(None);
+    };
     let revival = Revival {
         trigger: at(row, "trigger")?,
         open: at(row, "open")?,
@@ -142,18 +155,23 @@ async fn objection(transaction: &Transaction, id: DeliveryId, all: bool) -> Resu
     Ok(revival.objection())
 }
 
-async fn revive(transaction: &Transaction, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
+async fn revive(
+    transaction: &Transaction,
+    id: DeliveryId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let (now, step) = (micros(now), json(&Step::Send)?);
     let mut flight = Flight::default();
-    flight.add(REVIVE, vec![&id, &now, &step]).add(WAIT_BEHIND, vec![&id]);
+    flight
+        .add(REVIVE, vec![&id, &now, &step])
+        .add(WAIT_BEHIND, vec![&id]);
     transaction.send(flight).await.map(drop)
 }
 
 const DISCARD: &str = "
 UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, lease = NULL, detail = 'discarded by a person'
 WHERE id = $1 AND state IN ('pending', 'held', 'dead') AND (lease IS NULL OR next_at <= $2) RETURNING id";
-const STATE: &str =
-    "SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END AS state FROM deliveries WHERE id = $1";
+const STATE: &str = "SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END AS state FROM deliveries WHERE id = $1";
 
 pub(super) async fn discard(
     database: &Database,
@@ -164,13 +182,19 @@ pub(super) async fn discard(
     let now = micros(now);
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
-    flight.add("BEGIN", vec![]).add(TAKE_TURN_OF, vec![&id]).add(DISCARD, vec![&id, &now]).add(STATE, vec![&id]);
+    flight
+        .add("BEGIN", vec![])
+        .add(TAKE_TURN_OF, vec![&id])
+        .add(DISCARD, vec![&id, &now])
+        .add(STATE, vec![&id]);
     let answers = transaction.send(flight).await?;
     if answers[2].is_empty() {
         let state = answers[3].first().map(|row| at(row, "state")).transpose()?;
         return refuse(transaction, not_discarded(id, state)).await;
     }
     let mut flight = Flight::default();
-    flight.add(ADVANCE, vec![&id, &now]).add(RING, vec![&holder]);
+    flight
+        .add(ADVANCE, vec![&id, &now])
+        .add(RING, vec![&holder]);
     transaction.commit(flight).await.map(drop)
 }

@@ -1,7 +1,8 @@
 //! LISTEN and NOTIFY: replicas tell each other that there is something to do.
 //!
-//! A bell never rings inside a transaction that has something else to do: PostgreSQL commits those with a NOTIFY one
-//! after the other. It saves time, nothing else: whoever hears none looks every two seconds all the same.
+//! A bell never rings inside a transaction that has something else to do: PostgreSQL commits those
+//! with a NOTIFY one after the other. It saves time, nothing else: whoever hears none looks every
+//! two seconds all the same.
 
 use std::{
     future::poll_fn,
@@ -84,6 +85,9 @@ async fn hear(database: &Database, holder: i64, heard: &Notify) -> Result<(), St
 
 async fn begin(client: Client) -> Result<Client, StoreError> {
     noticed(&client).await?;
-    client.batch_execute("LISTEN alertbridge").await.map_err(failure)?;
+    client
+        .batch_execute("LISTEN alertbridge")
+        .await
+        .map_err(failure)?;
     Ok(client)
 }

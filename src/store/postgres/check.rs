@@ -1,7 +1,7 @@
 //! `store check`: the mails' bytes, and the promise.
 //!
-//! Reads alone, over a connection of its own: a bridge may be at work meanwhile. That rows belong together the database
-//! itself sees to; damage to its files shows when they are read.
+//! Reads alone, over a connection of its own: a bridge may be at work meanwhile. That rows belong
+//! together the database itself sees to; damage to its files shows when they are read.
 
 use jiff::{SignedDuration, Timestamp};
 use tokio_postgres::{Client, IsolationLevel};
@@ -24,8 +24,8 @@ use crate::{
 /// Mails whose bytes are read at a time.
 const BATCH: i64 = 500;
 
-/// Everything that is wrong with a database, and how much it holds. `progress` is told how many of how many mails' bytes
-/// are read.
+/// Everything that is wrong with a database, and how much it holds. `progress` is told how many of
+/// how many mails' bytes are read.
 pub async fn check(
     address: &Address,
     now: Timestamp,
@@ -54,14 +54,27 @@ pub async fn check(
     .await
 }
 
-async fn promises(client: &mut Client, now: Timestamp) -> Result<(Vec<Finding>, Totals), StoreError> {
-    let snapshot =
-        client.build_transaction().isolation_level(IsolationLevel::RepeatableRead).read_only(true).start().await;
+async fn promises(
+    client: &mut Client,
+    now: Timestamp,
+) -> Result<(Vec<Finding>, Totals), StoreError> {
+    let snapshot = client
+        .build_transaction()
+        .isolation_level(IsolationLevel::RepeatableRead)
+        .read_only(true)
+        .start()
+        .await;
     let snapshot = snapshot.map_err(failure)?;
-    let since = micros(now.saturating_sub(SignedDuration::from_mins(UNDER_WAY_MINUTES)).unwrap_or(now));
+    let since = micros(
+        now.saturating_sub(SignedDuration::from_mins(UNDER_WAY_MINUTES))
+            .unwrap_or(now),
+    );
     let mut found = Vec::new();
     for promise in PROMISES {
-        let question = format!("SELECT * FROM ({}) AS found (what) LIMIT {MOST_FINDINGS}", promise.question);
+        let question = format!(
+            "SELECT * FROM ({}) AS found (what) LIMIT {MOST_FINDINGS}",
+            promise.question
+        );
         let question = snapshot.prepare(&question).await.map_err(failure)?;
         let rows = if question.params().is_empty() {
             snapshot.query(&question, &[]).await
@@ -69,19 +82,29 @@ async fn promises(client: &mut Client, now: Timestamp) -> Result<(Vec<Finding>, 
             snapshot.query(&question, &[&since]).await
         };
         for row in rows.map_err(failure)? {
-            found.push(Finding { check: promise.name, what: at(&row, "what")? });
+            found.push(Finding {
+                check: promise.name,
+                what: at(&row, "what")?,
+            });
         }
     }
     let counted = "SELECT (SELECT count(*) FROM mails) AS mails, (SELECT count(*) FROM incidents) AS incidents,
                           (SELECT count(*) FROM deliveries) AS deliveries";
     let row = snapshot.query_one(counted, &[]).await.map_err(failure)?;
     let count = |of: &str| at::<i64>(&row, of).map(i64::unsigned_abs);
-    let totals = Totals { mails: count("mails")?, incidents: count("incidents")?, deliveries: count("deliveries")? };
+    let totals = Totals {
+        mails: count("mails")?,
+        incidents: count("incidents")?,
+        deliveries: count("deliveries")?,
+    };
     Ok((found, totals))
 }
 
 /// Reads every mail: what it says of itself still holds.
-async fn bytes(client: &Client, mut read: impl FnMut(u64) + Send) -> Result<Vec<Finding>, StoreError> {
+async fn bytes(
+    client: &Client,
+    mut read: impl FnMut(u64) + Send,
+) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
     let (mut after, mut done) = (0_i64, 0);
     // Of a mail that was cut the hash is the whole mail's.
@@ -89,15 +112,27 @@ async fn bytes(client: &Client, mut read: impl FnMut(u64) + Send) -> Result<Vec<
                  WHERE id > $1 ORDER BY id LIMIT $2";
     let batch = client.prepare(batch).await.map_err(failure)?;
     loop {
-        let rows = client.query(&batch, &[&after, &BATCH]).await.map_err(failure)?;
-        let Some(last) = rows.last() else { return Ok(found) };
+        let rows = client
+            .query(&batch, &[&after, &BATCH])
+            .await
+            .map_err(failure)?;
+        let Some(last) = rows.last() else {
+            return Ok(found);
+        };
         after = at(last, "id")?;
         for row in &rows {
             let sha256: Option<&str> = at(row, "sha256")?;
-            let whole = unpack(at(row, "raw")?).is_ok_and(|raw| sha256.is_none_or(|hash| hash == sha256_hex(&raw)));
+            let whole = unpack(at(row, "raw")?)
+                .is_ok_and(|raw| sha256.is_none_or(|hash| hash == sha256_hex(&raw)));
             if !whole && found.len() < MOST_FINDINGS {
-                let what = format!("the bytes of mail {} are not those that came", at::<i64>(row, "id")?);
-                found.push(Finding { check: "mails are as they came", what });
+                let what = format!(
+                    "the bytes of mail {} are not those that came",
+                    at::<i64>(row, "id")?
+                );
+                found.push(Finding {
+                    check: "mails are as they came",
+                    what,
+                });
             }
         }
         done += rows.len() as u64;

@@ -1,4 +1,5 @@
-//! What the bridge may have to tell of itself. Every question is a few probes of a narrow index, however much is held.
+//! What the bridge may have to tell of itself. Every question is a few probes of a narrow index,
+//! however much is held.
 
 use super::{
     connection::{Database, Flight},
@@ -15,8 +16,9 @@ const DEAD: &str = "
 SELECT count(*) AS dead FROM (
     SELECT 1 FROM deliveries WHERE state = 'dead' AND incident IS DISTINCT FROM
         (SELECT id FROM incidents WHERE incident_id = $1 AND kind = 'self') LIMIT $2) AS dead";
-/// From one incident with a held resolve to the next open one, and on to the next with a held resolve: a thousand held for
-/// one incident cost as much as one, and those of incidents that are over as little as incidents nothing is held of.
+/// From one incident with a held resolve to the next open one, and on to the next with a held
+/// resolve: a thousand held for one incident cost as much as one, and those of incidents that are
+/// over as little as incidents nothing is held of.
 const HELD_RESOLVES: &str = "
 WITH RECURSIVE step (held, open) AS (
     SELECT 0::bigint, 0::bigint
@@ -31,11 +33,12 @@ WITH RECURSIVE step (held, open) AS (
     ) AS later
 )
 SELECT incident_id FROM step JOIN incidents ON id = open WHERE held = open LIMIT $1";
-const FLOODED_AT: &str = "SELECT decided_at AS at FROM mails WHERE hold = 'flood' ORDER BY decided_at DESC LIMIT 1";
+const FLOODED_AT: &str =
+    "SELECT decided_at AS at FROM mails WHERE hold = 'flood' ORDER BY decided_at DESC LIMIT 1";
 const QUARANTINE_CUT_AT: &str = "
 SELECT cut_at AS at FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL ORDER BY cut_at DESC LIMIT 1";
-/// The first few apps mail of which is held, and every one that is told of and still held: one that is new never
-/// pushes another out.
+/// The first few apps mail of which is held, and every one that is told of and still held: one that
+/// is new never pushes another out.
 const UNEXPECTED_APPS: &str = "
 WITH RECURSIVE held (hold) AS (
     (SELECT hold FROM mails WHERE hold > 'app:' AND hold < 'app;' ORDER BY hold LIMIT 1)
@@ -69,16 +72,30 @@ pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError
         .add(ALARMS, vec![])
         .add(QUARANTINE_CUT_AT, vec![]);
     let answers = transaction.commit(flight).await?;
-    let dead = answers[1].first().map(|row| at::<i64>(row, "dead")).transpose()?.unwrap_or_default();
+    let dead = answers[1]
+        .first()
+        .map(|row| at::<i64>(row, "dead"))
+        .transpose()?
+        .unwrap_or_default();
     let flooded_at: Option<i64> = answers[3].first().map(|row| at(row, "at")).transpose()?;
     let cut_at: Option<i64> = answers[6].first().map(|row| at(row, "at")).transpose()?;
-    let alarms =
-        answers[5].iter().map(|row| Ok(Alarm { incident_id: at(row, "incident_id")?, untold: at(row, "untold")? }));
+    let alarms = answers[5].iter().map(|row| {
+        Ok(Alarm {
+            incident_id: at(row, "incident_id")?,
+            untold: at(row, "untold")?,
+        })
+    });
     Ok(Concerns {
         dead: dead.unsigned_abs(),
-        held_resolves: answers[2].iter().map(|row| at(row, "incident_id")).collect::<Result<_, _>>()?,
+        held_resolves: answers[2]
+            .iter()
+            .map(|row| at(row, "incident_id"))
+            .collect::<Result<_, _>>()?,
         flooded_at: flooded_at.map(time),
-        unexpected_apps: answers[4].iter().map(|row| at(row, "app")).collect::<Result<_, _>>()?,
+        unexpected_apps: answers[4]
+            .iter()
+            .map(|row| at(row, "app"))
+            .collect::<Result<_, _>>()?,
         quarantine_cut_at: cut_at.map(time),
         room: None,
         alarms: alarms.collect::<Result<_, StoreError>>()?,

@@ -2,9 +2,13 @@
 
 use std::{error::Error as _, task::Poll, time::Duration};
 
-use deadpool_postgres::{Hook, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime};
+use deadpool_postgres::{
+    Hook, Manager, ManagerConfig, Object, Pool, PoolError, QueueMode, RecyclingMethod, Runtime,
+};
 use futures_util::poll;
-use tokio_postgres::{Client, Error, Row, Socket, config::TargetSessionAttrs, error::SqlState, types::ToSql};
+use tokio_postgres::{
+    Client, Error, Row, Socket, config::TargetSessionAttrs, error::SqlState, types::ToSql,
+};
 
 use super::{
     address::Address,
@@ -12,14 +16,14 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// Connections of one replica, beside the one that listens. So many commits share a flush of the disk, which is what a
-/// decision waits for; three replicas stay below PostgreSQL's usual 100.
+/// Connections of one replica, beside the one that listens. So many commits share a flush of the
+/// disk, which is what a decision waits for; three replicas stay below PostgreSQL's usual 100.
 const MOST_CONNECTIONS: usize = 20;
 /// How long a verb waits for a connection to be free, or made.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the server does about a client's machine that is gone without a good-bye: it notices within seconds, and gives up
-/// what the session held, a lock of a migration too.
+/// What the server does about a client's machine that is gone without a good-bye: it notices within
+/// seconds, and gives up what the session held, a lock of a migration too.
 macro_rules! noticed {
     ($settings:literal) => {
         concat!(
@@ -34,12 +38,14 @@ SET tcp_user_timeout = '15s';",
 }
 /// Of a connection beside the pool.
 const SETTINGS_APART: &str = noticed!("");
-/// - What a replica that is gone has begun is undone within seconds, whether its machine says good-bye or not.
+/// - What a replica that is gone has begun is undone within seconds, whether its machine says
+///   good-bye or not.
 /// - A commit means the disk, even where the server's own setting says otherwise.
-/// - Every statement has an index to go by, row by row: it is planned once, and a plan made while a table was empty must not
-///   read it whole when it is full, to look through it or to join it. For the same reason statements ask
-///   `(SELECT 1 … LIMIT 1) IS NULL` rather than NOT EXISTS, for which all rows may be gathered beforehand, fence by OFFSET 0
-///   what is to be looked up row by row, and change what is in an ARRAY. None is worth compiling, or more than one process.
+/// - Every statement has an index to go by, row by row: it is planned once, and a plan made while a
+///   table was empty must not read it whole when it is full, to look through it or to join it. For
+///   the same reason statements ask `(SELECT 1 … LIMIT 1) IS NULL` rather than NOT EXISTS, for
+///   which all rows may be gathered beforehand, fence by OFFSET 0 what is to be looked up row by
+///   row, and change what is in an ARRAY. None is worth compiling, or more than one process.
 const SETTINGS: &str = noticed!(
     "
 SET default_transaction_isolation = 'read committed';
@@ -72,45 +78,64 @@ impl Database {
         let tls = Tls::new(&address.trust)?;
         let mut address = address.clone();
         // After a failover, and where several hosts are named, the primary is meant.
-        address.config.target_session_attrs(TargetSessionAttrs::ReadWrite);
-        let recycling = ManagerConfig { recycling_method: RecyclingMethod::Fast };
-        let pool = Pool::builder(Manager::from_config(address.config.clone(), tls.clone(), recycling))
-            .max_size(MOST_CONNECTIONS)
-            // The one that was used last has its statements at hand.
-            .queue_mode(QueueMode::Lifo)
-            .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(PATIENCE))
-            .create_timeout(Some(PATIENCE))
-            .post_create(Hook::async_fn(|client, _| {
-                Box::pin(
-                    async move { client.batch_execute(SETTINGS).await.map_err(deadpool_postgres::HookError::Backend) },
-                )
-            }))
-            .build()
-            .map_err(|error| StoreError::Failed(error.to_string()))?;
+        address
+            .config
+            .target_session_attrs(TargetSessionAttrs::ReadWrite);
+        let recycling = ManagerConfig {
+            recycling_method: RecyclingMethod::Fast,
+        };
+        let pool = Pool::builder(Manager::from_config(
+            address.config.clone(),
+            tls.clone(),
+            recycling,
+        ))
+        .max_size(MOST_CONNECTIONS)
+        // The one that was used last has its statements at hand.
+        .queue_mode(QueueMode::Lifo)
+        .runtime(Runtime::Tokio1)
+        .wait_timeout(Some(PATIENCE))
+        .create_timeout(Some(PATIENCE))
+        .post_create(Hook::async_fn(|client, _| {
+            Box::pin(async move {
+                client
+                    .batch_execute(SETTINGS)
+                    .await
+                    .map_err(deadpool_postgres::HookError::Backend)
+            })
+        }))
+        .build()
+        .map_err(|error| StoreError::Failed(error.to_string()))?;
         Ok(Self { pool, address, tls })
     }
 
     pub(super) async fn connection(&self) -> Result<Connection, StoreError> {
         self.pool.get().await.map_err(|error| match error {
             PoolError::Backend(error) => self.unreachable(&error),
-            PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => failure(error),
-            PoolError::Timeout(_) => {
-                StoreError::Failed(format!("{}: no connection within {} s", self.address, PATIENCE.as_secs()))
+            PoolError::PostCreateHook(deadpool_postgres::HookError::Backend(error)) => {
+                failure(error)
             }
+            PoolError::Timeout(_) => StoreError::Failed(format!(
+                "{}: no connection within {} s",
+                self.address,
+                PATIENCE.as_secs()
+            )),
             other => StoreError::Failed(other.to_string()),
         })
     }
 
-    /// A connection beside the pool, for what keeps it to itself. Somebody has to poll its second half, and begin with
-    /// [`noticed()`].
+    /// A connection beside the pool, for what keeps it to itself. Somebody has to poll its second
+    /// half, and begin with [`noticed()`].
     pub(super) async fn connection_apart(
         &self,
     ) -> Result<(Client, tokio_postgres::Connection<Socket, Stream>), StoreError> {
         let connect = self.address.config.connect(self.tls.clone());
         match tokio::time::timeout(PATIENCE, connect).await {
             Ok(connected) => connected.map_err(|error| self.unreachable(&error)),
-            Err(_) => Err(StoreError::Failed(format!("{}: no answer within {} s", self.address, PATIENCE.as_secs()))),
+            Err(_) => Err(StoreError::Failed(format!(
+                "{}: no answer within {} s",
+                self.address,
+                PATIENCE.as_secs()
+            ))),
         }
     }
 
@@ -126,8 +151,14 @@ impl Database {
         parameters: &[Parameter<'_>],
     ) -> Result<Vec<Row>, StoreError> {
         let connection = self.connection().await?;
-        let prepared = connection.prepare_cached(statement).await.map_err(failure)?;
-        connection.query(&prepared, parameters).await.map_err(failure)
+        let prepared = connection
+            .prepare_cached(statement)
+            .await
+            .map_err(failure)?;
+        connection
+            .query(&prepared, parameters)
+            .await
+            .map_err(failure)
     }
 
     pub(super) async fn begin(&self) -> Result<Transaction, StoreError> {
@@ -143,12 +174,17 @@ pub(super) async fn noticed(client: &Client) -> Result<(), StoreError> {
 /// What stands in a statement for `$1`, `$2` and so on.
 pub(super) type Parameter<'a> = &'a (dyn ToSql + Sync);
 
-/// Statements that go to the server together, without waiting for each other's answers. They are run in order.
+/// Statements that go to the server together, without waiting for each other's answers. They are
+/// run in order.
 #[derive(Default)]
 pub(super) struct Flight<'a>(Vec<(&'static str, Vec<Parameter<'a>>)>);
 
 impl<'a> Flight<'a> {
-    pub(super) fn add(&mut self, statement: &'static str, parameters: Vec<Parameter<'a>>) -> &mut Self {
+    pub(super) fn add(
+        &mut self,
+        statement: &'static str,
+        parameters: Vec<Parameter<'a>>,
+    ) -> &mut Self {
         self.0.push((statement, parameters));
         self
     }
@@ -182,21 +218,27 @@ impl<'a> Flight<'a> {
     }
 }
 
-/// Changes that stand or fall together. Where it is dropped before its end, or something in it fails, the connection is
-/// closed, and the server undoes what was done.
+/// Changes that stand or fall together. Where it is dropped before its end, or something in it
+/// fails, the connection is closed, and the server undoes what was done.
 pub(super) struct Transaction(Option<Connection>);
 
 impl Transaction {
     /// Sends a flight; the first must begin with `BEGIN`.
     pub(super) async fn send(&self, flight: Flight<'_>) -> Result<Vec<Vec<Row>>, StoreError> {
-        let Some(connection) = &self.0 else { return Err(StoreError::Failed("the transaction is over".into())) };
+        let Some(connection) = &self.0 else {
+            return Err(StoreError::Failed("the transaction is over".into()));
+        };
         flight.fly(connection).await.map_err(failure)
     }
 
     /// Sends the last flight, and COMMIT with it.
     ///
-    /// Where the connection breaks meanwhile nobody knows whether it took place. Every verb can stand that.
-    pub(super) async fn commit(mut self, mut flight: Flight<'_>) -> Result<Vec<Vec<Row>>, StoreError> {
+    /// Where the connection breaks meanwhile nobody knows whether it took place. Every verb can
+    /// stand that.
+    pub(super) async fn commit(
+        mut self,
+        mut flight: Flight<'_>,
+    ) -> Result<Vec<Vec<Row>>, StoreError> {
         flight.add("COMMIT", vec![]);
         let answers = self.send(flight).await?;
         // It goes back to the pool.
@@ -227,9 +269,9 @@ impl Drop for Transaction {
 pub(super) fn failure(error: Error) -> StoreError {
     match error.code() {
         Some(&SqlState::DISK_FULL) => StoreError::Full,
-        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => {
-            StoreError::Failed("the database is read-only: is it a standby, or short of space?".into())
-        }
+        Some(&SqlState::READ_ONLY_SQL_TRANSACTION) => StoreError::Failed(
+            "the database is read-only: is it a standby, or short of space?".into(),
+        ),
         Some(code) if *code == SqlState::DATA_CORRUPTED || *code == SqlState::INDEX_CORRUPTED => {
             StoreError::Damaged(words(&error))
         }
@@ -237,7 +279,8 @@ pub(super) fn failure(error: Error) -> StoreError {
     }
 }
 
-/// An error in words: PostgreSQL's own where it has some. Its detail, which may quote what was stored, is left out.
+/// An error in words: PostgreSQL's own where it has some. Its detail, which may quote what was
+/// stored, is left out.
 fn words(error: &Error) -> String {
     if let Some(said) = error.as_db_error() {
         return format!("{} (SQLSTATE {})", said.message(), said.code().code());

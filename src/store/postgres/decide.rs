@@ -1,7 +1,9 @@
-//! The second commit: what is known of an incident, and everything that follows from a mail about it.
+//! The second commit: what is known of an incident, and everything that follows from a mail about
+//! it.
 //!
-//! Two ways to the server: one asks, one writes. An advisory lock on the incident's id makes those who decide about the
-//! same incident, or change its lanes, take turns, whether there is a row of it yet or not.
+//! Two ways to the server: one asks, one writes. An advisory lock on the incident's id makes those
+//! who decide about the same incident, or change its lanes, take turns, whether there is a row of
+//! it yet or not.
 
 use std::{
     borrow::Cow,
@@ -27,7 +29,8 @@ enum Matter<'a> {
     Own,
 }
 
-/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already, or waits.
+/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided
+/// already, or waits.
 pub(super) async fn decide(
     database: &Arc<Database>,
     mail: MailId,
@@ -47,7 +50,14 @@ pub(super) async fn reconsider(
     now: Timestamp,
     decide: Decide,
 ) -> Result<Option<Decision>, StoreError> {
-    follow(database, &Matter::Due(mail, authenticity), subject, now, decide).await
+    follow(
+        database,
+        &Matter::Due(mail, authenticity),
+        subject,
+        now,
+        decide,
+    )
+    .await
 }
 
 /// The same for what the bridge tells of itself.
@@ -58,7 +68,8 @@ pub(super) async fn announce(
     decide: Decide,
 ) -> Result<Decision, StoreError> {
     let announced = follow(database, &Matter::Own, Some(subject), now, decide).await?;
-    announced.ok_or_else(|| StoreError::Failed("what the bridge tells of itself was not decided".into()))
+    announced
+        .ok_or_else(|| StoreError::Failed("what the bridge tells of itself was not decided".into()))
 }
 
 /// Asks, concludes, writes.
@@ -77,8 +88,18 @@ async fn follow(
         return Ok(None);
     };
     // The transaction is undone by being dropped.
-    let mut decision = catch_unwind(AssertUnwindSafe(|| decide(&found.memory))).map_err(|_| StoreError::Panicked)?;
-    decision.claims = write::write(database, transaction, matter, subject, &found, &decision, now).await?;
+    let mut decision = catch_unwind(AssertUnwindSafe(|| decide(&found.memory)))
+        .map_err(|_| StoreError::Panicked)?;
+    decision.claims = write::write(
+        database,
+        transaction,
+        matter,
+        subject,
+        &found,
+        &decision,
+        now,
+    )
+    .await?;
     Ok(Some(decision))
 }
 

@@ -15,8 +15,10 @@ use crate::{
     store::{StoreError, kept::micros},
 };
 
-const RIPE: &str = "SELECT id FROM deliveries WHERE state = 'held' AND next_at <= $1 ORDER BY next_at LIMIT 100";
-const RIPE_ONE: &str = "SELECT id, notification FROM deliveries WHERE id = $1 AND state = 'held' AND next_at <= $2";
+const RIPE: &str =
+    "SELECT id FROM deliveries WHERE state = 'held' AND next_at <= $1 ORDER BY next_at LIMIT 100";
+const RIPE_ONE: &str =
+    "SELECT id, notification FROM deliveries WHERE id = $1 AND state = 'held' AND next_at <= $2";
 const RIPE_OF: &str = "
 SELECT id, notification FROM deliveries
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
@@ -58,7 +60,9 @@ pub(super) async fn release_of(
 ) -> Result<(), StoreError> {
     let this_moment = micros(now);
     let mut flight = Flight::default();
-    flight.add(ACTIVE, vec![&this_moment]).add(RIPE_OF, vec![&incident_id, &kind, &this_moment]);
+    flight
+        .add(ACTIVE, vec![&this_moment])
+        .add(RIPE_OF, vec![&incident_id, &kind, &this_moment]);
     let answers = transaction.send(flight).await?;
     let decided = decide(&answers[0], &answers[1], this_moment)?;
     let mut flight = Flight::default();
@@ -70,7 +74,10 @@ pub(super) async fn release_of(
 type Decided = Vec<(DeliveryId, i64, Option<SilenceId>)>;
 
 fn decide(silences: &[Row], ripe: &[Row], now: i64) -> Result<Decided, StoreError> {
-    let silences = silences.iter().map(silence_row).collect::<Result<Vec<Silence>, _>>()?;
+    let silences = silences
+        .iter()
+        .map(silence_row)
+        .collect::<Result<Vec<Silence>, _>>()?;
     let decided = ripe.iter().map(|row| {
         let notification: Notification = json_at(row, "notification")?;
         let silence = last_to_cover(&silences, &notification.labels);

@@ -1,8 +1,9 @@
 //! Deliveries and their lanes: claimed, and who is next.
 //!
-//! A lane is what one integration is owed of one incident. Only its head has a `next_at`; settling the head gives the
-//! next its turn. Whoever adds to a lane, takes from it or reorders it holds the incident's lock, so that none is added
-//! behind a head that is settled just then; claiming changes no order and needs none.
+//! A lane is what one integration is owed of one incident. Only its head has a `next_at`; settling
+//! the head gives the next its turn. Whoever adds to a lane, takes from it or reorders it holds the
+//! incident's lock, so that none is added behind a head that is settled just then; claiming changes
+//! no order and needs none.
 
 use std::time::Duration;
 
@@ -50,7 +51,8 @@ WHERE next_at IS NULL AND id = (
           AND settled_at IS NULL OFFSET 0) AS later
     WHERE this.id = $1)";
 
-/// The heads that are due, of each target so many. Those another replica is about to take are passed over.
+/// The heads that are due, of each target so many. Those another replica is about to take are
+/// passed over.
 const CLAIM: &str = concat!(
     "
 WITH due AS MATERIALIZED (
@@ -79,21 +81,40 @@ pub(super) async fn claim(
     lease: Duration,
     wanted: Vec<(Target, u32)>,
 ) -> Result<Vec<Claim>, StoreError> {
-    let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
+    let until = now
+        .saturating_add(SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX))
+        .unwrap_or(now);
     let (until, now, lease) = (micros(until), micros(now), fastrand::i64(1..));
-    let receivers: Vec<_> = wanted.iter().map(|(target, _)| target.receiver.as_str()).collect();
-    let integrations: Vec<_> = wanted.iter().map(|(target, _)| target.integration.as_str()).collect();
+    let receivers: Vec<_> = wanted
+        .iter()
+        .map(|(target, _)| target.receiver.as_str())
+        .collect();
+    let integrations: Vec<_> = wanted
+        .iter()
+        .map(|(target, _)| target.integration.as_str())
+        .collect();
     let most: Vec<_> = wanted.iter().map(|(_, most)| i64::from(*most)).collect();
-    let claimed = database.query(CLAIM, &[&receivers, &integrations, &most, &now, &lease, &until]).await;
+    let claimed = database
+        .query(
+            CLAIM,
+            &[&receivers, &integrations, &most, &now, &lease, &until],
+        )
+        .await;
     match claimed {
         Ok(rows) => {
-            let mut claims = rows.iter().map(claimed_row).collect::<Result<Vec<_>, _>>()?;
+            let mut claims = rows
+                .iter()
+                .map(claimed_row)
+                .collect::<Result<Vec<_>, _>>()?;
             claims.sort_by_key(|claim| claim.id);
             Ok(claims)
         }
         Err(error) => {
-            // It may have been done, and nobody works at it: as far as can be, it does not wait for its lease to end.
-            let _ = database.query(UNCLAIM, &[&receivers, &integrations, &lease, &now, &until]).await;
+            // It may have been done, and nobody works at it: as far as can be, it does not wait for
+            // its lease to end.
+            let _ = database
+                .query(UNCLAIM, &[&receivers, &integrations, &lease, &now, &until])
+                .await;
             Err(error)
         }
     }
@@ -113,7 +134,8 @@ fn claimed_row(row: &Row) -> Result<Claim, StoreError> {
     })
 }
 
-/// Ends every wait for another attempt: who starts a replica again has mended something. Leases are other replicas'.
+/// Ends every wait for another attempt: who starts a replica again has mended something. Leases are
+/// other replicas'.
 const RELEASE: &str = "
 WITH waiting AS MATERIALIZED (
     SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending' AND lease IS NULL
@@ -143,12 +165,22 @@ pub(super) async fn release_waits(database: &Database, now: Timestamp) -> Result
     let now = micros(now);
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
-    flight.add("BEGIN", vec![]).add(RELEASE, vec![&now]).add(REJUVENATE, vec![&now]).add(RETRIED_NOW, vec![&now]);
+    flight
+        .add("BEGIN", vec![])
+        .add(RELEASE, vec![&now])
+        .add(REJUVENATE, vec![&now])
+        .add(RETRIED_NOW, vec![&now]);
     transaction.commit(flight).await.map(drop)
 }
 
-pub(super) async fn bring_forward(database: &Database, now: Timestamp, lease: Duration) -> Result<(), StoreError> {
-    let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or_default()).unwrap_or(now);
+pub(super) async fn bring_forward(
+    database: &Database,
+    now: Timestamp,
+    lease: Duration,
+) -> Result<(), StoreError> {
+    let until = now
+        .saturating_add(SignedDuration::try_from(lease).unwrap_or_default())
+        .unwrap_or(now);
     let (now, until) = (micros(now), micros(until));
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
@@ -188,10 +220,18 @@ pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
         .add(NEXT_FALLBACK, vec![])
         .add(NEXT_HELD, vec![]);
     let answers = transaction.commit(flight).await?;
-    let due = answers[1].iter().map(|row| Ok((target_at(row)?, time_at(row, "next_at")?)));
+    let due = answers[1]
+        .iter()
+        .map(|row| Ok((target_at(row)?, time_at(row, "next_at")?)));
     Ok(Agenda {
         due: due.collect::<Result<_, StoreError>>()?,
-        fallback_at: answers[2].first().map(|row| at(row, "fallback_at").map(time)).transpose()?,
-        held_until: answers[3].first().map(|row| at(row, "next_at").map(time)).transpose()?,
+        fallback_at: answers[2]
+            .first()
+            .map(|row| at(row, "fallback_at").map(time))
+            .transpose()?,
+        held_until: answers[3]
+            .first()
+            .map(|row| at(row, "next_at").map(time))
+            .transpose()?,
     })
 }

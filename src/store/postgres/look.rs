@@ -5,15 +5,22 @@ use tokio_postgres::Row;
 
 use super::{
     connection::{Database, Flight},
-    row::{at, json_at, optional_json_at, optional_time_at, stored_mail, text, time_at, unsigned_at, word_at},
+    row::{
+        at, json_at, optional_json_at, optional_time_at, stored_mail, text, time_at, unsigned_at,
+        word_at,
+    },
 };
 use crate::{
     delivery::DeliveryState,
     message::{MailId, Outcome},
-    store::{Attempt, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoreError, StoredMail, kept::time},
+    store::{
+        Attempt, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoreError, StoredMail,
+        kept::time,
+    },
 };
 
-const INCIDENTS: &str = "SELECT * FROM incidents WHERE kind <> 'unparsed' ORDER BY changed_at DESC LIMIT $1";
+const INCIDENTS: &str =
+    "SELECT * FROM incidents WHERE kind <> 'unparsed' ORDER BY changed_at DESC LIMIT $1";
 const OPEN_INCIDENTS: &str = "
 SELECT * FROM incidents WHERE kind <> 'unparsed' AND phase = 'firing' ORDER BY changed_at DESC LIMIT $1";
 
@@ -23,7 +30,12 @@ pub(super) async fn incidents(
     limit: u32,
 ) -> Result<Vec<IncidentRow>, StoreError> {
     let statement = if open_only { OPEN_INCIDENTS } else { INCIDENTS };
-    database.query(statement, &[&i64::from(limit)]).await?.iter().map(incident_row).collect()
+    database
+        .query(statement, &[&i64::from(limit)])
+        .await?
+        .iter()
+        .map(incident_row)
+        .collect()
 }
 
 /// What is read of a mail for a list.
@@ -44,7 +56,8 @@ macro_rules! delivery {
     };
 }
 
-const INCIDENT: &str = "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind = 'incident', kind LIMIT 1";
+const INCIDENT: &str =
+    "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind = 'incident', kind LIMIT 1";
 const ITS_MAILS: &str = mail!("WHERE mails.incident = $1");
 const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
 const ITS_ATTEMPTS: &str = "
@@ -59,7 +72,9 @@ pub(super) async fn timeline(
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
     // One look at one moment.
-    flight.add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![]).add(INCIDENT, vec![&incident_id]);
+    flight
+        .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
+        .add(INCIDENT, vec![&incident_id]);
     let answers = transaction.send(flight).await?;
     let Some(incident) = answers[1].first() else {
         transaction.undo().await?;
@@ -67,7 +82,10 @@ pub(super) async fn timeline(
     };
     let (number, incident): (i64, _) = (at(incident, "id")?, incident_row(incident)?);
     let mut flight = Flight::default();
-    flight.add(ITS_MAILS, vec![&number]).add(ITS_DELIVERIES, vec![&number]).add(ITS_ATTEMPTS, vec![&number]);
+    flight
+        .add(ITS_MAILS, vec![&number])
+        .add(ITS_DELIVERIES, vec![&number])
+        .add(ITS_ATTEMPTS, vec![&number]);
     let answers = transaction.commit(flight).await?;
     let mut events = Vec::new();
     for row in &answers[0] {
@@ -83,13 +101,18 @@ pub(super) async fn timeline(
         events.push((time_at(row, "at")?, 2, event));
     }
     events.sort_by_key(|(at, order, _)| (*at, *order));
-    Ok(Some((incident, events.into_iter().map(|(_, _, event)| event).collect())))
+    Ok(Some((
+        incident,
+        events.into_iter().map(|(_, _, event)| event).collect(),
+    )))
 }
 
 const DELIVERIES: &str = delivery!("ORDER BY deliveries.id DESC LIMIT $1");
-const DELIVERIES_OF_STATE: &str = delivery!("WHERE state = $2 ORDER BY deliveries.id DESC LIMIT $1");
+const DELIVERIES_OF_STATE: &str =
+    delivery!("WHERE state = $2 ORDER BY deliveries.id DESC LIMIT $1");
 /// What is asked for in the night has an index of its own, however much is done: what is owed,
-const OWED: &str = delivery!("WHERE state = $2 AND settled_at IS NULL ORDER BY deliveries.id DESC LIMIT $1");
+const OWED: &str =
+    delivery!("WHERE state = $2 AND settled_at IS NULL ORDER BY deliveries.id DESC LIMIT $1");
 /// what was given up,
 const DEAD: &str = delivery!("WHERE state = 'dead' ORDER BY deliveries.id DESC LIMIT $1");
 /// and what waits for a person.
@@ -106,7 +129,11 @@ pub(super) async fn deliveries(
             database.query(OWED, &[&limit, &state.as_str()]).await?
         }
         Some(DeliveryState::Dead) => database.query(DEAD, &[&limit]).await?,
-        Some(state) => database.query(DELIVERIES_OF_STATE, &[&limit, &state.as_str()]).await?,
+        Some(state) => {
+            database
+                .query(DELIVERIES_OF_STATE, &[&limit, &state.as_str()])
+                .await?
+        }
         None => database.query(DELIVERIES, &[&limit]).await?,
     };
     rows.iter().map(delivery_row).collect()
@@ -123,7 +150,11 @@ pub(super) async fn mails(
     let limit = i64::from(limit);
     let rows = match outcome {
         Some(Outcome::Quarantined) => database.query(QUARANTINED, &[&limit]).await?,
-        Some(outcome) => database.query(MAILS_OF_OUTCOME, &[&limit, &outcome.as_str()]).await?,
+        Some(outcome) => {
+            database
+                .query(MAILS_OF_OUTCOME, &[&limit, &outcome.as_str()])
+                .await?
+        }
         None => database.query(MAILS, &[&limit]).await?,
     };
     rows.iter().map(mail_row).collect()
@@ -132,10 +163,15 @@ pub(super) async fn mails(
 const MAIL: &str = mail!("WHERE mails.id = $1");
 const WITH_BODY: &str = "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE id = $1";
 
-pub(super) async fn mail(database: &Database, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
+pub(super) async fn mail(
+    database: &Database,
+    id: MailId,
+) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
     let row = database.query(MAIL, &[&id]).await?;
     let stored = database.query(WITH_BODY, &[&id]).await?;
-    let (Some(row), Some(stored)) = (row.first(), stored.first()) else { return Ok(None) };
+    let (Some(row), Some(stored)) = (row.first(), stored.first()) else {
+        return Ok(None);
+    };
     Ok(Some((mail_row(row)?, stored_mail(stored)?)))
 }
 
@@ -149,7 +185,9 @@ FROM deliveries WHERE settled_at IS NULL";
 pub(super) async fn depth(database: &Database) -> Result<Depth, StoreError> {
     let mut depth = Depth::default();
     let rows = database.query(DEPTH, &[]).await?;
-    let Some(row) = rows.first() else { return Ok(depth) };
+    let Some(row) = rows.first() else {
+        return Ok(depth);
+    };
     for state in ["pending", "held", "dead"] {
         depth.deliveries.insert(state, unsigned_at(row, state)?);
     }

@@ -20,7 +20,8 @@ use crate::{
 
 /// All mails and the bookmark in one statement: one way to the server and back, one commit.
 ///
-/// A bookmark never goes back while its mailbox is numbered as before: who reads it last may have read it slowly.
+/// A bookmark never goes back while its mailbox is numbered as before: who reads it last may have
+/// read it slowly.
 const RECORD: &str = "
 WITH given AS MATERIALIZED (
     SELECT nextval('mails_id_seq') AS id, given.*
@@ -56,23 +57,45 @@ pub(super) async fn record(
     mails: &[Packed],
     bookmark: Option<&Bookmark>,
 ) -> Result<Vec<MailId>, StoreError> {
-    let ingress: Vec<_> = mails.iter().map(|mail| text(&mail.message.ingress)).collect();
-    let arrived_at: Vec<_> = mails.iter().map(|mail| micros(mail.message.arrived_at)).collect();
-    let size: Vec<_> = mails.iter().map(|mail| signed(mail.message.raw.len() as u64)).collect();
-    let cut_from: Vec<_> = mails.iter().map(|mail| mail.message.cut_from.map(signed)).collect();
+    let ingress: Vec<_> = mails
+        .iter()
+        .map(|mail| text(&mail.message.ingress))
+        .collect();
+    let arrived_at: Vec<_> = mails
+        .iter()
+        .map(|mail| micros(mail.message.arrived_at))
+        .collect();
+    let size: Vec<_> = mails
+        .iter()
+        .map(|mail| signed(mail.message.raw.len() as u64))
+        .collect();
+    let cut_from: Vec<_> = mails
+        .iter()
+        .map(|mail| mail.message.cut_from.map(signed))
+        .collect();
     let sha256: Vec<_> = mails.iter().map(|mail| mail.sha256.as_str()).collect();
     let envelope: Vec<_> = mails.iter().map(|mail| mail.envelope.as_deref()).collect();
-    let authenticity: Vec<_> = mails.iter().map(|mail| mail.authenticity.as_str()).collect();
+    let authenticity: Vec<_> = mails
+        .iter()
+        .map(|mail| mail.authenticity.as_str())
+        .collect();
     let raw: Vec<_> = mails.iter().map(|mail| mail.body.as_slice()).collect();
     let mailbox = bookmark.map(|bookmark| text(&bookmark.mailbox));
     let uid_validity = bookmark.map(|bookmark| i64::from(bookmark.uid_validity));
     let last_uid = bookmark.map(|bookmark| i64::from(bookmark.last_uid));
-    let withheld: Vec<_> = mails.iter().map(|mail| mail.message.withheld.as_deref().map(text)).collect();
+    let withheld: Vec<_> = mails
+        .iter()
+        .map(|mail| mail.message.withheld.as_deref().map(text))
+        .collect();
     let wanted: &[Wanted] = bookmark.map_or(&[], |bookmark| &bookmark.wanted);
     let uids: Vec<_> = wanted.iter().map(|wanted| i64::from(wanted.uid)).collect();
     let since: Vec<_> = wanted.iter().map(|wanted| micros(wanted.since)).collect();
     let told: Vec<_> = wanted.iter().map(|wanted| wanted.told).collect();
-    let given: Vec<_> = bookmark.iter().flat_map(|bookmark| &bookmark.given).map(|uid| i64::from(*uid)).collect();
+    let given: Vec<_> = bookmark
+        .iter()
+        .flat_map(|bookmark| &bookmark.given)
+        .map(|uid| i64::from(*uid))
+        .collect();
     let rewound = bookmark.is_some_and(|bookmark| bookmark.rewound);
     let rows = database
         .query(
@@ -107,14 +130,27 @@ pub(super) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
-pub(super) async fn bookmark(database: &Database, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
-    let rows =
-        database.query("SELECT uid_validity, last_uid FROM bookmarks WHERE mailbox = $1", &[&text(mailbox)]).await?;
+pub(super) async fn bookmark(
+    database: &Database,
+    mailbox: &str,
+) -> Result<Option<Bookmark>, StoreError> {
+    let rows = database
+        .query(
+            "SELECT uid_validity, last_uid FROM bookmarks WHERE mailbox = $1",
+            &[&text(mailbox)],
+        )
+        .await?;
     let number = |row: &Row, column| -> Result<u32, StoreError> {
         Ok(u32::try_from(at::<i64>(row, column)?).unwrap_or_default())
     };
-    let Some(row) = rows.first() else { return Ok(None) };
-    let mut bookmark = Bookmark::at(mailbox, number(row, "uid_validity")?, number(row, "last_uid")?);
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let mut bookmark = Bookmark::at(
+        mailbox,
+        number(row, "uid_validity")?,
+        number(row, "last_uid")?,
+    );
     let wanted = database
         .query(
             "SELECT uid, since, told FROM wanted_mails WHERE mailbox = $1 AND uid_validity = $2 ORDER BY uid",
@@ -152,15 +188,28 @@ pub(super) async fn undecided(
     after: MailId,
     limit: u32,
 ) -> Result<Vec<StoredMail>, StoreError> {
-    let rows =
-        database.query(UNDECIDED, &[&holder, &millis(hold), &after, &i64::from(limit), &signed(READ_BACK)]).await?;
+    let rows = database
+        .query(
+            UNDECIDED,
+            &[
+                &holder,
+                &millis(hold),
+                &after,
+                &i64::from(limit),
+                &signed(READ_BACK),
+            ],
+        )
+        .await?;
     Ok(whole(&rows))
 }
 
-/// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store check` tells of it.
+/// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store
+/// check` tells of it.
 fn whole(rows: &[Row]) -> Vec<StoredMail> {
     let passed_over = |error: &StoreError| tracing::warn!(%error, "an undecided mail is damaged, and is passed over");
-    rows.iter().filter_map(|row| stored_mail(row).inspect_err(passed_over).ok()).collect()
+    rows.iter()
+        .filter_map(|row| stored_mail(row).inspect_err(passed_over).ok())
+        .collect()
 }
 
 /// Whoever holds one may be about to decide it, or gone.
@@ -168,7 +217,11 @@ const AHEAD: &str = "
 SELECT id FROM mails
 WHERE outcome = 'pending' AND check_at IS NULL AND id < $2 AND holder IS DISTINCT FROM $1 ORDER BY id";
 
-pub(super) async fn ahead(database: &Database, holder: i64, mail: MailId) -> Result<Vec<MailId>, StoreError> {
+pub(super) async fn ahead(
+    database: &Database,
+    holder: i64,
+    mail: MailId,
+) -> Result<Vec<MailId>, StoreError> {
     let rows = database.query(AHEAD, &[&holder, &mail]).await?;
     rows.iter().map(|row| at(row, "id")).collect()
 }
@@ -182,21 +235,33 @@ SELECT sized.*, raw FROM (
 CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = sized.id OFFSET 0) AS body
 WHERE before < $2::bigint ORDER BY id";
 
-pub(super) async fn undecided_among(database: &Database, mails: &[MailId]) -> Result<Vec<StoredMail>, StoreError> {
-    let rows = database.query(UNDECIDED_AMONG, &[&mails, &signed(READ_BACK)]).await?;
+pub(super) async fn undecided_among(
+    database: &Database,
+    mails: &[MailId],
+) -> Result<Vec<StoredMail>, StoreError> {
+    let rows = database
+        .query(UNDECIDED_AMONG, &[&mails, &signed(READ_BACK)])
+        .await?;
     Ok(whole(&rows))
 }
 
-/// What is to be looked at again: by now, or at a time so far off that the clock must have been set back. Nobody takes it:
-/// whoever writes first what he found of a mail has reconsidered it, and for the others it is not due any more.
+/// What is to be looked at again: by now, or at a time so far off that the clock must have been set
+/// back. Nobody takes it: whoever writes first what he found of a mail has reconsidered it, and for
+/// the others it is not due any more.
 const DUE: &str = "
 (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1 ORDER BY check_at, id LIMIT $3)
 UNION ALL
 (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at > $2 ORDER BY check_at LIMIT $3)
 LIMIT $3";
 
-pub(super) async fn due(database: &Database, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
-    let rows = database.query(DUE, &[&micros(now), &absurd(now), &i64::from(limit)]).await?;
+pub(super) async fn due(
+    database: &Database,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<StoredMail>, StoreError> {
+    let rows = database
+        .query(DUE, &[&micros(now), &absurd(now), &i64::from(limit)])
+        .await?;
     rows.iter().map(stored_mail).collect()
 }
 
@@ -211,13 +276,24 @@ WHERE id = $1 AND cut_from IS NULL
   AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL) RETURNING id";
 
 /// Lets a mail act that is held, or waits for its authenticity.
-pub(super) async fn release(database: &Database, id: MailId, release: &Release) -> Result<(), StoreError> {
-    if !database.query(RELEASE, &[&id, &json(release)?]).await?.is_empty() {
+pub(super) async fn release(
+    database: &Database,
+    id: MailId,
+    release: &Release,
+) -> Result<(), StoreError> {
+    if !database
+        .query(RELEASE, &[&id, &json(release)?])
+        .await?
+        .is_empty()
+    {
         return Ok(());
     }
     let found = "SELECT outcome, cut_from, cut_at IS NOT NULL AS cut FROM mails WHERE id = $1";
     let rows = database.query(found, &[&id]).await?;
-    let found = rows.first().map(|row| Ok((at(row, "outcome")?, at(row, "cut_from")?, at(row, "cut")?))).transpose()?;
+    let found = rows
+        .first()
+        .map(|row| Ok((at(row, "outcome")?, at(row, "cut_from")?, at(row, "cut")?)))
+        .transpose()?;
     Err(not_released(id, found))
 }
 
@@ -236,9 +312,22 @@ pub(super) async fn stored(
     after: (Timestamp, MailId),
     limit: u32,
 ) -> Result<Vec<StoredMail>, StoreError> {
-    let (since, until) = (since.map_or(i64::MIN, micros), until.map_or(i64::MAX, micros));
+    let (since, until) = (
+        since.map_or(i64::MIN, micros),
+        until.map_or(i64::MAX, micros),
+    );
     let rows = database
-        .query(STORED, &[&micros(after.0), &after.1, &since, &until, &i64::from(limit), &signed(READ_BACK)])
+        .query(
+            STORED,
+            &[
+                &micros(after.0),
+                &after.1,
+                &since,
+                &until,
+                &i64::from(limit),
+                &signed(READ_BACK),
+            ],
+        )
         .await?;
     rows.iter().map(stored_mail).collect()
 }
@@ -248,9 +337,17 @@ UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by
        hold = NULL, check_at = NULL
 WHERE id = $1 AND outcome = 'quarantined' RETURNING id";
 
-pub(super) async fn discard(database: &Database, id: MailId, now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn discard(
+    database: &Database,
+    id: MailId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let discarded = database.query(DISCARD, &[&id, &micros(now)]).await?;
-    if discarded.is_empty() { Err(not_quarantined(id)) } else { Ok(()) }
+    if discarded.is_empty() {
+        Err(not_quarantined(id))
+    } else {
+        Ok(())
+    }
 }
 
 const DISCARD_ALL: &str = "
@@ -260,8 +357,15 @@ WHERE id = ANY (ARRAY(SELECT id FROM mails WHERE id = ANY ($1) AND outcome = 'qu
 RETURNING id";
 
 /// As [`discard`], for many: those that still are in the quarantine.
-pub(super) async fn discard_all(database: &Database, ids: &[MailId], now: Timestamp) -> Result<u64, StoreError> {
-    Ok(database.query(DISCARD_ALL, &[&ids, &micros(now)]).await?.len() as u64)
+pub(super) async fn discard_all(
+    database: &Database,
+    ids: &[MailId],
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    Ok(database
+        .query(DISCARD_ALL, &[&ids, &micros(now)])
+        .await?
+        .len() as u64)
 }
 
 const IN_QUARANTINE: &str = "
@@ -271,8 +375,17 @@ SELECT found.*, raw FROM (
 CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = found.id OFFSET 0) AS body
 WHERE before < $3::bigint ORDER BY id";
 
-pub(super) async fn quarantined(database: &Database, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
-    let rows = database.query(IN_QUARANTINE, &[&after, &i64::from(limit), &signed(READ_BACK)]).await?;
+pub(super) async fn quarantined(
+    database: &Database,
+    after: MailId,
+    limit: u32,
+) -> Result<Vec<StoredMail>, StoreError> {
+    let rows = database
+        .query(
+            IN_QUARANTINE,
+            &[&after, &i64::from(limit), &signed(READ_BACK)],
+        )
+        .await?;
     rows.iter().map(stored_mail).collect()
 }
 
@@ -289,13 +402,22 @@ pub(super) async fn consume(
     mailbox: &str,
     lease: Duration,
 ) -> Result<bool, StoreError> {
-    let held = database.query(CONSUME, &[&text(mailbox), &holder, &millis(lease)]).await?;
+    let held = database
+        .query(CONSUME, &[&text(mailbox), &holder, &millis(lease)])
+        .await?;
     Ok(!held.is_empty())
 }
 
-pub(super) async fn relinquish(database: &Database, holder: i64, mailbox: &str) -> Result<(), StoreError> {
+pub(super) async fn relinquish(
+    database: &Database,
+    holder: i64,
+    mailbox: &str,
+) -> Result<(), StoreError> {
     database
-        .query("DELETE FROM consumers WHERE mailbox = $1 AND holder = $2", &[&text(mailbox), &holder])
+        .query(
+            "DELETE FROM consumers WHERE mailbox = $1 AND holder = $2",
+            &[&text(mailbox), &holder],
+        )
         .await
         .map(drop)
 }

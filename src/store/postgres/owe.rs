@@ -1,5 +1,5 @@
-//! Deliveries that are owed: added to their lanes, and leased at once where nothing waits before them and there is somebody
-//! to send them.
+//! Deliveries that are owed: added to their lanes, and leased at once where nothing waits before
+//! them and there is somebody to send them.
 
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
@@ -20,7 +20,8 @@ use crate::{
     },
 };
 
-/// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
+/// What is told now must not wait for the end of a mute that holds back something older: that one
+/// is dropped.
 const DISCARD_SUPERSEDED: &str = "
 UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
        detail = 'told by a newer one that no mute holds'
@@ -28,7 +29,8 @@ FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integratio
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
   AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration AND newer.held_until IS NULL
   AND settled_at IS NULL AND state = 'held'";
-/// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its head, and is leased.
+/// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its
+/// head, and is leased.
 const OWE: &str = concat!(
     "
 INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step,
@@ -81,8 +83,22 @@ impl<'a> Owed<'a> {
         now: Timestamp,
     ) -> Result<Self, StoreError> {
         let (lease, step, now) = (fastrand::i64(1..), json(&Step::Send)?, micros(now));
-        let mut owed = Self { episode, lease, step, now, ..Self::default() };
-        for NewDelivery { target, alias, notification, held_until, fallback_at, leased_until } in deliveries {
+        let mut owed = Self {
+            episode,
+            lease,
+            step,
+            now,
+            ..Self::default()
+        };
+        for NewDelivery {
+            target,
+            alias,
+            notification,
+            held_until,
+            fallback_at,
+            leased_until,
+        } in deliveries
+        {
             owed.receivers.push(&target.receiver);
             owed.integrations.push(&target.integration);
             owed.mails.push(notification.mail);
@@ -91,26 +107,47 @@ impl<'a> Owed<'a> {
             owed.notifications.push(json(notification)?);
             owed.held_until.push(held_until.map(micros));
             owed.fallback_at.push(fallback_at.map(micros));
-            owed.leased_until.push(leased_until.filter(|_| held_until.is_none()).map(micros));
+            owed.leased_until
+                .push(leased_until.filter(|_| held_until.is_none()).map(micros));
         }
         Ok(owed)
     }
 
-    /// `owing` says whether anything is owed of the incident already. Returns which of the flight's answers says what is
-    /// leased.
+    /// `owing` says whether anything is owed of the incident already. Returns which of the flight's
+    /// answers says what is leased.
     pub(super) fn add_to<'b>(
         &'b self,
         flight: &mut Flight<'b>,
         (incident_id, kind): (&'b &'b str, &'b &'b str),
         owing: bool,
     ) -> Option<usize> {
-        let Self { episode, receivers, integrations, mails, actions, .. } = self;
-        let Self { aliases, notifications, held_until, fallback_at, leased_until, lease, step, now, .. } = self;
+        let Self {
+            episode,
+            receivers,
+            integrations,
+            mails,
+            actions,
+            ..
+        } = self;
+        let Self {
+            aliases,
+            notifications,
+            held_until,
+            fallback_at,
+            leased_until,
+            lease,
+            step,
+            now,
+            ..
+        } = self;
         if receivers.is_empty() {
             return None;
         }
         if owing {
-            flight.add(DISCARD_SUPERSEDED, vec![incident_id, receivers, integrations, held_until, now, kind]);
+            flight.add(
+                DISCARD_SUPERSEDED,
+                vec![incident_id, receivers, integrations, held_until, now, kind],
+            );
         }
         let parameters: Vec<Parameter<'_>> = vec![
             incident_id,
@@ -137,18 +174,30 @@ impl<'a> Owed<'a> {
     pub(super) fn leases(&self, incident_id: &str, kind: &'static str) -> Option<Leases> {
         let until = self.leased_until.iter().flatten().max()?;
         let for_long = Duration::from_micros(u64::try_from(until - self.now).unwrap_or(0));
-        Some(Leases { incident_id: incident_id.to_owned(), kind, lease: self.lease, now: self.now, for_long })
+        Some(Leases {
+            incident_id: incident_id.to_owned(),
+            kind,
+            lease: self.lease,
+            now: self.now,
+            for_long,
+        })
     }
 }
 
 /// What was leased, from the rows that were added.
-pub(super) fn claims(rows: &[Row], deliveries: &[NewDelivery], now: Timestamp) -> Result<Vec<Claim>, StoreError> {
+pub(super) fn claims(
+    rows: &[Row],
+    deliveries: &[NewDelivery],
+    now: Timestamp,
+) -> Result<Vec<Claim>, StoreError> {
     let mut claims = Vec::new();
     for row in rows {
         let (id, lease): (DeliveryId, Option<i64>) = (at(row, "id")?, at(row, "lease")?);
         let target = target_at(row)?;
         // Of a lane its head, which is the first of it.
-        let Some((lease, delivery)) = lease.zip(deliveries.iter().find(|delivery| delivery.target == target)) else {
+        let Some((lease, delivery)) =
+            lease.zip(deliveries.iter().find(|delivery| delivery.target == target))
+        else {
             continue;
         };
         claims.push(delivery.claimed(id, lease, at(row, "receipt")?, now));
@@ -165,7 +214,8 @@ pub(super) struct Leases {
     for_long: Duration,
 }
 
-/// By the incident's turn: who comes to it knows that the lost commit is over, one way or the other.
+/// By the incident's turn: who comes to it knows that the lost commit is over, one way or the
+/// other.
 const GIVE_BACK: &str = "
 UPDATE deliveries SET lease = NULL, next_at = $4
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2) AND settled_at IS NULL AND lease = $3";
@@ -173,8 +223,9 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
 const AGAIN: Duration = Duration::from_millis(500);
 
 impl Leases {
-    /// Ends them, of a decision whose answer was lost: it may have been written, and nobody works at what it leased. Goes on
-    /// until the database, which may be down just now, has done it, or they end by themselves.
+    /// Ends them, of a decision whose answer was lost: it may have been written, and nobody works
+    /// at what it leased. Goes on until the database, which may be down just now, has done it, or
+    /// they end by themselves.
     pub(super) fn give_back(self, database: &Arc<Database>) {
         let (database, end) = (Arc::clone(database), Instant::now() + self.for_long);
         tokio::spawn(async move {
@@ -189,7 +240,13 @@ impl Leases {
     }
 
     async fn try_to_give_back(&self, database: &Database) -> Result<(), StoreError> {
-        let Self { incident_id, kind, lease, now, .. } = self;
+        let Self {
+            incident_id,
+            kind,
+            lease,
+            now,
+            ..
+        } = self;
         let transaction = database.begin().await?;
         let mut flight = Flight::default();
         flight

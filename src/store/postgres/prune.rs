@@ -1,8 +1,9 @@
 //! Retention: what is over and old is deleted, in steps so small that no page waits for one.
 //!
-//! The rules are those of `sqlite/prune.rs`: an incident's story goes together. A step looks first, then deletes what is
-//! still past its time once it holds the incidents' locks: another replica may decide about one of them, or have deleted
-//! it, meanwhile. What the rows took is autovacuum's to give back.
+//! The rules are those of `sqlite/prune.rs`: an incident's story goes together. A step looks first,
+//! then deletes what is still past its time once it holds the incidents' locks: another replica may
+//! decide about one of them, or have deleted it, meanwhile. What the rows took is autovacuum's to
+//! give back.
 
 use jiff::Timestamp;
 
@@ -21,8 +22,8 @@ use crate::{
 /// Bytes of mail deleted in one step.
 const MOST_BYTES: i64 = 8 << 20;
 
-/// An incident that has ended, an alert that could not be read having no end to wait for, and of which nothing waits to
-/// be sent, or for a person.
+/// An incident that has ended, an alert that could not be read having no end to wait for, and of
+/// which nothing waits to be sent, or for a person.
 macro_rules! over {
     ($before:literal, $end:literal) => {
         concat!(
@@ -48,16 +49,29 @@ macro_rules! doomed_mail {
 /// An incident without a mail left.
 macro_rules! doomed_incident {
     ($before:literal) => {
-        over!($before, " AND (SELECT 1 FROM mails WHERE mails.incident = incidents.id LIMIT 1) IS NULL")
+        over!(
+            $before,
+            " AND (SELECT 1 FROM mails WHERE mails.incident = incidents.id LIMIT 1) IS NULL"
+        )
     };
 }
 
 /// One step; looks at no more than `limit` rows.
-pub(super) async fn step(database: &Database, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError> {
+pub(super) async fn step(
+    database: &Database,
+    horizon: Horizon,
+    from: Sweep,
+    limit: u32,
+) -> Result<Pruned, StoreError> {
     match from {
         Sweep::Mails { arrived_at, id } => mails(database, horizon, (arrived_at, id), limit).await,
-        Sweep::Incidents { changed_at, id } => incidents(database, horizon, (changed_at, id), limit).await,
-        Sweep::Space => Ok(Pruned { deleted: 0, next: None }),
+        Sweep::Incidents { changed_at, id } => {
+            incidents(database, horizon, (changed_at, id), limit).await
+        }
+        Sweep::Space => Ok(Pruned {
+            deleted: 0,
+            next: None,
+        }),
     }
 }
 
@@ -73,7 +87,8 @@ SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
     FROM mails CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = incident OFFSET 0) AS its
     WHERE mails.id = ANY ($1) ORDER BY turn) AS turns";
-/// Who looks at a mail just now waits perhaps for its incident, which is taken here: his mail is left to the next sweep.
+/// Who looks at a mail just now waits perhaps for its incident, which is taken here: his mail is
+/// left to the next sweep.
 const DELETE_MAILS: &str = concat!(
     "DELETE FROM mails WHERE id = ANY (ARRAY(
         SELECT id FROM mails WHERE id = ANY ($1) AND ",
@@ -88,7 +103,9 @@ async fn mails(
     limit: u32,
 ) -> Result<Pruned, StoreError> {
     let (from, before) = (micros(arrived_at), micros(horizon.mails));
-    let looked_at = database.query(MAILS, &[&from, &after, &before, &i64::from(limit)]).await?;
+    let looked_at = database
+        .query(MAILS, &[&from, &after, &before, &i64::from(limit)])
+        .await?;
     let (mut doomed, mut bytes) = (Vec::new(), 0);
     let mut next = (looked_at.len() < limit as usize).then_some(Sweep::FIRST_INCIDENT);
     for row in &looked_at {
@@ -97,7 +114,10 @@ async fn mails(
             doomed.push(id);
             bytes += at::<i64>(row, "size")?;
         }
-        let here = Sweep::Mails { arrived_at: time_at(row, "arrived_at")?, id };
+        let here = Sweep::Mails {
+            arrived_at: time_at(row, "arrived_at")?,
+            id,
+        };
         if bytes >= MOST_BYTES {
             next = Some(here);
             break;
@@ -111,9 +131,15 @@ async fn mails(
     }
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
-    flight.add("BEGIN", vec![]).add(TAKE_TURNS_OF_MAILS, vec![&doomed]).add(DELETE_MAILS, vec![&doomed, &before]);
+    flight
+        .add("BEGIN", vec![])
+        .add(TAKE_TURNS_OF_MAILS, vec![&doomed])
+        .add(DELETE_MAILS, vec![&doomed, &before]);
     let answers = transaction.commit(flight).await?;
-    Ok(Pruned { deleted: answers[2].len(), next })
+    Ok(Pruned {
+        deleted: answers[2].len(),
+        next,
+    })
 }
 
 const INCIDENTS: &str = concat!(
@@ -157,9 +183,16 @@ async fn incidents(
 ) -> Result<Pruned, StoreError> {
     let (from, before) = (micros(changed_at), micros(horizon.mails));
     // What is kept for ever changed before no time.
-    let remembered = horizon.incidents.map_or(i64::MIN, |end| micros(end.min(horizon.mails)));
-    let looked_at = database.query(INCIDENTS, &[&from, &after, &before, &i64::from(limit)]).await?;
-    let mut here = Sweep::Incidents { changed_at, id: after };
+    let remembered = horizon
+        .incidents
+        .map_or(i64::MIN, |end| micros(end.min(horizon.mails)));
+    let looked_at = database
+        .query(INCIDENTS, &[&from, &after, &before, &i64::from(limit)])
+        .await?;
+    let mut here = Sweep::Incidents {
+        changed_at,
+        id: after,
+    };
     let mut deleted = 0;
     for row in &looked_at {
         let (id, changed_at): (i64, i64) = (at(row, "id")?, at(row, "changed_at")?);
@@ -177,22 +210,39 @@ async fn incidents(
             deleted += told;
             let mut flight = Flight::default();
             if deleted < limit as usize {
-                flight.add(FORGET_APPLIED, vec![&id, &forgotten]).add(FORGET, vec![&id, &forgotten]);
+                flight
+                    .add(FORGET_APPLIED, vec![&id, &forgotten])
+                    .add(FORGET, vec![&id, &forgotten]);
             }
             let answers = transaction.commit(flight).await?;
             if deleted >= limit as usize {
                 // Whether it was the last of them the next step sees.
-                return Ok(Pruned { deleted, next: Some(here) });
+                return Ok(Pruned {
+                    deleted,
+                    next: Some(here),
+                });
             }
             deleted += answers[1].len();
         }
-        here = Sweep::Incidents { changed_at: time(changed_at), id };
+        here = Sweep::Incidents {
+            changed_at: time(changed_at),
+            id,
+        };
     }
     if looked_at.len() == limit as usize {
-        return Ok(Pruned { deleted, next: Some(here) });
+        return Ok(Pruned {
+            deleted,
+            next: Some(here),
+        });
     }
-    let counted = horizon.mails.saturating_sub(RECURRENCE).unwrap_or(Timestamp::MIN);
+    let counted = horizon
+        .mails
+        .saturating_sub(RECURRENCE)
+        .unwrap_or(Timestamp::MIN);
     database.query(FORGET_OPENINGS, &[&hour(counted)]).await?;
     database.query(FORGET_SILENCES, &[&before]).await?;
-    Ok(Pruned { deleted, next: Some(Sweep::Space) })
+    Ok(Pruned {
+        deleted,
+        next: Some(Sweep::Space),
+    })
 }

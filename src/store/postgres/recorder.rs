@@ -1,7 +1,8 @@
 //! Mails that wait at the same time are recorded together: one statement, one commit.
 //!
-//! Measured, it takes two to five times the mails that a statement for each takes. Decisions go each by itself, as many
-//! at once as there are connections: they lock an incident, and one that fails takes nothing with it.
+//! Measured, it takes two to five times the mails that a statement for each takes. Decisions go
+//! each by itself, as many at once as there are connections: they lock an incident, and one that
+//! fails takes nothing with it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -16,7 +17,8 @@ use crate::{
 
 /// Statements under way at the same time: while one waits for the disk the next is filled.
 const FLIGHTS: usize = 3;
-/// What shares a statement at most: bounds how long the first waits for the last, and the memory it takes.
+/// What shares a statement at most: bounds how long the first waits for the last, and the memory it
+/// takes.
 const MOST_MAILS: usize = 256;
 const MOST_BYTES: usize = 8 << 20;
 
@@ -35,7 +37,12 @@ impl Recorder {
         let (sender, waiting) = mpsc::channel(1024);
         let waiting = Arc::new(Mutex::new(waiting));
         for _ in 0..FLIGHTS {
-            tokio::spawn(work(Arc::clone(&waiting), Arc::clone(database), holder, hold));
+            tokio::spawn(work(
+                Arc::clone(&waiting),
+                Arc::clone(database),
+                holder,
+                hold,
+            ));
         }
         Self(sender)
     }
@@ -44,12 +51,20 @@ impl Recorder {
     pub(super) async fn record(&self, mails: Vec<Packed>) -> Result<Vec<MailId>, StoreError> {
         let (answer, numbers) = oneshot::channel();
         let closed = || StoreError::Failed("the store has been closed".into());
-        self.0.send(Waiting { mails, answer }).await.map_err(|_| closed())?;
+        self.0
+            .send(Waiting { mails, answer })
+            .await
+            .map_err(|_| closed())?;
         numbers.await.map_err(|_| closed())?
     }
 }
 
-async fn work(waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>, database: Arc<Database>, holder: i64, hold: Duration) {
+async fn work(
+    waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>,
+    database: Arc<Database>,
+    holder: i64,
+    hold: Duration,
+) {
     while let Some(batch) = next(&waiting).await {
         let (mut mails, mut answers) = (Vec::new(), Vec::with_capacity(batch.len()));
         for mut one in batch {
@@ -57,7 +72,8 @@ async fn work(waiting: Arc<Mutex<mpsc::Receiver<Waiting>>>, database: Arc<Databa
             mails.append(&mut one.mails);
         }
         crash::point("commit");
-        // What one is refused for, all are: a connection, a disk; never a mail's content, which is bytes to the database.
+        // What one is refused for, all are: a connection, a disk; never a mail's content, which is
+        // bytes to the database.
         let recorded = mail::record(&database, holder, hold, &mails, None).await;
         let mut numbers = recorded.as_deref().unwrap_or_default().iter().copied();
         for (count, answer) in answers {

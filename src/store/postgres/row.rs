@@ -17,10 +17,14 @@ use crate::{
     },
 };
 
-/// Text as PostgreSQL takes it: of all characters it has no NUL. What people read shows a sign in its stead; what
-/// things are known by holds none (see `extract`).
+/// Text as PostgreSQL takes it: of all characters it has no NUL. What people read shows a sign in
+/// its stead; what things are known by holds none (see `extract`).
 pub(super) fn text(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{2400}")) } else { Cow::Borrowed(text) }
+    if text.contains('\0') {
+        Cow::Owned(text.replace('\0', "\u{2400}"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 pub(super) fn at<'r, T: FromSql<'r>>(row: &'r Row, column: &str) -> Result<T, StoreError> {
@@ -45,18 +49,26 @@ pub(super) fn json_at<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T,
 }
 
 /// As [`json_at`], for a column that may be NULL.
-pub(super) fn optional_json_at<T: DeserializeOwned>(row: &Row, column: &str) -> Result<Option<T>, StoreError> {
+pub(super) fn optional_json_at<T: DeserializeOwned>(
+    row: &Row,
+    column: &str,
+) -> Result<Option<T>, StoreError> {
     let text: Option<&str> = at(row, column)?;
-    text.map(|text| serde_json::from_str(text).map_err(|error| broken(column, &error))).transpose()
+    text.map(|text| serde_json::from_str(text).map_err(|error| broken(column, &error)))
+        .transpose()
 }
 
 /// A word of a closed set, as serde writes it.
 pub(super) fn word_at<T: DeserializeOwned>(row: &Row, column: &str) -> Result<T, StoreError> {
-    serde_json::from_value(serde_json::Value::String(at(row, column)?)).map_err(|error| broken(column, &error))
+    serde_json::from_value(serde_json::Value::String(at(row, column)?))
+        .map_err(|error| broken(column, &error))
 }
 
 pub(super) fn target_at(row: &Row) -> Result<Target, StoreError> {
-    Ok(Target { receiver: at(row, "receiver")?, integration: at(row, "integration")? })
+    Ok(Target {
+        receiver: at(row, "receiver")?,
+        integration: at(row, "integration")?,
+    })
 }
 
 /// A row of `mails.*, raw`.
@@ -67,7 +79,9 @@ pub(super) fn stored_mail(row: &Row) -> Result<StoredMail, StoreError> {
         message: Message {
             ingress: at(row, "ingress")?,
             arrived_at: time_at(row, "arrived_at")?,
-            raw: Bytes::from(raw.map_err(|error| StoreError::Failed(format!("a mail cannot be unpacked: {error}")))?),
+            raw: Bytes::from(raw.map_err(|error| {
+                StoreError::Failed(format!("a mail cannot be unpacked: {error}"))
+            })?),
             cut_from: at::<Option<i64>>(row, "cut_from")?.map(i64::unsigned_abs),
             withheld: at(row, "withheld")?,
             envelope: optional_json_at(row, "envelope")?,

@@ -7,21 +7,37 @@ use crate::store::StoreError;
 
 refinery::embed_migrations!("schema/migrations/postgres");
 
-/// The advisory lock that who migrates holds. PostgreSQL gives it up with the connection, however that ends.
+/// The advisory lock that who migrates holds. PostgreSQL gives it up with the connection, however
+/// that ends.
 const MIGRATING: &str = "SELECT pg_advisory_lock(hashtextextended('alertbridge.migrating', 0))";
 
 /// The newest version this program knows.
 pub(super) fn known() -> i32 {
-    migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
+    migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(refinery::Migration::version)
+        .max()
+        .unwrap_or(0)
 }
 
 /// The version the database has; 0 where it has none.
 pub(super) async fn found(client: &Client) -> Result<i32, StoreError> {
-    let made = client.query_one("SELECT to_regclass('refinery_schema_history') IS NOT NULL", &[]).await;
+    let made = client
+        .query_one(
+            "SELECT to_regclass('refinery_schema_history') IS NOT NULL",
+            &[],
+        )
+        .await;
     if !made.map_err(failure)?.get::<_, bool>(0) {
         return Ok(0);
     }
-    let newest = client.query_one("SELECT coalesce(max(version), 0) FROM refinery_schema_history", &[]).await;
+    let newest = client
+        .query_one(
+            "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
+            &[],
+        )
+        .await;
     newest.map(|row| row.get(0)).map_err(failure)
 }
 
@@ -36,12 +52,19 @@ pub(super) async fn migrate(database: &Database) -> Result<(), StoreError> {
             version = found(client).await?;
         }
         if version > known {
-            return Err(StoreError::Newer { found: version, known });
+            return Err(StoreError::Newer {
+                found: version,
+                known,
+            });
         }
         if version < known {
             // Grouped: a migration and the record of it are one commit.
-            let migrated = migrations::runner().set_grouped(true).run_async(client).await;
-            migrated.map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
+            let migrated = migrations::runner()
+                .set_grouped(true)
+                .run_async(client)
+                .await;
+            migrated
+                .map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
         }
         Ok(())
     })

@@ -1,4 +1,5 @@
-//! The third commit: how an attempt ended, and what is next; and the fallbacks of those that are late.
+//! The third commit: how an attempt ended, and what is next; and the fallbacks of those that are
+//! late.
 
 use std::borrow::Cow;
 
@@ -31,7 +32,8 @@ WITH settled AS (
     SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
 )
 SELECT id FROM settled";
-/// The same where nobody else is to be told first: the next in the lane gets its turn; whether there is one is returned.
+/// The same where nobody else is to be told first: the next in the lane gets its turn; whether
+/// there is one is returned.
 const END_AND_ADVANCE: &str = "
 WITH settled AS (
     UPDATE deliveries SET state = $3, settled_at = $4, next_at = NULL, lease = NULL, detail = $5,
@@ -82,7 +84,8 @@ impl<'a> Tried<'a> {
     }
 }
 
-/// Where nobody knows whether it is written, because the connection broke, it is tried once more: the attempt it leaves tells.
+/// Where nobody knows whether it is written, because the connection broke, it is tried once more:
+/// the attempt it leaves tells.
 pub(super) async fn settle(
     database: &Database,
     id: DeliveryId,
@@ -97,12 +100,18 @@ pub(super) async fn settle(
         return Ok(settled);
     }
     let Tried { at, took_ms, .. } = Tried::new(settlement.attempt.as_ref());
-    Ok(written(&database.query(TRIED, &[&id, &at, &took_ms]).await?))
+    Ok(written(
+        &database.query(TRIED, &[&id, &at, &took_ms]).await?,
+    ))
 }
 
 /// What rows say that are there where something was written.
 fn written(rows: &[Row]) -> Settled {
-    if rows.is_empty() { Settled::Lost } else { Settled::Onward }
+    if rows.is_empty() {
+        Settled::Lost
+    } else {
+        Settled::Onward
+    }
 }
 
 async fn settle_once(
@@ -111,14 +120,29 @@ async fn settle_once(
     lease: i64,
     settlement: &Settlement,
 ) -> Result<Settled, StoreError> {
-    let Tried { at: tried_at, took_ms, result, detail } = Tried::new(settlement.attempt.as_ref());
+    let Tried {
+        at: tried_at,
+        took_ms,
+        result,
+        detail,
+    } = Tried::new(settlement.attempt.as_ref());
     let now = micros(settlement.at);
     let (state, said) = match &settlement.next {
-        Next::Again { step, at: next_at, failures } => {
+        Next::Again {
+            step,
+            at: next_at,
+            failures,
+        } => {
             let (next_at, step, failures) = (micros(*next_at), json(step)?, i64::from(*failures));
             crash::point("commit");
             let rows = database
-                .query(AGAIN, &[&id, &lease, &next_at, &step, &failures, &tried_at, &took_ms, &result, &detail])
+                .query(
+                    AGAIN,
+                    &[
+                        &id, &lease, &next_at, &step, &failures, &tried_at, &took_ms, &result,
+                        &detail,
+                    ],
+                )
                 .await?;
             return Ok(written(&rows));
         }
@@ -132,7 +156,12 @@ async fn settle_once(
     flight
         .add("BEGIN", vec![])
         .add(TAKE_TURN_OF, vec![&id])
-        .add(end, vec![&id, &lease, &state, &now, &said, &tried_at, &took_ms, &result, &detail]);
+        .add(
+            end,
+            vec![
+                &id, &lease, &state, &now, &said, &tried_at, &took_ms, &result, &detail,
+            ],
+        );
     if !fallback {
         crash::point("commit");
         let answers = transaction.commit(flight).await?;
@@ -154,18 +183,20 @@ async fn settle_once(
     Ok(Settled::Onward)
 }
 
-/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is still open.
+/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is
+/// still open.
 const TAKE_FALLBACK: &str = "
 UPDATE deliveries SET fallback_at = NULL FROM incidents
 WHERE deliveries.id = $1 AND fallback_at IS NOT NULL AND incidents.id = incident
 RETURNING incident_id, kind, deliveries.episode, phase = 'firing' AND incidents.episode = deliveries.episode AS open";
-/// Whom this opening was told to already: two integrations of a receiver, or receivers that are each other's fallback,
-/// tell it once.
+/// Whom this opening was told to already: two integrations of a receiver, or receivers that are
+/// each other's fallback, tell it once.
 const TOLD_ALREADY: &str = "
 SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $5) AND episode = $2
 AND action = 'trigger' AND receiver = $3 AND integration = $4 AND state IN ('pending', 'delivered', 'dead')";
 
-/// What a fallback receiver is owed in place of this delivery's; false where it is owed nothing, or was told before.
+/// What a fallback receiver is owed in place of this delivery's; false where it is owed nothing, or
+/// was told before.
 async fn owe_fallback(
     transaction: &Transaction,
     id: DeliveryId,
@@ -175,13 +206,21 @@ async fn owe_fallback(
     let mut flight = Flight::default();
     flight.add(TAKE_FALLBACK, vec![&id]);
     let answers = transaction.send(flight).await?;
-    let Some(row) = answers[0].first().filter(|row| row.get("open")) else { return Ok(false) };
+    let Some(row) = answers[0].first().filter(|row| row.get("open")) else {
+        return Ok(false);
+    };
     let (incident_id, kind): (&str, &str) = (at(row, "incident_id")?, at(row, "kind")?);
     let episode: i64 = at(row, "episode")?;
     for delivery in fallback {
-        let Target { receiver, integration } = &delivery.target;
+        let Target {
+            receiver,
+            integration,
+        } = &delivery.target;
         let mut flight = Flight::default();
-        flight.add(TOLD_ALREADY, vec![&incident_id, &episode, receiver, integration, &kind]);
+        flight.add(
+            TOLD_ALREADY,
+            vec![&incident_id, &episode, receiver, integration, &kind],
+        );
         if transaction.send(flight).await?[0].is_empty() {
             let owed = Owed::new([delivery], episode, now)?;
             let mut flight = Flight::default();
@@ -205,7 +244,8 @@ pub(super) async fn escalate(
     let mut escalated = Vec::new();
     for row in database.query(LATE, &[&micros(now)]).await? {
         let id: DeliveryId = at(&row, "id")?;
-        let (target, notification): (_, Notification) = (target_at(&row)?, json_at(&row, "notification")?);
+        let (target, notification): (_, Notification) =
+            (target_at(&row)?, json_at(&row, "notification")?);
         let transaction = database.begin().await?;
         let mut flight = Flight::default();
         flight.add("BEGIN", vec![]).add(TAKE_TURN_OF, vec![&id]);

@@ -33,7 +33,15 @@ pub(super) struct Active {
 
 impl From<Active> for Silence {
     fn from(active: Active) -> Self {
-        let Active { id, matchers, starts_at, ends_at, author, comment, created_at } = active;
+        let Active {
+            id,
+            matchers,
+            starts_at,
+            ends_at,
+            author,
+            comment,
+            created_at,
+        } = active;
         Self {
             id,
             matchers: one_to_a_line(&matchers),
@@ -56,29 +64,45 @@ pub(super) struct Held {
 
 impl Held {
     pub(super) fn read(self) -> Result<Silenced, StoreError> {
-        let page = serde_json::from_str(&self.page)
-            .map_err(|error| StoreError::Failed(format!("a page that is held cannot be read: {error}")))?;
-        Ok(Silenced { silence: self.silence, until: time(self.until), page })
+        let page = serde_json::from_str(&self.page).map_err(|error| {
+            StoreError::Failed(format!("a page that is held cannot be read: {error}"))
+        })?;
+        Ok(Silenced {
+            silence: self.silence,
+            until: time(self.until),
+            page,
+        })
     }
 }
 
-/// It ends when its silence does, which somebody may be expiring just now: who does waits for this, or this for them.
+/// It ends when its silence does, which somebody may be expiring just now: who does waits for this,
+/// or this for them.
 pub(super) const HOLD: &str = "
 INSERT INTO silenced (incident, silence, until, page)
 SELECT incidents.id, silences.id, silences.ends_at, $4 FROM incidents CROSS JOIN silences
 WHERE incident_id = $1 AND kind = $2 AND silences.id = $3 FOR SHARE OF silences
 ON CONFLICT (incident) DO UPDATE SET silence = excluded.silence, until = excluded.until, page = excluded.page";
-pub(super) const HOLD_NO_MORE: &str =
-    "DELETE FROM silenced WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)";
+pub(super) const HOLD_NO_MORE: &str = "DELETE FROM silenced WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)";
 
 const UNSILENCED: &str = "
 SELECT kind, incident_id FROM (SELECT incident, until FROM silenced WHERE until <= $1 ORDER BY until LIMIT $2) AS ended
 JOIN incidents ON incidents.id = incident ORDER BY until";
 
-pub(super) async fn unsilenced(database: &Database, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError> {
-    let rows = database.query(UNSILENCED, &[&micros(now), &i64::from(limit)]).await?;
+pub(super) async fn unsilenced(
+    database: &Database,
+    now: Timestamp,
+    limit: u32,
+) -> Result<Vec<Unsilenced>, StoreError> {
+    let rows = database
+        .query(UNSILENCED, &[&micros(now), &i64::from(limit)])
+        .await?;
     rows.iter()
-        .map(|row| Ok(Unsilenced { kind: word_at(row, "kind")?, incident_id: at(row, "incident_id")? }))
+        .map(|row| {
+            Ok(Unsilenced {
+                kind: word_at(row, "kind")?,
+                incident_id: at(row, "incident_id")?,
+            })
+        })
         .collect()
 }
 
@@ -86,16 +110,29 @@ const ADD: &str = "
 INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at) VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING *";
 
-pub(super) async fn add(database: &Database, plan: &Plan, now: Timestamp) -> Result<Silence, StoreError> {
+pub(super) async fn add(
+    database: &Database,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<Silence, StoreError> {
     let matchers = plan.matchers.join("\n");
     let (matchers, author, comment) = (text(&matchers), text(&plan.author), text(&plan.comment));
     let (starts_at, ends_at, now) = (micros(plan.starts_at), micros(plan.ends_at), micros(now));
-    let rows = database.query(ADD, &[&matchers, &starts_at, &ends_at, &author, &comment, &now]).await?;
-    rows.first().map_or_else(|| Err(StoreError::Failed("the silence was not added".into())), silence_row)
+    let rows = database
+        .query(
+            ADD,
+            &[&matchers, &starts_at, &ends_at, &author, &comment, &now],
+        )
+        .await?;
+    rows.first().map_or_else(
+        || Err(StoreError::Failed("the silence was not added".into())),
+        silence_row,
+    )
 }
 
 const LIST: &str = "SELECT * FROM silences WHERE ends_at > $1 ORDER BY ends_at, id LIMIT $2";
-const LIST_EXPIRED: &str = "SELECT * FROM silences WHERE ends_at <= $1 ORDER BY ends_at DESC, id DESC LIMIT $2";
+const LIST_EXPIRED: &str =
+    "SELECT * FROM silences WHERE ends_at <= $1 ORDER BY ends_at DESC, id DESC LIMIT $2";
 
 pub(super) async fn list(
     database: &Database,
@@ -104,12 +141,18 @@ pub(super) async fn list(
     limit: u32,
 ) -> Result<Vec<Silence>, StoreError> {
     let statement = if expired { LIST_EXPIRED } else { LIST };
-    database.query(statement, &[&micros(now), &i64::from(limit)]).await?.iter().map(silence_row).collect()
+    database
+        .query(statement, &[&micros(now), &i64::from(limit)])
+        .await?
+        .iter()
+        .map(silence_row)
+        .collect()
 }
 
 const ENDS: &str = "SELECT id, ends_at FROM silences WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
 /// One that was yet to begin never was.
-const EXPIRE: &str = "UPDATE silences SET ends_at = $2, starts_at = least(starts_at, $2) WHERE id = ANY ($1)";
+const EXPIRE: &str =
+    "UPDATE silences SET ends_at = $2, starts_at = least(starts_at, $2) WHERE id = ANY ($1)";
 
 /// What it holds is looked at now: others may cover it still.
 const LOOK_AT_PAGES: &str = "UPDATE silenced SET until = least(until, $2) WHERE silence = ANY ($1)";
@@ -118,12 +161,18 @@ UPDATE deliveries SET next_at = CASE WHEN next_at IS NOT NULL THEN $2::bigint EN
        fallback_at = fallback_at - (held_until - $2)
 WHERE silence = ANY ($1) AND state = 'held' AND held_until > $2";
 
-pub(super) async fn expire(database: &Database, ids: &[SilenceId], now: Timestamp) -> Result<(), StoreError> {
+pub(super) async fn expire(
+    database: &Database,
+    ids: &[SilenceId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
     flight.add("BEGIN", vec![]).add(ENDS, vec![&ids]);
     let answers = transaction.send(flight).await?;
-    let ends = answers[1].iter().map(|row| Ok((at(row, "id")?, time_at(row, "ends_at")?)));
+    let ends = answers[1]
+        .iter()
+        .map(|row| Ok((at(row, "id")?, time_at(row, "ends_at")?)));
     let ends = ends.collect::<Result<BTreeMap<SilenceId, Timestamp>, StoreError>>()?;
     for id in ids {
         let ended = ends.get(id).copied();
@@ -134,7 +183,10 @@ pub(super) async fn expire(database: &Database, ids: &[SilenceId], now: Timestam
     }
     let now = micros(now);
     let mut flight = Flight::default();
-    flight.add(EXPIRE, vec![&ids, &now]).add(LOOK_AT_PAGES, vec![&ids, &now]).add(LOOK_AT_HELD, vec![&ids, &now]);
+    flight
+        .add(EXPIRE, vec![&ids, &now])
+        .add(LOOK_AT_PAGES, vec![&ids, &now])
+        .add(LOOK_AT_HELD, vec![&ids, &now]);
     transaction.commit(flight).await.map(drop)
 }
 

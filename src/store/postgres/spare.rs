@@ -15,10 +15,15 @@ use crate::{
     },
 };
 
-/// What makes a mail one of a kind and whole; the indexes of the same conditions have all that is asked.
+/// What makes a mail one of a kind and whole; the indexes of the same conditions have all that is
+/// asked.
 macro_rules! spare {
     ($before:literal, ignored, $after:literal) => {
-        concat!($before, "outcome = 'ignored' AND cut_at IS NULL AND check_at IS NULL", $after)
+        concat!(
+            $before,
+            "outcome = 'ignored' AND cut_at IS NULL AND check_at IS NULL",
+            $after
+        )
     };
     ($before:literal, unproven, $after:literal) => {
         concat!(
@@ -38,30 +43,72 @@ fn of<'a>(spare: Spare, ignored: &'a str, unproven: &'a str) -> &'a str {
     }
 }
 
-const WHOLE_IGNORED: &str =
-    spare!("SELECT sum(size)::bigint AS bytes, max(id) AS last FROM mails WHERE ", ignored, " AND id > $1");
-const WHOLE_UNPROVEN: &str =
-    spare!("SELECT sum(size)::bigint AS bytes, max(id) AS last FROM mails WHERE ", unproven, " AND id > $1");
+const WHOLE_IGNORED: &str = spare!(
+    "SELECT sum(size)::bigint AS bytes, max(id) AS last FROM mails WHERE ",
+    ignored,
+    " AND id > $1"
+);
+const WHOLE_UNPROVEN: &str = spare!(
+    "SELECT sum(size)::bigint AS bytes, max(id) AS last FROM mails WHERE ",
+    unproven,
+    " AND id > $1"
+);
 
 /// The bytes of the mails after one, and the last of them.
-pub(super) async fn whole(database: &Database, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError> {
-    let rows = database.query(of(spare, WHOLE_IGNORED, WHOLE_UNPROVEN), &[&after]).await?;
-    let Some(row) = rows.first() else { return Ok((0, after)) };
+pub(super) async fn whole(
+    database: &Database,
+    spare: Spare,
+    after: MailId,
+) -> Result<(u64, MailId), StoreError> {
+    let rows = database
+        .query(of(spare, WHOLE_IGNORED, WHOLE_UNPROVEN), &[&after])
+        .await?;
+    let Some(row) = rows.first() else {
+        return Ok((0, after));
+    };
     let bytes: Option<i64> = at(row, "bytes")?;
-    Ok((bytes.map_or(0, i64::unsigned_abs), at::<Option<i64>>(row, "last")?.unwrap_or(after)))
+    Ok((
+        bytes.map_or(0, i64::unsigned_abs),
+        at::<Option<i64>>(row, "last")?.unwrap_or(after),
+    ))
 }
 
-const OLDEST_IGNORED: &str = spare!("SELECT id, size, arrived_at FROM mails WHERE ", ignored, " ORDER BY id LIMIT $1");
-const OLDEST_UNPROVEN: &str =
-    spare!("SELECT id, size, arrived_at FROM mails WHERE ", unproven, " ORDER BY id LIMIT $1");
+const OLDEST_IGNORED: &str = spare!(
+    "SELECT id, size, arrived_at FROM mails WHERE ",
+    ignored,
+    " ORDER BY id LIMIT $1"
+);
+const OLDEST_UNPROVEN: &str = spare!(
+    "SELECT id, size, arrived_at FROM mails WHERE ",
+    unproven,
+    " ORDER BY id LIMIT $1"
+);
 
-async fn oldest(database: &Database, spare: Spare, limit: u32) -> Result<Vec<(MailId, u64, Timestamp)>, StoreError> {
-    let rows = database.query(of(spare, OLDEST_IGNORED, OLDEST_UNPROVEN), &[&i64::from(limit)]).await?;
-    rows.iter().map(|row| Ok((at(row, "id")?, unsigned_at(row, "size")?, time_at(row, "arrived_at")?))).collect()
+async fn oldest(
+    database: &Database,
+    spare: Spare,
+    limit: u32,
+) -> Result<Vec<(MailId, u64, Timestamp)>, StoreError> {
+    let rows = database
+        .query(
+            of(spare, OLDEST_IGNORED, OLDEST_UNPROVEN),
+            &[&i64::from(limit)],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| {
+            Ok((
+                at(row, "id")?,
+                unsigned_at(row, "size")?,
+                time_at(row, "arrived_at")?,
+            ))
+        })
+        .collect()
 }
 
 const BODIES: &str = "SELECT mail, raw FROM bodies WHERE mail = ANY ($1)";
-/// In order, and without waiting for whoever has one of them: it is cut at the next look, if it still may be.
+/// In order, and without waiting for whoever has one of them: it is cut at the next look, if it
+/// still may be.
 const CUT_IGNORED: &str = spare!(
     "WITH given AS (
         SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS given (id, size, raw)
@@ -96,14 +143,26 @@ const CUT_UNPROVEN: &str = spare!(
 );
 
 /// Cuts the oldest that are too much.
-pub(super) async fn cut(database: &Database, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError> {
+pub(super) async fn cut(
+    database: &Database,
+    spare: Spare,
+    excess: Excess,
+    now: Timestamp,
+) -> Result<Cut, StoreError> {
     // Before anything is too old or too much, one row is enough to know it.
-    if excess.bytes == 0 && chosen(&oldest(database, spare, 1).await?, excess).0.is_empty() {
+    if excess.bytes == 0
+        && chosen(&oldest(database, spare, 1).await?, excess)
+            .0
+            .is_empty()
+    {
         return Ok(Cut::default());
     }
     let (ids, more) = chosen(&oldest(database, spare, STEP).await?, excess);
     if ids.is_empty() {
-        return Ok(Cut { more, ..Cut::default() });
+        return Ok(Cut {
+            more,
+            ..Cut::default()
+        });
     }
 
     let (mut mails, mut sizes, mut bodies) = (Vec::new(), Vec::new(), Vec::new());
@@ -113,12 +172,26 @@ pub(super) async fn cut(database: &Database, spare: Spare, excess: Excess, now: 
         let kept = head(&raw);
         mails.push(at::<MailId>(&row, "mail")?);
         sizes.push(signed(kept.len() as u64));
-        bodies.push(
-            compress(kept).map_err(|error| StoreError::Failed(format!("a mail could not be compressed: {error}")))?,
-        );
+        bodies.push(compress(kept).map_err(|error| {
+            StoreError::Failed(format!("a mail could not be compressed: {error}"))
+        })?);
     }
     let statement = of(spare, CUT_IGNORED, CUT_UNPROVEN);
-    let rows = database.query(statement, &[&mails, &sizes, &bodies, &micros(now), &spare.why_cut()]).await?;
-    let Some(row) = rows.first() else { return Ok(Cut { more, ..Cut::default() }) };
-    Ok(Cut { mails: unsigned_at(row, "mails")?, bytes: unsigned_at(row, "bytes")?, more })
+    let rows = database
+        .query(
+            statement,
+            &[&mails, &sizes, &bodies, &micros(now), &spare.why_cut()],
+        )
+        .await?;
+    let Some(row) = rows.first() else {
+        return Ok(Cut {
+            more,
+            ..Cut::default()
+        });
+    };
+    Ok(Cut {
+        mails: unsigned_at(row, "mails")?,
+        bytes: unsigned_at(row, "bytes")?,
+        more,
+    })
 }

@@ -14,7 +14,9 @@ use rustls::{
         WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature},
+    crypto::{
+        WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
+    },
     pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject as _},
 };
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -50,30 +52,46 @@ impl Tls {
             .map_err(failed)?;
         let schemes = provider.signature_verification_algorithms;
         let config = match trust {
-            Trust::Anybody => {
-                config.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { root: None, schemes }))
-            }
+            Trust::Anybody => config
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(Lenient {
+                    root: None,
+                    schemes,
+                })),
             Trust::Authority(file) => {
                 let roots = Arc::new(roots(file.as_deref())?);
                 let root = WebPkiServerVerifier::builder_with_provider(roots, provider)
                     .build()
-                    .map_err(|error| StoreError::Failed(format!("TLS cannot be set up: {error}")))?;
-                config.dangerous().with_custom_certificate_verifier(Arc::new(Lenient { root: Some(root), schemes }))
+                    .map_err(|error| {
+                        StoreError::Failed(format!("TLS cannot be set up: {error}"))
+                    })?;
+                config
+                    .dangerous()
+                    .with_custom_certificate_verifier(Arc::new(Lenient {
+                        root: Some(root),
+                        schemes,
+                    }))
             }
             Trust::Host(file) => config.with_root_certificates(roots(file.as_deref())?),
         };
-        Ok(Self(TlsConnector::from(Arc::new(config.with_no_client_auth()))))
+        Ok(Self(TlsConnector::from(Arc::new(
+            config.with_no_client_auth(),
+        ))))
     }
 }
 
 fn roots(file: Option<&Path>) -> Result<RootCertStore, StoreError> {
     let mut store = RootCertStore::empty();
     if let Some(file) = file {
-        let unusable = |why: String| StoreError::Failed(format!("sslrootcert {}: {why}", file.display()));
-        let certificates = CertificateDer::pem_file_iter(file).map_err(|error| unusable(error.to_string()))?;
+        let unusable =
+            |why: String| StoreError::Failed(format!("sslrootcert {}: {why}", file.display()));
+        let certificates =
+            CertificateDer::pem_file_iter(file).map_err(|error| unusable(error.to_string()))?;
         for certificate in certificates {
             let certificate = certificate.map_err(|error| unusable(error.to_string()))?;
-            store.add(certificate).map_err(|error| unusable(error.to_string()))?;
+            store
+                .add(certificate)
+                .map_err(|error| unusable(error.to_string()))?;
         }
     } else {
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
@@ -81,27 +99,38 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, StoreError> {
     Ok(store)
 }
 
-/// What is wrong with the server's certificate, and how to mend it; none where something else is wrong.
+/// What is wrong with the server's certificate, and how to mend it; none where something else is
+/// wrong.
 pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
-    let cause = std::error::Error::source(error)?.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref::<Error>()?;
-    let Error::InvalidCertificate(wrong) = cause else { return None };
+    let cause = std::error::Error::source(error)?
+        .downcast_ref::<io::Error>()?
+        .get_ref()?
+        .downcast_ref::<Error>()?;
+    let Error::InvalidCertificate(wrong) = cause else {
+        return None;
+    };
     let (what, mend) = match wrong {
         CertificateError::UnknownIssuer => (
             "its certificate is from no authority that is trusted".to_owned(),
             "name the file of the authority it is from in `sslrootcert`",
         ),
-        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            (format!("its certificate is for another host: {wrong}"), "write the host's name as its certificate has it")
-        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
+            format!("its certificate is for another host: {wrong}"),
+            "write the host's name as its certificate has it",
+        ),
         CertificateError::Other(other)
-            if other.0.downcast_ref::<webpki::Error>() == Some(&webpki::Error::CaUsedAsEndEntity) =>
+            if other.0.downcast_ref::<webpki::Error>()
+                == Some(&webpki::Error::CaUsedAsEndEntity) =>
         {
             (
                 "its certificate is an authority's own".to_owned(),
                 "have that authority issue one for the host, and name the authority's file in `sslrootcert`",
             )
         }
-        _ => (format!("its certificate is not valid: {wrong}"), "renew it, and look at this machine's clock"),
+        _ => (
+            format!("its certificate is not valid: {wrong}"),
+            "renew it, and look at this machine's clock",
+        ),
     };
     Some(format!("{what}; {mend}"))
 }
@@ -122,7 +151,9 @@ impl ServerCertVerifier for Lenient {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        let Some(root) = &self.root else { return Ok(ServerCertVerified::assertion()) };
+        let Some(root) = &self.root else {
+            return Ok(ServerCertVerified::assertion());
+        };
         match root.verify_server_cert(certificate, intermediates, name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -161,8 +192,15 @@ impl MakeTlsConnect<Socket> for Tls {
 
     fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, Self::Error> {
         // A Unix socket has no host, and no TLS either.
-        let host = if host.is_empty() || host.starts_with('/') { "localhost" } else { host };
-        Ok(Handshake { connector: self.0.clone(), host: ServerName::try_from(host.to_owned())? })
+        let host = if host.is_empty() || host.starts_with('/') {
+            "localhost"
+        } else {
+            host
+        };
+        Ok(Handshake {
+            connector: self.0.clone(),
+            host: ServerName::try_from(host.to_owned())?,
+        })
     }
 }
 
@@ -177,7 +215,13 @@ impl TlsConnect<Socket> for Handshake {
     type Future = Pin<Box<dyn Future<Output = io::Result<Stream>> + Send>>;
 
     fn connect(self, socket: Socket) -> Self::Future {
-        Box::pin(async move { self.connector.connect(self.host, socket).await.map(Box::new).map(Stream) })
+        Box::pin(async move {
+            self.connector
+                .connect(self.host, socket)
+                .await
+                .map(Box::new)
+                .map(Stream)
+        })
     }
 }
 
@@ -190,13 +234,21 @@ impl TlsStream for Stream {
 }
 
 impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0).poll_read(context, into)
     }
 }
 
 impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.0).poll_write(context, bytes)
     }
 

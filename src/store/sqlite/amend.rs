@@ -33,8 +33,13 @@ pub(super) fn retry(
     Ok(retried)
 }
 
-/// Why a dead delivery must not be sent again. Where `all` are, the dead resolve behind a dead trigger is sent too.
-fn objection(connection: &Connection, id: DeliveryId, all: bool) -> rusqlite::Result<Option<&'static str>> {
+/// Why a dead delivery must not be sent again. Where `all` are, the dead resolve behind a dead
+/// trigger is sent too.
+fn objection(
+    connection: &Connection,
+    id: DeliveryId,
+    all: bool,
+) -> rusqlite::Result<Option<&'static str>> {
     // What is leased may be at its receiver already: nothing can be put before it any more.
     connection
         .prepare_cached(
@@ -61,7 +66,10 @@ fn objection(connection: &Connection, id: DeliveryId, all: bool) -> rusqlite::Re
 }
 
 /// The dead deliveries asked for, in order; one that is not dead is an error.
-fn wanted(connection: &Connection, ids: Option<&[DeliveryId]>) -> Result<Vec<DeliveryId>, StoreError> {
+fn wanted(
+    connection: &Connection,
+    ids: Option<&[DeliveryId]>,
+) -> Result<Vec<DeliveryId>, StoreError> {
     let Some(ids) = ids else {
         return connection
             .prepare_cached("SELECT id FROM deliveries WHERE state = 'dead' ORDER BY id")
@@ -106,7 +114,11 @@ fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::
         .map(|_| ())
 }
 
-pub(super) fn discard(connection: &Connection, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn discard(
+    connection: &Connection,
+    id: DeliveryId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let discarded = connection
         .prepare_cached(
             "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, lease = NULL,

@@ -1,4 +1,5 @@
-//! `store check`: the file's pages, the references between its rows, the mails' bytes, and the promise.
+//! `store check`: the file's pages, the references between its rows, the mails' bytes, and the
+//! promise.
 //!
 //! Reads alone, and of each part one snapshot: a bridge may be at work meanwhile.
 
@@ -32,7 +33,10 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let known = known();
     match version(&connection)? {
         found if found > known => Err(StoreError::Newer { found, known }),
-        0 => Err(StoreError::Refused(format!("{} is no store of alertbridge", path.display()))),
+        0 => Err(StoreError::Refused(format!(
+            "{} is no store of alertbridge",
+            path.display()
+        ))),
         found if found < known => Err(StoreError::Refused(format!(
             "{} has schema version {found}, and this program knows {known}: `alertbridge store migrate` brings it there",
             path.display()
@@ -41,8 +45,8 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     }
 }
 
-/// Everything that is wrong with the store at `path`, and how much it holds. `progress` is told how many of how many mails'
-/// bytes are read.
+/// Everything that is wrong with the store at `path`, and how much it holds. `progress` is told how
+/// many of how many mails' bytes are read.
 pub fn check(
     path: &Path,
     now: Timestamp,
@@ -50,7 +54,10 @@ pub fn check(
     mut progress: impl FnMut(u64, u64),
 ) -> Result<(Vec<Finding>, Totals), StoreError> {
     // Of damaged pages no question has an answer.
-    let damage = |what: String| Finding { check: "the file is whole", what };
+    let damage = |what: String| Finding {
+        check: "the file is whole",
+        what,
+    };
     let connection = match open_to_read(path) {
         Err(StoreError::Damaged(what)) => return Ok((vec![damage(what)], Totals::default())),
         connection => connection?,
@@ -72,7 +79,11 @@ pub fn check(
 fn pages(connection: &Connection) -> Result<Vec<String>, StoreError> {
     let lines = connection
         .prepare(&format!("PRAGMA integrity_check({MOST_FINDINGS})"))
-        .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect::<Result<Vec<String>, _>>());
+        .and_then(|mut statement| {
+            statement
+                .query_map([], |row| row.get(0))?
+                .collect::<Result<Vec<String>, _>>()
+        });
     match lines {
         Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
         Err(error) => match failure(error) {
@@ -87,13 +98,22 @@ fn promises(connection: &Connection, now: Timestamp) -> rusqlite::Result<(Vec<Fi
     let mut found: Vec<Finding> = snapshot
         .prepare("PRAGMA foreign_key_check")?
         .query_map([], |row| {
-            let (table, number, parent): (String, Option<i64>, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            let what = format!("row {} of {table} belongs to a row of {parent} that is not there", number.unwrap_or(0));
-            Ok(Finding { check: "rows belong together", what })
+            let (table, number, parent): (String, Option<i64>, String) =
+                (row.get(0)?, row.get(1)?, row.get(2)?);
+            let what = format!(
+                "row {} of {table} belongs to a row of {parent} that is not there",
+                number.unwrap_or(0)
+            );
+            Ok(Finding {
+                check: "rows belong together",
+                what,
+            })
         })?
         .take(MOST_FINDINGS)
         .collect::<Result<_, _>>()?;
-    let since = now.saturating_sub(SignedDuration::from_mins(UNDER_WAY_MINUTES)).unwrap_or(now);
+    let since = now
+        .saturating_sub(SignedDuration::from_mins(UNDER_WAY_MINUTES))
+        .unwrap_or(now);
     for promise in PROMISES {
         let mut statement = snapshot.prepare(promise.question)?;
         if statement.parameter_count() > 0 {
@@ -102,15 +122,24 @@ fn promises(connection: &Connection, now: Timestamp) -> rusqlite::Result<(Vec<Fi
         let mut rows = statement.raw_query();
         for _ in 0..MOST_FINDINGS {
             let Some(row) = rows.next()? else { break };
-            found.push(Finding { check: promise.name, what: row.get(0)? });
+            found.push(Finding {
+                check: promise.name,
+                what: row.get(0)?,
+            });
         }
     }
     let count = |table: &str| {
         snapshot
-            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
+            .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
+                row.get::<_, i64>(0)
+            })
             .map(i64::unsigned_abs)
     };
-    let totals = Totals { mails: count("mails")?, incidents: count("incidents")?, deliveries: count("deliveries")? };
+    let totals = Totals {
+        mails: count("mails")?,
+        incidents: count("incidents")?,
+        deliveries: count("deliveries")?,
+    };
     Ok((found, totals))
 }
 
@@ -130,11 +159,14 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
             after = row.get(0)?;
             // Of a mail that was cut the hash is the whole mail's.
             let hash = row.get_ref(1)?.as_str_or_null()?;
-            let whole =
-                unpack(row.get_ref(2)?.as_blob()?).is_ok_and(|raw| hash.is_none_or(|hash| hash == sha256_hex(&raw)));
+            let whole = unpack(row.get_ref(2)?.as_blob()?)
+                .is_ok_and(|raw| hash.is_none_or(|hash| hash == sha256_hex(&raw)));
             if !whole && found.len() < MOST_FINDINGS {
                 let what = format!("the bytes of mail {after} are not those that came");
-                found.push(Finding { check: "mails are as they came", what });
+                found.push(Finding {
+                    check: "mails are as they came",
+                    what,
+                });
             }
             done += 1;
         }
@@ -148,7 +180,11 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
 /// Whether anything was ever stored there.
 pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     for table in ["mails", "incidents", "deliveries", "bookmarks", "silences"] {
-        if connection.query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(())).optional()?.is_some() {
+        if connection
+            .query_row(&format!("SELECT 1 FROM {table} LIMIT 1"), [], |_| Ok(()))
+            .optional()?
+            .is_some()
+        {
             return Ok(false);
         }
     }

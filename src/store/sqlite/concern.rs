@@ -1,4 +1,5 @@
-//! What the bridge may have to tell of itself. Every question is a few probes of a narrow index, however much is held.
+//! What the bridge may have to tell of itself. Every question is a few probes of a narrow index,
+//! however much is held.
 
 use std::path::Path;
 
@@ -34,8 +35,9 @@ fn dead(connection: &Connection) -> rusqlite::Result<u64> {
         .map(i64::unsigned_abs)
 }
 
-/// From one incident with a held resolve to the next open one, and on to the next with a held resolve: a thousand held for
-/// one incident cost as much as one, and those of incidents that are over as little as incidents nothing is held of.
+/// From one incident with a held resolve to the next open one, and on to the next with a held
+/// resolve: a thousand held for one incident cost as much as one, and those of incidents that are
+/// over as little as incidents nothing is held of.
 fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     // Left to itself SQLite sorts all that is held.
     let mut held = connection.prepare_cached(
@@ -49,9 +51,16 @@ fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut found = Vec::new();
     let mut from = 0_i64;
     while found.len() < A_FEW as usize {
-        let Some(next) = held.query_row([from], |row| row.get::<_, i64>(0)).optional()? else { break };
+        let Some(next) = held
+            .query_row([from], |row| row.get::<_, i64>(0))
+            .optional()?
+        else {
+            break;
+        };
         let first_open = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?));
-        let Some((id, incident_id)) = open.query_row([next], first_open).optional()? else { break };
+        let Some((id, incident_id)) = open.query_row([next], first_open).optional()? else {
+            break;
+        };
         from = id;
         if id == next {
             found.push(incident_id);
@@ -70,26 +79,36 @@ fn flooded_at(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
 
 fn quarantine_cut_at(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     connection
-        .prepare_cached("SELECT max(cut_at) FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL")?
+        .prepare_cached(
+            "SELECT max(cut_at) FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL",
+        )?
         .query_row([], |row| row.get::<_, Option<i64>>(0))
         .map(|at| at.map(time))
 }
 
-/// The first few apps mail of which is held, and every one that is told of and still held: one that is new never
-/// pushes another out.
+/// The first few apps mail of which is held, and every one that is told of and still held: one that
+/// is new never pushes another out.
 fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
-    let mut next =
-        connection.prepare_cached("SELECT hold FROM mails WHERE hold > ?1 AND hold < 'app;' ORDER BY hold LIMIT 1")?;
+    let mut next = connection.prepare_cached(
+        "SELECT hold FROM mails WHERE hold > ?1 AND hold < 'app;' ORDER BY hold LIMIT 1",
+    )?;
     let mut found: Vec<String> = Vec::new();
     let mut last = "app:".to_owned();
     while found.len() < A_FEW as usize {
-        let Some(hold) = next.query_row([&last], |row| row.get::<_, String>(0)).optional()? else { break };
+        let Some(hold) = next
+            .query_row([&last], |row| row.get::<_, String>(0))
+            .optional()?
+        else {
+            break;
+        };
         found.push(hold.strip_prefix("app:").unwrap_or_default().to_owned());
         last = hold;
     }
     let mut held = connection.prepare_cached("SELECT 1 FROM mails WHERE hold = ?1 LIMIT 1")?;
     for alarm in alarms(connection)? {
-        let Some(app) = alarm.incident_id.strip_prefix(UNEXPECTED_APP) else { continue };
+        let Some(app) = alarm.incident_id.strip_prefix(UNEXPECTED_APP) else {
+            continue;
+        };
         if !found.iter().any(|known| known == app) && held.exists([format!("app:{app}")])? {
             found.push(app.to_owned());
         }
@@ -110,5 +129,8 @@ fn alarms(connection: &Connection) -> rusqlite::Result<Vec<Alarm>> {
 pub(super) fn room(path: &Path) -> Option<Room> {
     let space = rustix::fs::statvfs(path).ok()?;
     let bytes = |blocks: u64| blocks.saturating_mul(space.f_frsize);
-    Some(Room { free: bytes(space.f_bavail), total: bytes(space.f_blocks) })
+    Some(Room {
+        free: bytes(space.f_bavail),
+        total: bytes(space.f_blocks),
+    })
 }

@@ -1,7 +1,7 @@
 //! `store backup` and `store restore`: a copy of the file, whole or not there.
 //!
-//! SQLite's online backup copies one snapshot while others write (sqlite.org/backup.html). The copy is made beside its
-//! destination, read through, flushed, and renamed into place.
+//! SQLite's online backup copies one snapshot while others write (sqlite.org/backup.html). The copy
+//! is made beside its destination, read through, flushed, and renamed into place.
 
 use std::{
     ffi::OsString,
@@ -33,9 +33,14 @@ const PAGES_PER_STEP: i32 = 1024;
 /// What ends the name of a store that is being restored.
 const RESTORING: &str = ".restoring";
 
-/// Copies the store at `from` to the new file `to`; `overwrite` allows it to be there. `progress` is told how many of
-/// how many pages are copied.
-pub fn backup(from: &Path, to: &Path, overwrite: bool, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+/// Copies the store at `from` to the new file `to`; `overwrite` allows it to be there. `progress`
+/// is told how many of how many pages are copied.
+pub fn backup(
+    from: &Path,
+    to: &Path,
+    overwrite: bool,
+    progress: impl FnMut(u64, u64),
+) -> Result<(), StoreError> {
     if !overwrite && to.exists() {
         return Err(StoreError::Refused(format!(
             "{} is there already: name a new file, or say --overwrite",
@@ -43,15 +48,24 @@ pub fn backup(from: &Path, to: &Path, overwrite: bool, progress: impl FnMut(u64,
         )));
     }
     // Renamed over the store, or a file that belongs to it, a copy would end it.
-    if ["", "-wal", "-shm", ".lock", OPENING].iter().any(|ending| same(&beside(from, ending), to)) {
-        return Err(StoreError::Refused(format!("{} is the store itself: name another file", to.display())));
+    if ["", "-wal", "-shm", ".lock", OPENING]
+        .iter()
+        .any(|ending| same(&beside(from, ending), to))
+    {
+        return Err(StoreError::Refused(format!(
+            "{} is the store itself: name another file",
+            to.display()
+        )));
     }
     let turn = Turn::wait_to_read(from);
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let version = version(&source)?;
     drop(turn);
     if version == 0 {
-        return Err(StoreError::Refused(format!("{} is no store of alertbridge", from.display())));
+        return Err(StoreError::Refused(format!(
+            "{} is no store of alertbridge",
+            from.display()
+        )));
     }
     let temporary = beside(to, ".partial");
     let made = copy(&source, &temporary, progress).and_then(|()| {
@@ -62,10 +76,14 @@ pub fn backup(from: &Path, to: &Path, overwrite: bool, progress: impl FnMut(u64,
     made.inspect_err(|_| discard(&temporary))
 }
 
-/// Makes the store at `to` from a backup. It must be empty or not there, and nobody's; the backup is read through first.
+/// Makes the store at `to` from a backup. It must be empty or not there, and nobody's; the backup
+/// is read through first.
 pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
     if !from.exists() {
-        return Err(StoreError::Refused(format!("there is no file {}", from.display())));
+        return Err(StoreError::Refused(format!(
+            "there is no file {}",
+            from.display()
+        )));
     }
     // What a whole backup has no more.
     let journal = beside(from, "-journal");
@@ -78,7 +96,9 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
     }
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     // Until its schema is known to be ours, nothing in it may run what it likes.
-    source.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false).map_err(failure)?;
+    source
+        .set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)
+        .map_err(failure)?;
     assert_ours(&source, from)?;
     whole(&source, from)?;
     let _owned = own(to)?;
@@ -111,7 +131,12 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
 fn assert_ours(source: &Connection, from: &Path) -> Result<(), StoreError> {
     let known = known();
     let found = match version(source)? {
-        0 => return Err(StoreError::Refused(format!("{} is no store of alertbridge", from.display()))),
+        0 => {
+            return Err(StoreError::Refused(format!(
+                "{} is no store of alertbridge",
+                from.display()
+            )));
+        }
         found if found > known => return Err(StoreError::Newer { found, known }),
         found => found,
     };
@@ -125,7 +150,8 @@ fn assert_ours(source: &Connection, from: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Refuses a place where a restore is under way, or died: a store begun there empty would take mail, and be in its way.
+/// Refuses a place where a restore is under way, or died: a store begun there empty would take
+/// mail, and be in its way.
 pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
     let half = beside(store, RESTORING);
     if !half.exists() {
@@ -146,14 +172,20 @@ pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
 }
 
 /// Copies one snapshot into a new file without a log of its own, and reads it through.
-fn copy(source: &Connection, to: &Path, mut progress: impl FnMut(u64, u64)) -> Result<(), StoreError> {
+fn copy(
+    source: &Connection,
+    to: &Path,
+    mut progress: impl FnMut(u64, u64),
+) -> Result<(), StoreError> {
     discard(to);
     // Made by nobody else, and readable by nobody else.
     mode::make(to).map_err(|error| unwritable(to, &error))?;
     let mut copy = Connection::open(to).map_err(failure)?;
     // While the snapshot is held, no commit of others makes the copy begin anew.
     let snapshot = source.unchecked_transaction().map_err(failure)?;
-    snapshot.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(failure)?;
+    snapshot
+        .query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(()))
+        .map_err(failure)?;
     {
         let backup = Backup::new(&snapshot, &mut copy).map_err(failure)?;
         loop {
@@ -170,21 +202,35 @@ fn copy(source: &Connection, to: &Path, mut progress: impl FnMut(u64, u64)) -> R
         }
     }
     drop(snapshot);
-    copy.pragma_update(None, "journal_mode", "DELETE").map_err(failure)?;
+    copy.pragma_update(None, "journal_mode", "DELETE")
+        .map_err(failure)?;
     whole(&copy, to)?;
     drop(copy);
-    File::open(to).and_then(|file| file.sync_all()).map_err(|error| unwritable(to, &error))
+    File::open(to)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| unwritable(to, &error))
 }
 
 /// Whether both are there, and one file.
 fn same(one: &Path, other: &Path) -> bool {
-    let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) else { return false };
+    let (Ok(one), Ok(other)) = (fs::metadata(one), fs::metadata(other)) else {
+        return false;
+    };
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
 fn whole(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let verdict: String = connection.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0)).map_err(failure)?;
-    if verdict == "ok" { Ok(()) } else { Err(StoreError::Damaged(format!("{}: {verdict}", path.display()))) }
+    let verdict: String = connection
+        .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+        .map_err(failure)?;
+    if verdict == "ok" {
+        Ok(())
+    } else {
+        Err(StoreError::Damaged(format!(
+            "{}: {verdict}",
+            path.display()
+        )))
+    }
 }
 
 fn put(temporary: &Path, to: &Path) -> Result<(), StoreError> {
@@ -200,11 +246,15 @@ fn like(file: &Path, store: &Path) -> io::Result<()> {
     fs::set_permissions(file, fs::Permissions::from_mode(mode::closed(store.mode())))
 }
 
-/// The mode the backup has, but never open to everybody; the owner is the folder's, who is whom `serve` runs as.
+/// The mode the backup has, but never open to everybody; the owner is the folder's, who is whom
+/// `serve` runs as.
 fn owned_as_its_folder(file: &Path, backup: &Path) -> io::Result<()> {
     let folder = fs::metadata(folder_of(file))?;
     given_to(file, folder.uid(), folder.gid())?;
-    fs::set_permissions(file, fs::Permissions::from_mode(mode::closed(fs::metadata(backup)?.mode())))
+    fs::set_permissions(
+        file,
+        fs::Permissions::from_mode(mode::closed(fs::metadata(backup)?.mode())),
+    )
 }
 
 /// Only root may give files away; what anybody else makes is theirs.
@@ -222,7 +272,9 @@ pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
 }
 
 pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
 }
 
 fn discard(path: &Path) {
@@ -232,7 +284,10 @@ fn discard(path: &Path) {
 
 fn unwritable(path: &Path, error: &io::Error) -> StoreError {
     if error.kind() == io::ErrorKind::StorageFull {
-        return StoreError::Failed(format!("{} cannot be written: its disk is full", path.display()));
+        return StoreError::Failed(format!(
+            "{} cannot be written: its disk is full",
+            path.display()
+        ));
     }
     StoreError::Failed(format!("{} cannot be written: {error}", path.display()))
 }

@@ -1,5 +1,5 @@
-//! What a mail costs is the same however much the store holds: counted in instructions of SQLite's machine, which no
-//! other load on the computer changes.
+//! What a mail costs is the same however much the store holds: counted in instructions of SQLite's
+//! machine, which no other load on the computer changes.
 
 use std::{
     collections::BTreeMap,
@@ -21,14 +21,16 @@ use crate::{
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
     store::{
-        Decision, Fallback, Horizon, Kind, NewDelivery, Next, Settlement, Silencing, StoreError, Subject, Sweep, kept,
+        Decision, Fallback, Horizon, Kind, NewDelivery, Next, Settlement, Silencing, StoreError,
+        Subject, Sweep, kept,
     },
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 const LEASE: Duration = Duration::from_mins(1);
 
-/// So many incidents that are over, of each a resolve that is held; and as many openings that still count.
+/// So many incidents that are over, of each a resolve that is held; and as many openings that still
+/// count.
 const HISTORY: &str = "
 CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n}) SELECT i FROM n;
 INSERT INTO incidents (id, incident_id, kind, phase, status, verified, untold, episode, opened_at, changed_at, labels)
@@ -54,14 +56,24 @@ impl Counted {
             count.fetch_add(1, Ordering::Relaxed);
             false
         };
-        connection.progress_handler(1, Some(counter)).map_err(super::failure)?;
-        Ok(Self { connection, instructions })
+        connection
+            .progress_handler(1, Some(counter))
+            .map_err(super::failure)?;
+        Ok(Self {
+            connection,
+            instructions,
+        })
     }
 
     /// What is over, and came later than all else: retention does not come to it.
     fn history(&self, size: usize) -> rusqlite::Result<()> {
-        let later = kept::micros(NOW.saturating_add(SignedDuration::from_hours(2)).unwrap_or(NOW));
-        let history = HISTORY.replace("{n}", &size.to_string()).replace("{later}", &later.to_string());
+        let later = kept::micros(
+            NOW.saturating_add(SignedDuration::from_hours(2))
+                .unwrap_or(NOW),
+        );
+        let history = HISTORY
+            .replace("{n}", &size.to_string())
+            .replace("{later}", &later.to_string());
         self.connection.execute_batch(&history)
     }
 
@@ -137,14 +149,26 @@ impl Counted {
             supersedes: false,
             silencing: Silencing::AsItIs,
         };
-        decide::decide(&self.connection, mail, Some(&subject), NOW, Box::new(|_| decision)).map(|_| ())
+        decide::decide(
+            &self.connection,
+            mail,
+            Some(&subject),
+            NOW,
+            Box::new(|_| decision),
+        )
+        .map(|_| ())
     }
 
     /// Delivers one page.
     fn deliver(&self) -> rusqlite::Result<()> {
         for claim in lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)])? {
             let next = Next::Delivered { receipt: None };
-            let settlement = Settlement { at: NOW, next, attempt: None, fallback: Vec::new() };
+            let settlement = Settlement {
+                at: NOW,
+                next,
+                attempt: None,
+                fallback: Vec::new(),
+            };
             lane::settle(&self.connection, claim.id, claim.lease, &settlement)?;
         }
         Ok(())
@@ -168,11 +192,23 @@ impl Counted {
         charge("agenda");
         lane::escalate(&self.connection, NOW, &none).map_err(super::failure)?;
         charge("escalate");
-        for claim in lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)]).map_err(super::failure)? {
+        for claim in
+            lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)]).map_err(super::failure)?
+        {
             charge("claim");
-            let next = Next::Again { step: Step::Send, at: NOW, failures: 1 };
-            let again = Settlement { at: NOW, next, attempt: None, fallback: Vec::new() };
-            lane::settle(&self.connection, claim.id, claim.lease, &again).map_err(super::failure)?;
+            let next = Next::Again {
+                step: Step::Send,
+                at: NOW,
+                failures: 1,
+            };
+            let again = Settlement {
+                at: NOW,
+                next,
+                attempt: None,
+                fallback: Vec::new(),
+            };
+            lane::settle(&self.connection, claim.id, claim.lease, &again)
+                .map_err(super::failure)?;
             charge("settle again");
         }
         self.deliver().map_err(super::failure)?;
@@ -180,9 +216,17 @@ impl Counted {
         mail::undecided(&self.connection, 0, 10).map_err(super::failure)?;
         charge("undecided");
         // Everything is old, and all of it open: what must stay is what could cost.
-        let old = NOW.checked_add(SignedDuration::from_hours(1)).unwrap_or(NOW);
-        let horizon = Horizon { mails: old, incidents: Some(old) };
-        let last = Sweep::Incidents { changed_at: old, id: 0 };
+        let old = NOW
+            .checked_add(SignedDuration::from_hours(1))
+            .unwrap_or(NOW);
+        let horizon = Horizon {
+            mails: old,
+            incidents: Some(old),
+        };
+        let last = Sweep::Incidents {
+            changed_at: old,
+            id: 0,
+        };
         for from in [Sweep::START, Sweep::FIRST_INCIDENT, last] {
             prune::step(&self.connection, horizon, from, 10).map_err(super::failure)?;
         }
@@ -196,10 +240,14 @@ impl Counted {
 }
 
 fn target() -> Target {
-    Target { receiver: "oncall".into(), integration: "opsgenie/0".into() }
+    Target {
+        receiver: "oncall".into(),
+        integration: "opsgenie/0".into(),
+    }
 }
 
-/// The bills with a little in the store and with a hundred times as much, `delivered` or still owed.
+/// The bills with a little in the store and with a hundred times as much, `delivered` or still
+/// owed.
 fn bills(delivered: bool) -> Result<[BTreeMap<&'static str, u64>; 2], StoreError> {
     let of = |size: usize| {
         let store = Counted::new()?;
@@ -241,7 +289,10 @@ fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), St
         let silences = "INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
                         WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
                         SELECT 'kind=\"incident\"', -i, -i, 'a', 'c', -i FROM n";
-        store.connection.execute_batch(&silences.replace("{n}", &ended.to_string())).map_err(super::failure)?;
+        store
+            .connection
+            .execute_batch(&silences.replace("{n}", &ended.to_string()))
+            .map_err(super::failure)?;
         let mut cost = 0;
         for _ in 0..2 {
             let mail = store.record()?;

@@ -1,4 +1,5 @@
-//! The second commit: what is known of an incident, and everything that follows from a mail about it.
+//! The second commit: what is known of an incident, and everything that follows from a mail about
+//! it.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, named_params, params};
@@ -18,7 +19,8 @@ use super::{
     silence,
 };
 
-/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided already, or waits.
+/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided
+/// already, or waits.
 pub(super) fn decide(
     connection: &Connection,
     mail: MailId,
@@ -55,7 +57,9 @@ pub(super) fn reconsider(
         )?
         .query_row(params![mail, json(authenticity)?], |row| Ok((word_at(row, "outcome")?, row.get("told")?)))
         .optional()?;
-    let Some((outcome, told)) = due else { return Ok(None) };
+    let Some((outcome, told)) = due else {
+        return Ok(None);
+    };
     let told_before = told.then_some(outcome);
     let (decision, incident) = follow(connection, subject, told_before, now, decide)?;
     if told {
@@ -88,7 +92,10 @@ fn follow(
         Some(subject) => recall(connection, subject, now)?,
         None => (None, Memory::default()),
     };
-    let memory = Memory { told_before, ..memory };
+    let memory = Memory {
+        told_before,
+        ..memory
+    };
     let mut decision = decide(&memory);
     let incident = match subject {
         Some(subject) => remember(connection, number, subject, &memory, &mut decision, now)?,
@@ -123,8 +130,8 @@ fn conclude(
         .map(|_| ())
 }
 
-/// Writes what was found of a mail that somebody was told of: its outcome stays, and what was told belongs to the
-/// incident's opening of now, so that its resolve reaches them.
+/// Writes what was found of a mail that somebody was told of: its outcome stays, and what was told
+/// belongs to the incident's opening of now, so that its resolve reaches them.
 fn keep(connection: &Connection, mail: MailId, decision: &Decision) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE mails SET reason = coalesce(?2, reason), labels = ?3, check_at = ?4 WHERE id = ?1")?
@@ -138,7 +145,11 @@ fn keep(connection: &Connection, mail: MailId, decision: &Decision) -> rusqlite:
 }
 
 /// The incident's number, where it has one, and what is known of it.
-fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlite::Result<(Option<i64>, Memory)> {
+fn recall(
+    connection: &Connection,
+    subject: &Subject,
+    now: Timestamp,
+) -> rusqlite::Result<(Option<i64>, Memory)> {
     let recurrence_28d = connection
         .prepare_cached(
             "SELECT coalesce(sum(count), 0) FROM openings WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
@@ -148,9 +159,18 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
-    let marked = if subject.verified { 0 } else { marked(connection, &subject.ingress, now)? };
+    let marked = if subject.verified {
+        0
+    } else {
+        marked(connection, &subject.ingress, now)?
+    };
     let silences = silence::active(connection, now)?;
-    let memory = Memory { recurrence_28d, marked, silences, ..Memory::default() };
+    let memory = Memory {
+        recurrence_28d,
+        marked,
+        silences,
+        ..Memory::default()
+    };
     let found = connection
         .prepare_cached(
             "SELECT id, phase, status, newest, verified, untold, episode, told FROM incidents
@@ -180,13 +200,24 @@ fn recall(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
             Ok((Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? }, row.get("counts")?))
         })
         .optional()?;
-    let (first_heard, applied_before) = applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
+    let (first_heard, applied_before) =
+        applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
     lane::release_held(connection, Some(number), now)?;
     let (told, held) = told(connection, number, state.episode)?;
-    let known = Known { state: Some(state), applied_before };
+    let known = Known {
+        state: Some(state),
+        applied_before,
+    };
     Ok((
         Some(number),
-        Memory { known, told, held, silenced: silence::held(connection, number)?, first_heard, ..memory },
+        Memory {
+            known,
+            told,
+            held,
+            silenced: silence::held(connection, number)?,
+            first_heard,
+            ..memory
+        },
     ))
 }
 
@@ -201,8 +232,13 @@ fn marked(connection: &Connection, ingress: &str, now: Timestamp) -> rusqlite::R
         .map(i64::unsigned_abs)
 }
 
-/// Who was told of this opening, or will be whatever comes, since waiting to be sent counts; and whose page is still held.
-fn told(connection: &Connection, incident: i64, episode: i64) -> rusqlite::Result<(Vec<Told>, Vec<Told>)> {
+/// Who was told of this opening, or will be whatever comes, since waiting to be sent counts; and
+/// whose page is still held.
+fn told(
+    connection: &Connection,
+    incident: i64,
+    episode: i64,
+) -> rusqlite::Result<(Vec<Told>, Vec<Told>)> {
     let found: Vec<(Told, bool)> = connection
         .prepare_cached(
             "SELECT receiver, integration, alias, min(state = 'held') AS held FROM deliveries
@@ -210,7 +246,13 @@ fn told(connection: &Connection, incident: i64, episode: i64) -> rusqlite::Resul
              GROUP BY receiver, integration, alias ORDER BY min(id)",
         )?
         .query_map(params![incident, episode], |row| {
-            Ok((Told { target: lane::target(row)?, alias: row.get("alias")? }, row.get("held")?))
+            Ok((
+                Told {
+                    target: lane::target(row)?,
+                    alias: row.get("alias")?,
+                },
+                row.get("held")?,
+            ))
         })?
         .collect::<Result<_, _>>()?;
     let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, held)| *held);
@@ -235,7 +277,9 @@ fn remember(
             Some(number)
         }
     };
-    let Some(number) = number else { return Ok(None) };
+    let Some(number) = number else {
+        return Ok(None);
+    };
     if decision.applied {
         connection
             .prepare_cached(
@@ -251,7 +295,9 @@ fn remember(
                 micros(now),
             ])?;
     }
-    let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else { return Ok(Some(number)) };
+    let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else {
+        return Ok(Some(number));
+    };
     if subject.kind == Kind::Incident && decision.begins_episode(memory) {
         connection
             .prepare_cached(
@@ -267,7 +313,9 @@ fn remember(
         silence::keep(connection, number, &decision.silencing)?;
     }
     for delivery in &decision.deliveries {
-        decision.claims.extend(lane::owe(connection, number, state.episode, delivery, now)?);
+        decision
+            .claims
+            .extend(lane::owe(connection, number, state.episode, delivery, now)?);
     }
     Ok(Some(number))
 }
@@ -301,7 +349,9 @@ fn insert(
 }
 
 fn last_told(state: &State) -> rusqlite::Result<Option<String>> {
-    (!state.told.is_empty()).then(|| json(&state.told)).transpose()
+    (!state.told.is_empty())
+        .then(|| json(&state.told))
+        .transpose()
 }
 
 fn update(

@@ -12,8 +12,8 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-/// Takes the store at a path, be it there or not, for one `serve`; until the guard is dropped no other takes it. Short
-/// commands need no lock.
+/// Takes the store at a path, be it there or not, for one `serve`; until the guard is dropped no
+/// other takes it. Short commands need no lock.
 pub fn own(path: &Path) -> Result<File, StoreError> {
     assert_folder(path)?;
     let mut name = path.to_owned().into_os_string();
@@ -21,7 +21,10 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     let file = File::create(&name).map_err(|error| match error.kind() {
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly,
         ErrorKind::StorageFull => StoreError::Full,
-        _ => StoreError::Failed(format!("cannot make the lock file {}: {error}", Path::new(&name).display())),
+        _ => StoreError::Failed(format!(
+            "cannot make the lock file {}: {error}",
+            Path::new(&name).display()
+        )),
     })?;
     file.try_lock().map_err(|_| StoreError::Locked)?;
     Ok(file)
@@ -29,17 +32,24 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
 
 /// The newest version of the schema this program knows.
 pub(super) fn known() -> i32 {
-    migrations::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap_or(0)
+    migrations::runner()
+        .get_migrations()
+        .iter()
+        .map(refinery::Migration::version)
+        .max()
+        .unwrap_or(0)
 }
 
-/// The version of the schema a file has, 0 where there is none, and the one this program knows; migrates nothing.
+/// The version of the schema a file has, 0 where there is none, and the one this program knows;
+/// migrates nothing.
 pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     let known = known();
     if !path.exists() {
         return Ok((0, known));
     }
     let _turn = Turn::wait_to_read(path);
-    let connection = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
     Ok((version(&connection)?, known))
 }
 
@@ -76,12 +86,16 @@ pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
         return Ok(0);
     }
     connection
-        .query_row("SELECT coalesce(max(version), 0) FROM refinery_schema_history", [], |row| row.get(0))
+        .query_row(
+            "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
+            [],
+            |row| row.get(0),
+        )
         .map_err(failure)
 }
 
-/// The folder is not made: mistyped, or on a disk that is not mounted, it would begin an empty store, and what the real one
-/// owes would wait unseen.
+/// The folder is not made: mistyped, or on a disk that is not mounted, it would begin an empty
+/// store, and what the real one owes would wait unseen.
 fn assert_folder(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
     if folder.is_dir() {
@@ -112,18 +126,22 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(64);
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            // Counts on a new file alone, before anything is written: what retention frees can be given back.
+            // Counts on a new file alone, before anything is written: what retention frees can be
+            // given back.
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
-            // Else what a savepoint would restore goes to a file in /var/tmp: most of what a mail writes.
+            // Else what a savepoint would restore goes to a file in /var/tmp: most of what a mail
+            // writes.
             connection.pragma_update(None, "temp_store", "MEMORY")?;
         }
         connection.pragma_update(None, "foreign_keys", true)?;
         Ok(connection)
     };
     open().map_err(|error| match failure(error) {
-        StoreError::Failed(why) => StoreError::Failed(format!("cannot open {}: {why}", path.display())),
+        StoreError::Failed(why) => {
+            StoreError::Failed(format!("cannot open {}: {why}", path.display()))
+        }
         other => other,
     })
 }
@@ -136,14 +154,20 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     if found < known {
         crash::point("migrating");
-        // A table that is built anew is dropped first, and nothing that belongs to its rows may go with it.
-        connection.pragma_update(None, "foreign_keys", false).map_err(failure)?;
-        // Grouped: a migration and the record of it are one commit, or a kill in between ends the store.
+        // A table that is built anew is dropped first, and nothing that belongs to its rows may go
+        // with it.
+        connection
+            .pragma_update(None, "foreign_keys", false)
+            .map_err(failure)?;
+        // Grouped: a migration and the record of it are one commit, or a kill in between ends the
+        // store.
         migrations::runner()
             .set_grouped(true)
             .run(connection)
             .map_err(|error| StoreError::Failed(format!("the migration failed: {error}")))?;
-        connection.pragma_update(None, "foreign_keys", true).map_err(failure)?;
+        connection
+            .pragma_update(None, "foreign_keys", true)
+            .map_err(failure)?;
         crash::point("migrated");
     }
     Ok(())

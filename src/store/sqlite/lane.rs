@@ -1,8 +1,9 @@
 //! Deliveries and their lanes: owed, claimed, settled, escalated, retried.
 //!
-//! A lane is what one integration is owed of one incident. Only its head has a `next_at`, so that finding what is due
-//! costs the same however much waits behind; settling the head gives the next its turn. A lease moves `next_at` to
-//! its own end: a dead worker's deliveries fall due again by themselves.
+//! A lane is what one integration is owed of one incident. Only its head has a `next_at`, so that
+//! finding what is due costs the same however much waits behind; settling the head gives the next
+//! its turn. A lease moves `next_at` to its own end: a dead worker's deliveries fall due again by
+//! themselves.
 
 use std::time::Duration;
 
@@ -24,10 +25,14 @@ use super::{
 };
 
 pub(super) fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
-    Ok(Target { receiver: row.get("receiver")?, integration: row.get("integration")? })
+    Ok(Target {
+        receiver: row.get("receiver")?,
+        integration: row.get("integration")?,
+    })
 }
 
-/// Adds a delivery at the end of its lane; leased, where it is the head and there is somebody to send it.
+/// Adds a delivery at the end of its lane; leased, where it is the head and there is somebody to
+/// send it.
 pub(super) fn owe(
     connection: &Connection,
     incident: i64,
@@ -35,7 +40,14 @@ pub(super) fn owe(
     delivery: &NewDelivery,
     now: Timestamp,
 ) -> rusqlite::Result<Option<Claim>> {
-    let NewDelivery { target, alias, notification, held_until, fallback_at, leased_until } = delivery;
+    let NewDelivery {
+        target,
+        alias,
+        notification,
+        held_until,
+        fallback_at,
+        leased_until,
+    } = delivery;
     if held_until.is_none() {
         discard_superseded(connection, incident, target, now)?;
     }
@@ -66,14 +78,18 @@ pub(super) fn owe(
     let receipt = match notification.action {
         Action::Trigger => None,
         Action::Change | Action::Resolve => connection
-            .prepare_cached(concat!("SELECT ", receipt!(), " FROM deliveries WHERE id = ?1"))?
+            .prepare_cached(concat!(
+                "SELECT ",
+                receipt!(),
+                " FROM deliveries WHERE id = ?1"
+            ))?
             .query_row([id], |row| row.get("receipt"))?,
     };
     Ok(Some(delivery.claimed(id, lease, receipt, now)))
 }
 
-/// What a fallback receiver is owed, unless it was told of this opening already: two integrations of a receiver, or
-/// receivers that are each other's fallback, tell it once.
+/// What a fallback receiver is owed, unless it was told of this opening already: two integrations
+/// of a receiver, or receivers that are each other's fallback, tell it once.
 fn owe_fallback(
     connection: &Connection,
     incident: i64,
@@ -93,8 +109,14 @@ fn owe_fallback(
     Ok(())
 }
 
-/// What is told now must not wait for the end of a mute that holds back something older: that one is dropped.
-fn discard_superseded(connection: &Connection, incident: i64, target: &Target, now: Timestamp) -> rusqlite::Result<()> {
+/// What is told now must not wait for the end of a mute that holds back something older: that one
+/// is dropped.
+fn discard_superseded(
+    connection: &Connection,
+    incident: i64,
+    target: &Target,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
             "UPDATE deliveries SET state = 'discarded', settled_at = ?4, next_at = NULL,
@@ -105,9 +127,13 @@ fn discard_superseded(connection: &Connection, incident: i64, target: &Target, n
         .map(|_| ())
 }
 
-/// Makes pending what is held until now, of one incident or of all; what a silence covers stays held until the last that
-/// does ends.
-pub(super) fn release_held(connection: &Connection, incident: Option<i64>, now: Timestamp) -> rusqlite::Result<()> {
+/// Makes pending what is held until now, of one incident or of all; what a silence covers stays
+/// held until the last that does ends.
+pub(super) fn release_held(
+    connection: &Connection,
+    incident: Option<i64>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     let found = |row: &Row<'_>| Ok((row.get("id")?, json_at(row, "notification")?));
     let ripe: Vec<(DeliveryId, Notification)> = match incident {
         Some(incident) => connection
@@ -145,8 +171,14 @@ pub(super) fn release_held(connection: &Connection, incident: Option<i64>, now: 
     Ok(())
 }
 
-/// What is still held of an incident is told to nobody any more, for this reason. What waits behind it gets its turn.
-pub(super) fn discard_held(connection: &Connection, incident: i64, why: &str, now: Timestamp) -> rusqlite::Result<()> {
+/// What is still held of an incident is told to nobody any more, for this reason. What waits behind
+/// it gets its turn.
+pub(super) fn discard_held(
+    connection: &Connection,
+    incident: i64,
+    why: &str,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
     let discarded: Vec<DeliveryId> = connection
         .prepare_cached(
             "UPDATE deliveries SET state = 'discarded', settled_at = ?2, next_at = NULL, detail = ?3
@@ -154,7 +186,9 @@ pub(super) fn discard_held(connection: &Connection, incident: i64, why: &str, no
         )?
         .query_map(params![incident, micros(now), why], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    discarded.into_iter().try_for_each(|id| advance(connection, id, now).map(|_| ()))
+    discarded
+        .into_iter()
+        .try_for_each(|id| advance(connection, id, now).map(|_| ()))
 }
 
 pub(super) fn claim(
@@ -163,7 +197,9 @@ pub(super) fn claim(
     lease: Duration,
     wanted: &[(Target, u32)],
 ) -> rusqlite::Result<Vec<Claim>> {
-    let until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX)).unwrap_or(now);
+    let until = now
+        .saturating_add(SignedDuration::try_from(lease).unwrap_or(SignedDuration::MAX))
+        .unwrap_or(now);
     let mut statement = connection.prepare_cached(concat!(
         "UPDATE deliveries SET lease = :lease, next_at = :until
          WHERE id IN (SELECT id FROM deliveries
@@ -201,7 +237,8 @@ pub(super) fn claim(
     Ok(claims)
 }
 
-/// Ends every lease, and every wait for another attempt: who starts the bridge again has mended something.
+/// Ends every lease, and every wait for another attempt: who starts the bridge again has mended
+/// something.
 pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE deliveries SET lease = NULL, next_at = min(next_at, ?1)
@@ -212,8 +249,14 @@ pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlit
 }
 
 /// After the clock was set back: nothing waits for a time that was near then and is far now.
-pub(super) fn bring_forward(connection: &Connection, now: Timestamp, lease: Duration) -> rusqlite::Result<()> {
-    let leased_until = now.saturating_add(SignedDuration::try_from(lease).unwrap_or_default()).unwrap_or(now);
+pub(super) fn bring_forward(
+    connection: &Connection,
+    now: Timestamp,
+    lease: Duration,
+) -> rusqlite::Result<()> {
+    let leased_until = now
+        .saturating_add(SignedDuration::try_from(lease).unwrap_or_default())
+        .unwrap_or(now);
     connection.execute(
         "UPDATE deliveries SET next_at = min(next_at, CASE WHEN lease IS NULL THEN ?1 ELSE ?2 END)
          WHERE settled_at IS NULL AND next_at > ?1 AND state = 'pending'",
@@ -230,19 +273,26 @@ fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         [micros(now)],
     )?;
     connection
-        .execute("UPDATE deliveries SET retried_at = ?1 WHERE settled_at IS NULL AND retried_at > ?1", [micros(now)])
+        .execute(
+            "UPDATE deliveries SET retried_at = ?1 WHERE settled_at IS NULL AND retried_at > ?1",
+            [micros(now)],
+        )
         .map(|_| ())
 }
 
-/// A probe of the index for each target, however much is owed: DISTINCT or a plain minimum would read it all.
+/// A probe of the index for each target, however much is owed: DISTINCT or a plain minimum would
+/// read it all.
 pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
     let fallback_at: Option<i64> = connection
         .prepare_cached("SELECT min(fallback_at) FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL")?
         .query_row([], |row| row.get(0))?;
     let held_until: Option<i64> = connection
-        .prepare_cached("SELECT min(next_at) FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL")?
+        .prepare_cached(
+            "SELECT min(next_at) FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL",
+        )?
         .query_row([], |row| row.get(0))?;
-    // Two statements: SQLite compares (receiver, integration) as a pair only after it has read all of the receiver's.
+    // Two statements: SQLite compares (receiver, integration) as a pair only after it has read all
+    // of the receiver's.
     let mut beside = connection.prepare_cached(
         "SELECT receiver, integration, next_at FROM deliveries
          WHERE settled_at IS NULL AND next_at IS NOT NULL AND receiver = ?1 AND integration > ?2
@@ -256,14 +306,22 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
     let found = |row: &Row<'_>| Ok((target(row)?, time_at(row, "next_at")?));
     let mut due: Vec<(Target, Timestamp)> = Vec::new();
     loop {
-        let (receiver, integration) =
-            due.last().map_or(("", ""), |(last, _)| (last.receiver.as_str(), last.integration.as_str()));
-        let next = match beside.query_row([receiver, integration], found).optional()? {
+        let (receiver, integration) = due.last().map_or(("", ""), |(last, _)| {
+            (last.receiver.as_str(), last.integration.as_str())
+        });
+        let next = match beside
+            .query_row([receiver, integration], found)
+            .optional()?
+        {
             None => beyond.query_row([receiver], found).optional()?,
             next => next,
         };
         let Some(next) = next else {
-            return Ok(Agenda { fallback_at: fallback_at.map(time), held_until: held_until.map(time), due });
+            return Ok(Agenda {
+                fallback_at: fallback_at.map(time),
+                held_until: held_until.map(time),
+                due,
+            });
         };
         due.push(next);
     }
@@ -276,7 +334,10 @@ pub(super) fn settle(
     settlement: &Settlement,
 ) -> rusqlite::Result<Settled> {
     let at = micros(settlement.at);
-    let detail = settlement.attempt.as_ref().map(|attempt| attempt.detail.as_str());
+    let detail = settlement
+        .attempt
+        .as_ref()
+        .map(|attempt| attempt.detail.as_str());
     let written = match &settlement.next {
         Next::Delivered { receipt } => connection
             .prepare_cached(
@@ -301,7 +362,13 @@ pub(super) fn settle(
     if written == 0 {
         return Ok(Settled::Lost);
     }
-    if let Some(Attempt { at, took_ms, result, detail }) = &settlement.attempt {
+    if let Some(Attempt {
+        at,
+        took_ms,
+        result,
+        detail,
+    }) = &settlement.attempt
+    {
         connection
             .prepare_cached("INSERT INTO attempts (delivery, at, took_ms, result, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![id, micros(*at), i64::try_from(*took_ms).unwrap_or(i64::MAX), result, detail])?;
@@ -312,13 +379,22 @@ pub(super) fn settle(
             owe_fallback(connection, incident, episode, delivery, settlement.at)?;
         }
     }
-    let advanced = !matches!(settlement.next, Next::Again { .. }) && advance(connection, id, settlement.at)?;
+    let advanced =
+        !matches!(settlement.next, Next::Again { .. }) && advance(connection, id, settlement.at)?;
     let delivered = matches!(settlement.next, Next::Delivered { .. });
-    Ok(if delivered && !advanced { Settled::Last } else { Settled::Onward })
+    Ok(if delivered && !advanced {
+        Settled::Last
+    } else {
+        Settled::Onward
+    })
 }
 
 /// Gives the next delivery in the lane of `id` its turn; false where there is none.
-pub(super) fn advance(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<bool> {
+pub(super) fn advance(
+    connection: &Connection,
+    id: DeliveryId,
+    now: Timestamp,
+) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
             "UPDATE deliveries SET next_at = coalesce(held_until, ?2)
@@ -337,7 +413,8 @@ fn lane_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64, i6
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is still open.
+/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is
+/// still open.
 fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
@@ -350,13 +427,19 @@ fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bo
         .map(|still_open| still_open.unwrap_or(false))
 }
 
-pub(super) fn escalate(connection: &Connection, now: Timestamp, fallback: &Fallback) -> rusqlite::Result<Vec<Target>> {
+pub(super) fn escalate(
+    connection: &Connection,
+    now: Timestamp,
+    fallback: &Fallback,
+) -> rusqlite::Result<Vec<Target>> {
     let late: Vec<(DeliveryId, Target, Notification)> = connection
         .prepare_cached(
             "SELECT id, receiver, integration, notification FROM deliveries
              WHERE settled_at IS NULL AND fallback_at <= ?1 ORDER BY fallback_at LIMIT 100",
         )?
-        .query_map([micros(now)], |row| Ok((row.get("id")?, target(row)?, json_at(row, "notification")?)))?
+        .query_map([micros(now)], |row| {
+            Ok((row.get("id")?, target(row)?, json_at(row, "notification")?))
+        })?
         .collect::<Result<_, _>>()?;
     let mut escalated = Vec::new();
     for (id, target, notification) in late {

@@ -14,13 +14,23 @@ use super::{
     row::{json_at, optional_json_at, optional_time_at, time_at, unsigned_at, word_at},
 };
 
-const MAIL: &str = "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,
+const MAIL: &str =
+    "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,
                            mails.labels, envelope, cut_at, check_at, released, incidents.incident_id
                     FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
-const DELIVERY: &str = "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident";
+const DELIVERY: &str =
+    "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident";
 
-pub(super) fn incidents(connection: &Connection, open_only: bool, limit: u32) -> rusqlite::Result<Vec<IncidentRow>> {
-    let open = if open_only { "AND phase = 'firing'" } else { "" };
+pub(super) fn incidents(
+    connection: &Connection,
+    open_only: bool,
+    limit: u32,
+) -> rusqlite::Result<Vec<IncidentRow>> {
+    let open = if open_only {
+        "AND phase = 'firing'"
+    } else {
+        ""
+    };
     connection
         .prepare_cached(&format!(
             "SELECT * FROM incidents WHERE kind <> 'unparsed' {open} ORDER BY changed_at DESC LIMIT ?1"
@@ -37,7 +47,9 @@ pub(super) fn timeline(
         .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1 ORDER BY kind = 'incident', kind LIMIT 1")?
         .query_row([incident_id], |row| Ok((row.get::<_, i64>("id")?, incident_row(row)?)))
         .optional()?;
-    let Some((number, incident)) = found else { return Ok(None) };
+    let Some((number, incident)) = found else {
+        return Ok(None);
+    };
     let mut events = Vec::new();
     let mut mails = connection.prepare_cached(&format!("{MAIL} WHERE mails.incident = ?1"))?;
     for mail in mails.query_map([number], mail_row)? {
@@ -45,14 +57,20 @@ pub(super) fn timeline(
         events.push((mail.arrived_at, 0, Event::Mail(mail)));
     }
     let mut deliveries = connection.prepare_cached(&format!("{DELIVERY} WHERE incident = ?1"))?;
-    let mut attempts = connection.prepare_cached("SELECT * FROM attempts WHERE delivery = ?1 ORDER BY id")?;
+    let mut attempts =
+        connection.prepare_cached("SELECT * FROM attempts WHERE delivery = ?1 ORDER BY id")?;
     for delivery in deliveries.query_map([number], delivery_row)? {
         let delivery = delivery?;
         for attempt in attempts.query_map([delivery.id], attempt_row)? {
             let attempt = attempt?;
             let (receiver, integration) = (delivery.receiver.clone(), delivery.integration.clone());
-            let event =
-                Event::Attempt { delivery: delivery.id, receiver, integration, action: delivery.action, attempt };
+            let event = Event::Attempt {
+                delivery: delivery.id,
+                receiver,
+                integration,
+                action: delivery.action,
+                attempt,
+            };
             if let Event::Attempt { attempt, .. } = &event {
                 events.push((attempt.at, 2, event.clone()));
             }
@@ -60,7 +78,10 @@ pub(super) fn timeline(
         events.push((delivery.created_at, 1, Event::Delivery(delivery)));
     }
     events.sort_by_key(|(at, order, _)| (*at, *order));
-    Ok(Some((incident, events.into_iter().map(|(_, _, event)| event).collect())))
+    Ok(Some((
+        incident,
+        events.into_iter().map(|(_, _, event)| event).collect(),
+    )))
 }
 
 pub(super) fn deliveries(
@@ -69,21 +90,37 @@ pub(super) fn deliveries(
     limit: u32,
 ) -> rusqlite::Result<Vec<DeliveryRow>> {
     connection
-        .prepare_cached(&format!("{DELIVERY} WHERE ?1 IS NULL OR state = ?1 ORDER BY deliveries.id DESC LIMIT ?2"))?
-        .query_map(params![state.map(DeliveryState::as_str), limit], delivery_row)?
+        .prepare_cached(&format!(
+            "{DELIVERY} WHERE ?1 IS NULL OR state = ?1 ORDER BY deliveries.id DESC LIMIT ?2"
+        ))?
+        .query_map(
+            params![state.map(DeliveryState::as_str), limit],
+            delivery_row,
+        )?
         .collect()
 }
 
-pub(super) fn mails(connection: &Connection, outcome: Option<Outcome>, limit: u32) -> rusqlite::Result<Vec<MailRow>> {
+pub(super) fn mails(
+    connection: &Connection,
+    outcome: Option<Outcome>,
+    limit: u32,
+) -> rusqlite::Result<Vec<MailRow>> {
     connection
-        .prepare_cached(&format!("{MAIL} WHERE ?1 IS NULL OR outcome = ?1 ORDER BY mails.id DESC LIMIT ?2"))?
+        .prepare_cached(&format!(
+            "{MAIL} WHERE ?1 IS NULL OR outcome = ?1 ORDER BY mails.id DESC LIMIT ?2"
+        ))?
         .query_map(params![outcome.map(Outcome::as_str), limit], mail_row)?
         .collect()
 }
 
-pub(super) fn mail(connection: &Connection, id: MailId) -> rusqlite::Result<Option<(MailRow, StoredMail)>> {
-    let Some(row) =
-        connection.prepare_cached(&format!("{MAIL} WHERE mails.id = ?1"))?.query_row([id], mail_row).optional()?
+pub(super) fn mail(
+    connection: &Connection,
+    id: MailId,
+) -> rusqlite::Result<Option<(MailRow, StoredMail)>> {
+    let Some(row) = connection
+        .prepare_cached(&format!("{MAIL} WHERE mails.id = ?1"))?
+        .query_row([id], mail_row)
+        .optional()?
     else {
         return Ok(None);
     };
@@ -103,11 +140,15 @@ pub(super) fn depth(connection: &Connection) -> rusqlite::Result<Depth> {
     let dead: i64 = connection
         .prepare_cached("SELECT count(*) FROM deliveries WHERE state = 'dead'")?
         .query_row([], |row| row.get(0))?;
-    depth.deliveries.insert("pending", (owed - held).unsigned_abs());
+    depth
+        .deliveries
+        .insert("pending", (owed - held).unsigned_abs());
     depth.deliveries.insert("held", held.unsigned_abs());
     depth.deliveries.insert("dead", dead.unsigned_abs());
     depth.oldest_pending = connection
-        .prepare_cached("SELECT min(created_at) FROM deliveries WHERE settled_at IS NULL AND state = 'pending'")?
+        .prepare_cached(
+            "SELECT min(created_at) FROM deliveries WHERE settled_at IS NULL AND state = 'pending'",
+        )?
         .query_row([], |row| row.get::<_, Option<i64>>(0))?
         .map(time);
     Ok(depth)

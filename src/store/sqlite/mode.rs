@@ -13,21 +13,32 @@ use super::copy::beside;
 const WORLD: u32 = 0o007;
 const GROUP: u32 = 0o070;
 
-/// The mode a store or a backup is given in place of the one it has: one that is open to everybody, as an ordinary umask
-/// leaves it, becomes its owner's alone; a group that was let in stays.
+/// The mode a store or a backup is given in place of the one it has: one that is open to everybody,
+/// as an ordinary umask leaves it, becomes its owner's alone; a group that was let in stays.
 pub(super) fn closed(mode: u32) -> u32 {
-    if mode & WORLD == 0 { mode & 0o770 | 0o600 } else { 0o600 }
+    if mode & WORLD == 0 {
+        mode & 0o770 | 0o600
+    } else {
+        0o600
+    }
 }
 
 /// Makes an empty file that is its owner's alone. SQLite gives its logs the same mode.
 pub(super) fn make(path: &Path) -> io::Result<()> {
-    fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path).map(drop)
+    fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .map(drop)
 }
 
 /// Closes the files of a store to everybody but its owner and its group; warns of what stays open.
 pub(super) fn tighten(store: &Path) {
     for path in ["", "-wal", "-shm"].map(|ending| beside(store, ending)) {
-        let Ok(metadata) = fs::metadata(&path) else { continue };
+        let Ok(metadata) = fs::metadata(&path) else {
+            continue;
+        };
         let mode = metadata.mode() & 0o777;
         if mode & WORLD != 0 {
             match fs::set_permissions(&path, Permissions::from_mode(closed(mode))) {
@@ -50,9 +61,14 @@ mod tests {
 
     #[test]
     fn what_everybody_may_read_becomes_its_owners_alone_and_a_group_that_was_let_in_stays() {
-        for (before, after) in
-            [(0o644, 0o600), (0o664, 0o600), (0o666, 0o600), (0o640, 0o640), (0o660, 0o660), (0o400, 0o600)]
-        {
+        for (before, after) in [
+            (0o644, 0o600),
+            (0o664, 0o600),
+            (0o666, 0o600),
+            (0o640, 0o640),
+            (0o660, 0o660),
+            (0o400, 0o600),
+        ] {
             assert_eq!(closed(before), after, "{before:o}");
         }
     }

@@ -1,4 +1,5 @@
-//! Whether a file's schema is one that this program made: a trigger or a view in a backup would run in the bridge.
+//! Whether a file's schema is one that this program made: a trigger or a view in a backup would run
+//! in the bridge.
 
 use std::collections::BTreeMap;
 
@@ -11,8 +12,12 @@ use crate::store::StoreError;
 /// What a schema holds: each object's type and name, and the statement that made it.
 type Objects = BTreeMap<(String, String), Option<String>>;
 
-/// The first object of a file that is not what a schema of this version holds, in words; none where all are.
-pub(super) fn foreign_object(connection: &Connection, version: i32) -> Result<Option<String>, StoreError> {
+/// The first object of a file that is not what a schema of this version holds, in words; none where
+/// all are.
+pub(super) fn foreign_object(
+    connection: &Connection,
+    version: i32,
+) -> Result<Option<String>, StoreError> {
     let expected = expected(version)?;
     let found = objects(connection)?;
 
@@ -20,7 +25,11 @@ pub(super) fn foreign_object(connection: &Connection, version: i32) -> Result<Op
         let (kind, name) = object;
         match expected.get(object) {
             Some(made) if made == statement => {}
-            Some(_) => return Ok(Some(format!("its {kind} {name} is not as alertbridge makes it"))),
+            Some(_) => {
+                return Ok(Some(format!(
+                    "its {kind} {name} is not as alertbridge makes it"
+                )));
+            }
             None => return Ok(Some(format!("alertbridge makes no {kind} {name}"))),
         }
     }
@@ -31,12 +40,19 @@ pub(super) fn foreign_object(connection: &Connection, version: i32) -> Result<Op
 /// What the migrations up to a version make.
 fn expected(version: i32) -> Result<Objects, StoreError> {
     let mut fresh = Connection::open_in_memory().map_err(failure)?;
-    // As where a store is migrated: a table that is built anew is named in the others' statements by it.
-    fresh.pragma_update(None, "foreign_keys", false).map_err(failure)?;
+    // As where a store is migrated: a table that is built anew is named in the others' statements
+    // by it.
+    fresh
+        .pragma_update(None, "foreign_keys", false)
+        .map_err(failure)?;
     migrations::runner()
         .set_target(Target::Version(version))
         .run(&mut fresh)
-        .map_err(|error| StoreError::Failed(format!("the schema to compare with could not be made: {error}")))?;
+        .map_err(|error| {
+            StoreError::Failed(format!(
+                "the schema to compare with could not be made: {error}"
+            ))
+        })?;
     objects(&fresh)
 }
 
@@ -47,6 +63,8 @@ fn objects(connection: &Connection) -> Result<Objects, StoreError> {
             "SELECT type, name, sql FROM sqlite_master WHERE NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')",
         )
         .map_err(failure)?;
-    let rows = statement.query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?))).map_err(failure)?;
+    let rows = statement
+        .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))
+        .map_err(failure)?;
     rows.collect::<Result<_, _>>().map_err(failure)
 }

@@ -1,8 +1,9 @@
 //! Retention: what is over and old is deleted, in steps so small that no page waits for one.
 //!
-//! An incident's story goes together: its mails once it has ended and all of them are old, then what was told of it, and
-//! last what it is known by, on which the detection of late copies rests. Where a sweep stands is the caller's to keep:
-//! what must stay is passed over once a sweep, however much of it there is.
+//! An incident's story goes together: its mails once it has ended and all of them are old, then
+//! what was told of it, and last what it is known by, on which the detection of late copies rests.
+//! Where a sweep stands is the caller's to keep: what must stay is passed over once a sweep,
+//! however much of it there is.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
@@ -14,8 +15,8 @@ use crate::store::{
 
 /// Bytes of mail deleted in one step.
 const MOST_BYTES: i64 = 8 << 20;
-/// Free pages are given back to the file system while they are more than this share of the file, and more than so many:
-/// below, new mail fills them.
+/// Free pages are given back to the file system while they are more than this share of the file,
+/// and more than so many: below, new mail fills them.
 const SPARE_SHARE: i64 = 4;
 const SPARE_PAGES: i64 = 4096;
 /// Pages given back in one step: 1 MiB.
@@ -24,19 +25,28 @@ const PAGES_PER_STEP: i64 = 256;
 /// An incident that has ended; an alert that could not be read has no end to wait for.
 const ENDED: &str = "(phase = 'resolved' OR kind = 'unparsed')";
 /// Nothing of an incident waits to be sent, or for a person.
-const NOTHING_OWED: &str = "NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL)
+const NOTHING_OWED: &str =
+    "NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL)
     AND NOT EXISTS (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead')";
 
 /// One step; looks at no more than `limit` rows.
-pub(super) fn step(connection: &Connection, horizon: Horizon, from: Sweep, limit: u32) -> rusqlite::Result<Pruned> {
+pub(super) fn step(
+    connection: &Connection,
+    horizon: Horizon,
+    from: Sweep,
+    limit: u32,
+) -> rusqlite::Result<Pruned> {
     match from {
         Sweep::Mails { arrived_at, id } => mails(connection, horizon, (arrived_at, id), limit),
-        Sweep::Incidents { changed_at, id } => incidents(connection, horizon, (changed_at, id), limit),
+        Sweep::Incidents { changed_at, id } => {
+            incidents(connection, horizon, (changed_at, id), limit)
+        }
         Sweep::Space => space(connection),
     }
 }
 
-/// Mails nothing holds: decided, not quarantined, of no incident or of one that is over and settled.
+/// Mails nothing holds: decided, not quarantined, of no incident or of one that is over and
+/// settled.
 fn mails(
     connection: &Connection,
     horizon: Horizon,
@@ -52,7 +62,12 @@ fn mails(
     ))?;
     let looked_at = statement
         .query_map(params![micros(arrived_at), after, before, limit], |row| {
-            Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, row.get::<_, i64>(2)?, row.get::<_, bool>(3)?))
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, i64>(2)?,
+                row.get::<_, bool>(3)?,
+            ))
         })?
         .collect::<Result<Vec<_>, _>>()?;
     let mut delete = connection.prepare_cached("DELETE FROM mails WHERE id = ?1")?;
@@ -63,9 +78,15 @@ fn mails(
             deleted += delete.execute([id])?;
             bytes += size;
         }
-        let here = Sweep::Mails { arrived_at: time(arrived_at), id };
+        let here = Sweep::Mails {
+            arrived_at: time(arrived_at),
+            id,
+        };
         if bytes >= MOST_BYTES {
-            return Ok(Pruned { deleted, next: Some(here) });
+            return Ok(Pruned {
+                deleted,
+                next: Some(here),
+            });
         }
         if next != Some(Sweep::FIRST_INCIDENT) {
             next = Some(here);
@@ -87,12 +108,23 @@ fn incidents(
          FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3 ORDER BY changed_at, id LIMIT ?4"
     ))?;
     let looked_at = statement
-        .query_map(params![micros(changed_at), after, micros(horizon.mails), limit], |row| {
-            Ok((row.get::<_, i64>(0)?, time(row.get(1)?), row.get::<_, bool>(2)?, row.get::<_, bool>(3)?))
-        })?
+        .query_map(
+            params![micros(changed_at), after, micros(horizon.mails), limit],
+            |row| {
+                Ok((
+                    row.get::<_, i64>(0)?,
+                    time(row.get(1)?),
+                    row.get::<_, bool>(2)?,
+                    row.get::<_, bool>(3)?,
+                ))
+            },
+        )?
         .collect::<Result<Vec<_>, _>>()?;
     let more = looked_at.len() == limit as usize;
-    let mut here = Sweep::Incidents { changed_at, id: after };
+    let mut here = Sweep::Incidents {
+        changed_at,
+        id: after,
+    };
     let mut deleted = 0;
     for (id, changed_at, doomed, own) in looked_at {
         if doomed {
@@ -105,7 +137,10 @@ fn incidents(
             deleted += told;
             if deleted >= limit as usize {
                 // Whether it was the last of them the next step sees.
-                return Ok(Pruned { deleted, next: Some(here) });
+                return Ok(Pruned {
+                    deleted,
+                    next: Some(here),
+                });
             }
             // What the bridge told of itself no mail repeats.
             if own || horizon.incidents.is_some_and(|before| changed_at < before) {
@@ -115,25 +150,47 @@ fn incidents(
         here = Sweep::Incidents { changed_at, id };
     }
     if more {
-        return Ok(Pruned { deleted, next: Some(here) });
+        return Ok(Pruned {
+            deleted,
+            next: Some(here),
+        });
     }
-    let counted = horizon.mails.saturating_sub(RECURRENCE).unwrap_or(Timestamp::MIN);
-    connection.prepare_cached("DELETE FROM openings WHERE hour < ?1")?.execute([hour(counted)])?;
-    connection.prepare_cached("DELETE FROM silences WHERE ends_at < ?1")?.execute([micros(horizon.mails)])?;
-    Ok(Pruned { deleted, next: Some(Sweep::Space) })
+    let counted = horizon
+        .mails
+        .saturating_sub(RECURRENCE)
+        .unwrap_or(Timestamp::MIN);
+    connection
+        .prepare_cached("DELETE FROM openings WHERE hour < ?1")?
+        .execute([hour(counted)])?;
+    connection
+        .prepare_cached("DELETE FROM silences WHERE ends_at < ?1")?
+        .execute([micros(horizon.mails)])?;
+    Ok(Pruned {
+        deleted,
+        next: Some(Sweep::Space),
+    })
 }
 
 fn forget(connection: &Connection, incident: i64) -> rusqlite::Result<usize> {
-    connection.prepare_cached("DELETE FROM applied WHERE incident = ?1")?.execute([incident])?;
-    connection.prepare_cached("DELETE FROM incidents WHERE id = ?1")?.execute([incident])
+    connection
+        .prepare_cached("DELETE FROM applied WHERE incident = ?1")?
+        .execute([incident])?;
+    connection
+        .prepare_cached("DELETE FROM incidents WHERE id = ?1")?
+        .execute([incident])
 }
 
 /// Gives free pages back to the file system, where there are many.
 fn space(connection: &Connection) -> rusqlite::Result<Pruned> {
-    let ask = |pragma: &str| connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0));
+    let ask = |pragma: &str| {
+        connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0))
+    };
     let (free, all) = (ask("freelist_count")?, ask("page_count")?);
     if free <= SPARE_PAGES || free <= all / SPARE_SHARE {
-        return Ok(Pruned { deleted: 0, next: None });
+        return Ok(Pruned {
+            deleted: 0,
+            next: None,
+        });
     }
     let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_PER_STEP})"))?;
     let mut rows = vacuum.query([])?;

@@ -11,7 +11,8 @@ pub(super) fn time_at(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp
 }
 
 pub(super) fn optional_time_at(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<Timestamp>> {
-    row.get::<_, Option<i64>>(column).map(|micros| micros.map(time))
+    row.get::<_, Option<i64>>(column)
+        .map(|micros| micros.map(time))
 }
 
 /// A count or size, which SQLite keeps signed.
@@ -20,7 +21,8 @@ pub(super) fn unsigned_at(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> 
 }
 
 pub(super) fn json(value: &impl Serialize) -> rusqlite::Result<String> {
-    serde_json::to_string(value).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
+    serde_json::to_string(value)
+        .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))
 }
 
 pub(super) fn json_at<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
@@ -29,8 +31,14 @@ pub(super) fn json_at<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusql
 }
 
 /// As [`json_at`], for a column that may be NULL.
-pub(super) fn optional_json_at<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<Option<T>> {
-    row.get_ref(column)?.as_str_or_null()?.map(|text| serde_json::from_str(text).map_err(broken)).transpose()
+pub(super) fn optional_json_at<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: &str,
+) -> rusqlite::Result<Option<T>> {
+    row.get_ref(column)?
+        .as_str_or_null()?
+        .map(|text| serde_json::from_str(text).map_err(broken))
+        .transpose()
 }
 
 /// A word of a closed set, as serde writes it.

@@ -19,16 +19,22 @@ use super::{
     row::{json, json_at, time_at, word_at},
 };
 
-/// Those that a mail is decided by. By the index on their end: it costs the same however many there were. Those yet to
-/// begin are passed over, which are few.
+/// Those that a mail is decided by. By the index on their end: it costs the same however many there
+/// were. Those yet to begin are passed over, which are few.
 pub(super) fn active(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Silence>> {
     connection
-        .prepare_cached("SELECT * FROM silences WHERE ends_at > ?1 AND starts_at <= ?1 ORDER BY ends_at, id")?
+        .prepare_cached(
+            "SELECT * FROM silences WHERE ends_at > ?1 AND starts_at <= ?1 ORDER BY ends_at, id",
+        )?
         .query_map([micros(now)], silence_row)?
         .collect()
 }
 
-pub(super) fn add(connection: &Connection, plan: &Plan, now: Timestamp) -> rusqlite::Result<Silence> {
+pub(super) fn add(
+    connection: &Connection,
+    plan: &Plan,
+    now: Timestamp,
+) -> rusqlite::Result<Silence> {
     connection
         .prepare_cached(
             "INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
@@ -53,8 +59,11 @@ pub(super) fn list(
     now: Timestamp,
     limit: u32,
 ) -> rusqlite::Result<Vec<Silence>> {
-    let which =
-        if expired { "ends_at <= ?1 ORDER BY ends_at DESC, id DESC" } else { "ends_at > ?1 ORDER BY ends_at, id" };
+    let which = if expired {
+        "ends_at <= ?1 ORDER BY ends_at DESC, id DESC"
+    } else {
+        "ends_at > ?1 ORDER BY ends_at, id"
+    };
     connection
         .prepare_cached(&format!("SELECT * FROM silences WHERE {which} LIMIT ?2"))?
         .query_map(params![micros(now), limit], silence_row)?
@@ -62,7 +71,11 @@ pub(super) fn list(
 }
 
 /// One that was yet to begin never was.
-pub(super) fn expire(connection: &Connection, ids: &[SilenceId], now: Timestamp) -> Result<(), StoreError> {
+pub(super) fn expire(
+    connection: &Connection,
+    ids: &[SilenceId],
+    now: Timestamp,
+) -> Result<(), StoreError> {
     let mut expire = connection
         .prepare_cached(
             "UPDATE silences SET ends_at = ?2, starts_at = min(starts_at, ?2) WHERE id = ?1 AND ends_at > ?2",
@@ -97,7 +110,11 @@ fn look_at_held(connection: &Connection, id: SilenceId, now: Timestamp) -> rusql
 }
 
 /// What it holds of an incident; none: no longer.
-pub(super) fn keep(connection: &Connection, incident: i64, silencing: &Silencing) -> rusqlite::Result<()> {
+pub(super) fn keep(
+    connection: &Connection,
+    incident: i64,
+    silencing: &Silencing,
+) -> rusqlite::Result<()> {
     match silencing {
         Silencing::AsItIs => Ok(()),
         Silencing::Over => {
@@ -114,19 +131,30 @@ pub(super) fn held(connection: &Connection, incident: i64) -> rusqlite::Result<O
     connection
         .prepare_cached("SELECT silence, until, page FROM silenced WHERE incident = ?1")?
         .query_row([incident], |row| {
-            Ok(Silenced { silence: row.get("silence")?, until: time_at(row, "until")?, page: json_at(row, "page")? })
+            Ok(Silenced {
+                silence: row.get("silence")?,
+                until: time_at(row, "until")?,
+                page: json_at(row, "page")?,
+            })
         })
         .optional()
 }
 
-pub(super) fn unsilenced(connection: &Connection, now: Timestamp, limit: u32) -> rusqlite::Result<Vec<Unsilenced>> {
+pub(super) fn unsilenced(
+    connection: &Connection,
+    now: Timestamp,
+    limit: u32,
+) -> rusqlite::Result<Vec<Unsilenced>> {
     connection
         .prepare_cached(
             "SELECT kind, incident_id FROM silenced CROSS JOIN incidents ON incidents.id = incident
              WHERE until <= ?1 ORDER BY until LIMIT ?2",
         )?
         .query_map(params![micros(now), limit], |row| {
-            Ok(Unsilenced { kind: word_at(row, "kind")?, incident_id: row.get("incident_id")? })
+            Ok(Unsilenced {
+                kind: word_at(row, "kind")?,
+                incident_id: row.get("incident_id")?,
+            })
         })?
         .collect()
 }
@@ -134,7 +162,12 @@ pub(super) fn unsilenced(connection: &Connection, now: Timestamp, limit: u32) ->
 fn silence_row(row: &Row<'_>) -> rusqlite::Result<Silence> {
     Ok(Silence {
         id: row.get("id")?,
-        matchers: row.get_ref("matchers")?.as_str()?.split('\n').map(ToOwned::to_owned).collect(),
+        matchers: row
+            .get_ref("matchers")?
+            .as_str()?
+            .split('\n')
+            .map(ToOwned::to_owned)
+            .collect(),
         starts_at: time_at(row, "starts_at")?,
         ends_at: time_at(row, "ends_at")?,
         author: row.get("author")?,

@@ -32,11 +32,17 @@ macro_rules! spare {
 const WHOLE: &str = spare!("SELECT sum(size), max(id) FROM mails WHERE ", "AND id > ?2");
 
 /// The bytes of the mails after one, and the last of them.
-pub(super) fn whole(connection: &Connection, spare: Spare, after: MailId) -> rusqlite::Result<(u64, MailId)> {
-    connection.prepare_cached(WHOLE)?.query_row(params![spare.as_str(), after], |row| {
-        let (bytes, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
-        Ok((bytes.map_or(0, i64::unsigned_abs), last.unwrap_or(after)))
-    })
+pub(super) fn whole(
+    connection: &Connection,
+    spare: Spare,
+    after: MailId,
+) -> rusqlite::Result<(u64, MailId)> {
+    connection
+        .prepare_cached(WHOLE)?
+        .query_row(params![spare.as_str(), after], |row| {
+            let (bytes, last): (Option<i64>, Option<i64>) = (row.get(0)?, row.get(1)?);
+            Ok((bytes.map_or(0, i64::unsigned_abs), last.unwrap_or(after)))
+        })
 }
 
 /// A mail, its size, and what is to be kept of it.
@@ -47,7 +53,10 @@ pub(super) struct Shortened {
     body: Vec<u8>,
 }
 
-const OLDEST: &str = spare!("SELECT id, size, arrived_at FROM mails WHERE ", "ORDER BY id LIMIT ?2");
+const OLDEST: &str = spare!(
+    "SELECT id, size, arrived_at FROM mails WHERE ",
+    "ORDER BY id LIMIT ?2"
+);
 
 /// The oldest that are too much, shortened; and whether there may be more.
 pub(super) fn shortened(
@@ -69,17 +78,31 @@ pub(super) fn shortened(
         // Of damaged bytes nothing can be kept.
         let raw = unpack(&packed).unwrap_or_default();
         let kept = head(&raw);
-        let body = compress(kept).map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
-        shortened.push(Shortened { id: *id, size: *size, kept: kept.len(), body });
+        let body = compress(kept)
+            .map_err(|error| rusqlite::Error::ToSqlConversionFailure(error.into()))?;
+        shortened.push(Shortened {
+            id: *id,
+            size: *size,
+            kept: kept.len(),
+            body,
+        });
     }
     Ok((shortened, more))
 }
 
-fn oldest(connection: &Connection, spare: Spare, limit: u32) -> rusqlite::Result<Vec<(MailId, u64, Timestamp)>> {
+fn oldest(
+    connection: &Connection,
+    spare: Spare,
+    limit: u32,
+) -> rusqlite::Result<Vec<(MailId, u64, Timestamp)>> {
     connection
         .prepare_cached(OLDEST)?
         .query_map(params![spare.as_str(), limit], |row| {
-            Ok((row.get("id")?, unsigned_at(row, "size")?, time_at(row, "arrived_at")?))
+            Ok((
+                row.get("id")?,
+                unsigned_at(row, "size")?,
+                time_at(row, "arrived_at")?,
+            ))
         })?
         .collect()
 }
@@ -99,12 +122,27 @@ pub(super) fn cut(
     more: bool,
     now: Timestamp,
 ) -> Result<Cut, StoreError> {
-    let mut cut = Cut { more, ..Cut::default() };
-    for Shortened { id, size, kept, body } in shortened {
+    let mut cut = Cut {
+        more,
+        ..Cut::default()
+    };
+    for Shortened {
+        id,
+        size,
+        kept,
+        body,
+    } in shortened
+    {
         let changed = connection
             .prepare_cached(CUT)
             .and_then(|mut statement| {
-                statement.execute(params![spare.as_str(), id, signed(*kept as u64), micros(now), spare.why_cut()])
+                statement.execute(params![
+                    spare.as_str(),
+                    id,
+                    signed(*kept as u64),
+                    micros(now),
+                    spare.why_cut()
+                ])
             })
             .map_err(failure)?;
         if changed == 1 {

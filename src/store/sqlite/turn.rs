@@ -1,7 +1,8 @@
 //! Opening a store: one process at a time.
 //!
-//! Making a file, switching it to a write-ahead log and migrating it are several steps, and SQLite's own locks cover each
-//! of them alone. Whoever comes first takes the turn; the others find a store that is whole.
+//! Making a file, switching it to a write-ahead log and migrating it are several steps, and
+//! SQLite's own locks cover each of them alone. Whoever comes first takes the turn; the others find
+//! a store that is whole.
 
 use std::{
     fs::File,
@@ -24,7 +25,13 @@ impl Turn {
     pub(super) fn wait(store: &Path) -> Self {
         let path = beside(store, OPENING);
         let is_new = !path.exists();
-        let file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&path).ok();
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)
+            .ok();
         if is_new && let Ok(folder) = folder_of(store).metadata() {
             // Where root makes it, `serve`, which runs as the owner of the folder, takes turns too.
             let _ = given_to(&path, folder.uid(), folder.gid());
@@ -34,11 +41,19 @@ impl Turn {
 
     /// Waits for whoever makes or migrates a store that is only read.
     pub(super) fn wait_to_read(store: &Path) -> Self {
-        Self::of(File::options().write(true).open(beside(store, OPENING)).ok())
+        Self::of(
+            File::options()
+                .write(true)
+                .open(beside(store, OPENING))
+                .ok(),
+        )
     }
 
-    /// Where the file cannot be made the folder is read-only or another user's: nobody else can make a store there.
+    /// Where the file cannot be made the folder is read-only or another user's: nobody else can
+    /// make a store there.
     fn of(file: Option<File>) -> Self {
-        Self { _locked: file.filter(|file| file.lock().is_ok()) }
+        Self {
+            _locked: file.filter(|file| file.lock().is_ok()),
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! The one writer: a thread that puts every change that is waiting into one commit.
 //!
-//! Under load many mails share an fsync; alone, a change is committed at once. Each change runs in a savepoint of its
-//! own, so that one that fails takes nothing with it; a commit that fails (a full disk) fails every change in it.
+//! Under load many mails share an fsync; alone, a change is committed at once. Each change runs in
+//! a savepoint of its own, so that one that fails takes nothing with it; a commit that fails (a
+//! full disk) fails every change in it.
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -37,13 +38,15 @@ struct Job {
 /// What a change outlives once it is reported as done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Outlives {
-    /// The end of this process, however sudden. A power failure undoes it, unless a later commit was flushed.
+    /// The end of this process, however sudden. A power failure undoes it, unless a later commit
+    /// was flushed.
     Process,
     /// A power failure: the log has been flushed to the disk.
     PowerFailure,
 }
 
-/// Where changes are handed in. Once it is dropped everything handed in is committed, and the file closed.
+/// Where changes are handed in. Once it is dropped everything handed in is committed, and the file
+/// closed.
 pub(super) struct Writer {
     jobs: mpsc::Sender<Job>,
     _thread: Thread,
@@ -74,8 +77,16 @@ impl Writer {
         let checkpointer = checkpointer.map(Checkpointer::start);
         // Without a log, `synchronous` is left as it is.
         let synchronous = checkpointer.is_some().then_some(Outlives::PowerFailure);
-        let commits = Commits { checkpointer, connection, synchronous, jobs };
-        Self { jobs: sender, _thread: Thread::spawn(move || commits.make()) }
+        let commits = Commits {
+            checkpointer,
+            connection,
+            synchronous,
+            jobs,
+        };
+        Self {
+            jobs: sender,
+            _thread: Thread::spawn(move || commits.make()),
+        }
     }
 
     /// Runs a change and returns what it returned once it is as durable as asked.
@@ -93,14 +104,21 @@ impl Writer {
             })
         };
         let stopped = || StoreError::Failed("the store has been closed".into());
-        self.jobs.send(Job { run: Box::new(run), outlives }).await.map_err(|_| stopped())?;
+        self.jobs
+            .send(Job {
+                run: Box::new(run),
+                outlives,
+            })
+            .await
+            .map_err(|_| stopped())?;
         result.await.map_err(|_| stopped())?
     }
 }
 
 /// The thread's own.
 struct Commits {
-    /// Closed before the connection: who closes the file last moves the rest of the log into it, and removes the log.
+    /// Closed before the connection: who closes the file last moves the rest of the log into it,
+    /// and removes the log.
     checkpointer: Option<Checkpointer>,
     connection: Connection,
     /// What the connection is set to.
@@ -127,16 +145,28 @@ impl Commits {
         }
     }
 
-    /// Commits the changes that wait, in the order handed in. One flush that is needed anyway serves them all.
+    /// Commits the changes that wait, in the order handed in. One flush that is needed anyway
+    /// serves them all.
     fn commit(&mut self, jobs: &mut Vec<Job>, reports: &mut Vec<Report>) -> Result<(), StoreError> {
-        let outlives = jobs.iter().map(|job| job.outlives).max().unwrap_or(Outlives::Process);
+        let outlives = jobs
+            .iter()
+            .map(|job| job.outlives)
+            .max()
+            .unwrap_or(Outlives::Process);
         let mut begun = self.begin(outlives);
         for job in jobs.drain(..) {
-            reports.push((job.run)(begun.as_ref().map(|()| &self.connection).map_err(Clone::clone)));
-            // Some errors (a full disk, an I/O error) end the whole transaction, not the savepoint alone.
+            reports.push((job.run)(
+                begun
+                    .as_ref()
+                    .map(|()| &self.connection)
+                    .map_err(Clone::clone),
+            ));
+            // Some errors (a full disk, an I/O error) end the whole transaction, not the savepoint
+            // alone.
             if begun.is_ok() && self.connection.is_autocommit() {
                 begun = Err(StoreError::Failed(
-                    "the disk is full or failing: all that waited with this change was refused".into(),
+                    "the disk is full or failing: all that waited with this change was refused"
+                        .into(),
                 ));
             }
         }
@@ -149,11 +179,13 @@ impl Commits {
         Ok(())
     }
 
-    /// Has the next commit write the log from its beginning, unless somebody reads it. Only who commits can: between commits
-    /// that follow each other nobody else finds a gap.
+    /// Has the next commit write the log from its beginning, unless somebody reads it. Only who
+    /// commits can: between commits that follow each other nobody else finds a gap.
     fn restart_log(&self) {
         let wait = |patience| self.connection.busy_timeout(patience);
-        let restarted = wait(CHECKPOINT_BUSY).map(|()| logged(&self.connection, "RESTART")).and_then(|_| wait(BUSY));
+        let restarted = wait(CHECKPOINT_BUSY)
+            .map(|()| logged(&self.connection, "RESTART"))
+            .and_then(|_| wait(BUSY));
         if let Err(error) = restarted {
             tracing::warn!(%error, "the write-ahead log goes on growing");
         }
@@ -162,8 +194,14 @@ impl Commits {
     /// To a write-ahead log FULL means a flush at each commit, NORMAL one at checkpoints alone.
     fn begin(&mut self, outlives: Outlives) -> Result<(), StoreError> {
         if self.synchronous.is_some_and(|now| now != outlives) {
-            let level = if outlives == Outlives::PowerFailure { "FULL" } else { "NORMAL" };
-            self.connection.pragma_update(None, "synchronous", level).map_err(failure)?;
+            let level = if outlives == Outlives::PowerFailure {
+                "FULL"
+            } else {
+                "NORMAL"
+            };
+            self.connection
+                .pragma_update(None, "synchronous", level)
+                .map_err(failure)?;
             self.synchronous = Some(outlives);
         }
         run(&self.connection, "BEGIN IMMEDIATE")
@@ -176,7 +214,8 @@ fn in_savepoint<T>(
 ) -> Result<T, StoreError> {
     run(connection, "SAVEPOINT change")?;
     // A panic in one change must not end the thread all others need.
-    let result = catch_unwind(AssertUnwindSafe(|| change(connection))).unwrap_or_else(|_| Err(StoreError::Panicked));
+    let result = catch_unwind(AssertUnwindSafe(|| change(connection)))
+        .unwrap_or_else(|_| Err(StoreError::Panicked));
     if result.is_err() && !connection.is_autocommit() {
         run(connection, "ROLLBACK TO change")?;
     }
@@ -187,20 +226,26 @@ fn in_savepoint<T>(
 }
 
 fn run(connection: &Connection, statement: &str) -> Result<(), StoreError> {
-    connection.prepare_cached(statement).and_then(|mut statement| statement.execute([])).map(|_| ()).map_err(failure)
+    connection
+        .prepare_cached(statement)
+        .and_then(|mut statement| statement.execute([]))
+        .map(|_| ())
+        .map_err(failure)
 }
 
-/// Pages of write-ahead log worth moving, as SQLite has it by default: moved at every commit, their flushes would queue
-/// with the commits' own.
+/// Pages of write-ahead log worth moving, as SQLite has it by default: moved at every commit, their
+/// flushes would queue with the commits' own.
 const WORTH_MOVING: i64 = 1_000;
 
-/// Pages of write-ahead log above which it is begun anew even if that makes a commit wait, for some milliseconds: 64 MiB.
+/// Pages of write-ahead log above which it is begun anew even if that makes a commit wait, for some
+/// milliseconds: 64 MiB.
 const LONGEST_LOG: i64 = 16_384;
 
 /// Between two looks at the log.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Moves the write-ahead log into the database file, away from the commits: done inline it is the tail of the latency.
+/// Moves the write-ahead log into the database file, away from the commits: done inline it is the
+/// tail of the latency.
 struct Checkpointer {
     /// Holds one signal, which says as much as many.
     committed: SyncSender<()>,
@@ -217,11 +262,21 @@ impl Checkpointer {
         let too_long = Arc::new(AtomicBool::new(false));
         let found = Arc::clone(&too_long);
         let thread = Thread::spawn(move || checkpoint(&connection, &signals, &found, &closed));
-        Self { committed, too_long, _open: open, _thread: thread }
+        Self {
+            committed,
+            too_long,
+            _open: open,
+            _thread: thread,
+        }
     }
 }
 
-fn checkpoint(connection: &Connection, signals: &Receiver<()>, too_long: &AtomicBool, closed: &Receiver<()>) {
+fn checkpoint(
+    connection: &Connection,
+    signals: &Receiver<()>,
+    too_long: &AtomicBool,
+    closed: &Receiver<()>,
+) {
     while signals.recv().is_ok() {
         let (pages, moved) = logged(connection, "NOOP");
         if pages - moved >= WORTH_MOVING && logged(connection, "PASSIVE").0 > LONGEST_LOG {
@@ -249,8 +304,14 @@ mod tests {
 
     /// Writes a row, and returns the level it was written under and the number of rows.
     fn insert(connection: &Connection) -> Result<(i64, i64), StoreError> {
-        let ask = |question| connection.query_row(question, [], |row| row.get(0)).map_err(failure);
-        connection.execute("INSERT INTO t VALUES (1)", []).map_err(failure)?;
+        let ask = |question| {
+            connection
+                .query_row(question, [], |row| row.get(0))
+                .map_err(failure)
+        };
+        connection
+            .execute("INSERT INTO t VALUES (1)", [])
+            .map_err(failure)?;
         Ok((ask("PRAGMA synchronous")?, ask("SELECT count(*) FROM t")?))
     }
 
@@ -261,13 +322,28 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = || Connection::open(folder.path().join("t.db")).unwrap();
         let connection = open();
-        connection.execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (a)").unwrap();
+        connection
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (a)",
+            )
+            .unwrap();
         let writer = Writer::start(connection, Some(open()));
         for _ in 0..50 {
-            let handed_in = [Outlives::Process, Outlives::PowerFailure, Outlives::Process, Outlives::PowerFailure];
-            let done = futures_util::future::join_all(handed_in.map(|outlives| writer.write(outlives, insert))).await;
+            let handed_in = [
+                Outlives::Process,
+                Outlives::PowerFailure,
+                Outlives::Process,
+                Outlives::PowerFailure,
+            ];
+            let done = futures_util::future::join_all(
+                handed_in.map(|outlives| writer.write(outlives, insert)),
+            )
+            .await;
             let done: Vec<_> = done.into_iter().map(Result::unwrap).collect();
-            assert!(done.is_sorted_by_key(|(_, rows)| *rows), "in the order handed in: {done:?}");
+            assert!(
+                done.is_sorted_by_key(|(_, rows)| *rows),
+                "in the order handed in: {done:?}"
+            );
             assert_eq!([done[1].0, done[3].0], [FULL, FULL]);
             let alone = writer.write(Outlives::Process, insert).await.unwrap();
             assert_eq!(alone.0, NORMAL);
@@ -279,13 +355,25 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = || Connection::open(folder.path().join("t.db")).unwrap();
         let (connection, reader) = (open(), open());
-        connection.execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a)").unwrap();
-        connection.pragma_update(None, "wal_autocheckpoint", 0).unwrap();
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; CREATE TABLE t (a)")
+            .unwrap();
+        connection
+            .pragma_update(None, "wal_autocheckpoint", 0)
+            .unwrap();
         let (_, jobs) = mpsc::channel(1);
-        let commits = Commits { checkpointer: None, connection, synchronous: None, jobs };
+        let commits = Commits {
+            checkpointer: None,
+            connection,
+            synchronous: None,
+            jobs,
+        };
         let write = |pages: i64| {
             let bytes = pages * 4096;
-            commits.connection.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes]).unwrap();
+            commits
+                .connection
+                .execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes])
+                .unwrap();
             logged(&commits.connection, "NOOP").0
         };
         assert!(write(100) > 100);

@@ -11,7 +11,9 @@ const MOST_FOR_THE_DOM: usize = 4 << 10;
 
 /// A document as a mail's only part.
 pub fn check(data: &[u8]) {
-    let mut whole = b"From: no-reply@am.atlassian.com\r\nContent-Type: text/html; charset=utf-8\r\n\r\n".to_vec();
+    let mut whole =
+        b"From: no-reply@am.atlassian.com\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+            .to_vec();
     whole.extend_from_slice(data);
     let extraction = super::within_bounds(data.len(), 16 << 20, 256, || mail::extract(&whole));
     mail::sound(&extraction);
@@ -22,14 +24,20 @@ pub fn check(data: &[u8]) {
     let seen = in_the_dom(&document);
     match extraction.found {
         // Nothing that a browser would see is passed over in silence.
-        Extracted::NoAlert(NoAlert::NoPayload(_)) => assert_eq!(seen, [], "passed over: {document:?}"),
+        Extracted::NoAlert(NoAlert::NoPayload(_)) => {
+            assert_eq!(seen, [], "passed over: {document:?}");
+        }
         // Nothing is read that a browser would not see.
         Extracted::Json(json) => {
             assert!(!seen.is_empty(), "read what is hidden: {document:?}");
             for (kind, text) in seen {
                 assert_eq!(kind, "application/json", "{document:?}");
                 let text = text.trim_start_matches('\u{feff}').trim();
-                assert_eq!(serde_json::from_str::<Value>(text).ok().as_ref(), Some(&json), "{document:?}");
+                assert_eq!(
+                    serde_json::from_str::<Value>(text).ok().as_ref(),
+                    Some(&json),
+                    "{document:?}"
+                );
             }
         }
         Extracted::Unreadable { .. } => {}
@@ -42,9 +50,16 @@ fn in_the_dom(document: &str) -> Vec<(String, String)> {
     let dom = Html::parse_document(document);
     let elements = dom.tree.root().descendants().filter_map(ElementRef::wrap);
     elements
-        .filter(|element| element.value().name() == "script" && element.attr("id") == Some("incident-data"))
+        .filter(|element| {
+            element.value().name() == "script" && element.attr("id") == Some("incident-data")
+        })
         .map(|element| {
-            let kind = element.attr("type").unwrap_or_default().split(';').next().unwrap_or_default();
+            let kind = element
+                .attr("type")
+                .unwrap_or_default()
+                .split(';')
+                .next()
+                .unwrap_or_default();
             (kind.trim().to_ascii_lowercase(), element.text().collect())
         })
         .collect()

@@ -16,7 +16,9 @@ const ALLOWANCE: u64 = 1 << 20;
 
 /// The first byte says into how many bytes the rest is cut on its way.
 pub fn check(data: &[u8]) {
-    let Some((&cut, sent)) = data.split_first() else { return };
+    let Some((&cut, sent)) = data.split_first() else {
+        return;
+    };
     let whole = answers(sent, sent.len());
     assert_eq!(whole, answers(sent, usize::from(cut)), "in pieces of {cut}");
     super::within_bounds(data.len(), 4 << 20, 256, || {

@@ -7,7 +7,9 @@ use super::mail;
 
 /// A payload in the script element of a mail.
 pub fn check(data: &[u8]) {
-    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(text) = std::str::from_utf8(data) else {
+        return;
+    };
     // What ends the script, or hides its end, is another target's affair; so is what HTML replaces.
     let lower = text.to_ascii_lowercase();
     if lower.contains("</script") || lower.contains("<!--") || text.contains(['\0', '\r']) {
@@ -17,14 +19,18 @@ pub fn check(data: &[u8]) {
         "From: no-reply@am.atlassian.com\r\nContent-Type: text/html; charset=utf-8\r\n\r\n\
          <script type=application/json id=incident-data>{text}</script>"
     );
-    let extraction = super::within_bounds(data.len(), 16 << 20, 256, || mail::extract(whole.as_bytes()));
+    let extraction = super::within_bounds(data.len(), 16 << 20, 256, || {
+        mail::extract(whole.as_bytes())
+    });
     mail::sound(&extraction);
     let lenient = serde_json::from_str::<Value>(text.trim_start_matches('\u{feff}').trim());
     match (extraction.found, lenient) {
         (Extracted::Json(strict), Ok(lenient)) => assert_eq!(strict, lenient),
         (Extracted::Json(strict), Err(error)) => panic!("{strict} was read of {text:?}: {error}"),
         (Extracted::Unreadable { reason, .. }, Ok(_)) => {
-            let stricter = ["is given twice", "holds \\u0000", "256 KiB"].iter().any(|word| reason.contains(word));
+            let stricter = ["is given twice", "holds \\u0000", "256 KiB"]
+                .iter()
+                .any(|word| reason.contains(word));
             assert!(stricter, "{text:?} was not read: {reason}");
         }
         (Extracted::Unreadable { .. }, Err(_)) => {}

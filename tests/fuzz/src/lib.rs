@@ -1,7 +1,8 @@
 //! What is tried on the parsers, each a function of bytes that panics where a promise is broken.
 //!
-//! `targets/` hands them to cargo-fuzz; `tests/hostile` runs them over the corpora, and over inputs of its own. Time and
-//! memory are promises too: [`within_bounds`] holds them against the input's length.
+//! `targets/` hands them to cargo-fuzz; `tests/hostile` runs them over the corpora, and over inputs
+//! of its own. Time and memory are promises too: [`within_bounds`] holds them against the input's
+//! length.
 
 use std::{
     sync::{Arc, Mutex},
@@ -30,8 +31,8 @@ static MEMORY: PeakAlloc = PeakAlloc;
 /// Generous: it runs unoptimised or instrumented, beside others. What it rules out takes minutes.
 const TIME: Duration = Duration::from_secs(30);
 
-/// Runs a check on an input of so many bytes, and holds it to its time and to `base` bytes of memory, `factor` times the
-/// input's length added. Nothing else may allocate meanwhile.
+/// Runs a check on an input of so many bytes, and holds it to its time and to `base` bytes of
+/// memory, `factor` times the input's length added. Nothing else may allocate meanwhile.
 pub fn within_bounds<T>(length: usize, base: usize, factor: usize, check: impl FnOnce() -> T) -> T {
     let before = MEMORY.current_usage();
     MEMORY.reset_peak_usage();
@@ -40,7 +41,10 @@ pub fn within_bounds<T>(length: usize, base: usize, factor: usize, check: impl F
     let (took, grown) = (begun.elapsed(), MEMORY.peak_usage().saturating_sub(before));
     assert!(took < TIME, "{length} bytes took {took:?}");
     let most = base + factor * length;
-    assert!(grown <= most, "{length} bytes took {grown} bytes of memory, more than {most}");
+    assert!(
+        grown <= most,
+        "{length} bytes took {grown} bytes of memory, more than {most}"
+    );
     result
 }
 
@@ -60,11 +64,17 @@ impl Kept {
 
 #[async_trait]
 impl Inbox for Kept {
-    async fn accept(&self, mails: Vec<Message>, _: Option<Bookmark>) -> Result<Vec<MailId>, Refused> {
+    async fn accept(
+        &self,
+        mails: Vec<Message>,
+        _: Option<Bookmark>,
+    ) -> Result<Vec<MailId>, Refused> {
         let mut kept = self.0.lock().unwrap();
         let first = kept.len() + 1;
         kept.extend(mails);
-        Ok((first..=kept.len()).map(|id| MailId::try_from(id).unwrap()).collect())
+        Ok((first..=kept.len())
+            .map(|id| MailId::try_from(id).unwrap())
+            .collect())
     }
 
     async fn bookmark(&self, _: &str) -> Result<Option<Bookmark>, Refused> {
@@ -74,5 +84,8 @@ impl Inbox for Kept {
 
 /// Everything runs in one thread: the same bytes take the same way.
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
 }

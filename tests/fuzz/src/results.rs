@@ -1,4 +1,5 @@
-//! Authentication-Results, by way of the judge: whatever a stranger writes, the host's word alone counts.
+//! Authentication-Results, by way of the judge: whatever a stranger writes, the host's word alone
+//! counts.
 
 use std::{cell::LazyCell, collections::BTreeMap};
 
@@ -12,9 +13,9 @@ use jiff::Timestamp;
 
 const HOST: &str = "mx.example.com";
 /// Where the host took the mail in.
-const TAKEN: &str =
-    "Received: from mta.evil.example ([192.0.2.1]) by mx.example.com; Fri, 15 Jan 2027 12:00:00 +0000\r\n";
-/// A mail that would count, did the host but say so: it carries a fresh signature of the domain, whoever made it.
+const TAKEN: &str = "Received: from mta.evil.example ([192.0.2.1]) by mx.example.com; Fri, 15 Jan 2027 12:00:00 +0000\r\n";
+/// A mail that would count, did the host but say so: it carries a fresh signature of the domain,
+/// whoever made it.
 const MAIL: &str = "From: no-reply@am.atlassian.com\r\nDate: Fri, 15 Jan 2027 11:59:55 +0000\r\nSubject: x\r\n\
     DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/relaxed; d=am.atlassian.com; s=k; t=1800014395;\r\n\
     \th=From:Date:Subject:Content-Type:Content-Transfer-Encoding:MIME-Version:To:Message-ID:Reply-To:Sender;\r\n\
@@ -27,7 +28,10 @@ const MEMORY: (usize, usize) = (8 << 20, 256);
 pub fn check(data: &[u8]) {
     super::within_bounds(data.len(), MEMORY.0, MEMORY.1, || {
         let said = String::from_utf8_lossy(data);
-        let words: String = said.chars().filter(|c| !matches!(c, '\r' | '\n' | '\0')).collect();
+        let words: String = said
+            .chars()
+            .filter(|c| !matches!(c, '\r' | '\n' | '\0'))
+            .collect();
         let quoted: String = words.chars().flat_map(|c| escaped(c, "\"\\")).collect();
         let comment: String = words.chars().flat_map(|c| escaped(c, "()\\")).collect();
         // Quoted by the host, as SPF's sender is.
@@ -60,7 +64,12 @@ fn never(mail: &str) {
 
 fn never_of(mail: &[u8]) {
     let judged = judge(mail);
-    assert_ne!(judged.verdict, Verdict::Pass, "{judged:?}: {}", mail.escape_ascii());
+    assert_ne!(
+        judged.verdict,
+        Verdict::Pass,
+        "{judged:?}: {}",
+        mail.escape_ascii()
+    );
 }
 
 thread_local! {
@@ -76,11 +85,19 @@ thread_local! {
 pub fn judge(mail: &[u8]) -> Authenticity {
     let arrived_at: Timestamp = "2027-01-15T12:00:00Z".parse().unwrap();
     let raw = Bytes::copy_from_slice(mail);
-    let message = Message { ingress: "mail".into(), arrived_at, raw, cut_from: None, withheld: None, envelope: None };
+    let message = Message {
+        ingress: "mail".into(),
+        arrived_at,
+        raw,
+        cut_from: None,
+        withheld: None,
+        envelope: None,
+    };
     JUDGE.with(|judge| judge.0.block_on(judge.1.judge(&message)))
 }
 
-/// The mail that every other of these is like, with the host's word for it: it passes, so the others could.
+/// The mail that every other of these is like, with the host's word for it: it passes, so the
+/// others could.
 pub fn genuine() -> String {
     format!("Authentication-Results: {HOST}; {PASSED}\r\n{TAKEN}{MAIL}\r\n")
 }

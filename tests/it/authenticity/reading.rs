@@ -1,4 +1,5 @@
-//! One signed body, other fields above it that are not signed: what reads it otherwise proves nothing.
+//! One signed body, other fields above it that are not signed: what reads it otherwise proves
+//! nothing.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD as BASE64};
 
@@ -11,8 +12,9 @@ const ELEMENT: &str = "<script type=\"application/json\" id=\"incident-data\">{}
 
 fn mail_of(fields: &str, body: &str) -> Vec<u8> {
     let date = jiff::fmt::rfc2822::to_string(&now().to_zoned(jiff::tz::TimeZone::UTC)).unwrap();
-    let header =
-        format!("From: no-reply@am.atlassian.com\r\nTo: a@b.example\r\nSubject: x\r\nDate: {date}\r\n{fields}\r\n");
+    let header = format!(
+        "From: no-reply@am.atlassian.com\r\nTo: a@b.example\r\nSubject: x\r\nDate: {date}\r\n{fields}\r\n"
+    );
     format!("{header}\r\n{body}").into_bytes()
 }
 
@@ -47,13 +49,24 @@ async fn genuine_mail_is_proven_whatever_its_signature_covers() {
     for mail in [
         alert(),
         mail_of("Content-Type: text/html; charset=utf-8", html),
-        mail_of("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable", quoted),
-        mail_of("Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64", &packed),
+        mail_of(
+            "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: quoted-printable",
+            quoted,
+        ),
+        mail_of(
+            "Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: base64",
+            &packed,
+        ),
         mail_of("Content-Type: text/plain; charset=utf-8", "Hello\r\n"),
         mail_of("X-Nothing: x", "Hello\r\n"),
     ] {
         let verdict = judged(&judge, &loosely(&mail)).await;
-        assert_eq!(verdict.verdict, Verdict::Pass, "{verdict:?}\n{}", String::from_utf8_lossy(&mail));
+        assert_eq!(
+            verdict.verdict,
+            Verdict::Pass,
+            "{verdict:?}\n{}",
+            String::from_utf8_lossy(&mail)
+        );
     }
 }
 
@@ -69,14 +82,21 @@ async fn a_signed_body_that_is_given_another_reading_proves_nothing() {
         "--b\r\nContent-Type: text/plain\r\n\r\nAn app called\r\n--c\r\nContent-Type: text/html\r\n\r\n{ELEMENT}\r\n--c--\r\n\r\n\
          --b\r\nContent-Type: text/html\r\n\r\n<p>It fell over</p>\r\n--b--\r\n"
     );
-    let nested = loosely(&mail_of("Content-Type: multipart/alternative; boundary=b", &in_part));
-    let escaped = "<html><p class=\"x\">=3Cscript id=3Dincident-data=3E{}=3C/script=3E</p></html>\r\n";
+    let nested = loosely(&mail_of(
+        "Content-Type: multipart/alternative; boundary=b",
+        &in_part,
+    ));
+    let escaped =
+        "<html><p class=\"x\">=3Cscript id=3Dincident-data=3E{}=3C/script=3E</p></html>\r\n";
     let escaped = loosely(&mail_of("Content-Type: text/html", escaped));
     let quoted = loosely(&mail_of(
         "Content-Type: text/html\r\nContent-Transfer-Encoding: quoted-printable",
         "<html><p class=3D\"x\">a</p></html>\r\n",
     ));
-    let of_another_charset = loosely(&mail_of("Content-Type: text/html; charset=utf-8", "<p>Bücher \\\" für</p>\r\n"));
+    let of_another_charset = loosely(&mail_of(
+        "Content-Type: text/html; charset=utf-8",
+        "<p>Bücher \\\" für</p>\r\n",
+    ));
     let mut tried = 0;
     for (mail, fields) in [
         (&multipart, html.to_owned()),
@@ -128,14 +148,27 @@ async fn where_the_body_was_made_anew_the_signature_covers_how_it_was_read() {
     let judge = judge_by(&zone.address);
     let said = "Authentication-Results: spf=pass; dkim=pass header.d=am.atlassian.com;example.com; dmarc=pass\n";
     let anew = |mail: &[u8]| {
-        let mail = str::from_utf8(mail).unwrap().replace("_Part_alertbridge_sample", "_Part_of_Exchange");
+        let mail = str::from_utf8(mail)
+            .unwrap()
+            .replace("_Part_alertbridge_sample", "_Part_of_Exchange");
         below(said, mail.as_bytes())
     };
     let of = async |mail: &[u8]| judge.judge(&message("microsoft", &anew(mail))).await;
     assert_eq!(of(&genuine()).await.verdict, Verdict::Pass);
-    assert_says(&of(&loosely(&alert())).await, Verdict::Fail, "it does not cover Content-Type");
+    assert_says(
+        &of(&loosely(&alert())).await,
+        Verdict::Fail,
+        "it does not cover Content-Type",
+    );
     // A host that keeps the body says nothing of another.
     let mail = altered(&genuine(), "Objective", "Subjective");
-    let kept = gmail("Authentication-Results: mx.google.com; dkim=pass header.d=am.atlassian.com\n", &mail);
-    assert_says(&judge.judge(&message("gmail", &kept)).await, Verdict::Fail, "does not fit the body");
+    let kept = gmail(
+        "Authentication-Results: mx.google.com; dkim=pass header.d=am.atlassian.com\n",
+        &mail,
+    );
+    assert_says(
+        &judge.judge(&message("gmail", &kept)).await,
+        Verdict::Fail,
+        "does not fit the body",
+    );
 }

@@ -34,9 +34,14 @@ pub fn quote(mail: &[u8]) -> String {
     solid.split_once(";b=").unwrap().1.chars().take(8).collect()
 }
 
-/// A genuine mail whose Message-ID Gmail has rewritten, though that is signed: the signature itself fails.
+/// A genuine mail whose Message-ID Gmail has rewritten, though that is signed: the signature itself
+/// fails.
 fn rewritten() -> Vec<u8> {
-    altered(&genuine(), "Message-ID: <", "Message-ID: <SMTPIN_ADDED_BROKEN@mx.google.com-")
+    altered(
+        &genuine(),
+        "Message-ID: <",
+        "Message-ID: <SMTPIN_ADDED_BROKEN@mx.google.com-",
+    )
 }
 
 async fn through(ingress: &str, mail: &[u8]) -> Authenticity {
@@ -49,12 +54,31 @@ async fn what_gmail_recorded_counts_where_it_broke_the_signature() {
     let mail = rewritten();
     let mail = gmail(&by_google(&mail), &mail);
     let verdict = through("gmail", &mail).await;
-    assert_says(&verdict, Verdict::Pass, "mx.google.com verified the signature of am.atlassian.com (selector s1)");
+    assert_says(
+        &verdict,
+        Verdict::Pass,
+        "mx.google.com verified the signature of am.atlassian.com (selector s1)",
+    );
     assert_eq!(verdict.evidence, Some(Evidence::AuthenticationResults));
-    assert_eq!((verdict.domain.as_deref(), verdict.selector.as_deref()), (Some(DOMAIN), Some("s1")));
-    assert_says(&through("smtp", &mail).await, Verdict::Fail, "the ingress names no trusted_authserv_id");
-    assert_says(&through("microsoft", &mail).await, Verdict::Fail, "the first is by mx.google.com");
-    assert_eq!(through("a file", &mail).await.verdict, Verdict::Pass, "every ingress's host counts");
+    assert_eq!(
+        (verdict.domain.as_deref(), verdict.selector.as_deref()),
+        (Some(DOMAIN), Some("s1"))
+    );
+    assert_says(
+        &through("smtp", &mail).await,
+        Verdict::Fail,
+        "the ingress names no trusted_authserv_id",
+    );
+    assert_says(
+        &through("microsoft", &mail).await,
+        Verdict::Fail,
+        "the first is by mx.google.com",
+    );
+    assert_eq!(
+        through("a file", &mail).await.verdict,
+        Verdict::Pass,
+        "every ingress's host counts"
+    );
 }
 
 #[tokio::test]
@@ -79,16 +103,34 @@ async fn what_microsoft_recorded_counts_though_it_signs_no_name() {
     };
     let mail = laid_out("DB8EUR05FT001.mail.protection.outlook.com");
     let verdict = through("microsoft", &mail).await;
-    assert_says(&verdict, Verdict::Pass, "exchange verified the signature of am.atlassian.com");
-    assert_says(&through("gmail", &mail).await, Verdict::Fail, "the first is by nobody it names");
-    let below_a_stranger = below("Received: from x by relay.evil.example with SMTP; Sat, 18 Mar 2023\n", &mail);
+    assert_says(
+        &verdict,
+        Verdict::Pass,
+        "exchange verified the signature of am.atlassian.com",
+    );
+    assert_says(
+        &through("gmail", &mail).await,
+        Verdict::Fail,
+        "the first is by nobody it names",
+    );
+    let below_a_stranger = below(
+        "Received: from x by relay.evil.example with SMTP; Sat, 18 Mar 2023\n",
+        &mail,
+    );
     assert_says(
         &through("microsoft", &below_a_stranger).await,
         Verdict::Fail,
         "below a Received by relay.evil.example",
     );
-    let lookalike = below("Received: from x by outlook.com.evil.example with SMTP; Sat, 18 Mar 2023\n", &mail);
-    assert_says(&through("microsoft", &lookalike).await, Verdict::Fail, "below a Received by outlook.com.evil.example");
+    let lookalike = below(
+        "Received: from x by outlook.com.evil.example with SMTP; Sat, 18 Mar 2023\n",
+        &mail,
+    );
+    assert_says(
+        &through("microsoft", &lookalike).await,
+        Verdict::Fail,
+        "below a Received by outlook.com.evil.example",
+    );
 }
 
 #[tokio::test]
@@ -99,46 +141,138 @@ async fn a_line_that_is_not_the_hosts_own_never_counts() {
     let relay = "Received: from mx.google.com by relay.evil.example with SMTP; Sat, 18 Mar 2023\n";
     let hop = "Received: by relay.evil.example with SMTP; Sat, 18 Mar 2023\n";
     for (what, mail, says) in [
-        ("a lower one", gmail(&format!("{foreign}{said}"), &mail), "the first is by mx.evil.example"),
-        ("below another host", gmail(&format!("{relay}{said}"), &mail), "below a Received by relay.evil.example"),
-        ("handed on by another host", gmail(&format!("{hop}{said}"), &mail), "below a Received by relay.evil.example"),
-        ("below nonsense", gmail(&format!("Received: x\n{said}"), &mail), "below a Received by nobody"),
-        ("torn", gmail(&said.replace("dkim=pass", "dkim=pass (x"), &mail), "the first cannot be read"),
+        (
+            "a lower one",
+            gmail(&format!("{foreign}{said}"), &mail),
+            "the first is by mx.evil.example",
+        ),
+        (
+            "below another host",
+            gmail(&format!("{relay}{said}"), &mail),
+            "below a Received by relay.evil.example",
+        ),
+        (
+            "handed on by another host",
+            gmail(&format!("{hop}{said}"), &mail),
+            "below a Received by relay.evil.example",
+        ),
+        (
+            "below nonsense",
+            gmail(&format!("Received: x\n{said}"), &mail),
+            "below a Received by nobody",
+        ),
+        (
+            "torn",
+            gmail(&said.replace("dkim=pass", "dkim=pass (x"), &mail),
+            "the first cannot be read",
+        ),
         (
             "of a lookalike",
-            gmail(&said.replace("mx.google.com;", "mx.google.com.evil.example;"), &mail),
+            gmail(
+                &said.replace("mx.google.com;", "mx.google.com.evil.example;"),
+                &mail,
+            ),
             "the first is by",
         ),
-        ("of no host", gmail(&said.replace("mx.google.com;", ""), &mail), "the first is by nobody"),
-        ("spaced", gmail(&said.replace("Results:", "Results :"), &mail), "as no host writes it"),
-        ("tabbed", gmail(&said.replace("Results:", "Results\t:"), &mail), "as no host writes it"),
-        ("folded", gmail(&said.replace("Results:", "Results\n :"), &mail), "as no host writes it"),
-        ("in two", gmail(&said.replace("Results:", "Results x:"), &mail), "the mail has none"),
-        ("marked", gmail(&said.replace("Auth", "\u{feff}Auth"), &mail), "as no host writes it"),
-        ("marked at the top", below(&said.replace("Auth", "\u{feff}Auth"), &mail), "as no host writes it"),
-        ("marked twice over", gmail(&said.replace("Auth", "\u{ef}\u{bb}\u{bf}Auth"), &mail), "as no host writes it"),
+        (
+            "of no host",
+            gmail(&said.replace("mx.google.com;", ""), &mail),
+            "the first is by nobody",
+        ),
+        (
+            "spaced",
+            gmail(&said.replace("Results:", "Results :"), &mail),
+            "as no host writes it",
+        ),
+        (
+            "tabbed",
+            gmail(&said.replace("Results:", "Results\t:"), &mail),
+            "as no host writes it",
+        ),
+        (
+            "folded",
+            gmail(&said.replace("Results:", "Results\n :"), &mail),
+            "as no host writes it",
+        ),
+        (
+            "in two",
+            gmail(&said.replace("Results:", "Results x:"), &mail),
+            "the mail has none",
+        ),
+        (
+            "marked",
+            gmail(&said.replace("Auth", "\u{feff}Auth"), &mail),
+            "as no host writes it",
+        ),
+        (
+            "marked at the top",
+            below(&said.replace("Auth", "\u{feff}Auth"), &mail),
+            "as no host writes it",
+        ),
+        (
+            "marked twice over",
+            gmail(&said.replace("Auth", "\u{ef}\u{bb}\u{bf}Auth"), &mail),
+            "as no host writes it",
+        ),
         (
             "marked, and as it should be in the body",
-            [&gmail(&said.replace("Auth", "\u{feff}Auth"), &mail)[..], said.as_bytes()].concat(),
+            [
+                &gmail(&said.replace("Auth", "\u{feff}Auth"), &mail)[..],
+                said.as_bytes(),
+            ]
+            .concat(),
             "as no host writes it",
         ),
         (
             "spaced, above",
-            gmail(&format!("{}{said}", said.replace("Results:", "Results :")), &mail),
+            gmail(
+                &format!("{}{said}", said.replace("Results:", "Results :")),
+                &mail,
+            ),
             "as no host writes it",
         ),
-        ("below a spaced Received", gmail(&format!("Received : by mx.google.com with x\n{said}"), &mail), "by nobody"),
-        ("failed", gmail(&said.replace("dkim=pass", "dkim=fail"), &mail), "passed (dkim=fail)"),
-        ("unsigned", gmail(&said.replace("dkim=pass", "spf=pass"), &mail), "passed (dkim=nothing)"),
-        ("of another domain", gmail(&said.replace("=@am.atl", "=@evil.atl"), &mail), "passed (dkim=nothing)"),
+        (
+            "below a spaced Received",
+            gmail(
+                &format!("Received : by mx.google.com with x\n{said}"),
+                &mail,
+            ),
+            "by nobody",
+        ),
+        (
+            "failed",
+            gmail(&said.replace("dkim=pass", "dkim=fail"), &mail),
+            "passed (dkim=fail)",
+        ),
+        (
+            "unsigned",
+            gmail(&said.replace("dkim=pass", "spf=pass"), &mail),
+            "passed (dkim=nothing)",
+        ),
+        (
+            "of another domain",
+            gmail(&said.replace("=@am.atl", "=@evil.atl"), &mail),
+            "passed (dkim=nothing)",
+        ),
         (
             "in a comment",
-            gmail(&said.replace("dkim=pass", "x=y (dkim=pass").replace(";\n       spf", ");\n spf"), &mail),
+            gmail(
+                &said
+                    .replace("dkim=pass", "x=y (dkim=pass")
+                    .replace(";\n       spf", ");\n spf"),
+                &mail,
+            ),
             "passed",
         ),
         (
             "denied",
-            gmail(&said.replace("spf=pass", "dkim=neutral header.d=am.atlassian.com; spf=pass"), &mail),
+            gmail(
+                &said.replace(
+                    "spf=pass",
+                    "dkim=neutral header.d=am.atlassian.com; spf=pass",
+                ),
+                &mail,
+            ),
             "both pass and neutral",
         ),
     ] {
@@ -157,20 +291,59 @@ async fn a_senders_own_line_below_a_host_that_adds_none_needs_a_signature_of_the
         )
     };
     let bare = through("gmail", &gmail(&said("D7LB4PXY"), &forged)).await;
-    assert_says(&bare, Verdict::Fail, "that the mail does not carry: a forgery");
+    assert_says(
+        &bare,
+        Verdict::Fail,
+        "that the mail does not carry: a forgery",
+    );
     let strangers = signed(&forged, "evil.example", json!({}));
-    assert_says(&through("gmail", &gmail(&said(&quote(&strangers)), &strangers)).await, Verdict::Fail, "a forgery");
+    assert_says(
+        &through("gmail", &gmail(&said(&quote(&strangers)), &strangers)).await,
+        Verdict::Fail,
+        "a forgery",
+    );
     let own = rewritten();
-    for other in [said("D7LB4PXY"), said(&quote(&own)).replace("s=s1", "s=s2"), said("\"\"")] {
-        assert_says(&through("gmail", &gmail(&other, &own)).await, Verdict::Fail, "a forgery");
+    for other in [
+        said("D7LB4PXY"),
+        said(&quote(&own)).replace("s=s1", "s=s2"),
+        said("\"\""),
+    ] {
+        assert_says(
+            &through("gmail", &gmail(&other, &own)).await,
+            Verdict::Fail,
+            "a forgery",
+        );
     }
     for (faulty, says) in [
-        (signed(&forged, DOMAIN, json!({ "l": true })), "only the beginning of the body (l=)"),
+        (
+            signed(&forged, DOMAIN, json!({ "l": true })),
+            "only the beginning of the body (l=)",
+        ),
         (signed(&forged, DOMAIN, json!({})), "does not fit the body"),
-        (signed(&forged, DOMAIN, json!({ "algorithm": "rsa-sha1" })), "rsa-sha1"),
-        (signed(&forged, DOMAIN, json!({ "tags": { "t": now().as_second() - 90_000 } })), "a replay"),
-        (signed(&forged, DOMAIN, json!({ "tags": { "x": now().as_second() - 1 } })), "it had expired"),
-        (signed(&forged, DOMAIN, json!({ "omit": "from" })), "it does not cover From"),
+        (
+            signed(&forged, DOMAIN, json!({ "algorithm": "rsa-sha1" })),
+            "rsa-sha1",
+        ),
+        (
+            signed(
+                &forged,
+                DOMAIN,
+                json!({ "tags": { "t": now().as_second() - 90_000 } }),
+            ),
+            "a replay",
+        ),
+        (
+            signed(
+                &forged,
+                DOMAIN,
+                json!({ "tags": { "x": now().as_second() - 1 } }),
+            ),
+            "it had expired",
+        ),
+        (
+            signed(&forged, DOMAIN, json!({ "omit": "from" })),
+            "it does not cover From",
+        ),
     ] {
         let mail = [&gmail(&said(&quote(&faulty)), &faulty)[..], b"appended\r\n"].concat();
         assert_says(&through("gmail", &mail).await, Verdict::Fail, says);

@@ -24,7 +24,10 @@ impl Key {
         let pem = openssl(&["genrsa", "-traditional", &bits.to_string()], b"");
         let public = openssl(&["rsa", "-pubout", "-outform", "DER"], &pem);
         let record = format!("v=DKIM1; k=rsa; p={}", BASE64_STANDARD.encode(public));
-        Self { pem: String::from_utf8(pem).unwrap(), record }
+        Self {
+            pem: String::from_utf8(pem).unwrap(),
+            record,
+        }
     }
 }
 
@@ -48,13 +51,16 @@ pub fn signed(mail: &[u8], domain: &str, more: Value) -> Vec<u8> {
     Dkimpy::with(|dkimpy| dkimpy.run(&both(job, more)))
 }
 
-/// Seals as a forwarder, whose Authentication-Results must already stand in the mail under the name `host`.
+/// Seals as a forwarder, whose Authentication-Results must already stand in the mail under the name
+/// `host`.
 pub fn sealed(mail: &[u8], domain: &str, host: &str, more: Value) -> Vec<u8> {
     signed(mail, domain, both(json!({ "arc": host }), more))
 }
 
 fn both(job: Value, more: Value) -> Value {
-    let (Value::Object(mut job), Value::Object(more)) = (job, more) else { panic!("a job is an object") };
+    let (Value::Object(mut job), Value::Object(more)) = (job, more) else {
+        panic!("a job is an object")
+    };
     job.extend(more);
     Value::Object(job)
 }
@@ -82,16 +88,25 @@ impl Dkimpy {
             .stdout(Stdio::piped())
             .spawn()
             .expect("python3 cannot be run");
-        let (stdin, stdout) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-        Self { _child: child, stdin, stdout }
+        let (stdin, stdout) = (
+            child.stdin.take().unwrap(),
+            BufReader::new(child.stdout.take().unwrap()),
+        );
+        Self {
+            _child: child,
+            stdin,
+            stdout,
+        }
     }
 
     fn run(&mut self, job: &Value) -> Vec<u8> {
         writeln!(self.stdin, "{job}").unwrap();
         let mut line = String::new();
         self.stdout.read_line(&mut line).unwrap();
-        let done: Value =
-            serde_json::from_str(&line).expect("dkimpy failed: are python3-dkim and python3-authres there?");
-        BASE64_STANDARD.decode(done["mail"].as_str().unwrap()).unwrap()
+        let done: Value = serde_json::from_str(&line)
+            .expect("dkimpy failed: are python3-dkim and python3-authres there?");
+        BASE64_STANDARD
+            .decode(done["mail"].as_str().unwrap())
+            .unwrap()
     }
 }

@@ -1,4 +1,5 @@
-//! Trouble that the sender chooses: no mail is let off as not yet checked while the configured domain resolves.
+//! Trouble that the sender chooses: no mail is let off as not yet checked while the configured
+//! domain resolves.
 
 use aws_lc_rs::digest;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -86,8 +87,14 @@ fn domain() -> impl Strategy<Value = String> {
 
 /// `bh=` of a body, all of it and as it is.
 fn hash_of(mail: &[u8]) -> String {
-    let body =
-        str::from_utf8(mail).unwrap().split_once("\r\n\r\n").unwrap().1.trim_end_matches("\r\n").to_owned() + "\r\n";
+    let body = str::from_utf8(mail)
+        .unwrap()
+        .split_once("\r\n\r\n")
+        .unwrap()
+        .1
+        .trim_end_matches("\r\n")
+        .to_owned()
+        + "\r\n";
     BASE64_STANDARD.encode(digest::digest(&digest::SHA256, body.as_bytes()))
 }
 
@@ -95,7 +102,18 @@ fn hash_of(mail: &[u8]) -> String {
 fn junk(body: String) -> impl Strategy<Value = String> {
     let junk = BASE64_STANDARD.encode([7; 256]);
     let algorithm = select(&["rsa-sha256", "rsa-sha256", "ed25519-sha256", "rsa-sha1", ""][..]);
-    let more = select(&["", "", "t=1; ", "x=1; ", "l=1; ", "q=http; ", "v=2; ", "i=@dead.test; "][..]);
+    let more = select(
+        &[
+            "",
+            "",
+            "t=1; ",
+            "x=1; ",
+            "l=1; ",
+            "q=http; ",
+            "v=2; ",
+            "i=@dead.test; ",
+        ][..],
+    );
     let seals = prop::collection::vec((domain(), name(), domain()), 0..4);
     let own = prop::collection::vec((domain(), name(), algorithm, more), 0..4);
     (own, seals, select(&["google.com", "groups.google.com", "dead.test"][..]), name()).prop_map(
@@ -126,8 +144,16 @@ fn junk(body: String) -> impl Strategy<Value = String> {
 fn zone_with_holes() -> (Dnsmasq, UdpSocket) {
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let port = silent.local_addr().unwrap().port();
-    let dead = ["dead.am.atlassian.com", "dead._domainkey.am.atlassian.com", "dead.google.com", "dead.test"];
-    let holes: String = dead.iter().map(|name| format!("server=/{name}/127.0.0.1#{port}\n")).collect();
+    let dead = [
+        "dead.am.atlassian.com",
+        "dead._domainkey.am.atlassian.com",
+        "dead.google.com",
+        "dead.test",
+    ];
+    let holes: String = dead
+        .iter()
+        .map(|name| format!("server=/{name}/127.0.0.1#{port}\n"))
+        .collect();
     (zone_with(&holes), silent)
 }
 
@@ -138,8 +164,15 @@ async fn while_the_domain_resolves_no_mail_is_let_off_as_not_yet_checked() {
     let seed = RngAlgorithm::default();
     let mut runner = TestRunner::new_with_rng(Config::default(), TestRng::deterministic_rng(seed));
     let strategy = junk(hash_of(&alert));
-    let mails: Vec<Vec<u8>> =
-        (0..300).map(|_| [strategy.new_tree(&mut runner).unwrap().current().as_bytes(), &alert].concat()).collect();
+    let mails: Vec<Vec<u8>> = (0..300)
+        .map(|_| {
+            [
+                strategy.new_tree(&mut runner).unwrap().current().as_bytes(),
+                &alert,
+            ]
+            .concat()
+        })
+        .collect();
     // Both where it has never seen a key, and where it has.
     for has_seen in [false, true] {
         let judge = judge_by(&zone.address);
@@ -155,7 +188,10 @@ async fn while_the_domain_resolves_no_mail_is_let_off_as_not_yet_checked() {
             let refuted = matches!(judged.verdict, Verdict::Fail | Verdict::None);
             assert!(refuted, "{judged:?}\n{}", String::from_utf8_lossy(mail));
         }
-        let refuted = all.iter().filter(|judged| judged.verdict == Verdict::Fail).count();
+        let refuted = all
+            .iter()
+            .filter(|judged| judged.verdict == Verdict::Fail)
+            .count();
         assert!(refuted > 200, "{refuted} are refuted");
     }
 }
@@ -168,15 +204,32 @@ async fn a_name_that_cannot_be_asked_for_is_refuted_and_nobody_is_asked() {
     let longer = "x.".repeat(120) + "x";
     for selector in ["-x", "x-", "x..y", ".x", "x.", "x/y", "*", &long, &longer] {
         let forged = altered(&genuine(), "s=s1", &format!("s={selector}"));
-        assert_says(&judged(&judge, &forged).await, Verdict::Fail, "DNS cannot be asked for such a name");
+        assert_says(
+            &judged(&judge, &forged).await,
+            Verdict::Fail,
+            "DNS cannot be asked for such a name",
+        );
     }
-    for domain in ["-x.am.atlassian.com", "a..am.atlassian.com", ".am.atlassian.com", "am.atlassian.com."] {
+    for domain in [
+        "-x.am.atlassian.com",
+        "a..am.atlassian.com",
+        ".am.atlassian.com",
+        "am.atlassian.com.",
+    ] {
         let forged = altered(&genuine(), "d=am.atlassian.com", &format!("d={domain}"));
-        assert_says(&judged(&judge, &forged).await, Verdict::Fail, "DNS cannot be asked for such a name");
+        assert_says(
+            &judged(&judge, &forged).await,
+            Verdict::Fail,
+            "DNS cannot be asked for such a name",
+        );
     }
     for unreadable in ["s=", "s= ", "s=;s=s1"] {
         let forged = altered(&genuine(), "s=s1", unreadable);
-        assert_eq!(judged(&judge, &forged).await.verdict, Verdict::Fail, "{unreadable}");
+        assert_eq!(
+            judged(&judge, &forged).await.verdict,
+            Verdict::Fail,
+            "{unreadable}"
+        );
     }
     assert_eq!(zone.asked(""), 0);
 }
@@ -184,25 +237,35 @@ async fn a_name_that_cannot_be_asked_for_is_refuted_and_nobody_is_asked() {
 #[tokio::test]
 async fn trouble_at_a_key_that_was_found_before_is_trouble() {
     let port = free_port();
-    let names = ["s1._domainkey.am.atlassian.com", "am.atlassian.com"].map(|name| (name, KEY.record.as_str()));
+    let names = ["s1._domainkey.am.atlassian.com", "am.atlassian.com"]
+        .map(|name| (name, KEY.record.as_str()));
     let zone = Dnsmasq::start_with(port, &names, "local-ttl=1");
     let judge = judge_by(&zone.address);
     assert_eq!(judged(&judge, &genuine()).await.verdict, Verdict::Pass);
     drop(zone);
     // The domain answers, and the servers of the key, which somebody else may run, do not.
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let away = format!("server=/_domainkey.am.atlassian.com/127.0.0.1#{}", silent.local_addr().unwrap().port());
+    let away = format!(
+        "server=/_domainkey.am.atlassian.com/127.0.0.1#{}",
+        silent.local_addr().unwrap().port()
+    );
     let _zone = Dnsmasq::start_with(port, &names[1..], &away);
     let deadline = Instant::now() + Duration::from_mins(1);
     let verdict = loop {
         match judged(&judge, &genuine()).await.verdict {
-            Verdict::Pass if Instant::now() < deadline => tokio::time::sleep(Duration::from_millis(200)).await,
+            Verdict::Pass if Instant::now() < deadline => {
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
             other => break other,
         }
     };
     assert_eq!(verdict, Verdict::TempError);
     let strangers = signed(&alert(), DOMAIN, json!({ "selector": "another" }));
-    assert_says(&judged(&judge, &strangers).await, Verdict::Fail, "though it does for am.atlassian.com");
+    assert_says(
+        &judged(&judge, &strangers).await,
+        Verdict::Fail,
+        "though it does for am.atlassian.com",
+    );
 }
 
 #[tokio::test]
@@ -210,17 +273,40 @@ async fn a_domain_in_a_chain_that_nobody_answers_for_is_the_forgers() {
     let (zone, _silent) = zone_with_holes();
     let judge = judge_by(&zone.address);
     let said = |mail: &[u8], host: &str| {
-        below(&format!("Authentication-Results: {host}; dkim=pass header.i=@am.atlassian.com header.s=s1\n"), mail)
+        below(
+            &format!(
+                "Authentication-Results: {host}; dkim=pass header.i=@am.atlassian.com header.s=s1\n"
+            ),
+            mail,
+        )
     };
-    let by_dead = sealed(&said(&genuine(), "dead.test"), "dead.test", "dead.test", json!({}));
-    let then_google = sealed(&said(&by_dead, "mx.google.com"), "google.com", "mx.google.com", json!({}));
+    let by_dead = sealed(
+        &said(&genuine(), "dead.test"),
+        "dead.test",
+        "dead.test",
+        json!({}),
+    );
+    let then_google = sealed(
+        &said(&by_dead, "mx.google.com"),
+        "google.com",
+        "mx.google.com",
+        json!({}),
+    );
     let broken = altered(&then_google, "Objective", "Subjective");
     assert_says(&judged(&judge, &broken).await, Verdict::Fail, "ARC: ");
     // Its own last signature by a domain that is not named.
-    let google = sealed(&said(&genuine(), "mx.google.com"), "google.com", "mx.google.com", json!({}));
+    let google = sealed(
+        &said(&genuine(), "mx.google.com"),
+        "google.com",
+        "mx.google.com",
+        json!({}),
+    );
     let google = String::from_utf8(google).unwrap();
     let (before, signature) = google.split_once("ARC-Message-Signature:").unwrap();
-    let forged = format!("{before}ARC-Message-Signature:{}", signature.replacen("d=google.com", "d=dead.test", 1));
+    let forged = format!(
+        "{before}ARC-Message-Signature:{}",
+        signature.replacen("d=google.com", "d=dead.test", 1)
+    );
     let forged = altered(forged.as_bytes(), "Objective", "Subjective");
     assert_says(&judged(&judge, &forged).await, Verdict::Fail, "ARC: ");
 }

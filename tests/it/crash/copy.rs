@@ -18,8 +18,13 @@ async fn large_store() -> tempfile::TempDir {
     let mut rng = fastrand::Rng::with_seed(5);
     for mail in generator::generate(5, MAILS) {
         // Letters at random behind the mail's end: little can be made of them.
-        let filling: Vec<u8> = std::iter::repeat_with(|| rng.alphanumeric() as u8).take(1 << 20).collect();
-        assert_eq!(bridge.post(&[mail.eml, filling].concat()).await.unwrap(), 202);
+        let filling: Vec<u8> = std::iter::repeat_with(|| rng.alphanumeric() as u8)
+            .take(1 << 20)
+            .collect();
+        assert_eq!(
+            bridge.post(&[mail.eml, filling].concat()).await.unwrap(),
+            202
+        );
     }
     at_rest(&bridge).await;
     assert!(bridge.stop().success());
@@ -27,15 +32,28 @@ async fn large_store() -> tempfile::TempDir {
 }
 
 fn dies(folder: &Path, words: &[&str], point: &str) {
-    let output = Command::new(PROGRAM).args(words).current_dir(folder).env("ALERTBRIDGE_CRASH", point).output();
+    let output = Command::new(PROGRAM)
+        .args(words)
+        .current_dir(folder)
+        .env("ALERTBRIDGE_CRASH", point)
+        .output();
     let output = output.unwrap();
-    assert_eq!(output.status.code(), None, "{point}: {}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(
+        output.status.code(),
+        None,
+        "{point}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 /// Runs a command, and kills it at some time.
 async fn killed(folder: &Path, words: &[&str], after: Duration) {
     let mut command = Command::new(PROGRAM);
-    let command = command.args(words).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    let command = command
+        .args(words)
+        .current_dir(folder)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut command = command.spawn().unwrap();
     tokio::time::sleep(after).await;
     command.kill().unwrap();
@@ -51,12 +69,19 @@ fn refused(folder: &Path, words: &[&str], why: &str) {
 
 fn done(folder: &Path, words: &[&str]) {
     let output = run(folder, words);
-    assert!(output.status.success(), "{words:?}: {}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{words:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
 }
 
 fn mails(store: &Path) -> usize {
     let count = |row: &rusqlite::Row<'_>| row.get::<_, i64>(0);
-    let mails = Connection::open(store).unwrap().query_row("SELECT count(*) FROM mails", [], count).unwrap();
+    let mails = Connection::open(store)
+        .unwrap()
+        .query_row("SELECT count(*) FROM mails", [], count)
+        .unwrap();
     usize::try_from(mails).unwrap()
 }
 
@@ -67,7 +92,9 @@ fn without_store(folder: &Path) {
 }
 
 fn names(folder: &Path, beginning: &str) -> Vec<String> {
-    let names = fs::read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
+    let names = fs::read_dir(folder)
+        .unwrap()
+        .map(|file| file.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.starts_with(beginning)).collect()
 }
 
@@ -80,7 +107,10 @@ async fn a_backup_that_dies_leaves_the_old_one_and_nothing_that_is_taken_for_a_s
     let again = ["store", "backup", "copy.db", "--overwrite"];
     for point in ["copying:1", "copied"] {
         dies(folder, &again, point);
-        assert!(fs::read(folder.join("copy.db")).unwrap() == old, "another one, after {point}");
+        assert!(
+            fs::read(folder.join("copy.db")).unwrap() == old,
+            "another one, after {point}"
+        );
         if point == "copying:1" {
             let elsewhere = tempfile::tempdir().unwrap();
             let half = folder.join("copy.db.partial");
@@ -98,7 +128,11 @@ async fn a_backup_that_dies_leaves_the_old_one_and_nothing_that_is_taken_for_a_s
         assert_sound(&folder.join("copy.db"), "a backup that was killed");
     }
     done(folder, &again);
-    assert_eq!(names(folder, "copy.db"), ["copy.db"], "what the crashes left is gone with the next");
+    assert_eq!(
+        names(folder, "copy.db"),
+        ["copy.db"],
+        "what the crashes left is gone with the next"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -108,7 +142,12 @@ async fn a_restore_that_dies_leaves_no_store_and_serve_says_so_until_it_is_done_
     done(folder, &["store", "backup", "copy.db"]);
     let restore = ["store", "restore", "copy.db"];
     let store = folder.join("alertbridge.db");
-    for (point, over_an_empty_one) in [("copying:1", false), ("copying:1", true), ("copied", false), ("copied", true)] {
+    for (point, over_an_empty_one) in [
+        ("copying:1", false),
+        ("copying:1", true),
+        ("copied", false),
+        ("copied", true),
+    ] {
         without_store(folder);
         if over_an_empty_one {
             done(folder, &["store", "migrate"]);
@@ -116,11 +155,19 @@ async fn a_restore_that_dies_leaves_no_store_and_serve_says_so_until_it_is_done_
         dies(folder, &restore, point);
         assert_eq!(store.exists(), over_an_empty_one);
         for command in [&["serve"][..], &["store", "migrate"]] {
-            refused(folder, command, "was cut short: let it end, or run `alertbridge store restore` again");
+            refused(
+                folder,
+                command,
+                "was cut short: let it end, or run `alertbridge store restore` again",
+            );
         }
         assert_eq!(store.exists(), over_an_empty_one);
         done(folder, &restore);
-        assert_eq!(names(folder, "alertbridge.db.r"), [""; 0], "what the crash left is gone with the next");
+        assert_eq!(
+            names(folder, "alertbridge.db.r"),
+            [""; 0],
+            "what the crash left is gone with the next"
+        );
         assert_eq!(mails(&store), MAILS, "{point}");
         assert_sound(&store, point);
     }
@@ -134,5 +181,12 @@ async fn a_restore_that_dies_leaves_no_store_and_serve_says_so_until_it_is_done_
     done(folder, &restore);
     // Of an old one beside a store in use nobody is in the way.
     fs::write(folder.join("alertbridge.db.restoring"), "").unwrap();
-    assert_eq!(listed(&Bridge::start(folder, &format!("{DOORS}{CONFIG}")), &["mails", "list", "--json"]).len(), MAILS);
+    assert_eq!(
+        listed(
+            &Bridge::start(folder, &format!("{DOORS}{CONFIG}")),
+            &["mails", "list", "--json"]
+        )
+        .len(),
+        MAILS
+    );
 }

@@ -65,10 +65,19 @@ pub fn senders(
 ) -> Vec<tokio::task::JoinHandle<Vec<i64>>> {
     let mut shares: [Vec<Generated>; 4] = Default::default();
     for mail in mails {
-        let share = mail.truth.incident_id.as_ref().map_or(0, |id| id.bytes().map(usize::from).sum::<usize>() % 4);
+        let share = mail
+            .truth
+            .incident_id
+            .as_ref()
+            .map_or(0, |id| id.bytes().map(usize::from).sum::<usize>() % 4);
         shares[share].push(mail.clone());
     }
-    let ways = [Way::Raw, Way::Smtp, Way::Postmark, Way::Imap(Arc::clone(dovecot))];
+    let ways = [
+        Way::Raw,
+        Way::Smtp,
+        Way::Postmark,
+        Way::Imap(Arc::clone(dovecot)),
+    ];
     let senders = shares.into_iter().zip(ways).map(|(mails, way)| Sender {
         mails,
         way,
@@ -82,7 +91,12 @@ pub fn senders(
 pub async fn all(senders: Vec<tokio::task::JoinHandle<Vec<i64>>>) -> Vec<i64> {
     let mut numbers = Vec::new();
     for sender in senders {
-        numbers.extend(tokio::time::timeout(PATIENCE, sender).await.expect("a sender hangs").unwrap());
+        numbers.extend(
+            tokio::time::timeout(PATIENCE, sender)
+                .await
+                .expect("a sender hangs")
+                .unwrap(),
+        );
     }
     numbers
 }
@@ -106,20 +120,33 @@ impl Sender {
             dovecot.deliver(mail);
             return true;
         }
-        let Some((http, smtp)) = self.doors.now() else { return false };
+        let Some((http, smtp)) = self.doors.now() else {
+            return false;
+        };
         let request = match self.way {
             Way::Smtp => {
                 let mail = mail.to_vec();
-                return tokio::task::spawn_blocking(move || smtp_try(smtp, &mail)).await.unwrap().is_ok();
+                return tokio::task::spawn_blocking(move || smtp_try(smtp, &mail))
+                    .await
+                    .unwrap()
+                    .is_ok();
             }
             Way::Postmark => {
                 let url = http.replace("/ingress/http", "/ingress/postmark");
                 let inbound = serde_json::json!({ "MessageID": "1", "RawEmail": String::from_utf8_lossy(mail) });
-                client().post(url).basic_auth(POSTMARK.0, Some(POSTMARK.1)).json(&inbound)
+                client()
+                    .post(url)
+                    .basic_auth(POSTMARK.0, Some(POSTMARK.1))
+                    .json(&inbound)
             }
-            _ => client().post(http).header("content-type", "message/rfc822").body(mail.to_vec()),
+            _ => client()
+                .post(http)
+                .header("content-type", "message/rfc822")
+                .body(mail.to_vec()),
         };
-        let Ok(reply) = request.send().await else { return false };
+        let Ok(reply) = request.send().await else {
+            return false;
+        };
         let accepted = reply.status().is_success();
         if let Ok(json) = reply.json::<serde_json::Value>().await {
             numbers.extend(json["id"].as_i64());

@@ -1,4 +1,5 @@
-//! kill -9 in the midst of what is done beside mail: a fallback told, old mail deleted, dead letters sent again.
+//! kill -9 in the midst of what is done beside mail: a fallback told, old mail deleted, dead
+//! letters sent again.
 
 use std::fs;
 
@@ -13,19 +14,32 @@ const IN: &str = "ingress: { http: { listen: '127.0.0.1:0' }, webhook: [{ name: 
 async fn crashed(bridge: &mut Bridge, plan: &str) {
     let deadline = Instant::now() + PATIENCE;
     while !bridge.ended() {
-        assert!(Instant::now() < deadline, "{plan} was not reached:\n{}", tail(&bridge.log()));
+        assert!(
+            Instant::now() < deadline,
+            "{plan} was not reached:\n{}",
+            tail(&bridge.log())
+        );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
 
 fn openings(count: usize) -> Vec<Generated> {
     let mails = generator::generate(77, count * 8).into_iter();
-    mails.filter(|mail| mail.truth.outcome == Outcome::Opened).take(count).collect()
+    mails
+        .filter(|mail| mail.truth.outcome == Outcome::Opened)
+        .take(count)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_crash_while_a_fallback_is_told_tells_it_once() {
-    for plan in ["escalating", "escalating,committed", "escalated", "commit:7", "committed:7"] {
+    for plan in [
+        "escalating",
+        "escalating,committed",
+        "escalated",
+        "commit:7",
+        "committed:7",
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let (pager, hook) = (PagerDuty::start().await, Hook::start(HOOK_SECRET).await);
         fs::write(folder.path().join("pagerduty"), pager.key()).unwrap();
@@ -61,7 +75,10 @@ async fn a_crash_while_old_mail_is_deleted_leaves_the_rest_whole() {
     let config = |retention: &str| {
         format!(
             "{}{IN}\nroute: {{ receiver: out }}\nreceivers: [{{ name: out, stdout_configs: [{{}}] }}]",
-            DOORS.replace("alertbridge.db' }", &format!("alertbridge.db', mail_retention: {retention} }}"))
+            DOORS.replace(
+                "alertbridge.db' }",
+                &format!("alertbridge.db', mail_retention: {retention} }}")
+            )
         )
     };
     let mails = generator::generate(31, 600);
@@ -74,7 +91,9 @@ async fn a_crash_while_old_mail_is_deleted_leaves_the_rest_whole() {
     let store = folder.path().join("alertbridge.db");
     let left = || {
         let store = Connection::open(&store).unwrap();
-        let left: i64 = store.query_row("SELECT count(*) FROM mails", [], |row| row.get(0)).unwrap();
+        let left: i64 = store
+            .query_row("SELECT count(*) FROM mails", [], |row| row.get(0))
+            .unwrap();
         usize::try_from(left).unwrap()
     };
     // By this clock all of it is past its retention, however soon the sweep begins.
@@ -83,17 +102,30 @@ async fn a_crash_while_old_mail_is_deleted_leaves_the_rest_whole() {
     let later = ("ALERTBRIDGE_CLOCK", clock.to_str().unwrap());
     // A start's own commits come first; then each step is one.
     for plan in ["commit:2", "committed:2", "pruned:1", "pruned:2"] {
-        let mut bridge = Bridge::start_with(folder.path(), &config("1s"), &[("ALERTBRIDGE_CRASH", plan), later]);
+        let mut bridge = Bridge::start_with(
+            folder.path(),
+            &config("1s"),
+            &[("ALERTBRIDGE_CRASH", plan), later],
+        );
         crashed(&mut bridge, plan).await;
         assert_sound(&store, plan);
     }
     let open = open_at_the_end(&mails);
-    let of_open = mails.iter().filter(|mail| mail.truth.incident_id.as_ref().is_some_and(|id| open.contains(id)));
+    let of_open = mails.iter().filter(|mail| {
+        mail.truth
+            .incident_id
+            .as_ref()
+            .is_some_and(|id| open.contains(id))
+    });
     let deadline = Instant::now() + PATIENCE;
     let _bridge = Bridge::start_with(folder.path(), &config("1s"), &[later]);
     let kept = of_open.count();
     while left() > kept {
-        assert!(Instant::now() < deadline, "{} mails are left, and {kept} are of open incidents", left());
+        assert!(
+            Instant::now() < deadline,
+            "{} mails are left, and {kept} are of open incidents",
+            left()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     assert_eq!(left(), kept, "of open incidents nothing goes");
@@ -113,7 +145,10 @@ receivers: [{{ name: oncall, pagerduty_configs: [{{ routing_key_file: pagerduty,
     pager.fail_next(2, 400, &[]);
     let bridge = Bridge::start(folder.path(), &config);
     let mails = generator::generate(3, 400);
-    let over = mails.iter().find(|mail| mail.truth.outcome == Outcome::Resolved).unwrap();
+    let over = mails
+        .iter()
+        .find(|mail| mail.truth.outcome == Outcome::Resolved)
+        .unwrap();
     let of_it: Vec<_> = mails
         .iter()
         .filter(|mail| {
@@ -126,11 +161,36 @@ receivers: [{{ name: oncall, pagerduty_configs: [{{ routing_key_file: pagerduty,
         assert_eq!(bridge.post(&mail.eml).await.unwrap(), 202);
     }
     bridge.settled(2).await;
-    assert_eq!(listed(&bridge, &["deliveries", "list", "--state", "dead", "--json"]).len(), 2);
+    assert_eq!(
+        listed(
+            &bridge,
+            &["deliveries", "list", "--state", "dead", "--json"]
+        )
+        .len(),
+        2
+    );
     let retry = ["deliveries", "retry", "--dead"];
-    assert!(!bridge.command_with(&retry, &[("ALERTBRIDGE_CRASH", "commit:1")]).status.success());
-    assert_eq!(listed(&bridge, &["deliveries", "list", "--state", "dead", "--json"]).len(), 2, "none of them");
-    assert!(!bridge.command_with(&retry, &[("ALERTBRIDGE_CRASH", "committed:1")]).status.success());
+    assert!(
+        !bridge
+            .command_with(&retry, &[("ALERTBRIDGE_CRASH", "commit:1")])
+            .status
+            .success()
+    );
+    assert_eq!(
+        listed(
+            &bridge,
+            &["deliveries", "list", "--state", "dead", "--json"]
+        )
+        .len(),
+        2,
+        "none of them"
+    );
+    assert!(
+        !bridge
+            .command_with(&retry, &[("ALERTBRIDGE_CRASH", "committed:1")])
+            .status
+            .success()
+    );
     for action in ["trigger", "resolve"] {
         assert_eq!(pager.next_page().await.action, action);
     }

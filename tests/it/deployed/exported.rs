@@ -1,5 +1,5 @@
-//! What rules and panels ask for is exported: a bridge to which much of what can go wrong does, and a Prometheus that
-//! watches it.
+//! What rules and panels ask for is exported: a bridge to which much of what can go wrong does, and
+//! a Prometheus that watches it.
 
 use std::time::{Duration, Instant};
 
@@ -33,15 +33,26 @@ const ITS_OWN: [&str; 3] = ["job", "namespace", "instance"];
 #[track_caller]
 fn assert_labels(series: &Value, text: &str, names: &Regex) {
     for list in names.captures_iter(text) {
-        for label in list[1].split(',').map(str::trim).filter(|label| !ITS_OWN.contains(label)) {
-            assert!(series["metric"].get(label).is_some(), "{text}: there is no label {label}: {series}");
+        for label in list[1]
+            .split(',')
+            .map(str::trim)
+            .filter(|label| !ITS_OWN.contains(label))
+        {
+            assert!(
+                series["metric"].get(label).is_some(),
+                "{text}: there is no label {label}: {series}"
+            );
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_panel_and_every_rule_finds_what_it_asks_for() {
-    let (zone, folder, refusing) = (zone(), tempfile::tempdir().unwrap(), Hook::start(HOOK_SECRET).await);
+    let (zone, folder, refusing) = (
+        zone(),
+        tempfile::tempdir().unwrap(),
+        Hook::start(HOOK_SECRET).await,
+    );
     refusing.fail_next(1000, 404, &[]);
     let bridge = Bridge::start(
         folder.path(),
@@ -61,28 +72,66 @@ receivers:
         ),
     );
     let prometheus = Prometheus::watching(&bridge).await;
-    for alert in ["AlertbridgeDeadLetters", "AlertbridgeStoreFailing", "AlertbridgeIngressWithoutSuccess"] {
+    for alert in [
+        "AlertbridgeDeadLetters",
+        "AlertbridgeStoreFailing",
+        "AlertbridgeIngressWithoutSuccess",
+    ] {
         prometheus.until(alert, &["inactive"]).await;
     }
     for incident in ["a", "b", "c"] {
-        assert_eq!(bridge.post(&genuine("ANOMALOUS", incident, in_minutes(0))).await.unwrap(), 202);
-        over_smtp(&bridge, &mail("ANOMALOUS", &format!("forged-{incident}"), in_minutes(0))).await;
+        assert_eq!(
+            bridge
+                .post(&genuine("ANOMALOUS", incident, in_minutes(0)))
+                .await
+                .unwrap(),
+            202
+        );
+        over_smtp(
+            &bridge,
+            &mail("ANOMALOUS", &format!("forged-{incident}"), in_minutes(0)),
+        )
+        .await;
     }
-    until(&bridge, "the pages are printed", || bridge.pages().iter().any(|page| page.contains("TRIGGER a:out"))).await;
+    until(&bridge, "the pages are printed", || {
+        bridge
+            .pages()
+            .iter()
+            .any(|page| page.contains("TRIGGER a:out"))
+    })
+    .await;
     over_smtp(&bridge, &mail("OK", "a", in_minutes(1))).await;
-    let refused =
-        client().post(&bridge.http).header("content-type", "text/plain").body("no mail").send().await.unwrap();
+    let refused = client()
+        .post(&bridge.http)
+        .header("content-type", "text/plain")
+        .body("no mail")
+        .send()
+        .await
+        .unwrap();
     assert_eq!(refused.status(), 415);
     for alert in ["AlertbridgeDeadLetters", "AlertbridgeTriggersHeld"] {
         prometheus.until(alert, &["firing"]).await;
     }
-    prometheus.until("AlertbridgeResolveHeld", &["pending", "firing"]).await;
+    prometheus
+        .until("AlertbridgeResolveHeld", &["pending", "firing"])
+        .await;
 
     let other = Connection::open(folder.path().join("alertbridge.db")).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    assert_eq!(bridge.post(&genuine("ANOMALOUS", "d", in_minutes(0))).await.unwrap(), 503);
-    prometheus.until("AlertbridgeStoreFailing", &["pending"]).await;
-    assert_eq!(prometheus.query("alertbridge_store_writable").await[0]["value"][1], "0");
+    assert_eq!(
+        bridge
+            .post(&genuine("ANOMALOUS", "d", in_minutes(0)))
+            .await
+            .unwrap(),
+        503
+    );
+    prometheus
+        .until("AlertbridgeStoreFailing", &["pending"])
+        .await;
+    assert_eq!(
+        prometheus.query("alertbridge_store_writable").await[0]["value"][1],
+        "0"
+    );
     other.execute_batch("ROLLBACK").unwrap();
 
     let legend = Regex::new(r"\{\{(\w+)\}\}").unwrap();
@@ -97,7 +146,11 @@ receivers:
     for rule in rules() {
         let expr = rule["expr"].as_str().unwrap();
         for asked in selector.find_iter(expr) {
-            let asked = if asked.as_str().contains("alarm=") { "alertbridge_alarm" } else { asked.as_str() };
+            let asked = if asked.as_str().contains("alarm=") {
+                "alertbridge_alarm"
+            } else {
+                asked.as_str()
+            };
             for series in prometheus.query(asked).await {
                 if !asked.starts_with("alertbridge_alarm") {
                     assert_labels(&series, expr, &grouped);
@@ -128,11 +181,18 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]
         database.url(),
         zone.address
     );
-    let replicas = folders.each_ref().map(|folder| Bridge::start(folder.path(), &config));
+    let replicas = folders
+        .each_ref()
+        .map(|folder| Bridge::start(folder.path(), &config));
     let shown = async |on: bool| {
         let deadline = Instant::now() + PATIENCE;
         for replica in &replicas {
-            while (replica.metric("alertbridge_alarm", "self:held-resolves").await > 0.5) != on {
+            while (replica
+                .metric("alertbridge_alarm", "self:held-resolves")
+                .await
+                > 0.5)
+                != on
+            {
                 assert!(
                     Instant::now() < deadline,
                     "a replica does not show that the alarm is on: {on}\n{}",
@@ -142,10 +202,22 @@ receivers: [{{ name: out, stdout_configs: [{{}}] }}]
             }
         }
     };
-    assert_eq!(replicas[0].post(&genuine("ANOMALOUS", "a", in_minutes(0))).await.unwrap(), 202);
+    assert_eq!(
+        replicas[0]
+            .post(&genuine("ANOMALOUS", "a", in_minutes(0)))
+            .await
+            .unwrap(),
+        202
+    );
     replicas[0].settled(1).await;
     over_smtp(&replicas[0], &mail("OK", "a", in_minutes(1))).await;
     shown(true).await;
-    assert_eq!(replicas[1].post(&genuine("OK", "a", in_minutes(2))).await.unwrap(), 202);
+    assert_eq!(
+        replicas[1]
+            .post(&genuine("OK", "a", in_minutes(2)))
+            .await
+            .unwrap(),
+        202
+    );
     shown(false).await;
 }

@@ -2,7 +2,12 @@
 
 /// One mail about an incident; `second` counts from midnight and tells which of its mails is newer.
 pub fn letter(incident: &str, status: &str, second: u32, measured: f64, padding: usize) -> Vec<u8> {
-    let time = format!("2026-03-01T{:02}:{:02}:{:02}Z", second / 3_600, second / 60 % 60, second % 60);
+    let time = format!(
+        "2026-03-01T{:02}:{:02}:{:02}Z",
+        second / 3_600,
+        second / 60 % 60,
+        second % 60
+    );
     let json = format!(
         "{{\"appKey\":\"com.example.order\",\"incidentId\":\"{incident}\",\"incidentStatus\":\"{status}\",\
          \"metricName\":\"Jira App Availability\",\"metricUnit\":\"PERCENT\",\"time\":\"{time}\",\

@@ -1,4 +1,5 @@
-//! A connection that is kept, as a mail server keeps it: one mail after the other, each acknowledged.
+//! A connection that is kept, as a mail server keeps it: one mail after the other, each
+//! acknowledged.
 
 use std::{io, net::SocketAddr};
 
@@ -30,7 +31,8 @@ impl Line {
     pub async fn send(&mut self, mail: &[u8]) -> io::Result<()> {
         match self {
             Self::Smtp(stream) => {
-                let envelope = "MAIL FROM:<bounce@am.atlassian.com>\r\nRCPT TO:<alerts@example.com>\r\n";
+                let envelope =
+                    "MAIL FROM:<bounce@am.atlassian.com>\r\nRCPT TO:<alerts@example.com>\r\n";
                 let mut all = format!("{envelope}BDAT {} LAST\r\n", mail.len()).into_bytes();
                 all.extend_from_slice(mail);
                 stream.write_all(&all).await?;
@@ -40,9 +42,16 @@ impl Line {
                 Ok(())
             }
             Self::Http(url) => {
-                let request = client().post(url.as_str()).header("content-type", "message/rfc822").body(mail.to_vec());
+                let request = client()
+                    .post(url.as_str())
+                    .header("content-type", "message/rfc822")
+                    .body(mail.to_vec());
                 let reply = request.send().await.map_err(io::Error::other)?;
-                if reply.status() == 202 { Ok(()) } else { Err(io::Error::other(reply.status().to_string())) }
+                if reply.status() == 202 {
+                    Ok(())
+                } else {
+                    Err(io::Error::other(reply.status().to_string()))
+                }
             }
         }
     }
@@ -55,7 +64,11 @@ async fn expect(stream: &mut BufReader<TcpStream>, class: char) -> io::Result<()
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         if line.as_bytes().get(3) != Some(&b'-') {
-            return if line.starts_with(class) { Ok(()) } else { Err(io::Error::other(line)) };
+            return if line.starts_with(class) {
+                Ok(())
+            } else {
+                Err(io::Error::other(line))
+            };
         }
     }
 }

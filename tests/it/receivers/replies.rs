@@ -32,15 +32,29 @@ fn class(verdict: &Verdict) -> Class {
 }
 
 fn reply(status: u16, headers: &[(&str, &str)], body: &str) -> Reply {
-    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    Reply { status, headers, body: body.into() }
+    let headers = headers
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect();
+    Reply {
+        status,
+        headers,
+        body: body.into(),
+    }
 }
 
 /// The verdict of the first integration of a kind.
 fn judge(kind: &str, step: &Step, action: Action, reply: &Reply) -> Verdict {
     let receivers = every_kind();
-    let (_, receiver) = receivers.of("oncall").find(|(target, _)| target.kind() == kind).unwrap();
-    let notification = if action == Action::Trigger { trigger() } else { resolve() };
+    let (_, receiver) = receivers
+        .of("oncall")
+        .find(|(target, _)| target.kind() == kind)
+        .unwrap();
+    let notification = if action == Action::Trigger {
+        trigger()
+    } else {
+        resolve()
+    };
     receiver.judge(&parcel(&notification, step), reply)
 }
 
@@ -49,7 +63,16 @@ fn sent(kind: &str, reply: &Reply) -> Verdict {
 }
 
 fn asked(action: Action, reply: &Reply) -> Verdict {
-    judge("opsgenie", &Step::Confirm { request_id: "r".into(), since: now(), of: Box::new(Step::Send) }, action, reply)
+    judge(
+        "opsgenie",
+        &Step::Confirm {
+            request_id: "r".into(),
+            since: now(),
+            of: Box::new(Step::Send),
+        },
+        action,
+        reply,
+    )
 }
 
 /// What failure every receiver makes of a status, whatever its body.
@@ -66,7 +89,10 @@ fn every_status_has_its_class_at_every_receiver() {
     for (target, receiver) in receivers.of("oncall") {
         for status in 200..=599 {
             for body in ["", "ok", "<html>busy</html>", r#"{"status":"success"}"#] {
-                let verdict = receiver.judge(&parcel(&notification, &Step::Send), &reply(status, &[], body));
+                let verdict = receiver.judge(
+                    &parcel(&notification, &Step::Send),
+                    &reply(status, &[], body),
+                );
                 let took = match target.kind() {
                     // Sent again under the same key, it is the same alert.
                     "pagerduty" if status == 202 || body.contains("success") => Delivered,
@@ -76,8 +102,17 @@ fn every_status_has_its_class_at_every_receiver() {
                     "slack" | "teams" | "discord" if body.contains("html") => Permanent,
                     _ => Delivered,
                 };
-                let expected = if (200..300).contains(&status) { took } else { failure(status) };
-                assert_eq!(class(&verdict), expected, "{} {status} {body:?}: {verdict:?}", target.integration);
+                let expected = if (200..300).contains(&status) {
+                    took
+                } else {
+                    failure(status)
+                };
+                assert_eq!(
+                    class(&verdict),
+                    expected,
+                    "{} {status} {body:?}: {verdict:?}",
+                    target.integration
+                );
             }
         }
     }
@@ -107,50 +142,111 @@ fn a_success_without_a_key_is_a_delivery_unless_its_body_says_otherwise() {
         (r#"{"statusCode":503}"#, Retry),
         (r#"{"statusCode":404,"message":"no such flow"}"#, Permanent),
         ("a_word_not_found", Retry),
-        ("Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429", Retry),
-        ("Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 413", Permanent),
+        (
+            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429",
+            Retry,
+        ),
+        (
+            "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 413",
+            Permanent,
+        ),
     ];
     for kind in ["slack", "teams", "discord", "webhook"] {
         for status in 200..300 {
             for body in took {
-                assert_eq!(class(&sent(kind, &reply(status, &[], body))), Delivered, "{kind} {status} {body}");
+                assert_eq!(
+                    class(&sent(kind, &reply(status, &[], body))),
+                    Delivered,
+                    "{kind} {status} {body}"
+                );
             }
             for (body, expected) in failed {
                 let verdict = sent(kind, &reply(status, &[], body));
-                assert_eq!(class(&verdict), expected, "{kind} {status} {body}: {verdict:?}");
+                assert_eq!(
+                    class(&verdict),
+                    expected,
+                    "{kind} {status} {body}: {verdict:?}"
+                );
             }
         }
     }
     let limited = sent("teams", &reply(200, &[], failed[7].0));
-    assert!(matches!(limited, Verdict::Retry { reason: FailureReason::RateLimited, .. }), "{limited:?}");
+    assert!(
+        matches!(
+            limited,
+            Verdict::Retry {
+                reason: FailureReason::RateLimited,
+                ..
+            }
+        ),
+        "{limited:?}"
+    );
 }
 
 #[test]
 fn an_accepted_alert_is_delivered_only_once_it_is_confirmed() {
-    for accepted in [r#"{"requestId":"r-1","result":"…"}"#, r#"{"data":{"requestId":"r-1"}}"#] {
+    for accepted in [
+        r#"{"requestId":"r-1","result":"…"}"#,
+        r#"{"data":{"requestId":"r-1"}}"#,
+    ] {
         let verdict = sent("jsm", &reply(202, &[], accepted));
-        assert_eq!(verdict, Verdict::Accepted { request_id: "r-1".into() });
+        assert_eq!(
+            verdict,
+            Verdict::Accepted {
+                request_id: "r-1".into()
+            }
+        );
     }
     let header = reply(202, &[("x-request-id", "r-2")], "{}");
-    assert_eq!(sent("opsgenie", &header), Verdict::Accepted { request_id: "r-2".into() });
+    assert_eq!(
+        sent("opsgenie", &header),
+        Verdict::Accepted {
+            request_id: "r-2".into()
+        }
+    );
 
-    let not_yet = reply(404, &[("x-opsgenie-errortype", "RequestNotProcessed")], "{}");
+    let not_yet = reply(
+        404,
+        &[("x-opsgenie-errortype", "RequestNotProcessed")],
+        "{}",
+    );
     assert_eq!(class(&asked(Action::Trigger, &not_yet)), NotYet);
-    assert_eq!(class(&asked(Action::Trigger, &reply(404, &[], "{}"))), Permanent);
-    assert_eq!(class(&asked(Action::Trigger, &reply(503, &[], "{}"))), Retry);
-    for done in [r#"{"data":{"isSuccess":true,"alertId":"a-1"}}"#, r#"{"isSuccess":true,"alertId":"a-1"}"#] {
+    assert_eq!(
+        class(&asked(Action::Trigger, &reply(404, &[], "{}"))),
+        Permanent
+    );
+    assert_eq!(
+        class(&asked(Action::Trigger, &reply(503, &[], "{}"))),
+        Retry
+    );
+    for done in [
+        r#"{"data":{"isSuccess":true,"alertId":"a-1"}}"#,
+        r#"{"isSuccess":true,"alertId":"a-1"}"#,
+    ] {
         let verdict = asked(Action::Trigger, &reply(200, &[], done));
-        assert_eq!(verdict, Verdict::Delivered { receipt: Some("a-1".into()) });
+        assert_eq!(
+            verdict,
+            Verdict::Delivered {
+                receipt: Some("a-1".into())
+            }
+        );
     }
 }
 
 #[test]
 fn a_close_of_what_does_not_exist_is_done_and_a_create_that_failed_is_not() {
-    let gone = reply(200, &[], r#"{"data":{"isSuccess":false,"status":"Alert does not exist"}}"#);
+    let gone = reply(
+        200,
+        &[],
+        r#"{"data":{"isSuccess":false,"status":"Alert does not exist"}}"#,
+    );
     assert_eq!(class(&asked(Action::Resolve, &gone)), Delivered);
     assert_eq!(class(&asked(Action::Trigger, &gone)), Permanent);
     let at_once = reply(404, &[], r#"{"message":"Alert does not exist"}"#);
-    assert_eq!(class(&judge("opsgenie", &Step::Send, Action::Resolve, &at_once)), Delivered);
+    assert_eq!(
+        class(&judge("opsgenie", &Step::Send, Action::Resolve, &at_once)),
+        Delivered
+    );
     assert_eq!(class(&sent("opsgenie", &at_once)), Permanent);
 }
 
@@ -164,18 +260,44 @@ fn slack_s_word_wins_over_its_status() {
         (410, "channel_is_archived", Permanent),
         (400, "invalid_payload", Permanent),
     ] {
-        assert_eq!(class(&sent("slack", &reply(status, &[], word))), expected, "{status} {word}");
+        assert_eq!(
+            class(&sent("slack", &reply(status, &[], word))),
+            expected,
+            "{status} {word}"
+        );
     }
     let refused = sent("slack", &reply(403, &[], "invalid_token"));
-    assert!(matches!(refused, Verdict::Permanent { reason: FailureReason::Unauthorized, .. }), "{refused:?}");
+    assert!(
+        matches!(
+            refused,
+            Verdict::Permanent {
+                reason: FailureReason::Unauthorized,
+                ..
+            }
+        ),
+        "{refused:?}"
+    );
 }
 
 /// What the bot that edits makes of a reply, where the trigger has a message.
 fn of_bot(step: &Step, action: Action, reply: &Reply) -> Verdict {
     let receivers = every_kind();
-    let (_, receiver) = receivers.of("oncall").find(|(target, _)| target.integration == "slack/1").unwrap();
-    let notification = if action == Action::Trigger { trigger() } else { resolve() };
-    receiver.judge(&Parcel { receipt: Some("C1/1405894322.000001"), ..parcel(&notification, step) }, reply)
+    let (_, receiver) = receivers
+        .of("oncall")
+        .find(|(target, _)| target.integration == "slack/1")
+        .unwrap();
+    let notification = if action == Action::Trigger {
+        trigger()
+    } else {
+        resolve()
+    };
+    receiver.judge(
+        &Parcel {
+            receipt: Some("C1/1405894322.000001"),
+            ..parcel(&notification, step)
+        },
+        reply,
+    )
 }
 
 #[test]
@@ -204,13 +326,30 @@ fn slack_s_bot_goes_by_the_word_and_not_by_the_status() {
             assert_eq!(class(&verdict), expected, "{status} {word}: {verdict:?}");
         }
     }
-    let scope = reply(200, &[], r#"{"ok":false,"error":"missing_scope","needed":"chat:write"}"#);
+    let scope = reply(
+        200,
+        &[],
+        r#"{"ok":false,"error":"missing_scope","needed":"chat:write"}"#,
+    );
     let verdict = of_bot(&Step::Send, Action::Trigger, &scope);
     let detail = "HTTP 200: missing_scope: the token lacks chat:write".to_owned();
-    assert_eq!(verdict, Verdict::Permanent { reason: FailureReason::Unauthorized, detail });
-    let limited = reply(429, &[("retry-after", "30")], r#"{"ok":false,"error":"ratelimited"}"#);
+    assert_eq!(
+        verdict,
+        Verdict::Permanent {
+            reason: FailureReason::Unauthorized,
+            detail
+        }
+    );
+    let limited = reply(
+        429,
+        &[("retry-after", "30")],
+        r#"{"ok":false,"error":"ratelimited"}"#,
+    );
     let verdict = of_bot(&Step::Send, Action::Trigger, &limited);
-    assert!(matches!(verdict, Verdict::Retry { after: Some(after), .. } if after.as_secs() == 30), "{verdict:?}");
+    assert!(
+        matches!(verdict, Verdict::Retry { after: Some(after), .. } if after.as_secs() == 30),
+        "{verdict:?}"
+    );
 }
 
 fn said(status: u16, word: &str) -> Reply {
@@ -219,8 +358,14 @@ fn said(status: u16, word: &str) -> Reply {
 
 #[test]
 fn a_message_at_slack_is_the_receipt_and_its_end_comes_in_two_parts() {
-    let ok = reply(200, &[], r#"{"ok":true,"channel":"C0ALERTS","ts":"1405894322.000002"}"#);
-    let delivered = Verdict::Delivered { receipt: Some("C0ALERTS/1405894322.000002".into()) };
+    let ok = reply(
+        200,
+        &[],
+        r#"{"ok":true,"channel":"C0ALERTS","ts":"1405894322.000002"}"#,
+    );
+    let delivered = Verdict::Delivered {
+        receipt: Some("C0ALERTS/1405894322.000002".into()),
+    };
     assert_eq!(of_bot(&Step::Send, Action::Trigger, &ok), delivered);
     assert_eq!(of_bot(&Step::Reply, Action::Resolve, &ok), delivered);
     assert_eq!(of_bot(&Step::Apart, Action::Resolve, &ok), delivered);
@@ -237,7 +382,11 @@ fn a_message_at_slack_is_the_receipt_and_its_end_comes_in_two_parts() {
         (Step::Send, "internal_error", None),
         (Step::Send, "invalid_auth", None),
         (Step::Reply, "thread_not_found", Some(Step::Apart)),
-        (Step::Reply, "restricted_action_thread_locked", Some(Step::Apart)),
+        (
+            Step::Reply,
+            "restricted_action_thread_locked",
+            Some(Step::Apart),
+        ),
         (Step::Reply, "not_in_channel", None),
         (Step::Apart, "channel_not_found", None),
     ] {
@@ -251,36 +400,74 @@ fn a_receiver_that_asks_for_a_pause_gets_it() {
         Verdict::Retry { after, .. } => after,
         verdict => panic!("{verdict:?}"),
     };
-    for kind in ["opsgenie", "pagerduty", "slack", "webhook", "teams", "discord"] {
+    for kind in [
+        "opsgenie",
+        "pagerduty",
+        "slack",
+        "webhook",
+        "teams",
+        "discord",
+    ] {
         for status in [429, 503] {
             let asked = reply(status, &[("retry-after", "17")], "");
-            assert_eq!(after(sent(kind, &asked)), Some(Duration::from_secs(17)), "{kind} {status}");
+            assert_eq!(
+                after(sent(kind, &asked)),
+                Some(Duration::from_secs(17)),
+                "{kind} {status}"
+            );
         }
         if kind != "webhook" {
             assert_eq!(after(sent(kind, &reply(429, &[], ""))), None, "{kind}");
         }
     }
-    let limited = reply(429, &[("retry-after", "1")], r#"{"message":"slow down","retry_after":0.345,"global":false}"#);
-    assert_eq!(after(sent("discord", &limited)), Some(Duration::from_millis(345)), "to the millisecond");
-    let period = reply(429, &[("x-ratelimit-period-in-sec", "60"), ("retry-after", "1")], "");
+    let limited = reply(
+        429,
+        &[("retry-after", "1")],
+        r#"{"message":"slow down","retry_after":0.345,"global":false}"#,
+    );
+    assert_eq!(
+        after(sent("discord", &limited)),
+        Some(Duration::from_millis(345)),
+        "to the millisecond"
+    );
+    let period = reply(
+        429,
+        &[("x-ratelimit-period-in-sec", "60"), ("retry-after", "1")],
+        "",
+    );
     assert_eq!(after(sent("jsm", &period)), Some(Duration::from_mins(1)));
     for status in [429, 502, 504] {
-        assert_eq!(after(sent("webhook", &reply(status, &[], ""))), Some(Duration::from_secs(5)), "{status}");
+        assert_eq!(
+            after(sent("webhook", &reply(status, &[], ""))),
+            Some(Duration::from_secs(5)),
+            "{status}"
+        );
     }
 }
 
 #[test]
 fn a_message_at_discord_is_there_once_it_has_an_id() {
     let posted = reply(200, &[], r#"{"id":"1310000000000000001","type":0}"#);
-    assert_eq!(sent("discord", &posted), Verdict::Delivered { receipt: Some("1310000000000000001".into()) });
-    assert_eq!(sent("discord", &reply(200, &[], "{}")), Verdict::Delivered { receipt: None });
+    assert_eq!(
+        sent("discord", &posted),
+        Verdict::Delivered {
+            receipt: Some("1310000000000000001".into())
+        }
+    );
+    assert_eq!(
+        sent("discord", &reply(200, &[], "{}")),
+        Verdict::Delivered { receipt: None }
+    );
     let unknown = reply(200, &[], r#"{"message":"Unknown Webhook","code":10015}"#);
     assert_eq!(class(&sent("discord", &unknown)), Retry);
 }
 
 #[test]
 fn a_flow_may_answer_in_its_own_words_and_a_connector_that_failed_is_no_success() {
-    assert_eq!(class(&sent("teams", &reply(200, &[], r#"{"posted":true}"#))), Delivered);
+    assert_eq!(
+        class(&sent("teams", &reply(200, &[], r#"{"posted":true}"#))),
+        Delivered
+    );
     let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
     assert_eq!(class(&sent("teams", &reply(200, &[], failed))), Retry);
 }
@@ -291,29 +478,65 @@ fn a_refusal_says_why() {
         Verdict::Permanent { detail, .. } => detail,
         verdict => panic!("{verdict:?}"),
     };
-    let errors = reply(400, &[], r#"{"status":"invalid event","errors":["Length of 'summary'","'x' is missing"]}"#);
-    assert_eq!(detail(sent("pagerduty", &errors)), "HTTP 400: Length of 'summary'; 'x' is missing");
+    let errors = reply(
+        400,
+        &[],
+        r#"{"status":"invalid event","errors":["Length of 'summary'","'x' is missing"]}"#,
+    );
+    assert_eq!(
+        detail(sent("pagerduty", &errors)),
+        "HTTP 400: Length of 'summary'; 'x' is missing"
+    );
     assert!(detail(sent("opsgenie", &reply(401, &[], "{}"))).contains("region"));
-    let errors =
-        reply(400, &[], r#"{"code":50035,"message":"Invalid Form Body","errors":{"embeds":{"0":"too long"}}}"#);
-    assert_eq!(detail(sent("discord", &errors)), r#"HTTP 400: Invalid Form Body: {"embeds":{"0":"too long"}}"#);
-    let off = reply(400, &[], r#"{"error":{"code":"WorkflowTriggerIsNotEnabled","message":"the flow is off"}}"#);
-    assert_eq!(detail(sent("teams", &off)), "HTTP 400: WorkflowTriggerIsNotEnabled: the flow is off");
+    let errors = reply(
+        400,
+        &[],
+        r#"{"code":50035,"message":"Invalid Form Body","errors":{"embeds":{"0":"too long"}}}"#,
+    );
+    assert_eq!(
+        detail(sent("discord", &errors)),
+        r#"HTTP 400: Invalid Form Body: {"embeds":{"0":"too long"}}"#
+    );
+    let off = reply(
+        400,
+        &[],
+        r#"{"error":{"code":"WorkflowTriggerIsNotEnabled","message":"the flow is off"}}"#,
+    );
+    assert_eq!(
+        detail(sent("teams", &off)),
+        "HTTP 400: WorkflowTriggerIsNotEnabled: the flow is off"
+    );
     assert!(detail(sent("webhook", &reply(410, &[], ""))).contains("wants no more"));
-    assert!(detail(sent("slack", &reply(302, &[], &"é".repeat(70_000)))).chars().count() <= 300);
+    assert!(
+        detail(sent("slack", &reply(302, &[], &"é".repeat(70_000))))
+            .chars()
+            .count()
+            <= 300
+    );
 }
 
 #[test]
 fn a_reply_that_repeats_a_credential_is_scrubbed_of_it() {
     let receivers = every_kind();
-    for (target, receiver) in receivers.of("oncall").filter(|(target, _)| target.kind() != "stdout") {
+    for (target, receiver) in receivers
+        .of("oncall")
+        .filter(|(target, _)| target.kind() != "stdout")
+    {
         let keys = Keys::read(receiver).unwrap();
         for secret in receiver.secrets() {
             let secret = keys.reveal(secret);
-            let parts = [secret, secret.trim_start_matches("https://hooks.slack.example"), &format!("key={secret}.")];
+            let parts = [
+                secret,
+                secret.trim_start_matches("https://hooks.slack.example"),
+                &format!("key={secret}."),
+            ];
             for echoed in parts {
                 let scrubbed = keys.scrub(echoed);
-                assert!(!scrubbed.contains("SECRET"), "{}: {scrubbed}", target.integration);
+                assert!(
+                    !scrubbed.contains("SECRET"),
+                    "{}: {scrubbed}",
+                    target.integration
+                );
             }
         }
     }

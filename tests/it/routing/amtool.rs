@@ -1,4 +1,5 @@
-//! Alertmanager's amtool (Debian's package prometheus-alertmanager) routes the same labels through the same trees.
+//! Alertmanager's amtool (Debian's package prometheus-alertmanager) routes the same labels through
+//! the same trees.
 
 use std::{
     collections::BTreeMap,
@@ -17,8 +18,18 @@ const SEED: u64 = 0x5EED;
 const TREES: u64 = 150;
 const RECEIVERS: [&str; 6] = ["r0", "r1", "r2", "r3", "r4", "r5"];
 const NAMES: [&str; 5] = ["app_key", "severity", "sli", "metric", "team"];
-const VALUES: [&str; 10] =
-    ["", "critical", "warning", "crit", "a b", "x,y", "say \"hi\"", "back\\slash", "café", "com.example.app"];
+const VALUES: [&str; 10] = [
+    "",
+    "critical",
+    "warning",
+    "crit",
+    "a b",
+    "x,y",
+    "say \"hi\"",
+    "back\\slash",
+    "café",
+    "com.example.app",
+];
 const PATTERNS: [&str; 14] = [
     "crit.*",
     "crit|warning",
@@ -59,7 +70,12 @@ fn amtool_reaches(file: &Path, pairs: &[String]) -> Vec<String> {
     let mut arguments = vec!["config", "routes", "test", &option];
     arguments.extend(pairs.iter().map(String::as_str));
     let output = amtool(&arguments, file);
-    assert!(output.status.success(), "{}: {}", file.display(), String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}: {}",
+        file.display(),
+        String::from_utf8_lossy(&output.stderr)
+    );
     let mut receivers: Vec<String> = Vec::new();
     for name in String::from_utf8(output.stdout).unwrap().trim().split(',') {
         if !receivers.iter().any(|known| known == name) {
@@ -71,7 +87,9 @@ fn amtool_reaches(file: &Path, pairs: &[String]) -> Vec<String> {
 
 fn amtool_accepts(folder: &Path, name: &str, config: &Value) -> bool {
     let file = write(folder, name, config);
-    amtool(&["check-config", &file.display().to_string()], &file).status.success()
+    amtool(&["check-config", &file.display().to_string()], &file)
+        .status
+        .success()
 }
 
 fn quote(text: &str) -> String {
@@ -84,9 +102,19 @@ fn one<'a>(rng: &mut Rng, from: &[&'a str]) -> &'a str {
 
 fn matcher(rng: &mut Rng) -> String {
     let operator = one(rng, &["=", "=", "!=", "=~", "!~"]);
-    let value = if operator.ends_with('~') { one(rng, &PATTERNS) } else { one(rng, &VALUES) };
-    let plain = value.chars().all(|c| c.is_alphanumeric() || "._|*+?".contains(c));
-    let value = if plain && rng.bool() { value.to_owned() } else { quote(value) };
+    let value = if operator.ends_with('~') {
+        one(rng, &PATTERNS)
+    } else {
+        one(rng, &VALUES)
+    };
+    let plain = value
+        .chars()
+        .all(|c| c.is_alphanumeric() || "._|*+?".contains(c));
+    let value = if plain && rng.bool() {
+        value.to_owned()
+    } else {
+        quote(value)
+    };
     let space = one(rng, &["", "", " "]);
     format!("{}{space}{operator}{space}{value}", one(rng, &NAMES))
 }
@@ -113,7 +141,9 @@ fn route(rng: &mut Rng, depth: usize) -> Value {
         }
     }
     if depth < 4 {
-        route["routes"] = (0..rng.usize(0..4)).map(|_| self::route(rng, depth + 1)).collect();
+        route["routes"] = (0..rng.usize(0..4))
+            .map(|_| self::route(rng, depth + 1))
+            .collect();
     }
     route
 }
@@ -129,11 +159,20 @@ fn pairs(rng: &mut Rng) -> Vec<String> {
 }
 
 fn we_reach(route: &Value, pairs: &[String]) -> Vec<String> {
-    let routes = compile(route, &json!([]), &RECEIVERS).unwrap_or_else(|problems| panic!("{route}: {problems:?}"));
+    let routes = compile(route, &json!([]), &RECEIVERS)
+        .unwrap_or_else(|problems| panic!("{route}: {problems:?}"));
     let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let test = routes::Test { labels: pairs, ..routes::Test::default() };
+    let test = routes::Test {
+        labels: pairs,
+        ..routes::Test::default()
+    };
     routes::test(&routes, &test, &mut out, &mut notes).unwrap();
-    String::from_utf8(out).unwrap().trim().split(',').map(str::to_owned).collect()
+    String::from_utf8(out)
+        .unwrap()
+        .trim()
+        .split(',')
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Calls `work` for every number below `count`, on both cores.
@@ -149,7 +188,11 @@ fn on_two_threads(count: u64, work: impl Fn(u64) + Sync) {
 #[test]
 fn a_tree_alertmanager_accepts_sends_the_same_labels_to_the_same_receivers() {
     let folder = tempfile::tempdir().unwrap();
-    let (asked, past_root, several) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicUsize::new(0));
+    let (asked, past_root, several) = (
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+        AtomicUsize::new(0),
+    );
     on_two_threads(TREES, |number| {
         let mut rng = Rng::with_seed(SEED + number);
         let route = route(&mut rng, 0);
@@ -158,14 +201,20 @@ fn a_tree_alertmanager_accepts_sends_the_same_labels_to_the_same_receivers() {
             let pairs = pairs(&mut rng);
             let theirs = amtool_reaches(&file, &pairs);
             let ours = we_reach(&route, &pairs);
-            assert_eq!(ours, theirs, "tree {number} (seed {SEED}), labels {pairs:?}: {route:#}");
+            assert_eq!(
+                ours, theirs,
+                "tree {number} (seed {SEED}), labels {pairs:?}: {route:#}"
+            );
             asked.fetch_add(1, Ordering::Relaxed);
             past_root.fetch_add(usize::from(ours != ["r0"]), Ordering::Relaxed);
             several.fetch_add(usize::from(ours.len() > 1), Ordering::Relaxed);
         }
     });
     let [asked, past_root, several] = [asked, past_root, several].map(AtomicUsize::into_inner);
-    assert!(asked >= 300 && past_root > asked / 3 && several > asked / 20, "{asked} {past_root} {several}");
+    assert!(
+        asked >= 300 && past_root > asked / 3 && several > asked / 20,
+        "{asked} {past_root} {several}"
+    );
 }
 
 /// As people and the classic grammar's own tests write them; some of them are none.
@@ -246,14 +295,18 @@ fn an_odd_matcher_means_what_it_means_to_alertmanager() {
             &config(&json!({ "receiver": "r0", "routes": [route] })),
         );
         if accepted {
-            assert!(Matcher::parse_list(text).is_ok(), "{text:?}: {:?}", Matcher::parse_list(text));
+            assert!(
+                Matcher::parse_list(text).is_ok(),
+                "{text:?}: {:?}",
+                Matcher::parse_list(text)
+            );
             routes.insert(number, text);
         }
     }
     assert!(routes.len() > 35, "{routes:?}");
     let values = [
-        "", "b", " b ", "b c", "=b", "b\"", "b\"c", "b\nc", "b\\tc", "b\\", "x,y", "x\",y", "{}", "{b}", "xx", "x{2",
-        "c", "bcd", "7", "'b'", "é", "\\d+", "!b", ">1",
+        "", "b", " b ", "b c", "=b", "b\"", "b\"c", "b\nc", "b\\tc", "b\\", "x,y", "x\",y", "{}",
+        "{b}", "xx", "x{2", "c", "bcd", "7", "'b'", "é", "\\d+", "!b", ">1",
     ];
     assert_same_routes(folder.path(), &routes, &values);
 }
@@ -298,16 +351,21 @@ const EXPRESSIONS: [&str; 33] = [
 #[test]
 fn a_regular_expression_matches_what_it_matches_in_alertmanager() {
     let folder = tempfile::tempdir().unwrap();
-    let texts: Vec<String> = EXPRESSIONS.iter().map(|pattern| format!("a=~{}", quote(pattern))).collect();
+    let texts: Vec<String> = EXPRESSIONS
+        .iter()
+        .map(|pattern| format!("a=~{}", quote(pattern)))
+        .collect();
     let routes: BTreeMap<usize, &str> = texts.iter().map(String::as_str).enumerate().collect();
     let values = [
-        "", "1", "١", "a", "é", "aé", "a b", "\u{a0}", " ", "1.5", "a.c", "abc", "<a>", "[", "&", "~", "-", "%", "_",
-        "]", "α", "A", "xx", "x{2", "x{,2}", "{a}", "b", "\n", "k", "\u{212a}", ".",
+        "", "1", "١", "a", "é", "aé", "a b", "\u{a0}", " ", "1.5", "a.c", "abc", "<a>", "[", "&",
+        "~", "-", "%", "_", "]", "α", "A", "xx", "x{2", "x{,2}", "{a}", "b", "\n", "k", "\u{212a}",
+        ".",
     ];
     assert_same_routes(folder.path(), &routes, &values);
 }
 
-/// Gives every matcher a route of its own that continues, and compares who is reached with each value of `a`.
+/// Gives every matcher a route of its own that continues, and compares who is reached with each
+/// value of `a`.
 fn assert_same_routes(folder: &Path, texts: &BTreeMap<usize, &str>, values: &[&str]) {
     let names: Vec<String> = texts.keys().map(|number| format!("m{number}")).collect();
     let children: Vec<Value> = texts
@@ -315,9 +373,17 @@ fn assert_same_routes(folder: &Path, texts: &BTreeMap<usize, &str>, values: &[&s
         .map(|(number, text)| json!({ "receiver": format!("m{number}"), "matchers": [text], "continue": true }))
         .collect();
     let route = json!({ "receiver": "r0", "routes": children });
-    let receivers: Vec<Value> =
-        names.iter().map(String::as_str).chain(["r0"]).map(|name| json!({ "name": name })).collect();
-    let file = write(folder, "all.yml", &json!({ "route": route, "receivers": receivers }));
+    let receivers: Vec<Value> = names
+        .iter()
+        .map(String::as_str)
+        .chain(["r0"])
+        .map(|name| json!({ "name": name }))
+        .collect();
+    let file = write(
+        folder,
+        "all.yml",
+        &json!({ "route": route, "receivers": receivers }),
+    );
     let mut known: Vec<&str> = names.iter().map(String::as_str).collect();
     known.push("r0");
     let compiled = compile(&route, &json!([]), &known).unwrap();
@@ -326,12 +392,22 @@ fn assert_same_routes(folder: &Path, texts: &BTreeMap<usize, &str>, values: &[&s
         let theirs = amtool_reaches(&file, std::slice::from_ref(&pair));
         let ours = compiled.reach(&super::labels(&[("a", *value)]), None);
         let ours: Vec<_> = ours.into_iter().map(|reached| reached.receiver).collect();
-        let text = |name: &String| name[1..].parse().ok().and_then(|number: usize| texts.get(&number));
+        let text = |name: &String| {
+            name[1..]
+                .parse()
+                .ok()
+                .and_then(|number: usize| texts.get(&number))
+        };
         let differing: Vec<_> = ours
             .iter()
             .filter(|name| !theirs.contains(name))
             .map(|name| ("ours alone", text(name)))
-            .chain(theirs.iter().filter(|name| !ours.contains(name)).map(|name| ("theirs alone", text(name))))
+            .chain(
+                theirs
+                    .iter()
+                    .filter(|name| !ours.contains(name))
+                    .map(|name| ("theirs alone", text(name))),
+            )
             .collect();
         assert!(differing.is_empty(), "a={value:?}: {differing:?}");
     }
@@ -340,8 +416,13 @@ fn assert_same_routes(folder: &Path, texts: &BTreeMap<usize, &str>, values: &[&s
 #[test]
 fn time_intervals_are_good_or_bad_as_alertmanager_finds_them() {
     let folder = tempfile::tempdir().unwrap();
-    let times = |start: &str, end: &str| json!({ "times": [{ "start_time": start, "end_time": end }] });
-    let mut intervals = vec![json!({}), json!({ "location": "Europe/Berlin" }), json!({ "location": "Mars/Olympus" })];
+    let times =
+        |start: &str, end: &str| json!({ "times": [{ "start_time": start, "end_time": end }] });
+    let mut intervals = vec![
+        json!({}),
+        json!({ "location": "Europe/Berlin" }),
+        json!({ "location": "Mars/Olympus" }),
+    ];
     for (start, end) in [
         ("00:00", "24:00"),
         ("09:00", "17:00"),
@@ -360,13 +441,36 @@ fn time_intervals_are_good_or_bad_as_alertmanager_finds_them() {
     for (field, texts) in [
         (
             "weekdays",
-            vec!["monday:friday", "Sunday", "friday:monday", "mon", "monday:", ":monday", "1", "saturday:sunday"],
+            vec![
+                "monday:friday",
+                "Sunday",
+                "friday:monday",
+                "mon",
+                "monday:",
+                ":monday",
+                "1",
+                "saturday:sunday",
+            ],
         ),
         (
             "days_of_month",
-            vec!["1", "1:5", "-1", "-3:-1", "5:1", "-1:-3", "0", "32", "-32", "1:-1", "-1:1", "15:-20", "a", "1:2:3"],
+            vec![
+                "1", "1:5", "-1", "-3:-1", "5:1", "-1:-3", "0", "32", "-32", "1:-1", "-1:1",
+                "15:-20", "a", "1:2:3",
+            ],
         ),
-        ("months", vec!["january", "1:3", "march:january", "May:August", "12", "smarch", "january:3"]),
+        (
+            "months",
+            vec![
+                "january",
+                "1:3",
+                "march:january",
+                "May:August",
+                "12",
+                "smarch",
+                "january:3",
+            ],
+        ),
         ("years", vec!["2026", "2026:2027", "2027:2026", "year"]),
     ] {
         intervals.extend(texts.into_iter().map(|text| json!({ field: [text] })));
@@ -382,5 +486,9 @@ fn time_intervals_are_good_or_bad_as_alertmanager_finds_them() {
         assert_eq!(ours.is_ok(), accepted, "{interval}: {:?}", ours.err());
         good += usize::from(accepted);
     }
-    assert!(good > 15 && good < intervals.len() - 15, "{good} of {}", intervals.len());
+    assert!(
+        good > 15 && good < intervals.len() - 15,
+        "{good} of {}",
+        intervals.len()
+    );
 }

@@ -35,12 +35,20 @@ fn rules(rules: &[(&[&str], &str)]) -> Vec<SeverityRule> {
 }
 
 fn of(incident: &Incident, severities: &Severities) -> Labels {
-    labels_of(Some(incident), Signal::Trigger, severities, &Authenticity::off(), "mailbox", Some(2))
+    labels_of(
+        Some(incident),
+        Signal::Trigger,
+        severities,
+        &Authenticity::off(),
+        "mailbox",
+        Some(2),
+    )
 }
 
 #[test]
 fn an_incident_has_every_label_of_the_contract() {
-    let severities = Severities::compile(&rules(&[(&["sli_gap>=20"], "critical"), (&[], "warning")])).unwrap();
+    let severities =
+        Severities::compile(&rules(&[(&["sli_gap>=20"], "critical"), (&[], "warning")])).unwrap();
     let labels = of(&incident(), &severities);
     let expected = super::labels(&[
         ("incident_id", "FOotlQrY5ZQ"),
@@ -69,10 +77,31 @@ fn an_incident_has_every_label_of_the_contract() {
 
 #[test]
 fn what_a_mail_does_not_say_is_an_empty_label() {
-    let sparse =
-        Incident { app_name: None, partner: None, unit: None, window_seconds: None, sli_value: None, ..incident() };
-    let labels = labels_of(Some(&sparse), Signal::Resolve, &Severities::default(), &Authenticity::off(), "m", None);
-    for name in ["app_name", "partner", "unit", "window_seconds", "sli_value", "sli_gap", "recurrence_28d"] {
+    let sparse = Incident {
+        app_name: None,
+        partner: None,
+        unit: None,
+        window_seconds: None,
+        sli_value: None,
+        ..incident()
+    };
+    let labels = labels_of(
+        Some(&sparse),
+        Signal::Resolve,
+        &Severities::default(),
+        &Authenticity::off(),
+        "m",
+        None,
+    );
+    for name in [
+        "app_name",
+        "partner",
+        "unit",
+        "window_seconds",
+        "sli_value",
+        "sli_gap",
+        "recurrence_28d",
+    ] {
         assert_eq!(labels[name], "", "{name}");
     }
     assert_eq!(labels["state"], "resolved");
@@ -81,7 +110,14 @@ fn what_a_mail_does_not_say_is_an_empty_label() {
 #[test]
 fn an_alert_that_could_not_be_read_has_the_labels_that_are_known() {
     let severities = Severities::compile(&rules(&[(&["kind=unparsed"], "info")])).unwrap();
-    let labels = labels_of(None, Signal::Trigger, &severities, &Authenticity::off(), "mailbox", None);
+    let labels = labels_of(
+        None,
+        Signal::Trigger,
+        &severities,
+        &Authenticity::off(),
+        "mailbox",
+        None,
+    );
     let expected = [
         ("kind", "unparsed"),
         ("state", "firing"),
@@ -104,22 +140,38 @@ fn numbers_are_short_and_the_gap_has_no_noise_of_binary_fractions() {
         (0.0, -0.0, "0", "0", "0"),
         (1e300, -1.0, "1e300", "-1", "1e300"),
     ] {
-        let incident = Incident { slo_value: Some(objective), sli_value: Some(measured), ..incident() };
+        let incident = Incident {
+            slo_value: Some(objective),
+            sli_value: Some(measured),
+            ..incident()
+        };
         let labels = of(&incident, &Severities::default());
         let number = |name: &str| labels[name].as_str();
         if slo.contains('e') {
-            assert_eq!(number("slo_value").parse::<f64>().unwrap().to_bits(), objective.to_bits());
-            assert_eq!(number("sli_gap").parse::<f64>().unwrap().to_bits(), objective.to_bits());
+            assert_eq!(
+                number("slo_value").parse::<f64>().unwrap().to_bits(),
+                objective.to_bits()
+            );
+            assert_eq!(
+                number("sli_gap").parse::<f64>().unwrap().to_bits(),
+                objective.to_bits()
+            );
             continue;
         }
-        assert_eq!((number("slo_value"), number("sli_value"), number("sli_gap")), (slo, sli, gap));
+        assert_eq!(
+            (number("slo_value"), number("sli_value"), number("sli_gap")),
+            (slo, sli, gap)
+        );
     }
 }
 
 #[test]
 fn the_sli_is_found_however_the_metric_is_called() {
     for (metric, expected) in [
-        ("Jira Installation Callback Success Rate", "installation_callback"),
+        (
+            "Jira Installation Callback Success Rate",
+            "installation_callback",
+        ),
         ("confluence installation callbacks", "installation_callback"),
         ("InstallCallbackSuccess", "installation_callback"),
         ("Lifecycle event success", "installation_callback"),
@@ -150,9 +202,28 @@ fn the_first_rule_whose_matchers_all_hold_names_the_severity() {
     .unwrap();
     let severity = |incident: &Incident| of(incident, &compiled)["severity"].clone();
     assert_eq!(severity(&incident()), "critical");
-    assert_eq!(severity(&Incident { metric: "App availability".into(), ..incident() }), "error");
-    assert_eq!(severity(&Incident { sli_value: Some(98.0), ..incident() }), "warning");
-    assert_eq!(severity(&Incident { sli_value: None, app_key: "com.example.quiet".into(), ..incident() }), "info");
+    assert_eq!(
+        severity(&Incident {
+            metric: "App availability".into(),
+            ..incident()
+        }),
+        "error"
+    );
+    assert_eq!(
+        severity(&Incident {
+            sli_value: Some(98.0),
+            ..incident()
+        }),
+        "warning"
+    );
+    assert_eq!(
+        severity(&Incident {
+            sli_value: None,
+            app_key: "com.example.quiet".into(),
+            ..incident()
+        }),
+        "info"
+    );
 }
 
 #[test]
@@ -163,7 +234,21 @@ fn all_that_is_wrong_with_severity_rules_is_said_with_its_key() {
         (&["severity=critical"], "info"),
     ]))
     .unwrap_err();
-    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
-    assert_eq!(keys, ["alerts.severity[0].matchers[1]", "alerts.severity[1].severity", "alerts.severity[2].matchers"]);
-    assert!(problems.iter().all(|problem| !problem.what.is_empty() && !problem.mend.is_empty()));
+    let keys: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
+    assert_eq!(
+        keys,
+        [
+            "alerts.severity[0].matchers[1]",
+            "alerts.severity[1].severity",
+            "alerts.severity[2].matchers"
+        ]
+    );
+    assert!(
+        problems
+            .iter()
+            .all(|problem| !problem.what.is_empty() && !problem.mend.is_empty())
+    );
 }

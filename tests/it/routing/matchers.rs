@@ -8,13 +8,21 @@ fn parts(text: &str) -> Vec<(String, Operator, String)> {
     Matcher::parse_list(text)
         .unwrap_or_else(|error| panic!("{text}: {error}"))
         .iter()
-        .map(|matcher| (matcher.name().to_owned(), matcher.operator(), matcher.value().to_owned()))
+        .map(|matcher| {
+            (
+                matcher.name().to_owned(),
+                matcher.operator(),
+                matcher.value().to_owned(),
+            )
+        })
         .collect()
 }
 
 fn holds(text: &str, value: &str) -> bool {
     let matchers = Matcher::parse_list(text).unwrap_or_else(|error| panic!("{text}: {error}"));
-    matchers.iter().all(|matcher| matcher.holds(&labels(&[("a", value)])))
+    matchers
+        .iter()
+        .all(|matcher| matcher.holds(&labels(&[("a", value)])))
 }
 
 #[test]
@@ -24,14 +32,23 @@ fn names_and_values_may_be_any_utf_8_where_alertmanager_takes_it() {
         ("\"my label\"=b", "my label", Equal, "b"),
         ("größe!=b", "größe", NotEqual, "b"),
         ("\"größe\" =~ \"b.*\"", "größe", Matches, "b.*"),
-        (" { größe = \"\\u00e9\\t\\x41\\101\" } ", "größe", Equal, "é\tAA"),
+        (
+            " { größe = \"\\u00e9\\t\\x41\\101\" } ",
+            "größe",
+            Equal,
+            "é\tAA",
+        ),
         ("a-b=c", "a-b", Equal, "c"),
         ("größe=b>c", "größe", Equal, "b>c"),
         ("\"größe\">=20", "größe", GreaterOrEqual, "20"),
         ("größe>=20", "größe", GreaterOrEqual, "20"),
         ("\"a>\"=1", "a>", Equal, "1"),
     ] {
-        assert_eq!(parts(text), [(name.to_owned(), operator, value.to_owned())], "{text}");
+        assert_eq!(
+            parts(text),
+            [(name.to_owned(), operator, value.to_owned())],
+            "{text}"
+        );
     }
     assert_eq!(parts("{größe=a,b-c=d}").len(), 2);
     // Where both grammars read a text, the classic one decides, as in Alertmanager.
@@ -73,20 +90,38 @@ fn numbers_compare_as_numbers_and_what_is_no_number_never_holds() {
 #[test]
 fn a_label_that_is_not_set_reads_as_empty() {
     let none = labels(&[]);
-    for (text, expected) in
-        [("a=", true), ("a!=", false), ("a!=b", true), ("a=~\".*\"", true), ("a=~\".+\"", false), ("a!~\"b\"", true)]
-    {
-        assert_eq!(Matcher::parse(text).unwrap().holds(&none), expected, "{text}");
+    for (text, expected) in [
+        ("a=", true),
+        ("a!=", false),
+        ("a!=b", true),
+        ("a=~\".*\"", true),
+        ("a=~\".+\"", false),
+        ("a!~\"b\"", true),
+    ] {
+        assert_eq!(
+            Matcher::parse(text).unwrap().holds(&none),
+            expected,
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn an_error_says_what_is_wrong_and_where() {
     for (text, expected) in [
-        ("severity", "an operator (= != =~ !~ > >= < <=) is expected at column 9"),
+        (
+            "severity",
+            "an operator (= != =~ !~ > >= < <=) is expected at column 9",
+        ),
         ("=b", "a label's name is expected at column 1"),
-        ("größe=", "a value is expected (an empty one is \"\") at column 7"),
-        ("größe=\"b", "the closing quote is missing of the one at column 7"),
+        (
+            "größe=",
+            "a value is expected (an empty one is \"\") at column 7",
+        ),
+        (
+            "größe=\"b",
+            "the closing quote is missing of the one at column 7",
+        ),
         ("größe=\"\\q\"", "a wrong escape in the quotes at column 7"),
         ("größe=a b", "a comma or the end is expected at column 9"),
         ("{größe=a", "the closing brace is missing at column 9"),
@@ -96,16 +131,26 @@ fn an_error_says_what_is_wrong_and_where() {
         ("a>\"=1\"", "`>` compares numbers, and `=1` is none"),
         ("sli_gap>=inf", "`>=` compares numbers, and `inf` is none"),
     ] {
-        assert_eq!(Matcher::parse_list(text).unwrap_err().to_string(), expected, "{text}");
+        assert_eq!(
+            Matcher::parse_list(text).unwrap_err().to_string(),
+            expected,
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn one_matcher_is_not_a_list() {
     assert_eq!(Matcher::parse("a=b,c=d").unwrap().value(), "b,c=d");
-    assert_eq!(Matcher::parse("größe=b,c=d").unwrap_err(), MatcherError::Count(2));
+    assert_eq!(
+        Matcher::parse("größe=b,c=d").unwrap_err(),
+        MatcherError::Count(2)
+    );
     assert_eq!(Matcher::parse("").unwrap_err(), MatcherError::Count(0));
-    assert!(matches!(Matcher::parse("{a=b}"), Err(MatcherError::Syntax { .. })));
+    assert!(matches!(
+        Matcher::parse("{a=b}"),
+        Err(MatcherError::Syntax { .. })
+    ));
 }
 
 #[test]
@@ -122,23 +167,37 @@ fn a_matcher_prints_as_a_text_that_reads_back_the_same() {
         let printed = Matcher::parse(text).unwrap().to_string();
         assert_eq!(parts(&printed), parts(text), "{text} printed as {printed}");
     }
-    assert_eq!(Matcher::parse(" a =~ b.* ").unwrap().to_string(), "a=~\"b.*\"");
+    assert_eq!(
+        Matcher::parse(" a =~ b.* ").unwrap().to_string(),
+        "a=~\"b.*\""
+    );
 }
 
 #[test]
 fn any_text_is_a_matcher_or_an_error_and_what_is_one_prints_so_that_it_reads_back() {
     let mut rng = fastrand::Rng::with_seed(11);
     let soup = [
-        "a", "b", "größe", " ", "=", "!", "~", "<", ">", "\"", "\\", ",", "{", "}", "[", "]", "(", ")", "*", "?", "-",
-        "1", ".", "\n", "\\x4", "\\u00e9", "\\Q", "\\d", "a=\"", "a=~", "[[:", ":]", "'", "\u{a0}",
+        "a", "b", "größe", " ", "=", "!", "~", "<", ">", "\"", "\\", ",", "{", "}", "[", "]", "(",
+        ")", "*", "?", "-", "1", ".", "\n", "\\x4", "\\u00e9", "\\Q", "\\d", "a=\"", "a=~", "[[:",
+        ":]", "'", "\u{a0}",
     ];
     let mut read = 0;
     for _ in 0..50_000 {
-        let text: String = (0..rng.usize(1..12)).map(|_| soup[rng.usize(..soup.len())]).collect();
+        let text: String = (0..rng.usize(1..12))
+            .map(|_| soup[rng.usize(..soup.len())])
+            .collect();
         for matcher in Matcher::parse_list(&text).unwrap_or_default() {
             let printed = matcher.to_string();
-            let expected = (matcher.name().to_owned(), matcher.operator(), matcher.value().to_owned());
-            assert_eq!(parts(&printed), [expected], "{text:?} printed as {printed:?}");
+            let expected = (
+                matcher.name().to_owned(),
+                matcher.operator(),
+                matcher.value().to_owned(),
+            );
+            assert_eq!(
+                parts(&printed),
+                [expected],
+                "{text:?} printed as {printed:?}"
+            );
             read += 1;
         }
     }

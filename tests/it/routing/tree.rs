@@ -29,7 +29,11 @@ fn compiled() -> Routes {
 }
 
 fn paths(routes: &Routes, pairs: &[(&'static str, &str)]) -> Vec<(String, String)> {
-    routes.reach(&labels(pairs), None).into_iter().map(|reached| (reached.receiver, reached.path)).collect()
+    routes
+        .reach(&labels(pairs), None)
+        .into_iter()
+        .map(|reached| (reached.receiver, reached.path))
+        .collect()
 }
 
 fn pair(receiver: &str, path: &str) -> (String, String) {
@@ -42,9 +46,15 @@ fn each_receiver_is_reached_once_by_the_first_route_that_names_it() {
     assert_eq!(paths(&routes, &[]), [pair("default", "route")]);
     assert_eq!(
         paths(&routes, &[("severity", "critical")]),
-        [pair("oncall", "route.routes[0]"), pair("chat", "route.routes[1]")]
+        [
+            pair("oncall", "route.routes[0]"),
+            pair("chat", "route.routes[1]")
+        ]
     );
-    assert_eq!(paths(&routes, &[("severity", "critical"), ("sli_gap", "39")]), [pair("oncall", "route.routes[0]")]);
+    assert_eq!(
+        paths(&routes, &[("severity", "critical"), ("sli_gap", "39")]),
+        [pair("oncall", "route.routes[0]")]
+    );
     assert_eq!(
         paths(&routes, &[("severity", "warning"), ("app_key", "quiet")]),
         [pair("chat", "route.routes[1].routes[1]")]
@@ -63,7 +73,9 @@ fn only_the_receiver_and_on_mute_are_inherited() {
     )
     .unwrap();
     let mute = |pairs: &[(&'static str, &str)]| {
-        let [reached] = &routes.reach(&labels(pairs), Some(at))[..] else { panic!("{pairs:?}") };
+        let [reached] = &routes.reach(&labels(pairs), Some(at))[..] else {
+            panic!("{pairs:?}")
+        };
         assert_eq!(reached.receiver, "default");
         reached.mute.clone()
     };
@@ -79,12 +91,27 @@ fn a_receiver_muted_on_one_route_and_told_by_another_is_told() {
     let at: Timestamp = "2026-03-02T23:00:00Z".parse().unwrap();
     let muted = |on_mute: &str| json!({ "receiver": "chat", "continue": true, "mute_time_intervals": ["night"], "on_mute": on_mute });
     let reach = |routes: Value| {
-        let routes = compile(&json!({ "receiver": "default", "routes": routes }), &night(), &NAMES).unwrap();
+        let routes = compile(
+            &json!({ "receiver": "default", "routes": routes }),
+            &night(),
+            &NAMES,
+        )
+        .unwrap();
         routes.reach(&labels(&[]), Some(at))
     };
-    let told = reach(json!([muted("hold"), { "receiver": "oncall", "continue": true }, { "receiver": "chat" }]));
-    assert_eq!(told.iter().map(|reached| reached.receiver.as_str()).collect::<Vec<_>>(), ["chat", "oncall"]);
-    assert_eq!((told[0].path.as_str(), &told[0].mute), ("route.routes[2]", &None));
+    let told = reach(
+        json!([muted("hold"), { "receiver": "oncall", "continue": true }, { "receiver": "chat" }]),
+    );
+    assert_eq!(
+        told.iter()
+            .map(|reached| reached.receiver.as_str())
+            .collect::<Vec<_>>(),
+        ["chat", "oncall"]
+    );
+    assert_eq!(
+        (told[0].path.as_str(), &told[0].mute),
+        ("route.routes[2]", &None)
+    );
     let held = reach(json!([muted("drop"), muted("hold")]));
     assert_eq!(held.len(), 1);
     assert!(held[0].mute.as_ref().unwrap().until.is_some());
@@ -99,7 +126,11 @@ fn without_a_time_nothing_is_muted() {
     )
     .unwrap();
     assert_eq!(routes.reach(&labels(&[]), None)[0].mute, None);
-    assert!(routes.reach(&labels(&[]), Some(Timestamp::UNIX_EPOCH))[0].mute.is_some());
+    assert!(
+        routes.reach(&labels(&[]), Some(Timestamp::UNIX_EPOCH))[0]
+            .mute
+            .is_some()
+    );
 }
 
 #[test]
@@ -112,7 +143,10 @@ fn all_that_is_wrong_with_a_tree_is_said_with_its_key_and_mend() {
         { "name": "night", "time_intervals": [{ "location": "Mars/Olympus" }] },
         { "time_intervals": [{ "days_of_month": ["0"], "months": ["13"], "years": ["x"] }] } ]);
     let problems = compile(&route, &intervals, &NAMES).unwrap_err();
-    let keys: Vec<_> = problems.iter().map(|problem| problem.key.as_str()).collect();
+    let keys: Vec<_> = problems
+        .iter()
+        .map(|problem| problem.key.as_str())
+        .collect();
     assert_eq!(
         keys,
         [
@@ -134,16 +168,26 @@ fn all_that_is_wrong_with_a_tree_is_said_with_its_key_and_mend() {
             "route.routes[1].routes[0].active_time_intervals[0]",
         ]
     );
-    assert!(problems.iter().all(|problem| !problem.what.is_empty() && !problem.mend.is_empty()));
+    assert!(
+        problems
+            .iter()
+            .all(|problem| !problem.what.is_empty() && !problem.mend.is_empty())
+    );
     let of = |key: &str| problems.iter().find(|problem| problem.key == key).unwrap();
-    assert_eq!(of("route.routes[0].receiver").what, "there is no receiver `nobody`");
+    assert_eq!(
+        of("route.routes[0].receiver").what,
+        "there is no receiver `nobody`"
+    );
     assert!(of("route.routes[0].receiver").mend.contains("`oncall`"));
 }
 
 #[test]
 fn a_tree_deeper_than_any_sensible_one_is_refused() {
     let nested = |depth: usize| {
-        (0..depth).fold(json!({ "receiver": "chat" }), |child, _| json!({ "receiver": "chat", "routes": [child] }))
+        (0..depth).fold(
+            json!({ "receiver": "chat" }),
+            |child, _| json!({ "receiver": "chat", "routes": [child] }),
+        )
     };
     assert!(compile(&nested(63), &json!([]), &NAMES).is_ok());
     let problems = compile(&nested(100), &json!([]), &NAMES).unwrap_err();
@@ -167,13 +211,17 @@ time_intervals:
         years: [2026, '2027:2030']
         location: Europe/Berlin
 ";
-    let loaded = Config::parse(Source::Embedded, yaml, Files::Unneeded, &|_| None).map_err(|errors| errors.to_string());
+    let loaded = Config::parse(Source::Embedded, yaml, Files::Unneeded, &|_| None)
+        .map_err(|errors| errors.to_string());
     let settings = loaded.unwrap().config.time_intervals;
     let json = serde_json::to_value(settings[0].time_intervals[0].years.clone()).unwrap();
     assert_eq!(json, json!(["2026", "2027:2030"]));
     assert!(
         Routes::compile(
-            &alertbridge::route::Settings { receiver: Some("a".into()), ..Default::default() },
+            &alertbridge::route::Settings {
+                receiver: Some("a".into()),
+                ..Default::default()
+            },
             &settings,
             &["a".into()]
         )
@@ -186,7 +234,17 @@ fn ask(pairs: &[&str], at: Option<&str>, expect: Option<&str>, json: bool) -> (S
     let labels: Vec<String> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
     let (mut out, mut notes) = (Vec::new(), Vec::new());
     let at = at.map(|at| at.parse().unwrap());
-    let result = routes::test(&compiled(), &Test { labels: &labels, at, expect, json }, &mut out, &mut notes);
+    let result = routes::test(
+        &compiled(),
+        &Test {
+            labels: &labels,
+            at,
+            expect,
+            json,
+        },
+        &mut out,
+        &mut notes,
+    );
     let mut notes = String::from_utf8(notes).unwrap();
     let status = result.map_or_else(
         |error| {
@@ -201,8 +259,14 @@ fn ask(pairs: &[&str], at: Option<&str>, expect: Option<&str>, json: bool) -> (S
 #[test]
 fn routes_test_prints_the_receivers_and_holds_them_against_those_expected() {
     let critical = ["severity=\"critical\""];
-    assert_eq!(ask(&critical, None, None, false), ("oncall,chat\n".into(), String::new(), 0));
-    assert_eq!(ask(&[], None, None, false), ("default\n".into(), String::new(), 0));
+    assert_eq!(
+        ask(&critical, None, None, false),
+        ("oncall,chat\n".into(), String::new(), 0)
+    );
+    assert_eq!(
+        ask(&[], None, None, false),
+        ("default\n".into(), String::new(), 0)
+    );
     let (out, _, _) = ask(&critical, None, None, true);
     assert_eq!(
         serde_json::from_str::<Value>(&out).unwrap(),
@@ -219,18 +283,34 @@ fn routes_test_at_a_time_says_who_is_held_or_dropped() {
     let at = Some("2026-03-02T23:00:00Z");
     let (out, err, status) = ask(&["severity=critical"], at, Some("oncall"), false);
     assert_eq!((out.as_str(), status), ("oncall\n", 0));
-    assert_eq!(err, "chat (route.routes[1]): held until 2026-03-03T00:00:00Z by the time interval night\n");
+    assert_eq!(
+        err,
+        "chat (route.routes[1]): held until 2026-03-03T00:00:00Z by the time interval night\n"
+    );
     let (out, err, _) = ask(&["severity=warning", "app_key=quiet"], at, Some(""), true);
     assert_eq!(out, "{\"receivers\":[],\"routes\":[]}\n");
-    assert_eq!(err, "chat (route.routes[1].routes[1]): dropped by the time interval night\n");
+    assert_eq!(
+        err,
+        "chat (route.routes[1].routes[1]): dropped by the time interval night\n"
+    );
 }
 
 #[test]
 fn routes_test_notes_labels_no_alert_has_and_refuses_what_is_no_label() {
     let (out, err, status) = ask(&["team=a", "severity=critical"], None, None, false);
     assert_eq!((out.as_str(), status), ("oncall,chat\n", 0));
-    assert!(err.starts_with("note: no alert has a label `team`; there are incident_id, app_key,"), "{err}");
-    for wrong in ["severity", "=critical", "severity!=critical", "severity=~crit", "sli_gap>=20", ""] {
+    assert!(
+        err.starts_with("note: no alert has a label `team`; there are incident_id, app_key,"),
+        "{err}"
+    );
+    for wrong in [
+        "severity",
+        "=critical",
+        "severity!=critical",
+        "severity=~crit",
+        "sli_gap>=20",
+        "",
+    ] {
         let (out, err, status) = ask(&[wrong], None, None, false);
         assert_eq!((out.as_str(), status), ("", 2), "{wrong}");
         assert!(err.contains("write it like"), "{err}");

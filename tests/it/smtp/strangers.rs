@@ -1,4 +1,5 @@
-//! What clients from the open network may take: told apart by the addresses a load balancer names for them.
+//! What clients from the open network may take: told apart by the addresses a load balancer names
+//! for them.
 
 use std::num::NonZeroU32;
 
@@ -12,15 +13,24 @@ fn behind_a_balancer(
     settings: Settings,
     limits: Limits,
 ) -> (Running, std::net::SocketAddr) {
-    let settings = Settings { proxy_protocol: vec!["127.0.0.0/8".into()], ..settings };
-    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system()).unwrap().with_limits(limits);
+    let settings = Settings {
+        proxy_protocol: vec!["127.0.0.0/8".into()],
+        ..settings
+    };
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system())
+        .unwrap()
+        .with_limits(limits);
     let address = smtp.local_addr();
     (Running::start(smtp, inbox), address)
 }
 
 /// The header for a client at 198.51.100.`last`.
 fn header(last: u8) -> Vec<u8> {
-    [&b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..], &[198, 51, 100, last, 10, 0, 0, 1, 0xc0, 0, 0, 25]].concat()
+    [
+        &b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c"[..],
+        &[198, 51, 100, last, 10, 0, 0, 1, 0xc0, 0, 0, 25],
+    ]
+    .concat()
 }
 
 async fn connect(address: std::net::SocketAddr, first: &[u8]) -> Client {
@@ -36,7 +46,10 @@ fn ours() -> Settings {
 #[tokio::test]
 async fn the_client_a_balancer_names_is_the_peer() {
     let inbox = RecordingInbox::new();
-    let allowed = Settings { allow_from: vec!["198.51.100.7".into()], ..ours() };
+    let allowed = Settings {
+        allow_from: vec!["198.51.100.7".into()],
+        ..ours()
+    };
     let (running, address) = behind_a_balancer(&inbox, allowed, limits());
     // Header and commands at once, and byte by byte.
     let mut client = connect(address, &[&header(7)[..], b"HELO c\r\n"].concat()).await;
@@ -59,24 +72,42 @@ async fn the_client_a_balancer_names_is_the_peer() {
 
 #[tokio::test]
 async fn a_balancer_must_send_a_header_and_a_good_one() {
-    let (running, address) =
-        behind_a_balancer(&RecordingInbox::new(), ours(), Limits { handshake: Duration::from_millis(200), ..limits() });
+    let (running, address) = behind_a_balancer(
+        &RecordingInbox::new(),
+        ours(),
+        Limits {
+            handshake: Duration::from_millis(200),
+            ..limits()
+        },
+    );
     let broken = [&header(7)[..12], b"\x31\x11\0\x0c", &header(7)[16..]].concat();
-    for bad in
-        [&b""[..], b"EHLO client.example\r\n", b"PROXY TCP4 198.51.100.7 10.0.0.1 1 25\r\n", &header(7)[..20], &broken]
-    {
+    for bad in [
+        &b""[..],
+        b"EHLO client.example\r\n",
+        b"PROXY TCP4 198.51.100.7 10.0.0.1 1 25\r\n",
+        &header(7)[..20],
+        &broken,
+    ] {
         connect(address, bad).await.is_closed().await;
     }
     // It asks for itself whether the server is there.
-    connect(address, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0").await.hears("220").await;
+    connect(address, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")
+        .await
+        .hears("220")
+        .await;
     running.stop().await;
 }
 
 #[tokio::test]
 async fn a_header_from_anybody_else_is_no_header() {
     let inbox = RecordingInbox::new();
-    let settings = Settings { proxy_protocol: vec!["192.0.2.0/24".into()], ..ours() };
-    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system()).unwrap().with_limits(limits());
+    let settings = Settings {
+        proxy_protocol: vec!["192.0.2.0/24".into()],
+        ..ours()
+    };
+    let smtp = Smtp::bind("ingress.smtp[0]", &settings, Clock::system())
+        .unwrap()
+        .with_limits(limits());
     let address = smtp.local_addr();
     let running = Running::start(smtp, &inbox);
     let mut client = connect(address, &[&header(7)[..], b"\r\n"].concat()).await;
@@ -90,15 +121,30 @@ async fn a_header_from_anybody_else_is_no_header() {
     client.hears("250").await;
     drop(client);
     running.stop().await;
-    assert_eq!(inbox.stored()[0].envelope.as_ref().unwrap().peer.unwrap().to_string(), "127.0.0.1");
+    assert_eq!(
+        inbox.stored()[0]
+            .envelope
+            .as_ref()
+            .unwrap()
+            .peer
+            .unwrap()
+            .to_string(),
+        "127.0.0.1"
+    );
 }
 
 #[tokio::test]
 async fn one_client_has_so_many_connections_and_others_theirs() {
-    let bounds = Bounds { client_connections: 2, ..limits().bounds };
+    let bounds = Bounds {
+        client_connections: 2,
+        ..limits().bounds
+    };
     let limits = Limits { bounds, ..limits() };
     let (running, address) = behind_a_balancer(&RecordingInbox::new(), ours(), limits);
-    let (mut first, mut second) = (connect(address, &header(1)).await, connect(address, &header(1)).await);
+    let (mut first, mut second) = (
+        connect(address, &header(1)).await,
+        connect(address, &header(1)).await,
+    );
     first.hears("220").await;
     second.hears("220").await;
     let mut third = connect(address, &header(1)).await;
@@ -108,8 +154,14 @@ async fn one_client_has_so_many_connections_and_others_theirs() {
     first.sends("QUIT\r\n").await;
     first.hears("221").await;
     first.is_closed().await;
-    let again =
-        timeout(PATIENCE, async { while !connect(address, &header(1)).await.line().await.starts_with("220") {} });
+    let again = timeout(PATIENCE, async {
+        while !connect(address, &header(1))
+            .await
+            .line()
+            .await
+            .starts_with("220")
+        {}
+    });
     again.await.expect("the place becomes free");
     drop(second);
     running.stop().await;
@@ -117,9 +169,15 @@ async fn one_client_has_so_many_connections_and_others_theirs() {
 
 #[tokio::test]
 async fn one_client_sends_so_many_mails_a_minute_and_those_we_know_as_many_as_they_like() {
-    let limits = Limits { client_mails: NonZeroU32::new(2).unwrap(), ..limits() };
+    let limits = Limits {
+        client_mails: NonZeroU32::new(2).unwrap(),
+        ..limits()
+    };
     let inbox = RecordingInbox::new();
-    let known = Settings { allow_from: vec!["198.51.100.0/28".into(), "0.0.0.0/0".into()], ..ours() };
+    let known = Settings {
+        allow_from: vec!["198.51.100.0/28".into(), "0.0.0.0/0".into()],
+        ..ours()
+    };
     for (settings, refused) in [(ours(), true), (known, false)] {
         let (running, address) = behind_a_balancer(&inbox, settings, limits.clone());
         let mut client = connect(address, &header(1)).await;
@@ -130,7 +188,9 @@ async fn one_client_sends_so_many_mails_a_minute_and_those_we_know_as_many_as_th
             client.hears("250").await;
         }
         client.sends("MAIL FROM:<a@b.test>\r\n").await;
-        client.hears(if refused { "450 4.7.1" } else { "250" }).await;
+        client
+            .hears(if refused { "450 4.7.1" } else { "250" })
+            .await;
         let mut other = connect(address, &header(2)).await;
         other.hears("220").await;
         other.opens_data().await;
@@ -142,9 +202,14 @@ async fn one_client_sends_so_many_mails_a_minute_and_those_we_know_as_many_as_th
 
 #[tokio::test]
 async fn large_mails_share_a_budget_and_small_ones_are_always_taken() {
-    let limits = Limits { capacity: Capacity::new(usize::MAX, Budget::new(1 << 20)), ..limits() };
+    let limits = Limits {
+        capacity: Capacity::new(usize::MAX, Budget::new(1 << 20)),
+        ..limits()
+    };
     let inbox = RecordingInbox::new();
-    let smtp = Smtp::bind("ingress.smtp[0]", &ours(), Clock::system()).unwrap().with_limits(limits);
+    let smtp = Smtp::bind("ingress.smtp[0]", &ours(), Clock::system())
+        .unwrap()
+        .with_limits(limits);
     let address = smtp.local_addr();
     let running = Running::start(smtp, &inbox);
     let mut large = connect(address, b"").await;
@@ -171,12 +236,15 @@ async fn large_mails_share_a_budget_and_small_ones_are_always_taken() {
         }
     });
     full.await.expect("the large mail takes its room");
-    // One that does not say how large it is learns it in the end; by chunks, too; and the connection lives.
+    // One that does not say how large it is learns it in the end; by chunks, too; and the
+    // connection lives.
     second.opens_data().await;
     second.sends(&most).await;
     second.sends(".\r\n").await;
     second.hears("452 4.3.1").await;
-    second.sends("MAIL FROM:<a@b.test>\r\nRCPT TO:<alerts@example.com>\r\nBDAT 700000\r\n").await;
+    second
+        .sends("MAIL FROM:<a@b.test>\r\nRCPT TO:<alerts@example.com>\r\nBDAT 700000\r\n")
+        .await;
     second.sends(&most).await;
     for reply in ["250", "250", "452 4.3.1"] {
         second.hears(reply).await;

@@ -1,5 +1,5 @@
-//! What a mail costs in PostgreSQL is the same however much the store holds: counted in rows and pages, which no other load
-//! on the computer changes.
+//! What a mail costs in PostgreSQL is the same however much the store holds: counted in rows and
+//! pages, which no other load on the computer changes.
 
 use std::collections::BTreeMap;
 
@@ -8,8 +8,9 @@ use alertbridge::store::{Fallback, Horizon, Sweep, postgres::Postgres};
 use super::*;
 use crate::postgres::Server;
 
-/// So many incidents that are over, two mails and two deliveries of each, and as many silences that have ended; and for each
-/// ten of them a mail that waits for its authenticity, an unverified trigger that is held, and a resolve that is.
+/// So many incidents that are over, two mails and two deliveries of each, and as many silences that
+/// have ended; and for each ten of them a mail that waits for its authenticity, an unverified
+/// trigger that is held, and a resolve that is.
 const HISTORY: &str = "
 INSERT INTO incidents (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels)
 SELECT 'h{n}-' || n, 'incident', 'resolved', 'OK', n, true, false, 1, n, n, '{}' FROM generate_series(1, {n}) AS n;
@@ -40,9 +41,12 @@ INSERT INTO bodies SELECT id, '' FROM mails WHERE NOT EXISTS (SELECT 1 FROM bodi
 DROP TABLE new;
 ";
 
-/// In a server of its own: what is dead is read as long as a transaction runs in any database beside it that is as old.
+/// In a server of its own: what is dead is read as long as a transaction runs in any database
+/// beside it that is as old.
 async fn alone() -> Database {
-    let server = tokio::task::spawn_blocking(|| Server::start("", &[])).await.unwrap();
+    let server = tokio::task::spawn_blocking(|| Server::start("", &[]))
+        .await
+        .unwrap();
     Database::create_in(server).await
 }
 
@@ -55,8 +59,14 @@ DO $$ DECLARE name text; BEGIN
 END $$";
 
 fn history(incidents: i64) -> String {
-    let (noon, judged) = (noon().as_microsecond().to_string(), serde_json::to_string(&Authenticity::off()).unwrap());
-    HISTORY.replace("{n}", &incidents.to_string()).replace("{noon}", &noon).replace("{judged}", &judged)
+    let (noon, judged) = (
+        noon().as_microsecond().to_string(),
+        serde_json::to_string(&Authenticity::off()).unwrap(),
+    );
+    HISTORY
+        .replace("{n}", &incidents.to_string())
+        .replace("{noon}", &noon)
+        .replace("{judged}", &judged)
 }
 
 /// What was read so far: rows of tables, entries of indexes, and pages of both.
@@ -102,16 +112,35 @@ async fn step(store: &Postgres, name: &str, mail: MailId) {
     let none: Fallback = Arc::new(|_, _| vec![page("", Action::Trigger, "backup")]);
     match name {
         "decide" => {
-            let late = NewDelivery { fallback_at: Some(noon()), ..page(&incident, Action::Trigger, "one") };
-            let held = NewDelivery { held_until: Some(noon() + MINUTE), ..page(&incident, Action::Trigger, "muted") };
+            let late = NewDelivery {
+                fallback_at: Some(noon()),
+                ..page(&incident, Action::Trigger, "one")
+            };
+            let held = NewDelivery {
+                held_until: Some(noon() + MINUTE),
+                ..page(&incident, Action::Trigger, "muted")
+            };
             let opens = decision(Outcome::Opened, state(Phase::Firing, 1), vec![late, held]);
-            store.decide(mail, Some(subject(&incident, "X")), noon(), Box::new(|_| opens)).await.unwrap().unwrap();
+            store
+                .decide(
+                    mail,
+                    Some(subject(&incident, "X")),
+                    noon(),
+                    Box::new(|_| opens),
+                )
+                .await
+                .unwrap()
+                .unwrap();
         }
         "agenda" => drop(store.agenda().await.unwrap()),
         "escalate" => assert_eq!(store.escalate(noon(), none).await.unwrap().len(), 1),
         "claim and again" | "claim and die" | "claim and settle" => {
             let next = || match name {
-                "claim and again" => Next::Again { step: Step::Send, at: noon(), failures: 1 },
+                "claim and again" => Next::Again {
+                    step: Step::Send,
+                    at: noon(),
+                    failures: 1,
+                },
                 "claim and die" => dead(),
                 _ => delivered(),
             };
@@ -130,16 +159,43 @@ async fn step(store: &Postgres, name: &str, mail: MailId) {
         "undecided" => assert!(store.undecided(0, 10).await.unwrap().is_empty()),
         "concerns" => assert!(store.concerns().await.unwrap().flooded_at.is_some()),
         "prune" => {
-            let horizon = Horizon { mails: noon() - MINUTE, incidents: Some(noon() - MINUTE) };
-            assert_eq!(store.prune(horizon, Sweep::START, 2).await.unwrap().deleted, 2);
-            store.prune(horizon, Sweep::Incidents { changed_at: Timestamp::MIN, id: 0 }, 2).await.unwrap();
+            let horizon = Horizon {
+                mails: noon() - MINUTE,
+                incidents: Some(noon() - MINUTE),
+            };
+            assert_eq!(
+                store.prune(horizon, Sweep::START, 2).await.unwrap().deleted,
+                2
+            );
+            store
+                .prune(
+                    horizon,
+                    Sweep::Incidents {
+                        changed_at: Timestamp::MIN,
+                        id: 0,
+                    },
+                    2,
+                )
+                .await
+                .unwrap();
         }
         "depth" => drop(store.depth().await.unwrap()),
         "lists" => {
-            for state in [DeliveryState::Pending, DeliveryState::Held, DeliveryState::Dead] {
+            for state in [
+                DeliveryState::Pending,
+                DeliveryState::Held,
+                DeliveryState::Dead,
+            ] {
                 assert!(store.deliveries(Some(state), 20).await.unwrap().is_empty());
             }
-            assert_eq!(store.mails(Some(Outcome::Quarantined), 5).await.unwrap().len(), 5);
+            assert_eq!(
+                store
+                    .mails(Some(Outcome::Quarantined), 5)
+                    .await
+                    .unwrap()
+                    .len(),
+                5
+            );
         }
         _ => unreachable!("{name}"),
     }
@@ -150,11 +206,26 @@ async fn a_mail_costs_the_same_however_much_is_done() {
     const ROUNDS: i64 = 3;
     let database = alone().await;
     drop(database.open().await);
-    database.client().await.batch_execute(UNWATCHED).await.unwrap();
+    database
+        .client()
+        .await
+        .batch_execute(UNWATCHED)
+        .await
+        .unwrap();
     let mut bills = Vec::new();
     for history in [1_000, 30_000] {
-        database.client().await.batch_execute(&self::history(history)).await.unwrap();
-        database.client().await.batch_execute("VACUUM ANALYZE").await.unwrap();
+        database
+            .client()
+            .await
+            .batch_execute(&self::history(history))
+            .await
+            .unwrap();
+        database
+            .client()
+            .await
+            .batch_execute("VACUUM ANALYZE")
+            .await
+            .unwrap();
         let mut bill: BTreeMap<_, [i64; 2]> = BTreeMap::new();
         let mut mail = 0;
         for name in (0..ROUNDS).flat_map(|_| STEPS) {
@@ -173,14 +244,20 @@ async fn a_mail_costs_the_same_however_much_is_done() {
     }
     for name in STEPS {
         let ([rows, pages], [rows_later, pages_later]) = (bills[0][name], bills[1][name]);
-        let costs = format!("{name}: {rows}, then {rows_later} rows; {pages}, then {pages_later} pages");
-        // What a round leaves behind is met by the next until it is vacuumed; and trees grow a little higher.
-        assert!(rows_later <= rows + 10 * ROUNDS && pages_later <= pages * 5 / 4 + 10 * ROUNDS, "{costs}");
+        let costs =
+            format!("{name}: {rows}, then {rows_later} rows; {pages}, then {pages_later} pages");
+        // What a round leaves behind is met by the next until it is vacuumed; and trees grow a
+        // little higher.
+        assert!(
+            rows_later <= rows + 10 * ROUNDS && pages_later <= pages * 5 / 4 + 10 * ROUNDS,
+            "{costs}"
+        );
         assert!(rows < 150 * ROUNDS, "{costs}");
     }
 }
 
-/// Plans are made once: those made over next to nothing must do when the tables have grown and much is owed.
+/// Plans are made once: those made over next to nothing must do when the tables have grown and much
+/// is owed.
 #[tokio::test]
 async fn what_was_planned_while_the_store_was_empty_reads_no_more_when_it_is_full() {
     const OWED: i64 = 20_000;
@@ -192,7 +269,10 @@ async fn what_was_planned_while_the_store_was_empty_reads_no_more_when_it_is_ful
     client.batch_execute("VACUUM ANALYZE").await.unwrap();
     let steps = async || {
         let mail = recorded(&store).await;
-        for name in STEPS.into_iter().filter(|name| !["record", "depth", "lists"].contains(name)) {
+        for name in STEPS
+            .into_iter()
+            .filter(|name| !["record", "depth", "lists"].contains(name))
+        {
             step(&store, name, mail).await;
         }
     };
@@ -201,8 +281,14 @@ async fn what_was_planned_while_the_store_was_empty_reads_no_more_when_it_is_ful
     let owe = "INSERT INTO deliveries (incident, episode, receiver, integration, action, alias, notification, state, step,
                                        created_at, next_at)
                SELECT id, 1, 'two', 'webhook/0', 'trigger', 'a', '{}', 'pending', '{}', 1, $1 FROM incidents WHERE id > 100";
-    client.execute(owe, &[&(noon() + MINUTE).as_microsecond()]).await.unwrap();
-    client.batch_execute("SELECT pg_stat_force_next_flush()").await.unwrap();
+    client
+        .execute(owe, &[&(noon() + MINUTE).as_microsecond()])
+        .await
+        .unwrap();
+    client
+        .batch_execute("SELECT pg_stat_force_next_flush()")
+        .await
+        .unwrap();
     let [before, _] = counted(&client).await;
     steps().await;
     let [after, _] = read(&database).await;

@@ -1,4 +1,5 @@
-//! What replicas must not do twice that look at the same thing in the same instant; and what one database is asked.
+//! What replicas must not do twice that look at the same thing in the same instant; and what one
+//! database is asked.
 
 use alertbridge::{
     message::{Hold, Verdict},
@@ -16,7 +17,10 @@ const REPLICAS: usize = 3;
 
 async fn replicas(database: &Database) -> Vec<Arc<dyn Store>> {
     let opened = join_all((0..REPLICAS).map(|_| database.open())).await;
-    opened.into_iter().map(|store| Arc::new(store) as Arc<dyn Store>).collect()
+    opened
+        .into_iter()
+        .map(|store| Arc::new(store) as Arc<dyn Store>)
+        .collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -28,18 +32,38 @@ async fn no_more_unverified_triggers_are_told_together_than_by_one() {
         let store = Arc::clone(&replicas[number % REPLICAS]);
         async move {
             let id = recorded(&*store).await;
-            let subject = Subject { verified: false, ..subject(&format!("i{number}"), "X") };
+            let subject = Subject {
+                verified: false,
+                ..subject(&format!("i{number}"), "X")
+            };
             let decide = Box::new(|memory: &Memory| {
                 if memory.marked >= MOST {
                     let held = decision(Outcome::Quarantined, state(Phase::Firing, 1), vec![]);
-                    return Decision { state: None, applied: false, hold: Some(Hold::Flood), ..held };
+                    return Decision {
+                        state: None,
+                        applied: false,
+                        hold: Some(Hold::Flood),
+                        ..held
+                    };
                 }
-                Decision { marked: true, ..decision(Outcome::Opened, state(Phase::Firing, 1), vec![]) }
+                Decision {
+                    marked: true,
+                    ..decision(Outcome::Opened, state(Phase::Firing, 1), vec![])
+                }
             });
-            store.decide(id, Some(subject), noon(), decide).await.unwrap().unwrap().marked
+            store
+                .decide(id, Some(subject), noon(), decide)
+                .await
+                .unwrap()
+                .unwrap()
+                .marked
         }
     });
-    let told = join_all(decided).await.into_iter().filter(|marked| *marked).count();
+    let told = join_all(decided)
+        .await
+        .into_iter()
+        .filter(|marked| *marked)
+        .count();
     assert_eq!(told as u64, MOST);
 }
 
@@ -55,25 +79,44 @@ async fn what_others_have_yet_to_decide_is_seen_by_who_has_a_later_mail_and_deci
     assert_eq!(own.ahead(ids[5]).await.unwrap(), [ids[1], ids[3]]);
     assert_eq!(other.ahead(ids[5]).await.unwrap(), [ids[0], ids[2], ids[4]]);
     assert_eq!(replicas[2].ahead(ids[2]).await.unwrap(), ids[..2]);
-    // One waits for its authenticity, one is held for a person, one is decided: nobody waits for them.
+    // One waits for its authenticity, one is held for a person, one is decided: nobody waits for
+    // them.
     let waits = Decision {
         state: None,
         applied: false,
         check_at: Some(noon()),
         ..decision(Outcome::Pending, state(Phase::Firing, 1), vec![])
     };
-    let held = Decision { check_at: None, outcome: Outcome::Quarantined, ..waits.clone() };
-    own.decide(ids[0], None, noon(), Box::new(|_| waits)).await.unwrap();
-    own.decide(ids[1], None, noon(), Box::new(|_| held)).await.unwrap();
+    let held = Decision {
+        check_at: None,
+        outcome: Outcome::Quarantined,
+        ..waits.clone()
+    };
+    own.decide(ids[0], None, noon(), Box::new(|_| waits))
+        .await
+        .unwrap();
+    own.decide(ids[1], None, noon(), Box::new(|_| held))
+        .await
+        .unwrap();
     let opens = decision(Outcome::Opened, state(Phase::Firing, 1), vec![]);
     let decided = [own, other].map(|replica| {
         let opens = opens.clone();
         replica.decide(ids[2], Some(subject("a", "X")), noon(), Box::new(|_| opens))
     });
-    assert_eq!(join_all(decided).await.into_iter().filter_map(Result::unwrap).count(), 1);
+    assert_eq!(
+        join_all(decided)
+            .await
+            .into_iter()
+            .filter_map(Result::unwrap)
+            .count(),
+        1
+    );
     assert_eq!(replicas[2].ahead(MailId::MAX).await.unwrap(), ids[3..]);
     let read = replicas[2].undecided_among(ids.clone()).await.unwrap();
-    assert_eq!(read.iter().map(|mail| mail.id).collect::<Vec<_>>(), ids[3..]);
+    assert_eq!(
+        read.iter().map(|mail| mail.id).collect::<Vec<_>>(),
+        ids[3..]
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -87,7 +130,10 @@ async fn a_mail_that_is_due_is_reconsidered_by_one_of_those_who_looked_at_it() {
         check_at: Some(noon()),
         ..decision(Outcome::Pending, state(Phase::Firing, 1), vec![])
     };
-    replicas[0].decide(id, None, noon(), Box::new(|_| waits)).await.unwrap();
+    replicas[0]
+        .decide(id, None, noon(), Box::new(|_| waits))
+        .await
+        .unwrap();
     for store in &replicas {
         assert_eq!(store.due(noon(), 10).await.unwrap().len(), 1);
     }
@@ -95,15 +141,31 @@ async fn a_mail_that_is_due_is_reconsidered_by_one_of_those_who_looked_at_it() {
         // Checked, it is to be checked once more, later.
         let again = Decision {
             check_at: Some(noon() + MINUTE),
-            ..decision(Outcome::Opened, state(Phase::Firing, 1), vec![page("a", Action::Trigger, "one")])
+            ..decision(
+                Outcome::Opened,
+                state(Phase::Firing, 1),
+                vec![page("a", Action::Trigger, "one")],
+            )
         };
         let found = Authenticity::unproven(Verdict::TempError, "again");
-        store.reconsider(id, found, Some(subject("a", "X")), noon(), Box::new(|_| again)).await.unwrap()
+        store
+            .reconsider(
+                id,
+                found,
+                Some(subject("a", "X")),
+                noon(),
+                Box::new(|_| again),
+            )
+            .await
+            .unwrap()
     });
     let reconsidered = join_all(reconsidered).await;
     assert_eq!(reconsidered.iter().flatten().count(), 1);
     assert_eq!(replicas[1].deliveries(None, 10).await.unwrap().len(), 1);
-    assert_eq!(replicas[2].due(noon() + MINUTE, 10).await.unwrap()[0].checks, 1);
+    assert_eq!(
+        replicas[2].due(noon() + MINUTE, 10).await.unwrap()[0].checks,
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,11 +173,19 @@ async fn what_all_see_of_the_bridge_is_told_by_the_first() {
     let database = Database::create().await;
     let replicas = replicas(&database).await;
     let announced = replicas.iter().map(|store| async move {
-        let own = Subject { kind: Kind::Own, time: None, ..subject("self:x", "FIRING") };
+        let own = Subject {
+            kind: Kind::Own,
+            time: None,
+            ..subject("self:x", "FIRING")
+        };
         let decide = Box::new(|memory: &Memory| match &memory.known.state {
             None => Decision {
                 applied: false,
-                ..decision(Outcome::Opened, state(Phase::Firing, 1), vec![page("self:x", Action::Trigger, "one")])
+                ..decision(
+                    Outcome::Opened,
+                    state(Phase::Firing, 1),
+                    vec![page("self:x", Action::Trigger, "one")],
+                )
             },
             Some(_) => Decision {
                 applied: false,
@@ -136,11 +206,26 @@ async fn a_check_reads_everything_and_finds_what_is_wrong() {
     let store = database.open().await;
     opened(&store, "a", vec![page("a", Action::Trigger, "one")]).await;
     let mut read = 0;
-    let (found, totals) = postgres::check(&address, noon(), Extent::Everything, |mails, _| read = mails).await.unwrap();
-    assert_eq!((found, totals.mails, totals.deliveries, read), (vec![], 1, 1, 1));
+    let (found, totals) = postgres::check(&address, noon(), Extent::Everything, |mails, _| {
+        read = mails;
+    })
+    .await
+    .unwrap();
+    assert_eq!(
+        (found, totals.mails, totals.deliveries, read),
+        (vec![], 1, 1, 1)
+    );
     let client = database.client().await;
-    client.batch_execute("DELETE FROM deliveries; UPDATE mails SET sha256 = 'x'").await.unwrap();
-    let (found, _) = postgres::check(&address, noon(), Extent::Everything, |_, _| {}).await.unwrap();
+    client
+        .batch_execute("DELETE FROM deliveries; UPDATE mails SET sha256 = 'x'")
+        .await
+        .unwrap();
+    let (found, _) = postgres::check(&address, noon(), Extent::Everything, |_, _| {})
+        .await
+        .unwrap();
     let found: Vec<_> = found.iter().map(|finding| finding.check).collect();
-    assert_eq!(found, ["everybody is told who was to be", "mails are as they came"]);
+    assert_eq!(
+        found,
+        ["everybody is told who was to be", "mails are as they came"]
+    );
 }

@@ -24,8 +24,18 @@ fn later(minutes: i64) -> Timestamp {
 
 /// One that nothing in these tests needs to be covered by.
 async fn silenced(store: &dyn Store, from: Timestamp, until: Timestamp) -> Silence {
-    let matchers = ["app_key=\"com.example\"".to_owned(), "sli_gap>=20".to_owned()];
-    let plan = Plan::new(&matchers, (from, until), "Ann O'Neill", "moves \u{1f6e0}\nto \"b\\c\"", noon()).unwrap();
+    let matchers = [
+        "app_key=\"com.example\"".to_owned(),
+        "sli_gap>=20".to_owned(),
+    ];
+    let plan = Plan::new(
+        &matchers,
+        (from, until),
+        "Ann O'Neill",
+        "moves \u{1f6e0}\nto \"b\\c\"",
+        noon(),
+    )
+    .unwrap();
     store.add_silence(plan, noon()).await.unwrap()
 }
 
@@ -35,9 +45,16 @@ async fn active(store: &dyn Store, now: Timestamp) -> Vec<Silence> {
     let (tell, told) = std::sync::mpsc::channel();
     let decide = Box::new(move |memory: &Memory| {
         tell.send(memory.silences.clone()).unwrap();
-        Decision { state: None, applied: false, ..decision(Outcome::Stale, state(Phase::Firing, 1), vec![]) }
+        Decision {
+            state: None,
+            applied: false,
+            ..decision(Outcome::Stale, state(Phase::Firing, 1), vec![])
+        }
     });
-    store.decide(id, Some(subject(&format!("i{id}"), "X")), now, decide).await.unwrap();
+    store
+        .decide(id, Some(subject(&format!("i{id}"), "X")), now, decide)
+        .await
+        .unwrap();
     told.recv().unwrap()
 }
 
@@ -52,11 +69,26 @@ async fn a_silence_counts_for_what_is_decided_while_it_is_active_whoever_added_i
     let long = silenced(beside.as_ref(), noon(), later(60)).await;
     let short = silenced(beside.as_ref(), later(10), later(20)).await;
     assert_eq!(active(serving, noon()).await, std::slice::from_ref(&long));
-    assert_eq!(ids(&active(serving, later(10)).await), [short.id, long.id], "the first to end first");
-    assert_eq!(ids(&active(serving, later(20)).await), [long.id], "the end is no part of it");
-    beside.expire_silences(vec![long.id], later(30)).await.unwrap();
+    assert_eq!(
+        ids(&active(serving, later(10)).await),
+        [short.id, long.id],
+        "the first to end first"
+    );
+    assert_eq!(
+        ids(&active(serving, later(20)).await),
+        [long.id],
+        "the end is no part of it"
+    );
+    beside
+        .expire_silences(vec![long.id], later(30))
+        .await
+        .unwrap();
     assert_eq!(active(serving, later(30)).await, []);
-    assert_eq!(ids(&active(serving, later(29)).await), [long.id], "it was active until then");
+    assert_eq!(
+        ids(&active(serving, later(29)).await),
+        [long.id],
+        "it was active until then"
+    );
 }
 
 async fn a_silence_is_kept_as_it_was_asked_for(home: Home) {
@@ -64,7 +96,10 @@ async fn a_silence_is_kept_as_it_was_asked_for(home: Home) {
     let made = silenced(store.as_ref(), later(1), later(2)).await;
     drop(store);
     let store = home.open().await;
-    assert_eq!(store.silences(false, noon(), 10).await.unwrap(), std::slice::from_ref(&made));
+    assert_eq!(
+        store.silences(false, noon(), 10).await.unwrap(),
+        std::slice::from_ref(&made)
+    );
     let wanted = Silence {
         id: made.id,
         matchers: vec!["app_key=\"com.example\"".into(), "sli_gap>=20".into()],
@@ -85,18 +120,44 @@ async fn silences_are_expired_together_or_not_at_all(home: Home) {
     let future = silenced(store, later(60), later(120)).await.id;
     let past = silenced(store, noon(), later(1)).await.id;
     let listed = async |expired| ids(&store.silences(expired, later(5), 10).await.unwrap());
-    assert_eq!((listed(false).await, listed(true).await), (vec![now, future], vec![past]));
+    assert_eq!(
+        (listed(false).await, listed(true).await),
+        (vec![now, future], vec![past])
+    );
     for (asked, why) in [
-        (vec![now, past], format!("silence {past} has ended already, at 2026-03-01T12:01:00Z")),
-        (vec![now, 4711], "there is no silence 4711: `alertbridge silences list` names them".into()),
+        (
+            vec![now, past],
+            format!("silence {past} has ended already, at 2026-03-01T12:01:00Z"),
+        ),
+        (
+            vec![now, 4711],
+            "there is no silence 4711: `alertbridge silences list` names them".into(),
+        ),
     ] {
         let refused = store.expire_silences(asked, later(5)).await.unwrap_err();
-        assert!(matches!(&refused, StoreError::Refused(said) if *said == why), "{refused}");
+        assert!(
+            matches!(&refused, StoreError::Refused(said) if *said == why),
+            "{refused}"
+        );
     }
-    assert_eq!(listed(false).await, [now, future], "none of them was expired");
-    store.expire_silences(vec![future, now, now], later(5)).await.unwrap();
-    assert_eq!((listed(false).await, listed(true).await), (vec![], vec![future, now, past]));
-    assert_eq!(active(store, later(61)).await, [], "what was yet to begin never does");
+    assert_eq!(
+        listed(false).await,
+        [now, future],
+        "none of them was expired"
+    );
+    store
+        .expire_silences(vec![future, now, now], later(5))
+        .await
+        .unwrap();
+    assert_eq!(
+        (listed(false).await, listed(true).await),
+        (vec![], vec![future, now, past])
+    );
+    assert_eq!(
+        active(store, later(61)).await,
+        [],
+        "what was yet to begin never does"
+    );
     assert_eq!(store.silences(true, later(5), 1).await.unwrap().len(), 1);
 }
 
@@ -105,62 +166,123 @@ async fn expired_silences_go_with_the_mails_of_their_time(home: Home) {
     let store = store.as_ref();
     silenced(store, noon(), later(1)).await;
     let young = silenced(store, noon(), later(3)).await.id;
-    let horizon = Horizon { mails: later(2), incidents: None };
+    let horizon = Horizon {
+        mails: later(2),
+        incidents: None,
+    };
     let mut from = Some(Sweep::START);
     while let Some(at) = from {
         from = store.prune(horizon, at, 10).await.unwrap().next;
     }
-    assert_eq!(ids(&store.silences(true, later(9), 10).await.unwrap()), [young]);
-    assert!(silenced(store, noon(), later(9)).await.id > young, "a number is never used twice");
+    assert_eq!(
+        ids(&store.silences(true, later(9), 10).await.unwrap()),
+        [young]
+    );
+    assert!(
+        silenced(store, noon(), later(9)).await.id > young,
+        "a number is never used twice"
+    );
 }
 
 /// One that covers every incident.
 async fn maintenance(store: &dyn Store, until: Timestamp) -> Silence {
-    let plan = Plan::new(&["kind=incident".to_owned()], (noon(), until), "ann", "moves", noon()).unwrap();
+    let plan = Plan::new(
+        &["kind=incident".to_owned()],
+        (noon(), until),
+        "ann",
+        "moves",
+        noon(),
+    )
+    .unwrap();
     store.add_silence(plan, noon()).await.unwrap()
 }
 
 /// An incident that opens while it is silenced.
 async fn opened_under(store: &dyn Store, incident: &str, silence: &Silence) {
     let page = page(incident, Action::Trigger, "one").notification;
-    let held = Silenced { silence: silence.id, until: silence.ends_at, page };
-    let untold = State { untold: true, ..state(Phase::Firing, 1) };
-    let silenced =
-        Decision { silencing: Silencing::Held(Box::new(held)), ..decision(Outcome::Silenced, untold, vec![]) };
+    let held = Silenced {
+        silence: silence.id,
+        until: silence.ends_at,
+        page,
+    };
+    let untold = State {
+        untold: true,
+        ..state(Phase::Firing, 1)
+    };
+    let silenced = Decision {
+        silencing: Silencing::Held(Box::new(held)),
+        ..decision(Outcome::Silenced, untold, vec![])
+    };
     let id = recorded(store).await;
-    store.decide(id, Some(subject(incident, "ANOMALOUS")), noon(), Box::new(|_| silenced)).await.unwrap();
+    store
+        .decide(
+            id,
+            Some(subject(incident, "ANOMALOUS")),
+            noon(),
+            Box::new(|_| silenced),
+        )
+        .await
+        .unwrap();
 }
 
 async fn ended(store: &dyn Store, now: Timestamp) -> Vec<String> {
-    store.unsilenced(now, 10).await.unwrap().into_iter().map(|incident| incident.incident_id).collect()
+    store
+        .unsilenced(now, 10)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|incident| incident.incident_id)
+        .collect()
 }
 
 /// Tells it, as the pipeline does; false where another was first.
 async fn told_of(store: &dyn Store, incident: &str, now: Timestamp) -> bool {
-    let ended = Unsilenced { kind: Kind::Incident, incident_id: incident.into() };
+    let ended = Unsilenced {
+        kind: Kind::Incident,
+        incident_id: incident.into(),
+    };
     let name = incident.to_owned();
     let decide = Box::new(move |memory: &Memory| {
-        let deliveries = memory.silenced.iter().map(|_| page(&name, Action::Trigger, "one")).collect();
+        let deliveries = memory
+            .silenced
+            .iter()
+            .map(|_| page(&name, Action::Trigger, "one"))
+            .collect();
         Decision {
             silencing: Silencing::Over,
             applied: false,
             ..decision(Outcome::Opened, state(Phase::Firing, 1), deliveries)
         }
     });
-    !store.announce(ended.subject(), now, decide).await.unwrap().deliveries.is_empty()
+    !store
+        .announce(ended.subject(), now, decide)
+        .await
+        .unwrap()
+        .deliveries
+        .is_empty()
 }
 
 async fn a_page_that_a_silence_holds_waits_for_its_end(home: Home) {
     let store = home.open().await;
-    let (by_time, early) = (maintenance(store.as_ref(), later(10)).await, maintenance(store.as_ref(), later(60)).await);
+    let (by_time, early) = (
+        maintenance(store.as_ref(), later(10)).await,
+        maintenance(store.as_ref(), later(60)).await,
+    );
     opened_under(store.as_ref(), "by time", &by_time).await;
     opened_under(store.as_ref(), "early", &early).await;
     drop(store);
     let store = home.open().await;
     let store = store.as_ref();
     assert_eq!(ended(store, later(9)).await, [""; 0]);
-    assert_eq!(ended(store, later(10)).await, ["by time"], "a restart forgets nothing");
-    store.expire_silences(vec![early.id], later(5)).await.unwrap();
+    assert_eq!(
+        ended(store, later(10)).await,
+        ["by time"],
+        "a restart forgets nothing"
+    );
+    store
+        .expire_silences(vec![early.id], later(5))
+        .await
+        .unwrap();
     assert_eq!(ended(store, later(5)).await, ["early"]);
     assert!(told_of(store, "early", later(5)).await);
     assert!(!told_of(store, "early", later(5)).await, "once");
@@ -175,27 +297,63 @@ async fn a_page_that_a_mute_held_waits_for_the_silences_that_cover_it(home: Home
     let store = store.as_ref();
     let muted = |incident: &str| {
         let mut page = page(incident, Action::Trigger, "one");
-        page.notification.labels.insert("kind".into(), "incident".into());
-        NewDelivery { held_until: Some(later(1)), fallback_at: Some(later(6)), ..page }
+        page.notification
+            .labels
+            .insert("kind".into(), "incident".into());
+        NewDelivery {
+            held_until: Some(later(1)),
+            fallback_at: Some(later(6)),
+            ..page
+        }
     };
     opened(store, "told", vec![muted("told")]).await;
     opened(store, "over", vec![muted("over")]).await;
-    let (short, long) = (maintenance(store, later(20)).await, maintenance(store, later(60)).await);
+    let (short, long) = (
+        maintenance(store, later(20)).await,
+        maintenance(store, later(60)).await,
+    );
     assert_eq!(store.agenda().await.unwrap().held_until, Some(later(1)));
     store.release_held(later(1)).await.unwrap();
     assert_eq!(claim(store, "one", later(1)).await, [], "they are silenced");
     let agenda = store.agenda().await.unwrap();
-    assert_eq!((agenda.held_until, agenda.fallback_at), (Some(later(60)), Some(later(65))), "the last that covers it");
+    assert_eq!(
+        (agenda.held_until, agenda.fallback_at),
+        (Some(later(60)), Some(later(65))),
+        "the last that covers it"
+    );
 
-    assert_eq!(resolved(store, "over", later(2)).await, [""; 0], "told to nobody");
-    store.expire_silences(vec![long.id], later(5)).await.unwrap();
+    assert_eq!(
+        resolved(store, "over", later(2)).await,
+        [""; 0],
+        "told to nobody"
+    );
+    store
+        .expire_silences(vec![long.id], later(5))
+        .await
+        .unwrap();
     store.release_held(later(5)).await.unwrap();
-    assert_eq!(claim(store, "one", later(5)).await, [], "the other covers it still");
-    assert_eq!(store.agenda().await.unwrap().held_until, Some(short.ends_at));
+    assert_eq!(
+        claim(store, "one", later(5)).await,
+        [],
+        "the other covers it still"
+    );
+    assert_eq!(
+        store.agenda().await.unwrap().held_until,
+        Some(short.ends_at)
+    );
     store.release_held(later(20)).await.unwrap();
     let due = claim(store, "one", later(20)).await;
-    assert_eq!(due.iter().map(|claim| claim.notification.incident_id.as_str()).collect::<Vec<_>>(), ["told"]);
-    assert_eq!(due[0].since, later(20), "its patience begins when it could be sent");
+    assert_eq!(
+        due.iter()
+            .map(|claim| claim.notification.incident_id.as_str())
+            .collect::<Vec<_>>(),
+        ["told"]
+    );
+    assert_eq!(
+        due[0].since,
+        later(20),
+        "its patience begins when it could be sent"
+    );
     assert_eq!(resolved(store, "told", later(20)).await, ["one"]);
 }
 
@@ -204,10 +362,15 @@ async fn what_a_silence_holds_goes_with_the_end_of_its_incident(home: Home) {
     let store = store.as_ref();
     let silence = maintenance(store, later(10)).await;
     opened_under(store, "a", &silence).await;
-    let over =
-        Decision { silencing: Silencing::Over, ..decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![]) };
+    let over = Decision {
+        silencing: Silencing::Over,
+        ..decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![])
+    };
     let id = recorded(store).await;
-    store.decide(id, Some(subject("a", "OK")), later(1), Box::new(|_| over)).await.unwrap();
+    store
+        .decide(id, Some(subject("a", "OK")), later(1), Box::new(|_| over))
+        .await
+        .unwrap();
     assert_eq!(ended(store, later(10)).await, [""; 0]);
     assert!(!told_of(store, "a", later(10)).await);
 }
@@ -217,29 +380,67 @@ async fn what_was_last_told_is_remembered(home: Home) {
     let store = store.as_ref();
     let told = Values::from([("severity".to_owned(), "it's \"bad\" \u{1f6e0}".to_owned())]);
     let id = recorded(store).await;
-    let opens = State { told: told.clone(), ..state(Phase::Firing, 1) };
-    let opens = decision(Outcome::Changed, opens, vec![page("a", Action::Trigger, "one")]);
-    store.decide(id, Some(subject("a", "ANOMALOUS")), noon(), Box::new(|_| opens)).await.unwrap();
+    let opens = State {
+        told: told.clone(),
+        ..state(Phase::Firing, 1)
+    };
+    let opens = decision(
+        Outcome::Changed,
+        opens,
+        vec![page("a", Action::Trigger, "one")],
+    );
+    store
+        .decide(
+            id,
+            Some(subject("a", "ANOMALOUS")),
+            noon(),
+            Box::new(|_| opens),
+        )
+        .await
+        .unwrap();
     let (tell, heard) = std::sync::mpsc::channel();
     let change = move |memory: &Memory| {
         tell.send(memory.clone()).unwrap();
         let change = page("a", Action::Change, "one");
-        Decision { supersedes: true, ..decision(Outcome::Changed, state(Phase::Firing, 1), vec![change]) }
+        Decision {
+            supersedes: true,
+            ..decision(Outcome::Changed, state(Phase::Firing, 1), vec![change])
+        }
     };
     let change = Box::new(change);
     let id = recorded(store).await;
-    let tell_later = store.decide(id, Some(subject("a", "ANOMALOUS")), later(1), change).await.unwrap().unwrap();
+    let tell_later = store
+        .decide(id, Some(subject("a", "ANOMALOUS")), later(1), change)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(tell_later.outcome, Outcome::Changed);
     let memory = heard.recv().unwrap();
     assert_eq!(memory.known.state.unwrap().told, told);
     assert_eq!(memory.told.len(), 1);
     // In order: the change waits behind the trigger, and knows what the receiver made of it.
     let trigger = claim(store, "one", later(1)).await;
-    assert_eq!((trigger.len(), trigger[0].notification.action), (1, Action::Trigger));
+    assert_eq!(
+        (trigger.len(), trigger[0].notification.action),
+        (1, Action::Trigger)
+    );
     settle(store, &trigger[0], delivered(), later(1)).await;
     let change = claim(store, "one", later(1)).await;
-    assert_eq!((change[0].notification.action, change[0].receipt.as_deref()), (Action::Change, Some("r-1")));
-    settle(store, &change[0], Next::Delivered { receipt: None }, later(1)).await;
+    assert_eq!(
+        (change[0].notification.action, change[0].receipt.as_deref()),
+        (Action::Change, Some("r-1"))
+    );
+    settle(
+        store,
+        &change[0],
+        Next::Delivered { receipt: None },
+        later(1),
+    )
+    .await;
     assert_eq!(resolved(store, "a", later(2)).await, ["one"]);
-    assert_eq!(claim(store, "one", later(2)).await[0].receipt.as_deref(), Some("r-1"), "the last that there is");
+    assert_eq!(
+        claim(store, "one", later(2)).await[0].receipt.as_deref(),
+        Some("r-1"),
+        "the last that there is"
+    );
 }

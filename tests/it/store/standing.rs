@@ -1,4 +1,5 @@
-//! What the store must do for mail that is held, waits or is let through, and for what the bridge tells of itself.
+//! What the store must do for mail that is held, waits or is let through, and for what the bridge
+//! tells of itself.
 
 use alertbridge::{
     message::{Hold, Release, Verdict},
@@ -27,16 +28,32 @@ fn later(minutes: i64) -> Timestamp {
 }
 
 fn nothing(outcome: Outcome) -> Decision {
-    Decision { state: None, applied: false, ..decision(outcome, state(Phase::Firing, 1), vec![]) }
+    Decision {
+        state: None,
+        applied: false,
+        ..decision(outcome, state(Phase::Firing, 1), vec![])
+    }
 }
 
 fn unverified(incident_id: &str, status: &str) -> Subject {
-    Subject { verified: false, ..subject(incident_id, status) }
+    Subject {
+        verified: false,
+        ..subject(incident_id, status)
+    }
 }
 
-async fn decided(store: &dyn Store, subject: Subject, now: Timestamp, decision: Decision) -> MailId {
+async fn decided(
+    store: &dyn Store,
+    subject: Subject,
+    now: Timestamp,
+    decision: Decision,
+) -> MailId {
     let id = recorded(store).await;
-    store.decide(id, Some(subject), now, Box::new(|_| decision)).await.unwrap().unwrap();
+    store
+        .decide(id, Some(subject), now, Box::new(|_| decision))
+        .await
+        .unwrap()
+        .unwrap();
     id
 }
 
@@ -53,12 +70,21 @@ async fn memory(store: &dyn Store, subject: Subject, now: Timestamp) -> Memory {
 }
 
 async fn waits(store: &dyn Store, until: Timestamp) -> MailId {
-    let decision = Decision { check_at: Some(until), ..nothing(Outcome::Pending) };
+    let decision = Decision {
+        check_at: Some(until),
+        ..nothing(Outcome::Pending)
+    };
     decided(store, unverified("waiting", "OK"), noon(), decision).await
 }
 
 async fn due(store: &dyn Store, now: Timestamp) -> Vec<MailId> {
-    store.due(now, 100).await.unwrap().into_iter().map(|mail| mail.id).collect()
+    store
+        .due(now, 100)
+        .await
+        .unwrap()
+        .into_iter()
+        .map(|mail| mail.id)
+        .collect()
 }
 
 fn pass() -> Authenticity {
@@ -66,41 +92,83 @@ fn pass() -> Authenticity {
 }
 
 async fn release(store: &dyn Store, id: MailId) -> Result<(), StoreError> {
-    store.release_mail(id, Release { by: "ana@host".into(), at: noon() }).await
+    store
+        .release_mail(
+            id,
+            Release {
+                by: "ana@host".into(),
+                at: noon(),
+            },
+        )
+        .await
 }
 
-async fn a_mail_that_waits_is_due_at_its_time_and_holds_up_no_other_even_after_a_restart(home: Home) {
+async fn a_mail_that_waits_is_due_at_its_time_and_holds_up_no_other_even_after_a_restart(
+    home: Home,
+) {
     let store = home.open().await;
     let waiting = waits(store.as_ref(), later(1)).await;
     let other = recorded(store.as_ref()).await;
     drop(store);
     let store = home.open().await;
     let undecided = store.undecided(0, 1).await.unwrap();
-    assert_eq!(undecided.iter().map(|mail| mail.id).collect::<Vec<_>>(), [other]);
+    assert_eq!(
+        undecided.iter().map(|mail| mail.id).collect::<Vec<_>>(),
+        [other]
+    );
     assert_eq!(due(store.as_ref(), noon()).await, Vec::<MailId>::new());
     assert_eq!(due(store.as_ref(), later(1)).await, [waiting]);
     let (row, _) = store.mail(waiting).await.unwrap().unwrap();
-    assert_eq!((row.outcome, row.check_at), (Outcome::Pending, Some(later(1))));
+    assert_eq!(
+        (row.outcome, row.check_at),
+        (Outcome::Pending, Some(later(1)))
+    );
 }
 
 async fn a_check_again_is_written_with_what_follows_and_once(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
     let id = waits(store, later(1)).await;
-    let again = Decision { check_at: Some(later(3)), ..nothing(Outcome::Pending) };
+    let again = Decision {
+        check_at: Some(later(3)),
+        ..nothing(Outcome::Pending)
+    };
     let temporary = Authenticity::unproven(Verdict::TempError, "again");
     let decide = Box::new(|_: &Memory| again);
-    store.reconsider(id, temporary, Some(subject("a", "OK")), later(1), decide).await.unwrap().unwrap();
+    store
+        .reconsider(id, temporary, Some(subject("a", "OK")), later(1), decide)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(due(store, later(2)).await, Vec::<MailId>::new());
     let mails = store.due(later(3), 10).await.unwrap();
     assert_eq!((mails[0].id, mails[0].checks), (id, 1));
-    let opened = decision(Outcome::Opened, state(Phase::Firing, 1), vec![page("a", Action::Trigger, "one")]);
+    let opened = decision(
+        Outcome::Opened,
+        state(Phase::Firing, 1),
+        vec![page("a", Action::Trigger, "one")],
+    );
     let decide = Box::new(|_: &Memory| opened);
-    store.reconsider(id, pass(), Some(subject("a", "OK")), later(3), decide).await.unwrap().unwrap();
+    store
+        .reconsider(id, pass(), Some(subject("a", "OK")), later(3), decide)
+        .await
+        .unwrap()
+        .unwrap();
     let (row, _) = store.mail(id).await.unwrap().unwrap();
-    assert_eq!((row.outcome, row.authenticity, row.check_at), (Outcome::Opened, pass(), None));
+    assert_eq!(
+        (row.outcome, row.authenticity, row.check_at),
+        (Outcome::Opened, pass(), None)
+    );
     assert_eq!(claim(store, "one", later(3)).await.len(), 1);
-    let late = store.reconsider(id, pass(), None, later(4), Box::new(|_| panic!("it is not due any more"))).await;
+    let late = store
+        .reconsider(
+            id,
+            pass(),
+            None,
+            later(4),
+            Box::new(|_| panic!("it is not due any more")),
+        )
+        .await;
     assert_eq!(late.unwrap(), None);
 }
 
@@ -110,7 +178,9 @@ async fn after_the_clock_was_set_back_what_waits_is_due(home: Home) {
     assert_eq!(due(store.as_ref(), later(-24 * 60)).await, [waiting]);
 }
 
-async fn what_was_told_before_it_could_be_checked_keeps_its_outcome_and_belongs_to_the_opening_it_leads_to(home: Home) {
+async fn what_was_told_before_it_could_be_checked_keeps_its_outcome_and_belongs_to_the_opening_it_leads_to(
+    home: Home,
+) {
     let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![]).await;
@@ -123,29 +193,68 @@ async fn what_was_told_before_it_could_be_checked_keeps_its_outcome_and_belongs_
         state: None,
         ..decision(Outcome::Reopened, state(Phase::Firing, 2), vec![told])
     };
-    store.decide(id, Some(unverified("a", "AGAIN")), noon(), Box::new(|_| unproven)).await.unwrap();
+    store
+        .decide(
+            id,
+            Some(unverified("a", "AGAIN")),
+            noon(),
+            Box::new(|_| unproven),
+        )
+        .await
+        .unwrap();
     let (tell, told) = std::sync::mpsc::channel();
     let decide = Box::new(move |memory: &Memory| {
         tell.send(memory.told_before).unwrap();
         decision(Outcome::Stale, state(Phase::Firing, 2), vec![])
     });
-    store.reconsider(id, pass(), Some(subject("a", "AGAIN")), later(1), decide).await.unwrap().unwrap();
+    store
+        .reconsider(id, pass(), Some(subject("a", "AGAIN")), later(1), decide)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!(told.recv().unwrap(), Some(Outcome::Reopened));
     let (row, _) = store.mail(id).await.unwrap().unwrap();
-    assert_eq!((row.outcome, row.authenticity.verdict), (Outcome::Reopened, Verdict::Pass));
-    assert_eq!(resolved(store, "a", later(2)).await, ["one"], "its resolve goes to whom it was told");
+    assert_eq!(
+        (row.outcome, row.authenticity.verdict),
+        (Outcome::Reopened, Verdict::Pass)
+    );
+    assert_eq!(
+        resolved(store, "a", later(2)).await,
+        ["one"],
+        "its resolve goes to whom it was told"
+    );
 }
 
 async fn what_unverified_mail_applied_is_known_to_unverified_mail_alone(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    let unproven = State { verified: false, ..state(Phase::Firing, 1) };
-    decided(store, unverified("a", "X"), noon(), decision(Outcome::Opened, unproven, vec![])).await;
-    assert!(memory(store, unverified("a", "X"), noon()).await.known.applied_before);
+    let unproven = State {
+        verified: false,
+        ..state(Phase::Firing, 1)
+    };
+    decided(
+        store,
+        unverified("a", "X"),
+        noon(),
+        decision(Outcome::Opened, unproven, vec![]),
+    )
+    .await;
+    assert!(
+        memory(store, unverified("a", "X"), noon())
+            .await
+            .known
+            .applied_before
+    );
     let seen = memory(store, subject("a", "X"), noon()).await;
     assert!(!seen.known.applied_before);
     assert_eq!(seen.recurrence_28d, 0, "what is not proven is no opening");
-    decided(store, subject("a", "X"), noon(), decision(Outcome::Opened, state(Phase::Firing, 1), vec![])).await;
+    decided(
+        store,
+        subject("a", "X"),
+        noon(),
+        decision(Outcome::Opened, state(Phase::Firing, 1), vec![]),
+    )
+    .await;
     let seen = memory(store, subject("a", "X"), noon()).await;
     assert!(seen.known.applied_before);
     assert_eq!(seen.recurrence_28d, 1, "proven, it is");
@@ -155,36 +264,92 @@ async fn unverified_triggers_are_counted_by_the_hour(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
     for minute in [0, 30, 59] {
-        let told = Decision { marked: true, ..nothing(Outcome::Opened) };
+        let told = Decision {
+            marked: true,
+            ..nothing(Outcome::Opened)
+        };
         decided(store, unverified("a", "X"), later(minute), told).await;
     }
-    decided(store, unverified("a", "X"), later(59), nothing(Outcome::Opened)).await;
-    let marked = async |minute| memory(store, unverified("b", "X"), later(minute)).await.marked;
+    decided(
+        store,
+        unverified("a", "X"),
+        later(59),
+        nothing(Outcome::Opened),
+    )
+    .await;
+    let marked = async |minute| {
+        memory(store, unverified("b", "X"), later(minute))
+            .await
+            .marked
+    };
     assert_eq!(marked(59).await, 3);
     assert_eq!(marked(60).await, 2, "an hour is an hour");
     assert_eq!(marked(119).await, 0);
-    assert_eq!(marked(-60).await, 0, "a clock set back finds none of the future");
-    let elsewhere = Subject { ingress: "another".into(), ..unverified("b", "X") };
-    assert_eq!(memory(store, elsewhere, later(59)).await.marked, 0, "each ingress has an account of its own");
+    assert_eq!(
+        marked(-60).await,
+        0,
+        "a clock set back finds none of the future"
+    );
+    let elsewhere = Subject {
+        ingress: "another".into(),
+        ..unverified("b", "X")
+    };
+    assert_eq!(
+        memory(store, elsewhere, later(59)).await.marked,
+        0,
+        "each ingress has an account of its own"
+    );
 }
 
 async fn a_released_mail_is_due_before_all_others_and_says_who_let_it_through(home: Home) {
     let store = home.open().await;
     waits(store.as_ref(), noon()).await;
-    let held = Decision { hold: Some(Hold::Resolve), ..nothing(Outcome::Quarantined) };
+    let held = Decision {
+        hold: Some(Hold::Resolve),
+        ..nothing(Outcome::Quarantined)
+    };
     let id = decided(store.as_ref(), unverified("a", "OK"), noon(), held).await;
     release(store.as_ref(), id).await.unwrap();
-    assert!(matches!(release(store.as_ref(), id).await, Err(StoreError::Refused(_))), "once is enough");
+    assert!(
+        matches!(
+            release(store.as_ref(), id).await,
+            Err(StoreError::Refused(_))
+        ),
+        "once is enough"
+    );
     drop(store);
     let store = home.open().await;
     let store = store.as_ref();
     assert!(store.undecided(0, 10).await.unwrap().is_empty());
     let first = &store.due(noon(), 1).await.unwrap()[0];
-    assert_eq!((first.id, first.released.clone()), (id, Some(Release { by: "ana@host".into(), at: noon() })));
-    let decide = Box::new(|_: &Memory| decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![]));
-    store.reconsider(id, Authenticity::off(), Some(subject("a", "OK")), noon(), decide).await.unwrap().unwrap();
+    assert_eq!(
+        (first.id, first.released.clone()),
+        (
+            id,
+            Some(Release {
+                by: "ana@host".into(),
+                at: noon()
+            })
+        )
+    );
+    let decide =
+        Box::new(|_: &Memory| decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![]));
+    store
+        .reconsider(
+            id,
+            Authenticity::off(),
+            Some(subject("a", "OK")),
+            noon(),
+            decide,
+        )
+        .await
+        .unwrap()
+        .unwrap();
     let (row, _) = store.mail(id).await.unwrap().unwrap();
-    assert_eq!((row.outcome, row.released.unwrap().by.as_str()), (Outcome::Resolved, "ana@host"));
+    assert_eq!(
+        (row.outcome, row.released.unwrap().by.as_str()),
+        (Outcome::Resolved, "ana@host")
+    );
 }
 
 async fn a_mail_that_waits_can_be_released_and_one_that_is_not_whole_or_decided_cannot(home: Home) {
@@ -193,21 +358,53 @@ async fn a_mail_that_waits_can_be_released_and_one_that_is_not_whole_or_decided_
     let waiting = waits(store, later(10)).await;
     release(store, waiting).await.unwrap();
     assert_eq!(due(store, noon()).await, [waiting]);
-    let cut = Message { cut_from: Some(99_000_000), ..mail("Subject: x") };
-    let cut = store.record(vec![(cut, Authenticity::off())], None).await.unwrap()[0];
-    store.decide(cut, None, noon(), Box::new(|_| nothing(Outcome::Quarantined))).await.unwrap();
+    let cut = Message {
+        cut_from: Some(99_000_000),
+        ..mail("Subject: x")
+    };
+    let cut = store
+        .record(vec![(cut, Authenticity::off())], None)
+        .await
+        .unwrap()[0];
+    store
+        .decide(
+            cut,
+            None,
+            noon(),
+            Box::new(|_| nothing(Outcome::Quarantined)),
+        )
+        .await
+        .unwrap();
     let why = release(store, cut).await.unwrap_err().to_string();
-    assert!(why.contains("99000000 bytes") && why.contains("only its header was kept"), "{why}");
+    assert!(
+        why.contains("99000000 bytes") && why.contains("only its header was kept"),
+        "{why}"
+    );
     let opened = decided(store, subject("a", "X"), noon(), nothing(Outcome::Opened)).await;
-    assert!(release(store, opened).await.unwrap_err().to_string().contains("opened, not quarantined"));
-    assert!(release(store, 999).await.unwrap_err().to_string().contains("no mail 999"));
+    assert!(
+        release(store, opened)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("opened, not quarantined")
+    );
+    assert!(
+        release(store, 999)
+            .await
+            .unwrap_err()
+            .to_string()
+            .contains("no mail 999")
+    );
 }
 
 async fn a_held_resolve_concerns_somebody_while_its_incident_is_open(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
     opened(store, "a", vec![]).await;
-    let held = || Decision { hold: Some(Hold::Resolve), ..nothing(Outcome::Quarantined) };
+    let held = || Decision {
+        hold: Some(Hold::Resolve),
+        ..nothing(Outcome::Quarantined)
+    };
     for _ in 0..3 {
         decided(store, unverified("a", "OK"), noon(), held()).await;
     }
@@ -222,19 +419,41 @@ async fn a_held_resolve_concerns_somebody_while_its_incident_is_open(home: Home)
     resolved(store, "a", noon()).await;
     assert_eq!(store.concerns().await.unwrap().held_resolves, ["b"]);
     store.discard_mail(second, noon()).await.unwrap();
-    assert_eq!(store.concerns().await.unwrap().held_resolves, Vec::<String>::new());
+    assert_eq!(
+        store.concerns().await.unwrap().held_resolves,
+        Vec::<String>::new()
+    );
 }
 
-async fn held_triggers_and_unexpected_apps_concern_somebody_until_they_are_let_through_or_discarded(home: Home) {
+async fn held_triggers_and_unexpected_apps_concern_somebody_until_they_are_let_through_or_discarded(
+    home: Home,
+) {
     let store = home.open().await;
     let store = store.as_ref();
-    assert_eq!(Concerns { room: None, ..store.concerns().await.unwrap() }, Concerns::default());
-    let held = |hold| Decision { hold: Some(hold), ..nothing(Outcome::Quarantined) };
+    assert_eq!(
+        Concerns {
+            room: None,
+            ..store.concerns().await.unwrap()
+        },
+        Concerns::default()
+    );
+    let held = |hold| Decision {
+        hold: Some(hold),
+        ..nothing(Outcome::Quarantined)
+    };
     decided(store, unverified("a", "X"), noon(), held(Hold::Flood)).await;
     let last = decided(store, unverified("b", "X"), later(5), held(Hold::Flood)).await;
     let mut apps = Vec::new();
     for app in ["app:b", "a", "b", "a"] {
-        apps.push(decided(store, subject("c", "X"), noon(), held(Hold::App(app.into()))).await);
+        apps.push(
+            decided(
+                store,
+                subject("c", "X"),
+                noon(),
+                held(Hold::App(app.into())),
+            )
+            .await,
+        );
     }
     let concerns = store.concerns().await.unwrap();
     assert_eq!(concerns.flooded_at, Some(later(5)));
@@ -246,29 +465,66 @@ async fn held_triggers_and_unexpected_apps_concern_somebody_until_they_are_let_t
     assert_eq!(concerns.flooded_at, Some(noon()));
     assert_eq!(concerns.unexpected_apps, ["a", "b"], "one of two is left");
     match home {
-        Home::Folder(_) => assert!(concerns.room.is_some_and(|room| 0 < room.free && room.free <= room.total)),
+        Home::Folder(_) => assert!(
+            concerns
+                .room
+                .is_some_and(|room| 0 < room.free && room.free <= room.total)
+        ),
         Home::Database(_) => assert_eq!(concerns.room, None),
     }
 }
 
 fn own(incident_id: &str, status: &str) -> Subject {
-    Subject { kind: Kind::Own, time: None, ..subject(incident_id, status) }
+    Subject {
+        kind: Kind::Own,
+        time: None,
+        ..subject(incident_id, status)
+    }
 }
 
-pub async fn announced(store: &dyn Store, incident_id: &str, phase: Phase, deliveries: Vec<NewDelivery>) {
-    let decision = Decision { applied: false, ..decision(Outcome::Opened, state(phase, 1), deliveries) };
-    store.announce(own(incident_id, "X"), noon(), Box::new(|_| decision)).await.unwrap();
+pub async fn announced(
+    store: &dyn Store,
+    incident_id: &str,
+    phase: Phase,
+    deliveries: Vec<NewDelivery>,
+) {
+    let decision = Decision {
+        applied: false,
+        ..decision(Outcome::Opened, state(phase, 1), deliveries)
+    };
+    store
+        .announce(own(incident_id, "X"), noon(), Box::new(|_| decision))
+        .await
+        .unwrap();
 }
 
-async fn what_the_bridge_tells_of_itself_is_durable_delivered_and_never_taken_for_a_mails_incident(home: Home) {
+async fn what_the_bridge_tells_of_itself_is_durable_delivered_and_never_taken_for_a_mails_incident(
+    home: Home,
+) {
     let store = home.open().await;
-    announced(store.as_ref(), "self:x", Phase::Firing, vec![page("self:x", Action::Trigger, "one")]).await;
-    assert_eq!(memory(store.as_ref(), subject("self:x", "OK"), noon()).await, Memory::default());
+    announced(
+        store.as_ref(),
+        "self:x",
+        Phase::Firing,
+        vec![page("self:x", Action::Trigger, "one")],
+    )
+    .await;
+    assert_eq!(
+        memory(store.as_ref(), subject("self:x", "OK"), noon()).await,
+        Memory::default()
+    );
     drop(store);
     let store = home.open().await;
     let store = store.as_ref();
     let names = async || -> Vec<String> {
-        store.concerns().await.unwrap().alarms.into_iter().map(|alarm| alarm.incident_id).collect()
+        store
+            .concerns()
+            .await
+            .unwrap()
+            .alarms
+            .into_iter()
+            .map(|alarm| alarm.incident_id)
+            .collect()
     };
     assert_eq!(names().await, ["self:x"]);
     let claimed = claim(store, "one", noon()).await;
@@ -277,20 +533,38 @@ async fn what_the_bridge_tells_of_itself_is_durable_delivered_and_never_taken_fo
     let (tell, told) = std::sync::mpsc::channel();
     let decide = Box::new(move |memory: &Memory| {
         tell.send(memory.told.len()).unwrap();
-        Decision { applied: false, ..decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![]) }
+        Decision {
+            applied: false,
+            ..decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![])
+        }
     });
-    store.announce(own("self:x", "OVER"), noon(), decide).await.unwrap();
+    store
+        .announce(own("self:x", "OVER"), noon(), decide)
+        .await
+        .unwrap();
     assert_eq!(told.recv().unwrap(), 1, "its end goes to whom it was told");
     assert_eq!(names().await, Vec::<String>::new());
     let listed = store.incidents(false, 10).await.unwrap();
-    assert_eq!(listed.iter().map(|incident| incident.kind).collect::<Vec<_>>(), [Kind::Own]);
+    assert_eq!(
+        listed
+            .iter()
+            .map(|incident| incident.kind)
+            .collect::<Vec<_>>(),
+        [Kind::Own]
+    );
     assert!(store.timeline("self:x").await.unwrap().is_some());
 }
 
 async fn dead_letters_concern_somebody_but_for_those_that_tell_of_dead_letters(home: Home) {
     let store = home.open().await;
     let store = store.as_ref();
-    announced(store, DEAD_LETTERS, Phase::Firing, vec![page(DEAD_LETTERS, Action::Trigger, "one")]).await;
+    announced(
+        store,
+        DEAD_LETTERS,
+        Phase::Firing,
+        vec![page(DEAD_LETTERS, Action::Trigger, "one")],
+    )
+    .await;
     let claimed = claim(store, "one", noon()).await;
     settle(store, &claimed[0], dead(), noon()).await;
     assert_eq!(store.concerns().await.unwrap().dead, 0);

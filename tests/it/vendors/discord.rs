@@ -1,4 +1,5 @@
-//! A Discord webhook: embeds within their limits, five requests in two seconds, and an answer when the message is there.
+//! A Discord webhook: embeds within their limits, five requests in two seconds, and an answer when
+//! the message is there.
 
 use std::{
     collections::VecDeque,
@@ -23,20 +24,34 @@ pub struct Discord {
 impl Discord {
     pub async fn start() -> Fake<Self> {
         let token = "hQ2vT8nK4xR6pLsW0cYbZ1mJd7fGa3eUoIiN5tBqXyEwMrVkPzCjHuSgDlFoAy9T";
-        Fake::serve(Self { token: token.into(), messages: Vec::new(), bucket: VecDeque::new() }, token).await
+        Fake::serve(
+            Self {
+                token: token.into(),
+                messages: Vec::new(),
+                bucket: VecDeque::new(),
+            },
+            token,
+        )
+        .await
     }
 
     /// How long until there is room for another request.
     fn full(&mut self) -> Option<Duration> {
         let now = Instant::now();
-        while self.bucket.front().is_some_and(|came| now.duration_since(*came) >= BUCKET.1) {
+        while self
+            .bucket
+            .front()
+            .is_some_and(|came| now.duration_since(*came) >= BUCKET.1)
+        {
             self.bucket.pop_front();
         }
         if self.bucket.len() < BUCKET.0 {
             self.bucket.push_back(now);
             return None;
         }
-        self.bucket.front().map(|came| BUCKET.1.saturating_sub(now.duration_since(*came)))
+        self.bucket
+            .front()
+            .map(|came| BUCKET.1.saturating_sub(now.duration_since(*came)))
     }
 }
 
@@ -45,15 +60,19 @@ impl Vendor for Discord {
         let (path, query) = call.target.split_once('?').unwrap_or((&call.target, ""));
         if (call.method.as_str(), path) != ("POST", &*self::path(&self.token)) {
             memory.violations.push("a wrong address".into());
-            return Answer::json(401, &json!({ "message": "Invalid Webhook Token", "code": 50027 }));
+            return Answer::json(
+                401,
+                &json!({ "message": "Invalid Webhook Token", "code": 50027 }),
+            );
         }
         if let Some(wait) = self.full() {
-            let said =
-                json!({ "message": "You are being rate limited.", "retry_after": wait.as_secs_f64(), "global": false });
+            let said = json!({ "message": "You are being rate limited.", "retry_after": wait.as_secs_f64(), "global": false });
             let whole = wait.as_secs_f64().ceil().to_string();
             return Answer::json(429, &said).with("retry-after", &whole);
         }
-        let checked = call.json().and_then(|message| check_message(&message).map(|()| message));
+        let checked = call
+            .json()
+            .and_then(|message| check_message(&message).map(|()| message));
         let message = match checked {
             Ok(message) => message,
             Err(why) => {
@@ -63,13 +82,26 @@ impl Vendor for Discord {
             }
         };
         let title = plain(message["embeds"][0]["title"].as_str().unwrap_or_default());
-        let action = if title.contains("[RESOLVED]") { "resolve" } else { "trigger" };
-        memory.pages.push(Page { action: action.into(), key: title.clone(), title });
+        let action = if title.contains("[RESOLVED]") {
+            "resolve"
+        } else {
+            "trigger"
+        };
+        memory.pages.push(Page {
+            action: action.into(),
+            key: title.clone(),
+            title,
+        });
         self.messages.push(message);
         if query.split('&').any(|parameter| parameter == "wait=true") {
-            return Answer::json(200, &json!({ "id": (1_310_000_000_000_000_000 + self.messages.len()).to_string() }));
+            return Answer::json(
+                200,
+                &json!({ "id": (1_310_000_000_000_000_000 + self.messages.len()).to_string() }),
+            );
         }
-        memory.violations.push("nobody waits for the message: one that is not saved is no error".into());
+        memory
+            .violations
+            .push("nobody waits for the message: one that is not saved is no error".into());
         Answer::new(204, "")
     }
 
@@ -118,16 +150,32 @@ pub fn check_message(message: &Value) -> Result<(), String> {
     if embeds.len() > 10 || (embeds.is_empty() && message["content"].is_null()) {
         return Err(format!("{} embeds", embeds.len()));
     }
-    let total = embeds.iter().map(check_embed).sum::<Result<usize, String>>()?;
-    if total > 6000 { Err(format!("the embeds have {total} units together")) } else { Ok(()) }
+    let total = embeds
+        .iter()
+        .map(check_embed)
+        .sum::<Result<usize, String>>()?;
+    if total > 6000 {
+        Err(format!("the embeds have {total} units together"))
+    } else {
+        Ok(())
+    }
 }
 
 /// An embed within its limits; how much it adds to the total.
 fn check_embed(embed: &Value) -> Result<usize, String> {
     let mut total = 0;
-    for (pointer, max) in [("/title", 256), ("/description", 4096), ("/footer/text", 2048), ("/author/name", 256)] {
-        let Some(text) = embed.pointer(pointer) else { continue };
-        let text = text.as_str().ok_or_else(|| format!("{pointer} is no string"))?;
+    for (pointer, max) in [
+        ("/title", 256),
+        ("/description", 4096),
+        ("/footer/text", 2048),
+        ("/author/name", 256),
+    ] {
+        let Some(text) = embed.pointer(pointer) else {
+            continue;
+        };
+        let text = text
+            .as_str()
+            .ok_or_else(|| format!("{pointer} is no string"))?;
         within(pointer, text, max)?;
         total += units(text);
     }
@@ -144,7 +192,9 @@ fn check_embed(embed: &Value) -> Result<usize, String> {
         return Err("an empty embed".into());
     }
     if let Some(timestamp) = embed["timestamp"].as_str() {
-        timestamp.parse::<jiff::Timestamp>().map_err(|error| format!("the timestamp {timestamp}: {error}"))?;
+        timestamp
+            .parse::<jiff::Timestamp>()
+            .map_err(|error| format!("the timestamp {timestamp}: {error}"))?;
     }
     match &embed["color"] {
         Value::Null => Ok(total),

@@ -52,19 +52,35 @@ impl Opsgenie {
     /// It works a request off when asked for the `polls`-th time; before that it answers "not yet".
     pub async fn start_slow(polls: usize) -> Fake<Self> {
         let key = "5f1d5a3c-4e0b-4c61-9a3e-0d6f9c2b7e11";
-        let vendor = Self { key: key.into(), polls, alerts: BTreeMap::new(), requests: Vec::new() };
+        let vendor = Self {
+            key: key.into(),
+            polls,
+            alerts: BTreeMap::new(),
+            requests: Vec::new(),
+        };
         Fake::serve(vendor, key).await
     }
 
     fn promise(&mut self, work: Work) -> Answer {
         let id = format!("request-{}", self.requests.len() + 1);
-        self.requests.push(Promise { id: id.clone(), work, asked: 0, done: None });
-        Answer::json(202, &json!({ "result": "Request will be processed", "took": 0.01, "requestId": id }))
+        self.requests.push(Promise {
+            id: id.clone(),
+            work,
+            asked: 0,
+            done: None,
+        });
+        Answer::json(
+            202,
+            &json!({ "result": "Request will be processed", "took": 0.01, "requestId": id }),
+        )
     }
 
     /// Works off a request and all before it.
     fn work(&mut self, last: usize, memory: &mut Memory) {
-        for promise in self.requests[..=last].iter_mut().filter(|promise| promise.done.is_none()) {
+        for promise in self.requests[..=last]
+            .iter_mut()
+            .filter(|promise| promise.done.is_none())
+        {
             promise.done = Some(match &promise.work {
                 Work::Create(body) => {
                     let alias = body["alias"].as_str().unwrap_or_default().to_owned();
@@ -74,9 +90,18 @@ impl Opsgenie {
                         alert.count += 1;
                         memory.repeats.push(format!("create {alias}"));
                     } else {
-                        *alert = Alert { open: true, count: 1, openings: alert.openings + 1, body: body.clone() };
+                        *alert = Alert {
+                            open: true,
+                            count: 1,
+                            openings: alert.openings + 1,
+                            body: body.clone(),
+                        };
                         let title = body["message"].as_str().unwrap_or_default().to_owned();
-                        memory.pages.push(Page { action: "trigger".into(), key: alias, title });
+                        memory.pages.push(Page {
+                            action: "trigger".into(),
+                            key: alias,
+                            title,
+                        });
                     }
                     Ok("Created alert")
                 }
@@ -90,7 +115,11 @@ impl Opsgenie {
                 Work::Close(alias) => match self.alerts.get_mut(alias) {
                     Some(alert) if alert.open => {
                         alert.open = false;
-                        memory.pages.push(Page { action: "resolve".into(), key: alias.clone(), title: String::new() });
+                        memory.pages.push(Page {
+                            action: "resolve".into(),
+                            key: alias.clone(),
+                            title: String::new(),
+                        });
                         Ok("Closed alert")
                     }
                     Some(_) => {
@@ -98,7 +127,9 @@ impl Opsgenie {
                         Err("Alert does not exist")
                     }
                     None => {
-                        memory.violations.push(format!("a close of {alias}, which was never opened"));
+                        memory
+                            .violations
+                            .push(format!("a close of {alias}, which was never opened"));
                         Err("Alert does not exist")
                     }
                 },
@@ -108,7 +139,9 @@ impl Opsgenie {
 
     fn status(&mut self, id: &str, memory: &mut Memory) -> Answer {
         let Some(at) = self.requests.iter().position(|promise| promise.id == id) else {
-            memory.violations.push(format!("asked about the unknown request {id}"));
+            memory
+                .violations
+                .push(format!("asked about the unknown request {id}"));
             return refused(404, "Request not found", "RequestNotFound");
         };
         self.requests[at].asked += 1;
@@ -116,7 +149,11 @@ impl Opsgenie {
             self.work(at, memory);
         }
         match self.requests[at].done {
-            None => refused(404, "Request not processed. Please try again, later.", "RequestNotProcessed"),
+            None => refused(
+                404,
+                "Request not processed. Please try again, later.",
+                "RequestNotProcessed",
+            ),
             Some(done) => {
                 let (success, status) = (done.is_ok(), done.unwrap_or_else(|status| status));
                 let data = json!({ "success": success, "isSuccess": success, "status": status, "alertId": "a-1" });
@@ -134,11 +171,17 @@ impl Vendor for Opsgenie {
         }
         let target = call.target.strip_prefix(JSM).unwrap_or(&call.target);
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let parts: Vec<String> =
-            path.split('/').skip(1).map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned()).collect();
+        let parts: Vec<String> = path
+            .split('/')
+            .skip(1)
+            .map(|part| percent_decode_str(part).decode_utf8_lossy().into_owned())
+            .collect();
         let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
         match (call.method.as_str(), parts.as_slice()) {
-            ("POST", ["v2", "alerts"]) => match call.json().and_then(|body| check_create(&body).map(|()| body)) {
+            ("POST", ["v2", "alerts"]) => match call
+                .json()
+                .and_then(|body| check_create(&body).map(|()| body))
+            {
                 Ok(body) => self.promise(Work::Create(body)),
                 Err(why) => {
                     memory.violations.push(why.clone());
@@ -160,10 +203,18 @@ impl Vendor for Opsgenie {
                 }
             }
             ("PUT", ["v2", "alerts", alias, part @ ("priority" | "message")]) => {
-                let part = if *part == "priority" { "priority" } else { "message" };
-                let checked = call.json().and_then(|body| check_update(part, query, &body).map(|()| body));
+                let part = if *part == "priority" {
+                    "priority"
+                } else {
+                    "message"
+                };
+                let checked = call
+                    .json()
+                    .and_then(|body| check_update(part, query, &body).map(|()| body));
                 match checked {
-                    Ok(body) => self.promise(Work::Update((*alias).to_owned(), part, body[part].clone())),
+                    Ok(body) => {
+                        self.promise(Work::Update((*alias).to_owned(), part, body[part].clone()))
+                    }
                     Err(why) => {
                         memory.violations.push(why.clone());
                         refused(422, &why, "InvalidRequest")
@@ -172,14 +223,20 @@ impl Vendor for Opsgenie {
             }
             ("GET", ["v2", "alerts", "requests", id]) => self.status(id, memory),
             _ => {
-                memory.violations.push(format!("{} {} is no operation", call.method, call.target));
+                memory
+                    .violations
+                    .push(format!("{} {} is no operation", call.method, call.target));
                 refused(404, "No such operation", "NotFound")
             }
         }
     }
 
     fn open(&self) -> Vec<String> {
-        self.alerts.iter().filter(|(_, alert)| alert.open).map(|(alias, _)| alias.clone()).collect()
+        self.alerts
+            .iter()
+            .filter(|(_, alert)| alert.open)
+            .map(|(alias, _)| alias.clone())
+            .collect()
     }
 }
 
@@ -201,7 +258,11 @@ impl Fake<Opsgenie> {
 }
 
 fn refused(status: u16, why: &str, kind: &str) -> Answer {
-    Answer::json(status, &json!({ "message": why, "took": 0.0, "requestId": "r" })).with("X-Opsgenie-Errortype", kind)
+    Answer::json(
+        status,
+        &json!({ "message": why, "took": 0.0, "requestId": "r" }),
+    )
+    .with("X-Opsgenie-Errortype", kind)
 }
 
 /// What the API takes for a create.
@@ -234,19 +295,29 @@ pub fn check_create(body: &Value) -> Result<(), String> {
     }
     let mut total = 0;
     for (name, value) in body["details"].as_object().into_iter().flatten() {
-        let value = value.as_str().ok_or_else(|| format!("the detail {name} is no string"))?;
+        let value = value
+            .as_str()
+            .ok_or_else(|| format!("the detail {name} is no string"))?;
         within("details", value, 8000)?;
         total += super::units(name) + super::units(value);
     }
-    if total > 8000 { Err(format!("the details have {total} units in total")) } else { Ok(()) }
+    if total > 8000 {
+        Err(format!("the details have {total} units in total"))
+    } else {
+        Ok(())
+    }
 }
 
 /// What the API takes for an update: the one field, of an alert named by its alias.
 pub fn check_update(part: &str, query: &str, body: &Value) -> Result<(), String> {
     if query != "identifierType=alias" {
-        return Err(format!("the update of the {part} names an id and not an alias"));
+        return Err(format!(
+            "the update of the {part} names an id and not an alias"
+        ));
     }
-    let only = body.as_object().is_some_and(|fields| fields.keys().all(|field| field == part));
+    let only = body
+        .as_object()
+        .is_some_and(|fields| fields.keys().all(|field| field == part));
     match (part, body[part].as_str()) {
         _ if !only => Err(format!("the update of the {part} holds more: {body}")),
         ("priority", Some("P1" | "P2" | "P3" | "P4" | "P5")) => Ok(()),

@@ -16,7 +16,15 @@ pub struct PagerDuty {
 impl PagerDuty {
     pub async fn start() -> Fake<Self> {
         let key = "0123456789abcdef0123456789abcdef";
-        Fake::serve(Self { key: key.into(), alerts: BTreeMap::new(), severities: BTreeMap::new() }, key).await
+        Fake::serve(
+            Self {
+                key: key.into(),
+                alerts: BTreeMap::new(),
+                severities: BTreeMap::new(),
+            },
+            key,
+        )
+        .await
     }
 }
 
@@ -32,9 +40,14 @@ impl Vendor for PagerDuty {
         };
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         let (action, key) = (text(&event["event_action"]), text(&event["dedup_key"]));
-        let page = Page { action: action.clone(), key: key.clone(), title: text(&event["payload"]["summary"]) };
+        let page = Page {
+            action: action.clone(),
+            key: key.clone(),
+            title: text(&event["payload"]["summary"]),
+        };
         if action == "trigger" {
-            self.severities.insert(key.clone(), text(&event["payload"]["severity"]));
+            self.severities
+                .insert(key.clone(), text(&event["payload"]["severity"]));
         }
         match (action.as_str(), self.alerts.get(&key)) {
             ("trigger", Some(true)) => memory.repeats.push(format!("trigger {key}")),
@@ -48,14 +61,23 @@ impl Vendor for PagerDuty {
             }
             // The real one drops these without a word.
             ("resolve", Some(false)) => memory.repeats.push(format!("resolve {key}")),
-            ("resolve", None) => memory.violations.push(format!("a resolve of {key}, which was never triggered")),
+            ("resolve", None) => memory
+                .violations
+                .push(format!("a resolve of {key}, which was never triggered")),
             _ => {}
         }
-        Answer::json(202, &json!({ "status": "success", "message": "Event processed", "dedup_key": key }))
+        Answer::json(
+            202,
+            &json!({ "status": "success", "message": "Event processed", "dedup_key": key }),
+        )
     }
 
     fn open(&self) -> Vec<String> {
-        self.alerts.iter().filter(|(_, open)| **open).map(|(key, _)| key.clone()).collect()
+        self.alerts
+            .iter()
+            .filter(|(_, open)| **open)
+            .map(|(key, _)| key.clone())
+            .collect()
     }
 }
 
@@ -80,7 +102,11 @@ fn checked(call: &Call, key: &str) -> Result<Value, String> {
     }
     let event = call.json()?;
     check_event(&event)?;
-    if event["routing_key"] == key { Ok(event) } else { Err("a wrong routing key".into()) }
+    if event["routing_key"] == key {
+        Ok(event)
+    } else {
+        Err("a wrong routing key".into())
+    }
 }
 
 /// What the API takes.
@@ -116,7 +142,9 @@ pub fn check_event(event: &Value) -> Result<(), String> {
         return Err(format!("the severity {severity}"));
     }
     if let Some(timestamp) = payload["timestamp"].as_str() {
-        timestamp.parse::<jiff::Timestamp>().map_err(|error| format!("the timestamp {timestamp}: {error}"))?;
+        timestamp
+            .parse::<jiff::Timestamp>()
+            .map_err(|error| format!("the timestamp {timestamp}: {error}"))?;
     }
     for field in ["component", "group", "class"] {
         optional(payload, field, 1024)?;

@@ -13,7 +13,14 @@ pub struct Slack {
 impl Slack {
     pub async fn start() -> Fake<Self> {
         let secret = "qJ8k2mXw0pZr4tVy6uB9sLdN";
-        Fake::serve(Self { secret: secret.into(), messages: Vec::new() }, secret).await
+        Fake::serve(
+            Self {
+                secret: secret.into(),
+                messages: Vec::new(),
+            },
+            secret,
+        )
+        .await
     }
 }
 
@@ -24,17 +31,27 @@ impl Vendor for Slack {
             return Answer::new(404, "no_service");
         }
         let checked = call.json().map_err(|why| (why, "invalid_payload"));
-        match checked
-            .and_then(|message| check_message(&message).map(|()| message).map_err(|why| (why, "invalid_blocks")))
-        {
+        match checked.and_then(|message| {
+            check_message(&message)
+                .map(|()| message)
+                .map_err(|why| (why, "invalid_blocks"))
+        }) {
             Err((why, word)) => {
                 memory.violations.push(why);
                 Answer::new(400, word)
             }
             Ok(message) => {
                 let title = message["text"].as_str().unwrap_or_default().to_owned();
-                let action = if title.contains("[RESOLVED]") { "resolve" } else { "trigger" };
-                memory.pages.push(Page { action: action.into(), key: title.clone(), title });
+                let action = if title.contains("[RESOLVED]") {
+                    "resolve"
+                } else {
+                    "trigger"
+                };
+                memory.pages.push(Page {
+                    action: action.into(),
+                    key: title.clone(),
+                    title,
+                });
                 self.messages.push(message);
                 Answer::new(200, "ok")
             }
@@ -86,13 +103,19 @@ fn check_block(block: &Value) -> Result<(), String> {
             if fields.len() > 10 {
                 return Err("more than ten fields".into());
             }
-            fields.iter().try_for_each(|field| text_object(field, 2000))?;
-            if block["text"].is_null() && !fields.is_empty() { Ok(()) } else { text_object(&block["text"], 3000) }
+            fields
+                .iter()
+                .try_for_each(|field| text_object(field, 2000))?;
+            if block["text"].is_null() && !fields.is_empty() {
+                Ok(())
+            } else {
+                text_object(&block["text"], 3000)
+            }
         }
         "context" => match block["elements"].as_array() {
-            Some(elements) if (1..=10).contains(&elements.len()) => {
-                elements.iter().try_for_each(|element| text_object(element, 3000))
-            }
+            Some(elements) if (1..=10).contains(&elements.len()) => elements
+                .iter()
+                .try_for_each(|element| text_object(element, 3000)),
             _ => Err("a context of none or too many elements".into()),
         },
         "divider" => Ok(()),
@@ -112,7 +135,10 @@ fn text_object(object: &Value, max: usize) -> Result<(), String> {
 /// Every `&` begins one of Slack's entities, every `<` ends in `>`.
 pub fn escaped(field: &str, text: &str) -> Result<(), String> {
     for (at, _) in text.match_indices('&') {
-        if !["&amp;", "&lt;", "&gt;"].iter().any(|entity| text[at..].starts_with(entity)) {
+        if !["&amp;", "&lt;", "&gt;"]
+            .iter()
+            .any(|entity| text[at..].starts_with(entity))
+        {
             return Err(format!("`{field}` holds an `&` that begins no entity"));
         }
     }

@@ -1,4 +1,5 @@
-//! Slack's Web API for a bot's token: a channel whose messages can be edited and answered. Errors come with HTTP 200.
+//! Slack's Web API for a bot's token: a channel whose messages can be edited and answered. Errors
+//! come with HTTP 200.
 
 use serde_json::{Value, json};
 
@@ -26,17 +27,33 @@ pub struct SlackBot {
 impl SlackBot {
     pub async fn start() -> Fake<Self> {
         let token = "xoxb-2718281828-31415926535-qJ8k2mXw0pZr4tVy6uB9sLdN";
-        Fake::serve(Self { token: token.into(), messages: Vec::new() }, token).await
+        Fake::serve(
+            Self {
+                token: token.into(),
+                messages: Vec::new(),
+            },
+            token,
+        )
+        .await
     }
 
-    fn done(&mut self, method: &str, body: &Value, memory: &mut Memory) -> Result<Value, &'static str> {
+    fn done(
+        &mut self,
+        method: &str,
+        body: &Value,
+        memory: &mut Memory,
+    ) -> Result<Value, &'static str> {
         let text = body["text"].as_str().unwrap_or_default().to_owned();
         if let Err(why) = check_message(body) {
             memory.violations.push(why);
             return Err("invalid_blocks");
         }
         let named = body["channel"].as_str().unwrap_or_default();
-        let known = |ts: &Value| self.messages.iter().position(|message| *ts == message.ts.as_str());
+        let known = |ts: &Value| {
+            self.messages
+                .iter()
+                .position(|message| *ts == message.ts.as_str())
+        };
         match method {
             "chat.postMessage" => {
                 if ![CHANNEL, "alerts", "#alerts"].contains(&named) {
@@ -48,9 +65,22 @@ impl SlackBot {
                 }
                 let ts = format!("1405894322.{:06}", self.messages.len() + 1);
                 let thread = thread.as_str().map(ToOwned::to_owned);
-                let action = if text.contains("[RESOLVED]") { "resolve" } else { "trigger" };
-                memory.pages.push(Page { action: action.into(), key: text.clone(), title: text.clone() });
-                self.messages.push(Message { ts: ts.clone(), thread, text, edits: 0 });
+                let action = if text.contains("[RESOLVED]") {
+                    "resolve"
+                } else {
+                    "trigger"
+                };
+                memory.pages.push(Page {
+                    action: action.into(),
+                    key: text.clone(),
+                    title: text.clone(),
+                });
+                self.messages.push(Message {
+                    ts: ts.clone(),
+                    thread,
+                    text,
+                    edits: 0,
+                });
                 Ok(json!({ "ok": true, "channel": CHANNEL, "ts": ts }))
             }
             "chat.update" => {
@@ -62,12 +92,16 @@ impl SlackBot {
                     return Err("msg_too_long");
                 }
                 if body["parse"] != "none" {
-                    memory.violations.push("names in the message are looked up".into());
+                    memory
+                        .violations
+                        .push("names in the message are looked up".into());
                 }
                 let place = known(&body["ts"]).ok_or("message_not_found")?;
                 let message = &mut self.messages[place];
                 (message.text, message.edits) = (text, message.edits + 1);
-                Ok(json!({ "ok": true, "channel": CHANNEL, "ts": message.ts, "text": message.text }))
+                Ok(
+                    json!({ "ok": true, "channel": CHANNEL, "ts": message.ts, "text": message.text }),
+                )
             }
             _ => Err("unknown_method"),
         }
@@ -85,7 +119,9 @@ impl Vendor for SlackBot {
             memory.violations.push("a body of another type".into());
             return error("invalid_post_type");
         }
-        let Ok(body) = call.json() else { return error("invalid_json") };
+        let Ok(body) = call.json() else {
+            return error("invalid_json");
+        };
         let method = call.target.strip_prefix("/api/").unwrap_or_default();
         match self.done(method, &body, memory) {
             Ok(done) => Answer::json(200, &done),

@@ -9,12 +9,23 @@ fn client() -> reqwest::Client {
 }
 
 async fn post(url: &str, authorization: &str, body: &Value) -> (u16, String) {
-    let reply = client().post(url).header("authorization", authorization).body(body.to_string()).send().await.unwrap();
+    let reply = client()
+        .post(url)
+        .header("authorization", authorization)
+        .body(body.to_string())
+        .send()
+        .await
+        .unwrap();
     (reply.status().as_u16(), reply.text().await.unwrap())
 }
 
 async fn get(url: &str, authorization: &str) -> (u16, String) {
-    let reply = client().get(url).header("authorization", authorization).send().await.unwrap();
+    let reply = client()
+        .get(url)
+        .header("authorization", authorization)
+        .send()
+        .await
+        .unwrap();
     (reply.status().as_u16(), reply.text().await.unwrap())
 }
 
@@ -23,19 +34,41 @@ async fn opsgenie_opens_an_alert_only_once_its_request_is_worked_off() {
     let fake = Opsgenie::start_slow(2).await;
     let key = format!("GenieKey {}", fake.key());
     let base = fake.jsm_url();
-    let (status, body) = post(&format!("{base}/v2/alerts"), &key, &json!({ "message": "m", "alias": "a:b" })).await;
+    let (status, body) = post(
+        &format!("{base}/v2/alerts"),
+        &key,
+        &json!({ "message": "m", "alias": "a:b" }),
+    )
+    .await;
     assert_eq!((status, body.contains("request-1")), (202, true));
     assert!(fake.open_alerts().is_empty(), "accepted is not processed");
-    assert_eq!(get(&format!("{base}/v2/alerts/requests/request-1"), &key).await.0, 404);
-    assert_eq!(get(&format!("{base}/v2/alerts/requests/request-1"), &key).await.0, 200);
+    assert_eq!(
+        get(&format!("{base}/v2/alerts/requests/request-1"), &key)
+            .await
+            .0,
+        404
+    );
+    assert_eq!(
+        get(&format!("{base}/v2/alerts/requests/request-1"), &key)
+            .await
+            .0,
+        200
+    );
     assert_eq!(fake.open_alerts(), ["a:b"]);
-    assert_eq!(fake.alert("a:b").map(|alert| (alert.count, alert.openings)), Some((1, 1)));
+    assert_eq!(
+        fake.alert("a:b").map(|alert| (alert.count, alert.openings)),
+        Some((1, 1))
+    );
     assert_eq!(fake.next_page().await.action, "trigger");
 
     let close = format!("{}/v2/alerts/a%3Ab/close?identifierType=alias", fake.url());
     assert_eq!(post(&close, &key, &json!({})).await.0, 202);
     for _ in 0..2 {
-        get(&format!("{}/v2/alerts/requests/request-2", fake.url()), &key).await;
+        get(
+            &format!("{}/v2/alerts/requests/request-2", fake.url()),
+            &key,
+        )
+        .await;
     }
     assert!(fake.open_alerts().is_empty());
     fake.expect_all();
@@ -47,9 +80,30 @@ async fn opsgenie_refuses_a_wrong_key_too_long_a_message_and_a_close_by_id() {
     let fake = Opsgenie::start().await;
     let url = format!("{}/v2/alerts", fake.url());
     let key = format!("GenieKey {}", fake.key());
-    assert_eq!(post(&url, "GenieKey no", &json!({ "message": "m", "alias": "a" })).await.0, 401);
-    assert_eq!(post(&url, &key, &json!({ "message": "m".repeat(131), "alias": "a" })).await.0, 422);
-    assert_eq!(post(&format!("{url}/a/close"), &key, &json!({})).await.0, 422);
+    assert_eq!(
+        post(
+            &url,
+            "GenieKey no",
+            &json!({ "message": "m", "alias": "a" })
+        )
+        .await
+        .0,
+        401
+    );
+    assert_eq!(
+        post(
+            &url,
+            &key,
+            &json!({ "message": "m".repeat(131), "alias": "a" })
+        )
+        .await
+        .0,
+        422
+    );
+    assert_eq!(
+        post(&format!("{url}/a/close"), &key, &json!({})).await.0,
+        422
+    );
     assert_eq!(fake.violations().len(), 3);
     assert_eq!(fake.history().len(), 3);
 }
@@ -62,7 +116,10 @@ async fn pagerduty_opens_once_resolves_once_and_explains_its_refusals() {
     for _ in 0..2 {
         assert_eq!(post(&fake.url(), "", &event("trigger")).await.0, 202);
     }
-    assert_eq!((fake.open_alerts(), fake.repeats().len()), (vec!["k".to_owned()], 1));
+    assert_eq!(
+        (fake.open_alerts(), fake.repeats().len()),
+        (vec!["k".to_owned()], 1)
+    );
     assert_eq!(post(&fake.url(), "", &event("resolve")).await.0, 202);
     assert!(fake.open_alerts().is_empty());
     assert_eq!(fake.pages().len(), 2);
@@ -75,10 +132,16 @@ async fn pagerduty_opens_once_resolves_once_and_explains_its_refusals() {
 async fn slack_takes_blocks_that_are_escaped_and_nothing_elsewhere() {
     let fake = Slack::start().await;
     let message = |text: &str| json!({ "text": text, "blocks": [{ "type": "section", "text": { "type": "mrkdwn", "text": text } }] });
-    assert_eq!(post(&fake.url(), "", &message("a &amp; b")).await, (200, "ok".into()));
+    assert_eq!(
+        post(&fake.url(), "", &message("a &amp; b")).await,
+        (200, "ok".into())
+    );
     assert_eq!(post(&fake.url(), "", &message("a & b")).await.0, 400);
     assert_eq!(post(&fake.url(), "", &message("")).await.0, 400);
-    assert_eq!(post(&format!("{}x", fake.url()), "", &message("a")).await, (404, "no_service".into()));
+    assert_eq!(
+        post(&format!("{}x", fake.url()), "", &message("a")).await,
+        (404, "no_service".into())
+    );
     assert_eq!((fake.messages().len(), fake.violations().len()), (1, 3));
 }
 
@@ -88,28 +151,79 @@ async fn slack_s_api_edits_and_answers_what_it_knows_and_says_no_with_status_200
     let ask = async |method: &str, token: &str, more: Value| {
         let block = json!({ "type": "section", "text": { "type": "mrkdwn", "text": "t" } });
         let mut body = json!({ "text": "t", "blocks": [block], "parse": "none" });
-        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let request =
-            client().post(format!("{}/{method}", fake.url())).header("authorization", format!("Bearer {token}"));
-        let request = request.header("content-type", "application/json; charset=utf-8").body(body.to_string());
+        body.as_object_mut()
+            .unwrap()
+            .extend(more.as_object().unwrap().clone());
+        let request = client()
+            .post(format!("{}/{method}", fake.url()))
+            .header("authorization", format!("Bearer {token}"));
+        let request = request
+            .header("content-type", "application/json; charset=utf-8")
+            .body(body.to_string());
         let reply = request.send().await.unwrap();
         assert_eq!(reply.status(), 200);
         let json: Value = serde_json::from_str(&reply.text().await.unwrap()).unwrap();
-        (json["ts"].as_str().map(ToOwned::to_owned), json["error"].as_str().map(ToOwned::to_owned))
+        (
+            json["ts"].as_str().map(ToOwned::to_owned),
+            json["error"].as_str().map(ToOwned::to_owned),
+        )
     };
     let no = |word: &str| (None, Some(word.to_owned()));
     let key = fake.key().to_owned();
-    assert_eq!(ask("chat.postMessage", "xoxb-other", json!({ "channel": "#alerts" })).await, no("invalid_auth"));
-    assert_eq!(ask("chat.postMessage", &key, json!({ "channel": "#other" })).await, no("channel_not_found"));
+    assert_eq!(
+        ask(
+            "chat.postMessage",
+            "xoxb-other",
+            json!({ "channel": "#alerts" })
+        )
+        .await,
+        no("invalid_auth")
+    );
+    assert_eq!(
+        ask("chat.postMessage", &key, json!({ "channel": "#other" })).await,
+        no("channel_not_found")
+    );
     let (ts, _) = ask("chat.postMessage", &key, json!({ "channel": "#alerts" })).await;
     let named = json!({ "channel": "#alerts", "ts": ts });
-    assert_eq!(ask("chat.update", &key, named).await, no("channel_not_found"), "by its id alone");
+    assert_eq!(
+        ask("chat.update", &key, named).await,
+        no("channel_not_found"),
+        "by its id alone"
+    );
     let other = json!({ "channel": "C0ALERTS99", "ts": "1.2" });
-    assert_eq!(ask("chat.update", &key, other).await, no("message_not_found"));
-    assert_eq!(ask("chat.update", &key, json!({ "channel": "C0ALERTS99", "ts": ts })).await.1, None);
-    assert_eq!(ask("chat.postMessage", &key, json!({ "channel": "C0ALERTS99", "thread_ts": ts })).await.1, None);
+    assert_eq!(
+        ask("chat.update", &key, other).await,
+        no("message_not_found")
+    );
+    assert_eq!(
+        ask(
+            "chat.update",
+            &key,
+            json!({ "channel": "C0ALERTS99", "ts": ts })
+        )
+        .await
+        .1,
+        None
+    );
+    assert_eq!(
+        ask(
+            "chat.postMessage",
+            &key,
+            json!({ "channel": "C0ALERTS99", "thread_ts": ts })
+        )
+        .await
+        .1,
+        None
+    );
     let messages = fake.messages();
-    assert_eq!((messages.len(), messages[0].edits, messages[1].thread.clone()), (2, 1, ts));
+    assert_eq!(
+        (
+            messages.len(),
+            messages[0].edits,
+            messages[1].thread.clone()
+        ),
+        (2, 1, ts)
+    );
     assert_eq!(fake.violations(), ["a wrong token"]);
 }
 
@@ -118,18 +232,28 @@ async fn teams_says_accepted_to_what_it_does_not_post() {
     let fake = Teams::start().await;
     let send = async |url: &str, block: &Value| {
         let card = json!({ "type": "AdaptiveCard", "version": "1.4", "body": [block] });
-        let attachment = json!({ "contentType": "application/vnd.microsoft.card.adaptive", "content": card });
+        let attachment =
+            json!({ "contentType": "application/vnd.microsoft.card.adaptive", "content": card });
         let message = json!({ "type": "message", "attachments": [attachment] });
-        let request = client().post(url).header("content-type", "application/json").body(message.to_string());
+        let request = client()
+            .post(url)
+            .header("content-type", "application/json")
+            .body(message.to_string());
         request.send().await.unwrap().status().as_u16()
     };
     let said = |text: &str| json!({ "type": "RichTextBlock", "inlines": [{ "type": "TextRun", "text": text }] });
     assert_eq!(send(&fake.url(), &said("a")).await, 202);
     assert_eq!((fake.cards().len(), fake.violations().len()), (1, 0));
-    for block in [said(&"a".repeat(20_000)), json!({ "type": "TextBlock", "text": "[a](https://b.example)" })] {
+    for block in [
+        said(&"a".repeat(20_000)),
+        json!({ "type": "TextBlock", "text": "[a](https://b.example)" }),
+    ] {
         assert_eq!(send(&fake.url(), &block).await, 202);
     }
-    assert_eq!(send(&fake.url().replace("sig=", "sig=x"), &said("a")).await, 401);
+    assert_eq!(
+        send(&fake.url().replace("sig=", "sig=x"), &said("a")).await,
+        401
+    );
     assert_eq!((fake.cards().len(), fake.violations().len()), (1, 3));
 }
 
@@ -137,17 +261,31 @@ async fn teams_says_accepted_to_what_it_does_not_post() {
 async fn discord_takes_embeds_within_their_limits_and_five_requests_at_a_time() {
     let fake = Discord::start().await;
     let url = format!("{}?wait=true", fake.url());
-    let message =
-        |text: &str| json!({ "embeds": [{ "title": "t", "description": text }], "allowed_mentions": { "parse": [] } });
+    let message = |text: &str| json!({ "embeds": [{ "title": "t", "description": text }], "allowed_mentions": { "parse": [] } });
     assert!(post(&url, "", &message("a")).await.1.contains("\"id\""));
     assert_eq!(post(&url, "", &message(&"a".repeat(4097))).await.0, 400);
-    assert_eq!(post(&url, "", &json!({ "embeds": [{ "title": "t" }] })).await.0, 400, "somebody may be mentioned");
+    assert_eq!(
+        post(&url, "", &json!({ "embeds": [{ "title": "t" }] }))
+            .await
+            .0,
+        400,
+        "somebody may be mentioned"
+    );
     assert_eq!(post(&fake.url(), "", &message("a")).await.0, 204);
-    assert_eq!(post(&url.replace('?', "x?"), "", &message("a")).await.0, 401);
+    assert_eq!(
+        post(&url.replace('?', "x?"), "", &message("a")).await.0,
+        401
+    );
     assert_eq!(post(&url, "", &message("a")).await.0, 200);
     let (status, said) = post(&url, "", &message("a")).await;
     let said: Value = serde_json::from_str(&said).unwrap();
-    assert!(status == 429 && said["retry_after"].as_f64().is_some_and(|after| 0.0 < after && after <= 2.0), "{said}");
+    assert!(
+        status == 429
+            && said["retry_after"]
+                .as_f64()
+                .is_some_and(|after| 0.0 < after && after <= 2.0),
+        "{said}"
+    );
     assert_eq!((fake.messages().len(), fake.violations().len()), (3, 4));
 }
 
@@ -163,9 +301,15 @@ fn the_published_vector_is_genuine_for_300_seconds() {
     let headers = [
         ("webhook-id", "msg_p5jXN8AQM9LWM0D4loKWxJek"),
         ("webhook-timestamp", "1614265330"),
-        ("webhook-signature", "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="),
+        (
+            "webhook-signature",
+            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+        ),
     ];
-    let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let headers = headers
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     let body = br#"{"test": 2432232314}"#;
     assert_eq!(verify(secret, &headers, body, 1_614_265_630), Ok(()));
@@ -182,16 +326,25 @@ async fn faults_happen_in_the_order_they_were_planned() {
     fake.hang(1);
     let event = json!({ "routing_key": fake.key(), "event_action": "trigger", "dedup_key": "k",
         "payload": { "summary": "s", "source": "x", "severity": "info" } });
-    let send =
-        || client().post(fake.url()).body(event.to_string()).timeout(std::time::Duration::from_millis(300)).send();
+    let send = || {
+        client()
+            .post(fake.url())
+            .body(event.to_string())
+            .timeout(std::time::Duration::from_millis(300))
+            .send()
+    };
     assert_eq!(send().await.unwrap().status(), 429);
     assert!(send().await.is_err(), "dropped");
-    assert!(fake.open_alerts().is_empty(), "a dropped request does nothing");
+    assert!(
+        fake.open_alerts().is_empty(),
+        "a dropped request does nothing"
+    );
     assert!(send().await.is_err(), "the reply is lost");
     assert_eq!(fake.open_alerts(), ["k"], "and the work is done");
     assert!(send().await.unwrap_err().is_timeout());
     assert_eq!(send().await.unwrap().status(), 202);
-    fake.wait_until("five calls", |fake| fake.history().len() == 5).await;
+    fake.wait_until("five calls", |fake| fake.history().len() == 5)
+        .await;
     fake.fail_next(9, 500, &[]);
     fake.heal();
     assert_eq!(send().await.unwrap().status(), 202);

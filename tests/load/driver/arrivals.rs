@@ -36,7 +36,11 @@ impl Taken {
 
 impl Arrivals {
     pub fn new(find: &str, known: Option<HashSet<String>>) -> Self {
-        Self { find: find.to_owned(), known, taken: Mutex::default() }
+        Self {
+            find: find.to_owned(),
+            known,
+            taken: Mutex::default(),
+        }
     }
 
     pub fn taken(&self) -> Taken {
@@ -48,8 +52,12 @@ impl Arrivals {
         let mut seen = HashSet::new();
         for at in memmem::find_iter(body, &self.find) {
             let rest = &body[at + self.find.len()..];
-            let is_of_an_id = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-            let end = rest.iter().position(|byte| !is_of_an_id(byte)).unwrap_or(rest.len());
+            let is_of_an_id =
+                |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            let end = rest
+                .iter()
+                .position(|byte| !is_of_an_id(byte))
+                .unwrap_or(rest.len());
             let key = String::from_utf8_lossy(&rest[..end]).into_owned();
             if self.known.as_ref().is_none_or(|known| known.contains(&key)) {
                 seen.insert(key);
@@ -79,7 +87,9 @@ impl Arrivals {
 
 /// Answers every request with 202, whatever its path.
 pub async fn listen(address: &str, arrivals: Arc<Arrivals>) {
-    let listener = tokio::net::TcpListener::bind(address).await.expect("--receive: cannot listen there");
+    let listener = tokio::net::TcpListener::bind(address)
+        .await
+        .expect("--receive: cannot listen there");
     let app = Router::new().fallback(move |body: Bytes| async move {
         arrivals.take(&body);
         StatusCode::ACCEPTED

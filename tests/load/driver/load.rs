@@ -12,7 +12,12 @@ pub enum Load {
     /// Mails from files.
     Corpus(Vec<Mail>),
     /// The same text again and again under fresh keys; all of them page.
-    Template { text: String, run: u64, count: usize, form: Form },
+    Template {
+        text: String,
+        run: u64,
+        count: usize,
+        form: Form,
+    },
 }
 
 /// What a mail looks like on its way.
@@ -40,8 +45,12 @@ impl Load {
             _ => Form::Data,
         };
         if let Some(folder) = &arguments.corpus {
-            let truth = fs::read_to_string(folder.join("truth.jsonl")).expect("the corpus has no truth.jsonl");
-            let truth = truth.lines().take(arguments.mails).map(|line| serde_json::from_str::<Value>(line).unwrap());
+            let truth = fs::read_to_string(folder.join("truth.jsonl"))
+                .expect("the corpus has no truth.jsonl");
+            let truth = truth
+                .lines()
+                .take(arguments.mails)
+                .map(|line| serde_json::from_str::<Value>(line).unwrap());
             let mails = truth.map(|truth| {
                 let raw = fs::read(folder.join(truth["file"].as_str().unwrap())).unwrap();
                 Mail {
@@ -52,8 +61,16 @@ impl Load {
             });
             return Self::Corpus(mails.collect());
         }
-        let text = arguments.template.as_ref().map_or_else(small_mail, |path| fs::read_to_string(path).unwrap());
-        Self::Template { text, run: fastrand::u64(..1 << 32), count: arguments.mails, form }
+        let text = arguments
+            .template
+            .as_ref()
+            .map_or_else(small_mail, |path| fs::read_to_string(path).unwrap());
+        Self::Template {
+            text,
+            run: fastrand::u64(..1 << 32),
+            count: arguments.mails,
+            form,
+        }
     }
 
     pub fn len(&self) -> usize {
@@ -66,11 +83,13 @@ impl Load {
     /// As it goes over the wire; none after the last.
     pub fn get(&self, index: usize) -> Option<Cow<'_, [u8]>> {
         match self {
-            Self::Corpus(mails) => mails.get(index).map(|mail| Cow::Borrowed(mail.wire.as_slice())),
+            Self::Corpus(mails) => mails
+                .get(index)
+                .map(|mail| Cow::Borrowed(mail.wire.as_slice())),
             Self::Template { count, .. } if index >= *count => None,
-            Self::Template { text, form, .. } => {
-                Some(Cow::Owned(form.of(text.replace("@KEY@", &self.key(index)).into_bytes())))
-            }
+            Self::Template { text, form, .. } => Some(Cow::Owned(
+                form.of(text.replace("@KEY@", &self.key(index)).into_bytes()),
+            )),
         }
     }
 

@@ -10,54 +10,102 @@ use super::Arguments;
 const ENVELOPE: &str = "MAIL FROM:<bounce@am.atlassian.com>\r\nRCPT TO:<alerts@example.com>\r\n";
 
 pub enum Sender {
-    Smtp { stream: BufReader<TcpStream>, chunking: bool },
-    Http { client: reqwest::Client, url: String, kind: &'static str },
+    Smtp {
+        stream: BufReader<TcpStream>,
+        chunking: bool,
+    },
+    Http {
+        client: reqwest::Client,
+        url: String,
+        kind: &'static str,
+    },
 }
 
 impl Sender {
-    #[expect(clippy::disallowed_methods, reason = "the product's client is what is measured")]
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the product's client is what is measured"
+    )]
     /// The connection of that number.
     pub async fn open(arguments: &Arguments, number: usize) -> Self {
         if let Some(address) = arguments.smtp.iter().cycle().nth(number) {
-            let stream = TcpStream::connect(address).await.expect("--smtp: cannot connect");
+            let stream = TcpStream::connect(address)
+                .await
+                .expect("--smtp: cannot connect");
             stream.set_nodelay(true).unwrap();
             let mut stream = BufReader::new(stream);
             reply(&mut stream).await.expect("no greeting");
-            stream.write_all(b"EHLO load.example.com\r\n").await.unwrap();
+            stream
+                .write_all(b"EHLO load.example.com\r\n")
+                .await
+                .unwrap();
             reply(&mut stream).await.expect("no answer to EHLO");
-            return Self::Smtp { stream, chunking: arguments.chunking };
+            return Self::Smtp {
+                stream,
+                chunking: arguments.chunking,
+            };
         }
         let url = arguments.post.clone().expect("--smtp or --post is needed");
-        let kind = if arguments.template.is_some() { "application/json" } else { "message/rfc822" };
-        Self::Http { client: reqwest::Client::new(), url, kind }
+        let kind = if arguments.template.is_some() {
+            "application/json"
+        } else {
+            "message/rfc822"
+        };
+        Self::Http {
+            client: reqwest::Client::new(),
+            url,
+            kind,
+        }
     }
 
     /// Returns once it is acknowledged; else the answer.
     pub async fn send(&mut self, mail: &[u8]) -> Result<(), String> {
         match self {
-            Self::Smtp { stream, chunking: true } => {
+            Self::Smtp {
+                stream,
+                chunking: true,
+            } => {
                 let mut all = format!("{ENVELOPE}BDAT {} LAST\r\n", mail.len()).into_bytes();
                 all.extend_from_slice(mail);
-                stream.write_all(&all).await.map_err(|error| error.to_string())?;
+                stream
+                    .write_all(&all)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 expect(stream, '2').await?;
                 expect(stream, '2').await?;
                 expect(stream, '2').await
             }
-            Self::Smtp { stream, chunking: false } => {
+            Self::Smtp {
+                stream,
+                chunking: false,
+            } => {
                 let begin = format!("{ENVELOPE}DATA\r\n");
-                stream.write_all(begin.as_bytes()).await.map_err(|error| error.to_string())?;
+                stream
+                    .write_all(begin.as_bytes())
+                    .await
+                    .map_err(|error| error.to_string())?;
                 expect(stream, '2').await?;
                 expect(stream, '2').await?;
                 expect(stream, '3').await?;
-                stream.write_all(mail).await.map_err(|error| error.to_string())?;
+                stream
+                    .write_all(mail)
+                    .await
+                    .map_err(|error| error.to_string())?;
                 expect(stream, '2').await
             }
             Self::Http { client, url, kind } => {
-                let request = client.post(url.as_str()).header("Content-Type", *kind).body(mail.to_vec());
+                let request = client
+                    .post(url.as_str())
+                    .header("Content-Type", *kind)
+                    .body(mail.to_vec());
                 let answer = request.send().await.map_err(|error| error.to_string())?;
                 let status = answer.status();
                 let _ = answer.bytes().await;
-                if status.is_success() { Ok(()) } else { Err(status.to_string()) }
+                if status.is_success() {
+                    Ok(())
+                } else {
+                    Err(status.to_string())
+                }
             }
         }
     }
@@ -65,7 +113,11 @@ impl Sender {
 
 async fn expect(stream: &mut BufReader<TcpStream>, class: char) -> Result<(), String> {
     let answer = reply(stream).await?;
-    if answer.starts_with(class) { Ok(()) } else { Err(answer) }
+    if answer.starts_with(class) {
+        Ok(())
+    } else {
+        Err(answer)
+    }
 }
 
 /// The last line of a reply.

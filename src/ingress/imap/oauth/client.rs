@@ -1,12 +1,14 @@
-//! Asks a token server (RFC 6749), over HTTP that is bounded in time and size. No secret in an error.
+//! Asks a token server (RFC 6749), over HTTP that is bounded in time and size. No secret in an
+//! error.
 
 use std::{error::Error as _, fmt::Display, time::Duration};
 
 use futures_util::future::BoxFuture;
 use oauth2::{
-    AsyncHttpClient, AuthType, AuthorizationCode, ClientId, ClientSecret, DeviceAuthorizationUrl, EndpointNotSet,
-    EndpointSet, ErrorResponseType, HttpRequest, HttpResponse, PkceCodeVerifier, RedirectUrl, RefreshToken,
-    RequestTokenError, Scope, StandardDeviceAuthorizationResponse, StandardErrorResponse, TokenUrl,
+    AsyncHttpClient, AuthType, AuthorizationCode, ClientId, ClientSecret, DeviceAuthorizationUrl,
+    EndpointNotSet, EndpointSet, ErrorResponseType, HttpRequest, HttpResponse, PkceCodeVerifier,
+    RedirectUrl, RefreshToken, RequestTokenError, Scope, StandardDeviceAuthorizationResponse,
+    StandardErrorResponse, TokenUrl,
     basic::{BasicClient, BasicTokenResponse},
 };
 use reqwest::{Certificate, redirect::Policy};
@@ -25,7 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// More of an answer is not read. Tokens have a few KiB.
 const LONGEST_ANSWER: usize = 256 << 10;
 
-type Client = BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
+type Client =
+    BasicClient<EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointNotSet, EndpointSet>;
 type Answer<T, E> = Result<T, RequestTokenError<Unanswered, StandardErrorResponse<E>>>;
 
 /// A token server, and which application asks it.
@@ -39,9 +42,16 @@ pub(super) struct TokenServer {
 }
 
 impl TokenServer {
-    /// Asks nothing yet; the secret's file is read at every question. `authorities` are trusted beside the system's own.
-    pub(super) fn new(key: &str, settings: &Oauth2, authorities: &[CertificateDer<'_>]) -> Result<Self, Problem> {
-        let authorities = authorities.iter().filter_map(|certificate| Certificate::from_der(certificate).ok());
+    /// Asks nothing yet; the secret's file is read at every question. `authorities` are trusted
+    /// beside the system's own.
+    pub(super) fn new(
+        key: &str,
+        settings: &Oauth2,
+        authorities: &[CertificateDer<'_>],
+    ) -> Result<Self, Problem> {
+        let authorities = authorities
+            .iter()
+            .filter_map(|certificate| Certificate::from_der(certificate).ok());
         let http = reqwest::Client::builder()
             .tls_certs_merge(authorities)
             .timeout(PATIENCE)
@@ -49,15 +59,33 @@ impl TokenServer {
             .retry(reqwest::retry::never())
             .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")))
             .build()
-            .map_err(|error| Problem::new(key, format!("TLS is not available: {error}"), "report this as a bug"))?;
-        let url = settings.token_url().and_then(|url| TokenUrl::new(url).ok()).ok_or_else(|| {
-            Problem::new(format!("{key}.token_url"), "there is no token server's address", "add `token_url`")
-        })?;
+            .map_err(|error| {
+                Problem::new(
+                    key,
+                    format!("TLS is not available: {error}"),
+                    "report this as a bug",
+                )
+            })?;
+        let url = settings
+            .token_url()
+            .and_then(|url| TokenUrl::new(url).ok())
+            .ok_or_else(|| {
+                Problem::new(
+                    format!("{key}.token_url"),
+                    "there is no token server's address",
+                    "add `token_url`",
+                )
+            })?;
         Ok(Self {
             http,
             url,
-            // Basic is what every server must understand (RFC 6749, 2.3.1); these two document the other way.
-            auth_type: if settings.provider == Provider::Custom { AuthType::BasicAuth } else { AuthType::RequestBody },
+            // Basic is what every server must understand (RFC 6749, 2.3.1); these two document the
+            // other way.
+            auth_type: if settings.provider == Provider::Custom {
+                AuthType::BasicAuth
+            } else {
+                AuthType::RequestBody
+            },
             client_id: ClientId::new(settings.client_id.trim().to_owned()),
             client_secret: settings.client_secret(key)?,
             scopes: settings.scopes(),
@@ -65,10 +93,15 @@ impl TokenServer {
     }
 
     /// A token for the person whose refresh token it is (RFC 6749, 6).
-    pub(super) async fn refresh(&self, refresh_token: &SecretString) -> Result<BasicTokenResponse, NoToken> {
+    pub(super) async fn refresh(
+        &self,
+        refresh_token: &SecretString,
+    ) -> Result<BasicTokenResponse, NoToken> {
         let (client, secret) = self.client()?;
         let token = RefreshToken::new(refresh_token.expose_secret().to_owned());
-        let request = client.exchange_refresh_token(&token).add_scopes(self.scopes());
+        let request = client
+            .exchange_refresh_token(&token)
+            .add_scopes(self.scopes());
         let answer = request.request_async(self).await;
         self.judge(answer, &[secret.as_ref(), Some(refresh_token)])
     }
@@ -76,7 +109,9 @@ impl TokenServer {
     /// A token for the application itself (RFC 6749, 4.4).
     pub(super) async fn client_credentials(&self) -> Result<BasicTokenResponse, NoToken> {
         let (client, secret) = self.client()?;
-        let request = client.exchange_client_credentials().add_scopes(self.scopes());
+        let request = client
+            .exchange_client_credentials()
+            .add_scopes(self.scopes());
         let answer = request.request_async(self).await;
         self.judge(answer, &[secret.as_ref()])
     }
@@ -90,7 +125,9 @@ impl TokenServer {
     ) -> Result<BasicTokenResponse, NoToken> {
         let (client, secret) = self.client()?;
         let client = client.set_redirect_uri(redirect);
-        let request = client.exchange_code(AuthorizationCode::new(code)).set_pkce_verifier(verifier);
+        let request = client
+            .exchange_code(AuthorizationCode::new(code))
+            .set_pkce_verifier(verifier);
         let answer = request.request_async(self).await;
         self.judge(answer, &[secret.as_ref()])
     }
@@ -130,30 +167,51 @@ impl TokenServer {
         let client = BasicClient::new(self.client_id.clone())
             .set_auth_type(self.auth_type.clone())
             .set_token_uri(self.url.clone());
-        let Some(secret) = &self.client_secret else { return Ok((client, None)) };
+        let Some(secret) = &self.client_secret else {
+            return Ok((client, None));
+        };
         let secret = secret.read()?;
-        Ok((client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())), Some(secret)))
+        Ok((
+            client.set_client_secret(ClientSecret::new(secret.expose_secret().to_owned())),
+            Some(secret),
+        ))
     }
 
     async fn send(&self, request: HttpRequest) -> Result<HttpResponse, Unanswered> {
         let (parts, body) = request.into_parts();
-        let request = self.http.request(parts.method, parts.uri.to_string()).headers(parts.headers).body(body);
-        let mut response = request.send().await.map_err(|error| Unanswered::unreachable(&error))?;
+        let request = self
+            .http
+            .request(parts.method, parts.uri.to_string())
+            .headers(parts.headers)
+            .body(body);
+        let mut response = request
+            .send()
+            .await
+            .map_err(|error| Unanswered::unreachable(&error))?;
         let status = response.status();
-        if status.is_server_error() || status.is_redirection() || [408, 425, 429].contains(&status.as_u16()) {
+        if status.is_server_error()
+            || status.is_redirection()
+            || [408, 425, 429].contains(&status.as_u16())
+        {
             return Err(Unanswered::Status(status.as_u16()));
         }
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|error| Unanswered::unreachable(&error))? {
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| Unanswered::unreachable(&error))?
+        {
             if body.len() + chunk.len() > LONGEST_ANSWER {
                 return Err(Unanswered::TooLong);
             }
             body.extend_from_slice(&chunk);
         }
-        // A page for people, as a wrong address gives: its status says more than that it is no JSON.
+        // A page for people, as a wrong address gives: its status says more than that it is no
+        // JSON.
         let about = serde_json::from_slice::<serde_json::Value>(&body);
         if !status.is_success()
-            && !about.is_ok_and(|about| about.get("error").is_some_and(serde_json::Value::is_string))
+            && !about
+                .is_ok_and(|about| about.get("error").is_some_and(serde_json::Value::is_string))
         {
             return Err(Unanswered::Status(status.as_u16()));
         }
@@ -173,23 +231,40 @@ impl TokenServer {
             Err(RequestTokenError::ServerResponse(refusal)) => {
                 let code = words(&refusal.error().to_string());
                 let said = refusal.error_description().map(String::as_str);
-                let repeats = |text: &str| secrets.iter().flatten().any(|secret| text.contains(secret.expose_secret()));
+                let repeats = |text: &str| {
+                    secrets
+                        .iter()
+                        .flatten()
+                        .any(|secret| text.contains(secret.expose_secret()))
+                };
                 let said = said.filter(|said| !repeats(said)).map(words);
-                if ["temporarily_unavailable", "server_error", "slow_down"].contains(&code.as_str()) {
-                    return Err(NoToken::Unanswered { host: host(), reason: code });
+                if ["temporarily_unavailable", "server_error", "slow_down"].contains(&code.as_str())
+                {
+                    return Err(NoToken::Unanswered {
+                        host: host(),
+                        reason: code,
+                    });
                 }
                 Err(NoToken::Refused {
                     host: host(),
-                    code: if repeats(&code) { "an error".into() } else { code },
+                    code: if repeats(&code) {
+                        "an error".into()
+                    } else {
+                        code
+                    },
                     said,
                 })
             }
-            Err(RequestTokenError::Request(unanswered)) => {
-                Err(NoToken::Unanswered { host: host(), reason: unanswered.to_string() })
-            }
+            Err(RequestTokenError::Request(unanswered)) => Err(NoToken::Unanswered {
+                host: host(),
+                reason: unanswered.to_string(),
+            }),
             // The library's text may hold what it could not read, which may be a token.
             Err(RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
-                Err(NoToken::Unanswered { host: host(), reason: "its answer is none of OAuth2's".into() })
+                Err(NoToken::Unanswered {
+                    host: host(),
+                    reason: "its answer is none of OAuth2's".into(),
+                })
             }
         }
     }

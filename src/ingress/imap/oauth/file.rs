@@ -7,12 +7,18 @@ use std::{
     path::Path,
 };
 
-/// Replaces the file's content in one step that a crash does not tear. A link stays a link; a file that is there keeps
-/// its permissions, a new one is its owner's alone.
+/// Replaces the file's content in one step that a crash does not tear. A link stays a link; a file
+/// that is there keeps its permissions, a new one is its owner's alone.
 pub(super) fn write(path: &Path, token: &str) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let name = path.file_name().ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
-    let fresh = path.with_file_name(format!(".{}.{}", name.to_string_lossy(), std::process::id()));
+    let name = path
+        .file_name()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
+    let fresh = path.with_file_name(format!(
+        ".{}.{}",
+        name.to_string_lossy(),
+        std::process::id()
+    ));
     let written = fill(&fresh, &path, token).and_then(|()| fs::rename(&fresh, &path));
     if written.is_err() {
         // Nothing was there, or nothing more can be done about it.
@@ -20,12 +26,20 @@ pub(super) fn write(path: &Path, token: &str) -> io::Result<()> {
         return written;
     }
     // The file's new name is to survive a power cut as well.
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
     File::open(folder)?.sync_all()
 }
 
 fn fill(fresh: &Path, old: &Path, token: &str) -> io::Result<()> {
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(fresh)?;
+    let mut file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(fresh)?;
     if let Ok(old) = fs::metadata(old) {
         file.set_permissions(fs::Permissions::from_mode(old.permissions().mode() & 0o777))?;
     }
@@ -43,10 +57,16 @@ mod tests {
         let path = folder.path().join("token");
         let mode = || fs::metadata(&path).unwrap().permissions().mode() & 0o777;
         write(&path, "first").unwrap();
-        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), ("first\n", 0o600));
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap().as_str(), mode()),
+            ("first\n", 0o600)
+        );
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
         write(&path, "second").unwrap();
-        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), mode()), ("second\n", 0o640));
+        assert_eq!(
+            (fs::read_to_string(&path).unwrap().as_str(), mode()),
+            ("second\n", 0o640)
+        );
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 

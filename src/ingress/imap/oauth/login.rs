@@ -1,11 +1,11 @@
-//! How a person gets a refresh token: by a code typed into any browser (device flow, RFC 8628), or by a browser on this
-//! machine that is sent back here (RFC 8252, with the proof key of RFC 7636).
+//! How a person gets a refresh token: by a code typed into any browser (device flow, RFC 8628), or
+//! by a browser on this machine that is sent back here (RFC 8252, with the proof key of RFC 7636).
 
 use std::{borrow::Cow, net::Ipv4Addr, path::Path, time::Duration};
 
 use oauth2::{
-    AuthUrl, CsrfToken, DeviceAuthorizationUrl, PkceCodeChallenge, RedirectUrl, TokenResponse as _, basic::BasicClient,
-    basic::BasicTokenResponse,
+    AuthUrl, CsrfToken, DeviceAuthorizationUrl, PkceCodeChallenge, RedirectUrl, TokenResponse as _,
+    basic::BasicClient, basic::BasicTokenResponse,
 };
 use rustls::pki_types::CertificateDer;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -70,8 +70,9 @@ enum Begin {
 }
 
 impl Login {
-    /// Chooses the flow where none is given: the device flow wherever the provider has it. `port` is where the browser
-    /// is sent back to; 0: any. `authorities` are those of the mailbox's `ca_file`.
+    /// Chooses the flow where none is given: the device flow wherever the provider has it. `port`
+    /// is where the browser is sent back to; 0: any. `authorities` are those of the mailbox's
+    /// `ca_file`.
     pub fn new(
         key: &str,
         settings: &Oauth2,
@@ -86,9 +87,18 @@ impl Login {
                 "nothing is to be done; to log in for a person, add `refresh_token_file`",
             ));
         }
-        let device = || settings.device_url().and_then(|url| DeviceAuthorizationUrl::new(url).ok()).map(Begin::Device);
-        let browser =
-            || settings.auth_url().and_then(|url| AuthUrl::new(url).ok()).map(|url| Begin::Browser { url, port });
+        let device = || {
+            settings
+                .device_url()
+                .and_then(|url| DeviceAuthorizationUrl::new(url).ok())
+                .map(Begin::Device)
+        };
+        let browser = || {
+            settings
+                .auth_url()
+                .and_then(|url| AuthUrl::new(url).ok())
+                .map(|url| Begin::Browser { url, port })
+        };
         let (begin, name) = match flow {
             Some(Flow::Device) => (device(), "device_url"),
             Some(Flow::Browser) => (browser(), "auth_url"),
@@ -96,9 +106,17 @@ impl Login {
         };
         let begin = begin.ok_or_else(|| {
             let what = "the provider's address to ask for consent is not known";
-            Problem::new(format!("{key}.{name}"), what, format!("add `{name}: https://…`"))
+            Problem::new(
+                format!("{key}.{name}"),
+                what,
+                format!("add `{name}: https://…`"),
+            )
         })?;
-        Ok(Self { server: TokenServer::new(key, settings, authorities)?, provider: settings.provider, begin })
+        Ok(Self {
+            server: TokenServer::new(key, settings, authorities)?,
+            provider: settings.provider,
+            begin,
+        })
     }
 
     /// Walks through it; `tell` shows the person each step. Returns the refresh token.
@@ -106,15 +124,22 @@ impl Login {
         let answer = match &self.begin {
             Begin::Device(url) => {
                 let begun = self.server.device(url.clone()).await?;
-                tell(Step::Enter { url: begun.verification_uri().as_str(), code: begun.user_code().secret() });
+                tell(Step::Enter {
+                    url: begun.verification_uri().as_str(),
+                    code: begun.user_code().secret(),
+                });
                 self.server.agreed(&begun).await?
             }
             Begin::Browser { url, port } => self.browse(url, *port, tell).await?,
         };
-        let token = answer.refresh_token().ok_or(LoginError::NoRefreshToken(match self.provider {
-            Provider::Google => "take the application out of the account's third-party access, and try again",
-            Provider::Microsoft | Provider::Custom => "add `offline_access` to `scopes`",
-        }))?;
+        let token = answer.refresh_token().ok_or(LoginError::NoRefreshToken(
+            match self.provider {
+                Provider::Google => {
+                    "take the application out of the account's third-party access, and try again"
+                }
+                Provider::Microsoft | Provider::Custom => "add `offline_access` to `scopes`",
+            },
+        ))?;
         Ok(SecretString::from(token.secret().clone()))
     }
 
@@ -124,7 +149,9 @@ impl Login {
         port: u16,
         tell: impl Fn(Step<'_>),
     ) -> Result<BasicTokenResponse, LoginError> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await.map_err(LoginError::Listen)?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .await
+            .map_err(LoginError::Listen)?;
         let port = listener.local_addr().map_err(LoginError::Listen)?.port();
         let mut redirect = Url::parse("http://127.0.0.1/").map_err(|_| LoginError::Late)?;
         let _ = redirect.set_port(Some(port));
@@ -138,11 +165,18 @@ impl Login {
             .set_pkce_challenge(challenge);
         if self.provider == Provider::Google {
             // Without these google gives a refresh token at the first consent only.
-            request = request.add_extra_param("access_type", "offline").add_extra_param("prompt", "consent");
+            request = request
+                .add_extra_param("access_type", "offline")
+                .add_extra_param("prompt", "consent");
         }
         let (url, state) = request.url();
-        tell(Step::Open { url: url.as_str(), port });
-        let code = timeout(PATIENCE, come_back(&listener, state.secret())).await.map_err(|_| LoginError::Late)??;
+        tell(Step::Open {
+            url: url.as_str(),
+            port,
+        });
+        let code = timeout(PATIENCE, come_back(&listener, state.secret()))
+            .await
+            .map_err(|_| LoginError::Late)??;
         Ok(self.server.code(code, verifier, redirect).await?)
     }
 }
@@ -156,7 +190,9 @@ pub fn keep(path: &Path, token: &SecretString) -> std::io::Result<()> {
 async fn come_back(listener: &TcpListener, state: &str) -> Result<String, LoginError> {
     loop {
         let (stream, _) = listener.accept().await.map_err(LoginError::Listen)?;
-        let Ok(Some(found)) = timeout(BROWSER, visit(stream, state)).await else { continue };
+        let Ok(Some(found)) = timeout(BROWSER, visit(stream, state)).await else {
+            continue;
+        };
         return found.map_err(LoginError::Denied);
     }
 }
@@ -171,7 +207,10 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, Stri
     }
     let found = outcome(&String::from_utf8_lossy(&request), state);
     let (status, text) = match &found {
-        Some(Ok(_)) => ("200 OK", "Done. You can close this window and go back to the terminal."),
+        Some(Ok(_)) => (
+            "200 OK",
+            "Done. You can close this window and go back to the terminal.",
+        ),
         Some(Err(_)) => ("200 OK", "Consent was refused. The terminal says more."),
         None => ("404 Not Found", "Nothing is here."),
     };
@@ -189,7 +228,11 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, Stri
 fn outcome(request: &str, state: &str) -> Option<Result<String, String>> {
     let path = request.strip_prefix("GET ")?.split(' ').next()?;
     let url = Url::parse("http://127.0.0.1/").ok()?.join(path).ok()?;
-    let value = |name: &str| url.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let value = |name: &str| {
+        url.query_pairs()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.into_owned())
+    };
     if value("state")? != state {
         return None;
     }
@@ -208,11 +251,23 @@ mod tests {
     fn only_a_visit_with_the_state_that_was_given_out_counts() {
         let visit = |query: &str| outcome(&format!("GET /{query} HTTP/1.1\r\n\r\n"), "s3cret");
         assert_eq!(visit("?state=s3cret&code=4%2F0"), Some(Ok("4/0".into())));
-        assert_eq!(visit("?state=s3cret&error=access_denied"), Some(Err("access_denied".into())));
-        for query in ["", "?code=x", "?state=other&code=x", "favicon.ico", "?state=s3cret"] {
+        assert_eq!(
+            visit("?state=s3cret&error=access_denied"),
+            Some(Err("access_denied".into()))
+        );
+        for query in [
+            "",
+            "?code=x",
+            "?state=other&code=x",
+            "favicon.ico",
+            "?state=s3cret",
+        ] {
             assert_eq!(visit(query), None, "{query}");
         }
-        assert_eq!(outcome("POST /?state=s3cret&code=x HTTP/1.1\r\n\r\n", "s3cret"), None);
+        assert_eq!(
+            outcome("POST /?state=s3cret&code=x HTTP/1.1\r\n\r\n", "s3cret"),
+            None
+        );
     }
 
     #[test]
@@ -220,18 +275,39 @@ mod tests {
         let settings = |provider| Oauth2 {
             provider,
             tenant: (provider == Provider::Microsoft).then(|| "example.com".into()),
-            token_url: (provider == Provider::Custom).then(|| "https://login.example.com/token".into()),
+            token_url: (provider == Provider::Custom)
+                .then(|| "https://login.example.com/token".into()),
             client_id: "id".into(),
             refresh_token_file: Some("token".into()),
             ..Oauth2::default()
         };
-        let begin = |settings: &Oauth2, flow| Login::new("k", settings, &[], flow, 0).map(|login| login.begin);
-        assert!(matches!(begin(&settings(Provider::Microsoft), None), Ok(Begin::Device(_))));
-        assert!(matches!(begin(&settings(Provider::Microsoft), Some(Flow::Browser)), Ok(Begin::Browser { .. })));
-        assert!(matches!(begin(&settings(Provider::Google), None), Ok(Begin::Browser { .. })));
+        let begin = |settings: &Oauth2, flow| {
+            Login::new("k", settings, &[], flow, 0).map(|login| login.begin)
+        };
+        assert!(matches!(
+            begin(&settings(Provider::Microsoft), None),
+            Ok(Begin::Device(_))
+        ));
+        assert!(matches!(
+            begin(&settings(Provider::Microsoft), Some(Flow::Browser)),
+            Ok(Begin::Browser { .. })
+        ));
+        assert!(matches!(
+            begin(&settings(Provider::Google), None),
+            Ok(Begin::Browser { .. })
+        ));
         let unknown = begin(&settings(Provider::Custom), None).err().unwrap();
         assert_eq!(unknown.key, "k.device_url");
-        let alone = Oauth2 { refresh_token_file: None, ..settings(Provider::Microsoft) };
-        assert!(begin(&alone, None).err().unwrap().what.contains("client credentials"));
+        let alone = Oauth2 {
+            refresh_token_file: None,
+            ..settings(Provider::Microsoft)
+        };
+        assert!(
+            begin(&alone, None)
+                .err()
+                .unwrap()
+                .what
+                .contains("client credentials")
+        );
     }
 }

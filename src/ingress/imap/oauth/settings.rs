@@ -10,8 +10,8 @@ use crate::settings::{Problem, Secret, SecretText};
 
 /// How access tokens are had, in place of a password.
 ///
-/// With a refresh token the mailbox is read in the name of the person who gave consent; without one in the name of the
-/// application itself (client credentials, RFC 6749, 4.4).
+/// With a refresh token the mailbox is read in the name of the person who gave consent; without one
+/// in the name of the application itself (client credentials, RFC 6749, 4.4).
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Oauth2 {
@@ -30,7 +30,8 @@ pub struct Oauth2 {
     pub refresh_token: Option<SecretText>,
     /// Written anew where the provider replaces the refresh token.
     pub refresh_token_file: Option<PathBuf>,
-    /// What is asked for; empty: what reading mail needs at google or microsoft, else the server's default.
+    /// What is asked for; empty: what reading mail needs at google or microsoft, else the server's
+    /// default.
     pub scopes: Vec<String>,
 }
 
@@ -55,20 +56,23 @@ impl Oauth2 {
                 "add the id that the provider gave the application",
             ));
         }
-        let (client_secret, refresh_token) = match (self.client_secret(key), self.refresh_token(key)) {
-            (Ok(secret), Ok(token)) => (secret, token),
-            (secret, token) => {
-                problems.extend(secret.err().into_iter().chain(token.err()));
-                return problems;
-            }
-        };
+        let (client_secret, refresh_token) =
+            match (self.client_secret(key), self.refresh_token(key)) {
+                (Ok(secret), Ok(token)) => (secret, token),
+                (secret, token) => {
+                    problems.extend(secret.err().into_iter().chain(token.err()));
+                    return problems;
+                }
+            };
         if refresh_token.is_none() && self.provider == Provider::Google {
             problems.push(Problem::new(
                 key,
                 "google gives tokens for a refresh token only, and none is named",
                 "add `refresh_token_file: …`; `alertbridge imap login` gets the token",
             ));
-        } else if client_secret.is_none() && (refresh_token.is_none() || self.provider == Provider::Google) {
+        } else if client_secret.is_none()
+            && (refresh_token.is_none() || self.provider == Provider::Google)
+        {
             problems.push(Problem::new(
                 key,
                 "neither `client_secret_file` nor `client_secret` is given",
@@ -79,8 +83,13 @@ impl Oauth2 {
             (Provider::Microsoft, Some(tenant)) => {
                 let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
                 if tenant.is_empty() || !tenant.bytes().all(plain) {
-                    let mend = "write the directory's id or its domain: `tenant: example.onmicrosoft.com`";
-                    problems.push(Problem::new(at("tenant"), format!("`{tenant}` is no tenant"), mend));
+                    let mend =
+                        "write the directory's id or its domain: `tenant: example.onmicrosoft.com`";
+                    problems.push(Problem::new(
+                        at("tenant"),
+                        format!("`{tenant}` is no tenant"),
+                        mend,
+                    ));
                 }
             }
             (Provider::Microsoft, None) if self.token_url.is_none() => problems.push(Problem::new(
@@ -89,7 +98,11 @@ impl Oauth2 {
                 "add the directory's id or its domain: `tenant: example.onmicrosoft.com`",
             )),
             (Provider::Google | Provider::Custom, Some(_)) => {
-                problems.push(Problem::new(at("tenant"), "only microsoft has tenants", "drop it"));
+                problems.push(Problem::new(
+                    at("tenant"),
+                    "only microsoft has tenants",
+                    "drop it",
+                ));
             }
             (Provider::Custom, None) if self.token_url.is_none() => problems.push(Problem::new(
                 at("token_url"),
@@ -102,7 +115,11 @@ impl Oauth2 {
             let web = |url: &Url| ["https", "http"].contains(&url.scheme()) && url.host().is_some();
             if !Url::parse(url).is_ok_and(|url| web(&url)) {
                 let mend = "write the whole address: `https://login.example.com/token`";
-                problems.push(Problem::new(at(name), format!("`{url}` is no web address"), mend));
+                problems.push(Problem::new(
+                    at(name),
+                    format!("`{url}` is no web address"),
+                    mend,
+                ));
             }
         }
         problems
@@ -128,21 +145,35 @@ impl Oauth2 {
     }
 
     pub(super) fn client_secret(&self, key: &str) -> Result<Option<Secret>, Problem> {
-        Secret::optional(key, "client_secret", self.client_secret.as_deref(), self.client_secret_file.as_deref())
+        Secret::optional(
+            key,
+            "client_secret",
+            self.client_secret.as_deref(),
+            self.client_secret_file.as_deref(),
+        )
     }
 
     pub(super) fn refresh_token(&self, key: &str) -> Result<Option<Secret>, Problem> {
-        Secret::optional(key, "refresh_token", self.refresh_token.as_deref(), self.refresh_token_file.as_deref())
+        Secret::optional(
+            key,
+            "refresh_token",
+            self.refresh_token.as_deref(),
+            self.refresh_token_file.as_deref(),
+        )
     }
 
     /// <https://developers.google.com/identity/protocols/oauth2/native-app>,
     /// <https://learn.microsoft.com/entra/identity-platform/v2-protocols>.
     pub(super) fn token_url(&self) -> Option<String> {
-        self.token_url.clone().or_else(|| self.known("https://oauth2.googleapis.com/token", "token"))
+        self.token_url
+            .clone()
+            .or_else(|| self.known("https://oauth2.googleapis.com/token", "token"))
     }
 
     pub(super) fn auth_url(&self) -> Option<String> {
-        self.auth_url.clone().or_else(|| self.known("https://accounts.google.com/o/oauth2/v2/auth", "authorize"))
+        self.auth_url
+            .clone()
+            .or_else(|| self.known("https://accounts.google.com/o/oauth2/v2/auth", "authorize"))
     }
 
     /// None of google's: its device flow gives no access to mail.
@@ -155,9 +186,10 @@ impl Oauth2 {
         let usual: &[&str] = match self.provider {
             _ if !self.scopes.is_empty() => return self.scopes.clone(),
             Provider::Google => &["https://mail.google.com/"],
-            Provider::Microsoft if self.acts_for_a_person() => {
-                &["https://outlook.office365.com/IMAP.AccessAsUser.All", "offline_access"]
-            }
+            Provider::Microsoft if self.acts_for_a_person() => &[
+                "https://outlook.office365.com/IMAP.AccessAsUser.All",
+                "offline_access",
+            ],
             Provider::Microsoft => &["https://outlook.office365.com/.default"],
             Provider::Custom => &[],
         };
@@ -174,15 +206,22 @@ impl Oauth2 {
             Provider::Google => Some(google.to_owned()),
             Provider::Microsoft => {
                 let tenant = self.tenant.as_deref()?;
-                Some(format!("https://login.microsoftonline.com/{tenant}/oauth2/v2.0/{microsoft}"))
+                Some(format!(
+                    "https://login.microsoftonline.com/{tenant}/oauth2/v2.0/{microsoft}"
+                ))
             }
             Provider::Custom => None,
         }
     }
 
     fn urls(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        let all = [("token_url", &self.token_url), ("auth_url", &self.auth_url), ("device_url", &self.device_url)];
-        all.into_iter().filter_map(|(name, url)| Some((name, url.as_deref()?)))
+        let all = [
+            ("token_url", &self.token_url),
+            ("auth_url", &self.auth_url),
+            ("device_url", &self.device_url),
+        ];
+        all.into_iter()
+            .filter_map(|(name, url)| Some((name, url.as_deref()?)))
     }
 }
 
@@ -211,15 +250,30 @@ mod tests {
 
     fn microsoft() -> Oauth2 {
         let tenant = Some("example.onmicrosoft.com".into());
-        Oauth2 { provider: Provider::Microsoft, tenant, refresh_token_file: None, ..google() }
+        Oauth2 {
+            provider: Provider::Microsoft,
+            tenant,
+            refresh_token_file: None,
+            ..google()
+        }
     }
 
     #[test]
     fn good_settings_have_no_problems() {
         let token_url = Some("https://login.example.com/token".to_owned());
-        let custom = Oauth2 { provider: Provider::Custom, token_url, ..google() };
-        let delegated = Oauth2 { client_secret: None, ..microsoft() };
-        let delegated = Oauth2 { refresh_token_file: google().refresh_token_file, ..delegated };
+        let custom = Oauth2 {
+            provider: Provider::Custom,
+            token_url,
+            ..google()
+        };
+        let delegated = Oauth2 {
+            client_secret: None,
+            ..microsoft()
+        };
+        let delegated = Oauth2 {
+            refresh_token_file: google().refresh_token_file,
+            ..delegated
+        };
         for settings in [google(), microsoft(), delegated, custom] {
             assert_eq!(settings.check("k"), [], "{settings:?}");
             assert_eq!(settings.warnings("k"), []);
@@ -228,34 +282,117 @@ mod tests {
 
     #[test]
     fn every_problem_names_its_key() {
-        let custom = || Oauth2 { provider: Provider::Custom, ..google() };
+        let custom = || Oauth2 {
+            provider: Provider::Custom,
+            ..google()
+        };
         let spoilt = [
-            ("k.client_id", Oauth2 { client_id: " ".into(), ..google() }),
-            ("k", Oauth2 { refresh_token_file: None, ..google() }),
-            ("k", Oauth2 { client_secret: None, ..google() }),
-            ("k", Oauth2 { client_secret: None, ..microsoft() }),
-            ("k.refresh_token", Oauth2 { refresh_token: Some("x".into()), ..google() }),
-            ("k.client_secret", Oauth2 { client_secret_file: Some("x".into()), ..google() }),
-            ("k.tenant", Oauth2 { tenant: None, ..microsoft() }),
-            ("k.tenant", Oauth2 { tenant: Some("a/b".into()), ..microsoft() }),
-            ("k.tenant", Oauth2 { tenant: Some("x".into()), ..google() }),
+            (
+                "k.client_id",
+                Oauth2 {
+                    client_id: " ".into(),
+                    ..google()
+                },
+            ),
+            (
+                "k",
+                Oauth2 {
+                    refresh_token_file: None,
+                    ..google()
+                },
+            ),
+            (
+                "k",
+                Oauth2 {
+                    client_secret: None,
+                    ..google()
+                },
+            ),
+            (
+                "k",
+                Oauth2 {
+                    client_secret: None,
+                    ..microsoft()
+                },
+            ),
+            (
+                "k.refresh_token",
+                Oauth2 {
+                    refresh_token: Some("x".into()),
+                    ..google()
+                },
+            ),
+            (
+                "k.client_secret",
+                Oauth2 {
+                    client_secret_file: Some("x".into()),
+                    ..google()
+                },
+            ),
+            (
+                "k.tenant",
+                Oauth2 {
+                    tenant: None,
+                    ..microsoft()
+                },
+            ),
+            (
+                "k.tenant",
+                Oauth2 {
+                    tenant: Some("a/b".into()),
+                    ..microsoft()
+                },
+            ),
+            (
+                "k.tenant",
+                Oauth2 {
+                    tenant: Some("x".into()),
+                    ..google()
+                },
+            ),
             ("k.token_url", custom()),
-            ("k.token_url", Oauth2 { token_url: Some("login.example.com".into()), ..custom() }),
-            ("k.device_url", Oauth2 { device_url: Some("file:///x".into()), ..google() }),
+            (
+                "k.token_url",
+                Oauth2 {
+                    token_url: Some("login.example.com".into()),
+                    ..custom()
+                },
+            ),
+            (
+                "k.device_url",
+                Oauth2 {
+                    device_url: Some("file:///x".into()),
+                    ..google()
+                },
+            ),
         ];
         for (key, settings) in spoilt {
-            let keys: Vec<String> = settings.check("k").into_iter().map(|problem| problem.key).collect();
+            let keys: Vec<String> = settings
+                .check("k")
+                .into_iter()
+                .map(|problem| problem.key)
+                .collect();
             assert_eq!(keys, [key], "{settings:?}");
         }
     }
 
     #[test]
     fn what_works_and_is_unwise_is_warned_of() {
-        let inline = Oauth2 { refresh_token: Some("x".into()), refresh_token_file: None, ..google() };
+        let inline = Oauth2 {
+            refresh_token: Some("x".into()),
+            refresh_token_file: None,
+            ..google()
+        };
         assert_eq!(inline.warnings("k")[0].key, "k.refresh_token");
-        let open = Oauth2 { token_url: Some("http://login.example.com/".into()), ..google() };
+        let open = Oauth2 {
+            token_url: Some("http://login.example.com/".into()),
+            ..google()
+        };
         assert_eq!(open.warnings("k")[0].key, "k.token_url");
-        let loopback = Oauth2 { token_url: Some("http://127.0.0.1:8080/".into()), ..google() };
+        let loopback = Oauth2 {
+            token_url: Some("http://127.0.0.1:8080/".into()),
+            ..google()
+        };
         assert_eq!(loopback.warnings("k"), []);
     }
 
@@ -265,7 +402,10 @@ mod tests {
         let base = "https://login.microsoftonline.com/example.onmicrosoft.com/oauth2/v2.0";
         assert_eq!(microsoft.token_url(), Some(format!("{base}/token")));
         assert_eq!(microsoft.device_url(), Some(format!("{base}/devicecode")));
-        assert_eq!(microsoft.scopes(), ["https://outlook.office365.com/.default"]);
+        assert_eq!(
+            microsoft.scopes(),
+            ["https://outlook.office365.com/.default"]
+        );
         assert_eq!(google().device_url(), None);
         assert_eq!(google().scopes(), ["https://mail.google.com/"]);
         assert_eq!(Oauth2::default().scopes(), [""; 0]);

@@ -5,13 +5,16 @@ use bytes::Bytes;
 use super::{Fetched, HEADER_LIMIT, Listed, Scan, header_of};
 use crate::ingress::imap::fault::Fault;
 
-/// What Exchange gives in place of a mail that it cannot convert, in the subject of a mail of its own.
+/// What Exchange gives in place of a mail that it cannot convert, in the subject of a mail of its
+/// own.
 const STAND_IN: &[u8] = b"Retrieval using the IMAP4 protocol failed for the following";
 
 impl Scan<'_> {
     /// Fetches these mails with one command. Those that do not come are wanted from then on.
     pub(super) async fn fetch(&mut self, batch: &[Listed]) -> Result<Fetched, Fault> {
-        let (Some(first), Some(last)) = (batch.first(), batch.last()) else { return Ok(Fetched::default()) };
+        let (Some(first), Some(last)) = (batch.first(), batch.last()) else {
+            return Ok(Fetched::default());
+        };
         self.backlog.begin(first.uid, last.uid);
         let fetched = match batch {
             [only] => self.fetch_one(*only).await,
@@ -20,17 +23,26 @@ impl Scan<'_> {
         match fetched {
             Ok(fetched) => {
                 self.backlog.end();
-                Ok(Fetched { last_uid: last.uid, ..fetched })
+                Ok(Fetched {
+                    last_uid: last.uid,
+                    ..fetched
+                })
             }
             Err(Fault::Answer { .. }) if batch.len() > 1 => {
                 self.backlog.end();
                 self.backlog.isolate(last.uid);
-                Ok(Fetched { one_by_one: true, ..Fetched::default() })
+                Ok(Fetched {
+                    one_by_one: true,
+                    ..Fetched::default()
+                })
             }
             Err(fault @ Fault::Answer { .. }) => {
                 self.backlog.end();
                 self.fail(first.uid, &fault.to_string(), fault.is_busy());
-                Ok(Fetched { last_uid: first.uid, ..Fetched::default() })
+                Ok(Fetched {
+                    last_uid: first.uid,
+                    ..Fetched::default()
+                })
             }
             Err(fault) => Err(fault),
         }
@@ -61,17 +73,28 @@ impl Scan<'_> {
     /// One mail that needs care: of unknown size, over the limit, or one that failed before.
     async fn fetch_one(&mut self, mail: Listed) -> Result<Fetched, Fault> {
         let mut fetched = Fetched::default();
-        if mail.size.is_none_or(|size| size > self.limit()) && self.take_header(mail, &mut fetched).await? {
+        if mail.size.is_none_or(|size| size > self.limit())
+            && self.take_header(mail, &mut fetched).await?
+        {
             return Ok(fetched);
         }
-        let most = self.limit().max(2 * mail.size.unwrap_or_default().min(self.limit()));
+        let most = self
+            .limit()
+            .max(2 * mail.size.unwrap_or_default().min(self.limit()));
         let with_attributes = !self.backlog.ask_plainly(mail.uid);
-        let mut bodies = self.session.bodies(&[mail.uid], most, with_attributes).await?;
+        let mut bodies = self
+            .session
+            .bodies(&[mail.uid], most, with_attributes)
+            .await?;
         let Some(came) = bodies.remove(&mail.uid) else {
             self.look_for(mail.uid).await?;
             return Ok(fetched);
         };
-        let mail = Listed { uid: mail.uid, size: mail.size.or(came.size), arrived: mail.arrived.or(came.arrived) };
+        let mail = Listed {
+            uid: mail.uid,
+            size: mail.size.or(came.size),
+            arrived: mail.arrived.or(came.arrived),
+        };
         let body = came.body.unwrap_or_default();
         if is_shorter(&body, mail.size) || is_stand_in(&body) {
             self.confirm(vec![(mail, body)], &mut fetched).await?;
@@ -103,26 +126,45 @@ impl Scan<'_> {
         Ok(true)
     }
 
-    /// Asks again for mails that came shorter than announced, or not as themselves. What comes twice the same is what
-    /// the server has: Exchange only guesses sizes beforehand.
-    async fn confirm(&mut self, doubtful: Vec<(Listed, Bytes)>, fetched: &mut Fetched) -> Result<(), Fault> {
+    /// Asks again for mails that came shorter than announced, or not as themselves. What comes
+    /// twice the same is what the server has: Exchange only guesses sizes beforehand.
+    async fn confirm(
+        &mut self,
+        doubtful: Vec<(Listed, Bytes)>,
+        fetched: &mut Fetched,
+    ) -> Result<(), Fault> {
         if doubtful.is_empty() {
             return Ok(());
         }
         let uids: Vec<u32> = doubtful.iter().map(|(mail, _)| mail.uid).collect();
-        let most =
-            doubtful.iter().map(|(mail, body)| mail.size.unwrap_or_default().max(body.len() as u64)).sum::<u64>();
-        let mut again = self.session.bodies(&uids, 2 * most.min(self.limit() * uids.len() as u64), false).await?;
+        let most = doubtful
+            .iter()
+            .map(|(mail, body)| mail.size.unwrap_or_default().max(body.len() as u64))
+            .sum::<u64>();
+        let mut again = self
+            .session
+            .bodies(&uids, 2 * most.min(self.limit() * uids.len() as u64), false)
+            .await?;
         for (mail, body) in doubtful {
             let second = again.remove(&mail.uid).and_then(|came| came.body);
             match second {
                 None => self.fail(mail.uid, LEFT_OUT, false),
                 Some(second) if is_stand_in(&second) => {
-                    self.fail(mail.uid, "the server cannot convert it and gives a note in its place", false);
+                    self.fail(
+                        mail.uid,
+                        "the server cannot convert it and gives a note in its place",
+                        false,
+                    );
                     self.backlog.keep_stand_in(mail.uid, second);
                 }
-                Some(second) if second == body || !is_shorter(&second, mail.size) => self.take(mail, second, fetched),
-                Some(_) => self.fail(mail.uid, "the server gives it cut off, each time elsewhere", false),
+                Some(second) if second == body || !is_shorter(&second, mail.size) => {
+                    self.take(mail, second, fetched);
+                }
+                Some(_) => self.fail(
+                    mail.uid,
+                    "the server gives it cut off, each time elsewhere",
+                    false,
+                ),
             }
         }
         Ok(())
@@ -130,7 +172,11 @@ impl Scan<'_> {
 
     /// A mail that did not come may have been expunged meanwhile.
     async fn look_for(&mut self, uid: u32) -> Result<(), Fault> {
-        let present = self.session.search(&uid.to_string(), None).await?.contains(&uid);
+        let present = self
+            .session
+            .search(&uid.to_string(), None)
+            .await?
+            .contains(&uid);
         if present {
             self.fail(uid, LEFT_OUT, false);
         } else {
@@ -181,7 +227,8 @@ pub(super) fn is_stand_in(body: &Bytes) -> bool {
             byte => unfolded.push(byte),
         }
     }
-    memchr::memmem::find(&unfolded, STAND_IN).is_some_and(|at| unfolded[..at].ends_with(b"Subject: "))
+    memchr::memmem::find(&unfolded, STAND_IN)
+        .is_some_and(|at| unfolded[..at].ends_with(b"Subject: "))
 }
 
 #[cfg(test)]

@@ -22,7 +22,11 @@ impl Scan<'_> {
                 continue;
             }
             let stop = self.stop;
-            let mail = Listed { uid, size: None, arrived: None };
+            let mail = Listed {
+                uid,
+                size: None,
+                arrived: None,
+            };
             let Some(fetched) = stop.run_until_cancelled(self.fetch(&[mail])).await else {
                 return Ok(Scanned::Stopped);
             };
@@ -42,9 +46,12 @@ impl Scan<'_> {
         Ok(Scanned::New(0))
     }
 
-    /// Whether another replica has stored it: then it is missing here because it was moved, or wanted no longer.
+    /// Whether another replica has stored it: then it is missing here because it was moved, or
+    /// wanted no longer.
     async fn was_read_elsewhere(&mut self, uid: u32) -> Result<bool, Fault> {
-        let Some(known) = self.inbox.bookmark(&self.imap.mailbox).await? else { return Ok(false) };
+        let Some(known) = self.inbox.bookmark(&self.imap.mailbox).await? else {
+            return Ok(false);
+        };
         let passed = known.uid_validity == self.folder.uid_validity && known.last_uid >= uid;
         let elsewhere = passed && known.wanted.iter().all(|wanted| wanted.uid != uid);
         if elsewhere {
@@ -53,8 +60,8 @@ impl Scan<'_> {
         Ok(elsewhere)
     }
 
-    /// Tells of a mail, where it has failed often enough and others are given: stores what is known of it, and why it
-    /// is no more. Whether it was told, or given up.
+    /// Tells of a mail, where it has failed often enough and others are given: stores what is known
+    /// of it, and why it is no more. Whether it was told, or given up.
     async fn try_to_tell(&mut self, uid: u32) -> Result<bool, Fault> {
         if self.backlog.is_given_up(uid, self.imap.clock.now()) {
             self.backlog.forget(uid);
@@ -64,10 +71,16 @@ impl Scan<'_> {
         if self.backlog.wants_proof(uid) {
             self.compare(uid).await?;
         }
-        let Some(why) = self.backlog.to_tell(uid) else { return Ok(false) };
+        let Some(why) = self.backlog.to_tell(uid) else {
+            return Ok(false);
+        };
         let header = self.last_header(uid).await?;
         let stand_in = self.backlog.stand_in(uid);
-        let listed = Listed { uid, size: None, arrived: None };
+        let listed = Listed {
+            uid,
+            size: None,
+            arrived: None,
+        };
         let mut message = self.message(listed, stand_in.clone().or(header).unwrap_or_default());
         let reason = format!(
             "the mail server does not give this mail (UID {uid} of {}): {why}. It is asked for again at every rescan; \
@@ -77,8 +90,13 @@ impl Scan<'_> {
         telemetry::mail_withheld(&self.imap.settings.name, uid, &why);
         // Exchange's note is a mail in itself, and names the sender.
         message.withheld = stand_in.is_none().then_some(reason);
-        let told = Wanted { uid, since: self.backlog.since(uid).unwrap_or(message.arrived_at), told: true };
-        self.commit_with(vec![message], uid, Vec::new(), Some(told)).await?;
+        let told = Wanted {
+            uid,
+            since: self.backlog.since(uid).unwrap_or(message.arrived_at),
+            told: true,
+        };
+        self.commit_with(vec![message], uid, Vec::new(), Some(told))
+            .await?;
         self.backlog.told(uid);
         Ok(true)
     }
@@ -105,7 +123,10 @@ impl Scan<'_> {
             None if uid > 1 => {
                 let range = format!("{}:{}", uid.saturating_sub(NEIGHBOURS).max(1), uid - 1);
                 let found = self.session.search(&range, None).await?;
-                found.into_iter().rev().find(|other| !self.backlog.is_wanted(*other))
+                found
+                    .into_iter()
+                    .rev()
+                    .find(|other| !self.backlog.is_wanted(*other))
             }
             None => None,
         };

@@ -1,7 +1,9 @@
-//! The certificates SNS signs with: fetched from its own host, kept for a day, checked at every use.
+//! The certificates SNS signs with: fetched from its own host, kept for a day, checked at every
+//! use.
 //!
-//! What is trusted is the host: TLS to it is verified by the web PKI, and Amazon serves the certificate there without
-//! the chain above it. Of the certificate itself name and time are checked, as Amazon's SDKs do.
+//! What is trusted is the host: TLS to it is verified by the web PKI, and Amazon serves the
+//! certificate there without the chain above it. Of the certificate itself name and time are
+//! checked, as Amazon's SDKs do.
 
 use std::{
     collections::HashMap,
@@ -37,7 +39,11 @@ pub(super) struct Certificates {
 
 impl Default for Certificates {
     fn default() -> Self {
-        Self { kept: Mutex::default(), under_way: Mutex::default(), fetches: Semaphore::new(FETCHES) }
+        Self {
+            kept: Mutex::default(),
+            under_way: Mutex::default(),
+            fetches: Semaphore::new(FETCHES),
+        }
     }
 }
 
@@ -58,7 +64,9 @@ impl Certificates {
         if let Some(certificate) = self.kept(url, now) {
             return Ok(certificate);
         }
-        let permit = timeout(PATIENCE, self.fetches.acquire()).await.map_err(|_| FetchError::TooMany)?;
+        let permit = timeout(PATIENCE, self.fetches.acquire())
+            .await
+            .map_err(|_| FetchError::TooMany)?;
         let certificate = Arc::new(Certificate(fetch.get(url).await?));
         drop(permit);
         self.keep(url, &certificate, now);
@@ -75,7 +83,10 @@ impl Certificates {
     fn keep(&self, url: &str, certificate: &Arc<Certificate>, now: Timestamp) {
         let mut kept = lock(&self.kept);
         if kept.len() >= MAX_KEPT
-            && let Some(oldest) = kept.iter().min_by_key(|(_, (fetched_at, _))| *fetched_at).map(|(url, _)| url.clone())
+            && let Some(oldest) = kept
+                .iter()
+                .min_by_key(|(_, (fetched_at, _))| *fetched_at)
+                .map(|(url, _)| url.clone())
         {
             kept.remove(&oldest);
         }
@@ -125,12 +136,17 @@ impl Certificate {
     ) -> Result<(), Unproven> {
         let der = CertificateDer::from_pem_slice(&self.0).map_err(|_| Unproven::Unreadable)?;
         let certificate = EndEntityCert::try_from(&der).map_err(|_| Unproven::Unreadable)?;
-        if !certificate.valid_dns_names().any(|name| topic.is_signers_name(name)) {
+        if !certificate
+            .valid_dns_names()
+            .any(|name| topic.is_signers_name(name))
+        {
             return Err(Unproven::WrongName);
         }
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().unsigned_abs()));
-        // With no root to lead to, what is found wrong first is the certificate's own: its time, its use.
-        match certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None) {
+        // With no root to lead to, what is found wrong first is the certificate's own: its time,
+        // its use.
+        match certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None)
+        {
             Err(Error::UnknownIssuer) => {}
             Err(error) => return Err(Unproven::Unusable(error)),
             Ok(_) => return Err(Unproven::Unreadable),
@@ -171,7 +187,10 @@ mod tests {
     #[tokio::test]
     async fn no_fetch_holds_up_others_and_one_address_is_fetched_once() {
         let certificates = Arc::new(Certificates::default());
-        let host = Arc::new(Host { hangs: HashSet::from(["stuck".to_owned()]), ..Host::default() });
+        let host = Arc::new(Host {
+            hangs: HashSet::from(["stuck".to_owned()]),
+            ..Host::default()
+        });
         let now = Timestamp::UNIX_EPOCH;
         let get = |url: &'static str| {
             let (certificates, host) = (Arc::clone(&certificates), Arc::clone(&host));
@@ -194,7 +213,10 @@ mod tests {
         let (certificates, host) = (Certificates::default(), Host::default());
         for number in 0..20_i64 {
             let now = Timestamp::from_second(number).unwrap();
-            certificates.get(&number.to_string(), &host, now).await.unwrap();
+            certificates
+                .get(&number.to_string(), &host, now)
+                .await
+                .unwrap();
         }
         let kept = lock(&certificates.kept);
         assert!(kept.len() == MAX_KEPT && kept.contains_key("19") && !kept.contains_key("3"));

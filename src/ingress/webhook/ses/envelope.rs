@@ -30,11 +30,19 @@ impl Envelope {
         serde_json::from_slice(body).map_err(|_| Refusal::Unreadable)
     }
 
-    /// The string to sign: name and value of certain keys, each with a line feed after it, in the order of their names.
+    /// The string to sign: name and value of certain keys, each with a line feed after it, in the
+    /// order of their names.
     pub(super) fn signed(&self) -> String {
-        let head = [("Message", Some(&self.message)), ("MessageId", Some(&self.message_id))];
+        let head = [
+            ("Message", Some(&self.message)),
+            ("MessageId", Some(&self.message_id)),
+        ];
         let middle = if self.kind == "Notification" {
-            [("Subject", self.subject.as_ref()), ("Timestamp", Some(&self.timestamp)), ("", None)]
+            [
+                ("Subject", self.subject.as_ref()),
+                ("Timestamp", Some(&self.timestamp)),
+                ("", None),
+            ]
         } else {
             [
                 ("SubscribeURL", self.subscribe_url.as_ref()),
@@ -42,9 +50,14 @@ impl Envelope {
                 ("Token", self.token.as_ref()),
             ]
         };
-        let tail = [("TopicArn", Some(&self.topic_arn)), ("Type", Some(&self.kind))];
+        let tail = [
+            ("TopicArn", Some(&self.topic_arn)),
+            ("Type", Some(&self.kind)),
+        ];
         let lines = head.into_iter().chain(middle).chain(tail);
-        lines.filter_map(|(name, value)| value.map(|value| format!("{name}\n{value}\n"))).collect()
+        lines
+            .filter_map(|(name, value)| value.map(|value| format!("{name}\n{value}\n")))
+            .collect()
     }
 }
 
@@ -56,8 +69,7 @@ mod tests {
     fn the_string_to_sign_is_as_amazon_documents_it() {
         let notification = br#"{"Type":"Notification","MessageId":"1","TopicArn":"arn","Subject":"My subject",
             "Message":"a\nb","Timestamp":"T","SignatureVersion":"2","Signature":"","SigningCertURL":"u"}"#;
-        let signed =
-            "Message\na\nb\nMessageId\n1\nSubject\nMy subject\nTimestamp\nT\nTopicArn\narn\nType\nNotification\n";
+        let signed = "Message\na\nb\nMessageId\n1\nSubject\nMy subject\nTimestamp\nT\nTopicArn\narn\nType\nNotification\n";
         assert_eq!(Envelope::parse(notification).ok().unwrap().signed(), signed);
         let confirmation = br#"{"Type":"SubscriptionConfirmation","MessageId":"1","TopicArn":"arn","Token":"tok",
             "SubscribeURL":"s","Message":"m","Timestamp":"T","SignatureVersion":"2","Signature":"","SigningCertURL":"u"}"#;

@@ -2,7 +2,8 @@
 
 use url::Url;
 
-/// An SNS topic by its ARN, which names partition and region and so the one host that may sign and confirm for it.
+/// An SNS topic by its ARN, which names partition and region and so the one host that may sign and
+/// confirm for it.
 pub(super) struct Topic {
     arn: String,
     host: String,
@@ -12,17 +13,23 @@ pub(super) struct Topic {
 impl Topic {
     pub(super) fn parse(arn: &str) -> Option<Self> {
         let parts: Vec<&str> = arn.split(':').collect();
-        let ["arn", partition, "sns", region, account, name] = parts[..] else { return None };
+        let ["arn", partition, "sns", region, account, name] = parts[..] else {
+            return None;
+        };
         let domain = match partition {
             "aws" | "aws-us-gov" => "amazonaws.com",
             "aws-cn" => "amazonaws.com.cn",
             _ => return None,
         };
         let is_region = region.contains('-')
-            && region.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+            && region
+                .bytes()
+                .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
         let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
-        let is_name =
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+        let is_name = !name.is_empty()
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
         (is_region && is_account && is_name).then(|| Self {
             arn: arn.to_owned(),
             host: format!("sns.{region}.{domain}"),
@@ -34,13 +41,18 @@ impl Topic {
         &self.arn
     }
 
-    /// Whether a certificate there may sign for the topic: `https://sns.<region>.amazonaws.com/*.pem`.
+    /// Whether a certificate there may sign for the topic:
+    /// `https://sns.<region>.amazonaws.com/*.pem`.
     pub(super) fn signs_at(&self, url: &str) -> bool {
-        let path = url.strip_prefix("https://").and_then(|rest| rest.strip_prefix(&self.host));
+        let path = url
+            .strip_prefix("https://")
+            .and_then(|rest| rest.strip_prefix(&self.host));
         let name = path.and_then(|path| path.strip_prefix('/')?.strip_suffix(".pem"));
         name.is_some_and(|name| {
             (1..=100).contains(&name.len())
-                && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+                && name
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
         })
     }
 
@@ -49,7 +61,9 @@ impl Topic {
         if !url.starts_with(&format!("https://{}/?", self.host)) {
             return false;
         }
-        let Ok(url) = Url::parse(url) else { return false };
+        let Ok(url) = Url::parse(url) else {
+            return false;
+        };
         let (mut action, mut topic) = (0, 0);
         for (name, value) in url.query_pairs() {
             match (&*name, &*value) {
@@ -62,12 +76,17 @@ impl Topic {
         (action, topic) == (1, 1)
     }
 
-    /// Whether a certificate of this name is SNS's: `sns.amazonaws.com`, and in some regions `sns-signing.<region>.…` or
-    /// `sns-<region>.…`.
+    /// Whether a certificate of this name is SNS's: `sns.amazonaws.com`, and in some regions
+    /// `sns-signing.<region>.…` or `sns-<region>.…`.
     pub(super) fn is_signers_name(&self, name: &str) -> bool {
-        let labels = name.strip_suffix(self.domain).and_then(|rest| rest.strip_suffix('.'));
+        let labels = name
+            .strip_suffix(self.domain)
+            .and_then(|rest| rest.strip_suffix('.'));
         labels.is_some_and(|labels| {
-            labels.split('.').next().is_some_and(|first| first == "sns" || first.starts_with("sns-"))
+            labels
+                .split('.')
+                .next()
+                .is_some_and(|first| first == "sns" || first.starts_with("sns-"))
         })
     }
 }
@@ -80,9 +99,11 @@ mod tests {
 
     #[test]
     fn an_arn_is_a_topics_or_none() {
-        for arn in
-            [ARN, "arn:aws-cn:sns:cn-north-1:123456789012:a.fifo", "arn:aws-us-gov:sns:us-gov-west-1:123456789012:a"]
-        {
+        for arn in [
+            ARN,
+            "arn:aws-cn:sns:cn-north-1:123456789012:a.fifo",
+            "arn:aws-us-gov:sns:us-gov-west-1:123456789012:a",
+        ] {
             assert!(Topic::parse(arn).is_some(), "{arn}");
         }
         for arn in [
@@ -101,7 +122,9 @@ mod tests {
     #[test]
     fn only_the_topics_own_host_signs() {
         let topic = Topic::parse(ARN).unwrap();
-        assert!(topic.signs_at("https://sns.us-east-1.amazonaws.com/SimpleNotificationService-f3ecfb7224c7233f.pem"));
+        assert!(topic.signs_at(
+            "https://sns.us-east-1.amazonaws.com/SimpleNotificationService-f3ecfb7224c7233f.pem"
+        ));
         for url in [
             "http://sns.us-east-1.amazonaws.com/a.pem",
             "https://sns.us-east-1.amazonaws.com.evil.com/a.pem",
@@ -147,12 +170,20 @@ mod tests {
     #[test]
     fn a_signers_name_is_amazons() {
         let topic = Topic::parse(ARN).unwrap();
-        for name in ["sns.amazonaws.com", "sns.us-east-1.amazonaws.com", "sns-signing.eu-south-2.amazonaws.com"] {
+        for name in [
+            "sns.amazonaws.com",
+            "sns.us-east-1.amazonaws.com",
+            "sns-signing.eu-south-2.amazonaws.com",
+        ] {
             assert!(topic.is_signers_name(name), "{name}");
         }
-        for name in
-            ["amazonaws.com", "evil.amazonaws.com", "sns.evil.com", "sns.evilamazonaws.com", "snsx.amazonaws.com"]
-        {
+        for name in [
+            "amazonaws.com",
+            "evil.amazonaws.com",
+            "sns.evil.com",
+            "sns.evilamazonaws.com",
+            "snsx.amazonaws.com",
+        ] {
             assert!(!topic.is_signers_name(name), "{name}");
         }
     }

@@ -23,23 +23,24 @@ use crate::{
 };
 
 /// The mail's row stays locked until what follows is written.
-const PENDING: &str =
-    "SELECT outcome = 'pending' AND check_at IS NULL AS pending FROM mails WHERE id = $1 FOR NO KEY UPDATE";
+const PENDING: &str = "SELECT outcome = 'pending' AND check_at IS NULL AS pending FROM mails WHERE id = $1 FOR NO KEY UPDATE";
 
-/// The same of a mail that was due. Of several who looked at it, the first to come here finds it due: it is not any more
-/// then, or not yet again.
+/// The same of a mail that was due. Of several who looked at it, the first to come here finds it
+/// due: it is not any more then, or not yet again.
 const DUE: &str = "
 UPDATE mails SET authenticity = $2, check_at = NULL, checks = checks + 1
 WHERE id = $1 AND (check_at <= $3 OR check_at > $4)
 RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
 
-/// Until the end of the transaction nobody else decides whether an unverified trigger is one too many: of two at once
-/// each would be told as the last of the hour. Taken before an incident's turn, and by unverified mail alone.
+/// Until the end of the transaction nobody else decides whether an unverified trigger is one too
+/// many: of two at once each would be told as the last of the hour. Taken before an incident's
+/// turn, and by unverified mail alone.
 const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 
-/// One row, with NULLs where the incident is new. `told`: who was told of this opening, or will be whatever comes, since
-/// waiting to be sent counts; and whose page is held. `ripe`: whether something was held until now; NULL where
-/// nothing is owed. `silences`: those that are active, by the index on their end.
+/// One row, with NULLs where the incident is new. `told`: who was told of this opening, or will be
+/// whatever comes, since waiting to be sent counts; and whose page is held. `ripe`: whether
+/// something was held until now; NULL where nothing is owed. `silences`: those that are active, by
+/// the index on their end.
 const RECALL: &str = "
 SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 AND metric = $3 AND hour > $4)
            AS recurrence,
@@ -70,6 +71,10 @@ pub(super) struct Found {
 }
 
 /// None where the mail is decided already, waits, or is not due any more.
+#[expect(
+    clippy::too_many_lines,
+    reason = "one question and its one answer, column by column"
+)]
 pub(super) async fn ask(
     transaction: &Transaction,
     matter: &Matter<'_>,
@@ -79,7 +84,11 @@ pub(super) async fn ask(
     let (this_moment, absurd) = (micros(now), absurd(now));
     let ago = |span| now.saturating_sub(span).unwrap_or(now);
     let (since, an_hour_ago) = (hour(ago(RECURRENCE)), micros(ago(HOUR)));
-    let checked = if let Matter::Due(_, authenticity) = matter { json(authenticity)? } else { String::new() };
+    let checked = if let Matter::Due(_, authenticity) = matter {
+        json(authenticity)?
+    } else {
+        String::new()
+    };
     let mut flight = Flight::default();
     flight.add("BEGIN", vec![]);
     match matter {
@@ -91,13 +100,34 @@ pub(super) async fn ask(
         }
         Matter::Own => {}
     }
-    if let Some(Named { incident_id, kind, status, app_key, metric, applied_at, ingress, verified }) = subject {
+    if let Some(Named {
+        incident_id,
+        kind,
+        status,
+        app_key,
+        metric,
+        applied_at,
+        ingress,
+        verified,
+    }) = subject
+    {
         if !verified {
             flight.add(TAKE_TURN_OF_MARKED, vec![]);
         }
         flight.add(lane::TAKE_TURN, vec![incident_id]).add(
             RECALL,
-            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago, ingress],
+            vec![
+                incident_id,
+                app_key,
+                metric,
+                &since,
+                status,
+                applied_at,
+                &this_moment,
+                kind,
+                &an_hour_ago,
+                ingress,
+            ],
         );
     }
     let mut answers = transaction.send(flight).await?;
@@ -108,22 +138,57 @@ pub(super) async fn ask(
         (Matter::Fresh(_) | Matter::Due(..), _) => return Ok(None),
     };
     // What was held until now is told whatever comes, or is held by a silence.
-    let ripe = answers.last().and_then(|rows| rows.first()).filter(|_| subject.is_some());
+    let ripe = answers
+        .last()
+        .and_then(|rows| rows.first())
+        .filter(|_| subject.is_some());
     if let Some((Some(true), subject)) = ripe.map(|row| at(row, "ripe")).transpose()?.zip(subject) {
-        let Named { incident_id, kind, status, app_key, metric, applied_at, ingress, .. } = subject;
+        let Named {
+            incident_id,
+            kind,
+            status,
+            app_key,
+            metric,
+            applied_at,
+            ingress,
+            ..
+        } = subject;
         held::release_of(transaction, incident_id, kind, now).await?;
         let mut flight = Flight::default();
         flight.add(
             RECALL,
-            vec![incident_id, app_key, metric, &since, status, applied_at, &this_moment, kind, &an_hour_ago, ingress],
+            vec![
+                incident_id,
+                app_key,
+                metric,
+                &since,
+                status,
+                applied_at,
+                &this_moment,
+                kind,
+                &an_hour_ago,
+                ingress,
+            ],
         );
         answers = transaction.send(flight).await?;
     }
     let Some((row, subject)) = answers.last().and_then(|rows| rows.first()).zip(subject) else {
-        return Ok(Some(Found { memory: Memory { told_before, ..Memory::default() }, owing: false }));
+        return Ok(Some(Found {
+            memory: Memory {
+                told_before,
+                ..Memory::default()
+            },
+            owing: false,
+        }));
     };
-    let memory = Memory { told_before, ..recalled(row, subject.verified)? };
-    Ok(Some(Found { memory, owing: at::<Option<bool>>(row, "ripe")?.is_some() }))
+    let memory = Memory {
+        told_before,
+        ..recalled(row, subject.verified)?
+    };
+    Ok(Some(Found {
+        memory,
+        owing: at::<Option<bool>>(row, "ripe")?.is_some(),
+    }))
 }
 
 /// What is known, from a row of `RECALL`, to mail that is verified or not.
@@ -148,18 +213,36 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         told: optional_json_at(row, "last_told")?.unwrap_or_default(),
     };
     let (applied_before, first_heard) = match at::<Option<bool>>(row, "applied")? {
-        Some(proven) => (proven >= verified, Some(Heard { ingress: at(row, "ingress")?, at: time_at(row, "at")? })),
+        Some(proven) => (
+            proven >= verified,
+            Some(Heard {
+                ingress: at(row, "ingress")?,
+                at: time_at(row, "at")?,
+            }),
+        ),
         None => (false, None),
     };
-    let found: Vec<(String, String, String, bool)> = optional_json_at(row, "told")?.unwrap_or_default();
+    let found: Vec<(String, String, String, bool)> =
+        optional_json_at(row, "told")?.unwrap_or_default();
     let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(.., held)| *held);
     let whom = |found: Vec<(String, String, String, bool)>| {
-        let told = found.into_iter().map(|(receiver, integration, alias, _)| (Target { receiver, integration }, alias));
+        let told = found.into_iter().map(|(receiver, integration, alias, _)| {
+            (
+                Target {
+                    receiver,
+                    integration,
+                },
+                alias,
+            )
+        });
         told.map(|(target, alias)| Told { target, alias }).collect()
     };
     let kept: Option<Held> = optional_json_at(row, "silenced")?;
     Ok(Memory {
-        known: Known { state: Some(state), applied_before },
+        known: Known {
+            state: Some(state),
+            applied_before,
+        },
         told: whom(told),
         held: whom(held),
         silenced: kept.map(Held::read).transpose()?,

@@ -24,8 +24,8 @@ use crate::{
     },
 };
 
-/// The incident's new state, where `$7` says that it has one; that the mail's status is applied; that it opens an
-/// episode; and what became of the mail, which is the end.
+/// The incident's new state, where `$7` says that it has one; that the mail's status is applied;
+/// that it opens an episode; and what became of the mail, which is the end.
 macro_rules! write_and {
     ($end:literal) => {
         concat!(
@@ -57,7 +57,8 @@ WITH known AS (
         )
     };
 }
-/// Where it was let through while it was looked at, what was concluded without that is concluded anew.
+/// Where it was let through while it was looked at, what was concluded without that is concluded
+/// anew.
 const WRITE: &str = write_and!(
     "UPDATE mails SET outcome = $21::text, reason = $22, labels = $10, incident = (SELECT id FROM incident),
             decided_at = CASE WHEN $21::text <> 'pending' THEN $9::bigint END, hold = $23, marked = $24, owed = $25,
@@ -66,8 +67,9 @@ const WRITE: &str = write_and!(
      WHERE id = $27"
 );
 /// Of a mail that somebody was told of before: its outcome stays,
-const KEEP: &str =
-    write_and!("UPDATE mails SET reason = coalesce($21, reason), labels = $10, check_at = $22 WHERE id = $23");
+const KEEP: &str = write_and!(
+    "UPDATE mails SET reason = coalesce($21, reason), labels = $10, check_at = $22 WHERE id = $23"
+);
 /// and what was told belongs to the incident's opening of now, so that its resolve reaches them.
 const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
 /// Of no mail.
@@ -99,8 +101,12 @@ pub(super) async fn write(
     let mut flight = Flight::default();
     match matter {
         Matter::Own => flight.add(WRITE_OWN, change.parameters(vec![])),
-        Matter::Due(mail, _) if told_before => flight.add(KEEP, change.parameters(conclusion.kept(mail))),
-        Matter::Fresh(mail) | Matter::Due(mail, _) => flight.add(WRITE, change.parameters(conclusion.parameters(mail))),
+        Matter::Due(mail, _) if told_before => {
+            flight.add(KEEP, change.parameters(conclusion.kept(mail)))
+        }
+        Matter::Fresh(mail) | Matter::Due(mail, _) => {
+            flight.add(WRITE, change.parameters(conclusion.parameters(mail)))
+        }
     };
     let incident = subject.map(|subject| (&*subject.incident_id, subject.kind));
     let mut place = None;
@@ -131,7 +137,9 @@ pub(super) async fn write(
             None => Ok(Vec::new()),
         },
         Err(error) => {
-            if let Some(leases) = incident.and_then(|(incident_id, kind)| owed.leases(incident_id, kind)) {
+            if let Some(leases) =
+                incident.and_then(|(incident_id, kind)| owed.leases(incident_id, kind))
+            {
                 leases.give_back(database);
             }
             Err(error)
@@ -139,7 +147,8 @@ pub(super) async fn write(
     }
 }
 
-/// What changes of an incident, as the statements take it; NULLs where the mail is about none, or nothing changes.
+/// What changes of an incident, as the statements take it; NULLs where the mail is about none, or
+/// nothing changes.
 struct Change<'a> {
     incident_id: Option<&'a str>,
     kind: Option<&'static str>,
@@ -244,7 +253,10 @@ impl<'a> Conclusion<'a> {
         Self {
             outcome: decision.outcome.as_str(),
             reason: decision.reason.as_deref().map(text),
-            hold: decision.hold.as_ref().map(|why| text(&hold(why)).into_owned()),
+            hold: decision
+                .hold
+                .as_ref()
+                .map(|why| text(&hold(why)).into_owned()),
             marked: decision.marked,
             owed: match matter {
                 Matter::Fresh(mail) | Matter::Due(mail, _) => signed(decision.owed_under(*mail)),
@@ -256,7 +268,15 @@ impl<'a> Conclusion<'a> {
 
     /// The rest of `WRITE`.
     fn parameters<'b>(&'b self, mail: &'b MailId) -> Vec<Parameter<'b>> {
-        vec![&self.outcome, &self.reason, &self.hold, &self.marked, &self.owed, &self.check_at, mail]
+        vec![
+            &self.outcome,
+            &self.reason,
+            &self.hold,
+            &self.marked,
+            &self.owed,
+            &self.check_at,
+            mail,
+        ]
     }
 
     /// The rest of `KEEP`.
