@@ -124,7 +124,7 @@ impl Cli {
             Command::Sample(command) => command.run(),
             Command::Schema(command) => command.run(),
             Command::Completion(command) => command.run(Self::command()),
-            Command::Man(command) => command.run(Self::command()),
+            Command::Man(man::Manual) => man::Manual::run(Self::command()),
         }?;
         io::stdout().flush()?;
         Ok(code)

@@ -20,7 +20,7 @@ Example:
 pub struct Manual;
 
 impl Manual {
-    pub fn run(self, program: clap::Command) -> anyhow::Result<ExitCode> {
+    pub fn run(program: clap::Command) -> anyhow::Result<ExitCode> {
         page(program, &mut io::stdout())?;
         Ok(ExitCode::SUCCESS)
     }
