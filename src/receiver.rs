@@ -27,6 +27,7 @@ pub mod credential;
 mod denial;
 pub mod discord;
 pub mod opsgenie;
+pub mod options;
 pub mod page;
 pub mod pagerduty;
 mod said;
@@ -42,10 +43,13 @@ pub mod transport;
 pub mod webhook;
 pub mod wording;
 
-pub use self::{credential::Credential, transport::Transport};
+pub use self::{credential::Credential, options::Options, transport::Transport};
 
 /// One integration of a receiver: how to say something to it, and what its answers mean.
 pub trait Receiver: Send + Sync {
+    /// What it is told beside its own settings.
+    fn options(&self) -> &Options;
+
     /// The credentials a request needs; read anew for every attempt.
     fn secrets(&self) -> Vec<&Credential>;
 
@@ -62,11 +66,6 @@ pub trait Receiver: Send + Sync {
         None
     }
 
-    /// Whether it is told that an incident is over.
-    fn send_resolved(&self) -> bool {
-        true
-    }
-
     /// Whether it changes what it has of an open incident; else a change is told anew, where the
     /// severity rose.
     fn updates(&self) -> bool {
@@ -78,14 +77,19 @@ pub trait Receiver: Send + Sync {
         Duration::from_mins(1)
     }
 
+    /// Whether it is told that an incident is over.
+    fn send_resolved(&self) -> bool {
+        self.options().send_resolved
+    }
+
     /// Requests a minute it is limited to, where the user wants pacing.
     fn rate_limit(&self) -> Option<RateLimit> {
-        None
+        self.options().rate_limit
     }
 
     /// How its requests travel, where they do.
     fn transport(&self) -> Option<&Transport> {
-        None
+        self.options().transport.as_ref()
     }
 }
 

@@ -14,10 +14,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
-    address,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request, address,
     credential::Shape,
     denial, is_sensitive,
+    options::Options,
     page::Page,
     site::Site,
     status,
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, FailureReason, Verdict, sha256_hex},
-    settings::{self, Secret, SecretText},
+    settings::{self, DefaultOn, Secret, SecretText},
 };
 
 /// The pause after an endpoint said it has too much to do and not how long.
@@ -37,7 +37,7 @@ const THROTTLE: Duration = Duration::from_secs(5);
 /// The longest title.
 const TITLE: usize = 1024;
 
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     pub url: Option<SecretText>,
@@ -55,7 +55,7 @@ pub struct Settings {
     pub bearer_file: Option<PathBuf>,
     pub basic_auth: Option<BasicAuth>,
     /// Whether it is told that an incident is over.
-    pub send_resolved: bool,
+    pub send_resolved: DefaultOn,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
     /// In place of `delivery.timeout`.
@@ -63,28 +63,6 @@ pub struct Settings {
     /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
     pub proxy_url: Option<SecretText>,
     pub tls: Option<Tls>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            url: None,
-            url_file: None,
-            secret: None,
-            secret_file: None,
-            previous_secret: None,
-            previous_secret_file: None,
-            headers: IndexMap::new(),
-            bearer: None,
-            bearer_file: None,
-            basic_auth: None,
-            send_resolved: true,
-            rate_limit: None,
-            timeout: None,
-            proxy_url: None,
-            tls: None,
-        }
-    }
 }
 
 /// `basic_auth:` of a webhook.
@@ -103,9 +81,7 @@ pub struct Webhook {
     secrets: Vec<Credential>,
     headers: Vec<(String, Template)>,
     authorization: Option<Authorization>,
-    send_resolved: bool,
-    rate_limit: Option<RateLimit>,
-    transport: Transport,
+    options: Options,
 }
 
 /// How it proves who it is, but for the signature.
@@ -155,8 +131,9 @@ impl Webhook {
         }
         let headers = headers(settings, site);
         let authorization = Authorization::compile(settings, site);
-        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(
+        let options = Options::compile(
+            settings.send_resolved,
+            settings.rate_limit.as_ref(),
             settings.timeout,
             settings.proxy_url.as_ref(),
             settings.tls.as_ref(),
@@ -172,9 +149,7 @@ impl Webhook {
             secrets: newest.into_iter().chain(previous).collect(),
             headers,
             authorization,
-            send_resolved: settings.send_resolved,
-            rate_limit,
-            transport,
+            options,
         })
     }
 
@@ -298,16 +273,8 @@ impl Receiver for Webhook {
         }
     }
 
-    fn send_resolved(&self) -> bool {
-        self.send_resolved
-    }
-
-    fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
-    }
-
-    fn transport(&self) -> Option<&Transport> {
-        Some(&self.transport)
+    fn options(&self) -> &Options {
+        &self.options
     }
 }
 
