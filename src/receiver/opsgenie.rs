@@ -33,9 +33,9 @@ use responder::Called;
 pub use responder::Responder;
 
 /// Where Opsgenie answers, unless `api_url` says otherwise.
-pub const OPSGENIE: &str = "https://api.opsgenie.com";
+const OPSGENIE: &str = "https://api.opsgenie.com";
 /// Where Jira Service Management answers.
-pub const JSM: &str = "https://api.atlassian.com/jsm/ops/integration";
+const JSM: &str = "https://api.atlassian.com/jsm/ops/integration";
 
 // The API's limits.
 const MESSAGE: usize = 130;
@@ -119,9 +119,19 @@ pub struct Opsgenie {
     options: Options,
 }
 
+/// An entry of `opsgenie_configs`.
+pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Opsgenie> {
+    Opsgenie::compile(settings, OPSGENIE, site)
+}
+
+/// An entry of `jsm_configs`, which differs by where it answers.
+pub(super) fn compile_jsm(settings: &Settings, site: &mut Site<'_>) -> Option<Opsgenie> {
+    Opsgenie::compile(settings, JSM, site)
+}
+
 impl Opsgenie {
     /// `base` is where it answers, unless the settings say.
-    pub(super) fn compile(settings: &Settings, base: &str, site: &mut Site<'_>) -> Option<Self> {
+    fn compile(settings: &Settings, base: &str, site: &mut Site<'_>) -> Option<Self> {
         let responders: Vec<_> = settings
             .responders
             .iter()

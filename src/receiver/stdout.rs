@@ -33,11 +33,15 @@ pub struct Stdout {
 }
 
 impl Stdout {
-    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Self {
-        Self {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "every integration is compiled by the same signature"
+    )]
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        Some(Self {
             text: site.template("text", settings.text.as_ref(), Escape::No),
             options: Options::local(settings.send_resolved),
-        }
+        })
     }
 }
 
