@@ -28,7 +28,10 @@ use crate::{
     telemetry,
 };
 
-pub use self::fetch::{Fetch, FetchError, Https};
+pub use self::{
+    fetch::{Fetch, FetchError, Https},
+    provider::Provider,
+};
 
 mod answer;
 mod cloudmailin;
@@ -40,6 +43,7 @@ mod once;
 mod password;
 mod postmark;
 mod protocol;
+mod provider;
 mod raw;
 mod request;
 mod sendgrid;
@@ -105,7 +109,7 @@ impl Settings {
 
     /// Whether whoever reaches the listener can put mail into it.
     pub fn is_open(&self) -> bool {
-        self.provider == Provider::Raw && self.token.is_none() && self.token_file.is_none()
+        self.provider.kind().may_be_open && self.token.is_none() && self.token_file.is_none()
     }
 
     /// What is wrong with its credential. The settings are at `key`.
@@ -114,21 +118,8 @@ impl Settings {
     }
 
     fn protocol(&self, key: &str) -> Result<Box<dyn Protocol>, Problem> {
-        protocol::protocol(self.provider, credential::credential(self, key)?, key)
+        (self.provider.kind().protocol)(credential::credential(self, key)?, key)
     }
-}
-
-/// Who posts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    #[default]
-    Raw,
-    Mailgun,
-    Sendgrid,
-    Postmark,
-    Ses,
-    Cloudmailin,
 }
 
 /// What a client may ask of the server, beside the size of a body.

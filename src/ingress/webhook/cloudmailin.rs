@@ -9,17 +9,24 @@ use axum::http::StatusCode;
 
 use super::{
     answer::Refusal,
-    credential::Credential,
+    credential::{Credential, Proof},
     form::{self, MULTIPART},
-    protocol::{Fault, Opened, Posted, Protocol},
+    protocol::{Fault, Kind, Opened, Posted, Protocol},
 };
 
-pub(super) struct Cloudmailin {
+/// Its line in the table of providers.
+pub(super) const KIND: Kind = Kind {
+    proofs: &[Proof::BasicAuth],
+    may_be_open: false,
+    protocol: |credential, _| Ok(Box::new(Cloudmailin::new(credential))),
+};
+
+struct Cloudmailin {
     credential: Credential,
 }
 
 impl Cloudmailin {
-    pub(super) fn new(credential: Credential) -> Self {
+    fn new(credential: Credential) -> Self {
         Self { credential }
     }
 }

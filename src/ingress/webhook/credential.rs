@@ -3,7 +3,7 @@
 
 use secrecy::ExposeSecret as _;
 
-use super::{Provider, Settings};
+use super::Settings;
 use crate::settings::{Problem, Secret};
 
 /// The kinds of proof, by the key of the configuration.
@@ -60,35 +60,10 @@ impl Proof {
     }
 }
 
-impl Provider {
-    /// What it can prove itself by, the best first.
-    pub(super) fn proofs(self) -> &'static [Proof] {
-        match self {
-            Self::Raw => &[Proof::Token],
-            Self::Mailgun => &[Proof::SigningKey],
-            Self::Sendgrid => &[Proof::SigningKey, Proof::BasicAuth],
-            Self::Postmark | Self::Cloudmailin => &[Proof::BasicAuth],
-            Self::Ses => &[Proof::TopicArn],
-        }
-    }
-
-    /// Its name in the configuration.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Mailgun => "mailgun",
-            Self::Sendgrid => "sendgrid",
-            Self::Postmark => "postmark",
-            Self::Ses => "ses",
-            Self::Cloudmailin => "cloudmailin",
-        }
-    }
-}
-
 /// What one webhook asks for.
 #[derive(Debug, Clone)]
 pub(super) enum Credential {
-    /// Nothing: `raw` on loopback.
+    /// Nothing: one that may be open, on loopback.
     None,
     Token(Secret),
     SigningKey(Secret),
@@ -116,7 +91,7 @@ impl Credential {
 /// Composes the credential of the settings at `key`. One of another provider's kind, or none where
 /// the provider needs one, is a problem.
 pub(super) fn credential(settings: &Settings, key: &str) -> Result<Credential, Problem> {
-    let (name, taken) = (settings.provider.name(), settings.provider.proofs());
+    let (name, taken) = (settings.provider.name(), settings.provider.kind().proofs);
     let given = |proof: &Proof| proof.given(settings).map(|name| (*proof, name));
     let wanted = || {
         taken
@@ -199,7 +174,7 @@ pub(super) fn credential(settings: &Settings, key: &str) -> Result<Credential, P
                 }
             }
             (Some(Proof::TopicArn), _, Some(topic)) => Credential::TopicArn(topic.clone()),
-            _ if settings.provider == Provider::Raw => Credential::None,
+            _ if settings.provider.kind().may_be_open => Credential::None,
             _ => {
                 return Err(Problem::new(
                     key,

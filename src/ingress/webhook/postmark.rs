@@ -12,16 +12,23 @@ use serde::Deserialize;
 
 use super::{
     answer::Refusal,
-    credential::Credential,
-    protocol::{Fault, Opened, Posted, Protocol},
+    credential::{Credential, Proof},
+    protocol::{Fault, Kind, Opened, Posted, Protocol},
 };
 
-pub(super) struct Postmark {
+/// Its line in the table of providers.
+pub(super) const KIND: Kind = Kind {
+    proofs: &[Proof::BasicAuth],
+    may_be_open: false,
+    protocol: |credential, _| Ok(Box::new(Postmark::new(credential))),
+};
+
+struct Postmark {
     credential: Credential,
 }
 
 impl Postmark {
-    pub(super) fn new(credential: Credential) -> Self {
+    fn new(credential: Credential) -> Self {
         Self { credential }
     }
 }

@@ -5,19 +5,26 @@ use axum::http::{HeaderMap, header::ORIGIN};
 
 use super::{
     answer::Refusal,
-    credential::Credential,
+    credential::{Credential, Proof},
     form::{MULTIPART, URLENCODED},
-    protocol::{Fault, Opened, Posted, Protocol},
+    protocol::{Fault, Kind, Opened, Posted, Protocol},
 };
 use crate::ingress::bearer;
 
+/// Its line in the table of providers.
+pub(super) const KIND: Kind = Kind {
+    proofs: &[Proof::Token],
+    may_be_open: true,
+    protocol: |credential, _| Ok(Box::new(Raw::new(credential))),
+};
+
 /// The mail as the body.
-pub(super) struct Raw {
+struct Raw {
     credential: Credential,
 }
 
 impl Raw {
-    pub(super) fn new(credential: Credential) -> Self {
+    fn new(credential: Credential) -> Self {
         Self { credential }
     }
 }
