@@ -8,10 +8,10 @@ use async_trait::async_trait;
 use axum::http::StatusCode;
 
 use super::{
-    answer::Refusal,
+    answer::{Fault, Refusal},
     credential::{Credential, Proof},
     form::{self, MULTIPART},
-    protocol::{Fault, Kind, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 
 /// Its line in the table of providers.

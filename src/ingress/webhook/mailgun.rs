@@ -14,11 +14,11 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    answer::Refusal,
+    answer::{Fault, Refusal},
     credential::{Credential, Proof},
     form::{self, MULTIPART, URLENCODED},
     once::Once,
-    protocol::{Fault, Kind, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 
 /// Its line in the table of providers.

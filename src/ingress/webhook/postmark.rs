@@ -11,9 +11,9 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::{
-    answer::Refusal,
+    answer::{Fault, Refusal},
     credential::{Credential, Proof},
-    protocol::{Fault, Kind, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 
 /// Its line in the table of providers.

@@ -12,13 +12,13 @@ use axum::{
 use jiff::Timestamp;
 
 use super::{
-    answer::Refusal,
+    answer::{Fault, Refusal},
     credential::{Credential, Proof},
     fetch::Fetch,
     once::Claim,
     password,
 };
-use crate::settings::{Problem, SecretError};
+use crate::settings::Problem;
 
 /// What is known of a provider before its settings are.
 pub(super) struct Kind {
@@ -84,24 +84,4 @@ pub(super) enum Opened {
     Mail(Bytes, Option<Claim>),
     /// The provider's own affair, which is settled.
     Settled,
-}
-
-/// Why a request yields no mail.
-#[derive(Debug)]
-pub(super) enum Fault {
-    Refused(Refusal),
-    /// Our own secret cannot be read: nobody can be let in.
-    Secret(SecretError),
-}
-
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<SecretError> for Fault {
-    fn from(error: SecretError) -> Self {
-        Self::Secret(error)
-    }
 }

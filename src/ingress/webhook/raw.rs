@@ -4,10 +4,10 @@ use async_trait::async_trait;
 use axum::http::{HeaderMap, header::ORIGIN};
 
 use super::{
-    answer::Refusal,
+    answer::{Fault, Refusal},
     credential::{Credential, Proof},
     form::{MULTIPART, URLENCODED},
-    protocol::{Fault, Kind, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 use crate::ingress::bearer;
 

@@ -15,11 +15,11 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    answer::Refusal,
+    answer::{Fault, Refusal},
     credential::{Credential, Proof},
     form::{self, MULTIPART},
     once::{Claim, Once},
-    protocol::{Fault, Kind, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 use crate::settings::Problem;
 

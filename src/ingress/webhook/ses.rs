@@ -15,11 +15,11 @@ use serde::Deserialize;
 
 use self::{certificate::Certificates, envelope::Envelope, topic::Topic};
 use super::{
-    answer::Refusal,
+    answer::{Fault, Refusal},
     credential::{Credential, Proof},
     fetch::FetchError,
     once::Once,
-    protocol::{Fault, Kind, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 use crate::settings::Problem;
 
