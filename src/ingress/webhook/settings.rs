@@ -1,6 +1,6 @@
 //! `ingress.http` and `ingress.webhook[]` of the configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
@@ -85,102 +85,71 @@ impl Settings {
         (self.provider.kind().protocol)(self.credential(key)?, key)
     }
 
-    /// Composes the credential of the settings at `key`. One of another provider's kind, or none where
-    /// the provider needs one, is a problem.
+    /// The credential of the settings at `key`: one of the kinds that the provider takes.
     fn credential(&self, key: &str) -> Result<Credential, Problem> {
-        let (name, taken) = (self.provider.name(), self.provider.kind().proofs);
-        let given = |proof: &Proof| self.given(*proof).map(|name| (*proof, name));
-        let wanted = || {
-            taken
-                .iter()
-                .map(|proof| format!("`{}`", proof.key()))
-                .collect::<Vec<_>>()
-                .join(" or ")
+        Ok(match self.proof(key)? {
+            None => Credential::None,
+            Some(Proof::Token) => {
+                let (inline, file) = (self.token.as_deref(), self.token_file.as_deref());
+                Credential::Token(secret(key, "token", inline, file)?)
+            }
+            Some(Proof::SigningKey) => {
+                let (inline, file) = (&self.signing_key, &self.signing_key_file);
+                let secret = secret(key, "signing_key", inline.as_deref(), file.as_deref())?;
+                Credential::SigningKey(secret)
+            }
+            Some(Proof::BasicAuth) => {
+                let basic = self.basic_auth.as_ref();
+                basic
+                    .map(|basic| basic.credential(&format!("{key}.basic_auth")))
+                    .transpose()?
+                    .unwrap_or(Credential::None)
+            }
+            Some(Proof::TopicArn) => {
+                Credential::TopicArn(self.topic_arn.clone().unwrap_or_default())
+            }
+        })
+    }
+
+    /// Which proof is given; none where the provider may do without. A proof of another provider's
+    /// is a problem, and so is one that is missing.
+    fn proof(&self, key: &str) -> Result<Option<Proof>, Problem> {
+        let (name, kind) = (self.provider.name(), self.provider.kind());
+        let given = |proof: &Proof| self.given(*proof).map(|key| (*proof, key));
+        let wanted = |or: &str| {
+            let keys: Vec<_> = kind.proofs.iter().map(|proof| proof.key()).collect();
+            format!("`{}`", keys.join(&format!("`{or}`")))
         };
-        let example = taken.first().map_or("", |proof| proof.example());
-        if let Some((_, wrong)) = Proof::ALL
+        let example = kind.proofs.first().map_or("", |proof| proof.example());
+
+        let mut foreign = Proof::ALL
             .iter()
-            .filter(|proof| !taken.contains(proof))
-            .find_map(given)
-        {
+            .filter(|proof| !kind.proofs.contains(proof));
+        if let Some((_, wrong)) = foreign.find_map(given) {
             return Err(Problem::new(
                 format!("{key}.{wrong}"),
                 format!(
                     "`provider: {name}` proves itself by {}, not by `{wrong}`",
-                    wanted()
+                    wanted(" or ")
                 ),
                 format!("drop it, and give `{example}`"),
             ));
         }
-        let mut proofs = taken.iter().filter_map(given);
-        let (proof, second) = (proofs.next(), proofs.next());
-        if let Some((_, second)) = second {
-            return Err(Problem::new(
+
+        let mut proofs = kind.proofs.iter().filter_map(given);
+        match (proofs.next(), proofs.next()) {
+            (_, Some((_, second))) => Err(Problem::new(
                 format!("{key}.{second}"),
-                format!("{} exclude each other", wanted().replace(" or ", " and ")),
+                format!("{} exclude each other", wanted(" and ")),
                 "keep one of them",
-            ));
-        }
-        let secret = |key: &str, name: &str, inline: Option<&str>, file| match Secret::required(
-            key, name, inline, file,
-        )? {
-            Secret::Inline(text) if text.expose_secret().is_empty() => Err(Problem::new(
-                format!("{key}.{name}"),
-                format!("the {} is empty", name.replace('_', " ")),
-                format!("name the file that holds it: `{name}_file: /run/secrets/…`"),
             )),
-            secret => Ok(secret),
-        };
-        Ok(
-            match (
-                proof.map(|(proof, _)| proof),
-                &self.basic_auth,
-                &self.topic_arn,
-            ) {
-                (Some(Proof::Token), ..) => Credential::Token(secret(
-                    key,
-                    "token",
-                    self.token.as_deref(),
-                    self.token_file.as_deref(),
-                )?),
-                (Some(Proof::SigningKey), ..) => {
-                    let (inline, file) = (
-                        self.signing_key.as_deref(),
-                        self.signing_key_file.as_deref(),
-                    );
-                    Credential::SigningKey(secret(key, "signing_key", inline, file)?)
-                }
-                (Some(Proof::BasicAuth), Some(basic), _) => {
-                    let key = format!("{key}.basic_auth");
-                    if basic.username.is_empty() || basic.username.contains(':') {
-                        return Err(Problem::new(
-                            format!("{key}.username"),
-                            "the user name is empty or has a colon in it (RFC 7617)",
-                            "give the one in the URL that the provider posts to: `https://USERNAME:PASSWORD@…`",
-                        ));
-                    }
-                    let password = secret(
-                        &key,
-                        "password",
-                        basic.password.as_deref(),
-                        basic.password_file.as_deref(),
-                    )?;
-                    Credential::BasicAuth {
-                        username: basic.username.clone(),
-                        password,
-                    }
-                }
-                (Some(Proof::TopicArn), _, Some(topic)) => Credential::TopicArn(topic.clone()),
-                _ if self.provider.kind().may_be_open => Credential::None,
-                _ => {
-                    return Err(Problem::new(
-                        key,
-                        format!("`provider: {name}` needs {}", wanted()),
-                        format!("add `{example}`"),
-                    ));
-                }
-            },
-        )
+            (None, None) if !kind.may_be_open => Err(Problem::new(
+                key,
+                format!("`provider: {name}` needs {}", wanted(" or ")),
+                format!("add `{example}`"),
+            )),
+            (proof, None) => Ok(proof.map(|(proof, _)| proof)),
+        }
     }
 
     /// The key under which the settings give a proof.
@@ -193,5 +162,40 @@ impl Settings {
             Proof::BasicAuth => self.basic_auth.as_ref().map(|_| "basic_auth"),
             Proof::TopicArn => self.topic_arn.as_ref().map(|_| "topic_arn"),
         }
+    }
+}
+
+impl BasicAuth {
+    fn credential(&self, key: &str) -> Result<Credential, Problem> {
+        if self.username.is_empty() || self.username.contains(':') {
+            return Err(Problem::new(
+                format!("{key}.username"),
+                "the user name is empty or has a colon in it (RFC 7617)",
+                "give the one in the URL that the provider posts to: \
+                 `https://USERNAME:PASSWORD@…`",
+            ));
+        }
+        let (inline, file) = (self.password.as_deref(), self.password_file.as_deref());
+        Ok(Credential::BasicAuth {
+            username: self.username.clone(),
+            password: secret(key, "password", inline, file)?,
+        })
+    }
+}
+
+/// A secret that must be given, and hold something.
+fn secret(
+    key: &str,
+    name: &str,
+    inline: Option<&str>,
+    file: Option<&Path>,
+) -> Result<Secret, Problem> {
+    match Secret::required(key, name, inline, file)? {
+        Secret::Inline(text) if text.expose_secret().is_empty() => Err(Problem::new(
+            format!("{key}.{name}"),
+            format!("the {} is empty", name.replace('_', " ")),
+            format!("name the file that holds it: `{name}_file: /run/secrets/…`"),
+        )),
+        secret => Ok(secret),
     }
 }
