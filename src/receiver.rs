@@ -22,15 +22,18 @@ use crate::{
 
 pub mod address;
 mod compile;
+mod context;
 pub mod credential;
 mod denial;
 pub mod discord;
+mod http_url;
 pub mod opsgenie;
 pub mod options;
 pub mod page;
 pub mod pagerduty;
 mod said;
 pub mod sample;
+mod signature;
 mod site;
 pub mod slack;
 pub mod status;

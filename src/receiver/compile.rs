@@ -6,9 +6,7 @@ use std::{collections::BTreeSet, path::PathBuf};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    Credential, Fallback, Keys, Receivers, Settings,
-    page::on_sample_parcel,
-    sample,
+    Credential, Fallback, Keys, Receivers, Settings, sample,
     site::{Found, Site},
     template::Shelf,
 };
@@ -77,7 +75,7 @@ impl Receivers {
             };
             for (_, notification) in sample::notifications() {
                 let tried =
-                    on_sample_parcel(&notification, |parcel| integration.request(parcel, &keys));
+                    sample::parcel(&notification, |parcel| integration.request(parcel, &keys));
                 if let Err(error) = tried {
                     problems.push(Problem::new(key, error.to_string(), "correct the secret"));
                     break;

@@ -10,9 +10,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request, address,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
-    denial,
+    denial, http_url,
     options::Options,
     page::Page,
     site::Site,
@@ -173,7 +173,7 @@ impl Receiver for Discord {
 /// The address that answers once the message is there: without `wait` one that is not saved is no
 /// error.
 fn waiting(url: &str) -> String {
-    let Ok(mut address) = address::parse(url) else {
+    let Ok(mut address) = http_url::parse(url) else {
         return format!("{url}?wait=true");
     };
     address.query_pairs_mut().append_pair("wait", "true");

@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
-    address::{self, Address},
+    address::Address,
     credential::Shape,
+    http_url,
     options::Options,
     page::{self, Page},
     site::Site,
@@ -131,7 +132,7 @@ impl PagerDuty {
             links.extend(href.map(|href| (href, text)));
         }
         let url = site.address("url", &settings.url, false);
-        if address::parse(&settings.url).is_ok_and(|url| {
+        if http_url::parse(&settings.url).is_ok_and(|url| {
             url.host_str()
                 .is_some_and(|host| host.ends_with("pagerduty.com"))
                 && url.path().trim_end_matches('/') != "/v2/enqueue"
@@ -197,7 +198,7 @@ impl PagerDuty {
         });
         if let Some(external) = parcel
             .external_url
-            .filter(|url| url.len() <= HREF && address::parse(url).is_ok())
+            .filter(|url| url.len() <= HREF && http_url::parse(url).is_ok())
         {
             event["client_url"] = external.into();
         }
@@ -242,7 +243,7 @@ impl PagerDuty {
             let Some(href) = page.line(Some(href)) else {
                 continue;
             };
-            if href.len() > HREF || address::parse(&href).is_err() {
+            if href.len() > HREF || http_url::parse(&href).is_err() {
                 page.note(format!("a link is no address: {}", cut(&href, 80)));
                 continue;
             }

@@ -6,7 +6,6 @@
 
 use std::{borrow::Cow, path::PathBuf, time::Duration};
 
-use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -14,11 +13,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request, address,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
-    denial, is_sensitive,
+    denial, http_url, is_sensitive,
     options::Options,
     page::Page,
+    signature::{sign, signing_key},
     site::Site,
     status,
     template::{Escape, Template, looks_like_template},
@@ -190,7 +190,7 @@ impl Webhook {
         match &self.url.secret {
             Secret::Inline(text) if keys.hidden() => {
                 let text = secrecy::ExposeSecret::expose_secret(text);
-                address::parse(text).map_or_else(
+                http_url::parse(text).map_or_else(
                     |_| "<secret>".into(),
                     |url| match url.origin().ascii_serialization() {
                         origin if url.path() == "/" && url.query().is_none() => {
@@ -431,43 +431,4 @@ fn id(parcel: &Parcel<'_>) -> String {
         parcel.delivery
     );
     format!("msg_{}", &sha256_hex(unique.as_bytes())[..32])
-}
-
-/// The bytes of `whsec_` + base64.
-pub(super) fn signing_key(secret: &str) -> Option<Vec<u8>> {
-    let secret = secret.trim();
-    let key = BASE64_STANDARD
-        .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
-        .ok()?;
-    (!key.is_empty()).then_some(key)
-}
-
-/// `v1,` + base64(HMAC-SHA256(key, `id.timestamp.body`)).
-fn sign(key: &[u8], id: &str, timestamp: i64, body: &[u8]) -> String {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    context.update(format!("{id}.{timestamp}.").as_bytes());
-    context.update(body);
-    format!("v1,{}", BASE64_STANDARD.encode(context.sign()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{sign, signing_key};
-
-    #[test]
-    fn the_vector_of_standard_webhooks_is_signed_as_published() {
-        let key = signing_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let body = br#"{"test": 2432232314}"#;
-        assert_eq!(
-            sign(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body),
-            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-        );
-    }
-
-    #[test]
-    fn what_is_no_signing_secret_is_refused() {
-        for wrong in ["", "whsec_", "whsec_***", "a password"] {
-            assert_eq!(signing_key(wrong), None, "{wrong}");
-        }
-    }
 }
