@@ -29,7 +29,7 @@ use crate::settings::Problem;
 /// Whoever renews certificates by hand needs a while.
 const WARN_DAYS: i32 = 14;
 
-/// `ingress.smtp[].tls` of the configuration: PEM files. They are read anew when they change.
+/// PEM files. They are read anew when they change.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {
