@@ -3,416 +3,52 @@
 //! Three commits and nothing else is trusted: the mail (`record`), the transition with its
 //! deliveries (`decide`), the attempt with the next state (`settle`). The row is the queue.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::{SignedDuration, Timestamp};
-use serde::{Deserialize, Serialize};
+use jiff::Timestamp;
 
 use crate::{
-    delivery::{DeliveryId, DeliveryState, Notification, Step, Target},
-    incident::{Known, Phase, State},
-    label::Labels,
-    message::{Authenticity, Bookmark, Hold, MailId, Message, Outcome, Release},
+    delivery::{DeliveryId, DeliveryState, Target},
+    message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
     silence::{Plan, Silence, SilenceId},
 };
 
 pub mod audit;
+mod claim;
 mod concern;
+mod decision;
+mod error;
 mod kept;
 mod look;
+mod mail;
+mod memory;
 pub mod place;
 pub mod postgres;
 mod refusal;
 mod retention;
+mod settlement;
+mod silenced;
 mod spare;
 pub mod sqlite;
+mod subject;
 
+pub use claim::{Agenda, Claim};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
+pub use decision::{Decide, Decision, NewDelivery};
+pub use error::StoreError;
 pub use look::{DeliveryRow, Depth, Event, IncidentRow, MailRow, Totals};
+use mail::FARTHEST_CHECK;
+pub(crate) use mail::READ_BACK;
+pub use mail::StoredMail;
+use memory::HOUR;
+pub use memory::{Heard, Memory, Told};
+pub(crate) use memory::{RECURRENCE, hour};
 pub use retention::{Horizon, Pruned, Sweep};
+pub use settlement::{Attempt, Fallback, Next, Settled, Settlement};
+pub use silenced::{Silenced, Silencing, Unsilenced};
 pub use spare::{Cut, Excess, Spare};
-
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StoreError {
-    /// The disk is full: nothing was stored, and what was stored stays.
-    #[error("the store's disk is full: free some space, or shorten `store.mail_retention`")]
-    Full,
-    /// A change panicked: a fault of this program. It alone was undone.
-    #[error("a change to the store panicked")]
-    Panicked,
-    /// The file, its folder or its disk may only be read.
-    #[error("the store cannot be written: it, its folder or its disk is read-only to this user")]
-    ReadOnly,
-    /// Another program keeps the file locked.
-    #[error(
-        "the store is locked by another process: only one `alertbridge serve` may use a SQLite file"
-    )]
-    Locked,
-    /// A newer alertbridge made it.
-    #[error(
-        "the store is newer than this alertbridge (its schema is {found}, this program knows {known}): start the newer version"
-    )]
-    Newer { found: i32, known: i32 },
-    /// Its file or its database cannot be read as a whole any more.
-    #[error("the store is damaged ({0}): `alertbridge store check` says where, a backup mends it")]
-    Damaged(String),
-    /// What was asked for is not there, or not in a state that allows it.
-    #[error("{0}")]
-    Refused(String),
-    #[error("the store failed: {0}")]
-    Failed(String),
-}
-
-/// What an alert is about: what the store must know to remember it by.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Subject {
-    pub kind: Kind,
-    /// The incident's id, or the key made for an alert that has none.
-    pub incident_id: String,
-    /// Normalised.
-    pub status: String,
-    pub time: Option<Timestamp>,
-    pub app_key: String,
-    pub metric: String,
-    /// Which ingress brought it.
-    pub ingress: String,
-    /// Whether what says so is proven. What unverified mail applied stands in the way of no
-    /// verified one.
-    pub verified: bool,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Kind {
-    Incident,
-    /// An alert that could not be read: it has no end to wait for.
-    Unparsed,
-    /// What the bridge tells of itself: of no mail.
-    #[serde(rename = "self")]
-    Own,
-}
-
-impl Kind {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Incident => "incident",
-            Self::Unparsed => "unparsed",
-            Self::Own => "self",
-        }
-    }
-}
-
-impl Subject {
-    /// The time its status is remembered as applied under, in microseconds since the epoch; 0 where
-    /// it has none.
-    fn applied_at(&self) -> i64 {
-        self.time.map_or(0, kept::micros)
-    }
-}
-
-/// What follows from one mail: everything that is written when it is decided.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Decision {
-    pub outcome: Outcome,
-    pub reason: Option<String>,
-    pub labels: Labels,
-    /// The incident's new state, where it changes.
-    pub state: Option<State>,
-    /// Whether the mail's status and time now count as applied.
-    pub applied: bool,
-    /// Who is to be told.
-    pub deliveries: Vec<NewDelivery>,
-    /// The receivers told now, in the routes' order, one without integrations included. Not stored:
-    /// the deliveries are.
-    pub receivers: Vec<String>,
-    /// When the mail's authenticity is checked again.
-    pub check_at: Option<Timestamp>,
-    /// Why a quarantined mail is held, where the bridge tells of it.
-    pub hold: Option<Hold>,
-    /// Whether an unverified trigger is told: there are so many an hour of each ingress.
-    pub marked: bool,
-    /// Of a duplicate that came another way than the first: how that one came. Not stored.
-    pub late: Option<Heard>,
-    /// Those of the deliveries that were leased with the decision. The store fills it in.
-    pub claims: Vec<Claim>,
-    /// Whether what a mute still holds of the incident is dropped: something newer is told in its
-    /// stead.
-    pub supersedes: bool,
-    /// What becomes of the page that a silence holds of the incident.
-    pub silencing: Silencing,
-}
-
-/// What becomes of the page that a silence holds.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub enum Silencing {
-    /// It stays as it is, if there is one.
-    #[default]
-    AsItIs,
-    /// It is told now, or to nobody.
-    Over,
-    /// This one is held from now on.
-    Held(Box<Silenced>),
-}
-
-/// A page that a silence holds.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Silenced {
-    /// The last to end of those that cover it.
-    pub silence: SilenceId,
-    /// When that ends.
-    pub until: Timestamp,
-    pub page: Notification,
-}
-
-/// An incident of which a silence held something, and has ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unsilenced {
-    pub kind: Kind,
-    pub incident_id: String,
-}
-
-impl Unsilenced {
-    /// What the store must know to conclude about it.
-    pub fn subject(&self) -> Subject {
-        Subject {
-            kind: self.kind,
-            incident_id: self.incident_id.clone(),
-            status: String::new(),
-            time: None,
-            app_key: String::new(),
-            metric: String::new(),
-            ingress: String::new(),
-            verified: true,
-        }
-    }
-}
-
-impl Decision {
-    /// Whether anybody is told, now or when a mute ends.
-    pub fn tells(&self) -> bool {
-        !self.receivers.is_empty() || !self.deliveries.is_empty()
-    }
-
-    /// Whether its mail begins an episode, or is the first that proves it.
-    fn begins_episode(&self, memory: &Memory) -> bool {
-        let (before, proven) = memory
-            .known
-            .state
-            .as_ref()
-            .map_or((0, false), |state| (state.episode, state.verified));
-        self.state.as_ref().is_some_and(|state| {
-            state.phase == Phase::Firing && state.verified && (state.episode > before || !proven)
-        }) && self.outcome != Outcome::Duplicate
-    }
-
-    /// Why what is held of the incident is told to nobody any more; none where it stays held.
-    fn discards_held(&self, state: &State) -> Option<&'static str> {
-        match state.phase {
-            Phase::Resolved => Some("resolved while held"),
-            Phase::Firing => self
-                .supersedes
-                .then_some("what is newer is told in its stead"),
-        }
-    }
-
-    /// How many deliveries are made under the mail's own number: `store check` finds them by it.
-    fn owed_under(&self, mail: MailId) -> u64 {
-        self.deliveries
-            .iter()
-            .filter(|delivery| delivery.notification.mail == Some(mail))
-            .count() as u64
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewDelivery {
-    pub target: Target,
-    pub alias: String,
-    pub notification: Notification,
-    /// Kept back until then by a mute.
-    pub held_until: Option<Timestamp>,
-    /// When, still not delivered, it goes to this receiver's integrations as well.
-    pub fallback_at: Option<Timestamp>,
-    /// Until when it is leased to this process, which has room for it: a store may do so where
-    /// nothing waits before it, and spares a claim.
-    pub leased_until: Option<Timestamp>,
-}
-
-impl NewDelivery {
-    /// What this process has to send, where it was leased as it was made.
-    fn claimed(
-        &self,
-        id: DeliveryId,
-        lease: i64,
-        receipt: Option<String>,
-        now: Timestamp,
-    ) -> Claim {
-        Claim {
-            id,
-            lease,
-            target: self.target.clone(),
-            alias: self.alias.clone(),
-            notification: self.notification.clone(),
-            step: Step::Send,
-            receipt,
-            failures: 0,
-            since: now,
-        }
-    }
-}
-
-/// What the store knows when a mail is decided.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Memory {
-    pub known: Known,
-    /// Who was told of the current episode's trigger, or is about to be: whom a resolve goes to.
-    pub told: Vec<Told>,
-    /// Whose page of it a mute still holds.
-    pub held: Vec<Told>,
-    /// Its page that a silence holds.
-    pub silenced: Option<Silenced>,
-    /// Verified openings of incidents of the same app and metric in the 28 days before.
-    pub recurrence_28d: u64,
-    /// Where and when the same status and time were first heard.
-    pub first_heard: Option<Heard>,
-    /// Unverified triggers of the same ingress told in the hour before; 0 to a verified one, which
-    /// no limit holds.
-    pub marked: u64,
-    /// What became of this mail when it was decided before it could be checked, where somebody was
-    /// told: once is enough.
-    pub told_before: Option<Outcome>,
-    /// Those that are active now, the first to end first.
-    pub silences: Vec<Silence>,
-}
-
-/// Which ingress brought something, and when that was decided.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Heard {
-    pub ingress: String,
-    pub at: Timestamp,
-}
-
-/// The window of Atlassian's objectives, over which openings are counted.
-pub(crate) const RECURRENCE: SignedDuration = SignedDuration::from_hours(28 * 24);
-/// The window of `max_per_hour`.
-const HOUR: SignedDuration = SignedDuration::from_hours(1);
-/// No check of a mail's authenticity is put off further.
-const FARTHEST_CHECK: SignedDuration = SignedDuration::from_hours(1);
-
-/// The hour since the epoch: openings are counted by the hour, so that their sum costs the same
-/// however many there are.
-pub(crate) fn hour(at: Timestamp) -> i64 {
-    at.as_second().div_euclid(3_600)
-}
-
-/// One integration that was told of a trigger, by the record.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Told {
-    pub target: Target,
-    /// Under which trigger and resolve meet.
-    pub alias: String,
-}
-
-/// What is concluded from what is known.
-pub type Decide = Box<dyn FnOnce(&Memory) -> Decision + Send>;
-
-/// A mail as it was stored, bytes included.
-#[derive(Debug, Clone)]
-pub struct StoredMail {
-    pub id: MailId,
-    pub message: Message,
-    pub authenticity: Authenticity,
-    /// How often its authenticity was checked again.
-    pub checks: u32,
-    /// Who let it act, where it was in the quarantine.
-    pub released: Option<Release>,
-}
-
-/// Makes the deliveries to a target's fallback receiver.
-pub type Fallback = Arc<dyn Fn(&Target, &Notification) -> Vec<NewDelivery> + Send + Sync>;
-
-/// A delivery leased to this process.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Claim {
-    pub id: DeliveryId,
-    /// Settling checks that the lease is still held.
-    pub lease: i64,
-    pub target: Target,
-    pub alias: String,
-    pub notification: Notification,
-    pub step: Step,
-    /// Of a resolve: what the receiver said it made of the trigger, [`Next::Delivered`], where it
-    /// was told of this opening's.
-    pub receipt: Option<String>,
-    /// Failures so far in a row.
-    pub failures: u32,
-    /// Since when it could have been sent: its creation, or the end of the mute that held it.
-    pub since: Timestamp,
-}
-
-/// What is to be done next, and when.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Agenda {
-    /// When the next late trigger's fallback is to be told.
-    pub fallback_at: Option<Timestamp>,
-    /// When the next of what is held is to be looked at.
-    pub held_until: Option<Timestamp>,
-    /// Every target something is owed to, and when the next of it falls due or its lease ends.
-    pub due: Vec<(Target, Timestamp)>,
-}
-
-/// How an attempt ended and what is next.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settlement {
-    pub at: Timestamp,
-    pub next: Next,
-    /// For the timeline: what was tried and what came of it. None where nothing was tried (a
-    /// receiver told us to wait).
-    pub attempt: Option<Attempt>,
-    /// Deliveries to the fallback, made in the same commit unless they were made before.
-    pub fallback: Vec<NewDelivery>,
-}
-
-/// What a settlement came to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settled {
-    /// The lease was lost meanwhile: nothing is written.
-    Lost,
-    /// It is written, and nothing else may have become due by it.
-    Last,
-    /// It is written, and so may something else.
-    Onward,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Next {
-    Delivered {
-        receipt: Option<String>,
-    },
-    /// Stay pending: the step to take and when. `failures` as they stand after this attempt.
-    Again {
-        step: Step,
-        at: Timestamp,
-        failures: u32,
-    },
-    Dead {
-        reason: String,
-    },
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Attempt {
-    pub at: Timestamp,
-    pub took_ms: u64,
-    /// `delivered`, `accepted`, `waiting`, `partly` or a failure's reason.
-    pub result: String,
-    /// A sentence without secrets.
-    pub detail: String,
-}
-
-/// Mails read back at a time have so many bytes, the last of them not counted.
-pub(crate) const READ_BACK: u64 = 8 << 20;
+pub use subject::{Kind, Subject};
 
 #[async_trait]
 pub trait Store: Send + Sync {
