@@ -20,7 +20,7 @@ use crate::{
     crash,
     delivery::{Action, Notification, Target, alias},
     receiver::Receivers,
-    store::{NewDelivery, Store, StoreError},
+    store::{Lanes, NewDelivery, StoreError},
     telemetry,
 };
 
@@ -54,7 +54,7 @@ const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_mins(1);
 
 /// Delivers what the store says is owed.
 pub struct Deliverer {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Lanes>,
     /// Those in force.
     terms: Sender<Arc<Terms>>,
     clock: Clock,
@@ -66,7 +66,7 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
-    pub fn new(store: Arc<dyn Store>, terms: Terms, clock: Clock, bell: Arc<Notify>) -> Self {
+    pub fn new(store: Arc<dyn Lanes>, terms: Terms, clock: Clock, bell: Arc<Notify>) -> Self {
         let (terms, under_way) = (Sender::new(Arc::new(terms)), TaskTracker::new());
         Self {
             store,

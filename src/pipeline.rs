@@ -24,7 +24,7 @@ use crate::{
     deliver::{Deliverer, Slot},
     ingress::{Inbox, Refused},
     message::{Bookmark, MailId, Message},
-    store::{Decide, Decision, Memory, Room, Store, StoreError, StoredMail},
+    store::{Decide, Decision, Intake, Memory, Room, StoreError, StoredMail},
     telemetry,
 };
 
@@ -62,7 +62,7 @@ pub struct InForce {
 
 /// Accepts and decides mail.
 pub struct Pipeline {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Intake>,
     in_force: Receiver<Arc<InForce>>,
     clock: Clock,
     in_hand: InHand,
@@ -75,7 +75,7 @@ type Read = Vec<(Reading, StoredMail)>;
 
 impl Pipeline {
     pub fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Intake>,
         in_force: Receiver<Arc<InForce>>,
         clock: Clock,
         deliverer: Arc<Deliverer>,
