@@ -99,7 +99,8 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     );
     let pipeline = Arc::new(pipeline);
     let watch = Watch {
-        store: store.clone(),
+        upkeep: store.clone(),
+        intake: store.clone(),
         in_force: in_force.subscribe(),
         health: health.clone(),
         ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
@@ -132,7 +133,8 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     working.spawn(watch.run(stop_rest.clone()));
     working.spawn(Arc::clone(&deliverer).run(stop_rest.clone()));
     let room = Room {
-        store: store.clone(),
+        upkeep: store.clone(),
+        intake: store.clone(),
         settings: config.store.clone(),
         clock: clock.clone(),
     };

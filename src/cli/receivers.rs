@@ -31,7 +31,7 @@ use crate::{
     label::Labels,
     message::{Authenticity, Message, Outcome},
     receiver,
-    store::{Decision, DeliveryRow, Kind, Silencing, Store, Subject, sqlite::Sqlite},
+    store::{Decision, DeliveryRow, Intake, Kind, Silencing, Store, Subject, sqlite::Sqlite},
 };
 
 /// Test receivers
@@ -123,7 +123,7 @@ async fn test(
     .printing_aside(json);
     let terms = Terms::new(Arc::clone(&receivers), patience, external_url, client);
     let deliverer = Arc::new(Deliverer::new(
-        Arc::clone(&store),
+        store.clone(),
         terms,
         clock,
         Arc::new(Notify::new()),
@@ -194,7 +194,7 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
 
 /// Owes the page by way of a decision, as every page is.
 async fn owe(
-    store: &dyn Store,
+    store: &dyn Intake,
     receivers: &receiver::Receivers,
     name: &str,
     page: &Notification,
