@@ -18,8 +18,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     crash,
-    delivery::{Action, Notification, Target, alias},
-    receiver::Receivers,
+    delivery::{Action, Notification, Target},
     store::{Lanes, NewDelivery, StoreError},
     telemetry,
 };
@@ -254,37 +253,6 @@ impl Deliverer {
             was: None,
             ..page.clone()
         };
-        owed(receivers, &fallback.receiver, &page, None, self.clock.now())
+        receivers.owed(&fallback.receiver, &page, None, self.clock.now())
     }
-}
-
-/// What a receiver is owed for a notification: one delivery for each of its integrations.
-pub fn owed(
-    receivers: &Receivers,
-    receiver: &str,
-    page: &Notification,
-    held_until: Option<Timestamp>,
-    now: Timestamp,
-) -> Vec<NewDelivery> {
-    let fallback_at = receivers
-        .fallbacks
-        .get(receiver)
-        .filter(|_| page.action == Action::Trigger)
-        .and_then(|fallback| {
-            held_until
-                .unwrap_or(now)
-                .checked_add(fallback.after.as_signed())
-                .ok()
-        });
-    receivers
-        .of(receiver)
-        .map(|(target, _)| NewDelivery {
-            target: target.clone(),
-            alias: alias(page.kind(), &page.incident_id, receiver),
-            notification: page.clone(),
-            held_until,
-            fallback_at,
-            leased_until: None,
-        })
-        .collect()
 }

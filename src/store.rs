@@ -33,7 +33,7 @@ mod upkeep;
 
 pub use claim::{Agenda, Claim};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
-pub use decision::{Decide, Decision, NewDelivery};
+pub use decision::{Decide, Decision};
 pub use desk::Desk;
 pub use error::StoreError;
 pub use intake::Intake;
@@ -51,6 +51,8 @@ pub use silenced::{Silenced, Silencing, Unsilenced};
 pub use spare::{Cut, Excess, Spare};
 pub use subject::{Kind, Subject};
 pub use upkeep::Upkeep;
+
+pub use crate::delivery::NewDelivery;
 
 /// Everything a store does: the sum of what its callers ask of it, each of whom takes the part that
 /// it needs.

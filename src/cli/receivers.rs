@@ -25,7 +25,7 @@ use crate::{
     },
     clock::Clock,
     config::{Config, Files, Loaded},
-    deliver::{self, Client, Deliverer, Terms},
+    deliver::{Client, Deliverer, Terms},
     delivery::{self, Action, DeliveryState, Notification},
     incident::{Phase, State, Values},
     label::Labels,
@@ -216,7 +216,8 @@ async fn owe(
     } else {
         Phase::Resolved
     };
-    let deliveries = deliver::owed(receivers, name, page, None, now)
+    let deliveries = receivers
+        .owed(name, page, None, now)
         .into_iter()
         .filter(|delivery| {
             page.action == Action::Trigger

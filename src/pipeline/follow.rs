@@ -4,7 +4,6 @@ use jiff::Timestamp;
 
 use super::rules::Rules;
 use crate::{
-    deliver,
     delivery::{Action, Notification, Target},
     incident::{Phase, State, Transition, Values},
     label::Labels,
@@ -119,13 +118,7 @@ impl Rules {
                     continue;
                 }
             };
-            deliveries.extend(deliver::owed(
-                &self.receivers,
-                &receiver,
-                &page,
-                held_until,
-                now,
-            ));
+            deliveries.extend(self.receivers.owed(&receiver, &page, held_until, now));
         }
         let dropped = receivers.is_empty() && deliveries.is_empty();
         let outcome = if dropped { Outcome::Silenced } else { outcome };
@@ -207,14 +200,7 @@ impl Rules {
             if !receivers.contains(&told.target.receiver) {
                 receivers.push(told.target.receiver.clone());
             }
-            deliveries.push(NewDelivery {
-                target: told.target.clone(),
-                alias: told.alias.clone(),
-                notification: update.clone(),
-                held_until: None,
-                fallback_at: None,
-                leased_until: None,
-            });
+            deliveries.push(NewDelivery::at_once(&told.target, &told.alias, &update));
         }
         let anew = self.tell(Outcome::Changed, state, page, memory, now);
         let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
@@ -347,14 +333,7 @@ impl Rules {
             if !receivers.contains(&told.target.receiver) {
                 receivers.push(told.target.receiver.clone());
             }
-            deliveries.push(NewDelivery {
-                target: told.target.clone(),
-                alias: told.alias.clone(),
-                notification: page.clone(),
-                held_until: None,
-                fallback_at: None,
-                leased_until: None,
-            });
+            deliveries.push(NewDelivery::at_once(&told.target, &told.alias, &page));
         }
         Decision {
             silencing: Silencing::Over,

@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use crate::delivery::{DeliveryId, Notification, Step, Target};
+use crate::delivery::{DeliveryId, NewDelivery, Notification, Step, Target};
 
 /// A delivery leased to this process.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,29 @@ pub struct Claim {
     pub failures: u32,
     /// Since when it could have been sent: its creation, or the end of the mute that held it.
     pub since: Timestamp,
+}
+
+impl Claim {
+    /// A delivery that was leased as it was made, with the decision that owes it.
+    pub(super) fn with_decision(
+        delivery: &NewDelivery,
+        id: DeliveryId,
+        lease: i64,
+        receipt: Option<String>,
+        now: Timestamp,
+    ) -> Self {
+        Self {
+            id,
+            lease,
+            target: delivery.target.clone(),
+            alias: delivery.alias.clone(),
+            notification: delivery.notification.clone(),
+            step: Step::Send,
+            receipt,
+            failures: 0,
+            since: now,
+        }
+    }
 }
 
 /// What is to be done next, and when.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::{Claim, Heard, Memory, Silencing};
 use crate::{
-    delivery::{DeliveryId, Notification, Step, Target},
+    delivery::NewDelivery,
     incident::{Phase, State},
     label::Labels,
     message::{Hold, MailId, Outcome},
@@ -79,43 +79,5 @@ impl Decision {
             .iter()
             .filter(|delivery| delivery.notification.mail == Some(mail))
             .count() as u64
-    }
-}
-
-/// A delivery to be made: one integration is to be told of one notification.
-#[derive(Debug, Clone, PartialEq)]
-pub struct NewDelivery {
-    pub target: Target,
-    pub alias: String,
-    pub notification: Notification,
-    /// Kept back until then by a mute.
-    pub held_until: Option<Timestamp>,
-    /// When, still not delivered, it goes to this receiver's integrations as well.
-    pub fallback_at: Option<Timestamp>,
-    /// Until when it is leased to this process, which has room for it: a store may do so where
-    /// nothing waits before it, and spares a claim.
-    pub leased_until: Option<Timestamp>,
-}
-
-impl NewDelivery {
-    /// What this process has to send, where it was leased as it was made.
-    pub(super) fn claimed(
-        &self,
-        id: DeliveryId,
-        lease: i64,
-        receipt: Option<String>,
-        now: Timestamp,
-    ) -> Claim {
-        Claim {
-            id,
-            lease,
-            target: self.target.clone(),
-            alias: self.alias.clone(),
-            notification: self.notification.clone(),
-            step: Step::Send,
-            receipt,
-            failures: 0,
-            since: now,
-        }
     }
 }

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::NewDelivery;
-use crate::delivery::{Notification, Step, Target};
+use crate::delivery::{NewDelivery, Notification, Step, Target};
 
 /// How an attempt ended and what is next.
 #[derive(Debug, Clone, PartialEq)]
