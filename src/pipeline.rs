@@ -30,18 +30,25 @@ use crate::{
 
 mod again;
 mod ahead;
+mod alert;
+mod change;
+mod conclude;
 mod follow;
 mod in_hand;
 mod order;
+mod reading;
+mod reason;
 mod rules;
 pub mod standing;
+mod tell;
 mod unsilence;
 
 use ahead::Ahead;
 use in_hand::InHand;
 use order::by_incident;
 pub use order::in_order;
-pub use rules::{Finding, Reading, Rules};
+pub use reading::{Finding, Reading};
+pub use rules::Rules;
 
 /// Mails read together: bounds how long the first waits for the last.
 const BATCH: usize = 64;

@@ -46,6 +46,26 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// A decision that changes nothing and tells nobody.
+    pub fn nothing(outcome: Outcome, reason: &str, labels: Labels) -> Self {
+        Self {
+            outcome,
+            reason: Some(reason.to_owned()),
+            labels,
+            state: None,
+            applied: false,
+            deliveries: Vec::new(),
+            receivers: Vec::new(),
+            check_at: None,
+            hold: None,
+            marked: false,
+            late: None,
+            claims: Vec::new(),
+            supersedes: false,
+            silencing: Silencing::AsItIs,
+        }
+    }
+
     /// Whether anybody is told, now or when a mute ends.
     pub fn tells(&self) -> bool {
         !self.receivers.is_empty() || !self.deliveries.is_empty()
