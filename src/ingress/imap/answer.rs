@@ -29,7 +29,8 @@ pub(super) enum Reply {
     Capability(Vec<String>),
     Search(Vec<u32>),
     /// The number of mails: there may be new ones.
-    Exists,
+    Exists(u32),
+    Recent(u32),
     Fetch(Fetched),
     Other,
 }
@@ -141,10 +142,11 @@ impl Reply {
         if let Some(said) = Said::read(word, more) {
             return Ok(Self::Status(said));
         }
-        if word.parse::<u32>().is_ok() {
+        if let Ok(number) = word.parse() {
             let (what, _) = more.split_once(' ').unwrap_or((more, ""));
             return Ok(match what.to_ascii_uppercase().as_str() {
-                "EXISTS" | "RECENT" => Self::Exists,
+                "EXISTS" => Self::Exists(number),
+                "RECENT" => Self::Recent(number),
                 "FETCH" => Self::Fetch(fetched(pieces)?),
                 _ => Self::Other,
             });

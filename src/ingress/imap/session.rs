@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_imap::imap_proto::{MailboxDatum, Response, ResponseCode, Status};
 use bytes::Bytes;
 use jiff::{Timestamp, civil};
 use tokio::time::{Duration, Instant, timeout_at};
@@ -9,10 +10,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Timeouts,
-    answer::{Fetched, Reply, Said, Status},
-    dialogue::{Dialogue, within},
-    fault::{Fault, words},
+    answer::Fetched,
+    dialogue::Dialogue,
+    fault::Fault,
     notation::{plainly_quoted, quoted, uid_set},
+    plain::fetched,
 };
 
 /// How much of a header is taken where the mail itself is not.
@@ -73,15 +75,9 @@ impl Session {
             timeouts,
             can: Abilities::default(),
         };
-        let mut can = Abilities::default();
-        let asked = session.exchange("CAPABILITY", "CAPABILITY", 0, |reply| {
-            if let Reply::Capability(all) = reply {
-                can = Abilities::read(&all);
-            }
-        });
-        asked.await?;
-        session.can = can;
-        if can.id {
+        session.command("CAPABILITY", "CAPABILITY").await?;
+        session.can = Abilities::read(&session.dialogue.heard().abilities);
+        if session.can.id {
             session.introduce().await?;
         }
         Ok(session)
@@ -117,10 +113,16 @@ impl Session {
         let verb = if read_only { "EXAMINE" } else { "SELECT" };
         let (mut uid_validity, mut uid_next) = (None, None);
         let command = format!("{verb} {}", self.folder_name(folder));
-        let asked = self.exchange(verb, &command, 0, |reply| {
-            if let Reply::Status(said) = reply {
-                uid_validity = uid_validity.or(said.number("UIDVALIDITY"));
-                uid_next = uid_next.or(said.number("UIDNEXT"));
+        let asked = self.dialogue.exchange(verb, &command, 0, |answer| {
+            let Response::Data { outcome, .. } = answer else {
+                return;
+            };
+            match outcome.code {
+                Some(ResponseCode::UidValidity(value)) => {
+                    uid_validity = uid_validity.or(Some(value))
+                }
+                Some(ResponseCode::UidNext(value)) => uid_next = uid_next.or(Some(value)),
+                _ => {}
             }
         });
         asked.await.map_err(|fault| match fault {
@@ -169,9 +171,9 @@ impl Session {
             .unwrap_or_default();
         let mut found = BTreeSet::new();
         let command = format!("UID SEARCH UID {range}{since}");
-        let asked = self.exchange("SEARCH", &command, 0, |reply| {
-            if let Reply::Search(uids) = reply {
-                found.extend(uids.into_iter().filter(|uid| *uid > 0));
+        let asked = self.dialogue.exchange("SEARCH", &command, 0, |answer| {
+            if let Response::MailboxData(MailboxDatum::Search(uids)) = answer {
+                found.extend(uids.iter().copied().filter(|uid| *uid > 0));
             }
         });
         asked.await?;
@@ -256,8 +258,10 @@ impl Session {
         uids: &[u32],
         mut each: impl FnMut(u32, Fetched) + Send,
     ) -> Result<(), Fault> {
-        let asked = self.exchange("FETCH", command, most, |reply| {
-            let Reply::Fetch(fetched) = reply else { return };
+        let asked = self.dialogue.exchange("FETCH", command, most, |answer| {
+            let Some(fetched) = fetched(answer) else {
+                return;
+            };
             let is_mail = [&fetched.body, &fetched.header, &fetched.part]
                 .iter()
                 .any(|part| part.is_some())
@@ -275,22 +279,12 @@ impl Session {
                 each(uid, fetched);
             }
         });
-        asked.await.map(drop)
+        asked.await
     }
 
     /// A command whose answer is only whether it worked.
     pub(super) async fn command(&mut self, verb: &'static str, command: &str) -> Result<(), Fault> {
-        self.exchange(verb, command, 0, |_| {}).await.map(drop)
-    }
-
-    async fn exchange(
-        &mut self,
-        verb: &'static str,
-        command: &str,
-        expected: u64,
-        each: impl FnMut(Reply) + Send,
-    ) -> Result<Said, Fault> {
-        self.dialogue.exchange(verb, command, expected, each).await
+        self.dialogue.exchange(verb, command, 0, |_| {}).await
     }
 
     /// Waits with IDLE until mail comes, the time is over, or `stop`. The time is absolute: a
@@ -300,36 +294,36 @@ impl Session {
         patience: Duration,
         stop: &CancellationToken,
     ) -> Result<Woken, Fault> {
-        self.dialogue.allow_chatter();
+        self.dialogue.allow(0);
         let until = Instant::now() + patience;
         let tag = self.dialogue.send("IDLE", "IDLE").await?;
-        let mut woken = None;
+        let mut is_mail = false;
         loop {
-            match self.dialogue.next("IDLE").await? {
-                Reply::Continue(_) => break,
-                Reply::Done { tag: theirs, said } if theirs == tag => {
-                    return Err(Fault::answer("IDLE", &said));
-                }
-                other => woken = wakes(&other)?.or(woken),
+            match self.dialogue.next("IDLE", Signal::read).await? {
+                Signal::GoAhead => break,
+                Signal::Over => return Err(Fault::refused("IDLE", self.dialogue.heard())),
+                Signal::Leaves => return Err(Fault::closed(self.dialogue.heard())),
+                Signal::Mail => is_mail = true,
+                Signal::Nothing => {}
             }
         }
         let woken = loop {
-            if let Some(woken) = woken {
-                break woken;
+            if is_mail {
+                break Woken::Mail;
             }
             tokio::select! {
                 () = stop.cancelled() => break Woken::Stop,
-                reply = timeout_at(until, self.dialogue.reply()) => match reply {
-                    Ok(reply) => woken = wakes(&reply?)?,
+                signal = timeout_at(until, self.dialogue.answer(Signal::read)) => match signal {
+                    Ok(signal) => match signal? {
+                        Signal::Mail => is_mail = true,
+                        Signal::Leaves => return Err(Fault::closed(self.dialogue.heard())),
+                        Signal::GoAhead | Signal::Over | Signal::Nothing => {}
+                    },
                     Err(_) => break Woken::Time,
                 },
             }
         };
-        let done = async {
-            self.dialogue.send_line("DONE", "DONE").await?;
-            self.dialogue.finish("IDLE", &tag, |_| {}).await
-        };
-        within(self.timeouts.command, "DONE", done).await?;
+        self.dialogue.done(&tag).await?;
         Ok(woken)
     }
 
@@ -354,13 +348,28 @@ impl Abilities {
     }
 }
 
-/// Whether what a server says during IDLE means new mail.
-fn wakes(reply: &Reply) -> Result<Option<Woken>, Fault> {
-    match reply {
-        Reply::Exists => Ok(Some(Woken::Mail)),
-        Reply::Status(said) if said.status == Status::Bye => Err(Fault::Closed {
-            said: Some(words(&said.text)),
-        }),
-        _ => Ok(None),
+/// What an answer means to who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Signal {
+    GoAhead,
+    Mail,
+    /// The command is over, though nobody ended it.
+    Over,
+    Leaves,
+    Nothing,
+}
+
+impl Signal {
+    fn read(answer: &Response<'_>) -> Self {
+        match answer {
+            Response::Continue(_) => Self::GoAhead,
+            Response::MailboxData(MailboxDatum::Exists(_) | MailboxDatum::Recent(_)) => Self::Mail,
+            Response::Done { .. } => Self::Over,
+            Response::Data {
+                status: Status::Bye,
+                ..
+            } => Self::Leaves,
+            _ => Self::Nothing,
+        }
     }
 }
