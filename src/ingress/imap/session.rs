@@ -47,6 +47,8 @@ pub(super) struct Folder {
     pub(super) uid_next: u32,
     /// Whether the server said so itself.
     pub(super) is_uid_next_told: bool,
+    /// How many mails it holds.
+    pub(super) exists: Option<u32>,
 }
 
 /// What is known of a mail before it is fetched.
@@ -111,17 +113,22 @@ impl Session {
 
     async fn select(&mut self, folder: &str, read_only: bool) -> Result<Folder, Fault> {
         let verb = if read_only { "EXAMINE" } else { "SELECT" };
-        let (mut uid_validity, mut uid_next) = (None, None);
+        let (mut uid_validity, mut uid_next, mut exists) = (None, None, None);
         let command = format!("{verb} {}", self.folder_name(folder));
         let asked = self.dialogue.exchange(verb, &command, 0, |answer| {
-            let Response::Data { outcome, .. } = answer else {
-                return;
-            };
-            match outcome.code {
-                Some(ResponseCode::UidValidity(value)) => {
-                    uid_validity = uid_validity.or(Some(value))
+            let code = match answer {
+                Response::MailboxData(MailboxDatum::Exists(count)) => {
+                    exists = Some(*count);
+                    return;
                 }
-                Some(ResponseCode::UidNext(value)) => uid_next = uid_next.or(Some(value)),
+                Response::Data { outcome, .. } => &outcome.code,
+                _ => return,
+            };
+            match code {
+                Some(ResponseCode::UidValidity(value)) => {
+                    uid_validity = uid_validity.or(Some(*value));
+                }
+                Some(ResponseCode::UidNext(value)) => uid_next = uid_next.or(Some(*value)),
                 _ => {}
             }
         });
@@ -139,7 +146,7 @@ impl Session {
             Some(value) => value,
             // Optional before RFC 9051. `*` is the last mail.
             None => self
-                .search("*", None)
+                .search("UID *", None)
                 .await?
                 .last()
                 .map_or(1, |last| last.saturating_add(1)),
@@ -148,6 +155,7 @@ impl Session {
             uid_validity,
             uid_next,
             is_uid_next_told,
+            exists,
         })
     }
 
@@ -160,17 +168,18 @@ impl Session {
         }
     }
 
-    /// The UIDs within `range`, of mails that came on `since` or later by the server's calendar.
+    /// The UIDs of mails that SEARCH finds by `keys`, and that came on `since` or later by the
+    /// server's calendar.
     pub(super) async fn search(
         &mut self,
-        range: &str,
+        keys: &str,
         since: Option<civil::Date>,
     ) -> Result<BTreeSet<u32>, Fault> {
         let since = since
             .map(|date| date.strftime(" SINCE %-d-%b-%Y").to_string())
             .unwrap_or_default();
         let mut found = BTreeSet::new();
-        let command = format!("UID SEARCH UID {range}{since}");
+        let command = format!("UID SEARCH {keys}{since}");
         let asked = self.dialogue.exchange("SEARCH", &command, 0, |answer| {
             if let Response::MailboxData(MailboxDatum::Search(uids)) = answer {
                 found.extend(uids.iter().copied().filter(|uid| *uid > 0));

@@ -190,3 +190,121 @@ impl AsyncWrite for Wire {
         Pin::new(&mut self.get_mut().transport).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use async_imap::{
+        Client,
+        imap_proto::{AttributeValue, MailboxDatum, Outcome, Response, ResponseCode},
+    };
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+
+    use super::*;
+    use crate::ingress::imap::fault::Fault;
+
+    /// A client, and the server's end of its wire.
+    fn client(packet: usize) -> (Client<Wire>, DuplexStream) {
+        let (ours, theirs) = duplex(packet);
+        (Client::new(Wire::new(Box::new(ours))), theirs)
+    }
+
+    #[tokio::test]
+    async fn what_servers_write_is_read_by_the_client_in_plain_words() {
+        const SENT: &[u8] = b"* OK [UIDVALIDITY 17]\xe9\r\n* CAPABILITY IMAP4rev2 AUTH=\xff\r\n\
+            * 3 FETCH (FLAGS (a(b) :-() UID 9 INTERNALDATE NIL BODY[] \"\")\r\n* OK\r\n\
+            * 4 FETCH (BODY[] {6}\r\n(\r\n{9} UID 10)\r\n* VANISHED 1:9\r\n\
+            * ESEARCH (TAG \"x\") UID ALL 1:2,7\r\n* BYE \xc3\xbc\r\n";
+        for packet in [1, 7, SENT.len()] {
+            let (mut client, mut server) = client(packet);
+            tokio::spawn(async move { server.write_all(SENT).await });
+            let mut expected = vec![
+                Response::Data {
+                    status: async_imap::imap_proto::Status::Ok,
+                    outcome: Outcome {
+                        code: Some(ResponseCode::UidValidity(17)),
+                        information: None,
+                    },
+                },
+                Response::Fetch(1, vec![AttributeValue::Uid(9)]),
+                Response::Fetch(
+                    1,
+                    vec![
+                        AttributeValue::Uid(10),
+                        AttributeValue::BodySection {
+                            section: None,
+                            index: None,
+                            data: Some(b"(\r\n{9}"[..].into()),
+                        },
+                    ],
+                ),
+                Response::MailboxData(MailboxDatum::Search(vec![1, 2, 7])),
+                Response::Data {
+                    status: async_imap::imap_proto::Status::Bye,
+                    outcome: Outcome::default(),
+                },
+            ]
+            .into_iter();
+            while let Some(answer) = client.read_response().await.unwrap() {
+                assert_eq!(Some(answer.parsed()), expected.next().as_ref());
+            }
+            assert_eq!(expected.next(), None);
+            let heard = client.get_ref().heard();
+            assert_eq!(heard.abilities, ["IMAP4REV2", "AUTH=\u{fffd}"]);
+            assert_eq!(heard.farewell.as_ref().unwrap().text, "\u{fc}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_does_not_come_whole_is_no_answer_and_what_breaks_a_limit_ends_it() {
+        for (sent, expected) in [
+            ("* 1 FETCH (UID 9 BODY[] {5}\r\nhel", None),
+            ("* 1 FETCH (UID 9 BODY[] {5}\r\nhello", None),
+            ("* 1 FETCH (UID 9 BODY[] {5}\r\nhello)\r", None),
+            (
+                "* 1 FETCH (UID 9 BODY[] {4}\r\nhello)\r\n",
+                Some("a literal of another length"),
+            ),
+            ("* 1 FETCH (BODY[] {99999999}\r\n", Some("far more bytes")),
+            ("confidential\r\n", Some("an answer that is no IMAP")),
+        ] {
+            let (mut client, mut server) = client(64);
+            tokio::spawn(async move { server.write_all(sent.as_bytes()).await });
+            match (client.read_response().await, expected) {
+                (Ok(None), None) => {}
+                (Err(error), Some(words)) => {
+                    let told = Fault::io(&error).to_string();
+                    assert!(told.contains(words), "{sent}: {told}");
+                }
+                (other, _) => panic!("{sent}: {other:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_login_that_is_kept_is_answered_and_never_sent() {
+        let (mut client, mut server) = client(1024);
+        client.get_mut().keep_login();
+        let mut session = client.login("", "").await.unwrap();
+        let noop = session.run_command("NOOP").await.unwrap();
+        let mut sent = [0; 64];
+        let length = server.read(&mut sent).await.unwrap();
+        assert_eq!(sent[..length], *format!("{} NOOP\r\n", noop.0).as_bytes());
+    }
+
+    #[tokio::test]
+    async fn what_came_and_was_not_read_goes_with_the_client() {
+        let (mut client, mut server) = client(1024);
+        let injected = b"A0001 OK go\r\n* BYE injected\r\n* OK injec";
+        server.write_all(injected).await.unwrap();
+        client
+            .run_command_and_check_ok("STARTTLS", None)
+            .await
+            .unwrap();
+        let mut plain = client.into_inner().into_transport();
+        server.write_all(b"encrypted").await.unwrap();
+        drop(server);
+        let mut rest = Vec::new();
+        plain.read_to_end(&mut rest).await.unwrap();
+        assert_eq!(rest, b"encrypted");
+    }
+}
