@@ -118,7 +118,8 @@ impl Session {
         let asked = self.dialogue.exchange(verb, &command, 0, |answer| {
             let code = match answer {
                 Response::MailboxData(MailboxDatum::Exists(count)) => {
-                    exists = Some(*count);
+                    // Chatter may name another; the larger asks for less at once.
+                    exists = exists.max(Some(*count));
                     return;
                 }
                 Response::Data { outcome, .. } => &outcome.code,

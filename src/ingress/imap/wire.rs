@@ -197,10 +197,13 @@ mod tests {
         Client,
         imap_proto::{AttributeValue, MailboxDatum, Outcome, Response, ResponseCode},
     };
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream, duplex};
+    use tokio::io::{
+        AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader, DuplexStream,
+        duplex,
+    };
 
     use super::*;
-    use crate::ingress::imap::fault::Fault;
+    use crate::ingress::imap::{fault::Fault, sasl::Exchange};
 
     /// A client, and the server's end of its wire.
     fn client(packet: usize) -> (Client<Wire>, DuplexStream) {
@@ -289,6 +292,27 @@ mod tests {
         let mut sent = [0; 64];
         let length = server.read(&mut sent).await.unwrap();
         assert_eq!(sent[..length], *format!("{} NOOP\r\n", noop.0).as_bytes());
+    }
+
+    #[tokio::test]
+    async fn a_login_by_sasl_goes_on_whatever_is_said_beside_it() {
+        let (client, mut server) = client(1024);
+        let said = b"* OK wait\r\n* NO [ALERT] hm\r\n* CAPABILITY IMAP4rev1\r\n+ no Base64\r\n";
+        server.write_all(said).await.unwrap();
+        let password = "secret".to_owned().into();
+        let mut exchange = Exchange::plain("alerts", &password);
+        let login = client.authenticate("PLAIN", &mut exchange);
+        let serve = async {
+            let mut lines = BufReader::new(server).lines();
+            lines.next_line().await.unwrap();
+            let response = lines.next_line().await.unwrap().unwrap();
+            let mut server = lines.into_inner().into_inner();
+            server.write_all(b"A0001 OK in\r\n").await.unwrap();
+            response
+        };
+        let (session, response) = tokio::join!(login, serve);
+        assert!(session.is_ok());
+        assert_eq!(response, "AGFsZXJ0cwBzZWNyZXQ=");
     }
 
     #[tokio::test]
