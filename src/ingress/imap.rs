@@ -36,6 +36,7 @@ mod after;
 mod answer;
 mod dialogue;
 mod fault;
+mod fetched;
 mod framing;
 mod notation;
 pub mod oauth;

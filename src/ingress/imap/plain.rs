@@ -10,7 +10,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 
 use super::{
-    answer::{Fetched, Reply, Said, Status},
+    answer::{Reply, Said, Status},
+    fetched::Fetched,
     notation::{date_time, internal_date},
 };
 

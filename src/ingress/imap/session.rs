@@ -2,20 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use async_imap::imap_proto::{MailboxDatum, Response, ResponseCode, Status};
+use async_imap::imap_proto::{MailboxDatum, Response, ResponseCode};
 use bytes::Bytes;
 use jiff::{Timestamp, civil};
-use tokio::time::{Duration, Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Timeouts,
-    answer::Fetched,
     dialogue::Dialogue,
     fault::Fault,
+    fetched::Fetched,
     notation::{plainly_quoted, quoted, uid_set},
     plain::fetched,
 };
+
+mod idle;
+
+pub(super) use self::idle::Woken;
 
 /// How much of a header is taken where the mail itself is not.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;
@@ -58,14 +60,6 @@ pub(super) struct Listed {
     pub(super) size: Option<u64>,
     /// INTERNALDATE, where it is one.
     pub(super) arrived: Option<Timestamp>,
-}
-
-/// What ended an IDLE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woken {
-    Mail,
-    Time,
-    Stop,
 }
 
 impl Session {
@@ -297,46 +291,6 @@ impl Session {
         self.dialogue.exchange(verb, command, 0, |_| {}).await
     }
 
-    /// Waits with IDLE until mail comes, the time is over, or `stop`. The time is absolute: a
-    /// server's keep-alives prove that it lives, not that it still tells us of mail.
-    pub(super) async fn idle(
-        &mut self,
-        patience: Duration,
-        stop: &CancellationToken,
-    ) -> Result<Woken, Fault> {
-        self.dialogue.allow(0);
-        let until = Instant::now() + patience;
-        let tag = self.dialogue.send("IDLE", "IDLE").await?;
-        let mut is_mail = false;
-        loop {
-            match self.dialogue.next("IDLE", Signal::read).await? {
-                Signal::GoAhead => break,
-                Signal::Over => return Err(Fault::refused("IDLE", self.dialogue.heard())),
-                Signal::Leaves => return Err(Fault::closed(self.dialogue.heard())),
-                Signal::Mail => is_mail = true,
-                Signal::Nothing => {}
-            }
-        }
-        let woken = loop {
-            if is_mail {
-                break Woken::Mail;
-            }
-            tokio::select! {
-                () = stop.cancelled() => break Woken::Stop,
-                signal = timeout_at(until, self.dialogue.answer(Signal::read)) => match signal {
-                    Ok(signal) => match signal? {
-                        Signal::Mail => is_mail = true,
-                        Signal::Leaves => return Err(Fault::closed(self.dialogue.heard())),
-                        Signal::GoAhead | Signal::Over | Signal::Nothing => {}
-                    },
-                    Err(_) => break Woken::Time,
-                },
-            }
-        };
-        self.dialogue.done(&tag).await?;
-        Ok(woken)
-    }
-
     /// Says good-bye, which is a courtesy: whether the server hears it does not matter.
     pub(super) async fn log_out(mut self) {
         let _unheard =
@@ -354,32 +308,6 @@ impl Abilities {
             uidplus: has("UIDPLUS") || rev2,
             id: has("ID"),
             utf8_names: rev2 && !has("IMAP4REV1"),
-        }
-    }
-}
-
-/// What an answer means to who waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Signal {
-    GoAhead,
-    Mail,
-    /// The command is over, though nobody ended it.
-    Over,
-    Leaves,
-    Nothing,
-}
-
-impl Signal {
-    fn read(answer: &Response<'_>) -> Self {
-        match answer {
-            Response::Continue(_) => Self::GoAhead,
-            Response::MailboxData(MailboxDatum::Exists(_) | MailboxDatum::Recent(_)) => Self::Mail,
-            Response::Done { .. } => Self::Over,
-            Response::Data {
-                status: Status::Bye,
-                ..
-            } => Self::Leaves,
-            _ => Self::Nothing,
         }
     }
 }

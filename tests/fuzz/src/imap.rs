@@ -8,6 +8,8 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 #[path = "../../../src/ingress/imap/answer.rs"]
 #[expect(dead_code, reason = "what only a session needs")]
 mod answer;
+#[path = "../../../src/ingress/imap/fetched.rs"]
+mod fetched;
 #[path = "../../../src/ingress/imap/framing.rs"]
 #[expect(dead_code, reason = "what only a session needs")]
 mod framing;
@@ -17,7 +19,8 @@ mod notation;
 #[path = "../../../src/ingress/imap/plain.rs"]
 mod plain;
 
-use answer::{Fetched, Reply, Status};
+use answer::{Reply, Status};
+use fetched::Fetched;
 
 /// What a server may send in answer to one command, here.
 const ALLOWANCE: u64 = 1 << 20;
