@@ -29,6 +29,7 @@ pub mod discord;
 mod http_url;
 pub mod opsgenie;
 pub mod options;
+mod owed;
 pub mod page;
 pub mod pagerduty;
 mod said;
