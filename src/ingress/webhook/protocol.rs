@@ -26,9 +26,12 @@ pub(super) struct Kind {
     pub(super) proofs: &'static [Proof],
     /// Whether it may go without a proof where the listener is on loopback.
     pub(super) may_be_open: bool,
-    /// Makes it ready to take requests. The settings are at the key given.
-    pub(super) protocol: fn(Credential, key: &str) -> Result<Box<dyn Protocol>, Problem>,
+    /// Makes it ready to take requests.
+    pub(super) protocol: Compile,
 }
+
+/// Credential → protocol. The settings that gave the credential are at the key.
+type Compile = fn(Credential, key: &str) -> Result<Box<dyn Protocol>, Problem>;
 
 /// How one provider posts mail.
 #[async_trait]
