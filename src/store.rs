@@ -173,6 +173,14 @@ pub struct Unsilenced {
 }
 
 impl Unsilenced {
+    /// The incident that a mail is about.
+    pub(crate) fn of(subject: &Subject) -> Self {
+        Self {
+            kind: subject.kind,
+            incident_id: subject.incident_id.clone(),
+        }
+    }
+
     /// What the store must know to conclude about it.
     pub fn subject(&self) -> Subject {
         Subject {
@@ -214,6 +222,12 @@ impl Decision {
                 .supersedes
                 .then_some("what is newer is told in its stead"),
         }
+    }
+
+    /// Whether the mail is left undecided until what a silence held is told: one that waits for its
+    /// authenticity is checked again at some time.
+    pub(crate) fn waits_for_silenced(&self) -> bool {
+        self.outcome == Outcome::Pending && self.check_at.is_none()
     }
 
     /// How many deliveries are made under the mail's own number: `store check` finds them by it.
@@ -284,6 +298,14 @@ pub struct Memory {
     pub told_before: Option<Outcome>,
     /// Those that are active now, the first to end first.
     pub silences: Vec<Silence>,
+}
+
+impl Memory {
+    /// Whether the silence has ended that holds a page of it, which nobody was told yet.
+    pub(crate) fn owes_what_was_silenced(&self, now: Timestamp) -> bool {
+        let held = self.silenced.as_ref();
+        held.is_some_and(|silenced| silenced.until <= now)
+    }
 }
 
 /// Which ingress brought something, and when that was decided.
@@ -447,6 +469,8 @@ pub trait Store: Send + Sync {
     /// Mails to be looked at again, with the outcome they have: those let out of the quarantine
     /// first, then those whose authenticity is to be checked again by now.
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
+    /// Those that a person let out of the quarantine and nobody has looked at since, in order.
+    async fn let_out(&self, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
     /// As `decide`, for a mail that was due: with what is known of its authenticity now. Where
     /// somebody was told of the mail before, its outcome stays, and what was told belongs to the
     /// opening it leads to. None where the mail is not due any more.

@@ -195,23 +195,33 @@ impl Rules {
             };
         }
 
+        let reached = self.routes.reach(&page.labels, Some(now));
+        let mute = |receiver: &str| {
+            let found = reached.iter().find(|reached| reached.receiver == receiver);
+            found.and_then(|reached| reached.mute.as_ref())
+        };
         let mut receivers: Vec<String> = Vec::new();
         let mut deliveries = Vec::new();
         for told in &memory.told {
             let Some(integration) = self.receivers.integrations.get(&told.target) else {
                 continue;
             };
-            if if integration.updates() { bound } else { !rose } {
+            let updates = integration.updates();
+            // To change what somebody has disturbs nobody; to be told anew does.
+            let mute = mute(&told.target.receiver).filter(|_| !updates);
+            let is_dropped = mute.is_some_and(|mute| mute.until.is_none());
+            if is_dropped || if updates { bound } else { !rose } {
                 continue;
             }
-            if !receivers.contains(&told.target.receiver) {
+            let held_until = mute.and_then(|mute| mute.until);
+            if held_until.is_none() && !receivers.contains(&told.target.receiver) {
                 receivers.push(told.target.receiver.clone());
             }
             deliveries.push(NewDelivery {
                 target: told.target.clone(),
                 alias: told.alias.clone(),
                 notification: update.clone(),
-                held_until: None,
+                held_until,
                 fallback_at: None,
                 leased_until: None,
             });

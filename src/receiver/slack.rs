@@ -21,7 +21,7 @@ use super::{
     wording,
 };
 use crate::{
-    delivery::Verdict,
+    delivery::{Action, Step, Verdict},
     settings::{self, SecretText},
 };
 
@@ -217,9 +217,16 @@ impl Receiver for Slack {
         matches!(self.way, Way::Bot(_))
     }
 
-    fn example_receipt(&self) -> Option<&'static str> {
+    fn example_receipt(&self, action: Action) -> Option<&'static str> {
         match &self.way {
-            Way::Bot(bot) => bot.example_receipt(),
+            Way::Bot(bot) => bot.example_receipt(action),
+            Way::Hook(_) => None,
+        }
+    }
+
+    fn second_step(&self, action: Action) -> Option<Step> {
+        match &self.way {
+            Way::Bot(bot) => bot.second_step(action),
             Way::Hook(_) => None,
         }
     }
