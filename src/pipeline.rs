@@ -24,17 +24,23 @@ use crate::{
     deliver::{Deliverer, Slot},
     ingress::{Inbox, Refused},
     message::{Bookmark, MailId, Message},
-    store::{Decide, Decision, Memory, Room, Store, StoreError, StoredMail, Unsilenced},
+    store::{Decide, Decision, Intake, Memory, Room, StoreError, StoredMail, Unsilenced},
     telemetry,
 };
 
 mod again;
 mod ahead;
+mod alert;
+mod change;
+mod conclude;
 mod follow;
 mod in_hand;
 mod order;
+mod reading;
+mod reason;
 mod rules;
 pub mod standing;
+mod tell;
 #[cfg(test)]
 mod tests;
 mod unsilence;
@@ -43,7 +49,8 @@ use ahead::Ahead;
 use in_hand::InHand;
 use order::by_incident;
 pub use order::in_order;
-pub use rules::{Finding, Reading, Rules};
+pub use reading::{Finding, Reading};
+pub use rules::Rules;
 
 /// Mails read together: bounds how long the first waits for the last.
 const BATCH: usize = 64;
@@ -64,7 +71,7 @@ pub struct InForce {
 
 /// Accepts and decides mail.
 pub struct Pipeline {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Intake>,
     in_force: Receiver<Arc<InForce>>,
     clock: Clock,
     in_hand: InHand,
@@ -77,7 +84,7 @@ type Read = Vec<(Reading, StoredMail)>;
 
 impl Pipeline {
     pub fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Intake>,
         in_force: Receiver<Arc<InForce>>,
         clock: Clock,
         deliverer: Arc<Deliverer>,

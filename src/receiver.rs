@@ -27,6 +27,7 @@ pub mod credential;
 mod denial;
 pub mod discord;
 pub mod opsgenie;
+mod owed;
 pub mod page;
 pub mod pagerduty;
 mod said;

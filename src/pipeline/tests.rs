@@ -12,7 +12,7 @@ use crate::{
     delivery::{Action, Target},
     message::Release,
     silence::{Plan, SilenceId},
-    store::{Next, Settlement, sqlite::Sqlite},
+    store::{Next, Settlement, Store, sqlite::Sqlite},
 };
 
 mod model;
@@ -98,10 +98,15 @@ impl Night {
             None,
             client,
         );
-        let deliverer = Deliverer::new(Arc::clone(&store), terms, clock.clone(), Arc::default());
+        let deliverer = Deliverer::new(
+            Arc::clone(&store) as _,
+            terms,
+            clock.clone(),
+            Arc::default(),
+        );
         let (receiver, deliverer) = (in_force.subscribe(), Arc::new(deliverer));
         Self {
-            pipeline: Pipeline::new(Arc::clone(&store), receiver, clock, deliverer),
+            pipeline: Pipeline::new(Arc::clone(&store) as _, receiver, clock, deliverer),
             store,
             now,
             mails: 0,

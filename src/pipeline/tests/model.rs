@@ -115,7 +115,7 @@ impl Model {
             }
             let resolves = *action == Action::Resolve;
             // To change what somebody has is no page.
-            let pages = !resolves && !(receiver == "pager" && *action == Action::Change);
+            let changes = receiver == "pager" && *action == Action::Change;
             if !resolves && self.is_silenced(id, severity, now) {
                 return Err(format!("told while silenced: {page:?}"));
             }
@@ -123,7 +123,7 @@ impl Model {
             let ends_now = self
                 .covering(id, severity)
                 .any(|silence| silence.until == now);
-            if pages && is_asleep(receiver, now) && !ends_now {
+            if !resolves && !changes && is_asleep(receiver, now) && !ends_now {
                 return Err(format!("told while muted: {page:?}"));
             }
             let told = &mut self.incidents.get_mut(id.as_str()).unwrap().told;

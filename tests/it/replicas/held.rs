@@ -19,7 +19,7 @@ receivers: [{{ name: out, webhook_configs: [{{ url: '{hook}', secret: {HOOK_SECR
     )
 }
 
-async fn three(url: &str, hook: &str, more: &str) -> (Vec<TempDir>, Vec<Bridge>) {
+fn three(url: &str, hook: &str, more: &str) -> (Vec<TempDir>, Vec<Bridge>) {
     let folders: Vec<_> = (0..REPLICAS)
         .map(|_| tempfile::tempdir().unwrap())
         .collect();
@@ -57,7 +57,7 @@ async fn heard(hook: &crate::vendors::Fake<Hook>) -> BTreeMap<String, Vec<String
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_silence_held_is_told_before_the_resolve_that_comes_right_after_its_end() {
     let (database, hook) = (Database::create().await, Hook::start(HOOK_SECRET).await);
-    let (_folders, bridges) = three(&database.url(), &hook.url(), "").await;
+    let (_folders, bridges) = three(&database.url(), &hook.url(), "");
     let add = ["silences", "add", "kind=incident", "--comment", "works"];
     let silence = done(&bridges[0], &add);
     let mail =
@@ -83,7 +83,7 @@ async fn what_a_silence_held_is_told_before_the_resolve_that_comes_right_after_i
 async fn what_was_let_out_of_the_quarantine_is_told_before_the_resolve_that_comes_right_after() {
     let (database, hook) = (Database::create().await, Hook::start(HOOK_SECRET).await);
     let apps = "alerts: { app_keys: [com.example.order], authenticity: { require: [] } }";
-    let (_folders, bridges) = three(&database.url(), &hook.url(), apps).await;
+    let (_folders, bridges) = three(&database.url(), &hook.url(), apps);
     let mail =
         |number: usize, status, second| letter(&format!("held-{number}"), status, second, 50.0, 0);
     for number in 0..INCIDENTS {

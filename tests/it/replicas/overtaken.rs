@@ -3,7 +3,7 @@
 
 use alertbridge::{
     message::{Authenticity, Message},
-    store::Store as _,
+    store::Intake as _,
 };
 
 use super::*;

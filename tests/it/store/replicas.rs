@@ -4,7 +4,7 @@
 use alertbridge::{
     message::{Hold, Verdict},
     store::{
-        Memory,
+        Intake as _, Memory,
         audit::Extent,
         postgres::{self, Address},
     },
