@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::{
-    delivery::{DeliveryId, Notification, Step, Target, Verdict},
+    delivery::{Action, DeliveryId, Notification, Step, Target, Verdict},
     settings::{self, Problem, Secret, SecretError},
 };
 
@@ -64,9 +64,14 @@ pub trait Receiver: Send + Sync {
     /// What the vendor's reply to it means.
     fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict;
 
-    /// What stands for the trigger's receipt where a resolve is only shown: none where it is made
+    /// What stands for the trigger's receipt where a page is only shown: none where it is made
     /// without.
-    fn example_receipt(&self) -> Option<&'static str> {
+    fn example_receipt(&self, _action: Action) -> Option<&'static str> {
+        None
+    }
+
+    /// The step that follows the first where all goes well.
+    fn second_step(&self, _action: Action) -> Option<Step> {
         None
     }
 

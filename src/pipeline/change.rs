@@ -67,19 +67,32 @@ impl Rules {
             };
         }
 
+        let reached = self.routes.reach(&page.labels, Some(now));
+        let mute = |receiver: &str| {
+            let found = reached.iter().find(|reached| reached.receiver == receiver);
+            found.and_then(|reached| reached.mute.as_ref())
+        };
         let mut receivers: Vec<String> = Vec::new();
         let mut deliveries = Vec::new();
         for told in &memory.told {
             let Some(integration) = self.receivers.integrations.get(&told.target) else {
                 continue;
             };
-            if if integration.updates() { bound } else { !rose } {
+            let updates = integration.updates();
+            // To change what somebody has disturbs nobody; to be told anew does.
+            let mute = mute(&told.target.receiver).filter(|_| !updates);
+            let is_dropped = mute.is_some_and(|mute| mute.until.is_none());
+            if is_dropped || if updates { bound } else { !rose } {
                 continue;
             }
-            if !receivers.contains(&told.target.receiver) {
+            let held_until = mute.and_then(|mute| mute.until);
+            if held_until.is_none() && !receivers.contains(&told.target.receiver) {
                 receivers.push(told.target.receiver.clone());
             }
-            deliveries.push(NewDelivery::at_once(&told.target, &told.alias, &update));
+            deliveries.push(NewDelivery {
+                held_until,
+                ..NewDelivery::at_once(&told.target, &told.alias, &update)
+            });
         }
         let anew = self.tell(Outcome::Changed, state, page, memory, now);
         let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);

@@ -60,6 +60,10 @@ impl Rules {
             (_, Some(alert)) => alert,
         };
         let labels = self.labels(reading, mail, memory);
+        if memory.told_before.is_none() && memory.owes_what_was_silenced(now) {
+            let reason = "what a silence held until now is told first";
+            return Decision::nothing(Outcome::Pending, reason, labels);
+        }
         let standing = self.standing(&alert, mail, now);
         if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
             let check_at = match standing {

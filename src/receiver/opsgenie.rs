@@ -369,6 +369,11 @@ impl Receiver for Opsgenie {
         }
     }
 
+    /// An alert's priority and its message are changed one after the other.
+    fn second_step(&self, action: Action) -> Option<Step> {
+        (action == Action::Change).then_some(Step::Message)
+    }
+
     fn updates(&self) -> bool {
         true
     }

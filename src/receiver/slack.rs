@@ -22,7 +22,7 @@ use super::{
     wording,
 };
 use crate::{
-    delivery::Verdict,
+    delivery::{Action, Step, Verdict},
     settings::{self, DefaultOn, SecretText},
 };
 
@@ -194,9 +194,16 @@ impl Receiver for Slack {
         matches!(self.way, Way::Bot(_))
     }
 
-    fn example_receipt(&self) -> Option<&'static str> {
+    fn example_receipt(&self, action: Action) -> Option<&'static str> {
         match &self.way {
-            Way::Bot(bot) => bot.example_receipt(),
+            Way::Bot(bot) => bot.example_receipt(action),
+            Way::Hook(_) => None,
+        }
+    }
+
+    fn second_step(&self, action: Action) -> Option<Step> {
+        match &self.way {
+            Way::Bot(bot) => bot.second_step(action),
             Way::Hook(_) => None,
         }
     }

@@ -93,6 +93,12 @@ impl Decision {
         }
     }
 
+    /// Whether the mail is left undecided until what a silence held is told: one that waits for its
+    /// authenticity is checked again at some time.
+    pub(crate) fn waits_for_silenced(&self) -> bool {
+        self.outcome == Outcome::Pending && self.check_at.is_none()
+    }
+
     /// How many deliveries are made under the mail's own number: `store check` finds them by it.
     pub(super) fn owed_under(&self, mail: MailId) -> u64 {
         self.deliveries

@@ -46,6 +46,9 @@ pub trait Intake: Send + Sync {
     /// first, then those whose authenticity is to be checked again by now.
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
 
+    /// Those that a person let out of the quarantine and nobody has looked at since, in order.
+    async fn let_out(&self, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
+
     /// As `decide`, for a mail that was due: with what is known of its authenticity now. Where
     /// somebody was told of the mail before, its outcome stays, and what was told belongs to the
     /// opening it leads to. None where the mail is not due any more.

@@ -29,6 +29,14 @@ pub struct Memory {
     pub silences: Vec<Silence>,
 }
 
+impl Memory {
+    /// Whether the silence has ended that holds a page of it, which nobody was told yet.
+    pub(crate) fn owes_what_was_silenced(&self, now: Timestamp) -> bool {
+        let held = self.silenced.as_ref();
+        held.is_some_and(|silenced| silenced.until <= now)
+    }
+}
+
 /// Which ingress brought something, and when that was decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Heard {

@@ -35,6 +35,14 @@ pub struct Unsilenced {
 }
 
 impl Unsilenced {
+    /// The incident that a mail is about.
+    pub(crate) fn of(subject: &Subject) -> Self {
+        Self {
+            kind: subject.kind,
+            incident_id: subject.incident_id.clone(),
+        }
+    }
+
     /// What the store must know to conclude about it.
     pub fn subject(&self) -> Subject {
         Subject {

@@ -71,6 +71,10 @@ impl Intake for Postgres {
         mail::due(&self.database, now, limit).await
     }
 
+    async fn let_out(&self, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        mail::let_out(&self.database, limit).await
+    }
+
     async fn reconsider(
         &self,
         mail: MailId,

@@ -68,6 +68,11 @@ impl Intake for Sqlite {
             .await
     }
 
+    async fn let_out(&self, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::let_out(connection, limit))
+            .await
+    }
+
     async fn reconsider(
         &self,
         mail: MailId,
