@@ -13,7 +13,10 @@ use serde_json::Value;
 use crate::{
     label::{Labels, severity},
     message::MailId,
-    settings,
+    settings::{
+        self, Problem,
+        bounds::{self, DAY, YEAR},
+    },
 };
 
 mod alias;
@@ -306,6 +309,32 @@ impl Default for Settings {
             give_up_after: settings::Duration::from_secs(24 * 3600),
             fewest_failures: 5,
         }
+    }
+}
+
+impl Settings {
+    /// What is wrong with them; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let Backoff { initial, max } = self.backoff;
+        let mut found: Vec<_> = [
+            ("timeout", self.timeout, 300),
+            ("backoff.initial", initial, 3600),
+            ("backoff.max", max, DAY),
+            ("give_up_after", self.give_up_after, YEAR),
+        ]
+        .into_iter()
+        .filter_map(|(name, value, most)| {
+            bounds::duration(&format!("{key}.{name}"), value, 1, most)
+        })
+        .collect();
+        if initial > max {
+            found.push(Problem::new(
+                format!("{key}.backoff.initial"),
+                format!("the first pause, {initial}, is longer than the longest, {max}"),
+                "make `initial` the smaller one",
+            ));
+        }
+        found
     }
 }
 

@@ -10,6 +10,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::settings::Problem;
+
 /// One alert mail's JSON, checked.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incident {
@@ -70,6 +72,28 @@ impl Default for Statuses {
 }
 
 impl Statuses {
+    /// What is wrong with them; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
+        if self.trigger.is_empty() {
+            found.push(Problem::new(
+                format!("{key}.trigger"),
+                "without a status nothing opens an incident",
+                "add one: `trigger: [ANOMALOUS]`",
+            ));
+        }
+        for (index, status) in self.resolve.iter().enumerate() {
+            if self.signal(status) == Signal::Trigger {
+                found.push(Problem::new(
+                    format!("{key}.resolve[{index}]"),
+                    format!("`{status}` stands in `trigger` as well"),
+                    "a status either opens an incident or ends it: keep it in one list",
+                ));
+            }
+        }
+        found
+    }
+
     /// What a status means, however it is spelt.
     pub fn signal(&self, status: &str) -> Signal {
         let status = normalize_status(status);

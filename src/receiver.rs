@@ -17,7 +17,10 @@ use serde_json::Value;
 
 use crate::{
     delivery::{Action, DeliveryId, Notification, Step, Target, Verdict},
-    settings::{self, Problem, Secret, SecretError},
+    settings::{
+        self, Problem, Secret, SecretError,
+        bounds::{self, DAY},
+    },
 };
 
 pub mod address;
@@ -280,6 +283,16 @@ pub struct Fallback {
     /// on a permanent failure.
     #[serde(default = "Fallback::default_after")]
     pub after: settings::Duration,
+}
+
+impl Settings {
+    /// What is wrong with them, beside what compiling finds; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let after = self.fallback.as_ref().and_then(|fallback| {
+            bounds::duration(&format!("{key}.fallback.after"), fallback.after, 0, 7 * DAY)
+        });
+        after.into_iter().collect()
+    }
 }
 
 impl Fallback {

@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     message::Evidence,
-    settings::{Duration, Problem},
+    settings::{
+        Duration, Problem,
+        bounds::{self, YEAR},
+    },
 };
 
 /// How mail must prove that it is the sender's.
@@ -80,6 +83,10 @@ impl Settings {
                 ));
             }
         }
+        let freshness = self.freshness.and_then(|freshness| {
+            bounds::duration(&format!("{key}.freshness"), freshness, 0, 10 * YEAR)
+        });
+        found.extend(freshness);
         found
     }
 }

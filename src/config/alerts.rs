@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{authenticate, incident, label::SeverityRule};
+use crate::{
+    authenticate, incident,
+    label::SeverityRule,
+    settings::{Problem, host::is_address},
+};
 
 /// What mail is an alert.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -46,6 +50,32 @@ impl Default for Alerts {
             ],
             notify_on_change: vec!["severity".into()],
         }
+    }
+}
+
+impl Alerts {
+    /// What is wrong with them; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
+        if self.from.is_empty() {
+            found.push(Problem::new(
+                format!("{key}.from"),
+                "without a sender no mail is an alert",
+                "add the sender: `from: [no-reply@am.atlassian.com]`",
+            ));
+        }
+        for (index, from) in self.from.iter().enumerate() {
+            if !is_address(from) {
+                found.push(Problem::new(
+                    format!("{key}.from[{index}]"),
+                    format!("`{from}` is no mail address"),
+                    "write the bare address: `no-reply@am.atlassian.com`",
+                ));
+            }
+        }
+        found.extend(self.authenticity.check(&format!("{key}.authenticity")));
+        found.extend(self.status.check(&format!("{key}.status")));
+        found
     }
 }
 

@@ -45,13 +45,6 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
     let receivers = Receivers::compile(&config.receivers, &config.templates)
         .map_err(|found| problems.extend(found))
         .ok();
-    problems.extend(alerts.authenticity.check("alerts.authenticity"));
-    for (place, imap) in config.ingress.imap.iter().enumerate() {
-        problems.extend(imap.check(&format!("ingress.imap[{place}]")));
-    }
-    for (place, smtp) in config.ingress.smtp.iter().enumerate() {
-        problems.extend(smtp.check(&format!("ingress.smtp[{place}]")));
-    }
     match (validator, severities, routes, receivers) {
         (Some(validator), Some(severities), Some(routes), Some(receivers))
             if problems.is_empty() =>

@@ -3,7 +3,13 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::{settings::Duration, telemetry::LogFormat};
+use crate::{
+    settings::{
+        Duration, Problem,
+        bounds::{self, YEAR},
+    },
+    telemetry::LogFormat,
+};
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -23,5 +29,27 @@ impl Default for Global {
             max_age: Duration::from_secs(24 * 3600),
             log_format: LogFormat::Auto,
         }
+    }
+}
+
+impl Global {
+    /// What is wrong with them; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
+        let is_web = |url: &&String| url.starts_with("https://") || url.starts_with("http://");
+        if let Some(url) = self.external_url.as_ref().filter(|url| !is_web(url)) {
+            found.push(Problem::new(
+                format!("{key}.external_url"),
+                format!("`{url}` is no web address"),
+                "write the whole address: `https://alertbridge.example.com`",
+            ));
+        }
+        found.extend(bounds::duration(
+            &format!("{key}.max_age"),
+            self.max_age,
+            0,
+            10 * YEAR,
+        ));
+        found
     }
 }

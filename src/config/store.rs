@@ -6,7 +6,13 @@ use schemars::JsonSchema;
 use secrecy::ExposeSecret as _;
 use serde::Deserialize;
 
-use crate::settings::{ByteSize, Duration, Secret, SecretError, SecretText};
+use crate::{
+    settings::{
+        ByteSize, Duration, Problem, Secret, SecretError, SecretText,
+        bounds::{self, YEAR},
+    },
+    store::place::Place,
+};
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -62,6 +68,25 @@ impl Default for Quarantine {
 }
 
 impl Store {
+    /// What is wrong with them; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let at = |name: &str| format!("{key}.{name}");
+        let url = match (&self.url, &self.url_file) {
+            (Some(_), Some(_)) => Some(Problem::new(
+                at("url"),
+                "`url` and `url_file` exclude each other",
+                "keep one of them",
+            )),
+            (Some(url), None) => Place::parse(&at("url"), url).err(),
+            _ => None,
+        };
+
+        let (retention, keep) = (self.mail_retention, self.ignored_mail.keep);
+        let retention = bounds::duration(&at("mail_retention"), retention, 0, 100 * YEAR);
+        let keep = bounds::duration(&at("ignored_mail.keep"), keep, 0, 100 * YEAR);
+        url.into_iter().chain(retention).chain(keep).collect()
+    }
+
     /// The URL, read from its file where one is named.
     pub fn url(&self) -> Result<String, SecretError> {
         match (&self.url, &self.url_file) {

@@ -1,9 +1,15 @@
 //! `ingress` of the configuration: the ways in, of every kind.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{imap, smtp, webhook};
+use crate::settings::{
+    Problem,
+    host::{self, is_domain},
+};
 
 /// `ingress:` of the configuration.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
@@ -64,5 +70,107 @@ impl Settings {
             .enumerate()
             .map(|(place, (name, host))| ("smtp", place, name, host));
         imap.chain(webhook).chain(smtp)
+    }
+
+    /// What is wrong with them; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
+        self.check_names(key, &mut found);
+        self.check_mailboxes(key, &mut found);
+        self.check_paths(key, &mut found);
+        self.check_webhooks(key, &mut found);
+
+        let imap = self.imap.iter().enumerate();
+        found.extend(imap.flat_map(|(index, imap)| imap.check(&format!("{key}.imap[{index}]"))));
+        let smtp = self.smtp.iter().enumerate();
+        found.extend(smtp.flat_map(|(index, smtp)| smtp.check(&format!("{key}.smtp[{index}]"))));
+        found
+    }
+
+    /// Each needs a name, and one of its own: its health and its mails go by it.
+    fn check_names(&self, key: &str, found: &mut Vec<Problem>) {
+        let mut seen: BTreeMap<&str, String> = BTreeMap::new();
+        for (list, index, name, id) in self.trusted_hosts() {
+            let place = format!("{key}.{list}[{index}]");
+            if let Some(id) = id.filter(|id| *id != "exchange" && !is_domain(id)) {
+                found.push(Problem::new(
+                    format!("{place}.trusted_authserv_id"),
+                    format!("`{id}` is no host"),
+                    "write the name that begins its Authentication-Results: `mx.google.com`; or \
+                     `exchange`",
+                ));
+            }
+            if name.trim().is_empty() {
+                found.push(Problem::new(
+                    place,
+                    "the ingress has no name",
+                    "add `name: …`",
+                ));
+            } else if let Some(first) = seen.get(name) {
+                found.push(Problem::new(
+                    format!("{place}.name"),
+                    format!("another ingress is called `{name}`: {first}"),
+                    "give each a name of its own",
+                ));
+            } else {
+                seen.insert(name, place);
+            }
+        }
+    }
+
+    /// Two that read one folder would share the memory of how far it was read, and each would miss
+    /// the other's mail.
+    fn check_mailboxes(&self, key: &str, found: &mut Vec<Problem>) {
+        let mut mailboxes: BTreeMap<String, usize> = BTreeMap::new();
+        for (index, imap) in self.imap.iter().enumerate() {
+            if let Some(first) = mailboxes.insert(imap.mailbox(), index) {
+                found.push(Problem::new(
+                    format!("{key}.imap[{index}]"),
+                    format!("it reads the same folder of the same account as {key}.imap[{first}]"),
+                    "drop one of them",
+                ));
+            }
+        }
+    }
+
+    /// Two webhooks of one path could not be told apart.
+    fn check_paths(&self, key: &str, found: &mut Vec<Problem>) {
+        let mut paths: BTreeMap<String, usize> = BTreeMap::new();
+        let usable = |(_, webhook): &(usize, &webhook::Settings)| webhook.has_path();
+        for (index, webhook) in self.webhook.iter().enumerate().filter(usable) {
+            let path = webhook.path();
+            if let Some(first) = paths.insert(path.clone(), index)
+                && self.webhook[first].name != webhook.name
+            {
+                found.push(Problem::new(
+                    format!("{key}.webhook[{index}].path"),
+                    format!("the path `{path}` is already that of {key}.webhook[{first}]"),
+                    "give each webhook a path of its own",
+                ));
+            }
+        }
+    }
+
+    /// Webhooks, and the listener that they share.
+    fn check_webhooks(&self, key: &str, found: &mut Vec<Problem>) {
+        let listen = &self.http.listen;
+        found.extend(self.http.check(&format!("{key}.http")));
+        if !self.webhook.is_empty() {
+            found.extend(host::listen(&format!("{key}.http.listen"), listen));
+        }
+        for (index, webhook) in self.webhook.iter().enumerate() {
+            let key = format!("{key}.webhook[{index}]");
+            found.extend(webhook.check(&key));
+            if webhook.is_open() && !host::private(listen) {
+                found.push(Problem::new(
+                    key,
+                    format!(
+                        "the webhook listens on {listen}, where others reach it, and asks for no \
+                         token"
+                    ),
+                    "add `token_file: /run/secrets/…`, or listen on 127.0.0.1",
+                ));
+            }
+        }
     }
 }

@@ -11,7 +11,10 @@ use std::{
 use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
-use self::request::{Door, Doors};
+use self::{
+    request::{Door, Doors},
+    settings::is_path,
+};
 use super::{
     Health, Inbox, Ingress,
     listener::{self, BindError, Capacity, Listener, Patience, Place, Reception, Stream, TooMany},
@@ -139,14 +142,6 @@ impl Webhooks {
     pub fn local_addr(&self) -> SocketAddr {
         self.listener.local_addr()
     }
-}
-
-/// Paths are compared as they are sent: what a client would encode would never match.
-fn is_path(path: &str) -> bool {
-    path.starts_with('/')
-        && path
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
 }
 
 #[async_trait]

@@ -9,7 +9,10 @@ use super::{
     networks::Networks,
     recipients::Recipients,
 };
-use crate::settings::{ByteSize, Problem};
+use crate::settings::{
+    ByteSize, Problem, bounds,
+    host::{self, is_address, is_domain},
+};
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -56,14 +59,72 @@ impl Settings {
     /// What is wrong with them, as far as can be told before the address is bound; `key` is their
     /// path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
-        let recipients = Recipients::new(&self.recipients, &format!("{key}.recipients")).err();
-        let networks = Networks::new(&self.allow_from, &format!("{key}.allow_from")).err();
-        let balancers = Networks::new(&self.proxy_protocol, &format!("{key}.proxy_protocol")).err();
-        let hostname = self.hostname(&format!("{key}.hostname")).err();
-        [recipients, networks, balancers, hostname]
+        let at = |name: &str| format!("{key}.{name}");
+        let mut found: Vec<_> = host::listen(&at("listen"), &self.listen)
             .into_iter()
-            .flatten()
-            .collect()
+            .collect();
+        found.extend(self.check_doors(key));
+        found.extend(self.check_recipients(&at("recipients")));
+        found.extend(Networks::new(&self.allow_from, &at("allow_from")).err());
+        found.extend(Networks::new(&self.proxy_protocol, &at("proxy_protocol")).err());
+        found.extend(self.hostname(&at("hostname")).err());
+        found.extend(bounds::mail_size(
+            &at("max_message_size"),
+            self.max_message_size,
+        ));
+        found
+    }
+
+    /// What others than this machine may do to it, and must not.
+    fn check_doors(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
+        if host::private(&self.listen) {
+            return found;
+        }
+        if self.recipients.is_empty() {
+            found.push(Problem::new(
+                key,
+                format!(
+                    "it listens on {}, where others reach it, and takes mail for anybody",
+                    self.listen
+                ),
+                "add `recipients: [alerts@example.com]`, or listen on 127.0.0.1",
+            ));
+        }
+        // Whoever may send mail may write the field, and the signature that it speaks of.
+        if let Some(id) = self.trusted_authserv_id.as_ref().filter(|_| self.is_open()) {
+            found.push(Problem::new(
+                format!("{key}.trusted_authserv_id"),
+                format!(
+                    "whoever reaches {} can write an Authentication-Results in the name of {id}",
+                    self.listen
+                ),
+                "name the relay that may send here, `allow_from: [192.0.2.7]`, or listen on \
+                 127.0.0.1, or drop the key",
+            ));
+        }
+        found
+    }
+
+    fn check_recipients(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
+        for (place, recipient) in self.recipients.iter().enumerate() {
+            // Letters beyond ASCII are compared as they are (RFC 6531): whether they make a name is
+            // not judged here.
+            let plain = recipient.replace(|c: char| !c.is_ascii() && c.is_alphanumeric(), "x");
+            let whole_domain = plain.strip_prefix('@').is_some_and(is_domain);
+            if !whole_domain && !is_address(&plain) {
+                found.push(Problem::new(
+                    format!("{key}[{place}]"),
+                    format!("`{recipient}` is no mail address"),
+                    "write `alerts@example.com`, or `@example.com` for the whole domain",
+                ));
+            }
+        }
+        if found.is_empty() {
+            found.extend(Recipients::new(&self.recipients, key).err());
+        }
+        found
     }
 
     /// What is wrong with the files they name.

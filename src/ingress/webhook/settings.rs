@@ -11,7 +11,7 @@ use super::{
     protocol::Protocol,
     provider::Provider,
 };
-use crate::settings::{ByteSize, Problem, Secret, SecretText};
+use crate::settings::{ByteSize, Problem, Secret, SecretText, bounds};
 
 /// `ingress.http` of the configuration: the listener all webhooks share.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -63,6 +63,15 @@ pub struct BasicAuth {
     pub password_file: Option<PathBuf>,
 }
 
+impl HttpSettings {
+    /// What is wrong with them, whoever listens; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        bounds::mail_size(&format!("{key}.max_body"), self.max_body)
+            .into_iter()
+            .collect()
+    }
+}
+
 impl Settings {
     /// Where it is posted to.
     pub fn path(&self) -> String {
@@ -71,14 +80,27 @@ impl Settings {
             .unwrap_or_else(|| format!("/ingress/{}", self.name))
     }
 
+    /// Whether its path is one that can be asked for.
+    pub fn has_path(&self) -> bool {
+        is_path(&self.path())
+    }
+
     /// Whether whoever reaches the listener can put mail into it.
     pub fn is_open(&self) -> bool {
         self.provider.kind().may_be_open && self.token.is_none() && self.token_file.is_none()
     }
 
-    /// What is wrong with its credential. The settings are at `key`.
-    pub fn problem(&self, key: &str) -> Option<Problem> {
-        self.protocol(key).err()
+    /// What is wrong with them; `key` is their path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let path = self.path();
+        let path = (!self.has_path()).then(|| {
+            Problem::new(
+                format!("{key}.path"),
+                format!("`{path}` is no path"),
+                "begin it with `/`, and use letters, digits and `/ - _ . ~` only",
+            )
+        });
+        path.into_iter().chain(self.protocol(key).err()).collect()
     }
 
     pub(super) fn protocol(&self, key: &str) -> Result<Box<dyn Protocol>, Problem> {
@@ -198,4 +220,12 @@ fn secret(
         )),
         secret => Ok(secret),
     }
+}
+
+/// Paths are compared as they are sent: what a client would encode would never match.
+pub(super) fn is_path(path: &str) -> bool {
+    path.starts_with('/')
+        && path
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte))
 }

@@ -1,0 +1,54 @@
+//! Addresses: of mail, of hosts, and to listen on.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Problem;
+
+pub fn is_address(text: &str) -> bool {
+    text.len() <= 254
+        && text.rsplit_once('@').is_some_and(|(local, domain)| {
+            let atom = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~.".contains(c);
+            !local.is_empty()
+                && local.chars().all(atom)
+                && (is_domain(domain) || domain == "localhost")
+        })
+}
+
+pub fn is_domain(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && !label.starts_with('-')
+            && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-')
+    };
+    text.contains('.') && text.split('.').all(label)
+}
+
+/// A name, of the local network perhaps, or an address.
+pub fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        !label.is_empty()
+            && label
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+    };
+    text.parse::<IpAddr>().is_ok() || text.strip_suffix('.').unwrap_or(text).split('.').all(label)
+}
+
+/// What is wrong with an address to listen on.
+pub fn listen(key: &str, listen: &str) -> Option<Problem> {
+    listen.parse::<SocketAddr>().is_err().then(|| {
+        Problem::new(
+            key,
+            format!("`{listen}` is no address to listen on"),
+            "write an IP address and a port: `127.0.0.1:8025`, `0.0.0.0:8025` or `[::]:8025`",
+        )
+    })
+}
+
+/// Whether only this machine reaches the address. One that does not parse is told elsewhere.
+pub fn private(listen: &str) -> bool {
+    listen
+        .parse::<SocketAddr>()
+        .is_ok_and(|address| address.ip().to_canonical().is_loopback())
+        || listen.parse::<SocketAddr>().is_err()
+}
