@@ -237,7 +237,8 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
     let mut found = Vec::new();
     if config.alerts.authenticity.require.is_empty() {
         found.push(
-            "alerts.authenticity.require is empty: mail is not checked to be Atlassian's own, so whoever can write to \
+            "alerts.authenticity.require is empty: mail is not checked to be Atlassian's own, so \
+             whoever can write to \
              an ingress can page and resolve"
                 .to_owned(),
         );
@@ -252,7 +253,8 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
         && address.is_exposed()
     {
         found.push(format!(
-            "store.url: the certificate of the {address} is not checked, so whoever stands in between can read and \
+            "store.url: the certificate of the {address} is not checked, so whoever stands in \
+             between can read and \
              change what is stored; add `sslmode=verify-full`"
         ));
     }

@@ -1,6 +1,6 @@
 //! 6. Notification → request, reply → verdict. No I/O: `deliver` sends.
 //!
-//! Adding a receiver is one file in `receiver/` and one line in its [`table`].
+//! Adding a receiver is one file in `receiver/` and one line in `receiver/table.rs`.
 
 use std::{
     borrow::Cow,

@@ -26,7 +26,8 @@ pub enum Format {
 const FOREIGN: [(&[u8], &str); 16] = [
     (
         b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1",
-        "an Outlook message (.msg) or another of Microsoft's compound files: save the mail as .eml, or export it from \
+        "an Outlook message (.msg) or another of Microsoft's compound files: save the mail as \
+         .eml, or export it from \
          Outlook on the web",
     ),
     (b"PK\x03\x04", "a zip archive: unpack it first"),

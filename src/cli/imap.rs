@@ -93,7 +93,8 @@ async fn login(config: &Config, arguments: &Login, out: &mut impl Write) -> anyh
     let token = login.run(tell).await.with_context(|| key.clone())?;
     let Some(file) = file else {
         eprintln!(
-            "\nThe refresh token follows. Put it into a file that only alertbridge may read and write, and name"
+            "\nThe refresh token follows. Put it into a file that only alertbridge may read and \
+             write, and name"
         );
         eprintln!("the file as {key}.refresh_token_file");
         return print(&token, out);
@@ -139,13 +140,15 @@ fn tell(step: Step<'_>) {
     match step {
         Step::Enter { url, code } => {
             eprintln!(
-                "\nOpen this page in any browser and type the code:\n\n  {url}\n  {code}\n\nWaiting…"
+                "\nOpen this page in any browser and type the code:\n\n  \
+                 {url}\n  {code}\n\nWaiting…"
             );
         }
         Step::Open { url, port } => {
             eprintln!("\nOpen this page in a browser on this machine:\n\n  {url}\n");
             eprintln!(
-                "A browser elsewhere needs the way back: ssh -L {port}:127.0.0.1:{port} THIS-MACHINE\n\nWaiting…"
+                "A browser elsewhere needs the way back: ssh -L {port}:127.0.0.1:{port} \
+                 THIS-MACHINE\n\nWaiting…"
             );
         }
     }

@@ -120,7 +120,8 @@ async fn show(
 ) -> anyhow::Result<()> {
     let Some((incident, events)) = store.timeline(incident_id).await? else {
         bail!(
-            "there is no incident {incident_id} in the store: `alertbridge incidents list` names them"
+            "there is no incident {incident_id} in the store: `alertbridge incidents list` names \
+             them"
         );
     };
     if json {

@@ -88,10 +88,22 @@ pub struct Replay {
     #[arg(long)]
     pub stored: bool,
     /// Stored mails that arrived at this time or later: RFC 3339, a day of UTC, or now
-    #[arg(long, value_name = "TIME", requires = "stored", conflicts_with = "paths", value_parser = time)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "stored",
+        conflicts_with = "paths",
+        value_parser = time
+    )]
     pub since: Option<Timestamp>,
     /// Stored mails that arrived before this time
-    #[arg(long, value_name = "TIME", requires = "stored", conflicts_with = "paths", value_parser = time)]
+    #[arg(
+        long,
+        value_name = "TIME",
+        requires = "stored",
+        conflicts_with = "paths",
+        value_parser = time
+    )]
     pub until: Option<Timestamp>,
     /// When all of them arrived, instead of each at its own time
     #[arg(long, value_name = "TIME", value_parser = time)]
@@ -133,7 +145,8 @@ impl Replay {
         } = self;
         if to_send && !yes && !io::stdin().is_terminal() {
             eprintln!(
-                "error: `--send` asks before it pages people, and there is no terminal to ask on: add --yes"
+                "error: `--send` asks before it pages people, and there is no terminal to ask on: \
+                 add --yes"
             );
             return Ok(ExitCode::from(WRONG_USAGE));
         }

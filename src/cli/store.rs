@@ -153,7 +153,8 @@ async fn backup(
     let from = match there(config).await? {
         Place::File(path) => path,
         Place::Database(_) => bail!(
-            "store.url is a PostgreSQL database, which its own tools back up while it is in use:\n  \
+            "store.url is a PostgreSQL database, which its own tools back up while it is in \
+             use:\n  \
              pg_dump --format=custom --file={} '{}'",
             to.display(),
             without_password(config)?
@@ -178,8 +179,8 @@ fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result
     let to = match serve::store_place(config)? {
         Place::File(path) => path,
         Place::Database(_) => bail!(
-            "store.url is a PostgreSQL database, which its own tools restore, while no bridge runs and into an empty \
-             database:\n  pg_restore --single-transaction --no-owner --dbname='{}' {}",
+            "store.url is a PostgreSQL database, which its own tools restore, while no bridge \
+             runs and into an empty database:\n  pg_restore --single-transaction --no-owner --dbname='{}' {}",
             without_password(config)?,
             from.display()
         ),
@@ -191,8 +192,8 @@ fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result
     progress.finish_and_clear();
     Ok(writeln!(
         out,
-        "{}: restored from {}\nWhat was owed when the backup was made is sent when `serve` starts: look at it first with \
-         `alertbridge deliveries list --state pending`.",
+        "{}: restored from {}\nWhat was owed when the backup was made is sent when `serve` starts: \
+         look at it first with `alertbridge deliveries list --state pending`.",
         to.display(),
         from.display()
     )?)

@@ -58,7 +58,8 @@ impl Admin {
             Ok(None) if !host::private(&self.listen) => Some(Problem::new(
                 key,
                 format!(
-                    "the admin listener listens on {}, where others reach it, and asks for no token",
+                    "the admin listener listens on {}, where others reach it, and asks for no \
+                     token",
                     self.listen
                 ),
                 "add `token_file: /run/secrets/…`, or listen on 127.0.0.1",

@@ -34,7 +34,8 @@ pub fn to_other_apps(config: &Config) -> Option<String> {
         imap.map(|(place, imap)| format!("ingress.imap[{place}] reads a mailbox at {}", imap.host));
     let first = http.into_iter().chain(smtp).chain(imap).next()?;
     Some(format!(
-        "alerts.app_keys is empty, and {first}: a genuine alert of another partner's app, sent on to you, pages unmarked; \
+        "alerts.app_keys is empty, and {first}: a genuine alert of another partner's app, sent on \
+         to you, pages unmarked; \
          list your apps, `app_keys: [com.example.app]`"
     ))
 }
@@ -64,7 +65,8 @@ pub fn files(tree: &Node) -> Vec<String> {
         );
         (mode & (group | 0o006) != 0).then(|| {
             format!(
-                "{key}: others can read or change the secret in {path} (its mode is {mode:04o}); `chmod 600 {path}`"
+                "{key}: others can read or change the secret in {path} (its mode is {mode:04o}); \
+                 `chmod 600 {path}`"
             )
         })
     };

@@ -76,7 +76,8 @@ impl Reached {
         for (index, child) in route.routes.iter().enumerate() {
             match last {
                 Some(last) if index > last => found.push(format!(
-                    "{}: no alert reaches this route, because {} before it has no matchers and takes them all; move it \
+                    "{}: no alert reaches this route, because {} before it has no matchers and \
+                     takes them all; move it \
                      up, or give the other `matchers` or `continue: true`",
                     child.path, route.routes[last].path
                 )),
@@ -102,7 +103,8 @@ fn receivers(config: &Config, reached: &mut Reached, found: &mut Vec<String>) {
     for (index, receiver) in config.receivers.iter().enumerate() {
         if !reached.receivers.contains(&receiver.name) {
             found.push(format!(
-                "receivers[{index}]: no route reaches the receiver `{}`; name it in a route, or drop it",
+                "receivers[{index}]: no route reaches the receiver `{}`; name it in a route, or \
+                 drop it",
                 receiver.name
             ));
         }
@@ -113,7 +115,8 @@ fn intervals(config: &Config, reached: &Reached, found: &mut Vec<String>) {
     for (index, interval) in config.time_intervals.iter().enumerate() {
         if !reached.intervals.contains(&interval.name) {
             found.push(format!(
-                "time_intervals[{index}]: no route uses the time interval `{}`; name it in `mute_time_intervals` or \
+                "time_intervals[{index}]: no route uses the time interval `{}`; name it in \
+                 `mute_time_intervals` or \
                  `active_time_intervals` of a route, or drop it",
                 interval.name
             ));
@@ -129,7 +132,8 @@ mod tests {
     /// `d` is the fallback of `c`.
     fn warnings(routes: &str, more: &str) -> Vec<String> {
         let text = format!(
-            "route: {{ receiver: a, routes: [{routes}] }}\nreceivers:\n- {{ name: a }}\n- {{ name: b }}\n\
+            "route: {{ receiver: a, routes: [{routes}] }}\nreceivers:\n- {{ name: a }}\n- {{ name: \
+             b }}\n\
              - {{ name: c, fallback: {{ receiver: d, after: 5m }} }}\n- {{ name: d }}\n{more}"
         );
         let loaded = Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None);
@@ -153,14 +157,16 @@ mod tests {
         assert!(
             told(
                 &said,
-                "route.routes[0].routes[0].matchers: no alert has a label `severty`; did you mean `severity`?"
+                "route.routes[0].routes[0].matchers: no alert has a label `severty`; did you mean \
+                 `severity`?"
             ),
             "{said:?}"
         );
         assert!(
             told(
                 &said,
-                "alerts.severity[0].matchers: no alert has a label `sli_gab`; did you mean `sli_gap`?"
+                "alerts.severity[0].matchers: no alert has a label `sli_gab`; did you mean \
+                 `sli_gap`?"
             ),
             "{said:?}"
         );

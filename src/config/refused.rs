@@ -34,7 +34,8 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
             "active_timings",
         ],
         "time intervals go by another key here",
-        "write `mute_time_intervals` or `active_time_intervals`, and define them under `time_intervals`",
+        "write `mute_time_intervals` or `active_time_intervals`, and define them under \
+         `time_intervals`",
     ),
     (
         &["resolve_timeout"],
@@ -43,7 +44,8 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["http_config", "tls_config", "proxy_url", "follow_redirects"],
-        "requests are made in one way only: with TLS by the system's certificates, without redirects",
+        "requests are made in one way only: with TLS by the system's certificates, without \
+         redirects",
         "drop it",
     ),
     (

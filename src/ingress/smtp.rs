@@ -179,7 +179,11 @@ impl Smtp {
 #[async_trait]
 impl Ingress for Smtp {
     async fn run(self: Box<Self>, inbox: Arc<dyn Inbox>, health: Health, stop: CancellationToken) {
-        tracing::info!(ingress = self.door.name, address = %self.listener.local_addr(), "takes mail over SMTP");
+        tracing::info!(
+            ingress = self.door.name,
+            address = %self.listener.local_addr(),
+            "takes mail over SMTP"
+        );
         let Limits {
             bounds, capacity, ..
         } = self.door.limits.clone();

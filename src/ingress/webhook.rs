@@ -73,7 +73,8 @@ impl Webhooks {
                 return Err(Problem::new(
                     format!("{key}.path"),
                     format!("`{}` is no path", path.escape_debug()),
-                    "write it with a slash before it and nothing a URL would encode: `/ingress/alerts`",
+                    "write it with a slash before it and nothing a URL would encode: \
+                     `/ingress/alerts`",
                 )
                 .into());
             }
@@ -81,8 +82,12 @@ impl Webhooks {
             if settings.is_open() && !listener.is_loopback() {
                 return Err(Problem::new(
                     format!("{key}.token_file"),
-                    format!("no token is given, and {} can be reached from other machines", listener.local_addr()),
-                    "name the file that holds the bearer token: `token_file: /run/secrets/…`, or listen on 127.0.0.1",
+                    format!(
+                        "no token is given, and {} can be reached from other machines",
+                        listener.local_addr()
+                    ),
+                    "name the file that holds the bearer token: `token_file: /run/secrets/…`, or \
+                     listen on 127.0.0.1",
                 )
                 .into());
             }
@@ -156,7 +161,12 @@ impl Ingress for Webhooks {
             fetch,
         } = *self;
         for (path, door) in &by_path {
-            tracing::info!(ingress = door.name, address = %listener.local_addr(), path, "takes mail over HTTP");
+            tracing::info!(
+                ingress = door.name,
+                address = %listener.local_addr(),
+                path,
+                "takes mail over HTTP"
+            );
         }
         let (bounds, capacity) = (limits.bounds, limits.capacity.clone());
         let doors = Doors {

@@ -137,7 +137,8 @@ impl PagerDuty {
                 .is_some_and(|host| host.ends_with("pagerduty.com"))
                 && url.path().trim_end_matches('/') != "/v2/enqueue"
         }) {
-            let mend = "write https://events.pagerduty.com/v2/enqueue, in the EU https://events.eu.pagerduty.com/v2/enqueue";
+            let mend = "write https://events.pagerduty.com/v2/enqueue, in the EU \
+                        https://events.eu.pagerduty.com/v2/enqueue";
             site.problem("url", "it is not where PagerDuty takes events", mend);
         }
         let summary = site.template("summary", settings.summary.as_ref(), Escape::No);

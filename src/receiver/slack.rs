@@ -109,7 +109,8 @@ impl Slack {
         let text = text.unwrap_or_else(|| escape_slack(&wording::body(notification)));
         let text = below(&title, HEADER, text, "\n");
         let mut blocks = vec![
-            json!({ "type": "header", "text": { "type": "plain_text", "text": cut_markup(&title, HEADER) } }),
+            json!({ "type": "header", "text":
+                { "type": "plain_text", "text": cut_markup(&title, HEADER) } }),
             json!({ "type": "section", "text":
                 { "type": "mrkdwn", "text": cut_markup(&text, SECTION), "verbatim": true } }),
         ];

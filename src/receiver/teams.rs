@@ -102,8 +102,13 @@ impl Teams {
             .unwrap_or_else(|| wording::below(notification));
         let text = below(&headline, TITLE, text, "\n");
         let title = cut(&headline, TITLE);
-        let mut body = vec![json!({ "type": "RichTextBlock", "inlines": [
-            { "type": "TextRun", "text": title, "size": "Medium", "weight": "Bolder", "color": color(notification) }] })];
+        let mut body = vec![json!({ "type": "RichTextBlock", "inlines": [{
+            "type": "TextRun",
+            "text": title,
+            "size": "Medium",
+            "weight": "Bolder",
+            "color": color(notification),
+        }] })];
         body.extend(page.notes().map(|notes| line(&notes)));
         let room = MESSAGE.saturating_sub(message(&title, &body).to_string().len() + 1);
         body.extend(lines(&text, room));
@@ -120,7 +125,11 @@ fn message(title: &str, body: &[Value]) -> Value {
         "msteams": { "width": "Full" },
         "body": body,
     });
-    let attachment = json!({ "contentType": "application/vnd.microsoft.card.adaptive", "contentUrl": null, "content": card });
+    let attachment = json!({
+        "contentType": "application/vnd.microsoft.card.adaptive",
+        "contentUrl": null,
+        "content": card,
+    });
     json!({ "type": "message", "attachments": [attachment] })
 }
 
@@ -143,7 +152,11 @@ fn lines(text: &str, mut room: usize) -> Vec<Value> {
 }
 
 fn line(text: &str) -> Value {
-    json!({ "type": "RichTextBlock", "spacing": "Small", "inlines": [{ "type": "TextRun", "text": text }] })
+    json!({
+        "type": "RichTextBlock",
+        "spacing": "Small",
+        "inlines": [{ "type": "TextRun", "text": text }],
+    })
 }
 
 /// How the headline stands out, in the words of Adaptive Cards.

@@ -50,7 +50,8 @@ impl Compiler<'_> {
         if !root.matchers.is_empty() {
             wrong(
                 "route.matchers",
-                "the root route takes no matchers: it is where everything goes that no other route matches",
+                "the root route takes no matchers: it is where everything goes that no other route \
+                 matches",
                 "move them to a route of its own under `route.routes`",
             );
         }

@@ -152,7 +152,8 @@ fn zone(name: &str) -> Result<TimeZone, Problem> {
         Problem::new(
             "",
             format!("this machine knows no time zone `{name}`"),
-            "write it like `Europe/Berlin`, `UTC` or `Local`; where it is right, install the package `tzdata`",
+            "write it like `Europe/Berlin`, `UTC` or `Local`; where it is right, install the \
+             package `tzdata`",
         )
     })
 }

@@ -1,5 +1,5 @@
-//! `alertbridge mails discard`: one mail leaves the quarantine, or all that fit together: a stranger
-//! may have sent thousands.
+//! `alertbridge mails discard`: one mail leaves the quarantine, or all that fit together: a
+//! stranger may have sent thousands.
 
 use std::{
     io::{self, BufRead as _, IsTerminal as _, Write},
@@ -23,7 +23,10 @@ const STEP: u32 = 500;
 
 /// Which mails to discard.
 #[derive(Debug, Args)]
-#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["id", "outcome", "ingress", "from", "older"]))]
+#[command(group = ArgGroup::new("which")
+    .required(true)
+    .multiple(true)
+    .args(["id", "outcome", "ingress", "from", "older"]))]
 pub struct Discard {
     /// The mail, as `mails list --outcome quarantined` tells it
     #[arg(conflicts_with_all = ["outcome", "ingress", "from", "older", "yes"])]
@@ -59,7 +62,8 @@ impl Discard {
         }
         if !self.yes && !io::stdin().is_terminal() {
             eprintln!(
-                "error: it asks before it discards mails, and there is no terminal to ask on: add --yes"
+                "error: it asks before it discards mails, and there is no terminal to ask on: add \
+                 --yes"
             );
             return Ok(ExitCode::from(WRONG_USAGE));
         }

@@ -41,7 +41,8 @@ pub async fn run(
     let judged_alike = in_force.config.judges_like(&other.config);
     if request.stored.is_some() && !judged_alike && !request.trust {
         eprintln!(
-            "note: {} judges where mail is from otherwise; stored mails keep the verdict of their arrival",
+            "note: {} judges where mail is from otherwise; stored mails keep the verdict of their \
+             arrival",
             other.source
         );
     }

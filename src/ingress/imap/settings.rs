@@ -117,8 +117,8 @@ impl Settings {
         }
     }
 
-    /// What is wrong with them; `key` is their own path (`ingress.imap[0]`). Names, and what comes
-    /// with a later version, are looked at by `config`, for all ingresses alike.
+    /// What is wrong with them; `key` is their own path (`ingress.imap[0]`). Names are looked at by
+    /// `ingress::Settings::check`, for all ingresses alike.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut problems = Vec::new();

@@ -77,7 +77,10 @@ impl Certificate {
             current.stamps = stamps;
             match read(&self.files, &self.key) {
                 Ok(config) => {
-                    tracing::info!(certificate = %self.files.cert_file.display(), "certificate read anew");
+                    tracing::info!(
+                        certificate = %self.files.cert_file.display(),
+                        "certificate read anew"
+                    );
                     current.acceptor = acceptor(config);
                 }
                 Err(Problem { key, what, mend }) => {
@@ -121,17 +124,25 @@ pub(super) fn read(files: &Tls, key: &str) -> Result<ServerConfig, Problem> {
                 files.key_file.display(),
                 files.cert_file.display()
             ),
-            "name the key the certificate was made with; the server's own certificate comes first in its file",
+            "name the key the certificate was made with; the server's own certificate comes first \
+             in its file",
         ),
         rustls::Error::InvalidCertificate(reason) => Problem::new(
             format!("{key}.cert_file"),
-            format!("the first certificate in {} cannot be used: {reason}", files.cert_file.display()),
+            format!(
+                "the first certificate in {} cannot be used: {reason}",
+                files.cert_file.display()
+            ),
             "have it issued anew",
         ),
         other => Problem::new(
             format!("{key}.key_file"),
-            format!("the key in {} cannot be used: {other}", files.key_file.display()),
-            "make an RSA key of 2048 bits or more, an ECDSA key on P-256 or P-384, or an Ed25519 key",
+            format!(
+                "the key in {} cannot be used: {other}",
+                files.key_file.display()
+            ),
+            "make an RSA key of 2048 bits or more, an ECDSA key on P-256 or P-384, or an Ed25519 \
+             key",
         ),
     })
 }
@@ -144,7 +155,8 @@ fn chain(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, Problem
         _ => Err(Problem::new(
             key,
             format!("there is no certificate in {}", path.display()),
-            "put it there in PEM (`-----BEGIN CERTIFICATE-----`), the server's own first, then those above it",
+            "put it there in PEM (`-----BEGIN CERTIFICATE-----`), the server's own first, then \
+             those above it",
         )),
     }
 }

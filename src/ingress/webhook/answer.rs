@@ -170,11 +170,13 @@ impl Refusal {
             Self::WrongType(mend) | Self::NoMail(mend) => mend,
             Self::NoRoom => "Too many large mails are under way; send it again later.",
             Self::Displaced => {
-                "The body came too slowly while there are too many connections; send it again later."
+                "The body came too slowly while there are too many connections; send it again \
+                 later."
             }
             Self::NotStored => "The mail cannot be stored now; send it again later.",
             Self::DiskNearlyFull => {
-                "The disk is nearly full, and this is no configured sender's mail; send it again later."
+                "The disk is nearly full, and this is no configured sender's mail; send it again \
+                 later."
             }
         }
     }

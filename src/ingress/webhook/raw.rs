@@ -60,7 +60,8 @@ impl Protocol for Raw {
     fn posts_instead(&self, content_type: &str) -> &'static str {
         match content_type {
             URLENCODED => {
-                "A form is no mail, and `curl -d` strips its line breaks: post the mail as it is, by \
+                "A form is no mail, and `curl -d` strips its line breaks: post the mail as it is, \
+                 by \
                  `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
             }
             MULTIPART => {

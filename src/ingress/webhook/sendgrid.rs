@@ -48,7 +48,8 @@ impl Sendgrid {
             return Err(Problem::new(
                 format!("{key}.signing_key"),
                 "it is no public key of ECDSA P-256",
-                "give the public key of SendGrid's security policy as it is shown: Base64, beginning with `MFkw`",
+                "give the public key of SendGrid's security policy as it is shown: Base64, \
+                 beginning with `MFkw`",
             ));
         }
         Ok(Self {
@@ -98,7 +99,8 @@ impl Protocol for Sendgrid {
 
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         let claim = self.verify(&posted)?;
-        let mend = "There is no field email: switch on “POST the raw, full MIME message” of the parse setting.";
+        let mend = "There is no field email: switch on “POST the raw, full MIME message” of the \
+                    parse setting.";
         Ok(Opened::Mail(
             form::mail(posted, "email", mend).await?,
             claim,

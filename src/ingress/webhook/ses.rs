@@ -79,7 +79,11 @@ impl Ses {
                 Ok(Opened::Settled)
             }
             Err(error) => {
-                tracing::warn!(topic = self.topic.arn(), %error, "subscription to the SNS topic not confirmed");
+                tracing::warn!(
+                    topic = self.topic.arn(),
+                    %error,
+                    "subscription to the SNS topic not confirmed"
+                );
                 Err(Refusal::NotFetched.into())
             }
         }
@@ -120,7 +124,11 @@ impl Protocol for Ses {
         {
             Ok(certificate) => certificate,
             Err(error) => {
-                tracing::warn!(topic = self.topic.arn(), %error, "the certificate of SNS cannot be had");
+                tracing::warn!(
+                    topic = self.topic.arn(),
+                    %error,
+                    "the certificate of SNS cannot be had"
+                );
                 let said_no = matches!(error, FetchError::Status(400..500));
                 return Err(if said_no {
                     Refusal::Forged
@@ -195,7 +203,8 @@ fn mail(message: &str) -> Result<Bytes, Refusal> {
         return Err(
             if kind.is_some_and(|kind| kind.eq_ignore_ascii_case("S3")) {
                 Refusal::NoMail(
-                    "Mails that SES stores in S3 are not fetched: give the receipt rule an SNS action.",
+                    "Mails that SES stores in S3 are not fetched: give the receipt rule an SNS \
+                     action.",
                 )
             } else {
                 none

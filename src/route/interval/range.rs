@@ -41,7 +41,8 @@ pub(super) fn all<'a, T: ?Sized + 'a>(
 ) -> Vec<Range> {
     let mend = match key.rsplit('.').next() {
         Some("times") => {
-            "write it like `start_time: 09:00`, `end_time: 17:00`; a night is two: from 22:00 to 24:00 and from 00:00 to 06:00"
+            "write it like `start_time: 09:00`, `end_time: 17:00`; a night is two: from 22:00 to \
+             24:00 and from 00:00 to 06:00"
         }
         Some("weekdays") => "write it like `monday:friday` or `sunday`; a week starts on Sunday",
         Some("days_of_month") => {
