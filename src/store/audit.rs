@@ -67,7 +67,7 @@ pub const PROMISES: &[Promise] = &[
                           || CASE WHEN coalesce(reason, '') = '' THEN 'nothing says why' ELSE 'somebody is told of it' END
                    FROM mails WHERE outcome = 'silenced'
                      AND (coalesce(reason, '') = '' OR EXISTS (SELECT 1 FROM deliveries
-                                                             WHERE deliveries.mail = mails.id AND created_at < decided_at))",
+                                                             WHERE deliveries.mail = mails.id AND created_at <= decided_at))",
     },
     Promise {
         name: "everybody is told who was to be",
