@@ -1,15 +1,44 @@
 //! `alertbridge check`: is the configuration right?
 
-use std::{io::Write, path::Path, process::ExitCode};
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
+use clap::Args;
 use serde_json::json;
 
+use super::{exit, options::Json};
 use crate::cli::table;
 use crate::config::{Config, ConfigErrors, Files, Loaded};
 
+/// Validate the configuration, its templates, routes and secrets' files
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Every problem is told with its file, line, key and mend. Warnings are told
+and do not change the exit status.
+
+Exit status: 0 it is right, 1 it is not, 2 wrong usage.
+
+Examples:
+  alertbridge check
+  alertbridge check --config /etc/alertbridge/alertbridge.yaml
+  alertbridge check --json | jq .problems")]
+pub struct Check {
+    #[command(flatten)]
+    pub print: Json,
+}
+
+impl Check {
+    pub fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        check(config, self.print.json, &mut io::stdout())
+    }
+}
+
 /// Checks the configuration: `ok` or its JSON on `out`, problems in words on stderr.
-pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let result = Config::load(path, Files::Needed).map(|mut loaded| {
         let ingress = &loaded.config.ingress;
         if ingress.imap.is_empty() && ingress.webhook.is_empty() && ingress.smtp.is_empty() {
@@ -19,11 +48,7 @@ pub fn run(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Res
         }
         loaded
     });
-    let code = if result.is_ok() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    };
+    let code = exit(result.is_ok());
     if json {
         let (problems, warnings) = match result {
             Ok(loaded) => (Vec::new(), loaded.warnings),

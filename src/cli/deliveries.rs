@@ -1,16 +1,103 @@
 //! `alertbridge deliveries`: what is owed, done and given up.
 
-use std::io::Write;
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
+use clap::Subcommand;
+use jiff::Timestamp;
+
+use super::{
+    open_store,
+    options::{Json, MOST_ROWS},
+};
 use crate::{
     cli::{plain, table},
+    clock::Clock,
     delivery::{DeliveryId, DeliveryState},
     store::Store,
 };
-use jiff::Timestamp;
+
+/// Look at what receivers are owed; send dead deliveries again, or give them up
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+A delivery is one page to one integration of a receiver. It is tried until it
+is delivered, refused for good, or too old (`delivery.give_up_after`); then it
+is dead, and the bridge pages about that.")]
+pub enum Deliveries {
+    /// List what is owed, done, given up, the newest first
+    #[command(after_help = "\
+Exit status: 0 done, 1 there is no store, 2 wrong usage.
+
+Examples:
+  alertbridge deliveries list --state dead
+  alertbridge deliveries list --json | jq '.[] | select(.receiver == \"oncall\")'")]
+    List {
+        /// Only those in this state
+        #[arg(long)]
+        state: Option<DeliveryState>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
+        limit: u32,
+        #[command(flatten)]
+        print: Json,
+    },
+    /// Try dead deliveries again, after mending what kept them back
+    #[command(after_help = "\
+A running `serve` sends them within seconds; else the next one does.
+
+Exit status: 0 they are pending again, or with --dead none was dead; 1 one of
+those named is not dead; 2 wrong usage.
+
+Examples:
+  alertbridge deliveries retry 17 18
+  alertbridge deliveries retry --dead")]
+    Retry {
+        /// The deliveries, as `deliveries list --state dead` tells them
+        #[arg(
+            required_unless_present = "dead",
+            conflicts_with = "dead",
+            value_name = "ID"
+        )]
+        ids: Vec<i64>,
+        /// All that are dead
+        #[arg(long)]
+        dead: bool,
+    },
+    /// Give one up: it is not sent, nor sent again
+    #[command(after_help = "\
+Exit status: 0 done, 1 there is no such delivery or it is settled already,
+2 wrong usage.
+
+Example:
+  alertbridge deliveries discard 17")]
+    Discard {
+        /// The delivery, as `deliveries list` tells it
+        id: i64,
+    },
+}
+
+impl Deliveries {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let store = &*open_store(config).await?;
+        let (out, now) = (&mut io::stdout(), Clock::system().now());
+        match self {
+            Self::List {
+                state,
+                limit,
+                print,
+            } => list(store, state, limit, print.json, out).await?,
+            Self::Retry { ids, dead } => retry(store, (!dead).then_some(ids), now, out).await?,
+            Self::Discard { id } => discard(store, id, now, out).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 /// Lists deliveries, the newest first.
-pub async fn list(
+async fn list(
     store: &dyn Store,
     state: Option<DeliveryState>,
     limit: u32,
@@ -54,7 +141,7 @@ pub async fn list(
 }
 
 /// Makes dead deliveries pending again; none named: all of them.
-pub async fn retry(
+async fn retry(
     store: &dyn Store,
     ids: Option<Vec<DeliveryId>>,
     now: Timestamp,
@@ -71,7 +158,7 @@ pub async fn retry(
 }
 
 /// Gives a delivery up for good.
-pub async fn discard(
+async fn discard(
     store: &dyn Store,
     id: DeliveryId,
     now: Timestamp,

@@ -1,42 +1,84 @@
 //! `alertbridge explain MAIL`: one mail through every stage, in words or as JSON. Stores and sends
 //! nothing.
 
-use std::{io::Write, path::Path};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, bail};
+use clap::Args;
 use jiff::Timestamp;
 
+use super::{
+    exit,
+    options::{Json, time},
+};
 use crate::{
     cli::{
         mailbox,
         plain::{self, plain},
         trial::{Explained, Specimen, Trial},
     },
-    config::Loaded,
+    clock::Clock,
+    config::{Config, Files, Loaded},
     message::{Message, Outcome},
     pipeline::Finding,
 };
 
-/// What is asked of it.
-pub struct Request<'a> {
-    pub mail: &'a Path,
-    /// Instead of the mail's own Date.
+/// Walk one mail through every stage and show the exact requests; stores and sends nothing
+#[derive(Debug, Args)]
+#[command(after_help = "\
+The mail counts as arrived at its own Date, unless --at. No mail came
+before it: a resolve alone is told to nobody; `replay` takes it together
+with its trigger. Silences are the store's, and do not count here;
+`replay --stored` goes by them. Secrets are shown as <secret> and need not be there.
+--json prints one object: mail, outcome, reason, authenticity, incident,
+labels, receivers, requests.
+
+Exit status: 0 done, whoever is told; 1 an alert that cannot be read, or the
+configuration is wrong; 2 wrong usage.
+
+Examples:
+  alertbridge explain alert.eml
+  alertbridge sample | alertbridge explain --json -
+  alertbridge explain --at 2026-03-01T03:00:00Z alert.eml
+  alertbridge mails show 17 --raw | alertbridge explain --trust -")]
+pub struct Explain {
+    /// The mail, as a file (`.eml`); `-` is standard input
+    pub mail: PathBuf,
+    /// When it arrived, instead of its own Date: RFC 3339, a day of UTC, or now
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
+    /// Treat the mail as genuine, though nothing proves it
+    #[arg(long)]
     pub trust: bool,
-    /// As if it had come through this one.
+    /// The ingress it is taken to have come through: the host named as trusted there may vouch for
+    /// it [default: the hosts of all]
+    #[arg(long, value_name = "NAME")]
     pub ingress: Option<String>,
-    pub json: bool,
-    /// For mail without a Date.
-    pub now: Timestamp,
+    #[command(flatten)]
+    pub print: Json,
 }
 
-/// Explains a mail on `out`; returns what became of it.
-pub async fn run(
+impl Explain {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let loaded = Config::load(config, Files::Unneeded)?;
+        let now = Clock::system().now();
+        let outcome = explain(&loaded, self, now, &mut io::stdout()).await?;
+        Ok(exit(outcome != Outcome::Unparsed))
+    }
+}
+
+/// Explains a mail on `out`; returns what became of it. One without a Date arrived `now`.
+async fn explain(
     loaded: &Loaded,
-    request: Request<'_>,
+    request: Explain,
+    now: Timestamp,
     out: &mut impl Write,
 ) -> anyhow::Result<Outcome> {
-    let found = mailbox::find(&[request.mail.to_owned()], || {})?;
+    let found = mailbox::find(std::slice::from_ref(&request.mail), || {})?;
     let mail = match found.as_slice() {
         [mail] => mail,
         [] => bail!("{} holds no mail", request.mail.display()),
@@ -46,7 +88,7 @@ pub async fn run(
             many.len()
         ),
     };
-    let arrived_at = request.at.or(mail.date).unwrap_or(request.now);
+    let arrived_at = request.at.or(mail.date).unwrap_or(now);
     let raw = mail.read()?;
     let specimen = Specimen {
         name: mail.name.clone(),
@@ -65,7 +107,7 @@ pub async fn run(
     };
     let size = specimen.message.raw.len();
     let explained = Trial::new(loaded, request.trust)?.run(specimen).await?;
-    if request.json {
+    if request.print.json {
         writeln!(out, "{}", plain::json(&explained)?).context("cannot write")?;
     } else {
         walk(&explained, size, arrived_at, out).context("cannot write")?;
@@ -73,12 +115,7 @@ pub async fn run(
     Ok(explained.outcome)
 }
 
-fn walk(
-    explained: &Explained,
-    size: usize,
-    at: Timestamp,
-    out: &mut impl Write,
-) -> std::io::Result<()> {
+fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write) -> io::Result<()> {
     let reading = &explained.reading;
     let line =
         |out: &mut dyn Write, stage: &str, text: &str| writeln!(out, "{stage:<13} {}", plain(text));

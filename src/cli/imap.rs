@@ -1,26 +1,78 @@
 //! `alertbridge imap login NAME`: walks a person through getting a mailbox's refresh token, and
 //! puts it where it belongs.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::{Context as _, anyhow, bail};
+use clap::{Args, Subcommand};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::{
-    cli::arguments,
-    config::Config,
+    config::{Config, Files},
     ingress::imap::{
         Settings,
-        oauth::{self, Flow, Login, Oauth2, Step},
+        oauth::{self, Flow, Oauth2, Step},
     },
 };
 
+/// Log in to mailboxes that want OAuth
+#[derive(Debug, Subcommand)]
+pub enum Imap {
+    Login(Login),
+}
+
+/// Get the refresh token of a mailbox with `oauth2`, by giving consent in a browser
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A code that is typed into any browser (RFC 8628) is taken where the provider
+has it, else a browser on this machine. On a terminal it asks before it
+writes `refresh_token_file`; elsewhere, or where that is not configured, it
+prints the token.
+
+Exit status: 0 there is a token, 1 there is none, 2 wrong usage.
+
+Examples:
+  alertbridge imap login mailbox
+  alertbridge imap login mailbox --write
+  alertbridge imap login mailbox > refresh-token")]
+pub struct Login {
+    /// The ingress's name in the configuration
+    pub name: String,
+    /// With a code that is typed into any browser
+    #[arg(long, conflicts_with = "browser")]
+    pub device: bool,
+    /// With a browser on this machine
+    #[arg(long)]
+    pub browser: bool,
+    /// Where the browser is sent back to on 127.0.0.1 [default: any port that is free]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        hide_default_value = true,
+        conflicts_with = "device"
+    )]
+    pub port: u16,
+    /// Write the refresh token to its file without asking
+    #[arg(long)]
+    pub write: bool,
+}
+
+impl Imap {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let Self::Login(arguments) = self;
+        let loaded = Config::load(config, Files::Unneeded)?;
+        login(&loaded.config, &arguments, &mut io::stdout()).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// Gets a refresh token. Written to its file it is not printed; else it is all that goes to `out`.
-pub async fn login(
-    config: &Config,
-    arguments: &arguments::Login,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
+async fn login(config: &Config, arguments: &Login, out: &mut impl Write) -> anyhow::Result<()> {
     let (key, settings, oauth2) = find(config, &arguments.name)?;
     let file = oauth2.refresh_token_file.as_deref();
     if arguments.write && file.is_none() {
@@ -32,7 +84,7 @@ pub async fn login(
         .or(arguments.browser.then_some(Flow::Browser));
     let login = settings
         .authorities(key.trim_end_matches(".oauth2"))
-        .and_then(|authorities| Login::new(&key, oauth2, &authorities, flow, arguments.port))
+        .and_then(|authorities| oauth::Login::new(&key, oauth2, &authorities, flow, arguments.port))
         .map_err(|problem| anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))?;
     eprintln!(
         "A refresh token for {} at {}: log in as this account.",

@@ -1,11 +1,20 @@
 //! `alertbridge incidents`: what is open and what was, and the whole timeline of one.
 
-use std::io::Write;
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::bail;
+use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::json;
 
+use super::{
+    open_store,
+    options::{Json, MOST_ROWS},
+};
 use crate::{
     cli::{
         plain::{self, plain},
@@ -17,8 +26,54 @@ use crate::{
     store::{Event, IncidentRow, Store},
 };
 
+/// Look at open and past incidents
+#[derive(Debug, Subcommand)]
+pub enum Incidents {
+    /// List incidents, open and past, those that changed last first
+    #[command(after_help = "\
+Exit status: 0 done, 1 there is no store, 2 wrong usage.
+
+Examples:
+  alertbridge incidents list --open
+  alertbridge incidents list --json | jq -r '.[].incident_id'")]
+    List {
+        /// Only those that are open
+        #[arg(long)]
+        open: bool,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
+        limit: u32,
+        #[command(flatten)]
+        print: Json,
+    },
+    /// The whole timeline of one: its mails, who was told what, and when
+    #[command(after_help = "\
+Exit status: 0 done, 1 there is no such incident, 2 wrong usage.
+
+Example:
+  alertbridge incidents show FOotlQrY5ZQ")]
+    Show {
+        /// The incident's id, as `incidents list` tells it
+        id: String,
+        #[command(flatten)]
+        print: Json,
+    },
+}
+
+impl Incidents {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let store = &*open_store(config).await?;
+        let out = &mut io::stdout();
+        match self {
+            Self::List { open, limit, print } => list(store, open, limit, print.json, out).await?,
+            Self::Show { id, print } => show(store, &id, print.json, out).await?,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// Lists incidents, those changed last first; without `open`, those that are over too.
-pub async fn list(
+async fn list(
     store: &dyn Store,
     open: bool,
     limit: u32,
@@ -57,7 +112,7 @@ pub async fn list(
 }
 
 /// Everything known of one incident, in order.
-pub async fn show(
+async fn show(
     store: &dyn Store,
     incident_id: &str,
     json: bool,

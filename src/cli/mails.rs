@@ -1,23 +1,124 @@
 //! `alertbridge mails`: the stored mails, and the quarantine.
 
-use std::io::{self, IsTerminal as _, Write};
+use std::{
+    io::{self, IsTerminal as _, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
+use clap::Subcommand;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
 
+use super::{
+    open_store,
+    options::{Json, MOST_ROWS},
+};
 use crate::{
     cli::{
         asker,
         plain::{self, plain},
         table,
     },
+    clock::Clock,
     message::{MailId, Outcome, Release},
     store::Store,
 };
 
+mod discard;
+
+use discard::Discard;
+
+/// Look at stored mails, and decide on those in quarantine
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+Every mail that was taken is stored with its outcome and the reason. What is
+not proven to be genuine, and may not act, is quarantined until somebody
+releases or discards it.")]
+pub enum Mails {
+    /// List stored mails, the newest first
+    #[command(after_help = "\
+Exit status: 0 done, 1 there is no store, 2 wrong usage.
+
+Examples:
+  alertbridge mails list --outcome quarantined
+  alertbridge mails list --json | jq -r '.[].outcome' | sort | uniq -c")]
+    List {
+        /// Only those with this outcome
+        #[arg(long)]
+        outcome: Option<Outcome>,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
+        limit: u32,
+        #[command(flatten)]
+        print: Json,
+    },
+    /// Show one: where it came from and what became of it
+    #[command(after_help = "\
+Exit status: 0 done, 1 there is no such mail, 2 wrong usage.
+
+Examples:
+  alertbridge mails show 17
+  alertbridge mails show 17 --raw > alert.eml
+  alertbridge mails show 17 --raw | alertbridge explain -")]
+    Show {
+        /// The mail, as `mails list` tells it
+        id: i64,
+        /// Print the mail itself, byte for byte; on a terminal with hidden characters escaped
+        #[arg(long, conflicts_with = "json")]
+        raw: bool,
+        #[command(flatten)]
+        print: Json,
+    },
+    /// Let a quarantined mail be decided as genuine
+    #[command(after_help = "\
+A running `serve` decides it within seconds, else the next one does: it may
+page, or resolve. The record says who released it, and when.
+
+Exit status: 0 done, 1 it is not in the quarantine, 2 wrong usage.
+
+Example:
+  alertbridge mails release 17")]
+    Release {
+        /// The mail, as `mails list --outcome quarantined` tells it
+        id: i64,
+    },
+    /// Take mails out of the quarantine for good: nobody is told
+    #[command(after_help = "\
+Without an ID all mails in the quarantine that fit every option given are
+discarded, after asking.
+
+Exit status: 0 done, 1 it is not in the quarantine or you said no, 2 wrong
+usage.
+
+Examples:
+  alertbridge mails discard 17
+  alertbridge mails discard --from @example.com --older 7d
+  alertbridge mails discard --ingress smtp --yes")]
+    Discard(Discard),
+}
+
+impl Mails {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let store = &*open_store(config).await?;
+        let (out, now) = (&mut io::stdout(), Clock::system().now());
+        match self {
+            Self::List {
+                outcome,
+                limit,
+                print,
+            } => list(store, outcome, limit, print.json, out).await?,
+            Self::Show { id, raw, print } => show(store, id, raw, print.json, out).await?,
+            Self::Release { id } => release(store, id, now, out).await?,
+            Self::Discard(discard) => return discard.run(store, now, out).await,
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// Lists mails, the newest first.
-pub async fn list(
+async fn list(
     store: &dyn Store,
     outcome: Option<Outcome>,
     limit: u32,
@@ -50,7 +151,7 @@ pub async fn list(
 }
 
 /// One mail: what is known of it, or its bytes exactly as they came.
-pub async fn show(
+async fn show(
     store: &dyn Store,
     id: MailId,
     raw: bool,
@@ -158,7 +259,7 @@ fn unknown(id: MailId) -> String {
 
 /// Lets a mail act as if it were genuine; `serve` takes it up within a second or two, or when it
 /// starts.
-pub async fn release(
+async fn release(
     store: &dyn Store,
     id: MailId,
     now: Timestamp,
@@ -179,15 +280,4 @@ pub async fn release(
         "mail {id} is let through by {by}: `alertbridge serve` decides it anew"
     )?;
     Ok(())
-}
-
-/// Takes a mail out of the quarantine for good.
-pub async fn discard_one(
-    store: &dyn Store,
-    id: MailId,
-    now: Timestamp,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    store.discard_mail(id, now).await?;
-    Ok(writeln!(out, "mail {id} is discarded")?)
 }

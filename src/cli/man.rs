@@ -1,11 +1,33 @@
 //! `alertbridge man`: one manual page that tells every command.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
+use clap::Args;
 use clap_mangen::Man;
 
+/// Print the manual page
+#[derive(Debug, Args)]
+#[command(after_help = "\
+It holds the help of every command.
+
+Exit status: 0 done, 2 wrong usage.
+
+Example:
+  alertbridge man | man -l -")]
+pub struct Manual;
+
+impl Manual {
+    pub fn run(program: clap::Command) -> anyhow::Result<ExitCode> {
+        page(program, &mut io::stdout())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// Writes the page: what the program is, then each command as its `--help` tells it.
-pub fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> {
+fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> {
     program = program.term_width(78).disable_help_subcommand(true);
     program.build();
     let man = Man::new(program.clone());

@@ -1,35 +1,85 @@
 //! `alertbridge receivers test NAME`: a trigger marked `[TEST]` and its resolve, for real, with
 //! what the receiver answered.
 
-use std::{collections::BTreeSet, io::Write, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+    sync::Arc,
+    time::Duration,
+};
 
 use anyhow::bail;
+use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
+use super::{exit, options::Json};
 use crate::{
     cli::{
         plain::{self, plain},
         table,
     },
     clock::Clock,
+    config::{Config, Files, Loaded},
     deliver::{self, Client, Deliverer, Terms},
     delivery::{self, Action, DeliveryState, Notification},
     incident::{Phase, State, Values},
     label::Labels,
     message::{Authenticity, Message, Outcome},
-    receiver::Receivers,
+    receiver,
     store::{Decision, DeliveryRow, Kind, Silencing, Store, Subject, sqlite::Sqlite},
 };
+
+/// Test receivers
+#[derive(Debug, Subcommand)]
+pub enum Receivers {
+    /// Send a `[TEST]` trigger and its resolve to one receiver
+    #[command(after_help = "\
+Both are real: whoever is on call hears of it. What cannot be delivered in
+20 s has failed. Needs no `serve`, and no store.
+
+Exit status: 0 both are delivered, 1 one is not or the configuration is
+wrong, 2 wrong usage.
+
+Examples:
+  alertbridge receivers test oncall
+  alertbridge receivers test oncall --json | jq '.[].state'")]
+    Test {
+        /// The receiver's name in the configuration
+        name: String,
+        #[command(flatten)]
+        print: Json,
+    },
+}
+
+impl Receivers {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let Self::Test { name, print } = self;
+        let Loaded { config, rules, .. } = Config::load(config, Files::Needed)?;
+        let delivered = test(
+            Arc::clone(&rules.receivers),
+            &name,
+            &config.delivery,
+            config.global.external_url,
+            Clock::system(),
+            print.json,
+            &mut io::stdout(),
+        )
+        .await?;
+        Ok(exit(delivered))
+    }
+}
 
 /// A person waits: what cannot be had in this time is a failure here.
 const PATIENCE: u64 = 20;
 
 /// Sends both and says what came of them; false where one was not delivered.
-pub async fn test(
-    receivers: Arc<Receivers>,
+async fn test(
+    receivers: Arc<receiver::Receivers>,
     name: &str,
     settings: &delivery::Settings,
     external_url: Option<String>,
@@ -145,7 +195,7 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
 /// Owes the page by way of a decision, as every page is.
 async fn owe(
     store: &dyn Store,
-    receivers: &Receivers,
+    receivers: &receiver::Receivers,
     name: &str,
     page: &Notification,
     now: Timestamp,

@@ -1,19 +1,31 @@
 //! `alertbridge replay`: many mails through every stage, in order of arrival over a state of their
 //! own.
 
-use std::{collections::BTreeMap, io::IsTerminal as _, io::Write, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    io::{self, IsTerminal as _, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
 use anyhow::Context as _;
+use clap::Args;
 use futures_util::TryStreamExt as _;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
+use super::{
+    WRONG_USAGE, exit, open_store,
+    options::{Json, time},
+};
 use crate::{
     cli::{
         mailbox, plain, table,
         trial::{Explained, Specimen, Trial},
     },
-    config::Loaded,
+    clock::Clock,
+    config::{Config, Files, Loaded},
     message::Outcome,
     silence::Silence,
     store::Store,
@@ -26,13 +38,175 @@ mod source;
 mod walk;
 mod words;
 
-pub use compare::Sides;
-pub use diff::run as diff;
-pub use send::{agreed, owed, send};
+use compare::Sides;
+use send::{agreed, owed, send};
 use walk::{Batches, walk};
 
+/// Explain many mails in order of arrival, so duplicates and resolves show; pages nobody
+#[derive(Debug, Args)]
+#[command(after_help = "\
+No mail came before the first, and what is concluded is thrown away at the
+end. A mail counts as arrived when the store says, or at its own Date, unless
+--at. With --stored the store's silences count, each for the mails of its
+time; for files there are none. Nothing is sent without --send. --json prints a line for each mail, as
+`explain` does.
+
+--diff compares: each mail is taken through the configuration in force
+(--config) and through OTHER.yaml. Only mails that differ are shown: by
+their outcome, or by pages that are added, dropped, moved to another
+receiver, or changed (what is sent, by which key, until when it is held).
+What matters only when a receiver fails, as `fallback`, is not compared.
+With --json each such mail is a line:
+  {\"mail\", \"incident_id\", \"outcome\": {\"before\", \"after\"},
+   \"reason\": {\"before\", \"after\"}, \"changes\": [
+     {\"change\": \"added|dropped|moved|changed\",
+      \"action\": \"trigger|resolve\",
+      \"differs\": of one changed, which of \"integration\", \"method\",
+                 \"url\", \"headers\", \"body\", \"secrets\", \"held_until\",
+      \"before\": PAGE or null, \"after\": PAGE or null}]}
+where PAGE is a request as `explain` shows it, and \"held_until\".
+
+Exit status: 0 done, also where something differs; 1 an alert that cannot be
+read, a wrong configuration, or --send could not deliver; 2 wrong usage.
+
+Examples:
+  alertbridge replay ~/Maildir/.alerts
+  alertbridge replay archive.mbox --json | jq -r .outcome | sort | uniq -c
+  alertbridge replay --stored --since 2026-03-01
+  alertbridge replay --stored --diff new.yaml
+  alertbridge replay mails/ --diff new.yaml --json | jq -r '.changes[].change'
+  alertbridge replay --send missed.eml")]
+pub struct Replay {
+    /// Mails, folders of them (Maildir too), or mbox files
+    #[arg(
+        required_unless_present = "stored",
+        conflicts_with = "stored",
+        value_name = "PATH"
+    )]
+    pub paths: Vec<PathBuf>,
+    /// The mails in the store
+    #[arg(long)]
+    pub stored: bool,
+    /// Stored mails that arrived at this time or later: RFC 3339, a day of UTC, or now
+    #[arg(long, value_name = "TIME", requires = "stored", conflicts_with = "paths", value_parser = time)]
+    pub since: Option<Timestamp>,
+    /// Stored mails that arrived before this time
+    #[arg(long, value_name = "TIME", requires = "stored", conflicts_with = "paths", value_parser = time)]
+    pub until: Option<Timestamp>,
+    /// When all of them arrived, instead of each at its own time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub at: Option<Timestamp>,
+    /// Treat the mails as genuine, though nothing proves them
+    #[arg(long)]
+    pub trust: bool,
+    /// The ingress they are taken to have come through: the host named as trusted there may vouch
+    /// for them [default: the hosts of all]
+    #[arg(long, value_name = "NAME", conflicts_with = "stored")]
+    pub ingress: Option<String>,
+    /// Show which pages this configuration would add, drop, move or change
+    #[arg(long, value_name = "OTHER.yaml", conflicts_with = "send")]
+    pub diff: Option<PathBuf>,
+    /// Deliver for real, after asking
+    #[arg(long)]
+    pub send: bool,
+    /// Do not ask
+    #[arg(long, requires = "send")]
+    pub yes: bool,
+    #[command(flatten)]
+    pub print: Json,
+}
+
+impl Replay {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let Self {
+            paths,
+            stored,
+            since,
+            until,
+            at,
+            trust,
+            ingress,
+            send: to_send,
+            yes,
+            print: Json { json },
+            diff,
+        } = self;
+        if to_send && !yes && !io::stdin().is_terminal() {
+            eprintln!(
+                "error: `--send` asks before it pages people, and there is no terminal to ask on: add --yes"
+            );
+            return Ok(ExitCode::from(WRONG_USAGE));
+        }
+        let files = if to_send {
+            Files::Needed
+        } else {
+            Files::Unneeded
+        };
+        let loaded = Config::load(config, files)?;
+        let other = diff
+            .map(|other| Config::load(Some(&other), Files::Unneeded))
+            .transpose()?;
+        let stored = if stored {
+            Some(Stored {
+                store: open_store(config).await?,
+                since,
+                until,
+            })
+        } else {
+            None
+        };
+        let request = Request {
+            paths,
+            stored,
+            at,
+            trust,
+            ingress,
+            json,
+            now: Clock::system().now(),
+        };
+        if let Some(other) = other {
+            return compare(&loaded, &other, &request).await;
+        }
+        let (trial, unreadable) = replay(&loaded, &request, &mut io::stdout()).await?;
+        if unreadable > 0 {
+            eprintln!("{} could not be read", table::count(unreadable, "alert"));
+        }
+        let all_read = unreadable == 0;
+        if !to_send {
+            return Ok(exit(all_read));
+        }
+        let owed = owed(&trial).await?;
+        if owed > 0 && !yes && !agreed(owed)? {
+            eprintln!("nothing was sent");
+            return Ok(ExitCode::FAILURE);
+        }
+        let Config {
+            delivery, global, ..
+        } = loaded.config;
+        let all_sent = send(&trial, &delivery, global.external_url, json).await?;
+        Ok(exit(all_sent && all_read))
+    }
+}
+
+async fn compare(in_force: &Loaded, other: &Loaded, request: &Request) -> anyhow::Result<ExitCode> {
+    // It is written in colours, which this leaves out where no terminal is.
+    let unreadable = diff::run(in_force, other, request, &mut anstream::stdout()).await?;
+    for (number, source) in [
+        (unreadable.before, &in_force.source),
+        (unreadable.after, &other.source),
+    ] {
+        if number > 0 {
+            eprintln!(
+                "{} could not be read with {source}",
+                table::count(number, "alert")
+            );
+        }
+    }
+    Ok(exit(unreadable == Sides::default()))
+}
+
 /// What is asked of it.
-pub struct Request {
+struct Request {
     pub paths: Vec<PathBuf>,
     /// Mails of the store instead of files.
     pub stored: Option<Stored>,
@@ -45,7 +219,7 @@ pub struct Request {
 }
 
 /// `--stored`.
-pub struct Stored {
+struct Stored {
     pub store: Arc<dyn Store>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
@@ -81,7 +255,7 @@ impl Request {
 
     /// Shows progress where somebody looks, and where lines of JSON do not run through it.
     fn progress(&self, bar: ProgressBar) -> ProgressBar {
-        if std::io::stderr().is_terminal() && !(self.json && std::io::stdout().is_terminal()) {
+        if io::stderr().is_terminal() && !(self.json && io::stdout().is_terminal()) {
             bar
         } else {
             ProgressBar::hidden()
@@ -91,7 +265,7 @@ impl Request {
 
 /// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state,
 /// for `--send`, and how many alerts could not be read.
-pub async fn run(
+async fn replay(
     loaded: &Loaded,
     request: &Request,
     out: &mut impl Write,

@@ -1,29 +1,84 @@
-//! `routes show` and `routes test`: the tree, and where a set of labels leads.
+//! `alertbridge routes`: the tree, and where a set of labels leads.
 
 use std::{
     fmt,
     io::{self, Write},
+    path::Path,
+    process::ExitCode,
     sync::Arc,
 };
 
+use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::options::{Json, time};
 use crate::{
+    config::{Config, Files},
     label::{self, Labels, Matcher, Operator},
-    route::{OnMute, Reached, Route, Routes, interval::Intervals},
+    route::{self, OnMute, Reached, Route, interval::Intervals},
 };
 
-/// What `routes test` is asked.
-#[derive(Debug, Clone, Default)]
-pub struct Test<'a> {
-    /// `label=value`, as given; may be none.
-    pub labels: &'a [String],
-    /// With it time intervals apply.
+/// Show the route tree, or test which receivers labels reach
+#[derive(Debug, Subcommand)]
+pub enum Routes {
+    /// Print the tree
+    #[command(after_help = "\
+A route a line, below the one it belongs to, with its matchers and receiver.
+
+Exit status: 0 done, 1 the configuration is wrong, 2 wrong usage.
+
+Example:
+  alertbridge routes show --config alertbridge.yaml")]
+    Show(Json),
+    Test(Test),
+}
+
+/// Print which receivers a set of labels reaches
+#[derive(Debug, Default, Args)]
+#[command(after_help = "\
+Labels not given are empty. Severity is one of them: it is not worked out
+from the others here, as it is for a mail.
+
+Exit status: 0 done, 1 others are reached than --expect says or the
+configuration is wrong, 2 wrong usage.
+
+Examples:
+  alertbridge routes test severity=critical app_key=com.example.app
+  alertbridge routes test --at 2026-03-01T03:00:00Z severity=warning
+  alertbridge routes test --expect oncall,chat severity=critical")]
+pub struct Test {
+    /// With the time intervals of this time (RFC 3339, a day of UTC, or now); without it they do
+    /// not count
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
-    /// The receivers that should be reached, in order, separated by commas.
-    pub expect: Option<&'a str>,
-    pub json: bool,
+    /// The receivers that must be reached, in this order
+    #[arg(long, value_name = "A,B")]
+    pub expect: Option<String>,
+    /// The labels, as many as you like; `explain` shows those of a mail
+    #[arg(value_name = "label=value")]
+    pub labels: Vec<String>,
+    #[command(flatten)]
+    pub print: Json,
+}
+
+impl Routes {
+    pub fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let loaded = Config::load(config, Files::Unneeded)?;
+        let (routes, out) = (&loaded.rules.routes, &mut io::stdout());
+        let tried = match self {
+            Self::Show(Json { json }) => show(routes, json, out),
+            Self::Test(labels) => test(routes, &labels, out, &mut io::stderr()),
+        };
+        match tried {
+            Ok(()) => Ok(ExitCode::SUCCESS),
+            Err(RoutesError::Write(error)) => Err(error.into()),
+            Err(error) => {
+                eprintln!("error: {error}");
+                Ok(ExitCode::from(error.exit_status()))
+            }
+        }
+    }
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -55,7 +110,7 @@ impl RoutesError {
 }
 
 /// Prints the tree, a route a line as amtool does, or as one JSON object.
-pub fn show(routes: &Routes, json: bool, out: &mut dyn Write) -> Result<(), RoutesError> {
+pub fn show(routes: &route::Routes, json: bool, out: &mut dyn Write) -> Result<(), RoutesError> {
     if json {
         writeln!(out, "{}", object(routes.root()))?;
     } else {
@@ -68,12 +123,12 @@ pub fn show(routes: &Routes, json: bool, out: &mut dyn Write) -> Result<(), Rout
 /// Prints the receivers the labels reach, on one line separated by commas, or as JSON. What a
 /// person should know besides goes to `notes`.
 pub fn test(
-    routes: &Routes,
-    test: &Test<'_>,
+    routes: &route::Routes,
+    test: &Test,
     out: &mut dyn Write,
     notes: &mut dyn Write,
 ) -> Result<(), RoutesError> {
-    let labels = parse_labels(test.labels)?;
+    let labels = parse_labels(&test.labels)?;
     for name in labels
         .keys()
         .filter(|name| !label::NAMES.contains(&name.as_ref()))
@@ -96,7 +151,7 @@ pub fn test(
         .iter()
         .map(|reached| reached.receiver.as_str())
         .collect();
-    if test.json {
+    if test.print.json {
         writeln!(
             out,
             "{}",
@@ -105,7 +160,7 @@ pub fn test(
     } else {
         writeln!(out, "{}", receivers.join(","))?;
     }
-    let Some(expected) = test.expect else {
+    let Some(expected) = &test.expect else {
         return Ok(());
     };
     let expected: Vec<_> = expected

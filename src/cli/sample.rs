@@ -1,10 +1,48 @@
 //! `alertbridge sample`: a mail like Atlassian's, to try things with.
 
-use std::fmt::Write as _;
+use std::{
+    fmt::Write as _,
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use clap::Args;
 use jiff::{Timestamp, fmt::rfc2822, tz::TimeZone};
 use serde_json::json;
+
+use crate::clock::Clock;
+
+/// Print a mail like Atlassian's, dated now, to try things with
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Nothing signs it: a bridge that checks authenticity tells the trigger as
+unverified and holds the resolve; `explain --trust` and `replay --trust` take
+them for genuine. A resolve needs the --incident of its trigger.
+
+Exit status: 0 done, 2 wrong usage.
+
+Examples:
+  alertbridge sample | curl --data-binary @- \\
+      -H 'Content-Type: message/rfc822' http://127.0.0.1:8025/ingress/mail
+  alertbridge sample --status OK --incident inc-1 | alertbridge explain -")]
+pub struct Sample {
+    /// The incident's status, as OK for a resolve
+    #[arg(long, value_name = "S", default_value = "ANOMALOUS")]
+    pub status: String,
+    /// The incident's id [default: a new one]
+    #[arg(long, value_name = "ID")]
+    pub incident: Option<String>,
+}
+
+impl Sample {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let Self { status, incident } = self;
+        let mail = mail(&status, incident.as_deref(), Clock::system().now());
+        io::stdout().write_all(mail.as_bytes())?;
+        Ok(ExitCode::SUCCESS)
+    }
+}
 
 /// The longest line of quoted-printable, without its line end (RFC 2045, 6.7).
 const MAX_LINE: usize = 76;

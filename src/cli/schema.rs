@@ -1,16 +1,45 @@
 //! `alertbridge schema`: for editors, and for whoever wants to know what an alert's JSON holds.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
 
-use super::arguments::SchemaOf;
+use clap::{Args, ValueEnum};
+
 use crate::config::Config;
 
 const INCIDENT: &str = include_str!("../../schema/incident-data.schema.json");
 
-/// Prints the schema on `out`.
-pub fn run(of: SchemaOf, out: &mut impl Write) -> io::Result<()> {
-    match of {
-        SchemaOf::Incident => out.write_all(INCIDENT.as_bytes()),
-        SchemaOf::Config => writeln!(out, "{:#}", Config::json_schema()),
+/// Print a JSON Schema: of an incident's JSON, or of the configuration file
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Editors complete the configuration by it, and tell what is wrong.
+
+Exit status: 0 done, 2 wrong usage.
+
+Examples:
+  alertbridge schema config > config.schema.json
+    and in alertbridge.yaml: # yaml-language-server: $schema=config.schema.json
+  alertbridge schema incident")]
+pub struct Schema {
+    /// Of which
+    pub of: SchemaOf,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SchemaOf {
+    Incident,
+    Config,
+}
+
+impl Schema {
+    pub fn run(self) -> anyhow::Result<ExitCode> {
+        let out = &mut io::stdout();
+        match self.of {
+            SchemaOf::Incident => out.write_all(INCIDENT.as_bytes())?,
+            SchemaOf::Config => writeln!(out, "{:#}", Config::json_schema())?,
+        }
+        Ok(ExitCode::SUCCESS)
     }
 }

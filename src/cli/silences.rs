@@ -1,100 +1,86 @@
 //! `alertbridge silences`: planned maintenance, as Alertmanager's `amtool silence` has it.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
+use clap::Subcommand;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::{
+    open_store,
+    options::{Json, MOST_ROWS},
+};
 use crate::{
-    cli::{
-        asker,
-        plain::{self, plain},
-        table,
-    },
-    label,
-    settings::Duration,
-    silence::{Plan, PlanError, Silence, SilenceId},
+    cli::{plain, table},
+    clock::Clock,
+    silence::{Silence, SilenceId},
     store::Store,
 };
 
-/// How long a silence lasts where nobody says: amtool's hour.
-const AN_HOUR: Duration = Duration::from_secs(3600);
+mod add;
 
-/// What `silences add` is asked.
-#[derive(Debug)]
-pub struct Wanted<'a> {
-    pub matchers: &'a [String],
-    /// None: now.
-    pub start: Option<Timestamp>,
-    /// None: `duration` after the start.
-    pub end: Option<Timestamp>,
-    pub duration: Option<Duration>,
-    pub comment: &'a str,
-    /// None: whoever asks.
-    pub author: Option<String>,
+use add::Add;
+
+/// Planned maintenance: keep triggers from being told for a while
+#[derive(Debug, Subcommand)]
+pub enum Silences {
+    /// List silences that are active or yet to begin, the first to end first
+    #[command(after_help = "\
+Exit status: 0 done, 1 there is no store, 2 wrong usage.
+
+Examples:
+  alertbridge silences list
+  alertbridge silences list --json | jq -r '.[] | select(.state == \"active\").id'")]
+    List {
+        /// Those that are over instead, the last to end first
+        #[arg(long)]
+        expired: bool,
+        /// At most so many
+        #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
+        limit: u32,
+        #[command(flatten)]
+        print: Json,
+    },
+    Add(Add),
+    /// End silences now
+    #[command(after_help = "\
+Exit status: 0 done, 1 one of them is over already or never was, 2 wrong usage.
+
+Examples:
+  alertbridge silences expire 3 4
+  alertbridge silences expire $(alertbridge silences list --json | jq '.[].id')")]
+    Expire {
+        /// The silences, as `silences list` tells them
+        #[arg(required = true, value_name = "ID")]
+        ids: Vec<i64>,
+    },
 }
 
-impl Wanted<'_> {
-    pub fn plan(self, now: Timestamp) -> Result<Plan, PlanError> {
-        let start = self.start.unwrap_or(now);
-        let after = || {
-            start
-                .saturating_add(self.duration.unwrap_or(AN_HOUR).as_signed())
-                .unwrap_or(Timestamp::MAX)
-        };
-        let end = self.end.unwrap_or_else(after);
-        Plan::new(
-            self.matchers,
-            (start, end),
-            &self.author.unwrap_or_else(asker::user),
-            self.comment,
-            now,
-        )
+impl Silences {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let (out, now) = (&mut io::stdout(), Clock::system().now());
+        match self {
+            Self::List {
+                expired,
+                limit,
+                print,
+            } => {
+                let store = &*open_store(config).await?;
+                list(store, expired, limit, now, print.json, out).await?;
+            }
+            Self::Add(add) => return add.run(config, now, out).await,
+            Self::Expire { ids } => expire(&*open_store(config).await?, ids, now, out).await?,
+        }
+        Ok(ExitCode::SUCCESS)
     }
-}
-
-/// Adds one, and prints its number, for a script to expire it by; what a person should know goes to
-/// `notes`.
-pub async fn add(
-    store: &dyn Store,
-    plan: Plan,
-    now: Timestamp,
-    json: bool,
-    out: &mut impl Write,
-    notes: &mut impl Write,
-) -> anyhow::Result<()> {
-    for name in plan
-        .label_names()
-        .filter(|name| !label::NAMES.contains(&name.as_str()))
-    {
-        writeln!(
-            notes,
-            "note: no alert has a label `{}`; there are {}",
-            plain(&name),
-            label::NAMES.join(", ")
-        )?;
-    }
-    let silence = store.add_silence(plan, now).await?;
-    if json {
-        return Ok(writeln!(out, "{}", plain::json(&object(&silence, now))?)?);
-    }
-    writeln!(out, "{}", silence.id)?;
-    let Silence {
-        id,
-        starts_at,
-        ends_at,
-        ..
-    } = silence;
-    let matchers = silence.matchers.join(", ");
-    Ok(writeln!(
-        notes,
-        "silence {id} from {starts_at:.0} until {ends_at:.0}: {{{}}}",
-        plain(&matchers)
-    )?)
 }
 
 /// Lists those that are active or yet to begin, or those that are over.
-pub async fn list(
+async fn list(
     store: &dyn Store,
     expired: bool,
     limit: u32,
@@ -134,7 +120,7 @@ pub async fn list(
 }
 
 /// Ends them now.
-pub async fn expire(
+async fn expire(
     store: &dyn Store,
     ids: Vec<SilenceId>,
     now: Timestamp,

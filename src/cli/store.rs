@@ -2,23 +2,26 @@
 
 use std::{
     io::{self, IsTerminal as _, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
 };
 
 use anyhow::{Context as _, bail};
+use clap::Subcommand;
 use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 use serde_json::json;
 use url::Url;
 
+use super::{exit, options::Json};
 use crate::{
     cli::{
         plain::{plain, pretty},
         table,
     },
-    config::Config,
+    clock::Clock,
+    config::{Config, Files, Loaded},
     serve,
     store::{
         Totals,
@@ -28,9 +31,100 @@ use crate::{
     },
 };
 
+/// Upkeep of the store
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+The store is what `store.url` names: a SQLite file, or a PostgreSQL database.")]
+pub enum Store {
+    /// Bring the store to this version's schema, or make it where there is none, without serving
+    #[command(after_help = "\
+Says from which version to which, or that there was nothing to do. `serve`
+does the same when it starts: this is for whoever wants it apart, as before
+new replicas start. Runs beside a bridge of this version.
+
+Exit status: 0 it is at this version's schema, 1 it cannot be brought there,
+as one that a newer alertbridge made, 2 wrong usage.
+
+Example:
+  alertbridge store migrate --config /etc/alertbridge/alertbridge.yaml")]
+    Migrate,
+    /// Copy the store into a new file; a running `serve` goes on
+    #[command(after_help = "\
+The copy is of one moment, read through, and renamed into place when it is
+whole. Every mail acknowledged before that moment is in it. For a PostgreSQL
+database it says how to use pg_dump.
+
+Exit status: 0 there is a copy, 1 there is none, 2 wrong usage.
+
+Examples:
+  alertbridge store backup /var/backups/alertbridge-$(date +%F).db
+  alertbridge store backup --overwrite /var/backups/alertbridge.db")]
+    Backup {
+        /// Where to
+        file: PathBuf,
+        /// Replace the file if it is there
+        #[arg(long)]
+        overwrite: bool,
+    },
+    /// Make the store from a backup, while no `serve` runs and there is no store, or an empty one
+    #[command(after_help = "\
+What was owed when the backup was made is sent when `serve` starts: look at
+it first with `alertbridge deliveries list --state pending`.
+
+Exit status: 0 the store is there, 1 nothing was restored, 2 wrong usage.
+
+Example:
+  alertbridge store restore /var/backups/alertbridge.db")]
+    Restore {
+        /// The backup
+        file: PathBuf,
+    },
+    /// Look for damage and for promises not kept; a running `serve` goes on
+    #[command(after_help = "\
+Reads every page and every mail, and changes nothing. A line for each finding.
+
+Exit status: 0 nothing was found, 1 something was, or there is no store, 2
+wrong usage.
+
+Examples:
+  alertbridge store check
+  alertbridge store check --quick
+  alertbridge store check --json | jq -r '.findings[].what'")]
+    Check {
+        /// Leave out whether the mails' bytes are those that came, which takes minutes for a
+        /// million mails
+        #[arg(long)]
+        quick: bool,
+        #[command(flatten)]
+        json: Json,
+    },
+}
+
+impl Store {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let Loaded { config, .. } = Config::load(config, Files::Unneeded)?;
+        let out = &mut io::stdout();
+        match self {
+            Self::Migrate => migrate(&serve::store_place(&config)?, out).await?,
+            Self::Backup { file, overwrite } => backup(&config, &file, overwrite, out).await?,
+            Self::Restore { file } => restore(&config, &file, out)?,
+            Self::Check { quick, json } => {
+                let extent = if quick {
+                    Extent::AllButBytes
+                } else {
+                    Extent::Everything
+                };
+                let now = Clock::system().now();
+                return check(&config, now, extent, json.json, out).await;
+            }
+        }
+        Ok(ExitCode::SUCCESS)
+    }
+}
+
 /// Brings the store to this version's schema, and makes it where there is none. One that is newer
 /// is refused.
-pub async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
+async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
     let at = || format!("store.url: {place}");
     let (before, _) = place.versions().await.with_context(at)?;
     place.open().await.with_context(at)?;
@@ -50,7 +144,7 @@ pub async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> 
 }
 
 /// Copies the store into a new file, consistently, while a bridge may be at work.
-pub async fn backup(
+async fn backup(
     config: &Config,
     to: &Path,
     overwrite: bool,
@@ -80,7 +174,7 @@ pub async fn backup(
 }
 
 /// Makes the store from a backup.
-pub fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result<()> {
+fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result<()> {
     let to = match serve::store_place(config)? {
         Place::File(path) => path,
         Place::Database(_) => bail!(
@@ -105,7 +199,7 @@ pub fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Re
 }
 
 /// Looks for damage, and for anything the store shows of a promise not kept.
-pub async fn check(
+async fn check(
     config: &Config,
     now: Timestamp,
     extent: Extent,
@@ -119,11 +213,7 @@ pub async fn check(
     let (found, totals) = checked.with_context(|| format!("store.url: {place}"))?;
     progress.finish_and_clear();
     report(&found, totals, json, out)?;
-    Ok(if found.is_empty() {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(exit(found.is_empty()))
 }
 
 fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -> io::Result<()> {

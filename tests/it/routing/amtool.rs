@@ -163,7 +163,7 @@ fn we_reach(route: &Value, pairs: &[String]) -> Vec<String> {
         .unwrap_or_else(|problems| panic!("{route}: {problems:?}"));
     let (mut out, mut notes) = (Vec::new(), Vec::new());
     let test = routes::Test {
-        labels: pairs,
+        labels: pairs.to_vec(),
         ..routes::Test::default()
     };
     routes::test(&routes, &test, &mut out, &mut notes).unwrap();

@@ -233,18 +233,14 @@ time_intervals:
 fn ask(pairs: &[&str], at: Option<&str>, expect: Option<&str>, json: bool) -> (String, String, u8) {
     let labels: Vec<String> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
     let (mut out, mut notes) = (Vec::new(), Vec::new());
-    let at = at.map(|at| at.parse().unwrap());
-    let result = routes::test(
-        &compiled(),
-        &Test {
-            labels: &labels,
-            at,
-            expect,
-            json,
-        },
-        &mut out,
-        &mut notes,
-    );
+    let mut test = Test {
+        labels,
+        at: at.map(|at| at.parse().unwrap()),
+        expect: expect.map(str::to_owned),
+        ..Test::default()
+    };
+    test.print.json = json;
+    let result = routes::test(&compiled(), &test, &mut out, &mut notes);
     let mut notes = String::from_utf8(notes).unwrap();
     let status = result.map_or_else(
         |error| {

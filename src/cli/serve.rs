@@ -1,9 +1,15 @@
 //! `alertbridge serve`.
 
+use std::{path::Path, process::ExitCode};
+
 use clap::Args;
 
-use super::LAST;
-use crate::telemetry::LogFormat;
+use super::options::LAST;
+use crate::{
+    config::{Config, Files},
+    serve,
+    telemetry::{self, LogFormat},
+};
 
 /// Run the bridge
 #[derive(Debug, Args)]
@@ -25,4 +31,14 @@ pub struct Serve {
     /// How log lines are written [default: as the configuration says]
     #[arg(long, value_enum, value_name = "FORMAT", display_order = LAST)]
     pub log_format: Option<LogFormat>,
+}
+
+impl Serve {
+    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+        let loaded = Config::load(config, Files::Needed)?;
+        let log_format = self.log_format.unwrap_or(loaded.config.global.log_format);
+        telemetry::log_to_stderr(log_format);
+        serve::run(loaded).await?;
+        Ok(ExitCode::SUCCESS)
+    }
 }

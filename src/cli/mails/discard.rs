@@ -1,15 +1,19 @@
-//! `alertbridge mails discard` by filter: mails that a stranger sent by the thousand leave the
-//! quarantine together.
+//! `alertbridge mails discard`: one mail leaves the quarantine, or all that fit together: a stranger
+//! may have sent thousands.
 
-use std::io::{self, BufRead as _, IsTerminal as _, Write};
+use std::{
+    io::{self, BufRead as _, IsTerminal as _, Write},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
+use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 use mail_parser::MessageParser;
 
 use crate::{
-    cli::table,
-    message::MailId,
+    cli::{WRONG_USAGE, table},
+    message::{MailId, Outcome},
     settings::Duration,
     store::{Store, StoredMail},
 };
@@ -17,16 +21,57 @@ use crate::{
 /// Mails looked at, or discarded, at a time.
 const STEP: u32 = 500;
 
-/// Which of the mails in the quarantine are meant; what is not given holds of all.
-#[derive(Debug, Default)]
-pub struct Filter {
+/// Which mails to discard.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("which").required(true).multiple(true).args(["id", "outcome", "ingress", "from", "older"]))]
+pub struct Discard {
+    /// The mail, as `mails list --outcome quarantined` tells it
+    #[arg(conflicts_with_all = ["outcome", "ingress", "from", "older", "yes"])]
+    pub id: Option<i64>,
+    /// All in the quarantine, which is the only outcome to take
+    #[arg(long, value_parser = [Outcome::Quarantined.as_str()])]
+    pub outcome: Option<String>,
+    /// Only those that came through this ingress
+    #[arg(long, value_name = "NAME")]
     pub ingress: Option<String>,
-    /// An address, or `@` and a domain.
+    /// Only those whose From has this address, or, of `@example.com`, one of this domain
+    #[arg(long, value_name = "ADDRESS")]
     pub from: Option<String>,
+    /// Only those that arrived longer ago, such as 7d
+    #[arg(long, value_name = "AGE")]
     pub older: Option<Duration>,
+    /// Do not ask
+    #[arg(long)]
+    pub yes: bool,
 }
 
-impl Filter {
+impl Discard {
+    pub async fn run(
+        self,
+        store: &dyn Store,
+        now: Timestamp,
+        out: &mut impl Write,
+    ) -> anyhow::Result<ExitCode> {
+        if let Some(id) = self.id {
+            store.discard_mail(id, now).await?;
+            writeln!(out, "mail {id} is discarded")?;
+            return Ok(ExitCode::SUCCESS);
+        }
+        if !self.yes && !io::stdin().is_terminal() {
+            eprintln!(
+                "error: it asks before it discards mails, and there is no terminal to ask on: add --yes"
+            );
+            return Ok(ExitCode::from(WRONG_USAGE));
+        }
+        let found = find(store, &self, now).await?;
+        if !found.is_empty() && !self.yes && !agreed(found.len())? {
+            eprintln!("nothing was discarded");
+            return Ok(ExitCode::FAILURE);
+        }
+        discard_all(store, &found, now, out).await?;
+        Ok(ExitCode::SUCCESS)
+    }
+
     fn fits(&self, mail: &StoredMail, now: Timestamp) -> bool {
         let message = &mail.message;
         self.ingress
@@ -65,11 +110,7 @@ fn is_from(raw: &[u8], wanted: &str) -> bool {
 }
 
 /// The mails in the quarantine that fit.
-pub async fn find(
-    store: &dyn Store,
-    filter: &Filter,
-    now: Timestamp,
-) -> anyhow::Result<Vec<MailId>> {
+async fn find(store: &dyn Store, filter: &Discard, now: Timestamp) -> anyhow::Result<Vec<MailId>> {
     let (mut found, mut after) = (Vec::new(), 0);
     loop {
         let mails = store.quarantined(after, STEP).await?;
@@ -86,13 +127,8 @@ pub async fn find(
     }
 }
 
-/// Whether there is somebody to ask.
-pub fn can_ask() -> bool {
-    io::stdin().is_terminal()
-}
-
 /// Asks a person before so many mails are discarded.
-pub fn agreed(mails: usize) -> anyhow::Result<bool> {
+fn agreed(mails: usize) -> anyhow::Result<bool> {
     eprint!(
         "discard {} from the quarantine for good? [y/N] ",
         table::count(mails as u64, "mail")
@@ -106,7 +142,7 @@ pub fn agreed(mails: usize) -> anyhow::Result<bool> {
 }
 
 /// Discards mails, but those that left the quarantine meanwhile.
-pub async fn discard(
+async fn discard_all(
     store: &dyn Store,
     mails: &[MailId],
     now: Timestamp,

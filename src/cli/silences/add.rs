@@ -1,0 +1,144 @@
+//! `alertbridge silences add`.
+
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use clap::Args;
+use jiff::Timestamp;
+
+use super::object;
+use crate::{
+    cli::{
+        WRONG_USAGE, asker, open_store,
+        options::{Json, time},
+        plain::{self, plain},
+    },
+    label,
+    settings::Duration,
+    silence::{Plan, PlanError, Silence},
+    store::Store,
+};
+
+/// How long a silence lasts where nobody says: amtool's hour.
+const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// Silence the triggers whose labels fulfil all matchers; prints the silence's ID
+#[derive(Debug, Args)]
+#[command(after_help = "\
+A running `serve` goes by it from the next mail on. A silenced trigger tells
+nobody; it is recorded as `silenced`. What was told before is resolved as ever.
+An incident that is still on when the silence ends pages at its next trigger.
+What the bridge tells of itself is silenced only where a matcher asks for its
+kind: 'kind=\"self\"'.
+
+Exit status: 0 it is silenced, 1 there is no store, 2 wrong usage, as a matcher
+that is none.
+
+Examples:
+  alertbridge silences add 'app_key=\"com.example.app\"' --duration 2h --comment 'database moves'
+  alertbridge silences add 'sli=~\"iframe_load|webhook_delivery\"' 'sli_gap<20' \\
+      --start 2026-03-01T22:00:00Z --end 2026-03-02T02:00:00Z --comment CHG-17")]
+pub struct Add {
+    /// What is silenced, in the words of a route's `matchers`; `explain` shows the labels of a mail
+    #[arg(required = true, value_name = "MATCHER")]
+    pub matchers: Vec<String>,
+    /// For how long [default: 1h]
+    #[arg(short, long, value_name = "2h", conflicts_with = "end")]
+    pub duration: Option<Duration>,
+    /// From this time on: RFC 3339, or a day of UTC [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub start: Option<Timestamp>,
+    /// Until this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub end: Option<Timestamp>,
+    /// What the maintenance is; it stands in the record of each silenced mail
+    #[arg(short, long, value_name = "TEXT")]
+    pub comment: String,
+    /// Whose it is [default: $USER]
+    #[arg(short, long, value_name = "NAME")]
+    pub author: Option<String>,
+    #[command(flatten)]
+    pub print: Json,
+}
+
+impl Add {
+    pub async fn run(
+        self,
+        config: Option<&Path>,
+        now: Timestamp,
+        out: &mut impl Write,
+    ) -> anyhow::Result<ExitCode> {
+        let json = self.print.json;
+        match self.plan(now) {
+            Ok(plan) => {
+                let store = &*open_store(config).await?;
+                add(store, plan, now, json, out, &mut io::stderr()).await?;
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(error) => {
+                eprintln!("error: {error}");
+                Ok(ExitCode::from(WRONG_USAGE))
+            }
+        }
+    }
+
+    fn plan(self, now: Timestamp) -> Result<Plan, PlanError> {
+        let start = self.start.unwrap_or(now);
+        let after = || {
+            start
+                .saturating_add(self.duration.unwrap_or(AN_HOUR).as_signed())
+                .unwrap_or(Timestamp::MAX)
+        };
+        let end = self.end.unwrap_or_else(after);
+        Plan::new(
+            &self.matchers,
+            (start, end),
+            &self.author.unwrap_or_else(asker::user),
+            &self.comment,
+            now,
+        )
+    }
+}
+
+/// Adds one, and prints its number, for a script to expire it by; what a person should know goes to
+/// `notes`.
+async fn add(
+    store: &dyn Store,
+    plan: Plan,
+    now: Timestamp,
+    json: bool,
+    out: &mut impl Write,
+    notes: &mut impl Write,
+) -> anyhow::Result<()> {
+    for name in plan
+        .label_names()
+        .filter(|name| !label::NAMES.contains(&name.as_str()))
+    {
+        writeln!(
+            notes,
+            "note: no alert has a label `{}`; there are {}",
+            plain(&name),
+            label::NAMES.join(", ")
+        )?;
+    }
+    let silence = store.add_silence(plan, now).await?;
+    if json {
+        return Ok(writeln!(out, "{}", plain::json(&object(&silence, now))?)?);
+    }
+    writeln!(out, "{}", silence.id)?;
+    let Silence {
+        id,
+        starts_at,
+        ends_at,
+        ..
+    } = silence;
+    let matchers = silence.matchers.join(", ");
+    Ok(writeln!(
+        notes,
+        "silence {id} from {starts_at:.0} until {ends_at:.0}: {{{}}}",
+        plain(&matchers)
+    )?)
+}
