@@ -97,7 +97,11 @@ fn every_configuration_in_the_guides_is_a_valid_one() {
         "the guides' examples were not found: {}",
         configs.len()
     );
-    for Block { place, text: config } in configs {
+    for Block {
+        place,
+        text: config,
+    } in configs
+    {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("alertbridge.yaml"), &config).unwrap();
         lay_out_secrets(folder.path(), &config);
@@ -193,7 +197,10 @@ fn every_link_within_the_repository_leads_somewhere() {
             followed += 1;
         }
     }
-    assert!(followed >= 20, "the guides' links were not found: {followed}");
+    assert!(
+        followed >= 20,
+        "the guides' links were not found: {followed}"
+    );
 }
 
 #[test]
