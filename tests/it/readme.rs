@@ -39,7 +39,11 @@ fn pages() -> Vec<PathBuf> {
 /// The fenced blocks of one language.
 fn blocks(language: &str) -> Vec<Block> {
     let mut found = Vec::new();
-    for page in pages() {
+    // What CONTRIBUTING adds is not there yet: `contributing.rs` tries it.
+    for page in pages()
+        .into_iter()
+        .filter(|page| !page.ends_with("CONTRIBUTING.md"))
+    {
         let text = fs::read_to_string(root().join(&page)).unwrap();
         let mut lines = text.lines().enumerate();
         while let Some((number, line)) = lines.next() {
