@@ -15,7 +15,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
     config::{Config, Files},
-    store::Store,
+    store::Desk,
 };
 
 mod asker;
@@ -141,13 +141,14 @@ fn exit(right: bool) -> ExitCode {
 }
 
 /// The store of the configuration, which must be there: only `serve` and `store migrate` make one.
-async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Store>> {
+async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Desk>> {
     let loaded = Config::load(config, Files::Unneeded)?;
     let place = store::there(&loaded.config).await?;
-    place
+    let store = place
         .open()
         .await
-        .with_context(|| format!("store.url: {place}"))
+        .with_context(|| format!("store.url: {place}"))?;
+    Ok(store)
 }
 
 /// Says on standard error why a command failed; what a mail wrote in it moves no cursor.

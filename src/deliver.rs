@@ -18,9 +18,8 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::{
     clock::Clock,
     crash,
-    delivery::{Action, Notification, Target, alias},
-    receiver::Receivers,
-    store::{NewDelivery, Store, StoreError},
+    delivery::{Action, Notification, Target},
+    store::{Lanes, NewDelivery, StoreError},
     telemetry,
 };
 
@@ -54,7 +53,7 @@ const LEFT_TO_OTHERS: SignedDuration = SignedDuration::from_mins(1);
 
 /// Delivers what the store says is owed.
 pub struct Deliverer {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Lanes>,
     /// Those in force.
     terms: Sender<Arc<Terms>>,
     clock: Clock,
@@ -66,7 +65,7 @@ pub struct Deliverer {
 }
 
 impl Deliverer {
-    pub fn new(store: Arc<dyn Store>, terms: Terms, clock: Clock, bell: Arc<Notify>) -> Self {
+    pub fn new(store: Arc<dyn Lanes>, terms: Terms, clock: Clock, bell: Arc<Notify>) -> Self {
         let (terms, under_way) = (Sender::new(Arc::new(terms)), TaskTracker::new());
         Self {
             store,
@@ -254,37 +253,6 @@ impl Deliverer {
             was: None,
             ..page.clone()
         };
-        owed(receivers, &fallback.receiver, &page, None, self.clock.now())
+        receivers.owed(&fallback.receiver, &page, None, self.clock.now())
     }
-}
-
-/// What a receiver is owed for a notification: one delivery for each of its integrations.
-pub fn owed(
-    receivers: &Receivers,
-    receiver: &str,
-    page: &Notification,
-    held_until: Option<Timestamp>,
-    now: Timestamp,
-) -> Vec<NewDelivery> {
-    let fallback_at = receivers
-        .fallbacks
-        .get(receiver)
-        .filter(|_| page.action == Action::Trigger)
-        .and_then(|fallback| {
-            held_until
-                .unwrap_or(now)
-                .checked_add(fallback.after.as_signed())
-                .ok()
-        });
-    receivers
-        .of(receiver)
-        .map(|(target, _)| NewDelivery {
-            target: target.clone(),
-            alias: alias(page.kind(), &page.incident_id, receiver),
-            notification: page.clone(),
-            held_until,
-            fallback_at,
-            leased_until: None,
-        })
-        .collect()
 }

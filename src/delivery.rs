@@ -17,8 +17,10 @@ use crate::{
 };
 
 mod alias;
+mod owed;
 
 pub use alias::alias;
+pub use owed::NewDelivery;
 
 /// The store's number for a delivery; grows in order of creation, and lanes go by it.
 pub type DeliveryId = i64;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::{FutureExt as _, future::join_all};
 use tokio::{
     sync::{mpsc, oneshot, watch::Receiver},
     time::MissedTickBehavior,
@@ -24,24 +24,33 @@ use crate::{
     deliver::{Deliverer, Slot},
     ingress::{Inbox, Refused},
     message::{Bookmark, MailId, Message},
-    store::{Decide, Decision, Memory, Room, Store, StoreError, StoredMail},
+    store::{Decide, Decision, Intake, Memory, Room, StoreError, StoredMail, Unsilenced},
     telemetry,
 };
 
 mod again;
 mod ahead;
+mod alert;
+mod change;
+mod conclude;
 mod follow;
 mod in_hand;
 mod order;
+mod reading;
+mod reason;
 mod rules;
 pub mod standing;
+mod tell;
+#[cfg(test)]
+mod tests;
 mod unsilence;
 
 use ahead::Ahead;
 use in_hand::InHand;
 use order::by_incident;
 pub use order::in_order;
-pub use rules::{Finding, Reading, Rules};
+pub use reading::{Finding, Reading};
+pub use rules::Rules;
 
 /// Mails read together: bounds how long the first waits for the last.
 const BATCH: usize = 64;
@@ -62,7 +71,7 @@ pub struct InForce {
 
 /// Accepts and decides mail.
 pub struct Pipeline {
-    store: Arc<dyn Store>,
+    store: Arc<dyn Intake>,
     in_force: Receiver<Arc<InForce>>,
     clock: Clock,
     in_hand: InHand,
@@ -75,7 +84,7 @@ type Read = Vec<(Reading, StoredMail)>;
 
 impl Pipeline {
     pub fn new(
-        store: Arc<dyn Store>,
+        store: Arc<dyn Intake>,
         in_force: Receiver<Arc<InForce>>,
         clock: Clock,
         deliverer: Arc<Deliverer>,
@@ -179,7 +188,10 @@ impl Pipeline {
             }
         }
         // What is in hand is decided now rather than at the next start, unless it would overtake
-        // what failed.
+        // what failed, or is left to the store.
+        if self.in_hand.behind.notified().now_or_never().is_some() {
+            return;
+        }
         while read.recv_many(&mut batches, READ_AHEAD).await > 0 {
             if let Err(error) = self.decide(batches.drain(..).flatten().collect()).await {
                 telemetry::store_failed("mail is left undecided until the next start", &error);
@@ -189,10 +201,15 @@ impl Pipeline {
     }
 
     /// Decides what the store holds undecided, oldest first, up to but not including `before`.
+    ///
+    /// While mail is recorded here, one may turn up whose number is lower than what was decided. It
+    /// may be acknowledged before what comes next is sent, so it is asked for again first.
     async fn catch_up(&self, before: MailId, stop: &CancellationToken) -> Result<(), StoreError> {
-        let mut after = 0;
+        let (mut after, mut seen) = (0, None);
         while !stop.is_cancelled() {
+            let all_turned_up = seen.filter(|(_, begun)| self.in_hand.have_ended(*begun));
             let mut batch = self.store.undecided(after, CATCH_UP).await?;
+            let begun = self.in_hand.begun();
             // Asked for, they are this replica's: those after `before` that are not in hand either
             // come next.
             if batch
@@ -202,17 +219,32 @@ impl Pipeline {
                 self.in_hand.behind.notify_one();
             }
             batch.retain(|mail| mail.id < before);
-            let Some(last) = batch.last() else { break };
-            after = last.id;
+            let Some(last) = batch.last().map(|mail| mail.id) else {
+                return Ok(());
+            };
             self.decide(self.read(batch).await?).await?;
+            if let Some((up_to, _)) = all_turned_up {
+                (after, seen) = (last.min(up_to), None);
+            }
+            seen = seen.or(Some((last, begun)));
         }
+        // What is in hand must not overtake what is left.
+        self.in_hand.behind.notify_one();
         Ok(())
     }
 
-    /// Reads mails, and with them what other replicas have yet to decide of the same incidents.
+    /// Reads mails, and with them what other replicas have yet to decide of the same incidents. What
+    /// a person let out of the quarantine before they came acts before them.
     async fn read(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
         let last = batch.iter().map(|mail| mail.id).max().unwrap_or_default();
-        let (read, ahead) = tokio::try_join!(self.read_apart(batch), self.store.ahead(last))?;
+        let (read, ahead, let_out) = tokio::try_join!(
+            self.read_apart(batch),
+            self.store.ahead(last),
+            self.store.let_out(CATCH_UP)
+        )?;
+        if !let_out.is_empty() {
+            self.look_at_let_out(let_out).await;
+        }
         self.with_those_ahead(read, ahead).await
     }
 
@@ -248,30 +280,52 @@ impl Pipeline {
         }
     }
 
+    /// A page that a silence held until now is told before the mail is decided.
     async fn conclude(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
+        let (reading, mail) = (Arc::new(reading), Arc::new(mail));
+        while let Some(silenced) = self.conclude_unless_silenced(&reading, &mail).await? {
+            self.unsilence(&silenced).await?;
+        }
+        Ok(())
+    }
+
+    /// Leaves the mail undecided where a silence held a page of its incident until now, and returns
+    /// that incident.
+    async fn conclude_unless_silenced(
+        &self,
+        reading: &Arc<Reading>,
+        mail: &Arc<StoredMail>,
+    ) -> Result<Option<Unsilenced>, StoreError> {
         let now = self.clock.now();
         // Those of now, not of when it was read: what they owe is to be owed to receivers that are
         // there.
         let rules = Arc::clone(&self.in_force().rules);
-        let (id, ingress, arrived_at) = (
-            mail.id,
-            mail.message.ingress.clone(),
-            mail.message.arrived_at,
-        );
-        let subject = rules.subject(&reading, &mail, now);
-        let drift = reading.drift();
-        let (slots, conclude) =
-            self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
-        let Some(decision) = self.store.decide(id, subject, now, conclude).await? else {
-            return Ok(());
+        let subject = rules.subject(reading, mail, now);
+        let (slots, conclude) = self.reserving({
+            let (rules, reading, mail) =
+                (Arc::clone(&rules), Arc::clone(reading), Arc::clone(mail));
+            move |memory| rules.conclude(&reading, &mail, memory, now)
+        });
+        let decided = self.store.decide(mail.id, subject, now, conclude).await?;
+        let Some(decision) = decided else {
+            return Ok(None);
         };
+        if decision.waits_for_silenced() {
+            let subject = rules.subject(reading, mail, now);
+            return Ok(subject.as_ref().map(Unsilenced::of));
+        }
         crash::point("decided");
-        telemetry::mail_decided(id, &ingress, arrived_at, &decision, &drift);
+        let Message {
+            ingress,
+            arrived_at,
+            ..
+        } = &mail.message;
+        telemetry::mail_decided(mail.id, ingress, *arrived_at, &decision, &reading.drift());
         if let Some(first) = &decision.late {
-            telemetry::mail_late(id, &ingress, first, now);
+            telemetry::mail_late(mail.id, ingress, first, now);
         }
         self.deliverer.begin(decision, slots.taken());
-        Ok(())
+        Ok(None)
     }
 
     /// The same conclusion, with room taken for what can be sent at once.

@@ -33,7 +33,7 @@ use crate::{
     },
     pipeline::{InForce, Pipeline},
     settings::{self, Secret},
-    store::{Horizon, Pruned, Store, Sweep, place::Place},
+    store::{Horizon, Pruned, Sweep, Upkeep, place::Place},
     telemetry,
     watch::Watch,
     web,
@@ -85,21 +85,22 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let admin_listener = web::bind(&config.admin.listen).context("admin.listen")?;
 
     let bell = Arc::new(Notify::new());
-    let deliverer = Deliverer::new(Arc::clone(&store), terms, clock.clone(), Arc::clone(&bell));
+    let deliverer = Deliverer::new(store.clone(), terms, clock.clone(), Arc::clone(&bell));
     let deliverer = Arc::new(if owned.is_some() {
         deliverer
     } else {
         deliverer.among_replicas()
     });
     let pipeline = Pipeline::new(
-        Arc::clone(&store),
+        store.clone(),
         in_force.subscribe(),
         clock.clone(),
         Arc::clone(&deliverer),
     );
     let pipeline = Arc::new(pipeline);
     let watch = Watch {
-        store: Arc::clone(&store),
+        upkeep: store.clone(),
+        intake: store.clone(),
         in_force: in_force.subscribe(),
         health: health.clone(),
         ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
@@ -121,25 +122,26 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
         match way_in.door {
             Door::Everywhere(ingress) => receiving.spawn(ingress.run(inbox, health, stop)),
             Door::Mailbox(mailbox) => {
-                receiving.spawn(mailbox.run(Arc::clone(&store), inbox, health, stop))
+                receiving.spawn(mailbox.run(store.clone(), inbox, health, stop))
             }
         };
     }
     working.spawn(Arc::clone(&pipeline).look_again(stop_rest.clone()));
     working.spawn(Arc::clone(&pipeline).look_at_silenced(stop_rest.clone()));
     working.spawn(pipeline.run(stop_rest.clone()));
-    working.spawn(listen(Arc::clone(&store), bell, stop_rest.clone()));
+    working.spawn(listen(store.clone(), bell, stop_rest.clone()));
     working.spawn(watch.run(stop_rest.clone()));
     working.spawn(Arc::clone(&deliverer).run(stop_rest.clone()));
     let room = Room {
-        store: Arc::clone(&store),
+        upkeep: store.clone(),
+        intake: store.clone(),
         settings: config.store.clone(),
         clock: clock.clone(),
     };
     working.spawn(room.run(stop_rest.clone()));
     let retention = config.store.mail_retention;
     working.spawn(prune(
-        Arc::clone(&store),
+        store.clone(),
         retention,
         in_force.subscribe(),
         clock.clone(),
@@ -148,7 +150,7 @@ pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
     let upkeep = metrics.clone();
     let (reload, asked) = mpsc::channel(1);
     let admin = web::Admin {
-        store: Arc::clone(&store),
+        store: store.clone(),
         health,
         clock: clock.clone(),
         metrics,
@@ -314,7 +316,7 @@ pub fn store_place(config: &Config) -> anyhow::Result<Place> {
 }
 
 /// Rings here when another replica, or a command, says that something is owed.
-async fn listen(store: Arc<dyn Store>, owed: Arc<Notify>, stop: CancellationToken) {
+async fn listen(store: Arc<dyn Upkeep>, owed: Arc<Notify>, stop: CancellationToken) {
     while stop.run_until_cancelled(store.rung()).await.is_some() {
         owed.notify_one();
     }
@@ -361,7 +363,7 @@ fn horizon(retention: settings::Duration, max_age: settings::Duration, now: Time
 }
 
 async fn prune(
-    store: Arc<dyn Store>,
+    store: Arc<dyn Upkeep>,
     retention: settings::Duration,
     in_force: Receiver<Arc<InForce>>,
     clock: Clock,

@@ -40,10 +40,13 @@ pub enum LogFormat {
 
 /// Log lines go to standard error, `info` and above unless `RUST_LOG` says otherwise.
 ///
-/// What these trace is for their authors, and holds the addresses of proxies: they stay silent
-/// whatever `RUST_LOG` says.
+/// What these trace is for their authors, and holds passwords, mails and the addresses of proxies:
+/// they stay silent whatever `RUST_LOG` says.
 pub fn log_to_stderr(format: LogFormat) {
     let silent = [
+        "async_imap=off",
+        "async_imap::imap_stream=off",
+        "imap_proto=off",
         "refinery_core=warn",
         "deadpool.postgres=off",
         "reqwest=info",

@@ -23,7 +23,7 @@ use crate::{
     ingress::{Condition, Health},
     label::Labels,
     pipeline::InForce,
-    store::{Kind, Store, StoreError, Subject},
+    store::{Intake, Kind, StoreError, Subject, Upkeep},
     telemetry,
 };
 
@@ -38,7 +38,10 @@ const LEAP: SignedDuration = SignedDuration::from_mins(1);
 
 /// Looks after the bridge itself.
 pub struct Watch {
-    pub store: Arc<dyn Store>,
+    /// What there may be to tell.
+    pub upkeep: Arc<dyn Upkeep>,
+    /// Where it is told.
+    pub intake: Arc<dyn Intake>,
     pub in_force: Receiver<Arc<InForce>>,
     pub health: Health,
     /// The ways in that are configured.
@@ -90,7 +93,7 @@ impl Watch {
             vigil.since = now;
         }
         vigil.last = now;
-        let concerns = self.store.concerns().await?;
+        let concerns = self.upkeep.concerns().await?;
         let mut health = self.health.conditions();
         health.retain(|ingress, _| !self.shared.contains(ingress));
         let complaints = complaints(&concerns, &health, vigil.since, now);
@@ -166,7 +169,7 @@ impl Watch {
         };
         let rules = Arc::clone(&self.in_force.borrow().rules);
         let conclude = Box::new(move |memory: &_| rules.announce(page, status, memory, now));
-        let decision = self.store.announce(subject, now, conclude).await?;
+        let decision = self.intake.announce(subject, now, conclude).await?;
         if decision.state.is_some() && (news || decision.tells()) {
             let firing = action == Action::Trigger;
             telemetry::alarm(

@@ -35,7 +35,7 @@ use crate::{
         },
     },
     settings::{Secret, SecretError},
-    store::Store,
+    store::Upkeep,
     telemetry,
 };
 
@@ -51,7 +51,7 @@ const PROBE: Duration = Duration::from_secs(3);
 
 /// What the pages are made from.
 pub struct Admin {
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn Upkeep>,
     pub health: Health,
     pub clock: Clock,
     pub metrics: PrometheusHandle,

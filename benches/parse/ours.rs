@@ -111,15 +111,10 @@ impl Bridge {
             let client = Client::new(&receivers, Duration::from_secs(1), &|_| None).unwrap();
             let terms = Terms::new(receivers, Settings::default(), None, client);
             let bell = Arc::new(Notify::new());
-            let deliverer = Arc::new(Deliverer::new(
-                Arc::clone(&store),
-                terms,
-                Clock::system(),
-                bell,
-            ));
+            let deliverer = Arc::new(Deliverer::new(store.clone(), terms, Clock::system(), bell));
             let in_force = self.in_force.subscribe();
             let pipeline = Arc::new(Pipeline::new(
-                Arc::clone(&store),
+                store.clone(),
                 in_force,
                 Clock::system(),
                 deliverer,

@@ -17,7 +17,7 @@ use crate::{
     cli::{plain, table},
     clock::Clock,
     delivery::{DeliveryId, DeliveryState},
-    store::Store,
+    store::Desk,
 };
 
 /// Look at what receivers are owed; send dead deliveries again, or give them up
@@ -98,7 +98,7 @@ impl Deliveries {
 
 /// Lists deliveries, the newest first.
 async fn list(
-    store: &dyn Store,
+    store: &dyn Desk,
     state: Option<DeliveryState>,
     limit: u32,
     json: bool,
@@ -142,7 +142,7 @@ async fn list(
 
 /// Makes dead deliveries pending again; none named: all of them.
 async fn retry(
-    store: &dyn Store,
+    store: &dyn Desk,
     ids: Option<Vec<DeliveryId>>,
     now: Timestamp,
     out: &mut impl Write,
@@ -159,7 +159,7 @@ async fn retry(
 
 /// Gives a delivery up for good.
 async fn discard(
-    store: &dyn Store,
+    store: &dyn Desk,
     id: DeliveryId,
     now: Timestamp,
     out: &mut impl Write,

@@ -23,7 +23,7 @@ use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     incident::Phase,
     message::Outcome,
-    store::{Event, IncidentRow, Store},
+    store::{Desk, Event, IncidentRow},
 };
 
 /// Look at open and past incidents
@@ -74,7 +74,7 @@ impl Incidents {
 
 /// Lists incidents, those changed last first; without `open`, those that are over too.
 async fn list(
-    store: &dyn Store,
+    store: &dyn Desk,
     open: bool,
     limit: u32,
     json: bool,
@@ -113,7 +113,7 @@ async fn list(
 
 /// Everything known of one incident, in order.
 async fn show(
-    store: &dyn Store,
+    store: &dyn Desk,
     incident_id: &str,
     json: bool,
     out: &mut impl Write,

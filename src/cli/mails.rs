@@ -23,7 +23,7 @@ use crate::{
     },
     clock::Clock,
     message::{MailId, Outcome, Release},
-    store::Store,
+    store::Desk,
 };
 
 mod discard;
@@ -119,7 +119,7 @@ impl Mails {
 
 /// Lists mails, the newest first.
 async fn list(
-    store: &dyn Store,
+    store: &dyn Desk,
     outcome: Option<Outcome>,
     limit: u32,
     json: bool,
@@ -152,7 +152,7 @@ async fn list(
 
 /// One mail: what is known of it, or its bytes exactly as they came.
 async fn show(
-    store: &dyn Store,
+    store: &dyn Desk,
     id: MailId,
     raw: bool,
     json: bool,
@@ -260,7 +260,7 @@ fn unknown(id: MailId) -> String {
 /// Lets a mail act as if it were genuine; `serve` takes it up within a second or two, or when it
 /// starts.
 async fn release(
-    store: &dyn Store,
+    store: &dyn Desk,
     id: MailId,
     now: Timestamp,
     out: &mut impl Write,

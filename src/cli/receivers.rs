@@ -25,13 +25,13 @@ use crate::{
     },
     clock::Clock,
     config::{Config, Files, Loaded},
-    deliver::{self, Client, Deliverer, Terms},
+    deliver::{Client, Deliverer, Terms},
     delivery::{self, Action, DeliveryState, Notification},
     incident::{Phase, State, Values},
     label::Labels,
     message::{Authenticity, Message, Outcome},
     receiver,
-    store::{Decision, DeliveryRow, Kind, Silencing, Store, Subject, sqlite::Sqlite},
+    store::{Decision, DeliveryRow, Intake, Kind, Silencing, Store, Subject, sqlite::Sqlite},
 };
 
 /// Test receivers
@@ -123,7 +123,7 @@ async fn test(
     .printing_aside(json);
     let terms = Terms::new(Arc::clone(&receivers), patience, external_url, client);
     let deliverer = Arc::new(Deliverer::new(
-        Arc::clone(&store),
+        store.clone(),
         terms,
         clock,
         Arc::new(Notify::new()),
@@ -194,7 +194,7 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
 
 /// Owes the page by way of a decision, as every page is.
 async fn owe(
-    store: &dyn Store,
+    store: &dyn Intake,
     receivers: &receiver::Receivers,
     name: &str,
     page: &Notification,
@@ -216,7 +216,8 @@ async fn owe(
     } else {
         Phase::Resolved
     };
-    let deliveries = deliver::owed(receivers, name, page, None, now)
+    let deliveries = receivers
+        .owed(name, page, None, now)
         .into_iter()
         .filter(|delivery| {
             page.action == Action::Trigger

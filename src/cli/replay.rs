@@ -28,7 +28,7 @@ use crate::{
     config::{Config, Files, Loaded},
     message::Outcome,
     silence::Silence,
-    store::Store,
+    store::Desk,
 };
 
 mod compare;
@@ -220,7 +220,7 @@ struct Request {
 
 /// `--stored`.
 struct Stored {
-    pub store: Arc<dyn Store>,
+    pub store: Arc<dyn Desk>,
     pub since: Option<Timestamp>,
     pub until: Option<Timestamp>,
 }
@@ -292,7 +292,7 @@ async fn replay(
 }
 
 /// All of a store, those that are over too: its mails came while they were active.
-async fn silences(store: &dyn Store, now: Timestamp) -> anyhow::Result<Vec<Silence>> {
+async fn silences(store: &dyn Desk, now: Timestamp) -> anyhow::Result<Vec<Silence>> {
     let mut silences = store.silences(true, now, u32::MAX).await?;
     silences.extend(store.silences(false, now, u32::MAX).await?);
     Ok(silences)

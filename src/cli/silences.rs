@@ -18,7 +18,7 @@ use crate::{
     cli::{plain, table},
     clock::Clock,
     silence::{Silence, SilenceId},
-    store::Store,
+    store::Desk,
 };
 
 mod add;
@@ -81,7 +81,7 @@ impl Silences {
 
 /// Lists those that are active or yet to begin, or those that are over.
 async fn list(
-    store: &dyn Store,
+    store: &dyn Desk,
     expired: bool,
     limit: u32,
     now: Timestamp,
@@ -121,7 +121,7 @@ async fn list(
 
 /// Ends them now.
 async fn expire(
-    store: &dyn Store,
+    store: &dyn Desk,
     ids: Vec<SilenceId>,
     now: Timestamp,
     out: &mut impl Write,

@@ -1,5 +1,5 @@
-//! Mail fetched from an IMAP mailbox. Home of the protocol: no library is as patient as mail
-//! servers need it.
+//! Mail fetched from an IMAP mailbox. Home of the protocol: the client is async-imap, over a wire
+//! that is more patient with mail servers than its parser.
 //!
 //! One connection per mailbox: log in, open the folder, scan it by UID from the bookmark, wait for
 //! mail (IDLE, else by polling), scan again. Whatever goes wrong ends the connection and a new one
@@ -36,10 +36,12 @@ mod after;
 mod answer;
 mod dialogue;
 mod fault;
+mod fetched;
 mod framing;
 mod notation;
 pub mod oauth;
 mod patience;
+mod plain;
 mod reach;
 mod sasl;
 mod scan;
@@ -48,6 +50,7 @@ mod session;
 mod settings;
 mod trust;
 mod wanted;
+mod wire;
 
 pub use self::{
     patience::Timeouts,

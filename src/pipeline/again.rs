@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Pipeline, Reading, order::by_incident};
 use crate::{
     crash,
-    store::{StoreError, StoredMail},
+    store::{StoreError, StoredMail, Unsilenced},
     telemetry,
 };
 
@@ -41,7 +41,7 @@ impl Pipeline {
         }
     }
 
-    async fn look_at_due(&self) -> Result<usize, StoreError> {
+    pub(super) async fn look_at_due(&self) -> Result<usize, StoreError> {
         let due = self.store.due(self.clock.now(), AT_ONCE).await?;
         let looked = due.len();
         let (released, unchecked): (Vec<_>, Vec<_>) =
@@ -58,6 +58,17 @@ impl Pipeline {
         let (released, checked) = tokio::join!(self.look_at_all(released), checked);
         released.and(checked)?;
         Ok(looked)
+    }
+
+    /// Looks at what a person let out of the quarantine, before mail that came after is decided.
+    /// What cannot be looked at now keeps nothing waiting: it stays due.
+    pub(super) async fn look_at_let_out(&self, mails: Vec<StoredMail>) {
+        if let Err(error) = self.look_at_all(mails).await {
+            telemetry::store_failed(
+                "mail could not be looked at again: it will be tried again",
+                &error,
+            );
+        }
     }
 
     /// Of mails about one incident the first recorded goes first: a resolve must not overtake its
@@ -92,6 +103,7 @@ impl Pipeline {
         );
         let rules = Arc::clone(&self.in_force().rules);
         let (subject, drift) = (rules.subject(&reading, &mail, now), reading.drift());
+        let silenced = subject.as_ref().map(Unsilenced::of);
         let (slots, conclude) =
             self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
         let reconsidered = self
@@ -101,6 +113,10 @@ impl Pipeline {
         let Some(decision) = reconsidered else {
             return Ok(());
         };
+        if let Some(silenced) = silenced.filter(|_| decision.waits_for_silenced()) {
+            // It is undecided, or due still, and comes after.
+            return self.unsilence(&silenced).await;
+        }
         crash::point("reconsidered");
         telemetry::mail_looked_at_again(id, &ingress, arrived_at, &authenticity, &decision, &drift);
         self.deliverer.begin(decision, slots.taken());

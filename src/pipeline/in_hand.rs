@@ -125,6 +125,18 @@ impl InHand {
         self.lock().undecided.contains_key(&mail)
     }
 
+    /// The number of the recording that was begun last.
+    pub(super) fn begun(&self) -> u64 {
+        self.lock().last_recording
+    }
+
+    /// Whether this recording and all that were begun before it have ended.
+    pub(super) fn have_ended(&self, recording: u64) -> bool {
+        let state = self.lock();
+        let first = state.recordings.keys().next();
+        first.is_none_or(|first| *first > recording)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -39,7 +39,7 @@ impl Pipeline {
         }
     }
 
-    async fn tell_unsilenced(&self) -> Result<usize, StoreError> {
+    pub(super) async fn tell_unsilenced(&self) -> Result<usize, StoreError> {
         let ended = self.store.unsilenced(self.clock.now(), AT_ONCE).await?;
         for incident in &ended {
             self.unsilence(incident).await?;
@@ -47,7 +47,7 @@ impl Pipeline {
         Ok(ended.len())
     }
 
-    async fn unsilence(&self, incident: &Unsilenced) -> Result<(), StoreError> {
+    pub(super) async fn unsilence(&self, incident: &Unsilenced) -> Result<(), StoreError> {
         let now = self.clock.now();
         let rules = Arc::clone(&self.in_force().rules);
         let (slots, conclude) = self.reserving(move |memory| rules.unsilence(memory, now));

@@ -21,7 +21,7 @@ use crate::{
     },
     pipeline::InForce,
     settings::{self, Problem},
-    store::Store,
+    store::Upkeep,
     telemetry,
 };
 
@@ -61,7 +61,7 @@ impl Mailbox {
     /// Reads whenever it is this replica's turn, until `stop`.
     pub(super) async fn run(
         self,
-        store: Arc<dyn Store>,
+        store: Arc<dyn Upkeep>,
         inbox: Arc<dyn Inbox>,
         health: Health,
         stop: CancellationToken,
@@ -91,7 +91,7 @@ impl Mailbox {
     async fn read(
         &self,
         mut until: Instant,
-        store: &dyn Store,
+        store: &dyn Upkeep,
         inbox: &Arc<dyn Inbox>,
         health: &Health,
         stop: &CancellationToken,

@@ -10,7 +10,7 @@ use crate::{
     clock::Clock,
     config,
     message::MailId,
-    store::{Excess, Spare, Store, StoreError},
+    store::{Excess, Intake, Spare, StoreError, Upkeep},
     telemetry,
 };
 
@@ -30,7 +30,9 @@ struct Usage {
 
 /// Looks after both kinds until `stop`.
 pub(super) struct Room {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) upkeep: Arc<dyn Upkeep>,
+    /// Where mail comes in: the room is needed there.
+    pub(super) intake: Arc<dyn Intake>,
     pub(super) settings: config::Store,
     pub(super) clock: Clock,
 }
@@ -78,7 +80,7 @@ impl Room {
             before: self.too_old(spare, now),
             bytes: excess(usage.bytes, allowed),
         };
-        let cut = self.store.cut(spare, excess, now).await?;
+        let cut = self.upkeep.cut(spare, excess, now).await?;
 
         usage.bytes = usage.bytes.saturating_sub(cut.bytes);
         telemetry::mails_cut(spare, cut.mails);
@@ -86,7 +88,7 @@ impl Room {
     }
 
     async fn count(&self, spare: Spare, usage: &mut Usage) -> Result<(), StoreError> {
-        let (bytes, last) = self.store.whole(spare, usage.last).await?;
+        let (bytes, last) = self.upkeep.whole(spare, usage.last).await?;
         *usage = Usage {
             bytes: usage.bytes + bytes,
             last,
@@ -100,7 +102,7 @@ impl Room {
         match spare {
             Spare::Ignored
                 if self
-                    .store
+                    .intake
                     .room()
                     .is_some_and(crate::store::Room::is_for_alerts_alone) =>
             {

@@ -13,6 +13,7 @@ use crate::{
     message::{Authenticity, MailId, Outcome, Release},
 };
 
+/// A mail in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MailRow {
     pub id: MailId,
@@ -33,6 +34,7 @@ pub struct MailRow {
     pub released: Option<Release>,
 }
 
+/// An incident in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct IncidentRow {
     pub incident_id: String,
@@ -46,6 +48,7 @@ pub struct IncidentRow {
     pub labels: Labels,
 }
 
+/// A delivery in a list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DeliveryRow {
     pub id: DeliveryId,

@@ -19,7 +19,7 @@
 //! - a mail is held for a while by the replica that took it, then by whoever sees that it is still
 //!   undecided ([`mail`]); the hold only spares work, deciding it locks its row: a mail about the
 //!   same incident that another replica has not decided yet is decided by whoever has a later one
-//!   ([`Store::ahead`]);
+//!   ([`Intake::ahead`](crate::store::Intake::ahead));
 //! - a mailbox is read by the replica that holds a lease on it, by the database's clock. An
 //!   advisory lock of a session would live on after a connection was cut until the server noticed,
 //!   and end with a failover nobody noticed yet; the end of a lease both sides know beforehand.
@@ -32,21 +32,9 @@ use std::{
     time::Duration,
 };
 
-use async_trait::async_trait;
-use jiff::Timestamp;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
-use crate::{
-    crash,
-    delivery::{DeliveryId, DeliveryState, Target},
-    message::{Authenticity, Bookmark, MailId, Message, Outcome, Release},
-    silence::{Plan, Silence, SilenceId},
-    store::{
-        Agenda, Claim, Concerns, Cut, Decide, Decision, DeliveryRow, Depth, Event, Excess,
-        Fallback, Horizon, IncidentRow, MailRow, Pruned, Room, Settled, Settlement, Spare, Store,
-        StoreError, StoredMail, Subject, Sweep, Unsilenced, kept::pack,
-    },
-};
+use crate::store::{Decision, StoreError, Subject};
 
 mod address;
 mod amend;
@@ -55,8 +43,11 @@ mod check;
 mod concern;
 mod connection;
 mod decide;
+mod desk;
 mod held;
+mod intake;
 mod lane;
+mod lanes;
 mod look;
 mod mail;
 mod owe;
@@ -68,6 +59,7 @@ mod settle;
 mod silence;
 mod spare;
 mod tls;
+mod upkeep;
 
 pub use address::{Address, Misaddressed};
 use bell::Bell;
@@ -162,285 +154,4 @@ pub async fn versions(address: &Address) -> Result<(i32, i32), StoreError> {
 fn turn(incident_id: &str) -> usize {
     let hash = BuildHasherDefault::<DefaultHasher>::default().hash_one(incident_id);
     usize::try_from(hash % TURNS as u64).unwrap_or(0)
-}
-
-#[async_trait]
-impl Store for Postgres {
-    async fn record(
-        &self,
-        mails: Vec<(Message, Authenticity)>,
-        bookmark: Option<Bookmark>,
-    ) -> Result<Vec<MailId>, StoreError> {
-        let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
-        let Some(bookmark) = bookmark else {
-            let recorder = self
-                .recorder
-                .get_or_init(|| Recorder::start(&self.database, self.holder, self.hold));
-            return recorder.record(packed).await;
-        };
-        crash::point("commit");
-        mail::record(
-            &self.database,
-            self.holder,
-            self.hold,
-            &packed,
-            Some(&bookmark),
-        )
-        .await
-    }
-
-    async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
-        mail::bookmark(&self.database, mailbox).await
-    }
-
-    async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
-        mail::undecided(&self.database, self.holder, self.hold, after, limit).await
-    }
-
-    async fn ahead(&self, mail: MailId) -> Result<Vec<MailId>, StoreError> {
-        mail::ahead(&self.database, self.holder, mail).await
-    }
-
-    async fn undecided_among(&self, mails: Vec<MailId>) -> Result<Vec<StoredMail>, StoreError> {
-        mail::undecided_among(&self.database, &mails).await
-    }
-
-    async fn decide(
-        &self,
-        mail: MailId,
-        subject: Option<Subject>,
-        now: Timestamp,
-        decide: Decide,
-    ) -> Result<Option<Decision>, StoreError> {
-        let _turn = self.turn(subject.as_ref()).await;
-        let decision = decide::decide(&self.database, mail, subject.as_ref(), now, decide).await?;
-        self.ring_for(decision.as_ref());
-        Ok(decision)
-    }
-
-    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
-        mail::due(&self.database, now, limit).await
-    }
-
-    async fn reconsider(
-        &self,
-        mail: MailId,
-        authenticity: Authenticity,
-        subject: Option<Subject>,
-        now: Timestamp,
-        decide: Decide,
-    ) -> Result<Option<Decision>, StoreError> {
-        let _turn = self.turn(subject.as_ref()).await;
-        let decision = decide::reconsider(
-            &self.database,
-            mail,
-            &authenticity,
-            subject.as_ref(),
-            now,
-            decide,
-        )
-        .await?;
-        self.ring_for(decision.as_ref());
-        Ok(decision)
-    }
-
-    async fn announce(
-        &self,
-        subject: Subject,
-        now: Timestamp,
-        decide: Decide,
-    ) -> Result<Decision, StoreError> {
-        let _turn = self.turn(Some(&subject)).await;
-        let decision = decide::announce(&self.database, &subject, now, decide).await?;
-        self.ring_for(Some(&decision));
-        Ok(decision)
-    }
-
-    async fn unsilenced(&self, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError> {
-        silence::unsilenced(&self.database, now, limit).await
-    }
-
-    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError> {
-        held::release(&self.database, now).await
-    }
-
-    async fn concerns(&self) -> Result<Concerns, StoreError> {
-        concern::concerns(&self.database).await
-    }
-
-    async fn claim(
-        &self,
-        now: Timestamp,
-        lease: Duration,
-        wanted: Vec<(Target, u32)>,
-    ) -> Result<Vec<Claim>, StoreError> {
-        lane::claim(&self.database, now, lease, wanted).await
-    }
-
-    async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError> {
-        lane::release_waits(&self.database, now).await
-    }
-
-    async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError> {
-        lane::bring_forward(&self.database, now, lease).await
-    }
-
-    async fn agenda(&self) -> Result<Agenda, StoreError> {
-        lane::agenda(&self.database).await
-    }
-
-    async fn settle(
-        &self,
-        id: DeliveryId,
-        lease: i64,
-        settlement: Settlement,
-    ) -> Result<Settled, StoreError> {
-        settle::settle(&self.database, id, lease, &settlement).await
-    }
-
-    async fn escalate(
-        &self,
-        now: Timestamp,
-        fallback: Fallback,
-    ) -> Result<Vec<Target>, StoreError> {
-        settle::escalate(&self.database, now, &fallback).await
-    }
-
-    async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError> {
-        look::incidents(&self.database, open_only, limit).await
-    }
-
-    async fn timeline(
-        &self,
-        incident_id: &str,
-    ) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError> {
-        look::timeline(&self.database, incident_id).await
-    }
-
-    async fn deliveries(
-        &self,
-        state: Option<DeliveryState>,
-        limit: u32,
-    ) -> Result<Vec<DeliveryRow>, StoreError> {
-        look::deliveries(&self.database, state, limit).await
-    }
-
-    async fn retry(
-        &self,
-        ids: Option<Vec<DeliveryId>>,
-        now: Timestamp,
-    ) -> Result<Vec<DeliveryId>, StoreError> {
-        amend::retry(&self.database, self.holder, ids, now).await
-    }
-
-    async fn discard(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError> {
-        amend::discard(&self.database, self.holder, id, now).await
-    }
-
-    async fn mails(
-        &self,
-        outcome: Option<Outcome>,
-        limit: u32,
-    ) -> Result<Vec<MailRow>, StoreError> {
-        look::mails(&self.database, outcome, limit).await
-    }
-
-    async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
-        look::mail(&self.database, id).await
-    }
-
-    async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError> {
-        mail::release(&self.database, id, &release).await
-    }
-
-    async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
-        mail::quarantined(&self.database, after, limit).await
-    }
-
-    async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError> {
-        mail::discard_all(&self.database, &ids, now).await
-    }
-
-    async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
-        mail::discard(&self.database, id, now).await
-    }
-
-    async fn stored(
-        &self,
-        since: Option<Timestamp>,
-        until: Option<Timestamp>,
-        after: (Timestamp, MailId),
-        limit: u32,
-    ) -> Result<Vec<StoredMail>, StoreError> {
-        mail::stored(&self.database, since, until, after, limit).await
-    }
-
-    async fn add_silence(&self, plan: Plan, now: Timestamp) -> Result<Silence, StoreError> {
-        silence::add(&self.database, &plan, now).await
-    }
-
-    async fn silences(
-        &self,
-        expired: bool,
-        now: Timestamp,
-        limit: u32,
-    ) -> Result<Vec<Silence>, StoreError> {
-        silence::list(&self.database, expired, now, limit).await
-    }
-
-    async fn expire_silences(&self, ids: Vec<SilenceId>, now: Timestamp) -> Result<(), StoreError> {
-        silence::expire(&self.database, &ids, now).await
-    }
-
-    async fn depth(&self) -> Result<Depth, StoreError> {
-        look::depth(&self.database).await
-    }
-
-    async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError> {
-        prune::step(&self.database, horizon, from, limit).await
-    }
-
-    async fn whole(&self, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError> {
-        spare::whole(&self.database, spare, after).await
-    }
-
-    async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError> {
-        spare::cut(&self.database, spare, excess, now).await
-    }
-
-    /// The room a database has is its server's to watch.
-    fn room(&self) -> Option<Room> {
-        None
-    }
-
-    async fn ping(&self) -> Result<(), StoreError> {
-        // Of several hosts the one that can be written is connected to; where it cannot any more, a
-        // write says so. What is deleted is of no use, and mostly not there: the transaction's
-        // number alone makes a commit of it.
-        const WRITE: &str = "
-WITH gone AS (DELETE FROM consumers WHERE held_until < now() - interval '30 days')
-SELECT pg_current_xact_id()::text";
-        self.database.query(WRITE, &[]).await.map(drop)
-    }
-
-    async fn rung(&self) {
-        let heard = self.heard.get_or_init(|| {
-            let heard = Arc::new(Notify::new());
-            tokio::spawn(bell::listen(
-                Arc::clone(&self.database),
-                self.holder,
-                Arc::clone(&heard),
-            ));
-            heard
-        });
-        heard.notified().await;
-    }
-
-    async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError> {
-        mail::consume(&self.database, self.holder, mailbox, lease).await
-    }
-
-    async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError> {
-        mail::relinquish(&self.database, self.holder, mailbox).await
-    }
 }

@@ -7,7 +7,7 @@ use crate::{
     config::{Config, Files, Loaded, Source},
     ingress::OVERDUE,
     silence::Plan,
-    store::{Alarm, Concerns, Room, sqlite::Sqlite},
+    store::{Alarm, Concerns, Desk, Room, sqlite::Sqlite},
 };
 
 const CONFIGURATION: &str = "
@@ -22,6 +22,7 @@ receivers: [{ name: root, stdout_configs: [{}] }, { name: pager, stdout_configs:
 /// A watch whose time and ingresses the test sets.
 struct Night {
     watch: Watch,
+    desk: Arc<dyn Desk>,
     vigil: Vigil,
     now: Arc<Mutex<Timestamp>>,
 }
@@ -37,8 +38,10 @@ impl Night {
         let start = Timestamp::from_second(1_700_000_000).unwrap();
         let now = Arc::new(Mutex::new(start));
         let read = Arc::clone(&now);
+        let store = Arc::new(Sqlite::throw_away().unwrap());
         let watch = Watch {
-            store: Arc::new(Sqlite::throw_away().unwrap()),
+            upkeep: store.clone(),
+            intake: store.clone(),
             in_force: Sender::new(Arc::new(in_force)).subscribe(),
             health: Health::default(),
             ingresses: vec!["imap".into(), "smtp".into()],
@@ -48,6 +51,7 @@ impl Night {
         };
         Self {
             watch,
+            desk: store,
             vigil: Vigil::begin(start),
             now,
         }
@@ -81,7 +85,7 @@ impl Night {
 
     /// All that was owed, the oldest first: `trigger self:ingress:imap pager`.
     async fn told(&self) -> Vec<String> {
-        let mut owed = self.watch.store.deliveries(None, 100).await.unwrap();
+        let mut owed = self.desk.deliveries(None, 100).await.unwrap();
         owed.reverse();
         owed.iter()
             .map(|owed| {
@@ -135,12 +139,7 @@ async fn it_is_silenced_by_its_kind_alone_and_told_when_the_silence_ends() {
             night.now(),
         )
         .unwrap();
-        night
-            .watch
-            .store
-            .add_silence(plan, night.now())
-            .await
-            .unwrap();
+        night.desk.add_silence(plan, night.now()).await.unwrap();
     }
     night.watch.health.failed("imap", "LOGIN refused", true);
     night.pass(4).await;

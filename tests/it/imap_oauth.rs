@@ -496,6 +496,8 @@ async fn when_the_token_server_dies_readiness_says_so_and_no_log_ever_shows_a_se
         );
     };
     answers(200, "ready").await;
+    // It is ready as long as nothing has failed: a session may still be to come.
+    eventually("a session", || setting.dovecot.signal("CONT", "imap") > 0).await;
     setting.server.die().await;
     tokio::time::sleep(Duration::from_millis(2100)).await;
     eventually("a session to end", || {

@@ -335,6 +335,29 @@ async fn a_search_that_lags_behind_the_announcement_is_asked_again() {
     running.end().await;
 }
 
+#[tokio::test]
+async fn a_folder_of_few_mails_is_looked_through_at_once_however_high_their_uids() {
+    let mailbox = Mailbox::start().await;
+    mailbox.deliver(&mail(1));
+    for (number, uid) in [(2, 2_000_000_000), (3, 4_000_000_000), (4, 4_000_000_001)] {
+        mailbox.state().uid_next = uid;
+        mailbox.deliver(&mail(number));
+    }
+    let running = run(&mailbox);
+    running.has(4).await;
+    running.is_well().await;
+    assert!(
+        mailbox.asked("SEARCH") <= 2,
+        "{:?}",
+        mailbox.state().commands
+    );
+    mailbox.deliver(&mail(5));
+    running.has(5).await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, (1..=5).map(mail).collect());
+    mailbox.assert_kept_to_the_protocol();
+}
+
 // ---- Servers as they are ----
 
 #[tokio::test]

@@ -416,12 +416,37 @@ fn set(text: &str, last: u32) -> BTreeSet<u32> {
     numbers
 }
 
+/// Whether a set has this number in it.
+fn is_in(text: &str, last: u32, number: u32) -> bool {
+    let value = |text: &str| {
+        if text == "*" {
+            last
+        } else {
+            text.parse().expect("a number of a set")
+        }
+    };
+    text.split(',').any(|part| {
+        let (first, end) = part.split_once(':').unwrap_or((part, part));
+        let (first, end) = (value(first), value(end));
+        (first.min(end)..=first.max(end)).contains(&number)
+    })
+}
+
+/// By UID, or by the mails' numbers and UID.
 fn search(state: &mut State, tag: &str, rest: &str) -> String {
     let words: Vec<&str> = rest.split(' ').collect();
+    let (numbers, uids) = match words[..] {
+        ["UID", uids, ..] => ("1:*", uids),
+        [numbers, "UID", uids, ..] => (numbers, uids),
+        _ => panic!("SEARCH {rest}"),
+    };
     let last = state.mails.keys().last().copied().unwrap_or(0);
-    let mut found: Vec<u32> = set(words[1], last.max(1))
-        .into_iter()
-        .filter(|uid| state.mails.contains_key(uid))
+    let count = u32::try_from(state.mails.len()).unwrap();
+    let mut found: Vec<u32> = (1..)
+        .zip(state.mails.keys())
+        .filter(|(number, _)| is_in(numbers, count, *number))
+        .map(|(_, uid)| *uid)
+        .filter(|uid| is_in(uids, last.max(1), *uid))
         .collect();
     if state.stale_searches > 0 && found.last() == Some(&last) {
         state.stale_searches -= 1;

@@ -35,7 +35,9 @@ use crate::{
     postgres::Database,
 };
 
+mod held;
 mod order;
+mod overtaken;
 mod start;
 
 pub const REPLICAS: usize = 3;

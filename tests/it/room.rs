@@ -6,7 +6,7 @@ use std::fs;
 use alertbridge::{
     incident::Phase,
     message::{Authenticity, MailId, Message, Outcome, Release, Verdict},
-    store::{Cut, Decision, Excess, Spare, Store, sqlite::Sqlite},
+    store::{Cut, Decision, Excess, Intake as _, Spare, Store, sqlite::Sqlite},
 };
 use serde_json::Value;
 

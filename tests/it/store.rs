@@ -1392,7 +1392,10 @@ mod sqlite {
 
 mod postgres {
     use super::*;
-    use alertbridge::store::postgres::{Address, Postgres, versions};
+    use alertbridge::store::{
+        Desk as _, Intake as _, Upkeep as _,
+        postgres::{Address, Postgres, versions},
+    };
     use futures_util::future::join_all;
 
     #[tokio::test]

@@ -15,7 +15,7 @@ use crate::{
     cli::{WRONG_USAGE, table},
     message::{MailId, Outcome},
     settings::Duration,
-    store::{Store, StoredMail},
+    store::{Desk, StoredMail},
 };
 
 /// Mails looked at, or discarded, at a time.
@@ -48,7 +48,7 @@ pub struct Discard {
 impl Discard {
     pub async fn run(
         self,
-        store: &dyn Store,
+        store: &dyn Desk,
         now: Timestamp,
         out: &mut impl Write,
     ) -> anyhow::Result<ExitCode> {
@@ -110,7 +110,7 @@ fn is_from(raw: &[u8], wanted: &str) -> bool {
 }
 
 /// The mails in the quarantine that fit.
-async fn find(store: &dyn Store, filter: &Discard, now: Timestamp) -> anyhow::Result<Vec<MailId>> {
+async fn find(store: &dyn Desk, filter: &Discard, now: Timestamp) -> anyhow::Result<Vec<MailId>> {
     let (mut found, mut after) = (Vec::new(), 0);
     loop {
         let mails = store.quarantined(after, STEP).await?;
@@ -143,7 +143,7 @@ fn agreed(mails: usize) -> anyhow::Result<bool> {
 
 /// Discards mails, but those that left the quarantine meanwhile.
 async fn discard_all(
-    store: &dyn Store,
+    store: &dyn Desk,
     mails: &[MailId],
     now: Timestamp,
     out: &mut impl Write,

@@ -57,7 +57,7 @@ pub async fn send(
     })?;
     let client = client.printing_aside(json);
     let terms = Terms::new(receivers, settings.clone(), external_url, client);
-    let (store, bell) = (Arc::clone(&trial.store), Arc::new(Notify::new()));
+    let (store, bell) = (trial.store.clone(), Arc::new(Notify::new()));
     let deliverer = Arc::new(Deliverer::new(store, terms, Clock::system(), bell));
     let running = tokio::spawn(deliverer.run(stop.clone()));
     let progress = if std::io::stderr().is_terminal() {

@@ -19,7 +19,7 @@ use crate::{
     label,
     settings::Duration,
     silence::{Plan, PlanError, Silence},
-    store::Store,
+    store::Desk,
 };
 
 /// How long a silence lasts where nobody says: amtool's hour.
@@ -106,7 +106,7 @@ impl Add {
 /// Adds one, and prints its number, for a script to expire it by; what a person should know goes to
 /// `notes`.
 async fn add(
-    store: &dyn Store,
+    store: &dyn Desk,
     plan: Plan,
     now: Timestamp,
     json: bool,

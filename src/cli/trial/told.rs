@@ -158,27 +158,17 @@ impl Trial {
             .unwrap_or_default()
     }
 
-    /// Every request that a delivery makes where all goes well: one, and of a resolve that edits
-    /// the trigger's message the reply to it as well.
+    /// Every request that a delivery makes where all goes well: one, or two where a receiver takes
+    /// two steps.
     fn all_rendered(&self, delivery: &NewDelivery, now: Timestamp) -> Vec<Rendered> {
-        let first = self.rendered(delivery, &Step::Send, now);
-        let edits = self.receipt(delivery).is_some();
-        first
+        let action = delivery.notification.action;
+        let receiver = self.rules.receivers.integrations.get(&delivery.target);
+        let second = receiver.and_then(|receiver| receiver.second_step(action));
+        [Some(Step::Send), second]
             .into_iter()
-            .chain(
-                edits
-                    .then(|| self.rendered(delivery, &Step::Reply, now))
-                    .flatten(),
-            )
+            .flatten()
+            .filter_map(|step| self.rendered(delivery, &step, now))
             .collect()
-    }
-
-    /// What stands for the receipt of its trigger, which was not sent.
-    fn receipt(&self, delivery: &NewDelivery) -> Option<&'static str> {
-        let receiver = self.rules.receivers.integrations.get(&delivery.target)?;
-        receiver
-            .example_receipt()
-            .filter(|_| delivery.notification.action == Action::Resolve)
     }
 
     fn rendered(&self, delivery: &NewDelivery, step: &Step, now: Timestamp) -> Option<Rendered> {
@@ -188,7 +178,8 @@ impl Trial {
             alias: &delivery.alias,
             notification: &delivery.notification,
             step,
-            receipt: self.receipt(delivery),
+            // What stands for the receipt of its trigger, which was not sent.
+            receipt: receiver.example_receipt(delivery.notification.action),
             now,
             external_url: self.external_url.as_deref(),
         };

@@ -1,54 +1,35 @@
-//! Commands and answers over one connection: each command is over with its tagged answer, reads no
-//! more than was asked for, and waits no longer than the answer can take.
+//! Commands and answers of a session: each command is over with its tagged answer, reads no more
+//! than was asked for, and waits no longer than the answer can take.
+//!
+//! The library's own commands take a NO, and the end of the connection, for an empty answer. So
+//! each goes through [`Dialogue::exchange`], which is Ok on a tagged OK alone.
 
-use std::{fmt::Debug, future::Future, time::Duration};
+use std::{future::Future, time::Duration};
 
-use tokio::{
-    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    time::{Instant, timeout},
+use async_imap::{
+    Session,
+    imap_proto::{RequestId, Response, Status},
 };
+use tokio::time::{Instant, timeout};
 
 use super::{
     Timeouts,
-    answer::{Reply, Said, Status},
     fault::Fault,
-    framing::Framing,
+    wire::{Heard, Wire},
 };
 
-/// What a server may send beyond what was asked for: flags, other clients' changes, the longest
-/// SEARCH.
-const CHATTER: u64 = 2 * 1024 * 1024;
 /// The slowest server worth waiting for, in bytes a second.
 const SLOWEST: u64 = 16 * 1024;
 
-/// A connection, plain or not.
-pub(super) trait Transport: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Debug + Send + Sync + Unpin> Transport for T {}
-
 /// A connection over which commands are spoken.
 pub(super) struct Dialogue {
-    transport: Box<dyn Transport>,
-    framing: Framing,
+    client: Session<Wire>,
     timeouts: Timeouts,
-    commands: u32,
 }
 
 impl Dialogue {
-    pub(super) fn new(transport: Box<dyn Transport>, timeouts: Timeouts) -> Self {
-        let mut framing = Framing::default();
-        framing.allow(CHATTER);
-        Self {
-            transport,
-            framing,
-            timeouts,
-            commands: 0,
-        }
-    }
-
-    /// Gives up the connection. What came and was not read is dropped: behind STARTTLS it would be
-    /// an attacker's.
-    pub(super) fn into_transport(self) -> Box<dyn Transport> {
-        self.transport
+    pub(super) fn new(client: Session<Wire>, timeouts: Timeouts) -> Self {
+        Self { client, timeouts }
     }
 
     /// Sends a command, shows every answer before the tagged one to `each`, and is Ok on a tagged
@@ -58,9 +39,9 @@ impl Dialogue {
         verb: &'static str,
         command: &str,
         expected: u64,
-        each: impl FnMut(Reply) + Send,
-    ) -> Result<Said, Fault> {
-        self.framing.allow(CHATTER + expected);
+        each: impl FnMut(&Response<'_>) + Send,
+    ) -> Result<(), Fault> {
+        self.allow(expected);
         let patience = self.timeouts.command + Duration::from_secs(expected / SLOWEST);
         let answered = async {
             let tag = self.send(verb, command).await?;
@@ -74,104 +55,114 @@ impl Dialogue {
         &mut self,
         verb: &'static str,
         command: &str,
-    ) -> Result<String, Fault> {
-        self.commands += 1;
-        let tag = format!("A{}", self.commands);
-        self.send_line(verb, &format!("{tag} {command}")).await?;
-        Ok(tag)
+    ) -> Result<RequestId, Fault> {
+        let sent = timeout(self.timeouts.command, self.client.run_command(command)).await;
+        let sent = sent.map_err(|_| Fault::Silent { command: verb })?;
+        sent.map_err(|error| Fault::library(verb, &error, self.heard()))
     }
 
-    /// Sends a line that is no command of its own.
-    pub(super) async fn send_line(&mut self, verb: &'static str, line: &str) -> Result<(), Fault> {
-        let line = format!("{line}\r\n");
-        let sent = async {
-            self.transport.write_all(line.as_bytes()).await?;
-            self.transport.flush().await
+    /// Ends an IDLE.
+    pub(super) async fn done(&mut self, tag: &RequestId) -> Result<(), Fault> {
+        let patience = self.timeouts.command;
+        let done = async {
+            let sent = self.client.run_command_untagged("DONE").await;
+            sent.map_err(|error| Fault::library("DONE", &error, self.heard()))?;
+            self.finish("IDLE", tag, |_| {}).await
         };
-        within(self.timeouts.command, verb, async {
-            sent.await.map_err(|error| Fault::io(&error))
-        })
-        .await
+        within(patience, "DONE", done).await
     }
 
     /// Reads until the tagged answer.
-    pub(super) async fn finish(
+    async fn finish(
         &mut self,
         verb: &'static str,
-        tag: &str,
-        mut each: impl FnMut(Reply) + Send,
-    ) -> Result<Said, Fault> {
-        let mut farewell = None;
+        tag: &RequestId,
+        mut each: impl FnMut(&Response<'_>) + Send,
+    ) -> Result<(), Fault> {
         loop {
-            match self.next(verb).await {
-                Ok(Reply::Done { tag: theirs, said }) if theirs == tag => {
-                    return if said.status == Status::Ok {
-                        Ok(said)
-                    } else {
-                        Err(Fault::answer(verb, &said))
-                    };
-                }
+            let answered = self.next(verb, |answer| match answer {
+                Response::Done {
+                    tag: theirs,
+                    status,
+                    ..
+                } if theirs == tag => Some(Ok(*status == Status::Ok)),
                 // Only ours is over: the answer to another command would leave ours without one.
-                Ok(Reply::Done { .. }) => {
-                    return Err(Fault::Protocol(
-                        "an answer to a command that was not sent".into(),
-                    ));
+                Response::Done { .. } => Some(Err(Fault::Protocol(
+                    "an answer to a command that was not sent".into(),
+                ))),
+                other => {
+                    each(other);
+                    None
                 }
-                Ok(Reply::Status(said)) if said.status == Status::Bye => farewell = Some(said),
-                Ok(reply) => each(reply),
-                Err(Fault::Closed { said: None }) => return Err(Fault::closed(farewell.as_ref())),
-                Err(fault) => return Err(fault),
+            });
+            match answered.await? {
+                None => {}
+                Some(Ok(true)) => return Ok(()),
+                Some(Ok(false)) => return Err(Fault::refused(verb, self.heard())),
+                Some(Err(fault)) => return Err(fault),
             }
         }
     }
 
-    /// The next answer. A server that sends nothing at all for a command's time is dead, as is one
-    /// that falls silent in the midst of an answer; one that sends is only slow.
-    pub(super) async fn next(&mut self, verb: &'static str) -> Result<Reply, Fault> {
+    /// Shows the next answer to `read`. A server that sends nothing at all for a command's time is
+    /// dead, as is one that falls silent in the midst of an answer; one that sends is only slow.
+    pub(super) async fn next<R>(
+        &mut self,
+        verb: &'static str,
+        read: impl FnOnce(&Response<'_>) -> R,
+    ) -> Result<R, Fault> {
         let Timeouts {
             command: patience,
             stall,
             ..
         } = self.timeouts;
-        let (mut received, mut since) = (self.framing.received(), Instant::now());
+        let (mut received, mut since) = (self.wire().received(), Instant::now());
         loop {
-            if let Ok(reply) = timeout(stall.min(patience), self.reply()).await {
-                return reply;
+            let answer = self.client.read_response();
+            if let Ok(answer) = timeout(stall.min(patience), answer).await {
+                return match answer.map_err(|error| Fault::io(&error))? {
+                    Some(answer) => Ok(read(answer.parsed())),
+                    None => Err(Fault::closed(self.heard())),
+                };
             }
-            let patience = if self.framing.is_in_mid_answer() {
+            let patience = if self.wire().is_in_mid_answer() {
                 stall
             } else {
                 patience
             };
-            if self.framing.received() != received {
-                (received, since) = (self.framing.received(), Instant::now());
+            if self.wire().received() != received {
+                (received, since) = (self.wire().received(), Instant::now());
             } else if since.elapsed() >= patience.min(self.timeouts.command) {
                 return Err(Fault::Silent { command: verb });
             }
         }
     }
 
-    /// The next answer, however long it takes. Dropping it loses nothing of what has come.
-    pub(super) async fn reply(&mut self) -> Result<Reply, Fault> {
-        loop {
-            if let Some(pieces) = self.framing.next()? {
-                return Ok(Reply::read(&pieces)?);
-            }
-            let came = self
-                .transport
-                .read_buf(self.framing.room())
-                .await
-                .map_err(|error| Fault::io(&error))?;
-            if came == 0 {
-                return Err(Fault::Closed { said: None });
-            }
-            self.framing.admit(came)?;
+    /// Shows the next answer to `read`, however long it takes to come. Dropping it loses nothing of
+    /// what has come.
+    pub(super) async fn answer<R>(
+        &mut self,
+        read: impl FnOnce(&Response<'_>) -> R,
+    ) -> Result<R, Fault> {
+        match self.client.read_response().await {
+            Ok(Some(answer)) => Ok(read(answer.parsed())),
+            Ok(None) => Err(Fault::closed(self.heard())),
+            Err(error) => Err(Fault::io(&error)),
         }
     }
 
-    /// What may come while nothing was asked for.
-    pub(super) fn allow_chatter(&mut self) {
-        self.framing.allow(CHATTER);
+    /// Sets how many bytes of mail may come from here on.
+    pub(super) fn allow(&mut self, expected: u64) {
+        self.client.get_mut().allow(expected);
+    }
+
+    /// What the server said beside its answers.
+    pub(super) fn heard(&self) -> &Heard {
+        self.wire().heard()
+    }
+
+    fn wire(&self) -> &Wire {
+        self.client.get_ref()
     }
 }
 

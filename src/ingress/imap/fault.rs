@@ -3,7 +3,9 @@
 
 use std::io;
 
-use super::{answer::Said, framing::Breach, oauth::NoToken};
+use async_imap::error::Error;
+
+use super::{framing::Breach, oauth::NoToken, wire::Heard};
 use crate::{ingress::Refused, settings::SecretError};
 
 /// How much of a server's own words is repeated.
@@ -86,33 +88,47 @@ impl Fault {
     }
 
     /// The server said NO or BAD to a command.
-    pub(super) fn answer(command: &'static str, said: &Said) -> Self {
+    pub(super) fn refused(command: &'static str, heard: &Heard) -> Self {
+        let said = heard.outcome.as_ref();
         Self::Answer {
             command,
-            said: words(&said.text),
-            try_create: said.has_code("TRYCREATE"),
+            said: words(said.map_or("", |said| &said.text)),
+            try_create: said.is_some_and(|said| said.has_code("TRYCREATE")),
         }
     }
 
-    /// The server closed the connection, after this last word.
-    pub(super) fn closed(farewell: Option<&Said>) -> Self {
+    /// The server closed the connection, after its last word.
+    pub(super) fn closed(heard: &Heard) -> Self {
         Self::Closed {
-            said: farewell.map(|said| words(&said.text)),
+            said: heard.farewell.as_ref().map(|said| words(&said.text)),
         }
     }
 
     /// A read or a write failed.
     pub(super) fn io(error: &io::Error) -> Self {
+        if let Some(breach) = error
+            .get_ref()
+            .and_then(|inner| inner.downcast_ref::<Breach>())
+        {
+            return Self::Protocol(breach.to_string());
+        }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Closed { said: None },
+            // The library's own, of an answer that it does not understand.
+            io::ErrorKind::Other => Self::Protocol(Breach::Foreign.to_string()),
             kind => Self::Broken(kind),
         }
     }
-}
 
-impl From<Breach> for Fault {
-    fn from(breach: Breach) -> Self {
-        Self::Protocol(breach.to_string())
+    /// A command of the library's own failed. Its texts are for programmers, and some hold what was
+    /// being read: what the server said is told instead.
+    pub(super) fn library(command: &'static str, error: &Error, heard: &Heard) -> Self {
+        match error {
+            Error::ConnectionLost => Self::closed(heard),
+            Error::No(_) | Error::Bad(_) => Self::refused(command, heard),
+            Error::Io(error) => Self::io(error),
+            _ => Self::Protocol(Breach::Foreign.to_string()),
+        }
     }
 }
 

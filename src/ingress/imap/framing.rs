@@ -5,12 +5,18 @@
 //! in data. An answer is handed on only when all of it is there, so that a mail that was cut off is
 //! never taken for a mail.
 
+use std::io;
+
 use bytes::{Bytes, BytesMut};
 use memchr::memchr;
 
 /// The longest line, literals apart. A SEARCH over [`super::scan::SEARCH_WIDTH`] UIDs is the
 /// longest we ask for.
 const MAX_LINE: usize = 256 * 1024;
+/// The least that is made room for at once.
+const ROOM: usize = 8 * 1024;
+/// Literals beyond this length give their memory back with their bytes.
+const LARGE: usize = 64 * 1024;
 
 /// How a server broke the limits, or the protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -23,6 +29,12 @@ pub(super) enum Breach {
     Literal,
     #[error("an answer that is no IMAP")]
     Foreign,
+}
+
+impl From<Breach> for io::Error {
+    fn from(breach: Breach) -> Self {
+        Self::new(io::ErrorKind::InvalidData, breach)
+    }
 }
 
 /// A part of an answer: text, and the literal that follows it.
@@ -66,7 +78,7 @@ impl Framing {
 
     /// Where the server's bytes go; [`Framing::admit`] is told how many came.
     pub(super) fn room(&mut self) -> &mut BytesMut {
-        self.buffer.reserve(8 * 1024);
+        self.buffer.reserve(ROOM);
         &mut self.buffer
     }
 
@@ -86,8 +98,11 @@ impl Framing {
                 if self.buffer.len() < length {
                     return Ok(None);
                 }
-                // A small literal would keep the whole buffer alive, were it not copied.
-                let literal = Bytes::copy_from_slice(&self.buffer.split_to(length));
+                let literal = self.buffer.split_to(length).freeze();
+                // What came behind it must not keep its memory.
+                if length > LARGE {
+                    self.buffer = BytesMut::from(&self.buffer[..]);
+                }
                 if let Some(piece) = self.pieces.last_mut() {
                     piece.literal = Some(literal);
                 }
@@ -107,7 +122,11 @@ impl Framing {
             if length > self.allowance + self.buffer.len() as u64 {
                 return Err(Breach::Flood);
             }
-            self.literal = Some(usize::try_from(length).map_err(|_| Breach::Flood)?);
+            let length = usize::try_from(length).map_err(|_| Breach::Flood)?;
+            // All of it at once: a buffer that grows by doubling takes half as much again.
+            self.buffer
+                .reserve(length.saturating_sub(self.buffer.len()) + ROOM);
+            self.literal = Some(length);
             self.pieces.push(Piece {
                 text: Bytes::copy_from_slice(before),
                 literal: None,

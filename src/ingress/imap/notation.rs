@@ -11,6 +11,11 @@ pub(super) fn internal_date(text: &str) -> Option<Timestamp> {
     Timestamp::strptime("%d-%b-%Y %H:%M:%S %z", text.trim()).ok()
 }
 
+/// A time as IMAP writes it.
+pub(super) fn date_time(time: Timestamp) -> String {
+    time.strftime("%d-%b-%Y %H:%M:%S +0000").to_string()
+}
+
 /// Ascending UIDs as a sequence set: `1:3,7`.
 pub(super) fn uid_set(uids: &[u32]) -> String {
     uids.chunk_by(|a, b| a.checked_add(1) == Some(*b))
@@ -25,13 +30,13 @@ pub(super) fn uid_set(uids: &[u32]) -> String {
 
 /// The numbers of a sequence set, `1:3,7`; none where it is no set, or one of absurd length.
 pub(super) fn numbers(set: &str) -> Option<Vec<u32>> {
-    const MOST: u32 = 1_000_000;
+    const MOST: usize = 100_000;
     let mut numbers = Vec::new();
     for part in set.split(',') {
         let (first, last) = part.split_once(':').unwrap_or((part, part));
         let (first, last): (u32, u32) = (first.parse().ok()?, last.parse().ok()?);
         let (first, last) = (first.min(last), first.max(last));
-        if last - first > MOST || numbers.len() > MOST as usize {
+        if numbers.len() + (last - first) as usize >= MOST {
             return None;
         }
         numbers.extend(first..=last);

@@ -1,6 +1,7 @@
 //! How one proves who one is, beyond LOGIN: SASL PLAIN (RFC 4616), OAUTHBEARER (RFC 7628) and
 //! XOAUTH2 (<https://developers.google.com/workspace/gmail/imap/xoauth2-protocol>).
 
+use async_imap::Authenticator;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::{ExposeSecret as _, SecretString};
 
@@ -127,6 +128,24 @@ impl Exchange {
             || sent
                 .split_once(' ')
                 .is_some_and(|(_, encoded)| said.contains(encoded))
+    }
+}
+
+/// The library carries it out.
+impl Authenticator for &mut Exchange {
+    type Response = Spoken;
+
+    fn process(&mut self, challenge: &[u8]) -> Spoken {
+        Spoken(self.respond(challenge))
+    }
+}
+
+/// A response with a secret in it.
+pub(super) struct Spoken(SecretString);
+
+impl AsRef<[u8]> for Spoken {
+    fn as_ref(&self) -> &[u8] {
+        self.0.expose_secret().as_bytes()
     }
 }
 

@@ -5,7 +5,11 @@
 //! mail ends in the store: whole, by its header alone where it is over the limit, or as wanted,
 //! where the server did not give it.
 
-use std::{collections::VecDeque, ops::Bound, sync::Arc};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    ops::Bound,
+    sync::Arc,
+};
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp, civil, tz::TimeZone};
@@ -25,8 +29,9 @@ use crate::{
 
 mod fetch;
 mod missing;
+mod walk;
 
-/// UIDs looked at in one SEARCH, so that its answer is one line of bounded length.
+/// Mails that one SEARCH may find, so that its answer is one line of bounded length.
 pub(super) const SEARCH_WIDTH: u32 = 20_000;
 /// Mails in one commit.
 const BATCH_MAILS: usize = 64;
@@ -98,27 +103,13 @@ impl<'a> Scan<'a> {
         };
         self.last_uid = start.after;
         let since = start.not_before.map(calendar_day);
-        let mut after = start.after;
-        let (mut new, mut read) = (0, start.after);
-        loop {
-            let from = after.saturating_add(1);
-            let last = from.saturating_add(SEARCH_WIDTH - 1);
-            let open = last >= self.folder.uid_next.saturating_sub(1);
-            let range = if open {
-                format!("{from}:*")
-            } else {
-                format!("{from}:{last}")
-            };
-            let stop = self.stop;
-            let Some(found) = stop
-                .run_until_cancelled(self.session.search(&range, since))
-                .await
-            else {
+        let (mut after, mut new, mut read) = (start.after, 0, start.after);
+        for questions in walk::stretches(start.after, &self.folder) {
+            let Some(found) = self.find(&questions, since).await? else {
                 return Ok(Scanned::Stopped);
             };
             // `n:*` always has the last mail in it, even where its UID is below n (RFC 3501,
             // 6.4.8).
-            let found = found?;
             let found: Vec<u32> = found
                 .range((Bound::Excluded(after), Bound::Unbounded))
                 .copied()
@@ -131,10 +122,7 @@ impl<'a> Scan<'a> {
                     None => return Ok(Scanned::Stopped),
                 }
             }
-            if open {
-                break;
-            }
-            after = last;
+            after = after.max(read);
         }
         // Mail that was passed over as too old must not look new to the next scan.
         if since.is_some() {
@@ -142,6 +130,23 @@ impl<'a> Scan<'a> {
                 .await?;
         }
         Ok(Scanned::New(new))
+    }
+
+    /// The mails that answer these questions; none where `stop` came.
+    async fn find(
+        &mut self,
+        questions: &[String],
+        since: Option<civil::Date>,
+    ) -> Result<Option<BTreeSet<u32>>, Fault> {
+        let mut found = BTreeSet::new();
+        for keys in questions {
+            let search = self.session.search(keys, since);
+            let Some(answer) = self.stop.run_until_cancelled(search).await else {
+                return Ok(None);
+            };
+            found.extend(answer?);
+        }
+        Ok(Some(found))
     }
 
     /// None: nothing that is in the folder now is of interest.
@@ -191,7 +196,10 @@ impl<'a> Scan<'a> {
         if !self.folder.is_uid_next_told || self.folder.uid_next > last_uid {
             return Ok(false);
         }
-        let above = self.session.search(&format!("{last_uid}:*"), None).await?;
+        let above = self
+            .session
+            .search(&format!("UID {last_uid}:*"), None)
+            .await?;
         Ok(above.last().is_none_or(|last| *last < last_uid))
     }
 

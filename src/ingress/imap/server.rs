@@ -6,6 +6,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
+use async_imap::{Client, Session};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use futures_util::FutureExt as _;
 use rustls::pki_types::ServerName;
@@ -14,14 +15,14 @@ use tokio_rustls::TlsConnector;
 
 use super::{
     Settings, Timeouts, Tls,
-    answer::{Reply, Said, Status},
-    dialogue::{Dialogue, Transport, within},
+    answer::{Reply, Status},
+    dialogue::{Dialogue, within},
     fault::{Fault, system_reason, words},
-    notation::plainly_quoted,
     oauth::Tokens,
     reach,
     sasl::{Exchange, Offer},
     trust,
+    wire::{Transport, Wire},
 };
 use crate::{
     clock::Clock,
@@ -50,12 +51,13 @@ enum Proof {
 
 /// A connection that has been greeted.
 struct Greeted {
-    dialogue: Dialogue,
+    client: Client<Wire>,
     /// The server takes the connection as logged in already (RFC 9051, 7.1.4).
     known: bool,
-    /// What it can do, where the greeting says so.
-    abilities: Option<Vec<String>>,
 }
+
+/// A login that did not come about, and the client that tried.
+type Failed = (async_imap::error::Error, Client<Wire>);
 
 impl Server {
     /// Reads the certificates; connects to nothing.
@@ -100,6 +102,11 @@ impl Server {
 
     /// Connects and logs in, reading the password anew, or with a token that is good for a while.
     pub(super) async fn log_in(&self) -> Result<Dialogue, Fault> {
+        let session = self.session().await?;
+        Ok(Dialogue::new(session, self.timeouts))
+    }
+
+    async fn session(&self) -> Result<Session<Wire>, Fault> {
         let tokens = match &self.proof {
             Proof::Password(password) => {
                 let password = password.read()?;
@@ -198,21 +205,22 @@ impl Server {
         if plain.known {
             return Err(Fault::NoStartTls);
         }
-        plain
-            .dialogue
-            .exchange("STARTTLS", "STARTTLS", 0, |_| {})
-            .await
-            .map_err(|fault| match fault {
+        let answered = plain
+            .client
+            .run_command_and_check_ok("STARTTLS", None)
+            .await;
+        answered.map_err(|error| {
+            match Fault::library("STARTTLS", &error, plain.client.get_ref().heard()) {
                 Fault::Answer { .. } => Fault::NoStartTls,
                 other => other,
-            })?;
-        // Whatever was put behind the server's OK goes with the dialogue, and is not read as if it
+            }
+        })?;
+        // Whatever was put behind the server's OK goes with the client, and is not read as if it
         // had come encrypted.
-        let encrypted = self.encrypt(plain.dialogue.into_transport()).await?;
+        let plain = plain.client.into_inner().into_transport();
         Ok(Greeted {
-            dialogue: Dialogue::new(encrypted, self.timeouts),
+            client: Client::new(Wire::new(self.encrypt(plain).await?)),
             known: false,
-            abilities: None,
         })
     }
 
@@ -235,18 +243,20 @@ impl Server {
     }
 
     async fn greet(&self, transport: Box<dyn Transport>) -> Result<Greeted, Fault> {
-        let mut dialogue = Dialogue::new(transport, self.timeouts);
-        match dialogue.next("the connection").await? {
-            Reply::Status(said) if matches!(said.status, Status::Ok | Status::Preauth) => {
-                let known = said.status == Status::Preauth;
+        let mut wire = Wire::new(transport);
+        let greeting = wire.reply().await.map_err(|error| Fault::io(&error))?;
+        match greeting {
+            Some(Reply::Status(said)) if matches!(said.status, Status::Ok | Status::Preauth) => {
                 Ok(Greeted {
-                    dialogue,
-                    known,
-                    abilities: said.capabilities(),
+                    client: Client::new(wire),
+                    known: said.status == Status::Preauth,
                 })
             }
-            Reply::Status(said) if said.status == Status::Bye => Err(Fault::closed(Some(&said))),
-            _ => Err(Fault::Protocol("a greeting that is no IMAP".into())),
+            Some(Reply::Status(said)) if said.status == Status::Bye => {
+                Err(Fault::closed(wire.heard()))
+            }
+            Some(_) => Err(Fault::Protocol("a greeting that is no IMAP".into())),
+            None => Err(Fault::closed(wire.heard())),
         }
     }
 
@@ -254,19 +264,13 @@ impl Server {
         &self,
         greeted: Greeted,
         password: &SecretString,
-    ) -> Result<Dialogue, Fault> {
-        let Greeted {
-            mut dialogue,
-            known,
-            abilities,
-        } = greeted;
+    ) -> Result<Session<Wire>, Fault> {
+        let Greeted { client, known } = greeted;
         if known {
-            return Ok(dialogue);
+            return take_over(client).await;
         }
-        let disabled = abilities
-            .iter()
-            .flatten()
-            .any(|ability| ability == "LOGINDISABLED");
+        let abilities = &client.get_ref().heard().abilities;
+        let disabled = abilities.iter().any(|ability| ability == "LOGINDISABLED");
         if disabled && self.tls == Tls::None {
             return Err(Fault::LoginDisabled);
         }
@@ -274,56 +278,29 @@ impl Server {
         let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         let secret = password.expose_secret();
         let outcome = if plain(&self.username) && plain(secret) && !disabled {
-            let command = format!(
-                "LOGIN {} {}",
-                plainly_quoted(&self.username),
-                plainly_quoted(secret)
-            );
-            dialogue
-                .exchange("LOGIN", &command, 0, |_| {})
-                .await
-                .map(drop)
+            client.login(&self.username, secret).await
         } else {
-            carry_out(
-                &mut dialogue,
-                "LOGIN",
-                &mut Exchange::plain(&self.username, password),
-            )
-            .await
+            let mut exchange = Exchange::plain(&self.username, password);
+            client.authenticate("PLAIN", &mut exchange).await
         };
-        match outcome {
-            Ok(()) => Ok(dialogue),
-            Err(Fault::Answer { said, .. }) => {
-                // Some servers repeat the command they do not understand.
-                let encoded = STANDARD.encode(format!("\0{}\0{secret}", self.username));
-                let told = said.contains(secret) || said.contains(&encoded);
-                let said = if told { words("") } else { said };
-                Err(Fault::Login {
-                    username: self.username.clone(),
-                    said,
-                })
-            }
-            Err(other) => Err(other),
-        }
+        outcome.map_err(|failed| {
+            // Some servers repeat the command they do not understand.
+            let encoded = STANDARD.encode(format!("\0{}\0{secret}", self.username));
+            let is_told = |said: &str| said.contains(secret) || said.contains(&encoded);
+            self.refused("LOGIN", &failed, is_told, "")
+        })
     }
 
     /// Logs in with a token, in the way that the server offers.
-    async fn show(&self, greeted: Greeted, token: &SecretString) -> Result<Dialogue, Fault> {
-        let Greeted {
-            mut dialogue,
-            known,
-            ..
-        } = greeted;
+    async fn show(&self, greeted: Greeted, token: &SecretString) -> Result<Session<Wire>, Fault> {
+        let Greeted { mut client, known } = greeted;
         if known {
-            return Ok(dialogue);
+            return take_over(client).await;
         }
-        let mut offer = Offer::default();
-        let asked = dialogue.exchange("CAPABILITY", "CAPABILITY", 0, |reply| {
-            if let Reply::Capability(all) = reply {
-                offer = Offer::read(&all);
-            }
-        });
-        asked.await?;
+        let asked = client.run_command_and_check_ok("CAPABILITY", None).await;
+        let heard = client.get_ref().heard();
+        asked.map_err(|error| Fault::library("CAPABILITY", &error, heard))?;
+        let offer = Offer::read(&heard.abilities);
         let mechanism = offer.mechanism.ok_or(Fault::NoOauth)?;
         let mut bearer = Exchange::bearer(
             mechanism,
@@ -332,58 +309,44 @@ impl Server {
             &self.username,
             token,
         );
-        match carry_out(&mut dialogue, "AUTHENTICATE", &mut bearer).await {
-            Ok(()) => Ok(dialogue),
-            Err(Fault::Answer { said, .. }) => {
-                let said = if bearer.is_repeated_in(&said, token) {
-                    words("")
-                } else {
-                    said
-                };
-                let status = bearer
-                    .status
-                    .map(|status| format!(" (status {status})"))
-                    .unwrap_or_default();
-                Err(Fault::Login {
-                    username: self.username.clone(),
-                    said: said + &status,
-                })
-            }
-            Err(other) => Err(other),
+        let command = bearer.command.clone();
+        let outcome = client
+            .authenticate(command.expose_secret(), &mut bearer)
+            .await;
+        outcome.map_err(|failed| {
+            let is_told = |said: &str| bearer.is_repeated_in(said, token);
+            let status = bearer.status.as_ref();
+            let status = status.map(|status| format!(" (status {status})"));
+            self.refused(
+                "AUTHENTICATE",
+                &failed,
+                is_told,
+                &status.unwrap_or_default(),
+            )
+        })
+    }
+
+    /// Why a login did not come about, without the secret where the server repeats it.
+    fn refused(
+        &self,
+        verb: &'static str,
+        (error, client): &Failed,
+        is_told: impl Fn(&str) -> bool,
+        status: &str,
+    ) -> Fault {
+        match Fault::library(verb, error, client.get_ref().heard()) {
+            Fault::Answer { said, .. } => Fault::Login {
+                username: self.username.clone(),
+                said: if is_told(&said) { words("") } else { said } + status,
+            },
+            other => other,
         }
     }
 }
 
-/// Carries out a SASL exchange (RFC 9051, 6.2.2).
-async fn carry_out(
-    dialogue: &mut Dialogue,
-    verb: &'static str,
-    exchange: &mut Exchange,
-) -> Result<(), Fault> {
-    let command = SecretString::from(format!("AUTHENTICATE {}", exchange.command.expose_secret()));
-    let tag = dialogue.send(verb, command.expose_secret()).await?;
-    let mut farewell: Option<Said> = None;
-    loop {
-        match dialogue.next(verb).await {
-            Ok(Reply::Continue(challenge)) => {
-                // A challenge that is no Base64 is only read for its words, if at all.
-                let challenge = STANDARD.decode(challenge.trim()).unwrap_or_default();
-                let response = exchange.respond(&challenge);
-                dialogue
-                    .send_line(verb, &STANDARD.encode(response.expose_secret()))
-                    .await?;
-            }
-            Ok(Reply::Done { tag: theirs, said }) if theirs == tag => {
-                return if said.status == Status::Ok {
-                    Ok(())
-                } else {
-                    Err(Fault::answer(verb, &said))
-                };
-            }
-            Ok(Reply::Status(said)) if said.status == Status::Bye => farewell = Some(said),
-            Ok(_) => {}
-            Err(Fault::Closed { said: None }) => return Err(Fault::closed(farewell.as_ref())),
-            Err(fault) => return Err(fault),
-        }
-    }
+/// The session of a connection that the server takes as logged in.
+async fn take_over(mut client: Client<Wire>) -> Result<Session<Wire>, Fault> {
+    client.get_mut().keep_login();
+    let session = client.login("", "").await;
+    session.map_err(|(error, client)| Fault::library("LOGIN", &error, client.get_ref().heard()))
 }

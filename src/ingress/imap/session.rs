@@ -2,18 +2,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use async_imap::imap_proto::{MailboxDatum, Response, ResponseCode};
 use bytes::Bytes;
 use jiff::{Timestamp, civil};
-use tokio::time::{Duration, Instant, timeout_at};
-use tokio_util::sync::CancellationToken;
 
 use super::{
     Timeouts,
-    answer::{Fetched, Reply, Said, Status},
-    dialogue::{Dialogue, within},
-    fault::{Fault, words},
+    dialogue::Dialogue,
+    fault::Fault,
+    fetched::Fetched,
     notation::{plainly_quoted, quoted, uid_set},
+    plain::fetched,
 };
+
+mod idle;
+
+pub(super) use self::idle::Woken;
 
 /// How much of a header is taken where the mail itself is not.
 pub(super) const HEADER_LIMIT: usize = 64 * 1024;
@@ -45,6 +49,8 @@ pub(super) struct Folder {
     pub(super) uid_next: u32,
     /// Whether the server said so itself.
     pub(super) is_uid_next_told: bool,
+    /// How many mails it holds.
+    pub(super) exists: Option<u32>,
 }
 
 /// What is known of a mail before it is fetched.
@@ -56,14 +62,6 @@ pub(super) struct Listed {
     pub(super) arrived: Option<Timestamp>,
 }
 
-/// What ended an IDLE.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Woken {
-    Mail,
-    Time,
-    Stop,
-}
-
 impl Session {
     /// Takes over a connection that is logged in, asks what its server can do, and says who we are
     /// where it wants to know: `NetEase` (163.com, 126.com) opens no folder before.
@@ -73,15 +71,9 @@ impl Session {
             timeouts,
             can: Abilities::default(),
         };
-        let mut can = Abilities::default();
-        let asked = session.exchange("CAPABILITY", "CAPABILITY", 0, |reply| {
-            if let Reply::Capability(all) = reply {
-                can = Abilities::read(&all);
-            }
-        });
-        asked.await?;
-        session.can = can;
-        if can.id {
+        session.command("CAPABILITY", "CAPABILITY").await?;
+        session.can = Abilities::read(&session.dialogue.heard().abilities);
+        if session.can.id {
             session.introduce().await?;
         }
         Ok(session)
@@ -115,12 +107,24 @@ impl Session {
 
     async fn select(&mut self, folder: &str, read_only: bool) -> Result<Folder, Fault> {
         let verb = if read_only { "EXAMINE" } else { "SELECT" };
-        let (mut uid_validity, mut uid_next) = (None, None);
+        let (mut uid_validity, mut uid_next, mut exists) = (None, None, None);
         let command = format!("{verb} {}", self.folder_name(folder));
-        let asked = self.exchange(verb, &command, 0, |reply| {
-            if let Reply::Status(said) = reply {
-                uid_validity = uid_validity.or(said.number("UIDVALIDITY"));
-                uid_next = uid_next.or(said.number("UIDNEXT"));
+        let asked = self.dialogue.exchange(verb, &command, 0, |answer| {
+            let code = match answer {
+                Response::MailboxData(MailboxDatum::Exists(count)) => {
+                    // Chatter may name another; the larger asks for less at once.
+                    exists = exists.max(Some(*count));
+                    return;
+                }
+                Response::Data { outcome, .. } => &outcome.code,
+                _ => return,
+            };
+            match code {
+                Some(ResponseCode::UidValidity(value)) => {
+                    uid_validity = uid_validity.or(Some(*value));
+                }
+                Some(ResponseCode::UidNext(value)) => uid_next = uid_next.or(Some(*value)),
+                _ => {}
             }
         });
         asked.await.map_err(|fault| match fault {
@@ -137,7 +141,7 @@ impl Session {
             Some(value) => value,
             // Optional before RFC 9051. `*` is the last mail.
             None => self
-                .search("*", None)
+                .search("UID *", None)
                 .await?
                 .last()
                 .map_or(1, |last| last.saturating_add(1)),
@@ -146,6 +150,7 @@ impl Session {
             uid_validity,
             uid_next,
             is_uid_next_told,
+            exists,
         })
     }
 
@@ -158,20 +163,21 @@ impl Session {
         }
     }
 
-    /// The UIDs within `range`, of mails that came on `since` or later by the server's calendar.
+    /// The UIDs of mails that SEARCH finds by `keys`, and that came on `since` or later by the
+    /// server's calendar.
     pub(super) async fn search(
         &mut self,
-        range: &str,
+        keys: &str,
         since: Option<civil::Date>,
     ) -> Result<BTreeSet<u32>, Fault> {
         let since = since
             .map(|date| date.strftime(" SINCE %-d-%b-%Y").to_string())
             .unwrap_or_default();
         let mut found = BTreeSet::new();
-        let command = format!("UID SEARCH UID {range}{since}");
-        let asked = self.exchange("SEARCH", &command, 0, |reply| {
-            if let Reply::Search(uids) = reply {
-                found.extend(uids.into_iter().filter(|uid| *uid > 0));
+        let command = format!("UID SEARCH {keys}{since}");
+        let asked = self.dialogue.exchange("SEARCH", &command, 0, |answer| {
+            if let Response::MailboxData(MailboxDatum::Search(uids)) = answer {
+                found.extend(uids.iter().copied().filter(|uid| *uid > 0));
             }
         });
         asked.await?;
@@ -256,8 +262,10 @@ impl Session {
         uids: &[u32],
         mut each: impl FnMut(u32, Fetched) + Send,
     ) -> Result<(), Fault> {
-        let asked = self.exchange("FETCH", command, most, |reply| {
-            let Reply::Fetch(fetched) = reply else { return };
+        let asked = self.dialogue.exchange("FETCH", command, most, |answer| {
+            let Some(fetched) = fetched(answer) else {
+                return;
+            };
             let is_mail = [&fetched.body, &fetched.header, &fetched.part]
                 .iter()
                 .any(|part| part.is_some())
@@ -275,62 +283,12 @@ impl Session {
                 each(uid, fetched);
             }
         });
-        asked.await.map(drop)
+        asked.await
     }
 
     /// A command whose answer is only whether it worked.
     pub(super) async fn command(&mut self, verb: &'static str, command: &str) -> Result<(), Fault> {
-        self.exchange(verb, command, 0, |_| {}).await.map(drop)
-    }
-
-    async fn exchange(
-        &mut self,
-        verb: &'static str,
-        command: &str,
-        expected: u64,
-        each: impl FnMut(Reply) + Send,
-    ) -> Result<Said, Fault> {
-        self.dialogue.exchange(verb, command, expected, each).await
-    }
-
-    /// Waits with IDLE until mail comes, the time is over, or `stop`. The time is absolute: a
-    /// server's keep-alives prove that it lives, not that it still tells us of mail.
-    pub(super) async fn idle(
-        &mut self,
-        patience: Duration,
-        stop: &CancellationToken,
-    ) -> Result<Woken, Fault> {
-        self.dialogue.allow_chatter();
-        let until = Instant::now() + patience;
-        let tag = self.dialogue.send("IDLE", "IDLE").await?;
-        let mut woken = None;
-        loop {
-            match self.dialogue.next("IDLE").await? {
-                Reply::Continue(_) => break,
-                Reply::Done { tag: theirs, said } if theirs == tag => {
-                    return Err(Fault::answer("IDLE", &said));
-                }
-                other => woken = wakes(&other)?.or(woken),
-            }
-        }
-        let woken = loop {
-            if let Some(woken) = woken {
-                break woken;
-            }
-            tokio::select! {
-                () = stop.cancelled() => break Woken::Stop,
-                reply = timeout_at(until, self.dialogue.reply()) => match reply {
-                    Ok(reply) => woken = wakes(&reply?)?,
-                    Err(_) => break Woken::Time,
-                },
-            }
-        };
-        let done = async {
-            self.dialogue.send_line("DONE", "DONE").await?;
-            self.dialogue.finish("IDLE", &tag, |_| {}).await
-        };
-        within(self.timeouts.command, "DONE", done).await?;
-        Ok(woken)
+        self.dialogue.exchange(verb, command, 0, |_| {}).await
     }
 
     /// Says good-bye, which is a courtesy: whether the server hears it does not matter.
@@ -351,16 +309,5 @@ impl Abilities {
             id: has("ID"),
             utf8_names: rev2 && !has("IMAP4REV1"),
         }
-    }
-}
-
-/// Whether what a server says during IDLE means new mail.
-fn wakes(reply: &Reply) -> Result<Option<Woken>, Fault> {
-    match reply {
-        Reply::Exists => Ok(Some(Woken::Mail)),
-        Reply::Status(said) if said.status == Status::Bye => Err(Fault::Closed {
-            said: Some(words(&said.text)),
-        }),
-        _ => Ok(None),
     }
 }

@@ -169,10 +169,20 @@ impl Bot {
         Ok(channel)
     }
 
-    /// The end of an incident edits the message of its beginning.
-    pub(super) fn example_receipt(&self) -> Option<&'static str> {
-        self.update_message
-            .then_some("<the trigger's channel>/<the trigger's ts>")
+    /// A change, and the end of an incident, edit the message of its beginning or go where that
+    /// went.
+    pub(super) fn example_receipt(&self, action: Action) -> Option<&'static str> {
+        let needs_it = match action {
+            Action::Trigger => false,
+            Action::Change => true,
+            Action::Resolve => self.update_message || self.many_channels,
+        };
+        needs_it.then_some("<the trigger's channel>/<the trigger's ts>")
+    }
+
+    /// Who follows the thread hears of the end by a reply.
+    pub(super) fn second_step(&self, action: Action) -> Option<Step> {
+        (action == Action::Resolve && self.update_message).then_some(Step::Reply)
     }
 
     fn part<'a>(&self, parcel: &Parcel<'a>) -> Part<'a> {

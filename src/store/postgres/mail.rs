@@ -167,19 +167,31 @@ pub(super) async fn bookmark(
     Ok(Some(bookmark))
 }
 
-/// The replica's own, and those of one that has not decided them in time.
+/// The replica's own, and those of one that has not decided them in time. What another locks is
+/// left to it. The replica's own is not: whatever locks it may be undone, and what comes after it
+/// must not overtake it.
 const UNDECIDED: &str = "
 WITH free AS MATERIALIZED (
-    SELECT id, size FROM mails
+    SELECT id, size, holder FROM mails
     WHERE outcome = 'pending' AND check_at IS NULL AND id > $3 AND (holder = $1 OR held_until < now() OR held_until IS NULL)
-    ORDER BY id LIMIT $4 FOR NO KEY UPDATE SKIP LOCKED
+    ORDER BY id LIMIT $4
+), wanted AS MATERIALIZED (
+    SELECT id, holder FROM (SELECT *, sum(size) OVER (ORDER BY id) - size AS before FROM free) AS sized
+    WHERE before < $5::bigint
+), unlocked AS MATERIALIZED (
+    SELECT id FROM mails
+    WHERE id = ANY (ARRAY(SELECT id FROM wanted)) AND outcome = 'pending' AND check_at IS NULL
+      AND (holder = $1 OR held_until < now() OR held_until IS NULL)
+    FOR NO KEY UPDATE SKIP LOCKED
 ), taken AS (
     UPDATE mails SET holder = $1, held_until = now() + $2::bigint * interval '1 ms'
-    WHERE id = ANY (ARRAY(SELECT id FROM (SELECT id, sum(size) OVER (ORDER BY id) - size AS before FROM free) AS sized
-                          WHERE before < $5::bigint)) RETURNING *
+    WHERE id = ANY (ARRAY(SELECT id FROM unlocked)) RETURNING id
 )
-SELECT taken.*, raw FROM taken CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = taken.id OFFSET 0) AS body
-ORDER BY id";
+SELECT mails.*, raw FROM wanted
+CROSS JOIN LATERAL (SELECT * FROM mails WHERE id = wanted.id OFFSET 0) AS mails
+CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = wanted.id OFFSET 0) AS body
+WHERE wanted.holder = $1 OR wanted.id = ANY (ARRAY(SELECT id FROM taken))
+ORDER BY wanted.id";
 
 pub(super) async fn undecided(
     database: &Database,
@@ -262,6 +274,18 @@ pub(super) async fn due(
     let rows = database
         .query(DUE, &[&micros(now), &absurd(now), &i64::from(limit)])
         .await?;
+    rows.iter().map(stored_mail).collect()
+}
+
+const LET_OUT: &str = "
+SELECT mails.*, raw FROM (SELECT * FROM mails WHERE check_at = 0 ORDER BY check_at, id LIMIT $1) AS mails
+CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = mails.id OFFSET 0) AS body ORDER BY id";
+
+pub(super) async fn let_out(
+    database: &Database,
+    limit: u32,
+) -> Result<Vec<StoredMail>, StoreError> {
+    let rows = database.query(LET_OUT, &[&i64::from(limit)]).await?;
     rows.iter().map(stored_mail).collect()
 }
 

@@ -200,7 +200,13 @@ pub(super) fn claims(
         else {
             continue;
         };
-        claims.push(delivery.claimed(id, lease, at(row, "receipt")?, now));
+        claims.push(Claim::with_decision(
+            delivery,
+            id,
+            lease,
+            at(row, "receipt")?,
+            now,
+        ));
     }
     Ok(claims)
 }

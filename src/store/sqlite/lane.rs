@@ -85,7 +85,9 @@ pub(super) fn owe(
             ))?
             .query_row([id], |row| row.get("receipt"))?,
     };
-    Ok(Some(delivery.claimed(id, lease, receipt, now)))
+    Ok(Some(Claim::with_decision(
+        delivery, id, lease, receipt, now,
+    )))
 }
 
 /// What a fallback receiver is owed, unless it was told of this opening already: two integrations

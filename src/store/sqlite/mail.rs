@@ -198,6 +198,16 @@ pub(super) fn due(
         .collect()
 }
 
+/// What a person let out of the quarantine since it was looked at last.
+pub(super) fn let_out(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<StoredMail>> {
+    connection
+        .prepare_cached(
+            "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at = 0 ORDER BY id LIMIT ?1",
+        )?
+        .query_map([limit], stored_mail)?
+        .collect()
+}
+
 /// Lets a mail act that is held, or waits for its authenticity.
 pub(super) fn release(
     connection: &Connection,

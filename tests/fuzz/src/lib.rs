@@ -53,11 +53,11 @@ pub fn within_bounds<T>(length: usize, base: usize, factor: usize, check: impl F
 pub struct Kept(Mutex<Vec<Message>>);
 
 impl Kept {
-    fn new() -> Arc<Self> {
+    pub fn new() -> Arc<Self> {
         Arc::default()
     }
 
-    fn mails(&self) -> Vec<Message> {
+    pub fn mails(&self) -> Vec<Message> {
         self.0.lock().unwrap().clone()
     }
 }
@@ -83,7 +83,7 @@ impl Inbox for Kept {
 }
 
 /// Everything runs in one thread: the same bytes take the same way.
-fn runtime() -> tokio::runtime::Runtime {
+pub fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

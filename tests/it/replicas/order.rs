@@ -5,7 +5,7 @@
 
 use alertbridge::{
     message::{Authenticity, Message, Outcome as Became, Verdict},
-    store::Store as _,
+    store::{Desk as _, Intake as _},
 };
 
 use super::*;

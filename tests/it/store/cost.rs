@@ -3,7 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use alertbridge::store::{Fallback, Horizon, Sweep, postgres::Postgres};
+use alertbridge::store::{
+    Desk as _, Fallback, Horizon, Intake as _, Lanes as _, Sweep, Upkeep as _, postgres::Postgres,
+};
 
 use super::*;
 use crate::postgres::Server;

@@ -2,7 +2,10 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use alertbridge::store::postgres::{Address, Postgres};
+use alertbridge::store::{
+    Desk as _, Intake as _,
+    postgres::{Address, Postgres},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream, tcp::OwnedReadHalf, tcp::OwnedWriteHalf},

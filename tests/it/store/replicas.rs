@@ -4,7 +4,7 @@
 use alertbridge::{
     message::{Hold, Verdict},
     store::{
-        Memory,
+        Intake as _, Memory,
         audit::Extent,
         postgres::{self, Address},
     },
@@ -117,6 +117,30 @@ async fn what_others_have_yet_to_decide_is_seen_by_who_has_a_later_mail_and_deci
         read.iter().map(|mail| mail.id).collect::<Vec<_>>(),
         ids[3..]
     );
+}
+
+/// Whatever locks it may be undone: a replica that passed it over would decide what came after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_does_not_pass_over_a_mail_of_its_own_that_is_locked() {
+    let database = Database::create().await;
+    let [own, other] = [(); 2].map(|()| database.open());
+    let own = own.await;
+    let other = other.await.with_hold(Duration::ZERO);
+    let ids = [
+        recorded(&own).await,
+        recorded(&other).await,
+        recorded(&own).await,
+        recorded(&other).await,
+    ];
+    let mut client = database.client().await;
+    let transaction = client.transaction().await.unwrap();
+    let lock = "SELECT 1 FROM mails WHERE id = ANY ($1) FOR NO KEY UPDATE";
+    let locked = [ids[0], ids[1]].to_vec();
+    transaction.query(lock, &[&locked]).await.unwrap();
+    let read = own.undecided(0, 10).await.unwrap();
+    let read: Vec<_> = read.iter().map(|mail| mail.id).collect();
+    assert_eq!(read, [ids[0], ids[2], ids[3]], "another's is left to it");
+    assert_eq!(own.ahead(MailId::MAX).await.unwrap(), [ids[1]]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -174,7 +174,7 @@ impl Scan<'_> {
     async fn look_for(&mut self, uid: u32) -> Result<(), Fault> {
         let present = self
             .session
-            .search(&uid.to_string(), None)
+            .search(&format!("UID {uid}"), None)
             .await?
             .contains(&uid);
         if present {

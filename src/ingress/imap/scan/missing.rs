@@ -121,8 +121,8 @@ impl Scan<'_> {
         let other = match self.backlog.last_given() {
             Some(other) => Some(other),
             None if uid > 1 => {
-                let range = format!("{}:{}", uid.saturating_sub(NEIGHBOURS).max(1), uid - 1);
-                let found = self.session.search(&range, None).await?;
+                let keys = format!("UID {}:{}", uid.saturating_sub(NEIGHBOURS).max(1), uid - 1);
+                let found = self.session.search(&keys, None).await?;
                 found
                     .into_iter()
                     .rev()

@@ -1,0 +1,82 @@
+//! The alert a mail holds, and the page that tells of it. Pure.
+
+use serde_json::Value;
+
+use super::{
+    reading::{Finding, Reading},
+    reason::let_through,
+};
+use crate::{
+    delivery::{Action, Doubt, Notification},
+    incident::{Incident, Observation, Signal, normalize_status},
+    label::Labels,
+    store::StoredMail,
+};
+
+/// The alert a mail holds.
+pub(super) struct Alert<'a> {
+    /// None where it could not be read.
+    pub(super) incident: Option<&'a Incident>,
+    /// The incident's id, or the key made for an alert that has none.
+    pub(super) id: &'a str,
+    pub(super) json: &'a Value,
+    /// Why it could not be read.
+    pub(super) reason: Option<&'a str>,
+}
+
+impl<'a> Alert<'a> {
+    pub(super) fn of(reading: &'a Reading) -> Option<Self> {
+        match &reading.finding {
+            Finding::Incident { incident, .. } => Some(Self {
+                incident: Some(incident),
+                id: &incident.incident_id,
+                json: &incident.json,
+                reason: None,
+            }),
+            Finding::Unreadable { key, reason, json } => Some(Self {
+                incident: None,
+                id: key,
+                json,
+                reason: Some(reason),
+            }),
+            Finding::Quarantined { .. } | Finding::Ignored { .. } => None,
+        }
+    }
+
+    pub(super) fn status(&self) -> String {
+        self.incident.map_or_else(
+            || UNPARSED.to_owned(),
+            |incident| normalize_status(&incident.status),
+        )
+    }
+}
+
+const UNPARSED: &str = "UNPARSED";
+
+pub(super) fn page(
+    seen: &Observation,
+    mail: &StoredMail,
+    labels: Labels,
+    alert: &Alert<'_>,
+    doubt: Option<Doubt>,
+) -> Notification {
+    Notification {
+        action: if seen.signal == Signal::Resolve {
+            Action::Resolve
+        } else {
+            Action::Trigger
+        },
+        incident_id: alert.id.to_owned(),
+        labels,
+        incident: alert.json.clone(),
+        arrived_at: mail.message.arrived_at,
+        time: seen.time,
+        reason: alert
+            .reason
+            .map(ToOwned::to_owned)
+            .or_else(|| mail.released.as_ref().map(let_through)),
+        mail: (mail.id > 0).then_some(mail.id),
+        doubt,
+        was: None,
+    }
+}

@@ -1,0 +1,145 @@
+//! What a change of an open incident tells, and to whom: of its severity above all. Pure.
+
+use jiff::Timestamp;
+
+use super::{
+    reason::and,
+    rules::{Rules, SEVERITY},
+    tell::silenced,
+};
+use crate::{
+    delivery::{Action, NewDelivery, Notification, Target},
+    incident::State,
+    message::Outcome,
+    store::{Decision, Memory, Silencing},
+};
+
+impl Rules {
+    /// A change updates at whoever was told, where they can, and is told anew to the others where
+    /// the severity rose. A rise is also told by the routes of now to whoever was not told yet.
+    /// What a mute holds gives way to it.
+    pub(super) fn tell_of_change(
+        &self,
+        state: State,
+        page: Notification,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
+        let before = memory.known.state.as_ref();
+        if let Some((reason, held)) = silenced(&page, memory) {
+            return Decision {
+                state: Some(State {
+                    untold: before.is_some_and(|state| state.untold),
+                    ..state
+                }),
+                applied: true,
+                silencing: held,
+                ..Decision::nothing(Outcome::Silenced, &reason, page.labels)
+            };
+        }
+        let was = state.told.get(SEVERITY).cloned().unwrap_or_default();
+        if memory.told.is_empty() {
+            let decision = self.tell(Outcome::Changed, state, page, memory, now);
+            return Decision {
+                supersedes: true,
+                ..decision
+            };
+        }
+        let is = page.labels.get(SEVERITY).cloned().unwrap_or_default();
+        let change = format!("the severity was {was} and is {is}");
+        let update = Notification {
+            action: Action::Change,
+            was: Some(was.clone()),
+            reason: page
+                .reason
+                .clone()
+                .or_else(|| (was != is).then(|| change.clone())),
+            ..page.clone()
+        };
+        let rose = update.rose();
+        // What is not proven says something to people, and changes nothing that is.
+        let bound = page.doubt.is_some() && before.is_some_and(|state| state.verified);
+        if bound && !rose {
+            let reason = "it is not proven, and the incident is firing already";
+            return Decision {
+                applied: true,
+                ..Decision::nothing(Outcome::Duplicate, reason, page.labels)
+            };
+        }
+
+        let reached = self.routes.reach(&page.labels, Some(now));
+        let mute = |receiver: &str| {
+            let found = reached.iter().find(|reached| reached.receiver == receiver);
+            found.and_then(|reached| reached.mute.as_ref())
+        };
+        let mut receivers: Vec<String> = Vec::new();
+        let mut deliveries = Vec::new();
+        for told in &memory.told {
+            let Some(integration) = self.receivers.integrations.get(&told.target) else {
+                continue;
+            };
+            let updates = integration.updates();
+            // To change what somebody has disturbs nobody; to be told anew does.
+            let mute = mute(&told.target.receiver).filter(|_| !updates);
+            let is_dropped = mute.is_some_and(|mute| mute.until.is_none());
+            if is_dropped || if updates { bound } else { !rose } {
+                continue;
+            }
+            let held_until = mute.and_then(|mute| mute.until);
+            if held_until.is_none() && !receivers.contains(&told.target.receiver) {
+                receivers.push(told.target.receiver.clone());
+            }
+            deliveries.push(NewDelivery {
+                held_until,
+                ..NewDelivery::at_once(&told.target, &told.alias, &update)
+            });
+        }
+        let anew = self.tell(Outcome::Changed, state, page, memory, now);
+        let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
+        let held = |target: &Target| memory.held.iter().any(|held| held.target == *target);
+        let others = anew.deliveries.into_iter().filter(|delivery| {
+            not_yet(&delivery.target) && (rose || !bound && held(&delivery.target))
+        });
+        for delivery in others {
+            let receiver = &delivery.target.receiver;
+            if delivery.held_until.is_none() && !receivers.contains(receiver) {
+                receivers.push(receiver.clone());
+            }
+            deliveries.push(delivery);
+        }
+        Decision {
+            reason: Some(and(&change, anew.reason.as_deref())),
+            state: anew.state.map(|state| State {
+                untold: false,
+                ..state
+            }),
+            deliveries,
+            receivers,
+            supersedes: !bound,
+            applied: true,
+            silencing: Silencing::Over,
+            ..Decision::nothing(Outcome::Changed, "", anew.labels)
+        }
+    }
+
+    /// An incident that is again as it was told has no change to tell when its silence ends.
+    pub(super) fn as_told_again(&self, page: &Notification, memory: &Memory) -> Silencing {
+        let told = !memory.told.is_empty() || !memory.held.is_empty();
+        let newest = memory
+            .known
+            .state
+            .as_ref()
+            .filter(|state| state.verified <= page.doubt.is_none());
+        match newest {
+            Some(state)
+                if told
+                    && page.action == Action::Trigger
+                    && page.time >= state.newest
+                    && !self.is_other(&page.labels, state) =>
+            {
+                Silencing::Over
+            }
+            _ => Silencing::AsItIs,
+        }
+    }
+}

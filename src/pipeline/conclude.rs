@@ -1,0 +1,251 @@
+//! From a mail that was read to its decision, given what is known. Pure.
+
+use jiff::Timestamp;
+
+use super::{
+    alert::{Alert, page},
+    reading::{Finding, Reading},
+    reason::{and, checked_again, let_through},
+    rules::Rules,
+    standing::Standing,
+};
+use crate::{
+    delivery::{Action, NewDelivery, Notification},
+    incident::{Observation, Signal, State, Values, transition},
+    label::{Labels, labels_of},
+    message::{Authenticity, Outcome, Verdict},
+    store::{Decision, Kind, Memory, Silencing, StoredMail, Subject},
+};
+
+impl Rules {
+    /// What the store must know to remember the alert by; none where the mail is no alert.
+    pub fn subject(&self, reading: &Reading, mail: &StoredMail, now: Timestamp) -> Option<Subject> {
+        let alert = Alert::of(reading)?;
+        Some(Subject {
+            kind: if alert.incident.is_some() {
+                Kind::Incident
+            } else {
+                Kind::Unparsed
+            },
+            incident_id: alert.id.to_owned(),
+            status: alert.status(),
+            time: alert.incident.map(|incident| incident.time),
+            app_key: alert
+                .incident
+                .map_or_else(String::new, |incident| incident.app_key.clone()),
+            metric: alert
+                .incident
+                .map_or_else(String::new, |incident| incident.metric.clone()),
+            ingress: mail.message.ingress.clone(),
+            verified: self.standing(&alert, mail, now) == Standing::Genuine,
+        })
+    }
+
+    /// What follows from a mail, given what is known.
+    pub fn conclude(
+        &self,
+        reading: &Reading,
+        mail: &StoredMail,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
+        let alert = match (&reading.finding, Alert::of(reading)) {
+            (Finding::Ignored { reason }, _) => {
+                return Decision::nothing(Outcome::Ignored, reason, Labels::new());
+            }
+            (Finding::Quarantined { reason }, _) => {
+                return Decision::nothing(Outcome::Quarantined, reason, Labels::new());
+            }
+            (_, None) => return Decision::nothing(Outcome::Ignored, "no alert", Labels::new()),
+            (_, Some(alert)) => alert,
+        };
+        let labels = self.labels(reading, mail, memory);
+        if memory.told_before.is_none() && memory.owes_what_was_silenced(now) {
+            let reason = "what a silence held until now is told first";
+            return Decision::nothing(Outcome::Pending, reason, labels);
+        }
+        let standing = self.standing(&alert, mail, now);
+        if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
+            let check_at = match standing {
+                Standing::Doubtful { check_at, .. } | Standing::Held { check_at, .. } => check_at,
+                _ => None,
+            };
+            return Decision {
+                check_at,
+                ..Decision::nothing(outcome, &checked_again(mail), labels)
+            };
+        }
+        let (doubt, check_at) = match standing {
+            Standing::Genuine => (None, None),
+            Standing::Doubtful { doubt, check_at } => (Some(doubt), check_at),
+            Standing::Waits { check_at } => {
+                let why = mail.authenticity.detail.as_deref().unwrap_or("DNS trouble");
+                let reason =
+                    format!("a resolve that could not be checked waits until it can be: {why}");
+                return Decision {
+                    check_at: Some(check_at),
+                    ..Decision::nothing(Outcome::Pending, &reason, labels)
+                };
+            }
+            held @ Standing::Held { .. } => return held_back(held, labels),
+        };
+        let seen = Observation {
+            signal: self.signal(&alert),
+            status: alert.status(),
+            time: alert.incident.map(|incident| incident.time),
+            verified: doubt.is_none(),
+            fresh: mail.released.is_some() || self.fresh(reading, now),
+            values: self.changeable(&labels),
+        };
+        let page = page(&seen, mail, labels, &alert, doubt);
+        let mut decision = self.follow(transition(&memory.known, &seen), page, memory, now);
+        if !memory.known.keeps(&seen) {
+            decision.state = None;
+            decision.silencing = Silencing::AsItIs;
+            decision.supersedes = false;
+        }
+        decision.check_at = check_at;
+        if decision.outcome == Outcome::Duplicate {
+            decision.late = memory
+                .first_heard
+                .clone()
+                .filter(|first| first.ingress != mail.message.ingress);
+        }
+        let held = matches!(decision.silencing, Silencing::Held(_));
+        if doubt.is_some() && (decision.tells() || held) {
+            if let Some(held) = self.policy.over_the_limit(memory.marked, check_at) {
+                return held_back(held, decision.labels);
+            }
+            decision.marked = true;
+        }
+        if let (None, Outcome::Opened | Outcome::Silenced, Some(reason)) =
+            (alert.incident, decision.outcome, alert.reason)
+        {
+            if decision.outcome == Outcome::Opened {
+                decision.outcome = Outcome::Unparsed;
+            }
+            decision.reason = Some(and(reason, decision.reason.as_deref()));
+        }
+        if let Some(release) = &mail.released {
+            decision.reason = Some(and(&let_through(release), decision.reason.as_deref()));
+        }
+        match memory.told_before {
+            Some(outcome) => told_already(outcome, decision, mail),
+            None => decision,
+        }
+    }
+
+    /// What follows from something the bridge tells of itself.
+    pub fn announce(
+        &self,
+        page: Notification,
+        status: &str,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
+        let seen = Observation {
+            signal: if page.action == Action::Resolve {
+                Signal::Resolve
+            } else {
+                Signal::Trigger
+            },
+            status: status.to_owned(),
+            // What is so now is newer than all before, whatever becomes of the clock.
+            time: None,
+            verified: true,
+            fresh: true,
+            // It is told once, whatever more there is to say of it.
+            values: Values::new(),
+        };
+        Decision {
+            applied: false,
+            ..self.follow(transition(&memory.known, &seen), page, memory, now)
+        }
+    }
+
+    fn standing(&self, alert: &Alert<'_>, mail: &StoredMail, now: Timestamp) -> Standing {
+        let app = alert.incident.map(|incident| incident.app_key.as_str());
+        self.policy.standing(mail, self.signal(alert), app, now)
+    }
+
+    fn signal(&self, alert: &Alert<'_>) -> Signal {
+        alert.incident.map_or(Signal::Trigger, |incident| {
+            self.statuses.signal(&incident.status)
+        })
+    }
+
+    /// The labels an alert has; those of mail that is none say where it came from.
+    pub fn labels(&self, reading: &Reading, mail: &StoredMail, memory: &Memory) -> Labels {
+        let incident = match &reading.finding {
+            Finding::Incident { incident, .. } => Some(incident.as_ref()),
+            _ => None,
+        };
+        let authenticity = match mail.released {
+            // Somebody vouches for it: it is routed as genuine mail is.
+            Some(_) => &Authenticity {
+                verdict: Verdict::Pass,
+                ..mail.authenticity.clone()
+            },
+            None => &mail.authenticity,
+        };
+        labels_of(
+            incident,
+            incident.map_or(Signal::Trigger, |incident| {
+                self.statuses.signal(&incident.status)
+            }),
+            &self.severities,
+            authenticity,
+            &mail.message.ingress,
+            incident.map(|_| memory.recurrence_28d),
+        )
+    }
+
+    fn fresh(&self, reading: &Reading, now: Timestamp) -> bool {
+        self.max_age.is_zero()
+            || reading
+                .date
+                .is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
+    }
+}
+
+fn held_back(held: Standing, labels: Labels) -> Decision {
+    let Standing::Held {
+        hold,
+        reason,
+        check_at,
+    } = held
+    else {
+        return Decision::nothing(Outcome::Quarantined, "", labels);
+    };
+    Decision {
+        check_at,
+        hold,
+        ..Decision::nothing(Outcome::Quarantined, &reason, labels)
+    }
+}
+
+/// Nobody is told twice: of a mail that was told before it could be checked, only the state it
+/// leads to is new.
+fn told_already(outcome: Outcome, decision: Decision, mail: &StoredMail) -> Decision {
+    Decision {
+        outcome,
+        reason: Some(checked_again(mail)),
+        state: decision.state.map(|state| State {
+            untold: false,
+            ..state
+        }),
+        deliveries: updates(decision.deliveries),
+        receivers: Vec::new(),
+        supersedes: false,
+        silencing: Silencing::AsItIs,
+        ..decision
+    }
+}
+
+/// What is told anew was told before; what updates in place has waited for the proof.
+fn updates(deliveries: Vec<NewDelivery>) -> Vec<NewDelivery> {
+    deliveries
+        .into_iter()
+        .filter(|delivery| delivery.notification.action == Action::Change)
+        .collect()
+}

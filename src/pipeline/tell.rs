@@ -1,0 +1,141 @@
+//! Who is told: of a trigger whoever the routes reach, of a resolve whoever was told of it. Pure.
+
+use jiff::Timestamp;
+
+use super::rules::Rules;
+use crate::{
+    delivery::{NewDelivery, Notification},
+    incident::State,
+    message::Outcome,
+    route::{Mute, Reached},
+    silence::last_to_cover,
+    store::{Decision, Memory, Silenced, Silencing},
+};
+
+impl Rules {
+    /// A trigger goes where the routes lead now, unless a silence covers it.
+    pub(super) fn tell(
+        &self,
+        outcome: Outcome,
+        state: State,
+        page: Notification,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
+        if let Some((reason, held)) = silenced(&page, memory) {
+            return Decision {
+                state: Some(State {
+                    untold: true,
+                    ..state
+                }),
+                applied: true,
+                silencing: held,
+                supersedes: true,
+                ..Decision::nothing(Outcome::Silenced, &reason, page.labels)
+            };
+        }
+        let state = State {
+            told: self.values(&page.labels),
+            ..state
+        };
+        let mut deliveries = Vec::new();
+        let mut receivers = Vec::new();
+        let mut mutes = Vec::new();
+        for Reached { receiver, mute, .. } in self.routes.reach(&page.labels, Some(now)) {
+            let held_until = match &mute {
+                None => {
+                    receivers.push(receiver.clone());
+                    None
+                }
+                Some(Mute {
+                    intervals,
+                    until: Some(until),
+                }) => {
+                    mutes.push(format!(
+                        "held for {receiver} until {until} by {}",
+                        intervals.join(", ")
+                    ));
+                    Some(*until)
+                }
+                Some(Mute {
+                    intervals,
+                    until: None,
+                }) => {
+                    mutes.push(format!(
+                        "dropped for {receiver} by {} (on_mute: drop)",
+                        intervals.join(", ")
+                    ));
+                    continue;
+                }
+            };
+            deliveries.extend(self.receivers.owed(&receiver, &page, held_until, now));
+        }
+        let dropped = receivers.is_empty() && deliveries.is_empty();
+        let outcome = if dropped { Outcome::Silenced } else { outcome };
+        Decision {
+            reason: (!mutes.is_empty()).then(|| mutes.join("; ")),
+            state: Some(State {
+                untold: dropped,
+                ..state
+            }),
+            applied: true,
+            deliveries,
+            receivers,
+            silencing: Silencing::Over,
+            ..Decision::nothing(outcome, "", page.labels)
+        }
+    }
+
+    /// A resolve goes to whoever was told of the trigger, by the record.
+    pub(super) fn tell_it_is_over(
+        &self,
+        state: State,
+        page: Notification,
+        memory: &Memory,
+    ) -> Decision {
+        let mut receivers: Vec<String> = Vec::new();
+        let mut deliveries = Vec::new();
+        for told in &memory.told {
+            if self
+                .receivers
+                .integrations
+                .get(&told.target)
+                .is_some_and(|integration| !integration.send_resolved())
+            {
+                continue;
+            }
+            if !receivers.contains(&told.target.receiver) {
+                receivers.push(told.target.receiver.clone());
+            }
+            deliveries.push(NewDelivery::at_once(&told.target, &told.alias, &page));
+        }
+        Decision {
+            silencing: Silencing::Over,
+            reason: memory
+                .told
+                .is_empty()
+                .then(|| "nobody was told of its trigger".to_owned()),
+            state: Some(state),
+            applied: true,
+            deliveries,
+            receivers,
+            ..Decision::nothing(Outcome::Resolved, "", page.labels)
+        }
+    }
+}
+
+/// By what a page is silenced, and what is held of it; none where no silence covers it.
+pub(super) fn silenced(page: &Notification, memory: &Memory) -> Option<(String, Silencing)> {
+    let last = last_to_cover(&memory.silences, &page.labels)?;
+    let covering = memory
+        .silences
+        .iter()
+        .filter(|silence| silence.covers(&page.labels));
+    let reasons: Vec<_> = covering.map(ToString::to_string).collect();
+    let held = Silenced {
+        silence: last.id,
+        until: last.ends_at,
+        page: page.clone(),
+    };
+    Some((reasons.join("; "), Silencing::Held(Box::new(held))))
+}

@@ -1,0 +1,215 @@
+//! A pipeline whose time, mails and deliveries a test masters, over a real store.
+
+use std::sync::Mutex;
+
+use jiff::{SignedDuration, Timestamp};
+use tokio::sync::watch;
+
+use super::*;
+use crate::{
+    config::{Config, Files, Loaded, Source},
+    deliver::{Client, Terms},
+    delivery::{Action, Target},
+    message::Release,
+    silence::{Plan, SilenceId},
+    store::{Next, Settlement, Store, sqlite::Sqlite},
+};
+
+mod model;
+mod nights;
+mod races;
+
+const CONFIGURATION: &str = "
+alerts: { app_keys: [com.example.known], authenticity: { require: [] } }
+ingress: { webhook: [{ name: hook }] }
+time_intervals:
+  - name: sleep
+    time_intervals: [{ times: [
+      { start_time: '00:20', end_time: '00:40' }, { start_time: '01:10', end_time: '01:30' },
+      { start_time: '02:00', end_time: '02:40' }] }]
+route:
+  receiver: chat
+  routes:
+    - { receiver: pager, matchers: ['severity=critical'], continue: true }
+    - { receiver: night, mute_time_intervals: [sleep], continue: true }
+    - { receiver: chat }
+receivers:
+  - { name: chat, webhook_configs: [{ url: 'http://127.0.0.1:9/chat' }] }
+  - { name: night, webhook_configs: [{ url: 'http://127.0.0.1:9/night' }] }
+  - name: pager
+    pagerduty_configs: [{ routing_key: 0123456789abcdef0123456789abcdef, url: 'http://127.0.0.1:9/pager' }]
+";
+
+/// Receivers that nothing of the above is owed to: what is owed waits for the test to claim it.
+const ELSEWHERE: &str = "
+ingress: { webhook: [{ name: hook }] }
+route: { receiver: none }
+receivers: [{ name: none, stdout_configs: [{}] }]
+";
+
+const LEASE: Duration = Duration::from_mins(1);
+
+/// What somebody was told.
+#[derive(Debug, Clone, PartialEq)]
+struct Page {
+    receiver: String,
+    action: Action,
+    incident: String,
+    severity: String,
+    mail: MailId,
+}
+
+/// One bridge in its night.
+struct Night {
+    pipeline: Pipeline,
+    store: Arc<dyn Store>,
+    now: Arc<Mutex<Timestamp>>,
+    /// Of the mails' own time, each is newer than the last.
+    mails: i64,
+    _in_force: watch::Sender<Arc<InForce>>,
+}
+
+fn loaded(text: &str) -> Loaded {
+    Config::parse(Source::Embedded, text, Files::Unneeded, &|_| None)
+        .unwrap_or_else(|error| panic!("{error}"))
+}
+
+fn midnight() -> Timestamp {
+    "2026-03-01T00:00:00Z".parse().unwrap()
+}
+
+impl Night {
+    fn begin() -> Self {
+        let Loaded { config, rules, .. } = loaded(CONFIGURATION);
+        let authenticator = config.authenticator().unwrap();
+        let in_force = watch::Sender::new(Arc::new(InForce {
+            authenticator,
+            rules,
+        }));
+        let now = Arc::new(Mutex::new(midnight()));
+        let read = Arc::clone(&now);
+        let clock = Clock::from_fn(move || *read.lock().unwrap());
+        let store: Arc<dyn Store> = Arc::new(Sqlite::throw_away().unwrap());
+        let Loaded { config, rules, .. } = loaded(ELSEWHERE);
+        let client = Client::new(&rules.receivers, LEASE, &|_| None).unwrap();
+        let terms = Terms::new(
+            Arc::clone(&rules.receivers),
+            config.delivery.clone(),
+            None,
+            client,
+        );
+        let deliverer = Deliverer::new(
+            Arc::clone(&store) as _,
+            terms,
+            clock.clone(),
+            Arc::default(),
+        );
+        let (receiver, deliverer) = (in_force.subscribe(), Arc::new(deliverer));
+        Self {
+            pipeline: Pipeline::new(Arc::clone(&store) as _, receiver, clock, deliverer),
+            store,
+            now,
+            mails: 0,
+            _in_force: in_force,
+        }
+    }
+
+    fn now(&self) -> Timestamp {
+        *self.now.lock().unwrap()
+    }
+
+    fn pass(&self, minutes: i64) {
+        *self.now.lock().unwrap() += SignedDuration::from_mins(minutes);
+    }
+
+    /// A mail about an incident, newer than all before.
+    fn mail(&mut self, incident: &str, status: &str, severity: &str, app: &str) -> Vec<u8> {
+        self.mails += 1;
+        let time = midnight() + SignedDuration::from_secs(self.mails);
+        let measured = if severity == "critical" { 60.0 } else { 90.5 };
+        let json = serde_json::json!({
+            "appKey": app, "incidentId": incident, "incidentStatus": status, "metricName": "m",
+            "metricUnit": "PERCENT", "time": time, "sliValue": measured, "sloValue": 99.0,
+        });
+        let date = self.now().strftime("%a, %d %b %Y %H:%M:%S +0000");
+        format!(
+            "From: no-reply@am.atlassian.com\r\nSubject: x\r\nDate: {date}\r\nMIME-Version: 1.0\r\n\
+             Content-Type: text/html; charset=utf-8\r\n\r\n\
+             <script type=\"application/json\" id=\"incident-data\">{json}</script>\r\n"
+        )
+        .into_bytes()
+    }
+
+    /// A mail comes and is decided.
+    async fn take(&self, raw: Vec<u8>) -> MailId {
+        let message = Message {
+            ingress: "hook".into(),
+            arrived_at: self.now(),
+            raw: raw.into(),
+            cut_from: None,
+            withheld: None,
+            envelope: None,
+        };
+        let ids = self.pipeline.accept(vec![message], None).await.unwrap();
+        let never = CancellationToken::new();
+        self.pipeline.catch_up(MailId::MAX, &never).await.unwrap();
+        ids[0]
+    }
+
+    /// What runs every second beside the straight line.
+    async fn sweep(&self) {
+        self.store.release_held(self.now()).await.unwrap();
+        while self.pipeline.tell_unsilenced().await.unwrap() > 0 {}
+        self.pipeline.look_at_due().await.unwrap();
+    }
+
+    async fn silence(&self, matcher: &str, from: Timestamp, until: Timestamp) -> SilenceId {
+        let matchers = [matcher.to_owned()];
+        let plan = Plan::new(&matchers, (from, until), "ann", "works", self.now()).unwrap();
+        self.store.add_silence(plan, self.now()).await.unwrap().id
+    }
+
+    async fn expire(&self, silence: SilenceId) {
+        let expired = self.store.expire_silences(vec![silence], self.now());
+        expired.await.unwrap();
+    }
+
+    /// Delivers all that is due.
+    async fn delivered(&self) -> Vec<Page> {
+        let to = |receiver: &str, integration: &str| Target {
+            receiver: receiver.into(),
+            integration: integration.into(),
+        };
+        let targets = [
+            to("chat", "webhook/0"),
+            to("night", "webhook/0"),
+            to("pager", "pagerduty/0"),
+        ];
+        let wanted: Vec<_> = targets.map(|target| (target, 100)).into();
+        let mut pages = Vec::new();
+        loop {
+            let claims = self.store.claim(self.now(), LEASE, wanted.clone()).await;
+            let claims = claims.unwrap();
+            if claims.is_empty() {
+                return pages;
+            }
+            for claim in claims {
+                let settlement = Settlement {
+                    at: self.now(),
+                    next: Next::Delivered { receipt: None },
+                    attempt: None,
+                    fallback: Vec::new(),
+                };
+                let settled = self.store.settle(claim.id, claim.lease, settlement).await;
+                settled.unwrap();
+                pages.push(Page {
+                    receiver: claim.target.receiver,
+                    action: claim.notification.action,
+                    incident: claim.notification.incident_id,
+                    severity: claim.notification.labels["severity"].clone(),
+                    mail: claim.notification.mail.unwrap(),
+                });
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! What somebody who knows the promise, and not the program, expects of a night.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::Page;
+use crate::delivery::Action;
+
+/// Minutes after midnight in which `night` sleeps.
+const SLEEP: [(i64, i64); 3] = [(20, 40), (70, 90), (120, 160)];
+
+pub(super) struct Silence {
+    pub matcher: &'static str,
+    pub from: Timestamp,
+    pub until: Timestamp,
+}
+
+/// An incident as its mails say it is, and who was told what of it since it opened.
+#[derive(Default, Clone)]
+struct Incident {
+    open: bool,
+    severity: &'static str,
+    told: BTreeMap<String, String>,
+    /// Who was to be told at some moment.
+    owed: BTreeSet<&'static str>,
+}
+
+#[derive(Default)]
+pub(super) struct Model {
+    incidents: BTreeMap<&'static str, Incident>,
+    pub silences: Vec<Silence>,
+    seen: BTreeSet<String>,
+}
+
+fn is_asleep(receiver: &str, now: Timestamp) -> bool {
+    let minute = now.as_second() / 60 % (24 * 60);
+    receiver == "night"
+        && SLEEP
+            .iter()
+            .any(|(from, until)| (*from..*until).contains(&minute))
+}
+
+fn on_call(severity: &str) -> &'static [&'static str] {
+    if severity == "critical" {
+        &["chat", "night", "pager"]
+    } else {
+        &["chat", "night"]
+    }
+}
+
+impl Model {
+    /// A new mail, which is newer than all before.
+    pub(super) fn mail(&mut self, id: &'static str, severity: Option<&'static str>) {
+        let incident = self.incidents.entry(id).or_default();
+        match severity {
+            Some(severity) if incident.open => incident.severity = severity,
+            Some(severity) => {
+                *incident = Incident {
+                    open: true,
+                    severity,
+                    ..Incident::default()
+                }
+            }
+            None => incident.open = false,
+        }
+    }
+
+    fn covering<'a>(
+        &'a self,
+        incident: &'a str,
+        severity: &'a str,
+    ) -> impl Iterator<Item = &'a Silence> {
+        let covers = move |silence: &&Silence| match silence.matcher {
+            "incident_id=a" => incident == "a",
+            "severity=critical" => severity == "critical",
+            _ => true,
+        };
+        self.silences.iter().filter(covers)
+    }
+
+    fn is_silenced(&self, incident: &str, severity: &str, now: Timestamp) -> bool {
+        self.covering(incident, severity)
+            .any(|silence| silence.from <= now && now < silence.until)
+    }
+
+    /// Notes whom nothing keeps from being told by now: they are, whatever comes next.
+    pub(super) fn owe(&mut self, now: Timestamp) {
+        let free: Vec<_> = self
+            .incidents
+            .iter()
+            .filter(|(id, incident)| incident.open && !self.is_silenced(id, incident.severity, now))
+            .map(|(id, incident)| (*id, on_call(incident.severity)))
+            .collect();
+        for (id, receivers) in free {
+            let awake = receivers
+                .iter()
+                .filter(|receiver| !is_asleep(receiver, now));
+            self.incidents.get_mut(id).unwrap().owed.extend(awake);
+        }
+    }
+
+    /// Takes note of what was told, and objects.
+    pub(super) fn heard(&mut self, pages: &[Page], now: Timestamp) -> Result<(), String> {
+        for page in pages {
+            let Page {
+                receiver,
+                action,
+                incident: id,
+                severity,
+                mail,
+            } = page;
+            if !self.seen.insert(format!("{receiver} {action:?} {mail}")) {
+                return Err(format!("the same page twice: {page:?}"));
+            }
+            let resolves = *action == Action::Resolve;
+            // To change what somebody has is no page.
+            let changes = receiver == "pager" && *action == Action::Change;
+            if !resolves && self.is_silenced(id, severity, now) {
+                return Err(format!("told while silenced: {page:?}"));
+            }
+            // What a mute held, and then a silence, is told at the end of that, whatever time it is.
+            let ends_now = self
+                .covering(id, severity)
+                .any(|silence| silence.until == now);
+            if !resolves && !changes && is_asleep(receiver, now) && !ends_now {
+                return Err(format!("told while muted: {page:?}"));
+            }
+            let told = &mut self.incidents.get_mut(id.as_str()).unwrap().told;
+            let before = match action {
+                Action::Trigger | Action::Change => told.insert(receiver.clone(), severity.clone()),
+                Action::Resolve => told.remove(receiver),
+            };
+            match (action, before) {
+                (Action::Trigger, Some(_)) => return Err(format!("opened twice: {page:?}")),
+                (Action::Change | Action::Resolve, None) => {
+                    return Err(format!("to somebody who knows nothing of it: {page:?}"));
+                }
+                (Action::Change, Some(before)) if before == *severity && receiver == "pager" => {
+                    return Err(format!("no change: {page:?}"));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// When all that could be done by now is done. `told` is what was heard at this moment.
+    pub(super) fn at_rest(&mut self, told: &[Page], now: Timestamp) -> Result<(), String> {
+        for (id, incident) in &mut self.incidents {
+            for owed in std::mem::take(&mut incident.owed) {
+                let to_them = |page: &Page| page.incident == **id && page.receiver == owed;
+                if !told.iter().any(to_them) && !incident.told.contains_key(owed) {
+                    return Err(format!("{owed} was on call, and heard nothing of {id}"));
+                }
+            }
+        }
+        for (id, incident) in &self.incidents {
+            if !incident.open {
+                if let Some(receiver) = incident.told.keys().next() {
+                    return Err(format!("{receiver} was not told that {id} is over"));
+                }
+                continue;
+            }
+            if self.is_silenced(id, incident.severity, now) {
+                continue;
+            }
+            for receiver in on_call(incident.severity) {
+                let heard = incident.told.get(*receiver).map(String::as_str);
+                let knows = match heard {
+                    Some("critical") => *receiver != "pager" || incident.severity == "critical",
+                    Some(_) => incident.severity != "critical",
+                    None => false,
+                };
+                if !knows && !is_asleep(receiver, now) {
+                    let is = incident.severity;
+                    return Err(format!("{id} is {is}, and {receiver} heard {heard:?}"));
+                }
+            }
+        }
+        Ok(())
+    }
+}

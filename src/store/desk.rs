@@ -1,0 +1,83 @@
+//! What people ask of a store: lists to look at, and changes by hand.
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use super::{DeliveryRow, Event, IncidentRow, MailRow, StoreError, StoredMail};
+use crate::{
+    delivery::{DeliveryId, DeliveryState},
+    message::{MailId, Outcome, Release},
+    silence::{Plan, Silence, SilenceId},
+};
+
+/// The desk a person sits at: the view of a store that commands and pages have.
+#[async_trait]
+pub trait Desk: Send + Sync {
+    async fn incidents(&self, open_only: bool, limit: u32) -> Result<Vec<IncidentRow>, StoreError>;
+
+    async fn timeline(
+        &self,
+        incident_id: &str,
+    ) -> Result<Option<(IncidentRow, Vec<Event>)>, StoreError>;
+
+    async fn deliveries(
+        &self,
+        state: Option<DeliveryState>,
+        limit: u32,
+    ) -> Result<Vec<DeliveryRow>, StoreError>;
+
+    /// Makes dead deliveries pending again, in order; returns those it did. Refuses a trigger that
+    /// would reopen a resolved incident, and a resolve that would close one that has opened again.
+    async fn retry(
+        &self,
+        ids: Option<Vec<DeliveryId>>,
+        now: Timestamp,
+    ) -> Result<Vec<DeliveryId>, StoreError>;
+
+    async fn discard(&self, id: DeliveryId, now: Timestamp) -> Result<(), StoreError>;
+
+    async fn mails(&self, outcome: Option<Outcome>, limit: u32)
+    -> Result<Vec<MailRow>, StoreError>;
+
+    async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError>;
+
+    /// Lets a mail that is quarantined, or waits for its authenticity, act as if it were genuine:
+    /// it is due at once. Refuses one of which only the header was kept.
+    async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError>;
+
+    /// Mails in the quarantine in order of arrival, after one; none after those that have
+    /// [`READ_BACK`](super::READ_BACK) bytes together.
+    async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
+
+    /// Takes mails out of the quarantine for good; returns how many of them still were there.
+    async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError>;
+
+    /// Takes a mail out of the quarantine for good.
+    async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError>;
+
+    /// Stored mails by arrival, for `replay --stored`, after `after`; at most the first of them
+    /// that have [`READ_BACK`](super::READ_BACK) bytes together.
+    async fn stored(
+        &self,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+        after: (Timestamp, MailId),
+        limit: u32,
+    ) -> Result<Vec<StoredMail>, StoreError>;
+
+    /// Whatever is decided from now on, by any process, goes by it.
+    async fn add_silence(&self, plan: Plan, now: Timestamp) -> Result<Silence, StoreError>;
+
+    /// Those that are `expired`, the last to end first; else those that are not, the first to end
+    /// first.
+    async fn silences(
+        &self,
+        expired: bool,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Silence>, StoreError>;
+
+    /// Ends silences now: all of them, or none where one of them has ended or is not there. What
+    /// they hold is looked at.
+    async fn expire_silences(&self, ids: Vec<SilenceId>, now: Timestamp) -> Result<(), StoreError>;
+}

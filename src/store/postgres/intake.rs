@@ -1,0 +1,120 @@
+//! Postgres for the pipeline: see [`Intake`].
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    crash,
+    message::{Authenticity, Bookmark, MailId, Message},
+    store::{
+        Decide, Decision, Intake, Room, StoreError, StoredMail, Subject, Unsilenced, kept::pack,
+    },
+};
+
+use super::{Postgres, decide, mail, recorder::Recorder, silence};
+
+#[async_trait]
+impl Intake for Postgres {
+    async fn record(
+        &self,
+        mails: Vec<(Message, Authenticity)>,
+        bookmark: Option<Bookmark>,
+    ) -> Result<Vec<MailId>, StoreError> {
+        let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
+        let Some(bookmark) = bookmark else {
+            let recorder = self
+                .recorder
+                .get_or_init(|| Recorder::start(&self.database, self.holder, self.hold));
+            return recorder.record(packed).await;
+        };
+        crash::point("commit");
+        mail::record(
+            &self.database,
+            self.holder,
+            self.hold,
+            &packed,
+            Some(&bookmark),
+        )
+        .await
+    }
+
+    async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
+        mail::bookmark(&self.database, mailbox).await
+    }
+
+    async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        mail::undecided(&self.database, self.holder, self.hold, after, limit).await
+    }
+
+    async fn ahead(&self, mail: MailId) -> Result<Vec<MailId>, StoreError> {
+        mail::ahead(&self.database, self.holder, mail).await
+    }
+
+    async fn undecided_among(&self, mails: Vec<MailId>) -> Result<Vec<StoredMail>, StoreError> {
+        mail::undecided_among(&self.database, &mails).await
+    }
+
+    async fn decide(
+        &self,
+        mail: MailId,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        let _turn = self.turn(subject.as_ref()).await;
+        let decision = decide::decide(&self.database, mail, subject.as_ref(), now, decide).await?;
+        self.ring_for(decision.as_ref());
+        Ok(decision)
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        mail::due(&self.database, now, limit).await
+    }
+
+    async fn let_out(&self, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        mail::let_out(&self.database, limit).await
+    }
+
+    async fn reconsider(
+        &self,
+        mail: MailId,
+        authenticity: Authenticity,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        let _turn = self.turn(subject.as_ref()).await;
+        let decision = decide::reconsider(
+            &self.database,
+            mail,
+            &authenticity,
+            subject.as_ref(),
+            now,
+            decide,
+        )
+        .await?;
+        self.ring_for(decision.as_ref());
+        Ok(decision)
+    }
+
+    async fn announce(
+        &self,
+        subject: Subject,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Decision, StoreError> {
+        let _turn = self.turn(Some(&subject)).await;
+        let decision = decide::announce(&self.database, &subject, now, decide).await?;
+        self.ring_for(Some(&decision));
+        Ok(decision)
+    }
+
+    async fn unsilenced(&self, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError> {
+        silence::unsilenced(&self.database, now, limit).await
+    }
+
+    /// The room a database has is its server's to watch.
+    fn room(&self) -> Option<Room> {
+        None
+    }
+}

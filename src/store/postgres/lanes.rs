@@ -1,0 +1,54 @@
+//! Postgres for delivery: see [`Lanes`].
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    delivery::{DeliveryId, Target},
+    store::{Agenda, Claim, Fallback, Lanes, Settled, Settlement, StoreError},
+};
+
+use super::{Postgres, held, lane, settle};
+
+#[async_trait]
+impl Lanes for Postgres {
+    async fn claim(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+        wanted: Vec<(Target, u32)>,
+    ) -> Result<Vec<Claim>, StoreError> {
+        lane::claim(&self.database, now, lease, wanted).await
+    }
+
+    async fn settle(
+        &self,
+        id: DeliveryId,
+        lease: i64,
+        settlement: Settlement,
+    ) -> Result<Settled, StoreError> {
+        settle::settle(&self.database, id, lease, &settlement).await
+    }
+
+    async fn agenda(&self) -> Result<Agenda, StoreError> {
+        lane::agenda(&self.database).await
+    }
+
+    async fn escalate(
+        &self,
+        now: Timestamp,
+        fallback: Fallback,
+    ) -> Result<Vec<Target>, StoreError> {
+        settle::escalate(&self.database, now, &fallback).await
+    }
+
+    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError> {
+        held::release(&self.database, now).await
+    }
+
+    async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError> {
+        lane::bring_forward(&self.database, now, lease).await
+    }
+}

@@ -1,0 +1,72 @@
+//! Postgres for upkeep: see [`Upkeep`].
+
+use std::{sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::{
+    message::MailId,
+    store::{Concerns, Cut, Depth, Excess, Horizon, Pruned, Spare, StoreError, Sweep, Upkeep},
+};
+
+use super::{Postgres, bell, concern, lane, look, mail, prune, spare};
+
+#[async_trait]
+impl Upkeep for Postgres {
+    async fn ping(&self) -> Result<(), StoreError> {
+        // Of several hosts the one that can be written is connected to; where it cannot any more, a
+        // write says so. What is deleted is of no use, and mostly not there: the transaction's
+        // number alone makes a commit of it.
+        const WRITE: &str = "
+WITH gone AS (DELETE FROM consumers WHERE held_until < now() - interval '30 days')
+SELECT pg_current_xact_id()::text";
+        self.database.query(WRITE, &[]).await.map(drop)
+    }
+
+    async fn depth(&self) -> Result<Depth, StoreError> {
+        look::depth(&self.database).await
+    }
+
+    async fn concerns(&self) -> Result<Concerns, StoreError> {
+        concern::concerns(&self.database).await
+    }
+
+    async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        lane::release_waits(&self.database, now).await
+    }
+
+    async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError> {
+        prune::step(&self.database, horizon, from, limit).await
+    }
+
+    async fn whole(&self, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError> {
+        spare::whole(&self.database, spare, after).await
+    }
+
+    async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError> {
+        spare::cut(&self.database, spare, excess, now).await
+    }
+
+    async fn rung(&self) {
+        let heard = self.heard.get_or_init(|| {
+            let heard = Arc::new(Notify::new());
+            tokio::spawn(bell::listen(
+                Arc::clone(&self.database),
+                self.holder,
+                Arc::clone(&heard),
+            ));
+            heard
+        });
+        heard.notified().await;
+    }
+
+    async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError> {
+        mail::consume(&self.database, self.holder, mailbox, lease).await
+    }
+
+    async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError> {
+        mail::relinquish(&self.database, self.holder, mailbox).await
+    }
+}

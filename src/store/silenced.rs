@@ -1,0 +1,59 @@
+//! Pages that a silence holds until it ends.
+
+use jiff::Timestamp;
+
+use super::{Kind, Subject};
+use crate::{delivery::Notification, silence::SilenceId};
+
+/// What becomes of the page that a silence holds.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub enum Silencing {
+    /// It stays as it is, if there is one.
+    #[default]
+    AsItIs,
+    /// It is told now, or to nobody.
+    Over,
+    /// This one is held from now on.
+    Held(Box<Silenced>),
+}
+
+/// A page that a silence holds.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Silenced {
+    /// The last to end of those that cover it.
+    pub silence: SilenceId,
+    /// When that ends.
+    pub until: Timestamp,
+    pub page: Notification,
+}
+
+/// An incident of which a silence held something, and has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unsilenced {
+    pub kind: Kind,
+    pub incident_id: String,
+}
+
+impl Unsilenced {
+    /// The incident that a mail is about.
+    pub(crate) fn of(subject: &Subject) -> Self {
+        Self {
+            kind: subject.kind,
+            incident_id: subject.incident_id.clone(),
+        }
+    }
+
+    /// What the store must know to conclude about it.
+    pub fn subject(&self) -> Subject {
+        Subject {
+            kind: self.kind,
+            incident_id: self.incident_id.clone(),
+            status: String::new(),
+            time: None,
+            app_key: String::new(),
+            metric: String::new(),
+            ingress: String::new(),
+            verified: true,
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! Sqlite for the pipeline: see [`Intake`].
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    crash,
+    message::{Authenticity, Bookmark, MailId, Message},
+    store::{
+        Decide, Decision, Intake, Room, StoreError, StoredMail, Subject, Unsilenced, kept::pack,
+    },
+};
+
+use super::{Sqlite, concern, decide, failure, mail, silence};
+
+#[async_trait]
+impl Intake for Sqlite {
+    async fn record(
+        &self,
+        mails: Vec<(Message, Authenticity)>,
+        bookmark: Option<Bookmark>,
+    ) -> Result<Vec<MailId>, StoreError> {
+        let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
+        self.write(move |connection| {
+            let ids = mail::record(connection, &packed, bookmark.as_ref()).map_err(failure)?;
+            crash::point("recording");
+            Ok(ids)
+        })
+        .await
+    }
+
+    async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
+        let mailbox = mailbox.to_owned();
+        self.read(move |connection| mail::bookmark(connection, &mailbox))
+            .await
+    }
+
+    async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::undecided(connection, after, limit))
+            .await
+    }
+
+    /// One process owns the file: nobody else takes mail.
+    async fn ahead(&self, _mail: MailId) -> Result<Vec<MailId>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    async fn undecided_among(&self, mails: Vec<MailId>) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::undecided_among(connection, &mails))
+            .await
+    }
+
+    async fn decide(
+        &self,
+        mail: MailId,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        self.write(move |connection| {
+            decide::decide(connection, mail, subject.as_ref(), now, decide).map_err(failure)
+        })
+        .await
+    }
+
+    async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::due(connection, now, limit))
+            .await
+    }
+
+    async fn let_out(&self, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
+        self.read(move |connection| mail::let_out(connection, limit))
+            .await
+    }
+
+    async fn reconsider(
+        &self,
+        mail: MailId,
+        authenticity: Authenticity,
+        subject: Option<Subject>,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        self.write(move |connection| {
+            decide::reconsider(
+                connection,
+                mail,
+                &authenticity,
+                subject.as_ref(),
+                now,
+                decide,
+            )
+            .map_err(failure)
+        })
+        .await
+    }
+
+    async fn announce(
+        &self,
+        subject: Subject,
+        now: Timestamp,
+        decide: Decide,
+    ) -> Result<Decision, StoreError> {
+        self.write(move |connection| {
+            decide::announce(connection, &subject, now, decide).map_err(failure)
+        })
+        .await
+    }
+
+    async fn unsilenced(&self, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError> {
+        self.read(move |connection| silence::unsilenced(connection, now, limit))
+            .await
+    }
+
+    fn room(&self) -> Option<Room> {
+        self.path.as_deref().and_then(concern::room)
+    }
+}

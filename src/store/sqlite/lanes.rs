@@ -1,0 +1,72 @@
+//! Sqlite for delivery: see [`Lanes`].
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+
+use crate::{
+    crash,
+    delivery::{DeliveryId, Target},
+    store::{Agenda, Claim, Fallback, Lanes, Settled, Settlement, StoreError},
+};
+
+use super::{Sqlite, failure, lane, writer::Outlives};
+
+#[async_trait]
+impl Lanes for Sqlite {
+    async fn claim(
+        &self,
+        now: Timestamp,
+        lease: Duration,
+        wanted: Vec<(Target, u32)>,
+    ) -> Result<Vec<Claim>, StoreError> {
+        // A power failure ends leases anyway: there is nobody left who could hold one.
+        self.writer
+            .write(Outlives::Process, move |connection| {
+                lane::claim(connection, now, lease, &wanted).map_err(failure)
+            })
+            .await
+    }
+
+    async fn settle(
+        &self,
+        id: DeliveryId,
+        lease: i64,
+        settlement: Settlement,
+    ) -> Result<Settled, StoreError> {
+        self.write(move |connection| {
+            lane::settle(connection, id, lease, &settlement).map_err(failure)
+        })
+        .await
+    }
+
+    async fn agenda(&self) -> Result<Agenda, StoreError> {
+        self.read(lane::agenda).await
+    }
+
+    async fn escalate(
+        &self,
+        now: Timestamp,
+        fallback: Fallback,
+    ) -> Result<Vec<Target>, StoreError> {
+        self.write(move |connection| {
+            let escalated = lane::escalate(connection, now, &fallback).map_err(failure)?;
+            if !escalated.is_empty() {
+                crash::point("escalating");
+            }
+            Ok(escalated)
+        })
+        .await
+    }
+
+    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| lane::release_held(connection, None, now).map_err(failure))
+            .await
+    }
+
+    async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError> {
+        self.write(move |connection| lane::bring_forward(connection, now, lease).map_err(failure))
+            .await
+    }
+}

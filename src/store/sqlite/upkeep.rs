@@ -1,0 +1,85 @@
+//! Sqlite for upkeep: see [`Upkeep`].
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use rusqlite::Connection;
+
+use crate::{
+    message::MailId,
+    store::{
+        Concerns, Cut, Depth, Excess, Horizon, Intake as _, Pruned, Spare, StoreError, Sweep,
+        Upkeep,
+    },
+};
+
+use super::{Sqlite, concern, failure, lane, look, prune, spare, writer::Outlives};
+
+#[async_trait]
+impl Upkeep for Sqlite {
+    async fn ping(&self) -> Result<(), StoreError> {
+        // A page is written, of what nothing reads: a full or read-only disk shows. No flush is
+        // waited for.
+        let touch = |connection: &Connection| {
+            connection
+                .pragma_update(None, "user_version", 0)
+                .map_err(failure)
+        };
+        self.writer.write(Outlives::Process, touch).await
+    }
+
+    async fn depth(&self) -> Result<Depth, StoreError> {
+        self.read(look::depth).await
+    }
+
+    async fn concerns(&self) -> Result<Concerns, StoreError> {
+        let room = self.room();
+        self.read(concern::concerns)
+            .await
+            .map(|concerns| Concerns { room, ..concerns })
+    }
+
+    async fn release_leases(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| lane::release_leases(connection, now).map_err(failure))
+            .await
+    }
+
+    async fn prune(&self, horizon: Horizon, from: Sweep, limit: u32) -> Result<Pruned, StoreError> {
+        self.write(move |connection| prune::step(connection, horizon, from, limit).map_err(failure))
+            .await
+    }
+
+    async fn whole(&self, spare: Spare, after: MailId) -> Result<(u64, MailId), StoreError> {
+        self.read(move |connection| spare::whole(connection, spare, after))
+            .await
+    }
+
+    async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError> {
+        let (shortened, more) = self
+            .read(move |connection| spare::shortened(connection, spare, excess))
+            .await?;
+        if shortened.is_empty() {
+            return Ok(Cut {
+                more,
+                ..Cut::default()
+            });
+        }
+        self.write(move |connection| spare::cut(connection, spare, &shortened, more, now))
+            .await
+    }
+
+    // One process owns the file: there is nobody to hear, nor to share a mailbox with.
+
+    async fn rung(&self) {
+        std::future::pending::<()>().await;
+    }
+
+    async fn consume(&self, _mailbox: &str, _lease: Duration) -> Result<bool, StoreError> {
+        Ok(true)
+    }
+
+    async fn relinquish(&self, _mailbox: &str) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
