@@ -12,7 +12,10 @@ use serde_json::json;
 
 use super::{exit, options::Json};
 use crate::cli::table;
-use crate::config::{Config, ConfigErrors, Files, Loaded};
+use crate::{
+    config::{Config, ConfigErrors, Files, Loaded},
+    serve::store_place,
+};
 
 /// Validate the configuration, its templates, routes and secrets' files
 #[derive(Debug, Args)]
@@ -45,6 +48,10 @@ fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Resul
             loaded
                 .warnings
                 .push("ingress is empty: mail has no way in, and `serve` does not start".into());
+        }
+        let place = store_place(&loaded.config);
+        if let Some(error) = place.ok().and_then(|place| place.missing_folder()) {
+            loaded.warnings.push(format!("store.url: {error}"));
         }
         loaded
     });

@@ -53,6 +53,7 @@ mod silences;
 mod smtp;
 mod sns;
 mod store;
+mod surroundings;
 mod token_server;
 mod vendors;
 mod ways;
