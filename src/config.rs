@@ -16,24 +16,24 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
-    authenticate,
     clock::Clock,
     deliver::{Client, Unusable},
-    delivery, incident, ingress,
-    label::SeverityRule,
+    delivery, ingress,
     pipeline::Rules,
     receiver, route,
-    settings::{ByteSize, Duration, Problem, Secret, SecretError, SecretText},
+    settings::Problem,
     store::place::Place,
-    telemetry::LogFormat,
 };
 
 mod access;
+mod admin;
+mod alerts;
 mod authenticity;
 mod check;
 mod compile;
 mod errors;
 mod exposed;
+mod global;
 mod include;
 mod later;
 mod lint;
@@ -42,11 +42,16 @@ mod misfit;
 mod refused;
 mod restart;
 mod shape;
+mod store;
 mod values;
 mod yaml;
 
+pub use admin::Admin;
+pub use alerts::{Alerts, OnMissingPayload};
 pub use errors::{ConfigErrors, Misconfigured};
+pub use global::Global;
 pub use refused::nearest;
+pub use store::{IgnoredMail, Quarantine, Store};
 
 /// Used where no configuration file is named and none is in the working directory.
 pub const DEFAULT_FILE: &str = "alertbridge.yaml";
@@ -297,178 +302,4 @@ pub struct Config {
     pub delivery: delivery::Settings,
     // Comes later: refused by name until then.
     pub canary: Option<serde_json::Value>,
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Global {
-    /// Where people reach the admin listener; pages link there.
-    pub external_url: Option<String>,
-    /// A trigger whose Date is older pages nobody. 0s: no limit.
-    pub max_age: Duration,
-    /// How log lines are written.
-    pub log_format: LogFormat,
-}
-
-impl Default for Global {
-    fn default() -> Self {
-        Self {
-            external_url: None,
-            max_age: Duration::from_secs(24 * 3600),
-            log_format: LogFormat::Auto,
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Store {
-    /// `sqlite:FILE`, or `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full`, which
-    /// several replicas may share.
-    pub url: Option<SecretText>,
-    /// A file that holds the URL.
-    pub url_file: Option<PathBuf>,
-    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one
-    /// with pages owed or dead. 0s: kept for ever.
-    pub mail_retention: Duration,
-    /// Mail that is no alert: kept whole for a while, so that a new profile can be tried on it.
-    pub ignored_mail: IgnoredMail,
-    /// Mail that is not proven to be its sender's.
-    pub quarantine: Quarantine,
-}
-
-/// `store.ignored_mail`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct IgnoredMail {
-    /// Older mail is kept by its header and hash alone.
-    pub keep: Duration,
-    /// So much of it is kept whole; of the oldest beyond, the header and hash.
-    pub max_size: ByteSize,
-}
-
-impl Default for IgnoredMail {
-    fn default() -> Self {
-        Self {
-            keep: Duration::from_secs(7 * 86_400),
-            max_size: ByteSize::from_mib(32),
-        }
-    }
-}
-
-/// `store.quarantine`.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Quarantine {
-    /// So much mail that is not proven is kept whole, quarantined or told; of the oldest beyond,
-    /// the header and hash. Proven mail is never cut.
-    pub max_size: ByteSize,
-}
-
-impl Default for Quarantine {
-    fn default() -> Self {
-        Self {
-            max_size: ByteSize::from_mib(256),
-        }
-    }
-}
-
-impl Store {
-    /// The URL, read from its file where one is named.
-    pub fn url(&self) -> Result<String, SecretError> {
-        use secrecy::ExposeSecret as _;
-        match (&self.url, &self.url_file) {
-            (Some(url), _) => Ok(url.to_string()),
-            (None, Some(file)) => Ok(Secret::File(file.clone())
-                .read()?
-                .expose_secret()
-                .to_owned()),
-            (None, None) => Ok("sqlite:alertbridge.db".into()),
-        }
-    }
-}
-
-impl Default for Store {
-    fn default() -> Self {
-        Self {
-            url: None,
-            url_file: None,
-            mail_retention: Duration::from_secs(90 * 86_400),
-            ignored_mail: IgnoredMail::default(),
-            quarantine: Quarantine::default(),
-        }
-    }
-}
-
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Admin {
-    pub listen: String,
-    /// The bearer token; may be left out on loopback only.
-    pub token: Option<SecretText>,
-    pub token_file: Option<PathBuf>,
-    /// The names it is asked for by, besides its address and the host of `global.external_url`.
-    pub hosts: Vec<String>,
-}
-
-impl Default for Admin {
-    fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:8026".into(),
-            token: None,
-            token_file: None,
-            hosts: Vec::new(),
-        }
-    }
-}
-
-/// What mail is an alert.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Alerts {
-    /// The senders, compared exactly.
-    pub from: Vec<String>,
-    /// The apps expected; empty: any.
-    pub app_keys: Vec<String>,
-    pub on_missing_payload: OnMissingPayload,
-    /// Replaces the schema that is built in.
-    pub schema_file: Option<PathBuf>,
-    pub authenticity: authenticate::Settings,
-    pub status: incident::Statuses,
-    pub severity: Vec<SeverityRule>,
-    /// The labels of which a change is told while the incident is open; empty: none.
-    pub notify_on_change: Vec<String>,
-}
-
-impl Default for Alerts {
-    fn default() -> Self {
-        Self {
-            from: vec!["no-reply@am.atlassian.com".into()],
-            app_keys: Vec::new(),
-            on_missing_payload: OnMissingPayload::Ignore,
-            schema_file: None,
-            authenticity: authenticate::Settings::default(),
-            status: incident::Statuses::default(),
-            severity: vec![
-                SeverityRule {
-                    matchers: vec!["sli_gap>=20".into()],
-                    severity: "critical".into(),
-                },
-                SeverityRule {
-                    matchers: Vec::new(),
-                    severity: "warning".into(),
-                },
-            ],
-            notify_on_change: vec!["severity".into()],
-        }
-    }
-}
-
-/// What becomes of mail from the sender that has no script element.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum OnMissingPayload {
-    #[default]
-    Ignore,
-    Notify,
 }

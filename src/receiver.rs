@@ -1,7 +1,6 @@
 //! 6. Notification → request, reply → verdict. No I/O: `deliver` sends.
 //!
-//! Adding a receiver is one file in `receiver/`, one field in [`Settings`] and one line in
-//! `compile`'s table.
+//! Adding a receiver is one file in `receiver/` and one line in its [`table`].
 
 use std::{
     borrow::Cow,
@@ -23,19 +22,24 @@ use crate::{
 
 pub mod address;
 mod compile;
+mod context;
 pub mod credential;
 mod denial;
 pub mod discord;
+mod http_url;
 pub mod opsgenie;
+pub mod options;
 mod owed;
 pub mod page;
 pub mod pagerduty;
 mod said;
 pub mod sample;
+mod signature;
 mod site;
 pub mod slack;
 pub mod status;
 pub mod stdout;
+mod table;
 pub mod teams;
 pub mod template;
 pub mod text;
@@ -43,10 +47,13 @@ pub mod transport;
 pub mod webhook;
 pub mod wording;
 
-pub use self::{credential::Credential, transport::Transport};
+pub use self::{credential::Credential, options::Options, table::Settings, transport::Transport};
 
 /// One integration of a receiver: how to say something to it, and what its answers mean.
 pub trait Receiver: Send + Sync {
+    /// What it is told beside its own settings.
+    fn options(&self) -> &Options;
+
     /// The credentials a request needs; read anew for every attempt.
     fn secrets(&self) -> Vec<&Credential>;
 
@@ -68,11 +75,6 @@ pub trait Receiver: Send + Sync {
         None
     }
 
-    /// Whether it is told that an incident is over.
-    fn send_resolved(&self) -> bool {
-        true
-    }
-
     /// Whether it changes what it has of an open incident; else a change is told anew, where the
     /// severity rose.
     fn updates(&self) -> bool {
@@ -84,14 +86,19 @@ pub trait Receiver: Send + Sync {
         Duration::from_mins(1)
     }
 
+    /// Whether it is told that an incident is over.
+    fn send_resolved(&self) -> bool {
+        self.options().send_resolved
+    }
+
     /// Requests a minute it is limited to, where the user wants pacing.
     fn rate_limit(&self) -> Option<RateLimit> {
-        None
+        self.options().rate_limit
     }
 
     /// How its requests travel, where they do.
     fn transport(&self) -> Option<&Transport> {
-        None
+        self.options().transport.as_ref()
     }
 }
 
@@ -264,23 +271,6 @@ pub enum RenderError {
     },
 }
 
-/// `receivers[]` of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    pub name: String,
-    /// Who is told instead, where this receiver cannot be reached.
-    pub fallback: Option<Fallback>,
-    pub opsgenie_configs: Vec<opsgenie::Settings>,
-    pub jsm_configs: Vec<opsgenie::Settings>,
-    pub pagerduty_configs: Vec<pagerduty::Settings>,
-    pub slack_configs: Vec<slack::Settings>,
-    pub webhook_configs: Vec<webhook::Settings>,
-    pub teams_configs: Vec<teams::Settings>,
-    pub discord_configs: Vec<discord::Settings>,
-    pub stdout_configs: Vec<stdout::Settings>,
-}
-
 /// `fallback:` of a receiver.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -336,34 +326,7 @@ impl Receivers {
             .filter(|(target, _)| target.receiver == receiver)
             .map(|(target, integration)| (target, integration.as_ref()))
             .collect();
-        found.sort_by_key(|(target, _)| place(target));
+        found.sort_by_key(|(target, _)| table::place(target));
         found.into_iter()
     }
-}
-
-const KINDS: [&str; 8] = [
-    "opsgenie",
-    "jsm",
-    "pagerduty",
-    "slack",
-    "webhook",
-    "teams",
-    "discord",
-    "stdout",
-];
-
-/// Where an integration stands among those of its receiver: its kind's place, and its own among
-/// them.
-fn place(target: &Target) -> (usize, usize) {
-    let kind = KINDS
-        .iter()
-        .position(|kind| *kind == target.kind())
-        .unwrap_or(KINDS.len());
-    let index = target
-        .integration
-        .rsplit('/')
-        .next()
-        .and_then(|index| index.parse().ok())
-        .unwrap_or(usize::MAX);
-    (kind, index)
 }

@@ -191,6 +191,24 @@ as_text!(
     "^[0-9]+ ?([KMG]i?B?|kB|B)?$"
 );
 
+/// A switch that is on unless the configuration turns it off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+#[schemars(inline)]
+pub struct DefaultOn(bool);
+
+impl DefaultOn {
+    pub const fn is_on(self) -> bool {
+        self.0
+    }
+}
+
+impl Default for DefaultOn {
+    fn default() -> Self {
+        Self(true)
+    }
+}
+
 /// A credential as a settings struct holds it: text that no `{:?}` shows.
 #[derive(Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(transparent)]

@@ -11,9 +11,10 @@ use clap::Args;
 use serde_json::json;
 
 use super::{exit, options::Json};
-use crate::cli::table;
 use crate::{
+    cli::table,
     config::{Config, ConfigErrors, Files, Loaded},
+    receiver,
     serve::store_place,
 };
 
@@ -96,16 +97,7 @@ fn summary(
     let integrations: usize = config
         .receivers
         .iter()
-        .map(|receiver| {
-            receiver.opsgenie_configs.len()
-                + receiver.jsm_configs.len()
-                + receiver.pagerduty_configs.len()
-                + receiver.slack_configs.len()
-                + receiver.webhook_configs.len()
-                + receiver.teams_configs.len()
-                + receiver.discord_configs.len()
-                + receiver.stdout_configs.len()
-        })
+        .map(receiver::Settings::integrations)
         .sum();
     let files = match included {
         0 => String::new(),

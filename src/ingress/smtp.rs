@@ -37,8 +37,9 @@ mod session;
 mod settings;
 mod wire;
 
+pub use certificate::Tls;
 pub use limits::Limits;
-pub use settings::{Settings, Tls};
+pub use settings::Settings;
 
 /// A bound SMTP server.
 pub struct Smtp {

@@ -5,160 +5,43 @@
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     net::{IpAddr, SocketAddr},
-    path::PathBuf,
     sync::Arc,
-    time::Duration,
 };
 
 use async_trait::async_trait;
-use schemars::JsonSchema;
-use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use self::{protocol::Protocol, request::Doors};
+use self::request::{Door, Doors};
 use super::{
     Health, Inbox, Ingress,
-    listener::{
-        self, BindError, Bounds, Capacity, Listener, Patience, Place, Reception, Stream, TooMany,
-    },
+    listener::{self, BindError, Capacity, Listener, Patience, Place, Reception, Stream, TooMany},
 };
-use crate::{
-    clock::Clock,
-    settings::{ByteSize, Problem, SecretText},
-    telemetry,
-};
+use crate::{clock::Clock, settings::Problem, telemetry};
 
-pub use self::fetch::{Fetch, FetchError, Https};
+pub use self::{
+    fetch::{Fetch, FetchError, Https},
+    limits::Limits,
+    provider::Provider,
+    settings::{BasicAuth, HttpSettings, Settings},
+};
 
 mod answer;
 mod cloudmailin;
 mod credential;
 mod fetch;
 mod form;
+mod limits;
 mod mailgun;
 mod once;
 mod password;
 mod postmark;
 mod protocol;
+mod provider;
 mod raw;
 mod request;
 mod sendgrid;
 mod ses;
-
-/// `ingress.http` of the configuration: the listener all webhooks share.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct HttpSettings {
-    pub listen: String,
-    pub max_body: ByteSize,
-}
-
-impl Default for HttpSettings {
-    fn default() -> Self {
-        Self {
-            listen: "127.0.0.1:8025".into(),
-            max_body: ByteSize::from_mib(10),
-        }
-    }
-}
-
-/// `ingress.webhook[]` of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    pub name: String,
-    pub provider: Provider,
-    /// `/ingress/NAME` where it is not given.
-    pub path: Option<String>,
-    /// The bearer token of `raw`; may be left out on loopback only.
-    pub token: Option<SecretText>,
-    pub token_file: Option<PathBuf>,
-    /// Mailgun's HTTP webhook signing key, or SendGrid's public key.
-    pub signing_key: Option<SecretText>,
-    pub signing_key_file: Option<PathBuf>,
-    /// Of Postmark, CloudMailin and SendGrid: what stands in the URL that they post to.
-    pub basic_auth: Option<BasicAuth>,
-    /// The SNS topic that SES publishes to.
-    pub topic_arn: Option<String>,
-    /// The relay in front whose Authentication-Results count: its authserv-id, which must be the
-    /// name it gives itself in Received as well, or `exchange` for Microsoft 365. Name only one
-    /// that writes the field on every mail, or removes others'.
-    pub trusted_authserv_id: Option<String>,
-}
-
-/// `ingress.webhook[].basic_auth` of the configuration.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct BasicAuth {
-    pub username: String,
-    pub password: Option<SecretText>,
-    pub password_file: Option<PathBuf>,
-}
-
-impl Settings {
-    /// Where it is posted to.
-    pub fn path(&self) -> String {
-        self.path
-            .clone()
-            .unwrap_or_else(|| format!("/ingress/{}", self.name))
-    }
-
-    /// Whether whoever reaches the listener can put mail into it.
-    pub fn is_open(&self) -> bool {
-        self.provider == Provider::Raw && self.token.is_none() && self.token_file.is_none()
-    }
-
-    /// What is wrong with its credential. The settings are at `key`.
-    pub fn problem(&self, key: &str) -> Option<Problem> {
-        self.protocol(key).err()
-    }
-
-    fn protocol(&self, key: &str) -> Result<Box<dyn Protocol>, Problem> {
-        protocol::protocol(self.provider, credential::credential(self, key)?, key)
-    }
-}
-
-/// Who posts.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Provider {
-    #[default]
-    Raw,
-    Mailgun,
-    Sendgrid,
-    Postmark,
-    Ses,
-    Cloudmailin,
-}
-
-/// What a client may ask of the server, beside the size of a body.
-#[derive(Clone)]
-pub struct Limits {
-    pub bounds: Bounds,
-    /// Of all listeners.
-    pub capacity: Capacity,
-    /// From the connection, or the last answer, to the end of the request's head.
-    pub head: Duration,
-    /// From the head to the end of the body.
-    pub body: Duration,
-    /// The store's answer.
-    pub store: Duration,
-    /// How long the body of a refused request is read on for, so that the answer is heard.
-    pub drain: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self {
-            bounds: Bounds::default(),
-            capacity: Capacity::default(),
-            head: Duration::from_secs(30),
-            body: Duration::from_mins(1),
-            store: Duration::from_secs(30),
-            drain: Duration::from_secs(5),
-        }
-    }
-}
+mod settings;
 
 /// The bound listener of all webhooks.
 pub struct Webhooks {
@@ -168,12 +51,6 @@ pub struct Webhooks {
     limits: Limits,
     clock: Clock,
     fetch: Arc<dyn Fetch>,
-}
-
-/// One webhook.
-struct Door {
-    name: String,
-    protocol: Box<dyn Protocol>,
 }
 
 impl Webhooks {

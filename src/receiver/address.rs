@@ -5,6 +5,7 @@ use url::{Position, Url};
 use super::{
     Keys,
     credential::{Credential, Shape},
+    http_url::parse,
 };
 use crate::settings::Secret;
 
@@ -75,28 +76,4 @@ fn shown(text: &str) -> String {
 
 fn has_user(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
-}
-
-/// An address of http or https with a host; what is wrong with it otherwise, without repeating it.
-pub fn parse(text: &str) -> Result<Url, String> {
-    if text.contains("{{") || text.contains("{%") {
-        return Err("it holds a template, and addresses are none".to_owned());
-    }
-    let url = Url::parse(text.trim()).map_err(|error| format!("it is no address: {error}"))?;
-    match url.scheme() {
-        "http" | "https" if url.has_host() => Ok(url),
-        scheme => Err(format!(
-            "it is an address of `{scheme}`, not of https or http"
-        )),
-    }
-}
-
-/// Whether it leads to this host.
-pub(super) fn loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(url::Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
 }

@@ -6,18 +6,9 @@ use std::{collections::BTreeSet, path::PathBuf};
 use secrecy::ExposeSecret as _;
 
 use super::{
-    Credential, Fallback, Keys, Receiver, Receivers, Settings,
-    discord::Discord,
-    opsgenie::{self, Opsgenie},
-    page::on_sample_parcel,
-    pagerduty::PagerDuty,
-    sample,
+    Credential, Fallback, Keys, Receivers, Settings, sample,
     site::{Found, Site},
-    slack::Slack,
-    stdout::Stdout,
-    teams::Teams,
     template::Shelf,
-    webhook::Webhook,
 };
 use crate::{
     delivery::Target,
@@ -84,7 +75,7 @@ impl Receivers {
             };
             for (_, notification) in sample::notifications() {
                 let tried =
-                    on_sample_parcel(&notification, |parcel| integration.request(parcel, &keys));
+                    sample::parcel(&notification, |parcel| integration.request(parcel, &keys));
                 if let Err(error) = tried {
                     problems.push(Problem::new(key, error.to_string(), "correct the secret"));
                     break;
@@ -113,61 +104,17 @@ impl Receivers {
     }
 
     fn add(&mut self, key: &str, receiver: &Settings, templates: &Shelf, found: &mut Found) {
-        let mut each =
-            |kind: &str,
-             index: usize,
-             compile: &mut dyn FnMut(&mut Site<'_>) -> Option<Box<dyn Receiver>>| {
-                let key = format!("{key}.{kind}_configs[{index}]");
-                let target = Target {
-                    receiver: receiver.name.clone(),
-                    integration: format!("{kind}/{index}"),
-                };
-                if let Some(integration) = compile(&mut Site::new(key.clone(), templates, found)) {
-                    self.places.insert(target.clone(), key);
-                    self.integrations.insert(target, integration);
-                }
+        receiver.each(|kind, index, compile| {
+            let key = format!("{key}.{kind}_configs[{index}]");
+            let target = Target {
+                receiver: receiver.name.clone(),
+                integration: format!("{kind}/{index}"),
             };
-        // One line for each kind of integration.
-        for (index, settings) in receiver.opsgenie_configs.iter().enumerate() {
-            each("opsgenie", index, &mut |site| {
-                boxed(Opsgenie::compile(settings, opsgenie::OPSGENIE, site))
-            });
-        }
-        for (index, settings) in receiver.jsm_configs.iter().enumerate() {
-            each("jsm", index, &mut |site| {
-                boxed(Opsgenie::compile(settings, opsgenie::JSM, site))
-            });
-        }
-        for (index, settings) in receiver.pagerduty_configs.iter().enumerate() {
-            each("pagerduty", index, &mut |site| {
-                boxed(PagerDuty::compile(settings, site))
-            });
-        }
-        for (index, settings) in receiver.slack_configs.iter().enumerate() {
-            each("slack", index, &mut |site| {
-                boxed(Slack::compile(settings, site))
-            });
-        }
-        for (index, settings) in receiver.webhook_configs.iter().enumerate() {
-            each("webhook", index, &mut |site| {
-                boxed(Webhook::compile(settings, site))
-            });
-        }
-        for (index, settings) in receiver.teams_configs.iter().enumerate() {
-            each("teams", index, &mut |site| {
-                boxed(Teams::compile(settings, site))
-            });
-        }
-        for (index, settings) in receiver.discord_configs.iter().enumerate() {
-            each("discord", index, &mut |site| {
-                boxed(Discord::compile(settings, site))
-            });
-        }
-        for (index, settings) in receiver.stdout_configs.iter().enumerate() {
-            each("stdout", index, &mut |site| {
-                boxed(Some(Stdout::compile(settings, site)))
-            });
-        }
+            if let Some(integration) = compile(&mut Site::new(key.clone(), templates, found)) {
+                self.places.insert(target.clone(), key);
+                self.integrations.insert(target, integration);
+            }
+        });
     }
 
     /// A fallback must lead somewhere else, in the end.
@@ -234,8 +181,4 @@ fn fault(
             ))
         }
     }
-}
-
-fn boxed<R: Receiver + 'static>(integration: Option<R>) -> Option<Box<dyn Receiver>> {
-    integration.map(|integration| Box::new(integration) as Box<dyn Receiver>)
 }

@@ -5,7 +5,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use url::Url;
 
-use super::address;
+use super::http_url;
 use crate::settings::Secret;
 
 /// A credential: its name in the configuration, its shape, and where it is read from.
@@ -87,11 +87,11 @@ impl Shape {
             );
         }
         match self {
-            Self::Address => address::parse(text).map(|_| ()).map_err(|what| {
+            Self::Address => http_url::parse(text).map(|_| ()).map_err(|what| {
                 let what = what.strip_prefix("it ").unwrap_or(&what).to_owned();
                 (what, "write it like https://api.example.com")
             }),
-            Self::Signing if super::webhook::signing_key(text).is_none() => fault(
+            Self::Signing if super::signature::signing_key(text).is_none() => fault(
                 "is no signing secret",
                 "write `whsec_` and its bytes in base64",
             ),

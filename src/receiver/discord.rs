@@ -10,10 +10,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
-    address,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
-    denial,
+    denial, http_url,
+    options::Options,
     page::Page,
     site::Site,
     status,
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, FailureReason, Notification, Verdict},
-    settings::{self, SecretText},
+    settings::{self, DefaultOn, SecretText},
 };
 
 // The limits of an embed, which together are below the 6000 of a message. A footer holds the notes,
@@ -32,7 +32,7 @@ use crate::{
 const TITLE: usize = 256;
 const DESCRIPTION: usize = 4096;
 
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The webhook's address, which is the credential; with `?thread_id=…` it posts to a thread.
@@ -41,7 +41,7 @@ pub struct Settings {
     pub title: Option<String>,
     pub message: Option<String>,
     /// Whether it is told that an incident is over.
-    pub send_resolved: bool,
+    pub send_resolved: DefaultOn,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
     /// In place of `delivery.timeout`.
@@ -51,38 +51,21 @@ pub struct Settings {
     pub tls: Option<Tls>,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            webhook_url: None,
-            webhook_url_file: None,
-            title: None,
-            message: None,
-            send_resolved: true,
-            rate_limit: None,
-            timeout: None,
-            proxy_url: None,
-            tls: None,
-        }
-    }
-}
-
 /// A `discord_configs` entry, compiled.
 pub struct Discord {
     url: Credential,
     title: Option<Template>,
     message: Option<Template>,
-    send_resolved: bool,
-    rate_limit: Option<RateLimit>,
-    transport: Transport,
+    options: Options,
 }
 
 impl Discord {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         let title = site.template("title", settings.title.as_ref(), Escape::Markdown);
         let message = site.template("message", settings.message.as_ref(), Escape::Markdown);
-        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(
+        let options = Options::compile(
+            settings.send_resolved,
+            settings.rate_limit.as_ref(),
             settings.timeout,
             settings.proxy_url.as_ref(),
             settings.tls.as_ref(),
@@ -97,9 +80,7 @@ impl Discord {
             )?,
             title,
             message,
-            send_resolved: settings.send_resolved,
-            rate_limit,
-            transport,
+            options,
         })
     }
 
@@ -184,23 +165,15 @@ impl Receiver for Discord {
         }
     }
 
-    fn send_resolved(&self) -> bool {
-        self.send_resolved
-    }
-
-    fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
-    }
-
-    fn transport(&self) -> Option<&Transport> {
-        Some(&self.transport)
+    fn options(&self) -> &Options {
+        &self.options
     }
 }
 
 /// The address that answers once the message is there: without `wait` one that is not saved is no
 /// error.
 fn waiting(url: &str) -> String {
-    let Ok(mut address) = address::parse(url) else {
+    let Ok(mut address) = http_url::parse(url) else {
         return format!("{url}?wait=true");
     };
     address.query_pairs_mut().append_pair("wait", "true");

@@ -10,9 +10,10 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     address::Address,
     credential::Shape,
+    options::Options,
     page::{self, Page},
     site::Site,
     template::{Escape, Template},
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, Step, Verdict},
-    settings::{self, SecretText},
+    settings::{self, DefaultOn, SecretText},
 };
 
 mod answer;
@@ -32,9 +33,9 @@ use responder::Called;
 pub use responder::Responder;
 
 /// Where Opsgenie answers, unless `api_url` says otherwise.
-pub const OPSGENIE: &str = "https://api.opsgenie.com";
+const OPSGENIE: &str = "https://api.opsgenie.com";
 /// Where Jira Service Management answers.
-pub const JSM: &str = "https://api.atlassian.com/jsm/ops/integration";
+const JSM: &str = "https://api.atlassian.com/jsm/ops/integration";
 
 // The API's limits.
 const MESSAGE: usize = 130;
@@ -72,7 +73,7 @@ pub struct Settings {
     /// How long an accepted request may stay unconfirmed before it counts as failed.
     pub confirm_timeout: settings::Duration,
     /// Whether it is told that an incident is over.
-    pub send_resolved: bool,
+    pub send_resolved: DefaultOn,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
     /// In place of `delivery.timeout`.
@@ -95,7 +96,7 @@ impl Default for Settings {
             tags: Vec::new(),
             details: IndexMap::new(),
             confirm_timeout: settings::Duration::from_secs(60),
-            send_resolved: true,
+            send_resolved: DefaultOn::default(),
             rate_limit: None,
             timeout: None,
             proxy_url: None,
@@ -115,14 +116,22 @@ pub struct Opsgenie {
     tags: Vec<Template>,
     details: Vec<(String, Template)>,
     confirm_timeout: Duration,
-    send_resolved: bool,
-    rate_limit: Option<RateLimit>,
-    transport: Transport,
+    options: Options,
+}
+
+/// An entry of `opsgenie_configs`.
+pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Opsgenie> {
+    Opsgenie::compile(settings, OPSGENIE, site)
+}
+
+/// An entry of `jsm_configs`, which differs by where it answers.
+pub(super) fn compile_jsm(settings: &Settings, site: &mut Site<'_>) -> Option<Opsgenie> {
+    Opsgenie::compile(settings, JSM, site)
 }
 
 impl Opsgenie {
     /// `base` is where it answers, unless the settings say.
-    pub(super) fn compile(settings: &Settings, base: &str, site: &mut Site<'_>) -> Option<Self> {
+    fn compile(settings: &Settings, base: &str, site: &mut Site<'_>) -> Option<Self> {
         let responders: Vec<_> = settings
             .responders
             .iter()
@@ -171,8 +180,9 @@ impl Opsgenie {
         );
         let message = site.template("message", settings.message.as_ref(), Escape::No);
         let description = site.template("description", settings.description.as_ref(), Escape::No);
-        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(
+        let options = Options::compile(
+            settings.send_resolved,
+            settings.rate_limit.as_ref(),
             settings.timeout,
             settings.proxy_url.as_ref(),
             settings.tls.as_ref(),
@@ -193,9 +203,7 @@ impl Opsgenie {
             tags,
             details,
             confirm_timeout: settings.confirm_timeout.as_std(),
-            send_resolved: settings.send_resolved,
-            rate_limit,
-            transport,
+            options,
         })
     }
 
@@ -370,20 +378,12 @@ impl Receiver for Opsgenie {
         true
     }
 
-    fn send_resolved(&self) -> bool {
-        self.send_resolved
+    fn options(&self) -> &Options {
+        &self.options
     }
 
     fn confirm_timeout(&self) -> Duration {
         self.confirm_timeout
-    }
-
-    fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
-    }
-
-    fn transport(&self) -> Option<&Transport> {
-        Some(&self.transport)
     }
 }
 

@@ -5,37 +5,10 @@
 
 use std::cell::{OnceCell, RefCell};
 
-use jiff::Timestamp;
-use minijinja::{Value, value::Serde};
+use minijinja::Value;
 
-use super::{Parcel, sample, template::Template, text, wording};
-use crate::{
-    delivery::{Notification, Step},
-    label,
-};
-
-/// What templates may speak of besides the labels.
-pub const NAMES: [&str; 10] = [
-    "labels",
-    "incident",
-    "action",
-    "was",
-    "reason",
-    "arrived_at",
-    "time",
-    "alias",
-    "external_url",
-    "mail",
-];
-
-/// The labels that templates get as numbers, to compare and round.
-const NUMBERS: [&str; 5] = [
-    "sli_value",
-    "slo_value",
-    "sli_gap",
-    "window_seconds",
-    "recurrence_28d",
-];
+use super::{Parcel, context::context, sample, template::Template, text, wording};
+use crate::delivery::Notification;
 
 /// One request in the making.
 pub struct Page<'a> {
@@ -102,21 +75,7 @@ impl<'a> Page<'a> {
 
 /// A page about a sample, for trying things on.
 pub fn on_sample<T>(notification: &Notification, with: impl FnOnce(&Page<'_>) -> T) -> T {
-    on_sample_parcel(notification, |parcel| with(&Page::new(parcel)))
-}
-
-/// A parcel that holds a sample.
-pub fn on_sample_parcel<T>(notification: &Notification, with: impl FnOnce(&Parcel<'_>) -> T) -> T {
-    let parcel = Parcel {
-        delivery: 1,
-        alias: "FOotlQrY5ZQ:oncall",
-        notification,
-        step: &Step::Send,
-        receipt: None,
-        now: Timestamp::UNIX_EPOCH,
-        external_url: Some("https://alerts.example.com"),
-    };
-    with(&parcel)
+    sample::parcel(notification, |parcel| with(&Page::new(parcel)))
 }
 
 /// What a field says of each sample, so that a word that is none is found when the configuration is
@@ -128,63 +87,4 @@ pub fn said_of_samples(template: Option<&Template>) -> Vec<String> {
         .collect();
     said.dedup();
     said
-}
-
-fn context(parcel: &Parcel<'_>) -> Value {
-    let notification = parcel.notification;
-    let labels: Vec<(String, Value)> = label::NAMES
-        .iter()
-        .filter(|name| !notification.labels.contains_key(**name))
-        .map(|name| ((*name).to_owned(), Value::from("")))
-        .chain(
-            notification
-                .labels
-                .iter()
-                .map(|(name, text)| (name.to_string(), typed(name, text))),
-        )
-        .collect();
-    let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
-    let own = [
-        ("labels", Value::from_pairs(labels.iter().cloned())),
-        ("incident", Value::from(Serde(&notification.incident))),
-        ("action", Value::from(notification.action.told_as())),
-        ("was", text(notification.was.as_deref())),
-        ("reason", text(notification.reason.as_deref())),
-        (
-            "arrived_at",
-            Value::from(notification.arrived_at.to_string()),
-        ),
-        (
-            "time",
-            text(notification.time.map(|time| time.to_string()).as_deref()),
-        ),
-        ("alias", Value::from(parcel.alias)),
-        ("external_url", text(parcel.external_url)),
-        (
-            "mail",
-            notification
-                .mail
-                .map_or_else(|| Value::from(""), Value::from),
-        ),
-    ];
-    Value::from_pairs(
-        labels
-            .into_iter()
-            .chain(own.map(|(name, value)| (name.to_owned(), value))),
-    )
-}
-
-/// A numeric label as the number it is, where that prints the same.
-fn typed(name: &str, text: &str) -> Value {
-    if NUMBERS.contains(&name) {
-        if let Ok(number) = text.parse::<i64>() {
-            return Value::from(number);
-        }
-        if let Ok(number) = text.parse::<f64>()
-            && number.is_finite()
-        {
-            return Value::from(number);
-        }
-    }
-    Value::from(text)
 }

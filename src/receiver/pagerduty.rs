@@ -8,9 +8,11 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
-    address::{self, Address},
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
+    address::Address,
     credential::Shape,
+    http_url,
+    options::Options,
     page::{self, Page},
     site::Site,
     status,
@@ -21,7 +23,7 @@ use super::{
 };
 use crate::{
     delivery::{FailureReason, Verdict},
-    settings::{self, SecretText},
+    settings::{self, DefaultOn, SecretText},
 };
 
 // The API's limits: units of the summary, bytes of the whole event.
@@ -45,7 +47,7 @@ pub struct Settings {
     pub details: IndexMap<String, String>,
     pub links: Vec<Link>,
     /// Whether it is told that an incident is over.
-    pub send_resolved: bool,
+    pub send_resolved: DefaultOn,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
     /// In place of `delivery.timeout`.
@@ -65,7 +67,7 @@ impl Default for Settings {
             summary: None,
             details: IndexMap::new(),
             links: Vec::new(),
-            send_resolved: true,
+            send_resolved: DefaultOn::default(),
             rate_limit: None,
             timeout: None,
             proxy_url: None,
@@ -89,9 +91,7 @@ pub struct PagerDuty {
     summary: Option<Template>,
     details: Vec<(String, Template)>,
     links: Vec<(Template, Option<Template>)>,
-    send_resolved: bool,
-    rate_limit: Option<RateLimit>,
-    transport: Transport,
+    options: Options,
 }
 
 impl PagerDuty {
@@ -132,7 +132,7 @@ impl PagerDuty {
             links.extend(href.map(|href| (href, text)));
         }
         let url = site.address("url", &settings.url, false);
-        if address::parse(&settings.url).is_ok_and(|url| {
+        if http_url::parse(&settings.url).is_ok_and(|url| {
             url.host_str()
                 .is_some_and(|host| host.ends_with("pagerduty.com"))
                 && url.path().trim_end_matches('/') != "/v2/enqueue"
@@ -141,8 +141,9 @@ impl PagerDuty {
             site.problem("url", "it is not where PagerDuty takes events", mend);
         }
         let summary = site.template("summary", settings.summary.as_ref(), Escape::No);
-        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(
+        let options = Options::compile(
+            settings.send_resolved,
+            settings.rate_limit.as_ref(),
             settings.timeout,
             settings.proxy_url.as_ref(),
             settings.tls.as_ref(),
@@ -160,9 +161,7 @@ impl PagerDuty {
             summary,
             details,
             links,
-            send_resolved: settings.send_resolved,
-            rate_limit,
-            transport,
+            options,
         })
     }
 
@@ -199,7 +198,7 @@ impl PagerDuty {
         });
         if let Some(external) = parcel
             .external_url
-            .filter(|url| url.len() <= HREF && address::parse(url).is_ok())
+            .filter(|url| url.len() <= HREF && http_url::parse(url).is_ok())
         {
             event["client_url"] = external.into();
         }
@@ -244,7 +243,7 @@ impl PagerDuty {
             let Some(href) = page.line(Some(href)) else {
                 continue;
             };
-            if href.len() > HREF || address::parse(&href).is_err() {
+            if href.len() > HREF || http_url::parse(&href).is_err() {
                 page.note(format!("a link is no address: {}", cut(&href, 80)));
                 continue;
             }
@@ -316,15 +315,7 @@ impl Receiver for PagerDuty {
         true
     }
 
-    fn send_resolved(&self) -> bool {
-        self.send_resolved
-    }
-
-    fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
-    }
-
-    fn transport(&self) -> Option<&Transport> {
-        Some(&self.transport)
+    fn options(&self) -> &Options {
+        &self.options
     }
 }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::delivery::{Action, Notification};
+use super::Parcel;
+use crate::delivery::{Action, Notification, Step};
 
 /// A trigger, its resolve, and an alert that could not be read, each with the words that say which
 /// it is.
@@ -15,6 +16,20 @@ pub fn notifications() -> [(&'static str, Notification); 3] {
         ("a resolve", incident(Action::Resolve)),
         ("an alert that could not be read", unparsed()),
     ]
+}
+
+/// A parcel that holds a sample.
+pub fn parcel<T>(notification: &Notification, with: impl FnOnce(&Parcel<'_>) -> T) -> T {
+    let parcel = Parcel {
+        delivery: 1,
+        alias: "FOotlQrY5ZQ:oncall",
+        notification,
+        step: &Step::Send,
+        receipt: None,
+        now: Timestamp::UNIX_EPOCH,
+        external_url: Some("https://alerts.example.com"),
+    };
+    with(&parcel)
 }
 
 fn incident(action: Action) -> Notification {

@@ -5,8 +5,9 @@ use std::{collections::BTreeSet, num::NonZeroU32, path::Path, time::Duration};
 
 use super::{
     RateLimit,
-    address::{self, Address, loopback},
+    address::Address,
     credential::{Credential, Shape},
+    http_url::{self, loopback},
     template::{Escape, Shelf, Template},
 };
 use crate::settings::{Problem, Secret};
@@ -140,7 +141,7 @@ impl<'a> Site<'a> {
         text: &str,
         base: bool,
     ) -> Option<Address> {
-        let checked = address::parse(text).and_then(|url| {
+        let checked = http_url::parse(text).and_then(|url| {
             if base && (url.query().is_some() || url.fragment().is_some()) {
                 return Err(
                     "it is a base to which paths are added, and has a query or fragment".to_owned(),
@@ -184,7 +185,7 @@ impl<'a> Site<'a> {
                 .trim_end_matches('/');
         }
         let address = self.address(field, base, true)?;
-        if address::parse(base)
+        if http_url::parse(base)
             .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
         {
             let what =

@@ -11,8 +11,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
+    options::Options,
     page::Page,
     site::Site,
     template::{Escape, Template, escape_slack},
@@ -22,7 +23,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, Step, Verdict},
-    settings::{self, SecretText},
+    settings::{self, DefaultOn, SecretText},
 };
 
 mod bot;
@@ -35,7 +36,7 @@ const HEADER: usize = 150;
 const SECTION: usize = 3000;
 const CONTEXT: usize = 2000;
 
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The incoming webhook's address, which is the credential.
@@ -54,7 +55,7 @@ pub struct Settings {
     /// thread.
     pub update_message: Option<bool>,
     /// Whether it is told that an incident is over.
-    pub send_resolved: bool,
+    pub send_resolved: DefaultOn,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
     /// In place of `delivery.timeout`.
@@ -64,35 +65,12 @@ pub struct Settings {
     pub tls: Option<Tls>,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            api_url: None,
-            api_url_file: None,
-            title: None,
-            text: None,
-            bot_token: None,
-            bot_token_file: None,
-            channel: None,
-            bot_api_url: None,
-            update_message: None,
-            send_resolved: true,
-            rate_limit: None,
-            timeout: None,
-            proxy_url: None,
-            tls: None,
-        }
-    }
-}
-
 /// A `slack_configs` entry, compiled.
 pub struct Slack {
     way: Way,
     title: Option<Template>,
     text: Option<Template>,
-    send_resolved: bool,
-    rate_limit: Option<RateLimit>,
-    transport: Transport,
+    options: Options,
 }
 
 /// How it is reached.
@@ -106,8 +84,9 @@ impl Slack {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         let title = site.template("title", settings.title.as_ref(), Escape::Slack);
         let text = site.template("text", settings.text.as_ref(), Escape::Slack);
-        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(
+        let options = Options::compile(
+            settings.send_resolved,
+            settings.rate_limit.as_ref(),
             settings.timeout,
             settings.proxy_url.as_ref(),
             settings.tls.as_ref(),
@@ -117,9 +96,7 @@ impl Slack {
             way: Way::compile(settings, site)?,
             title,
             text,
-            send_resolved: settings.send_resolved,
-            rate_limit,
-            transport,
+            options,
         })
     }
 
@@ -231,15 +208,7 @@ impl Receiver for Slack {
         }
     }
 
-    fn send_resolved(&self) -> bool {
-        self.send_resolved
-    }
-
-    fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
-    }
-
-    fn transport(&self) -> Option<&Transport> {
-        Some(&self.transport)
+    fn options(&self) -> &Options {
+        &self.options
     }
 }

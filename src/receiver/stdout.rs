@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
+    options::Options,
     page::Page,
     site::Site,
     status,
@@ -12,40 +13,35 @@ use super::{
     text::cut,
     wording,
 };
-use crate::delivery::Verdict;
+use crate::{delivery::Verdict, settings::DefaultOn};
 
 /// The longest line printed.
 const LINE: usize = 4096;
 
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     pub text: Option<String>,
     /// Whether it is told that an incident is over.
-    pub send_resolved: bool,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            text: None,
-            send_resolved: true,
-        }
-    }
+    pub send_resolved: DefaultOn,
 }
 
 /// A `stdout_configs` entry, compiled.
 pub struct Stdout {
     text: Option<Template>,
-    send_resolved: bool,
+    options: Options,
 }
 
 impl Stdout {
-    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Self {
-        Self {
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "every integration is compiled by the same signature"
+    )]
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        Some(Self {
             text: site.template("text", settings.text.as_ref(), Escape::No),
-            send_resolved: settings.send_resolved,
-        }
+            options: Options::local(settings.send_resolved),
+        })
     }
 }
 
@@ -88,7 +84,7 @@ impl Receiver for Stdout {
         status::verdict(reply)
     }
 
-    fn send_resolved(&self) -> bool {
-        self.send_resolved
+    fn options(&self) -> &Options {
+        &self.options
     }
 }

@@ -13,9 +13,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
     denial,
+    options::Options,
     page::Page,
     site::Site,
     status,
@@ -26,7 +27,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, Notification, Verdict},
-    settings::{self, SecretText},
+    settings::{self, DefaultOn, SecretText},
 };
 
 /// Fewer bytes than these. Teams takes 28 KB, and what the flow makes of a message has a fifth more
@@ -37,7 +38,7 @@ const TITLE: usize = 256;
 /// A unit has at most so many bytes as JSON: three in UTF-8, or two of an escape.
 const UNIT: usize = 3;
 
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// The address the flow shows, which is the credential.
@@ -47,7 +48,7 @@ pub struct Settings {
     pub title: Option<String>,
     pub text: Option<String>,
     /// Whether it is told that an incident is over.
-    pub send_resolved: bool,
+    pub send_resolved: DefaultOn,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
     /// In place of `delivery.timeout`.
@@ -57,38 +58,21 @@ pub struct Settings {
     pub tls: Option<Tls>,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            webhook_url: None,
-            webhook_url_file: None,
-            title: None,
-            text: None,
-            send_resolved: true,
-            rate_limit: None,
-            timeout: None,
-            proxy_url: None,
-            tls: None,
-        }
-    }
-}
-
 /// A `teams_configs` entry, compiled.
 pub struct Teams {
     url: Credential,
     title: Option<Template>,
     text: Option<Template>,
-    send_resolved: bool,
-    rate_limit: Option<RateLimit>,
-    transport: Transport,
+    options: Options,
 }
 
 impl Teams {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         let title = site.template("title", settings.title.as_ref(), Escape::No);
         let text = site.template("text", settings.text.as_ref(), Escape::No);
-        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(
+        let options = Options::compile(
+            settings.send_resolved,
+            settings.rate_limit.as_ref(),
             settings.timeout,
             settings.proxy_url.as_ref(),
             settings.tls.as_ref(),
@@ -103,9 +87,7 @@ impl Teams {
             )?,
             title,
             text,
-            send_resolved: settings.send_resolved,
-            rate_limit,
-            transport,
+            options,
         })
     }
 
@@ -196,16 +178,8 @@ impl Receiver for Teams {
         told(denial::judge_chat(reply), reply.status, &json)
     }
 
-    fn send_resolved(&self) -> bool {
-        self.send_resolved
-    }
-
-    fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
-    }
-
-    fn transport(&self) -> Option<&Transport> {
-        Some(&self.transport)
+    fn options(&self) -> &Options {
+        &self.options
     }
 }
 

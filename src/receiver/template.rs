@@ -12,7 +12,11 @@ use std::{
 
 use minijinja::{AutoEscape, Environment, Error, Output, UndefinedBehavior, Value};
 
-use super::{RenderError, page, sample, text};
+use super::{
+    RenderError,
+    context::{self, context},
+    sample, text,
+};
 use crate::{label, settings::Problem};
 
 mod filters;
@@ -144,7 +148,7 @@ impl Shelf {
             ));
         }
         for (which, notification) in sample::notifications() {
-            let tried = page::on_sample(&notification, |page| template.render(&page.context()));
+            let tried = sample::parcel(&notification, |parcel| template.render(&context(parcel)));
             tried.map_err(|error| wrong(format!("tried on {which}, {error}")))?;
         }
         Ok(template)
@@ -152,7 +156,7 @@ impl Shelf {
 }
 
 impl Template {
-    /// The text for a context made by [`super::page::Page::context`].
+    /// The text for a context made by [`context()`].
     pub fn render(&self, context: &Value) -> Result<String, RenderError> {
         self.rendered(context)
             .map_err(|error| RenderError::Template {
@@ -190,7 +194,7 @@ impl Template {
                     ("labels", Some(label)) => !label::NAMES.contains(&label),
                     (name, _) => {
                         !label::NAMES.contains(&name)
-                            && !page::NAMES.contains(&name)
+                            && !context::NAMES.contains(&name)
                             && !functions.contains(name)
                     }
                 }
@@ -243,7 +247,7 @@ fn escaped(escape: fn(&str) -> String, out: &mut Output<'_>, value: &Value) -> R
 /// The label that was probably meant, or all of them.
 fn mend_name(unknown: &str) -> String {
     let last = unknown.rsplit('.').next().unwrap_or(unknown);
-    let near = label::NAMES.iter().chain(&page::NAMES).find(|name| {
+    let near = label::NAMES.iter().chain(&context::NAMES).find(|name| {
         let same = name
             .chars()
             .zip(last.chars())

@@ -100,7 +100,7 @@ pub fn check_proxy(url: &str) -> Result<(), (String, &'static str)> {
         );
         return Err((what, "name an HTTP proxy: http://proxy.example.com:3128"));
     }
-    super::address::parse(url)
+    super::http_url::parse(url)
         .map(|_| ())
         .map_err(|what| (what, mend))
 }

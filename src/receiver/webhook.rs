@@ -6,7 +6,6 @@
 
 use std::{borrow::Cow, path::PathBuf, time::Duration};
 
-use aws_lc_rs::hmac;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use indexmap::IndexMap;
 use schemars::JsonSchema;
@@ -14,11 +13,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Body, Credential, Keys, Parcel, RateLimit, Receiver, RenderError, Reply, Request, Transport,
-    address,
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
-    denial, is_sensitive,
+    denial, http_url, is_sensitive,
+    options::Options,
     page::Page,
+    signature::{sign, signing_key},
     site::Site,
     status,
     template::{Escape, Template, looks_like_template},
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, FailureReason, Verdict, sha256_hex},
-    settings::{self, Secret, SecretText},
+    settings::{self, DefaultOn, Secret, SecretText},
 };
 
 /// The pause after an endpoint said it has too much to do and not how long.
@@ -37,7 +37,7 @@ const THROTTLE: Duration = Duration::from_secs(5);
 /// The longest title.
 const TITLE: usize = 1024;
 
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     pub url: Option<SecretText>,
@@ -55,7 +55,7 @@ pub struct Settings {
     pub bearer_file: Option<PathBuf>,
     pub basic_auth: Option<BasicAuth>,
     /// Whether it is told that an incident is over.
-    pub send_resolved: bool,
+    pub send_resolved: DefaultOn,
     /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
     pub rate_limit: Option<String>,
     /// In place of `delivery.timeout`.
@@ -63,28 +63,6 @@ pub struct Settings {
     /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
     pub proxy_url: Option<SecretText>,
     pub tls: Option<Tls>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            url: None,
-            url_file: None,
-            secret: None,
-            secret_file: None,
-            previous_secret: None,
-            previous_secret_file: None,
-            headers: IndexMap::new(),
-            bearer: None,
-            bearer_file: None,
-            basic_auth: None,
-            send_resolved: true,
-            rate_limit: None,
-            timeout: None,
-            proxy_url: None,
-            tls: None,
-        }
-    }
 }
 
 /// `basic_auth:` of a webhook.
@@ -103,9 +81,7 @@ pub struct Webhook {
     secrets: Vec<Credential>,
     headers: Vec<(String, Template)>,
     authorization: Option<Authorization>,
-    send_resolved: bool,
-    rate_limit: Option<RateLimit>,
-    transport: Transport,
+    options: Options,
 }
 
 /// How it proves who it is, but for the signature.
@@ -155,8 +131,9 @@ impl Webhook {
         }
         let headers = headers(settings, site);
         let authorization = Authorization::compile(settings, site);
-        let rate_limit = site.rate_limit(settings.rate_limit.as_ref());
-        let transport = Transport::compile(
+        let options = Options::compile(
+            settings.send_resolved,
+            settings.rate_limit.as_ref(),
             settings.timeout,
             settings.proxy_url.as_ref(),
             settings.tls.as_ref(),
@@ -172,9 +149,7 @@ impl Webhook {
             secrets: newest.into_iter().chain(previous).collect(),
             headers,
             authorization,
-            send_resolved: settings.send_resolved,
-            rate_limit,
-            transport,
+            options,
         })
     }
 
@@ -215,7 +190,7 @@ impl Webhook {
         match &self.url.secret {
             Secret::Inline(text) if keys.hidden() => {
                 let text = secrecy::ExposeSecret::expose_secret(text);
-                address::parse(text).map_or_else(
+                http_url::parse(text).map_or_else(
                     |_| "<secret>".into(),
                     |url| match url.origin().ascii_serialization() {
                         origin if url.path() == "/" && url.query().is_none() => {
@@ -298,16 +273,8 @@ impl Receiver for Webhook {
         }
     }
 
-    fn send_resolved(&self) -> bool {
-        self.send_resolved
-    }
-
-    fn rate_limit(&self) -> Option<RateLimit> {
-        self.rate_limit
-    }
-
-    fn transport(&self) -> Option<&Transport> {
-        Some(&self.transport)
+    fn options(&self) -> &Options {
+        &self.options
     }
 }
 
@@ -464,43 +431,4 @@ fn id(parcel: &Parcel<'_>) -> String {
         parcel.delivery
     );
     format!("msg_{}", &sha256_hex(unique.as_bytes())[..32])
-}
-
-/// The bytes of `whsec_` + base64.
-pub(super) fn signing_key(secret: &str) -> Option<Vec<u8>> {
-    let secret = secret.trim();
-    let key = BASE64_STANDARD
-        .decode(secret.strip_prefix("whsec_").unwrap_or(secret))
-        .ok()?;
-    (!key.is_empty()).then_some(key)
-}
-
-/// `v1,` + base64(HMAC-SHA256(key, `id.timestamp.body`)).
-fn sign(key: &[u8], id: &str, timestamp: i64, body: &[u8]) -> String {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    context.update(format!("{id}.{timestamp}.").as_bytes());
-    context.update(body);
-    format!("v1,{}", BASE64_STANDARD.encode(context.sign()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{sign, signing_key};
-
-    #[test]
-    fn the_vector_of_standard_webhooks_is_signed_as_published() {
-        let key = signing_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-        let body = br#"{"test": 2432232314}"#;
-        assert_eq!(
-            sign(&key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, body),
-            "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
-        );
-    }
-
-    #[test]
-    fn what_is_no_signing_secret_is_refused() {
-        for wrong in ["", "whsec_", "whsec_***", "a password"] {
-            assert_eq!(signing_key(wrong), None, "{wrong}");
-        }
-    }
 }

@@ -15,6 +15,7 @@ mod changed;
 mod chats;
 mod cli;
 mod config;
+mod contributing;
 mod corpus;
 mod crash;
 mod delivery;

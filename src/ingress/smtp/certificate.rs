@@ -6,7 +6,7 @@
 use std::{
     fs, io,
     os::unix::fs::MetadataExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
@@ -20,13 +20,26 @@ use rustls::{
         pem::{Error as PemError, PemObject as _},
     },
 };
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokio_rustls::TlsAcceptor;
 
-use super::settings::Tls;
 use crate::settings::Problem;
 
 /// Whoever renews certificates by hand needs a while.
 const WARN_DAYS: i32 = 14;
+
+/// PEM files. They are read anew when they change.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Tls {
+    /// The server's certificate, then those between it and the root.
+    pub cert_file: PathBuf,
+    pub key_file: PathBuf,
+    /// Whether a connection begins with TLS, or changes to it by STARTTLS. True on port 465 where
+    /// it is not given.
+    pub implicit: Option<bool>,
+}
 
 /// The certificate in use.
 pub(super) struct Certificate {

@@ -1,12 +1,14 @@
 //! `ingress.smtp[]` of the configuration.
 
-use std::path::PathBuf;
-
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{certificate, networks::Networks, recipients::Recipients};
+use super::{
+    certificate::{self, Tls},
+    networks::Networks,
+    recipients::Recipients,
+};
 use crate::settings::{ByteSize, Problem};
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -48,18 +50,6 @@ impl Default for Settings {
             trusted_authserv_id: None,
         }
     }
-}
-
-/// PEM files. They are read anew when they change.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Tls {
-    /// The server's certificate, then those between it and the root.
-    pub cert_file: PathBuf,
-    pub key_file: PathBuf,
-    /// Whether a connection begins with TLS, or changes to it by STARTTLS. True on port 465 where
-    /// it is not given.
-    pub implicit: Option<bool>,
 }
 
 impl Settings {

@@ -10,7 +10,7 @@ use axum::{
 };
 use serde_json::json;
 
-use crate::message::MailId;
+use crate::{message::MailId, settings::SecretError};
 
 /// Seconds after which a sender should try again what could not be stored.
 const COME_AGAIN: HeaderValue = HeaderValue::from_static("30");
@@ -23,6 +23,26 @@ pub(super) fn stored(id: MailId, status: StatusCode) -> Response {
 /// There was no mail in it, and nothing is wrong.
 pub(super) fn settled() -> Response {
     (StatusCode::OK, Json(json!({}))).into_response()
+}
+
+/// Why a request yields no mail.
+#[derive(Debug)]
+pub(super) enum Fault {
+    Refused(Refusal),
+    /// Our own secret cannot be read: nobody can be let in.
+    Secret(SecretError),
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl From<SecretError> for Fault {
+    fn from(error: SecretError) -> Self {
+        Self::Secret(error)
+    }
 }
 
 /// Why a request is refused. Each is one status (RFC 9110), so that senders know whether to come

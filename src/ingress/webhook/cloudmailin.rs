@@ -8,18 +8,25 @@ use async_trait::async_trait;
 use axum::http::StatusCode;
 
 use super::{
-    answer::Refusal,
-    credential::Credential,
+    answer::{Fault, Refusal},
+    credential::{Credential, Proof},
     form::{self, MULTIPART},
-    protocol::{Fault, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 
-pub(super) struct Cloudmailin {
+/// Its line in the table of providers.
+pub(super) const KIND: Kind = Kind {
+    proofs: &[Proof::BasicAuth],
+    may_be_open: false,
+    protocol: |credential, _| Ok(Box::new(Cloudmailin::new(credential))),
+};
+
+struct Cloudmailin {
     credential: Credential,
 }
 
 impl Cloudmailin {
-    pub(super) fn new(credential: Credential) -> Self {
+    fn new(credential: Credential) -> Self {
         Self { credential }
     }
 }

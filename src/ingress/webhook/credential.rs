@@ -1,10 +1,6 @@
-//! What a provider proves itself by: composed from the settings, each provider taking its own kinds
-//! only.
+//! What a provider proves itself by.
 
-use secrecy::ExposeSecret as _;
-
-use super::{Provider, Settings};
-use crate::settings::{Problem, Secret};
+use crate::settings::Secret;
 
 /// The kinds of proof, by the key of the configuration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,14 +12,14 @@ pub(super) enum Proof {
 }
 
 impl Proof {
-    const ALL: [Self; 4] = [
+    pub(super) const ALL: [Self; 4] = [
         Self::Token,
         Self::SigningKey,
         Self::BasicAuth,
         Self::TopicArn,
     ];
 
-    fn key(self) -> &'static str {
+    pub(super) fn key(self) -> &'static str {
         match self {
             Self::Token => "token_file",
             Self::SigningKey => "signing_key_file",
@@ -33,7 +29,7 @@ impl Proof {
     }
 
     /// The line of the configuration that gives it.
-    fn example(self) -> &'static str {
+    pub(super) fn example(self) -> &'static str {
         match self {
             Self::Token => "token_file: /run/secrets/…",
             Self::SigningKey => "signing_key_file: /run/secrets/…",
@@ -43,52 +39,12 @@ impl Proof {
             Self::TopicArn => "topic_arn: 'arn:aws:sns:us-east-1:123456789012:alerts'",
         }
     }
-
-    /// The key under which the settings give it.
-    fn given(self, settings: &Settings) -> Option<&'static str> {
-        match self {
-            Self::Token if settings.token.is_some() => Some("token"),
-            Self::Token => settings.token_file.as_ref().map(|_| "token_file"),
-            Self::SigningKey if settings.signing_key.is_some() => Some("signing_key"),
-            Self::SigningKey => settings
-                .signing_key_file
-                .as_ref()
-                .map(|_| "signing_key_file"),
-            Self::BasicAuth => settings.basic_auth.as_ref().map(|_| "basic_auth"),
-            Self::TopicArn => settings.topic_arn.as_ref().map(|_| "topic_arn"),
-        }
-    }
-}
-
-impl Provider {
-    /// What it can prove itself by, the best first.
-    pub(super) fn proofs(self) -> &'static [Proof] {
-        match self {
-            Self::Raw => &[Proof::Token],
-            Self::Mailgun => &[Proof::SigningKey],
-            Self::Sendgrid => &[Proof::SigningKey, Proof::BasicAuth],
-            Self::Postmark | Self::Cloudmailin => &[Proof::BasicAuth],
-            Self::Ses => &[Proof::TopicArn],
-        }
-    }
-
-    /// Its name in the configuration.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Raw => "raw",
-            Self::Mailgun => "mailgun",
-            Self::Sendgrid => "sendgrid",
-            Self::Postmark => "postmark",
-            Self::Ses => "ses",
-            Self::Cloudmailin => "cloudmailin",
-        }
-    }
 }
 
 /// What one webhook asks for.
 #[derive(Debug, Clone)]
 pub(super) enum Credential {
-    /// Nothing: `raw` on loopback.
+    /// Nothing: one that may be open, on loopback.
     None,
     Token(Secret),
     SigningKey(Secret),
@@ -111,102 +67,4 @@ impl Credential {
             Self::None | Self::TopicArn(_) => None,
         }
     }
-}
-
-/// Composes the credential of the settings at `key`. One of another provider's kind, or none where
-/// the provider needs one, is a problem.
-pub(super) fn credential(settings: &Settings, key: &str) -> Result<Credential, Problem> {
-    let (name, taken) = (settings.provider.name(), settings.provider.proofs());
-    let given = |proof: &Proof| proof.given(settings).map(|name| (*proof, name));
-    let wanted = || {
-        taken
-            .iter()
-            .map(|proof| format!("`{}`", proof.key()))
-            .collect::<Vec<_>>()
-            .join(" or ")
-    };
-    let example = taken.first().map_or("", |proof| proof.example());
-    if let Some((_, wrong)) = Proof::ALL
-        .iter()
-        .filter(|proof| !taken.contains(proof))
-        .find_map(given)
-    {
-        return Err(Problem::new(
-            format!("{key}.{wrong}"),
-            format!(
-                "`provider: {name}` proves itself by {}, not by `{wrong}`",
-                wanted()
-            ),
-            format!("drop it, and give `{example}`"),
-        ));
-    }
-    let mut proofs = taken.iter().filter_map(given);
-    let (proof, second) = (proofs.next(), proofs.next());
-    if let Some((_, second)) = second {
-        return Err(Problem::new(
-            format!("{key}.{second}"),
-            format!("{} exclude each other", wanted().replace(" or ", " and ")),
-            "keep one of them",
-        ));
-    }
-    let secret = |key: &str, name: &str, inline: Option<&str>, file| match Secret::required(
-        key, name, inline, file,
-    )? {
-        Secret::Inline(text) if text.expose_secret().is_empty() => Err(Problem::new(
-            format!("{key}.{name}"),
-            format!("the {} is empty", name.replace('_', " ")),
-            format!("name the file that holds it: `{name}_file: /run/secrets/…`"),
-        )),
-        secret => Ok(secret),
-    };
-    Ok(
-        match (
-            proof.map(|(proof, _)| proof),
-            &settings.basic_auth,
-            &settings.topic_arn,
-        ) {
-            (Some(Proof::Token), ..) => Credential::Token(secret(
-                key,
-                "token",
-                settings.token.as_deref(),
-                settings.token_file.as_deref(),
-            )?),
-            (Some(Proof::SigningKey), ..) => {
-                let (inline, file) = (
-                    settings.signing_key.as_deref(),
-                    settings.signing_key_file.as_deref(),
-                );
-                Credential::SigningKey(secret(key, "signing_key", inline, file)?)
-            }
-            (Some(Proof::BasicAuth), Some(basic), _) => {
-                let key = format!("{key}.basic_auth");
-                if basic.username.is_empty() || basic.username.contains(':') {
-                    return Err(Problem::new(
-                        format!("{key}.username"),
-                        "the user name is empty or has a colon in it (RFC 7617)",
-                        "give the one in the URL that the provider posts to: `https://USERNAME:PASSWORD@…`",
-                    ));
-                }
-                let password = secret(
-                    &key,
-                    "password",
-                    basic.password.as_deref(),
-                    basic.password_file.as_deref(),
-                )?;
-                Credential::BasicAuth {
-                    username: basic.username.clone(),
-                    password,
-                }
-            }
-            (Some(Proof::TopicArn), _, Some(topic)) => Credential::TopicArn(topic.clone()),
-            _ if settings.provider == Provider::Raw => Credential::None,
-            _ => {
-                return Err(Problem::new(
-                    key,
-                    format!("`provider: {name}` needs {}", wanted()),
-                    format!("add `{example}`"),
-                ));
-            }
-        },
-    )
 }

@@ -14,20 +14,27 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    answer::Refusal,
-    credential::Credential,
+    answer::{Fault, Refusal},
+    credential::{Credential, Proof},
     form::{self, MULTIPART, URLENCODED},
     once::Once,
-    protocol::{Fault, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 
-pub(super) struct Mailgun {
+/// Its line in the table of providers.
+pub(super) const KIND: Kind = Kind {
+    proofs: &[Proof::SigningKey],
+    may_be_open: false,
+    protocol: |credential, _| Ok(Box::new(Mailgun::new(credential))),
+};
+
+struct Mailgun {
     credential: Credential,
     once: Once,
 }
 
 impl Mailgun {
-    pub(super) fn new(credential: Credential) -> Self {
+    fn new(credential: Credential) -> Self {
         Self {
             credential,
             once: Once::default(),

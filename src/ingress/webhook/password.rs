@@ -6,7 +6,10 @@ use axum::http::{HeaderMap, header::AUTHORIZATION};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret as _;
 
-use super::{answer::Refusal, credential::Credential, protocol::Fault};
+use super::{
+    answer::{Fault, Refusal},
+    credential::Credential,
+};
 
 /// Lets in whoever knows user name and password; whoever comes where another kind of proof is asked
 /// for as well. A password in a file is read at every request, so that rotating it needs no reload.

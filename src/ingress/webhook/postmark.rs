@@ -11,17 +11,24 @@ use axum::http::StatusCode;
 use serde::Deserialize;
 
 use super::{
-    answer::Refusal,
-    credential::Credential,
-    protocol::{Fault, Opened, Posted, Protocol},
+    answer::{Fault, Refusal},
+    credential::{Credential, Proof},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 
-pub(super) struct Postmark {
+/// Its line in the table of providers.
+pub(super) const KIND: Kind = Kind {
+    proofs: &[Proof::BasicAuth],
+    may_be_open: false,
+    protocol: |credential, _| Ok(Box::new(Postmark::new(credential))),
+};
+
+struct Postmark {
     credential: Credential,
 }
 
 impl Postmark {
-    pub(super) fn new(credential: Credential) -> Self {
+    fn new(credential: Credential) -> Self {
         Self { credential }
     }
 }

@@ -2,8 +2,7 @@
 //! raw mail is.
 //!
 //! A provider vouches for the transport only: that it took this mail at its door. Who wrote the
-//! mail is another stage's question. To add one, write its file and add its line to [`protocol`]
-//! and to [`super::Provider::proofs`].
+//! mail is another stage's question.
 
 use async_trait::async_trait;
 use axum::{
@@ -13,27 +12,26 @@ use axum::{
 use jiff::Timestamp;
 
 use super::{
-    Provider, answer::Refusal, cloudmailin::Cloudmailin, credential::Credential, fetch::Fetch,
-    mailgun::Mailgun, once::Claim, password, postmark::Postmark, raw::Raw, sendgrid::Sendgrid,
-    ses::Ses,
+    answer::{Fault, Refusal},
+    credential::{Credential, Proof},
+    fetch::Fetch,
+    once::Claim,
+    password,
 };
-use crate::settings::{Problem, SecretError};
+use crate::settings::Problem;
 
-/// The table of providers. The settings are at `key`.
-pub(super) fn protocol(
-    provider: Provider,
-    credential: Credential,
-    key: &str,
-) -> Result<Box<dyn Protocol>, Problem> {
-    Ok(match provider {
-        Provider::Raw => Box::new(Raw::new(credential)),
-        Provider::Mailgun => Box::new(Mailgun::new(credential)),
-        Provider::Sendgrid => Box::new(Sendgrid::new(credential, key)?),
-        Provider::Postmark => Box::new(Postmark::new(credential)),
-        Provider::Ses => Box::new(Ses::new(credential, key)?),
-        Provider::Cloudmailin => Box::new(Cloudmailin::new(credential)),
-    })
+/// What is known of a provider before its settings are.
+pub(super) struct Kind {
+    /// What its requests can prove themselves by, the best first.
+    pub(super) proofs: &'static [Proof],
+    /// Whether it may go without a proof where the listener is on loopback.
+    pub(super) may_be_open: bool,
+    /// Makes it ready to take requests.
+    pub(super) protocol: Compile,
 }
+
+/// Credential → protocol. The settings that gave the credential are at the key.
+type Compile = fn(Credential, key: &str) -> Result<Box<dyn Protocol>, Problem>;
 
 /// How one provider posts mail.
 #[async_trait]
@@ -89,24 +87,4 @@ pub(super) enum Opened {
     Mail(Bytes, Option<Claim>),
     /// The provider's own affair, which is settled.
     Settled,
-}
-
-/// Why a request yields no mail.
-#[derive(Debug)]
-pub(super) enum Fault {
-    Refused(Refusal),
-    /// Our own secret cannot be read: nobody can be let in.
-    Secret(SecretError),
-}
-
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        Self::Refused(refusal)
-    }
-}
-
-impl From<SecretError> for Fault {
-    fn from(error: SecretError) -> Self {
-        Self::Secret(error)
-    }
 }

@@ -4,20 +4,27 @@ use async_trait::async_trait;
 use axum::http::{HeaderMap, header::ORIGIN};
 
 use super::{
-    answer::Refusal,
-    credential::Credential,
+    answer::{Fault, Refusal},
+    credential::{Credential, Proof},
     form::{MULTIPART, URLENCODED},
-    protocol::{Fault, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 use crate::ingress::bearer;
 
+/// Its line in the table of providers.
+pub(super) const KIND: Kind = Kind {
+    proofs: &[Proof::Token],
+    may_be_open: true,
+    protocol: |credential, _| Ok(Box::new(Raw::new(credential))),
+};
+
 /// The mail as the body.
-pub(super) struct Raw {
+struct Raw {
     credential: Credential,
 }
 
 impl Raw {
-    pub(super) fn new(credential: Credential) -> Self {
+    fn new(credential: Credential) -> Self {
         Self { credential }
     }
 }

@@ -15,10 +15,10 @@ use futures_util::StreamExt as _;
 use tokio::time::timeout;
 
 use super::{
-    Door, Limits,
-    answer::{self, Refusal},
+    answer::{self, Fault, Refusal},
     fetch::Fetch,
-    protocol::{Fault, Opened, Posted},
+    limits::Limits,
+    protocol::{Opened, Posted, Protocol},
 };
 use crate::{
     clock::Clock,
@@ -30,6 +30,12 @@ use crate::{
     settings::Secret,
     telemetry,
 };
+
+/// One webhook.
+pub(super) struct Door {
+    pub(super) name: String,
+    pub(super) protocol: Box<dyn Protocol>,
+}
 
 /// What all requests of the listener share.
 pub(super) struct Doors {

@@ -15,25 +15,32 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    answer::Refusal,
-    credential::Credential,
+    answer::{Fault, Refusal},
+    credential::{Credential, Proof},
     form::{self, MULTIPART},
     once::{Claim, Once},
-    protocol::{Fault, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 use crate::settings::Problem;
 
 const SIGNATURE: &str = "x-twilio-email-event-webhook-signature";
 const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
 
-pub(super) struct Sendgrid {
+/// Its line in the table of providers.
+pub(super) const KIND: Kind = Kind {
+    proofs: &[Proof::SigningKey, Proof::BasicAuth],
+    may_be_open: false,
+    protocol: |credential, key| Ok(Box::new(Sendgrid::new(credential, key)?)),
+};
+
+struct Sendgrid {
     credential: Credential,
     once: Once,
 }
 
 impl Sendgrid {
     /// A key that is none is a problem now, not at the first mail.
-    pub(super) fn new(credential: Credential, key: &str) -> Result<Self, Problem> {
+    fn new(credential: Credential, key: &str) -> Result<Self, Problem> {
         if let Credential::SigningKey(secret) = &credential
             && let Ok(text) = secret.read()
             && public_key(text.expose_secret()).is_none()

@@ -15,11 +15,11 @@ use serde::Deserialize;
 
 use self::{certificate::Certificates, envelope::Envelope, topic::Topic};
 use super::{
-    answer::Refusal,
-    credential::Credential,
+    answer::{Fault, Refusal},
+    credential::{Credential, Proof},
     fetch::FetchError,
     once::Once,
-    protocol::{Fault, Opened, Posted, Protocol},
+    protocol::{Kind, Opened, Posted, Protocol},
 };
 use crate::settings::Problem;
 
@@ -27,7 +27,14 @@ mod certificate;
 mod envelope;
 mod topic;
 
-pub(super) struct Ses {
+/// Its line in the table of providers.
+pub(super) const KIND: Kind = Kind {
+    proofs: &[Proof::TopicArn],
+    may_be_open: false,
+    protocol: |credential, key| Ok(Box::new(Ses::new(credential, key)?)),
+};
+
+struct Ses {
     credential: Credential,
     topic: Topic,
     certificates: Certificates,
@@ -35,7 +42,7 @@ pub(super) struct Ses {
 }
 
 impl Ses {
-    pub(super) fn new(credential: Credential, key: &str) -> Result<Self, Problem> {
+    fn new(credential: Credential, key: &str) -> Result<Self, Problem> {
         let arn = if let Credential::TopicArn(arn) = &credential {
             arn
         } else {

@@ -1,0 +1,59 @@
+//! `alerts` of the configuration.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::{authenticate, incident, label::SeverityRule};
+
+/// What mail is an alert.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Alerts {
+    /// The senders, compared exactly.
+    pub from: Vec<String>,
+    /// The apps expected; empty: any.
+    pub app_keys: Vec<String>,
+    pub on_missing_payload: OnMissingPayload,
+    /// Replaces the schema that is built in.
+    pub schema_file: Option<PathBuf>,
+    pub authenticity: authenticate::Settings,
+    pub status: incident::Statuses,
+    pub severity: Vec<SeverityRule>,
+    /// The labels of which a change is told while the incident is open; empty: none.
+    pub notify_on_change: Vec<String>,
+}
+
+impl Default for Alerts {
+    fn default() -> Self {
+        Self {
+            from: vec!["no-reply@am.atlassian.com".into()],
+            app_keys: Vec::new(),
+            on_missing_payload: OnMissingPayload::Ignore,
+            schema_file: None,
+            authenticity: authenticate::Settings::default(),
+            status: incident::Statuses::default(),
+            severity: vec![
+                SeverityRule {
+                    matchers: vec!["sli_gap>=20".into()],
+                    severity: "critical".into(),
+                },
+                SeverityRule {
+                    matchers: Vec::new(),
+                    severity: "warning".into(),
+                },
+            ],
+            notify_on_change: vec!["severity".into()],
+        }
+    }
+}
+
+/// What becomes of mail from the sender that has no script element.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OnMissingPayload {
+    #[default]
+    Ignore,
+    Notify,
+}

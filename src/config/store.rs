@@ -1,0 +1,88 @@
+//! `store` of the configuration.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+
+use crate::settings::{ByteSize, Duration, Secret, SecretError, SecretText};
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Store {
+    /// `sqlite:FILE`, or `postgres://USER:PASSWORD@HOST/DATABASE?sslmode=verify-full`, which
+    /// several replicas may share.
+    pub url: Option<SecretText>,
+    /// A file that holds the URL.
+    pub url_file: Option<PathBuf>,
+    /// Older mail is deleted, unless it is quarantined, undecided, of an open incident or of one
+    /// with pages owed or dead. 0s: kept for ever.
+    pub mail_retention: Duration,
+    /// Mail that is no alert: kept whole for a while, so that a new profile can be tried on it.
+    pub ignored_mail: IgnoredMail,
+    /// Mail that is not proven to be its sender's.
+    pub quarantine: Quarantine,
+}
+
+/// `store.ignored_mail`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct IgnoredMail {
+    /// Older mail is kept by its header and hash alone.
+    pub keep: Duration,
+    /// So much of it is kept whole; of the oldest beyond, the header and hash.
+    pub max_size: ByteSize,
+}
+
+impl Default for IgnoredMail {
+    fn default() -> Self {
+        Self {
+            keep: Duration::from_secs(7 * 86_400),
+            max_size: ByteSize::from_mib(32),
+        }
+    }
+}
+
+/// `store.quarantine`.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quarantine {
+    /// So much mail that is not proven is kept whole, quarantined or told; of the oldest beyond,
+    /// the header and hash. Proven mail is never cut.
+    pub max_size: ByteSize,
+}
+
+impl Default for Quarantine {
+    fn default() -> Self {
+        Self {
+            max_size: ByteSize::from_mib(256),
+        }
+    }
+}
+
+impl Store {
+    /// The URL, read from its file where one is named.
+    pub fn url(&self) -> Result<String, SecretError> {
+        match (&self.url, &self.url_file) {
+            (Some(url), _) => Ok(url.to_string()),
+            (None, Some(file)) => Ok(Secret::File(file.clone())
+                .read()?
+                .expose_secret()
+                .to_owned()),
+            (None, None) => Ok("sqlite:alertbridge.db".into()),
+        }
+    }
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self {
+            url: None,
+            url_file: None,
+            mail_retention: Duration::from_secs(90 * 86_400),
+            ignored_mail: IgnoredMail::default(),
+            quarantine: Quarantine::default(),
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The providers, one line each: the name in the configuration, which is that of the file below,
+//! and the file.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{cloudmailin, mailgun, postmark, protocol::Kind, raw, sendgrid, ses};
+
+macro_rules! providers {
+    ($($(#[$attribute:meta])* $provider:ident => $module:ident;)*) => {
+        /// Who posts.
+        #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+        #[serde(rename_all = "lowercase")]
+        pub enum Provider {
+            $($(#[$attribute])* $provider,)*
+        }
+
+        impl Provider {
+            /// Its name in the configuration.
+            pub(super) fn name(self) -> &'static str {
+                match self {
+                    $(Self::$provider => stringify!($module),)*
+                }
+            }
+
+            pub(super) fn kind(self) -> &'static Kind {
+                match self {
+                    $(Self::$provider => &$module::KIND,)*
+                }
+            }
+        }
+
+        #[cfg(test)]
+        const ALL: &[Provider] = &[$(Provider::$provider),*];
+    };
+}
+
+providers! {
+    #[default]
+    Raw => raw;
+    Mailgun => mailgun;
+    Sendgrid => sendgrid;
+    Postmark => postmark;
+    Ses => ses;
+    Cloudmailin => cloudmailin;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_provider_is_named_as_its_file_is() {
+        for provider in ALL {
+            let read: Provider = serde_json::from_str(&format!("\"{}\"", provider.name())).unwrap();
+            assert_eq!(read, *provider);
+        }
+    }
+}

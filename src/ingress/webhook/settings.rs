@@ -1,0 +1,201 @@
+//! `ingress.http` and `ingress.webhook[]` of the configuration.
+
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+
+use super::{
+    credential::{Credential, Proof},
+    protocol::Protocol,
+    provider::Provider,
+};
+use crate::settings::{ByteSize, Problem, Secret, SecretText};
+
+/// `ingress.http` of the configuration: the listener all webhooks share.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpSettings {
+    pub listen: String,
+    pub max_body: ByteSize,
+}
+
+impl Default for HttpSettings {
+    fn default() -> Self {
+        Self {
+            listen: "127.0.0.1:8025".into(),
+            max_body: ByteSize::from_mib(10),
+        }
+    }
+}
+
+/// `ingress.webhook[]` of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub name: String,
+    pub provider: Provider,
+    /// `/ingress/NAME` where it is not given.
+    pub path: Option<String>,
+    /// The bearer token of `raw`; may be left out on loopback only.
+    pub token: Option<SecretText>,
+    pub token_file: Option<PathBuf>,
+    /// Mailgun's HTTP webhook signing key, or SendGrid's public key.
+    pub signing_key: Option<SecretText>,
+    pub signing_key_file: Option<PathBuf>,
+    /// Of Postmark, CloudMailin and SendGrid: what stands in the URL that they post to.
+    pub basic_auth: Option<BasicAuth>,
+    /// The SNS topic that SES publishes to.
+    pub topic_arn: Option<String>,
+    /// The relay in front whose Authentication-Results count: its authserv-id, which must be the
+    /// name it gives itself in Received as well, or `exchange` for Microsoft 365. Name only one
+    /// that writes the field on every mail, or removes others'.
+    pub trusted_authserv_id: Option<String>,
+}
+
+/// `ingress.webhook[].basic_auth` of the configuration.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct BasicAuth {
+    pub username: String,
+    pub password: Option<SecretText>,
+    pub password_file: Option<PathBuf>,
+}
+
+impl Settings {
+    /// Where it is posted to.
+    pub fn path(&self) -> String {
+        self.path
+            .clone()
+            .unwrap_or_else(|| format!("/ingress/{}", self.name))
+    }
+
+    /// Whether whoever reaches the listener can put mail into it.
+    pub fn is_open(&self) -> bool {
+        self.provider.kind().may_be_open && self.token.is_none() && self.token_file.is_none()
+    }
+
+    /// What is wrong with its credential. The settings are at `key`.
+    pub fn problem(&self, key: &str) -> Option<Problem> {
+        self.protocol(key).err()
+    }
+
+    pub(super) fn protocol(&self, key: &str) -> Result<Box<dyn Protocol>, Problem> {
+        (self.provider.kind().protocol)(self.credential(key)?, key)
+    }
+
+    /// The credential of the settings at `key`: one of the kinds that the provider takes.
+    fn credential(&self, key: &str) -> Result<Credential, Problem> {
+        Ok(match self.proof(key)? {
+            None => Credential::None,
+            Some(Proof::Token) => {
+                let (inline, file) = (self.token.as_deref(), self.token_file.as_deref());
+                Credential::Token(secret(key, "token", inline, file)?)
+            }
+            Some(Proof::SigningKey) => {
+                let (inline, file) = (&self.signing_key, &self.signing_key_file);
+                let secret = secret(key, "signing_key", inline.as_deref(), file.as_deref())?;
+                Credential::SigningKey(secret)
+            }
+            Some(Proof::BasicAuth) => {
+                let basic = self.basic_auth.as_ref();
+                basic
+                    .map(|basic| basic.credential(&format!("{key}.basic_auth")))
+                    .transpose()?
+                    .unwrap_or(Credential::None)
+            }
+            Some(Proof::TopicArn) => {
+                Credential::TopicArn(self.topic_arn.clone().unwrap_or_default())
+            }
+        })
+    }
+
+    /// Which proof is given; none where the provider may do without. A proof of another provider's
+    /// is a problem, and so is one that is missing.
+    fn proof(&self, key: &str) -> Result<Option<Proof>, Problem> {
+        let (name, kind) = (self.provider.name(), self.provider.kind());
+        let given = |proof: &Proof| self.given(*proof).map(|key| (*proof, key));
+        let wanted = |or: &str| {
+            let keys: Vec<_> = kind.proofs.iter().map(|proof| proof.key()).collect();
+            format!("`{}`", keys.join(&format!("`{or}`")))
+        };
+        let example = kind.proofs.first().map_or("", |proof| proof.example());
+
+        let mut foreign = Proof::ALL
+            .iter()
+            .filter(|proof| !kind.proofs.contains(proof));
+        if let Some((_, wrong)) = foreign.find_map(given) {
+            return Err(Problem::new(
+                format!("{key}.{wrong}"),
+                format!(
+                    "`provider: {name}` proves itself by {}, not by `{wrong}`",
+                    wanted(" or ")
+                ),
+                format!("drop it, and give `{example}`"),
+            ));
+        }
+
+        let mut proofs = kind.proofs.iter().filter_map(given);
+        match (proofs.next(), proofs.next()) {
+            (_, Some((_, second))) => Err(Problem::new(
+                format!("{key}.{second}"),
+                format!("{} exclude each other", wanted(" and ")),
+                "keep one of them",
+            )),
+            (None, None) if !kind.may_be_open => Err(Problem::new(
+                key,
+                format!("`provider: {name}` needs {}", wanted(" or ")),
+                format!("add `{example}`"),
+            )),
+            (proof, None) => Ok(proof.map(|(proof, _)| proof)),
+        }
+    }
+
+    /// The key under which the settings give a proof.
+    fn given(&self, proof: Proof) -> Option<&'static str> {
+        match proof {
+            Proof::Token if self.token.is_some() => Some("token"),
+            Proof::Token => self.token_file.as_ref().map(|_| "token_file"),
+            Proof::SigningKey if self.signing_key.is_some() => Some("signing_key"),
+            Proof::SigningKey => self.signing_key_file.as_ref().map(|_| "signing_key_file"),
+            Proof::BasicAuth => self.basic_auth.as_ref().map(|_| "basic_auth"),
+            Proof::TopicArn => self.topic_arn.as_ref().map(|_| "topic_arn"),
+        }
+    }
+}
+
+impl BasicAuth {
+    fn credential(&self, key: &str) -> Result<Credential, Problem> {
+        if self.username.is_empty() || self.username.contains(':') {
+            return Err(Problem::new(
+                format!("{key}.username"),
+                "the user name is empty or has a colon in it (RFC 7617)",
+                "give the one in the URL that the provider posts to: \
+                 `https://USERNAME:PASSWORD@…`",
+            ));
+        }
+        let (inline, file) = (self.password.as_deref(), self.password_file.as_deref());
+        Ok(Credential::BasicAuth {
+            username: self.username.clone(),
+            password: secret(key, "password", inline, file)?,
+        })
+    }
+}
+
+/// A secret that must be given, and hold something.
+fn secret(
+    key: &str,
+    name: &str,
+    inline: Option<&str>,
+    file: Option<&Path>,
+) -> Result<Secret, Problem> {
+    match Secret::required(key, name, inline, file)? {
+        Secret::Inline(text) if text.expose_secret().is_empty() => Err(Problem::new(
+            format!("{key}.{name}"),
+            format!("the {} is empty", name.replace('_', " ")),
+            format!("name the file that holds it: `{name}_file: /run/secrets/…`"),
+        )),
+        secret => Ok(secret),
+    }
+}

@@ -1,0 +1,89 @@
+//! What a template may speak of: the labels, and what else is known of the notification.
+
+use minijinja::{Value, value::Serde};
+
+use super::Parcel;
+use crate::label;
+
+/// What templates may speak of besides the labels.
+pub const NAMES: [&str; 10] = [
+    "labels",
+    "incident",
+    "action",
+    "was",
+    "reason",
+    "arrived_at",
+    "time",
+    "alias",
+    "external_url",
+    "mail",
+];
+
+/// The labels that templates get as numbers, to compare and round.
+const NUMBERS: [&str; 5] = [
+    "sli_value",
+    "slo_value",
+    "sli_gap",
+    "window_seconds",
+    "recurrence_28d",
+];
+
+/// Everything a template may speak of. A label that is not set reads as empty.
+pub fn context(parcel: &Parcel<'_>) -> Value {
+    let notification = parcel.notification;
+    let labels: Vec<(String, Value)> = label::NAMES
+        .iter()
+        .filter(|name| !notification.labels.contains_key(**name))
+        .map(|name| ((*name).to_owned(), Value::from("")))
+        .chain(
+            notification
+                .labels
+                .iter()
+                .map(|(name, text)| (name.to_string(), typed(name, text))),
+        )
+        .collect();
+    let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
+    let own = [
+        ("labels", Value::from_pairs(labels.iter().cloned())),
+        ("incident", Value::from(Serde(&notification.incident))),
+        ("action", Value::from(notification.action.told_as())),
+        ("was", text(notification.was.as_deref())),
+        ("reason", text(notification.reason.as_deref())),
+        (
+            "arrived_at",
+            Value::from(notification.arrived_at.to_string()),
+        ),
+        (
+            "time",
+            text(notification.time.map(|time| time.to_string()).as_deref()),
+        ),
+        ("alias", Value::from(parcel.alias)),
+        ("external_url", text(parcel.external_url)),
+        (
+            "mail",
+            notification
+                .mail
+                .map_or_else(|| Value::from(""), Value::from),
+        ),
+    ];
+    Value::from_pairs(
+        labels
+            .into_iter()
+            .chain(own.map(|(name, value)| (name.to_owned(), value))),
+    )
+}
+
+/// A numeric label as the number it is, where that prints the same.
+fn typed(name: &str, text: &str) -> Value {
+    if NUMBERS.contains(&name) {
+        if let Ok(number) = text.parse::<i64>() {
+            return Value::from(number);
+        }
+        if let Ok(number) = text.parse::<f64>()
+            && number.is_finite()
+        {
+            return Value::from(number);
+        }
+    }
+    Value::from(text)
+}

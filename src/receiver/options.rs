@@ -1,0 +1,39 @@
+//! What every integration may be told, beside what is its own.
+
+use super::{RateLimit, Transport, site::Site, transport::Tls};
+use crate::settings::{self, DefaultOn, SecretText};
+
+/// The options that all integrations share, compiled.
+pub struct Options {
+    /// Whether the integration is told that an incident is over.
+    pub send_resolved: bool,
+    /// Requests it is limited to, where the user wants pacing.
+    pub rate_limit: Option<RateLimit>,
+    /// How its requests travel; none where they do not leave the program.
+    pub transport: Option<Transport>,
+}
+
+impl Options {
+    pub(super) fn compile(
+        send_resolved: DefaultOn,
+        rate_limit: Option<&String>,
+        timeout: Option<settings::Duration>,
+        proxy_url: Option<&SecretText>,
+        tls: Option<&Tls>,
+        site: &mut Site<'_>,
+    ) -> Self {
+        Self {
+            send_resolved: send_resolved.is_on(),
+            rate_limit: site.rate_limit(rate_limit),
+            transport: Some(Transport::compile(timeout, proxy_url, tls, site)),
+        }
+    }
+    /// Those of an integration whose requests do not leave the program.
+    pub(super) fn local(send_resolved: DefaultOn) -> Self {
+        Self {
+            send_resolved: send_resolved.is_on(),
+            rate_limit: None,
+            transport: None,
+        }
+    }
+}

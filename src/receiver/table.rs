@@ -1,0 +1,87 @@
+//! The kinds of integration, one line each: what they are called, the order in which a receiver
+//! tells them, what reads their settings and what makes them ready to send.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{
+    Fallback, Receiver, discord, opsgenie, pagerduty, site::Site, slack, stdout, teams, webhook,
+};
+use crate::delivery::Target;
+
+/// Makes one of an integration's settings ready to send; none where they are wrong.
+type Compile<'a> = &'a dyn Fn(&mut Site<'_>) -> Option<Box<dyn Receiver>>;
+
+macro_rules! integrations {
+    ($($kind:ident, $configs:ident: $settings:ty => $compile:path;)*) => {
+        /// `receivers[]` of the configuration.
+        #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct Settings {
+            pub name: String,
+            /// Who is told instead, where this receiver cannot be reached.
+            pub fallback: Option<Fallback>,
+            $(pub $configs: Vec<$settings>,)*
+        }
+
+        impl Settings {
+            /// How many integrations the receiver has.
+            pub fn integrations(&self) -> usize {
+                [$(self.$configs.len()),*].iter().sum()
+            }
+
+            /// Hands each integration over: its kind, its place among those of its kind, and what
+            /// compiles it.
+            pub(super) fn each(&self, mut take: impl FnMut(&'static str, usize, Compile<'_>)) {
+                $(for (index, settings) in self.$configs.iter().enumerate() {
+                    take(stringify!($kind), index, &|site| {
+                        Some(Box::new($compile(settings, site)?))
+                    });
+                })*
+            }
+        }
+
+        const KINDS: &[&str] = &[$(stringify!($kind)),*];
+
+        #[cfg(test)]
+        const CONFIGS: &[&str] = &[$(stringify!($configs)),*];
+    };
+}
+
+integrations! {
+    opsgenie, opsgenie_configs: opsgenie::Settings => opsgenie::compile;
+    jsm, jsm_configs: opsgenie::Settings => opsgenie::compile_jsm;
+    pagerduty, pagerduty_configs: pagerduty::Settings => pagerduty::PagerDuty::compile;
+    slack, slack_configs: slack::Settings => slack::Slack::compile;
+    webhook, webhook_configs: webhook::Settings => webhook::Webhook::compile;
+    teams, teams_configs: teams::Settings => teams::Teams::compile;
+    discord, discord_configs: discord::Settings => discord::Discord::compile;
+    stdout, stdout_configs: stdout::Settings => stdout::Stdout::compile;
+}
+
+/// Where an integration stands among those of its receiver: its kind's place, and its own among
+/// them.
+pub(super) fn place(target: &Target) -> (usize, usize) {
+    let kind = KINDS
+        .iter()
+        .position(|kind| *kind == target.kind())
+        .unwrap_or(KINDS.len());
+    let index = target
+        .integration
+        .rsplit('/')
+        .next()
+        .and_then(|index| index.parse().ok())
+        .unwrap_or(usize::MAX);
+    (kind, index)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kinds_settings_are_named_after_it() {
+        let named: Vec<_> = KINDS.iter().map(|kind| format!("{kind}_configs")).collect();
+        assert_eq!(named, CONFIGS);
+    }
+}
