@@ -38,7 +38,8 @@ async fn proxy() -> (u16, mpsc::UnboundedReceiver<String>) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_environment_names_the_proxy_and_who_is_asked_without_it() {
-    for (https, no) in [("HTTPS_PROXY", "NO_PROXY"), ("https_proxy", "no_proxy")] {
+    let (large, small) = (["HTTPS_PROXY", "NO_PROXY"], ["https_proxy", "no_proxy"]);
+    for ([https, no], others) in [(large, small), (small, large)] {
         let (folder, chat) = (tempfile::tempdir().unwrap(), Hook::start(HOOK_SECRET).await);
         let (port, mut passed) = proxy().await;
         let config = format!(
@@ -52,10 +53,9 @@ receivers:
             hook(folder.path(), &chat, "")
         );
         let proxy = format!("http://robot:hunter2@127.0.0.1:{port}");
-        let others = ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"].map(|name| (name, ""));
-        let mut environment = others.to_vec();
-        environment.extend([(https, proxy.as_str()), (no, "inside.example")]);
-        let bridge = Bridge::start_with(folder.path(), &config, &environment);
+        let environment = [(https, proxy.as_str()), (no, "inside.example")];
+        let under = ["env", "-u", others[0], "-u", others[1]];
+        let bridge = Bridge::start_under(&under, folder.path(), &config, &environment);
         post(&bridge, &trigger("a")).await;
         chat.next_page().await;
         for _ in 0..2 {
