@@ -114,7 +114,7 @@ pub async fn examine(
 }
 
 impl<'a> Chain<'a> {
-    /// None where there is none; the error says why it cannot be read.
+    /// Reads the chain: none where the mail has none; the error says why it cannot be read.
     fn of(mail: &Mail<'a>) -> Result<Option<Self>, String> {
         let read = |error: mail_auth::Error| format!("the chain cannot be read: {error}");
         let mut chain = Self {
@@ -168,8 +168,8 @@ impl<'a> Chain<'a> {
         Ok(Some(chain))
     }
 
-    /// Of every seal and of the last signature: where its key is, and whose it is. The last
-    /// signature is the last.
+    /// Where the key of every seal and of the last signature is, and whose it is. The last signature
+    /// comes last.
     fn names(&self) -> impl Iterator<Item = (String, &str)> {
         let seals = self
             .seals
@@ -184,8 +184,8 @@ impl<'a> Chain<'a> {
             .map(|(selector, domain)| (format!("{selector}._domainkey.{domain}"), domain.as_str()))
     }
 
-    /// All that the chain needs. Trouble counts at the domains that are named alone: the others are
-    /// a stranger's choice.
+    /// The keys that the chain needs. Trouble counts at the domains that are named alone: the others
+    /// are a stranger's choice.
     async fn keys(&self, first_named: usize, dns: &Dns) -> Result<Keys, NoKey> {
         let of_strangers = self.names().take(first_named).map(async |(name, _)| {
             let key = dns.strangers_key(&name).await.map_err(|why| match why {
@@ -290,8 +290,8 @@ impl<'a> Chain<'a> {
     async fn verify(&mut self, mail: &Mail<'a>, dns: &Dns, keys: Keys) -> DkimResult {
         let mut to_verify = mail.to_verify();
         for signature in &mut self.signatures {
-            // Checked above, by the clock of the mail; and the whole body counts, whatever `l=`
-            // says.
+            // The time is checked above, by the clock of the mail; and the whole body counts,
+            // whatever `l=` says.
             signature.header.x = 0;
             signature.header.l = 0;
         }
@@ -309,7 +309,7 @@ impl<'a> Chain<'a> {
     }
 }
 
-/// With white space before its colon a field is no forwarder's.
+/// A field with white space before its colon is no forwarder's.
 fn fields<'a, T>(
     mail: &Mail<'a>,
     name: &'static [u8],

@@ -68,7 +68,7 @@ impl Host {
         }
     }
 
-    /// Whether it says so of itself.
+    /// Whether an Authentication-Results is this host's by what it says of itself.
     fn wrote(&self, results: &Results) -> bool {
         match (self, &results.host) {
             (Self::Named(name), Some(host)) => host.eq_ignore_ascii_case(name),
@@ -100,7 +100,7 @@ impl Host {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
     Kept,
-    /// It made the MIME anew, or added to it.
+    /// The host made the MIME anew, or added to it.
     Remade,
 }
 

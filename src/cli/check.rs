@@ -15,6 +15,7 @@ use crate::{
     cli::table,
     config::{Config, ConfigErrors, Files, Loaded},
     receiver,
+    serve::store_place,
 };
 
 /// Validate the configuration, its templates, routes and secrets' files
@@ -48,6 +49,10 @@ fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Resul
             loaded
                 .warnings
                 .push("ingress is empty: mail has no way in, and `serve` does not start".into());
+        }
+        let place = store_place(&loaded.config);
+        if let Some(error) = place.ok().and_then(|place| place.missing_folder()) {
+            loaded.warnings.push(format!("store.url: {error}"));
         }
         loaded
     });

@@ -47,6 +47,12 @@ const LITTLE: u64 = 256 << 20;
 const PLENTY: u64 = 2 << 30;
 
 impl Room {
+    /// Of a store that has none left, however large it is.
+    pub const NONE: Self = Self {
+        free: 0,
+        total: u64::MAX,
+    };
+
     /// The store is near full below this much.
     pub fn little(self) -> u64 {
         (self.total / 20).clamp(LITTLE, PLENTY)

@@ -54,6 +54,14 @@ impl Place {
         })
     }
 
+    /// Why it cannot even be made: the folder of its file is not there.
+    pub fn missing_folder(&self) -> Option<StoreError> {
+        match self {
+            Self::File(path) => sqlite::assert_folder(path).err(),
+            Self::Database(_) => None,
+        }
+    }
+
     /// Opens it for `serve`: a file for one alone, for as long as the second value lives.
     pub async fn own(&self) -> Result<(Arc<dyn Store>, Option<File>), StoreError> {
         let Self::File(path) = self else {

@@ -44,6 +44,7 @@ mod concern;
 mod connection;
 mod decide;
 mod desk;
+mod fullness;
 mod held;
 mod intake;
 mod lane;
@@ -65,6 +66,7 @@ pub use address::{Address, Misaddressed};
 use bell::Bell;
 pub use check::check;
 use connection::Database;
+use fullness::Fullness;
 use recorder::Recorder;
 
 /// How long a mail is left to the replica that took it before another decides it.
@@ -85,6 +87,7 @@ pub struct Postgres {
     unverified: Mutex<()>,
     recorder: OnceLock<Recorder>,
     bell: Bell,
+    fullness: Fullness,
     heard: OnceLock<Arc<Notify>>,
 }
 
@@ -102,6 +105,7 @@ impl Postgres {
             unverified: Mutex::default(),
             recorder: OnceLock::new(),
             bell: Bell::default(),
+            fullness: Fullness::default(),
             heard: OnceLock::new(),
         })
     }

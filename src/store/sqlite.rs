@@ -41,6 +41,7 @@ mod writer;
 
 pub use check::check;
 pub use copy::{backup, restore};
+pub(in crate::store) use file::assert_folder;
 use file::{assert_not_anothers, connect, keep_private, migrate};
 pub use file::{own, versions};
 use turn::Turn;

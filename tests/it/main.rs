@@ -54,6 +54,7 @@ mod silences;
 mod smtp;
 mod sns;
 mod store;
+mod surroundings;
 mod token_server;
 mod vendors;
 mod ways;

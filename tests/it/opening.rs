@@ -221,6 +221,10 @@ fn a_folder_that_is_not_there_is_named_and_not_made() {
         );
         assert!(!folder.path().join("not").exists());
     }
+    let checked = run(folder.path(), &["check"]);
+    let warning = "warning: store.url: there is no folder not/mounted: make it";
+    assert!(said(&checked).contains(warning), "{}", said(&checked));
+    assert!(checked.status.success(), "it may be checked elsewhere");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::port::free_port;
 use alertbridge::store::postgres::{Address, Postgres};
 
 mod dump;
+mod full;
 mod outage;
 mod tls;
 

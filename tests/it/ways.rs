@@ -20,7 +20,7 @@ use tokio_rustls::TlsAcceptor;
 use crate::delivery::{delivery, post, said, start, trigger};
 
 /// The head of a request, its body read and left.
-async fn request<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> String {
+pub async fn request<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> String {
     let mut head = String::new();
     while !head.ends_with("\r\n\r\n") {
         assert!(
@@ -39,7 +39,7 @@ async fn request<S: AsyncRead + Unpin>(stream: &mut BufReader<S>) -> String {
     head
 }
 
-async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, status: u16, body: &str) {
+pub async fn answer<S: AsyncWrite + Unpin>(stream: &mut S, status: u16, body: &str) {
     let said = format!(
         "HTTP/1.1 {status} X\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
         body.len()

@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use tokio::time::Instant;
 
 use crate::{
     crash,
@@ -25,17 +26,18 @@ impl Intake for Postgres {
             let recorder = self
                 .recorder
                 .get_or_init(|| Recorder::start(&self.database, self.holder, self.hold));
-            return recorder.record(packed).await;
+            let mails = recorder.record(packed).await;
+            return self.fullness.note(mails, Instant::now());
         };
         crash::point("commit");
-        mail::record(
+        let recorded = mail::record(
             &self.database,
             self.holder,
             self.hold,
             &packed,
             Some(&bookmark),
-        )
-        .await
+        );
+        self.fullness.note(recorded.await, Instant::now())
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
@@ -113,8 +115,8 @@ impl Intake for Postgres {
         silence::unsilenced(&self.database, now, limit).await
     }
 
-    /// The room a database has is its server's to watch.
+    /// The room a database has is its server's to watch: only that there is none is heard here.
     fn room(&self) -> Option<Room> {
-        None
+        self.fullness.room(Instant::now())
     }
 }

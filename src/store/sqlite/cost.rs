@@ -14,7 +14,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::{concern, decide, lane, mail, migrate, prune};
+use super::{concern, decide, lane, mail, migrate, prune, silence};
 use crate::{
     delivery::{Action, Notification, Step, Target},
     incident::{Phase, State, Values},
@@ -303,5 +303,41 @@ fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), St
         Ok::<_, StoreError>(cost)
     };
     assert_eq!(cost(20)?, cost(2000)?);
+    Ok(())
+}
+
+/// What looks every second at what silences, mutes and the quarantine held.
+#[test]
+fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), StoreError> {
+    const HELD: &str = "
+        INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
+        WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+        SELECT 'kind=\"incident\"', -i, -i, 'a', 'c', -i FROM n;
+        INSERT INTO silenced (incident, silence, until, page) VALUES (1, 1, -1, '{}'), (2, 1, 9, '{}');
+        INSERT INTO deliveries (incident, episode, receiver, integration, action, alias, notification, state, step,
+                                next_at, held_until, created_at)
+        VALUES (1, 1, 'oncall', 'opsgenie/0', 'trigger', 'a', '{}', 'held', '{}', 9, 9, 0);";
+    let cost = |silences: usize, incidents: usize| {
+        let store = Counted::new()?;
+        store.history(incidents).map_err(super::failure)?;
+        let held = HELD.replace("{n}", &silences.to_string());
+        store
+            .connection
+            .execute_batch(&held)
+            .map_err(super::failure)?;
+        let mut cost = 0;
+        for _ in 0..2 {
+            let before = store.instructions.load(Ordering::Relaxed);
+            let ended = silence::unsilenced(&store.connection, NOW, 64).map_err(super::failure)?;
+            lane::release_held(&store.connection, None, NOW).map_err(super::failure)?;
+            let let_out = mail::let_out(&store.connection, 64).map_err(super::failure)?;
+            let agenda = lane::agenda(&store.connection).map_err(super::failure)?;
+            cost = store.instructions.load(Ordering::Relaxed) - before;
+            assert_eq!((ended.len(), let_out.len()), (1, 0));
+            assert!(agenda.held_until.is_some());
+        }
+        Ok::<_, StoreError>(cost)
+    };
+    assert_eq!(cost(20, 20)?, cost(30_000, 100_000)?);
     Ok(())
 }

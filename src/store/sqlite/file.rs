@@ -96,7 +96,7 @@ pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
 
 /// The folder is not made: mistyped, or on a disk that is not mounted, it would begin an empty
 /// store, and what the real one owes would wait unseen.
-fn assert_folder(path: &Path) -> Result<(), StoreError> {
+pub(in crate::store) fn assert_folder(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
     if folder.is_dir() {
         return Ok(());

@@ -41,7 +41,9 @@ fn done(bridge: &Bridge, command: &[&str]) -> String {
 async fn heard(hook: &crate::vendors::Fake<Hook>) -> BTreeMap<String, Vec<String>> {
     let heard = |hook: &crate::vendors::Fake<Hook>| {
         let mut heard: BTreeMap<_, Vec<_>> = BTreeMap::new();
-        for page in hook.pages() {
+        // The bridge tells of itself what it holds of an app.
+        let of_mail = |page: &crate::vendors::Page| page.key.starts_with("held-");
+        for page in hook.pages().into_iter().filter(of_mail) {
             heard.entry(page.key).or_default().push(page.action);
         }
         heard

@@ -60,7 +60,9 @@ helm.sh/chart: {{ .Chart.Name }}-{{ .Chart.Version }}
 {{- if and (gt (int .Values.replicas) 1) (not (include "alertbridge.postgres" .)) }}
 {{- fail "replicas: more than one need config.store.url: postgres://… or config.store.url_file; one process owns a SQLite file" }}
 {{- end }}
-{{- $admin := dict "listen" (printf "0.0.0.0:%d" (int .Values.admin.port)) "token_file" (include "alertbridge.token" .) }}
+{{- $service := printf "%s-admin" (include "alertbridge.name" .) }}
+{{- $hosts := list $service (printf "%s.%s" $service .Release.Namespace) (printf "%s.%s.svc" $service .Release.Namespace) (printf "%s.%s.svc.cluster.local" $service .Release.Namespace) }}
+{{- $admin := dict "listen" (printf "0.0.0.0:%d" (int .Values.admin.port)) "token_file" (include "alertbridge.token" .) "hosts" $hosts }}
 {{- toYaml (merge (dict "admin" $admin) .Values.config) }}
 {{- end }}
 

@@ -1,0 +1,35 @@
+//! What the bridge tells of itself.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use metrics::gauge;
+
+/// What the bridge tells of itself now. Whatever of `before` is not among it is over, though
+/// another replica told so.
+pub fn alarms(before: &BTreeSet<String>, now: &BTreeSet<String>) {
+    let over = before.difference(now).map(|alarm| (alarm, 0.0));
+    for (alarm, value) in over.chain(now.iter().map(|alarm| (alarm, 1.0))) {
+        gauge!("alertbridge_alarm", "alarm" => alarm.clone()).set(value);
+    }
+}
+
+/// What the bridge tells of itself has begun or is over.
+pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) {
+    gauge!("alertbridge_alarm", "alarm" => incident_id.to_owned()).set(if firing {
+        1.0
+    } else {
+        0.0
+    });
+    let receivers = receivers.join(",");
+    if firing {
+        tracing::error!(alarm = incident_id, receivers, "{text}");
+    } else {
+        tracing::info!(alarm = incident_id, receivers, "over: {text}");
+    }
+}
+
+/// The machine's clock went back: what would wait for the old time is brought forward.
+pub fn clock_set_back(from: Timestamp, to: Timestamp) {
+    tracing::warn!(%from, %to, "the clock was set back: what waits to be delivered is brought forward");
+}

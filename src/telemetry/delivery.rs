@@ -1,0 +1,143 @@
+//! What becomes of a page, and how its receiver fares.
+
+use std::time::Duration;
+
+use metrics::{Gauge, counter, gauge, histogram};
+
+use crate::{
+    delivery::{Action, Target},
+    store::{Claim, Next, Settlement},
+};
+
+/// An attempt was made and is recorded.
+pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
+    let Some(attempt) = &settlement.attempt else {
+        return;
+    };
+    let (receiver, integration) = (
+        claim.target.receiver.clone(),
+        claim.target.kind().to_owned(),
+    );
+    counter!("alertbridge_attempts_total", "receiver" => receiver.clone(), "integration" => integration.clone())
+        .increment(1);
+    let (delivery, incident) = (claim.id, claim.notification.incident_id.as_str());
+    let (action, took_ms, detail) = (
+        claim.notification.action.as_str(),
+        attempt.took_ms,
+        attempt.detail.as_str(),
+    );
+    let failed = || {
+        counter!("alertbridge_notifications_failed_total",
+            "receiver" => receiver.clone(), "integration" => integration.clone(), "reason" => attempt.result.clone())
+        .increment(1);
+    };
+    match &settlement.next {
+        Next::Delivered { .. } => {
+            counter!("alertbridge_notifications_total",
+                "receiver" => receiver.clone(), "integration" => integration.clone())
+            .increment(1);
+            // What the bridge tells of itself came by no mail.
+            if claim.notification.action == Action::Trigger && claim.notification.mail.is_some() {
+                let waited =
+                    Duration::try_from(settlement.at.duration_since(claim.notification.arrived_at));
+                histogram!("alertbridge_mail_to_page_seconds").record(waited.unwrap_or_default());
+            }
+            tracing::info!(
+                delivery,
+                receiver,
+                integration,
+                action,
+                incident,
+                took_ms,
+                "delivered"
+            );
+        }
+        Next::Again { failures, at, .. } if *failures > claim.failures => {
+            failed();
+            tracing::warn!(delivery, receiver, integration, action, incident, took_ms, failures, again_at = %at, "{detail}");
+        }
+        Next::Again { .. } => {
+            tracing::debug!(
+                delivery,
+                receiver,
+                integration,
+                action,
+                incident,
+                took_ms,
+                "{detail}"
+            );
+        }
+        Next::Dead { reason } => {
+            failed();
+            counter!("alertbridge_notifications_dead_total",
+                "receiver" => receiver.clone(), "integration" => integration.clone())
+            .increment(1);
+            tracing::error!(
+                delivery,
+                receiver,
+                integration,
+                action,
+                incident,
+                "given up, to the dead letters (`alertbridge deliveries list --state dead`): {reason}"
+            );
+        }
+    }
+}
+
+/// Somebody else had the delivery by the time its attempt ended.
+pub fn lease_lost(claim: &Claim) {
+    tracing::warn!(
+        delivery = claim.id,
+        receiver = claim.target.receiver,
+        "the attempt took longer than its lease"
+    );
+}
+
+/// A trigger has waited too long for its receiver: the fallback is told too.
+pub fn escalated(target: &Target) {
+    tracing::warn!(
+        receiver = target.receiver,
+        integration = target.integration,
+        "undelivered in time: its fallback is told"
+    );
+}
+
+/// An integration does not answer: it is asked by one attempt at a time from now on.
+pub fn circuit_opened(target: &Target, failures: u32) {
+    circuit(target).set(1.0);
+    let Target {
+        receiver,
+        integration,
+    } = target;
+    tracing::warn!(
+        receiver,
+        integration,
+        failures,
+        "the receiver does not answer: what it is owed waits, and one probe at a time is sent"
+    );
+}
+
+/// It answers again: what waited for it goes out.
+pub fn circuit_closed(target: &Target) {
+    circuit(target).set(0.0);
+    let Target {
+        receiver,
+        integration,
+    } = target;
+    tracing::info!(
+        receiver,
+        integration,
+        "the receiver answers again: what waited for it is sent"
+    );
+}
+
+/// The configuration has it no more: whether it answers concerns nobody.
+pub fn circuit_gone(target: &Target) {
+    circuit(target).set(0.0);
+}
+
+fn circuit(target: &Target) -> Gauge {
+    let number = target.integration.rsplit('/').next().unwrap_or_default();
+    gauge!("alertbridge_circuit_open", "receiver" => target.receiver.clone(), "integration" => target.kind().to_owned(),
+        "number" => number.to_owned())
+}
