@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-use super::{Postgres, decide, mail, recorder::Recorder, silence};
+use super::{Postgres, decide, mail, record, recorder::Recorder, silence};
 
 #[async_trait]
 impl Intake for Postgres {
@@ -28,7 +28,7 @@ impl Intake for Postgres {
             return recorder.record(packed).await;
         };
         crash::point("commit");
-        mail::record(
+        record::record(
             &self.database,
             self.holder,
             self.hold,
@@ -39,7 +39,7 @@ impl Intake for Postgres {
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
-        mail::bookmark(&self.database, mailbox).await
+        record::bookmark(&self.database, mailbox).await
     }
 
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
