@@ -18,6 +18,7 @@ use crate::message::{Authenticity, Evidence, Mended, Message, Verdict, sender};
 
 mod arc;
 mod arrival;
+mod cover;
 mod dkim;
 mod dns;
 mod domain;
@@ -193,7 +194,7 @@ impl Authenticator {
         // Whatever DNS will say, it is too old to prove anything.
         if let Some(stale) = self
             .freshness
-            .of_date(mail)
+            .of_date(mail.date, mail.message.arrived_at)
             .filter(|_| verdict == Verdict::TempError)
         {
             verdict = Verdict::Fail;
@@ -211,7 +212,7 @@ impl Authenticator {
         selector: Option<String>,
         how: String,
     ) -> Authenticity {
-        let (verdict, detail) = match self.freshness.of_date(mail) {
+        let (verdict, detail) = match self.freshness.of_date(mail.date, mail.message.arrived_at) {
             None => (Verdict::Pass, how),
             Some(stale) => (Verdict::Fail, format!("{how}. But {stale}")),
         };

@@ -2,7 +2,6 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::mail::Mail;
 use crate::settings::Duration;
 
 /// How far a clock may run ahead of ours.
@@ -52,10 +51,10 @@ impl Freshness {
         }
     }
 
-    /// What is wrong with the mail's Date.
-    pub fn of_date(&self, mail: &Mail<'_>) -> Option<String> {
-        match mail.date {
-            Some(date) => self.of("its Date", date, mail.message.arrived_at),
+    /// What is wrong with the Date of a mail.
+    pub fn of_date(&self, date: Option<Timestamp>, arrived: Timestamp) -> Option<String> {
+        match date {
+            Some(date) => self.of("its Date", date, arrived),
             None if self.is_unlimited() => None,
             None => Some("it has no Date that can be read: it could be a replay".to_owned()),
         }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use mail_auth::{AuthenticatedMessage, common::crypto::HashAlgorithm, dkim::Canonicalization};
 use memchr::memchr_iter;
 
-use super::{reading, signature::Signature};
+use super::signature::Signature;
 use crate::message::{
     Message,
     header::{self, Field},
@@ -16,17 +16,6 @@ use crate::message::{
 /// Signatures looked at: real mail has two or three. The others cost a look-up and a verification
 /// each.
 const SIGNATURES: usize = 8;
-
-/// Fields that say how the rest is read. Where a signature covers one, a second one beside it is a
-/// forger's.
-const DECIDING: [&str; 6] = [
-    "From",
-    "Date",
-    "Subject",
-    "Content-Type",
-    "Content-Transfer-Encoding",
-    "Content-Disposition",
-];
 
 pub struct Mail<'a> {
     pub message: &'a Message,
@@ -76,40 +65,6 @@ impl<'a> Mail<'a> {
     /// The fields of a name, top to bottom.
     pub fn named(&self, name: &'static [u8]) -> impl Iterator<Item = Field<'a>> {
         self.fields.iter().filter(|field| field.is(name)).copied()
-    }
-
-    /// What of the mail the list of signed fields (`h=`) leaves open to forgers.
-    pub fn uncovered(&self, signed: &[String]) -> Option<String> {
-        let covered = |name: &str| {
-            signed
-                .iter()
-                .filter(|covered| covered.eq_ignore_ascii_case(name))
-                .count()
-        };
-        if covered("From") == 0 {
-            return Some("it does not cover From".to_owned());
-        }
-        for name in DECIDING {
-            let there = || self.fields.iter().filter(|field| field.is(name.as_bytes()));
-            // Verifiers pass it over, and whoever reads the mail may not.
-            if there().any(|field| !field.is_plainly(name.as_bytes())) {
-                return Some(format!(
-                    "a {name} of the mail has white space before its colon"
-                ));
-            }
-            match (there().count(), covered(name)) {
-                (there, 1..) if there > covered(name) => {
-                    return Some(format!("a {name} was added beside the one that is signed"));
-                }
-                (2.., 0) => {
-                    return Some(format!(
-                        "the mail has more than one {name}, and none is signed"
-                    ));
-                }
-                _ => {}
-            }
-        }
-        reading::fault(self, &|name| covered(name) > 0)
     }
 
     /// Whether a field begins a line of the header as it came: what hosts look at, before anything

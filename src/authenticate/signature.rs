@@ -1,15 +1,10 @@
 //! One DKIM-Signature (RFC 6376, 3.5) that could speak for the domain.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use mail_auth::{
-    common::crypto::{Algorithm, HashAlgorithm},
-    dkim,
-};
+use mail_auth::dkim;
 
 use super::{
-    domain::{aligned, is_below, is_name},
-    freshness::Freshness,
-    mail::Mail,
+    domain::{aligned, is_below},
     tags::Tags,
 };
 use crate::message::header::Field;
@@ -19,7 +14,7 @@ pub struct Signature<'a> {
     pub tags: dkim::Signature,
     partial: bool,
     /// What in it no signer writes.
-    odd: Option<String>,
+    pub(super) odd: Option<String>,
 }
 
 /// It is none that anybody could verify.
@@ -51,50 +46,9 @@ impl<'a> Signature<'a> {
         )
     }
 
-    /// Why it would prove nothing even if it verified. The mail may have been verified elsewhere,
-    /// less strictly.
-    pub fn fault(&self, mail: &Mail<'_>, freshness: &Freshness) -> Option<String> {
-        let tags = &self.tags;
-        let arrived = mail.message.arrived_at;
-        if let Some(odd) = &self.odd {
-            return Some(format!("it breaks RFC 6376: {odd}"));
-        }
-        if !is_name(&key_name(tags)) {
-            return Some("DNS cannot be asked for such a name".to_owned());
-        }
-        let identity = self.identity_domain();
-        if !identity.eq_ignore_ascii_case(&tags.d) && !is_below(identity, &tags.d) {
-            return Some(format!("it is for {}, which is not of its domain", tags.i));
-        }
-        if tags.a == Algorithm::RsaSha1 {
-            return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
-        }
-        if let Some(gap) = mail.uncovered(&tags.h) {
-            return Some(gap);
-        }
-        let expired = |at: i64| arrived.as_second() > at;
-        if tags.x > 0 && (tags.x <= tags.t || i64::try_from(tags.x).is_ok_and(expired)) {
-            return Some(format!(
-                "it had expired when the mail arrived (x={})",
-                tags.x
-            ));
-        }
-        if tags.t > 0 {
-            return freshness.of_seconds("the time it was made", tags.t, arrived);
-        }
-        (!self.covers("Date") && !freshness.is_unlimited()).then(|| {
-            "it neither says when it was made nor covers the Date: it could be a replay".to_owned()
-        })
-    }
-
     /// Whether it says how much of the body it covers (`l=`), so that others may add to it.
     pub fn is_partial(&self) -> bool {
         self.partial
-    }
-
-    /// Whether it was made of a mail with this body (`bh=`): all of it, whatever `l=` says.
-    pub fn fits_body(&self, mail: &Mail<'_>) -> bool {
-        mail.body_hash(self.tags.cb, HashAlgorithm::from(self.tags.a)) == self.tags.bh.as_slice()
     }
 
     /// Whether it covers the field, or that there is none.

@@ -14,9 +14,9 @@ use crate::{
     authenticate::Authenticator,
     config::Loaded,
     message::{Authenticity, MailId, Message, Release, Verdict},
-    pipeline::{Reading, Rules, in_order},
+    pipeline::{Case, Reading, Rules, in_order, unsilence},
     silence::{self, Silence},
-    store::{Decision, Memory, Store, StoredMail, sqlite::Sqlite},
+    store::{Decide, Decision, Memory, Store, StoredMail, sqlite::Sqlite},
 };
 
 pub mod told;
@@ -164,7 +164,7 @@ impl Trial {
             Read {
                 name,
                 number,
-                reading: rules.read_whatever_it_is(&mail),
+                reading: rules.read_catching_panics(&mail),
                 mail,
                 now,
             }
@@ -193,21 +193,23 @@ impl Trial {
     /// What silences held until now is told.
     async fn unsilence(&self, now: Timestamp) -> anyhow::Result<()> {
         for incident in self.store.unsilenced(now, u32::MAX).await? {
-            let (rules, silences) = (Arc::clone(&self.rules), self.active(now));
-            let conclude = move |memory: &Memory| {
-                rules.unsilence(
-                    &Memory {
-                        silences,
-                        ..memory.clone()
-                    },
-                    now,
-                )
-            };
-            self.store
-                .announce(incident.subject(), now, Box::new(conclude))
-                .await?;
+            let rules = Arc::clone(&self.rules);
+            unsilence(&*self.store, rules, &incident, now, self.silenced(now)).await?;
         }
         Ok(())
+    }
+
+    /// A conclusion that knows of the silences that are active at a time.
+    fn silenced(&self, now: Timestamp) -> impl FnOnce(Decide) -> Decide + use<> {
+        let silences = self.active(now);
+        |conclude| {
+            Box::new(move |memory: &Memory| {
+                conclude(&Memory {
+                    silences,
+                    ..memory.clone()
+                })
+            })
+        }
     }
 
     fn active(&self, now: Timestamp) -> Vec<Silence> {
@@ -228,25 +230,13 @@ impl Trial {
                        now,
                    }| {
                 let authenticity = mail.authenticity.clone();
-                let mail_id = mail.id;
-                let subject = self.rules.subject(&reading, &mail, now);
-                let (rules, said) = (Arc::clone(&self.rules), reading.clone());
-                let silences = self.active(now);
-                let conclude = move |memory: &Memory| {
-                    rules.conclude(
-                        &said,
-                        &mail,
-                        &Memory {
-                            silences,
-                            ..memory.clone()
-                        },
-                        now,
-                    )
+                let case = Case {
+                    rules: Arc::clone(&self.rules),
+                    reading: Arc::new(reading),
+                    mail: Arc::new(mail),
+                    now,
                 };
-                let decision = self
-                    .store
-                    .decide(mail_id, subject, now, Box::new(conclude))
-                    .await?;
+                let decision = case.decide(&*self.store, self.silenced(now)).await?;
                 let mut decision = decision.context("the throw-away state lost a mail")?;
                 // The throw-away state numbers them as batches come in, which is no two times
                 // alike.
@@ -257,7 +247,8 @@ impl Trial {
                 Ok(Decided {
                     name,
                     authenticity,
-                    reading,
+                    // Nobody else holds it any more.
+                    reading: Arc::unwrap_or_clone(case.reading),
                     decision,
                     now,
                 })

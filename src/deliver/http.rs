@@ -154,19 +154,6 @@ impl Client {
 #[error("{}", .0.iter().map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend)).collect::<Vec<_>>().join("; "))]
 pub struct Unusable(pub Vec<Problem>);
 
-/// The innermost cause of an error: the outer ones may name an address.
-pub(super) fn deepest(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    if error.source().is_none() {
-        "it is not usable".to_owned()
-    } else {
-        cause.to_string()
-    }
-}
-
 /// The error in words for the operator. Its own text names the URL, which may be a secret.
 fn failure(error: &reqwest::Error) -> Failure {
     let mut causes = Vec::new();

@@ -1,6 +1,6 @@
 //! The HTTP clients: one for each way that requests travel, built when a configuration is taken.
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+use std::{collections::BTreeMap, error::Error as _, fs, path::Path, time::Duration};
 
 use reqwest::{Certificate, ClientBuilder, Identity, NoProxy, Proxy, redirect::Policy};
 use secrecy::ExposeSecret as _;
@@ -170,10 +170,7 @@ impl Way {
         let builder = proxies.into_iter().fold(builder, ClientBuilder::proxy);
         let builder = certified(builder, &self.tls, key)?;
         builder.build().map_err(|error| {
-            let what = format!(
-                "the client cannot be made: {}",
-                super::http::deepest(&error)
-            );
+            let what = format!("the client cannot be made: {}", deepest(&error));
             Problem::new(
                 format!("{key}.tls"),
                 what,
@@ -220,4 +217,17 @@ fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuild
             .identity(identity.map_err(|_| wrong("key_file", own_key, "holds no private key"))?);
     }
     Ok(builder)
+}
+
+/// The innermost cause of an error: the outer ones may name an address.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    if error.source().is_none() {
+        "it is not usable".to_owned()
+    } else {
+        cause.to_string()
+    }
 }

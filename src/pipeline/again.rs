@@ -9,10 +9,9 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tokio_util::sync::CancellationToken;
 
-use super::{Pipeline, Reading, order::by_incident};
+use super::{Pipeline, case::decide_catching_panics, order::by_incident};
 use crate::{
-    crash,
-    store::{StoreError, StoredMail, Unsilenced},
+    store::{StoreError, StoredMail},
     telemetry,
 };
 
@@ -79,47 +78,11 @@ impl Pipeline {
             mail.checks = mail.checks.saturating_add(1);
         }
         let read = self.read_apart(mails).await?;
-        by_incident(read, |(reading, mail)| self.look_at(reading, mail)).await
-    }
-
-    async fn look_at(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
-        match self.reconsider(reading, mail.clone()).await {
-            Err(StoreError::Panicked) => {
-                let fault = "this program has a fault: deciding the mail panicked";
-                self.reconsider(Reading::unreadable(&mail.message, fault), mail)
-                    .await
-            }
-            result => result,
-        }
-    }
-
-    async fn reconsider(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        let authenticity = mail.authenticity.clone();
-        let (id, ingress, arrived_at) = (
-            mail.id,
-            mail.message.ingress.clone(),
-            mail.message.arrived_at,
-        );
-        let rules = Arc::clone(&self.in_force().rules);
-        let (subject, drift) = (rules.subject(&reading, &mail, now), reading.drift());
-        let silenced = subject.as_ref().map(Unsilenced::of);
-        let (slots, conclude) =
-            self.reserving(move |memory| rules.conclude(&reading, &mail, memory, now));
-        let reconsidered = self
-            .store
-            .reconsider(id, authenticity.clone(), subject, now, conclude)
-            .await?;
-        let Some(decision) = reconsidered else {
-            return Ok(());
-        };
-        if let Some(silenced) = silenced.filter(|_| decision.waits_for_silenced()) {
-            // It is undecided, or due still, and comes after.
-            return self.unsilence(&silenced).await;
-        }
-        crash::point("reconsidered");
-        telemetry::mail_looked_at_again(id, &ingress, arrived_at, &authenticity, &decision, &drift);
-        self.deliverer.begin(decision, slots.taken());
-        Ok(())
+        by_incident(read, |(reading, mail)| {
+            decide_catching_panics(reading, mail, |reading, mail| {
+                self.reconsider(reading, mail)
+            })
+        })
+        .await
     }
 }

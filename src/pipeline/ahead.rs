@@ -11,7 +11,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::{Pipeline, Read, Reading};
+use super::{Pipeline, Reading, order::Read};
 use crate::{message::MailId, store::StoreError};
 
 /// What the others' undecided mails are about, so that each is read once: a hash of the incident,

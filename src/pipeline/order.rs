@@ -6,8 +6,11 @@ use std::collections::HashMap;
 use futures_util::future::join_all;
 use tokio::task::unconstrained;
 
-use super::{Read, Reading};
+use super::Reading;
 use crate::store::StoredMail;
+
+/// Mails, and what they say.
+pub(super) type Read = Vec<(Reading, StoredMail)>;
 
 /// Decides mails that are in order: those about one incident one after the other, all others at
 /// once. Where one could not be decided, none about the same incident is: it would overtake it.

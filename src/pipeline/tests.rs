@@ -1,9 +1,10 @@
 //! A pipeline whose time, mails and deliveries a test masters, over a real store.
 
-use std::sync::Mutex;
+use std::{sync::Mutex, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use super::*;
 use crate::{

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio_util::sync::CancellationToken;
 
-use super::Pipeline;
+use super::{Pipeline, case, slots::Slots};
 use crate::{
     crash,
     store::{StoreError, Unsilenced},
@@ -50,11 +50,8 @@ impl Pipeline {
     pub(super) async fn unsilence(&self, incident: &Unsilenced) -> Result<(), StoreError> {
         let now = self.clock.now();
         let rules = Arc::clone(&self.in_force().rules);
-        let (slots, conclude) = self.reserving(move |memory| rules.unsilence(memory, now));
-        let decision = self
-            .store
-            .announce(incident.subject(), now, conclude)
-            .await?;
+        let (slots, reserve) = Slots::reserved(&self.deliverer);
+        let decision = case::unsilence(&*self.store, rules, incident, now, reserve).await?;
         crash::point("unsilenced");
         telemetry::unsilenced(&incident.incident_id, &decision);
         self.deliverer.begin(decision, slots.taken());

@@ -14,6 +14,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::ways_in::NO_WAY_IN;
 use crate::{
     clock::Clock,
     config::{Config, ConfigErrors, Files, Loaded, Source},
@@ -102,7 +103,7 @@ fn prepare(
             problems.iter().map(ToString::to_string).collect::<Faults>()
         })?;
     if loaded.config.ingress.names().next().is_none() {
-        return Err(vec![format!("{}: {}", loaded.source, super::NO_WAY_IN)]);
+        return Err(vec![format!("{}: {}", loaded.source, NO_WAY_IN)]);
     }
     let config = Config {
         ingress: ways_in,

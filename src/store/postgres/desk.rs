@@ -10,7 +10,7 @@ use crate::{
     store::{DeliveryRow, Desk, Event, IncidentRow, MailRow, StoreError, StoredMail},
 };
 
-use super::{Postgres, amend, look, mail, silence};
+use super::{Postgres, amend, look, mail, quarantine, silence};
 
 #[async_trait]
 impl Desk for Postgres {
@@ -58,19 +58,19 @@ impl Desk for Postgres {
     }
 
     async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError> {
-        mail::release(&self.database, id, &release).await
+        quarantine::release(&self.database, id, &release).await
     }
 
     async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
-        mail::quarantined(&self.database, after, limit).await
+        quarantine::quarantined(&self.database, after, limit).await
     }
 
     async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError> {
-        mail::discard_all(&self.database, &ids, now).await
+        quarantine::discard_all(&self.database, &ids, now).await
     }
 
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
-        mail::discard(&self.database, id, now).await
+        quarantine::discard(&self.database, id, now).await
     }
 
     async fn stored(

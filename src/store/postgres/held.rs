@@ -6,8 +6,7 @@ use tokio_postgres::Row;
 use super::{
     connection::{Database, Flight, Transaction},
     lane::TAKE_TURN_OF,
-    row::{at, json_at},
-    silence::silence_row,
+    row::{at, json_at, silence_row},
 };
 use crate::{
     delivery::{DeliveryId, Notification},

@@ -12,7 +12,7 @@ use crate::{
     },
 };
 
-use super::{Postgres, decide, mail, recorder::Recorder, silence};
+use super::{Postgres, decide, mail, record, recorder::Recorder, silence};
 
 #[async_trait]
 impl Intake for Postgres {
@@ -30,7 +30,7 @@ impl Intake for Postgres {
             return self.fullness.note(mails, Instant::now());
         };
         crash::point("commit");
-        let recorded = mail::record(
+        let recorded = record::record(
             &self.database,
             self.holder,
             self.hold,
@@ -41,7 +41,7 @@ impl Intake for Postgres {
     }
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
-        mail::bookmark(&self.database, mailbox).await
+        record::bookmark(&self.database, mailbox).await
     }
 
     async fn undecided(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {

@@ -8,11 +8,10 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use tokio_postgres::Row;
 
 use super::{
     connection::{Database, Flight},
-    row::{at, json_at, target_at, time_at},
+    row::{at, claim_row, target_at, time_at},
 };
 use crate::{
     delivery::Target,
@@ -24,6 +23,7 @@ use crate::{
 
 /// Until the end of the transaction nobody else decides about this incident or changes its lanes.
 pub(super) const TAKE_TURN: &str = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))";
+
 /// The same, by one of its deliveries.
 pub(super) const TAKE_TURN_OF: &str = "
 SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)), incident_id, deliveries.episode
@@ -34,6 +34,7 @@ pub(super) const DISCARD_HELD: &str = "
 UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, detail = $4
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
   AND settled_at IS NULL AND state = 'held'";
+
 /// Gives the first of each of an incident's lanes its turn.
 pub(super) const ADVANCE_ALL: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
@@ -41,6 +42,7 @@ WHERE next_at IS NULL AND id = ANY (ARRAY(
     SELECT min(id) FROM deliveries
     WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3) AND settled_at IS NULL
     GROUP BY receiver, integration))";
+
 /// Gives the next delivery in the lane of this one its turn.
 pub(super) const ADVANCE: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
@@ -102,10 +104,7 @@ pub(super) async fn claim(
         .await;
     match claimed {
         Ok(rows) => {
-            let mut claims = rows
-                .iter()
-                .map(claimed_row)
-                .collect::<Result<Vec<_>, _>>()?;
+            let mut claims = rows.iter().map(claim_row).collect::<Result<Vec<_>, _>>()?;
             claims.sort_by_key(|claim| claim.id);
             Ok(claims)
         }
@@ -120,20 +119,6 @@ pub(super) async fn claim(
     }
 }
 
-fn claimed_row(row: &Row) -> Result<Claim, StoreError> {
-    Ok(Claim {
-        id: at(row, "id")?,
-        lease: at(row, "lease")?,
-        target: target_at(row)?,
-        alias: at(row, "alias")?,
-        notification: json_at(row, "notification")?,
-        step: json_at(row, "step")?,
-        receipt: at(row, "receipt")?,
-        failures: u32::try_from(at::<i64>(row, "failures")?).unwrap_or(u32::MAX),
-        since: time_at(row, "since")?,
-    })
-}
-
 /// Ends every wait for another attempt: who starts a replica again has mended something. Leases are
 /// other replicas'.
 const RELEASE: &str = "
@@ -141,6 +126,7 @@ WITH waiting AS MATERIALIZED (
     SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending' AND lease IS NULL
     FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE deliveries SET next_at = $1 FROM waiting WHERE deliveries.id = waiting.id";
+
 /// After a clock was set back: nothing waits for a time that was near then and is far now.
 const BRING_FORWARD: &str = "
 WITH waiting AS MATERIALIZED (
@@ -148,6 +134,7 @@ WITH waiting AS MATERIALIZED (
     FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE deliveries SET next_at = least(next_at, CASE WHEN lease IS NULL THEN $1 ELSE $2 END)
 FROM waiting WHERE deliveries.id = waiting.id";
+
 /// What was created in the future was created now: patience and fallback count from here.
 const REJUVENATE: &str = "
 WITH early AS MATERIALIZED (
@@ -155,6 +142,7 @@ WITH early AS MATERIALIZED (
     FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE deliveries SET fallback_at = fallback_at - (created_at - $1), created_at = $1
 FROM early WHERE deliveries.id = early.id";
+
 /// The same of what a person had sent again.
 const RETRIED_NOW: &str = "
 WITH early AS MATERIALIZED (
@@ -204,9 +192,11 @@ WITH RECURSIVE head AS (
         ORDER BY receiver, integration, next_at LIMIT 1) AS later
 )
 SELECT receiver, integration, next_at FROM head";
+
 const NEXT_FALLBACK: &str = "
 SELECT fallback_at FROM deliveries WHERE state IN ('pending', 'held') AND fallback_at IS NOT NULL
 ORDER BY fallback_at LIMIT 1";
+
 const NEXT_HELD: &str = "
 SELECT next_at FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL ORDER BY next_at LIMIT 1";
 

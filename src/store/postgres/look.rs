@@ -1,26 +1,21 @@
 //! What people look at: lists, an incident's timeline, how much is owed.
 
-use jiff::Timestamp;
-use tokio_postgres::Row;
-
 use super::{
     connection::{Database, Flight},
     row::{
-        at, json_at, optional_json_at, optional_time_at, stored_mail, text, time_at, unsigned_at,
-        word_at,
+        at, attempt_event, delivery_row, incident_row, mail_row, stored_mail, text, time_at,
+        unsigned_at,
     },
 };
 use crate::{
     delivery::DeliveryState,
     message::{MailId, Outcome},
-    store::{
-        Attempt, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoreError, StoredMail,
-        kept::time,
-    },
+    store::{DeliveryRow, Depth, Event, IncidentRow, MailRow, StoreError, StoredMail, kept::time},
 };
 
 const INCIDENTS: &str =
     "SELECT * FROM incidents WHERE kind <> 'unparsed' ORDER BY changed_at DESC LIMIT $1";
+
 const OPEN_INCIDENTS: &str = "
 SELECT * FROM incidents WHERE kind <> 'unparsed' AND phase = 'firing' ORDER BY changed_at DESC LIMIT $1";
 
@@ -49,6 +44,7 @@ macro_rules! mail {
         )
     };
 }
+
 /// The same of a delivery.
 macro_rules! delivery {
     ($which:literal) => {
@@ -58,8 +54,11 @@ macro_rules! delivery {
 
 const INCIDENT: &str =
     "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind = 'incident', kind LIMIT 1";
+
 const ITS_MAILS: &str = mail!("WHERE mails.incident = $1");
+
 const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
+
 const ITS_ATTEMPTS: &str = "
 SELECT attempts.*, receiver, integration, action FROM attempts JOIN deliveries ON deliveries.id = delivery
 WHERE incident = $1 ORDER BY attempts.id";
@@ -108,13 +107,17 @@ pub(super) async fn timeline(
 }
 
 const DELIVERIES: &str = delivery!("ORDER BY deliveries.id DESC LIMIT $1");
+
 const DELIVERIES_OF_STATE: &str =
     delivery!("WHERE state = $2 ORDER BY deliveries.id DESC LIMIT $1");
+
 /// What is asked for in the night has an index of its own, however much is done: what is owed,
 const OWED: &str =
     delivery!("WHERE state = $2 AND settled_at IS NULL ORDER BY deliveries.id DESC LIMIT $1");
+
 /// what was given up,
 const DEAD: &str = delivery!("WHERE state = 'dead' ORDER BY deliveries.id DESC LIMIT $1");
+
 /// and what waits for a person.
 const QUARANTINED: &str = mail!("WHERE outcome = 'quarantined' ORDER BY mails.id DESC LIMIT $1");
 
@@ -140,6 +143,7 @@ pub(super) async fn deliveries(
 }
 
 const MAILS: &str = mail!("ORDER BY mails.id DESC LIMIT $1");
+
 const MAILS_OF_OUTCOME: &str = mail!("WHERE outcome = $2 ORDER BY mails.id DESC LIMIT $1");
 
 pub(super) async fn mails(
@@ -161,6 +165,7 @@ pub(super) async fn mails(
 }
 
 const MAIL: &str = mail!("WHERE mails.id = $1");
+
 const WITH_BODY: &str = "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE id = $1";
 
 pub(super) async fn mail(
@@ -193,71 +198,4 @@ pub(super) async fn depth(database: &Database) -> Result<Depth, StoreError> {
     }
     depth.oldest_pending = at::<Option<i64>>(row, "oldest")?.map(time);
     Ok(depth)
-}
-
-fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
-    Ok(IncidentRow {
-        incident_id: at(row, "incident_id")?,
-        kind: word_at(row, "kind")?,
-        phase: word_at(row, "phase")?,
-        status: at(row, "status")?,
-        newest: optional_time_at(row, "newest")?,
-        episode: at(row, "episode")?,
-        opened_at: time_at(row, "opened_at")?,
-        changed_at: time_at(row, "changed_at")?,
-        labels: json_at(row, "labels")?,
-    })
-}
-
-fn mail_row(row: &Row) -> Result<MailRow, StoreError> {
-    let cut_from: Option<i64> = at(row, "cut_from")?;
-    Ok(MailRow {
-        id: at(row, "id")?,
-        ingress: at(row, "ingress")?,
-        arrived_at: time_at(row, "arrived_at")?,
-        size: cut_from.map_or_else(|| unsigned_at(row, "size"), |size| Ok(size.unsigned_abs()))?,
-        outcome: word_at(row, "outcome")?,
-        reason: at(row, "reason")?,
-        incident_id: at(row, "incident_id")?,
-        sha256: at(row, "sha256")?,
-        authenticity: json_at(row, "authenticity")?,
-        labels: optional_json_at(row, "labels")?.unwrap_or_default(),
-        cut_at: optional_time_at(row, "cut_at")?,
-        // Zero is "at once".
-        check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
-        released: optional_json_at(row, "released")?,
-    })
-}
-
-fn delivery_row(row: &Row) -> Result<DeliveryRow, StoreError> {
-    Ok(DeliveryRow {
-        id: at(row, "id")?,
-        incident_id: at(row, "incident_id")?,
-        receiver: at(row, "receiver")?,
-        integration: at(row, "integration")?,
-        action: word_at(row, "action")?,
-        alias: at(row, "alias")?,
-        state: word_at(row, "state")?,
-        failures: u32::try_from(at::<i64>(row, "failures")?).unwrap_or(u32::MAX),
-        created_at: time_at(row, "created_at")?,
-        next_at: optional_time_at(row, "next_at")?,
-        settled_at: optional_time_at(row, "settled_at")?,
-        detail: at(row, "detail")?,
-        mail: at(row, "mail")?,
-    })
-}
-
-fn attempt_event(row: &Row) -> Result<Event, StoreError> {
-    Ok(Event::Attempt {
-        delivery: at(row, "delivery")?,
-        receiver: at(row, "receiver")?,
-        integration: at(row, "integration")?,
-        action: word_at(row, "action")?,
-        attempt: Attempt {
-            at: time_at(row, "at")?,
-            took_ms: unsigned_at(row, "took_ms")?,
-            result: at(row, "result")?,
-            detail: at(row, "detail")?,
-        },
-    })
 }

@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use super::{connection::Database, mail};
+use super::{connection::Database, record};
 use crate::{
     crash,
     message::MailId,
@@ -74,7 +74,7 @@ async fn work(
         crash::point("commit");
         // What one is refused for, all are: a connection, a disk; never a mail's content, which is
         // bytes to the database.
-        let recorded = mail::record(&database, holder, hold, &mails, None).await;
+        let recorded = record::record(&database, holder, hold, &mails, None).await;
         let mut numbers = recorded.as_deref().unwrap_or_default().iter().copied();
         for (count, answer) in answers {
             let own = numbers.by_ref().take(count).collect();

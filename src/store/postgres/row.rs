@@ -1,6 +1,6 @@
-//! Between Rust's types and PostgreSQL's: see `kept`.
+//! Between Rust's types and PostgreSQL's (see `kept`), and from each row to the value it holds.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 use bytes::Bytes;
 use jiff::Timestamp;
@@ -11,8 +11,9 @@ use super::connection::failure;
 use crate::{
     delivery::Target,
     message::Message,
+    silence::Silence,
     store::{
-        StoreError, StoredMail,
+        Attempt, Claim, DeliveryRow, Event, IncidentRow, MailRow, StoreError, StoredMail,
         kept::{time, unpack},
     },
 };
@@ -25,6 +26,11 @@ pub(super) fn text(text: &str) -> Cow<'_, str> {
     } else {
         Cow::Borrowed(text)
     }
+}
+
+/// How long something lasts, in milliseconds.
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
 
 pub(super) fn at<'r, T: FromSql<'r>>(row: &'r Row, column: &str) -> Result<T, StoreError> {
@@ -94,4 +100,102 @@ pub(super) fn stored_mail(row: &Row) -> Result<StoredMail, StoreError> {
 
 fn broken(column: &str, error: &serde_json::Error) -> StoreError {
     StoreError::Failed(format!("{column} cannot be read: {error}"))
+}
+
+/// A delivery that is claimed.
+pub(super) fn claim_row(row: &Row) -> Result<Claim, StoreError> {
+    Ok(Claim {
+        id: at(row, "id")?,
+        lease: at(row, "lease")?,
+        target: target_at(row)?,
+        alias: at(row, "alias")?,
+        notification: json_at(row, "notification")?,
+        step: json_at(row, "step")?,
+        receipt: at(row, "receipt")?,
+        failures: u32::try_from(at::<i64>(row, "failures")?).unwrap_or(u32::MAX),
+        since: time_at(row, "since")?,
+    })
+}
+
+pub(super) fn incident_row(row: &Row) -> Result<IncidentRow, StoreError> {
+    Ok(IncidentRow {
+        incident_id: at(row, "incident_id")?,
+        kind: word_at(row, "kind")?,
+        phase: word_at(row, "phase")?,
+        status: at(row, "status")?,
+        newest: optional_time_at(row, "newest")?,
+        episode: at(row, "episode")?,
+        opened_at: time_at(row, "opened_at")?,
+        changed_at: time_at(row, "changed_at")?,
+        labels: json_at(row, "labels")?,
+    })
+}
+
+pub(super) fn mail_row(row: &Row) -> Result<MailRow, StoreError> {
+    let cut_from: Option<i64> = at(row, "cut_from")?;
+    Ok(MailRow {
+        id: at(row, "id")?,
+        ingress: at(row, "ingress")?,
+        arrived_at: time_at(row, "arrived_at")?,
+        size: cut_from.map_or_else(|| unsigned_at(row, "size"), |size| Ok(size.unsigned_abs()))?,
+        outcome: word_at(row, "outcome")?,
+        reason: at(row, "reason")?,
+        incident_id: at(row, "incident_id")?,
+        sha256: at(row, "sha256")?,
+        authenticity: json_at(row, "authenticity")?,
+        labels: optional_json_at(row, "labels")?.unwrap_or_default(),
+        cut_at: optional_time_at(row, "cut_at")?,
+        // Zero is "at once".
+        check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
+        released: optional_json_at(row, "released")?,
+    })
+}
+
+pub(super) fn delivery_row(row: &Row) -> Result<DeliveryRow, StoreError> {
+    Ok(DeliveryRow {
+        id: at(row, "id")?,
+        incident_id: at(row, "incident_id")?,
+        receiver: at(row, "receiver")?,
+        integration: at(row, "integration")?,
+        action: word_at(row, "action")?,
+        alias: at(row, "alias")?,
+        state: word_at(row, "state")?,
+        failures: u32::try_from(at::<i64>(row, "failures")?).unwrap_or(u32::MAX),
+        created_at: time_at(row, "created_at")?,
+        next_at: optional_time_at(row, "next_at")?,
+        settled_at: optional_time_at(row, "settled_at")?,
+        detail: at(row, "detail")?,
+        mail: at(row, "mail")?,
+    })
+}
+
+pub(super) fn attempt_event(row: &Row) -> Result<Event, StoreError> {
+    Ok(Event::Attempt {
+        delivery: at(row, "delivery")?,
+        receiver: at(row, "receiver")?,
+        integration: at(row, "integration")?,
+        action: word_at(row, "action")?,
+        attempt: Attempt {
+            at: time_at(row, "at")?,
+            took_ms: unsigned_at(row, "took_ms")?,
+            result: at(row, "result")?,
+            detail: at(row, "detail")?,
+        },
+    })
+}
+
+pub(super) fn silence_row(row: &Row) -> Result<Silence, StoreError> {
+    Ok(Silence {
+        id: at(row, "id")?,
+        matchers: one_to_a_line(at(row, "matchers")?),
+        starts_at: time_at(row, "starts_at")?,
+        ends_at: time_at(row, "ends_at")?,
+        author: at(row, "author")?,
+        comment: at(row, "comment")?,
+        created_at: time_at(row, "created_at")?,
+    })
+}
+
+pub(super) fn one_to_a_line(matchers: &str) -> Vec<String> {
+    matchers.split('\n').map(ToOwned::to_owned).collect()
 }

@@ -4,11 +4,10 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Deserialize;
-use tokio_postgres::Row;
 
 use super::{
     connection::{Database, Flight},
-    row::{at, text, time_at, word_at},
+    row::{at, one_to_a_line, silence_row, text, time_at, word_at},
 };
 use crate::{
     silence::{Plan, Silence, SilenceId},
@@ -82,6 +81,7 @@ INSERT INTO silenced (incident, silence, until, page)
 SELECT incidents.id, silences.id, silences.ends_at, $4 FROM incidents CROSS JOIN silences
 WHERE incident_id = $1 AND kind = $2 AND silences.id = $3 FOR SHARE OF silences
 ON CONFLICT (incident) DO UPDATE SET silence = excluded.silence, until = excluded.until, page = excluded.page";
+
 pub(super) const HOLD_NO_MORE: &str = "DELETE FROM silenced WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)";
 
 const UNSILENCED: &str = "
@@ -131,6 +131,7 @@ pub(super) async fn add(
 }
 
 const LIST: &str = "SELECT * FROM silences WHERE ends_at > $1 ORDER BY ends_at, id LIMIT $2";
+
 const LIST_EXPIRED: &str =
     "SELECT * FROM silences WHERE ends_at <= $1 ORDER BY ends_at DESC, id DESC LIMIT $2";
 
@@ -150,12 +151,14 @@ pub(super) async fn list(
 }
 
 const ENDS: &str = "SELECT id, ends_at FROM silences WHERE id = ANY ($1) ORDER BY id FOR UPDATE";
+
 /// One that was yet to begin never was.
 const EXPIRE: &str =
     "UPDATE silences SET ends_at = $2, starts_at = least(starts_at, $2) WHERE id = ANY ($1)";
 
 /// What it holds is looked at now: others may cover it still.
 const LOOK_AT_PAGES: &str = "UPDATE silenced SET until = least(until, $2) WHERE silence = ANY ($1)";
+
 const LOOK_AT_HELD: &str = "
 UPDATE deliveries SET next_at = CASE WHEN next_at IS NOT NULL THEN $2::bigint END, held_until = $2,
        fallback_at = fallback_at - (held_until - $2)
@@ -188,20 +191,4 @@ pub(super) async fn expire(
         .add(LOOK_AT_PAGES, vec![&ids, &now])
         .add(LOOK_AT_HELD, vec![&ids, &now]);
     transaction.commit(flight).await.map(drop)
-}
-
-pub(super) fn silence_row(row: &Row) -> Result<Silence, StoreError> {
-    Ok(Silence {
-        id: at(row, "id")?,
-        matchers: one_to_a_line(at(row, "matchers")?),
-        starts_at: time_at(row, "starts_at")?,
-        ends_at: time_at(row, "ends_at")?,
-        author: at(row, "author")?,
-        comment: at(row, "comment")?,
-        created_at: time_at(row, "created_at")?,
-    })
-}
-
-fn one_to_a_line(matchers: &str) -> Vec<String> {
-    matchers.split('\n').map(ToOwned::to_owned).collect()
 }

@@ -11,7 +11,7 @@ use crate::{
     store::{Concerns, Cut, Depth, Excess, Horizon, Pruned, Spare, StoreError, Sweep, Upkeep},
 };
 
-use super::{Postgres, bell, concern, lane, look, mail, prune, spare};
+use super::{Postgres, bell, concern, consumer, lane, look, prune, spare};
 
 #[async_trait]
 impl Upkeep for Postgres {
@@ -63,10 +63,10 @@ SELECT pg_current_xact_id()::text";
     }
 
     async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError> {
-        mail::consume(&self.database, self.holder, mailbox, lease).await
+        consumer::consume(&self.database, self.holder, mailbox, lease).await
     }
 
     async fn relinquish(&self, mailbox: &str) -> Result<(), StoreError> {
-        mail::relinquish(&self.database, self.holder, mailbox).await
+        consumer::relinquish(&self.database, self.holder, mailbox).await
     }
 }

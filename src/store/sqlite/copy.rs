@@ -4,11 +4,10 @@
 //! is made beside its destination, read through, flushed, and renamed into place.
 
 use std::{
-    ffi::OsString,
     fs::{self, File},
     io,
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown},
-    path::{Path, PathBuf},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::Path,
     time::Duration,
 };
 
@@ -18,18 +17,19 @@ use rusqlite::{
     config::DbConfig,
 };
 
-use crate::{crash, store::StoreError};
-
 use super::{
     check, failure,
     file::{connect, known, own, version},
     mode,
     ours::foreign_object,
+    path::{beside, folder_of, given_to},
     turn::{OPENING, Turn},
 };
+use crate::{crash, store::StoreError};
 
 /// Pages copied between two looks at the progress: 4 MiB.
 const PAGES_PER_STEP: i32 = 1024;
+
 /// What ends the name of a store that is being restored.
 const RESTORING: &str = ".restoring";
 
@@ -255,26 +255,6 @@ fn owned_as_its_folder(file: &Path, backup: &Path) -> io::Result<()> {
         file,
         fs::Permissions::from_mode(mode::closed(fs::metadata(backup)?.mode())),
     )
-}
-
-/// Only root may give files away; what anybody else makes is theirs.
-pub(super) fn given_to(file: &Path, owner: u32, group: u32) -> io::Result<()> {
-    match chown(file, Some(owner), Some(group)) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
-        result => result,
-    }
-}
-
-pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
-    let mut name = OsString::from(path);
-    name.push(ending);
-    name.into()
-}
-
-pub(super) fn folder_of(path: &Path) -> &Path {
-    path.parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."))
 }
 
 fn discard(path: &Path) {

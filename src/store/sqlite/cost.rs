@@ -14,7 +14,7 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::{concern, decide, lane, mail, migrate, prune, silence};
+use super::{concern, decide, held, lane, mail, migrate, prune, record, settle, silence};
 use crate::{
     delivery::{Action, Notification, Step, Target},
     incident::{Phase, State, Values},
@@ -87,7 +87,7 @@ impl Counted {
             envelope: None,
         };
         let packed = kept::pack((message, Authenticity::off()))?;
-        let ids = mail::record(&self.connection, &[packed], None).map_err(super::failure)?;
+        let ids = record::record(&self.connection, &[packed], None).map_err(super::failure)?;
         ids.first().copied().ok_or(StoreError::Panicked)
     }
 
@@ -169,7 +169,7 @@ impl Counted {
                 attempt: None,
                 fallback: Vec::new(),
             };
-            lane::settle(&self.connection, claim.id, claim.lease, &settlement)?;
+            settle::settle(&self.connection, claim.id, claim.lease, &settlement)?;
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ impl Counted {
         charge("decide");
         lane::agenda(&self.connection).map_err(super::failure)?;
         charge("agenda");
-        lane::escalate(&self.connection, NOW, &none).map_err(super::failure)?;
+        settle::escalate(&self.connection, NOW, &none).map_err(super::failure)?;
         charge("escalate");
         for claim in
             lane::claim(&self.connection, NOW, LEASE, &[(target(), 1)]).map_err(super::failure)?
@@ -207,7 +207,7 @@ impl Counted {
                 attempt: None,
                 fallback: Vec::new(),
             };
-            lane::settle(&self.connection, claim.id, claim.lease, &again)
+            settle::settle(&self.connection, claim.id, claim.lease, &again)
                 .map_err(super::failure)?;
             charge("settle again");
         }
@@ -329,7 +329,7 @@ fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), 
         for _ in 0..2 {
             let before = store.instructions.load(Ordering::Relaxed);
             let ended = silence::unsilenced(&store.connection, NOW, 64).map_err(super::failure)?;
-            lane::release_held(&store.connection, None, NOW).map_err(super::failure)?;
+            held::release(&store.connection, None, NOW).map_err(super::failure)?;
             let let_out = mail::let_out(&store.connection, 64).map_err(super::failure)?;
             let agenda = lane::agenda(&store.connection).map_err(super::failure)?;
             cost = store.instructions.load(Ordering::Relaxed) - before;

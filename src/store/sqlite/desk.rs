@@ -10,7 +10,7 @@ use crate::{
     store::{DeliveryRow, Desk, Event, IncidentRow, MailRow, StoreError, StoredMail},
 };
 
-use super::{Sqlite, amend, failure, look, mail, silence};
+use super::{Sqlite, amend, failure, look, mail, quarantine, silence};
 
 #[async_trait]
 impl Desk for Sqlite {
@@ -66,22 +66,24 @@ impl Desk for Sqlite {
     }
 
     async fn release_mail(&self, id: MailId, release: Release) -> Result<(), StoreError> {
-        self.write(move |connection| mail::release(connection, id, &release))
+        self.write(move |connection| quarantine::release(connection, id, &release))
             .await
     }
 
     async fn quarantined(&self, after: MailId, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
-        self.read(move |connection| mail::quarantined(connection, after, limit))
+        self.read(move |connection| quarantine::quarantined(connection, after, limit))
             .await
     }
 
     async fn discard_mails(&self, ids: Vec<MailId>, now: Timestamp) -> Result<u64, StoreError> {
-        self.write(move |connection| mail::discard_all(connection, &ids, now).map_err(failure))
-            .await
+        self.write(move |connection| {
+            quarantine::discard_all(connection, &ids, now).map_err(failure)
+        })
+        .await
     }
 
     async fn discard_mail(&self, id: MailId, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |connection| mail::discard(connection, id, now))
+        self.write(move |connection| quarantine::discard(connection, id, now))
             .await
     }
 

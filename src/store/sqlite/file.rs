@@ -4,7 +4,7 @@ use std::{fs::File, io::ErrorKind, path::Path, time::Duration};
 
 use rusqlite::{Connection, OpenFlags};
 
-use super::{copy::folder_of, failure, mode, turn::Turn};
+use super::{failure, mode, path::folder_of, turn::Turn};
 use crate::{crash, store::StoreError};
 
 refinery::embed_migrations!("schema/migrations/sqlite");

@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-use super::{Sqlite, concern, decide, failure, mail, silence};
+use super::{Sqlite, concern, decide, failure, mail, record, silence};
 
 #[async_trait]
 impl Intake for Sqlite {
@@ -22,7 +22,7 @@ impl Intake for Sqlite {
     ) -> Result<Vec<MailId>, StoreError> {
         let packed = mails.into_iter().map(pack).collect::<Result<Vec<_>, _>>()?;
         self.write(move |connection| {
-            let ids = mail::record(connection, &packed, bookmark.as_ref()).map_err(failure)?;
+            let ids = record::record(connection, &packed, bookmark.as_ref()).map_err(failure)?;
             crash::point("recording");
             Ok(ids)
         })
@@ -31,7 +31,7 @@ impl Intake for Sqlite {
 
     async fn bookmark(&self, mailbox: &str) -> Result<Option<Bookmark>, StoreError> {
         let mailbox = mailbox.to_owned();
-        self.read(move |connection| mail::bookmark(connection, &mailbox))
+        self.read(move |connection| record::bookmark(connection, &mailbox))
             .await
     }
 

@@ -11,7 +11,7 @@ use crate::{
     store::{Agenda, Claim, Fallback, Lanes, Settled, Settlement, StoreError},
 };
 
-use super::{Sqlite, failure, lane, writer::Outlives};
+use super::{Sqlite, failure, held, lane, settle, writer::Outlives};
 
 #[async_trait]
 impl Lanes for Sqlite {
@@ -36,7 +36,7 @@ impl Lanes for Sqlite {
         settlement: Settlement,
     ) -> Result<Settled, StoreError> {
         self.write(move |connection| {
-            lane::settle(connection, id, lease, &settlement).map_err(failure)
+            settle::settle(connection, id, lease, &settlement).map_err(failure)
         })
         .await
     }
@@ -51,7 +51,7 @@ impl Lanes for Sqlite {
         fallback: Fallback,
     ) -> Result<Vec<Target>, StoreError> {
         self.write(move |connection| {
-            let escalated = lane::escalate(connection, now, &fallback).map_err(failure)?;
+            let escalated = settle::escalate(connection, now, &fallback).map_err(failure)?;
             if !escalated.is_empty() {
                 crash::point("escalating");
             }
@@ -61,7 +61,7 @@ impl Lanes for Sqlite {
     }
 
     async fn release_held(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |connection| lane::release_held(connection, None, now).map_err(failure))
+        self.write(move |connection| held::release(connection, None, now).map_err(failure))
             .await
     }
 

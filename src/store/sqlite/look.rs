@@ -1,23 +1,19 @@
 //! What people look at: lists, an incident's timeline, how much is owed.
 
-use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::row::{attempt_row, delivery_row, incident_row, mail_row, stored_mail};
 use crate::{
     delivery::DeliveryState,
     message::{MailId, Outcome},
-    store::{Attempt, DeliveryRow, Depth, Event, IncidentRow, MailRow, StoredMail, kept::time},
-};
-
-use super::{
-    mail::{size_at, stored_mail},
-    row::{json_at, optional_json_at, optional_time_at, time_at, unsigned_at, word_at},
+    store::{DeliveryRow, Depth, Event, IncidentRow, MailRow, StoredMail, kept::time},
 };
 
 const MAIL: &str =
     "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,
                            mails.labels, envelope, cut_at, check_at, released, incidents.incident_id
                     FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
+
 const DELIVERY: &str =
     "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident";
 
@@ -152,64 +148,4 @@ pub(super) fn depth(connection: &Connection) -> rusqlite::Result<Depth> {
         .query_row([], |row| row.get::<_, Option<i64>>(0))?
         .map(time);
     Ok(depth)
-}
-
-fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
-    Ok(IncidentRow {
-        incident_id: row.get("incident_id")?,
-        kind: word_at(row, "kind")?,
-        phase: word_at(row, "phase")?,
-        status: row.get("status")?,
-        newest: optional_time_at(row, "newest")?,
-        episode: row.get("episode")?,
-        opened_at: time_at(row, "opened_at")?,
-        changed_at: time_at(row, "changed_at")?,
-        labels: json_at(row, "labels")?,
-    })
-}
-
-fn mail_row(row: &Row<'_>) -> rusqlite::Result<MailRow> {
-    Ok(MailRow {
-        id: row.get("id")?,
-        ingress: row.get("ingress")?,
-        arrived_at: time_at(row, "arrived_at")?,
-        size: size_at(row)?,
-        outcome: word_at(row, "outcome")?,
-        reason: row.get("reason")?,
-        incident_id: row.get("incident_id")?,
-        sha256: row.get("sha256")?,
-        authenticity: json_at(row, "authenticity")?,
-        labels: optional_json_at(row, "labels")?.unwrap_or_default(),
-        cut_at: optional_time_at(row, "cut_at")?,
-        // Zero is "at once".
-        check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
-        released: optional_json_at(row, "released")?,
-    })
-}
-
-fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
-    Ok(DeliveryRow {
-        id: row.get("id")?,
-        incident_id: row.get("incident_id")?,
-        receiver: row.get("receiver")?,
-        integration: row.get("integration")?,
-        action: word_at(row, "action")?,
-        alias: row.get("alias")?,
-        state: word_at(row, "state")?,
-        failures: row.get("failures")?,
-        created_at: time_at(row, "created_at")?,
-        next_at: optional_time_at(row, "next_at")?,
-        settled_at: optional_time_at(row, "settled_at")?,
-        detail: row.get("detail")?,
-        mail: row.get("mail")?,
-    })
-}
-
-fn attempt_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
-    Ok(Attempt {
-        at: time_at(row, "at")?,
-        took_ms: unsigned_at(row, "took_ms")?,
-        result: row.get("result")?,
-        detail: row.get("detail")?,
-    })
 }

@@ -7,7 +7,7 @@ use std::{
     path::Path,
 };
 
-use super::copy::beside;
+use super::path::beside;
 
 /// What everybody may do with a file.
 const WORLD: u32 = 0o007;

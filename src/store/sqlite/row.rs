@@ -1,10 +1,20 @@
-//! Between Rust's types and SQLite's: see `kept`.
+//! Between Rust's types and SQLite's (see `kept`), and from each row to the value it holds.
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use rusqlite::{Row, types::Type};
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::store::kept::time;
+use crate::{
+    delivery::Target,
+    incident::State,
+    message::Message,
+    silence::Silence,
+    store::{
+        Attempt, Claim, DeliveryRow, IncidentRow, MailRow, StoredMail,
+        kept::{time, unpack},
+    },
+};
 
 pub(super) fn time_at(row: &Row<'_>, column: &str) -> rusqlite::Result<Timestamp> {
     row.get(column).map(time)
@@ -49,4 +59,146 @@ pub(super) fn word_at<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> rusql
 
 fn broken(error: serde_json::Error) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into())
+}
+
+pub(super) fn target(row: &Row<'_>) -> rusqlite::Result<Target> {
+    Ok(Target {
+        receiver: row.get("receiver")?,
+        integration: row.get("integration")?,
+    })
+}
+
+/// A row of `mails.*, raw`.
+pub(super) fn stored_mail(row: &Row<'_>) -> rusqlite::Result<StoredMail> {
+    let packed = row.get_ref("raw")?.as_blob()?;
+    let raw = unpack(packed).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(0, Type::Blob, Box::new(error))
+    })?;
+    Ok(StoredMail {
+        id: row.get("id")?,
+        message: Message {
+            ingress: row.get("ingress")?,
+            arrived_at: time_at(row, "arrived_at")?,
+            raw: Bytes::from(raw),
+            cut_from: row
+                .get::<_, Option<i64>>("cut_from")?
+                .map(i64::unsigned_abs),
+            withheld: row.get("withheld")?,
+            envelope: optional_json_at(row, "envelope")?,
+        },
+        authenticity: json_at(row, "authenticity")?,
+        checks: row.get("checks")?,
+        released: optional_json_at(row, "released")?,
+    })
+}
+
+pub(super) fn incident_row(row: &Row<'_>) -> rusqlite::Result<IncidentRow> {
+    Ok(IncidentRow {
+        incident_id: row.get("incident_id")?,
+        kind: word_at(row, "kind")?,
+        phase: word_at(row, "phase")?,
+        status: row.get("status")?,
+        newest: optional_time_at(row, "newest")?,
+        episode: row.get("episode")?,
+        opened_at: time_at(row, "opened_at")?,
+        changed_at: time_at(row, "changed_at")?,
+        labels: json_at(row, "labels")?,
+    })
+}
+
+pub(super) fn mail_row(row: &Row<'_>) -> rusqlite::Result<MailRow> {
+    Ok(MailRow {
+        id: row.get("id")?,
+        ingress: row.get("ingress")?,
+        arrived_at: time_at(row, "arrived_at")?,
+        size: size_at(row)?,
+        outcome: word_at(row, "outcome")?,
+        reason: row.get("reason")?,
+        incident_id: row.get("incident_id")?,
+        sha256: row.get("sha256")?,
+        authenticity: json_at(row, "authenticity")?,
+        labels: optional_json_at(row, "labels")?.unwrap_or_default(),
+        cut_at: optional_time_at(row, "cut_at")?,
+        // Zero is "at once".
+        check_at: optional_time_at(row, "check_at")?.filter(|at| *at > Timestamp::UNIX_EPOCH),
+        released: optional_json_at(row, "released")?,
+    })
+}
+
+pub(super) fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
+    Ok(DeliveryRow {
+        id: row.get("id")?,
+        incident_id: row.get("incident_id")?,
+        receiver: row.get("receiver")?,
+        integration: row.get("integration")?,
+        action: word_at(row, "action")?,
+        alias: row.get("alias")?,
+        state: word_at(row, "state")?,
+        failures: row.get("failures")?,
+        created_at: time_at(row, "created_at")?,
+        next_at: optional_time_at(row, "next_at")?,
+        settled_at: optional_time_at(row, "settled_at")?,
+        detail: row.get("detail")?,
+        mail: row.get("mail")?,
+    })
+}
+
+pub(super) fn attempt_row(row: &Row<'_>) -> rusqlite::Result<Attempt> {
+    Ok(Attempt {
+        at: time_at(row, "at")?,
+        took_ms: unsigned_at(row, "took_ms")?,
+        result: row.get("result")?,
+        detail: row.get("detail")?,
+    })
+}
+
+/// For lists: the bytes' size as they came.
+fn size_at(row: &Row<'_>) -> rusqlite::Result<u64> {
+    row.get::<_, Option<i64>>("cut_from")?
+        .map_or_else(|| unsigned_at(row, "size"), |size| Ok(size.unsigned_abs()))
+}
+
+/// A delivery that is claimed.
+pub(super) fn claim_row(row: &Row<'_>) -> rusqlite::Result<Claim> {
+    Ok(Claim {
+        id: row.get("id")?,
+        lease: row.get("lease")?,
+        target: target(row)?,
+        alias: row.get("alias")?,
+        notification: json_at(row, "notification")?,
+        step: json_at(row, "step")?,
+        receipt: row.get("receipt")?,
+        failures: row.get("failures")?,
+        since: time_at(row, "since")?,
+    })
+}
+
+pub(super) fn silence_row(row: &Row<'_>) -> rusqlite::Result<Silence> {
+    Ok(Silence {
+        id: row.get("id")?,
+        matchers: row
+            .get_ref("matchers")?
+            .as_str()?
+            .split('\n')
+            .map(ToOwned::to_owned)
+            .collect(),
+        starts_at: time_at(row, "starts_at")?,
+        ends_at: time_at(row, "ends_at")?,
+        author: row.get("author")?,
+        comment: row.get("comment")?,
+        created_at: time_at(row, "created_at")?,
+    })
+}
+
+/// What is known of an incident.
+pub(super) fn state(row: &Row<'_>) -> rusqlite::Result<State> {
+    Ok(State {
+        phase: word_at(row, "phase")?,
+        status: row.get("status")?,
+        newest: optional_time_at(row, "newest")?,
+        verified: row.get("verified")?,
+        untold: row.get("untold")?,
+        episode: row.get("episode")?,
+        told: optional_json_at(row, "told")?.unwrap_or_default(),
+    })
 }

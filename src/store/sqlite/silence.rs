@@ -3,8 +3,12 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, Row, params};
+use rusqlite::{Connection, OptionalExtension as _, params};
 
+use super::{
+    failure,
+    row::{json, json_at, silence_row, time_at, word_at},
+};
 use crate::{
     silence::{Plan, Silence, SilenceId},
     store::{
@@ -12,11 +16,6 @@ use crate::{
         kept::{micros, time},
         refusal::not_expired,
     },
-};
-
-use super::{
-    failure,
-    row::{json, json_at, time_at, word_at},
 };
 
 /// Those that a mail is decided by. By the index on their end: it costs the same however many there
@@ -157,21 +156,4 @@ pub(super) fn unsilenced(
             })
         })?
         .collect()
-}
-
-fn silence_row(row: &Row<'_>) -> rusqlite::Result<Silence> {
-    Ok(Silence {
-        id: row.get("id")?,
-        matchers: row
-            .get_ref("matchers")?
-            .as_str()?
-            .split('\n')
-            .map(ToOwned::to_owned)
-            .collect(),
-        starts_at: time_at(row, "starts_at")?,
-        ends_at: time_at(row, "ends_at")?,
-        author: row.get("author")?,
-        comment: row.get("comment")?,
-        created_at: time_at(row, "created_at")?,
-    })
 }

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::copy::{beside, folder_of, given_to};
+use super::path::{beside, folder_of, given_to};
 
 /// What ends the name of the file that whoever opens a store locks.
 pub(super) const OPENING: &str = ".opening";

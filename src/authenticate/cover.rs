@@ -1,0 +1,101 @@
+//! A signature beside the mail it is on: what it covers, and what it leaves open to forgers.
+
+use mail_auth::common::crypto::{Algorithm, HashAlgorithm};
+
+use super::{
+    domain::{is_below, is_name},
+    freshness::Freshness,
+    mail::Mail,
+    reading,
+    signature::{Signature, key_name},
+};
+
+/// Fields that say how the rest is read. Where a signature covers one, a second one beside it is a
+/// forger's.
+const DECIDING: [&str; 6] = [
+    "From",
+    "Date",
+    "Subject",
+    "Content-Type",
+    "Content-Transfer-Encoding",
+    "Content-Disposition",
+];
+
+impl Signature<'_> {
+    /// Why it would prove nothing even if it verified. The mail may have been verified elsewhere,
+    /// less strictly.
+    pub fn fault(&self, mail: &Mail<'_>, freshness: &Freshness) -> Option<String> {
+        let tags = &self.tags;
+        let arrived = mail.message.arrived_at;
+        if let Some(odd) = &self.odd {
+            return Some(format!("it breaks RFC 6376: {odd}"));
+        }
+        if !is_name(&key_name(tags)) {
+            return Some("DNS cannot be asked for such a name".to_owned());
+        }
+        let identity = self.identity_domain();
+        if !identity.eq_ignore_ascii_case(&tags.d) && !is_below(identity, &tags.d) {
+            return Some(format!("it is for {}, which is not of its domain", tags.i));
+        }
+        if tags.a == Algorithm::RsaSha1 {
+            return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
+        }
+        if let Some(gap) = mail.uncovered(&tags.h) {
+            return Some(gap);
+        }
+        let expired = |at: i64| arrived.as_second() > at;
+        if tags.x > 0 && (tags.x <= tags.t || i64::try_from(tags.x).is_ok_and(expired)) {
+            return Some(format!(
+                "it had expired when the mail arrived (x={})",
+                tags.x
+            ));
+        }
+        if tags.t > 0 {
+            return freshness.of_seconds("the time it was made", tags.t, arrived);
+        }
+        (!self.covers("Date") && !freshness.is_unlimited()).then(|| {
+            "it neither says when it was made nor covers the Date: it could be a replay".to_owned()
+        })
+    }
+
+    /// Whether it was made of a mail with this body (`bh=`): all of it, whatever `l=` says.
+    pub fn fits_body(&self, mail: &Mail<'_>) -> bool {
+        mail.body_hash(self.tags.cb, HashAlgorithm::from(self.tags.a)) == self.tags.bh.as_slice()
+    }
+}
+
+impl Mail<'_> {
+    /// What of the mail the list of signed fields (`h=`) leaves open to forgers.
+    pub fn uncovered(&self, signed: &[String]) -> Option<String> {
+        let covered = |name: &str| {
+            signed
+                .iter()
+                .filter(|covered| covered.eq_ignore_ascii_case(name))
+                .count()
+        };
+        if covered("From") == 0 {
+            return Some("it does not cover From".to_owned());
+        }
+        for name in DECIDING {
+            let there = || self.fields.iter().filter(|field| field.is(name.as_bytes()));
+            // Verifiers pass it over, and whoever reads the mail may not.
+            if there().any(|field| !field.is_plainly(name.as_bytes())) {
+                return Some(format!(
+                    "a {name} of the mail has white space before its colon"
+                ));
+            }
+            match (there().count(), covered(name)) {
+                (there, 1..) if there > covered(name) => {
+                    return Some(format!("a {name} was added beside the one that is signed"));
+                }
+                (2.., 0) => {
+                    return Some(format!(
+                        "the mail has more than one {name}, and none is signed"
+                    ));
+                }
+                _ => {}
+            }
+        }
+        reading::fault(self, &|name| covered(name) > 0)
+    }
+}

@@ -1,0 +1,96 @@
+//! A mail at its second commit: what it is about, what follows from it, and the commit that writes
+//! that. What is tried (`explain`, `replay`) goes through here as what happens does.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{reading::Reading, rules::Rules};
+use crate::store::{Decide, Decision, Intake, StoreError, StoredMail, Subject, Unsilenced};
+
+/// A mail that was read, the rules it is decided by, and the time at which it is.
+pub struct Case {
+    pub rules: Arc<Rules>,
+    pub reading: Arc<Reading>,
+    pub mail: Arc<StoredMail>,
+    pub now: Timestamp,
+}
+
+impl Case {
+    /// Decides the mail. `around` is given the conclusion and may do something before and after it.
+    /// None where the mail is decided already, or waits.
+    pub async fn decide(
+        &self,
+        store: &dyn Intake,
+        around: impl FnOnce(Decide) -> Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        let (subject, conclude) = self.open();
+        store
+            .decide(self.mail.id, subject, self.now, around(conclude))
+            .await
+    }
+
+    /// The same for a mail that is due to be looked at again.
+    pub(super) async fn reconsider(
+        &self,
+        store: &dyn Intake,
+        around: impl FnOnce(Decide) -> Decide,
+    ) -> Result<Option<Decision>, StoreError> {
+        let (subject, conclude) = self.open();
+        let (mail, authenticity) = (self.mail.id, self.mail.authenticity.clone());
+        store
+            .reconsider(mail, authenticity, subject, self.now, around(conclude))
+            .await
+    }
+
+    /// What the store must know of the mail, and what is concluded from what the store knows.
+    fn open(&self) -> (Option<Subject>, Decide) {
+        let (rules, reading) = (Arc::clone(&self.rules), Arc::clone(&self.reading));
+        let (mail, now) = (Arc::clone(&self.mail), self.now);
+        let conclude = move |memory: &_| rules.conclude(&reading, &mail, memory, now);
+        (self.subject(), Box::new(conclude))
+    }
+
+    fn subject(&self) -> Option<Subject> {
+        self.rules.subject(&self.reading, &self.mail, self.now)
+    }
+
+    /// The incident of a mail that waits for what a silence held of it.
+    pub(super) fn silenced(&self) -> Option<Unsilenced> {
+        self.subject().as_ref().map(Unsilenced::of)
+    }
+}
+
+/// Tells what a silence held of an incident, at its end; `around` as in [`Case::decide`].
+pub async fn unsilence(
+    store: &dyn Intake,
+    rules: Arc<Rules>,
+    incident: &Unsilenced,
+    now: Timestamp,
+    around: impl FnOnce(Decide) -> Decide,
+) -> Result<Decision, StoreError> {
+    let conclude = move |memory: &_| rules.unsilence(memory, now);
+    store
+        .announce(incident.subject(), now, around(Box::new(conclude)))
+        .await
+}
+
+/// Decides a mail. Where that panics the mail becomes an alert that could not be read: somebody is
+/// told, and no other waits.
+pub(super) async fn decide_catching_panics<F>(
+    reading: Reading,
+    mail: StoredMail,
+    decide: impl Fn(Reading, StoredMail) -> F,
+) -> Result<(), StoreError>
+where
+    F: Future<Output = Result<(), StoreError>>,
+{
+    match decide(reading, mail.clone()).await {
+        Err(StoreError::Panicked) => {
+            let fault = "this program has a fault: deciding the mail panicked";
+            let reading = Reading::unreadable(&mail.message, fault);
+            decide(reading, mail).await
+        }
+        decided => decided,
+    }
+}

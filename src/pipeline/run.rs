@@ -1,0 +1,192 @@
+//! What brings new mail to its turn: it is read in batches and decided in order; what is undecided
+//! and not in hand is caught up with from the store.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Pipeline, Reading, Rules,
+    case::decide_catching_panics,
+    order::{Read, by_incident},
+};
+use crate::{
+    message::MailId,
+    store::{StoreError, StoredMail},
+    telemetry,
+};
+
+/// Mails read together: bounds how long the first waits for the last.
+const BATCH: usize = 64;
+/// Batches read ahead; they are decided together.
+const READ_AHEAD: usize = 4;
+/// Mails read back from the store at a time; the store bounds their bytes.
+const CATCH_UP: u32 = 256;
+/// How often the store is asked for undecided mail that nobody told of: another replica's that
+/// died.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+impl Pipeline {
+    /// Decides mail until `stop`; what is left then is decided at the next start. The next mails
+    /// are read while the last are decided.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let (read, to_decide) = mpsc::channel(READ_AHEAD);
+        tokio::join!(
+            self.read_in_hand(read, &stop),
+            self.decide_all(to_decide, &stop)
+        );
+    }
+
+    /// Reads what is in hand, in order, until `stop` and to its end.
+    async fn read_in_hand(&self, read: mpsc::Sender<Read>, stop: &CancellationToken) {
+        loop {
+            let batch = match stop.run_until_cancelled(self.in_hand.next(BATCH)).await {
+                Some(batch) => batch,
+                None => self.in_hand.rest(BATCH),
+            };
+            if batch.is_empty() {
+                return;
+            }
+            let batch = self.read(batch).await.unwrap_or_else(|error| {
+                telemetry::store_failed("mail could not be read: it will be tried again", &error);
+                self.in_hand.behind.notify_one();
+                Vec::new()
+            });
+            let _ = read.send(batch).await;
+        }
+    }
+
+    async fn decide_all(&self, mut read: mpsc::Receiver<Read>, stop: &CancellationToken) {
+        self.in_hand.behind.notify_one();
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut batches = Vec::with_capacity(READ_AHEAD);
+        while !stop.is_cancelled() {
+            let caught_up = tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                // What is in hand is in the store as well, and is read from there in its turn.
+                () = self.in_hand.behind.notified() => self.catch_up(MailId::MAX, stop).await,
+                // What comes without a pause must not keep waiting what is older and not in hand.
+                _ = look.tick() => self.catch_up(self.in_hand.oldest(), stop).await,
+                _ = read.recv_many(&mut batches, READ_AHEAD) => self.decide(batches.drain(..).flatten().collect()).await,
+            };
+            if let Err(error) = caught_up {
+                telemetry::store_failed(
+                    "mail could not be decided: it will be tried again",
+                    &error,
+                );
+                tokio::select! {
+                    () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                    () = stop.cancelled() => {}
+                }
+                // From the oldest on: what is in hand must not overtake what failed.
+                self.in_hand.behind.notify_one();
+            }
+        }
+        // What is in hand is decided now rather than at the next start, unless it would overtake
+        // what failed, or is left to the store.
+        if self.in_hand.behind.notified().now_or_never().is_some() {
+            return;
+        }
+        while read.recv_many(&mut batches, READ_AHEAD).await > 0 {
+            if let Err(error) = self.decide(batches.drain(..).flatten().collect()).await {
+                telemetry::store_failed("mail is left undecided until the next start", &error);
+                break;
+            }
+        }
+    }
+
+    /// Decides what the store holds undecided, oldest first, up to but not including `before`.
+    ///
+    /// While mail is recorded here, one may turn up whose number is lower than what was decided. It
+    /// may be acknowledged before what comes next is sent, so it is asked for again first.
+    pub(super) async fn catch_up(
+        &self,
+        before: MailId,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let (mut after, mut seen) = (0, None);
+        while !stop.is_cancelled() {
+            let all_turned_up = seen.filter(|(_, begun)| self.in_hand.have_ended(*begun));
+            let mut batch = self.store.undecided(after, CATCH_UP).await?;
+            let begun = self.in_hand.begun();
+            // Asked for, they are this replica's: those after `before` that are not in hand either
+            // come next.
+            if batch
+                .iter()
+                .any(|mail| mail.id >= before && !self.in_hand.holds(mail.id))
+            {
+                self.in_hand.behind.notify_one();
+            }
+            batch.retain(|mail| mail.id < before);
+            let Some(last) = batch.last().map(|mail| mail.id) else {
+                return Ok(());
+            };
+            self.decide(self.read(batch).await?).await?;
+            if let Some((up_to, _)) = all_turned_up {
+                (after, seen) = (last.min(up_to), None);
+            }
+            seen = seen.or(Some((last, begun)));
+        }
+        // What is in hand must not overtake what is left.
+        self.in_hand.behind.notify_one();
+        Ok(())
+    }
+
+    /// Reads mails, and with them what other replicas have yet to decide of the same incidents. What
+    /// a person let out of the quarantine before they came acts before them.
+    async fn read(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
+        let last = batch.iter().map(|mail| mail.id).max().unwrap_or_default();
+        let (read, ahead, let_out) = tokio::try_join!(
+            self.read_apart(batch),
+            self.store.ahead(last),
+            self.store.let_out(CATCH_UP)
+        )?;
+        if !let_out.is_empty() {
+            self.look_at_let_out(let_out).await;
+        }
+        self.with_those_ahead(read, ahead).await
+    }
+
+    /// On a thread of its own: a parser at work on hostile mail must not keep the sockets waiting.
+    pub(super) async fn read_apart(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
+        let in_force = self.in_force();
+        let read = tokio::task::spawn_blocking(move || {
+            batch
+                .into_iter()
+                .map(|mail| (in_force.rules.read_catching_panics(&mail), mail))
+                .collect()
+        });
+        read.await
+            .map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))
+    }
+
+    /// Decides mails that are in order; those about different incidents share a commit.
+    async fn decide(&self, batch: Read) -> Result<(), StoreError> {
+        self.in_hand.leave(batch.iter().map(|(_, mail)| mail.id));
+        by_incident(batch, |(reading, mail)| {
+            decide_catching_panics(reading, mail, |reading, mail| self.conclude(reading, mail))
+        })
+        .await
+    }
+}
+
+impl Rules {
+    /// As [`Rules::read`]; where a parser panics the mail becomes an alert that could not be read,
+    /// and somebody is told.
+    pub fn read_catching_panics(&self, mail: &StoredMail) -> Reading {
+        catch_unwind(AssertUnwindSafe(|| self.read(&mail.message))).unwrap_or_else(|_| {
+            Reading::unreadable(
+                &mail.message,
+                "this program has a fault: reading the mail panicked",
+            )
+        })
+    }
+}

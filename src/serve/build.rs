@@ -1,0 +1,190 @@
+//! A bridge is built: whatever can be wrong is found here, before the first mail is taken.
+
+use std::{fs::File, sync::Arc};
+
+use anyhow::Context as _;
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use tokio::sync::{Notify, mpsc, watch::Sender};
+
+use super::{
+    reload::{self, Reload},
+    retention::Retention,
+    room::Room,
+    store_place,
+    ways_in::{WayIn, everywhere, ingresses},
+};
+use crate::{
+    clock::Clock,
+    config::{Config, Loaded},
+    deliver::Deliverer,
+    ingress::{
+        Health,
+        listener::{self, Budget, Capacity, Listener},
+    },
+    pipeline::Pipeline,
+    settings::Secret,
+    store::Store,
+    telemetry,
+    watch::Watch,
+    web,
+};
+
+/// All parts of a bridge, wired and at rest.
+pub(super) struct Bridge {
+    pub(super) store: Arc<dyn Store>,
+    /// Of a store in a file: that it is this process's own.
+    pub(super) owned: Option<File>,
+    pub(super) ways_in: Vec<WayIn>,
+    pub(super) health: Health,
+    pub(super) capacity: Capacity,
+    pub(super) pipeline: Arc<Pipeline>,
+    pub(super) deliverer: Arc<Deliverer>,
+    /// Rung when something is owed to a receiver.
+    pub(super) bell: Arc<Notify>,
+    pub(super) watch: Watch,
+    pub(super) room: Room,
+    pub(super) retention: Retention,
+    pub(super) admin: web::Admin,
+    pub(super) admin_listener: Listener,
+    pub(super) metrics: PrometheusHandle,
+    pub(super) reload: Reload,
+    /// Whoever asks for a reload.
+    pub(super) asked: mpsc::Receiver<web::Asked>,
+}
+
+impl Bridge {
+    pub(super) async fn new(loaded: Loaded) -> anyhow::Result<Self> {
+        let config = &loaded.config;
+        let clock = Clock::system();
+        let descriptors = listener::raise_limit();
+        let metrics = recorder()?;
+        telemetry::describe();
+        telemetry::config_taken(clock.now());
+
+        let (store, owned) = open_store(config, &clock).await?;
+        let is_shared = owned.is_none();
+
+        let (terms, in_force) = reload::stages(config, &loaded.rules)?;
+        telemetry::configured(in_force.rules.receivers.integrations.keys());
+        let in_force = Sender::new(Arc::new(in_force));
+        let health = Health::default();
+        let capacity = Capacity::new(
+            descriptors,
+            Budget::for_mails_of(config.ingress.largest_mail()),
+        );
+        let ways_in = ingresses(config, &clock, &in_force, &capacity)?;
+        let admin_listener = web::bind(&config.admin.listen).context("admin.listen")?;
+
+        let bell = Arc::new(Notify::new());
+        let deliverer = Deliverer::new(store.clone(), terms, clock.clone(), Arc::clone(&bell));
+        let deliverer = Arc::new(if is_shared {
+            deliverer.among_replicas()
+        } else {
+            deliverer
+        });
+        let pipeline = Arc::new(Pipeline::new(
+            store.clone(),
+            in_force.subscribe(),
+            clock.clone(),
+            Arc::clone(&deliverer),
+        ));
+
+        let watch = Watch {
+            upkeep: store.clone(),
+            intake: store.clone(),
+            in_force: in_force.subscribe(),
+            health: health.clone(),
+            ingresses: config.ingress.names().map(ToOwned::to_owned).collect(),
+            shared: if is_shared {
+                everywhere(config)
+            } else {
+                Vec::new()
+            },
+            clock: clock.clone(),
+            owed: Arc::clone(&bell),
+        };
+        let room = Room {
+            upkeep: store.clone(),
+            intake: store.clone(),
+            settings: config.store.clone(),
+            clock: clock.clone(),
+        };
+        let retention = Retention {
+            store: store.clone(),
+            keep: config.store.mail_retention,
+            in_force: in_force.subscribe(),
+            clock: clock.clone(),
+        };
+
+        let (reload, asked) = mpsc::channel(1);
+        let admin = web::Admin {
+            store: store.clone(),
+            health: health.clone(),
+            clock: clock.clone(),
+            metrics: metrics.clone(),
+            reload,
+            hosts: web::Hosts::new(&config.admin.hosts, config.global.external_url.as_deref()),
+            token: admin_token(config)?,
+        };
+        let reload = Reload {
+            started: loaded,
+            deliverer: Arc::clone(&deliverer),
+            in_force,
+            clock,
+        };
+        Ok(Self {
+            store,
+            owned,
+            ways_in,
+            health,
+            capacity,
+            pipeline,
+            deliverer,
+            bell,
+            watch,
+            room,
+            retention,
+            admin,
+            admin_listener,
+            metrics,
+            reload,
+            asked,
+        })
+    }
+}
+
+async fn open_store(
+    config: &Config,
+    clock: &Clock,
+) -> anyhow::Result<(Arc<dyn Store>, Option<File>)> {
+    let place = store_place(config)?;
+    let (store, owned) = place
+        .own()
+        .await
+        .with_context(|| format!("store.url: {place}"))?;
+    store.release_leases(clock.now()).await?;
+    Ok((store, owned))
+}
+
+fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {
+    let (token, file) = (&config.admin.token, &config.admin.token_file);
+    Secret::optional("admin", "token", token.as_deref(), file.as_deref())
+        .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))
+}
+
+fn recorder() -> anyhow::Result<PrometheusHandle> {
+    let recorder = PrometheusBuilder::new()
+        .set_buckets_for_metric(
+            Matcher::Full("alertbridge_mail_to_page_seconds".into()),
+            &[
+                0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0,
+                1800.0,
+            ],
+        )?
+        .set_buckets_for_metric(
+            Matcher::Full("alertbridge_mail_late_seconds".into()),
+            &[1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0],
+        )?
+        .install_recorder()?;
+    Ok(recorder)
+}

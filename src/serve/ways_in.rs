@@ -1,0 +1,104 @@
+//! The ways in: bound before the first mail is taken.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, bail};
+use tokio::sync::watch::Sender;
+
+use super::mailbox::Mailbox;
+use crate::{
+    clock::Clock,
+    config::Config,
+    ingress::{
+        Ingress,
+        listener::{BindError, Capacity},
+        smtp::Smtp,
+        webhook::Webhooks,
+    },
+    pipeline::InForce,
+};
+
+/// One way in, and how people are told of it.
+pub(super) struct WayIn {
+    pub(super) about: String,
+    pub(super) door: Door,
+}
+
+pub(super) enum Door {
+    /// Each replica takes what comes to it.
+    Everywhere(Box<dyn Ingress>),
+    /// One replica reads it.
+    Mailbox(Box<Mailbox>),
+}
+
+/// Why it does not start.
+pub(super) const NO_WAY_IN: &str =
+    "no ingress is configured: mail has no way in; add one under `ingress:`";
+
+pub(super) fn ingresses(
+    config: &Config,
+    clock: &Clock,
+    in_force: &Sender<Arc<InForce>>,
+    capacity: &Capacity,
+) -> anyhow::Result<Vec<WayIn>> {
+    let mut ways_in = Vec::new();
+    if !config.ingress.webhook.is_empty() {
+        let webhooks = Webhooks::bind(&config.ingress.http, &config.ingress.webhook, clock.clone())
+            .context("ingress.http.listen")?
+            .within(capacity);
+        let at = webhooks.local_addr();
+        let about = config
+            .ingress
+            .webhook
+            .iter()
+            .map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
+        let about = about.collect::<Vec<_>>().join("\n  ");
+        ways_in.push(WayIn {
+            about,
+            door: Door::Everywhere(Box::new(webhooks)),
+        });
+    }
+    for (place, settings) in config.ingress.smtp.iter().enumerate() {
+        let key = format!("ingress.smtp[{place}]");
+        let smtp = Smtp::bind(&key, settings, clock.clone()).map_err(|error| match error {
+            // It names the key itself.
+            BindError::Settings(_) => error.into(),
+            BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
+        })?;
+        let smtp = smtp.within(capacity);
+        let about = format!("SMTP   {}", smtp.local_addr());
+        ways_in.push(WayIn {
+            about,
+            door: Door::Everywhere(Box::new(smtp)),
+        });
+    }
+    for (place, settings) in config.ingress.imap.iter().enumerate() {
+        let mailbox =
+            Mailbox::new(settings, clock.clone(), in_force.subscribe()).map_err(|problem| {
+                anyhow::anyhow!("ingress.imap[{place}]: {}; {}", problem.what, problem.mend)
+            })?;
+        let about = format!(
+            "IMAP   {} at {}, folder {}",
+            settings.username, settings.host, settings.folder
+        );
+        ways_in.push(WayIn {
+            about,
+            door: Door::Mailbox(Box::new(mailbox)),
+        });
+    }
+    if ways_in.is_empty() {
+        bail!(NO_WAY_IN);
+    }
+    Ok(ways_in)
+}
+
+/// The ways in that every replica serves; a mailbox is read by one of them.
+pub(super) fn everywhere(config: &Config) -> Vec<String> {
+    let is_mailbox = |name: &&str| config.ingress.imap.iter().any(|imap| imap.name == *name);
+    config
+        .ingress
+        .names()
+        .filter(|name| !is_mailbox(name))
+        .map(ToOwned::to_owned)
+        .collect()
+}

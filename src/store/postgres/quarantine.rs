@@ -1,0 +1,100 @@
+//! The quarantine: mails that are held until a person lets them act, or discards them.
+
+use jiff::Timestamp;
+
+use super::{
+    connection::Database,
+    row::{at, stored_mail},
+};
+use crate::{
+    message::{MailId, Release},
+    store::{
+        READ_BACK, StoreError, StoredMail,
+        kept::{json, micros, signed},
+        refusal::{not_quarantined, not_released},
+    },
+};
+
+const RELEASE: &str = "
+UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0, released = $2
+WHERE id = $1 AND cut_from IS NULL
+  AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL) RETURNING id";
+
+/// Lets a mail act that is held, or waits for its authenticity.
+pub(super) async fn release(
+    database: &Database,
+    id: MailId,
+    release: &Release,
+) -> Result<(), StoreError> {
+    if !database
+        .query(RELEASE, &[&id, &json(release)?])
+        .await?
+        .is_empty()
+    {
+        return Ok(());
+    }
+    let found = "SELECT outcome, cut_from, cut_at IS NOT NULL AS cut FROM mails WHERE id = $1";
+    let rows = database.query(found, &[&id]).await?;
+    let found = rows
+        .first()
+        .map(|row| Ok((at(row, "outcome")?, at(row, "cut_from")?, at(row, "cut")?)))
+        .transpose()?;
+    Err(not_released(id, found))
+}
+
+const DISCARD: &str = "
+UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
+       hold = NULL, check_at = NULL
+WHERE id = $1 AND outcome = 'quarantined' RETURNING id";
+
+pub(super) async fn discard(
+    database: &Database,
+    id: MailId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let discarded = database.query(DISCARD, &[&id, &micros(now)]).await?;
+    if discarded.is_empty() {
+        Err(not_quarantined(id))
+    } else {
+        Ok(())
+    }
+}
+
+const DISCARD_ALL: &str = "
+UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
+       hold = NULL, check_at = NULL
+WHERE id = ANY (ARRAY(SELECT id FROM mails WHERE id = ANY ($1) AND outcome = 'quarantined' ORDER BY id FOR UPDATE))
+RETURNING id";
+
+/// As [`discard`], for many: those that still are in the quarantine.
+pub(super) async fn discard_all(
+    database: &Database,
+    ids: &[MailId],
+    now: Timestamp,
+) -> Result<u64, StoreError> {
+    Ok(database
+        .query(DISCARD_ALL, &[&ids, &micros(now)])
+        .await?
+        .len() as u64)
+}
+
+const IN_QUARANTINE: &str = "
+SELECT found.*, raw FROM (
+    SELECT *, sum(size) OVER (ORDER BY id) - size AS before FROM (
+        SELECT * FROM mails WHERE outcome = 'quarantined' AND id > $1 ORDER BY id LIMIT $2) AS found) AS found
+CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = found.id OFFSET 0) AS body
+WHERE before < $3::bigint ORDER BY id";
+
+pub(super) async fn quarantined(
+    database: &Database,
+    after: MailId,
+    limit: u32,
+) -> Result<Vec<StoredMail>, StoreError> {
+    let rows = database
+        .query(
+            IN_QUARANTINE,
+            &[&after, &i64::from(limit), &signed(READ_BACK)],
+        )
+        .await?;
+    rows.iter().map(stored_mail).collect()
+}

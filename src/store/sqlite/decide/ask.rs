@@ -1,0 +1,121 @@
+//! What is known of an incident when a mail about it is decided.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::super::{
+    held,
+    row::{state, target, time_at},
+    silence,
+};
+use crate::{
+    incident::Known,
+    store::{HOUR, Heard, Memory, RECURRENCE, Subject, Told, hour, kept::micros},
+};
+
+/// The incident's number, where it has one, and what is known of it.
+pub(super) fn recall(
+    connection: &Connection,
+    subject: &Subject,
+    now: Timestamp,
+) -> rusqlite::Result<(Option<i64>, Memory)> {
+    let recurrence_28d = connection
+        .prepare_cached(
+            "SELECT coalesce(sum(count), 0) FROM openings WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
+        )?
+        .query_row(
+            params![subject.app_key, subject.metric, hour(now.saturating_sub(RECURRENCE).unwrap_or(now))],
+            |row| row.get::<_, i64>(0),
+        )?
+        .unsigned_abs();
+    let marked = if subject.verified {
+        0
+    } else {
+        marked(connection, &subject.ingress, now)?
+    };
+    let silences = silence::active(connection, now)?;
+    let memory = Memory {
+        recurrence_28d,
+        marked,
+        silences,
+        ..Memory::default()
+    };
+    let found = connection
+        .prepare_cached(
+            "SELECT id, phase, status, newest, verified, untold, episode, told FROM incidents
+             WHERE incident_id = ?1 AND kind = ?2",
+        )?
+        .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
+            Ok((row.get("id")?, state(row)?))
+        })
+        .optional()?;
+    let Some((number, state)) = found else {
+        return Ok((None, memory));
+    };
+    let applied = connection
+        .prepare_cached(
+            "SELECT ingress, at, verified >= ?4 AS counts FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3",
+        )?
+        .query_row(params![number, subject.status, subject.applied_at(), subject.verified], |row| {
+            Ok((Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? }, row.get("counts")?))
+        })
+        .optional()?;
+    let (first_heard, applied_before) =
+        applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
+    held::release(connection, Some(number), now)?;
+    let (told, held) = told(connection, number, state.episode)?;
+    let known = Known {
+        state: Some(state),
+        applied_before,
+    };
+    Ok((
+        Some(number),
+        Memory {
+            known,
+            told,
+            held,
+            silenced: silence::held(connection, number)?,
+            first_heard,
+            ..memory
+        },
+    ))
+}
+
+/// Unverified triggers of an ingress told in the hour before.
+fn marked(connection: &Connection, ingress: &str, now: Timestamp) -> rusqlite::Result<u64> {
+    let an_hour_ago = micros(now.saturating_sub(HOUR).unwrap_or(now));
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM mails WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2 AND ingress = ?3",
+        )?
+        .query_row(params![an_hour_ago, micros(now), ingress], |row| row.get::<_, i64>(0))
+        .map(i64::unsigned_abs)
+}
+
+/// Who was told of this opening, or will be whatever comes, since waiting to be sent counts; and
+/// whose page is still held.
+fn told(
+    connection: &Connection,
+    incident: i64,
+    episode: i64,
+) -> rusqlite::Result<(Vec<Told>, Vec<Told>)> {
+    let found: Vec<(Told, bool)> = connection
+        .prepare_cached(
+            "SELECT receiver, integration, alias, min(state = 'held') AS held FROM deliveries
+             WHERE incident = ?1 AND episode = ?2 AND action = 'trigger' AND state <> 'discarded'
+             GROUP BY receiver, integration, alias ORDER BY min(id)",
+        )?
+        .query_map(params![incident, episode], |row| {
+            Ok((
+                Told {
+                    target: target(row)?,
+                    alias: row.get("alias")?,
+                },
+                row.get("held")?,
+            ))
+        })?
+        .collect::<Result<_, _>>()?;
+    let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, held)| *held);
+    let whom = |found: Vec<(Told, bool)>| found.into_iter().map(|(told, _)| told).collect();
+    Ok((whom(told), whom(held)))
+}

@@ -1,0 +1,91 @@
+//! Deliveries that are owed: added to their lanes, and leased at once where nothing waits before
+//! them and there is somebody to send them.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, named_params, params};
+
+use super::row::json;
+use crate::{
+    delivery::{Action, Step, Target},
+    store::{
+        Claim, NewDelivery,
+        kept::{micros, receipt},
+    },
+};
+
+/// Adds a delivery at the end of its lane; leased, where it is the head and there is somebody to
+/// send it.
+pub(super) fn owe(
+    connection: &Connection,
+    incident: i64,
+    episode: i64,
+    delivery: &NewDelivery,
+    now: Timestamp,
+) -> rusqlite::Result<Option<Claim>> {
+    let NewDelivery {
+        target,
+        alias,
+        notification,
+        held_until,
+        fallback_at,
+        leased_until,
+    } = delivery;
+    if held_until.is_none() {
+        discard_superseded(connection, incident, target, now)?;
+    }
+    let waits = connection
+        .prepare_cached(
+            "SELECT 1 FROM deliveries WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL",
+        )?
+        .exists(params![incident, target.receiver, target.integration])?;
+    let leased_until = leased_until.filter(|_| !waits && held_until.is_none());
+    let lease = leased_until.map(|_| fastrand::i64(1..));
+    let id = connection
+        .prepare_cached(
+            "INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state,
+                                     step, next_at, held_until, lease, fallback_at, created_at)
+             VALUES (:mail, :incident, :episode, :receiver, :integration, :action, :alias, :notification, :state,
+                     :step, :next_at, :held_until, :lease, :fallback_at, :now)",
+        )?
+        .insert(named_params! {
+            ":mail": notification.mail, ":incident": incident, ":episode": episode,
+            ":receiver": target.receiver, ":integration": target.integration,
+            ":action": notification.action.as_str(), ":alias": alias, ":notification": json(notification)?,
+            ":state": if held_until.is_some() { "held" } else { "pending" }, ":step": json(&Step::Send)?,
+            ":next_at": (!waits).then(|| micros(leased_until.or(*held_until).unwrap_or(now))),
+            ":held_until": held_until.map(micros), ":lease": lease, ":fallback_at": fallback_at.map(micros),
+            ":now": micros(now),
+        })?;
+    let Some(lease) = lease else { return Ok(None) };
+    let receipt = match notification.action {
+        Action::Trigger => None,
+        Action::Change | Action::Resolve => connection
+            .prepare_cached(concat!(
+                "SELECT ",
+                receipt!(),
+                " FROM deliveries WHERE id = ?1"
+            ))?
+            .query_row([id], |row| row.get("receipt"))?,
+    };
+    Ok(Some(Claim::with_decision(
+        delivery, id, lease, receipt, now,
+    )))
+}
+
+/// What is told now must not wait for the end of a mute that holds back something older: that one
+/// is dropped.
+fn discard_superseded(
+    connection: &Connection,
+    incident: i64,
+    target: &Target,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET state = 'discarded', settled_at = ?4, next_at = NULL,
+                    detail = 'told by a newer one that no mute holds'
+             WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL AND state = 'held'",
+        )?
+        .execute(params![incident, target.receiver, target.integration, micros(now)])
+        .map(|_| ())
+}

@@ -1,0 +1,28 @@
+//! Paths beside a store, and whose the files are.
+
+use std::{
+    ffi::OsString,
+    io,
+    os::unix::fs::chown,
+    path::{Path, PathBuf},
+};
+
+/// Only root may give files away; what anybody else makes is theirs.
+pub(super) fn given_to(file: &Path, owner: u32, group: u32) -> io::Result<()> {
+    match chown(file, Some(owner), Some(group)) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
+}
+
+pub(super) fn beside(path: &Path, ending: &str) -> PathBuf {
+    let mut name = OsString::from(path);
+    name.push(ending);
+    name.into()
+}
+
+pub(super) fn folder_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."))
+}

@@ -1,0 +1,145 @@
+//! The third commit: how an attempt ended, and what is next; and the fallbacks of those that are
+//! late.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, params};
+
+use super::{
+    lane::advance,
+    owe::owe,
+    row::{json, json_at, target},
+};
+use crate::{
+    delivery::{DeliveryId, Notification, Target},
+    store::{Attempt, Fallback, NewDelivery, Next, Settled, Settlement, kept::micros},
+};
+
+pub(super) fn settle(
+    connection: &Connection,
+    id: DeliveryId,
+    lease: i64,
+    settlement: &Settlement,
+) -> rusqlite::Result<Settled> {
+    let at = micros(settlement.at);
+    let detail = settlement
+        .attempt
+        .as_ref()
+        .map(|attempt| attempt.detail.as_str());
+    let written = match &settlement.next {
+        Next::Delivered { receipt } => connection
+            .prepare_cached(
+                "UPDATE deliveries SET state = 'delivered', settled_at = ?3, next_at = NULL, lease = NULL, detail = ?4
+                 WHERE id = ?1 AND lease = ?2",
+            )?
+            .execute(params![id, lease, at, receipt])?,
+        Next::Dead { reason } => connection
+            .prepare_cached(
+                "UPDATE deliveries SET state = 'dead', settled_at = ?3, next_at = NULL, lease = NULL, detail = ?4,
+                        failures = failures + 1
+                 WHERE id = ?1 AND lease = ?2",
+            )?
+            .execute(params![id, lease, at, reason])?,
+        Next::Again { step, at: next_at, failures } => connection
+            .prepare_cached(
+                "UPDATE deliveries SET lease = NULL, next_at = ?3, step = ?4, failures = ?5, detail = coalesce(?6, detail)
+                 WHERE id = ?1 AND lease = ?2",
+            )?
+            .execute(params![id, lease, micros(*next_at), json(step)?, failures, detail])?,
+    };
+    if written == 0 {
+        return Ok(Settled::Lost);
+    }
+    if let Some(Attempt {
+        at,
+        took_ms,
+        result,
+        detail,
+    }) = &settlement.attempt
+    {
+        connection
+            .prepare_cached("INSERT INTO attempts (delivery, at, took_ms, result, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
+            .execute(params![id, micros(*at), i64::try_from(*took_ms).unwrap_or(i64::MAX), result, detail])?;
+    }
+    if matches!(settlement.next, Next::Dead { .. }) && take_fallback(connection, id)? {
+        let (incident, episode) = lane_of(connection, id)?;
+        for delivery in &settlement.fallback {
+            owe_fallback(connection, incident, episode, delivery, settlement.at)?;
+        }
+    }
+    let advanced =
+        !matches!(settlement.next, Next::Again { .. }) && advance(connection, id, settlement.at)?;
+    let delivered = matches!(settlement.next, Next::Delivered { .. });
+    Ok(if delivered && !advanced {
+        Settled::Last
+    } else {
+        Settled::Onward
+    })
+}
+
+fn lane_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64, i64)> {
+    connection
+        .prepare_cached("SELECT incident, episode FROM deliveries WHERE id = ?1")?
+        .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is
+/// still open.
+fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
+    connection
+        .prepare_cached(
+            "UPDATE deliveries SET fallback_at = NULL WHERE id = ?1 AND fallback_at IS NOT NULL
+             RETURNING EXISTS (SELECT 1 FROM incidents WHERE incidents.id = deliveries.incident
+                               AND phase = 'firing' AND incidents.episode = deliveries.episode)",
+        )?
+        .query_row([id], |row| row.get(0))
+        .optional()
+        .map(|still_open| still_open.unwrap_or(false))
+}
+
+/// What a fallback receiver is owed, unless it was told of this opening already: two integrations
+/// of a receiver, or receivers that are each other's fallback, tell it once.
+fn owe_fallback(
+    connection: &Connection,
+    incident: i64,
+    episode: i64,
+    delivery: &NewDelivery,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let told = connection
+        .prepare_cached(
+            "SELECT 1 FROM deliveries WHERE incident = ?1 AND episode = ?2 AND action = 'trigger' AND receiver = ?3
+             AND integration = ?4 AND state IN ('pending', 'delivered', 'dead')",
+        )?
+        .exists(params![incident, episode, delivery.target.receiver, delivery.target.integration])?;
+    if !told {
+        owe(connection, incident, episode, delivery, now)?;
+    }
+    Ok(())
+}
+
+pub(super) fn escalate(
+    connection: &Connection,
+    now: Timestamp,
+    fallback: &Fallback,
+) -> rusqlite::Result<Vec<Target>> {
+    let late: Vec<(DeliveryId, Target, Notification)> = connection
+        .prepare_cached(
+            "SELECT id, receiver, integration, notification FROM deliveries
+             WHERE settled_at IS NULL AND fallback_at <= ?1 ORDER BY fallback_at LIMIT 100",
+        )?
+        .query_map([micros(now)], |row| {
+            Ok((row.get("id")?, target(row)?, json_at(row, "notification")?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let mut escalated = Vec::new();
+    for (id, target, notification) in late {
+        if take_fallback(connection, id)? {
+            let (incident, episode) = lane_of(connection, id)?;
+            for delivery in fallback(&target, &notification) {
+                owe_fallback(connection, incident, episode, &delivery, now)?;
+            }
+            escalated.push(target);
+        }
+    }
+    Ok(escalated)
+}
