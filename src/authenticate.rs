@@ -113,11 +113,14 @@ impl Authenticator {
         if self.require.is_empty() {
             return Authenticity::off();
         }
+
         let mended = Mended::of(&message.raw);
         let (header, body) = (mended.header(), mended.body());
+
         if let Err(odd) = sender::check(header, &self.senders) {
             return Authenticity::unproven(Verdict::None, format!("not checked: {odd}"));
         }
+
         let header = with_crlf(header);
         let mail = Mail::new(message, &header, body, &self.domain);
         let judged = async {
@@ -136,13 +139,16 @@ impl Authenticator {
             };
             Authenticity::unproven(verdict, what)
         };
+
         let asked = async {
             match &message.envelope {
                 Some(envelope) => self.spf.of(envelope, &self.dns).await,
                 None => None,
             }
         };
+
         let (authenticity, spf) = tokio::join!(judged, asked);
+
         Authenticity {
             spf: spf.map(str::to_owned),
             ..authenticity
@@ -162,6 +168,7 @@ impl Authenticator {
     async fn weigh(&self, mail: &Mail<'_>) -> Authenticity {
         let mut said = Vec::new();
         let mut verdict = Verdict::None;
+
         for evidence in &self.require {
             let finding = match evidence {
                 Evidence::Dkim => dkim::examine(mail, &self.dns, &self.freshness).await,
@@ -191,6 +198,7 @@ impl Authenticator {
                 _ => Verdict::None,
             };
         }
+
         // Whatever DNS will say, it is too old to prove anything.
         if let Some(stale) = self
             .freshness
@@ -200,6 +208,7 @@ impl Authenticator {
             verdict = Verdict::Fail;
             said.push(stale);
         }
+
         Authenticity::unproven(verdict, said.join(". "))
     }
 
@@ -216,6 +225,7 @@ impl Authenticator {
             None => (Verdict::Pass, how),
             Some(stale) => (Verdict::Fail, format!("{how}. But {stale}")),
         };
+
         Authenticity {
             verdict,
             evidence: Some(evidence),
@@ -233,6 +243,7 @@ fn with_crlf(header: &[u8]) -> Cow<'_, [u8]> {
     if !memchr::memchr_iter(b'\n', header).any(bare) {
         return Cow::Borrowed(header);
     }
+
     let mut mended = Vec::with_capacity(header.len() + header.len() / 32);
     for (at, byte) in header.iter().enumerate() {
         if *byte == b'\n' && bare(at) {
@@ -240,6 +251,7 @@ fn with_crlf(header: &[u8]) -> Cow<'_, [u8]> {
         }
         mended.push(*byte);
     }
+
     Cow::Owned(mended)
 }
 

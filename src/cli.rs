@@ -126,6 +126,7 @@ impl Cli {
             Command::Completion(command) => command.run(Self::command()),
             Command::Man(man::Manual) => man::Manual::run(Self::command()),
         }?;
+
         io::stdout().flush()?;
         Ok(code)
     }

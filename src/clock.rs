@@ -29,6 +29,7 @@ impl Clock {
                     .unwrap_or(now)
             }));
         }
+
         Self(Arc::new(Timestamp::now))
     }
 

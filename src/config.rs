@@ -120,10 +120,12 @@ impl Config {
             None if Path::new(DEFAULT_FILE).exists() => Source::File(DEFAULT_FILE.into()),
             None => Source::Embedded,
         };
+
         let text = match &source {
             Source::Embedded => EMBEDDED.to_owned(),
             Source::File(path) => errors::read_file(path)?,
         };
+
         Self::parse(source, &text, files, &|name| env::var(name).ok())
     }
 
@@ -137,6 +139,7 @@ impl Config {
         let mut tree = yaml::parse(text).map_err(|error| ConfigErrors::syntax(&source, error))?;
         let mut found = values::prepare(&mut tree, environment, source.folder());
         let included = include::merge(&mut tree, &source, environment, &mut found)?;
+
         // What one step found wrong with a key, the next need not find again.
         let mut tell = |problems: Vec<Problem>| {
             let told: Vec<String> = found
@@ -148,6 +151,7 @@ impl Config {
                 .filter(|problem| problem.key.is_empty() || !told.contains(&problem.key));
             found.extend(news.map(|problem| (None, problem)));
         };
+
         let compiled = shape::read::<Self>(&tree).and_then(|config| {
             tell(config.problems());
             if files == Files::Needed {
@@ -155,10 +159,13 @@ impl Config {
             }
             compile::rules(&config).map(|rules| (config, rules))
         });
+
         let compiled = compiled.map_err(&mut tell).ok();
+
         if let Some((_, rules)) = &compiled {
             tell(literal::problems(&tree, &rules.receivers.templates));
         }
+
         if files == Files::Needed {
             let secrets = compiled
                 .iter()
@@ -180,12 +187,14 @@ impl Config {
                 }
             }
         }
+
         let mut warnings = included.warnings;
         warnings.extend(
             compiled
                 .iter()
                 .flat_map(|(config, rules)| self::warnings(config, rules)),
         );
+
         match compiled {
             Some((config, rules)) if found.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
@@ -243,12 +252,14 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
                 .to_owned(),
         );
     }
+
     // A file that cannot be read is a problem of its own.
     let place = config
         .store
         .url()
         .ok()
         .and_then(|url| Place::parse("store.url", &url).ok());
+
     if let Some(Place::Database(address)) = place
         && address.is_exposed()
     {
@@ -258,6 +269,7 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
              change what is stored; add `sslmode=verify-full`"
         ));
     }
+
     let mailboxes = config.ingress.imap.iter().enumerate();
     let of_mailboxes =
         mailboxes.flat_map(|(place, mailbox)| mailbox.warnings(&format!("ingress.imap[{place}]")));
@@ -266,6 +278,7 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
     let of_servers =
         servers.filter_map(|(place, smtp)| smtp.warnings(&format!("ingress.smtp[{place}]"), now));
     found.extend(lint::warnings(config, rules));
+
     let of_stages = rules
         .receivers
         .warnings
@@ -273,7 +286,9 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
         .cloned()
         .chain(of_mailboxes)
         .chain(of_servers);
+
     found.extend(of_stages.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
+
     found
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn point(name: &str) {
         });
         Mutex::new(steps.collect())
     });
+
     let mut plan = PLAN.lock().unwrap_or_else(PoisonError::into_inner);
     let Some((_, left)) = plan.last_mut().filter(|(planned, _)| planned == name) else {
         return;
@@ -26,7 +27,9 @@ pub(crate) fn point(name: &str) {
     if *left > 0 {
         return;
     }
+
     plan.pop();
+
     if plan.is_empty() {
         drop(plan);
         // A step that should have waited for this one gets ahead of it, and is caught at it.

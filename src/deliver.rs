@@ -92,13 +92,16 @@ impl Deliverer {
     pub fn change(&self, mut terms: Terms) -> Arc<Terms> {
         let before = self.terms();
         terms.take_over(&before);
+
         let gone: Vec<_> = before
             .traffic
             .keys()
             .filter(|target| !terms.traffic.contains_key(target))
             .collect();
+
         self.terms.send_replace(Arc::new(terms));
         gone.into_iter().for_each(telemetry::circuit_gone);
+
         before
     }
 
@@ -109,10 +112,12 @@ impl Deliverer {
         if terms.receivers.written == before.receivers.written {
             return;
         }
+
         let lease = terms.lease().max(before.lease());
         if let Err(error) = self.store.bring_forward(self.clock.now(), lease).await {
             telemetry::store_failed("what waits for another attempt waits for its time", &error);
         }
+
         self.bell.notify_one();
     }
 
@@ -140,6 +145,7 @@ impl Deliverer {
                 () = stop.cancelled() => {}
             }
         }
+
         self.under_way.close();
         self.under_way.wait().await;
     }
@@ -148,9 +154,11 @@ impl Deliverer {
     async fn round(self: &Arc<Self>, watch: &mut Watch) -> Result<Duration, StoreError> {
         let now = self.clock.now();
         let seen = watch.look(now);
+
         if let Seen::SetBack(from) = seen {
             telemetry::clock_set_back(from, now);
         }
+
         if seen != Seen::GoesOn {
             let terms = self.terms();
             self.store
@@ -161,13 +169,16 @@ impl Deliverer {
         }
 
         let agenda = self.store.agenda().await?;
+
         // Before anything else of it falls due.
         if agenda.held_until.is_some_and(|until| until <= now) {
             self.store.release_held(now).await?;
         }
+
         // Read after it, so that they have whatever integration it is owed to.
         let terms = self.terms();
         let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
+
         match agenda.fallback_at {
             Some(at) if at <= now => {
                 self.escalate(now).await?;
@@ -176,6 +187,7 @@ impl Deliverer {
             Some(at) => wake = wake.min(at),
             None => {}
         }
+
         // Of each target that something is due of: the room left for it, none where it is closed.
         let mut rooms = BTreeMap::new();
         for (target, due) in agenda.due {
@@ -197,11 +209,13 @@ impl Deliverer {
             }
             // Where there is no room, the end of an attempt rings.
         }
+
         let wanted: Vec<_> = rooms
             .iter()
             .filter(|(_, room)| **room > 0)
             .map(|(to, room)| (to.clone(), *room))
             .collect();
+
         if !wanted.is_empty() {
             let lease_ends = Instant::now() + terms.lease();
             for claim in self.store.claim(now, terms.lease(), wanted).await? {
@@ -219,9 +233,11 @@ impl Deliverer {
                 ));
             }
         }
+
         for (target, traffic) in &terms.traffic {
             traffic.set_behind(rooms.get(target) == Some(&0));
         }
+
         Ok(Duration::try_from(wake.duration_since(now)).unwrap_or_default())
     }
 
@@ -232,12 +248,15 @@ impl Deliverer {
             deliverer.fallback(&target.receiver, page)
         });
         let escalated = self.store.escalate(now, fallback).await?;
+
         if !escalated.is_empty() {
             crash::point("escalated");
         }
+
         for target in escalated {
             telemetry::escalated(&target);
         }
+
         Ok(())
     }
 
@@ -247,12 +266,14 @@ impl Deliverer {
         let Some(fallback) = receivers.fallbacks.get(receiver) else {
             return Vec::new();
         };
+
         // To the fallback it is new.
         let page = Notification {
             action: Action::Trigger,
             was: None,
             ..page.clone()
         };
+
         receivers.owed(&fallback.receiver, &page, None, self.clock.now())
     }
 }

@@ -327,6 +327,7 @@ impl Settings {
             bounds::duration(&format!("{key}.{name}"), value, 1, most)
         })
         .collect();
+
         if initial > max {
             found.push(Problem::new(
                 format!("{key}.backoff.initial"),
@@ -334,6 +335,7 @@ impl Settings {
                 "make `initial` the smaller one",
             ));
         }
+
         found
     }
 }

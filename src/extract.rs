@@ -118,6 +118,7 @@ impl Extractor {
                 Extracted::NoAlert(NoAlert::OtherSender(odd))
             }
         };
+
         Extraction {
             found,
             date,
@@ -150,6 +151,7 @@ fn doubtful(odd: &str, header: &[u8], body: &[u8]) -> Extracted {
     } else {
         body
     };
+
     Extracted::Unreadable {
         reason,
         key: key([evidence]),
@@ -168,6 +170,7 @@ fn payload(header: &[u8], body: &[u8]) -> Extracted {
             })),
         };
     }
+
     match agree(&body.found) {
         Ok(json) => Extracted::Json(json),
         Err(reason) => Extracted::Unreadable {
@@ -197,6 +200,7 @@ fn agree(payloads: &[element::Found]) -> Result<Value, String> {
             None => agreed = Some(value),
         }
     }
+
     agreed.ok_or_else(|| "the mail has no payload".to_owned())
 }
 
@@ -210,6 +214,7 @@ fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
         .filter(|byte| !byte.is_ascii_whitespace())
         .take(MAX_EVIDENCE)
         .collect();
+
     let hash = sha256_hex(&solid);
     format!("unparsed-{}", hash.get(..32).unwrap_or(&hash))
 }
@@ -220,16 +225,20 @@ fn subject(value: &[u8]) -> Option<String> {
     let cut = value.get(..MAX_SUBJECT * 16).unwrap_or(value);
     let mut line = cut.to_vec();
     line.push(b'\n');
+
     let decoded = MessageStream::new(&line)
         .parse_unstructured()
         .into_text()?
         .into_owned();
+
     let text: String = decoded
         .chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(MAX_SUBJECT)
         .collect();
+
     let text = text.trim();
+
     (!text.is_empty()).then(|| text.to_owned())
 }
 

@@ -82,6 +82,7 @@ impl Statuses {
                 "add one: `trigger: [ANOMALOUS]`",
             ));
         }
+
         for (index, status) in self.resolve.iter().enumerate() {
             if self.signal(status) == Signal::Trigger {
                 found.push(Problem::new(
@@ -91,6 +92,7 @@ impl Statuses {
                 ));
             }
         }
+
         found
     }
 
@@ -98,6 +100,7 @@ impl Statuses {
     pub fn signal(&self, status: &str) -> Signal {
         let status = normalize_status(status);
         let among = |list: &[String]| list.iter().any(|known| normalize_status(known) == status);
+
         if among(&self.trigger) {
             Signal::Trigger
         } else if among(&self.resolve) {
@@ -228,12 +231,14 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         && state.phase == Phase::Firing
         && seen.fresh
         && seen.signal != Signal::Resolve;
+
     // Nothing an unverified mail did stands in the way of a verified one that confirms it.
     let confirms = seen.verified && !state.verified;
 
     if !owed && !confirms && changes(state, seen) {
         return Transition::Changed(next(state, seen));
     }
+
     if known.applied_before && !owed && !confirms {
         return duplicate(
             state,
@@ -241,6 +246,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
             "this status and time of the incident were applied before",
         );
     }
+
     if repeats(state, seen) && !owed && !confirms {
         return duplicate(
             state,
@@ -248,6 +254,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
             &format!("the incident is {} already", state.phase.as_str()),
         );
     }
+
     if let (Some(newest), Some(time)) = (state.newest, seen.time) {
         if time < newest && !confirms {
             return Transition::Stale {
@@ -266,6 +273,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
             };
         }
     }
+
     moved(state, seen)
 }
 
@@ -280,6 +288,7 @@ fn first(seen: &Observation) -> Transition {
         episode: 1,
         told: Values::new(),
     };
+
     match seen.signal {
         Signal::Resolve => Transition::Resolved(State {
             phase: Phase::Resolved,
@@ -298,6 +307,7 @@ fn first(seen: &Observation) -> Transition {
 fn moved(state: &State, seen: &Observation) -> Transition {
     let opens = seen.signal != Signal::Resolve && state.phase == Phase::Resolved;
     let next = next(state, seen);
+
     match seen.signal {
         Signal::Resolve => Transition::Resolved(State {
             untold: state.untold,
@@ -350,10 +360,12 @@ fn changes(state: &State, seen: &Observation) -> bool {
         .values
         .iter()
         .any(|(name, value)| state.told.get(name).is_some_and(|told| told != value));
+
     let older = seen
         .time
         .zip(state.newest)
         .is_some_and(|(time, newest)| time < newest);
+
     other && !older && seen.fresh && state.phase == Phase::Firing && repeats(state, seen)
 }
 

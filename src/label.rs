@@ -67,6 +67,7 @@ pub fn labels_of(
         }
         .to_owned(),
     );
+
     set(
         "state",
         if signal == Signal::Resolve {
@@ -77,6 +78,7 @@ pub fn labels_of(
         .as_str()
         .to_owned(),
     );
+
     set("ingress", ingress.to_owned());
     set("authenticity", authenticity.verdict.as_str().to_owned());
     if let Some(incident) = incident {
@@ -101,8 +103,10 @@ pub fn labels_of(
             recurrence_28d.map_or_else(String::new, |times| times.to_string()),
         );
     }
+
     let severity = severities.of(&labels).to_owned();
     labels.insert(Cow::Borrowed("severity"), severity);
+
     labels
 }
 

@@ -19,6 +19,7 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+
     match runtime.block_on(cli.run()) {
         Ok(code) => code,
         // `alertbridge … | head`: the reader has seen enough.

@@ -216,6 +216,7 @@ impl std::fmt::Display for Authenticity {
             self.verdict.as_str(),
             self.detail.as_deref().unwrap_or_default()
         )?;
+
         self.spf.as_ref().map_or(Ok(()), |spf| {
             write!(f, " (SPF of the client, for the record: {spf})")
         })

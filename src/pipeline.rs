@@ -124,6 +124,7 @@ impl Pipeline {
             telemetry::store_failed("mail was refused", &error);
             Refused::Failed(error.to_string())
         })?;
+
         crash::point("recorded");
 
         let stored = |(id, (message, authenticity))| StoredMail {
@@ -133,6 +134,7 @@ impl Pipeline {
             checks: 0,
             released: None,
         };
+
         Ok(ids.into_iter().zip(mails).map(stored).collect())
     }
 
@@ -159,9 +161,11 @@ impl Pipeline {
         let Some(decision) = case.decide(&*self.store, reserve).await? else {
             return Ok(None);
         };
+
         if decision.waits_for_silenced() {
             return Ok(case.silenced());
         }
+
         crash::point("decided");
 
         let (ingress, arrived_at) = (&mail.message.ingress, mail.message.arrived_at);
@@ -169,7 +173,9 @@ impl Pipeline {
         if let Some(first) = &decision.late {
             telemetry::mail_late(mail.id, ingress, first, case.now);
         }
+
         self.deliverer.begin(decision, slots.taken());
+
         Ok(None)
     }
 
@@ -181,12 +187,14 @@ impl Pipeline {
         let Some(decision) = case.reconsider(&*self.store, reserve).await? else {
             return Ok(());
         };
+
         if decision.waits_for_silenced()
             && let Some(silenced) = case.silenced()
         {
             // It is undecided, or due still, and comes after.
             return self.unsilence(&silenced).await;
         }
+
         crash::point("reconsidered");
 
         let (mail, drift) = (&case.mail, case.reading.drift());
@@ -198,7 +206,9 @@ impl Pipeline {
             &decision,
             &drift,
         );
+
         self.deliverer.begin(decision, slots.taken());
+
         Ok(())
     }
 

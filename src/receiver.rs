@@ -147,6 +147,7 @@ impl Keys {
         let proxy = receiver
             .transport()
             .and_then(|transport| transport.proxy.as_ref());
+
         for Credential { secret, .. } in receiver.secrets().into_iter().chain(proxy) {
             let text = secret.read()?;
             texts.hide(text.expose_secret());
@@ -154,6 +155,7 @@ impl Keys {
                 texts.by_file.insert(path.clone(), text);
             }
         }
+
         Ok(Self::Read(texts))
     }
 

@@ -124,6 +124,7 @@ impl Routes {
                 }),
             }
         }
+
         reached
     }
 
@@ -142,15 +143,18 @@ impl Route {
         if !self.matchers.iter().all(|matcher| matcher.holds(labels)) {
             return false;
         }
+
         let before = all.len();
         for child in &self.routes {
             if child.collect(labels, all) && !child.r#continue {
                 break;
             }
         }
+
         if all.len() == before {
             all.push(self);
         }
+
         true
     }
 }

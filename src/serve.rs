@@ -52,6 +52,7 @@ impl Bridge {
 
         let (stop_ingress, stop_rest) = (CancellationToken::new(), CancellationToken::new());
         let (receiving, working) = (TaskTracker::new(), TaskTracker::new());
+
         for way_in in self.ways_in {
             let inbox: Arc<dyn Inbox> = Arc::clone(&self.pipeline) as _;
             let (health, stop) = (self.health.clone(), stop_ingress.clone());
@@ -62,6 +63,7 @@ impl Bridge {
                 }
             };
         }
+
         let stop = || stop_rest.clone();
         working.spawn(Arc::clone(&self.pipeline).look_again(stop()));
         working.spawn(Arc::clone(&self.pipeline).look_at_silenced(stop()));
@@ -72,6 +74,7 @@ impl Bridge {
         working.spawn(self.room.run(stop()));
         working.spawn(self.retention.run(stop()));
         working.spawn(self.reload.run(hangup, self.asked, stop()));
+
         let admin = web::run(self.admin_listener, self.capacity, self.admin, stop());
         let admin = tokio::spawn(admin);
 
@@ -90,6 +93,7 @@ impl Bridge {
         );
         receiving.close();
         working.close();
+
         let hard = told_to_stop()?;
         let soft = async {
             stop_ingress.cancel();
@@ -98,13 +102,16 @@ impl Bridge {
             let _ = tokio::time::timeout(PATIENCE, working.wait()).await;
             let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
         };
+
         tokio::select! {
             () = soft => tracing::info!("stopped"),
             () = hard => tracing::warn!("stopped at once; what was under way is repeated at the next start"),
         }
+
         // Nobody takes the store before it is closed.
         drop(self.store);
         drop(self.owned);
+
         Ok(())
     }
 }
@@ -132,11 +139,14 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");
     }
+
     eprintln!("alertbridge {} takes mail", env!("CARGO_PKG_VERSION"));
     for way_in in ways_in {
         eprintln!("  {}", way_in.about);
     }
+
     eprintln!("  admin  http://{admin}/-/ready, /metrics");
+
     if loaded.source.is_embedded() {
         eprintln!(
             "\nThere is no configuration file: pages are printed here. Send a first mail from another terminal:\n\n  \

@@ -55,11 +55,14 @@ impl FromStr for Duration {
         if text == "0" {
             return Ok(Self::from_secs(0));
         }
+
         let mut rest = text;
         let mut millis = 0_u64;
+
         if rest.is_empty() {
             return Err(wrong());
         }
+
         while !rest.is_empty() {
             let digits = rest
                 .find(|c: char| !c.is_ascii_digit())
@@ -81,6 +84,7 @@ impl FromStr for Duration {
                 .ok_or_else(wrong)?;
             rest = &rest[letters..];
         }
+
         Ok(Self(std::time::Duration::from_millis(millis)))
     }
 }
@@ -91,6 +95,7 @@ impl fmt::Display for Duration {
         if millis == 0 {
             return f.write_str("0s");
         }
+
         // Years and weeks are read, and written as days: a reader of `1y3w` has to calculate.
         for (name, unit) in &UNITS[2..] {
             if millis >= *unit {
@@ -98,6 +103,7 @@ impl fmt::Display for Duration {
                 millis %= unit;
             }
         }
+
         Ok(())
     }
 }
@@ -139,6 +145,7 @@ impl FromStr for ByteSize {
             "GB" => 1_000_000_000,
             _ => return Err(wrong()),
         };
+
         number.checked_mul(unit).map(Self).ok_or_else(wrong)
     }
 }

@@ -67,6 +67,7 @@ impl Plan {
                 error,
             })?);
         }
+
         let none = Labels::new();
         if matchers.iter().all(|matcher| matcher.holds(&none)) {
             return Err(PlanError::CoversWhateverLacksIt(format!(
@@ -74,15 +75,19 @@ impl Plan {
                 texts.join(", ")
             )));
         }
+
         if ends_at <= starts_at {
             return Err(PlanError::Backwards { starts_at, ends_at });
         }
+
         if ends_at <= now {
             return Err(PlanError::Over(ends_at));
         }
+
         if comment.trim().is_empty() {
             return Err(PlanError::NoComment);
         }
+
         Ok(Self {
             matchers: matchers.iter().map(ToString::to_string).collect(),
             starts_at: starts_at.max(now),
@@ -154,6 +159,7 @@ impl Silence {
         let kind = labels.get("kind").map_or("", String::as_str);
         let mut covers = matches!(kind, "incident" | "unparsed") && !self.matchers.is_empty();
         let none = Labels::new();
+
         for text in &self.matchers {
             let asks_for_kind =
                 |matcher: &Matcher| matcher.name() == "kind" && !matcher.holds(&none);
@@ -164,6 +170,7 @@ impl Silence {
                 None => return false,
             }
         }
+
         covers
     }
 }

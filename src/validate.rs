@@ -87,17 +87,20 @@ impl Validator {
             path: path.to_owned(),
             source,
         };
+
         let mut text = Vec::new();
         File::open(path)
             .map_err(unreadable)?
             .take(MAX_SCHEMA + 1)
             .read_to_end(&mut text)
             .map_err(unreadable)?;
+
         if text.len() as u64 > MAX_SCHEMA {
             return Err(SchemaError::TooLarge {
                 path: path.to_owned(),
             });
         }
+
         Self::compile(&text, path)
     }
 
@@ -106,6 +109,7 @@ impl Validator {
             path: path.to_owned(),
             source,
         })?;
+
         let schema = jsonschema::options()
             .offline()
             .should_validate_formats(true)
@@ -116,6 +120,7 @@ impl Validator {
                 path: path.to_owned(),
                 what: error.to_string(),
             })?;
+
         Ok(Self {
             schema,
             known: known::Properties::of(&json),

@@ -92,16 +92,20 @@ impl Watch {
         if now.duration_since(vigil.last).abs() > LEAP {
             vigil.since = now;
         }
+
         vigil.last = now;
+
         let concerns = self.upkeep.concerns().await?;
         let mut health = self.health.conditions();
         health.retain(|ingress, _| !self.shared.contains(ingress));
+
         let complaints = complaints(&concerns, &health, vigil.since, now);
         let open = concerns
             .alarms
             .iter()
             .map(|alarm| alarm.incident_id.clone())
             .collect();
+
         telemetry::alarms(&vigil.open, &open);
         vigil.open = open;
         for complaint in &complaints {
@@ -114,6 +118,7 @@ impl Watch {
                     .await?;
             }
         }
+
         for alarm in &concerns.alarms {
             if complaints
                 .iter()
@@ -129,6 +134,7 @@ impl Watch {
                 self.tell(Action::Resolve, &complaint, true, now).await?;
             }
         }
+
         Ok(())
     }
 
@@ -156,6 +162,7 @@ impl Watch {
         } else {
             "OVER"
         };
+
         let page = page(action, complaint, status, now);
         let subject = Subject {
             kind: Kind::Own,
@@ -167,9 +174,11 @@ impl Watch {
             ingress: String::new(),
             verified: true,
         };
+
         let rules = Arc::clone(&self.in_force.borrow().rules);
         let conclude = Box::new(move |memory: &_| rules.announce(page, status, memory, now));
         let decision = self.intake.announce(subject, now, conclude).await?;
+
         if decision.state.is_some() && (news || decision.tells()) {
             let firing = action == Action::Trigger;
             telemetry::alarm(
@@ -179,9 +188,11 @@ impl Watch {
                 &decision.receivers,
             );
         }
+
         if !decision.deliveries.is_empty() {
             self.owed.notify_one();
         }
+
         Ok(())
     }
 }
@@ -192,6 +203,7 @@ fn page(action: Action, complaint: &Complaint, status: &str, now: Timestamp) -> 
     } else {
         Phase::Resolved
     };
+
     let mut labels: Labels = [
         ("kind", Kind::Own.as_str()),
         ("incident_id", &complaint.incident_id),
@@ -202,11 +214,13 @@ fn page(action: Action, complaint: &Complaint, status: &str, now: Timestamp) -> 
     .into_iter()
     .map(|(name, value)| (name.into(), value.to_owned()))
     .collect();
+
     labels.extend(
         complaint
             .about()
             .map(|(name, value)| (name.into(), value.to_owned())),
     );
+
     Notification {
         action,
         incident_id: complaint.incident_id.clone(),

@@ -122,6 +122,7 @@ impl Reception for Server {
                 .await
                 .unwrap_or_else(|never| match never {})
         };
+
         listener::http::serve(stream, &place, HEAD, &self.stop, answer).await;
     }
 }
@@ -131,6 +132,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/metrics", get(metrics))
         .route("/-/reload", post(reload).layer(from_fn(by_no_page)))
         .layer(from_fn_with_state(Arc::clone(&admin), authorized));
+
     // Probes carry no credential: what they are told is worth none.
     Router::new()
         .route("/-/healthy", get(|| async { "ok\n" }))
@@ -177,6 +179,7 @@ async fn authorized(State(admin): State<Arc<Admin>>, request: Request, next: Nex
         )
             .into_response()
     };
+
     match admin.signed_in(request.headers()) {
         Ok(true) => next.run(request).await,
         Ok(false) => refuse(
@@ -199,6 +202,7 @@ async fn by_no_page(request: Request, next: Next) -> Response {
         let error = "this is not for web pages: ask with curl, or send SIGHUP";
         return (StatusCode::FORBIDDEN, Json(json!({ "error": error }))).into_response();
     }
+
     next.run(request).await
 }
 
@@ -215,6 +219,7 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
                 .collect::<String>()
         )
     };
+
     match answer.await {
         Ok(Ok(remarks)) => lines("reloaded", &remarks).into_response(),
         Ok(Err(faults)) => {
@@ -237,6 +242,7 @@ async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
         Ok(Err(error)) => failing.push(format!("store: {error}")),
         Err(_) => failing.push("store: it does not answer".to_owned()),
     }
+
     let now = admin.clock.now();
     for (name, condition) in admin.health.conditions() {
         let overdue = condition
@@ -252,9 +258,11 @@ async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
             ));
         }
     }
+
     if failing.is_empty() {
         return "ready\n".into_response();
     }
+
     // Of a token that cannot be read nobody is sure.
     let told = admin.signed_in(&headers).unwrap_or(false);
     let text = if told {
@@ -262,6 +270,7 @@ async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
     } else {
         "not ready\n".to_owned()
     };
+
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
 }
 
@@ -270,6 +279,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         timeout(PROBE, admin.store.ping()),
         timeout(PROBE, admin.store.depth())
     );
+
     telemetry::store_probed(matches!(probe, Ok(Ok(()))));
     match depth {
         Ok(Ok(depth)) => telemetry::depth(&depth, admin.clock.now()),
@@ -277,6 +287,7 @@ async fn metrics(State(admin): State<Arc<Admin>>) -> Response {
         // What was known last stands, beside a store that could not be written.
         Err(_) => {}
     }
+
     (
         [(
             header::CONTENT_TYPE,

@@ -49,16 +49,19 @@ pub async fn examine(
         Ok(None) => return Finding::Absent("ARC: the mail has no chain of seals".to_owned()),
         Err(why) => return Finding::Refuted(format!("ARC: {why}")),
     };
+
     let named = |seal: &Header<'_, Seal>| {
         sealers
             .iter()
             .any(|sealer| sealer.eq_ignore_ascii_case(&seal.header.d))
     };
+
     let first_named = chain
         .seals
         .iter()
         .rposition(|seal| !named(seal))
         .map_or(0, |place| place + 1);
+
     let Some(last) = chain
         .seals
         .last()
@@ -72,14 +75,17 @@ pub async fn examine(
             "ARC: the last seal is by {last}, which trusted_arc_sealers does not name"
         ));
     };
+
     let last = last.header.d.clone();
     let (witness, selector) = match chain.witness(first_named, mail, freshness) {
         Ok(found) => found,
         Err(why) => return Finding::Refuted(format!("ARC: {why}")),
     };
+
     if let Some(fault) = chain.fault(mail, sealers, freshness, witness) {
         return Finding::Refuted(format!("ARC: {fault}"));
     }
+
     let keys = match chain.keys(first_named, dns).await {
         Ok(keys) => keys,
         Err(NoKey::Trouble(why)) => {
@@ -91,6 +97,7 @@ pub async fn examine(
             ));
         }
     };
+
     match chain.verify(mail, dns, keys).await {
         DkimResult::Pass => {
             let by = &chain.seals[witness].header;
@@ -123,20 +130,25 @@ impl<'a> Chain<'a> {
                 .map_err(read)?,
             results: fields(mail, b"ARC-Authentication-Results", Instance::parse).map_err(read)?,
         };
+
         let lengths = [
             chain.seals.len(),
             chain.signatures.len(),
             chain.results.len(),
         ];
+
         if lengths == [0; 3] {
             return Ok(None);
         }
+
         if lengths[0] > INSTANCES {
             return Err(format!("the chain has more than {INSTANCES} instances"));
         }
+
         chain.seals.sort_by_key(|seal| seal.header.i);
         chain.signatures.sort_by_key(|signature| signature.header.i);
         chain.results.sort_by_key(|results| results.header.i);
+
         let whole = lengths == [lengths[0]; 3]
             && (1..)
                 .zip(&chain.seals)
@@ -147,9 +159,11 @@ impl<'a> Chain<'a> {
             && (1..)
                 .zip(&chain.results)
                 .all(|(instance, results)| results.header.i == instance);
+
         if !whole {
             return Err("the chain is not whole".to_owned());
         }
+
         for value in chain
             .seals
             .iter()
@@ -162,9 +176,11 @@ impl<'a> Chain<'a> {
                 return Err("the chain breaks RFC 8617: a seal names no algorithm (a=)".to_owned());
             }
         }
+
         if !chain.names().all(|(name, _)| is_name(&name)) {
             return Err("DNS cannot be asked for the name of a key".to_owned());
         }
+
         Ok(Some(chain))
     }
 
@@ -175,10 +191,12 @@ impl<'a> Chain<'a> {
             .seals
             .iter()
             .map(|seal| (&seal.header.s, &seal.header.d));
+
         let last = self
             .signatures
             .last()
             .map(|last| (&last.header.s, &last.header.d));
+
         seals
             .chain(last)
             .map(|(selector, domain)| (format!("{selector}._domainkey.{domain}"), domain.as_str()))
@@ -195,6 +213,7 @@ impl<'a> Chain<'a> {
             })?;
             Ok((format!("{name}.").into(), key))
         });
+
         let of_named = self.names().skip(first_named).map(async |(name, domain)| {
             let key = dns.key(&name, domain).await.map_err(|why| match why {
                 NoKey::Unfit(why) => NoKey::Unfit(format!("a seal is by {why}")),
@@ -202,6 +221,7 @@ impl<'a> Chain<'a> {
             })?;
             Ok((format!("{name}.").into(), key))
         });
+
         let (of_named, of_strangers) = join(join_all(of_named), join_all(of_strangers)).await;
         of_named.into_iter().chain(of_strangers).collect()
     }
@@ -218,6 +238,7 @@ impl<'a> Chain<'a> {
             "no forwarder that is named says dkim=pass for {}",
             mail.domain
         );
+
         for place in (first..self.results.len()).rev() {
             let Some(results) = results::read_arc(self.results[place].value) else {
                 continue;
@@ -229,6 +250,7 @@ impl<'a> Chain<'a> {
                 Err(fault) => why = format!("{} sealed that {fault}", self.seals[place].header.d),
             }
         }
+
         Err(why)
     }
 
@@ -243,6 +265,7 @@ impl<'a> Chain<'a> {
         if let Some(fault) = mail.body_fault() {
             return Some(fault.to_owned());
         }
+
         let last = &self.signatures.last()?.header;
         if !sealers
             .iter()
@@ -253,16 +276,20 @@ impl<'a> Chain<'a> {
                 last.d
             ));
         }
+
         let weak = self
             .seals
             .iter()
             .any(|seal| seal.header.a == Algorithm::RsaSha1);
+
         if weak || last.a == Algorithm::RsaSha1 {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
+
         if let Some(gap) = mail.uncovered(&last.h) {
             return Some(format!("its last signature leaves it open: {gap}"));
         }
+
         let arrived = mail.message.arrived_at;
         if last.x > 0 && i64::try_from(last.x).is_ok_and(|expiry| arrived.as_second() > expiry) {
             return Some(format!(
@@ -270,6 +297,7 @@ impl<'a> Chain<'a> {
                 last.x
             ));
         }
+
         match self.seals.get(witness)?.header.t {
             0 if freshness.is_unlimited()
                 || last
@@ -295,6 +323,7 @@ impl<'a> Chain<'a> {
             signature.header.x = 0;
             signature.header.l = 0;
         }
+
         to_verify.body_hashes = self
             .signatures
             .iter()
@@ -302,9 +331,11 @@ impl<'a> Chain<'a> {
                 mail.body_hashes(signature.header.cb, HashAlgorithm::from(signature.header.a))
             })
             .collect();
+
         to_verify.as_headers.clone_from(&self.seals);
         to_verify.ams_headers.clone_from(&self.signatures);
         to_verify.aar_headers.clone_from(&self.results);
+
         dns.verify_arc(&to_verify, keys).await
     }
 }

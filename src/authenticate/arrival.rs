@@ -117,6 +117,7 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     if hosts.is_empty() {
         return absent("the ingress names no trusted_authserv_id");
     }
+
     let Some(place) = mail
         .fields
         .iter()
@@ -124,12 +125,15 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     else {
         return absent("the mail has none");
     };
+
     let field = &mail.fields[place];
+
     if !field.is_plainly(b"Authentication-Results") || !mail.came_so(field) {
         return absent(
             "the first has something before its name or its colon, as no host writes it",
         );
     }
+
     let Some(results) = results::read(field.value) else {
         return absent("the first cannot be read");
     };
@@ -139,6 +143,7 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
             "the first is by {by}, not by the trusted_authserv_id"
         ));
     };
+
     // One that is written oddly names nobody.
     let taken = |field: &Field<'_>| {
         let read = field
@@ -149,16 +154,20 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
             has_from: false,
         })
     };
+
     let above = mail.fields[..place]
         .iter()
         .filter(|field| field.is(b"Received"));
+
     if let Some(other) = above.map(taken).find(|received| !host.took(received)) {
         let by = other.by.as_deref().unwrap_or("nobody it names");
         return absent(&format!(
             "the first stands below a Received by {by}: it was there before the mail arrived"
         ));
     }
+
     let by = results.host.as_deref().unwrap_or(EXCHANGE);
+
     match passed(&results, mail, freshness, host.body()) {
         Ok(Some(signature)) => Finding::Proven {
             domain: signature.tags.d.clone(),
@@ -189,11 +198,13 @@ pub fn passed<'m, 'a>(
                 .signer()
                 .is_some_and(|signer| aligned(signer, mail.domain))
     };
+
     let (passes, others): (Vec<_>, Vec<_>) = results
         .all
         .iter()
         .filter(ours)
         .partition(|result| result.result == "pass");
+
     if passes.is_empty() {
         let said = others
             .first()
@@ -203,6 +214,7 @@ pub fn passed<'m, 'a>(
             mail.domain
         ));
     }
+
     let mut fault = None;
     for pass in passes {
         let quote = pass.property("header.b");
@@ -236,6 +248,7 @@ pub fn passed<'m, 'a>(
             }
         }
     }
+
     fault.map_or(Ok(None), Err)
 }
 
@@ -244,6 +257,7 @@ fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<
     if signature.fits_body(mail) {
         return mail.body_fault().map(str::to_owned);
     }
+
     match body {
         _ if signature.is_partial() => Some("it covers only the beginning of the body (l=)".to_owned()),
         Body::Kept => Some("it does not fit the body, which was altered since (bh=)".to_owned()),
@@ -262,6 +276,7 @@ fn is_meant(result: &MethodResult, signature: &Signature<'_>) -> bool {
         let domain = quoted.rsplit_once('@').map_or(quoted, |(_, domain)| domain);
         domain.eq_ignore_ascii_case(signature.identity_domain())
     };
+
     agrees("header.d", &|domain| domain.eq_ignore_ascii_case(&tags.d))
         && agrees("header.i", &identity)
         && agrees("header.s", &|selector| {

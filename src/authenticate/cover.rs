@@ -27,22 +27,28 @@ impl Signature<'_> {
     pub fn fault(&self, mail: &Mail<'_>, freshness: &Freshness) -> Option<String> {
         let tags = &self.tags;
         let arrived = mail.message.arrived_at;
+
         if let Some(odd) = &self.odd {
             return Some(format!("it breaks RFC 6376: {odd}"));
         }
+
         if !is_name(&key_name(tags)) {
             return Some("DNS cannot be asked for such a name".to_owned());
         }
+
         let identity = self.identity_domain();
         if !identity.eq_ignore_ascii_case(&tags.d) && !is_below(identity, &tags.d) {
             return Some(format!("it is for {}, which is not of its domain", tags.i));
         }
+
         if tags.a == Algorithm::RsaSha1 {
             return Some("it uses rsa-sha1, which can be forged (RFC 8301)".to_owned());
         }
+
         if let Some(gap) = mail.uncovered(&tags.h) {
             return Some(gap);
         }
+
         let expired = |at: i64| arrived.as_second() > at;
         if tags.x > 0 && (tags.x <= tags.t || i64::try_from(tags.x).is_ok_and(expired)) {
             return Some(format!(
@@ -50,9 +56,11 @@ impl Signature<'_> {
                 tags.x
             ));
         }
+
         if tags.t > 0 {
             return freshness.of_seconds("the time it was made", tags.t, arrived);
         }
+
         (!self.covers("Date") && !freshness.is_unlimited()).then(|| {
             "it neither says when it was made nor covers the Date: it could be a replay".to_owned()
         })
@@ -73,9 +81,11 @@ impl Mail<'_> {
                 .filter(|covered| covered.eq_ignore_ascii_case(name))
                 .count()
         };
+
         if covered("From") == 0 {
             return Some("it does not cover From".to_owned());
         }
+
         for name in DECIDING {
             let there = || self.fields.iter().filter(|field| field.is(name.as_bytes()));
             // Verifiers pass it over, and whoever reads the mail may not.
@@ -96,6 +106,7 @@ impl Mail<'_> {
                 _ => {}
             }
         }
+
         reading::fault(self, &|name| covered(name) > 0)
     }
 }

@@ -35,9 +35,11 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
             )),
         };
     }
+
     if let Some(fault) = mail.body_fault() {
         return Finding::Refuted(format!("DKIM: {fault}"));
     }
+
     let mut refuted = Vec::new();
     for signature in &mail.signatures {
         let of = signature.name();
@@ -82,6 +84,7 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
             result => refuted.push(format!("{of} {}", why(&result, signature))),
         }
     }
+
     Finding::Refuted(format!("DKIM: {}", refuted.join("; ")))
 }
 
@@ -96,6 +99,7 @@ async fn verify(mail: &Mail<'_>, signature: &Signature<'_>, dns: &Dns, keys: Key
         atps: None,
         ..tags.clone()
     };
+
     let mut to_verify = mail.to_verify();
     to_verify.body_hashes = vec![mail.body_hashes(tags.cb, HashAlgorithm::from(tags.a))];
     to_verify.dkim_headers = vec![Header::new(
@@ -103,6 +107,7 @@ async fn verify(mail: &Mail<'_>, signature: &Signature<'_>, dns: &Dns, keys: Key
         signature.field.value,
         lean,
     )];
+
     dns.verify_dkim(&to_verify, keys).await
 }
 

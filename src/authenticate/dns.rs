@@ -124,6 +124,7 @@ impl Dns {
             .iter()
             .filter_map(|server| address(server))
             .collect();
+
         let (config, options) = if servers.is_empty() {
             read_system_conf().map_err(|error| NoResolver(error.to_string()))?
         } else {
@@ -132,6 +133,7 @@ impl Dns {
                 ResolverOpts::default(),
             )
         };
+
         Self::with(config, options)
     }
 
@@ -146,10 +148,13 @@ impl Dns {
     fn with(config: ResolverConfig, mut options: ResolverOpts) -> Result<Self, NoResolver> {
         options.timeout = PATIENCE;
         options.attempts = 1;
+
         // What is kept is kept here: whether a server answers now can only be asked of the server.
         options.cache_size = 0;
+
         let authenticator = MessageAuthenticator::new(config, options)
             .map_err(|error| NoResolver(error.to_string()))?;
+
         Ok(Self {
             authenticator,
             answers: Cache::builder().max_capacity(KEPT).build(),
@@ -201,14 +206,18 @@ impl Dns {
             domain.to_ascii_lowercase().into(),
             name.to_ascii_lowercase().into(),
         );
+
         let known = self.answers.get(&place);
+
         if known.as_ref().is_some_and(|cell| {
             cell.get()
                 .is_some_and(|answer| answer.until <= Instant::now())
         }) {
             self.answers.invalidate(&place);
         }
+
         let cell = self.answers.get_with(place, Arc::default);
+
         cell.get_or_init(|| asked).await.key.clone()
     }
 
@@ -219,7 +228,9 @@ impl Dns {
         } else {
             self.new.acquire().await.ok()
         };
+
         let mut heard = self.ask(name).await;
+
         // One answer may get lost, and this one may be genuine mail's.
         if !found_before && matches!(heard, Heard::Silence(_)) && self.reaches(domain).await {
             heard = self.ask(name).await;
@@ -230,6 +241,7 @@ impl Dns {
                 return unanswered(NoKey::Unfit(why));
             }
         }
+
         match heard {
             Heard::Records(records, until) => {
                 let answer = answer(&records, until, name);
@@ -258,6 +270,7 @@ impl Dns {
             }
             false
         };
+
         *cell.get_or_init(|| asked).await
     }
 
@@ -278,6 +291,7 @@ impl Dns {
             }
             Err(_) => return Heard::Silence(format!("no answer within {} s", LOOK_UP.as_secs())),
         };
+
         let records = lookup
             .answers()
             .iter()
@@ -285,6 +299,7 @@ impl Dns {
                 RData::TXT(text) => Some(text.txt_data.concat()),
                 _ => None,
             });
+
         Heard::Records(records.collect(), Some(lookup.valid_until()))
     }
 
@@ -352,6 +367,7 @@ fn name_servers(servers: &[SocketAddr]) -> Vec<NameServerConfig> {
             connection
         })
     };
+
     servers
         .iter()
         .map(|server| NameServerConfig::new(server.ip(), true, connections(server).into()))

@@ -28,6 +28,7 @@ fn key(record: &[u8]) -> Result<DomainKey, String> {
     let is_first = tags
         .first()
         .is_some_and(|first| first.eq_ignore_ascii_case(b"v"));
+
     if tags
         .value("v")
         .is_some_and(|version| version != b"DKIM1" || !is_first)
@@ -37,22 +38,28 @@ fn key(record: &[u8]) -> Result<DomainKey, String> {
     if tags.value("p").is_some_and(<[u8]>::is_empty) {
         return Err("a key that was revoked".to_owned());
     }
+
     if tags.lists("t", &["y"]) == Some(true) {
         return Err("a key whose domain is only testing (t=y)".to_owned());
     }
+
     if tags.lists("s", &["*", "email"]) == Some(false) {
         return Err("a key that is not for mail (s=)".to_owned());
     }
+
     if tags.lists("h", &["sha256"]) == Some(false) {
         return Err("a key that does not allow SHA-256 (h=)".to_owned());
     }
+
     let is_rsa = match tags.value("k") {
         None => true,
         Some(kind) if kind.eq_ignore_ascii_case(b"rsa") => true,
         Some(kind) if kind.eq_ignore_ascii_case(b"ed25519") => false,
         Some(_) => return Err("a key of an unknown kind (k=)".to_owned()),
     };
+
     let key = DomainKey::parse(record).map_err(|_| UNREADABLE)?;
+
     match key.p.public_key_bits() {
         0 => Err(UNREADABLE.to_owned()),
         bits if is_rsa && bits < SHORTEST => Err(format!(

@@ -40,6 +40,7 @@ impl<'a> Mail<'a> {
     pub fn new(message: &'a Message, header: &'a [u8], body: &'a [u8], domain: &'a str) -> Self {
         let fields: Vec<Field<'a>> = header::fields(header).flatten().collect();
         let (mut signed, mut unreadable, mut signatures) = (0, 0, Vec::new());
+
         for field in fields.iter().filter(|field| field.is(b"DKIM-Signature")) {
             signed += 1;
             match Signature::parse(*field, domain) {
@@ -48,7 +49,9 @@ impl<'a> Mail<'a> {
                 Err(_) => unreadable += 1,
             }
         }
+
         let hashes = std::array::from_fn(|_| OnceLock::new());
+
         Self {
             message,
             date: header::date(header),
@@ -75,12 +78,14 @@ impl<'a> Mail<'a> {
             .split(|byte| *byte == b'\n')
             .next()
             .unwrap_or_default();
+
         let written = [field.name, b":", first_line.trim_ascii_end()].concat();
         let lines = self
             .message
             .raw
             .split(|byte| *byte == b'\n')
             .map(<[u8]>::trim_ascii_end);
+
         lines
             .skip_while(|line| line.is_empty())
             .take_while(|line| !line.is_empty())
@@ -97,9 +102,11 @@ impl<'a> Mail<'a> {
         if self.message.cut_from.is_some() {
             return Some("only its header was fetched, as it is over the size limit");
         }
+
         if self.message.withheld.is_some() {
             return Some("the mail server did not give its body");
         }
+
         // They are left out of what is hashed, so one could be put in anywhere.
         let bare = |at: usize| self.body.get(at + 1) != Some(&b'\n');
         memchr_iter(b'\r', self.body)
@@ -114,6 +121,7 @@ impl<'a> Mail<'a> {
             .iter()
             .map(|field| (field.name, field.value))
             .collect();
+
         AuthenticatedMessage {
             headers,
             ..AuthenticatedMessage::default()
@@ -129,6 +137,7 @@ impl<'a> Mail<'a> {
             (Canonicalization::Relaxed, HashAlgorithm::Sha1) => 2,
             (Canonicalization::Simple, HashAlgorithm::Sha1) => 3,
         };
+
         self.hashes[place].get_or_init(|| {
             algorithm
                 .hash(ways.canonical_body(self.body, 0))

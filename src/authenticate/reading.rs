@@ -35,6 +35,7 @@ pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String
                 .to_owned(),
         );
     }
+
     let content = mail
         .value(b"Content-Type")
         .map_or(Some(Content::default()), Content::read);
@@ -44,6 +45,7 @@ pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String
             .value(b"Content-Type")
             .is_some_and(|value| begins(value.trim_ascii(), b"multipart")),
     };
+
     if !is_signed("Content-Transfer-Encoding")
         && let Some(why) = encoding_fault(mail, is_multipart)
     {
@@ -52,9 +54,11 @@ pub fn fault(mail: &Mail<'_>, is_signed: &dyn Fn(&str) -> bool) -> Option<String
     if is_signed("Content-Type") {
         return None;
     }
+
     let why = content.map_or(Some("that is oddly written"), |content| {
         type_fault(mail, &content)
     });
+
     why.map(|why| format!("{TYPE}, and {why}"))
 }
 
@@ -65,19 +69,23 @@ fn encoding_fault(mail: &Mail<'_>, is_multipart: bool) -> Option<&'static str> {
         let packs = matches!(encoding, Some(Encoding::QuotedPrintable | Encoding::Base64));
         return packs.then_some("a multipart has none");
     }
+
     let Some(encoding) = encoding else {
         return Some("that is oddly written");
     };
     if encoding.decode(mail.body).is_none() {
         return Some("not all of the body is of it");
     }
+
     let could_be = |other: Encoding| {
         other != encoding
             && other
                 .decode(mail.body)
                 .is_some_and(|decoded| *decoded != *mail.body)
     };
+
     let base64 = mail.body.len() >= SOME_BASE64 && could_be(Encoding::Base64);
+
     (base64 || (encoding == Encoding::None && could_be(Encoding::QuotedPrintable)))
         .then_some("the body could be of another")
 }
@@ -89,6 +97,7 @@ fn type_fault(mail: &Mail<'_>, content: &Content) -> Option<&'static str> {
         return (shown.is_none() || shown != claimed)
             .then_some("the body is not evidently a multipart of that boundary");
     }
+
     let text = Encoding::of(mail).and_then(|encoding| encoding.decode(mail.body));
     match (content.kind.as_str(), text) {
         ("text/html", Some(text)) if !is_html(&text) => Some("the body is not evidently HTML"),
@@ -124,8 +133,10 @@ impl Content {
             kind: parts.next()?.to_ascii_lowercase(),
             parameters: Vec::new(),
         };
+
         let is_kind = read.kind.split('/').all(is_token);
         let mut rest = parts.peekable();
+
         while let Some(part) = rest.next() {
             if part.is_empty() && rest.peek().is_none() {
                 break;
@@ -147,6 +158,7 @@ impl Content {
             read.parameters
                 .push((name, quoted.unwrap_or(value).to_owned()));
         }
+
         is_kind.then_some(read)
     }
 
@@ -222,8 +234,10 @@ fn quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
             .to_digit(16)
             .and_then(|digit| u8::try_from(digit).ok())
     };
+
     let mut decoded = Vec::with_capacity(body.len());
     let mut rest = body;
+
     while let Some((&byte, after)) = rest.split_first() {
         rest = after;
         if byte != b'=' {
@@ -247,6 +261,7 @@ fn quoted_printable(body: &[u8]) -> Option<Vec<u8>> {
             _ => return None,
         };
     }
+
     Some(decoded)
 }
 
@@ -257,9 +272,11 @@ fn boundary(body: &[u8]) -> Option<&[u8]> {
         .split(|byte| *byte == b'\n')
         .find(dashed)?
         .trim_ascii_end();
+
     let last = body.trim_ascii_end().rsplit(|byte| *byte == b'\n').next()?;
     last.strip_suffix(b"--")
         .filter(|opening| *opening == first)?;
+
     first.strip_prefix(b"--")
 }
 

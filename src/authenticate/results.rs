@@ -74,16 +74,19 @@ fn from_parts(parts: &[Vec<Token>]) -> Option<Results> {
     if parts.len() > RESULTS {
         return None;
     }
+
     let host = match parts.first()?.as_slice() {
         [Token::Word(host)] => Some(host.clone()),
         [Token::Word(host), Token::Word(version)] if version == "1" => Some(host.clone()),
         [Token::Word(_), Token::Equals, ..] => None,
         _ => return None,
     };
+
     let all = parts
         .iter()
         .filter_map(|part| method_result(part))
         .collect();
+
     Some(Results { host, all })
 }
 
@@ -94,10 +97,13 @@ fn method_result(part: &[Token]) -> Option<MethodResult> {
         }
         _ => None,
     });
+
     let (method, result) = pairs.next()??;
+
     // `dkim/1` is version 1 of the method.
     let method = method.strip_suffix("/1").unwrap_or(&method).to_owned();
     let properties = pairs.collect::<Option<Vec<_>>>()?;
+
     Some(MethodResult {
         method,
         result: result.to_ascii_lowercase(),
@@ -117,6 +123,7 @@ fn parts(text: &str) -> Option<Vec<Vec<Token>>> {
     let mut parts = vec![Vec::new()];
     let mut word: Option<String> = None;
     let mut chars = text.chars();
+
     while let Some(c) = chars.next() {
         if c == '"' {
             word.get_or_insert_default().push_str(&quoted(&mut chars)?);
@@ -136,7 +143,9 @@ fn parts(text: &str) -> Option<Vec<Vec<Token>>> {
             _ => {}
         }
     }
+
     parts.last_mut()?.extend(word.map(Token::Word));
+
     Some(parts)
 }
 
@@ -163,6 +172,7 @@ fn comment(chars: &mut impl Iterator<Item = char>) -> Option<()> {
             _ => {}
         }
     }
+
     Some(())
 }
 
@@ -183,17 +193,21 @@ impl Received {
             };
             first.iter().filter_map(word).collect()
         });
+
         let is = |at: usize, clause: &str| {
             words
                 .get(at)
                 .is_some_and(|word| word.eq_ignore_ascii_case(clause))
         };
+
         let has_from = is(0, "from");
+
         // The client chose the word after `from`.
         let by = (if has_from { 2 } else { 0 }..words.len()).find(|at| is(*at, "by"));
         let by = by
             .and_then(|at| words.get(at + 1))
             .map(|host| host.trim_end_matches('.').to_ascii_lowercase());
+
         Self { by, has_from }
     }
 }

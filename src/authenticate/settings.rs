@@ -65,6 +65,7 @@ impl Settings {
                 "write the sender's: `domain: am.atlassian.com`",
             ));
         }
+
         for (place, server) in self.dns.iter().enumerate() {
             if address(server).is_none() {
                 let what = format!("`{server}` is no address of a name server");
@@ -72,6 +73,7 @@ impl Settings {
                 found.push(Problem::new(format!("{key}.dns[{place}]"), what, mend));
             }
         }
+
         for (place, sealer) in self.trusted_arc_sealers.iter().enumerate() {
             if !is_name(sealer) || !sealer.contains('.') {
                 let what = format!("`{sealer}` is no domain");
@@ -83,10 +85,12 @@ impl Settings {
                 ));
             }
         }
+
         let freshness = self.freshness.and_then(|freshness| {
             bounds::duration(&format!("{key}.freshness"), freshness, 0, 10 * YEAR)
         });
         found.extend(freshness);
+
         found
     }
 }

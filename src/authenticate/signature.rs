@@ -27,9 +27,11 @@ impl<'a> Signature<'a> {
         let list = Tags::read(field.value);
         let partial = list.as_ref().is_ok_and(|list| list.value("l").is_some());
         let odd = list.and_then(|list| check(&list)).err();
+
         // A name that claims to be of the domain and is none is no other domain's: it is refuted.
         let claimed = tags.d.trim_matches('.');
         let ours = aligned(claimed, domain) || is_below(claimed, domain);
+
         Ok(ours.then_some(Self {
             field,
             tags,
@@ -83,12 +85,15 @@ fn check(list: &Tags<'_>) -> Result<(), String> {
     if list.value("v") != Some(b"1") {
         return Err("its version is not 1 (v=)".to_owned());
     }
+
     if list.value("a").is_none_or(<[u8]>::is_empty) {
         return Err("it names no algorithm (a=)".to_owned());
     }
+
     if list.lists("q", &["dns/txt"]) == Some(false) {
         return Err("its key is not in DNS (q=)".to_owned());
     }
+
     for name in ["t", "x", "l"] {
         if list
             .value(name)
@@ -97,5 +102,6 @@ fn check(list: &Tags<'_>) -> Result<(), String> {
             return Err(format!("a number in it is none ({name}=)"));
         }
     }
+
     Ok(())
 }

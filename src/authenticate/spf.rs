@@ -41,6 +41,7 @@ impl Spf {
         } else {
             &envelope.mail_from
         };
+
         let key = (
             peer,
             sender
@@ -48,6 +49,7 @@ impl Spf {
                 .map_or(sender.as_str(), |(_, domain)| domain)
                 .to_ascii_lowercase(),
         );
+
         let result = if let Some(known) = self.0.get(&key) {
             known
         } else {
@@ -62,6 +64,7 @@ impl Spf {
             self.0.insert(key, result);
             result
         };
+
         Some(match result {
             SpfResult::Pass => "pass",
             SpfResult::Fail => "fail",

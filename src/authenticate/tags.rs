@@ -9,6 +9,7 @@ impl<'a> Tags<'a> {
     pub fn read(list: &'a [u8]) -> Result<Self, String> {
         let mut found = Self(Vec::new());
         let mut parts = list.split(|byte| *byte == b';').peekable();
+
         while let Some(part) = parts.next() {
             let part = part.trim_ascii();
             if part.is_empty() && parts.peek().is_none() {
@@ -35,6 +36,7 @@ impl<'a> Tags<'a> {
             }
             found.0.push((name, value));
         }
+
         Ok(found)
     }
 

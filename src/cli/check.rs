@@ -56,7 +56,9 @@ fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Resul
         }
         loaded
     });
+
     let code = exit(result.is_ok());
+
     if json {
         let (problems, warnings) = match result {
             Ok(loaded) => (Vec::new(), loaded.warnings),
@@ -67,6 +69,7 @@ fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Resul
         writeln!(out, "{verdict:#}").context("cannot write")?;
         return Ok(code);
     }
+
     match result {
         Ok(loaded) => {
             for warning in &loaded.warnings {
@@ -81,6 +84,7 @@ fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Resul
             eprintln!("{errors}");
         }
     }
+
     Ok(code)
 }
 
@@ -99,10 +103,12 @@ fn summary(
         .iter()
         .map(receiver::Settings::integrations)
         .sum();
+
     let files = match included {
         0 => String::new(),
         included => format!(" and {}", count(*included, "file")),
     };
+
     format!(
         "{source}{files}: {} of mail, {}, {} with {}, {}",
         count(

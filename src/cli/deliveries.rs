@@ -83,6 +83,7 @@ impl Deliveries {
     pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         let store = &*open_store(config).await?;
         let (out, now) = (&mut io::stdout(), Clock::system().now());
+
         match self {
             Self::List {
                 state,
@@ -92,6 +93,7 @@ impl Deliveries {
             Self::Retry { ids, dead } => retry(store, (!dead).then_some(ids), now, out).await?,
             Self::Discard { id } => discard(store, id, now, out).await?,
         }
+
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -108,6 +110,7 @@ async fn list(
     if json {
         return Ok(writeln!(out, "{}", plain::json(&deliveries)?)?);
     }
+
     let rows = deliveries.into_iter().map(|delivery| {
         vec![
             delivery.id.to_string(),
@@ -125,6 +128,7 @@ async fn list(
             delivery.detail.unwrap_or_default(),
         ]
     });
+
     let heading = [
         "ID",
         "STATE",
@@ -137,6 +141,7 @@ async fn list(
         "NEXT (UTC)",
         "DETAIL",
     ];
+
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 

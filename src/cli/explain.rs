@@ -88,6 +88,7 @@ async fn explain(
             many.len()
         ),
     };
+
     let arrived_at = request.at.or(mail.date).unwrap_or(now);
     let raw = mail.read()?;
     let specimen = Specimen {
@@ -105,13 +106,16 @@ async fn explain(
         released: None,
         now: arrived_at,
     };
+
     let size = specimen.message.raw.len();
     let explained = Trial::new(loaded, request.trust)?.run(specimen).await?;
+
     if request.print.json {
         writeln!(out, "{}", plain::json(&explained)?).context("cannot write")?;
     } else {
         walk(&explained, size, arrived_at, out).context("cannot write")?;
     }
+
     Ok(explained.outcome)
 }
 
@@ -127,9 +131,11 @@ fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write)
             explained.mail
         ),
     )?;
+
     if let Some(subject) = &reading.subject_line {
         line(out, "", subject)?;
     }
+
     line(out, "authenticate", &explained.authenticity.to_string())?;
     match &reading.finding {
         Finding::Ignored { reason } => line(out, "extract", &format!("no alert: {reason}"))?,
@@ -154,6 +160,7 @@ fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write)
             line(out, "validate", &drift)?;
         }
     }
+
     for (place, (name, value)) in explained
         .labels
         .iter()
@@ -166,16 +173,20 @@ fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write)
             &format!("{name}=\"{value}\""),
         )?;
     }
+
     let reason = explained
         .reason
         .as_deref()
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
+
     line(out, "decide", &format!("{}{reason}", explained.outcome))?;
+
     let receivers = match explained.receivers.as_slice() {
         [] => "nobody is told".to_owned(),
         receivers => receivers.join(", "),
     };
+
     line(out, "route", &receivers)?;
     for request in &explained.requests {
         writeln!(out)?;
@@ -197,5 +208,6 @@ fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write)
             json => writeln!(out, "{}", plain::pretty(json)?)?,
         }
     }
+
     Ok(())
 }

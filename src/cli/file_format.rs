@@ -68,19 +68,24 @@ impl Format {
         if mbox::begins(start) {
             return Self::Mbox;
         }
+
         if start.starts_with(b"\x1f\x8b") {
             return Self::Gzip;
         }
+
         if start.starts_with(b"\x28\xb5\x2f\xfd") {
             return Self::Zstandard;
         }
+
         if let Some((_, what)) = FOREIGN.iter().find(|(magic, _)| start.starts_with(magic)) {
             return Self::Foreign(what);
         }
+
         let text = start
             .strip_prefix("\u{feff}".as_bytes())
             .unwrap_or(start)
             .trim_ascii_start();
+
         if PAGE.iter().any(|page| {
             text.get(..page.len())
                 .is_some_and(|begun| begun.eq_ignore_ascii_case(page))
@@ -89,12 +94,15 @@ impl Format {
                 "HTML without the mail around it: save the mail itself, as .eml, with its header",
             );
         }
+
         if matches!(text, [b'{' | b'[', ..]) {
             return Self::Foreign("JSON: what is read here are mails, as .eml");
         }
+
         if start.get(257..262) == Some(b"ustar") {
             return Self::Foreign("a tar archive: unpack it first");
         }
+
         Self::Mail
     }
 }
@@ -113,12 +121,14 @@ pub fn unpack(format: Format, packed: impl Read, limit: u64) -> io::Result<Vec<u
             packed.take(limit + 1).read_to_end(&mut bytes)?
         }
     };
+
     if bytes.len() as u64 > limit {
         return Err(io::Error::other(format!(
             "it is larger than {} MiB",
             limit >> 20
         )));
     }
+
     Ok(bytes)
 }
 
@@ -132,6 +142,7 @@ pub fn without_wrapping(bytes: &[u8]) -> &[u8] {
     let length = std::str::from_utf8(first.trim_ascii())
         .ok()
         .and_then(|line| line.parse::<usize>().ok());
+
     match length {
         // A length that does not fit says nothing of where the mail ends; a property list is no
         // part of its text.

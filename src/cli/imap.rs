@@ -75,21 +75,26 @@ impl Imap {
 async fn login(config: &Config, arguments: &Login, out: &mut impl Write) -> anyhow::Result<()> {
     let (key, settings, oauth2) = find(config, &arguments.name)?;
     let file = oauth2.refresh_token_file.as_deref();
+
     if arguments.write && file.is_none() {
         bail!("{key}: there is no `refresh_token_file` to write to; add it, or drop --write");
     }
+
     let flow = arguments
         .device
         .then_some(Flow::Device)
         .or(arguments.browser.then_some(Flow::Browser));
+
     let login = settings
         .authorities(key.trim_end_matches(".oauth2"))
         .and_then(|authorities| oauth::Login::new(&key, oauth2, &authorities, flow, arguments.port))
         .map_err(|problem| anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))?;
+
     eprintln!(
         "A refresh token for {} at {}: log in as this account.",
         settings.username, settings.host
     );
+
     let token = login.run(tell).await.with_context(|| key.clone())?;
     let Some(file) = file else {
         eprintln!(
@@ -99,6 +104,7 @@ async fn login(config: &Config, arguments: &Login, out: &mut impl Write) -> anyh
         eprintln!("the file as {key}.refresh_token_file");
         return print(&token, out);
     };
+
     if arguments.write || agreed(&format!("\nWrite the refresh token to {}?", file.display()))? {
         oauth::keep(file, &token).with_context(|| format!("cannot write {}", file.display()))?;
         eprintln!(
@@ -108,10 +114,12 @@ async fn login(config: &Config, arguments: &Login, out: &mut impl Write) -> anyh
         eprintln!("A bridge that runs takes it at its next login.");
         return Ok(());
     }
+
     eprintln!(
         "\nThe refresh token follows. It belongs into {}",
         file.display()
     );
+
     print(&token, out)
 }
 
@@ -129,10 +137,12 @@ fn find<'a>(config: &'a Config, name: &str) -> anyhow::Result<(String, &'a Setti
         };
         bail!("no mailbox under ingress.imap is called `{name}`; {known}");
     };
+
     let key = format!("ingress.imap[{place}].oauth2");
     let oauth2 = mailboxes[place].oauth2.as_ref();
     let oauth2 =
         oauth2.with_context(|| format!("{key} is missing: `{name}` logs in with its password"))?;
+
     Ok((key, &mailboxes[place], oauth2))
 }
 
@@ -159,12 +169,15 @@ fn agreed(question: &str) -> anyhow::Result<bool> {
     if !io::stdin().is_terminal() || !io::stderr().is_terminal() {
         return Ok(false);
     }
+
     eprint!("{question} [y/N] ");
+
     let mut answer = String::new();
     io::stdin()
         .lock()
         .read_line(&mut answer)
         .context("cannot read the answer")?;
+
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 

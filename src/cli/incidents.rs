@@ -84,6 +84,7 @@ async fn list(
     if json {
         return Ok(writeln!(out, "{}", plain::json(&incidents)?)?);
     }
+
     let label =
         |incident: &IncidentRow, name: &str| incident.labels.get(name).cloned().unwrap_or_default();
     let rows = incidents.iter().map(|incident| {
@@ -98,6 +99,7 @@ async fn list(
             incident.changed_at.strftime("%F %T").to_string(),
         ]
     });
+
     let heading = [
         "INCIDENT",
         "STATE",
@@ -108,6 +110,7 @@ async fn list(
         "OPENED (UTC)",
         "CHANGED (UTC)",
     ];
+
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 
@@ -124,11 +127,13 @@ async fn show(
              them"
         );
     };
+
     if json {
         let mut whole = serde_json::to_value(&incident)?;
         whole["timeline"] = json!(events);
         return Ok(writeln!(out, "{}", plain::json(&whole)?)?);
     }
+
     let label = |name: &str| {
         incident
             .labels
@@ -136,20 +141,24 @@ async fn show(
             .map(String::as_str)
             .unwrap_or_default()
     };
+
     let mut line = |name: &str, text: &str| writeln!(out, "{name:<9} {}", plain(text));
     let state = match incident.phase {
         Phase::Firing => "open",
         Phase::Resolved => "over",
     };
+
     line("incident", &incident.incident_id)?;
     line(
         "state",
         &format!("{state} ({}), {}", incident.status, label("severity")),
     )?;
+
     line(
         "app",
         &format!("{} ({})", label("app_name"), label("app_key")),
     )?;
+
     line(
         "metric",
         &format!(
@@ -159,9 +168,12 @@ async fn show(
             label("slo_value")
         ),
     )?;
+
     writeln!(out)?;
+
     let mut moments: Vec<_> = events.iter().flat_map(moments).collect();
     moments.sort_by_key(|moment| (moment.at, moment.rank));
+
     let rows = moments.into_iter().map(|moment| {
         vec![
             moment.at.strftime("%F %T").to_string(),
@@ -169,6 +181,7 @@ async fn show(
             moment.text,
         ]
     });
+
     Ok(writeln!(
         out,
         "{}",
@@ -192,6 +205,7 @@ fn moments(event: &Event) -> Vec<Moment> {
             .map(|detail| format!(": {detail}"))
             .unwrap_or_default()
     };
+
     match event {
         Event::Mail(mail) => {
             let text = format!(

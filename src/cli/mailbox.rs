@@ -55,6 +55,7 @@ impl Found {
             Content::Part(path, bytes) => part(path, bytes).map(|quoted| mbox::unquote(&quoted)),
             Content::Packed(path, format) => unpacked(path, *format),
         };
+
         Ok(read
             .with_context(|| format!("cannot read {}", self.name))?
             .into())
@@ -90,6 +91,7 @@ pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec
         }
         walk(path, 0, &mut found, &mut progress)?;
     }
+
     found.sort_by(|a, b| {
         (a.date.is_none(), a.date, natural(&a.name)).cmp(&(
             b.date.is_none(),
@@ -97,6 +99,7 @@ pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec
             natural(&b.name),
         ))
     });
+
     Ok(found)
 }
 
@@ -121,10 +124,12 @@ fn walk(
         }
         about => about.with_context(|| format!("cannot read {}", path.display()))?,
     };
+
     if depth > 0 && !about.is_dir() && !about.is_file() {
         eprintln!("note: {} is no file", path.display());
         return Ok(());
     }
+
     if about.is_dir() {
         if depth == DEEPEST {
             bail!(
@@ -149,6 +154,7 @@ fn walk(
         }
         return Ok(());
     }
+
     match file(path, &about, found, progress)? {
         None => Ok(()),
         Some(what) if depth == 0 => bail!("{} is no mail but {what}", path.display()),
@@ -172,16 +178,19 @@ fn file(
     let name = path.display().to_string();
     let unreadable = || format!("cannot read {name}");
     let file = File::open(path).with_context(unreadable)?;
+
     if !about.is_file() {
         // A pipe, as the shell's `<(…)`: there is no second look at it.
         return once(&name, file, found).with_context(unreadable);
     }
+
     let mut file = BufReader::new(file);
     let mut start = Vec::new();
     file.by_ref()
         .take(file_format::LONGEST_START)
         .read_to_end(&mut start)
         .with_context(unreadable)?;
+
     file.rewind().with_context(unreadable)?;
     match Format::of(&start) {
         Format::Foreign(what) => return Ok(Some(what)),
@@ -230,6 +239,7 @@ fn file(
             progress();
         }
     }
+
     Ok(None)
 }
 
@@ -255,6 +265,7 @@ fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Opt
         date: date(&mail),
         content: Content::Held(mail.into()),
     };
+
     match Format::of(bytes) {
         Format::Mail => found.push(held(
             name.to_owned(),
@@ -276,6 +287,7 @@ fn hold(name: &str, bytes: &[u8], found: &mut Vec<Found>) -> std::io::Result<Opt
         Format::Foreign(what) => return Ok(Some(what)),
         Format::Gzip | Format::Zstandard => return Ok(Some("packed twice: unpack it first")),
     }
+
     Ok(None)
 }
 

@@ -103,6 +103,7 @@ impl Mails {
     pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         let store = &*open_store(config).await?;
         let (out, now) = (&mut io::stdout(), Clock::system().now());
+
         match self {
             Self::List {
                 outcome,
@@ -113,6 +114,7 @@ impl Mails {
             Self::Release { id } => release(store, id, now, out).await?,
             Self::Discard(discard) => return discard.run(store, now, out).await,
         }
+
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -129,6 +131,7 @@ async fn list(
     if json {
         return Ok(writeln!(out, "{}", plain::json(&mails)?)?);
     }
+
     let rows = mails.into_iter().map(|mail| {
         vec![
             mail.id.to_string(),
@@ -139,6 +142,7 @@ async fn list(
             mail.reason.unwrap_or_default(),
         ]
     });
+
     let heading = [
         "ID",
         "ARRIVED (UTC)",
@@ -147,6 +151,7 @@ async fn list(
         "INCIDENT",
         "REASON",
     ];
+
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 
@@ -176,21 +181,25 @@ async fn show(
         }
         return Ok(out.write_all(&stored.message.raw)?);
     }
+
     if json {
         let mut whole = serde_json::to_value(&row)?;
         whole["envelope"] = serde_json::to_value(&stored.message.envelope)?;
         return Ok(writeln!(out, "{}", plain::json(&whole)?)?);
     }
+
     let mut line = |name: &str, text: &str| writeln!(out, "{name:<13} {}", plain(text));
     let reason = row
         .reason
         .as_deref()
         .map(|reason| format!(": {reason}"))
         .unwrap_or_default();
+
     line(
         &format!("mail {}", row.id),
         &format!("{}{reason}", row.outcome),
     )?;
+
     line(
         "arrived",
         &format!(
@@ -199,6 +208,7 @@ async fn show(
             row.ingress
         ),
     )?;
+
     if let Some(envelope) = stored.message.envelope {
         let peer = envelope
             .peer
@@ -213,6 +223,7 @@ async fn show(
             ),
         )?;
     }
+
     if let Some(header) = MessageParser::new()
         .with_minimal_headers()
         .parse_headers(stored.message.raw.as_ref())
@@ -225,13 +236,16 @@ async fn show(
             &format!("by {} at {} UTC", release.by, release.at.strftime("%F %T")),
         )?;
     }
+
     if let Some(at) = row.check_at {
         line("checked again", &format!("{} UTC", at.strftime("%F %T")))?;
     }
+
     line(
         "size",
         &format!("{}, SHA-256 {}", table::count(row.size, "byte"), row.sha256),
     )?;
+
     line("authenticity", &row.authenticity.to_string())?;
     if let Some(incident) = &row.incident_id {
         line(
@@ -239,6 +253,7 @@ async fn show(
             &format!("{incident} (`alertbridge incidents show {incident}`)"),
         )?;
     }
+
     for (place, (name, value)) in row
         .labels
         .iter()
@@ -250,6 +265,7 @@ async fn show(
             &format!("{name}=\"{value}\""),
         )?;
     }
+
     Ok(())
 }
 
@@ -275,9 +291,11 @@ async fn release(
             },
         )
         .await?;
+
     writeln!(
         out,
         "mail {id} is let through by {by}: `alertbridge serve` decides it anew"
     )?;
+
     Ok(())
 }

@@ -30,6 +30,7 @@ impl Manual {
 fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> {
     program = program.term_width(78).disable_help_subcommand(true);
     program.build();
+
     let man = Man::new(program.clone());
     let mut page = Vec::new();
     man.render_title(&mut page)?;
@@ -40,8 +41,10 @@ fn page(mut program: clap::Command, out: &mut impl Write) -> io::Result<()> {
     for command in program.get_subcommands() {
         tell(command, &mut page)?;
     }
+
     man.render_extra_section(&mut page)?;
     man.render_version_section(&mut page)?;
+
     out.write_all(&page)
 }
 
@@ -52,11 +55,13 @@ fn tell(command: &clap::Command, page: &mut Vec<u8>) -> io::Result<()> {
             .get_subcommands()
             .try_for_each(|below| tell(below, page));
     }
+
     let name = command.get_bin_name().unwrap_or(command.get_name());
     writeln!(page, ".SS {}\n.nf", literal(name))?;
     for line in command.clone().render_help().to_string().lines() {
         writeln!(page, "{}", literal(line))?;
     }
+
     writeln!(page, ".fi")
 }
 
@@ -67,6 +72,7 @@ fn literal(line: &str) -> String {
         .replace('-', "\\-")
         .replace('\'', "\\(aq")
         .replace('`', "\\(ga");
+
     if line.starts_with('.') {
         format!("\\&{line}")
     } else {

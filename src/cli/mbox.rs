@@ -42,9 +42,11 @@ pub fn split(mut reader: impl BufRead, found: impl FnMut(Place)) -> io::Result<(
         begun: Vec::new(),
         length_end: None,
     };
+
     let mut candidate: Option<Range<u64>> = None;
     let (mut at, mut new_line, mut after_blank) = (0, true, true);
     let mut piece = Vec::new();
+
     loop {
         piece.clear();
         let length = reader
@@ -108,10 +110,12 @@ impl<F: FnMut(Place)> Mails<F> {
             .length_end
             .take()
             .is_some_and(|end| (end..=end + GAP).contains(&at));
+
         let mut begun = mem::take(&mut self.begun)
             .into_iter()
             .take(if fits { 1 } else { usize::MAX })
             .peekable();
+
         while let Some(Begun {
             envelope, header, ..
         }) = begun.next()
@@ -131,10 +135,13 @@ impl<F: FnMut(Place)> Mails<F> {
             return;
         };
         let blank = new_line && is_blank(piece);
+
         if blank && first {
             self.length_end = content_length(&mail.header).map(|length| end + length);
         }
+
         mail.in_header = !blank && mail.header.len() < LONGEST_HEADER;
+
         if mail.in_header {
             mail.header.extend_from_slice(piece);
         }
@@ -174,6 +181,7 @@ fn is_envelope(line: &[u8], after_blank: bool) -> bool {
     let year = dated
         .iter()
         .any(|word| word.len() == 4 && word.parse().is_ok_and(|year| (1970..2200).contains(&year)));
+
     (clock && year) || (after_blank && dated.is_empty() && (sender == "-" || sender.contains('@')))
 }
 
@@ -198,6 +206,7 @@ pub fn unquote(quoted: &[u8]) -> Vec<u8> {
             line
         });
     }
+
     mail
 }
 

@@ -12,6 +12,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
     if !text.contains(is_hidden) {
         return Cow::Borrowed(text);
     }
+
     let tell = |c: char| {
         if is_hidden(c) {
             c.escape_default().to_string()
@@ -19,6 +20,7 @@ pub fn plain(text: &str) -> Cow<'_, str> {
             c.to_string()
         }
     };
+
     Cow::Owned(text.chars().map(tell).collect())
 }
 
@@ -48,6 +50,7 @@ fn escaped(json: String) -> String {
     if !json.contains(is_raw) {
         return json;
     }
+
     json.chars()
         .fold(String::with_capacity(json.len() + 64), |mut safe, c| {
             if is_raw(c) {

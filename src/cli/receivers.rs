@@ -70,6 +70,7 @@ impl Receivers {
             &mut io::stdout(),
         )
         .await?;
+
         Ok(exit(delivered))
     }
 }
@@ -98,9 +99,11 @@ async fn test(
             known.into_iter().collect::<Vec<_>>().join(", ")
         );
     }
+
     let store: Arc<dyn Store> = Arc::new(Sqlite::throw_away()?);
     let now = Timestamp::from_second(clock.now().as_second())?;
     let incident_id = format!("test:{}", now.as_second());
+
     for action in [Action::Trigger, Action::Resolve] {
         owe(
             store.as_ref(),
@@ -111,16 +114,19 @@ async fn test(
         )
         .await?;
     }
+
     let give_up_after = crate::settings::Duration::from_secs(PATIENCE);
     let patience = delivery::Settings {
         give_up_after,
         fewest_failures: 1,
         ..settings.clone()
     };
+
     let client = Client::new(&receivers, settings.timeout.as_std(), &|name| {
         std::env::var(name).ok()
     })?
     .printing_aside(json);
+
     let terms = Terms::new(Arc::clone(&receivers), patience, external_url, client);
     let deliverer = Arc::new(Deliverer::new(
         store.clone(),
@@ -128,6 +134,7 @@ async fn test(
         clock,
         Arc::new(Notify::new()),
     ));
+
     let stop = CancellationToken::new();
     let running = tokio::spawn(deliverer.run(stop.clone()));
     let mut told = BTreeSet::new();
@@ -152,8 +159,10 @@ async fn test(
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
+
     stop.cancel();
     running.await?;
+
     report(settled, json, out)
 }
 
@@ -163,6 +172,7 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
     } else {
         "resolved"
     };
+
     let labels: Labels = [
         ("kind", "test"),
         ("incident_id", incident_id),
@@ -176,6 +186,7 @@ fn page(action: Action, incident_id: &str, now: Timestamp) -> Notification {
     .into_iter()
     .map(|(name, value)| (name.into(), value.to_owned()))
     .collect();
+
     Notification {
         action,
         incident_id: incident_id.to_owned(),
@@ -208,6 +219,7 @@ async fn owe(
         withheld: None,
         envelope: None,
     };
+
     let ids = store
         .record(vec![(stub, Authenticity::off())], None)
         .await?;
@@ -216,6 +228,7 @@ async fn owe(
     } else {
         Phase::Resolved
     };
+
     let deliveries = receivers
         .owed(name, page, None, now)
         .into_iter()
@@ -232,6 +245,7 @@ async fn owe(
             ..delivery
         })
         .collect();
+
     let decision = Decision {
         outcome: Outcome::Opened,
         reason: None,
@@ -256,6 +270,7 @@ async fn owe(
         supersedes: false,
         silencing: Silencing::AsItIs,
     };
+
     let subject = Subject {
         kind: Kind::Incident,
         incident_id: page.incident_id.clone(),
@@ -266,12 +281,14 @@ async fn owe(
         ingress: "test".into(),
         verified: true,
     };
+
     for id in ids {
         let decision = decision.clone();
         store
             .decide(id, Some(subject.clone()), now, Box::new(move |_| decision))
             .await?;
     }
+
     Ok(())
 }
 
@@ -288,6 +305,7 @@ fn report(
         writeln!(out, "{}", plain::json(&deliveries)?)?;
         return Ok(all);
     }
+
     let rows = deliveries.into_iter().map(|delivery| {
         let (action, state) = (
             delivery.action.as_str().to_owned(),
@@ -301,6 +319,7 @@ fn report(
             delivery.detail.unwrap_or_default(),
         ]
     });
+
     writeln!(
         out,
         "{}",
@@ -309,5 +328,6 @@ fn report(
             rows
         )
     )?;
+
     Ok(all)
 }

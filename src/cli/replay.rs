@@ -143,6 +143,7 @@ impl Replay {
             print: Json { json },
             diff,
         } = self;
+
         if to_send && !yes && !io::stdin().is_terminal() {
             eprintln!(
                 "error: `--send` asks before it pages people, and there is no terminal to ask on: \
@@ -150,11 +151,13 @@ impl Replay {
             );
             return Ok(ExitCode::from(WRONG_USAGE));
         }
+
         let files = if to_send {
             Files::Needed
         } else {
             Files::Unneeded
         };
+
         let loaded = Config::load(config, files)?;
         let other = diff
             .map(|other| Config::load(Some(&other), Files::Unneeded))
@@ -168,6 +171,7 @@ impl Replay {
         } else {
             None
         };
+
         let request = Request {
             paths,
             stored,
@@ -177,26 +181,32 @@ impl Replay {
             json,
             now: Clock::system().now(),
         };
+
         if let Some(other) = other {
             return compare(&loaded, &other, &request).await;
         }
+
         let (trial, unreadable) = replay(&loaded, &request, &mut io::stdout()).await?;
         if unreadable > 0 {
             eprintln!("{} could not be read", table::count(unreadable, "alert"));
         }
+
         let all_read = unreadable == 0;
         if !to_send {
             return Ok(exit(all_read));
         }
+
         let owed = owed(&trial).await?;
         if owed > 0 && !yes && !agreed(owed)? {
             eprintln!("nothing was sent");
             return Ok(ExitCode::FAILURE);
         }
+
         let Config {
             delivery, global, ..
         } = loaded.config;
         let all_sent = send(&trial, &delivery, global.external_url, json).await?;
+
         Ok(exit(all_sent && all_read))
     }
 }
@@ -215,6 +225,7 @@ async fn compare(in_force: &Loaded, other: &Loaded, request: &Request) -> anyhow
             );
         }
     }
+
     Ok(exit(unreadable == Sides::default()))
 }
 
@@ -256,13 +267,16 @@ impl Request {
                 self.progress(spinner("mails replayed")),
             ));
         }
+
         let looking = self.progress(spinner("mails found"));
         let found = mailbox::find(&self.paths, || looking.inc(1))?;
         looking.finish_and_clear();
         if found.is_empty() {
             eprintln!("no mail lies there");
         }
+
         let progress = self.progress(bar(found.len()));
+
         Ok((source::from_files(found, self), progress))
     }
 
@@ -287,20 +301,24 @@ async fn replay(
     let mut tally = Tally::default();
     let (mails, progress) = request.mails()?;
     let mut explained = walk(&trial, mails, Trial::explain);
+
     while let Some(batch) = explained.try_next().await? {
         for mail in batch {
             tally.add(mail, request.json, out)?;
             progress.inc(1);
         }
     }
+
     progress.finish_and_clear();
     if !request.json {
         tally.print(out)?;
     }
+
     let unreadable = tally
         .outcomes
         .get(&Outcome::Unparsed)
         .map_or(0, |(count, _)| *count);
+
     Ok((trial, unreadable))
 }
 
@@ -328,12 +346,15 @@ impl Tally {
         if json {
             writeln!(out, "{}", plain::json(&explained)?).context("cannot write")?;
         }
+
         let (count, receivers) = self.outcomes.entry(explained.outcome).or_default();
         *count += 1;
         for receiver in explained.receivers {
             *receivers.entry(receiver).or_default() += 1;
         }
+
         self.requests += u64::try_from(explained.requests.len()).unwrap_or_default();
+
         Ok(())
     }
 
@@ -345,12 +366,15 @@ impl Tally {
                 .collect::<Vec<_>>();
             vec![outcome.to_string(), count.to_string(), told.join(", ")]
         });
+
         let mails: u64 = self.outcomes.values().map(|(count, _)| count).sum();
         writeln!(out, "{}", table::of(&["OUTCOME", "MAILS", "TOLD"], rows))?;
+
         let (mails, requests) = (
             table::count(mails, "mail"),
             table::count(self.requests, "request"),
         );
+
         writeln!(out, "{mails}, {requests}").context("cannot write")
     }
 }

@@ -70,6 +70,7 @@ impl Routes {
             Self::Show(Json { json }) => show(routes, json, out),
             Self::Test(labels) => test(routes, &labels, out, &mut io::stderr()),
         };
+
         match tried {
             Ok(()) => Ok(ExitCode::SUCCESS),
             Err(RoutesError::Write(error)) => Err(error.into()),
@@ -139,18 +140,22 @@ pub fn test(
             label::NAMES.join(", ")
         )?;
     }
+
     let (muted, told): (Vec<_>, Vec<_>) = routes
         .reach(&labels, test.at)
         .into_iter()
         .partition(|reached| reached.mute.is_some());
+
     for reached in &muted {
         writeln!(notes, "{}", Muted(reached))?;
     }
+
     let paths: Vec<_> = told.iter().map(|reached| reached.path.as_str()).collect();
     let receivers: Vec<_> = told
         .iter()
         .map(|reached| reached.receiver.as_str())
         .collect();
+
     if test.print.json {
         writeln!(
             out,
@@ -160,6 +165,7 @@ pub fn test(
     } else {
         writeln!(out, "{}", receivers.join(","))?;
     }
+
     let Some(expected) = &test.expect else {
         return Ok(());
     };
@@ -168,10 +174,13 @@ pub fn test(
         .map(str::trim)
         .filter(|name| !name.is_empty())
         .collect();
+
     if receivers == expected {
         return Ok(());
     }
+
     let owned = |names: Vec<&str>| names.into_iter().map(str::to_owned).collect();
+
     Err(RoutesError::Unexpected {
         reached: owned(receivers),
         expected: owned(expected),
@@ -202,6 +211,7 @@ fn branches(route: &Route, indent: &str, out: &mut dyn Write) -> io::Result<()> 
         writeln!(out, "{indent}{branch}{}", line(child))?;
         branches(child, &format!("{indent}{below}"), out)?;
     }
+
     Ok(())
 }
 
@@ -210,9 +220,11 @@ fn line(route: &Route) -> String {
         matchers if matchers.is_empty() => "default-route".to_owned(),
         matchers => format!("{{{}}}", matchers.join(", ")),
     }];
+
     if route.r#continue {
         parts.push("continue: true".to_owned());
     }
+
     parts.push(format!("receiver: {}", route.receiver));
     for (key, intervals) in [
         ("mute_time_intervals", &route.mute),
@@ -222,9 +234,11 @@ fn line(route: &Route) -> String {
             parts.push(format!("{key}: {}", names(intervals).join(", ")));
         }
     }
+
     if !(route.mute.is_empty() && route.active.is_empty()) {
         parts.push(format!("on_mute: {}", on_mute(route)));
     }
+
     parts.join("  ")
 }
 
@@ -269,8 +283,10 @@ impl fmt::Display for Muted<'_> {
             path,
             mute,
         } = self.0;
+
         let Some(mute) = mute else { return Ok(()) };
         let intervals = mute.intervals.join(", ");
+
         match mute.until {
             Some(until) => write!(
                 f,

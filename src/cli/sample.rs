@@ -64,6 +64,7 @@ pub fn mail(status: &str, incident_id: Option<&str>, now: Timestamp) -> String {
         "Cloud Fortified alert\n\nJira Installation Callback Success Rate of Bücher für Jira is {status}.\n\
          Measured: 60.0 PERCENT over 86400 s; objective: 99.0 PERCENT.\nTime: {time}\nIncident: {incident_id}\n"
     );
+
     format!(
         "From: Atlassian <no-reply@am.atlassian.com>\r\n\
          To: on-call <alerts@example.com>\r\n\
@@ -102,6 +103,7 @@ fn html(status: &str, incident_id: &str, time: &str) -> String {
         "sliValue": 60.0,
         "sloValue": 99.0,
     });
+
     // In a script element `</script` and `<!--` mean something; in JSON `<` may be written so.
     let incident = incident.to_string().replace('<', "\\u003c");
     let status = status.replace('&', "&amp;").replace('<', "&lt;");
@@ -140,6 +142,7 @@ fn quoted_printable(text: &str) -> String {
         }
         encoded.push_str("\r\n");
     }
+
     encoded
 }
 

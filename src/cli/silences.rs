@@ -75,6 +75,7 @@ impl Silences {
             Self::Add(add) => return add.run(config, now, out).await,
             Self::Expire { ids } => expire(&*open_store(config).await?, ids, now, out).await?,
         }
+
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -96,6 +97,7 @@ async fn list(
             .collect();
         return Ok(writeln!(out, "{}", plain::json(&all)?)?);
     }
+
     let rows = silences.into_iter().map(|silence| {
         vec![
             silence.id.to_string(),
@@ -107,6 +109,7 @@ async fn list(
             silence.comment,
         ]
     });
+
     let heading = [
         "ID",
         "STATE",
@@ -116,6 +119,7 @@ async fn list(
         "AUTHOR",
         "COMMENT",
     ];
+
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
 }
 
@@ -142,6 +146,7 @@ fn object(silence: &Silence, now: Timestamp) -> Value {
         comment,
         created_at,
     } = silence;
+
     json!({
         "id": id,
         "state": silence.state(now).as_str(),

@@ -104,6 +104,7 @@ impl Store {
     pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         let Loaded { config, .. } = Config::load(config, Files::Unneeded)?;
         let out = &mut io::stdout();
+
         match self {
             Self::Migrate => migrate(&serve::store_place(&config)?, out).await?,
             Self::Backup { file, overwrite } => backup(&config, &file, overwrite, out).await?,
@@ -118,6 +119,7 @@ impl Store {
                 return check(&config, now, extent, json.json, out).await;
             }
         }
+
         Ok(ExitCode::SUCCESS)
     }
 }
@@ -128,6 +130,7 @@ async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
     let at = || format!("store.url: {place}");
     let (before, _) = place.versions().await.with_context(at)?;
     place.open().await.with_context(at)?;
+
     let (after, _) = place.versions().await.with_context(at)?;
     match before {
         0 => writeln!(
@@ -140,6 +143,7 @@ async fn migrate(place: &Place, out: &mut impl Write) -> anyhow::Result<()> {
             "{place}: brought from schema version {before} to {after}"
         )?,
     }
+
     Ok(())
 }
 
@@ -160,12 +164,15 @@ async fn backup(
             without_password(config)?
         ),
     };
+
     let progress = progress("looking at the store");
     sqlite::backup(&from, to, overwrite, |done, all| {
         advance_to(&progress, "pages", done, all, "reading the copy through");
     })?;
     progress.finish_and_clear();
+
     let size = std::fs::metadata(to)?.len();
+
     Ok(writeln!(
         out,
         "{}: a copy of {}, read through, {size} bytes",
@@ -185,11 +192,13 @@ fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result
             from.display()
         ),
     };
+
     let progress = progress("reading the backup through");
     let copied = |done, all| advance_to(&progress, "pages", done, all, "reading the store through");
     let restored = sqlite::restore(from, &to, copied);
     restored.with_context(|| format!("store.url: {}", to.display()))?;
     progress.finish_and_clear();
+
     Ok(writeln!(
         out,
         "{}: restored from {}\nWhat was owed when the backup was made is sent when `serve` starts: \
@@ -222,14 +231,17 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
         let verdict = json!({ "ok": found.is_empty(), "findings": found, "totals": totals });
         return writeln!(out, "{}", pretty(&verdict)?);
     }
+
     for Finding { check, what } in found {
         writeln!(out, "{check}: {}", plain(what))?;
     }
+
     let Totals {
         mails,
         incidents,
         deliveries,
     } = totals;
+
     if found.is_empty() {
         let [mails, incidents] = [
             table::count(mails, "mail"),
@@ -248,6 +260,7 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
             "{mails}, {incidents}, {deliveries}: all as promised\nok"
         )?;
     }
+
     Ok(())
 }
 
@@ -266,9 +279,11 @@ pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
                 > 0
         }
     };
+
     if !is_there {
         bail!("there is no store {place} yet: `alertbridge serve` makes it; is --config right?");
     }
+
     Ok(place)
 }
 

@@ -11,9 +11,11 @@ pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
     for row in rows {
         table.add_row(row.iter().map(|cell| plain(cell)));
     }
+
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
+
     table
         .lines()
         .map(|line| line.trim_end().to_owned())

@@ -125,7 +125,9 @@ impl Trial {
             let authenticity = self.authenticity(&specimen).await;
             (specimen, authenticity)
         });
+
         let judged = join_all(judged).await;
+
         // The state needs a row for the mail, not its bytes.
         let stub = |(Specimen { message, .. }, authenticity): &(Specimen, Authenticity)| {
             (
@@ -136,14 +138,17 @@ impl Trial {
                 authenticity.clone(),
             )
         };
+
         let ids = self
             .store
             .record(judged.iter().map(stub).collect(), None)
             .await?;
+
         ensure!(
             ids.len() == judged.len(),
             "the throw-away state lost a mail"
         );
+
         let rules = Arc::clone(&self.rules);
         let read = move |((specimen, authenticity), id)| {
             let Specimen {
@@ -169,7 +174,9 @@ impl Trial {
                 now,
             }
         };
+
         let read = move || judged.into_iter().zip(ids).map(read).collect();
+
         tokio::task::spawn_blocking(read)
             .await
             .context("reading mail failed")
@@ -181,12 +188,14 @@ impl Trial {
         if self.silences.is_empty() {
             return self.decide_batch(read).await;
         }
+
         let mut decided = Vec::with_capacity(read.len());
         for one in read {
             // Between two mails a silence may have ended.
             self.unsilence(one.now).await?;
             decided.extend(self.decide_batch(vec![one]).await?);
         }
+
         Ok(decided)
     }
 

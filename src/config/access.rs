@@ -72,6 +72,7 @@ impl<'de> MapAccess<'de> for Fields<'de> {
             let key: StrDeserializer<'_, Misfit> = entry.key.as_str().into_deserializer();
             return seed.deserialize(key).map(Some);
         }
+
         Ok(None)
     }
 

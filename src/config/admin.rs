@@ -47,6 +47,7 @@ impl Admin {
                 ));
             }
         }
+
         found.extend(self.check_token(key));
         found
     }

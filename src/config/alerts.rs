@@ -64,6 +64,7 @@ impl Alerts {
                 "add the sender: `from: [no-reply@am.atlassian.com]`",
             ));
         }
+
         for (index, from) in self.from.iter().enumerate() {
             if !is_address(from) {
                 found.push(Problem::new(
@@ -73,8 +74,10 @@ impl Alerts {
                 ));
             }
         }
+
         found.extend(self.authenticity.check(&format!("{key}.authenticity")));
         found.extend(self.status.check(&format!("{key}.status")));
+
         found
     }
 }

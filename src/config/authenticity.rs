@@ -12,6 +12,7 @@ impl Config {
             .ingress
             .trusted_hosts()
             .map(|(_, _, name, host)| (name, host));
+
         Authenticator::new(
             &self.alerts.authenticity,
             &self.alerts.from,

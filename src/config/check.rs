@@ -16,11 +16,13 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     found.extend(config.ingress.check("ingress"));
     found.extend(config.alerts.check("alerts"));
     found.extend(config.delivery.check("delivery"));
+
     let receivers = config.receivers.iter().enumerate();
     found.extend(
         receivers.flat_map(|(index, receiver)| receiver.check(&format!("receivers[{index}]"))),
     );
     listeners(config, &mut found);
+
     found
 }
 
@@ -28,14 +30,17 @@ pub fn problems(config: &Config) -> Vec<Problem> {
 fn listeners(config: &Config, found: &mut Vec<Problem>) {
     let (admin, ingress) = (&config.admin, &config.ingress);
     let mut listeners = vec![("admin.listen".to_owned(), &admin.listen)];
+
     if !ingress.webhook.is_empty() {
         listeners.push(("ingress.http.listen".to_owned(), &ingress.http.listen));
     }
+
     for (index, smtp) in ingress.smtp.iter().enumerate() {
         listeners.push((format!("ingress.smtp[{index}].listen"), &smtp.listen));
     }
 
     let mut taken: Vec<(SocketAddr, String)> = Vec::new();
+
     for (key, listen) in listeners {
         // What is no address is told with its own section.
         let Ok(address) = listen.parse::<SocketAddr>() else {
@@ -73,6 +78,7 @@ pub fn files(tree: &Node) -> Vec<Problem> {
             .err()
             .map(|error| unreadable(key, &error))
     };
+
     values::files(tree)
         .into_iter()
         .filter_map(problem)

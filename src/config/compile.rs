@@ -22,6 +22,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
         None => Validator::built_in(),
         Some(path) => Validator::from_file(path),
     };
+
     let validator = validator
         .map_err(|error| {
             problems.push(Problem::new(
@@ -31,6 +32,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
             ));
         })
         .ok();
+
     let severities = Severities::compile(&alerts.severity)
         .map_err(|found| problems.extend(found))
         .ok();
@@ -39,12 +41,14 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
         .iter()
         .map(|receiver| receiver.name.clone())
         .collect();
+
     let routes = Routes::compile(&config.route, &config.time_intervals, &names)
         .map_err(|found| problems.extend(found))
         .ok();
     let receivers = Receivers::compile(&config.receivers, &config.templates)
         .map_err(|found| problems.extend(found))
         .ok();
+
     match (validator, severities, routes, receivers) {
         (Some(validator), Some(severities), Some(routes), Some(receivers))
             if problems.is_empty() =>
@@ -78,6 +82,7 @@ fn patience(config: &Config) -> Duration {
         .authenticity
         .freshness
         .unwrap_or(config.global.max_age);
+
     if freshness.is_zero() {
         Duration::from_secs(24 * 3600)
     } else {

@@ -35,15 +35,20 @@ impl fmt::Display for Misconfigured {
             problem,
             mend,
         } = self;
+
         f.write_str(file)?;
         if *line > 0 {
             write!(f, ":{line}:{column}")?;
         }
+
         if !key.is_empty() {
             write!(f, ": {key}")?;
         }
+
         write!(f, ": {problem}")?;
+
         let label = if mend.ends_with('?') { "" } else { "mend: " };
+
         write!(f, "\n  {label}{mend}")
     }
 }
@@ -86,6 +91,7 @@ impl ConfigErrors {
             .into_iter()
             .map(|(at, problem)| one(sources.get(at.file).unwrap_or(&sources[0]), at, problem))
             .collect();
+
         Self {
             problems,
             warnings: Vec::new(),
@@ -125,16 +131,19 @@ pub(super) fn read_file(path: &Path) -> Result<String, ConfigErrors> {
         let source = Source::File(path.to_owned());
         ConfigErrors::only(one(&source, Mark::default(), Problem::new("", what, mend)))
     };
+
     let unreadable = |error: std::io::Error| {
         fail(
             format!("cannot be read: {error}"),
             "name a file that exists and that this user may read",
         )
     };
+
     let file = fs::File::open(path).map_err(unreadable)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(unreadable)?;
+
     String::from_utf8(bytes).map_err(|_| fail("is not UTF-8 text".into(), "save it as UTF-8"))
 }

@@ -15,6 +15,7 @@ pub fn to_other_apps(config: &Config) -> Option<String> {
     if !config.alerts.app_keys.is_empty() {
         return None;
     }
+
     let ingress = &config.ingress;
     let http = (!ingress.webhook.is_empty() && !is_loopback(&ingress.http.listen))
         .then(|| format!("ingress.http listens on {}", ingress.http.listen));
@@ -23,6 +24,7 @@ pub fn to_other_apps(config: &Config) -> Option<String> {
         .iter()
         .enumerate()
         .filter(|(_, smtp)| !is_loopback(&smtp.listen));
+
     let smtp =
         smtp.map(|(place, smtp)| format!("ingress.smtp[{place}] listens on {}", smtp.listen));
     let imap = ingress
@@ -30,9 +32,11 @@ pub fn to_other_apps(config: &Config) -> Option<String> {
         .iter()
         .enumerate()
         .filter(|(_, imap)| !is_loopback(&imap.host));
+
     let imap =
         imap.map(|(place, imap)| format!("ingress.imap[{place}] reads a mailbox at {}", imap.host));
     let first = http.into_iter().chain(smtp).chain(imap).next()?;
+
     Some(format!(
         "alerts.app_keys is empty, and {first}: a genuine alert of another partner's app, sent on \
          to you, pages unmarked; \
@@ -70,6 +74,7 @@ pub fn files(tree: &Node) -> Vec<String> {
             )
         })
     };
+
     values::files(tree)
         .into_iter()
         .filter_map(exposed)

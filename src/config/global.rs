@@ -37,6 +37,7 @@ impl Global {
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         let is_web = |url: &&String| url.starts_with("https://") || url.starts_with("http://");
+
         if let Some(url) = self.external_url.as_ref().filter(|url| !is_web(url)) {
             found.push(Problem::new(
                 format!("{key}.external_url"),
@@ -44,12 +45,14 @@ impl Global {
                 "write the whole address: `https://alertbridge.example.com`",
             ));
         }
+
         found.extend(bounds::duration(
             &format!("{key}.max_age"),
             self.max_age,
             0,
             10 * YEAR,
         ));
+
         found
     }
 }

@@ -53,6 +53,7 @@ pub fn merge(
         sources: vec![source.clone()],
         warnings: Vec::new(),
     };
+
     let paths = matching(&patterns(tree), source, found, &mut included.warnings);
 
     for path in paths {
@@ -75,6 +76,7 @@ pub fn merge(
         };
         join.file(tree, more);
     }
+
     Ok(included)
 }
 
@@ -88,6 +90,7 @@ fn patterns(tree: &Node) -> Vec<(String, String)> {
         .iter()
         .find(|entry| entry.key == "include")
         .map(|entry| &entry.value.value);
+
     let Some(Value::List(items)) = list else {
         return Vec::new();
     };
@@ -99,6 +102,7 @@ fn patterns(tree: &Node) -> Vec<(String, String)> {
             Value::Scalar(scalar) => Some((format!("include[{index}]"), scalar.text.clone())),
             _ => None,
         });
+
     texts.collect()
 }
 
@@ -150,6 +154,7 @@ fn matching(
             warnings.push(format!("{key}: no file matches `{pattern}`"));
         }
     }
+
     paths
 }
 
@@ -177,6 +182,7 @@ impl Join<'_> {
         if more.is_nothing() {
             return;
         }
+
         let at = more.at;
         let Value::Map(mut entries) = more.value else {
             let what = "an included file holds keys, as the configuration itself does";
@@ -195,10 +201,12 @@ impl Join<'_> {
             }
             !nested
         });
+
         // A configuration that holds nothing but comments is no map yet.
         if tree.is_nothing() {
             tree.value = Value::Map(Vec::new());
         }
+
         self.node(
             tree,
             Node {
@@ -215,10 +223,12 @@ impl Join<'_> {
         if more.is_nothing() {
             return;
         }
+
         if into.is_nothing() {
             *into = more;
             return;
         }
+
         match (&mut into.value, more.value) {
             (Value::List(items), Value::List(more)) => items.extend(more),
             (Value::Map(entries), Value::Map(more)) => self.map(entries, more, path),

@@ -17,6 +17,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
             ));
         }
     };
+
     refuse(config.canary.is_some(), "canary".into(), "drop it");
     found
 }

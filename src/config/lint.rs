@@ -40,6 +40,7 @@ fn labels<'a>(key: &str, matchers: impl Iterator<Item = &'a Matcher>, found: &mu
         .map(Matcher::name)
         .filter(|name| !label::NAMES.contains(name))
         .collect();
+
     for name in unknown {
         let mend = match nearest(name, label::NAMES.into_iter()) {
             Some(near) => format!("did you mean `{near}`?"),
@@ -63,6 +64,7 @@ impl Reached {
             route.matchers.iter(),
             found,
         );
+
         let intervals = route.mute.iter().chain(&route.active);
         self.intervals
             .extend(intervals.map(|interval| interval.name.clone()));
@@ -70,9 +72,11 @@ impl Reached {
         // A child that takes everything leaves nothing to its parent or to those behind it.
         let takes_all = |child: &&Route| child.matchers.is_empty() && !child.r#continue;
         let last = route.routes.iter().position(|child| takes_all(&child));
+
         if !route.routes.iter().any(|child| child.matchers.is_empty()) {
             self.receivers.insert(route.receiver.clone());
         }
+
         for (index, child) in route.routes.iter().enumerate() {
             match last {
                 Some(last) if index > last => found.push(format!(
@@ -94,6 +98,7 @@ fn receivers(config: &Config, reached: &mut Reached, found: &mut Vec<String>) {
         with_fallback
             .filter_map(|receiver| Some((&receiver.name, &receiver.fallback.as_ref()?.receiver)))
     };
+
     while let Some((_, fallback)) = fallbacks().find(|(name, fallback)| {
         reached.receivers.contains(*name) && !reached.receivers.contains(*fallback)
     }) {

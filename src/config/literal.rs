@@ -64,10 +64,12 @@ fn mend(path: &str, templates: &BTreeSet<String>) -> String {
         .match_indices(']')
         .nth(1)
         .map_or(path, |(end, _)| &path[..=end]);
+
     let near: Vec<&str> = templates
         .iter()
         .filter_map(|known| known.strip_prefix(place)?.strip_prefix('.'))
         .collect();
+
     if near.is_empty() {
         "write the text itself, or route the alerts that differ in it to receivers of their own"
             .to_owned()

@@ -56,6 +56,7 @@ impl de::Error for Misfit {
             de::Unexpected::Unit => "nothing",
             _ => "another kind of value",
         };
+
         Self::new(
             format!("{found} stands where {expected} is expected"),
             format!("give {expected}"),

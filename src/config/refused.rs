@@ -87,6 +87,7 @@ pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
     if let Some((_, what, mend)) = ELSEWHERE.iter().find(|(keys, ..)| keys.contains(&key)) {
         return Problem::new(path, format!("`{key}` is refused: {what}"), *mend);
     }
+
     Problem::new(
         path,
         format!("there is no key `{key}` here"),

@@ -12,6 +12,7 @@ impl Loaded {
     pub fn needs_restart(&self, started: &Self) -> Vec<String> {
         let mut keys = Vec::new();
         differing(Some(&self.tree), Some(&started.tree), "", &mut keys);
+
         let mut found = Vec::new();
         for part in parts(&self.config, &started.config) {
             let inside = found.len();
@@ -20,6 +21,7 @@ impl Loaded {
                 found.push(part);
             }
         }
+
         found
     }
 }
@@ -36,14 +38,17 @@ fn parts(now: &Config, started: &Config) -> Vec<String> {
         ("admin", now.admin != started.admin),
         ("ingress.http", ways_in.http != before.http),
     ];
+
     let mut found: Vec<_> = parts
         .iter()
         .filter(|(_, differs)| *differs)
         .map(|(part, _)| (*part).to_owned())
         .collect();
+
     found.extend(items("ingress.imap", &ways_in.imap, &before.imap));
     found.extend(items("ingress.webhook", &ways_in.webhook, &before.webhook));
     found.extend(items("ingress.smtp", &ways_in.smtp, &before.smtp));
+
     found
 }
 

@@ -23,6 +23,7 @@ const MAX_PROBLEMS: usize = 50;
 pub fn read<T: DeserializeOwned>(tree: &Node) -> Result<T, Vec<Problem>> {
     let mut tree = tree.clone();
     let mut problems: Vec<Problem> = Vec::new();
+
     // Serde stops at the first value that does not fit: it is taken out, and the rest read again.
     loop {
         let unknown = RefCell::new(Vec::new());
@@ -74,6 +75,7 @@ impl<'a> Reader<'a> {
         } else {
             "."
         };
+
         Self {
             node,
             path: format!("{}{dot}{segment}", self.path),
@@ -114,6 +116,7 @@ impl<'a> Reader<'a> {
             Value::List(_) => "a list",
             Value::Map(_) => "a map of keys",
         };
+
         Err(Misfit::new(
             format!("{found} stands where {expected} is expected"),
             format!("give {expected}"),
@@ -165,12 +168,14 @@ impl<'a> Reader<'a> {
                 )));
             }
         };
+
         let fields = Fields {
             reader: self.clone(),
             entries: entries.iter(),
             value: None,
             known,
         };
+
         self.place(visitor.visit_map(fields))
     }
 }
@@ -239,6 +244,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
                 )));
             }
         };
+
         self.place(visitor.visit_seq(Items {
             reader: self.clone(),
             items: items.iter().enumerate(),
@@ -284,10 +290,12 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
                 )));
             }
         };
+
         let choice = Choice {
             name,
             value: value.map(|value| self.child(value, name)),
         };
+
         self.place(visitor.visit_enum(choice))
     }
 

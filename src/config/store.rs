@@ -84,6 +84,7 @@ impl Store {
         let (retention, keep) = (self.mail_retention, self.ignored_mail.keep);
         let retention = bounds::duration(&at("mail_retention"), retention, 0, 100 * YEAR);
         let keep = bounds::duration(&at("ignored_mail.keep"), keep, 0, 100 * YEAR);
+
         url.into_iter().chain(retention).chain(keep).collect()
     }
 

@@ -96,6 +96,7 @@ impl Pass<'_> {
             self.problems.push((Some(entry.at), problem));
             false
         });
+
         if let Some(index) = entries.iter().position(|entry| entry.key == "<<") {
             let merged = entries.remove(index).value;
             let sources = match merged.value {
@@ -119,6 +120,7 @@ impl Pass<'_> {
                 }
             }
         }
+
         for entry in entries {
             let inner = match entry.key.as_str() {
                 _ if role == Role::Details => Role::Details,
@@ -146,8 +148,10 @@ fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Pr
     if !text.contains("${") {
         return Ok(None);
     }
+
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
+
     while let Some(at) = rest.find("${") {
         if let Some(before) = rest[..at].strip_suffix('$') {
             out.push_str(before);
@@ -178,7 +182,9 @@ fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Pr
         out.push_str(&value);
         rest = &after[name.len() + 1..];
     }
+
     out.push_str(rest);
+
     Ok(Some(out))
 }
 
@@ -216,6 +222,7 @@ pub fn files(tree: &Node) -> Vec<(String, String)> {
             }
         }
     }
+
     let mut found = Vec::new();
     walk(tree, "", &mut found);
     found

@@ -136,6 +136,7 @@ impl Node {
         if path.is_empty() {
             return here;
         }
+
         match &self.value {
             Value::List(items) => path
                 .strip_prefix('[')
@@ -214,6 +215,7 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         line: 1,
         column: 1,
     };
+
     if text.len() > MAX_BYTES {
         return Err(SyntaxError {
             at: start,
@@ -221,8 +223,10 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
             mend: "a configuration is never that long: is it the right file?",
         });
     }
+
     let options: Options = options! { disallow_directives: true };
     let mut builder = Builder::default();
+
     for event in Parser::new_from_str_with_options(text, options) {
         let (event, span) = event.map_err(|error| SyntaxError {
             at: Mark {
@@ -235,6 +239,7 @@ pub fn parse(text: &str) -> Result<Node, SyntaxError> {
         })?;
         builder.take(&event, span.into())?;
     }
+
     Ok(builder.root.unwrap_or_else(|| Node::nothing(start)))
 }
 
@@ -259,12 +264,14 @@ impl Builder {
                 mend,
             })
         };
+
         if event.tag().is_some() {
             return refuse(
                 "YAML tags (`!name`) have no meaning here",
                 "write the value without its tag",
             );
         }
+
         match event {
             Event::DocumentStart(..) if self.root.is_some() => refuse(
                 "a second document begins here",
@@ -332,6 +339,7 @@ impl Builder {
                 mend: "flatten it: 160 levels are the most",
             });
         }
+
         self.open.push((node, anchor, None));
         Ok(())
     }
@@ -347,6 +355,7 @@ impl Builder {
                 mend,
             })
         };
+
         self.nodes += 1;
         if self.nodes > MAX_NODES {
             return refuse(
@@ -354,9 +363,11 @@ impl Builder {
                 "a configuration never has 100000: is it the right file?",
             );
         }
+
         if anchor > 0 {
             self.anchors.insert(anchor, node.clone());
         }
+
         match self.open.last_mut() {
             None => self.root = Some(node),
             Some((
@@ -386,6 +397,7 @@ impl Builder {
             },
             Some(_) => {}
         }
+
         Ok(())
     }
 }

@@ -31,7 +31,9 @@ impl Deliverer {
             telemetry::lease_lost(&claim);
             return self.ended(&terms, &claim.target, None);
         }
+
         let begun = self.clock.now();
+
         // Whatever happens to one page, the others' lanes and counts stay right.
         let verdict = AssertUnwindSafe(self.tried(&terms, &claim, begun))
             .catch_unwind()
@@ -45,7 +47,9 @@ impl Deliverer {
                     after: None,
                 }
             });
+
         crash::point("sent");
+
         let probe_at = self.judged(&terms, &claim, &verdict);
         let settlement = self.concluded(&terms, &claim, &verdict, begun, probe_at);
         let pause = match verdict {
@@ -54,8 +58,10 @@ impl Deliverer {
             } => Some(next::later(settlement.at, after)),
             _ => None,
         };
+
         // The receiver is done with it: another may begin while it is recorded.
         self.ended(&terms, &claim.target, pause);
+
         let settled = self.recorded(&claim, &settlement, lease_ends).await;
         match &settled {
             Ok(Settled::Last | Settled::Onward) => telemetry::attempt_settled(&claim, &settlement),
@@ -65,7 +71,9 @@ impl Deliverer {
                 error,
             ),
         }
+
         crash::point("settled");
+
         if !matches!(settled, Ok(Settled::Last)) {
             self.bell.notify_one();
         }
@@ -108,14 +116,17 @@ impl Deliverer {
     fn judged(&self, terms: &Terms, claim: &Claim, verdict: &Verdict) -> Option<Timestamp> {
         let target = &claim.target;
         let now = self.clock.now();
+
         // Of one that is gone by now nothing is to be known.
         let traffic = Arc::clone(self.terms().traffic.get(target)?);
         let (change, probe_at) = traffic.judge(claim.id, verdict, &terms.settings.backoff, now);
+
         match change {
             Some(Change::Opened { failures }) => telemetry::circuit_opened(target, failures),
             Some(Change::Closed) => telemetry::circuit_closed(target),
             None => {}
         }
+
         probe_at
     }
 
@@ -133,6 +144,7 @@ impl Deliverer {
         let page = &claim.notification;
         let gave_up =
             matches!(next, Next::Dead { .. }) && (page.action == Action::Trigger || page.rose());
+
         Settlement {
             at,
             next,
@@ -164,6 +176,7 @@ impl Deliverer {
                 detail,
             };
         };
+
         let verdict = sent(terms, receiver.as_ref(), claim, now).await;
         next::matured(
             verdict,
@@ -181,10 +194,12 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
         detail,
         after: None,
     };
+
     let keys = match Keys::read(receiver) {
         Ok(keys) => keys,
         Err(error) => return unusable(error.to_string()),
     };
+
     let parcel = Parcel {
         delivery: claim.id,
         alias: &claim.alias,
@@ -194,10 +209,12 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
         now,
         external_url: terms.external_url.as_deref(),
     };
+
     let request = match receiver.request(&parcel, &keys) {
         Ok(request) => request,
         Err(error) => return unusable(error.to_string()),
     };
+
     let keys = keys.hiding(terms.client.hidden(&request));
     let verdict = match terms.client.send(&claim.target, request).await {
         // Before it is judged, since a verdict quotes, and half a credential is not recognised any
@@ -209,5 +226,6 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
             after: None,
         },
     };
+
     next::scrubbed(verdict, &keys)
 }

@@ -62,8 +62,10 @@ impl Breaker {
         if !is_silence(verdict) {
             return std::mem::take(self).open.map(|_| Change::Closed);
         }
+
         self.failures = self.failures.saturating_add(1);
         self.several |= *self.first.get_or_insert(delivery) != delivery;
+
         let probes = match self.open {
             None if self.failures < ENOUGH || !self.several => return None,
             None => 0,
@@ -71,10 +73,12 @@ impl Breaker {
             Some(open) if now < open.at => return None,
             Some(open) => open.probes.saturating_add(1),
         };
+
         self.open = Some(Open {
             probes,
             at: later(now, backoff.pause(probes.saturating_add(1)).min(LONGEST)),
         });
+
         (probes == 0).then_some(Change::Opened {
             failures: self.failures,
         })

@@ -73,6 +73,7 @@ impl Client {
         if request.method == "PRINT" {
             return self.print(&request.body);
         }
+
         let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);
         let Some(client) = self.by_target.get(target) else {
             let detail = "this program has a fault: the integration has no client".to_owned();
@@ -81,10 +82,13 @@ impl Client {
                 detail,
             });
         };
+
         let mut builder = client.request(method, &request.url);
+
         for (name, value) in &request.headers {
             builder = builder.header(name.as_ref(), value.as_bytes());
         }
+
         builder = match request.body {
             Body::Empty => builder,
             Body::Json(json) => {
@@ -101,6 +105,7 @@ impl Client {
             }
             Body::Text(text) => builder.body(text),
         };
+
         let mut response = builder.send().await.map_err(|error| failure(&error))?;
         let status = response.status().as_u16();
         let headers = response
@@ -110,13 +115,16 @@ impl Client {
                 Some((name.as_str().to_owned(), value.to_str().ok()?.to_owned()))
             })
             .collect();
+
         let mut body = Vec::new();
+
         while let Some(chunk) = response.chunk().await.map_err(|error| failure(&error))? {
             body.extend_from_slice(&chunk[..chunk.len().min(LONGEST_REPLY - body.len())]);
             if body.len() == LONGEST_REPLY {
                 break;
             }
         }
+
         Ok(Reply {
             status,
             headers,
@@ -130,12 +138,14 @@ impl Client {
             Body::Json(json) => json.to_string(),
             Body::Text(text) => text.clone(),
         };
+
         let printed = if self.on_stderr {
             writeln!(std::io::stderr(), "{line}")
         } else {
             let mut out = std::io::stdout().lock();
             writeln!(out, "{line}").and_then(|()| out.flush())
         };
+
         let stream = if self.on_stderr { "error" } else { "output" };
         printed
             .map(|()| Reply {
@@ -159,11 +169,13 @@ fn failure(error: &reqwest::Error) -> Failure {
     let mut causes = Vec::new();
     let mut certificate = false;
     let mut cause = error.source();
+
     while let Some(error) = cause {
         certificate |= is_tls(error);
         causes.push(error.to_string());
         cause = error.source();
     }
+
     let deepest = causes
         .pop()
         .unwrap_or_else(|| "the request failed".to_owned());
@@ -184,6 +196,7 @@ fn failure(error: &reqwest::Error) -> Failure {
     } else {
         (FailureReason::Network, "the connection broke")
     };
+
     Failure {
         reason,
         detail: format!("{what}: {deepest}"),

@@ -22,11 +22,14 @@ pub(super) fn matured(verdict: Verdict, step: &Step, timeout: Duration, now: Tim
     else {
         return verdict;
     };
+
     if waited(*since, now) < timeout {
         return verdict;
     }
+
     let reason = FailureReason::Unconfirmed;
     let never = format!("accepted as request {request_id}, and never confirmed");
+
     match verdict {
         Verdict::NotYet => Verdict::Retry {
             reason,
@@ -133,17 +136,21 @@ fn again(
 ) -> Next {
     let failures = claim.failures.saturating_add(1);
     let deadline = later(claim.since, settings.give_up_after.as_std());
+
     if now >= deadline && failures >= settings.fewest_failures {
         return Next::Dead {
             reason: format!("given up after {}: {detail}", settings.give_up_after),
         };
     }
+
     let pause = settings
         .backoff
         .pause(failures)
         .max(after.unwrap_or_default());
+
     // The last attempt is made at the deadline, not skipped.
     let at = later(now, pause);
+
     Next::Again {
         step,
         at: if now < deadline { at.min(deadline) } else { at },
@@ -227,12 +234,14 @@ pub(super) fn scrubbed_reply(reply: Reply, keys: &Keys) -> Reply {
         .into_iter()
         .map(|(name, value)| (name, keys.scrub(&value)))
         .collect();
+
     let body = match std::str::from_utf8(&reply.body) {
         Ok(text) => keys.scrub(text).into_bytes(),
         Err(_) => keys
             .scrub(&String::from_utf8_lossy(&reply.body))
             .into_bytes(),
     };
+
     Reply {
         status: reply.status,
         headers,

@@ -58,6 +58,7 @@ impl Deliverer {
                 _under_way: self.under_way.token(),
             })
         };
+
         deliveries.iter_mut().filter_map(slot).collect()
     }
 
@@ -67,6 +68,7 @@ impl Deliverer {
         if decision.deliveries.len() > decision.claims.len() {
             self.bell.notify_one();
         }
+
         for claim in decision
             .claims
             .into_iter()

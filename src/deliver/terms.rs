@@ -35,6 +35,7 @@ impl Terms {
                 )
             })
             .collect();
+
         Self {
             receivers,
             settings,

@@ -108,11 +108,13 @@ impl Traffic {
         let mut now = self.lock();
         let open = now.pace.is_none() && now.breaker.probe_at().is_none() && now.closed_until <= at;
         let taken = open && !now.behind && now.under_way < now.most;
+
         if taken {
             now.under_way += 1;
         } else {
             now.behind = true;
         }
+
         taken
     }
 
@@ -149,6 +151,7 @@ impl Traffic {
             None if now.breaker.probe_at().is_some() => {}
             None => now.most = now.most.saturating_mul(2).min(MOST),
         }
+
         now.behind
     }
 

@@ -52,6 +52,7 @@ pub(super) fn clients(
     let surroundings = Surroundings::read(environment, &mut problems);
     let mut by_way: BTreeMap<Way, reqwest::Client> = BTreeMap::new();
     let mut by_target = BTreeMap::new();
+
     for (target, receiver) in &receivers.integrations {
         let Some(transport) = receiver.transport() else {
             continue;
@@ -81,11 +82,13 @@ pub(super) fn clients(
             Err(problem) => problems.push(problem),
         }
     }
+
     let proxies = surroundings
         .https
         .into_iter()
         .chain(surroundings.http)
         .collect();
+
     if problems.is_empty() {
         Ok(Clients { by_target, proxies })
     } else {
@@ -104,6 +107,7 @@ impl Surroundings {
                 .map(|text| text.trim().to_owned())
                 .filter(|text| !text.is_empty())
         };
+
         let mut proxy = |name: &str| {
             let url = text(name).or_else(|| text("ALL_PROXY"))?;
             let url = if url.contains("://") {
@@ -121,6 +125,7 @@ impl Surroundings {
                 }
             }
         };
+
         let (https, http) = (proxy("HTTPS_PROXY"), proxy("HTTP_PROXY"));
         Self {
             https,
@@ -135,10 +140,12 @@ impl Surroundings {
             .https
             .as_ref()
             .map(|url| Ok(Proxy::https(url)?.no_proxy(direct())));
+
         let http = self
             .http
             .as_ref()
             .map(|url| Ok(Proxy::http(url)?.no_proxy(direct())));
+
         https.into_iter().chain(http).collect()
     }
 }
@@ -154,10 +161,12 @@ impl Way {
                 "write http://HOST:PORT",
             )
         };
+
         let proxies = match &self.proxy {
             Some(url) => vec![Proxy::all(url).map_err(unusable)?],
             None => surroundings.proxies().map_err(unusable)?,
         };
+
         let builder = reqwest::Client::builder()
             .timeout(self.timeout)
             .connect_timeout(self.timeout.min(Duration::from_secs(10)))
@@ -167,8 +176,10 @@ impl Way {
             .tcp_nodelay(true)
             .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")))
             .no_proxy();
+
         let builder = proxies.into_iter().fold(builder, ClientBuilder::proxy);
         let builder = certified(builder, &self.tls, key)?;
+
         builder.build().map_err(|error| {
             let what = format!("the client cannot be made: {}", deepest(&error));
             Problem::new(
@@ -190,10 +201,12 @@ fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuild
             "name a PEM file, readable by the user alertbridge runs as",
         )
     };
+
     let read = |name: &str, path: &Path| {
         fs::read(path).map_err(|error| wrong(name, path, &format!("cannot be read: {error}")))
     };
     let mut builder = builder;
+
     if let Some(path) = &tls.ca_file {
         let certificates =
             Certificate::from_pem_bundle(&read("ca_file", path)?).unwrap_or_default();
@@ -202,6 +215,7 @@ fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuild
         }
         builder = builder.tls_certs_merge(certificates);
     }
+
     if let (Some(certificate), Some(own_key)) = (&tls.cert_file, &tls.key_file) {
         let mut pem = read("cert_file", certificate)?;
         if Certificate::from_pem_bundle(&pem)
@@ -216,6 +230,7 @@ fn certified(builder: ClientBuilder, tls: &Tls, key: &str) -> Result<ClientBuild
         builder = builder
             .identity(identity.map_err(|_| wrong("key_file", own_key, "holds no private key"))?);
     }
+
     Ok(builder)
 }
 
@@ -225,6 +240,7 @@ fn deepest(error: &reqwest::Error) -> String {
     while let Some(inner) = cause.source() {
         cause = inner;
     }
+
     if error.source().is_none() {
         "it is not usable".to_owned()
     } else {

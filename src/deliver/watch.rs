@@ -46,6 +46,7 @@ impl Watch {
             self.again_at = now.checked_add(AFTERWARDS).ok();
             return Seen::SetBack(latest);
         }
+
         if self.again_at.take_if(|at| *at <= now).is_some() {
             Seen::WasSetBack
         } else {

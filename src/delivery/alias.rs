@@ -34,6 +34,7 @@ pub fn alias(kind: &str, incident_id: &str, receiver: &str) -> String {
         && plain
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b':'));
+
     if fits {
         plain
     } else {

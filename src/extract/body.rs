@@ -99,9 +99,11 @@ impl<'a> Body<'a> {
         if self.parts > MAX_PARTS {
             return self.obstructed(body, || format!("the mail has more than {MAX_PARTS} parts"));
         }
+
         let content = first(header, b"Content-Type").map(Structured::parse);
         let kind = content.as_ref().map_or(Kind::Unnamed, kind);
         let content = content.unwrap_or_default();
+
         match disposition(header) {
             _ if matches!(kind, Kind::Packed) => {
                 return self.obstructed(body, || {
@@ -116,6 +118,7 @@ impl<'a> Body<'a> {
             }
             Disposition::Inline => {}
         }
+
         match kind {
             Kind::Multipart => self.multipart(&content, body, depth),
             Kind::Html => self.html(header, body, content.first("charset").as_deref()),
@@ -132,6 +135,7 @@ impl<'a> Body<'a> {
             }
             Kind::Packed | Kind::Other => {}
         }
+
         if differs(header, b"Content-Type") {
             self.obstructed_if_there(body, || {
                 "a part of the mail has two Content-Types".to_owned()
@@ -147,14 +151,17 @@ impl<'a> Body<'a> {
                 "the mail has a multipart without a boundary".to_owned()
             });
         };
+
         if depth == MAX_DEPTH {
             return self.obstructed(body, || {
                 format!("the mail nests more than {MAX_DEPTH} multiparts")
             });
         }
+
         let delimiter = format!("--{boundary}");
         let mut part_start = None;
         let mut ended = false;
+
         for at in memmem::find_iter(body, &delimiter) {
             let Some((line, next)) = boundary_line(body, at, delimiter.len()) else {
                 continue;
@@ -181,12 +188,14 @@ impl<'a> Body<'a> {
             part_start = Some(next);
             ended = false;
         }
+
         // The last boundary never came. What there is of the last part is read; what is missing may
         // be the alert.
         if let Some(start) = part_start {
             let (header, content) = split_part(&body[start..]);
             self.entity(header, content, depth + 1, in_digest);
         }
+
         if !ended {
             self.obstructed(body, || {
                 "the mail ends before its last MIME boundary: it looks cut off".to_owned()
@@ -199,6 +208,7 @@ impl<'a> Body<'a> {
         self.html += 1;
         let field = first(header, b"Content-Transfer-Encoding");
         let encoding = Encoding::named(field);
+
         if encoding == Encoding::Packed {
             let name = String::from_utf8_lossy(field.unwrap_or_default())
                 .trim()
@@ -207,11 +217,13 @@ impl<'a> Body<'a> {
                 format!("an HTML part of the mail has the transfer encoding {name:.40?}, which is not read")
             });
         }
+
         let before = self.found.len();
         let doubt = match self.look(encoding, body, charset) {
             Ok(doubt) => doubt,
             Err(reason) => return self.obstructed(body, || reason),
         };
+
         // Line ends written twice cut words: without the empty lines it may be an alert.
         if encoding == Encoding::QuotedPrintable
             && !self.found[before..].iter().any(is_alert)
@@ -224,9 +236,11 @@ impl<'a> Body<'a> {
                 self.found.extend(as_sent);
             }
         }
+
         if let Some(reason) = doubt {
             self.obstructed(body, || reason);
         }
+
         if self.found.len() == before
             && (encoding == Encoding::Unknown || differs(header, b"Content-Transfer-Encoding"))
         {
@@ -234,6 +248,7 @@ impl<'a> Body<'a> {
                 "the transfer encoding of an HTML part of the mail is not known".to_owned()
             });
         }
+
         if self.found.len() == before && encoding == Encoding::Identity && is_encoded(body) {
             self.obstructed(body, || {
                 "an HTML part of the mail is encoded, and does not say how".to_owned()
@@ -254,14 +269,17 @@ impl<'a> Body<'a> {
             .damage
             .map(|damage| format!("an HTML part of the mail has {damage}"));
         let read = charset::decode(decoded.bytes, charset)?;
+
         if self.bytes + read.text.len() > MAX_HTML {
             return Err(format!(
                 "the mail has more than {} MiB of HTML",
                 MAX_HTML >> 20
             ));
         }
+
         self.bytes += read.text.len();
         self.found.extend(element::find(&read.text)?);
+
         Ok(damage.or_else(|| read.unknown.as_deref().map(unknown_charset)))
     }
 
@@ -275,6 +293,7 @@ impl<'a> Body<'a> {
             .strip_prefix("\u{feff}".as_bytes())
             .unwrap_or(&decoded.bytes)
             .trim_ascii_start();
+
         if matches!(text, [b'<', b'!' | b'a'..=b'z' | b'A'..=b'Z', ..]) {
             self.html(header, body, charset);
         } else {
@@ -325,6 +344,7 @@ fn kind(content: &Structured) -> Kind {
         .token
         .split_once('/')
         .unwrap_or((&content.token, ""));
+
     match (main, sub) {
         _ if PACKED.contains(&content.token.as_str()) => Kind::Packed,
         ("multipart", _) => Kind::Multipart,
@@ -352,6 +372,7 @@ fn disposition(header: &[u8]) -> Disposition {
     if differs(header, b"Content-Disposition") {
         return Disposition::Unsure;
     }
+
     match Structured::parse(value).token.as_str() {
         "inline" => Disposition::Inline,
         "" if value.trim_ascii().is_empty() => Disposition::Inline,
@@ -378,11 +399,13 @@ fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
         .map(|boundary| boundary.trim_end())
         .filter(|it| !it.is_empty())
         .collect();
+
     let comes = |boundary: &str| {
         let delimiter = format!("--{boundary}");
         memmem::find_iter(body, &delimiter)
             .any(|at| boundary_line(body, at, delimiter.len()).is_some())
     };
+
     let meant = |boundary: &&str| -> Vec<String> {
         let cut = boundary.split([' ', '\t', '(']).next().unwrap_or_default();
         let solid = boundary.split_ascii_whitespace().collect::<String>();
@@ -399,15 +422,19 @@ fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
         .map(ToOwned::to_owned)
         .collect()
     };
+
     let first = (*written.first()?).to_owned();
+
     if written.len() == 1 && comes(&first) {
         return Some(first);
     }
+
     let all = written
         .iter()
         .map(|boundary| (*boundary).to_owned())
         .chain(written.iter().flat_map(meant))
         .take(16);
+
     Some(
         all.into_iter()
             .find(|boundary| comes(boundary))
@@ -429,10 +456,12 @@ fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(Line, usize)>
     if at > 0 && body[at - 1] != b'\n' {
         return None;
     }
+
     let after = &body[at + length..];
     let line_end = memchr::memchr(b'\n', after);
     let rest = after[..line_end.unwrap_or(after.len())].trim_ascii_end();
     let next = line_end.map_or(body.len(), |end| at + length + end + 1);
+
     match rest {
         b"" => Some((Line::Next, next)),
         b"--" => Some((Line::Last, next)),

@@ -30,6 +30,7 @@ pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Te
         .filter(|c| !c.is_control())
         .take(40)
         .collect();
+
     let (encoding, unknown) = match known(&name) {
         Known::Ascii(encoding) => (encoding, None),
         Known::Hiding => {
@@ -46,6 +47,7 @@ pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Te
             (encoding, Some(name))
         }
     };
+
     let text = if encoding == UTF_8 {
         match bytes {
             Cow::Borrowed(bytes) => String::from_utf8_lossy(bytes),
@@ -61,6 +63,7 @@ pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Te
             .into_owned()
             .into()
     };
+
     Ok(Text { text, unknown })
 }
 
@@ -77,13 +80,16 @@ fn known(name: &str) -> Known {
     if matches!(name, "" | "utf-8" | "utf8" | "us-ascii" | "ascii") {
         return Known::Ascii(UTF_8);
     }
+
     let trimmed = name.trim_matches(|c: char| !c.is_ascii_alphanumeric());
     let cut = trimmed
         .split([';', ',', '(', '"', ' ', '='])
         .next()
         .unwrap_or_default()
         .trim();
+
     let solid: String = cut.chars().filter(char::is_ascii_alphanumeric).collect();
+
     if solid.is_empty()
         || matches!(
             solid.as_str(),
@@ -92,11 +98,13 @@ fn known(name: &str) -> Known {
     {
         return Known::Ascii(UTF_8);
     }
+
     let label = |label: &str| Encoding::for_label(label.as_bytes());
     let found = label(trimmed)
         .or_else(|| label(cut))
         .or_else(|| label(&cut.replace('_', "-")))
         .or_else(|| by_number(&solid));
+
     match found {
         Some(hiding) if [REPLACEMENT, UTF_16BE, UTF_16LE, ISO_2022_JP].contains(&hiding) => {
             Known::Hiding
@@ -146,6 +154,7 @@ fn by_number(solid: &str) -> Option<&'static Encoding> {
         }
         .to_owned(),
     };
+
     Encoding::for_label(label.as_bytes())
 }
 

@@ -58,6 +58,7 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
     if !has_tag(html.as_bytes(), b"script") {
         return Ok(Vec::new());
     }
+
     if has_tag(html.as_bytes(), b"svg") || has_tag(html.as_bytes(), b"math") {
         if html.len() > MAX_FOREIGN {
             return Err(format!(
@@ -71,6 +72,7 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
                 .collect(),
         );
     }
+
     let mut found = Vec::new();
     for range in candidates(html)? {
         if range.len() > MAX_PAYLOAD + MAX_TAGS {
@@ -82,11 +84,13 @@ pub(super) fn find(html: &str) -> Result<Vec<Found>, String> {
         let fragment = Html::parse_fragment(html.get(range).unwrap_or_default());
         found.extend(scripts(&fragment).next().and_then(read));
     }
+
     if found.is_empty() && ends_in_a_script_tag(html) {
         return Err(format!(
             "the mail's HTML ends within a tag of {ELEMENT_ID}: it looks cut off"
         ));
     }
+
     Ok(found)
 }
 
@@ -154,6 +158,7 @@ fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
             Ok(())
         }
     };
+
     let settings = Settings::new()
         .append_element_content_handler(element!("script[id]", handler))
         .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY));
@@ -170,6 +175,7 @@ fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
             }
             other => other.to_string(),
         })?;
+
     Ok(ranges.take())
 }
 
@@ -186,9 +192,11 @@ fn read(script: ElementRef<'_>) -> Option<Found> {
     if script.attr("id") != Some(ELEMENT_ID) {
         return None;
     }
+
     let text: String = script.text().collect();
     let kind = script.attr("type").unwrap_or_default();
     let essence = kind.split(';').next().unwrap_or_default().trim();
+
     Some(if essence.eq_ignore_ascii_case(ELEMENT_TYPE) {
         Found::Json(text)
     } else {

@@ -103,6 +103,7 @@ impl<'de> Visitor<'de> for StrictVisitor {
             let Strict(value) = entries.next_value()?;
             object.insert(key, value);
         }
+
         Ok(object.into())
     }
 }

@@ -11,6 +11,7 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
     let mut decoded = Vec::with_capacity(encoded.len());
     let mut damaged = false;
     let mut rest = encoded;
+
     while let Some(at) = memchr(b'=', rest) {
         decoded.extend_from_slice(&rest[..at]);
         rest = &rest[at + 1..];
@@ -24,7 +25,9 @@ pub(super) fn decode(encoded: &[u8]) -> (Vec<u8>, bool) {
             damaged = true;
         }
     }
+
     decoded.extend_from_slice(rest);
+
     (decoded, damaged)
 }
 
@@ -35,6 +38,7 @@ pub(super) fn without_empty_lines(encoded: &[u8]) -> Option<Vec<u8>> {
     let mut kept: Vec<u8> = Vec::new();
     let mut rest = encoded;
     let mut from = 0;
+
     while let Some(at) = memchr(b'=', &encoded[from..]).map(|at| from + at) {
         from = at + 1;
         let Some(next) = soft_line_break(&encoded[from..]) else {
@@ -50,6 +54,7 @@ pub(super) fn without_empty_lines(encoded: &[u8]) -> Option<Vec<u8>> {
         }
         from = encoded.len() - after.len();
     }
+
     (rest.len() < encoded.len()).then(|| [kept.as_slice(), rest].concat())
 }
 
@@ -81,6 +86,7 @@ fn soft_line_break(rest: &[u8]) -> Option<&[u8]> {
         .iter()
         .take_while(|byte| matches!(byte, b' ' | b'\t'))
         .count();
+
     match &rest[blank..] {
         [b'\r', b'\n', next @ ..] | [b'\n', next @ ..] | [b'\r', b'\r', b'\n', next @ ..] => {
             Some(next)

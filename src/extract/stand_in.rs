@@ -21,10 +21,13 @@ pub(super) fn is_one(
     let by_exchange = from.contains("Microsoft Exchange");
     let of_retrieval =
         subject.is_some_and(|subject| subject.contains("IMAP4") || subject.contains("POP3"));
+
     if !(by_exchange || of_retrieval) || body.len() > MAX_BODY {
         return false;
     }
+
     let text = quoted_printable::decode(body).0;
+
     text.split(|byte| *byte == b'\n')
         .any(|line| sender::names(line, configured))
 }

@@ -36,14 +36,17 @@ impl Structured {
         } else {
             text
         };
+
         let (token, mut rest) = token(&text);
         let mut parameters = Vec::new();
+
         while parameters.len() < MAX_PARAMETERS
             && let Some((parameter, after)) = parameter(rest)
         {
             parameters.extend(parameter);
             rest = after;
         }
+
         Self { token, parameters }
     }
 
@@ -54,10 +57,12 @@ impl Structured {
                 .iter()
                 .filter(|parameter| parameter.name == name)
         };
+
         let mut values: Vec<String> = named()
             .filter(|parameter| parameter.part.is_none())
             .map(|parameter| decoded(&parameter.value, parameter.encoded, true))
             .collect();
+
         let mut parts: Vec<&Parameter> = named()
             .filter(|parameter| parameter.part.is_some())
             .collect();
@@ -68,6 +73,7 @@ impl Structured {
             };
             values.push(parts.iter().enumerate().map(part).collect());
         }
+
         values
     }
 
@@ -83,11 +89,14 @@ fn token(text: &str) -> (String, &str) {
     let ends = |c: char| c.is_ascii_whitespace() || matches!(c, ';' | ',' | '(' | '"' | '=');
     let end = start.find(ends).unwrap_or(start.len());
     let rest = start[end..].trim_start_matches('"');
+
     if skip(rest).starts_with('=') {
         return (String::new(), start); // The first parameter, where the token is missing.
     }
+
     let mut token = start[..end].to_ascii_lowercase();
     let mut rest = rest;
+
     if let Some(subtype) = skip(rest)
         .strip_prefix('/')
         .map(skip)
@@ -104,6 +113,7 @@ fn token(text: &str) -> (String, &str) {
             rest = &subtype[end..];
         }
     }
+
     (token, rest)
 }
 
@@ -112,9 +122,11 @@ fn parameter(text: &str) -> Option<(Option<Parameter>, &str)> {
     let start =
         text.trim_start_matches(|c: char| c.is_ascii_whitespace() || matches!(c, ';' | ','));
     let start = skip(start);
+
     if start.is_empty() {
         return None;
     }
+
     let end = start
         .find(|c: char| c.is_ascii_whitespace() || matches!(c, ';' | ',' | '=' | '('))
         .unwrap_or(start.len());
@@ -125,8 +137,10 @@ fn parameter(text: &str) -> Option<(Option<Parameter>, &str)> {
         let step = start.chars().next().map_or(0, char::len_utf8);
         return Some((None, &start[end.max(step)..]));
     };
+
     let (value, rest) = value(skip(after));
     let (name, part, encoded) = marks(&name);
+
     Some((
         Some(Parameter {
             name: name.to_owned(),
@@ -156,6 +170,7 @@ fn value(text: &str) -> (String, &str) {
         // The quote is never closed: the value ends where one without quotes would.
         return bare(quoted);
     }
+
     bare(text)
 }
 
@@ -171,6 +186,7 @@ fn bare(text: &str) -> (String, &str) {
             || after.starts_with('(')
             || (name > 0 && after[name..].trim_start().starts_with('='))
     };
+
     let begins =
         |(at, _): &(usize, &str)| *at == 0 || !whole.as_bytes()[at - 1].is_ascii_whitespace();
     let blanks = whole
@@ -178,6 +194,7 @@ fn bare(text: &str) -> (String, &str) {
         .filter(begins);
     let end = blanks.into_iter().find(|found| next(*found));
     let end = end.map_or(whole.len(), |(at, _)| at);
+
     (
         whole[..end]
             .trim()
@@ -208,10 +225,12 @@ fn decoded(value: &str, encoded: bool, begins: bool) -> String {
     if !encoded {
         return value.to_owned();
     }
+
     let text = match value.splitn(3, '\'').collect::<Vec<_>>()[..] {
         [_, _, text] if begins => text,
         _ => value,
     };
+
     percent_encoding::percent_decode_str(text)
         .decode_utf8_lossy()
         .into_owned()
@@ -234,6 +253,7 @@ fn skip(text: &str) -> &str {
         let Some(end) = end else { return rest };
         rest = comment[end + 1..].trim_ascii_start();
     }
+
     rest
 }
 

@@ -19,6 +19,7 @@ pub(super) fn is_there(bytes: &[u8]) -> bool {
     if is_plain(bytes) {
         return true;
     }
+
     let solid = |bytes: &[u8]| -> Vec<u8> {
         bytes
             .iter()
@@ -26,6 +27,7 @@ pub(super) fn is_there(bytes: &[u8]) -> bool {
             .filter(|byte| !byte.is_ascii_whitespace() && *byte != 0)
             .collect()
     };
+
     let as_sent = solid(bytes);
     is_plain(&as_sent)
         || IN_BASE64

@@ -34,18 +34,21 @@ impl Encoding {
     pub fn named(value: Option<&[u8]>) -> Self {
         let value = String::from_utf8_lossy(value.unwrap_or_default()).to_ascii_lowercase();
         let mut text = value.trim_start();
+
         while let Some((_, after)) = text
             .strip_prefix('(')
             .and_then(|comment| comment.split_once(')'))
         {
             text = after.trim_start();
         }
+
         let cut = text.split([';', ',', '(', '=']).next().unwrap_or_default();
         let solid: String = cut
             .chars()
             .filter(char::is_ascii_alphanumeric)
             .take(40)
             .collect();
+
         match solid.as_str() {
             "" | "7bit" | "8bit" | "7bits" | "8bits" | "7" | "8" | "binary" | "none"
             | "identity" => Self::Identity,
@@ -102,6 +105,7 @@ fn base64_within(body: &[u8]) -> Vec<u8> {
     let before = lines().position(is_begun);
     let before = before.or_else(|| lines().position(|line| !line.is_empty() && is_base64(line)));
     let mut encoded = Vec::with_capacity(body.len());
+
     for line in lines().skip(before.unwrap_or_default()) {
         let length = line.iter().take_while(|byte| is_digit(**byte)).count();
         // Of a line that goes on with something else, only whole quanta are its own.
@@ -112,6 +116,7 @@ fn base64_within(body: &[u8]) -> Vec<u8> {
             break;
         }
     }
+
     base64_decode(&encoded).unwrap_or_default()
 }
 

@@ -114,6 +114,7 @@ impl Imap {
             return Ok(());
         };
         let (mut session, mut folder) = opened?;
+
         loop {
             let Scanned::New(new) = self
                 .scan(&mut session, folder, inbox, health, stop, progress)
@@ -163,9 +164,11 @@ impl Imap {
         let given = progress.backlog.given();
         let mut scan = Scan::new(self, session, folder, inbox, &mut progress.backlog, stop);
         let scanned = scan.read_new().await?;
+
         if scanned == Scanned::Stopped {
             return Ok(scanned);
         }
+
         let wanted = scan.read_wanted().await;
         if progress.backlog.given() == given
             && let Some(why) = progress.backlog.stuck()
@@ -175,9 +178,11 @@ impl Imap {
                 Ok(_) => Fault::NothingGiven(why.to_owned()),
             });
         }
+
         health.succeeded(&self.settings.name, self.clock.now());
         progress.pauses = Pauses::new(&self.timeouts);
         progress.well = true;
+
         if wanted? == Scanned::Stopped {
             Ok(Scanned::Stopped)
         } else {
@@ -209,15 +214,19 @@ impl Imap {
             due.saturating_duration_since(Instant::now())
         });
         let interval = self.settings.rescan_interval.as_std().min(due.max(SOONEST));
+
         if self.settings.idle && session.can.idle {
             return session.idle(interval.min(self.timeouts.idle), stop).await;
         }
+
         let pause = tokio::time::sleep(interval.min(self.timeouts.poll));
         if stop.run_until_cancelled(pause).await.is_none() {
             return Ok(Woken::Stop);
         }
+
         // A server shows new mail only after a command (RFC 3501, 7).
         session.command("NOOP", "NOOP").await?;
+
         Ok(Woken::Time)
     }
 }
@@ -234,6 +243,7 @@ impl Ingress for Imap {
             woken: Woken::Time,
             tokenless: 0,
         };
+
         while !stop.is_cancelled() {
             let connection = AssertUnwindSafe(self.attend(&inbox, &health, &stop, &mut progress));
             // Nothing in here should panic; where something does, it is one more way for a

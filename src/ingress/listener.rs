@@ -138,14 +138,17 @@ impl Listener {
             listen: listen.to_owned(),
             source,
         };
+
         let mut failure =
             io::Error::new(io::ErrorKind::AddrNotAvailable, "the name has no address");
+
         for address in listen.to_socket_addrs().map_err(unavailable)? {
             match bind_one(address) {
                 Ok(listener) => return Ok(listener),
                 Err(error) => failure = error,
             }
         }
+
         Err(unavailable(failure))
     }
 
@@ -172,6 +175,7 @@ impl Listener {
             address: self.address,
             most: bounds.connections,
         };
+
         let turned_away = Arc::new(Semaphore::new(TURNED_AWAY));
         let mut sessions = JoinSet::new();
         let (mut beat, mut sweep) = (interval(bounds.heartbeat), interval(SWEEP));
@@ -206,12 +210,15 @@ impl Listener {
                 },
             }
         }
+
         drop(self.tcp);
+
         let drained = timeout(bounds.grace, async {
             while let Some(ended) = sessions.join_next().await {
                 report_panic(ended);
             }
         });
+
         if drained.await.is_err() {
             tracing::warn!(address = %self.address, connections = sessions.len(), "connections cut off at the stop");
         }
@@ -259,11 +266,14 @@ fn bind_one(address: SocketAddr) -> io::Result<Listener> {
     } else {
         TcpSocket::new_v6()
     }?;
+
     // A restart must not wait for the old process's connections to time out.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
+
     let tcp = socket.listen(BACKLOG)?;
     let address = tcp.local_addr()?;
+
     Ok(Listener { tcp, address })
 }
 

@@ -50,16 +50,19 @@ impl Settings {
             .imap
             .iter()
             .map(|imap| (imap.name.as_str(), imap.trusted_authserv_id.as_deref()));
+
         let webhook = self.webhook.iter().map(|webhook| {
             (
                 webhook.name.as_str(),
                 webhook.trusted_authserv_id.as_deref(),
             )
         });
+
         let smtp = self
             .smtp
             .iter()
             .map(|smtp| (smtp.name.as_str(), smtp.trusted_authserv_id.as_deref()));
+
         let imap = imap
             .enumerate()
             .map(|(place, (name, host))| ("imap", place, name, host));
@@ -69,6 +72,7 @@ impl Settings {
         let smtp = smtp
             .enumerate()
             .map(|(place, (name, host))| ("smtp", place, name, host));
+
         imap.chain(webhook).chain(smtp)
     }
 
@@ -82,8 +86,10 @@ impl Settings {
 
         let imap = self.imap.iter().enumerate();
         found.extend(imap.flat_map(|(index, imap)| imap.check(&format!("{key}.imap[{index}]"))));
+
         let smtp = self.smtp.iter().enumerate();
         found.extend(smtp.flat_map(|(index, smtp)| smtp.check(&format!("{key}.smtp[{index}]"))));
+
         found
     }
 
@@ -137,6 +143,7 @@ impl Settings {
     fn check_paths(&self, key: &str, found: &mut Vec<Problem>) {
         let mut paths: BTreeMap<String, usize> = BTreeMap::new();
         let usable = |(_, webhook): &(usize, &webhook::Settings)| webhook.has_path();
+
         for (index, webhook) in self.webhook.iter().enumerate().filter(usable) {
             let path = webhook.path();
             if let Some(first) = paths.insert(path.clone(), index)
@@ -158,6 +165,7 @@ impl Settings {
         if !self.webhook.is_empty() {
             found.extend(host::listen(&format!("{key}.http.listen"), listen));
         }
+
         for (index, webhook) in self.webhook.iter().enumerate() {
             let key = format!("{key}.webhook[{index}]");
             found.extend(webhook.check(&key));

@@ -107,7 +107,9 @@ impl Smtp {
             .as_ref()
             .map(|tls| certificate::Certificate::new(tls, &key("tls")))
             .transpose()?;
+
         let listener = Listener::bind(&settings.listen)?;
+
         if recipients.takes_any() && !listener.is_loopback() {
             return Err(Problem::new(
                 key("recipients"),
@@ -119,6 +121,7 @@ impl Smtp {
             )
             .into());
         }
+
         let limits = Limits::default();
         let door = Door {
             name: settings.name.clone(),
@@ -133,6 +136,7 @@ impl Smtp {
             limits,
             clock,
         };
+
         Ok(Self { listener, door })
     }
 
@@ -167,6 +171,7 @@ impl Smtp {
             inbox,
             stop: CancellationToken::new(),
         };
+
         session.run(stream, peer).await;
     }
 
@@ -184,6 +189,7 @@ impl Ingress for Smtp {
             address = %self.listener.local_addr(),
             "takes mail over SMTP"
         );
+
         let Limits {
             bounds, capacity, ..
         } = self.door.limits.clone();
@@ -193,6 +199,7 @@ impl Ingress for Smtp {
             health,
             stop: stop.clone(),
         };
+
         self.listener
             .serve(bounds, &capacity, Arc::new(server), &stop)
             .await;

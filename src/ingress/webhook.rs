@@ -66,6 +66,7 @@ impl Webhooks {
     ) -> Result<Self, BindError> {
         let listener = Listener::bind(&http.listen)?;
         let mut by_path = BTreeMap::new();
+
         for (index, settings) in webhooks.iter().enumerate() {
             let key = format!("ingress.webhook[{index}]");
             let path = settings.path();
@@ -111,7 +112,9 @@ impl Webhooks {
                 }
             };
         }
+
         let max_body = http.max_body.bytes();
+
         Ok(Self {
             listener,
             by_path,
@@ -160,6 +163,7 @@ impl Ingress for Webhooks {
             clock,
             fetch,
         } = *self;
+
         for (path, door) in &by_path {
             tracing::info!(
                 ingress = door.name,
@@ -168,6 +172,7 @@ impl Ingress for Webhooks {
                 "takes mail over HTTP"
             );
         }
+
         let (bounds, capacity) = (limits.bounds, limits.capacity.clone());
         let doors = Doors {
             by_path,
@@ -178,10 +183,12 @@ impl Ingress for Webhooks {
             inbox,
             health,
         };
+
         let server = Server {
             doors,
             stop: stop.clone(),
         };
+
         listener
             .serve(bounds, &capacity, Arc::new(server), &stop)
             .await;

@@ -14,6 +14,7 @@ pub(super) fn matchers(text: &str) -> Option<Vec<Matcher>> {
     let text = text.strip_suffix('}').unwrap_or(text);
     let mut matchers = Vec::new();
     let (mut start, mut quoted, mut escaped) = (0, false, false);
+
     for (at, c) in text.char_indices() {
         match c {
             ',' if !quoted => {
@@ -28,11 +29,13 @@ pub(super) fn matchers(text: &str) -> Option<Vec<Matcher>> {
             escaped = c == '\\' && !escaped;
         }
     }
+
     // A trailing comma is forgiven.
     match text[start..].trim() {
         "" => {}
         last => matchers.push(matcher(last)?),
     }
+
     Some(matchers)
 }
 
@@ -41,12 +44,15 @@ pub(super) fn matcher(text: &str) -> Option<Matcher> {
     let text = text.trim_matches(SPACE);
     let end = text.find(|c| !is_name_char(c)).unwrap_or(text.len());
     let (name, rest) = text.split_at(end);
+
     if !is_name(name) {
         return None;
     }
+
     let rest = rest.trim_start_matches(SPACE);
     let operator = Operator::leading(rest)?;
     let value = rest[operator.as_str().len()..].trim_start_matches(SPACE);
+
     Matcher::new(name, operator, unescape(value)?).ok()
 }
 
@@ -67,6 +73,7 @@ fn unescape(raw: &str) -> Option<String> {
         .map_or((raw, false), |body| (body, true));
     let mut value = String::with_capacity(body.len());
     let mut chars = body.chars();
+
     while let Some(c) = chars.next() {
         match c {
             '\\' => match chars.next() {
@@ -80,5 +87,6 @@ fn unescape(raw: &str) -> Option<String> {
             _ => value.push(c),
         }
     }
+
     (!open).then_some(value)
 }

@@ -65,9 +65,11 @@ impl Matcher {
                 what: "one matcher takes no braces",
             });
         }
+
         if let Some(matcher) = classic::matcher(text) {
             return Ok(matcher);
         }
+
         let mut matchers = utf8::matchers(text)?;
         match (matchers.pop(), matchers.len()) {
             (Some(matcher), 0) => Ok(matcher),
@@ -99,6 +101,7 @@ impl Matcher {
                 None => return Err(MatcherError::NotANumber { operator, value }),
             },
         };
+
         Ok(Self {
             name: name.to_owned(),
             operator,
@@ -152,6 +155,7 @@ pub(crate) fn compile(key: &str, texts: &[String], problems: &mut Vec<Problem>) 
             )),
         }
     }
+
     matchers
 }
 
@@ -207,6 +211,7 @@ impl fmt::Display for Matcher {
         } else {
             write!(f, "\"{}\"", escaped(&self.name))?;
         }
+
         match self.test {
             Test::Number(_) => write!(f, "{}{}", self.operator, self.value),
             _ => write!(f, "{}\"{}\"", self.operator, escaped(&self.value)),

@@ -37,6 +37,7 @@ fn reason(error: &regex::Error) -> String {
 fn translate(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len() + 16);
     let mut rest = pattern.chars().peekable();
+
     while let Some(c) = rest.next() {
         match c {
             '\\' => escape(&mut out, &mut rest, false),
@@ -45,6 +46,7 @@ fn translate(pattern: &str) -> String {
             _ => out.push(c),
         }
     }
+
     out
 }
 
@@ -54,6 +56,7 @@ fn escape(out: &mut String, rest: &mut Peekable<Chars<'_>>, in_class: bool) {
         out.push('\\');
         return;
     };
+
     match c {
         'd' => out.push_str("[0-9]"),
         'D' => out.push_str("[^0-9]"),
@@ -96,8 +99,10 @@ fn class(out: &mut String, rest: &mut Peekable<Chars<'_>>) {
     if rest.next_if_eq(&'^').is_some() {
         out.push('^');
     }
+
     let mut first = true;
     let mut range = false;
+
     while let Some(c) = rest.next() {
         match c {
             ']' if !first => {

@@ -37,6 +37,7 @@ impl Severities {
     pub fn compile(rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut compiled = Vec::with_capacity(rules.len());
+
         for (index, rule) in rules.iter().enumerate() {
             let key = format!("alerts.severity[{index}]");
             if rule.severity.is_empty() {
@@ -57,6 +58,7 @@ impl Severities {
             }
             compiled.push((matchers, rule.severity.clone()));
         }
+
         if problems.is_empty() {
             Ok(Self(compiled))
         } else {

@@ -24,6 +24,7 @@ pub fn sli(metric: &str) -> &'static str {
         .filter(char::is_ascii_alphanumeric)
         .map(|c| c.to_ascii_lowercase())
         .collect();
+
     SIGNS
         .iter()
         .find(|(sign, _)| squeezed.contains(sign))

@@ -9,12 +9,14 @@ pub(super) fn matchers(text: &str) -> Result<Vec<Matcher>, MatcherError> {
     let mut cursor = Cursor { text, at: 0 };
     let mut matchers = Vec::new();
     let braced = cursor.eat('{');
+
     while !matches!(cursor.peek(), None | Some('}')) {
         matchers.push(matcher(&mut cursor)?);
         if !cursor.eat(',') {
             break;
         }
     }
+
     match (braced, cursor.eat('}')) {
         (true, false) if cursor.peek().is_none() => {
             Err(cursor.error("the closing brace is missing"))
@@ -32,10 +34,13 @@ fn matcher(cursor: &mut Cursor<'_>) -> Result<Matcher, MatcherError> {
         is_reserved(c) || matches!(c, '<' | '>')
     })?;
     cursor.peek();
+
     let operator = Operator::leading(cursor.rest())
         .ok_or_else(|| cursor.error("an operator (= != =~ !~ > >= < <=) is expected"))?;
     cursor.at += operator.as_str().len();
+
     let value = cursor.word("a value is expected (an empty one is \"\")", is_reserved)?;
+
     Matcher::new(&name, operator, value)
 }
 
@@ -95,9 +100,11 @@ impl<'a> Cursor<'a> {
                 ends
             })
             .ok_or_else(|| self.error("the closing quote is missing of the one"))?;
+
         let value =
             unquote(&body[..end]).ok_or_else(|| self.error("a wrong escape in the quotes"))?;
         self.at += end + 2;
+
         Ok(value)
     }
 
@@ -113,6 +120,7 @@ impl<'a> Cursor<'a> {
 fn unquote(body: &str) -> Option<String> {
     let mut bytes = Vec::with_capacity(body.len());
     let mut rest = body;
+
     while let Some(c) = rest.chars().next() {
         rest = &rest[c.len_utf8()..];
         if c == '\n' {
@@ -146,6 +154,7 @@ fn unquote(body: &str) -> Option<String> {
             bytes.push(u8::try_from(number).ok()?);
         }
     }
+
     String::from_utf8(bytes).ok()
 }
 

@@ -60,6 +60,7 @@ pub fn split(entity: &[u8]) -> (&[u8], &[u8]) {
         }
         start = length.map_or(entity.len(), |end| start + end + 1);
     }
+
     (entity, &[])
 }
 
@@ -86,12 +87,14 @@ fn is_boundary_line(line: &[u8], header: &[u8]) -> bool {
 pub fn split_part(part: &[u8]) -> (&[u8], &[u8]) {
     let (header, body) = split(part);
     let mut end = 0;
+
     for line in fields(header) {
         match line {
             Ok(field) => end += field.name.len() + 1 + field.value.len(),
             Err(_) => return part.split_at(end),
         }
     }
+
     (header, body)
 }
 
@@ -156,14 +159,17 @@ pub fn check(header: &[u8]) -> Result<(), String> {
             header.len()
         ));
     }
+
     if fields(header).nth(MAX_FIELDS).is_some() {
         return Err(format!("the header has more than {MAX_FIELDS} fields"));
     }
+
     if memchr_iter(b'\r', header).any(|at| is_bare(header, at)) && reads_in_two_ways(header) {
         return Err(
             "the header holds a carriage return without a line feed, where some programs begin a line".to_owned()
         );
     }
+
     Ok(())
 }
 

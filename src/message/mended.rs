@@ -33,6 +33,7 @@ impl<'a> Mended<'a> {
             Some(text) => Cow::Owned(mend(text.as_bytes()).into_owned()),
             None => mend(raw),
         };
+
         let (header, body) = split(&bytes);
         let (header_end, body_start) = (header.len(), bytes.len() - body.len());
         Self {
@@ -76,12 +77,14 @@ fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
     let raw = begin(raw);
     let header = split(raw).0.len();
     let doubled = memmem::find(&raw[..header], b"\r\r\n").is_some();
+
     if !doubled && !has_marked_line(&raw[..header]) {
         return Cow::Borrowed(raw);
     }
 
     let mut mended = Vec::with_capacity(raw.len());
     let mut at = 0;
+
     for line in raw.split_inclusive(|byte| *byte == b'\n') {
         let text = if at < header {
             without_mark(line)
@@ -97,6 +100,7 @@ fn mend(raw: &[u8]) -> Cow<'_, [u8]> {
             _ => mended.extend_from_slice(text),
         }
     }
+
     Cow::Owned(mended)
 }
 
@@ -123,6 +127,7 @@ fn begin(raw: &[u8]) -> &[u8] {
         }
         mail = rest;
     }
+
     mail
 }
 

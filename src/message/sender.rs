@@ -58,6 +58,7 @@ pub fn read(header: &[u8], configured: &[String]) -> Sender {
             }
         }
     };
+
     match (check_header(header), sender) {
         (Err(odd), Sender::Configured | Sender::Doubtful(_)) => Sender::Doubtful(odd),
         (Err(odd), Sender::Other(_) | Sender::Unknown(_)) if in_a_bare_line(header, configured) => {
@@ -85,6 +86,7 @@ fn of_several(first: &Field<'_>, others: &[Field<'_>], configured: &[String]) ->
         .chain(others)
         .map(|field| of(field.value, configured))
         .collect();
+
     if all
         .iter()
         .any(|sender| matches!(sender, Sender::Configured | Sender::Doubtful(_)))
@@ -119,6 +121,7 @@ fn of(value: &[u8], configured: &[String]) -> Sender {
         .copied()
         .filter(|byte| !matches!(byte, b'\r' | b'\n'))
         .collect();
+
     match address(&unfolded) {
         Ok(address) if is_configured(address, configured) => Sender::Configured,
         // An encoded local part is somebody else's address to one program, and the sender's to
@@ -149,15 +152,19 @@ fn address(value: &[u8]) -> Result<&[u8], &'static str> {
         Some(_) => angle(value)?,
         None => (value, &[][..]),
     };
+
     phrase_is_plain(phrase)?;
     if address.is_empty() {
         return Err("it has no address");
     }
+
     if !address.is_ascii() {
         return Err("its address is not plain ASCII");
     }
+
     let is_plain =
         |byte: &u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-/=?^_`{|}~.".contains(byte);
+
     match address.iter().position(|byte| *byte == b'@') {
         Some(at) if at > 0 && at + 1 < address.len() => {
             let (local, domain) = (&address[..at], &address[at + 1..]);
@@ -175,6 +182,7 @@ fn address(value: &[u8]) -> Result<&[u8], &'static str> {
 fn angle(value: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
     let mut quoted = false;
     let mut bytes = value.iter().enumerate();
+
     while let Some((at, byte)) = bytes.next() {
         match byte {
             b'\\' if quoted => drop(bytes.next()),
@@ -183,6 +191,7 @@ fn angle(value: &[u8]) -> Result<(&[u8], &[u8]), &'static str> {
             _ => {}
         }
     }
+
     Err("its angle brackets do not match")
 }
 
@@ -191,6 +200,7 @@ fn phrase_is_plain(phrase: &[u8]) -> Result<(), &'static str> {
     let text = std::str::from_utf8(phrase).map_err(|_| "its display name is not UTF-8")?;
     let mut quoted = false;
     let mut chars = text.chars();
+
     while let Some(c) = chars.next() {
         match c {
             '\\' if quoted => drop(chars.next()),
@@ -206,6 +216,7 @@ fn phrase_is_plain(phrase: &[u8]) -> Result<(), &'static str> {
             _ => {}
         }
     }
+
     if quoted {
         Err("its quotes do not match")
     } else {

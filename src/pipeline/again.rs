@@ -53,9 +53,11 @@ impl Pipeline {
             });
             self.look_at_all(join_all(judged).await).await
         };
+
         // What a person let through keeps the verdict it had: the record is of what was known then.
         let (released, checked) = tokio::join!(self.look_at_all(released), checked);
         released.and(checked)?;
+
         Ok(looked)
     }
 
@@ -77,6 +79,7 @@ impl Pipeline {
         for mail in &mut mails {
             mail.checks = mail.checks.saturating_add(1);
         }
+
         let read = self.read_apart(mails).await?;
         by_incident(read, |(reading, mail)| {
             decide_catching_panics(reading, mail, |reading, mail| {

@@ -55,9 +55,11 @@ impl Pipeline {
             .iter()
             .filter_map(|(reading, _)| incident(reading))
             .collect();
+
         if others.is_empty() || incidents.is_empty() {
             return Ok(read);
         }
+
         let mut ids = self.ahead.worth_reading(others, &incidents);
         while !ids.is_empty() {
             let mails = self.store.undecided_among(ids.clone()).await?;
@@ -73,8 +75,10 @@ impl Pipeline {
                 }
             }
         }
+
         read.sort_by_key(|(_, mail)| mail.id);
         read.dedup_by_key(|(_, mail)| mail.id);
+
         Ok(read)
     }
 }

@@ -37,6 +37,7 @@ impl Rules {
                 ..Decision::nothing(Outcome::Silenced, &reason, page.labels)
             };
         }
+
         let was = state.told.get(SEVERITY).cloned().unwrap_or_default();
         if memory.told.is_empty() {
             let decision = self.tell(Outcome::Changed, state, page, memory, now);
@@ -45,6 +46,7 @@ impl Rules {
                 ..decision
             };
         }
+
         let is = page.labels.get(SEVERITY).cloned().unwrap_or_default();
         let change = format!("the severity was {was} and is {is}");
         let update = Notification {
@@ -56,9 +58,12 @@ impl Rules {
                 .or_else(|| (was != is).then(|| change.clone())),
             ..page.clone()
         };
+
         let rose = update.rose();
+
         // What is not proven says something to people, and changes nothing that is.
         let bound = page.doubt.is_some() && before.is_some_and(|state| state.verified);
+
         if bound && !rose {
             let reason = "it is not proven, and the incident is firing already";
             return Decision {
@@ -72,8 +77,10 @@ impl Rules {
             let found = reached.iter().find(|reached| reached.receiver == receiver);
             found.and_then(|reached| reached.mute.as_ref())
         };
+
         let mut receivers: Vec<String> = Vec::new();
         let mut deliveries = Vec::new();
+
         for told in &memory.told {
             let Some(integration) = self.receivers.integrations.get(&told.target) else {
                 continue;
@@ -94,12 +101,14 @@ impl Rules {
                 ..NewDelivery::at_once(&told.target, &told.alias, &update)
             });
         }
+
         let anew = self.tell(Outcome::Changed, state, page, memory, now);
         let not_yet = |target: &Target| !memory.told.iter().any(|told| told.target == *target);
         let held = |target: &Target| memory.held.iter().any(|held| held.target == *target);
         let others = anew.deliveries.into_iter().filter(|delivery| {
             not_yet(&delivery.target) && (rose || !bound && held(&delivery.target))
         });
+
         for delivery in others {
             let receiver = &delivery.target.receiver;
             if delivery.held_until.is_none() && !receivers.contains(receiver) {
@@ -107,6 +116,7 @@ impl Rules {
             }
             deliveries.push(delivery);
         }
+
         Decision {
             reason: Some(and(&change, anew.reason.as_deref())),
             state: anew.state.map(|state| State {
@@ -130,6 +140,7 @@ impl Rules {
             .state
             .as_ref()
             .filter(|state| state.verified <= page.doubt.is_none());
+
         match newest {
             Some(state)
                 if told

@@ -59,11 +59,14 @@ impl Rules {
             (_, None) => return Decision::nothing(Outcome::Ignored, "no alert", Labels::new()),
             (_, Some(alert)) => alert,
         };
+
         let labels = self.labels(reading, mail, memory);
+
         if memory.told_before.is_none() && memory.owes_what_was_silenced(now) {
             let reason = "what a silence held until now is told first";
             return Decision::nothing(Outcome::Pending, reason, labels);
         }
+
         let standing = self.standing(&alert, mail, now);
         if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
             let check_at = match standing {
@@ -75,6 +78,7 @@ impl Rules {
                 ..Decision::nothing(outcome, &checked_again(mail), labels)
             };
         }
+
         let (doubt, check_at) = match standing {
             Standing::Genuine => (None, None),
             Standing::Doubtful { doubt, check_at } => (Some(doubt), check_at),
@@ -89,6 +93,7 @@ impl Rules {
             }
             held @ Standing::Held { .. } => return held_back(held, labels),
         };
+
         let seen = Observation {
             signal: self.signal(&alert),
             status: alert.status(),
@@ -97,13 +102,16 @@ impl Rules {
             fresh: mail.released.is_some() || self.fresh(reading, now),
             values: self.changeable(&labels),
         };
+
         let page = page(&seen, mail, labels, &alert, doubt);
         let mut decision = self.follow(transition(&memory.known, &seen), page, memory, now);
+
         if !memory.known.keeps(&seen) {
             decision.state = None;
             decision.silencing = Silencing::AsItIs;
             decision.supersedes = false;
         }
+
         decision.check_at = check_at;
         if decision.outcome == Outcome::Duplicate {
             decision.late = memory
@@ -111,6 +119,7 @@ impl Rules {
                 .clone()
                 .filter(|first| first.ingress != mail.message.ingress);
         }
+
         let held = matches!(decision.silencing, Silencing::Held(_));
         if doubt.is_some() && (decision.tells() || held) {
             if let Some(held) = self.policy.over_the_limit(memory.marked, check_at) {
@@ -118,6 +127,7 @@ impl Rules {
             }
             decision.marked = true;
         }
+
         if let (None, Outcome::Opened | Outcome::Silenced, Some(reason)) =
             (alert.incident, decision.outcome, alert.reason)
         {
@@ -126,9 +136,11 @@ impl Rules {
             }
             decision.reason = Some(and(reason, decision.reason.as_deref()));
         }
+
         if let Some(release) = &mail.released {
             decision.reason = Some(and(&let_through(release), decision.reason.as_deref()));
         }
+
         match memory.told_before {
             Some(outcome) => told_already(outcome, decision, mail),
             None => decision,
@@ -157,6 +169,7 @@ impl Rules {
             // It is told once, whatever more there is to say of it.
             values: Values::new(),
         };
+
         Decision {
             applied: false,
             ..self.follow(transition(&memory.known, &seen), page, memory, now)
@@ -180,6 +193,7 @@ impl Rules {
             Finding::Incident { incident, .. } => Some(incident.as_ref()),
             _ => None,
         };
+
         let authenticity = match mail.released {
             // Somebody vouches for it: it is routed as genuine mail is.
             Some(_) => &Authenticity {
@@ -188,6 +202,7 @@ impl Rules {
             },
             None => &mail.authenticity,
         };
+
         labels_of(
             incident,
             incident.map_or(Signal::Trigger, |incident| {
@@ -217,6 +232,7 @@ fn held_back(held: Standing, labels: Labels) -> Decision {
     else {
         return Decision::nothing(Outcome::Quarantined, "", labels);
     };
+
     Decision {
         check_at,
         hold,

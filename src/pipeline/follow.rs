@@ -70,15 +70,18 @@ impl Rules {
         else {
             return as_it_is(Labels::new());
         };
+
         if *until > now {
             return as_it_is(page.labels.clone());
         }
+
         if let Some((reason, held)) = silenced(page, memory) {
             return Decision {
                 silencing: held,
                 ..Decision::nothing(Outcome::Silenced, &reason, page.labels.clone())
             };
         }
+
         let (state, page) = (
             State {
                 untold: false,
@@ -86,6 +89,7 @@ impl Rules {
             },
             page.clone(),
         );
+
         let told = !memory.told.is_empty() || !memory.held.is_empty();
         let decision = match state.phase {
             Phase::Resolved => Decision::nothing(Outcome::Duplicate, "it is over", page.labels),
@@ -97,6 +101,7 @@ impl Rules {
                 Decision::nothing(Outcome::Duplicate, "it is as it was told", page.labels)
             }
         };
+
         Decision {
             silencing: Silencing::Over,
             applied: false,

@@ -157,11 +157,14 @@ impl Recording<'_> {
             state.unacknowledged.insert(last, (turn, after));
             mails.into_iter().all(|mail| state.take(mail, after))
         };
+
         if !all_taken {
             self.in_hand.behind.notify_one();
         }
+
         // Others may go on.
         drop(self);
+
         let _ = timeout(MAX_ACK_DELAY, its_turn).await;
     }
 }
@@ -198,13 +201,16 @@ impl State {
             .rev()
             .find(|(_, (_, after))| *after < under_way)
             .map(|(id, _)| *id);
+
         let mut batch = Vec::new();
+
         while batch.len() < most
             && let Some(first) = self.unread.first_entry()
             && last.is_some_and(|last| *first.key() <= last)
         {
             batch.push(first.remove().0);
         }
+
         batch
     }
 
@@ -213,6 +219,7 @@ impl State {
         if self.undecided.len() > BACKPRESSURE_AT {
             return;
         }
+
         let under_way = self.under_way();
         let last = self
             .unacknowledged
@@ -220,6 +227,7 @@ impl State {
             .rev()
             .find(|(_, (_, after))| *after < under_way)
             .map(|(id, _)| *id);
+
         while let Some(first) = self.unacknowledged.first_entry()
             && last.is_some_and(|last| *first.key() <= last)
         {

@@ -24,6 +24,7 @@ pub(super) async fn by_incident<E, F: Future<Output = Result<(), E>>>(
         }
         Ok(())
     };
+
     in_order(incidents(mails).into_iter().map(one_after_another))
         .await
         .into_iter()
@@ -34,6 +35,7 @@ pub(super) async fn by_incident<E, F: Future<Output = Result<(), E>>>(
 fn incidents(mails: Read) -> Vec<Read> {
     let mut incidents: Vec<Read> = Vec::with_capacity(mails.len());
     let mut places = HashMap::new();
+
     for (reading, mail) in mails {
         let next = incidents.len();
         let place = reading
@@ -44,6 +46,7 @@ fn incidents(mails: Read) -> Vec<Read> {
         }
         incidents[place].push((reading, mail));
     }
+
     incidents
 }
 

@@ -94,6 +94,7 @@ impl Rules {
                 subject_line: extraction.subject,
             };
         }
+
         let finding = match (extraction.found, message.cut_from) {
             (Extracted::NoAlert(NoAlert::OtherSender(reason)), _) => Finding::Ignored { reason },
             (_, Some(size)) => Finding::Quarantined {
@@ -118,6 +119,7 @@ impl Rules {
             },
             (Extracted::Json(json), None) => self.validated(json),
         };
+
         Reading {
             finding,
             date: extraction.date,

@@ -16,12 +16,14 @@ pub(super) fn checked_again(mail: &StoredMail) -> String {
         Verdict::Fail | Verdict::None => "not proven to be genuine",
         Verdict::TempError => "still not to be checked",
     };
+
     let detail = mail
         .authenticity
         .detail
         .as_deref()
         .map(|detail| format!(" ({detail})"))
         .unwrap_or_default();
+
     format!("told before it could be checked; checked again: {verdict}{detail}")
 }
 

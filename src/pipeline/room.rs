@@ -16,6 +16,7 @@ impl Pipeline {
         if !self.store.room().is_some_and(Room::is_for_alerts_alone) {
             return Ok(mails);
         }
+
         let rules = Arc::clone(&self.in_force().rules);
         let spare = |mail: &Message| rules.is_another_senders(&mail.raw);
 
@@ -25,6 +26,7 @@ impl Pipeline {
                 .map(|mail| if spare(&mail) { mail.cut() } else { mail })
                 .collect());
         }
+
         if mails.iter().any(spare) {
             Err(Refused::NoRoom)
         } else {

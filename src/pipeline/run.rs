@@ -66,6 +66,7 @@ impl Pipeline {
         self.in_hand.behind.notify_one();
         let mut look = tokio::time::interval(LOOK_EVERY);
         look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+
         let mut batches = Vec::with_capacity(READ_AHEAD);
         while !stop.is_cancelled() {
             let caught_up = tokio::select! {
@@ -90,11 +91,13 @@ impl Pipeline {
                 self.in_hand.behind.notify_one();
             }
         }
+
         // What is in hand is decided now rather than at the next start, unless it would overtake
         // what failed, or is left to the store.
         if self.in_hand.behind.notified().now_or_never().is_some() {
             return;
         }
+
         while read.recv_many(&mut batches, READ_AHEAD).await > 0 {
             if let Err(error) = self.decide(batches.drain(..).flatten().collect()).await {
                 telemetry::store_failed("mail is left undecided until the next start", &error);
@@ -135,6 +138,7 @@ impl Pipeline {
             }
             seen = seen.or(Some((last, begun)));
         }
+
         // What is in hand must not overtake what is left.
         self.in_hand.behind.notify_one();
         Ok(())
@@ -149,9 +153,11 @@ impl Pipeline {
             self.store.ahead(last),
             self.store.let_out(CATCH_UP)
         )?;
+
         if !let_out.is_empty() {
             self.look_at_let_out(let_out).await;
         }
+
         self.with_those_ahead(read, ahead).await
     }
 
@@ -164,6 +170,7 @@ impl Pipeline {
                 .map(|mail| (in_force.rules.read_catching_panics(&mail), mail))
                 .collect()
         });
+
         read.await
             .map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))
     }

@@ -25,6 +25,7 @@ impl Slots {
                 decision
             })
         };
+
         (Self(slots), reserve)
     }
 

@@ -64,17 +64,20 @@ impl Policy {
         if mail.released.is_some() {
             return Standing::Genuine;
         }
+
         let verdict = mail.authenticity.verdict;
         let accepted = match signal {
             Signal::Trigger | Signal::Unknown => self.unverified.trigger == ForTrigger::Accept,
             Signal::Resolve => self.unverified.resolve == ForResolve::Accept,
         };
+
         let trusted = accepted || matches!(verdict, Verdict::Pass | Verdict::Off);
         let check_at = if verdict == Verdict::TempError {
             self.next_check(mail.checks, now)
         } else {
             None
         };
+
         if let Some(app) = app.filter(|app| self.is_unexpected(app)) {
             let kept = &app[..app.floor_char_boundary(LONGEST_APP)];
             let (hold, what) = if trusted {
@@ -89,20 +92,25 @@ impl Policy {
                 check_at,
             };
         }
+
         if trusted {
             return Standing::Genuine;
         }
+
         let why = mail
             .authenticity
             .detail
             .as_deref()
             .unwrap_or("nothing proves that it is genuine");
+
         let held = |hold, reason: String| Standing::Held {
             hold,
             reason,
             check_at: None,
         };
+
         let quarantines = self.unverified.trigger == ForTrigger::Quarantine;
+
         match (verdict, signal, check_at) {
             (Verdict::TempError, Signal::Resolve, Some(check_at)) => Standing::Waits { check_at },
             (Verdict::TempError, Signal::Resolve, None) => {

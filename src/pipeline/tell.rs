@@ -34,13 +34,16 @@ impl Rules {
                 ..Decision::nothing(Outcome::Silenced, &reason, page.labels)
             };
         }
+
         let state = State {
             told: self.values(&page.labels),
             ..state
         };
+
         let mut deliveries = Vec::new();
         let mut receivers = Vec::new();
         let mut mutes = Vec::new();
+
         for Reached { receiver, mute, .. } in self.routes.reach(&page.labels, Some(now)) {
             let held_until = match &mute {
                 None => {
@@ -70,8 +73,10 @@ impl Rules {
             };
             deliveries.extend(self.receivers.owed(&receiver, &page, held_until, now));
         }
+
         let dropped = receivers.is_empty() && deliveries.is_empty();
         let outcome = if dropped { Outcome::Silenced } else { outcome };
+
         Decision {
             reason: (!mutes.is_empty()).then(|| mutes.join("; ")),
             state: Some(State {
@@ -95,6 +100,7 @@ impl Rules {
     ) -> Decision {
         let mut receivers: Vec<String> = Vec::new();
         let mut deliveries = Vec::new();
+
         for told in &memory.told {
             if self
                 .receivers
@@ -109,6 +115,7 @@ impl Rules {
             }
             deliveries.push(NewDelivery::at_once(&told.target, &told.alias, &page));
         }
+
         Decision {
             silencing: Silencing::Over,
             reason: memory
@@ -131,11 +138,13 @@ pub(super) fn silenced(page: &Notification, memory: &Memory) -> Option<(String, 
         .silences
         .iter()
         .filter(|silence| silence.covers(&page.labels));
+
     let reasons: Vec<_> = covering.map(ToString::to_string).collect();
     let held = Silenced {
         silence: last.id,
         until: last.ends_at,
         page: page.clone(),
     };
+
     Some((reasons.join("; "), Silencing::Held(Box::new(held))))
 }

@@ -67,6 +67,7 @@ fn shown(text: &str) -> String {
     } else {
         ""
     };
+
     format!(
         "{}://{user}{}{query}",
         url.scheme(),

@@ -23,6 +23,7 @@ impl Receivers {
         let mut found = Found::default();
         let shelf = Shelf::load(templates, &mut found.problems);
         let mut receivers = Self::default();
+
         for (index, receiver) in settings.iter().enumerate() {
             let key = format!("receivers[{index}]");
             receivers.named(&key, &receiver.name, &mut found);
@@ -33,6 +34,7 @@ impl Receivers {
                     .insert(receiver.name.clone(), fallback.clone());
             }
         }
+
         for (index, receiver) in settings.iter().enumerate() {
             if let Some(fallback) = &receiver.fallback {
                 receivers.check_fallback(
@@ -43,12 +45,15 @@ impl Receivers {
                 );
             }
         }
+
         receivers.written = settings
             .iter()
             .map(|receiver| (receiver.name.clone(), receiver.clone()))
             .collect();
+
         receivers.warnings = found.warnings;
         receivers.templates = found.templates;
+
         if found.problems.is_empty() {
             Ok(receivers)
         } else {
@@ -82,6 +87,7 @@ impl Receivers {
                 }
             }
         }
+
         problems
     }
 
@@ -100,6 +106,7 @@ impl Receivers {
                 "rename one of them",
             ));
         }
+
         self.names.push(name.to_owned());
     }
 
@@ -132,8 +139,10 @@ impl Receivers {
             found.problems.push(Problem::new(key, what, mend));
             return;
         }
+
         let mut passed = BTreeSet::from([receiver.name.as_str()]);
         let mut next = Some(fallback);
+
         while let Some(fallback) = next {
             if !passed.insert(&fallback.receiver) {
                 let what = format!(
@@ -166,6 +175,7 @@ fn fault(
         return None;
     };
     let key = format!("{key}.{name}_file");
+
     match secret.read() {
         Err(error) => Some(Problem::new(
             key,

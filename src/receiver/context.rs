@@ -42,6 +42,7 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
                 .map(|(name, text)| (name.to_string(), typed(name, text))),
         )
         .collect();
+
     let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
     let own = [
         ("labels", Value::from_pairs(labels.iter().cloned())),
@@ -66,6 +67,7 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
                 .map_or_else(|| Value::from(""), Value::from),
         ),
     ];
+
     Value::from_pairs(
         labels
             .into_iter()
@@ -85,5 +87,6 @@ fn typed(name: &str, text: &str) -> Value {
             return Value::from(number);
         }
     }
+
     Value::from(text)
 }

@@ -59,33 +59,40 @@ impl Shape {
                 "save it as UTF-8 without one",
             );
         }
+
         if text.contains(['\n', '\r']) {
             return fault("holds several lines", "keep the secret alone, on one line");
         }
+
         if text.chars().any(is_unseen) {
             return fault(
                 "holds a character that is not seen",
                 "copy it anew, as plain text",
             );
         }
+
         if self == Self::Password {
             return Ok(());
         }
+
         if is_quoted(text) {
             return fault("stands in quotes", "drop the quotes");
         }
+
         if is_assignment(text) {
             return fault(
                 "is a line of an environment file",
                 "keep only what follows the `=`",
             );
         }
+
         if text.contains("{{") {
             return fault(
                 "holds a template, and secrets are none",
                 "write the secret itself",
             );
         }
+
         match self {
             Self::Address => http_url::parse(text).map(|_| ()).map_err(|what| {
                 let what = what.strip_prefix("it ").unwrap_or(&what).to_owned();
@@ -103,6 +110,7 @@ impl Shape {
     fn check_key(self, text: &str) -> Result<(), Fault> {
         let fault = |what: &str, mend| Err((what.to_owned(), mend));
         let lower = text.to_ascii_lowercase();
+
         if PREFIXES.iter().any(|prefix| lower.starts_with(prefix)) {
             let word = text.split([' ', ':']).next().unwrap_or_default();
             return Err((
@@ -110,27 +118,32 @@ impl Shape {
                 "keep only what follows: alertbridge adds the rest",
             ));
         }
+
         if lower.starts_with("http://") || lower.starts_with("https://") {
             return fault("is an address, and no key", "copy the key itself");
         }
+
         if self == Self::RoutingKey && text.chars().count() != ROUTING_KEY {
             return fault(
                 "is no routing key: they have 32 characters",
                 "copy the integration key",
             );
         }
+
         if self == Self::BotToken
             && (lower.starts_with("xapp-") || !text.bytes().all(|byte| byte.is_ascii_graphic()))
         {
             let what = "is no bot's token: they begin with xoxb- and hold no space";
             return fault(what, "copy the Bot User OAuth Token");
         }
+
         if !text.bytes().all(|byte| byte.is_ascii_graphic()) {
             return fault(
                 "holds white space or a letter that no key has",
                 "copy the key alone",
             );
         }
+
         Ok(())
     }
 }
@@ -175,13 +188,16 @@ pub fn telling(secret: &str) -> Vec<String> {
         // `Basic dXNlcjpwYXNz`.
         parts.push(word.to_owned());
     }
+
     let mut written: Vec<String> = parts
         .iter()
         .filter(|part| part.len() > 1)
         .flat_map(|part| ways(part))
         .collect();
+
     written.sort_unstable_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
     written.dedup();
+
     written
 }
 
@@ -192,9 +208,11 @@ fn of_address(rest: &str) -> Vec<String> {
     const LONG_SEGMENT: usize = 12;
     /// A shorter value or user is one too.
     const LONG_VALUE: usize = 5;
+
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
     let mut parts = vec![path.to_owned()];
+
     if let Some((userinfo, _)) = authority.rsplit_once('@') {
         let (user, password) = userinfo.split_once(':').unwrap_or((userinfo, ""));
         let plain = format!("{}:{}", decoded(user), decoded(password));
@@ -211,6 +229,7 @@ fn of_address(rest: &str) -> Vec<String> {
                 .filter(|user| user.len() >= LONG_VALUE),
         );
     }
+
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     parts.push(path.to_owned());
     parts.extend(
@@ -218,6 +237,7 @@ fn of_address(rest: &str) -> Vec<String> {
             .filter(|part| part.len() >= LONG_SEGMENT)
             .map(ToOwned::to_owned),
     );
+
     for pair in query.split(['&', '#']).filter(|pair| !pair.is_empty()) {
         let value = pair.split_once('=').map_or(pair, |(_, value)| value);
         parts.push(pair.to_owned());
@@ -226,6 +246,7 @@ fn of_address(rest: &str) -> Vec<String> {
             parts.extend([value.to_owned(), decoded(value)]);
         }
     }
+
     parts
 }
 
@@ -240,6 +261,7 @@ fn ways(text: &str) -> Vec<String> {
             utf8_percent_encode(text, NON_ALPHANUMERIC).to_string(),
         ]);
     }
+
     ways
 }
 

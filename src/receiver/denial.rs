@@ -95,6 +95,7 @@ pub fn judge_chat(reply: &Reply) -> Verdict {
             detail,
         };
     }
+
     judge(reply)
 }
 
@@ -105,6 +106,7 @@ fn denied(reply: &Reply) -> Option<Verdict> {
         Ok(json) => of_json(&json),
         Err(_) => of_text(text::head(said, 8192)),
     }?;
+
     Some(match denial {
         Denial::Status(code) => status::as_if(code, reply),
         Denial::Words => Verdict::Retry {
@@ -189,15 +191,18 @@ fn of_text(said: &str) -> Option<Denial> {
                 .map_or(Denial::Words, Denial::Status),
         );
     }
+
     let is_word = !lower.is_empty()
         && lower
             .bytes()
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+
     let is_slacks = is_word
         && (BEGINNINGS
             .iter()
             .any(|beginning| lower.starts_with(beginning))
             || ENDINGS.iter().any(|ending| lower.ends_with(ending)));
+
     (is_slacks || begins_badly(&lower)).then_some(Denial::Words)
 }
 
@@ -207,11 +212,13 @@ fn begins_badly(said: &str) -> bool {
         .split(|c: char| !c.is_ascii_alphabetic())
         .next()
         .unwrap_or_default();
+
     // `System.Net.Http.HttpRequestException: …`.
     let class = lower
         .split_whitespace()
         .next()
         .is_some_and(|word| word.trim_end_matches(':').ends_with("exception"));
+
     FAILED.contains(&first) || class || lower.starts_with("not found")
 }
 

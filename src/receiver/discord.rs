@@ -71,6 +71,7 @@ impl Discord {
             settings.tls.as_ref(),
             site,
         );
+
         Some(Self {
             url: site.secret(
                 "webhook_url",
@@ -92,6 +93,7 @@ impl Discord {
         let text = page.text(self.message.as_ref());
         let text = text.unwrap_or_else(|| escape_markdown(&wording::below(notification)));
         let text = below(&title, TITLE, text, "\n");
+
         // A backslash that a cut leaves alone before the "…" escapes that, and does not show.
         let mut embed = json!({
             "title": cut(&title, TITLE),
@@ -99,9 +101,11 @@ impl Discord {
             "color": color(notification),
             "timestamp": notification.time.unwrap_or(notification.arrived_at).to_string(),
         });
+
         if let Some(notes) = page.notes() {
             embed["footer"] = json!({ "text": notes });
         }
+
         json!({ "embeds": [embed], "allowed_mentions": { "parse": [] } })
     }
 }

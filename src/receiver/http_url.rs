@@ -7,6 +7,7 @@ pub fn parse(text: &str) -> Result<Url, String> {
     if text.contains("{{") || text.contains("{%") {
         return Err("it holds a template, and addresses are none".to_owned());
     }
+
     let url = Url::parse(text.trim()).map_err(|error| format!("it is no address: {error}"))?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),

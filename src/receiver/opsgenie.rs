@@ -138,6 +138,7 @@ impl Opsgenie {
             .enumerate()
             .filter_map(|(index, who)| who.compile(index, site))
             .collect();
+
         for (field, given, most) in [
             ("responders", settings.responders.len(), RESPONDERS),
             ("tags", settings.tags.len(), TAGS),
@@ -150,6 +151,7 @@ impl Opsgenie {
                 );
             }
         }
+
         let tags = settings.tags.iter().enumerate();
         let tags = tags
             .filter_map(|(i, tag)| site.template_at(&format!("tags[{i}]"), "tags", tag, Escape::No))
@@ -162,7 +164,9 @@ impl Opsgenie {
                 Some((name.clone(), template))
             })
             .collect();
+
         let priority = site.template("priority", settings.priority.as_ref(), Escape::No);
+
         for said in page::said_of_samples(priority.as_ref())
             .iter()
             .filter(|said| priority_of(said).is_none())
@@ -173,11 +177,13 @@ impl Opsgenie {
                 "the priorities are P1 to P5",
             );
         }
+
         let base = site.base(
             "api_url",
             settings.api_url.as_deref().unwrap_or(base),
             &["/v2/alerts", "/v2"],
         );
+
         let message = site.template("message", settings.message.as_ref(), Escape::No);
         let description = site.template("description", settings.description.as_ref(), Escape::No);
         let options = Options::compile(
@@ -188,6 +194,7 @@ impl Opsgenie {
             settings.tls.as_ref(),
             site,
         );
+
         Some(Self {
             key: site.secret(
                 "api_key",
@@ -218,26 +225,32 @@ impl Opsgenie {
         let description = below(&message, MESSAGE, description, "\n\n");
         let priority = self.priority(&page);
         let mut tags: Vec<String> = Vec::new();
+
         for tag in self.tags.iter().filter_map(|tag| page.line(Some(tag))) {
             let tag = cut(&tag, TAG);
             if !tags.contains(&tag) {
                 tags.push(tag);
             }
         }
+
         let responders: Vec<Value> = self
             .responders
             .iter()
             .filter_map(|who| who.on(&page))
             .collect();
+
         let mut details: Vec<(String, String)> = self
             .details
             .iter()
             .filter_map(|(name, value)| Some((name.clone(), page.text(Some(value))?)))
             .collect();
+
         if let Some(notes) = page.notes() {
             details.insert(0, ("alertbridge_note".into(), notes));
         }
+
         details.extend(wording::details(notification));
+
         let entity = cut(&wording::one(notification, "app_key"), ENTITY);
         let mut alert = json!({
             "message": cut(&message, MESSAGE),
@@ -247,6 +260,7 @@ impl Opsgenie {
             "source": "alertbridge",
             "details": fit(details, DETAILS),
         });
+
         for (field, value) in [
             ("entity", json!(entity)),
             ("tags", json!(tags)),
@@ -256,6 +270,7 @@ impl Opsgenie {
                 alert[field] = value;
             }
         }
+
         alert
     }
 
@@ -266,6 +281,7 @@ impl Opsgenie {
             }
             page.note(format!("`{}` is no priority", cut(&said, 40)));
         }
+
         match Severity::of(page.notification()) {
             Severity::Critical => "P1",
             Severity::Error => "P2",
@@ -288,6 +304,7 @@ impl Receiver for Opsgenie {
             "authorization".into(),
             format!("GenieKey {}", keys.reveal(&self.key)),
         )];
+
         let segment = |text: &str| utf8_percent_encode(text, SEGMENT).to_string();
         let (method, path, body) = match (parcel.step, parcel.notification.action) {
             (Step::Confirm { request_id, .. }, _) => (
@@ -325,9 +342,11 @@ impl Receiver for Opsgenie {
                 )
             }
         };
+
         if body != Body::Empty {
             headers.push(("content-type".into(), "application/json".into()));
         }
+
         Ok(Request {
             method,
             url: format!("{}{path}", self.base.reveal(keys)),
@@ -343,10 +362,12 @@ impl Receiver for Opsgenie {
             (Action::Change, Step::Confirm { of, .. }) if **of == Step::Apart => Action::Trigger,
             (action, _) => action,
         };
+
         let verdict = match parcel.step {
             Step::Confirm { .. } => answer::to_question(action, reply),
             _ => answer::to_request(action, reply),
         };
+
         match (action, parcel.step, verdict) {
             (Action::Change, Step::Confirm { of, .. }, Verdict::Delivered { .. })
                 if **of == Step::Send =>
@@ -407,5 +428,6 @@ fn fit(details: Vec<(String, String)>, mut room: usize) -> Map<String, Value> {
         room -= taken + units(&value);
         fitted.insert(name, value.into());
     }
+
     fitted
 }

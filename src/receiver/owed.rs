@@ -24,6 +24,7 @@ impl Receivers {
                     .checked_add(fallback.after.as_signed())
                     .ok()
             });
+
         self.of(receiver)
             .map(|(target, _)| NewDelivery {
                 target: target.clone(),

@@ -103,6 +103,7 @@ impl PagerDuty {
                 "shorten the list",
             );
         }
+
         let severity = site.template("severity", settings.severity.as_ref(), Escape::No);
         for said in page::said_of_samples(severity.as_ref())
             .iter()
@@ -111,12 +112,14 @@ impl PagerDuty {
             let mend = "the severities are critical, error, warning and info";
             site.problem("severity", format!("`{said}` is no severity"), mend);
         }
+
         let mut details = Vec::new();
         for (name, source) in &settings.details {
             let template =
                 site.template_at(&format!("details.{name}"), "details", source, Escape::No);
             details.extend(template.map(|template| (name.clone(), template)));
         }
+
         let mut links = Vec::new();
         for (index, link) in settings.links.iter().enumerate() {
             let href = site.template_at(
@@ -131,6 +134,7 @@ impl PagerDuty {
             });
             links.extend(href.map(|href| (href, text)));
         }
+
         let url = site.address("url", &settings.url, false);
         if http_url::parse(&settings.url).is_ok_and(|url| {
             url.host_str()
@@ -141,6 +145,7 @@ impl PagerDuty {
                         https://events.eu.pagerduty.com/v2/enqueue";
             site.problem("url", "it is not where PagerDuty takes events", mend);
         }
+
         let summary = site.template("summary", settings.summary.as_ref(), Escape::No);
         let options = Options::compile(
             settings.send_resolved,
@@ -150,6 +155,7 @@ impl PagerDuty {
             settings.tls.as_ref(),
             site,
         );
+
         Some(Self {
             key: site.secret(
                 "routing_key",
@@ -177,6 +183,7 @@ impl PagerDuty {
             "severity": self.severity(&page).as_str(),
             "timestamp": notification.time.unwrap_or(notification.arrived_at).to_string(),
         });
+
         for (field, label) in [
             ("source", "app_key"),
             ("component", "app_name"),
@@ -188,8 +195,10 @@ impl PagerDuty {
                 payload[field] = word.into();
             }
         }
+
         let links = self.links(&page);
         payload["custom_details"] = Value::Object(self.details(&page, &summary));
+
         let mut event = json!({
             "routing_key": key,
             "event_action": notification.action.told_as(),
@@ -197,6 +206,7 @@ impl PagerDuty {
             "client": "alertbridge",
             "payload": payload,
         });
+
         if let Some(external) = parcel
             .external_url
             .filter(|url| url.len() <= HREF && http_url::parse(url).is_ok())
@@ -206,12 +216,14 @@ impl PagerDuty {
         if !links.is_empty() {
             event["links"] = links.into();
         }
+
         // Too large an event is refused, and with it the page.
         if event.to_string().len() > EVENT
             && let Some(payload) = event["payload"].as_object_mut()
         {
             payload.remove("custom_details");
         }
+
         event
     }
 
@@ -221,20 +233,25 @@ impl PagerDuty {
             .into_iter()
             .map(|(name, value)| (name, value.into()))
             .collect();
+
         if let Some(reason) = &page.notification().reason {
             details.insert("reason".into(), super::text::clean(reason).into());
         }
+
         if units(summary) > SUMMARY {
             details.insert("summary".into(), summary.into());
         }
+
         for (name, template) in &self.details {
             if let Some(value) = page.text(Some(template)) {
                 details.insert(name.clone(), value.into());
             }
         }
+
         if let Some(notes) = page.notes() {
             details.insert("alertbridge_note".into(), notes.into());
         }
+
         details
     }
 
@@ -251,6 +268,7 @@ impl PagerDuty {
             let text = page.line(text.as_ref()).unwrap_or_else(|| href.clone());
             links.push(json!({ "href": href, "text": cut(&text, WORD) }));
         }
+
         links
     }
 
@@ -307,6 +325,7 @@ impl Receiver for PagerDuty {
             }
             _ => return status::verdict(reply),
         }
+
         Verdict::Delivered {
             receipt: json["dedup_key"].as_str().map(|key| cut(key, 255)),
         }

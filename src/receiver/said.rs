@@ -37,6 +37,7 @@ fn tell(json: &Value, depth: usize, sentences: &mut Vec<String>) {
     if depth > DEEPEST {
         return;
     }
+
     match json {
         Value::String(sentence) => add(sentence, sentences),
         Value::Array(items) => items

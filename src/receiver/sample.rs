@@ -37,6 +37,7 @@ fn incident(action: Action) -> Notification {
         Action::Trigger | Action::Change => ("ANOMALOUS", "firing", "60"),
         Action::Resolve => ("OK", "resolved", "99.5"),
     };
+
     let json = json!({
         "appKey": "com.example.appkey",
         "appDetails": { "name": "AppName", "partnerName": "Atlassian" },
@@ -49,6 +50,7 @@ fn incident(action: Action) -> Notification {
         "sliValue": measured.parse::<f64>().ok(),
         "sloValue": 99.0,
     });
+
     let labels = [
         ("incident_id", "FOotlQrY5ZQ"),
         ("app_key", "com.example.appkey"),
@@ -69,6 +71,7 @@ fn incident(action: Action) -> Notification {
         ("ingress", "imap"),
         ("kind", "incident"),
     ];
+
     notification(action, "FOotlQrY5ZQ", &labels, json, None)
 }
 
@@ -79,6 +82,7 @@ fn unparsed() -> Notification {
         ("ingress", "imap"),
         ("kind", "unparsed"),
     ];
+
     notification(
         Action::Trigger,
         "unparsed-5f2c",

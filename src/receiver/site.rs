@@ -123,6 +123,7 @@ impl<'a> Site<'a> {
             },
             None => {}
         }
+
         let secret = self
             .kept(Secret::optional(&self.key, name, inline, file))
             .flatten()?;
@@ -149,6 +150,7 @@ impl<'a> Site<'a> {
             }
             Ok(url)
         });
+
         match checked {
             Err(what) => {
                 self.problem(field, what, "write it like https://api.example.com");
@@ -184,6 +186,7 @@ impl<'a> Site<'a> {
                 .unwrap_or(base)
                 .trim_end_matches('/');
         }
+
         let address = self.address(field, base, true)?;
         if http_url::parse(base)
             .is_ok_and(|url| !url.username().is_empty() || url.password().is_some())
@@ -195,6 +198,7 @@ impl<'a> Site<'a> {
                 .push(Problem::new(self.at(field), what, "drop them"));
             return Some(address.without_user());
         }
+
         Some(address)
     }
 
@@ -207,6 +211,7 @@ impl<'a> Site<'a> {
                 "write it like 60/m, 1/s or 1000/h",
             );
         }
+
         parsed
     }
 
@@ -226,6 +231,7 @@ fn rate_limit(text: &str) -> Option<RateLimit> {
         "h" => 3600,
         _ => return None,
     };
+
     let requests: NonZeroU32 = requests.trim().parse().ok()?;
     Some(RateLimit {
         requests,

@@ -92,6 +92,7 @@ impl Slack {
             settings.tls.as_ref(),
             site,
         );
+
         Some(Self {
             way: Way::compile(settings, site)?,
             title,
@@ -114,12 +115,14 @@ impl Slack {
             json!({ "type": "section", "text":
                 { "type": "mrkdwn", "text": cut_markup(&text, SECTION), "verbatim": true } }),
         ];
+
         if let Some(notes) = page.notes() {
             let notes = cut_markup(&escape_slack(&notes), CONTEXT);
             blocks.push(
                 json!({ "type": "context", "elements": [{ "type": "plain_text", "text": notes }] }),
             );
         }
+
         json!({ "text": cut_markup(&title, SECTION), "blocks": blocks })
     }
 }
@@ -134,11 +137,14 @@ impl Way {
             ("bot_api_url", settings.bot_api_url.is_some()),
             ("update_message", settings.update_message == Some(true)),
         ];
+
         let by_hook = settings.api_url.is_some() || settings.api_url_file.is_some();
         let by_bot = settings.bot_token.is_some() || settings.bot_token_file.is_some();
+
         if by_bot && !by_hook {
             return Bot::compile(settings, site).map(|bot| Self::Bot(Box::new(bot)));
         }
+
         for (name, _) in bots.into_iter().filter(|(_, given)| *given) {
             let (what, mend) = if by_bot {
                 (
@@ -153,6 +159,7 @@ impl Way {
             };
             site.problem(name, what, mend);
         }
+
         site.secret(
             "api_url",
             Shape::Address,

@@ -36,6 +36,7 @@ pub fn as_if(status: u16, reply: &Reply) -> Verdict {
         500..=599 => FailureReason::ServerError,
         _ => FailureReason::UnexpectedReply,
     };
+
     match status {
         501 | 505 => Verdict::Permanent { reason, detail },
         407 | 408 | 425 | 429 | 500..=599 => Verdict::Retry {

@@ -68,10 +68,13 @@ impl Receiver for Stdout {
                 wording::title(notification, 1024),
             )
         });
+
         if let Some(notes) = page.notes() {
             line = format!("{} ({notes})", cut(&line, LINE / 2));
         }
+
         let body = Body::Text(cut(&line, LINE));
+
         Ok(Request {
             method: "PRINT",
             url: "stdout:".into(),

@@ -66,12 +66,14 @@ pub(super) fn place(target: &Target) -> (usize, usize) {
         .iter()
         .position(|kind| *kind == target.kind())
         .unwrap_or(KINDS.len());
+
     let index = target
         .integration
         .rsplit('/')
         .next()
         .and_then(|index| index.parse().ok())
         .unwrap_or(usize::MAX);
+
     (kind, index)
 }
 

@@ -78,6 +78,7 @@ impl Teams {
             settings.tls.as_ref(),
             site,
         );
+
         Some(Self {
             url: site.secret(
                 "webhook_url",
@@ -109,9 +110,12 @@ impl Teams {
             "weight": "Bolder",
             "color": color(notification),
         }] })];
+
         body.extend(page.notes().map(|notes| line(&notes)));
+
         let room = MESSAGE.saturating_sub(message(&title, &body).to_string().len() + 1);
         body.extend(lines(&text, room));
+
         message(&title, &body)
     }
 }
@@ -125,11 +129,13 @@ fn message(title: &str, body: &[Value]) -> Value {
         "msteams": { "width": "Full" },
         "body": body,
     });
+
     let attachment = json!({
         "contentType": "application/vnd.microsoft.card.adaptive",
         "contentUrl": null,
         "content": card,
     });
+
     json!({ "type": "message", "attachments": [attachment] })
 }
 
@@ -137,6 +143,7 @@ fn message(title: &str, body: &[Value]) -> Value {
 fn lines(text: &str, mut room: usize) -> Vec<Value> {
     let mut lines = Vec::new();
     let bare = line("").to_string().len() + 1;
+
     for said in text.lines().filter(|said| !said.trim().is_empty()) {
         let whole = line(said);
         let size = whole.to_string().len() + 1;
@@ -148,6 +155,7 @@ fn lines(text: &str, mut room: usize) -> Vec<Value> {
         room -= size;
         lines.push(whole);
     }
+
     lines
 }
 
@@ -207,6 +215,7 @@ fn told(verdict: Verdict, status: u16, json: &Value) -> Verdict {
         status,
         &format!("{code}: {}", error["message"].as_str().unwrap_or_default()),
     );
+
     match verdict {
         Verdict::Permanent { reason, .. } => Verdict::Permanent { reason, detail },
         Verdict::Retry { reason, after, .. } => Verdict::Retry {

@@ -75,6 +75,7 @@ impl Shelf {
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         filters::add(&mut environment);
+
         let mut names = BTreeSet::new();
         for (index, path) in files.iter().enumerate() {
             let key = format!("templates[{index}]");
@@ -108,6 +109,7 @@ impl Shelf {
                 problems.push(Problem::new(key, what, "correct the file or its path"));
             }
         }
+
         Self { environment }
     }
 
@@ -126,11 +128,14 @@ impl Shelf {
                 "correct the template; `alertbridge check` tries it again",
             )
         };
+
         let mut environment = self.environment.clone();
+
         if let Some(escape) = escape.function() {
             environment.set_auto_escape_callback(|_| AutoEscape::Custom("markup".into()));
             environment.set_formatter(move |out, _, value| escaped(escape, out, value));
         }
+
         environment
             .add_template_owned(OWN, source.to_owned())
             .map_err(|error| {
@@ -139,6 +144,7 @@ impl Shelf {
                     described(&error)
                 ))
             })?;
+
         let template = Template { field, environment };
         if let Some(unknown) = template.unknown_name() {
             return Err(Problem::new(
@@ -147,10 +153,12 @@ impl Shelf {
                 mend_name(&unknown),
             ));
         }
+
         for (which, notification) in sample::notifications() {
             let tried = sample::parcel(&notification, |parcel| template.render(&context(parcel)));
             tried.map_err(|error| wrong(format!("tried on {which}, {error}")))?;
         }
+
         Ok(template)
     }
 }
@@ -171,6 +179,7 @@ impl Template {
             .environment
             .get_template(OWN)?
             .render_captured_to(context.clone(), &mut out);
+
         match done {
             Err(error) if !out.full => Err(error),
             _ => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
@@ -185,6 +194,7 @@ impl Template {
             .globals()
             .map(|(name, _)| name.to_owned())
             .collect();
+
         let mut unknown: Vec<String> = template
             .undeclared_variables(true)
             .into_iter()
@@ -200,7 +210,9 @@ impl Template {
                 }
             })
             .collect();
+
         unknown.sort_unstable();
+
         unknown.into_iter().next()
     }
 }
@@ -225,6 +237,7 @@ pub fn escape_markdown(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     // Another value, or the template, may have ended in a bracket.
     let mut before = ']';
+
     for c in text.chars() {
         if matches!(c, '\\' | '*' | '_' | '~' | '`' | '|' | '#' | '<' | '>')
             || (c == '(' && before == ']')
@@ -234,6 +247,7 @@ pub fn escape_markdown(text: &str) -> String {
         escaped.push(c);
         before = c;
     }
+
     escaped
 }
 
@@ -256,6 +270,7 @@ fn mend_name(unknown: &str) -> String {
         let longest = name.len().max(last.len());
         same * 2 >= longest || name.replace('_', "") == last.to_lowercase()
     });
+
     match near {
         Some(near) => format!(
             "did you mean `{near}`? The labels are {}",

@@ -47,6 +47,7 @@ pub fn cut_markup(text: &str, max: usize) -> String {
     if fits.len() == text.len() {
         return text.to_owned();
     }
+
     let mut kept = prefix(text, max.saturating_sub(1));
     for (open, close) in [('&', ';'), ('<', '>')] {
         if let Some(at) = kept.rfind(open)
@@ -55,6 +56,7 @@ pub fn cut_markup(text: &str, max: usize) -> String {
             kept = &kept[..at];
         }
     }
+
     marked(kept, max)
 }
 
@@ -71,6 +73,7 @@ pub fn clean(text: &str) -> String {
     } else {
         text.into()
     };
+
     unified
         .chars()
         .filter(|c| matches!(c, '\n' | '\t') || !is_hidden(*c))
@@ -91,6 +94,7 @@ pub fn one_line(text: &str) -> String {
             line.push(c);
         }
     }
+
     line.truncate(line.trim_end().len());
     line
 }
@@ -99,6 +103,7 @@ pub fn one_line(text: &str) -> String {
 fn prefix(text: &str, max: usize) -> &str {
     let mut used = 0;
     let mut end = 0;
+
     for (at, cluster) in text.grapheme_indices(true) {
         let size = units(cluster);
         if used + size <= max {
@@ -117,6 +122,7 @@ fn prefix(text: &str, max: usize) -> &str {
         }
         break;
     }
+
     &text[..end]
 }
 

@@ -48,10 +48,12 @@ impl Transport {
             settings::Duration::from_secs(TIMEOUT.0),
             settings::Duration::from_secs(TIMEOUT.1),
         );
+
         if let Some(timeout) = timeout.filter(|timeout| *timeout < least || *timeout > most) {
             let mend = format!("give something from {least} to {most}");
             site.problem("timeout", format!("{timeout} is out of bounds"), mend);
         }
+
         let tls = tls.cloned().unwrap_or_default();
         for (given, twin, missing) in [
             (&tls.cert_file, &tls.key_file, "key_file"),
@@ -64,6 +66,7 @@ impl Transport {
                 site.problem("tls", what, format!("add `{missing}`"));
             }
         }
+
         let proxy = proxy_url.and_then(|url| {
             if let Err((what, mend)) = check_proxy(url) {
                 site.problem("proxy_url", what, mend);
@@ -76,6 +79,7 @@ impl Transport {
                 secret,
             })
         });
+
         Self {
             timeout: timeout.map(settings::Duration::as_std),
             proxy,
@@ -93,6 +97,7 @@ pub fn check_proxy(url: &str) -> Result<(), (String, &'static str)> {
         .next()
         .unwrap_or_default()
         .to_ascii_lowercase();
+
     if scheme.starts_with("socks") {
         let what = format!(
             "it is a proxy of {}, and SOCKS is not spoken here",
@@ -100,6 +105,7 @@ pub fn check_proxy(url: &str) -> Result<(), (String, &'static str)> {
         );
         return Err((what, "name an HTTP proxy: http://proxy.example.com:3128"));
     }
+
     super::http_url::parse(url)
         .map(|_| ())
         .map_err(|what| (what, mend))

@@ -116,12 +116,14 @@ impl Webhook {
             settings.secret.as_deref(),
             settings.secret_file.as_deref(),
         );
+
         let previous = site.secret_if_any(
             "previous_secret",
             Shape::Signing,
             settings.previous_secret.as_deref(),
             settings.previous_secret_file.as_deref(),
         );
+
         if previous.is_some() && settings.secret.is_none() && settings.secret_file.is_none() {
             site.problem(
                 "previous_secret",
@@ -129,6 +131,7 @@ impl Webhook {
                 "name the new one `secret_file`",
             );
         }
+
         let headers = headers(settings, site);
         let authorization = Authorization::compile(settings, site);
         let options = Options::compile(
@@ -139,6 +142,7 @@ impl Webhook {
             settings.tls.as_ref(),
             site,
         );
+
         Some(Self {
             url: site.secret(
                 "url",
@@ -166,6 +170,7 @@ impl Webhook {
             name: "secret",
             message: "it is not `whsec_` and its bytes in base64",
         };
+
         let each = |secret: &Credential| {
             if keys.hidden() {
                 return Ok("v1,<secret>".to_owned());
@@ -177,6 +182,7 @@ impl Webhook {
                 body,
             ))
         };
+
         Ok(self
             .secrets
             .iter()
@@ -224,16 +230,19 @@ impl Receiver for Webhook {
             ("webhook-id".into(), id.clone()),
             ("webhook-timestamp".into(), timestamp.to_string()),
         ];
+
         if !self.secrets.is_empty() {
             // `deliver` sends exactly this serialisation.
             let signatures = self.signatures(keys, &id, timestamp, body.to_string().as_bytes())?;
             headers.push(("webhook-signature".into(), signatures));
         }
+
         headers.extend(
             self.authorization
                 .as_ref()
                 .map(|how| ("authorization".into(), how.header(keys))),
         );
+
         let page = Page::new(parcel);
         for (name, value) in &self.headers {
             let value = one_line(&value.render(&page.context())?);
@@ -243,6 +252,7 @@ impl Receiver for Webhook {
                 if hidden { "<secret>".into() } else { value },
             ));
         }
+
         Ok(Request {
             method: "POST",
             url: self.address(keys),
@@ -287,6 +297,7 @@ impl Authorization {
             settings.bearer.as_deref(),
             settings.bearer_file.as_deref(),
         );
+
         let Some(BasicAuth {
             username,
             password,
@@ -295,6 +306,7 @@ impl Authorization {
         else {
             return bearer.map(Self::Bearer);
         };
+
         if bearer.is_some() {
             site.problem(
                 "basic_auth",
@@ -302,6 +314,7 @@ impl Authorization {
                 "keep one of them",
             );
         }
+
         if username.contains(':') || looks_like_template(username) {
             let mend = "write the user's name itself";
             site.problem(
@@ -310,6 +323,7 @@ impl Authorization {
                 mend,
             );
         }
+
         let mut inner = site.below("basic_auth");
         let password = inner.secret(
             "password",
@@ -317,6 +331,7 @@ impl Authorization {
             password.as_deref(),
             password_file.as_deref(),
         )?;
+
         Some(Self::Basic {
             username: username.clone(),
             password: Credential {
@@ -356,6 +371,7 @@ fn headers(settings: &Settings, site: &mut Site<'_>) -> Vec<(String, Template)> 
     let authorized = settings.bearer.is_some()
         || settings.bearer_file.is_some()
         || settings.basic_auth.is_some();
+
     for (name, source) in &settings.headers {
         let place = format!("headers.{name}");
         let lower = name.to_ascii_lowercase();
@@ -388,6 +404,7 @@ fn headers(settings: &Settings, site: &mut Site<'_>) -> Vec<(String, Template)> 
             headers.push((name.clone(), template));
         }
     }
+
     headers
 }
 
@@ -415,9 +432,11 @@ fn body(parcel: &Parcel<'_>) -> Value {
             "external_url": parcel.external_url,
         },
     });
+
     if let Some(was) = &notification.was {
         body["data"]["was"] = json!({ "severity": was });
     }
+
     body
 }
 

@@ -58,10 +58,12 @@ pub fn title(notification: &Notification, max: usize) -> String {
     if label(notification, "kind") == "test" {
         title.push_str("[TEST] ");
     }
+
     title.push_str(&mark(notification));
     if notification.action == Action::Resolve {
         title.push_str("[RESOLVED] ");
     }
+
     let room = max.saturating_sub(text::units(&title));
     match label(notification, "kind") {
         "unparsed" => {
@@ -77,6 +79,7 @@ pub fn title(notification: &Notification, max: usize) -> String {
         }
         _ => title.push_str(&headline(notification, room)),
     }
+
     text::cut(&title, max)
 }
 
@@ -101,11 +104,13 @@ fn headline(notification: &Notification, room: usize) -> String {
                 .filter(|reason| !reason.is_empty())
         })
         .unwrap_or_else(|| "alert".into());
+
     let figures = figures(notification);
     let room = room.saturating_sub(text::units(&figures) + 2);
     let for_app = text::units(&app).min((room / 2).max(room.saturating_sub(text::units(&metric))));
     let app = text::cut(&app, for_app);
     let metric = text::cut(&metric, room.saturating_sub(text::units(&app)));
+
     format!("{app}: {metric}{figures}")
 }
 
@@ -120,6 +125,7 @@ fn figures(notification: &Notification) -> String {
             Some(text::cut(&quantity(&number, unit), 32))
         }
     };
+
     match (number("sli_value"), number("slo_value")) {
         (Some(measured), Some(objective)) => format!(" {measured} (objective {objective})"),
         (Some(measured), None) => format!(" {measured}"),
@@ -150,6 +156,7 @@ pub fn below(notification: &Notification) -> String {
         .as_deref()
         .map(text::clean)
         .filter(|reason| !reason.is_empty());
+
     let details = details(notification)
         .into_iter()
         .map(|(name, value)| format!("{name}: {value}"));
@@ -190,26 +197,32 @@ pub fn details(notification: &Notification) -> Vec<(String, String)> {
             details.push((name.to_owned(), value));
         }
     };
+
     if let Some(doubt) = notification.doubt {
         add(
             "severity",
             &format!("{} ({})", label(notification, "severity"), doubt.mark()),
         );
     }
+
     for name in ORDER {
         add(name, label(notification, name));
     }
+
     add("incident_id", &notification.incident_id);
     if let Some(time) = notification.time {
         add("time", &time.to_string());
     }
+
     add("arrived_at", &notification.arrived_at.to_string());
     if let Some(mail) = notification.mail {
         add("mail", &mail.to_string());
     }
+
     for (name, value) in &notification.labels {
         add(name, value);
     }
+
     details
 }
 

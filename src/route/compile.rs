@@ -27,8 +27,11 @@ pub(super) fn compile(
         receivers,
         problems,
     };
+
     compiler.check_root(root);
+
     let route = compiler.route(root, "route".to_owned(), ("", OnMute::default()), 1);
+
     if compiler.problems.is_empty() {
         Ok(route)
     } else {
@@ -47,6 +50,7 @@ impl Compiler<'_> {
                 "name one of `receivers`: `receiver: oncall`",
             );
         }
+
         if !root.matchers.is_empty() {
             wrong(
                 "route.matchers",
@@ -55,6 +59,7 @@ impl Compiler<'_> {
                 "move them to a route of its own under `route.routes`",
             );
         }
+
         if root.r#continue {
             wrong(
                 "route.continue",
@@ -84,6 +89,7 @@ impl Compiler<'_> {
             );
             self.problems.push(problem);
         }
+
         let receiver = given.unwrap_or(inherited.0).to_owned();
         let on_mute = settings.on_mute.unwrap_or(inherited.1);
         let matchers = matcher::compile(
@@ -91,15 +97,19 @@ impl Compiler<'_> {
             &settings.matchers,
             &mut self.problems,
         );
+
         let mute = self.intervals(
             &format!("{path}.mute_time_intervals"),
             &settings.mute_time_intervals,
         );
+
         let active = self.intervals(
             &format!("{path}.active_time_intervals"),
             &settings.active_time_intervals,
         );
+
         let mut routes = Vec::with_capacity(settings.routes.len());
+
         if depth < MAX_DEPTH {
             for (index, child) in settings.routes.iter().enumerate() {
                 routes.push(self.route(
@@ -116,6 +126,7 @@ impl Compiler<'_> {
                 "say it with more matchers and fewer levels",
             ));
         }
+
         Route {
             path,
             receiver,
@@ -143,6 +154,7 @@ impl Compiler<'_> {
                 self.problems.push(problem);
             }
         }
+
         found
     }
 }
@@ -159,11 +171,13 @@ fn unknown<'a>(
         .map(|name| format!("`{name}`"))
         .collect::<Vec<_>>()
         .join(", ");
+
     let place = what.replace(' ', "_");
     let mend = if known.is_empty() {
         format!("add it to `{place}s`")
     } else {
         format!("add it to `{place}s`, or name one that is there: {known}")
     };
+
     Problem::new(key, format!("there is no {what} `{name}`"), mend)
 }

@@ -100,6 +100,7 @@ pub(super) fn compile(
             ));
         }
     }
+
     all
 }
 
@@ -113,6 +114,7 @@ impl Interval {
                 problems,
             )
         };
+
         let weekdays = ranges("weekdays", &self.weekdays, range::weekdays);
         let days_of_month = ranges("days_of_month", &self.days_of_month, range::days_of_month);
         let months = ranges("months", &self.months, range::months);
@@ -123,6 +125,7 @@ impl Interval {
             range::times,
             problems,
         );
+
         let zone = zone(self.location.as_deref().unwrap_or_default()).unwrap_or_else(|problem| {
             problems.push(Problem {
                 key: format!("{key}.location"),
@@ -130,6 +133,7 @@ impl Interval {
             });
             TimeZone::UTC
         });
+
         Compiled {
             times,
             weekdays,
@@ -195,6 +199,7 @@ impl Compiled {
                     .iter()
                     .any(|(first, last)| (*first..=*last).contains(&value))
         };
+
         holds(
             &self.weekdays,
             i16::from(date.weekday().to_sunday_zero_offset()),
@@ -224,6 +229,7 @@ impl Compiled {
         } else {
             MIDNIGHT
         };
+
         let wait = SignedDuration::from_mins(i64::from(boundary - minute))
             - SignedDuration::new(i64::from(local.second()), local.subsec_nanosecond());
         let boundary = at.checked_add(wait).unwrap_or(Timestamp::MAX);
@@ -232,6 +238,7 @@ impl Compiled {
             .following(at)
             .next()
             .map_or(Timestamp::MAX, |shift| shift.timestamp());
+
         boundary.min(shift)
     }
 }

@@ -16,10 +16,13 @@ pub(super) fn mute(route: &Route, at: Timestamp) -> Option<Mute> {
             .map(|interval| interval.name.clone())
             .collect::<Vec<_>>()
     };
+
     let mut intervals = names(&mut route.mute.iter().filter(|interval| interval.contains(at)));
+
     if outside(&route.active, at) {
         intervals.extend(names(&mut route.active.iter()));
     }
+
     (!intervals.is_empty()).then(|| Mute {
         intervals,
         until: (route.on_mute == OnMute::Hold).then(|| end(route, at)),
@@ -39,6 +42,7 @@ fn outside(active: &[Arc<Intervals>], at: Timestamp) -> bool {
 fn end(route: &Route, at: Timestamp) -> Timestamp {
     let horizon = at.checked_add(HORIZON).unwrap_or(Timestamp::MAX);
     let mut time = at;
+
     loop {
         let next = route
             .mute

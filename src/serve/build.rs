@@ -66,12 +66,14 @@ impl Bridge {
 
         let (terms, in_force) = reload::stages(config, &loaded.rules)?;
         telemetry::configured(in_force.rules.receivers.integrations.keys());
+
         let in_force = Sender::new(Arc::new(in_force));
         let health = Health::default();
         let capacity = Capacity::new(
             descriptors,
             Budget::for_mails_of(config.ingress.largest_mail()),
         );
+
         let ways_in = ingresses(config, &clock, &in_force, &capacity)?;
         let admin_listener = web::bind(&config.admin.listen).context("admin.listen")?;
 
@@ -82,6 +84,7 @@ impl Bridge {
         } else {
             deliverer
         });
+
         let pipeline = Arc::new(Pipeline::new(
             store.clone(),
             in_force.subscribe(),
@@ -103,12 +106,14 @@ impl Bridge {
             clock: clock.clone(),
             owed: Arc::clone(&bell),
         };
+
         let room = Room {
             upkeep: store.clone(),
             intake: store.clone(),
             settings: config.store.clone(),
             clock: clock.clone(),
         };
+
         let retention = Retention {
             store: store.clone(),
             keep: config.store.mail_retention,
@@ -126,12 +131,14 @@ impl Bridge {
             hosts: web::Hosts::new(&config.admin.hosts, config.global.external_url.as_deref()),
             token: admin_token(config)?,
         };
+
         let reload = Reload {
             started: loaded,
             deliverer: Arc::clone(&deliverer),
             in_force,
             clock,
         };
+
         Ok(Self {
             store,
             owned,

@@ -102,9 +102,11 @@ impl Mailbox {
             Ok(imap) => imap,
             Err(problem) => return health.failed(name, &problem.what, false),
         };
+
         let turn = stop.child_token();
         let ended = turn.clone().drop_guard();
         let mut reading = tokio::spawn(Box::new(imap).run(Arc::clone(inbox), health.clone(), turn));
+
         loop {
             tokio::select! {
                 _ = &mut reading => return,
@@ -129,8 +131,10 @@ impl Mailbox {
                 return;
             }
         }
+
         telemetry::mailbox_lost(name);
         drop(ended);
+
         let _ = reading.await;
     }
 }

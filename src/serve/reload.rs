@@ -62,6 +62,7 @@ impl Reload {
             self.started.source.clone(),
             self.started.config.ingress.clone(),
         );
+
         // On a thread of its own: it reads files.
         let prepared = tokio::task::spawn_blocking(move || prepare(&source, ways_in)).await;
         let prepared = prepared.unwrap_or_else(|_| {
@@ -69,15 +70,19 @@ impl Reload {
                 "this program has a fault: reading it panicked".to_owned(),
             ])
         });
+
         let (loaded, terms, in_force) = prepared?;
         telemetry::configured(in_force.rules.receivers.integrations.keys());
+
         let before = self.deliverer.change(terms);
         self.in_force.send_replace(Arc::new(in_force));
         self.deliverer.hurry(&before).await;
+
         let waiting = loaded
             .needs_restart(&self.started)
             .into_iter()
             .map(|key| format!("{key} needs a restart"));
+
         Ok(waiting
             .chain(
                 loaded
@@ -98,19 +103,24 @@ fn prepare(
         Source::File(path) => Some(path.as_path()),
         Source::Embedded => None,
     };
+
     let loaded =
         Config::load(path, Files::Needed).map_err(|ConfigErrors { problems, .. }| {
             problems.iter().map(ToString::to_string).collect::<Faults>()
         })?;
+
     if loaded.config.ingress.names().next().is_none() {
         return Err(vec![format!("{}: {}", loaded.source, NO_WAY_IN)]);
     }
+
     let config = Config {
         ingress: ways_in,
         ..loaded.config.clone()
     };
+
     let (terms, in_force) =
         stages(&config, &loaded.rules).map_err(|error| vec![format!("{error:#}")])?;
+
     Ok((loaded, terms, in_force))
 }
 
@@ -125,6 +135,7 @@ pub(super) fn stages(config: &Config, rules: &Arc<Rules>) -> anyhow::Result<(Ter
         config.global.external_url.clone(),
         client,
     );
+
     Ok((
         terms,
         InForce {

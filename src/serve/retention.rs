@@ -34,6 +34,7 @@ impl Retention {
         if self.keep.is_zero() {
             return;
         }
+
         let mut from = Sweep::START;
         loop {
             let max_age = self.in_force.borrow().rules.max_age;
@@ -79,6 +80,7 @@ fn horizon(retention: settings::Duration, max_age: settings::Duration, now: Time
         now.saturating_sub(age.as_signed())
             .unwrap_or(Timestamp::MIN)
     };
+
     let remembered = retention.max(max_age);
     Horizon {
         mails: ago(retention),

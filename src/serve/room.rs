@@ -41,6 +41,7 @@ impl Room {
     pub(super) async fn run(self, stop: CancellationToken) {
         let (mut ignored, mut unproven) = (Usage::default(), Usage::default());
         let mut looks = 0;
+
         while !stop.is_cancelled() {
             if looks % RECOUNT_AFTER == 0 {
                 (ignored, unproven) = (Usage::default(), Usage::default());
@@ -75,15 +76,18 @@ impl Room {
             *usage = Usage::default();
             self.count(spare, usage).await?;
         }
+
         let now = self.clock.now();
         let excess = Excess {
             before: self.too_old(spare, now),
             bytes: excess(usage.bytes, allowed),
         };
+
         let cut = self.upkeep.cut(spare, excess, now).await?;
 
         usage.bytes = usage.bytes.saturating_sub(cut.bytes);
         telemetry::mails_cut(spare, cut.mails);
+
         Ok(cut.more)
     }
 

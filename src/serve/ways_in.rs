@@ -58,6 +58,7 @@ pub(super) fn ingresses(
             door: Door::Everywhere(Box::new(webhooks)),
         });
     }
+
     for (place, settings) in config.ingress.smtp.iter().enumerate() {
         let key = format!("ingress.smtp[{place}]");
         let smtp = Smtp::bind(&key, settings, clock.clone()).map_err(|error| match error {
@@ -72,6 +73,7 @@ pub(super) fn ingresses(
             door: Door::Everywhere(Box::new(smtp)),
         });
     }
+
     for (place, settings) in config.ingress.imap.iter().enumerate() {
         let mailbox =
             Mailbox::new(settings, clock.clone(), in_force.subscribe()).map_err(|problem| {
@@ -86,9 +88,11 @@ pub(super) fn ingresses(
             door: Door::Mailbox(Box::new(mailbox)),
         });
     }
+
     if ways_in.is_empty() {
         bail!(NO_WAY_IN);
     }
+
     Ok(ways_in)
 }
 

@@ -73,6 +73,7 @@ pub(super) fn chosen(oldest: &[(MailId, u64, Timestamp)], excess: Excess) -> (Ve
         bytes += size;
         chosen.push(*id);
     }
+
     (chosen, oldest.len() >= STEP as usize)
 }
 

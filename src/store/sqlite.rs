@@ -76,22 +76,27 @@ impl Sqlite {
         copy::assert_not_half_restored(path)?;
         assert_not_anothers(path)?;
         keep_private(path)?;
+
         let mut connection = connect(path, OpenFlags::default())?;
+
         // Else statements with a parameter that a partial index could be meant by are planned anew
         // at every use.
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(failure)?;
+
         // The writer leaves the checkpoints to the checkpointer.
         connection
             .pragma_update(None, "wal_autocheckpoint", 0)
             .map_err(failure)?;
         migrate(&mut connection)?;
+
         let checkpointer = connect(path, OpenFlags::default())?;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         reader
             .pragma_update(None, "cache_size", READER_CACHE)
             .map_err(failure)?;
+
         Ok(Self {
             writer: writer::Writer::start(connection, Some(checkpointer)),
             reader: Some(Arc::new(Mutex::new(reader))),
@@ -109,11 +114,13 @@ impl Sqlite {
         connection
             .set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)
             .map_err(failure)?;
+
         // What a rollback would restore is small, unlike the store.
         connection
             .pragma_update(None, "journal_mode", "MEMORY")
             .map_err(failure)?;
         migrate(&mut connection)?;
+
         Ok(Self {
             writer: writer::Writer::start(connection, None),
             reader: None,
@@ -138,6 +145,7 @@ impl Sqlite {
                 .write(|connection| question(connection).map_err(failure))
                 .await;
         };
+
         tokio::task::spawn_blocking(move || {
             question(&reader.lock().unwrap_or_else(PoisonError::into_inner))
         })

@@ -21,6 +21,7 @@ pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) 
     } else {
         0.0
     });
+
     let receivers = receivers.join(",");
     if firing {
         tracing::error!(alarm = incident_id, receivers, "{text}");

@@ -18,19 +18,23 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
         claim.target.receiver.clone(),
         claim.target.kind().to_owned(),
     );
+
     counter!("alertbridge_attempts_total", "receiver" => receiver.clone(), "integration" => integration.clone())
         .increment(1);
+
     let (delivery, incident) = (claim.id, claim.notification.incident_id.as_str());
     let (action, took_ms, detail) = (
         claim.notification.action.as_str(),
         attempt.took_ms,
         attempt.detail.as_str(),
     );
+
     let failed = || {
         counter!("alertbridge_notifications_failed_total",
             "receiver" => receiver.clone(), "integration" => integration.clone(), "reason" => attempt.result.clone())
         .increment(1);
     };
+
     match &settlement.next {
         Next::Delivered { .. } => {
             counter!("alertbridge_notifications_total",
@@ -109,6 +113,7 @@ pub fn circuit_opened(target: &Target, failures: u32) {
         receiver,
         integration,
     } = target;
+
     tracing::warn!(
         receiver,
         integration,
@@ -124,6 +129,7 @@ pub fn circuit_closed(target: &Target) {
         receiver,
         integration,
     } = target;
+
     tracing::info!(
         receiver,
         integration,

@@ -10,84 +10,104 @@ pub fn describe() {
         "alertbridge_mails_total",
         "Mails decided, by ingress and outcome."
     );
+
     describe_counter!(
         "alertbridge_connections_refused_total",
         "Connections an ingress refused, by reason."
     );
+
     describe_counter!(
         "alertbridge_mails_refused_total",
         "Mails an ingress refused or put off, by reason."
     );
+
     describe_histogram!(
         "alertbridge_mail_late_seconds",
         "How much later than another ingress this one brought a copy of the same alert."
     );
+
     describe_counter!(
         "alertbridge_authenticity_total",
         "Mails judged, by ingress, verdict and evidence."
     );
+
     describe_counter!(
         "alertbridge_schema_drift_total",
         "Mails with JSON members the schema does not know."
     );
+
     describe_counter!(
         "alertbridge_notifications_total",
         "Notifications delivered."
     );
+
     describe_counter!(
         "alertbridge_notifications_failed_total",
         "Failed attempts, by reason."
     );
+
     describe_counter!(
         "alertbridge_notifications_dead_total",
         "Notifications given up: they wait in the dead letters."
     );
+
     describe_counter!("alertbridge_attempts_total", "Requests made to receivers.");
     describe_counter!(
         "alertbridge_store_failures_total",
         "Times the store could not be read or written."
     );
+
     describe_gauge!(
         "alertbridge_store_writable",
         "Whether the store could be written at this scrape."
     );
+
     describe_counter!(
         "alertbridge_mails_cut_total",
         "Mails of which only the header is kept, to make room."
     );
+
     describe_counter!(
         "alertbridge_store_pruned_total",
         "Rows past their retention deleted."
     );
+
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!(
         "alertbridge_circuit_open",
         "1 while a receiver's integration does not answer and is only probed."
     );
+
     describe_gauge!(
         "alertbridge_delivery_oldest_pending_seconds",
         "Age of the oldest delivery that is owed."
     );
+
     describe_gauge!(
         "alertbridge_alarm",
         "What the bridge tells of itself: 1 while it is so."
     );
+
     describe_gauge!(
         "alertbridge_ingress_last_success_timestamp_seconds",
         "When an ingress last did its work."
     );
+
     describe_counter!(
         "alertbridge_mails_withheld_total",
         "Mails that a mail server did not give, and that were told."
     );
+
     describe_gauge!(
         "alertbridge_config_last_reload_successful",
         "Whether the latest configuration was taken."
     );
+
     describe_histogram!(
         "alertbridge_mail_to_page_seconds",
         "From a mail's arrival to its page's delivery."
     );
+
     describe_gauge!(
         "alertbridge_config_last_reload_success_timestamp_seconds",
         "When a configuration was last taken."
@@ -112,5 +132,6 @@ pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
             .increment(0);
         }
     }
+
     counter!("alertbridge_store_failures_total").increment(0);
 }

@@ -36,11 +36,13 @@ pub fn log_to_stderr(format: LogFormat) {
         "reqwest=info",
         "hyper_util=info",
     ];
+
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let filter = silent
         .iter()
         .filter_map(|directive| directive.parse().ok())
         .fold(filter, EnvFilter::add_directive);
+
     let terminal = io::stderr().is_terminal();
     let lines = tracing_subscriber::fmt()
         .with_env_filter(filter)
@@ -64,6 +66,7 @@ impl<W: Write> Write for Plain<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(line);
         let is_raw = |c: char| !c.is_ascii() && is_hidden(c);
+
         if !text.contains(is_raw) {
             return self.0.write_all(line).map(|()| line.len());
         }
@@ -80,6 +83,7 @@ impl<W: Write> Write for Plain<W> {
                 safe.push(c);
             }
         }
+
         self.0.write_all(safe.as_bytes()).map(|()| line.len())
     }
 

@@ -39,7 +39,9 @@ pub fn mail_looked_at_again(
         authenticity.verdict.as_str(),
         authenticity.detail.as_deref().unwrap_or_default(),
     );
+
     tracing::info!(mail, ingress, verdict, detail, "mail looked at again");
+
     // Told before it could be checked: its outcome is counted.
     let known = matches!(
         decision.outcome,
@@ -49,6 +51,7 @@ pub fn mail_looked_at_again(
             | Outcome::Changed
             | Outcome::Unparsed
     ) && !decision.tells();
+
     if !known {
         mail_decided(mail, ingress, arrived_at, decision, drift);
     }
@@ -67,12 +70,15 @@ pub fn mail_decided(
         counter!("alertbridge_mails_total", "ingress" => ingress.to_owned(), "outcome" => outcome.as_str())
             .increment(1);
     }
+
     let incident = decision
         .labels
         .get("incident_id")
         .map_or("", String::as_str);
+
     let reason = decision.reason.as_deref().unwrap_or_default();
     let receivers = decision.receivers.join(",");
+
     match outcome {
         Outcome::Pending => {
             tracing::warn!(mail, ingress, incident, reason, %arrived_at, "mail waits");
@@ -84,6 +90,7 @@ pub fn mail_decided(
             tracing::info!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
         }
     }
+
     if !drift.is_empty() {
         counter!("alertbridge_schema_drift_total").increment(1);
         tracing::warn!(
@@ -100,6 +107,7 @@ pub fn unsilenced(incident: &str, decision: &Decision) {
         decision.reason.as_deref().unwrap_or_default(),
         decision.receivers.join(","),
     );
+
     if decision.tells() {
         tracing::info!(incident, reason, receivers, "told at the end of a silence");
     } else {

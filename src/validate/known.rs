@@ -28,6 +28,7 @@ impl Properties {
             .get("properties")
             .and_then(Value::as_object)
             .filter(|_| depth > 0);
+
         Self(
             properties
                 .into_iter()
@@ -51,6 +52,7 @@ impl Properties {
         if self.0.is_empty() {
             return;
         }
+
         for (key, value) in object {
             if additions.len() == MAX_ADDITIONS {
                 return;

@@ -36,6 +36,7 @@ impl Complaint {
             .incident_id
             .strip_prefix(INGRESS)
             .map(|name| ("ingress", name));
+
         ingress.or_else(|| {
             self.incident_id
                 .strip_prefix(UNEXPECTED_APP)
@@ -67,11 +68,13 @@ pub(super) fn complaints(
             .iter()
             .any(|alarm| alarm.incident_id == incident_id)
     };
+
     for (name, condition) in health {
         if let Some(text) = trouble(name, condition, since, now) {
             complain(format!("{INGRESS}{name}"), text);
         }
     }
+
     if concerns.dead > 0 {
         let (many, whom) = match concerns.dead {
             1 => ("1 page is".to_owned(), "its receiver"),
@@ -85,6 +88,7 @@ pub(super) fn complaints(
             ),
         );
     }
+
     if !concerns.held_resolves.is_empty() {
         complain(
             HELD_RESOLVES.into(),
@@ -95,6 +99,7 @@ pub(super) fn complaints(
             ),
         );
     }
+
     if concerns
         .flooded_at
         .is_some_and(|at| now.duration_since(at) < CALM)
@@ -108,6 +113,7 @@ pub(super) fn complaints(
                 .into(),
         );
     }
+
     if concerns
         .quarantine_cut_at
         .is_some_and(|at| now.duration_since(at) < CALM)
@@ -120,12 +126,15 @@ pub(super) fn complaints(
                 .into(),
         );
     }
+
     let told = concerns
         .alarms
         .iter()
         .filter(|alarm| alarm.incident_id.starts_with(UNEXPECTED_APP))
         .count();
+
     let mut room_for = MOST_APPS.saturating_sub(told);
+
     for key in &concerns.unexpected_apps {
         let incident_id = format!("{UNEXPECTED_APP}{key}");
         if !is_open(&incident_id) {
@@ -142,6 +151,7 @@ pub(super) fn complaints(
             ),
         );
     }
+
     if concerns
         .room
         .is_some_and(|room| is_scarce(room, is_open(STORE)))
@@ -155,6 +165,7 @@ pub(super) fn complaints(
             ),
         );
     }
+
     found
 }
 
@@ -166,6 +177,7 @@ fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) 
             "ingress {name} cannot log in, and takes no mail until its credentials are mended: {why}"
         ));
     }
+
     let lately = condition.last_success.map_or(since, |at| at.max(since));
     (now.duration_since(lately) > OVERDUE).then(|| {
         let minutes = OVERDUE.as_mins();
@@ -187,12 +199,14 @@ fn named(incidents: &[String]) -> String {
                 .bytes()
                 .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
     };
+
     let names: Vec<&str> = incidents
         .iter()
         .filter(plain)
         .take(3)
         .map(String::as_str)
         .collect();
+
     match (incidents.len(), names.len()) {
         (1, 1) => format!("incident {}", names.concat()),
         (many, some) if many == some => format!("incidents {}", names.join(", ")),
@@ -218,6 +232,7 @@ pub(super) fn over(
             }
         };
     }
+
     Some(match incident_id {
         DEAD_LETTERS => "there are no dead letters any more".into(),
         HELD_RESOLVES => "no resolve of an open incident is held any more".into(),

@@ -73,6 +73,7 @@ impl Hosts {
             (Some(host), None) => Some(authority(host).ok_or(Stranger::NoHost)?),
             (None, None) => None,
         };
+
         match &host {
             Some(host) if !self.names(here, host.host()) => return Err(Stranger::Misdirected),
             Some(_) => {}
@@ -80,6 +81,7 @@ impl Hosts {
             None if version == Version::HTTP_10 => {}
             None => return Err(Stranger::NoHost),
         }
+
         match only(headers, ORIGIN).map_err(|_| Stranger::ForeignOrigin)? {
             Some(origin) if !self.is_own(origin, host.as_ref()) => Err(Stranger::ForeignOrigin),
             _ => Ok(()),
@@ -108,6 +110,7 @@ impl Hosts {
         else {
             return false;
         };
+
         let (Some(scheme), Some(page)) = (origin.scheme_str(), origin.authority()) else {
             return false;
         };
@@ -116,9 +119,11 @@ impl Hosts {
                 .port_u16()
                 .unwrap_or(if scheme == "https" { 443 } else { 80 })
         };
+
         let same = |host: &Authority| {
             normal(host.host()) == normal(page.host()) && port(host) == port(page)
         };
+
         matches!(scheme, "http" | "https")
             && (host.is_some_and(same) || self.0.contains(&normal(page.host())))
     }

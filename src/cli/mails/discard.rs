@@ -60,6 +60,7 @@ impl Discard {
             writeln!(out, "mail {id} is discarded")?;
             return Ok(ExitCode::SUCCESS);
         }
+
         if !self.yes && !io::stdin().is_terminal() {
             eprintln!(
                 "error: it asks before it discards mails, and there is no terminal to ask on: add \
@@ -67,12 +68,15 @@ impl Discard {
             );
             return Ok(ExitCode::from(WRONG_USAGE));
         }
+
         let found = find(store, &self, now).await?;
         if !found.is_empty() && !self.yes && !agreed(found.len())? {
             eprintln!("nothing was discarded");
             return Ok(ExitCode::FAILURE);
         }
+
         discard_all(store, &found, now, out).await?;
+
         Ok(ExitCode::SUCCESS)
     }
 
@@ -99,6 +103,7 @@ fn is_from(raw: &[u8], wanted: &str) -> bool {
     else {
         return false;
     };
+
     let wanted = wanted.to_lowercase();
     let fits = |address: &str| {
         let address = address.trim().to_lowercase();
@@ -108,6 +113,7 @@ fn is_from(raw: &[u8], wanted: &str) -> bool {
             address == wanted
         }
     };
+
     header
         .from()
         .is_some_and(|from| from.iter().filter_map(|one| one.address()).any(fits))
@@ -137,11 +143,13 @@ fn agreed(mails: usize) -> anyhow::Result<bool> {
         "discard {} from the quarantine for good? [y/N] ",
         table::count(mails as u64, "mail")
     );
+
     let mut answer = String::new();
     io::stdin()
         .lock()
         .read_line(&mut answer)
         .context("cannot read the answer")?;
+
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
@@ -156,6 +164,7 @@ async fn discard_all(
     for some in mails.chunks(STEP as usize) {
         discarded += store.discard_mails(some.to_vec(), now).await?;
     }
+
     let are = if discarded == 1 { "is" } else { "are" };
     Ok(writeln!(
         out,

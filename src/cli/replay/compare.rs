@@ -98,6 +98,7 @@ pub fn compare(
         before: before.outcome,
         after: after.outcome,
     };
+
     let changes = changes(before.pages, after.pages, same_secrets);
     (outcome.before != outcome.after || !changes.is_empty()).then(|| Difference {
         mail: before.mail,
@@ -148,6 +149,7 @@ fn changes(
             });
         }
     };
+
     pair(None, &|one, other| {
         same_receiver(one, other) && differs(one, other).is_empty()
     });
@@ -157,12 +159,14 @@ fn changes(
     pair(Some(Kind::Changed), &same_receiver);
     pair(Some(Kind::Moved), &same_kind);
     pair(Some(Kind::Moved), &|_, _| true);
+
     let dropped = |page: Page| (Kind::Dropped, page.action, Some(page), None);
     let added = |page: Page| (Kind::Added, page.action, None, Some(page));
     let alone = before
         .into_iter()
         .map(dropped)
         .chain(after.into_iter().map(added));
+
     changes.extend(alone.map(|(kind, action, before, after)| Change {
         kind,
         action,
@@ -170,7 +174,9 @@ fn changes(
         before,
         after,
     }));
+
     changes.sort_by_key(|change| change.kind);
+
     changes
 }
 
@@ -185,6 +191,7 @@ fn differs(one: &Page, other: &Page, same_secrets: bool) -> Vec<Aspect> {
         (Aspect::Secrets, same_secrets),
         (Aspect::HeldUntil, one.held_until == other.held_until),
     ];
+
     aspects
         .into_iter()
         .filter(|(_, same)| !same)

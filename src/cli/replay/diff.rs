@@ -37,8 +37,10 @@ pub async fn run(
         before: request.trial(in_force).await?,
         after: request.trial(other).await?,
     };
+
     let (mails, progress) = request.mails()?;
     let judged_alike = in_force.config.judges_like(&other.config);
+
     if request.stored.is_some() && !judged_alike && !request.trust {
         eprintln!(
             "note: {} judges where mail is from otherwise; stored mails keep the verdict of their \
@@ -46,12 +48,14 @@ pub async fn run(
             other.source
         );
     }
+
     // What DNS answers one way now and another way then is no difference of the configurations.
     let mails = if judged_alike {
         judged(&trials.before, mails)
     } else {
         mails
     };
+
     let (mails, same_mails) = twice(mails);
     let mut before = walk(&trials.before, mails, Trial::tell);
     let mut after = walk(&trials.after, same_mails, Trial::tell);
@@ -62,6 +66,7 @@ pub async fn run(
         secrets(&trials.before, in_force, one) == secrets(&trials.after, other, another)
     };
     let mut tally = Tally::default();
+
     loop {
         let (before, after) = match tokio::try_join!(before.try_next(), after.try_next())? {
             (Some(before), Some(after)) => (before, after),
@@ -77,12 +82,14 @@ pub async fn run(
             progress.inc(1);
         }
     }
+
     progress.finish_and_clear();
     if !request.json {
         tally
             .print(&other.source.to_string(), out)
             .context("cannot write")?;
     }
+
     Ok(tally.unreadable)
 }
 
@@ -116,6 +123,7 @@ impl Tally {
                 .or_default()
                 .before += 1;
         }
+
         for page in &after.pages {
             self.pages
                 .entry(page.target.receiver.clone())
@@ -141,6 +149,7 @@ impl Tally {
                 table::count(pages, "page")
             );
         }
+
         let rows = self.pages.iter().map(|(receiver, pages)| {
             vec![
                 receiver.clone(),
@@ -148,6 +157,7 @@ impl Tally {
                 pages.after.to_string(),
             ]
         });
+
         if !self.pages.is_empty() {
             writeln!(
                 out,
@@ -155,16 +165,19 @@ impl Tally {
                 table::of(&["RECEIVER", "PAGES", &format!("WITH {other}")], rows)
             )?;
         }
+
         let changes = self
             .changes
             .iter()
             .map(|(kind, count)| format!("{count} {}", kind.as_str()));
+
         let changes = changes.collect::<Vec<_>>().join(", ");
         let pages = if changes.is_empty() {
             "no page does"
         } else {
             &format!("pages: {changes}")
         };
+
         writeln!(
             out,
             "{} of {mails} {}; {pages}",

@@ -19,12 +19,14 @@ use crate::{
 pub async fn owed(trial: &Trial) -> anyhow::Result<u64> {
     let deliveries = trial.store.depth().await?.deliveries;
     let number = |state| deliveries.get(state).copied().unwrap_or_default();
+
     if number("held") > 0 {
         eprintln!(
             "{} by time intervals: not sent",
             table::count(number("held"), "held request")
         );
     }
+
     Ok(number("pending"))
 }
 
@@ -34,6 +36,7 @@ pub fn agreed(owed: u64) -> anyhow::Result<bool> {
         "send {} to the receivers for real? [y/N] ",
         table::count(owed, "request")
     );
+
     let mut answer = String::new();
     std::io::stdin()
         .read_line(&mut answer)
@@ -65,6 +68,7 @@ pub async fn send(
     } else {
         ProgressBar::hidden()
     };
+
     loop {
         let owed = trial
             .store
@@ -83,14 +87,17 @@ pub async fn send(
             _ = tokio::signal::ctrl_c() => break,
         }
     }
+
     progress.finish_and_clear();
     stop.cancel();
     running.await?;
+
     let of = async |state| trial.store.deliveries(Some(state), u32::MAX).await;
     let (dead, pending) = (
         of(DeliveryState::Dead).await?,
         of(DeliveryState::Pending).await?,
     );
+
     for delivery in dead.iter().chain(&pending) {
         let why = delivery.detail.as_deref().unwrap_or("interrupted");
         let (action, incident) = (delivery.action.as_str(), plain(&delivery.incident_id));
@@ -100,11 +107,13 @@ pub async fn send(
             plain(why)
         );
     }
+
     let done = of(DeliveryState::Delivered).await?.len();
     let failed = dead.len() + pending.len();
     eprintln!(
         "{} delivered, {failed} not",
         table::count(done as u64, "request")
     );
+
     Ok(failed == 0)
 }

@@ -26,6 +26,7 @@ pub(super) fn from_store(stored: &Stored, request: &Request) -> Batches<Specimen
         since,
         until,
     } = stored;
+
     let (store, since, until, at) = (Arc::clone(store), *since, *until, request.at);
     let specimen = move |mail: StoredMail| Specimen {
         name: mail.id.to_string(),
@@ -35,6 +36,7 @@ pub(super) fn from_store(stored: &Stored, request: &Request) -> Batches<Specimen
         authenticity: Some(mail.authenticity),
         released: mail.released,
     };
+
     ahead(stream::try_unfold((Timestamp::MIN, 0), move |after| {
         let store = Arc::clone(&store);
         async move {
@@ -69,6 +71,7 @@ pub(super) fn from_files(found: Vec<Found>, request: &Request) -> Batches<Specim
             now: arrived_at,
         })
     };
+
     let mut specimens = found.into_iter().enumerate().map(specimen);
     let mut batch = move || -> anyhow::Result<Vec<Specimen>> {
         let (mut batch, mut bytes) = (Vec::new(), 0);
@@ -81,10 +84,12 @@ pub(super) fn from_files(found: Vec<Found>, request: &Request) -> Batches<Specim
         }
         Ok(batch)
     };
+
     let batches = std::iter::from_fn(move || {
         batch()
             .map(|batch| (!batch.is_empty()).then_some(batch))
             .transpose()
     });
+
     ahead(stream::iter(batches))
 }

@@ -28,10 +28,12 @@ pub(super) fn walk<T: Send + 'static>(
         let read = tokio::spawn(async move { trial.read(batch).await });
         async { read.await.context("reading mail failed")? }
     });
+
     let decide = with(
         trial,
         |trial, batch| async move { trial.decide(batch).await },
     );
+
     let told = with(trial, move |trial, batch: Vec<Decided>| {
         let told = move || {
             batch
@@ -42,8 +44,10 @@ pub(super) fn walk<T: Send + 'static>(
         let told = tokio::task::spawn_blocking(told);
         async { told.await.context("rendering the pages failed") }
     });
+
     let read = ahead(batches.map_ok(read).try_buffered(AHEAD));
     let decided = ahead(read.and_then(decide));
+
     decided.map_ok(told).try_buffered(AHEAD).boxed()
 }
 
@@ -76,6 +80,7 @@ pub(super) fn twice<T: Clone + Send + Sync + 'static>(
             }
         }
     });
+
     (received(one, Some(running)), received(other, None))
 }
 
@@ -99,6 +104,7 @@ pub(super) fn ahead<T: Send + 'static>(
             && done.send(item).await.is_ok()
         {}
     });
+
     received(taken, Some(running))
 }
 

@@ -32,14 +32,17 @@ pub fn tell(difference: &Difference, out: &mut impl Write) -> io::Result<()> {
         at,
         subject_line,
     } = difference;
+
     let id = incident_id
         .as_deref()
         .map(|id| format!("  {}", plain(id)))
         .unwrap_or_default();
+
     writeln!(out, "{NAME}{}{NAME:#}  {at:.0}{id}", plain(mail))?;
     if let Some(subject) = subject_line {
         writeln!(out, "  {}", plain(subject))?;
     }
+
     if outcome.before != outcome.after {
         let why = reason
             .after
@@ -48,6 +51,7 @@ pub fn tell(difference: &Difference, out: &mut impl Write) -> io::Result<()> {
             .unwrap_or_default();
         writeln!(out, "  {} → {}{why}", outcome.before, outcome.after)?;
     }
+
     changes
         .iter()
         .try_for_each(|change| tell_change(change, out))
@@ -70,6 +74,7 @@ fn tell_change(
             action.as_str()
         )
     };
+
     match (before, after) {
         (None, None) => Ok(()),
         (None, Some(page)) => line("adds", ADDED, &format!("to {}{}", name(page), held(page))),
@@ -201,6 +206,7 @@ fn tell_lines(before: &str, after: &str, out: &mut impl Write) -> io::Result<()>
         .zip(&after)
         .take_while(|(a, b)| a == b)
         .count();
+
     let (before, after) = (&before[alike..], &after[alike..]);
     let alike = before
         .iter()
@@ -208,11 +214,14 @@ fn tell_lines(before: &str, after: &str, out: &mut impl Write) -> io::Result<()>
         .zip(after.iter().rev())
         .take_while(|(a, b)| a == b)
         .count();
+
     let (before, after) = (
         &before[..before.len() - alike],
         &after[..after.len() - alike],
     );
+
     tell_some(before, '-', DROPPED, out)?;
+
     tell_some(after, '+', ADDED, out)
 }
 

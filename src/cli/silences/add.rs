@@ -92,6 +92,7 @@ impl Add {
                 .saturating_add(self.duration.unwrap_or(AN_HOUR).as_signed())
                 .unwrap_or(Timestamp::MAX)
         };
+
         let end = self.end.unwrap_or_else(after);
         Plan::new(
             &self.matchers,
@@ -124,18 +125,23 @@ async fn add(
             label::NAMES.join(", ")
         )?;
     }
+
     let silence = store.add_silence(plan, now).await?;
     if json {
         return Ok(writeln!(out, "{}", plain::json(&object(&silence, now))?)?);
     }
+
     writeln!(out, "{}", silence.id)?;
+
     let Silence {
         id,
         starts_at,
         ends_at,
         ..
     } = silence;
+
     let matchers = silence.matchers.join(", ");
+
     Ok(writeln!(
         notes,
         "silence {id} from {starts_at:.0} until {ends_at:.0}: {{{}}}",

@@ -81,10 +81,12 @@ impl Trial {
             decision,
             now,
         } = decided;
+
         let due = decision
             .deliveries
             .iter()
             .filter(|delivery| delivery.held_until.is_none());
+
         Explained {
             mail: name,
             outcome: decision.outcome,
@@ -113,6 +115,7 @@ impl Trial {
             now,
             ..
         } = decided;
+
         let page = |delivery: NewDelivery| {
             let request = self.rendered(&delivery, &Step::Send, now)?;
             let NewDelivery {
@@ -128,6 +131,7 @@ impl Trial {
                 held_until,
             })
         };
+
         Told {
             mail: name,
             at: now,
@@ -153,6 +157,7 @@ impl Trial {
             }
             inline @ Secret::Inline(_) => inline.clone(),
         };
+
         integration
             .map(|integration| integration.secrets().into_iter().map(seen_from).collect())
             .unwrap_or_default()
@@ -183,6 +188,7 @@ impl Trial {
             now,
             external_url: self.external_url.as_deref(),
         };
+
         let named = |method, url, headers, body| Rendered {
             receiver: delivery.target.receiver.clone(),
             integration: delivery.target.kind().to_owned(),
@@ -191,6 +197,7 @@ impl Trial {
             headers,
             body,
         };
+
         Some(match receiver.request(&parcel, &Keys::Hidden) {
             Ok(request) => named(
                 request.method,

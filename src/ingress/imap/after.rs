@@ -17,12 +17,14 @@ pub(super) async fn settle(
 ) -> Result<(), Fault> {
     let mut both = [whole, cut].concat();
     both.sort_unstable();
+
     let done = match &settings.after {
         After::Keep => Ok(()),
         After::Seen => flag(session, &both, "\\Seen").await,
         After::Delete => delete(session, whole).await,
         After::Move(folder) => relocate(session, &both, folder).await,
     };
+
     match done {
         Err(fault @ Fault::Answer { .. }) => {
             telemetry::mail_left_in_folder(&settings.name, both.len(), &fault.to_string());
@@ -36,6 +38,7 @@ async fn flag(session: &mut Session, uids: &[u32], flag: &str) -> Result<(), Fau
     if uids.is_empty() {
         return Ok(());
     }
+
     session
         .command(
             "STORE",
@@ -60,12 +63,14 @@ async fn relocate(session: &mut Session, uids: &[u32], folder: &str) -> Result<(
     if uids.is_empty() {
         return Ok(());
     }
+
     let verb = if session.can.moving { "MOVE" } else { "COPY" };
     let command = format!(
         "UID {verb} {} {}",
         uid_set(uids),
         session.folder_name(folder)
     );
+
     match session.command(verb, &command).await {
         Err(Fault::Answer {
             try_create: true, ..
@@ -77,6 +82,7 @@ async fn relocate(session: &mut Session, uids: &[u32], folder: &str) -> Result<(
         }
         other => other?,
     }
+
     if session.can.moving {
         Ok(())
     } else {

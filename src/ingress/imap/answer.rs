@@ -59,6 +59,7 @@ impl Said {
             ("BYE", Status::Bye),
             ("PREAUTH", Status::Preauth),
         ];
+
         let (_, status) = known
             .into_iter()
             .find(|(word, _)| word.eq_ignore_ascii_case(status))?;
@@ -104,15 +105,19 @@ impl Reply {
             return Ok(Self::Other);
         };
         let line = String::from_utf8_lossy(&first.text);
+
         if line.trim().is_empty() {
             return Ok(Self::Other);
         }
+
         if let Some(rest) = line.strip_prefix('+') {
             return Ok(Self::Continue(rest.trim_start().to_owned()));
         }
+
         let (tag, rest) = line.split_once(' ').ok_or(Breach::Foreign)?;
         let rest = rest.trim_start();
         let (word, more) = rest.split_once(' ').unwrap_or((rest, ""));
+
         if tag != "*" {
             let is_tag = !tag.is_empty() && tag.bytes().all(|byte| byte.is_ascii_alphanumeric());
             let said = Said::read(word, more)
@@ -123,9 +128,11 @@ impl Reply {
                 said,
             });
         }
+
         if let Some(said) = Said::read(word, more) {
             return Ok(Self::Status(said));
         }
+
         if let Ok(number) = word.parse() {
             let (what, _) = more.split_once(' ').unwrap_or((more, ""));
             return Ok(match what.to_ascii_uppercase().as_str() {
@@ -135,6 +142,7 @@ impl Reply {
                 _ => Self::Other,
             });
         }
+
         Ok(match word.to_ascii_uppercase().as_str() {
             "CAPABILITY" => Self::Capability(words(more)),
             "SEARCH" => Self::Search(

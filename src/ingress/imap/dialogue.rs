@@ -116,7 +116,9 @@ impl Dialogue {
             stall,
             ..
         } = self.timeouts;
+
         let (mut received, mut since) = (self.wire().received(), Instant::now());
+
         loop {
             let answer = self.client.read_response();
             if let Ok(answer) = timeout(stall.min(patience), answer).await {

@@ -197,10 +197,13 @@ fn is_busy(said: &str) -> bool {
     if TROUBLES.iter().any(|code| upper.contains(code)) {
         return true;
     }
+
     if REFUSALS.iter().any(|code| upper.contains(code)) {
         return false;
     }
+
     let lower = said.to_ascii_lowercase();
+
     BUSY_WORDS.iter().any(|words| lower.contains(words))
 }
 
@@ -210,10 +213,12 @@ pub(super) fn words(said: &str) -> String {
     if said.is_empty() {
         return "it gave no reason".into();
     }
+
     let shown = |c: char| {
         let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
         if c.is_control() || invisible { ' ' } else { c }
     };
+
     said.chars().map(shown).take(MAX_WORDS).collect()
 }
 

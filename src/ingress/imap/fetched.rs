@@ -64,6 +64,7 @@ fn tokenize<'a>(text: &'a [u8], tokens: &mut Vec<Token<'a>>) {
 fn quoted(text: &[u8]) -> (Vec<u8>, usize) {
     let mut unquoted = Vec::new();
     let mut at = 1;
+
     while let Some(&byte) = text.get(at) {
         at += 1;
         match byte {
@@ -75,6 +76,7 @@ fn quoted(text: &[u8]) -> (Vec<u8>, usize) {
             _ => unquoted.push(byte),
         }
     }
+
     (unquoted, at)
 }
 
@@ -94,6 +96,7 @@ fn word(text: &[u8]) -> usize {
         }
         at += 1;
     }
+
     at
 }
 
@@ -102,6 +105,7 @@ fn word(text: &[u8]) -> usize {
 fn nested(tokens: &[Token<'_>]) -> Option<Fetched> {
     let mut fetched = Fetched::default();
     let (mut depth, mut name) = (0_usize, None);
+
     for (place, token) in tokens.iter().enumerate() {
         match token {
             Token::Open => depth += 1,
@@ -121,6 +125,7 @@ fn nested(tokens: &[Token<'_>]) -> Option<Fetched> {
             _ => {}
         }
     }
+
     (depth == 0).then_some(fetched)
 }
 
@@ -144,9 +149,11 @@ impl Fetched {
         let ends = pieces
             .last()
             .is_some_and(|piece| piece.text.trim_ascii_end().ends_with(b")"));
+
         if !pieces.iter().skip(1).all(follows) || !ends {
             return Err(Breach::Literal);
         }
+
         let mut tokens = Vec::new();
         for (place, piece) in pieces.iter().enumerate() {
             let start = if place == 0 {
@@ -161,7 +168,9 @@ impl Fetched {
             tokenize(&piece.text[start..], &mut tokens);
             tokens.extend(piece.literal.clone().map(Token::Text));
         }
+
         let nested = nested(&tokens);
+
         Ok(nested.unwrap_or_else(|| flat(&tokens)))
     }
 
@@ -170,10 +179,12 @@ impl Fetched {
             Token::Word(word) => std::str::from_utf8(word).ok()?.parse::<u64>().ok(),
             _ => None,
         };
+
         let text = || match value {
             Token::Text(text) => Some(text.clone()),
             _ => None,
         };
+
         match name.to_ascii_uppercase().as_slice() {
             b"UID" => {
                 self.uid = self

@@ -140,16 +140,20 @@ impl Framing {
         if end.unwrap_or(self.buffer.len()) > MAX_LINE {
             return Err(Breach::Line);
         }
+
         let Some(end) = end else {
             self.scanned = self.buffer.len();
             return Ok(None);
         };
+
         self.scanned = 0;
+
         let mut line = self.buffer.split_to(end + 1);
         line.truncate(end);
         if line.ends_with(b"\r") {
             line.truncate(end - 1);
         }
+
         Ok(Some(line))
     }
 
@@ -173,9 +177,11 @@ fn announced_literal(line: &[u8]) -> Option<(&[u8], u64)> {
     let inner = line.strip_suffix(b"}")?;
     let brace = inner.iter().rposition(|&byte| byte == b'{')?;
     let (before, digits) = (&inner[..brace], &inner[brace + 1..]);
+
     if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
         return None;
     }
+
     Some((
         before,
         std::str::from_utf8(digits)

@@ -41,6 +41,7 @@ pub(super) fn numbers(set: &str) -> Option<Vec<u32>> {
         }
         numbers.extend(first..=last);
     }
+
     Some(numbers)
 }
 
@@ -53,6 +54,7 @@ pub(super) fn plainly_quoted(text: &str) -> String {
         }
         quoted.push(c);
     }
+
     quoted.push('"');
     quoted
 }
@@ -62,6 +64,7 @@ pub(super) fn quoted(folder: &str) -> String {
     const MUTF7: GeneralPurpose = GeneralPurpose::new(&base64::alphabet::IMAP_MUTF7, NO_PAD);
     let mut name = String::from("\"");
     let is_plain = |c: &char| (' '..='~').contains(c);
+
     for run in folder
         .chars()
         .collect::<Vec<_>>()
@@ -85,7 +88,9 @@ pub(super) fn quoted(folder: &str) -> String {
             name.extend(["&", &MUTF7.encode(utf16), "-"]);
         }
     }
+
     name.push('"');
+
     name
 }
 

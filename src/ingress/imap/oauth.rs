@@ -134,6 +134,7 @@ impl Tokens {
     pub(super) async fn token(&self) -> Result<Token, NoToken> {
         let mut held = self.held.lock().await;
         let asked_at = self.clock.now();
+
         if let Some(access) = held
             .access
             .as_ref()
@@ -144,7 +145,9 @@ impl Tokens {
                 fresh: false,
             });
         }
+
         held.access = None;
+
         let answer = match &self.refresh_token {
             None => self.server.client_credentials().await?,
             Some(source) => {
@@ -163,11 +166,13 @@ impl Tokens {
                 answer
             }
         };
+
         let text = SecretString::from(answer.access_token().secret().clone());
         held.access = Some(Access {
             text: text.clone(),
             renew_at: renew_at(asked_at, &answer),
         });
+
         Ok(Token { text, fresh: true })
     }
 
@@ -195,6 +200,7 @@ impl Tokens {
         if newest.expose_secret() == stored.expose_secret() {
             return None;
         }
+
         let reason = match source {
             Secret::File(path) => match file::write(path, newest.expose_secret()) {
                 Ok(()) => return None,
@@ -207,6 +213,7 @@ impl Tokens {
                 "`refresh_token` stands in the configuration: use `refresh_token_file`".into()
             }
         };
+
         telemetry::refresh_token_not_kept(&self.ingress, &reason);
         Some(Newest {
             text: newest,

@@ -62,6 +62,7 @@ impl Pauses {
                 .with_jitter_seed(fastrand::u64(..))
                 .build()
         };
+
         Self {
             ordinary: growing(timeouts.retry),
             login: growing(timeouts.retry_login),

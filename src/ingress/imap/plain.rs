@@ -75,6 +75,7 @@ fn search(uids: &[u32]) -> String {
         }
         lines.push_str("\r\n");
     }
+
     lines
 }
 
@@ -88,23 +89,28 @@ fn fetch(fetched: Fetched) -> Vec<Bytes> {
         header,
         part,
     } = fetched;
+
     let attributes = [
         uid.map(|uid| format!("UID {uid}")),
         // The library counts no further.
         size.map(|size| format!("RFC822.SIZE {}", size.min(u32::MAX.into()))),
         arrived.map(|arrived| format!("INTERNALDATE \"{}\"", date_time(arrived))),
     ];
+
     let mut list: Vec<Bytes> = Vec::new();
     let mut separator = "* 1 FETCH (";
+
     for attribute in attributes.into_iter().flatten() {
         list.push(format!("{separator}{attribute}").into());
         separator = " ";
     }
+
     let contents = [
         ("BODY[]", body),
         ("BODY[HEADER]", header),
         ("BODY[]<0>", part),
     ];
+
     for (name, content) in contents {
         if let Some(content) = content {
             list.push(format!("{separator}{name} {{{}}}\r\n", content.len()).into());
@@ -112,9 +118,11 @@ fn fetch(fetched: Fetched) -> Vec<Bytes> {
             separator = " ";
         }
     }
+
     if !list.is_empty() {
         list.push(Bytes::from_static(b")\r\n"));
     }
+
     parts(list)
 }
 
@@ -124,6 +132,7 @@ pub(super) fn fetched(answer: &Response<'_>) -> Option<Fetched> {
         return None;
     };
     let mut fetched = Fetched::default();
+
     for attribute in attributes {
         match attribute {
             AttributeValue::Uid(uid) => fetched.uid = Some(*uid),
@@ -147,5 +156,6 @@ pub(super) fn fetched(answer: &Response<'_>) -> Option<Fetched> {
             _ => {}
         }
     }
+
     Some(fetched)
 }

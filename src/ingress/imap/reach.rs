@@ -41,6 +41,7 @@ fn in_turn(found: Vec<SocketAddr>, avoid: Option<SocketAddr>) -> Vec<SocketAddr>
         .partition(|address| address.is_ipv6() == first_is_v6);
     let mut ordered = Vec::new();
     let (mut first, mut second) = (first.into_iter(), second.into_iter());
+
     loop {
         let before = ordered.len();
         ordered.extend(first.next().into_iter().chain(second.next()));
@@ -48,10 +49,13 @@ fn in_turn(found: Vec<SocketAddr>, avoid: Option<SocketAddr>) -> Vec<SocketAddr>
             break;
         }
     }
+
     ordered.dedup();
+
     // The sort is stable: all others keep their order.
     ordered.sort_by_key(|address| Some(*address) == avoid);
     ordered.truncate(MOST_ADDRESSES);
+
     ordered
 }
 
@@ -59,6 +63,7 @@ async fn race(addresses: &[SocketAddr]) -> Result<TcpStream, String> {
     let mut waiting = addresses.iter().copied();
     let mut attempts = FuturesUnordered::new();
     let mut reasons = Vec::new();
+
     loop {
         if let Some(address) = waiting.next() {
             attempts.push(async move {

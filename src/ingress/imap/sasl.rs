@@ -32,6 +32,7 @@ impl Offer {
             (false, true) => Some(Mechanism::Xoauth2),
             (false, false) => None,
         };
+
         Self {
             mechanism,
             initial_response,
@@ -87,11 +88,13 @@ impl Exchange {
                 format!("user={username}\x01auth=Bearer {token}\x01\x01"),
             ),
         };
+
         let (command, response) = if offer.initial_response {
             (format!("{name} {}", STANDARD.encode(response)), None)
         } else {
             (name.to_owned(), Some(response.into()))
         };
+
         Self {
             mechanism: Some(mechanism),
             response,
@@ -105,6 +108,7 @@ impl Exchange {
         if let Some(response) = self.response.take() {
             return response;
         }
+
         // It failed, and says why in JSON; the server waits for a last word before its NO. No more
         // than `status` is read.
         let error = serde_json::from_slice::<serde_json::Value>(challenge).unwrap_or_default();
@@ -112,9 +116,11 @@ impl Exchange {
             .get("status")
             .and_then(serde_json::Value::as_str)
             .unwrap_or_default();
+
         let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
         self.status = (!status.is_empty() && status.len() <= 40 && status.chars().all(plain))
             .then(|| status.to_owned());
+
         match self.mechanism {
             Some(Mechanism::OauthBearer) => "\x01".into(),
             Some(Mechanism::Xoauth2) | None => SecretString::default(),

@@ -101,9 +101,12 @@ impl<'a> Scan<'a> {
                 .await?;
             return Ok(Scanned::New(0));
         };
+
         self.last_uid = start.after;
+
         let since = start.not_before.map(calendar_day);
         let (mut after, mut new, mut read) = (start.after, 0, start.after);
+
         for questions in walk::stretches(start.after, &self.folder) {
             let Some(found) = self.find(&questions, since).await? else {
                 return Ok(Scanned::Stopped);
@@ -124,11 +127,13 @@ impl<'a> Scan<'a> {
             }
             after = after.max(read);
         }
+
         // Mail that was passed over as too old must not look new to the next scan.
         if since.is_some() {
             self.commit(Vec::new(), read.max(self.folder.uid_next.saturating_sub(1)))
                 .await?;
         }
+
         Ok(Scanned::New(new))
     }
 
@@ -146,6 +151,7 @@ impl<'a> Scan<'a> {
             };
             found.extend(answer?);
         }
+
         Ok(Some(found))
     }
 
@@ -158,6 +164,7 @@ impl<'a> Scan<'a> {
             after: 0,
             not_before: (!limit.is_zero()).then(|| ago(limit.as_signed())),
         };
+
         Ok(match bookmark {
             Some(known) if known.uid_validity == self.folder.uid_validity => {
                 if self.was_put_back(known.last_uid).await? {
@@ -219,8 +226,10 @@ impl<'a> Scan<'a> {
                 not_before.is_none_or(|limit| mail.arrived.is_none_or(|arrived| arrived >= limit))
             })
             .collect();
+
         let given = self.backlog.given();
         let mut failures = 0;
+
         while !waiting.is_empty() {
             let batch = self.next_batch(&mut waiting);
             let Some(fetched) = stop.run_until_cancelled(self.fetch(&batch)).await else {
@@ -248,6 +257,7 @@ impl<'a> Scan<'a> {
                 return Ok(None);
             }
         }
+
         Ok(uids.last().copied())
     }
 
@@ -258,6 +268,7 @@ impl<'a> Scan<'a> {
             return Ok(Vec::new());
         };
         let mut listed = std::collections::BTreeMap::new();
+
         if !self.backlog.is_suspect(*last) {
             self.backlog.begin(*first, (*last).max(first + 1));
             match self.session.list(uids).await {
@@ -267,6 +278,7 @@ impl<'a> Scan<'a> {
             }
             self.backlog.end();
         }
+
         let all = uids.iter().map(|uid| {
             listed.remove(uid).unwrap_or(Listed {
                 uid: *uid,
@@ -274,6 +286,7 @@ impl<'a> Scan<'a> {
                 arrived: None,
             })
         });
+
         Ok(all
             .map(|mail| Listed {
                 arrived: mail.arrived.filter(|at| self.is_plausible(*at)),
@@ -286,6 +299,7 @@ impl<'a> Scan<'a> {
     fn next_batch(&self, waiting: &mut VecDeque<Listed>) -> Vec<Listed> {
         let mut batch: Vec<Listed> = Vec::new();
         let mut bytes = 0;
+
         while let Some(mail) = waiting.front().copied() {
             let size = mail.size.filter(|size| *size <= self.limit());
             let single = self.backlog.is_suspect(mail.uid) || size.is_none();
@@ -302,6 +316,7 @@ impl<'a> Scan<'a> {
                 break;
             }
         }
+
         batch
     }
 
@@ -314,11 +329,14 @@ impl<'a> Scan<'a> {
             mails,
             ..
         } = fetched;
+
         let came = || uids.iter().chain(&cut).copied();
         let given = came().filter(|uid| self.backlog.is_kept(*uid)).collect();
+
         // Where the store refuses them they are new, or known as wanted, to the next scan.
         came().for_each(|uid| self.backlog.forget(uid));
         self.commit_with(mails, last_uid, given, None).await?;
+
         after::settle(self.session, &self.imap.settings, &uids, &cut).await
     }
 
@@ -340,6 +358,7 @@ impl<'a> Scan<'a> {
         let mut wanted = self.backlog.to_keep(last_uid);
         wanted.retain(|one| told.as_ref().is_none_or(|told| told.uid != one.uid));
         wanted.extend(told);
+
         let bookmark = Bookmark {
             mailbox: self.imap.mailbox.clone(),
             uid_validity: self.folder.uid_validity,
@@ -348,9 +367,11 @@ impl<'a> Scan<'a> {
             given,
             rewound: self.rewound,
         };
+
         self.inbox.accept(mails, Some(bookmark)).await?;
         self.backlog.kept(&wanted);
         (self.last_uid, self.rewound) = (last_uid, false);
+
         Ok(())
     }
 

@@ -74,6 +74,7 @@ impl Server {
                 "write the server's name as its certificate has it: `host: imap.example.com`",
             )
         })?;
+
         let authorities = settings.authorities(key)?;
         Ok(Self {
             host: settings.host.clone(),
@@ -120,6 +121,7 @@ impl Server {
             }
             Proof::Token(tokens) => tokens,
         };
+
         loop {
             let token = tokens.token().await?;
             let greeted = self.reach().await?;
@@ -182,15 +184,20 @@ impl Server {
             .await
             .map_err(|reason| self.unreachable(reason))?;
         tcp.set_nodelay(true).map_err(|error| Fault::io(&error))?;
+
         let address = tcp.peer_addr().ok();
+
         // Until it has greeted us, the next try begins elsewhere.
         self.set_mute(address);
+
         let greeted = match self.tls {
             Tls::None => self.greet(Box::new(tcp)).await,
             Tls::Implicit => self.greet(self.encrypt(Box::new(tcp)).await?).await,
             Tls::Starttls => self.start_tls(Box::new(tcp)).await,
         }?;
+
         self.set_mute(None);
+
         Ok(greeted)
     }
 
@@ -205,19 +212,23 @@ impl Server {
         if plain.known {
             return Err(Fault::NoStartTls);
         }
+
         let answered = plain
             .client
             .run_command_and_check_ok("STARTTLS", None)
             .await;
+
         answered.map_err(|error| {
             match Fault::library("STARTTLS", &error, plain.client.get_ref().heard()) {
                 Fault::Answer { .. } => Fault::NoStartTls,
                 other => other,
             }
         })?;
+
         // Whatever was put behind the server's OK goes with the client, and is not read as if it
         // had come encrypted.
         let plain = plain.client.into_inner().into_transport();
+
         Ok(Greeted {
             client: Client::new(Wire::new(self.encrypt(plain).await?)),
             known: false,
@@ -245,6 +256,7 @@ impl Server {
     async fn greet(&self, transport: Box<dyn Transport>) -> Result<Greeted, Fault> {
         let mut wire = Wire::new(transport);
         let greeting = wire.reply().await.map_err(|error| Fault::io(&error))?;
+
         match greeting {
             Some(Reply::Status(said)) if matches!(said.status, Status::Ok | Status::Preauth) => {
                 Ok(Greeted {
@@ -269,11 +281,14 @@ impl Server {
         if known {
             return take_over(client).await;
         }
+
         let abilities = &client.get_ref().heard().abilities;
         let disabled = abilities.iter().any(|ability| ability == "LOGINDISABLED");
+
         if disabled && self.tls == Tls::None {
             return Err(Fault::LoginDisabled);
         }
+
         // LOGIN has no charset; what goes beyond ASCII goes by SASL (RFC 4616, RFC 3501, 4.3).
         let plain = |text: &str| text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
         let secret = password.expose_secret();
@@ -283,6 +298,7 @@ impl Server {
             let mut exchange = Exchange::plain(&self.username, password);
             client.authenticate("PLAIN", &mut exchange).await
         };
+
         outcome.map_err(|failed| {
             // Some servers repeat the command they do not understand.
             let encoded = STANDARD.encode(format!("\0{}\0{secret}", self.username));
@@ -297,9 +313,11 @@ impl Server {
         if known {
             return take_over(client).await;
         }
+
         let asked = client.run_command_and_check_ok("CAPABILITY", None).await;
         let heard = client.get_ref().heard();
         asked.map_err(|error| Fault::library("CAPABILITY", &error, heard))?;
+
         let offer = Offer::read(&heard.abilities);
         let mechanism = offer.mechanism.ok_or(Fault::NoOauth)?;
         let mut bearer = Exchange::bearer(
@@ -309,10 +327,12 @@ impl Server {
             &self.username,
             token,
         );
+
         let command = bearer.command.clone();
         let outcome = client
             .authenticate(command.expose_secret(), &mut bearer)
             .await;
+
         outcome.map_err(|failed| {
             let is_told = |said: &str| bearer.is_repeated_in(said, token);
             let status = bearer.status.as_ref();

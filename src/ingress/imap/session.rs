@@ -71,11 +71,13 @@ impl Session {
             timeouts,
             can: Abilities::default(),
         };
+
         session.command("CAPABILITY", "CAPABILITY").await?;
         session.can = Abilities::read(&session.dialogue.heard().abilities);
         if session.can.id {
             session.introduce().await?;
         }
+
         Ok(session)
     }
 
@@ -127,6 +129,7 @@ impl Session {
                 _ => {}
             }
         });
+
         asked.await.map_err(|fault| match fault {
             Fault::Answer { said, .. } => Fault::Folder {
                 folder: folder.to_owned(),
@@ -134,6 +137,7 @@ impl Session {
             },
             other => other,
         })?;
+
         let uid_validity =
             uid_validity.ok_or_else(|| Fault::Protocol("a folder without UIDVALIDITY".into()))?;
         let is_uid_next_told = uid_next.is_some();
@@ -146,6 +150,7 @@ impl Session {
                 .last()
                 .map_or(1, |last| last.saturating_add(1)),
         };
+
         Ok(Folder {
             uid_validity,
             uid_next,
@@ -180,7 +185,9 @@ impl Session {
                 found.extend(uids.iter().copied().filter(|uid| *uid > 0));
             }
         });
+
         asked.await?;
+
         Ok(found)
     }
 
@@ -197,7 +204,9 @@ impl Session {
             mail.size = mail.size.or(fetched.size);
             mail.arrived = mail.arrived.or(fetched.arrived);
         });
+
         asked.await?;
+
         Ok(listed)
     }
 
@@ -215,13 +224,16 @@ impl Session {
         } else {
             ""
         };
+
         let command = format!("UID FETCH {} (UID{attributes} BODY.PEEK[])", uid_set(uids));
         let asked = self.fetch(&command, most, uids, |uid, fetched| {
             if fetched.body.is_some() {
                 bodies.insert(uid, fetched);
             }
         });
+
         asked.await?;
+
         Ok(bodies)
     }
 
@@ -234,7 +246,9 @@ impl Session {
                 header = Some(data.slice(..data.len().min(HEADER_LIMIT)));
             }
         });
+
         asked.await?;
+
         Ok(header)
     }
 
@@ -250,7 +264,9 @@ impl Session {
                 .filter(|part| part.len() <= 1)
                 .map(|part| !part.is_empty());
         });
+
         asked.await?;
+
         Ok(longer)
     }
 

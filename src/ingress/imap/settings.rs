@@ -107,9 +107,11 @@ impl Settings {
                 "name a file of PEM certificates (BEGIN CERTIFICATE)",
             )
         };
+
         let all = CertificateDer::pem_file_iter(path)
             .and_then(Iterator::collect::<Result<Vec<_>, _>>)
             .map_err(|error| unusable(format!("cannot read {}: {error}", path.display())))?;
+
         if all.is_empty() {
             Err(unusable(format!("{} holds no certificate", path.display())))
         } else {
@@ -132,6 +134,7 @@ impl Settings {
                 ));
             }
         };
+
         require("host", &self.host, "imap.example.com");
         require("username", &self.username, "alerts@example.com");
         require("folder", &self.folder, "INBOX");
@@ -145,6 +148,7 @@ impl Settings {
                 ));
             }
         }
+
         match &self.oauth2 {
             Some(_) if self.password.is_some() || self.password_file.is_some() => {
                 problems.push(Problem::new(
@@ -156,6 +160,7 @@ impl Settings {
             Some(oauth2) => problems.extend(oauth2.check(&at("oauth2"))),
             None => problems.extend(self.secret(key).err()),
         }
+
         match &self.tls_fingerprint {
             Some(_) if self.tls == Tls::None => problems.push(Problem::new(
                 at("tls_fingerprint"),
@@ -169,6 +174,7 @@ impl Settings {
             )),
             _ => {}
         }
+
         if self.port == Some(0) {
             problems.push(Problem::new(
                 at("port"),
@@ -176,6 +182,7 @@ impl Settings {
                 "drop the key for the usual one, 993 or 143",
             ));
         }
+
         if self.rescan_interval < Duration::from_secs(1) {
             problems.push(Problem::new(
                 at("rescan_interval"),
@@ -183,6 +190,7 @@ impl Settings {
                 "write 5m",
             ));
         }
+
         if self.max_message_size.bytes() == 0 {
             problems.push(Problem::new(
                 at("max_message_size"),
@@ -190,6 +198,7 @@ impl Settings {
                 "write 10MiB",
             ));
         }
+
         problems
     }
 
@@ -200,7 +209,9 @@ impl Settings {
                 .host
                 .parse::<std::net::IpAddr>()
                 .is_ok_and(|address| address.is_loopback());
+
         let mut warnings = Vec::new();
+
         if self.tls == Tls::None && !loopback {
             let secret = if self.oauth2.is_some() {
                 "access token"
@@ -213,9 +224,11 @@ impl Settings {
                 "set `tls: implicit` or `tls: starttls`",
             ));
         }
+
         if let Some(oauth2) = &self.oauth2 {
             warnings.extend(oauth2.warnings(&format!("{key}.oauth2")));
         }
+
         warnings
     }
 

@@ -28,6 +28,7 @@ pub(super) fn connector(
 ) -> Result<TlsConnector, Problem> {
     let provider = Arc::new(aws_lc_rs::default_provider());
     let mut roots = RootCertStore::empty();
+
     if settings.tls != Tls::None {
         // A system certificate that cannot be read is no reason not to start: what it signed will
         // be refused.
@@ -42,6 +43,7 @@ pub(super) fn connector(
             })?;
         }
     }
+
     let trust = Trust {
         // Without a single root there is none to ask.
         web: WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
@@ -51,12 +53,14 @@ pub(super) fn connector(
         pinned: settings.tls_fingerprint.as_deref().map(plain_fingerprint),
         provider: Arc::clone(&provider),
     };
+
     let config = ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
         .map_err(|_| Problem::new(key, "TLS is not available", "report this as a bug"))?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(trust))
         .with_no_client_auth();
+
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
@@ -106,11 +110,13 @@ impl ServerCertVerifier for Trust {
                 )))
             };
         }
+
         if self.own.iter().any(|own| own == end_entity) {
             let certificate = ParsedCertificate::try_from(end_entity)?;
             return verify_server_name(&certificate, server_name)
                 .map(|()| ServerCertVerified::assertion());
         }
+
         match &self.web {
             Some(web) => {
                 web.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, now)

@@ -90,6 +90,7 @@ impl Backlog {
             want.kept = true;
             want.told |= *told;
         }
+
         // What another process has got meanwhile is wanted no longer.
         self.mails
             .retain(|uid, want| !want.kept || wanted.iter().any(|wanted| wanted.uid == *uid));
@@ -138,14 +139,17 @@ impl Backlog {
             .mails
             .entry(uid)
             .or_insert_with(|| Want::new(now, given));
+
         want.tries += 1;
         want.proven |= given > want.given_before;
         want.given_before = given;
         (want.gone, want.broke, want.busy) = (false, false, busy);
         why.clone_into(&mut want.why);
+
         let growing = FIRST_PAUSE
             .saturating_mul(1 << (want.tries - 1).min(16))
             .min(LONGEST_PAUSE);
+
         want.due = Instant::now() + if want.told { rescan } else { growing };
     }
 
@@ -157,6 +161,7 @@ impl Backlog {
             false,
             now,
         );
+
         if let Some(want) = self.mails.get_mut(&uid) {
             want.gone = true;
         }

@@ -63,6 +63,7 @@ impl Wire {
             heard: Heard::default(),
             kept_login: None,
         };
+
         wire.allow(0);
         wire
     }
@@ -179,6 +180,7 @@ impl AsyncWrite for Wire {
             this.plain.push_back(answer.into());
             this.kept_login = None;
         }
+
         Poll::Ready(Ok(bytes.len()))
     }
 

@@ -75,6 +75,7 @@ impl Room {
             .held
             .as_ref()
             .map_or(0, OwnedSemaphorePermit::num_permits);
+
         let more = bytes.saturating_sub(FREE).saturating_sub(held);
         let Ok(more) = u32::try_from(more) else {
             return false;
@@ -82,10 +83,12 @@ impl Room {
         let Ok(permit) = Arc::clone(&self.budget.left).try_acquire_many_owned(more) else {
             return false;
         };
+
         match &mut self.held {
             Some(held) => held.merge(permit),
             None => self.held = Some(permit),
         }
+
         true
     }
 
@@ -130,6 +133,7 @@ impl Buffer {
         if length as u64 > self.limit {
             return Err(Full::Limit);
         }
+
         let capacity = self.bytes.capacity();
         if length > capacity {
             let most = usize::try_from(self.limit).unwrap_or(usize::MAX);
@@ -139,7 +143,9 @@ impl Buffer {
             }
             self.bytes.reserve_exact(capacity - self.bytes.len());
         }
+
         self.bytes.extend_from_slice(bytes);
+
         Ok(())
     }
 

@@ -159,11 +159,14 @@ impl Crowd {
         if most.is_some_and(|most| known.has_enough(peer, most, None)) {
             return Err(TooMany::OfClient);
         }
+
         let at_door = known.at(door.address);
+
         // Who has lost its place has its descriptor for a moment yet.
         if known.here.len() + known.leaving >= self.most + self.most / 8 && at_door >= OWN {
             return Err(TooMany::InAll);
         }
+
         let door_is_full = at_door >= door.most;
         if door_is_full || (known.here.len() >= self.most && at_door >= OWN) {
             let crowded = if door_is_full {
@@ -174,7 +177,9 @@ impl Crowd {
             let victim = known.whose_turn_is_over(peer, now, |guest| crowded.contains(&guest.door));
             known.displace(victim.ok_or(TooMany::InAll)?);
         }
+
         known.next += 1;
+
         let (number, standing) = (known.next, Arc::new(Standing::new(now)));
         known.here.insert(
             number,
@@ -184,6 +189,7 @@ impl Crowd {
                 standing: Arc::clone(&standing),
             },
         );
+
         Ok((number, standing))
     }
 
@@ -222,6 +228,7 @@ impl Crowd {
                     .standing
                     .is_overdue(now, patience, Stress { places, memory })
         });
+
         for number in slow.map(|(number, _)| *number).collect::<Vec<_>>() {
             known.displace(number);
         }
@@ -256,6 +263,7 @@ impl Known {
                 .filter(|(number, _)| beside != Some(**number))
                 .map(|(_, guest)| guest.peer)
         };
+
         others()
             .filter(|other| Network::of(*other) == Network::of(peer))
             .count()
@@ -279,14 +287,17 @@ impl Known {
         for guest in self.here.values() {
             *held.entry(Network::of(guest.peer)).or_default() += 1;
         }
+
         let own = held
             .get(&Network::of(newcomer))
             .copied()
             .unwrap_or_default();
+
         let most = held
             .into_iter()
             .max_by_key(|(_, count)| *count)
             .filter(|(_, count)| *count >= 2 * (own + 1));
+
         most.and_then(|(network, _)| {
             let hoards = |guest: &Guest| among(guest) && Network::of(guest.peer) == network;
             self.longest_waiting(now, Duration::ZERO, hoards)

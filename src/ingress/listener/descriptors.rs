@@ -19,6 +19,7 @@ pub fn raise_limit() -> usize {
             tracing::warn!(%error, "the limit of open files stays as it is");
         }
     }
+
     let limit = getrlimit(Resource::Nofile).current;
     limit.map_or(PLENTY, |limit| usize::try_from(limit).unwrap_or(PLENTY))
 }

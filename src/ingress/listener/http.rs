@@ -30,11 +30,13 @@ pub async fn serve<A>(
         let answered = answer(request.map(Body::new));
         async { Ok::<_, Infallible>(answered.await) }
     });
+
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
+
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -47,6 +49,7 @@ pub async fn serve<A>(
             connection.await
         }
     };
+
     if let Err(error) = ended {
         tracing::debug!(%error, "connection ended early");
     }

@@ -118,8 +118,10 @@ impl Standing {
         } else {
             stress.places
         };
+
         let mail =
             Duration::from_millis(self.age(now).saturating_sub(self.mail_began.load(Relaxed)));
+
         waiting > shortened(patience.step, LEAST_STEP, stress)
             || in_mail && mail > shortened(patience.mail, LEAST_MAIL, stress)
     }

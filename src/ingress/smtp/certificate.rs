@@ -73,6 +73,7 @@ impl Certificate {
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         let stamps = stamps(&self.files);
+
         if stamps != current.stamps {
             current.stamps = stamps;
             match read(&self.files, &self.key) {
@@ -90,6 +91,7 @@ impl Certificate {
                 }
             }
         }
+
         current.acceptor.clone()
     }
 }
@@ -116,6 +118,7 @@ pub(super) fn read(files: &Tls, key: &str) -> Result<ServerConfig, Problem> {
                 .with_no_client_auth()
                 .with_single_cert(chain, private)
         });
+
     config.map_err(|error| match error {
         rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => Problem::new(
             format!("{key}.key_file"),
@@ -150,6 +153,7 @@ pub(super) fn read(files: &Tls, key: &str) -> Result<ServerConfig, Problem> {
 fn chain(path: &Path, key: &str) -> Result<Vec<CertificateDer<'static>>, Problem> {
     let pem = fs::read(path).map_err(|error| unreadable(path, key, &error))?;
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
+
     match chain {
         Ok(chain) if !chain.is_empty() => Ok(chain),
         _ => Err(Problem::new(
@@ -215,6 +219,7 @@ pub(super) fn warning(files: &Tls, key: &str, now: Timestamp) -> Option<Problem>
     } else {
         return None;
     };
+
     Some(Problem::new(
         key,
         what,

@@ -37,11 +37,14 @@ pub(super) fn announced(line: &[u8]) -> Option<Announced> {
         Some(word) if word.eq_ignore_ascii_case(b"LAST") => true,
         Some(_) => return None,
     };
+
     let plain = is_bdat(verb)
         && verb.len() == 4
         && words.next().is_none()
         && digits.iter().all(u8::is_ascii_digit);
+
     let size = str::from_utf8(digits).ok()?.parse().ok()?;
+
     plain.then_some(Announced { size, last })
 }
 

@@ -44,17 +44,21 @@ impl Clients {
             .get(&Network::of(peer))
             .map_or(now, |until| now.max(*until))
             + self.interval;
+
         let share = self.interval / u32::try_from(NETWORKS_OF_A_SITE).unwrap_or(1);
         let site = known
             .sites
             .get(&Site::of(peer))
             .map_or(now, |until| now.max(*until))
             + share;
+
         let allowed = network.max(site) <= now + MINUTE;
+
         if allowed {
             known.networks.insert(Network::of(peer), network);
             known.sites.insert(Site::of(peer), site);
         }
+
         allowed
     }
 

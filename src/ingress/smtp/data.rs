@@ -72,6 +72,7 @@ impl DataReader {
                 (Place::LineStart | Place::Dot | Place::Text, _) => at += self.text(&chunk[at..]),
             }
         }
+
         self.seen += chunk.len() as u64;
         None
     }
@@ -83,17 +84,21 @@ impl DataReader {
             self.content.keep(rest);
             return rest.len();
         };
+
         if rest[end] == LF {
             self.content.spoil(Flaw::BareLineBreak);
             return end + 1;
         }
+
         if rest.get(end + 1) == Some(&LF) {
             self.content.keep(&rest[..end + 2]);
             self.place = Place::LineStart;
             return end + 2;
         }
+
         self.content.keep(&rest[..end]);
         self.place = Place::Return;
+
         end + 1
     }
 

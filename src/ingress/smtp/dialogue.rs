@@ -114,7 +114,9 @@ impl<'a> Dialogue<'a> {
             Ok(Command::Bdat(announced)) => self.bdat(announced),
             Ok(Command::Other(request)) => self.obey(request, reply),
         };
+
         self.mail_was_refused &= matches!(next, Next::Chunk { .. });
+
         let refused = reply.get(before) == Some(&b'5')
             || matches!(
                 next,
@@ -123,7 +125,9 @@ impl<'a> Dialogue<'a> {
                     ..
                 }
             );
+
         self.errors += u32::from(refused);
+
         // A chunk brings the mail nearer; its bytes are bounded.
         let progress = matches!(
             next,
@@ -133,7 +137,9 @@ impl<'a> Dialogue<'a> {
                 ..
             }
         );
+
         self.commands += u32::from(!progress);
+
         let limits = &self.door.limits;
         let (reason, text) = match () {
             () if next == Next::Close => return next,
@@ -152,8 +158,10 @@ impl<'a> Dialogue<'a> {
             }
             () => return next,
         };
+
         telemetry::connection_refused(&self.door.name, self.peer, reason);
         say(reply, text);
+
         Next::Close
     }
 
@@ -171,6 +179,7 @@ impl<'a> Dialogue<'a> {
         if taken {
             (self.errors, self.commands) = (0, 0);
         }
+
         Envelope {
             peer: Some(self.peer),
             helo: self.helo.clone().unwrap_or_default(),
@@ -184,19 +193,23 @@ impl<'a> Dialogue<'a> {
         if line.len() > self.door.limits.command_line {
             return Err("500 5.5.2 Line too long");
         }
+
         let Some(text) = line.strip_suffix(b"\r\n") else {
             return Err("500 5.5.2 Lines end in CR LF");
         };
+
         // The parser skips stray control characters; a log line or a later hop might not.
         if text.iter().any(u8::is_ascii_control) {
             return Err("500 5.5.2 Control characters are not allowed");
         }
+
         // The parser is lenient about numbers.
         if chunk::is_bdat(text) {
             return chunk::announced(text)
                 .map(Command::Bdat)
                 .ok_or("501 5.5.4 Write BDAT, the size, and LAST if it is");
         }
+
         let request = Request::parse(&mut line.iter()).map_err(|error| match error {
             Error::UnknownCommand => "500 5.5.1 Command not known",
             Error::InvalidSenderAddress => "501 5.1.7 The sender's address is not valid",
@@ -205,6 +218,7 @@ impl<'a> Dialogue<'a> {
             Error::UnsupportedParameter { .. } => UNSUPPORTED_PARAMETER,
             _ => "501 5.5.2 Syntax error",
         })?;
+
         match request {
             // It says the same of <postmaster>, the one address without a domain (RFC 5321,
             // 4.1.1.3), as of <>.
@@ -276,6 +290,7 @@ impl<'a> Dialogue<'a> {
             Request::Auth { .. } => "502 5.5.1 AUTH not supported",
             _ => "502 5.5.1 Command not supported",
         };
+
         say(reply, text);
         Next::Command
     }
@@ -286,9 +301,11 @@ impl<'a> Dialogue<'a> {
             reply,
             &format!("250-{hostname}\r\n250-PIPELINING\r\n250-SIZE {size}\r\n250-8BITMIME"),
         );
+
         if self.offers_tls {
             say(reply, "250-STARTTLS");
         }
+
         say(
             reply,
             "250-CHUNKING\r\n250-SMTPUTF8\r\n250 ENHANCEDSTATUSCODES",
@@ -303,6 +320,7 @@ impl<'a> Dialogue<'a> {
             Some(transaction) if transaction.rcpt_to.is_empty() => (0, Some(NO_RECIPIENTS)),
             Some(transaction) => (transaction.declared, None),
         };
+
         Next::Chunk {
             announced,
             declared,
@@ -320,17 +338,21 @@ impl<'a> Dialogue<'a> {
         if self.helo.is_none() {
             return "503 5.5.1 EHLO first";
         }
+
         if self.transaction.is_some() {
             return "503 5.5.1 A mail is under way already";
         }
+
         let utf8 = from.flags & MAIL_SMTPUTF8 != 0;
         if !utf8 && !from.address.is_ascii() {
             return NOT_ASCII;
         }
+
         if from.size as u64 > self.door.max_size {
             self.refused("too_large", &format_args!("{} bytes declared", from.size));
             return TOO_LARGE;
         }
+
         let (mail_from, declared) = (from.address.to_string(), from.size);
         let offered = MailFrom {
             address: from.address.clone(),
@@ -338,23 +360,28 @@ impl<'a> Dialogue<'a> {
             flags: from.flags & (MAIL_BODY_7BIT | MAIL_BODY_8BITMIME | MAIL_SMTPUTF8),
             ..MailFrom::default()
         };
+
         if *from != offered {
             return UNSUPPORTED_PARAMETER;
         }
+
         if !self.door.limits.capacity.budget.has(declared as u64) {
             self.refused("no_room", &format_args!("{declared} bytes declared"));
             return NO_ROOM;
         }
+
         if !self.door.knows(self.peer) && !self.door.clients.may_send(self.peer, Instant::now()) {
             self.refused("rate", &"too many a minute");
             return "450 4.7.1 Too many mails from you, come again later";
         }
+
         self.transaction = Some(Transaction {
             mail_from,
             declared,
             utf8,
             ..Transaction::default()
         });
+
         "250 2.1.0 Sender OK"
     }
 
@@ -365,12 +392,15 @@ impl<'a> Dialogue<'a> {
         if transaction.chunks.is_some() {
             return BEGUN_IN_CHUNKS;
         }
+
         if !transaction.utf8 && !to.address.is_ascii() {
             return NOT_ASCII;
         }
+
         if transaction.rcpt_to.len() >= self.door.limits.recipients {
             return "452 4.5.3 Too many recipients";
         }
+
         let refusal = match self.door.recipients.standing(&to.address) {
             Standing::Listed => {
                 if to
@@ -387,7 +417,9 @@ impl<'a> Dialogue<'a> {
             Standing::Unknown => "550 5.1.1 No such mailbox here",
             Standing::Foreign => "550 5.7.1 Mail for this domain is not taken here",
         };
+
         self.refused("recipient", &to.address.escape_debug());
+
         refusal
     }
 

@@ -20,6 +20,7 @@ impl Networks {
                 )
             })
         };
+
         list.iter()
             .enumerate()
             .map(network)

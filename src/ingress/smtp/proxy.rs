@@ -36,16 +36,20 @@ pub(super) async fn client(
 ) -> Result<Option<IpAddr>, Malformed> {
     let mut head = [0; 16];
     stream.read_exact(&mut head).await?;
+
     let [.., version_and_command, family, high, low] = head;
     if head[..12] != SIGNATURE || version_and_command >> 4 != 2 {
         return Err(Malformed::Signature);
     }
+
     let length = usize::from(u16::from_be_bytes([high, low]));
     if length > MAX_LENGTH {
         return Err(Malformed::Length(length));
     }
+
     let mut body = vec![0; length];
     stream.read_exact(&mut body).await?;
+
     match version_and_command & 0xf {
         0 => Ok(None),
         1 => address(family, &body),

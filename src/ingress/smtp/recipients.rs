@@ -40,6 +40,7 @@ impl Recipients {
             domains: HashSet::new(),
             known: HashSet::new(),
         };
+
         for (index, entry) in list.iter().enumerate() {
             let entry = entry.to_ascii_lowercase();
             match entry.rsplit_once('@') {
@@ -54,6 +55,7 @@ impl Recipients {
                 None => return Err(unreadable(key, index, &entry)),
             };
         }
+
         Ok(recipients)
     }
 

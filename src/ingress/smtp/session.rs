@@ -52,6 +52,7 @@ impl Session {
     pub(super) async fn run(self, mut stream: impl Transport + 'static, peer: SocketAddr) {
         let door = &*self.door;
         let mut peer = peer.ip().to_canonical();
+
         if door.balancers.name(peer) {
             match timeout(door.limits.handshake, proxy::client(&mut stream)).await {
                 Ok(Ok(client)) => peer = client.unwrap_or(peer),
@@ -64,6 +65,7 @@ impl Session {
                 }
             }
         }
+
         let mut wire = Wire::new(stream, self.place.loss());
         if !door.networks.admit(peer) {
             telemetry::connection_refused(&door.name, peer, "not_allowed");
@@ -73,13 +75,17 @@ impl Session {
             );
             return self.refuse(wire, &refusal).await;
         }
+
         if let Err(why) = self.place.counts_for(peer, door.connections_of(peer)) {
             telemetry::connection_refused(&door.name, peer, why.reason());
             return self.refuse(wire, &door.busy(why)).await;
         }
+
         tracing::debug!(ingress = door.name, %peer, "connection opened");
+
         let mut encrypted = door.implicit_tls;
         let mut greeting = Some(format!("220 {} ESMTP alertbridge", door.hostname));
+
         loop {
             if encrypted {
                 wire = match self.encrypt(wire, peer).await {
@@ -112,6 +118,7 @@ impl Session {
                 }
             }
         }
+
         wire.close(Instant::now() + FAREWELL).await;
     }
 
@@ -146,6 +153,7 @@ impl Session {
     ) -> Result<Onward, Ended> {
         let door = &*self.door;
         let mut dialogue = Dialogue::new(door, peer, encrypted);
+
         loop {
             if self.stop.is_cancelled() && !dialogue.in_transaction() {
                 self.farewell(wire, "421 4.3.2", "is stopping, come again later");
@@ -208,6 +216,7 @@ impl Session {
             declared,
             &limits.capacity.budget,
         ));
+
         loop {
             if let Some(end) = reader.read(wire.unread()) {
                 wire.consume(end);
@@ -221,6 +230,7 @@ impl Session {
             }
             wire.fill(overall.min(Instant::now() + limits.idle)).await?;
         }
+
         Ok(self.conclude(wire, dialogue, reader.finish()).await)
     }
 
@@ -235,6 +245,7 @@ impl Session {
     ) -> Result<Onward, Ended> {
         let door = &*self.door;
         let limits = &door.limits;
+
         if announced.size > door.max_size.saturating_add(limits.swallow) {
             dialogue.refused(
                 "too_large",
@@ -243,6 +254,7 @@ impl Session {
             say(&mut wire.output, TOO_LARGE);
             return Ok(Onward::Close);
         }
+
         let mut chunks = dialogue
             .chunks()
             .filter(|_| refused.is_none())
@@ -252,10 +264,12 @@ impl Session {
                     Chunks::new(content, Instant::now() + limits.data)
                 })
             });
+
         let overall = chunks
             .as_ref()
             .map_or_else(|| Instant::now() + limits.data, |chunks| chunks.deadline);
         let mut left = announced.size;
+
         while left > 0 {
             let unread = wire.unread();
             if unread.is_empty() {
@@ -272,6 +286,7 @@ impl Session {
             left -= length as u64;
             wire.consume(length);
         }
+
         let flawed = chunks.is_some_and(|chunks| chunks.flaw().is_some());
         if let Some(text) = refused {
             say(&mut wire.output, text);
@@ -281,6 +296,7 @@ impl Session {
                 Onward::Commands
             });
         }
+
         if flawed || announced.last {
             // After a chunk that is refused the mail is over (RFC 3030, 2).
             let whole = dialogue.chunks().and_then(Option::take);
@@ -290,6 +306,7 @@ impl Session {
         } else {
             say(&mut wire.output, "250 2.0.0 Chunk taken");
         }
+
         Ok(Onward::Commands)
     }
 
@@ -345,7 +362,9 @@ impl Session {
             withheld: None,
             envelope: Some(envelope),
         };
+
         let _working = self.place.working();
+
         match timeout(
             self.door.limits.store,
             self.inbox.accept(vec![message], None),

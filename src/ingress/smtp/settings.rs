@@ -72,6 +72,7 @@ impl Settings {
             &at("max_message_size"),
             self.max_message_size,
         ));
+
         found
     }
 
@@ -81,6 +82,7 @@ impl Settings {
         if host::private(&self.listen) {
             return found;
         }
+
         if self.recipients.is_empty() {
             found.push(Problem::new(
                 key,
@@ -91,6 +93,7 @@ impl Settings {
                 "add `recipients: [alerts@example.com]`, or listen on 127.0.0.1",
             ));
         }
+
         // Whoever may send mail may write the field, and the signature that it speaks of.
         if let Some(id) = self.trusted_authserv_id.as_ref().filter(|_| self.is_open()) {
             found.push(Problem::new(
@@ -103,6 +106,7 @@ impl Settings {
                  127.0.0.1, or drop the key",
             ));
         }
+
         found
     }
 
@@ -121,9 +125,11 @@ impl Settings {
                 ));
             }
         }
+
         if found.is_empty() {
             found.extend(Recipients::new(&self.recipients, key).err());
         }
+
         found
     }
 
@@ -166,6 +172,7 @@ impl Settings {
                 "write the name in ASCII, without spaces: `hostname: mx.example.com`",
             ));
         }
+
         Ok(hostname)
     }
 }

@@ -110,14 +110,17 @@ impl Wire {
             self.input.copy_within(self.unread.clone(), 0);
             self.unread = 0..self.unread.len();
         }
+
         let room = &mut self.input[self.unread.end..];
         if room.is_empty() {
             return Err(Ended::Gone);
         }
+
         let read = tokio::select! {
             read = timeout_at(deadline, self.stream.read(room)) => read,
             () = self.lost.cancelled() => return Err(Ended::Displaced),
         };
+
         match read {
             Ok(Ok(0)) => Err(Ended::Gone),
             Ok(read) => {
@@ -140,6 +143,7 @@ impl Wire {
         if self.output.is_empty() {
             return Ok(());
         }
+
         // Taken out first: a write that is dropped half-way must not be sent again from its start.
         let mut output = std::mem::take(&mut self.output);
         let sent = timeout_at(deadline, async {
@@ -147,8 +151,10 @@ impl Wire {
             self.stream.flush().await
         })
         .await;
+
         output.clear();
         self.output = output;
+
         Ok(sent.map_err(|_| Ended::TimedOut)??)
     }
 
@@ -163,6 +169,7 @@ impl Wire {
         if self.flush(deadline).await.is_err() {
             return;
         }
+
         let _ = timeout_at(deadline, self.stream.shutdown()).await;
         if self.hears_out {
             let (mut rest, mut nowhere) = ((&mut self.stream).take(HEARD), tokio::io::sink());

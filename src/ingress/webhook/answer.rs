@@ -186,6 +186,7 @@ impl Refusal {
 pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
     let mut response = (status, Json(json!({ "error": refusal.sentence() }))).into_response();
     let headers = response.headers_mut();
+
     match refusal {
         Refusal::WrongMethod => drop(headers.insert(ALLOW, HeaderValue::from_static("POST"))),
         Refusal::Unauthorized => {
@@ -210,6 +211,7 @@ pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
         }
         _ => {}
     }
+
     if [
         StatusCode::SERVICE_UNAVAILABLE,
         StatusCode::INSUFFICIENT_STORAGE,
@@ -218,5 +220,6 @@ pub(super) fn refused(refusal: Refusal, status: StatusCode) -> Response {
     {
         headers.insert(RETRY_AFTER, COME_AGAIN);
     }
+
     response
 }

@@ -72,9 +72,11 @@ impl Fetch for Https {
             .send()
             .await
             .map_err(reqwest::Error::without_url)?;
+
         if !response.status().is_success() {
             return Err(FetchError::Status(response.status().as_u16()));
         }
+
         let mut document = Vec::new();
         while let Some(chunk) = response
             .chunk()
@@ -86,6 +88,7 @@ impl Fetch for Https {
                 return Err(FetchError::TooLarge);
             }
         }
+
         Ok(document)
     }
 }

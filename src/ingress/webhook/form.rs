@@ -29,6 +29,7 @@ pub(super) async fn fields<const N: usize>(
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
+
     let mut found = [const { None }; N];
     let mut take =
         |name: &[u8], value: Bytes| match names.iter().position(|wanted| wanted.as_bytes() == name)
@@ -39,6 +40,7 @@ pub(super) async fn fields<const N: usize>(
             },
             None => Ok(()),
         };
+
     if let Ok(boundary) = multer::parse_boundary(content_type) {
         let whole = futures_util::stream::once(async { Ok::<_, Infallible>(body) });
         let mut form = Multipart::new(whole, boundary);
@@ -73,6 +75,7 @@ pub(super) async fn fields<const N: usize>(
     } else {
         return Err(Refusal::Unreadable);
     }
+
     Ok(found)
 }
 

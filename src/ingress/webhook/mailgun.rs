@@ -60,20 +60,24 @@ impl Protocol for Mailgun {
             ["timestamp", "token", "signature", "body-mime"],
         )
         .await?;
+
         let [Some(timestamp), Some(token), Some(signature), mail] = fields else {
             return Err(Refusal::Forged.into());
         };
         let signature = hex(&signature).ok_or(Refusal::Forged)?;
         let key = hmac::Key::new(hmac::HMAC_SHA256, key.expose_secret().as_bytes());
+
         // Compares in constant time.
         hmac::verify(&key, &[&timestamp[..], &token].concat(), &signature)
             .map_err(|_| Refusal::Forged)?;
+
         let seconds = std::str::from_utf8(&timestamp)
             .ok()
             .and_then(|text| text.parse().ok());
         let signed_at = seconds
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .ok_or(Refusal::Forged)?;
+
         // The digits of the timestamp end where the token begins only by convention: the two are
         // one mark.
         let claim =
@@ -82,6 +86,7 @@ impl Protocol for Mailgun {
         let mend =
             "There is no field body-mime: let the URL of the route's forward action end in `mime`.";
         let mail = form::present(mail, mend)?;
+
         Ok(Opened::Mail(mail, Some(claim)))
     }
 
@@ -105,9 +110,11 @@ fn hex(text: &[u8]) -> Option<Vec<u8>> {
             .to_digit(16)
             .and_then(|digit| u8::try_from(digit).ok())
     };
+
     if text.len() != 64 {
         return None;
     }
+
     text.chunks_exact(2)
         .map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?))
         .collect()

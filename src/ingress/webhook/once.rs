@@ -48,10 +48,13 @@ impl Once {
         if age >= MAX_AGE || age < -MAX_LEAD {
             return Err(Refusal::Stale);
         }
+
         let mark = mark(signed);
         let mut taken = self.lock();
         taken.retain(|_, taken| now.duration_since(taken.signed_at) < MAX_AGE);
+
         let full = taken.len() >= MAX_REMEMBERED;
+
         match taken.entry(mark) {
             Entry::Occupied(before) if before.get().stored => Err(Refusal::Replayed),
             Entry::Occupied(_) => Err(Refusal::UnderWay),

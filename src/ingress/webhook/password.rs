@@ -23,9 +23,11 @@ pub(super) fn check(credential: &Credential, headers: &HeaderMap) -> Result<(), 
         password.read()?.expose_secret().as_bytes(),
     ]
     .concat();
+
     let given = headers
         .get(AUTHORIZATION)
         .and_then(|value| basic(value.as_bytes()));
+
     match given {
         Some(given) if constant_time::verify_slices_are_equal(&given, &wanted).is_ok() => Ok(()),
         _ => Err(Refusal::WrongPassword.into()),

@@ -86,6 +86,7 @@ impl Protocol for Raw {
         if posted.body.is_empty() {
             return Err(Refusal::Empty.into());
         }
+
         if is_stripped(&posted.body) {
             return Err(Refusal::WrongType(
                 "The mail has lost its line breaks, as `curl -d` strips them: post it as it is, by \
@@ -93,6 +94,7 @@ impl Protocol for Raw {
             )
             .into());
         }
+
         Ok(Opened::Mail(posted.body, None))
     }
 }
@@ -106,6 +108,7 @@ fn is_stripped(body: &[u8]) -> bool {
                 .iter()
                 .all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-')
     };
+
     let mut fields = body.splitn(3, |byte| *byte == b':');
     memchr::memchr2(b'\r', b'\n', body).is_none()
         && fields.next().is_some_and(is_name)

@@ -67,12 +67,14 @@ impl Doors {
             chunks: body.into_data_stream(),
             limit: self.max_body,
         };
+
         let waits_for_100 = head.headers.contains_key(EXPECT);
         let door = self.by_path.get(head.uri.path());
         let answered = match door {
             Some(door) => self.take(door, &head, &mut body, place).await,
             None => Err(Refusal::UnknownPath.into()),
         };
+
         let refusal = match answered {
             Ok(response) => return response,
             Err(Fault::Refused(refusal)) => refusal,
@@ -81,7 +83,9 @@ impl Doors {
                 Refusal::NoSecret
             }
         };
+
         let status = door.map_or(refusal.status(), |door| door.protocol.refused(refusal));
+
         if let Some(door) = door {
             telemetry::mail_refused(&door.name, None, &refusal.reason(), &status);
         } else {
@@ -90,10 +94,12 @@ impl Doors {
                 "request refused: no webhook has this path"
             );
         }
+
         // To read on is to ask for the body (RFC 9110, 10.1.1).
         if !waits_for_100 && !matches!(refusal, Refusal::TooSlow | Refusal::Displaced) {
             body.drain(self.max_body, self.limits.drain).await;
         }
+
         answer::refused(refusal, status)
     }
 
@@ -107,15 +113,18 @@ impl Doors {
         self.admit(door, &head.method, &head.headers)?;
         let (body, mut room) = self.read(body, place).await?;
         let _working = place.working();
+
         if door.protocol.copies() && !room.grow(body.len().saturating_mul(2)) {
             return Err(Refusal::NoRoom.into());
         }
+
         let posted = Posted {
             headers: &head.headers,
             body,
             now: self.clock.now(),
             fetch: &*self.fetch,
         };
+
         match door.protocol.open(posted).await? {
             Opened::Mail(raw, claim) => {
                 let id = self.store(door, raw).await?;
@@ -133,11 +142,14 @@ impl Doors {
         if method != Method::POST {
             return Err(Refusal::WrongMethod.into());
         }
+
         door.protocol.admit(headers)?;
+
         let content_type = content_type(headers);
         if !door.protocol.posts(&content_type) {
             return Err(Refusal::WrongType(door.protocol.posts_instead(&content_type)).into());
         }
+
         if headers
             .get_all(CONTENT_ENCODING)
             .iter()
@@ -145,15 +157,18 @@ impl Doors {
         {
             return Err(Refusal::Encoded.into());
         }
+
         let declared = headers
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
         if declared.is_some_and(|declared| declared > self.max_body) {
             return Err(Refusal::TooLarge.into());
         }
+
         if declared.is_some_and(|declared| !self.limits.capacity.budget.has(declared)) {
             return Err(Refusal::NoRoom.into());
         }
+
         Ok(())
     }
 
@@ -179,6 +194,7 @@ impl Doors {
             withheld: None,
             envelope: None,
         };
+
         match timeout(self.limits.store, self.inbox.accept(vec![message], None)).await {
             Ok(Ok(ids)) => {
                 let id = ids.first().copied().ok_or(Refusal::NotStored)?;
@@ -220,6 +236,7 @@ impl Incoming {
                 Full::Budget => Refusal::NoRoom,
             })?;
         }
+
         let (bytes, room) = read.finish();
         Ok((bytes.into(), room))
     }
@@ -244,6 +261,7 @@ fn content_type(headers: &HeaderMap) -> String {
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
+
     value
         .split(';')
         .next()

@@ -52,6 +52,7 @@ impl Sendgrid {
                  beginning with `MFkw`",
             ));
         }
+
         Ok(Self {
             credential,
             once: Once::default(),
@@ -71,17 +72,20 @@ impl Sendgrid {
                 .map(HeaderValue::as_bytes)
                 .ok_or(Refusal::Forged)
         };
+
         let (signature, timestamp) = (header(SIGNATURE)?, header(TIMESTAMP)?);
         let signature = STANDARD.decode(signature).map_err(|_| Refusal::Forged)?;
         let signed = [timestamp, &posted.body].concat();
         key.verify_sig(&signed, &signature)
             .map_err(|_| Refusal::Forged)?;
+
         let seconds = std::str::from_utf8(timestamp)
             .ok()
             .and_then(|text| text.parse().ok());
         let signed_at = seconds
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .ok_or(Refusal::Forged)?;
+
         // Not the signature: who has one can make another for the same content.
         Ok(Some(self.once.claim(&[&signed], signed_at, posted.now)?))
     }

@@ -48,6 +48,7 @@ impl Ses {
         } else {
             ""
         };
+
         let topic = Topic::parse(arn).ok_or_else(|| {
             Problem::new(
                 format!("{key}.topic_arn"),
@@ -55,6 +56,7 @@ impl Ses {
                 "write it like `arn:aws:sns:us-east-1:123456789012:alerts`",
             )
         })?;
+
         Ok(Self {
             credential,
             topic,
@@ -70,6 +72,7 @@ impl Ses {
             .as_deref()
             .filter(|url| self.topic.confirms_at(url))
             .ok_or(Refusal::Forged)?;
+
         match posted.fetch.get(url).await {
             Ok(_) => {
                 tracing::info!(
@@ -106,12 +109,15 @@ impl Protocol for Ses {
         if envelope.topic_arn != self.topic.arn() {
             return Err(Refusal::WrongTopic.into());
         }
+
         if envelope.signature_version != "2" {
             return Err(Refusal::WeakSignature.into());
         }
+
         if !self.topic.signs_at(&envelope.signing_cert_url) {
             return Err(Refusal::Forged.into());
         }
+
         let signature = STANDARD
             .decode(&envelope.signature)
             .map_err(|_| Refusal::Forged)?;
@@ -138,15 +144,18 @@ impl Protocol for Ses {
                 .into());
             }
         };
+
         if let Err(error) =
             certificate.verify(&self.topic, signed.as_bytes(), &signature, posted.now)
         {
             tracing::warn!(topic = self.topic.arn(), %error, "a message is not signed by SNS");
             return Err(Refusal::Forged.into());
         }
+
         let claim = self
             .once
             .claim(&[envelope.message_id.as_bytes()], signed_at, posted.now)?;
+
         match envelope.kind.as_str() {
             "Notification" => Ok(Opened::Mail(mail(&envelope.message)?, Some(claim))),
             "SubscriptionConfirmation" => self.confirm(&envelope, &posted).await,
@@ -211,9 +220,11 @@ fn mail(message: &str) -> Result<Bytes, Refusal> {
             },
         );
     };
+
     // As text SES replaces what is not UTF-8. A mail's header has a colon, so it is never taken for
     // Base64.
     let coded = encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("Base64"));
+
     coded
         .then(|| {
             STANDARD

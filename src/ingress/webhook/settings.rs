@@ -100,6 +100,7 @@ impl Settings {
                 "begin it with `/`, and use letters, digits and `/ - _ . ~` only",
             )
         });
+
         path.into_iter().chain(self.protocol(key).err()).collect()
     }
 
@@ -142,11 +143,13 @@ impl Settings {
             let keys: Vec<_> = kind.proofs.iter().map(|proof| proof.key()).collect();
             format!("`{}`", keys.join(&format!("`{or}`")))
         };
+
         let example = kind.proofs.first().map_or("", |proof| proof.example());
 
         let mut foreign = Proof::ALL
             .iter()
             .filter(|proof| !kind.proofs.contains(proof));
+
         if let Some((_, wrong)) = foreign.find_map(given) {
             return Err(Problem::new(
                 format!("{key}.{wrong}"),
@@ -159,6 +162,7 @@ impl Settings {
         }
 
         let mut proofs = kind.proofs.iter().filter_map(given);
+
         match (proofs.next(), proofs.next()) {
             (_, Some((_, second))) => Err(Problem::new(
                 format!("{key}.{second}"),
@@ -197,6 +201,7 @@ impl BasicAuth {
                  `https://USERNAME:PASSWORD@…`",
             ));
         }
+
         let (inline, file) = (self.password.as_deref(), self.password_file.as_deref());
         Ok(Credential::BasicAuth {
             username: self.username.clone(),

@@ -44,6 +44,7 @@ pub(super) fn read(value: &[u8], configured: &[String], odd: &str) -> Sender {
             [_, whole] => whole,
         };
     }
+
     judge(value, configured, &odd)
 }
 
@@ -58,6 +59,7 @@ fn judge(value: &[u8], configured: &[String], odd: &str) -> Sender {
         };
         return sender(odd.to_owned());
     };
+
     if found
         .iter()
         .all(|address| is_configured(address, configured))
@@ -71,13 +73,16 @@ fn judge(value: &[u8], configured: &[String], odd: &str) -> Sender {
         .trim_ascii_end()
         .strip_suffix(b">")
         .is_some_and(|rest| rest.ends_with(last));
+
     let named = found
         .iter()
         .any(|address| is_configured(address, configured))
         || names(&visible, configured);
+
     if named && (!shown || names(last, configured) || has_brackets_before(&visible, last)) {
         return Sender::Doubtful(odd.to_owned());
     }
+
     Sender::Other(format!(
         "{odd}; it is from {}, not from a sender of alerts.from",
         printable(last)
@@ -109,11 +114,13 @@ fn plain(text: &str) -> String {
         .filter(|c| !c.is_whitespace() && !c.is_control() && !INVISIBLE.contains(c))
         .map(|c| c.to_ascii_lowercase())
         .collect();
+
     for (escape, meant) in ESCAPES {
         if plain.contains(escape) {
             plain = plain.replace(escape, meant);
         }
     }
+
     plain
 }
 
@@ -151,6 +158,7 @@ fn holds(text: &str, address: &str) -> bool {
 fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
     let mut visible = Vec::with_capacity(value.len());
     let mut rest = value;
+
     while let Some((byte, after)) = rest.split_first() {
         rest = after;
         match byte {
@@ -177,6 +185,7 @@ fn without_quotes_and_comments(value: &[u8]) -> Option<Vec<u8>> {
             byte => visible.push(*byte),
         }
     }
+
     Some(visible)
 }
 
@@ -186,14 +195,17 @@ fn encoded_word(text: &[u8]) -> Option<&[u8]> {
         .iter()
         .position(u8::is_ascii_whitespace)
         .unwrap_or(text.len())];
+
     let inner = word.strip_prefix(b"?")?;
     let end = memchr::memmem::find(inner, b"?=")?;
+
     // `?Q?=` begins a text with an escape.
     let end = if memchr::memchr_iter(b'?', &inner[..end]).count() < 2 {
         end + 2 + memchr::memmem::find(&inner[end + 2..], b"?=")?
     } else {
         end
     };
+
     Some(&text[1 + end + 2..])
 }
 
@@ -201,6 +213,7 @@ fn encoded_word(text: &[u8]) -> Option<&[u8]> {
 fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
     let mut said = Vec::new();
     let mut bytes = text.iter().enumerate();
+
     while let Some((at, byte)) = bytes.next() {
         match byte {
             b'\\' => said.push(*bytes.next()?.1),
@@ -208,6 +221,7 @@ fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
             byte => said.push(*byte),
         }
     }
+
     None
 }
 
@@ -215,6 +229,7 @@ fn quoted(text: &[u8]) -> Option<(Vec<u8>, &[u8])> {
 fn comment(text: &[u8]) -> Option<&[u8]> {
     let mut depth = 1;
     let mut bytes = text.iter().enumerate();
+
     while let Some((at, byte)) = bytes.next() {
         match byte {
             b'\\' => drop(bytes.next()?),
@@ -226,6 +241,7 @@ fn comment(text: &[u8]) -> Option<&[u8]> {
             return Some(&text[at + 1..]);
         }
     }
+
     None
 }
 
@@ -239,6 +255,7 @@ fn addresses(text: &[u8]) -> Vec<Vec<u8>> {
             || !beside(text.get(at + 1));
         alone && last_bracket.is_some_and(|bracket| bracket > at)
     };
+
     let around = |at: usize| {
         let before = text[..at].trim_ascii_end();
         let local = before
@@ -256,6 +273,7 @@ fn addresses(text: &[u8]) -> Vec<Vec<u8>> {
         };
         [local, b"@", domain].concat()
     };
+
     memchr::memchr_iter(b'@', text)
         .filter(|at| !by_itself(*at))
         .map(around)

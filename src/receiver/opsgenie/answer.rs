@@ -24,6 +24,7 @@ pub(super) fn to_request(action: Action, reply: &Reply) -> Verdict {
             _ => status::unexpected(reply),
         };
     }
+
     failed(action, reply)
 }
 
@@ -32,15 +33,18 @@ pub(super) fn to_question(action: Action, reply: &Reply) -> Verdict {
     if reply.status == 404 && unprocessed(reply) {
         return Verdict::NotYet;
     }
+
     if !(200..300).contains(&reply.status) {
         return failed(action, reply);
     }
+
     let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
     let word = |name| {
         field(&json, name)
             .and_then(Value::as_str)
             .unwrap_or_default()
     };
+
     match field(&json, "isSuccess")
         .or_else(|| field(&json, "success"))
         .and_then(Value::as_bool)
@@ -66,6 +70,7 @@ fn failed(action: Action, reply: &Reply) -> Verdict {
     if reply.status == 404 && is_not_there(&said) && action != Action::Trigger {
         return gone(action);
     }
+
     match status::verdict(reply) {
         Verdict::Retry {
             reason: FailureReason::RateLimited,

@@ -44,6 +44,7 @@ impl Responder {
     pub(super) fn compile(&self, index: usize, site: &mut Site<'_>) -> Option<Called> {
         let place = format!("responders[{index}]");
         let kinds = ["team", "user", "escalation", "schedule"];
+
         if !kinds.contains(&self.r#type.as_str()) {
             let what = format!("`{}` is no type of responder", self.r#type);
             site.problem(
@@ -53,6 +54,7 @@ impl Responder {
             );
             return None;
         }
+
         let mut named = [
             ("id", &self.id),
             ("name", &self.name),
@@ -62,6 +64,7 @@ impl Responder {
         .filter_map(|(key, value)| {
             Some((key, value.as_deref().filter(|value| !value.is_empty())?))
         });
+
         let (Some((key, value)), None) = (named.next(), named.next()) else {
             site.problem(
                 &place,
@@ -70,6 +73,7 @@ impl Responder {
             );
             return None;
         };
+
         if (key == "username") != (self.r#type == "user") && key != "id" {
             let mend = "a user goes by `username`, everybody else by `name`; all go by `id`";
             site.problem(
@@ -79,7 +83,9 @@ impl Responder {
             );
             return None;
         }
+
         let who = site.template_at(&format!("{place}.{key}"), "responders", value, Escape::No)?;
+
         Some(Called {
             kind: self.r#type.clone(),
             key,

@@ -60,6 +60,7 @@ impl Bot {
             .as_deref()
             .map(str::trim)
             .filter(|channel| !channel.is_empty());
+
         if channel.is_none() {
             let mend = "add `channel: C0123ABCD`, its id, and invite the bot there";
             site.problem(
@@ -68,6 +69,7 @@ impl Bot {
                 mend,
             );
         }
+
         let base = settings.bot_api_url.as_deref().unwrap_or(SLACK);
         let base = site.base("bot_api_url", base, &["/chat.postMessage", "/chat.update"]);
         let channel = channel.and_then(|channel| {
@@ -84,6 +86,7 @@ impl Bot {
             }
             Some((template, looks_like_template(channel)))
         });
+
         Some(Self {
             token: site.secret(
                 "bot_token",
@@ -116,6 +119,7 @@ impl Bot {
         // unless told.
         body["parse"] = "none".into();
         body["link_names"] = false.into();
+
         let (method, channel) = match self.part(parcel) {
             Part::Post => ("chat.postMessage", self.channel(parcel)?),
             Part::Edit(Posted { channel, ts }) => {
@@ -127,11 +131,14 @@ impl Bot {
                 ("chat.postMessage", channel.to_owned())
             }
         };
+
         if method == "chat.postMessage" {
             body["unfurl_links"] = false.into();
             body["unfurl_media"] = false.into();
         }
+
         body["channel"] = channel.into();
+
         Ok(Request {
             method: "POST",
             url: format!("{}/{method}", self.base.reveal(keys)),
@@ -156,9 +163,11 @@ impl Bot {
             .receipt
             .filter(|_| self.many_channels)
             .and_then(Posted::read);
+
         if let (Some(posted), Action::Resolve) = (told, parcel.notification.action) {
             return Ok(posted.channel.to_owned());
         }
+
         let channel = one_line(&self.channel.render(&Page::new(parcel).context())?);
         if channel.is_empty() {
             return Err(RenderError::Template {
@@ -166,6 +175,7 @@ impl Bot {
                 message: "it names no channel".to_owned(),
             });
         }
+
         Ok(channel)
     }
 
@@ -191,6 +201,7 @@ impl Bot {
             Action::Change => true,
             Action::Resolve => self.update_message,
         };
+
         match (
             parcel.step,
             parcel.receipt.filter(|_| edits).and_then(Posted::read),
@@ -208,6 +219,7 @@ impl Bot {
             (200..300).contains(&reply.status),
             parcel.notification.action,
         );
+
         match (
             json["ok"].as_bool(),
             json["error"].as_str(),
@@ -342,10 +354,13 @@ fn refused(word: &str, part: Part<'_>, json: &Value, reply: &Reply) -> Verdict {
         Part::Reply(_) if GONE.contains(&word) || UNANSWERABLE.contains(&word) => Some(Step::Apart),
         _ => None,
     };
+
     if let Some(next) = next {
         return Verdict::Partly { next, detail };
     }
+
     let after = status::retry_after(reply);
+
     match word {
         "ratelimited" | "rate_limited" | "message_limit_exceeded" => Verdict::Retry {
             reason: FailureReason::RateLimited,
@@ -381,6 +396,7 @@ fn explained(word: &str, json: &Value, status: u16) -> String {
         .flatten()
         .filter_map(Value::as_str)
         .collect();
+
     let more = match word {
         "not_in_channel" => "invite the bot to the channel".to_owned(),
         "channel_not_found" => "the bot sees no such channel: invite it there".to_owned(),
@@ -390,6 +406,7 @@ fn explained(word: &str, json: &Value, status: u16) -> String {
         ),
         _ => messages.join("; "),
     };
+
     status::quoted(
         status,
         &if more.is_empty() {

@@ -49,7 +49,9 @@ pub(super) fn judge(reply: &Reply) -> Verdict {
     } else {
         json["error"].as_str().unwrap_or(said.trim())
     };
+
     let detail = status::detail(reply);
+
     // The word in the body knows more than the status.
     if REFUSED.contains(&said) {
         let unauthorized = UNAUTHORIZED.contains(&said);
@@ -60,6 +62,7 @@ pub(super) fn judge(reply: &Reply) -> Verdict {
         };
         return Verdict::Permanent { reason, detail };
     }
+
     match said {
         "rollup_error" => Verdict::Retry {
             reason: FailureReason::ServerError,

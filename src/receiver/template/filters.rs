@@ -31,6 +31,7 @@ fn datetime(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<St
     if is_absent(value) {
         return Ok(String::new());
     }
+
     let at = match (value.as_str(), seconds(value)) {
         (Some(text), None) => text
             .parse()
@@ -40,6 +41,7 @@ fn datetime(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<St
             .map_err(|_| wrong(format!("`{value}` is not a time"))),
         (None, None) => Err(wrong(format!("`{value}` is not a time"))),
     }?;
+
     let zone = match zone {
         None => TimeZone::UTC,
         Some(name) => {
@@ -57,6 +59,7 @@ fn duration(value: &Value) -> Result<String, Error> {
     if is_absent(value) {
         return Ok(String::new());
     }
+
     let seconds =
         seconds(value).ok_or_else(|| wrong(format!("`{value}` is not a number of seconds")))?;
     let whole = SignedDuration::try_from_secs_f64(seconds)
@@ -70,17 +73,21 @@ fn duration(value: &Value) -> Result<String, Error> {
         ("m", total / 60 % 60),
         ("s", total % 60),
     ];
+
     let largest = units
         .iter()
         .position(|(_, number)| *number > 0)
         .unwrap_or(units.len() - 1);
+
     let said: Vec<String> = units[largest..]
         .iter()
         .take(2)
         .filter(|(unit, number)| *number > 0 || (*unit, total) == ("s", 0))
         .map(|(unit, number)| format!("{number}{unit}"))
         .collect();
+
     let sign = if whole.is_negative() { "-" } else { "" };
+
     Ok(format!("{sign}{}", said.join(" ")))
 }
 

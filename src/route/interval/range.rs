@@ -51,13 +51,16 @@ pub(super) fn all<'a, T: ?Sized + 'a>(
         Some("months") => "write it like `january:march`, `12` or `may`",
         _ => "write it like `2026:2027` or `2026`",
     };
+
     let mut ranges = Vec::new();
+
     for (index, item) in items.enumerate() {
         match parse(item) {
             Ok(range) => ranges.push(range),
             Err(what) => problems.push(Problem::new(format!("{key}[{index}]"), what, mend)),
         }
     }
+
     ranges
 }
 
@@ -88,15 +91,19 @@ pub(super) fn days_of_month(text: &str) -> Result<Range, String> {
             .ok()
             .filter(|day: &i16| *day != 0 && (-31..=31).contains(day))
     };
+
     let (first, last) = ends(text, day, "day of the month")?;
+
     if first < 0 && last > 0 {
         return Err(format!(
             "`{text}` starts from the month's end and ends from its start"
         ));
     }
+
     // Of the shortest month, so that what can never hold is refused and what holds in some months
     // is not.
     let in_february = |day: i16| if day < 0 { 28 + day } else { day };
+
     ordered(text, (in_february(first), in_february(last))).map(|_| (first, last))
 }
 
@@ -119,7 +126,9 @@ fn minute(text: &str) -> Result<i16, String> {
         let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| digits.parse::<i16>().ok()).flatten()
     };
+
     let (hour, minute) = text.split_once(':').ok_or_else(wrong)?;
+
     match (two(hour), two(minute)) {
         (Some(24), Some(0)) => Ok(24 * 60),
         (Some(hour @ 0..=23), Some(minute @ 0..=59)) => Ok(hour * 60 + minute),

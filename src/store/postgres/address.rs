@@ -41,14 +41,17 @@ impl Address {
             what: what.to_owned(),
             mend,
         };
+
         let (place, query) = url.split_once('?').unwrap_or((url, ""));
         let authority = place.split_once("://").map_or(place, |(_, rest)| rest);
+
         if authority.matches('@').count() > 1 {
             return Err(wrong(
                 "a `@` stands in the user name or the password",
                 "write it as `%40`",
             ));
         }
+
         let (mut kept, mut mode, mut roots) = (Vec::new(), "prefer".to_owned(), None);
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
@@ -63,6 +66,7 @@ impl Address {
                 _ => kept.push(parameter),
             }
         }
+
         let (ssl_mode, trust) = match mode.as_str() {
             "disable" => (SslMode::Disable, Trust::Anybody),
             "allow" | "prefer" => (SslMode::Prefer, Trust::Anybody),
@@ -77,11 +81,13 @@ impl Address {
                 ));
             }
         };
+
         let rest = if kept.is_empty() {
             place.to_owned()
         } else {
             format!("{place}?{}", kept.join("&"))
         };
+
         let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
             // The cause names a parameter, never its value.
             let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
@@ -90,26 +96,32 @@ impl Address {
                 "write `postgres://user:password@host:5432/database`, what is special in the password as %XX",
             )
         })?;
+
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(wrong(
                 "it names no host",
                 "write `postgres://user:password@host:5432/database`",
             ));
         }
+
         config
             .ssl_mode(ssl_mode)
             .keepalives_idle(GONE / 2)
             .keepalives_interval(GONE / 6)
             .keepalives_retries(3);
+
         if config.get_tcp_user_timeout().is_none() {
             config.tcp_user_timeout(GONE);
         }
+
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(CONNECT);
         }
+
         if config.get_application_name().is_none() {
             config.application_name("alertbridge");
         }
+
         Ok(Self { config, trust })
     }
 
@@ -130,6 +142,7 @@ impl fmt::Display for Address {
             Host::Tcp(name) => name.clone(),
             Host::Unix(path) => path.display().to_string(),
         });
+
         let hosts = hosts.chain(self.config.get_hostaddrs().iter().map(ToString::to_string));
         let hosts = hosts.collect::<Vec<_>>().join(",");
         let database = self
@@ -137,6 +150,7 @@ impl fmt::Display for Address {
             .get_dbname()
             .or(self.config.get_user())
             .unwrap_or_default();
+
         write!(f, "PostgreSQL database `{database}` at {hosts}")
     }
 }

@@ -76,12 +76,15 @@ pub(super) async fn retry(
         ids.dedup();
         return retry_together(database, holder, &ids, false, now).await;
     }
+
     let mut retried = Vec::new();
     for row in database.query(DEAD, &[]).await? {
         let ids: Vec<DeliveryId> = at(&row, "ids")?;
         retried.extend(retry_together(database, holder, &ids, true, now).await?);
     }
+
     retried.sort_unstable();
+
     Ok(retried)
 }
 
@@ -100,6 +103,7 @@ async fn retry_together(
         .add(TAKE_TURNS_OF, vec![&ids])
         .add(HOLD_LANES_OF, vec![&ids])
         .add(STATES, vec![&ids]);
+
     let answers = transaction.send(flight).await?;
     let states = answers[3]
         .iter()
@@ -107,6 +111,7 @@ async fn retry_together(
     let states =
         states.collect::<Result<std::collections::BTreeMap<DeliveryId, &str>, StoreError>>()?;
     let mut retried = Vec::new();
+
     for id in ids {
         let state = states.get(id).copied();
         if state != Some("dead") {
@@ -124,9 +129,11 @@ async fn retry_together(
             Some(why) => return refuse(transaction, not_sent_again(*id, why)).await,
         }
     }
+
     let mut flight = Flight::default();
     flight.add(RING, vec![&holder]);
     transaction.commit(flight).await?;
+
     Ok(retried)
 }
 
@@ -142,6 +149,7 @@ async fn objection(
 ) -> Result<Option<&'static str>, StoreError> {
     let mut flight = Flight::default();
     flight.add(REVIVAL, vec![&id, &all]);
+
     let answers = transaction.send(flight).await?;
     let Some(row) = answers[0].first() else {
         return Ok(None);
@@ -152,6 +160,7 @@ async fn objection(
         closed_after: at(row, "closed_after")?,
         opened_after: at(row, "opened_after")?,
     };
+
     Ok(revival.objection())
 }
 
@@ -187,14 +196,17 @@ pub(super) async fn discard(
         .add(TAKE_TURN_OF, vec![&id])
         .add(DISCARD, vec![&id, &now])
         .add(STATE, vec![&id]);
+
     let answers = transaction.send(flight).await?;
     if answers[2].is_empty() {
         let state = answers[3].first().map(|row| at(row, "state")).transpose()?;
         return refuse(transaction, not_discarded(id, state)).await;
     }
+
     let mut flight = Flight::default();
     flight
         .add(ADVANCE, vec![&id, &now])
         .add(RING, vec![&holder]);
+
     transaction.commit(flight).await.map(drop)
 }

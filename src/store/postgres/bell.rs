@@ -39,6 +39,7 @@ impl Bell {
         if self.rings.swap(true, Ordering::AcqRel) {
             return;
         }
+
         let (rings, database) = (Arc::clone(&self.rings), Arc::clone(database));
         tokio::spawn(async move {
             tokio::time::sleep(PAUSE).await;
@@ -64,8 +65,10 @@ async fn hear(database: &Database, holder: i64, heard: &Notify) -> Result<(), St
     let (client, mut connection) = database.connection_apart().await?;
     let mut begun = Box::pin(begin(client).fuse());
     let own = holder.to_string();
+
     // The client's half, once it listens, is kept: the connection ends with it.
     let mut kept = None;
+
     loop {
         tokio::select! {
             client = &mut begun, if kept.is_none() => {

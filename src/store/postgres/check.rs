@@ -64,12 +64,15 @@ async fn promises(
         .read_only(true)
         .start()
         .await;
+
     let snapshot = snapshot.map_err(failure)?;
     let since = micros(
         now.saturating_sub(SignedDuration::from_mins(UNDER_WAY_MINUTES))
             .unwrap_or(now),
     );
+
     let mut found = Vec::new();
+
     for promise in PROMISES {
         let question = format!(
             "SELECT * FROM ({}) AS found (what) LIMIT {MOST_FINDINGS}",
@@ -88,6 +91,7 @@ async fn promises(
             });
         }
     }
+
     let counted = "SELECT (SELECT count(*) FROM mails) AS mails, (SELECT count(*) FROM incidents) AS incidents,
                           (SELECT count(*) FROM deliveries) AS deliveries";
     let row = snapshot.query_one(counted, &[]).await.map_err(failure)?;
@@ -97,6 +101,7 @@ async fn promises(
         incidents: count("incidents")?,
         deliveries: count("deliveries")?,
     };
+
     Ok((found, totals))
 }
 
@@ -107,10 +112,12 @@ async fn bytes(
 ) -> Result<Vec<Finding>, StoreError> {
     let mut found = Vec::new();
     let (mut after, mut done) = (0_i64, 0);
+
     // Of a mail that was cut the hash is the whole mail's.
     let batch = "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END AS sha256, raw FROM mails JOIN bodies ON mail = id
                  WHERE id > $1 ORDER BY id LIMIT $2";
     let batch = client.prepare(batch).await.map_err(failure)?;
+
     loop {
         let rows = client
             .query(&batch, &[&after, &BATCH])

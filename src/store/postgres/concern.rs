@@ -62,6 +62,7 @@ SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'sel
 pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
+
     // One look at one moment.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
@@ -71,12 +72,14 @@ pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError
         .add(UNEXPECTED_APPS, vec![&A_FEW, &UNEXPECTED_APP])
         .add(ALARMS, vec![])
         .add(QUARANTINE_CUT_AT, vec![]);
+
     let answers = transaction.commit(flight).await?;
     let dead = answers[1]
         .first()
         .map(|row| at::<i64>(row, "dead"))
         .transpose()?
         .unwrap_or_default();
+
     let flooded_at: Option<i64> = answers[3].first().map(|row| at(row, "at")).transpose()?;
     let cut_at: Option<i64> = answers[6].first().map(|row| at(row, "at")).transpose()?;
     let alarms = answers[5].iter().map(|row| {
@@ -85,6 +88,7 @@ pub(super) async fn concerns(database: &Database) -> Result<Concerns, StoreError
             untold: at(row, "untold")?,
         })
     });
+
     Ok(Concerns {
         dead: dead.unsigned_abs(),
         held_resolves: answers[2]

@@ -77,10 +77,12 @@ impl Database {
     pub(super) fn new(address: &Address) -> Result<Self, StoreError> {
         let tls = Tls::new(&address.trust)?;
         let mut address = address.clone();
+
         // After a failover, and where several hosts are named, the primary is meant.
         address
             .config
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
+
         let recycling = ManagerConfig {
             recycling_method: RecyclingMethod::Fast,
         };
@@ -155,6 +157,7 @@ impl Database {
             .prepare_cached(statement)
             .await
             .map_err(failure)?;
+
         connection
             .query(&prepared, parameters)
             .await
@@ -200,6 +203,7 @@ impl<'a> Flight<'a> {
         for (statement, _) in &self.0 {
             prepared.push(connection.prepare_cached(statement).await?);
         }
+
         let mut under_way = Vec::with_capacity(prepared.len());
         for (statement, (_, parameters)) in prepared.iter().zip(&self.0) {
             let mut answer = Box::pin(connection.query(statement, parameters));
@@ -207,6 +211,7 @@ impl<'a> Flight<'a> {
             let early = poll!(&mut answer);
             under_way.push((answer, early));
         }
+
         let mut answers = Vec::with_capacity(under_way.len());
         for (answer, early) in under_way {
             answers.push(match early {
@@ -214,6 +219,7 @@ impl<'a> Flight<'a> {
                 Poll::Pending => answer.await?,
             });
         }
+
         Ok(answers)
     }
 }

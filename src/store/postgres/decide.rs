@@ -87,6 +87,7 @@ async fn follow(
         transaction.undo().await?;
         return Ok(None);
     };
+
     // The transaction is undone by being dropped.
     let mut decision = catch_unwind(AssertUnwindSafe(|| decide(&found.memory)))
         .map_err(|_| StoreError::Panicked)?;
@@ -100,6 +101,7 @@ async fn follow(
         now,
     )
     .await?;
+
     Ok(Some(decision))
 }
 

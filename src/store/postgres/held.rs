@@ -47,6 +47,7 @@ pub(super) async fn release(database: &Database, now: Timestamp) -> Result<(), S
         add_to(&mut flight, &decided);
         transaction.commit(flight).await?;
     }
+
     Ok(())
 }
 
@@ -62,10 +63,12 @@ pub(super) async fn release_of(
     flight
         .add(ACTIVE, vec![&this_moment])
         .add(RIPE_OF, vec![&incident_id, &kind, &this_moment]);
+
     let answers = transaction.send(flight).await?;
     let decided = decide(&answers[0], &answers[1], this_moment)?;
     let mut flight = Flight::default();
     add_to(&mut flight, &decided);
+
     transaction.send(flight).await.map(drop)
 }
 
@@ -77,12 +80,14 @@ fn decide(silences: &[Row], ripe: &[Row], now: i64) -> Result<Decided, StoreErro
         .iter()
         .map(silence_row)
         .collect::<Result<Vec<Silence>, _>>()?;
+
     let decided = ripe.iter().map(|row| {
         let notification: Notification = json_at(row, "notification")?;
         let silence = last_to_cover(&silences, &notification.labels);
         let due = silence.map_or(now, |silence| micros(silence.ends_at));
         Ok((at(row, "id")?, due, silence.map(|silence| silence.id)))
     });
+
     decided.collect()
 }
 

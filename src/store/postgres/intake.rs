@@ -29,7 +29,9 @@ impl Intake for Postgres {
             let mails = recorder.record(packed).await;
             return self.fullness.note(mails, Instant::now());
         };
+
         crash::point("commit");
+
         let recorded = record::record(
             &self.database,
             self.holder,
@@ -37,6 +39,7 @@ impl Intake for Postgres {
             &packed,
             Some(&bookmark),
         );
+
         self.fullness.note(recorded.await, Instant::now())
     }
 
@@ -95,6 +98,7 @@ impl Intake for Postgres {
             decide,
         )
         .await?;
+
         self.ring_for(decision.as_ref());
         Ok(decision)
     }

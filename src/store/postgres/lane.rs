@@ -91,10 +91,12 @@ pub(super) async fn claim(
         .iter()
         .map(|(target, _)| target.receiver.as_str())
         .collect();
+
     let integrations: Vec<_> = wanted
         .iter()
         .map(|(target, _)| target.integration.as_str())
         .collect();
+
     let most: Vec<_> = wanted.iter().map(|(_, most)| i64::from(*most)).collect();
     let claimed = database
         .query(
@@ -102,6 +104,7 @@ pub(super) async fn claim(
             &[&receivers, &integrations, &most, &now, &lease, &until],
         )
         .await;
+
     match claimed {
         Ok(rows) => {
             let mut claims = rows.iter().map(claim_row).collect::<Result<Vec<_>, _>>()?;
@@ -158,6 +161,7 @@ pub(super) async fn release_waits(database: &Database, now: Timestamp) -> Result
         .add(RELEASE, vec![&now])
         .add(REJUVENATE, vec![&now])
         .add(RETRIED_NOW, vec![&now]);
+
     transaction.commit(flight).await.map(drop)
 }
 
@@ -177,6 +181,7 @@ pub(super) async fn bring_forward(
         .add(BRING_FORWARD, vec![&now, &until])
         .add(REJUVENATE, vec![&now])
         .add(RETRIED_NOW, vec![&now]);
+
     transaction.commit(flight).await.map(drop)
 }
 
@@ -203,16 +208,19 @@ SELECT next_at FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL ORDE
 pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
+
     // One look at one moment.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
         .add(DUE, vec![])
         .add(NEXT_FALLBACK, vec![])
         .add(NEXT_HELD, vec![]);
+
     let answers = transaction.commit(flight).await?;
     let due = answers[1]
         .iter()
         .map(|row| Ok((target_at(row)?, time_at(row, "next_at")?)));
+
     Ok(Agenda {
         due: due.collect::<Result<_, StoreError>>()?,
         fallback_at: answers[2]

@@ -70,36 +70,45 @@ pub(super) async fn timeline(
     let incident_id = text(incident_id);
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
+
     // One look at one moment.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
         .add(INCIDENT, vec![&incident_id]);
+
     let answers = transaction.send(flight).await?;
     let Some(incident) = answers[1].first() else {
         transaction.undo().await?;
         return Ok(None);
     };
+
     let (number, incident): (i64, _) = (at(incident, "id")?, incident_row(incident)?);
     let mut flight = Flight::default();
     flight
         .add(ITS_MAILS, vec![&number])
         .add(ITS_DELIVERIES, vec![&number])
         .add(ITS_ATTEMPTS, vec![&number]);
+
     let answers = transaction.commit(flight).await?;
     let mut events = Vec::new();
+
     for row in &answers[0] {
         let mail = mail_row(row)?;
         events.push((mail.arrived_at, 0, Event::Mail(mail)));
     }
+
     for row in &answers[1] {
         let delivery = delivery_row(row)?;
         events.push((delivery.created_at, 1, Event::Delivery(delivery)));
     }
+
     for row in &answers[2] {
         let event = attempt_event(row)?;
         events.push((time_at(row, "at")?, 2, event));
     }
+
     events.sort_by_key(|(at, order, _)| (*at, *order));
+
     Ok(Some((
         incident,
         events.into_iter().map(|(_, _, event)| event).collect(),
@@ -139,6 +148,7 @@ pub(super) async fn deliveries(
         }
         None => database.query(DELIVERIES, &[&limit]).await?,
     };
+
     rows.iter().map(delivery_row).collect()
 }
 
@@ -161,6 +171,7 @@ pub(super) async fn mails(
         }
         None => database.query(MAILS, &[&limit]).await?,
     };
+
     rows.iter().map(mail_row).collect()
 }
 
@@ -193,9 +204,12 @@ pub(super) async fn depth(database: &Database) -> Result<Depth, StoreError> {
     let Some(row) = rows.first() else {
         return Ok(depth);
     };
+
     for state in ["pending", "held", "dead"] {
         depth.deliveries.insert(state, unsigned_at(row, state)?);
     }
+
     depth.oldest_pending = at::<Option<i64>>(row, "oldest")?.map(time);
+
     Ok(depth)
 }

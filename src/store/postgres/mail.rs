@@ -163,6 +163,7 @@ pub(super) async fn stored(
         since.map_or(i64::MIN, micros),
         until.map_or(i64::MAX, micros),
     );
+
     let rows = database
         .query(
             STORED,
@@ -176,5 +177,6 @@ pub(super) async fn stored(
             ],
         )
         .await?;
+
     rows.iter().map(stored_mail).collect()
 }

@@ -90,6 +90,7 @@ impl<'a> Owed<'a> {
             now,
             ..Self::default()
         };
+
         for NewDelivery {
             target,
             alias,
@@ -110,6 +111,7 @@ impl<'a> Owed<'a> {
             owed.leased_until
                 .push(leased_until.filter(|_| held_until.is_none()).map(micros));
         }
+
         Ok(owed)
     }
 
@@ -129,6 +131,7 @@ impl<'a> Owed<'a> {
             actions,
             ..
         } = self;
+
         let Self {
             aliases,
             notifications,
@@ -140,15 +143,18 @@ impl<'a> Owed<'a> {
             now,
             ..
         } = self;
+
         if receivers.is_empty() {
             return None;
         }
+
         if owing {
             flight.add(
                 DISCARD_SUPERSEDED,
                 vec![incident_id, receivers, integrations, held_until, now, kind],
             );
         }
+
         let parameters: Vec<Parameter<'_>> = vec![
             incident_id,
             episode,
@@ -166,7 +172,9 @@ impl<'a> Owed<'a> {
             leased_until,
             lease,
         ];
+
         flight.add(OWE, parameters);
+
         Some(flight.len() - 1)
     }
 
@@ -208,6 +216,7 @@ pub(super) fn claims(
             now,
         ));
     }
+
     Ok(claims)
 }
 
@@ -253,12 +262,14 @@ impl Leases {
             now,
             ..
         } = self;
+
         let transaction = database.begin().await?;
         let mut flight = Flight::default();
         flight
             .add("BEGIN", vec![])
             .add(TAKE_TURN, vec![incident_id])
             .add(GIVE_BACK, vec![incident_id, kind, lease, now]);
+
         transaction.commit(flight).await.map(drop)
     }
 }

@@ -108,6 +108,7 @@ async fn mails(
         .await?;
     let (mut doomed, mut bytes) = (Vec::new(), 0);
     let mut next = (looked_at.len() < limit as usize).then_some(Sweep::FIRST_INCIDENT);
+
     for row in &looked_at {
         let id: MailId = at(row, "id")?;
         if at(row, "doomed")? {
@@ -126,16 +127,20 @@ async fn mails(
             next = Some(here);
         }
     }
+
     if doomed.is_empty() {
         return Ok(Pruned { deleted: 0, next });
     }
+
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
     flight
         .add("BEGIN", vec![])
         .add(TAKE_TURNS_OF_MAILS, vec![&doomed])
         .add(DELETE_MAILS, vec![&doomed, &before]);
+
     let answers = transaction.commit(flight).await?;
+
     Ok(Pruned {
         deleted: answers[2].len(),
         next,
@@ -193,7 +198,9 @@ async fn incidents(
         changed_at,
         id: after,
     };
+
     let mut deleted = 0;
+
     for row in &looked_at {
         let (id, changed_at): (i64, i64) = (at(row, "id")?, at(row, "changed_at")?);
         if at(row, "doomed")? {
@@ -229,18 +236,22 @@ async fn incidents(
             id,
         };
     }
+
     if looked_at.len() == limit as usize {
         return Ok(Pruned {
             deleted,
             next: Some(here),
         });
     }
+
     let counted = horizon
         .mails
         .saturating_sub(RECURRENCE)
         .unwrap_or(Timestamp::MIN);
+
     database.query(FORGET_OPENINGS, &[&hour(counted)]).await?;
     database.query(FORGET_SILENCES, &[&before]).await?;
+
     Ok(Pruned {
         deleted,
         next: Some(Sweep::Space),

@@ -33,12 +33,14 @@ pub(super) async fn release(
     {
         return Ok(());
     }
+
     let found = "SELECT outcome, cut_from, cut_at IS NOT NULL AS cut FROM mails WHERE id = $1";
     let rows = database.query(found, &[&id]).await?;
     let found = rows
         .first()
         .map(|row| Ok((at(row, "outcome")?, at(row, "cut_from")?, at(row, "cut")?)))
         .transpose()?;
+
     Err(not_released(id, found))
 }
 

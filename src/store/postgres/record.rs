@@ -59,24 +59,29 @@ pub(super) async fn record(
         .iter()
         .map(|mail| text(&mail.message.ingress))
         .collect();
+
     let arrived_at: Vec<_> = mails
         .iter()
         .map(|mail| micros(mail.message.arrived_at))
         .collect();
+
     let size: Vec<_> = mails
         .iter()
         .map(|mail| signed(mail.message.raw.len() as u64))
         .collect();
+
     let cut_from: Vec<_> = mails
         .iter()
         .map(|mail| mail.message.cut_from.map(signed))
         .collect();
+
     let sha256: Vec<_> = mails.iter().map(|mail| mail.sha256.as_str()).collect();
     let envelope: Vec<_> = mails.iter().map(|mail| mail.envelope.as_deref()).collect();
     let authenticity: Vec<_> = mails
         .iter()
         .map(|mail| mail.authenticity.as_str())
         .collect();
+
     let raw: Vec<_> = mails.iter().map(|mail| mail.body.as_slice()).collect();
     let mailbox = bookmark.map(|bookmark| text(&bookmark.mailbox));
     let uid_validity = bookmark.map(|bookmark| i64::from(bookmark.uid_validity));
@@ -85,6 +90,7 @@ pub(super) async fn record(
         .iter()
         .map(|mail| mail.message.withheld.as_deref().map(text))
         .collect();
+
     let wanted: &[Wanted] = bookmark.map_or(&[], |bookmark| &bookmark.wanted);
     let uids: Vec<_> = wanted.iter().map(|wanted| i64::from(wanted.uid)).collect();
     let since: Vec<_> = wanted.iter().map(|wanted| micros(wanted.since)).collect();
@@ -94,6 +100,7 @@ pub(super) async fn record(
         .flat_map(|bookmark| &bookmark.given)
         .map(|uid| i64::from(*uid))
         .collect();
+
     let rewound = bookmark.is_some_and(|bookmark| bookmark.rewound);
     let rows = database
         .query(
@@ -121,6 +128,7 @@ pub(super) async fn record(
             ],
         )
         .await?;
+
     rows.iter().map(|row| at(row, "id")).collect()
 }
 
@@ -134,6 +142,7 @@ pub(super) async fn bookmark(
             &[&text(mailbox)],
         )
         .await?;
+
     let number = |row: &Row, column| -> Result<u32, StoreError> {
         Ok(u32::try_from(at::<i64>(row, column)?).unwrap_or_default())
     };
@@ -145,12 +154,14 @@ pub(super) async fn bookmark(
         number(row, "uid_validity")?,
         number(row, "last_uid")?,
     );
+
     let wanted = database
         .query(
             "SELECT uid, since, told FROM wanted_mails WHERE mailbox = $1 AND uid_validity = $2 ORDER BY uid",
             &[&text(mailbox), &i64::from(bookmark.uid_validity)],
         )
         .await?;
+
     for row in &wanted {
         bookmark.wanted.push(Wanted {
             uid: number(row, "uid")?,
@@ -158,5 +169,6 @@ pub(super) async fn bookmark(
             told: at(row, "told")?,
         });
     }
+
     Ok(Some(bookmark))
 }

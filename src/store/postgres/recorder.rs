@@ -36,6 +36,7 @@ impl Recorder {
     pub(super) fn start(database: &Arc<Database>, holder: i64, hold: Duration) -> Self {
         let (sender, waiting) = mpsc::channel(1024);
         let waiting = Arc::new(Mutex::new(waiting));
+
         for _ in 0..FLIGHTS {
             tokio::spawn(work(
                 Arc::clone(&waiting),
@@ -44,6 +45,7 @@ impl Recorder {
                 hold,
             ));
         }
+
         Self(sender)
     }
 
@@ -90,11 +92,13 @@ async fn next(waiting: &Mutex<mpsc::Receiver<Waiting>>) -> Option<Vec<Waiting>> 
     let mut batch = vec![waiting.recv().await?];
     let size = |one: &Waiting| one.mails.iter().map(|mail| mail.body.len()).sum::<usize>();
     let (mut mails, mut bytes) = (batch[0].mails.len(), size(&batch[0]));
+
     while mails < MOST_MAILS && bytes < MOST_BYTES {
         let Ok(one) = waiting.try_recv() else { break };
         mails += one.mails.len();
         bytes += size(&one);
         batch.push(one);
     }
+
     Some(batch)
 }

@@ -29,15 +29,18 @@ pub(super) async fn found(client: &Client) -> Result<i32, StoreError> {
             &[],
         )
         .await;
+
     if !made.map_err(failure)?.get::<_, bool>(0) {
         return Ok(0);
     }
+
     let newest = client
         .query_one(
             "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
             &[],
         )
         .await;
+
     newest.map(|row| row.get(0)).map_err(failure)
 }
 
@@ -83,8 +86,11 @@ pub(super) async fn apart<T>(
         work(&mut client).await
     }
     .await;
+
     drop(client);
+
     // What it says at its end was said to the client already.
     let _ = connection.await;
+
     done
 }

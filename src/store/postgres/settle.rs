@@ -95,11 +95,14 @@ pub(super) async fn settle(
     if let Ok(settled) = settle_once(database, id, lease, settlement).await {
         return Ok(settled);
     }
+
     let settled = settle_once(database, id, lease, settlement).await?;
     if settled != Settled::Lost {
         return Ok(settled);
     }
+
     let Tried { at, took_ms, .. } = Tried::new(settlement.attempt.as_ref());
+
     Ok(written(
         &database.query(TRIED, &[&id, &at, &took_ms]).await?,
     ))
@@ -126,6 +129,7 @@ async fn settle_once(
         result,
         detail,
     } = Tried::new(settlement.attempt.as_ref());
+
     let now = micros(settlement.at);
     let (state, said) = match &settlement.next {
         Next::Again {
@@ -149,6 +153,7 @@ async fn settle_once(
         Next::Delivered { receipt } => ("delivered", receipt.as_deref().map(text)),
         Next::Dead { reason } => ("dead", Some(text(reason))),
     };
+
     let fallback = matches!(settlement.next, Next::Dead { .. }) && !settlement.fallback.is_empty();
     let end = if fallback { END } else { END_AND_ADVANCE };
     let transaction = database.begin().await?;
@@ -162,6 +167,7 @@ async fn settle_once(
                 &id, &lease, &state, &now, &said, &tried_at, &took_ms, &result, &detail,
             ],
         );
+
     if !fallback {
         crash::point("commit");
         let answers = transaction.commit(flight).await?;
@@ -170,16 +176,20 @@ async fn settle_once(
             _ => Ok(written(&answers[2])),
         };
     }
+
     let answers = transaction.send(flight).await?;
     if answers[2].is_empty() {
         transaction.undo().await?;
         return Ok(Settled::Lost);
     }
+
     owe_fallback(&transaction, id, &settlement.fallback, settlement.at).await?;
+
     let mut flight = Flight::default();
     flight.add(ADVANCE, vec![&id, &now]);
     crash::point("commit");
     transaction.commit(flight).await?;
+
     Ok(Settled::Onward)
 }
 
@@ -205,12 +215,14 @@ async fn owe_fallback(
 ) -> Result<bool, StoreError> {
     let mut flight = Flight::default();
     flight.add(TAKE_FALLBACK, vec![&id]);
+
     let answers = transaction.send(flight).await?;
     let Some(row) = answers[0].first().filter(|row| row.get("open")) else {
         return Ok(false);
     };
     let (incident_id, kind): (&str, &str) = (at(row, "incident_id")?, at(row, "kind")?);
     let episode: i64 = at(row, "episode")?;
+
     for delivery in fallback {
         let Target {
             receiver,
@@ -228,6 +240,7 @@ async fn owe_fallback(
             transaction.send(flight).await?;
         }
     }
+
     Ok(true)
 }
 
@@ -255,5 +268,6 @@ pub(super) async fn escalate(
         }
         transaction.commit(Flight::default()).await?;
     }
+
     Ok(escalated)
 }

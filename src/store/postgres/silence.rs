@@ -41,6 +41,7 @@ impl From<Active> for Silence {
             comment,
             created_at,
         } = active;
+
         Self {
             id,
             matchers: one_to_a_line(&matchers),
@@ -124,6 +125,7 @@ pub(super) async fn add(
             &[&matchers, &starts_at, &ends_at, &author, &comment, &now],
         )
         .await?;
+
     rows.first().map_or_else(
         || Err(StoreError::Failed("the silence was not added".into())),
         silence_row,
@@ -172,11 +174,13 @@ pub(super) async fn expire(
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
     flight.add("BEGIN", vec![]).add(ENDS, vec![&ids]);
+
     let answers = transaction.send(flight).await?;
     let ends = answers[1]
         .iter()
         .map(|row| Ok((at(row, "id")?, time_at(row, "ends_at")?)));
     let ends = ends.collect::<Result<BTreeMap<SilenceId, Timestamp>, StoreError>>()?;
+
     for id in ids {
         let ended = ends.get(id).copied();
         if ended.is_none_or(|at| at <= now) {
@@ -184,11 +188,13 @@ pub(super) async fn expire(
             return Err(not_expired(*id, ended));
         }
     }
+
     let now = micros(now);
     let mut flight = Flight::default();
     flight
         .add(EXPIRE, vec![&ids, &now])
         .add(LOOK_AT_PAGES, vec![&ids, &now])
         .add(LOOK_AT_HELD, vec![&ids, &now]);
+
     transaction.commit(flight).await.map(drop)
 }

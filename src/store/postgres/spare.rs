@@ -95,6 +95,7 @@ async fn oldest(
             &[&i64::from(limit)],
         )
         .await?;
+
     rows.iter()
         .map(|row| {
             Ok((
@@ -157,6 +158,7 @@ pub(super) async fn cut(
     {
         return Ok(Cut::default());
     }
+
     let (ids, more) = chosen(&oldest(database, spare, STEP).await?, excess);
     if ids.is_empty() {
         return Ok(Cut {
@@ -176,6 +178,7 @@ pub(super) async fn cut(
             StoreError::Failed(format!("a mail could not be compressed: {error}"))
         })?);
     }
+
     let statement = of(spare, CUT_IGNORED, CUT_UNPROVEN);
     let rows = database
         .query(
@@ -183,12 +186,14 @@ pub(super) async fn cut(
             &[&mails, &sizes, &bodies, &micros(now), &spare.why_cut()],
         )
         .await?;
+
     let Some(row) = rows.first() else {
         return Ok(Cut {
             more,
             ..Cut::default()
         });
     };
+
     Ok(Cut {
         mails: unsigned_at(row, "mails")?,
         bytes: unsigned_at(row, "bytes")?,

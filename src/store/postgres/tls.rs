@@ -74,6 +74,7 @@ impl Tls {
             }
             Trust::Host(file) => config.with_root_certificates(roots(file.as_deref())?),
         };
+
         Ok(Self(TlsConnector::from(Arc::new(
             config.with_no_client_auth(),
         ))))
@@ -96,6 +97,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, StoreError> {
     } else {
         store.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
+
     Ok(store)
 }
 
@@ -106,6 +108,7 @@ pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
         .downcast_ref::<io::Error>()?
         .get_ref()?
         .downcast_ref::<Error>()?;
+
     let Error::InvalidCertificate(wrong) = cause else {
         return None;
     };
@@ -132,6 +135,7 @@ pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
             "renew it, and look at this machine's clock",
         ),
     };
+
     Some(format!("{what}; {mend}"))
 }
 
@@ -197,6 +201,7 @@ impl MakeTlsConnect<Socket> for Tls {
         } else {
             host
         };
+
         Ok(Handshake {
             connector: self.0.clone(),
             host: ServerName::try_from(host.to_owned())?,

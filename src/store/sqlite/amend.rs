@@ -30,6 +30,7 @@ pub(super) fn retry(
         revive(connection, id, now).map_err(failure)?;
         retried.push(id);
     }
+
     Ok(retried)
 }
 
@@ -76,6 +77,7 @@ fn wanted(
             .and_then(|mut statement| statement.query_map([], |row| row.get(0))?.collect())
             .map_err(failure);
     };
+
     let mut ids = ids.to_vec();
     ids.sort_unstable();
     ids.dedup();
@@ -88,6 +90,7 @@ fn wanted(
             return Err(not_dead(*id, state.as_deref()));
         }
     }
+
     Ok(ids)
 }
 
@@ -104,6 +107,7 @@ fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::
              WHERE id = ?1",
         )?
         .execute(params![id, micros(now), json(&Step::Send)?])?;
+
     connection
         .prepare_cached(
             "UPDATE deliveries SET next_at = NULL
@@ -127,12 +131,15 @@ pub(super) fn discard(
         )
         .and_then(|mut statement| statement.execute(params![id, micros(now)]))
         .map_err(failure)?;
+
     if discarded == 1 {
         return advance(connection, id, now).map(|_| ()).map_err(failure);
     }
+
     let state: Option<String> = connection
         .prepare_cached("SELECT CASE WHEN lease IS NULL THEN state ELSE 'being sent' END FROM deliveries WHERE id = ?1")
         .and_then(|mut statement| statement.query_row([id], |row| row.get(0)).optional())
         .map_err(failure)?;
+
     Err(not_discarded(id, state.as_deref()))
 }

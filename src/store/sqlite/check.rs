@@ -31,6 +31,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let _turn = Turn::wait_to_read(path);
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let known = known();
+
     match version(&connection)? {
         found if found > known => Err(StoreError::Newer { found, known }),
         0 => Err(StoreError::Refused(format!(
@@ -58,20 +59,25 @@ pub fn check(
         check: "the file is whole",
         what,
     };
+
     let connection = match open_to_read(path) {
         Err(StoreError::Damaged(what)) => return Ok((vec![damage(what)], Totals::default())),
         connection => connection?,
     };
+
     let damaged: Vec<_> = pages(&connection)?.into_iter().map(damage).collect();
+
     if !damaged.is_empty() {
         return Ok((damaged, Totals::default()));
     }
+
     let mut found = Vec::new();
     let (promises, totals) = promises(&connection, now).map_err(failure)?;
     found.extend(promises);
     if extent == Extent::Everything {
         found.extend(bytes(&connection, |read| progress(read, totals.mails)).map_err(failure)?);
     }
+
     Ok((found, totals))
 }
 
@@ -84,6 +90,7 @@ fn pages(connection: &Connection) -> Result<Vec<String>, StoreError> {
                 .query_map([], |row| row.get(0))?
                 .collect::<Result<Vec<String>, _>>()
         });
+
     match lines {
         Ok(lines) => Ok(lines.into_iter().filter(|line| line != "ok").collect()),
         Err(error) => match failure(error) {
@@ -111,9 +118,11 @@ fn promises(connection: &Connection, now: Timestamp) -> rusqlite::Result<(Vec<Fi
         })?
         .take(MOST_FINDINGS)
         .collect::<Result<_, _>>()?;
+
     let since = now
         .saturating_sub(SignedDuration::from_mins(UNDER_WAY_MINUTES))
         .unwrap_or(now);
+
     for promise in PROMISES {
         let mut statement = snapshot.prepare(promise.question)?;
         if statement.parameter_count() > 0 {
@@ -128,6 +137,7 @@ fn promises(connection: &Connection, now: Timestamp) -> rusqlite::Result<(Vec<Fi
             });
         }
     }
+
     let count = |table: &str| {
         snapshot
             .query_row(&format!("SELECT count(*) FROM {table}"), [], |row| {
@@ -135,11 +145,13 @@ fn promises(connection: &Connection, now: Timestamp) -> rusqlite::Result<(Vec<Fi
             })
             .map(i64::unsigned_abs)
     };
+
     let totals = Totals {
         mails: count("mails")?,
         incidents: count("incidents")?,
         deliveries: count("deliveries")?,
     };
+
     Ok((found, totals))
 }
 
@@ -152,6 +164,7 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
         "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END, raw FROM mails JOIN bodies ON mail = id
                   WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
+
     loop {
         let last = after;
         let mut rows = batch.query([after, BATCH])?;
@@ -188,5 +201,6 @@ pub(super) fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
             return Ok(false);
         }
     }
+
     Ok(true)
 }

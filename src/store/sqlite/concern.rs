@@ -44,12 +44,15 @@ fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         "SELECT incident FROM mails INDEXED BY mails_held_resolves
          WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1 ORDER BY incident LIMIT 1",
     )?;
+
     let mut open = connection.prepare_cached(
         "SELECT id, incident_id FROM incidents INDEXED BY incidents_firing WHERE phase = 'firing' AND id >= ?1
          ORDER BY id LIMIT 1",
     )?;
+
     let mut found = Vec::new();
     let mut from = 0_i64;
+
     while found.len() < A_FEW as usize {
         let Some(next) = held
             .query_row([from], |row| row.get::<_, i64>(0))
@@ -67,6 +70,7 @@ fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
             from += 1;
         }
     }
+
     Ok(found)
 }
 
@@ -94,6 +98,7 @@ fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     )?;
     let mut found: Vec<String> = Vec::new();
     let mut last = "app:".to_owned();
+
     while found.len() < A_FEW as usize {
         let Some(hold) = next
             .query_row([&last], |row| row.get::<_, String>(0))
@@ -104,6 +109,7 @@ fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
         found.push(hold.strip_prefix("app:").unwrap_or_default().to_owned());
         last = hold;
     }
+
     let mut held = connection.prepare_cached("SELECT 1 FROM mails WHERE hold = ?1 LIMIT 1")?;
     for alarm in alarms(connection)? {
         let Some(app) = alarm.incident_id.strip_prefix(UNEXPECTED_APP) else {
@@ -113,6 +119,7 @@ fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
             found.push(app.to_owned());
         }
     }
+
     Ok(found)
 }
 

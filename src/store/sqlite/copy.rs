@@ -47,6 +47,7 @@ pub fn backup(
             to.display()
         )));
     }
+
     // Renamed over the store, or a file that belongs to it, a copy would end it.
     if ["", "-wal", "-shm", ".lock", OPENING]
         .iter()
@@ -57,6 +58,7 @@ pub fn backup(
             to.display()
         )));
     }
+
     let turn = Turn::wait_to_read(from);
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let version = version(&source)?;
@@ -67,12 +69,14 @@ pub fn backup(
             from.display()
         )));
     }
+
     let temporary = beside(to, ".partial");
     let made = copy(&source, &temporary, progress).and_then(|()| {
         like(&temporary, from).map_err(|error| unwritable(&temporary, &error))?;
         crash::point("copied");
         put(&temporary, to)
     });
+
     made.inspect_err(|_| discard(&temporary))
 }
 
@@ -85,6 +89,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
             from.display()
         )));
     }
+
     // What a whole backup has no more.
     let journal = beside(from, "-journal");
     if journal.exists() {
@@ -94,13 +99,16 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
             journal.display()
         )));
     }
+
     let source = connect(from, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+
     // Until its schema is known to be ours, nothing in it may run what it likes.
     source
         .set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)
         .map_err(failure)?;
     assert_ours(&source, from)?;
     whole(&source, from)?;
+
     let _owned = own(to)?;
     if to.exists() {
         let there = connect(to, OpenFlags::default())?;
@@ -111,6 +119,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
             )));
         }
     }
+
     let temporary = beside(to, RESTORING);
     let made = copy(&source, &temporary, progress).and_then(|()| {
         // The lock too: root may have made it, and `serve` runs as somebody else.
@@ -124,6 +133,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
         }
         put(&temporary, to)
     });
+
     made.inspect_err(|_| discard(&temporary))
 }
 
@@ -157,12 +167,14 @@ pub(super) fn assert_not_half_restored(store: &Path) -> Result<(), StoreError> {
     if !half.exists() {
         return Ok(());
     }
+
     if store.exists() {
         let there = connect(store, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         if version(&there)? > 0 && !check::is_empty(&there).map_err(failure)? {
             return Ok(());
         }
     }
+
     Err(StoreError::Refused(format!(
         "a restore of {} is under way, or was cut short: let it end, or run `alertbridge store restore` again; to begin with \
          an empty store instead, delete {}",
@@ -180,7 +192,9 @@ fn copy(
     discard(to);
     // Made by nobody else, and readable by nobody else.
     mode::make(to).map_err(|error| unwritable(to, &error))?;
+
     let mut copy = Connection::open(to).map_err(failure)?;
+
     // While the snapshot is held, no commit of others makes the copy begin anew.
     let snapshot = source.unchecked_transaction().map_err(failure)?;
     snapshot
@@ -201,11 +215,13 @@ fn copy(
             }
         }
     }
+
     drop(snapshot);
     copy.pragma_update(None, "journal_mode", "DELETE")
         .map_err(failure)?;
     whole(&copy, to)?;
     drop(copy);
+
     File::open(to)
         .and_then(|file| file.sync_all())
         .map_err(|error| unwritable(to, &error))

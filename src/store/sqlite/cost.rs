@@ -50,15 +50,18 @@ impl Counted {
     fn new() -> Result<Self, StoreError> {
         let mut connection = Connection::open_in_memory().map_err(super::failure)?;
         migrate(&mut connection)?;
+
         let instructions = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&instructions);
         let counter = move || {
             count.fetch_add(1, Ordering::Relaxed);
             false
         };
+
         connection
             .progress_handler(1, Some(counter))
             .map_err(super::failure)?;
+
         Ok(Self {
             connection,
             instructions,
@@ -86,6 +89,7 @@ impl Counted {
             withheld: None,
             envelope: None,
         };
+
         let packed = kept::pack((message, Authenticity::off()))?;
         let ids = record::record(&self.connection, &[packed], None).map_err(super::failure)?;
         ids.first().copied().ok_or(StoreError::Panicked)
@@ -104,6 +108,7 @@ impl Counted {
             ingress: "mail".into(),
             verified: true,
         };
+
         let notification = Notification {
             action: Action::Trigger,
             incident_id,
@@ -116,6 +121,7 @@ impl Counted {
             doubt: None,
             was: None,
         };
+
         let delivery = NewDelivery {
             target: target(),
             alias: "a".into(),
@@ -124,6 +130,7 @@ impl Counted {
             fallback_at: NOW.checked_add(SignedDuration::from_hours(1)).ok(),
             leased_until: None,
         };
+
         let state = State {
             phase: Phase::Firing,
             status: "S".into(),
@@ -133,6 +140,7 @@ impl Counted {
             episode: 1,
             told: Values::new(),
         };
+
         let decision = Decision {
             outcome: Outcome::Opened,
             reason: None,
@@ -149,6 +157,7 @@ impl Counted {
             supersedes: false,
             silencing: Silencing::AsItIs,
         };
+
         decide::decide(
             &self.connection,
             mail,
@@ -171,6 +180,7 @@ impl Counted {
             };
             settle::settle(&self.connection, claim.id, claim.lease, &settlement)?;
         }
+
         Ok(())
     }
 
@@ -183,6 +193,7 @@ impl Counted {
             bill.insert(step, run - last);
             last = run;
         };
+
         let none: Fallback = Arc::new(|_, _| Vec::new());
         let mail = self.record()?;
         charge("record");
@@ -211,10 +222,12 @@ impl Counted {
                 .map_err(super::failure)?;
             charge("settle again");
         }
+
         self.deliver().map_err(super::failure)?;
         charge("claim and settle");
         mail::undecided(&self.connection, 0, 10).map_err(super::failure)?;
         charge("undecided");
+
         // Everything is old, and all of it open: what must stay is what could cost.
         let old = NOW
             .checked_add(SignedDuration::from_hours(1))
@@ -223,18 +236,22 @@ impl Counted {
             mails: old,
             incidents: Some(old),
         };
+
         let last = Sweep::Incidents {
             changed_at: old,
             id: 0,
         };
+
         for from in [Sweep::START, Sweep::FIRST_INCIDENT, last] {
             prune::step(&self.connection, horizon, from, 10).map_err(super::failure)?;
         }
+
         charge("prune");
         mail::due(&self.connection, NOW, 10).map_err(super::failure)?;
         charge("due");
         concern::concerns(&self.connection).map_err(super::failure)?;
         charge("concerns");
+
         Ok(bill)
     }
 }
@@ -302,6 +319,7 @@ fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), St
         }
         Ok::<_, StoreError>(cost)
     };
+
     assert_eq!(cost(20)?, cost(2000)?);
     Ok(())
 }
@@ -317,6 +335,7 @@ fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), 
         INSERT INTO deliveries (incident, episode, receiver, integration, action, alias, notification, state, step,
                                 next_at, held_until, created_at)
         VALUES (1, 1, 'oncall', 'opsgenie/0', 'trigger', 'a', '{}', 'held', '{}', 9, 9, 0);";
+
     let cost = |silences: usize, incidents: usize| {
         let store = Counted::new()?;
         store.history(incidents).map_err(super::failure)?;
@@ -338,6 +357,7 @@ fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), 
         }
         Ok::<_, StoreError>(cost)
     };
+
     assert_eq!(cost(20, 20)?, cost(30_000, 100_000)?);
     Ok(())
 }

@@ -29,11 +29,14 @@ pub(super) fn decide(
         .prepare_cached("SELECT outcome = 'pending' AND check_at IS NULL FROM mails WHERE id = ?1")?
         .query_row([mail], |row| row.get(0))
         .optional()?;
+
     if pending != Some(true) {
         return Ok(None);
     }
+
     let (decision, incident) = follow(connection, subject, None, now, decide)?;
     conclude(connection, mail, &decision, incident, now)?;
+
     Ok(Some(decision))
 }
 
@@ -54,16 +57,19 @@ pub(super) fn reconsider(
         )?
         .query_row(params![mail, json(authenticity)?], |row| Ok((word_at(row, "outcome")?, row.get("told")?)))
         .optional()?;
+
     let Some((outcome, told)) = due else {
         return Ok(None);
     };
     let told_before = told.then_some(outcome);
     let (decision, incident) = follow(connection, subject, told_before, now, decide)?;
+
     if told {
         keep(connection, mail, &decision)?;
     } else {
         conclude(connection, mail, &decision, incident, now)?;
     }
+
     Ok(Some(decision))
 }
 
@@ -89,14 +95,17 @@ fn follow(
         Some(subject) => recall(connection, subject, now)?,
         None => (None, Memory::default()),
     };
+
     let memory = Memory {
         told_before,
         ..memory
     };
+
     let mut decision = decide(&memory);
     let incident = match subject {
         Some(subject) => remember(connection, number, subject, &memory, &mut decision, now)?,
         None => None,
     };
+
     Ok((decision, incident))
 }

@@ -18,6 +18,7 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     assert_folder(path)?;
     let mut name = path.to_owned().into_os_string();
     name.push(".lock");
+
     let file = File::create(&name).map_err(|error| match error.kind() {
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly,
         ErrorKind::StorageFull => StoreError::Full,
@@ -26,7 +27,9 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
             Path::new(&name).display()
         )),
     })?;
+
     file.try_lock().map_err(|_| StoreError::Locked)?;
+
     Ok(file)
 }
 
@@ -63,6 +66,7 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
             |row| row.get(0),
         )
     });
+
     // Whatever else is wrong with it shows when it is opened.
     if anothers.unwrap_or(false) {
         return Err(StoreError::Failed(format!(
@@ -70,6 +74,7 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
             path.display()
         )));
     }
+
     Ok(())
 }
 
@@ -82,9 +87,11 @@ pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
             |row| row.get(0),
         )
         .map_err(failure)?;
+
     if !made {
         return Ok(0);
     }
+
     connection
         .query_row(
             "SELECT coalesce(max(version), 0) FROM refinery_schema_history",
@@ -138,6 +145,7 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
         connection.pragma_update(None, "foreign_keys", true)?;
         Ok(connection)
     };
+
     open().map_err(|error| match failure(error) {
         StoreError::Failed(why) => {
             StoreError::Failed(format!("cannot open {}: {why}", path.display()))
@@ -149,9 +157,11 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let known = known();
     let found = version(connection)?;
+
     if found > known {
         return Err(StoreError::Newer { found, known });
     }
+
     if found < known {
         crash::point("migrating");
         // A table that is built anew is dropped first, and nothing that belongs to its rows may go
@@ -170,5 +180,6 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
             .map_err(failure)?;
         crash::point("migrated");
     }
+
     Ok(())
 }

@@ -33,9 +33,11 @@ pub(super) fn release(
             .query_map([micros(now)], found)?
             .collect::<Result<_, _>>()?,
     };
+
     if ripe.is_empty() {
         return Ok(());
     }
+
     let silences = silence::active(connection, now)?;
     for (id, notification) in ripe {
         match last_to_cover(&silences, &notification.labels) {
@@ -51,6 +53,7 @@ pub(super) fn release(
                 .execute(params![id, micros(now)])?,
         };
     }
+
     Ok(())
 }
 
@@ -69,6 +72,7 @@ pub(super) fn discard(
         )?
         .query_map(params![incident, micros(now), why], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
+
     discarded
         .into_iter()
         .try_for_each(|id| advance(connection, id, now).map(|_| ()))

@@ -37,7 +37,9 @@ pub(super) fn claim(
                    max(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since, ",
         receipt!(),
     ))?;
+
     let mut claims = Vec::new();
+
     for (target, limit) in wanted {
         let rows = statement.query_map(
             named_params! {
@@ -50,6 +52,7 @@ pub(super) fn claim(
             claims.push(row?);
         }
     }
+
     Ok(claims)
 }
 
@@ -78,6 +81,7 @@ pub(super) fn bring_forward(
          WHERE settled_at IS NULL AND next_at > ?1 AND state = 'pending'",
         [micros(now), micros(leased_until)],
     )?;
+
     rejuvenate(connection, now)
 }
 
@@ -88,6 +92,7 @@ fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
          WHERE settled_at IS NULL AND created_at > ?1 AND held_until IS NULL",
         [micros(now)],
     )?;
+
     connection
         .execute(
             "UPDATE deliveries SET retried_at = ?1 WHERE settled_at IS NULL AND retried_at > ?1",
@@ -107,6 +112,7 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
             "SELECT min(next_at) FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL",
         )?
         .query_row([], |row| row.get(0))?;
+
     // Two statements: SQLite compares (receiver, integration) as a pair only after it has read all
     // of the receiver's.
     let mut beside = connection.prepare_cached(
@@ -114,13 +120,16 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
          WHERE settled_at IS NULL AND next_at IS NOT NULL AND receiver = ?1 AND integration > ?2
          ORDER BY integration, next_at LIMIT 1",
     )?;
+
     let mut beyond = connection.prepare_cached(
         "SELECT receiver, integration, next_at FROM deliveries
          WHERE settled_at IS NULL AND next_at IS NOT NULL AND receiver > ?1
          ORDER BY receiver, integration, next_at LIMIT 1",
     )?;
+
     let found = |row: &Row<'_>| Ok((target(row)?, time_at(row, "next_at")?));
     let mut due: Vec<(Target, Timestamp)> = Vec::new();
+
     loop {
         let (receiver, integration) = due.last().map_or(("", ""), |(last, _)| {
             (last.receiver.as_str(), last.integration.as_str())

@@ -27,6 +27,7 @@ pub(super) fn incidents(
     } else {
         ""
     };
+
     connection
         .prepare_cached(&format!(
             "SELECT * FROM incidents WHERE kind <> 'unparsed' {open} ORDER BY changed_at DESC LIMIT ?1"
@@ -43,18 +44,22 @@ pub(super) fn timeline(
         .prepare_cached("SELECT * FROM incidents WHERE incident_id = ?1 ORDER BY kind = 'incident', kind LIMIT 1")?
         .query_row([incident_id], |row| Ok((row.get::<_, i64>("id")?, incident_row(row)?)))
         .optional()?;
+
     let Some((number, incident)) = found else {
         return Ok(None);
     };
     let mut events = Vec::new();
     let mut mails = connection.prepare_cached(&format!("{MAIL} WHERE mails.incident = ?1"))?;
+
     for mail in mails.query_map([number], mail_row)? {
         let mail = mail?;
         events.push((mail.arrived_at, 0, Event::Mail(mail)));
     }
+
     let mut deliveries = connection.prepare_cached(&format!("{DELIVERY} WHERE incident = ?1"))?;
     let mut attempts =
         connection.prepare_cached("SELECT * FROM attempts WHERE delivery = ?1 ORDER BY id")?;
+
     for delivery in deliveries.query_map([number], delivery_row)? {
         let delivery = delivery?;
         for attempt in attempts.query_map([delivery.id], attempt_row)? {
@@ -73,7 +78,9 @@ pub(super) fn timeline(
         }
         events.push((delivery.created_at, 1, Event::Delivery(delivery)));
     }
+
     events.sort_by_key(|(at, order, _)| (*at, *order));
+
     Ok(Some((
         incident,
         events.into_iter().map(|(_, _, event)| event).collect(),
@@ -120,6 +127,7 @@ pub(super) fn mail(
     else {
         return Ok(None);
     };
+
     connection
         .prepare_cached("SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE id = ?1")?
         .query_row([id], stored_mail)
@@ -147,5 +155,6 @@ pub(super) fn depth(connection: &Connection) -> rusqlite::Result<Depth> {
         )?
         .query_row([], |row| row.get::<_, Option<i64>>(0))?
         .map(time);
+
     Ok(depth)
 }

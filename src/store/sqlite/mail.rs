@@ -18,6 +18,7 @@ pub(super) fn undecided(
         "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id
          WHERE outcome = 'pending' AND check_at IS NULL AND id > ?1 ORDER BY id LIMIT ?2",
     )?;
+
     up_to_read_back(
         statement
             .query_map(params![after, limit], stored_mail)?
@@ -33,6 +34,7 @@ pub(super) fn undecided_among(
         "SELECT mails.*, raw FROM json_each(?1) AS given JOIN mails ON id = given.value JOIN bodies ON mail = id
          WHERE outcome = 'pending' AND check_at IS NULL ORDER BY id",
     )?;
+
     up_to_read_back(
         statement
             .query_map([json(&mails)?], stored_mail)?
@@ -111,6 +113,7 @@ pub(super) fn stored(
          WHERE (arrived_at, id) > (:at, :id) AND arrived_at >= :since AND arrived_at < :until
          ORDER BY arrived_at, id LIMIT :limit",
     )?;
+
     let mails = statement.query_map(
         named_params! {
             ":at": micros(after.0), ":id": after.1,
@@ -118,5 +121,6 @@ pub(super) fn stored(
         },
         stored_mail,
     )?;
+
     up_to_read_back(mails)
 }

@@ -33,7 +33,9 @@ pub(super) fn foreign_object(
             None => return Ok(Some(format!("alertbridge makes no {kind} {name}"))),
         }
     }
+
     let missing = expected.keys().find(|object| !found.contains_key(object));
+
     Ok(missing.map(|(kind, name)| format!("it lacks the {kind} {name}")))
 }
 
@@ -53,6 +55,7 @@ fn expected(version: i32) -> Result<Objects, StoreError> {
                 "the schema to compare with could not be made: {error}"
             ))
         })?;
+
     objects(&fresh)
 }
 
@@ -63,6 +66,7 @@ fn objects(connection: &Connection) -> Result<Objects, StoreError> {
             "SELECT type, name, sql FROM sqlite_master WHERE NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')",
         )
         .map_err(failure)?;
+
     let rows = statement
         .query_map([], |row| Ok(((row.get(0)?, row.get(1)?), row.get(2)?)))
         .map_err(failure)?;

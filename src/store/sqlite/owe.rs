@@ -30,14 +30,17 @@ pub(super) fn owe(
         fallback_at,
         leased_until,
     } = delivery;
+
     if held_until.is_none() {
         discard_superseded(connection, incident, target, now)?;
     }
+
     let waits = connection
         .prepare_cached(
             "SELECT 1 FROM deliveries WHERE incident = ?1 AND receiver = ?2 AND integration = ?3 AND settled_at IS NULL",
         )?
         .exists(params![incident, target.receiver, target.integration])?;
+
     let leased_until = leased_until.filter(|_| !waits && held_until.is_none());
     let lease = leased_until.map(|_| fastrand::i64(1..));
     let id = connection
@@ -56,6 +59,7 @@ pub(super) fn owe(
             ":held_until": held_until.map(micros), ":lease": lease, ":fallback_at": fallback_at.map(micros),
             ":now": micros(now),
         })?;
+
     let Some(lease) = lease else { return Ok(None) };
     let receipt = match notification.action {
         Action::Trigger => None,
@@ -67,6 +71,7 @@ pub(super) fn owe(
             ))?
             .query_row([id], |row| row.get("receipt"))?,
     };
+
     Ok(Some(Claim::with_decision(
         delivery, id, lease, receipt, now,
     )))

@@ -60,6 +60,7 @@ fn mails(
                    AND {NOTHING_OWED}))
          FROM mails WHERE (arrived_at, mails.id) > (?1, ?2) AND arrived_at < ?3 ORDER BY arrived_at, mails.id LIMIT ?4"
     ))?;
+
     let looked_at = statement
         .query_map(params![micros(arrived_at), after, before, limit], |row| {
             Ok((
@@ -70,9 +71,11 @@ fn mails(
             ))
         })?
         .collect::<Result<Vec<_>, _>>()?;
+
     let mut delete = connection.prepare_cached("DELETE FROM mails WHERE id = ?1")?;
     let (mut deleted, mut bytes) = (0, 0);
     let mut next = (looked_at.len() < limit as usize).then_some(Sweep::FIRST_INCIDENT);
+
     for (id, arrived_at, size, doomed) in looked_at {
         if doomed {
             deleted += delete.execute([id])?;
@@ -92,6 +95,7 @@ fn mails(
             next = Some(here);
         }
     }
+
     Ok(Pruned { deleted, next })
 }
 
@@ -107,6 +111,7 @@ fn incidents(
                 AND {NOTHING_OWED}, kind = 'self'
          FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3 ORDER BY changed_at, id LIMIT ?4"
     ))?;
+
     let looked_at = statement
         .query_map(
             params![micros(changed_at), after, micros(horizon.mails), limit],
@@ -120,12 +125,15 @@ fn incidents(
             },
         )?
         .collect::<Result<Vec<_>, _>>()?;
+
     let more = looked_at.len() == limit as usize;
     let mut here = Sweep::Incidents {
         changed_at,
         id: after,
     };
+
     let mut deleted = 0;
+
     for (id, changed_at, doomed, own) in looked_at {
         if doomed {
             let room = limit.saturating_sub(u32::try_from(deleted).unwrap_or(u32::MAX));
@@ -149,22 +157,26 @@ fn incidents(
         }
         here = Sweep::Incidents { changed_at, id };
     }
+
     if more {
         return Ok(Pruned {
             deleted,
             next: Some(here),
         });
     }
+
     let counted = horizon
         .mails
         .saturating_sub(RECURRENCE)
         .unwrap_or(Timestamp::MIN);
+
     connection
         .prepare_cached("DELETE FROM openings WHERE hour < ?1")?
         .execute([hour(counted)])?;
     connection
         .prepare_cached("DELETE FROM silences WHERE ends_at < ?1")?
         .execute([micros(horizon.mails)])?;
+
     Ok(Pruned {
         deleted,
         next: Some(Sweep::Space),
@@ -186,17 +198,22 @@ fn space(connection: &Connection) -> rusqlite::Result<Pruned> {
         connection.query_row(&format!("PRAGMA {pragma}"), [], |row| row.get::<_, i64>(0))
     };
     let (free, all) = (ask("freelist_count")?, ask("page_count")?);
+
     if free <= SPARE_PAGES || free <= all / SPARE_SHARE {
         return Ok(Pruned {
             deleted: 0,
             next: None,
         });
     }
+
     let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({PAGES_PER_STEP})"))?;
     let mut rows = vacuum.query([])?;
+
     while rows.next()?.is_some() {}
     drop(rows);
+
     // A store that was made otherwise keeps its pages: then there is no end to wait for.
     let next = (ask("freelist_count")? < free).then_some(Sweep::Space);
+
     Ok(Pruned { deleted: 0, next })
 }

@@ -31,9 +31,11 @@ pub(super) fn release(
         )
         .and_then(|mut statement| statement.execute(params![id, json(release)?]))
         .map_err(failure)?;
+
     if released == 1 {
         return Ok(());
     }
+
     let found: Option<(String, Option<i64>, bool)> = connection
         .prepare_cached("SELECT outcome, cut_from, cut_at IS NOT NULL FROM mails WHERE id = ?1")
         .and_then(|mut statement| {
@@ -42,6 +44,7 @@ pub(super) fn release(
                 .optional()
         })
         .map_err(failure)?;
+
     Err(not_released(
         id,
         found
@@ -64,6 +67,7 @@ pub(super) fn discard(
         .prepare_cached(DISCARD)
         .and_then(|mut statement| statement.execute(params![id, micros(now)]))
         .map_err(failure)?;
+
     if discarded == 1 {
         Ok(())
     } else {

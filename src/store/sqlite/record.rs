@@ -17,8 +17,10 @@ pub(super) fn record(
         "INSERT INTO mails (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, withheld)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
     )?;
+
     let mut body = connection.prepare_cached("INSERT INTO bodies (mail, raw) VALUES (?1, ?2)")?;
     let mut ids = Vec::with_capacity(mails.len());
+
     for Packed {
         message,
         authenticity,
@@ -40,9 +42,11 @@ pub(super) fn record(
         body.execute(params![id, raw])?;
         ids.push(id);
     }
+
     if let Some(bookmark) = bookmark {
         remember(connection, bookmark)?;
     }
+
     Ok(ids)
 }
 
@@ -55,17 +59,20 @@ fn remember(connection: &Connection, bookmark: &Bookmark) -> rusqlite::Result<()
         given,
         rewound,
     } = bookmark;
+
     connection
         .prepare_cached(
             "INSERT INTO bookmarks (mailbox, uid_validity, last_uid) VALUES (?1, ?2, ?3)
              ON CONFLICT (mailbox) DO UPDATE SET uid_validity = ?2, last_uid = ?3",
         )?
         .execute(params![mailbox, uid_validity, last_uid])?;
+
     connection
         .prepare_cached(
             "DELETE FROM wanted_mails WHERE mailbox = ?1 AND (uid_validity <> ?2 OR ?3)",
         )?
         .execute(params![mailbox, uid_validity, rewound])?;
+
     for Wanted { uid, since, told } in wanted {
         connection
             .prepare_cached(
@@ -74,6 +81,7 @@ fn remember(connection: &Connection, bookmark: &Bookmark) -> rusqlite::Result<()
             )?
             .execute(params![mailbox, uid_validity, uid, micros(*since), told])?;
     }
+
     for uid in given {
         connection
             .prepare_cached(
@@ -81,6 +89,7 @@ fn remember(connection: &Connection, bookmark: &Bookmark) -> rusqlite::Result<()
             )?
             .execute(params![mailbox, uid_validity, uid])?;
     }
+
     Ok(())
 }
 
@@ -94,6 +103,7 @@ pub(super) fn bookmark(
             Ok(Bookmark::at(mailbox, row.get(0)?, row.get(1)?))
         })
         .optional()?;
+
     let Some(mut bookmark) = bookmark else {
         return Ok(None);
     };
@@ -105,5 +115,6 @@ pub(super) fn bookmark(
             Ok(Wanted { uid: row.get(0)?, since: time_at(row, "since")?, told: row.get(2)? })
         })?
         .collect::<rusqlite::Result<_>>()?;
+
     Ok(Some(bookmark))
 }

@@ -25,6 +25,7 @@ pub(super) fn settle(
         .attempt
         .as_ref()
         .map(|attempt| attempt.detail.as_str());
+
     let written = match &settlement.next {
         Next::Delivered { receipt } => connection
             .prepare_cached(
@@ -46,9 +47,11 @@ pub(super) fn settle(
             )?
             .execute(params![id, lease, micros(*next_at), json(step)?, failures, detail])?,
     };
+
     if written == 0 {
         return Ok(Settled::Lost);
     }
+
     if let Some(Attempt {
         at,
         took_ms,
@@ -60,15 +63,18 @@ pub(super) fn settle(
             .prepare_cached("INSERT INTO attempts (delivery, at, took_ms, result, detail) VALUES (?1, ?2, ?3, ?4, ?5)")?
             .execute(params![id, micros(*at), i64::try_from(*took_ms).unwrap_or(i64::MAX), result, detail])?;
     }
+
     if matches!(settlement.next, Next::Dead { .. }) && take_fallback(connection, id)? {
         let (incident, episode) = lane_of(connection, id)?;
         for delivery in &settlement.fallback {
             owe_fallback(connection, incident, episode, delivery, settlement.at)?;
         }
     }
+
     let advanced =
         !matches!(settlement.next, Next::Again { .. }) && advance(connection, id, settlement.at)?;
     let delivered = matches!(settlement.next, Next::Delivered { .. });
+
     Ok(if delivered && !advanced {
         Settled::Last
     } else {
@@ -111,9 +117,11 @@ fn owe_fallback(
              AND integration = ?4 AND state IN ('pending', 'delivered', 'dead')",
         )?
         .exists(params![incident, episode, delivery.target.receiver, delivery.target.integration])?;
+
     if !told {
         owe(connection, incident, episode, delivery, now)?;
     }
+
     Ok(())
 }
 
@@ -131,7 +139,9 @@ pub(super) fn escalate(
             Ok((row.get("id")?, target(row)?, json_at(row, "notification")?))
         })?
         .collect::<Result<_, _>>()?;
+
     let mut escalated = Vec::new();
+
     for (id, target, notification) in late {
         if take_fallback(connection, id)? {
             let (incident, episode) = lane_of(connection, id)?;
@@ -141,5 +151,6 @@ pub(super) fn escalate(
             escalated.push(target);
         }
     }
+
     Ok(escalated)
 }

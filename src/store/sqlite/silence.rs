@@ -63,6 +63,7 @@ pub(super) fn list(
     } else {
         "ends_at > ?1 ORDER BY ends_at, id"
     };
+
     connection
         .prepare_cached(&format!("SELECT * FROM silences WHERE {which} LIMIT ?2"))?
         .query_map(params![micros(now), limit], silence_row)?
@@ -80,6 +81,7 @@ pub(super) fn expire(
             "UPDATE silences SET ends_at = ?2, starts_at = min(starts_at, ?2) WHERE id = ?1 AND ends_at > ?2",
         )
         .map_err(failure)?;
+
     for id in ids.iter().collect::<BTreeSet<_>>() {
         look_at_held(connection, *id, now).map_err(failure)?;
         if expire.execute(params![id, micros(now)]).map_err(failure)? == 0 {
@@ -90,6 +92,7 @@ pub(super) fn expire(
             return Err(not_expired(*id, ended.map(time)));
         }
     }
+
     Ok(())
 }
 

@@ -68,11 +68,13 @@ pub(super) fn shortened(
     if excess.bytes == 0 && chosen(&oldest(connection, spare, 1)?, excess).0.is_empty() {
         return Ok((Vec::new(), false));
     }
+
     let oldest = oldest(connection, spare, STEP)?;
     let (ids, more) = chosen(&oldest, excess);
 
     let mut body = connection.prepare_cached("SELECT raw FROM bodies WHERE mail = ?1")?;
     let mut shortened = Vec::with_capacity(ids.len());
+
     for ((id, size, _), _) in oldest.iter().zip(&ids) {
         let packed: Vec<u8> = body.query_row([id], |row| row.get(0))?;
         // Of damaged bytes nothing can be kept.
@@ -87,6 +89,7 @@ pub(super) fn shortened(
             body,
         });
     }
+
     Ok((shortened, more))
 }
 
@@ -126,6 +129,7 @@ pub(super) fn cut(
         more,
         ..Cut::default()
     };
+
     for Shortened {
         id,
         size,
@@ -154,5 +158,6 @@ pub(super) fn cut(
             cut.bytes += size;
         }
     }
+
     Ok(cut)
 }

@@ -32,10 +32,12 @@ impl Turn {
             .mode(0o600)
             .open(&path)
             .ok();
+
         if is_new && let Ok(folder) = folder_of(store).metadata() {
             // Where root makes it, `serve`, which runs as the owner of the folder, takes turns too.
             let _ = given_to(&path, folder.uid(), folder.gid());
         }
+
         Self::of(file)
     }
 

@@ -65,6 +65,7 @@ impl Upkeep for Sqlite {
                 ..Cut::default()
             });
         }
+
         self.write(move |connection| spare::cut(connection, spare, &shortened, more, now))
             .await
     }

@@ -75,6 +75,7 @@ impl Writer {
     pub(super) fn start(connection: Connection, checkpointer: Option<Connection>) -> Self {
         let (sender, jobs) = mpsc::channel(1024);
         let checkpointer = checkpointer.map(Checkpointer::start);
+
         // Without a log, `synchronous` is left as it is.
         let synchronous = checkpointer.is_some().then_some(Outlives::PowerFailure);
         let commits = Commits {
@@ -83,6 +84,7 @@ impl Writer {
             synchronous,
             jobs,
         };
+
         Self {
             jobs: sender,
             _thread: Thread::spawn(move || commits.make()),
@@ -103,6 +105,7 @@ impl Writer {
                 let _ = report.send(outcome.and_then(|value| committed.map(|()| value)));
             })
         };
+
         let stopped = || StoreError::Failed("the store has been closed".into());
         self.jobs
             .send(Job {
@@ -111,6 +114,7 @@ impl Writer {
             })
             .await
             .map_err(|_| stopped())?;
+
         result.await.map_err(|_| stopped())?
     }
 }
@@ -131,6 +135,7 @@ impl Commits {
     fn make(mut self) {
         let mut jobs = Vec::with_capacity(MOST_PER_COMMIT);
         let mut reports = Vec::with_capacity(MOST_PER_COMMIT);
+
         while self.jobs.blocking_recv_many(&mut jobs, MOST_PER_COMMIT) > 0 {
             let result = self.commit(&mut jobs, &mut reports);
             for report in reports.drain(..) {
@@ -153,7 +158,9 @@ impl Commits {
             .map(|job| job.outlives)
             .max()
             .unwrap_or(Outlives::Process);
+
         let mut begun = self.begin(outlives);
+
         for job in jobs.drain(..) {
             reports.push((job.run)(
                 begun
@@ -170,12 +177,14 @@ impl Commits {
                 ));
             }
         }
+
         begun?;
         crash::point("commit");
         run(&self.connection, "COMMIT").inspect_err(|_| {
             let _ = run(&self.connection, "ROLLBACK");
         })?;
         crash::point("committed");
+
         Ok(())
     }
 
@@ -204,6 +213,7 @@ impl Commits {
                 .map_err(failure)?;
             self.synchronous = Some(outlives);
         }
+
         run(&self.connection, "BEGIN IMMEDIATE")
     }
 }
@@ -219,9 +229,11 @@ fn in_savepoint<T>(
     if result.is_err() && !connection.is_autocommit() {
         run(connection, "ROLLBACK TO change")?;
     }
+
     if !connection.is_autocommit() {
         run(connection, "RELEASE change")?;
     }
+
     result
 }
 
@@ -262,6 +274,7 @@ impl Checkpointer {
         let too_long = Arc::new(AtomicBool::new(false));
         let found = Arc::clone(&too_long);
         let thread = Thread::spawn(move || checkpoint(&connection, &signals, &found, &closed));
+
         Self {
             committed,
             too_long,

@@ -66,6 +66,7 @@ impl TokenServer {
                     "report this as a bug",
                 )
             })?;
+
         let url = settings
             .token_url()
             .and_then(|url| TokenUrl::new(url).ok())
@@ -76,6 +77,7 @@ impl TokenServer {
                     "add `token_url`",
                 )
             })?;
+
         Ok(Self {
             http,
             url,
@@ -184,17 +186,21 @@ impl TokenServer {
             .request(parts.method, parts.uri.to_string())
             .headers(parts.headers)
             .body(body);
+
         let mut response = request
             .send()
             .await
             .map_err(|error| Unanswered::unreachable(&error))?;
+
         let status = response.status();
+
         if status.is_server_error()
             || status.is_redirection()
             || [408, 425, 429].contains(&status.as_u16())
         {
             return Err(Unanswered::Status(status.as_u16()));
         }
+
         let mut body = Vec::new();
         while let Some(chunk) = response
             .chunk()
@@ -206,6 +212,7 @@ impl TokenServer {
             }
             body.extend_from_slice(&chunk);
         }
+
         // A page for people, as a wrong address gives: its status says more than that it is no
         // JSON.
         let about = serde_json::from_slice::<serde_json::Value>(&body);
@@ -215,8 +222,10 @@ impl TokenServer {
         {
             return Err(Unanswered::Status(status.as_u16()));
         }
+
         let mut answer = HttpResponse::new(body);
         *answer.status_mut() = status;
+
         Ok(answer)
     }
 

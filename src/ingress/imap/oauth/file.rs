@@ -19,17 +19,21 @@ pub(super) fn write(path: &Path, token: &str) -> io::Result<()> {
         name.to_string_lossy(),
         std::process::id()
     ));
+
     let written = fill(&fresh, &path, token).and_then(|()| fs::rename(&fresh, &path));
+
     if written.is_err() {
         // Nothing was there, or nothing more can be done about it.
         let _ = fs::remove_file(&fresh);
         return written;
     }
+
     // The file's new name is to survive a power cut as well.
     let folder = path
         .parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."));
+
     File::open(folder)?.sync_all()
 }
 
@@ -40,9 +44,11 @@ fn fill(fresh: &Path, old: &Path, token: &str) -> io::Result<()> {
         .truncate(true)
         .mode(0o600)
         .open(fresh)?;
+
     if let Ok(old) = fs::metadata(old) {
         file.set_permissions(fs::Permissions::from_mode(old.permissions().mode() & 0o777))?;
     }
+
     writeln!(file, "{token}")?;
     file.sync_all()
 }

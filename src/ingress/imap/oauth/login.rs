@@ -87,23 +87,27 @@ impl Login {
                 "nothing is to be done; to log in for a person, add `refresh_token_file`",
             ));
         }
+
         let device = || {
             settings
                 .device_url()
                 .and_then(|url| DeviceAuthorizationUrl::new(url).ok())
                 .map(Begin::Device)
         };
+
         let browser = || {
             settings
                 .auth_url()
                 .and_then(|url| AuthUrl::new(url).ok())
                 .map(|url| Begin::Browser { url, port })
         };
+
         let (begin, name) = match flow {
             Some(Flow::Device) => (device(), "device_url"),
             Some(Flow::Browser) => (browser(), "auth_url"),
             None => (device().or_else(browser), "device_url"),
         };
+
         let begin = begin.ok_or_else(|| {
             let what = "the provider's address to ask for consent is not known";
             Problem::new(
@@ -112,6 +116,7 @@ impl Login {
                 format!("add `{name}: https://…`"),
             )
         })?;
+
         Ok(Self {
             server: TokenServer::new(key, settings, authorities)?,
             provider: settings.provider,
@@ -132,6 +137,7 @@ impl Login {
             }
             Begin::Browser { url, port } => self.browse(url, *port, tell).await?,
         };
+
         let token = answer.refresh_token().ok_or(LoginError::NoRefreshToken(
             match self.provider {
                 Provider::Google => {
@@ -140,6 +146,7 @@ impl Login {
                 Provider::Microsoft | Provider::Custom => "add `offline_access` to `scopes`",
             },
         ))?;
+
         Ok(SecretString::from(token.secret().clone()))
     }
 
@@ -163,20 +170,24 @@ impl Login {
             .add_scopes(self.server.scopes())
             .set_redirect_uri(Cow::Borrowed(&redirect))
             .set_pkce_challenge(challenge);
+
         if self.provider == Provider::Google {
             // Without these google gives a refresh token at the first consent only.
             request = request
                 .add_extra_param("access_type", "offline")
                 .add_extra_param("prompt", "consent");
         }
+
         let (url, state) = request.url();
         tell(Step::Open {
             url: url.as_str(),
             port,
         });
+
         let code = timeout(PATIENCE, come_back(&listener, state.secret()))
             .await
             .map_err(|_| LoginError::Late)??;
+
         Ok(self.server.code(code, verifier, redirect).await?)
     }
 }
@@ -205,6 +216,7 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, Stri
             return None;
         }
     }
+
     let found = outcome(&String::from_utf8_lossy(&request), state);
     let (status, text) = match &found {
         Some(Ok(_)) => (
@@ -214,13 +226,16 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, Stri
         Some(Err(_)) => ("200 OK", "Consent was refused. The terminal says more."),
         None => ("404 Not Found", "Nothing is here."),
     };
+
     let length = text.len();
     let answer = format!(
         "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
     );
+
     // The person reads it in the terminal as well.
     let _ = stream.write_all(answer.as_bytes()).await;
     let _ = stream.shutdown().await;
+
     found
 }
 
@@ -233,9 +248,11 @@ fn outcome(request: &str, state: &str) -> Option<Result<String, String>> {
             .find(|(key, _)| key == name)
             .map(|(_, value)| value.into_owned())
     };
+
     if value("state")? != state {
         return None;
     }
+
     match (value("code"), value("error")) {
         (Some(code), None) => Some(Ok(code)),
         (_, Some(error)) => Some(Err(words(&value("error_description").unwrap_or(error)))),

@@ -49,6 +49,7 @@ impl Oauth2 {
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let mut problems = Vec::new();
+
         if self.client_id.trim().is_empty() {
             problems.push(Problem::new(
                 at("client_id"),
@@ -56,6 +57,7 @@ impl Oauth2 {
                 "add the id that the provider gave the application",
             ));
         }
+
         let (client_secret, refresh_token) =
             match (self.client_secret(key), self.refresh_token(key)) {
                 (Ok(secret), Ok(token)) => (secret, token),
@@ -64,6 +66,7 @@ impl Oauth2 {
                     return problems;
                 }
             };
+
         if refresh_token.is_none() && self.provider == Provider::Google {
             problems.push(Problem::new(
                 key,
@@ -79,6 +82,7 @@ impl Oauth2 {
                 "name the file that holds the secret: `client_secret_file: /run/secrets/…`",
             ));
         }
+
         match (self.provider, &self.tenant) {
             (Provider::Microsoft, Some(tenant)) => {
                 let plain = |byte: u8| byte.is_ascii_alphanumeric() || b".-".contains(&byte);
@@ -111,6 +115,7 @@ impl Oauth2 {
             )),
             _ => {}
         }
+
         for (name, url) in self.urls() {
             let web = |url: &Url| ["https", "http"].contains(&url.scheme()) && url.host().is_some();
             if !Url::parse(url).is_ok_and(|url| web(&url)) {
@@ -122,6 +127,7 @@ impl Oauth2 {
                 ));
             }
         }
+
         problems
     }
 
@@ -134,6 +140,7 @@ impl Oauth2 {
                 warnings.push(Problem::new(format!("{key}.{name}"), what, "use https"));
             }
         }
+
         if self.refresh_token.is_some() {
             warnings.push(Problem::new(
                 format!("{key}.refresh_token"),
@@ -141,6 +148,7 @@ impl Oauth2 {
                 "use `refresh_token_file`, which is written anew",
             ));
         }
+
         warnings
     }
 

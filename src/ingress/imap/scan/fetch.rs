@@ -16,10 +16,12 @@ impl Scan<'_> {
             return Ok(Fetched::default());
         };
         self.backlog.begin(first.uid, last.uid);
+
         let fetched = match batch {
             [only] => self.fetch_one(*only).await,
             many => self.fetch_many(many).await,
         };
+
         match fetched {
             Ok(fetched) => {
                 self.backlog.end();
@@ -54,6 +56,7 @@ impl Scan<'_> {
         let mut bodies = self.session.bodies(&uids, 2 * expected, false).await?;
         let mut doubtful = Vec::new();
         let mut fetched = Fetched::default();
+
         for mail in batch {
             let Some(came) = bodies.remove(&mail.uid) else {
                 self.fail(mail.uid, LEFT_OUT, false);
@@ -66,7 +69,9 @@ impl Scan<'_> {
                 self.take(*mail, body, &mut fetched);
             }
         }
+
         self.confirm(doubtful, &mut fetched).await?;
+
         Ok(fetched)
     }
 
@@ -78,6 +83,7 @@ impl Scan<'_> {
         {
             return Ok(fetched);
         }
+
         let most = self
             .limit()
             .max(2 * mail.size.unwrap_or_default().min(self.limit()));
@@ -86,21 +92,26 @@ impl Scan<'_> {
             .session
             .bodies(&[mail.uid], most, with_attributes)
             .await?;
+
         let Some(came) = bodies.remove(&mail.uid) else {
             self.look_for(mail.uid).await?;
             return Ok(fetched);
         };
+
         let mail = Listed {
             uid: mail.uid,
             size: mail.size.or(came.size),
             arrived: mail.arrived.or(came.arrived),
         };
+
         let body = came.body.unwrap_or_default();
+
         if is_shorter(&body, mail.size) || is_stand_in(&body) {
             self.confirm(vec![(mail, body)], &mut fetched).await?;
         } else {
             self.take(mail, body, &mut fetched);
         }
+
         Ok(fetched)
     }
 
@@ -111,18 +122,22 @@ impl Scan<'_> {
             Err(Fault::Answer { .. }) => None,
             Err(fault) => return Err(fault),
         };
+
         // A size is believed where the server does not answer twice.
         if longer.is_none() && mail.size.is_some() && !self.backlog.is_wanted(mail.uid) {
             self.fail(mail.uid, LEFT_OUT, false);
             return Ok(true);
         }
+
         if !longer.unwrap_or(mail.size.is_some()) {
             return Ok(false);
         }
+
         match self.session.header(mail.uid).await? {
             Some(header) => self.take_cut(mail, &header, fetched),
             None => self.look_for(mail.uid).await?,
         }
+
         Ok(true)
     }
 
@@ -136,15 +151,18 @@ impl Scan<'_> {
         if doubtful.is_empty() {
             return Ok(());
         }
+
         let uids: Vec<u32> = doubtful.iter().map(|(mail, _)| mail.uid).collect();
         let most = doubtful
             .iter()
             .map(|(mail, body)| mail.size.unwrap_or_default().max(body.len() as u64))
             .sum::<u64>();
+
         let mut again = self
             .session
             .bodies(&uids, 2 * most.min(self.limit() * uids.len() as u64), false)
             .await?;
+
         for (mail, body) in doubtful {
             let second = again.remove(&mail.uid).and_then(|came| came.body);
             match second {
@@ -167,6 +185,7 @@ impl Scan<'_> {
                 ),
             }
         }
+
         Ok(())
     }
 
@@ -177,11 +196,13 @@ impl Scan<'_> {
             .search(&format!("UID {uid}"), None)
             .await?
             .contains(&uid);
+
         if present {
             self.fail(uid, LEFT_OUT, false);
         } else {
             self.backlog.miss(uid, self.imap.clock.now());
         }
+
         Ok(())
     }
 
@@ -217,6 +238,7 @@ fn is_shorter(body: &Bytes, size: Option<u64>) -> bool {
 pub(super) fn is_stand_in(body: &Bytes) -> bool {
     let start = &body[..body.len().min(4096)];
     let mut unfolded = Vec::with_capacity(start.len());
+
     for byte in start.iter().copied() {
         match byte {
             b'\r' | b'\n' | b'\t' | b' ' => {
@@ -227,6 +249,7 @@ pub(super) fn is_stand_in(body: &Bytes) -> bool {
             byte => unfolded.push(byte),
         }
     }
+
     memchr::memmem::find(&unfolded, STAND_IN)
         .is_some_and(|at| unfolded[..at].ends_with(b"Subject: "))
 }

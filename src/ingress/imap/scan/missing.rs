@@ -43,6 +43,7 @@ impl Scan<'_> {
                 return Ok(Scanned::Stopped);
             }
         }
+
         Ok(Scanned::New(0))
     }
 
@@ -54,9 +55,11 @@ impl Scan<'_> {
         };
         let passed = known.uid_validity == self.folder.uid_validity && known.last_uid >= uid;
         let elsewhere = passed && known.wanted.iter().all(|wanted| wanted.uid != uid);
+
         if elsewhere {
             self.backlog.forget(uid);
         }
+
         Ok(elsewhere)
     }
 
@@ -68,9 +71,11 @@ impl Scan<'_> {
             self.commit_with(Vec::new(), 0, vec![uid], None).await?;
             return Ok(true);
         }
+
         if self.backlog.wants_proof(uid) {
             self.compare(uid).await?;
         }
+
         let Some(why) = self.backlog.to_tell(uid) else {
             return Ok(false);
         };
@@ -81,23 +86,29 @@ impl Scan<'_> {
             size: None,
             arrived: None,
         };
+
         let mut message = self.message(listed, stand_in.clone().or(header).unwrap_or_default());
         let reason = format!(
             "the mail server does not give this mail (UID {uid} of {}): {why}. It is asked for again at every rescan; \
              read it in the mailbox",
             self.imap.settings.folder
         );
+
         telemetry::mail_withheld(&self.imap.settings.name, uid, &why);
+
         // Exchange's note is a mail in itself, and names the sender.
         message.withheld = stand_in.is_none().then_some(reason);
+
         let told = Wanted {
             uid,
             since: self.backlog.since(uid).unwrap_or(message.arrived_at),
             told: true,
         };
+
         self.commit_with(vec![message], uid, Vec::new(), Some(told))
             .await?;
         self.backlog.told(uid);
+
         Ok(true)
     }
 
@@ -106,13 +117,17 @@ impl Scan<'_> {
         if !self.backlog.ask_header(uid) {
             return Ok(None);
         }
+
         self.backlog.begin(uid, uid);
+
         let header = match self.session.header(uid).await {
             Ok(header) => header,
             Err(Fault::Answer { .. }) => None,
             Err(fault) => return Err(fault),
         };
+
         self.backlog.end();
+
         Ok(header)
     }
 
@@ -130,12 +145,15 @@ impl Scan<'_> {
             }
             None => None,
         };
+
         let Some(other) = other else { return Ok(()) };
+
         match self.session.bodies(&[other], self.limit(), false).await {
             Ok(bodies) if !bodies.is_empty() => self.backlog.prove(uid),
             Ok(_) | Err(Fault::Answer { .. }) => {}
             Err(fault) => return Err(fault),
         }
+
         Ok(())
     }
 }

@@ -13,6 +13,7 @@ pub(super) fn stretches(
     let from = after.saturating_add(1);
     let by_uid = folder.uid_next.saturating_sub(2).saturating_sub(after) / SEARCH_WIDTH + 1;
     let by_number = folder.exists.map(|exists| exists / SEARCH_WIDTH + 1);
+
     match by_number {
         Some(1) => Box::new(std::iter::once(vec![format!("UID {from}:*")])),
         Some(parts) if parts < by_uid => Box::new(std::iter::once(numbered(from, parts))),

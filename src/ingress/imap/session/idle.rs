@@ -54,6 +54,7 @@ impl Session {
         let until = Instant::now() + patience;
         let tag = self.dialogue.send("IDLE", "IDLE").await?;
         let mut is_mail = false;
+
         loop {
             match self.dialogue.next("IDLE", Signal::read).await? {
                 Signal::GoAhead => break,
@@ -63,6 +64,7 @@ impl Session {
                 Signal::Nothing => {}
             }
         }
+
         let woken = loop {
             if is_mail {
                 break Woken::Mail;
@@ -79,7 +81,9 @@ impl Session {
                 },
             }
         };
+
         self.dialogue.done(&tag).await?;
+
         Ok(woken)
     }
 }

@@ -58,18 +58,22 @@ impl Certificates {
         if let Some(certificate) = self.kept(url, now) {
             return Ok(certificate);
         }
+
         let turn = self.turn(url);
         let _turn = turn.lock().await;
+
         // Whoever had the turn before may have got it.
         if let Some(certificate) = self.kept(url, now) {
             return Ok(certificate);
         }
+
         let permit = timeout(PATIENCE, self.fetches.acquire())
             .await
             .map_err(|_| FetchError::TooMany)?;
         let certificate = Arc::new(Certificate(fetch.get(url).await?));
         drop(permit);
         self.keep(url, &certificate, now);
+
         Ok(certificate)
     }
 
@@ -136,13 +140,16 @@ impl Certificate {
     ) -> Result<(), Unproven> {
         let der = CertificateDer::from_pem_slice(&self.0).map_err(|_| Unproven::Unreadable)?;
         let certificate = EndEntityCert::try_from(&der).map_err(|_| Unproven::Unreadable)?;
+
         if !certificate
             .valid_dns_names()
             .any(|name| topic.is_signers_name(name))
         {
             return Err(Unproven::WrongName);
         }
+
         let now = UnixTime::since_unix_epoch(Duration::from_secs(now.as_second().unsigned_abs()));
+
         // With no root to lead to, what is found wrong first is the certificate's own: its time,
         // its use.
         match certificate.verify_for_usage(&[], &[], &[], now, KeyUsage::server_auth(), None, None)
@@ -151,6 +158,7 @@ impl Certificate {
             Err(error) => return Err(Unproven::Unusable(error)),
             Ok(_) => return Err(Unproven::Unreadable),
         }
+
         certificate
             .verify_signature(RSA_PKCS1_2048_8192_SHA256, message, signature)
             .map_err(|_| Unproven::WrongSignature)

@@ -37,6 +37,7 @@ impl Envelope {
             ("Message", Some(&self.message)),
             ("MessageId", Some(&self.message_id)),
         ];
+
         let middle = if self.kind == "Notification" {
             [
                 ("Subject", self.subject.as_ref()),
@@ -50,11 +51,14 @@ impl Envelope {
                 ("Token", self.token.as_ref()),
             ]
         };
+
         let tail = [
             ("TopicArn", Some(&self.topic_arn)),
             ("Type", Some(&self.kind)),
         ];
+
         let lines = head.into_iter().chain(middle).chain(tail);
+
         lines
             .filter_map(|(name, value)| value.map(|value| format!("{name}\n{value}\n")))
             .collect()

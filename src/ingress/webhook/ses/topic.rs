@@ -21,15 +21,18 @@ impl Topic {
             "aws-cn" => "amazonaws.com.cn",
             _ => return None,
         };
+
         let is_region = region.contains('-')
             && region
                 .bytes()
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+
         let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
         let is_name = !name.is_empty()
             && name
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+
         (is_region && is_account && is_name).then(|| Self {
             arn: arn.to_owned(),
             host: format!("sns.{region}.{domain}"),
@@ -61,10 +64,12 @@ impl Topic {
         if !url.starts_with(&format!("https://{}/?", self.host)) {
             return false;
         }
+
         let Ok(url) = Url::parse(url) else {
             return false;
         };
         let (mut action, mut topic) = (0, 0);
+
         for (name, value) in url.query_pairs() {
             match (&*name, &*value) {
                 ("Action", "ConfirmSubscription") => action += 1,
@@ -73,6 +78,7 @@ impl Topic {
                 _ => return false,
             }
         }
+
         (action, topic) == (1, 1)
     }
 

@@ -89,6 +89,7 @@ pub(super) async fn ask(
     } else {
         String::new()
     };
+
     let mut flight = Flight::default();
     flight.add("BEGIN", vec![]);
     match matter {
@@ -100,6 +101,7 @@ pub(super) async fn ask(
         }
         Matter::Own => {}
     }
+
     if let Some(Named {
         incident_id,
         kind,
@@ -130,6 +132,7 @@ pub(super) async fn ask(
             ],
         );
     }
+
     let mut answers = transaction.send(flight).await?;
     let told_before = match (matter, answers.get(1).and_then(|rows| rows.first())) {
         (Matter::Fresh(_), Some(mail)) if at(mail, "pending")? => None,
@@ -137,11 +140,13 @@ pub(super) async fn ask(
         (Matter::Due(..), Some(_)) | (Matter::Own, _) => None,
         (Matter::Fresh(_) | Matter::Due(..), _) => return Ok(None),
     };
+
     // What was held until now is told whatever comes, or is held by a silence.
     let ripe = answers
         .last()
         .and_then(|rows| rows.first())
         .filter(|_| subject.is_some());
+
     if let Some((Some(true), subject)) = ripe.map(|row| at(row, "ripe")).transpose()?.zip(subject) {
         let Named {
             incident_id,
@@ -172,6 +177,7 @@ pub(super) async fn ask(
         );
         answers = transaction.send(flight).await?;
     }
+
     let Some((row, subject)) = answers.last().and_then(|rows| rows.first()).zip(subject) else {
         return Ok(Some(Found {
             memory: Memory {
@@ -181,10 +187,12 @@ pub(super) async fn ask(
             owing: false,
         }));
     };
+
     let memory = Memory {
         told_before,
         ..recalled(row, subject.verified)?
     };
+
     Ok(Some(Found {
         memory,
         owing: at::<Option<bool>>(row, "ripe")?.is_some(),
@@ -200,9 +208,11 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         silences: silences.into_iter().map(Into::into).collect(),
         ..Memory::default()
     };
+
     if at::<Option<&str>>(row, "phase")?.is_none() {
         return Ok(memory);
     }
+
     let state = State {
         phase: word_at(row, "phase")?,
         status: at(row, "status")?,
@@ -212,6 +222,7 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         episode: at(row, "episode")?,
         told: optional_json_at(row, "last_told")?.unwrap_or_default(),
     };
+
     let (applied_before, first_heard) = match at::<Option<bool>>(row, "applied")? {
         Some(proven) => (
             proven >= verified,
@@ -222,6 +233,7 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         ),
         None => (false, None),
     };
+
     let found: Vec<(String, String, String, bool)> =
         optional_json_at(row, "told")?.unwrap_or_default();
     let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(.., held)| *held);
@@ -237,7 +249,9 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         });
         told.map(|(target, alias)| Told { target, alias }).collect()
     };
+
     let kept: Option<Held> = optional_json_at(row, "silenced")?;
+
     Ok(Memory {
         known: Known {
             state: Some(state),

@@ -93,12 +93,15 @@ pub(super) async fn write(
         Some(state) => Owed::new(&decision.deliveries, state.episode, now)?,
         None => Owed::default(),
     };
+
     let discards_held = state.and_then(|state| decision.discards_held(state));
     let held = match &decision.silencing {
         Silencing::Held(silenced) => Some((silenced.silence, json(&silenced.page)?)),
         Silencing::AsItIs | Silencing::Over => None,
     };
+
     let mut flight = Flight::default();
+
     match matter {
         Matter::Own => flight.add(WRITE_OWN, change.parameters(vec![])),
         Matter::Due(mail, _) if told_before => {
@@ -108,8 +111,10 @@ pub(super) async fn write(
             flight.add(WRITE, change.parameters(conclusion.parameters(mail)))
         }
     };
+
     let incident = subject.map(|subject| (&*subject.incident_id, subject.kind));
     let mut place = None;
+
     if let Some((incident_id, kind)) = &incident {
         if let Some(why) = discards_held.as_ref().filter(|_| *owing) {
             flight
@@ -127,10 +132,13 @@ pub(super) async fn write(
         }
         place = owed.add_to(&mut flight, (incident_id, kind), *owing);
     }
+
     if let (Matter::Due(mail, _), true, Some(episode)) = (matter, told_before, &change.episode) {
         flight.add(REASSIGN, vec![mail, episode]);
     }
+
     crash::point("commit");
+
     match transaction.commit(flight).await {
         Ok(answers) => match place.and_then(|place| answers.get(place)) {
             Some(rows) => owe::claims(rows, &decision.deliveries, now),
@@ -233,6 +241,7 @@ impl<'a> Change<'a> {
             &self.ingress,
             &self.told,
         ];
+
         parameters.extend(rest);
         parameters
     }

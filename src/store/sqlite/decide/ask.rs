@@ -28,11 +28,13 @@ pub(super) fn recall(
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
+
     let marked = if subject.verified {
         0
     } else {
         marked(connection, &subject.ingress, now)?
     };
+
     let silences = silence::active(connection, now)?;
     let memory = Memory {
         recurrence_28d,
@@ -40,6 +42,7 @@ pub(super) fn recall(
         silences,
         ..Memory::default()
     };
+
     let found = connection
         .prepare_cached(
             "SELECT id, phase, status, newest, verified, untold, episode, told FROM incidents
@@ -49,6 +52,7 @@ pub(super) fn recall(
             Ok((row.get("id")?, state(row)?))
         })
         .optional()?;
+
     let Some((number, state)) = found else {
         return Ok((None, memory));
     };
@@ -60,14 +64,17 @@ pub(super) fn recall(
             Ok((Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? }, row.get("counts")?))
         })
         .optional()?;
+
     let (first_heard, applied_before) =
         applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
     held::release(connection, Some(number), now)?;
+
     let (told, held) = told(connection, number, state.episode)?;
     let known = Known {
         state: Some(state),
         applied_before,
     };
+
     Ok((
         Some(number),
         Memory {
@@ -115,6 +122,7 @@ fn told(
             ))
         })?
         .collect::<Result<_, _>>()?;
+
     let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(_, held)| *held);
     let whom = |found: Vec<(Told, bool)>| found.into_iter().map(|(told, _)| told).collect();
     Ok((whom(told), whom(held)))

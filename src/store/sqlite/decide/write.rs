@@ -54,6 +54,7 @@ pub(super) fn keep(
             .prepare_cached("UPDATE deliveries SET episode = ?2 WHERE mail = ?1")?
             .execute(params![mail, state.episode])?;
     }
+
     Ok(())
 }
 
@@ -74,9 +75,11 @@ pub(super) fn remember(
             Some(number)
         }
     };
+
     let Some(number) = number else {
         return Ok(None);
     };
+
     if decision.applied {
         connection
             .prepare_cached(
@@ -92,6 +95,7 @@ pub(super) fn remember(
                 micros(now),
             ])?;
     }
+
     let Some(state) = decision.state.as_ref().or(memory.known.state.as_ref()) else {
         return Ok(Some(number));
     };
@@ -103,17 +107,21 @@ pub(super) fn remember(
             )?
             .execute(params![subject.app_key, subject.metric, hour(now)])?;
     }
+
     if let Some(why) = decision.discards_held(state) {
         held::discard(connection, number, why, now)?;
     }
+
     if decision.silencing != Silencing::Over || memory.silenced.is_some() {
         silence::keep(connection, number, &decision.silencing)?;
     }
+
     for delivery in &decision.deliveries {
         decision
             .claims
             .extend(owe::owe(connection, number, state.episode, delivery, now)?);
     }
+
     Ok(Some(number))
 }
 
