@@ -71,19 +71,13 @@ pub(super) struct Found {
 }
 
 /// None where the mail is decided already, waits, or is not due any more.
-#[expect(
-    clippy::too_many_lines,
-    reason = "one question and its one answer, column by column"
-)]
 pub(super) async fn ask(
     transaction: &Transaction,
     matter: &Matter<'_>,
     subject: Option<&Named<'_>>,
     now: Timestamp,
 ) -> Result<Option<Found>, StoreError> {
-    let (this_moment, absurd) = (micros(now), absurd(now));
-    let ago = |span| now.saturating_sub(span).unwrap_or(now);
-    let (since, an_hour_ago) = (hour(ago(RECURRENCE)), micros(ago(HOUR)));
+    let (times, absurd) = (Times::of(now), absurd(now));
     let checked = if let Matter::Due(_, authenticity) = matter {
         json(authenticity)?
     } else {
@@ -97,40 +91,17 @@ pub(super) async fn ask(
             flight.add(PENDING, vec![mail]);
         }
         Matter::Due(mail, _) => {
-            flight.add(DUE, vec![mail, &checked, &this_moment, &absurd]);
+            flight.add(DUE, vec![mail, &checked, &times.now, &absurd]);
         }
         Matter::Own => {}
     }
 
-    if let Some(Named {
-        incident_id,
-        kind,
-        status,
-        app_key,
-        metric,
-        applied_at,
-        ingress,
-        verified,
-    }) = subject
-    {
-        if !verified {
+    if let Some(subject) = subject {
+        if !subject.verified {
             flight.add(TAKE_TURN_OF_MARKED, vec![]);
         }
-        flight.add(lane::TAKE_TURN, vec![incident_id]).add(
-            RECALL,
-            vec![
-                incident_id,
-                app_key,
-                metric,
-                &since,
-                status,
-                applied_at,
-                &this_moment,
-                kind,
-                &an_hour_ago,
-                ingress,
-            ],
-        );
+        flight.add(lane::TAKE_TURN, vec![&subject.incident_id]);
+        recall(&mut flight, subject, &times);
     }
 
     let mut answers = transaction.send(flight).await?;
@@ -148,33 +119,9 @@ pub(super) async fn ask(
         .filter(|_| subject.is_some());
 
     if let Some((Some(true), subject)) = ripe.map(|row| at(row, "ripe")).transpose()?.zip(subject) {
-        let Named {
-            incident_id,
-            kind,
-            status,
-            app_key,
-            metric,
-            applied_at,
-            ingress,
-            ..
-        } = subject;
-        held::release_of(transaction, incident_id, kind, now).await?;
+        held::release_of(transaction, &subject.incident_id, subject.kind, now).await?;
         let mut flight = Flight::default();
-        flight.add(
-            RECALL,
-            vec![
-                incident_id,
-                app_key,
-                metric,
-                &since,
-                status,
-                applied_at,
-                &this_moment,
-                kind,
-                &an_hour_ago,
-                ingress,
-            ],
-        );
+        recall(&mut flight, subject, &times);
         answers = transaction.send(flight).await?;
     }
 
@@ -197,6 +144,44 @@ pub(super) async fn ask(
         memory,
         owing: at::<Option<bool>>(row, "ripe")?.is_some(),
     }))
+}
+
+/// The times that what is known is counted from.
+struct Times {
+    now: i64,
+    /// The hour that recurrence is counted from.
+    since: i64,
+    an_hour_ago: i64,
+}
+
+impl Times {
+    fn of(now: Timestamp) -> Self {
+        let ago = |span| now.saturating_sub(span).unwrap_or(now);
+        Self {
+            now: micros(now),
+            since: hour(ago(RECURRENCE)),
+            an_hour_ago: micros(ago(HOUR)),
+        }
+    }
+}
+
+/// Asks what is known of the subject.
+fn recall<'a>(flight: &mut Flight<'a>, subject: &'a Named<'_>, times: &'a Times) {
+    flight.add(
+        RECALL,
+        vec![
+            &subject.incident_id,
+            &subject.app_key,
+            &subject.metric,
+            &times.since,
+            &subject.status,
+            &subject.applied_at,
+            &times.now,
+            &subject.kind,
+            &times.an_hour_ago,
+            &subject.ingress,
+        ],
+    );
 }
 
 /// What is known, from a row of `RECALL`, to mail that is verified or not.
