@@ -9,6 +9,7 @@ use crate::{
 };
 
 mod classic;
+mod grammar;
 pub mod matcher;
 mod re2;
 pub mod severity;

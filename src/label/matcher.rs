@@ -1,15 +1,10 @@
-//! A matcher: a label's name, an operator and a value.
-//!
-//! Its text is Alertmanager's, in both of its grammars and with its precedence: what the [classic]
-//! one accepts means what it says there, the rest is read by the [UTF-8](super::utf8) one. On top
-//! of that `>`, `>=`, `<` and `<=` compare numbers; Alertmanager would read `sli_gap>=20` as a
-//! label called `sli_gap>`, which nobody has, so an unquoted name ends before `<` and `>` here.
+//! A matcher: a label's name, an operator and a value. How it is written is the grammar's.
 
 use std::fmt;
 
 use regex::Regex;
 
-use super::{Labels, classic, re2, utf8};
+use super::{Labels, re2};
 use crate::settings::Problem;
 
 /// One condition on one label. A label that is not set reads as empty.
@@ -57,32 +52,6 @@ pub enum MatcherError {
 }
 
 impl Matcher {
-    /// Reads one matcher: `severity=~"crit.*"`, `sli_gap>=20`.
-    pub fn parse(text: &str) -> Result<Self, MatcherError> {
-        if let (Some('{'), _) | (_, Some('}')) = (text.chars().next(), text.chars().last()) {
-            return Err(MatcherError::Syntax {
-                column: 1,
-                what: "one matcher takes no braces",
-            });
-        }
-
-        if let Some(matcher) = classic::matcher(text) {
-            return Ok(matcher);
-        }
-
-        let mut matchers = utf8::matchers(text)?;
-        match (matchers.pop(), matchers.len()) {
-            (Some(matcher), 0) => Ok(matcher),
-            (last, others) => Err(MatcherError::Count(others + usize::from(last.is_some()))),
-        }
-    }
-
-    /// Reads a list, as each string of `matchers:` may hold one: `{a="b", c!="d"}`, with or without
-    /// the braces.
-    pub fn parse_list(text: &str) -> Result<Vec<Self>, MatcherError> {
-        classic::matchers(text).map_or_else(|| utf8::matchers(text), Ok)
-    }
-
     /// A matcher from its parts.
     pub fn new(name: &str, operator: Operator, value: String) -> Result<Self, MatcherError> {
         let test = match operator {
@@ -120,6 +89,11 @@ impl Matcher {
 
     pub fn value(&self) -> &str {
         &self.value
+    }
+
+    /// Whether the value is read as a number.
+    pub(super) fn is_numeric(&self) -> bool {
+        matches!(self.test, Test::Number(_))
     }
 
     /// Whether the labels fulfil it.
@@ -201,26 +175,4 @@ impl fmt::Display for Operator {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
-}
-
-impl fmt::Display for Matcher {
-    /// In a form that reads back as the same matcher.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if classic::is_name(&self.name) {
-            f.write_str(&self.name)?;
-        } else {
-            write!(f, "\"{}\"", escaped(&self.name))?;
-        }
-
-        match self.test {
-            Test::Number(_) => write!(f, "{}{}", self.operator, self.value),
-            _ => write!(f, "{}\"{}\"", self.operator, escaped(&self.value)),
-        }
-    }
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', r"\\")
-        .replace('\n', r"\n")
-        .replace('"', "\\\"")
 }

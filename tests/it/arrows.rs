@@ -1,6 +1,7 @@
 //! The map of `src/lib.rs`, held: which module may use which.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -123,4 +124,88 @@ fn no_import_runs_against_the_arrows() {
 
 fn is_module(src: &Path, name: &str) -> bool {
     src.join(format!("{name}.rs")).exists()
+}
+
+/// Pairs that are one thing in two files: each of them is told here, and no other.
+const PAIRS: [[&str; 2]; 2] = [
+    // serde's walk over a tree, and what it walks with.
+    ["config/access", "config/shape"],
+    // The places that listeners have, and who stands in one.
+    ["ingress/listener/capacity", "ingress/listener/place"],
+];
+
+/// The names that follow `super::` in a file's imports, without those of its tests.
+fn siblings_used(text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap();
+    let mut names = Vec::new();
+    for import in text.split("\nuse super::").skip(1) {
+        let import = import.split(';').next().unwrap();
+        let (mut depth, mut name) = (0, String::new());
+        // At each comma of the outermost braces another name begins.
+        for c in import.chars().chain([',']) {
+            match c {
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                ',' if depth <= 1 => names.push(std::mem::take(&mut name)),
+                c if !c.is_whitespace() => name.push(c),
+                _ => {}
+            }
+        }
+    }
+
+    names
+        .iter()
+        .map(|name| name.split("::").next().unwrap().to_owned())
+        .collect()
+}
+
+/// What of `from` is reached, `from` itself only where something leads back to it.
+fn reached<'a>(from: &'a str, uses: &'a BTreeMap<String, Vec<String>>) -> BTreeSet<&'a str> {
+    let (mut found, mut ahead) = (BTreeSet::new(), vec![from]);
+    while let Some(file) = ahead.pop() {
+        for next in uses.get(file).into_iter().flatten() {
+            if found.insert(next.as_str()) {
+                ahead.push(next);
+            }
+        }
+    }
+
+    found
+}
+
+#[test]
+fn no_two_files_of_a_room_need_each_other() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    sources(&src, &mut files);
+    let name = |file: &Path| {
+        let place = file.strip_prefix(&src).unwrap().with_extension("");
+        place.to_str().unwrap().to_owned()
+    };
+    let known: BTreeSet<_> = files.iter().map(|file| name(file)).collect();
+
+    let mut uses = BTreeMap::new();
+    for file in files.iter().filter(|file| !file.ends_with("tests.rs")) {
+        let this = name(file);
+        let Some((room, _)) = this.rsplit_once('/') else {
+            continue;
+        };
+        let used = siblings_used(&fs::read_to_string(file).unwrap())
+            .into_iter()
+            .map(|sibling| format!("{room}/{sibling}"))
+            .filter(|sibling| known.contains(sibling))
+            .collect::<Vec<_>>();
+        uses.insert(this, used);
+    }
+
+    assert!(uses.values().map(Vec::len).sum::<usize>() > 300, "{uses:?}");
+    let circles: Vec<_> = uses
+        .keys()
+        .filter(|file| reached(file, &uses).contains(file.as_str()))
+        .filter(|file| !PAIRS.as_flattened().contains(&file.as_str()))
+        .collect();
+    assert!(
+        circles.is_empty(),
+        "these lead back to themselves: {circles:?}"
+    );
 }
