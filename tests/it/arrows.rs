@@ -190,12 +190,12 @@ fn no_two_files_of_a_room_need_each_other() {
         let Some((room, _)) = this.rsplit_once('/') else {
             continue;
         };
-        let used = siblings_used(&fs::read_to_string(file).unwrap())
+        let beside = siblings_used(&fs::read_to_string(file).unwrap())
             .into_iter()
             .map(|sibling| format!("{room}/{sibling}"))
             .filter(|sibling| known.contains(sibling))
             .collect::<Vec<_>>();
-        uses.insert(this, used);
+        uses.insert(this, beside);
     }
 
     assert!(uses.values().map(Vec::len).sum::<usize>() > 300, "{uses:?}");
