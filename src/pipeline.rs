@@ -6,7 +6,7 @@
 //!
 //! Beside the line stand what holds mail between its two commits ([`in_hand`]) and what brings each
 //! mail to its turn: [`run`] for new mail, [`again`] for mail that is due to be looked at again,
-//! [`unsilence`] for what silences held. What follows from a mail is pure: [`Rules`].
+//! [`mod@unsilence`] for what silences held. What follows from a mail is pure: [`Rules`].
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! How a matcher is written.
 //!
 //! Its text is Alertmanager's, in both of its grammars and with its precedence: what the
-//! [classic](super::classic) one accepts means what it says there, the rest is read by the
+//! [classic] one accepts means what it says there, the rest is read by the
 //! [UTF-8](super::utf8) one. On top of that `>`, `>=`, `<` and `<=` compare numbers; Alertmanager
 //! would read `sli_gap>=20` as a label called `sli_gap>`, which nobody has, so an unquoted name
 //! ends before `<` and `>` here.

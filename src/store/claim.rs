@@ -14,8 +14,8 @@ pub struct Claim {
     pub alias: String,
     pub notification: Notification,
     pub step: Step,
-    /// Of a resolve: what the receiver said it made of the trigger, [`Next::Delivered`], where it
-    /// was told of this opening's.
+    /// Of a resolve: what the receiver said it made of the trigger ([`super::Next::Delivered`]),
+    /// where it was told of this opening's.
     pub receipt: Option<String>,
     /// Failures so far in a row.
     pub failures: u32,
