@@ -184,8 +184,8 @@ impl<'a> Chain<'a> {
         Ok(Some(chain))
     }
 
-    /// Where the key of every seal and of the last signature is, and whose it is. The last signature
-    /// comes last.
+    /// The DNS name and the domain of each seal's key, and of the last signature's, which comes
+    /// last.
     fn names(&self) -> impl Iterator<Item = (String, &str)> {
         let seals = self
             .seals

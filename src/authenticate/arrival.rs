@@ -1,5 +1,4 @@
-//! What the mailbox's host recorded when the mail arrived there: its Authentication-Results (RFC
-//! 8601).
+//! Authentication-Results (RFC 8601): what the mailbox's host recorded when the mail arrived there.
 //!
 //! It is the evidence that is left where the host changes what is signed: Gmail rewrites a
 //! Message-ID without `@`, Exchange makes the MIME anew for IMAP. And it is a line that anybody can
@@ -41,8 +40,8 @@ use crate::message::header::Field;
 /// The name for Microsoft 365, whose hosts are many and write no authserv-id.
 const EXCHANGE: &str = "exchange";
 
-/// Where Microsoft 365's hosts are: the worldwide service, and those of the governments' and
-/// China's clouds.
+/// The domains of Microsoft 365's hosts: those of the worldwide service, and those of the clouds of
+/// governments and of China.
 const OF_EXCHANGE: [&str; 7] = [
     "outlook.com",
     "outlook.office365.com",

@@ -90,8 +90,8 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
 
 async fn verify(mail: &Mail<'_>, signature: &Signature<'_>, dns: &Dns, keys: Keys) -> DkimResult {
     let tags = &signature.tags;
-    // What was checked already is not checked again by another clock; and nobody is asked for what
-    // is of no use here.
+    // Body length and expiry were checked before, and must not be checked again by another clock.
+    // Reports to the signer are of no use here, so nobody is asked where to send them.
     let lean = mail_auth::dkim::Signature {
         l: 0,
         x: 0,

@@ -22,8 +22,8 @@ impl Freshness {
         self.limit.is_zero()
     }
 
-    /// What is wrong with the time something says of itself (`what`), where the mail arrived at
-    /// `arrived`.
+    /// Says what is wrong with the time that something (`what`) gives of itself in a mail that
+    /// arrived at `arrived`.
     pub fn of(&self, what: &str, at: Timestamp, arrived: Timestamp) -> Option<String> {
         let age = arrived.duration_since(at);
         if age < -AHEAD {

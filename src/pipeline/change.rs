@@ -89,9 +89,11 @@ impl Rules {
             // To change what somebody has disturbs nobody; to be told anew does.
             let mute = mute(&told.target.receiver).filter(|_| !updates);
             let is_dropped = mute.is_some_and(|mute| mute.until.is_none());
-            if is_dropped || if updates { bound } else { !rose } {
+            let says_nothing_new = if updates { bound } else { !rose };
+            if is_dropped || says_nothing_new {
                 continue;
             }
+
             let held_until = mute.and_then(|mute| mute.until);
             if held_until.is_none() && !receivers.contains(&told.target.receiver) {
                 receivers.push(told.target.receiver.clone());

@@ -108,40 +108,31 @@ async fn oldest(
 }
 
 const BODIES: &str = "SELECT mail, raw FROM bodies WHERE mail = ANY ($1)";
-/// In order, and without waiting for whoever has one of them: it is cut at the next look, if it
-/// still may be.
-const CUT_IGNORED: &str = spare!(
-    "WITH given AS (
-        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS given (id, size, raw)
-    ), free AS (
-        SELECT id, size AS before FROM mails WHERE id = ANY ($1) AND ",
-    ignored,
-    " ORDER BY id FOR UPDATE SKIP LOCKED
-    ), cut AS (
-        UPDATE mails SET cut_from = coalesce(cut_from, mails.size), size = given.size, cut_at = $4,
-               reason = coalesce(reason || '; ', '') || $5
-        FROM given JOIN free USING (id) WHERE mails.id = given.id RETURNING mails.id, before
-    ), body AS (
-        UPDATE bodies SET raw = given.raw FROM given JOIN cut USING (id) WHERE mail = given.id
-    )
-    SELECT count(*) AS mails, coalesce(sum(before), 0)::bigint AS bytes FROM cut"
-);
-const CUT_UNPROVEN: &str = spare!(
-    "WITH given AS (
-        SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS given (id, size, raw)
-    ), free AS (
-        SELECT id, size AS before FROM mails WHERE id = ANY ($1) AND ",
-    unproven,
-    " ORDER BY id FOR UPDATE SKIP LOCKED
-    ), cut AS (
-        UPDATE mails SET cut_from = coalesce(cut_from, mails.size), size = given.size, cut_at = $4,
-               reason = coalesce(reason || '; ', '') || $5
-        FROM given JOIN free USING (id) WHERE mails.id = given.id RETURNING mails.id, before
-    ), body AS (
-        UPDATE bodies SET raw = given.raw FROM given JOIN cut USING (id) WHERE mail = given.id
-    )
-    SELECT count(*) AS mails, coalesce(sum(before), 0)::bigint AS bytes FROM cut"
-);
+/// Cuts in order, and without waiting for whoever has one of them: that one is cut at the next
+/// look, if it still may be.
+macro_rules! cut {
+    ($kind:ident) => {
+        spare!(
+            "WITH given AS (
+                SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS given (id, size, raw)
+            ), free AS (
+                SELECT id, size AS before FROM mails WHERE id = ANY ($1) AND ",
+            $kind,
+            " ORDER BY id FOR UPDATE SKIP LOCKED
+            ), cut AS (
+                UPDATE mails SET cut_from = coalesce(cut_from, mails.size), size = given.size, cut_at = $4,
+                       reason = coalesce(reason || '; ', '') || $5
+                FROM given JOIN free USING (id) WHERE mails.id = given.id RETURNING mails.id, before
+            ), body AS (
+                UPDATE bodies SET raw = given.raw FROM given JOIN cut USING (id) WHERE mail = given.id
+            )
+            SELECT count(*) AS mails, coalesce(sum(before), 0)::bigint AS bytes FROM cut"
+        )
+    };
+}
+
+const CUT_IGNORED: &str = cut!(ignored);
+const CUT_UNPROVEN: &str = cut!(unproven);
 
 /// Cuts the oldest that are too much.
 pub(super) async fn cut(

@@ -223,16 +223,14 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
         optional_json_at(row, "told")?.unwrap_or_default();
     let (held, told): (Vec<_>, Vec<_>) = found.into_iter().partition(|(.., held)| *held);
     let whom = |found: Vec<(String, String, String, bool)>| {
-        let told = found.into_iter().map(|(receiver, integration, alias, _)| {
-            (
-                Target {
-                    receiver,
-                    integration,
-                },
-                alias,
-            )
-        });
-        told.map(|(target, alias)| Told { target, alias }).collect()
+        let told = |(receiver, integration, alias, _)| Told {
+            target: Target {
+                receiver,
+                integration,
+            },
+            alias,
+        };
+        found.into_iter().map(told).collect()
     };
 
     let kept: Option<Held> = optional_json_at(row, "silenced")?;
