@@ -28,6 +28,7 @@ impl Options {
             transport: Some(Transport::compile(timeout, proxy_url, tls, site)),
         }
     }
+
     /// Those of an integration whose requests do not leave the program.
     pub(super) fn local(send_resolved: DefaultOn) -> Self {
         Self {
