@@ -46,6 +46,8 @@ pub mod pipeline;
 pub mod store;
 // One function per observable event.
 pub mod telemetry;
+// Mails walked through every stage, over a state that is thrown away.
+pub mod trial;
 // The bridge tells on itself.
 pub mod watch;
 
@@ -56,5 +58,5 @@ pub mod cli;
 pub mod config;
 // Wiring, start, soft and hard stop.
 pub mod serve;
-// Health, readiness and metrics.
+// Health, readiness, metrics, the API and sign-in.
 pub mod web;

@@ -28,6 +28,7 @@ use crate::{
 mod again;
 mod ahead;
 mod alert;
+mod by_hand;
 mod case;
 mod change;
 mod conclude;
@@ -47,6 +48,7 @@ mod tests;
 mod unsilence;
 
 use ahead::Ahead;
+pub use by_hand::resolve_by_hand;
 pub use case::{Case, unsilence};
 use in_hand::InHand;
 pub use order::in_order;

@@ -12,6 +12,7 @@ use super::{
     room::Room,
     store_place,
     ways_in::{WayIn, everywhere, ingresses},
+    workbench::Bench,
 };
 use crate::{
     clock::Clock,
@@ -22,11 +23,14 @@ use crate::{
         listener::{self, Budget, Capacity, Listener},
     },
     pipeline::Pipeline,
-    settings::Secret,
+    settings::{Secret, networks::Networks},
     store::Store,
     telemetry,
     watch::Watch,
-    web,
+    web::{
+        self,
+        sign_in::{Login, SignIn},
+    },
 };
 
 /// All parts of a bridge, wired and at rest.
@@ -122,18 +126,36 @@ impl Bridge {
         };
 
         let (reload, asked) = mpsc::channel(1);
+        let loaded = Arc::new(loaded);
+        let current = Sender::new(Arc::clone(&loaded));
+        let config = &loaded.config;
+        let workbench = Bench {
+            loaded: current.subscribe(),
+            ways_in: config.ingress.clone(),
+            store: store.clone(),
+            deliverer: Arc::clone(&deliverer),
+            owed: Arc::clone(&bell),
+            clock: clock.clone(),
+            turns: Bench::turns(),
+        };
         let admin = web::Admin {
             store: store.clone(),
+            desk: store.clone(),
+            browse: store.clone(),
+            ledger: store.clone(),
+            workbench: Arc::new(workbench),
+            owed: Arc::clone(&bell),
             health: health.clone(),
             clock: clock.clone(),
             metrics: metrics.clone(),
             reload,
             hosts: web::Hosts::new(&config.admin.hosts, config.global.external_url.as_deref()),
-            token: admin_token(config)?,
+            sign_in: SignIn::new(admin_token(config)?, login(config)?),
         };
 
         let reload = Reload {
             started: loaded,
+            loaded: current,
             deliverer: Arc::clone(&deliverer),
             in_force,
             clock,
@@ -177,6 +199,26 @@ fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {
     let (token, file) = (&config.admin.token, &config.admin.token_file);
     Secret::optional("admin", "token", token.as_deref(), file.as_deref())
         .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))
+}
+
+/// How people sign in.
+fn login(config: &Config) -> anyhow::Result<Option<Login>> {
+    let Some(login) = &config.admin.login else {
+        return Ok(None);
+    };
+
+    if let Some(path) = &login.users_file {
+        return Ok(Some(Login::Users(path.clone())));
+    }
+
+    let Some(proxy) = &login.proxy else {
+        return Ok(None);
+    };
+    let from = Networks::new(&proxy.from, "admin.login.proxy.from")
+        .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?;
+    let header = proxy.header.parse().context("admin.login.proxy.header")?;
+
+    Ok(Some(Login::Proxy { header, from }))
 }
 
 fn recorder() -> anyhow::Result<PrometheusHandle> {
