@@ -8,7 +8,7 @@ use super::{
     address::Address,
     credential::{Credential, Shape},
     http_url::{self, loopback},
-    template::{Escape, Extent, Shelf, Template},
+    template::{Escape, Extent, Occasion, Shelf, Template},
 };
 use crate::settings::{Problem, Secret};
 
@@ -81,30 +81,24 @@ impl<'a> Site<'a> {
         source: &str,
         escape: Escape,
     ) -> Option<Template> {
-        self.template_of(place, field, source, escape, Extent::Field)
+        self.template_of(place, field, source, escape, Extent::Field, Occasion::Any)
     }
 
-    /// The same of a document that is wanted whole.
-    pub(super) fn document(
-        &mut self,
-        place: &str,
-        field: &'static str,
-        source: &str,
-    ) -> Option<Template> {
-        self.template_of(place, field, source, Escape::No, Extent::Whole)
-    }
-
-    fn template_of(
+    pub(super) fn template_of(
         &mut self,
         place: &str,
         field: &'static str,
         source: &str,
         escape: Escape,
         extent: Extent,
+        occasion: Occasion,
     ) -> Option<Template> {
         let key = self.at(place);
         self.found.templates.insert(key.clone());
-        self.kept(self.templates.compile(&key, field, source, escape, extent))
+        self.kept(
+            self.templates
+                .compile(&key, field, source, escape, extent, occasion),
+        )
     }
 
     /// A secret that must be given.

@@ -18,7 +18,11 @@ use super::{
     context::{self, context},
     sample, text,
 };
-use crate::{label, settings::Problem};
+use crate::{
+    delivery::{Action, Notification},
+    label,
+    settings::Problem,
+};
 
 mod filters;
 
@@ -73,6 +77,21 @@ pub enum Extent {
     Field,
     /// All of it: half a document is none.
     Whole,
+}
+
+/// When a text is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    Any,
+    /// The end of an incident, of which the receipt is known.
+    Resolve,
+}
+
+impl Occasion {
+    /// Whether it is one to tell this by.
+    pub(super) fn suits(self, notification: &Notification) -> bool {
+        self == Self::Any || notification.action == Action::Resolve
+    }
 }
 
 /// The template files of the configuration, ready to be included or imported by name.
@@ -145,6 +164,7 @@ impl Shelf {
         source: &str,
         escape: Escape,
         extent: Extent,
+        occasion: Occasion,
     ) -> Result<Template, Problem> {
         let wrong = |what: String| {
             Problem::new(
@@ -190,7 +210,8 @@ impl Shelf {
             ));
         }
 
-        for (which, notification) in sample::notifications() {
+        let samples = sample::notifications().into_iter();
+        for (which, notification) in samples.filter(|(_, sample)| occasion.suits(sample)) {
             let tried = sample::parcel(&notification, |parcel| template.render(&context(parcel)));
             tried.map_err(|error| wrong(format!("tried on {which}, {error}")))?;
         }

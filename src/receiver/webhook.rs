@@ -17,6 +17,7 @@ use super::{
     signature::{sign, signing_key},
     site::Site,
     status,
+    template::Occasion,
 };
 use crate::delivery::{Action, FailureReason, Verdict};
 
@@ -88,7 +89,7 @@ impl Webhook {
         let method = settings.method.unwrap_or_default();
         let content = match &settings.body {
             None => Some(Content::of(method)),
-            Some(body) => Content::compile("body", body, media_type, site),
+            Some(body) => Content::compile("body", body, media_type, Occasion::Any, site),
         };
 
         let resolved = ResolvedCall::compile(settings, media_type, site);
@@ -246,13 +247,24 @@ impl ResolvedCall {
     fn compile(settings: &Settings, media_type: Option<&str>, site: &mut Site<'_>) -> Option<Self> {
         let Resolved { url, method, body } = &settings.resolved;
         let content = match (body, method) {
-            (Some(body), _) => Some(Content::compile("resolved.body", body, media_type, site)?),
+            (Some(body), _) => Some(Content::compile(
+                "resolved.body",
+                body,
+                media_type,
+                Occasion::Resolve,
+                site,
+            )?),
             (None, Some(method)) if !method.has_body() => Some(Content::Nothing),
             (None, _) => None,
         };
 
         let url = match url.as_deref() {
-            Some(url) => Some(Destination::compile("resolved.url", url, site)?),
+            Some(url) => Some(Destination::compile(
+                "resolved.url",
+                url,
+                Occasion::Resolve,
+                site,
+            )?),
             None => None,
         };
 
@@ -372,7 +384,9 @@ fn signing_secrets(settings: &Settings, site: &mut Site<'_>) -> Vec<Credential> 
 /// Written out or in a file, and then without a template: a secret is none.
 fn destination(settings: &Settings, site: &mut Site<'_>) -> Option<Destination> {
     match (settings.url.as_deref(), settings.url_file.as_deref()) {
-        (Some(url), None) if !url.trim().is_empty() => Destination::compile("url", url, site),
+        (Some(url), None) if !url.trim().is_empty() => {
+            Destination::compile("url", url, Occasion::Any, site)
+        }
         (url, file) => site
             .secret("url", Shape::Address, url, file)
             .map(Destination::plain),

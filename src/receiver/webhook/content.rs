@@ -6,7 +6,12 @@ use serde_json::Value;
 
 use super::{event::event, settings::Method};
 use crate::receiver::{
-    Body, Parcel, RenderError, page::Page, sample, site::Site, template::Template, wording,
+    Body, Parcel, RenderError,
+    page::Page,
+    sample,
+    site::Site,
+    template::{Escape, Extent, Occasion, Template},
+    wording,
 };
 
 pub(super) enum Content {
@@ -22,14 +27,17 @@ impl Content {
         place: &str,
         source: &str,
         media_type: Option<&str>,
+        occasion: Occasion,
         site: &mut Site<'_>,
     ) -> Option<Self> {
-        let template = site.document(place, "body", source)?;
-        if !is_json(source, media_type, &template) {
+        let template =
+            site.template_of(place, "body", source, Escape::No, Extent::Whole, occasion)?;
+        if !is_json(source, media_type, occasion, &template) {
             return Some(Self::Text(template));
         }
 
-        for (which, notification) in sample::of_all_sorts() {
+        let samples = sample::of_all_sorts().into_iter();
+        for (which, notification) in samples.filter(|(_, sample)| occasion.suits(sample)) {
             let tried = sample::parcel(&notification, |parcel| {
                 template.render(&Page::new(parcel).context())
             });
@@ -99,7 +107,12 @@ impl Content {
 }
 
 /// What its type or its beginning says, or what becomes of it.
-fn is_json(source: &str, media_type: Option<&str>, template: &Template) -> bool {
+fn is_json(
+    source: &str,
+    media_type: Option<&str>,
+    occasion: Occasion,
+    template: &Template,
+) -> bool {
     if let Some(media_type) = media_type {
         return media_type.to_ascii_lowercase().contains("json");
     }
@@ -107,11 +120,14 @@ fn is_json(source: &str, media_type: Option<&str>, template: &Template) -> bool 
     let begin = source.trim_start();
     let is_tag = ["{{", "{%", "{#"].iter().any(|tag| begin.starts_with(tag));
     let rendered = || {
-        let (_, notification) = &sample::notifications()[0];
-        let text = sample::parcel(notification, |parcel| {
-            template.render(&Page::new(parcel).context())
-        });
-        text.is_ok_and(|text| text.trim_start().starts_with(['{', '[']))
+        let samples = sample::notifications();
+        let first = samples.iter().find(|(_, sample)| occasion.suits(sample));
+        first.is_some_and(|(_, notification)| {
+            let text = sample::parcel(notification, |parcel| {
+                template.render(&Page::new(parcel).context())
+            });
+            text.is_ok_and(|text| text.trim_start().starts_with(['{', '[']))
+        })
     };
 
     if is_tag {

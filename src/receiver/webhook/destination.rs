@@ -11,7 +11,7 @@ use crate::{
         credential::Shape,
         http_url,
         site::Site,
-        template::{Escape, Template, looks_like_template},
+        template::{Escape, Extent, Occasion, Template, looks_like_template},
     },
     settings::Secret,
 };
@@ -27,7 +27,12 @@ pub(super) struct Destination {
 
 impl Destination {
     /// `place` is where it stands, `given` what stands there.
-    pub(super) fn compile(place: &'static str, given: &str, site: &mut Site<'_>) -> Option<Self> {
+    pub(super) fn compile(
+        place: &'static str,
+        given: &str,
+        occasion: Occasion,
+        site: &mut Site<'_>,
+    ) -> Option<Self> {
         let text = given.trim();
         if !looks_like_template(text) {
             let credential = site.secret_if_any(place, Shape::Address, Some(text), None)?;
@@ -45,7 +50,8 @@ impl Destination {
         };
 
         site.address(place, origin, false)?;
-        let template = site.template_at(place, place, text, Escape::Url)?;
+        let template =
+            site.template_of(place, place, text, Escape::Url, Extent::Field, occasion)?;
 
         Some(Self {
             credential: Credential {
