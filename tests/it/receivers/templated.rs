@@ -18,12 +18,12 @@ use crate::{
     vendors::Rootly,
 };
 
-fn webhook(settings: Value) -> Receivers {
+fn webhook(settings: &Value) -> Receivers {
     compile(json!([{ "name": "oncall", "webhook_configs": [settings] }]))
         .unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
-fn problems(settings: Value) -> String {
+fn problems(settings: &Value) -> String {
     let found = compile(json!([{ "name": "oncall", "webhook_configs": [settings] }]));
     format!("{:#?}", found.err().unwrap_or_default())
 }
@@ -71,7 +71,7 @@ fn two_calls() -> Value {
 
 #[test]
 fn trigger_and_resolve_are_two_calls_that_meet_by_the_receipt() {
-    let receivers = webhook(two_calls());
+    let receivers = webhook(&two_calls());
     let request = asked(&receivers, &trigger(), None, None).unwrap();
     assert_eq!(request.method, "POST");
     assert_eq!(
@@ -99,7 +99,7 @@ fn trigger_and_resolve_are_two_calls_that_meet_by_the_receipt() {
 
 #[test]
 fn a_resolve_that_needs_a_receipt_and_has_none_is_given_up_and_says_why() {
-    let error = asked(&webhook(two_calls()), &resolve(), None, None).unwrap_err();
+    let error = asked(&webhook(&two_calls()), &resolve(), None, None).unwrap_err();
     assert!(matches!(error, RenderError::Impossible(_)), "{error}");
     assert!(
         error.to_string().contains("held nothing at /data/id"),
@@ -109,7 +109,7 @@ fn a_resolve_that_needs_a_receipt_and_has_none_is_given_up_and_says_why() {
 
 #[test]
 fn the_statuses_that_are_listed_and_no_others_are_a_success() {
-    let receivers = webhook(two_calls());
+    let receivers = webhook(&two_calls());
     for status in [200, 201, 409] {
         let verdict = judged(&receivers, &trigger(), status, "{}");
         assert!(
@@ -142,7 +142,7 @@ fn the_statuses_that_are_listed_and_no_others_are_a_success() {
 
 #[test]
 fn what_an_alert_says_stays_one_piece_of_the_address_and_one_line_of_a_header() {
-    let receivers = webhook(two_calls());
+    let receivers = webhook(&two_calls());
     for (name, value, url) in [
         (
             "app_key",
@@ -265,7 +265,7 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
             "`metrik`, which is no label",
         ),
     ] {
-        let found = problems(settings.clone());
+        let found = problems(&settings);
         assert!(found.contains(says), "{settings}: {found}");
     }
 
@@ -276,13 +276,13 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
         "{{ metric }} is at {{ sli_value }}",
         "plain",
     ] {
-        webhook(body(fine));
+        webhook(&body(fine));
     }
 }
 
 #[test]
 fn a_body_that_is_too_long_for_a_field_is_whole() {
-    let receivers = webhook(json!({
+    let receivers = webhook(&json!({
         "url": "https://a.example/x", "body": "{ \"all\": {{ incident | tojson }} }",
     }));
     let mut notification = trigger();
@@ -305,7 +305,7 @@ fn what_may_not_be_genuine_says_so_whatever_the_template_says() {
         ("{ \"text\": {{ headline | tojson }} }", true),
         ("{ \"key\": {{ alias | tojson }} }", false),
     ] {
-        let receivers = webhook(json!({ "url": "https://a.example/x", "body": body }));
+        let receivers = webhook(&json!({ "url": "https://a.example/x", "body": body }));
         let mut notification = trigger();
         notification.doubt = Some(Doubt::Unverified);
         let request = asked(&receivers, &notification, None, None).unwrap();
@@ -328,7 +328,7 @@ fn what_may_not_be_genuine_says_so_whatever_the_template_says() {
 
 #[test]
 fn an_ending_by_delete_says_nothing_but_its_address() {
-    let receivers = webhook(json!({
+    let receivers = webhook(&json!({
         "url": "https://a.example/x", "body": "open {{ alias }}",
         "resolved": { "url": "https://a.example/x/{{ alias }}", "method": "DELETE" },
     }));
@@ -342,7 +342,7 @@ fn a_body_of_one_s_own_is_signed_as_it_is_sent() {
     let secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
     for body in ["plain {{ metric }}", "{ \"a\": {{ metric | tojson }} }"] {
         let receivers =
-            webhook(json!({ "url": "https://a.example/x", "body": body, "secret": secret }));
+            webhook(&json!({ "url": "https://a.example/x", "body": body, "secret": secret }));
         let request = asked(&receivers, &trigger(), None, None).unwrap();
         let call = crate::vendors::Call::of(&request);
         let verified =
@@ -387,7 +387,7 @@ proptest! {
 
     #[test]
     fn whatever_an_alert_says_a_request_is_of_its_shape(notification in notifications()) {
-        let receivers = webhook(two_calls());
+        let receivers = webhook(&two_calls());
         match asked(&receivers, &notification, Some("1"), None) {
             Err(error) => prop_assert!(matches!(error, RenderError::Impossible(_)), "{}", error),
             Ok(request) => {
