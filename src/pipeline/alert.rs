@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{reading::Finding, reason::let_through};
+use super::{finding::Finding, reason::let_through};
 use crate::{
     delivery::{Action, Doubt, Notification},
     incident::{Incident, Observation, Signal, normalize_status},

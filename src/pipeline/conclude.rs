@@ -6,7 +6,8 @@ use jiff::Timestamp;
 
 use super::{
     alert::{Alert, page},
-    reading::{Finding, Reading},
+    finding::Finding,
+    reading::Reading,
     reason::{and, checked_again, let_through},
     rules::Rules,
     standing::Standing,

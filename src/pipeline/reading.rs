@@ -5,8 +5,12 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::{rules::Rules, sli::SliReader};
-use crate::{delivery::sha256_hex, incident::Incident, message::Message};
+use super::{
+    finding::{Finding, unparsed_key},
+    rules::Rules,
+    sli::SliReader,
+};
+use crate::message::Message;
 
 /// What the reading stages made of one mail.
 #[derive(Debug, Clone, PartialEq)]
@@ -19,28 +23,6 @@ pub struct Reading {
     /// The mail's Date.
     pub date: Option<Timestamp>,
     pub subject_line: Option<String>,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub enum Finding {
-    Incident {
-        incident: Box<Incident>,
-        /// JSON pointers the schema does not know.
-        unknown: Vec<String>,
-    },
-    /// An alert that cannot be read, under a key made from its payload; with the JSON where it is
-    /// JSON.
-    Unreadable {
-        key: String,
-        reason: String,
-        json: Value,
-    },
-    Quarantined {
-        reason: String,
-    },
-    Ignored {
-        reason: String,
-    },
 }
 
 impl Reading {
@@ -66,21 +48,6 @@ impl Reading {
             _ => None,
         })
     }
-}
-
-impl Finding {
-    /// What in it the schema does not know.
-    pub fn drift(&self) -> &[String] {
-        match self {
-            Self::Incident { unknown, .. } => unknown,
-            _ => &[],
-        }
-    }
-}
-
-/// The key of an alert that has no id of its own.
-pub(super) fn unparsed_key(payload: &[u8]) -> String {
-    format!("unparsed-{}", &sha256_hex(payload)[..32])
 }
 
 impl Rules {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::reading::{Finding, unparsed_key};
+use super::finding::{Finding, unparsed_key};
 use crate::{
     extract::{Extracted, Extraction, Extractor, NoAlert},
     incident::{Incident, Series, Statuses},
