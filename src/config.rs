@@ -102,6 +102,13 @@ pub struct Loaded {
     tree: yaml::Node,
 }
 
+impl Loaded {
+    /// The secrets' files that others than this program's user may read.
+    pub fn exposed_secrets(&self) -> Vec<Problem> {
+        exposed::files(&self.tree)
+    }
+}
+
 /// Whether the files that hold secrets are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files {
@@ -199,7 +206,7 @@ impl Config {
             Some((config, rules)) if found.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
                 if files == Files::Needed {
-                    warnings.extend(exposed::files(&tree));
+                    warnings.extend(exposed::files(&tree).iter().map(ToString::to_string));
                 }
                 let (rules, included) = (Arc::new(rules), included.sources.len() - 1);
                 Ok(Loaded {
@@ -248,7 +255,7 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
         found.push(
             "alerts.authenticity.require is empty: mail is not checked to be Atlassian's own, so \
              whoever can write to \
-             an ingress can page and resolve"
+             an ingress can page and resolve; list what counts as evidence"
                 .to_owned(),
         );
     }
@@ -287,7 +294,7 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
         .chain(of_mailboxes)
         .chain(of_servers);
 
-    found.extend(of_stages.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
+    found.extend(of_stages.map(|problem| problem.to_string()));
 
     found
 }

@@ -35,6 +35,7 @@ pub mod options;
 mod owed;
 pub mod page;
 pub mod pagerduty;
+pub mod probe;
 mod said;
 pub mod sample;
 mod signature;
