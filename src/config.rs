@@ -39,6 +39,7 @@ mod later;
 mod lint;
 mod literal;
 mod misfit;
+mod preset;
 mod refused;
 mod restart;
 mod shape;
@@ -102,6 +103,13 @@ pub struct Loaded {
     tree: yaml::Node,
 }
 
+impl Loaded {
+    /// The secrets' files that others than this program's user may read.
+    pub fn exposed_secrets(&self) -> Vec<Problem> {
+        exposed::files(&self.tree)
+    }
+}
+
 /// Whether the files that hold secrets are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files {
@@ -139,6 +147,8 @@ impl Config {
         let mut tree = yaml::parse(text).map_err(|error| ConfigErrors::syntax(&source, error))?;
         let mut found = values::prepare(&mut tree, environment, source.folder());
         let included = include::merge(&mut tree, &source, environment, &mut found)?;
+        let of_presets = preset::merge(&mut tree);
+        found.extend(of_presets.into_iter().map(|problem| (None, problem)));
 
         // What one step found wrong with a key, the next need not find again.
         let mut tell = |problems: Vec<Problem>| {
@@ -157,7 +167,8 @@ impl Config {
             if files == Files::Needed {
                 tell(config.certificates());
             }
-            compile::rules(&config).map(|rules| (config, rules))
+            let given = values::given(&tree, environment);
+            compile::rules(&config, given).map(|rules| (config, rules))
         });
 
         let compiled = compiled.map_err(&mut tell).ok();
@@ -199,7 +210,7 @@ impl Config {
             Some((config, rules)) if found.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
                 if files == Files::Needed {
-                    warnings.extend(exposed::files(&tree));
+                    warnings.extend(exposed::files(&tree).iter().map(ToString::to_string));
                 }
                 let (rules, included) = (Arc::new(rules), included.sources.len() - 1);
                 Ok(Loaded {
@@ -248,7 +259,7 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
         found.push(
             "alerts.authenticity.require is empty: mail is not checked to be Atlassian's own, so \
              whoever can write to \
-             an ingress can page and resolve"
+             an ingress can page and resolve; list what counts as evidence"
                 .to_owned(),
         );
     }
@@ -287,7 +298,7 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
         .chain(of_mailboxes)
         .chain(of_servers);
 
-    found.extend(of_stages.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
+    found.extend(of_stages.map(|problem| problem.to_string()));
 
     found
 }

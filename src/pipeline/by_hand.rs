@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::rules::Rules;
 use crate::{
     delivery::{Action, Notification},
-    incident::Phase,
+    incident::{ATLASSIAN_SLI, Phase, Series},
     label::Labels,
     message::Outcome,
     store::{Decision, IncidentRow, Intake, Memory, StoreError, Subject},
@@ -26,14 +26,18 @@ pub async fn resolve_by_hand(
     by: &str,
     now: Timestamp,
 ) -> Result<Decision, StoreError> {
-    let label = |name: &str| incident.labels.get(name).cloned().unwrap_or_default();
+    let profile = incident
+        .labels
+        .get("profile")
+        .filter(|name| !name.is_empty());
     let subject = Subject {
         kind: incident.kind,
         incident_id: incident.incident_id.clone(),
         status: STATUS.to_owned(),
         time: None,
-        app_key: label("app_key"),
-        metric: label("metric"),
+        profile: profile.map_or(ATLASSIAN_SLI, String::as_str).into(),
+        // Nothing is opened that would be counted.
+        series: Series::default(),
         ingress: String::new(),
         verified: true,
     };

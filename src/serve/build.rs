@@ -126,36 +126,22 @@ impl Bridge {
         };
 
         let (reload, asked) = mpsc::channel(1);
-        let loaded = Arc::new(loaded);
-        let current = Sender::new(Arc::clone(&loaded));
-        let config = &loaded.config;
-        let workbench = Bench {
-            loaded: current.subscribe(),
-            ways_in: config.ingress.clone(),
+        let started = Arc::new(loaded);
+        let loaded = Sender::new(Arc::clone(&started));
+        let bench = Bench {
+            loaded: loaded.subscribe(),
+            ways_in: started.config.ingress.clone(),
             store: store.clone(),
             deliverer: Arc::clone(&deliverer),
             owed: Arc::clone(&bell),
             clock: clock.clone(),
             turns: Bench::turns(),
         };
-        let admin = web::Admin {
-            store: store.clone(),
-            desk: store.clone(),
-            browse: store.clone(),
-            ledger: store.clone(),
-            workbench: Arc::new(workbench),
-            owed: Arc::clone(&bell),
-            health: health.clone(),
-            clock: clock.clone(),
-            metrics: metrics.clone(),
-            reload,
-            hosts: web::Hosts::new(&config.admin.hosts, config.global.external_url.as_deref()),
-            sign_in: SignIn::new(admin_token(config)?, login(config)?),
-        };
+        let admin = admin(bench, &health, &metrics, reload)?;
 
         let reload = Reload {
-            started: loaded,
-            loaded: current,
+            started,
+            loaded,
             deliverer: Arc::clone(&deliverer),
             in_force,
             clock,
@@ -180,6 +166,33 @@ impl Bridge {
             asked,
         })
     }
+}
+
+/// The admin listener's part of a bridge.
+fn admin(
+    bench: Bench,
+    health: &Health,
+    metrics: &PrometheusHandle,
+    reload: mpsc::Sender<web::Asked>,
+) -> anyhow::Result<web::Admin> {
+    let loaded = Arc::clone(&bench.loaded.borrow());
+    let config = &loaded.config;
+    let external_url = config.global.external_url.as_deref();
+
+    Ok(web::Admin {
+        store: bench.store.clone(),
+        desk: bench.store.clone(),
+        browse: bench.store.clone(),
+        ledger: bench.store.clone(),
+        owed: Arc::clone(&bench.owed),
+        clock: bench.clock.clone(),
+        workbench: Arc::new(bench),
+        health: health.clone(),
+        metrics: metrics.clone(),
+        reload,
+        hosts: web::Hosts::new(&config.admin.hosts, external_url),
+        sign_in: SignIn::new(admin_token(config)?, login(config)?),
+    })
 }
 
 async fn open_store(

@@ -25,6 +25,7 @@ use crate::{
         Specimen, Trial,
         compare::compare,
         page,
+        pair::{by_mail, pairs},
         source::{Stored, from_store, silences},
         walk::{judged, twice, walk},
     },
@@ -104,7 +105,8 @@ impl Workbench for Bench {
     }
 
     fn profiles(&self) -> Vec<String> {
-        vec!["atlassian-sli".to_owned()]
+        let rules = Arc::clone(&self.loaded().rules);
+        rules.profiles().map(ToOwned::to_owned).collect()
     }
 
     fn label_names(&self) -> Vec<String> {
@@ -171,9 +173,11 @@ impl Workbench for Bench {
         };
 
         let explained = trial(&loaded, options.trust)?.run(specimen).await;
-        let explained = explained.map_err(failed)?;
+        let alerts = explained.map_err(failed)?.into_iter();
 
-        Ok(vec![serde_json::to_value(explained).map_err(failed)?])
+        alerts
+            .map(|alert| serde_json::to_value(alert).map_err(failed))
+            .collect()
     }
 
     async fn diff(
@@ -297,11 +301,13 @@ impl Bench {
         while let (Some(before), Some(after)) =
             tokio::try_join!(before.try_next(), after.try_next()).map_err(failed)?
         {
-            for (before, after) in before.into_iter().zip(after) {
+            for (before, after) in by_mail(before).into_iter().zip(by_mail(after)) {
                 diff.mails += 1;
-                if let Some(difference) = compare(before, after, same_secrets) {
-                    let difference = serde_json::to_value(difference).map_err(failed)?;
-                    diff.differences.push(difference);
+                for (before, after) in pairs(before, after) {
+                    if let Some(difference) = compare(before, after, same_secrets) {
+                        let difference = serde_json::to_value(difference).map_err(failed)?;
+                        diff.differences.push(difference);
+                    }
                 }
             }
             if diff.mails >= MOST_MAILS || diff.differences.len() >= MOST_DIFFERENCES {

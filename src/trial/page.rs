@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     deliver::{Client, Deliverer, Terms},
     delivery::{self, Action, DeliveryState, Notification},
-    incident::{Phase, State, Values},
+    incident::{ATLASSIAN_SLI, Phase, Series, State, Values},
     label::Labels,
     message::{Authenticity, Message, Outcome},
     receiver,
@@ -171,6 +171,7 @@ async fn owe(
     let decision = Decision {
         outcome: Outcome::Opened,
         reason: None,
+        profile: None,
         labels: page.labels.clone(),
         state: Some(State {
             phase,
@@ -198,8 +199,8 @@ async fn owe(
         incident_id: page.incident_id.clone(),
         status: "TEST".into(),
         time: None,
-        app_key: String::new(),
-        metric: String::new(),
+        profile: ATLASSIAN_SLI.into(),
+        series: Series::default(),
         ingress: "test".into(),
         verified: true,
     };

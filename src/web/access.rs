@@ -59,12 +59,14 @@ pub(super) async fn signed_in(
 
     // A page of ours that is read now may act later.
     let mut given = None;
-    if who.csrf.is_empty() && who.known != Known::Token && wants_a_page(&request) {
-        if let Ok(key) = cookie::new_key() {
-            who.csrf = cookie::token_of(&key);
-            let secure = is_secure(here.ip(), request.headers());
-            given = Some(cookie::give_csrf(&key, secure));
-        }
+    if who.csrf.is_empty()
+        && who.known != Known::Token
+        && wants_a_page(&request)
+        && let Ok(key) = cookie::new_key()
+    {
+        who.csrf = cookie::token_of(&key);
+        let secure = is_secure(here.ip(), request.headers());
+        given = Some(cookie::give_csrf(&key, secure));
     }
 
     request.extensions_mut().insert(who);

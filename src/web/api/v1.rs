@@ -76,7 +76,7 @@ fn described() -> OpenApiRouter<Arc<Admin>> {
     OpenApiRouter::with_openapi(Document::openapi()).nest(BASE, paths)
 }
 
-/// The document that describes it: OpenAPI 3.1.
+/// The document that describes it, in version 3.1 of its language.
 pub fn document() -> utoipa::openapi::OpenApi {
     described().into_openapi()
 }
