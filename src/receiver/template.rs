@@ -17,9 +17,7 @@ use super::{
     context::{self, context},
     sample, text,
 };
-use crate::{label, settings::Problem};
-
-mod filters;
+use crate::{label, settings::Problem, template::filters};
 
 /// Instructions one rendering may take: a loop without end fails instead of holding up the page.
 const FUEL: u64 = 100_000;
