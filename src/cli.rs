@@ -22,6 +22,7 @@ mod asker;
 mod check;
 mod completion;
 mod deliveries;
+mod doctor;
 mod explain;
 mod file_format;
 mod imap;
@@ -77,6 +78,7 @@ be done, 2 wrong usage.";
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Explain(explain::Explain),
     Replay(replay::Replay),
     #[command(subcommand)]
@@ -111,6 +113,7 @@ impl Cli {
         let code = match self.command {
             Command::Serve(command) => command.run(config).await,
             Command::Check(command) => command.run(config),
+            Command::Doctor(command) => command.run(config).await,
             Command::Explain(command) => command.run(config).await,
             Command::Replay(command) => command.run(config).await,
             Command::Routes(command) => command.run(config),

@@ -40,6 +40,8 @@ mod later;
 mod lint;
 mod literal;
 mod misfit;
+mod overlay;
+mod preset;
 mod refused;
 mod restart;
 mod shape;
@@ -106,6 +108,13 @@ pub struct Loaded {
     tree: yaml::Node,
 }
 
+impl Loaded {
+    /// The secrets' files that others than this program's user may read.
+    pub fn exposed_secrets(&self) -> Vec<Problem> {
+        exposed::files(&self.tree)
+    }
+}
+
 /// Whether the files that hold secrets are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Files {
@@ -145,6 +154,8 @@ impl Config {
         let included = include::merge(&mut tree, &source, environment, &mut found)?;
         let of_starters = starter::merge(&mut tree);
         found.extend(of_starters.into_iter().map(|problem| (None, problem)));
+        let of_presets = preset::merge(&mut tree);
+        found.extend(of_presets.into_iter().map(|problem| (None, problem)));
 
         // What one step found wrong with a key, the next need not find again.
         let mut tell = |problems: Vec<Problem>| {
@@ -167,7 +178,8 @@ impl Config {
             if let (Files::Needed, Some(profiles)) = (files, &profiles) {
                 tell(profile::examples::problems(profiles));
             }
-            let rules = compile::rules(&config)?;
+            let given = values::given(&tree, environment);
+            let rules = compile::rules(&config, given)?;
             let profiles = Arc::new(profiles.unwrap_or_default());
             Ok((config, rules, profiles))
         });
@@ -211,7 +223,7 @@ impl Config {
             Some((config, rules, profiles)) if found.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
                 if files == Files::Needed {
-                    warnings.extend(exposed::files(&tree));
+                    warnings.extend(exposed::files(&tree).iter().map(ToString::to_string));
                 }
                 let (rules, included) = (Arc::new(rules), included.sources.len() - 1);
                 Ok(Loaded {
@@ -261,7 +273,7 @@ fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> 
         found.push(
             "alerts.authenticity.require is empty: mail is not checked to be Atlassian's own, so \
              whoever can write to \
-             an ingress can page and resolve"
+             an ingress can page and resolve; list what counts as evidence"
                 .to_owned(),
         );
     }
@@ -300,7 +312,7 @@ fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> 
         .chain(of_mailboxes)
         .chain(of_servers);
 
-    found.extend(of_stages.map(|Problem { key, what, mend }| format!("{key}: {what}; {mend}")));
+    found.extend(of_stages.map(|problem| problem.to_string()));
 
     found
 }

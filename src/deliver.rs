@@ -27,6 +27,7 @@ mod attempt;
 mod breaker;
 mod http;
 mod next;
+mod probe;
 mod slot;
 mod terms;
 mod traffic;

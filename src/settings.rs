@@ -342,6 +342,13 @@ pub struct Problem {
     pub mend: String,
 }
 
+/// On one line, as warnings are told.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.key, self.what, self.mend)
+    }
+}
+
 impl Problem {
     pub fn new(key: impl Into<String>, what: impl Into<String>, mend: impl Into<String>) -> Self {
         Self {

@@ -21,6 +21,7 @@ mod crash;
 mod delivery;
 mod deployed;
 mod diff;
+mod doctor;
 mod doors;
 mod dovecot;
 mod e2e;
