@@ -108,6 +108,16 @@ impl Authenticator {
         })
     }
 
+    /// Whether a name server answers for the sender's domain now; none where no mail is judged by
+    /// what stands in DNS.
+    pub async fn is_answered(&self) -> Option<bool> {
+        let asks = [Evidence::Dkim, Evidence::Arc];
+        if !self.require.iter().any(|evidence| asks.contains(evidence)) {
+            return None;
+        }
+        Some(self.dns.reaches(&self.domain).await)
+    }
+
     /// Judges a mail by its stored bytes, within ten seconds.
     pub async fn judge(&self, message: &Message) -> Authenticity {
         if self.require.is_empty() {

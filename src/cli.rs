@@ -14,14 +14,16 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    config::{Config, Files},
+    config::{Config, Files, Loaded},
     store::Desk,
+    trial::Trial,
 };
 
 mod asker;
 mod check;
 mod completion;
 mod deliveries;
+mod doctor;
 mod explain;
 mod file_format;
 mod imap;
@@ -41,7 +43,6 @@ mod serve;
 mod silences;
 mod store;
 mod table;
-mod trial;
 
 /// From Atlassian's alert mails to on-call paging: one mail in, the right page out, once.
 #[derive(Debug, Parser)]
@@ -77,6 +78,7 @@ be done, 2 wrong usage.";
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
+    Doctor(doctor::Doctor),
     Explain(explain::Explain),
     Replay(replay::Replay),
     #[command(subcommand)]
@@ -111,6 +113,7 @@ impl Cli {
         let code = match self.command {
             Command::Serve(command) => command.run(config).await,
             Command::Check(command) => command.run(config),
+            Command::Doctor(command) => command.run(config).await,
             Command::Explain(command) => command.run(config).await,
             Command::Replay(command) => command.run(config).await,
             Command::Routes(command) => command.run(config),
@@ -139,6 +142,16 @@ fn exit(right: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// A throw-away bridge by a configuration.
+fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
+    Trial::new(
+        Arc::clone(&loaded.rules),
+        loaded.config.authenticator()?,
+        loaded.config.global.external_url.clone(),
+        trust,
+    )
 }
 
 /// The store of the configuration, which must be there: only `serve` and `store migrate` make one.

@@ -27,6 +27,7 @@ mod attempt;
 mod breaker;
 mod http;
 mod next;
+mod probe;
 mod slot;
 mod terms;
 mod traffic;
@@ -119,6 +120,15 @@ impl Deliverer {
         }
 
         self.bell.notify_one();
+    }
+
+    /// Every integration, and when it is asked next where its circuit is open.
+    pub fn circuits(&self) -> Vec<(Target, Option<Timestamp>)> {
+        let terms = self.terms();
+        let circuits = terms.traffic.iter();
+        circuits
+            .map(|(target, traffic)| (target.clone(), traffic.probe_at()))
+            .collect()
     }
 
     /// The terms in force: read once for each attempt.

@@ -13,6 +13,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 pub mod bounds;
 pub mod host;
+pub mod networks;
+pub mod users;
 
 /// A length of time, written as Alertmanager does: `30s`, `5m`, `1h30m`, `90d`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -340,6 +342,13 @@ pub struct Problem {
     pub what: String,
     /// What mends it.
     pub mend: String,
+}
+
+/// On one line, as warnings are told.
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}; {}", self.key, self.what, self.mend)
+    }
 }
 
 impl Problem {

@@ -31,6 +31,7 @@ mod silenced;
 mod spare;
 pub mod sqlite;
 mod subject;
+mod summary;
 mod upkeep;
 
 pub use browse::{
@@ -39,7 +40,7 @@ pub use browse::{
 };
 pub use claim::{Agenda, Claim};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
-pub use decision::{Decide, Decision};
+pub use decision::{Decide, Decision, Item};
 pub use desk::Desk;
 pub use error::StoreError;
 pub use intake::Intake;
@@ -57,6 +58,7 @@ pub use settlement::{Attempt, Fallback, Next, Settled, Settlement};
 pub use silenced::{Silenced, Silencing, Unsilenced};
 pub use spare::{Cut, Excess, Spare};
 pub use subject::{Kind, Subject};
+pub use summary::most_notable;
 pub use upkeep::Upkeep;
 
 pub use crate::delivery::NewDelivery;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use super::{Config, values, yaml::Node};
+use crate::settings::Problem;
 
 /// Files whose key ends in `_file` and that anybody may read.
 const PUBLIC: [&str; 3] = ["ca_file", "cert_file", "schema_file"];
@@ -56,7 +57,7 @@ fn is_loopback(place: &str) -> bool {
 
 /// The secrets' files that others than this program's user may read. A group may that it needs to
 /// read the file itself.
-pub fn files(tree: &Node) -> Vec<String> {
+pub fn files(tree: &Node) -> Vec<Problem> {
     let own = rustix::process::geteuid().as_raw();
     let exposed = |(key, path): (String, String)| {
         let name = key.rsplit('.').next().unwrap_or(&key);
@@ -68,9 +69,10 @@ pub fn files(tree: &Node) -> Vec<String> {
             if metadata.uid() == own { 0o060 } else { 0 },
         );
         (mode & (group | 0o006) != 0).then(|| {
-            format!(
-                "{key}: others can read or change the secret in {path} (its mode is {mode:04o}); \
-                 `chmod 600 {path}`"
+            Problem::new(
+                &key,
+                format!("others can read or change the secret in {path} (its mode is {mode:04o})"),
+                format!("`chmod 600 {path}`"),
             )
         })
     };

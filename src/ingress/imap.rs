@@ -48,6 +48,7 @@ mod scan;
 mod server;
 mod session;
 mod settings;
+pub mod trial;
 mod trust;
 mod wanted;
 mod wire;

@@ -33,13 +33,18 @@ pub fn rank(word: &str) -> u8 {
 const FALLBACK: &str = "warning";
 
 impl Severities {
-    /// Compiles the rules, or says all that is wrong with them.
+    /// Compiles the rules of `alerts:`, or says all that is wrong with them.
     pub fn compile(rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
+        Self::compile_at("alerts.severity", rules)
+    }
+
+    /// The same of rules that stand at another key of the configuration.
+    pub fn compile_at(at: &str, rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut compiled = Vec::with_capacity(rules.len());
 
         for (index, rule) in rules.iter().enumerate() {
-            let key = format!("alerts.severity[{index}]");
+            let key = format!("{at}[{index}]");
             if rule.severity.is_empty() {
                 problems.push(Problem::new(
                     format!("{key}.severity"),
@@ -66,11 +71,16 @@ impl Severities {
         }
     }
 
-    /// The severity of an alert with these labels: `warning` where no rule holds.
-    pub fn of(&self, labels: &Labels) -> &str {
-        self.0
-            .iter()
-            .find(|(matchers, _)| matchers.iter().all(|matcher| matcher.holds(labels)))
-            .map_or(FALLBACK, |(_, severity)| severity)
+    /// The severity of an alert with these labels. Where no rule holds it is what the mail itself
+    /// says, and else `warning`.
+    pub fn of<'a>(&'a self, labels: &'a Labels) -> &'a str {
+        let holds = |matchers: &[Matcher]| matchers.iter().all(|matcher| matcher.holds(labels));
+        let ruled = self.0.iter().find(|(matchers, _)| holds(matchers));
+        let said = || labels.get("severity").filter(|said| !said.is_empty());
+
+        ruled
+            .map(|(_, severity)| severity)
+            .or_else(said)
+            .map_or(FALLBACK, String::as_str)
     }
 }

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     settings::Problem,
     store::{
-        Store, StoreError, Totals,
+        Room, Store, StoreError, Totals,
         audit::{Extent, Finding},
         postgres::{self, Address, Misaddressed, Postgres},
         sqlite::{self, Sqlite},
@@ -58,6 +58,22 @@ impl Place {
     pub fn missing_folder(&self) -> Option<StoreError> {
         match self {
             Self::File(path) => sqlite::assert_folder(path).err(),
+            Self::Database(_) => None,
+        }
+    }
+
+    /// The space where its file is, or is to be; none of a database, which does not say.
+    pub fn room(&self) -> Option<Room> {
+        match self {
+            Self::File(path) => sqlite::room_beside(path),
+            Self::Database(_) => None,
+        }
+    }
+
+    /// Why a file that is not there cannot be made.
+    pub fn unwritable_folder(&self) -> Option<std::io::Error> {
+        match self {
+            Self::File(path) => sqlite::may_write_beside(path).err(),
             Self::Database(_) => None,
         }
     }

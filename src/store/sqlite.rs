@@ -52,6 +52,7 @@ pub use copy::{backup, restore};
 pub(in crate::store) use file::assert_folder;
 use file::{assert_not_anothers, connect, keep_private, migrate};
 pub use file::{own, versions};
+pub(in crate::store) use path::{may_write_beside, room_beside};
 use turn::Turn;
 use writer::Outlives;
 

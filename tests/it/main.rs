@@ -9,6 +9,7 @@
     reason = "a test that walks through a table of cases is as long as its table"
 )]
 mod admin;
+mod api;
 mod arrows;
 mod authenticity;
 mod changed;
@@ -21,6 +22,7 @@ mod crash;
 mod delivery;
 mod deployed;
 mod diff;
+mod doctor;
 mod doors;
 mod dovecot;
 mod e2e;

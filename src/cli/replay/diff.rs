@@ -9,20 +9,18 @@ use std::{collections::BTreeMap, io::Write};
 use anyhow::{Context as _, bail};
 use futures_util::TryStreamExt as _;
 
-use super::{
-    Request,
-    compare::{Difference, Kind, Sides, compare},
-    walk::{judged, twice, walk},
-    words,
-};
+use super::{Request, words};
 use crate::{
-    cli::{
-        plain, table,
-        trial::{Told, Trial},
-    },
+    cli::{plain, table},
     config::Loaded,
     delivery::Target,
     message::Outcome,
+    trial::{
+        Told, Trial,
+        compare::{Difference, Kind, Sides, compare},
+        pair::{by_mail, pairs},
+        walk::{judged, twice, walk},
+    },
 };
 
 /// Compares on `out`: a line of JSON for each mail that differs, or words and a summary. Returns
@@ -73,11 +71,14 @@ pub async fn run(
             (None, None) => break,
             _ => bail!("one of the two replays has lost mails"),
         };
-        for (before, after) in before.into_iter().zip(after) {
-            tally.count(&before, &after);
-            if let Some(difference) = compare(before, after, same_secrets) {
-                tally.add(&difference);
-                progress.suspend(|| tell(&difference, request.json, out))?;
+        for (before, after) in by_mail(before).into_iter().zip(by_mail(after)) {
+            tally.mails += 1;
+            for (before, after) in pairs(before, after) {
+                tally.count(&before, &after);
+                if let Some(difference) = compare(before, after, same_secrets) {
+                    tally.add(&difference);
+                    progress.suspend(|| tell(&difference, request.json, out))?;
+                }
             }
             progress.inc(1);
         }
@@ -114,7 +115,6 @@ struct Tally {
 
 impl Tally {
     fn count(&mut self, before: &Told, after: &Told) {
-        self.mails += 1;
         self.unreadable.before += u64::from(before.outcome == Outcome::Unparsed);
         self.unreadable.after += u64::from(after.outcome == Outcome::Unparsed);
         for page in &before.pages {

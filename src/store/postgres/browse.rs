@@ -46,7 +46,7 @@ macro_rules! incidents {
             " AND kind <> 'unparsed'
                AND ($4::text IS NULL OR phase = $4)
                AND ($5::text IS NULL OR strpos(labels, $5) > 0)
-               AND ($6::text IS NULL OR strpos(labels, $6) > 0)
+               AND ($6::text IS NULL OR profile = $6)
                AND ($7::text IS NULL OR (SELECT 1 FROM deliveries
                     WHERE incident = incidents.id AND receiver = $7 LIMIT 1) IS NOT NULL)
                AND ($8::text IS NULL OR labels ILIKE $8 OR status ILIKE $8 OR incident_id ILIKE $8)
@@ -61,7 +61,7 @@ macro_rules! mails {
             "WHERE mails.id < $1 AND mails.id >= $2 ",
             $indexed,
             " AND ($4::text IS NULL OR outcome = $4)
-               AND ($5::text IS NULL OR strpos(mails.labels, $5) > 0)
+               AND ($5::text IS NULL OR mails.profile = $5)
                AND ($6::text IS NULL OR ingress = $6)
                AND ($7::text IS NULL OR mails.labels ILIKE $7 OR reason ILIKE $7 OR incidents.incident_id ILIKE $7)
              ORDER BY mails.id DESC LIMIT $3"
@@ -87,7 +87,7 @@ impl Browse for Postgres {
         filter: IncidentFilter,
         span: Span,
     ) -> Result<Stretch<(i64, IncidentRow)>, StoreError> {
-        let (scan, statement) = match filter.phase {
+        let (bounds, read) = match filter.phase {
             Some(Phase::Firing) => (
                 scan!("incidents", "AND phase = 'firing'"),
                 incidents!("AND phase = 'firing'"),
@@ -95,12 +95,10 @@ impl Browse for Postgres {
             _ => (scan!("incidents", ""), incidents!("")),
         };
 
-        let its = |name: &str, value: &Option<String>| {
-            value.as_deref().map(|value| kept_text(&label(name, value)))
-        };
         let phase = filter.phase.map(Phase::as_str);
-        let severity = its("severity", &filter.severity);
-        let profile = its("profile", &filter.profile);
+        let severity = filter.severity.as_deref();
+        let severity = severity.map(|severity| kept_text(&label("severity", severity)));
+        let profile = filter.profile.as_deref().map(kept_text);
         let receiver = filter.receiver.as_deref().map(kept_text);
         let words = filter
             .text
@@ -108,8 +106,8 @@ impl Browse for Postgres {
             .map(|words| kept_text(&pattern(words)));
 
         self.stretch(
-            scan,
-            statement,
+            bounds,
+            read,
             span,
             &[&phase, &severity, &profile, &receiver, &words],
             |row| Ok((at(row, "id")?, incident_row(row)?)),
@@ -122,7 +120,7 @@ impl Browse for Postgres {
         filter: MailFilter,
         span: Span,
     ) -> Result<Stretch<MailRow>, StoreError> {
-        let (scan, statement) = match filter.outcome {
+        let (bounds, read) = match filter.outcome {
             Some(Outcome::Quarantined) => (
                 scan!("mails", "AND outcome = 'quarantined'"),
                 mails!("AND outcome = 'quarantined'"),
@@ -131,8 +129,7 @@ impl Browse for Postgres {
         };
 
         let outcome = filter.outcome.map(Outcome::as_str);
-        let profile = filter.profile.as_deref();
-        let profile = profile.map(|profile| kept_text(&label("profile", profile)));
+        let profile = filter.profile.as_deref().map(kept_text);
         let ingress = filter.ingress.as_deref().map(kept_text);
         let words = filter
             .text
@@ -140,8 +137,8 @@ impl Browse for Postgres {
             .map(|words| kept_text(&pattern(words)));
 
         self.stretch(
-            scan,
-            statement,
+            bounds,
+            read,
             span,
             &[&outcome, &profile, &ingress, &words],
             mail_row,
@@ -154,7 +151,7 @@ impl Browse for Postgres {
         filter: DeliveryFilter,
         span: Span,
     ) -> Result<Stretch<DeliveryRow>, StoreError> {
-        let (scan, statement) = match filter.state {
+        let (bounds, read) = match filter.state {
             Some(DeliveryState::Pending | DeliveryState::Held) => (
                 scan!("deliveries", "AND settled_at IS NULL"),
                 deliveries!("AND settled_at IS NULL"),
@@ -169,7 +166,7 @@ impl Browse for Postgres {
         let state = filter.state.map(DeliveryState::as_str);
         let receiver = filter.receiver.as_deref().map(kept_text);
 
-        self.stretch(scan, statement, span, &[&state, &receiver], delivery_row)
+        self.stretch(bounds, read, span, &[&state, &receiver], delivery_row)
             .await
     }
 
@@ -221,17 +218,17 @@ impl Postgres {
     /// Reads what fits among the rows that are looked through.
     async fn stretch<T>(
         &self,
-        scan: &'static str,
+        bounds: &'static str,
         statement: &'static str,
         span: Span,
         filter: &[Parameter<'_>],
         read: impl Fn(&Row) -> Result<T, StoreError>,
     ) -> Result<Stretch<T>, StoreError> {
-        let scanned = self
+        let looked_through = self
             .database
-            .query(scan, &[&span.before, &i64::from(SCANNED)])
+            .query(bounds, &[&span.before, &i64::from(SCANNED)])
             .await?;
-        let (from, goes_on) = match scanned.first() {
+        let (from, goes_on) = match looked_through.first() {
             Some(row) => (
                 at::<i64>(row, "first")?,
                 at::<i64>(row, "scanned")? == i64::from(SCANNED),

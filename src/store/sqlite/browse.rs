@@ -141,7 +141,7 @@ fn incidents(
                AND kind <> 'unparsed'
                AND (:phase IS NULL OR phase = :phase)
                AND (:severity IS NULL OR instr(labels, :severity) > 0)
-               AND (:profile IS NULL OR instr(labels, :profile) > 0)
+               AND (:profile IS NULL OR profile = :profile)
                AND (:receiver IS NULL OR EXISTS (
                     SELECT 1 FROM deliveries WHERE incident = incidents.id AND receiver = :receiver))
                AND (:text IS NULL OR labels LIKE :text ESCAPE '\\' OR status LIKE :text ESCAPE '\\'
@@ -153,7 +153,7 @@ fn incidents(
             ":from": scanned.0,
             ":phase": filter.phase.map(Phase::as_str),
             ":severity": filter.severity.as_deref().map(|severity| label("severity", severity)),
-            ":profile": filter.profile.as_deref().map(|profile| label("profile", profile)),
+            ":profile": filter.profile,
             ":receiver": filter.receiver,
             ":text": filter.text.as_deref().map(pattern),
             ":limit": span.limit,
@@ -179,7 +179,7 @@ fn mails(
         &format!(
             "{MAIL} WHERE mails.id < :before AND mails.id >= :from {indexed}
                AND (:outcome IS NULL OR outcome = :outcome)
-               AND (:profile IS NULL OR instr(mails.labels, :profile) > 0)
+               AND (:profile IS NULL OR mails.profile = :profile)
                AND (:ingress IS NULL OR ingress = :ingress)
                AND (:text IS NULL OR mails.labels LIKE :text ESCAPE '\\'
                     OR reason LIKE :text ESCAPE '\\' OR incidents.incident_id LIKE :text ESCAPE '\\')
@@ -189,7 +189,7 @@ fn mails(
             ":before": span.before,
             ":from": scanned.0,
             ":outcome": filter.outcome.map(Outcome::as_str),
-            ":profile": filter.profile.as_deref().map(|profile| label("profile", profile)),
+            ":profile": filter.profile,
             ":ingress": filter.ingress,
             ":text": filter.text.as_deref().map(pattern),
             ":limit": span.limit,

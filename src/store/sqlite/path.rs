@@ -7,6 +7,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use rustix::fs::{Access, access};
+
+use super::concern;
+use crate::store::Room;
+
 /// Only root may give files away; what anybody else makes is theirs.
 pub(super) fn given_to(file: &Path, owner: u32, group: u32) -> io::Result<()> {
     match chown(file, Some(owner), Some(group)) {
@@ -25,4 +30,14 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     path.parent()
         .filter(|folder| !folder.as_os_str().is_empty())
         .unwrap_or(Path::new("."))
+}
+
+/// The space where a file is, or is to be.
+pub(in crate::store) fn room_beside(path: &Path) -> Option<Room> {
+    concern::room(folder_of(path))
+}
+
+/// Whether this user may make files beside one.
+pub(in crate::store) fn may_write_beside(path: &Path) -> io::Result<()> {
+    Ok(access(folder_of(path), Access::WRITE_OK | Access::EXEC_OK)?)
 }

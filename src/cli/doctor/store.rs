@@ -1,0 +1,150 @@
+//! The store: who may read it, whether it is of this version, whether it can be written, and what
+//! room is left.
+
+use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
+
+use super::{
+    Deployment,
+    finding::{Checked, Finding},
+};
+use crate::{
+    serve::store_place,
+    store::{StoreError, place::Place},
+};
+
+const ABOUT: &str = "store.url";
+
+pub async fn check(deployment: &Deployment) -> Checked {
+    let place = match store_place(&deployment.config) {
+        Ok(place) => place,
+        Err(error) => {
+            let mend = "write `sqlite:FILE` or `postgres://user:password@host/database`";
+            return vec![Finding::wrong("store", ABOUT, format!("{error:#}"), mend)].into();
+        }
+    };
+
+    let mut findings = Vec::new();
+    if let Place::File(path) = &place {
+        findings.extend(permissions(path));
+    }
+    findings.extend(room(&place));
+
+    // Opening it would mend its permissions, and nothing is to be changed.
+    if !findings.iter().any(|found| found.check == "permissions") {
+        findings.push(opened(&place).await);
+    }
+
+    findings.into()
+}
+
+/// Whether everybody may read what mails say and who was told.
+fn permissions(path: &Path) -> Option<Finding> {
+    let mode = fs::metadata(path).ok()?.mode() & 0o777;
+    (mode & 0o007 != 0).then(|| {
+        let what = format!(
+            "everybody on this machine can read {} (its mode is {mode:04o})",
+            path.display()
+        );
+        let mend = format!("chmod 600 {}", path.display());
+        Finding::wrong("permissions", ABOUT, what, mend)
+    })
+}
+
+fn room(place: &Place) -> Option<Finding> {
+    let room = place.room()?;
+    let (free, little) = (room.free >> 20, room.little() >> 20);
+    let what = format!("{free} MiB are left beside {place}");
+
+    Some(if room.free < room.little() {
+        let mend = format!(
+            "free some space on its file system, at least {little} MiB, or shorten \
+             store.mail_retention"
+        );
+        Finding::wrong("disk", ABOUT, what, mend)
+    } else {
+        Finding::ok("disk", ABOUT, what)
+    })
+}
+
+/// A store of this version is opened and written to, without changing what it holds. An older one
+/// is left for `serve` to bring forward, and one that is not there for it to make.
+async fn opened(place: &Place) -> Finding {
+    let is_new = matches!(place, Place::File(path) if !path.exists());
+    if is_new {
+        return to_be_made(place);
+    }
+
+    let (found, known) = match place.versions().await {
+        Ok(versions) => versions,
+        Err(error) => return unusable(place, &error),
+    };
+
+    if found > known {
+        let what =
+            format!("{place} is of schema version {found}, newer than this program's {known}");
+        return Finding::wrong(
+            "store",
+            ABOUT,
+            what,
+            "run the alertbridge that made it, or a newer one",
+        );
+    }
+
+    if found < known {
+        let what = if found == 0 {
+            format!("{place} holds no store yet: `serve` makes it")
+        } else {
+            format!("{place} is of schema version {found}: `serve` brings it to {known}")
+        };
+        return Finding::ok("store", ABOUT, what);
+    }
+
+    let written = async {
+        let store = place.open().await?;
+        store.ping().await
+    };
+    match written.await {
+        Ok(()) => {
+            let what = format!("{place} is of schema version {known} and can be written");
+            Finding::ok("store", ABOUT, what)
+        }
+        Err(error) => unusable(place, &error),
+    }
+}
+
+fn to_be_made(place: &Place) -> Finding {
+    if let Some(error) = place.missing_folder() {
+        return unusable(place, &error);
+    }
+
+    let Some(error) = place.unwritable_folder() else {
+        let what = format!("{place} is not there yet, and `serve` can make it");
+        return Finding::ok("store", ABOUT, what);
+    };
+    let mend =
+        "let the user that runs alertbridge write to its folder, or name another in store.url";
+    Finding::wrong(
+        "store",
+        ABOUT,
+        format!("{place} cannot be made: {error}"),
+        mend,
+    )
+}
+
+fn unusable(place: &Place, error: &StoreError) -> Finding {
+    let mend = match (error, place) {
+        (StoreError::Full, _) => "free some space where the store is",
+        (StoreError::ReadOnly, _) => {
+            "let the user that runs alertbridge write to the store, its folder and its lock file"
+        }
+        (StoreError::Locked, _) => "see which other process keeps the store, and end it",
+        (_, Place::File(_)) => {
+            "`alertbridge store check` says what is damaged; `alertbridge store restore` makes it \
+             anew from a backup"
+        }
+        (_, Place::Database(_)) => {
+            "see that PostgreSQL runs and lets this user in: `psql` with the same address"
+        }
+    };
+    Finding::wrong("store", ABOUT, format!("{place}: {error}"), mend)
+}

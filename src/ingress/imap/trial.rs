@@ -1,0 +1,116 @@
+//! A mailbox is tried: everything that reading it needs is done once, and nothing in it changes.
+
+use super::{
+    Settings, Timeouts,
+    fault::Fault,
+    server::Server,
+    session::{Folder, Session},
+};
+use crate::{clock::Clock, settings::Problem};
+
+/// A folder that was opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Opened {
+    /// How many mails it holds, where the server says.
+    pub mails: Option<u32>,
+    /// Whether the server tells of new mail by itself (IDLE).
+    pub tells: bool,
+}
+
+/// How far it came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stopped {
+    /// The name of a host has no address.
+    Name,
+    Connection,
+    Tls,
+    Login,
+    Folder,
+}
+
+/// A mailbox that cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    pub at: Stopped,
+    pub what: String,
+    pub mend: &'static str,
+}
+
+/// Logs in and opens the folder with EXAMINE, which changes nothing, not even `\Recent`.
+pub async fn try_out(
+    key: &str,
+    settings: &Settings,
+    clock: Clock,
+    timeouts: Timeouts,
+) -> Result<Opened, Unreadable> {
+    let server =
+        Server::new(key, settings, clock, timeouts).map_err(|problem| misconfigured(&problem))?;
+    let opened = open(&server.with_timeouts(timeouts), settings, timeouts).await;
+    opened.map_err(|fault| unreadable(&fault))
+}
+
+async fn open(server: &Server, settings: &Settings, timeouts: Timeouts) -> Result<Opened, Fault> {
+    let dialogue = server.log_in().await?;
+    let mut session = Session::begin(dialogue, timeouts).await?;
+    let Folder { exists, .. } = session.open(&settings.folder, true).await?;
+    let tells = session.can.idle;
+    session.log_out().await;
+
+    Ok(Opened {
+        mails: exists,
+        tells,
+    })
+}
+
+fn misconfigured(problem: &Problem) -> Unreadable {
+    Unreadable {
+        at: Stopped::Tls,
+        what: format!("{}; {}", problem.what, problem.mend),
+        mend: "mend the settings of the mailbox's connection",
+    }
+}
+
+fn unreadable(fault: &Fault) -> Unreadable {
+    let (at, mend) = match fault {
+        Fault::Unreachable { reason, .. } if reason.starts_with("its name") => (
+            Stopped::Name,
+            "correct `host`, or mend this machine's name resolution (/etc/resolv.conf)",
+        ),
+        Fault::Unreachable { .. } => (
+            Stopped::Connection,
+            "correct `host` and `port`, and let this machine connect there through the firewall",
+        ),
+        Fault::Tls { .. } => (
+            Stopped::Tls,
+            "write `host` as the certificate names it, name the CA that signed it in `ca_file`, \
+             or have an expired certificate renewed",
+        ),
+        Fault::NoStartTls | Fault::LoginDisabled => (
+            Stopped::Tls,
+            "set `tls: implicit`, or whatever the provider documents",
+        ),
+        Fault::Login { .. } | Fault::Password(_) | Fault::NoOauth => (
+            Stopped::Login,
+            "correct `username` and the secret; where the provider wants an app password or OAuth, \
+             deploy/guides/mailboxes.md walks through it",
+        ),
+        Fault::NoToken(_) => (
+            Stopped::Login,
+            "get a new refresh token with `alertbridge imap login NAME --write`",
+        ),
+        Fault::Folder { .. } => (
+            Stopped::Folder,
+            "name a folder of this mailbox in `folder`, as the server spells it",
+        ),
+        _ => (
+            Stopped::Connection,
+            "see whether the mail server is well; where it is, report this answer of its",
+        ),
+    };
+
+    Unreadable {
+        at,
+        what: fault.to_string(),
+        mend,
+    }
+}

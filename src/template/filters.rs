@@ -1,0 +1,308 @@
+//! The filters that templates have beside Jinja's own.
+
+use std::{borrow::Cow, fmt::Display};
+
+use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit, fmt::strtime, tz::TimeZone};
+use minijinja::{
+    Environment, Error, ErrorKind, Value,
+    value::{Kwargs, Rest, from_args},
+};
+use minijinja_contrib::filters::truncate;
+use moka::sync::Cache;
+use regex::{Regex, RegexBuilder};
+
+use super::written;
+use crate::delivery::sha256_hex;
+
+use crate::receiver::text;
+
+/// Adds them. `urlencode` and `tojson` are minijinja's own.
+pub fn add(environment: &mut Environment<'_>) {
+    environment.add_filter("truncate", truncate);
+    environment.add_filter("cut", cut);
+    environment.add_filter("datetime", datetime);
+    environment.add_filter("duration", duration);
+    environment.add_filter("time", time);
+    environment.add_filter("hash", hash);
+
+    let known = Cache::new(MAX_EXPRESSIONS);
+    environment.add_filter(
+        "regex_replace",
+        move |text: &Value, expression: &str, with: &str| {
+            Ok::<_, Error>(
+                compiled(&known, expression)?
+                    .replace_all(&text_of(text)?, with)
+                    .into_owned(),
+            )
+        },
+    );
+}
+
+/// How many expressions of `regex_replace` are kept compiled.
+const MAX_EXPRESSIONS: u64 = 64;
+
+/// Bytes such an expression may take when compiled.
+const EXPRESSION_SIZE: usize = 1 << 20;
+
+/// An expression that nobody can use is a mistake of whoever wrote the template.
+fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Error> {
+    if let Some(regex) = known.get(expression) {
+        return Ok(regex);
+    }
+
+    // What a template calls `\b` is a backspace to Jinja, which no mail holds.
+    let regex = RegexBuilder::new(&expression.replace('\u{8}', r"\b"))
+        .size_limit(EXPRESSION_SIZE)
+        .build()
+        .map_err(|error| {
+            let what = error.to_string();
+            let last = what.lines().last().unwrap_or_default();
+            mistaken(format!(
+                "`{expression}` is no regular expression: {}",
+                last.trim().trim_start_matches("error: ")
+            ))
+        })?;
+    known.insert(expression.to_owned(), regex.clone());
+    Ok(regex)
+}
+
+/// `text | hash`: the SHA-256, in hex.
+fn hash(text: &Value) -> Result<String, Error> {
+    Ok(sha256_hex(text_of(text)?.as_bytes()))
+}
+
+/// `text | time('%d.%m.%Y %H:%M', 'Europe/Berlin')`: RFC 3339 in UTC of a time as it is written.
+/// Without a format RFC 3339, RFC 2822 and seconds since the epoch are read. What names no zone is
+/// of the zone given, and UTC where none is.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands keywords over by value"
+)]
+fn time(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<String, Error> {
+    let (format, zone): (Option<&str>, Option<&str>) = from_args(&given)?;
+    let format = format.or(named.get("format")?);
+    let zone = zone.or(named.get("zone")?);
+    named.assert_all_used()?;
+
+    let zone = match zone {
+        None => TimeZone::UTC,
+        Some(name) => {
+            TimeZone::get(name).map_err(|_| mistaken(format!("there is no time zone `{name}`")))?
+        }
+    };
+    if let Some(format) = format {
+        written::check(format).map_err(mistaken)?;
+    }
+
+    let text = text_of(value)?;
+    written::parse(&text, format, &zone)
+        .map(|time| time.to_string())
+        .map_err(wrong)
+}
+
+/// A value that is there, as text.
+fn text_of(value: &Value) -> Result<Cow<'_, str>, Error> {
+    if value.is_undefined() || value.is_none() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    Ok(value
+        .as_str()
+        .map_or_else(|| value.to_string().into(), Cow::Borrowed))
+}
+
+/// `headline | cut(255)`: at most so many characters, as a vendor is taken to count them, and never
+/// a part of a letter.
+fn cut(value: &Value, max: usize) -> String {
+    text::cut(&value.to_string(), max)
+}
+
+/// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: a point in time as people of a zone read it.
+/// Takes RFC 3339 and seconds since the epoch; the format is strftime's, the zone an IANA name and
+/// UTC where it is not given. A time that is not there stays empty.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands keywords over by value"
+)]
+fn datetime(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<String, Error> {
+    let (format, zone): (Option<&str>, Option<&str>) = from_args(&given)?;
+    let format = format.or(named.get("format")?).unwrap_or("%F %T %Z");
+    let zone = zone.or(named.get("zone")?);
+    named.assert_all_used()?;
+    if is_absent(value) {
+        return Ok(String::new());
+    }
+
+    let at = match (value.as_str(), seconds(value)) {
+        (Some(text), None) => text
+            .parse()
+            .map_err(|_| wrong(format!("`{text}` is not a time"))),
+        (_, Some(seconds)) => SignedDuration::try_from_secs_f64(seconds)
+            .and_then(Timestamp::from_duration)
+            .map_err(|_| wrong(format!("`{value}` is not a time"))),
+        (None, None) => Err(wrong(format!("`{value}` is not a time"))),
+    }?;
+
+    let zone = match zone {
+        None => TimeZone::UTC,
+        Some(name) => {
+            TimeZone::get(name).map_err(|_| wrong(format!("there is no time zone `{name}`")))?
+        }
+    };
+
+    strtime::format(format, &at.to_zoned(zone))
+        .map_err(|error| wrong(format!("`{format}` is not a format: {error}")))
+}
+
+/// `window_seconds | duration`: seconds as people say them, `1h 30m`; the two largest units. What
+/// is not there stays empty.
+fn duration(value: &Value) -> Result<String, Error> {
+    if is_absent(value) {
+        return Ok(String::new());
+    }
+
+    let seconds =
+        seconds(value).ok_or_else(|| wrong(format!("`{value}` is not a number of seconds")))?;
+    let whole = SignedDuration::try_from_secs_f64(seconds)
+        .and_then(|duration| duration.round(SignedDurationRound::new().smallest(Unit::Second)))
+        .map_err(|_| wrong(format!("`{value}` is not a number of seconds")))?;
+
+    let total = whole.as_secs().unsigned_abs();
+    let units = [
+        ("d", total / 86_400),
+        ("h", total / 3600 % 24),
+        ("m", total / 60 % 60),
+        ("s", total % 60),
+    ];
+
+    let largest = units
+        .iter()
+        .position(|(_, number)| *number > 0)
+        .unwrap_or(units.len() - 1);
+
+    let said: Vec<String> = units[largest..]
+        .iter()
+        .take(2)
+        .filter(|(unit, number)| *number > 0 || (*unit, total) == ("s", 0))
+        .map(|(unit, number)| format!("{number}{unit}"))
+        .collect();
+
+    let sign = if whole.is_negative() { "-" } else { "" };
+
+    Ok(format!("{sign}{}", said.join(" ")))
+}
+
+/// An empty label is a value that the mail does not give.
+fn is_absent(value: &Value) -> bool {
+    value.is_undefined() || value.is_none() || value.as_str() == Some("")
+}
+
+/// A number, or a text that is one.
+fn seconds(value: &Value) -> Option<f64> {
+    let number = match value.as_str() {
+        Some(text) => text.trim().parse().ok(),
+        None => f64::try_from(value.clone()).ok(),
+    };
+    number.filter(|number: &f64| number.is_finite())
+}
+
+/// The template itself is wrong, whatever it is rendered with.
+fn mistaken(what: String) -> Error {
+    Error::new(ErrorKind::SyntaxError, what)
+}
+
+fn wrong(what: impl Display) -> Error {
+    Error::new(ErrorKind::InvalidOperation, what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::context;
+
+    use super::*;
+
+    fn render(template: &str) -> Result<String, String> {
+        let mut environment = Environment::new();
+        add(&mut environment);
+        let context =
+            context! { at => "2026-03-24T15:40:00Z", none => (), empty => "", text => "a/b c&d" };
+        environment
+            .render_str(template, context)
+            .map_err(|error| format!("{error:#}"))
+    }
+
+    #[test]
+    fn a_time_is_written_in_the_format_and_zone_asked_for() {
+        for (template, expected) in [
+            ("{{ at | datetime }}", "2026-03-24 15:40:00 UTC"),
+            ("{{ at | datetime('%H:%M', 'Europe/Berlin') }}", "16:40"),
+            (
+                "{{ at | datetime(zone='Asia/Kolkata', format='%H:%M %Z') }}",
+                "21:10 IST",
+            ),
+            (
+                "{{ 1774366800 | datetime('%FT%T') }}",
+                "2026-03-24T15:40:00",
+            ),
+            ("{{ '1774366800' | datetime('%F') }}", "2026-03-24"),
+            ("{{ none | datetime }}{{ empty | datetime }}", ""),
+        ] {
+            assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_time_zone_or_format_is_named() {
+        for (template, expected) in [
+            ("{{ 'soon' | datetime }}", "`soon` is not a time"),
+            ("{{ 1e300 | datetime }}", "is not a time"),
+            (
+                "{{ at | datetime('%F', 'Berlin') }}",
+                "no time zone `Berlin`",
+            ),
+            ("{{ at | datetime('%!') }}", "`%!` is not a format"),
+            (
+                "{{ 'long' | duration }}",
+                "`long` is not a number of seconds",
+            ),
+        ] {
+            let error = render(template).unwrap_err();
+            assert!(error.contains(expected), "{template}: {error}");
+        }
+    }
+
+    #[test]
+    fn seconds_are_told_in_the_two_largest_units() {
+        for (seconds, expected) in [
+            ("0", "0s"),
+            ("59.6", "1m"),
+            ("900", "15m"),
+            ("5400", "1h 30m"),
+            ("86400", "1d"),
+            ("'90061'", "1d 1h"),
+            ("86459", "1d"),
+            ("-61", "-1m 1s"),
+            ("none", ""),
+            ("empty", ""),
+        ] {
+            assert_eq!(
+                render(&format!("{{{{ {seconds} | duration }}}}")).as_deref(),
+                Ok(expected),
+                "{seconds}"
+            );
+        }
+    }
+
+    #[test]
+    fn text_is_made_fit_for_addresses_json_and_short_fields() {
+        for (template, expected) in [
+            ("{{ text | urlencode }}", "a/b%20c%26d"),
+            ("{{ text | tojson }}", r#""a/b c\u0026d""#),
+            (
+                "{{ 'one two three' | truncate(length=7, end='…', leeway=0) }}",
+                "one…",
+            ),
+        ] {
+            assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
+        }
+    }
+}

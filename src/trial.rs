@@ -1,0 +1,290 @@
+//! Mails walked through every stage over a state that is thrown away: what `explain` and `replay`
+//! share, as commands and on the admin listener.
+//!
+//! The same rules, store and receivers as `serve` has; nothing is sent and nothing outlives the
+//! command.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, ensure};
+use futures_util::future::join_all;
+use jiff::Timestamp;
+
+use crate::{
+    authenticate::Authenticator,
+    message::{Authenticity, MailId, Message, Release, Verdict},
+    pipeline::{Case, Reading, Rules, in_order, unsilence},
+    silence::{self, Silence},
+    store::{Decide, Decision, Memory, Store, StoredMail, sqlite::Sqlite},
+};
+
+pub mod compare;
+pub mod page;
+pub mod pair;
+pub mod source;
+pub mod told;
+pub mod walk;
+
+pub use told::{Explained, Page, Told};
+
+/// A throw-away bridge.
+pub struct Trial {
+    pub rules: Arc<Rules>,
+    pub store: Arc<dyn Store>,
+    authenticator: Authenticator,
+    external_url: Option<String>,
+    /// `--trust`: mails count as genuine.
+    trust: bool,
+    /// Each counts for the mails that are tried at its time. The throw-away store has none of its
+    /// own.
+    silences: Vec<Silence>,
+}
+
+/// A mail to try.
+#[derive(Clone)]
+pub struct Specimen {
+    /// Its path, or its number in the store.
+    pub name: String,
+    /// What pages call it: its number in the store, or its place among the files.
+    pub number: MailId,
+    pub message: Message,
+    /// A stored mail keeps the verdict of its arrival; others are judged now.
+    pub authenticity: Option<Authenticity>,
+    /// Who let a stored mail out of the quarantine.
+    pub released: Option<Release>,
+    /// The time it is tried at.
+    pub now: Timestamp,
+}
+
+/// What a mail says, whatever was before it.
+pub struct Read {
+    name: String,
+    number: MailId,
+    mail: StoredMail,
+    reading: Reading,
+    now: Timestamp,
+}
+
+/// What follows from one thing that was found in it, after the mails before it.
+pub struct Decided {
+    name: String,
+    authenticity: Authenticity,
+    reading: Arc<Reading>,
+    /// Its place among what was found.
+    place: usize,
+    decision: Decision,
+    now: Timestamp,
+}
+
+impl Trial {
+    pub fn new(
+        rules: Arc<Rules>,
+        authenticator: Authenticator,
+        external_url: Option<String>,
+        trust: bool,
+    ) -> anyhow::Result<Self> {
+        let store = Sqlite::throw_away().context("a throw-away state could not be made")?;
+        Ok(Self {
+            rules,
+            store: Arc::new(store),
+            authenticator,
+            external_url,
+            trust,
+            silences: Vec::new(),
+        })
+    }
+
+    /// The same with what was, is and will be silenced.
+    #[must_use]
+    pub fn with_silences(self, silences: Vec<Silence>) -> Self {
+        Self { silences, ..self }
+    }
+
+    /// Takes one mail through: what becomes of each alert in it.
+    pub async fn run(&self, specimen: Specimen) -> anyhow::Result<Vec<Explained>> {
+        let decided = self.decide(self.read(vec![specimen]).await?).await?;
+        Ok(decided
+            .into_iter()
+            .map(|decided| self.explain(decided))
+            .collect())
+    }
+
+    /// Judges the mails' authenticity, which reading them does too where it is not done.
+    pub async fn judge(&self, specimens: Vec<Specimen>) -> Vec<Specimen> {
+        let judged = specimens.into_iter().map(async |specimen| {
+            let authenticity = Some(self.authenticity(&specimen).await);
+            Specimen {
+                authenticity,
+                ..specimen
+            }
+        });
+        join_all(judged).await
+    }
+
+    async fn authenticity(&self, specimen: &Specimen) -> Authenticity {
+        match &specimen.authenticity {
+            _ if self.trust => trusted(),
+            Some(judged) => judged.clone(),
+            None => self.authenticator.judge(&specimen.message).await,
+        }
+    }
+
+    /// The stages that need no other mail: several batches may be read at once.
+    pub async fn read(&self, specimens: Vec<Specimen>) -> anyhow::Result<Vec<Read>> {
+        let judged = specimens.into_iter().map(async |specimen| {
+            let authenticity = self.authenticity(&specimen).await;
+            (specimen, authenticity)
+        });
+
+        let judged = join_all(judged).await;
+
+        // The state needs a row for the mail, not its bytes.
+        let stub = |(Specimen { message, .. }, authenticity): &(Specimen, Authenticity)| {
+            (
+                Message {
+                    raw: bytes::Bytes::new(),
+                    ..message.clone()
+                },
+                authenticity.clone(),
+            )
+        };
+
+        let ids = self
+            .store
+            .record(judged.iter().map(stub).collect(), None)
+            .await?;
+
+        ensure!(
+            ids.len() == judged.len(),
+            "the throw-away state lost a mail"
+        );
+
+        let rules = Arc::clone(&self.rules);
+        let read = move |((specimen, authenticity), id)| {
+            let Specimen {
+                name,
+                number,
+                message,
+                released,
+                now,
+                ..
+            } = specimen;
+            let mail = StoredMail {
+                id,
+                message,
+                authenticity,
+                checks: 0,
+                released,
+            };
+            Read {
+                name,
+                number,
+                reading: rules.read_catching_panics(&mail),
+                mail,
+                now,
+            }
+        };
+
+        let read = move || judged.into_iter().zip(ids).map(read).collect();
+
+        tokio::task::spawn_blocking(read)
+            .await
+            .context("reading mail failed")
+    }
+
+    /// The stages that go by the mails before: one batch after the other. Those of a batch share a
+    /// commit.
+    pub async fn decide(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
+        if self.silences.is_empty() {
+            return self.decide_batch(read).await;
+        }
+
+        let mut decided = Vec::with_capacity(read.len());
+        for one in read {
+            // Between two mails a silence may have ended.
+            self.unsilence(one.now).await?;
+            decided.extend(self.decide_batch(vec![one]).await?);
+        }
+
+        Ok(decided)
+    }
+
+    /// What silences held until now is told.
+    async fn unsilence(&self, now: Timestamp) -> anyhow::Result<()> {
+        for incident in self.store.unsilenced(now, u32::MAX).await? {
+            let rules = Arc::clone(&self.rules);
+            unsilence(&*self.store, rules, &incident, now, self.silenced(now)).await?;
+        }
+        Ok(())
+    }
+
+    /// A conclusion that knows of the silences that are active at a time.
+    fn silenced(&self, now: Timestamp) -> impl Fn(Decide) -> Decide + use<> {
+        let silences = self.active(now);
+        move |conclude| {
+            let silences = silences.clone();
+            Box::new(move |memory: &Memory| {
+                conclude(&Memory {
+                    silences,
+                    ..memory.clone()
+                })
+            })
+        }
+    }
+
+    fn active(&self, now: Timestamp) -> Vec<Silence> {
+        let active = self
+            .silences
+            .iter()
+            .filter(|silence| silence.state(now) == silence::State::Active);
+        active.cloned().collect()
+    }
+
+    async fn decide_batch(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
+        let decisions = read.into_iter().map(
+            async |Read {
+                       name,
+                       number,
+                       mail,
+                       reading,
+                       now,
+                   }| {
+                let authenticity = mail.authenticity.clone();
+                let case = Case {
+                    rules: Arc::clone(&self.rules),
+                    reading: Arc::new(reading),
+                    mail: Arc::new(mail),
+                    now,
+                };
+                let decisions = case.decide(&*self.store, self.silenced(now)).await?;
+                let decisions = decisions.context("the throw-away state lost a mail")?;
+
+                let decided = |(place, mut decision): (usize, Decision)| {
+                    // The throw-away state numbers them as batches come in, which is no two times
+                    // alike.
+                    decision
+                        .deliveries
+                        .iter_mut()
+                        .for_each(|delivery| delivery.notification.mail = Some(number));
+                    Decided {
+                        name: name.clone(),
+                        authenticity: authenticity.clone(),
+                        reading: Arc::clone(&case.reading),
+                        place,
+                        decision,
+                        now,
+                    }
+                };
+                let decided: Vec<_> = decisions.into_iter().enumerate().map(decided).collect();
+                Ok(decided)
+            },
+        );
+
+        let decided: anyhow::Result<Vec<_>> = in_order(decisions).await.into_iter().collect();
+        Ok(decided?.into_iter().flatten().collect())
+    }
+}
+
+fn trusted() -> Authenticity {
+    Authenticity::unproven(Verdict::Pass, "trusted by --trust")
+}

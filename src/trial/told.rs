@@ -1,0 +1,247 @@
+//! What is shown of a mail that was tried: what became of it, and the requests that would be made.
+
+use std::{path::Path, sync::Arc};
+
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::{Decided, Trial};
+use crate::{
+    delivery::{Action, Step, Target},
+    label::Labels,
+    message::{Authenticity, Outcome},
+    pipeline::{Finding, Reading},
+    receiver::{Body, Credential, Keys, Parcel},
+    settings::Secret,
+    store::NewDelivery,
+};
+
+/// What became of it: the object of `--json`.
+#[derive(Debug, Serialize)]
+pub struct Explained {
+    pub mail: String,
+    /// Which of the mail's alerts it is, from 1.
+    pub item: usize,
+    /// The profile that took the mail; null where none did.
+    pub profile: Option<String>,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub authenticity: Authenticity,
+    /// The JSON as extracted.
+    pub incident: Value,
+    pub labels: Labels,
+    pub receivers: Vec<String>,
+    pub requests: Vec<Rendered>,
+    /// For the walk in words.
+    #[serde(skip)]
+    pub reading: Arc<Reading>,
+}
+
+impl Explained {
+    /// What was found in the mail, of which this became.
+    pub fn finding(&self) -> &Finding {
+        &self.reading.findings[self.item - 1]
+    }
+}
+
+/// What became of it, as far as `replay --diff` compares it.
+pub struct Told {
+    pub mail: String,
+    /// Which of the mail's alerts it is, from 1.
+    pub item: usize,
+    /// The time it was tried at.
+    pub at: Timestamp,
+    pub subject_line: Option<String>,
+    /// The incident's id, or the key made for an alert that has none; none where it is no alert.
+    pub incident_id: Option<String>,
+    pub outcome: Outcome,
+    pub reason: Option<String>,
+    pub pages: Vec<Page>,
+}
+
+/// What one integration is told.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Page {
+    #[serde(skip)]
+    pub action: Action,
+    #[serde(skip)]
+    pub target: Target,
+    #[serde(flatten)]
+    pub request: Rendered,
+    /// Kept back until then by a mute.
+    pub held_until: Option<Timestamp>,
+}
+
+/// A request as it would be sent, without its secrets.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rendered {
+    pub receiver: String,
+    pub integration: String,
+    pub method: &'static str,
+    pub url: String,
+    pub headers: Map<String, Value>,
+    pub body: Value,
+}
+
+impl Trial {
+    /// What is shown of it, with the requests that would be made.
+    pub fn explain(&self, decided: Decided) -> Explained {
+        let Decided {
+            name,
+            authenticity,
+            reading,
+            place,
+            decision,
+            now,
+        } = decided;
+
+        let due = decision
+            .deliveries
+            .iter()
+            .filter(|delivery| delivery.held_until.is_none());
+
+        Explained {
+            mail: name,
+            item: place + 1,
+            profile: reading.profile.as_deref().map(ToOwned::to_owned),
+            outcome: decision.outcome,
+            authenticity,
+            incident: match &reading.findings[place] {
+                Finding::Incident { incident, .. } => incident.json.clone(),
+                Finding::Unreadable { json, .. } => json.clone(),
+                Finding::Quarantined { .. } | Finding::Ignored { .. } => Value::Null,
+            },
+            requests: due
+                .flat_map(|delivery| self.all_rendered(delivery, now))
+                .collect(),
+            reason: decision.reason,
+            labels: decision.labels,
+            receivers: decision.receivers,
+            reading,
+        }
+    }
+
+    /// What of it is compared with another configuration's.
+    pub fn tell(&self, decided: Decided) -> Told {
+        let Decided {
+            name,
+            reading,
+            place,
+            decision,
+            now,
+            ..
+        } = decided;
+
+        let page = |delivery: NewDelivery| {
+            let request = self.rendered(&delivery, &Step::Send, now)?;
+            let NewDelivery {
+                target,
+                notification,
+                held_until,
+                ..
+            } = delivery;
+            Some(Page {
+                action: notification.action,
+                target,
+                request,
+                held_until,
+            })
+        };
+
+        Told {
+            mail: name,
+            item: place + 1,
+            at: now,
+            subject_line: reading.subject_line.clone(),
+            incident_id: match &reading.findings[place] {
+                Finding::Incident { incident, .. } => Some(incident.incident_id.clone()),
+                Finding::Unreadable { key, .. } => Some(key.clone()),
+                Finding::Quarantined { .. } | Finding::Ignored { .. } => None,
+            },
+            outcome: decision.outcome,
+            reason: decision.reason,
+            pages: decision.deliveries.into_iter().filter_map(page).collect(),
+        }
+    }
+
+    /// The credentials of an integration; those in files by where the files lie below `folder`, the
+    /// configuration's own.
+    pub fn secrets(&self, target: &Target, folder: &Path) -> Vec<Secret> {
+        let integration = self.rules.receivers.integrations.get(target);
+        let seen_from = |credential: &Credential| match &credential.secret {
+            Secret::File(path) => {
+                Secret::File(path.strip_prefix(folder).unwrap_or(path).to_owned())
+            }
+            inline @ Secret::Inline(_) => inline.clone(),
+        };
+
+        integration
+            .map(|integration| integration.secrets().into_iter().map(seen_from).collect())
+            .unwrap_or_default()
+    }
+
+    /// Every request that a delivery makes where all goes well: one, or two where a receiver takes
+    /// two steps.
+    fn all_rendered(&self, delivery: &NewDelivery, now: Timestamp) -> Vec<Rendered> {
+        let action = delivery.notification.action;
+        let receiver = self.rules.receivers.integrations.get(&delivery.target);
+        let second = receiver.and_then(|receiver| receiver.second_step(action));
+        [Some(Step::Send), second]
+            .into_iter()
+            .flatten()
+            .filter_map(|step| self.rendered(delivery, &step, now))
+            .collect()
+    }
+
+    fn rendered(&self, delivery: &NewDelivery, step: &Step, now: Timestamp) -> Option<Rendered> {
+        let receiver = self.rules.receivers.integrations.get(&delivery.target)?;
+        let parcel = Parcel {
+            delivery: 1,
+            alias: &delivery.alias,
+            notification: &delivery.notification,
+            step,
+            // What stands for the receipt of its trigger, which was not sent.
+            receipt: receiver.example_receipt(delivery.notification.action),
+            now,
+            external_url: self.external_url.as_deref(),
+        };
+
+        let named = |method, url, headers, body| Rendered {
+            receiver: delivery.target.receiver.clone(),
+            integration: delivery.target.kind().to_owned(),
+            method,
+            url,
+            headers,
+            body,
+        };
+
+        let receivers = &self.rules.receivers;
+        let request = receiver
+            .request(&parcel, &Keys::Hidden)
+            .map(|request| receivers.without_given(&delivery.target, request));
+
+        Some(match request {
+            Ok(request) => named(
+                request.method,
+                request.url,
+                request
+                    .headers
+                    .into_iter()
+                    .map(|(name, value)| (name.into_owned(), Value::String(value)))
+                    .collect(),
+                match request.body {
+                    Body::Empty => Value::Null,
+                    Body::Json(json) => json,
+                    Body::Text(text) => Value::String(text),
+                },
+            ),
+            Err(error) => named(
+                "",
+                String::new(),
+                Map::new(),
+                Value::String(error.to_string()),
+            ),
+        })
+    }
+}

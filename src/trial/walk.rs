@@ -1,0 +1,163 @@
+//! The stages side by side: each is at work on other mails than the next, and waits where that one
+//! is behind. So memory is bounded however many mails there are.
+
+use std::{pin::pin, sync::Arc};
+
+use anyhow::Context as _;
+use futures_util::{
+    Stream, StreamExt as _, TryStreamExt as _,
+    stream::{self, BoxStream},
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use crate::trial::{Decided, Specimen, Trial};
+
+/// Batches in a stage at a time, and finished ones before the next.
+const AHEAD: usize = 2;
+
+/// Mails on their way, a batch at a time.
+pub type Batches<T> = BoxStream<'static, anyhow::Result<Vec<T>>>;
+
+/// Mails are read and, in the end, told of by `tell` side by side, and decided in order in between.
+pub fn walk<T: Send + 'static>(
+    trial: &Arc<Trial>,
+    batches: Batches<Specimen>,
+    tell: fn(&Trial, Decided) -> T,
+) -> Batches<T> {
+    let read = with(trial, |trial, batch| {
+        let read = tokio::spawn(async move { trial.read(batch).await });
+        async { read.await.context("reading mail failed")? }
+    });
+
+    let decide = with(
+        trial,
+        |trial, batch| async move { trial.decide(batch).await },
+    );
+
+    let told = with(trial, move |trial, batch: Vec<Decided>| {
+        let told = move || {
+            batch
+                .into_iter()
+                .map(|decided| tell(&trial, decided))
+                .collect()
+        };
+        let told = tokio::task::spawn_blocking(told);
+        async { told.await.context("rendering the pages failed") }
+    });
+
+    let read = ahead(batches.map_ok(read).try_buffered(AHEAD));
+    let decided = ahead(read.and_then(decide));
+
+    decided.map_ok(told).try_buffered(AHEAD).boxed()
+}
+
+/// Judges the mails' authenticity once, for all that walk them.
+pub fn judged(trial: &Arc<Trial>, batches: Batches<Specimen>) -> Batches<Specimen> {
+    let judge = with(trial, |trial, batch| {
+        let judged = tokio::spawn(async move { trial.judge(batch).await });
+        async { judged.await.context("judging mail failed") }
+    });
+    ahead(batches.map_ok(judge).try_buffered(AHEAD))
+}
+
+/// The same batches for two that walk them side by side; who is ahead waits for the other. Of a
+/// failure the first hears.
+pub fn twice<T: Clone + Send + Sync + 'static>(
+    mut batches: Batches<T>,
+) -> (Batches<T>, Batches<T>) {
+    let (to_one, one) = mpsc::channel(AHEAD);
+    let (to_other, other) = mpsc::channel(AHEAD);
+    let running = tokio::spawn(async move {
+        while let Some(batch) = batches.next().await {
+            let copy = batch.as_ref().ok().cloned();
+            // Nobody takes it any more where the replay has failed.
+            if to_one.send(batch).await.is_err() {
+                break;
+            }
+            let Some(copy) = copy else { break };
+            if to_other.send(Ok(copy)).await.is_err() {
+                break;
+            }
+        }
+    });
+
+    (received(one, Some(running)), received(other, None))
+}
+
+fn with<I, O, S: Fn(Arc<Trial>, I) -> O>(
+    trial: &Arc<Trial>,
+    step: S,
+) -> impl Fn(I) -> O + use<I, O, S> {
+    let trial = Arc::clone(trial);
+    move |batch| step(Arc::clone(&trial), batch)
+}
+
+/// Has a stage go on while the next is at work.
+pub fn ahead<T: Send + 'static>(
+    stage: impl Stream<Item = anyhow::Result<T>> + Send + 'static,
+) -> BoxStream<'static, anyhow::Result<T>> {
+    let (done, taken) = mpsc::channel(AHEAD);
+    let running = tokio::spawn(async move {
+        let mut stage = pin!(stage);
+        // Nobody takes it any more where the replay has failed.
+        while let Some(item) = stage.next().await
+            && done.send(item).await.is_ok()
+        {}
+    });
+
+    received(taken, Some(running))
+}
+
+/// What a stage hands over, and whether it came to its end: one that panicked has not.
+fn received<T: Send + 'static>(
+    taken: mpsc::Receiver<anyhow::Result<T>>,
+    running: Option<JoinHandle<()>>,
+) -> BoxStream<'static, anyhow::Result<T>> {
+    let taken = stream::unfold(taken, async |mut taken| Some((taken.recv().await?, taken)));
+    let ended = stream::iter(running).then(|running| running);
+    let failed = ended.filter_map(async |ended| ended.context("a stage failed").err().map(Err));
+    taken.chain(failed).boxed()
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::anyhow;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn two_get_the_same_batches_and_who_is_behind_loses_none() {
+        let (ahead, behind) = twice(stream::iter((0..100).map(|n| Ok(vec![n]))).boxed());
+        let ahead = tokio::spawn(ahead.try_collect::<Vec<_>>());
+        let behind = behind.then(async |batch| {
+            tokio::task::yield_now().await;
+            batch
+        });
+        let expected: Vec<_> = (0..100).map(|n| vec![n]).collect();
+        assert_eq!(
+            pin!(behind).try_collect::<Vec<_>>().await.unwrap(),
+            expected
+        );
+        assert_eq!(ahead.await.unwrap().unwrap(), expected);
+    }
+
+    #[tokio::test]
+    async fn a_failure_ends_both_and_is_told_to_the_first() {
+        let (first, other) =
+            twice(stream::iter([Ok(vec![1]), Err(anyhow!("unreadable")), Ok(vec![2])]).boxed());
+        let (first, other) =
+            tokio::join!(first.try_collect::<Vec<_>>(), other.try_collect::<Vec<_>>());
+        assert_eq!(first.unwrap_err().to_string(), "unreadable");
+        assert_eq!(other.unwrap(), [[1]]);
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_panics_has_not_come_to_its_end() {
+        let panics = stream::iter([1, 2]).map(|n| if n == 1 { Ok(n) } else { panic!("a fault") });
+        let (first, _other) = twice(panics.map_ok(|n| vec![n]).boxed());
+        assert_eq!(
+            first.try_collect::<Vec<_>>().await.unwrap_err().to_string(),
+            "a stage failed"
+        );
+    }
+}
