@@ -46,8 +46,10 @@ use crate::{
 mod access;
 pub mod api;
 pub mod ask;
+mod form;
 mod guard;
 pub mod list;
+mod pages;
 pub mod problem;
 mod repeat;
 pub mod sign_in;
@@ -82,6 +84,8 @@ pub struct Admin {
     pub sign_in: SignIn,
     /// What it is called by, besides its address.
     pub hosts: Hosts,
+    /// What a first mail is piped into, for who has sent none yet.
+    pub first_mail: Option<String>,
     /// Whoever reads here reloads the configuration.
     pub reload: mpsc::Sender<Asked>,
 }
@@ -158,6 +162,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/-/reload", post(reload).layer(from_fn(by_no_page)))
         .route("/sign-out", post(sign_in::pages::sign_out))
         .merge(api)
+        .merge(pages::router(&admin))
         .layer(from_fn_with_state(Arc::clone(&admin), access::signed_in));
 
     // Probes carry no credential: what they are told is worth none.
@@ -168,6 +173,7 @@ fn router(admin: Arc<Admin>) -> Router {
             "/sign-in",
             get(sign_in::pages::form).post(sign_in::pages::sign_in),
         )
+        .merge(pages::assets())
         .merge(guarded)
         .layer(from_fn(access::bounded))
         .layer(from_fn_with_state(Arc::clone(&admin), by_its_own_name))

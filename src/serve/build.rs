@@ -137,7 +137,8 @@ impl Bridge {
             clock: clock.clone(),
             turns: Bench::turns(),
         };
-        let admin = admin(bench, &health, &metrics, reload)?;
+        let first_mail = ways_in.iter().find_map(|way_in| way_in.try_with.clone());
+        let admin = admin(bench, &health, &metrics, reload, first_mail)?;
 
         let reload = Reload {
             started,
@@ -174,6 +175,7 @@ fn admin(
     health: &Health,
     metrics: &PrometheusHandle,
     reload: mpsc::Sender<web::Asked>,
+    first_mail: Option<String>,
 ) -> anyhow::Result<web::Admin> {
     let loaded = Arc::clone(&bench.loaded.borrow());
     let config = &loaded.config;
@@ -190,6 +192,7 @@ fn admin(
         health: health.clone(),
         metrics: metrics.clone(),
         reload,
+        first_mail,
         hosts: web::Hosts::new(&config.admin.hosts, external_url),
         sign_in: SignIn::new(admin_token(config)?, login(config)?),
     })

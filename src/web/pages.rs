@@ -22,7 +22,6 @@ mod audit;
 mod chart;
 mod confirm;
 mod deliveries;
-mod form;
 mod frame;
 mod hops;
 mod incident;
@@ -30,7 +29,6 @@ mod incidents;
 mod mail;
 mod mails;
 mod now;
-mod objectives;
 mod once;
 mod plain;
 mod profiles;
@@ -56,7 +54,6 @@ pub(super) fn router(admin: &Arc<Admin>) -> Router<Arc<Admin>> {
         .merge(deliveries::router())
         .merge(silences::router())
         .merge(rules::router())
-        .merge(objectives::router())
         .merge(profiles::router())
         .route("/audit", get(audit::page))
         .layer(from_fn_with_state(Arc::clone(admin), in_words))

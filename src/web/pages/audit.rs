@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{
     Answer,
-    form::Fields,
     frame::View,
     incident_at,
     incidents::{Further, walk},
@@ -16,7 +15,7 @@ use super::{
 };
 use crate::{
     store::DeedRow,
-    web::{Admin, views::audit, who::Who},
+    web::{form::Fields, Admin, views::audit, who::Who},
 };
 
 #[derive(Serialize)]

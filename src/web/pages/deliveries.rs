@@ -14,7 +14,6 @@ use super::{
     Answer, address,
     confirm::Question,
     done,
-    form::Fields,
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
@@ -24,7 +23,7 @@ use super::{
 use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     store::DeliveryRow,
-    web::{
+    web::{form::Fields, 
         Admin,
         ask::Path,
         views::{

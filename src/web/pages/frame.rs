@@ -6,24 +6,23 @@ use axum::{
     http::StatusCode,
     response::{Html, IntoResponse as _, Response},
 };
-use minijinja::{AutoEscape, Environment, Value, context};
+use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
 use serde::Serialize;
 
-use super::{asset, form::Fields, plain, trust::Trust, when::When};
+use super::{asset, plain, trust::Trust, when::When};
 use crate::{
     telemetry,
-    web::{Admin, problem::Problem, who::{Known, Role, Who}},
+    web::{form::Fields, Admin, problem::Problem, who::{Known, Role, Who}},
 };
 
 /// Every page: its name, its address, and whether a phone shows it behind `More`.
-const PAGES: [(&str, &str, bool); 9] = [
+const PAGES: [(&str, &str, bool); 8] = [
     ("Now", "/", false),
     ("Incidents", "/incidents", false),
     ("Silences", "/silences", false),
-    ("Deliveries", "/deliveries", false),
+    ("Deliveries", "/deliveries", true),
     ("Mails", "/mails", true),
     ("Rules", "/rules", true),
-    ("Objectives", "/objectives", true),
     ("Profiles", "/profiles", true),
     ("Audit", "/audit", true),
 ];
@@ -44,7 +43,6 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> = L
     let mut environment = Environment::new();
     environment.set_auto_escape_callback(|_| AutoEscape::Html);
     environment.set_formatter(plain::formatter);
-    environment.set_trim_blocks(true);
     environment.add_filter("lines", plain::lines);
     for (name, source) in TEMPLATES {
         environment.add_template(name, source)?;
@@ -129,7 +127,7 @@ impl<'a> View<'a> {
     /// What is wrong, as a page.
     pub async fn problem(&self, problem: &Problem) -> Response {
         let status = problem.status();
-        let data = context! { problem => context! { title => problem.title, detail => problem.detail } };
+        let data = context! { problem => context! { title => &*problem.title, detail => &*problem.detail } };
         // Where the store is away, nothing more is known.
         match Trust::of(self.admin).await {
             Ok(trust) => {
@@ -202,7 +200,7 @@ fn render(status: StatusCode, template: &str, frame: &Frame<'_>, data: impl Seri
     let made = ENVIRONMENT.as_ref().map_err(ToString::to_string).and_then(|environment| {
         environment
             .get_template(template)
-            .and_then(|page| page.render(context! { frame, ..Value::from_serialize(data) }))
+            .and_then(|page| page.render(context! { frame => Serde(frame), ..Value::from(Serde(data)) }))
             .map_err(|error| format!("{error:#}"))
     });
 

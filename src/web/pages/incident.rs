@@ -18,11 +18,10 @@ use super::{
     chart::{self, Chart},
     confirm::Question,
     done,
-    form::Fields,
     frame::View,
     incident_at,
     incidents::{doubt, whose},
-    mail::{self, Body},
+    mail::Body,
     vendor,
     when::{When, span},
     words::{self, Fact, Label, Severity, label, labels, measured, quantity},
@@ -30,8 +29,9 @@ use super::{
 use crate::{
     delivery::DeliveryState,
     label::Labels,
+    message::Outcome,
     store::{DeliveryRow, Event, MailRow},
-    web::{
+    web::{form::Fields, 
         Admin,
         ask::Path,
         problem::Problem,
@@ -104,7 +104,6 @@ struct Drawing {
     words: String,
     from: When,
     to: When,
-    objective: Option<String>,
 }
 
 /// A route that its labels lead along.
@@ -165,7 +164,7 @@ impl Shown {
             severity: Severity::new(&incident.severity),
             open,
             doubt: doubt(its),
-            facts: facts(&incident, &age, now),
+            facts: facts(&incident, now),
             silence_href: address("/silences/new", &[("matchers", &looks_like(its))]),
             again: deliveries().any(|delivery| delivery.state == DeliveryState::Dead),
             nobody: mails.iter().max_by_key(|mail| mail.id).and_then(|mail| mail.reason.clone()),
@@ -182,7 +181,7 @@ impl Shown {
     }
 }
 
-fn facts(incident: &incidents::Incident, age: &str, now: Timestamp) -> Vec<Fact> {
+fn facts(incident: &incidents::Incident, now: Timestamp) -> Vec<Fact> {
     let (row, its) = (&incident.row, &incident.row.labels);
     let open = incident.state == IncidentState::Open;
     let window = label(its, "window_seconds").and_then(|seconds| seconds.parse::<i64>().ok());
@@ -194,9 +193,7 @@ fn facts(incident: &incidents::Incident, age: &str, now: Timestamp) -> Vec<Fact>
     facts.extend(measured(its).map(|said| Fact::new("Measured", said + &window.unwrap_or_default())));
     facts.extend(label(its, "summary").map(|said| Fact::new("Summary", said)));
     facts.push(Fact::time("Opened", when(row.opened_at)));
-    if open {
-        facts.push(Fact::new("Open for", age));
-    } else {
+    if !open {
         facts.push(Fact::time("Over", when(row.changed_at)));
         let length = row.changed_at.duration_since(row.opened_at);
         facts.push(Fact::new("Lasted", span(length)));
@@ -260,8 +257,8 @@ impl Told {
 fn drawing(mails: &[&MailRow], its: &Labels, over: Option<Timestamp>, now: Timestamp) -> Option<Drawing> {
     let value = |mail: &&&MailRow| {
         let value = label(&mail.labels, "sli_value")?.parse::<f64>().ok()?;
-        (mail.outcome.notifies() || mail.outcome == crate::message::Outcome::Duplicate)
-            .then_some((mail.arrived_at, value))
+        let says_so = !matches!(mail.outcome, Outcome::Quarantined | Outcome::Stale | Outcome::Pending);
+        says_so.then_some((mail.arrived_at, value))
     };
     let mut values: Vec<_> = mails.iter().filter_map(|mail| value(&mail)).collect();
     values.sort_by_key(|(at, _)| *at);
@@ -283,7 +280,6 @@ fn drawing(mails: &[&MailRow], its: &Labels, over: Option<Timestamp>, now: Times
         words: format!("Measured: {was}{against}"),
         from: When::new(begin, now),
         to: When::new(end, now),
-        objective: objective.map(said),
     })
 }
 

@@ -12,7 +12,6 @@ use serde::Serialize;
 
 use super::{
     Answer,
-    form::Fields,
     frame::View,
     incident_at,
     when::{When, span},
@@ -21,7 +20,7 @@ use super::{
 use crate::{
     delivery::DeliveryState,
     label::Labels,
-    web::{
+    web::{form::Fields, 
         Admin,
         list::Walk,
         views::{

@@ -16,7 +16,6 @@ use super::{
     Answer,
     confirm::Question,
     done,
-    form::Fields,
     frame::View,
     hops::Hops,
     incident_at,
@@ -26,7 +25,7 @@ use super::{
 use crate::{
     message::{MailId, Outcome},
     store::{MailRow, StoredMail},
-    web::{Admin, ask::Path, problem::Problem, views::mails, who::Who},
+    web::{form::Fields, Admin, ask::Path, problem::Problem, views::mails, who::Who},
 };
 
 /// So much of a text is shown; all of it is in the raw mail.

@@ -14,7 +14,6 @@ use super::{
     Answer, address,
     confirm::{Hidden, Question},
     done,
-    form::{Fields, Posted},
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
@@ -25,7 +24,7 @@ use super::{
 use crate::{
     message::Outcome,
     store::MailRow,
-    web::{
+    web::{form::{Fields, Posted}, 
         Admin,
         problem::Problem,
         views::{

@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::{
     Answer, address,
-    form::Fields,
     frame::View,
     incidents::Row,
     trust::Trust,
@@ -18,7 +17,7 @@ use super::{
 use crate::{
     label::severity,
     message::Outcome,
-    web::{
+    web::{form::Fields, 
         Admin,
         list::Walk,
         problem::Problem,
@@ -96,13 +95,11 @@ impl First {
             return Ok(None);
         }
 
-        let post = |options: &str| {
-            format!(
-                "alertbridge sample {options}| curl --data-binary @- -H 'Content-Type: message/rfc822' {}",
-                admin.first_mail
-            )
+        let Some(way_in) = &admin.first_mail else {
+            return Ok(Some(Self { commands: Vec::new() }));
         };
-        let commands = vec![post("--incident FIRST "), post("--incident FIRST --status OK ")];
+        let piped = |options: &str| format!("alertbridge sample {options} | {way_in}");
+        let commands = vec![piped("--incident FIRST"), piped("--incident FIRST --status OK")];
         Ok(Some(Self { commands }))
     }
 }

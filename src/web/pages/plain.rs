@@ -8,7 +8,7 @@ use minijinja::{Error, Output, State, Value, escape_formatter};
 use crate::message::hidden::is_hidden;
 
 /// How templates print a value; nothing where there is none.
-pub fn formatter(out: &mut Output<'_>, state: &State<'_, '_>, value: &Value) -> Result<(), Error> {
+pub fn formatter(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
     if value.is_none() || value.is_undefined() {
         return Ok(());
     }

@@ -11,12 +11,11 @@ use serde::Serialize;
 
 use super::{
     Answer, address,
-    form::Fields,
     frame::View,
     when::When,
     words::count,
 };
-use crate::web::{Admin, views::conditions, who::Who};
+use crate::web::{form::Fields, Admin, views::conditions, who::Who};
 
 pub fn router() -> Router<Arc<Admin>> {
     Router::new().route("/profiles", get(page))

@@ -16,14 +16,13 @@ use serde_json::Value;
 
 use super::{
     Answer,
-    form::{Fields, Posted},
     frame::View,
     when::clock,
     words::Label,
 };
 use crate::{
     label::{Labels, Matcher, Operator},
-    web::{
+    web::{form::{Fields, Posted}, 
         Admin,
         problem::Problem,
         views::mails,

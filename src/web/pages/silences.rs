@@ -15,7 +15,6 @@ use super::{
     confirm::Question,
     deliveries::Tab,
     done,
-    form::{Fields, Posted},
     frame::View,
     incident_at,
     incidents::{Further, walk},
@@ -27,7 +26,7 @@ use crate::{
     label::Labels,
     settings::Duration,
     silence::SilenceId,
-    web::{
+    web::{form::{Fields, Posted}, 
         Admin,
         ask::Path,
         problem::Problem,

@@ -117,7 +117,7 @@ pub fn recurrence(labels: &Labels) -> Option<String> {
     (before > 0).then(|| format!("the {} time within 28 days", ordinal(before + 1)))
 }
 
-fn ordinal(number: u64) -> String {
+pub fn ordinal(number: u64) -> String {
     let end = match (number % 10, number % 100) {
         (_, 11..=13) => "th",
         (1, _) => "st",

@@ -27,6 +27,11 @@ const READ: usize = 20;
 pub struct Moment {
     #[serde(skip)]
     order: (Timestamp, u8),
+    /// Of an attempt: its delivery and what came of it.
+    #[serde(skip)]
+    same: Option<(DeliveryId, String)>,
+    #[serde(skip)]
+    times: u64,
     anchor: String,
     kind: &'static str,
     icon: &'static str,
@@ -85,12 +90,29 @@ pub async fn all(admin: &Admin, events: &[Event], now: Timestamp) -> Result<Vec<
     }
 
     moments.sort_by_key(|moment| std::cmp::Reverse(moment.order));
-    Ok(moments)
+    Ok(together(moments))
+}
+
+/// What failed again and again in the same way is one moment, the latest, which says how often.
+fn together(moments: Vec<Moment>) -> Vec<Moment> {
+    let mut shown: Vec<Moment> = Vec::new();
+    for moment in moments {
+        match shown.last_mut() {
+            Some(latest) if latest.kind == "bad" && latest.same.is_some() && latest.same == moment.same => {
+                latest.times += 1;
+                latest.took = Some(format!("for the {} time", words::ordinal(latest.times)));
+            }
+            _ => shown.push(moment),
+        }
+    }
+    shown
 }
 
 fn moment(at: Timestamp, rank: u8, now: Timestamp, kind: &'static str, icon: &'static str, what: String) -> Moment {
     Moment {
         order: (at, rank),
+        same: None,
+        times: 1,
         anchor: String::new(),
         kind,
         icon,
@@ -199,6 +221,7 @@ fn tried(
     });
 
     Moment {
+        same: Some((delivery, attempt.detail.clone())),
         took: Some(format!("took {} ms", attempt.took_ms)),
         lines: Some(attempt.detail.clone())
             .filter(|detail| !detail.is_empty() && detail != "delivered")

@@ -4,12 +4,12 @@ use std::{collections::BTreeMap, convert::Infallible};
 
 use axum::{
     extract::{FromRequest, Request},
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
 };
 use bytes::Bytes;
 use serde::de::{DeserializeOwned, IntoDeserializer as _, value::Error};
 
-use crate::web::problem::Problem;
+use super::problem::Problem;
 
 /// The fields of a form or of an address; what is left empty is not there.
 #[derive(Debug, Clone, Default)]
@@ -78,19 +78,28 @@ impl<S: Send + Sync> FromRequest<S> for Posted {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let kind = request.headers().get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let boundary = kind.and_then(|kind| multer::parse_boundary(kind).ok());
+        let kind = request.headers().get(CONTENT_TYPE).cloned();
         let body = Bytes::from_request(request, state)
             .await
             .map_err(|error| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error.body_text()))?;
+        Self::read(kind.as_ref(), body).await
+    }
+}
 
-        match boundary {
-            Some(boundary) => multipart(body, boundary).await,
-            None => Ok(Self {
-                fields: Fields::of(url::form_urlencoded::parse(&body)),
-                ..Self::default()
-            }),
+impl Posted {
+    /// A form as browsers send it, in either way; empty where the body is none.
+    pub async fn read(kind: Option<&HeaderValue>, body: Bytes) -> Result<Self, Problem> {
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if let Ok(boundary) = multer::parse_boundary(kind) {
+            return multipart(body, boundary).await;
         }
+
+        let is_form = kind.starts_with("application/x-www-form-urlencoded");
+        let pairs = url::form_urlencoded::parse(if is_form { &body } else { b"" });
+        Ok(Self {
+            fields: Fields::of(pairs),
+            ..Self::default()
+        })
     }
 }
 
