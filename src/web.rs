@@ -59,6 +59,7 @@ pub mod workbench;
 
 use access::Peer;
 pub use guard::Hosts;
+use problem::Problem;
 use sign_in::{Bearing, SignIn};
 use workbench::Workbench;
 
@@ -175,10 +176,16 @@ fn router(admin: Arc<Admin>) -> Router {
         )
         .merge(pages::assets())
         .merge(guarded)
+        .fallback(nowhere)
+        .layer(from_fn_with_state(Arc::clone(&admin), pages::in_words))
         .layer(from_fn(access::bounded))
         .layer(from_fn_with_state(Arc::clone(&admin), by_its_own_name))
         .layer(from_fn(access::hardened))
         .with_state(admin)
+}
+
+async fn nowhere() -> Problem {
+    Problem::not_found("there is no such page")
 }
 
 async fn by_its_own_name(

@@ -55,7 +55,11 @@ pub(super) fn ingresses(
             .iter()
             .map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
         let about = about.collect::<Vec<_>>().join("\n  ");
-        let open = config.ingress.webhook.iter().find(|webhook| webhook.is_open());
+        let open = config
+            .ingress
+            .webhook
+            .iter()
+            .find(|webhook| webhook.is_open());
         ways_in.push(WayIn {
             about,
             try_with: open.map(|webhook| {
@@ -77,7 +81,9 @@ pub(super) fn ingresses(
         let at = smtp.local_addr();
         ways_in.push(WayIn {
             about: format!("SMTP   {at}"),
-            try_with: Some(format!("swaks --server {at} --to alerts@localhost --data -")),
+            try_with: Some(format!(
+                "swaks --server {at} --to alerts@localhost --data -"
+            )),
             door: Door::Everywhere(Box::new(smtp)),
         });
     }

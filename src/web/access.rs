@@ -62,6 +62,7 @@ pub(super) async fn signed_in(
     let mut given = None;
     if who.csrf.is_empty()
         && who.known != Known::Token
+        && request.method() == Method::GET
         && wants_a_page(&request)
         && let Ok(key) = cookie::new_key()
     {
@@ -106,8 +107,7 @@ fn turned_away(request: &Request, unknown: &Unknown) -> Response {
 pub(super) fn wants_a_page(request: &Request) -> bool {
     let accepts = request.headers().get(ACCEPT);
     let accepts = accepts.and_then(|accepts| accepts.to_str().ok());
-    request.method() == Method::GET
-        && !request.uri().path().starts_with("/api/")
+    !request.uri().path().starts_with("/api/")
         && accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 

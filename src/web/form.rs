@@ -22,7 +22,11 @@ impl Fields {
 
     fn of<K: Into<String>, V: Into<String>>(pairs: impl Iterator<Item = (K, V)>) -> Self {
         let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
-        Self(pairs.filter(|(_, value): &(String, String)| !value.trim().is_empty()).collect())
+        Self(
+            pairs
+                .filter(|(_, value): &(String, String)| !value.trim().is_empty())
+                .collect(),
+        )
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -39,11 +43,15 @@ impl Fields {
             return Ok(None);
         };
         let word: Result<T, Error> = T::deserialize(text.into_deserializer());
-        word.map(Some).map_err(|error| Problem::bad(format!("`{name}`: {error}")))
+        word.map(Some)
+            .map_err(|error| Problem::bad(format!("`{name}`: {error}")))
     }
 
     /// A field that is read from its text.
-    pub fn read<T: std::str::FromStr<Err: std::fmt::Display>>(&self, name: &str) -> Result<Option<T>, Problem> {
+    pub fn read<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, Problem> {
         let text = self.get(name).map(str::trim);
         text.map(str::parse)
             .transpose()
@@ -55,7 +63,9 @@ impl Fields {
         let mut fields = self.0.clone();
         fields.insert(name.to_owned(), value.to_owned());
         let fields = fields.iter().filter(|(_, value)| !value.is_empty());
-        url::form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish()
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish()
     }
 }
 
@@ -69,7 +79,11 @@ pub struct Posted {
 impl Posted {
     /// What was chosen as a file, or else pasted into a field.
     pub fn content(&self, file: &str, field: &str) -> Option<Bytes> {
-        let pasted = || self.fields.get(field).map(|text| Bytes::from(text.to_owned()));
+        let pasted = || {
+            self.fields
+                .get(field)
+                .map(|text| Bytes::from(text.to_owned()))
+        };
         self.files.get(file).cloned().or_else(pasted)
     }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
+    body::to_bytes,
     extract::{Request, State},
     http::header::CONTENT_TYPE,
     middleware::{Next, from_fn_with_state},
@@ -15,7 +16,7 @@ use axum::{
 };
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{Admin, problem::Problem, who::Who};
+use super::{Admin, access::wants_a_page, problem::Problem, who::Who};
 
 mod asset;
 mod audit;
@@ -64,25 +65,27 @@ pub(super) fn assets() -> Router<Arc<Admin>> {
     asset::router()
 }
 
-/// A problem is told as a page.
-async fn in_words(State(admin): State<Arc<Admin>>, who: Who, request: Request, next: Next) -> Response {
+/// To a person a problem is told as a page.
+pub(super) async fn in_words(
+    State(admin): State<Arc<Admin>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_read = wants_a_page(&request);
+    let who = request.extensions().get::<Who>().cloned();
     let response = next.run(request).await;
     let kind = response.headers().get(CONTENT_TYPE);
-    if kind.is_none_or(|kind| kind != "application/problem+json") {
+    if !is_read || kind.is_none_or(|kind| kind != "application/problem+json") {
         return response;
     }
 
     let status = response.status();
-    let told = axum::body::to_bytes(response.into_body(), 64 << 10).await;
-    let told = told.ok().and_then(|told| serde_json::from_slice::<Problem>(&told).ok());
+    let told = to_bytes(response.into_body(), 64 << 10).await;
+    let told = told
+        .ok()
+        .and_then(|told| serde_json::from_slice(&told).ok());
     let problem = told.unwrap_or_else(|| Problem::new(status, "what is wrong cannot be told"));
-    let view = frame::View {
-        admin: &admin,
-        who: &who,
-        here: "",
-        notice: None,
-    };
-    view.problem(&problem).await
+    frame::problem(&admin, who.as_ref(), &problem).await
 }
 
 /// Where somebody is led who has done something: the page says so.
@@ -99,7 +102,11 @@ fn address(path: &str, query: &[(&str, &str)]) -> String {
     format!("{path}?{query}")
 }
 
-const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'~').remove(b':');
+const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':');
 
 /// The address of an incident.
 fn incident_at(id: &str) -> String {

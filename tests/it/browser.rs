@@ -1,10 +1,10 @@
-//! A person's browser: Debian's Chromium without a window, driven over its pipe (Chrome DevTools
-//! Protocol). It notes whatever it complains of and whatever it asks for.
+//! A person's browser: Debian's Chromium without a window, driven over its pipe (the protocol of its
+//! developers' tools). It notes whatever it complains of and whatever it asks for.
 
 use std::{
     collections::BTreeMap,
     fs::{File, OpenOptions},
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufReader, Write as _},
     path::Path,
     process::{Command, Stdio},
     sync::{Arc, Condvar, Mutex, OnceLock},
@@ -12,7 +12,6 @@ use std::{
     time::Instant,
 };
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
 use serde_json::{Value, json};
 
 use crate::harness::PATIENCE;
@@ -67,7 +66,11 @@ impl Browser {
     }
 
     fn start() -> Arc<Self> {
-        let folder = tempfile::Builder::new().prefix("browser").tempdir().unwrap().keep();
+        let folder = tempfile::Builder::new()
+            .prefix("browser")
+            .tempdir()
+            .unwrap()
+            .keep();
         let [to, from] = ["to", "from"].map(|name| folder.join(name));
         let made = Command::new("mkfifo").args([&to, &from]).status().unwrap();
         assert!(made.success());
@@ -77,7 +80,7 @@ impl Browser {
                        --disable-background-networking --disable-component-update --disable-sync \
                        --disable-dev-shm-usage --hide-scrollbars --remote-debugging-pipe \
                        --user-data-dir=\"$0/profile\" about:blank 3<\"$0/to\" 4>\"$0/from\"";
-        Command::new("sh")
+        let mut child = Command::new("sh")
             .args(["-c", command])
             .arg(&folder)
             .stdin(Stdio::null())
@@ -85,6 +88,8 @@ impl Browser {
             .stderr(Stdio::null())
             .spawn()
             .unwrap();
+        // It ends with its pipe, and whoever reads there hears of it.
+        thread::spawn(move || child.wait());
 
         let to = OpenOptions::new().write(true).open(to).unwrap();
         let from = BufReader::new(File::open(from).unwrap());
@@ -132,7 +137,9 @@ impl Browser {
         bytes.push(0);
         self.to.lock().unwrap().write_all(&bytes).unwrap();
 
-        let answer = self.wait(&format!("{method} {params}"), |said| said.answers.remove(&id));
+        let answer = self.wait(&format!("{method} {params}"), |said| {
+            said.answers.remove(&id)
+        });
         assert!(answer["error"].is_null(), "{method} {params}: {answer}");
         answer["result"].clone()
     }
@@ -200,7 +207,9 @@ impl Tab {
 
     fn loads(said: &Said, session: &str) -> usize {
         let events = said.events.get(session).into_iter().flatten();
-        events.filter(|event| event["method"] == "Page.loadEventFired").count()
+        events
+            .filter(|event| event["method"] == "Page.loadEventFired")
+            .count()
     }
 
     /// Does what leads to another page, and waits until that is there.
@@ -222,7 +231,8 @@ impl Tab {
 
     /// What an expression comes to.
     pub fn eval(&self, expression: &str) -> Value {
-        let params = json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
+        let params =
+            json!({ "expression": expression, "returnByValue": true, "awaitPromise": true });
         let found = self.ask("Runtime.evaluate", &params);
         assert!(found["exceptionDetails"].is_null(), "{expression}: {found}");
         found["result"]["value"].clone()
@@ -230,7 +240,10 @@ impl Tab {
 
     /// What an expression comes to, a text.
     pub fn text(&self, expression: &str) -> String {
-        self.eval(expression).as_str().unwrap_or_default().to_owned()
+        self.eval(expression)
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// The page's own text, as a reader sees it.
@@ -247,7 +260,11 @@ impl Tab {
     pub fn until(&self, expression: &str) {
         let deadline = Instant::now() + PATIENCE;
         while self.eval(expression) != json!(true) {
-            assert!(Instant::now() < deadline, "{expression} never is: {}", self.says());
+            assert!(
+                Instant::now() < deadline,
+                "{expression} never is: {}",
+                self.says()
+            );
             thread::sleep(std::time::Duration::from_millis(50));
         }
     }
@@ -260,7 +277,12 @@ impl Tab {
              return r ? [r.x + r.width / 2, r.y + r.height / 2] : null; }})()"
         );
         let place = self.eval(&find);
-        assert!(place.is_array(), "{selector} is not to be seen at {}: {}", self.path(), self.says());
+        assert!(
+            place.is_array(),
+            "{selector} is not to be seen at {}: {}",
+            self.path(),
+            self.says()
+        );
         for kind in ["mousePressed", "mouseReleased"] {
             let event = json!({
                 "type": kind, "x": place[0], "y": place[1], "button": "left", "clickCount": 1
@@ -283,7 +305,8 @@ impl Tab {
         );
         let selector = self.eval(&mark);
         let selector = selector.as_str();
-        let selector = selector.unwrap_or_else(|| panic!("nothing says {words:?}: {}", self.says()));
+        let selector =
+            selector.unwrap_or_else(|| panic!("nothing says {words:?}: {}", self.says()));
         self.follow(selector);
     }
 
@@ -329,13 +352,6 @@ impl Tab {
         self.ask("DOM.setFileInputFiles", &files);
     }
 
-    /// A picture of the whole page, as PNG.
-    pub fn picture(&self) -> Vec<u8> {
-        let params = json!({ "format": "png", "captureBeyondViewport": true });
-        let taken = self.ask("Page.captureScreenshot", &params);
-        BASE64_STANDARD.decode(taken["data"].as_str().unwrap()).unwrap()
-    }
-
     /// Whatever it complained of: errors of scripts, what a policy forbade, what could not be
     /// loaded.
     pub fn complaints(&self) -> Vec<String> {
@@ -344,8 +360,12 @@ impl Tab {
                 let params = &event["params"];
                 match event["method"].as_str()? {
                     "Runtime.exceptionThrown" => Some(params["exceptionDetails"].to_string()),
-                    "Runtime.consoleAPICalled" if params["type"] == "error" => Some(params["args"].to_string()),
-                    "Log.entryAdded" if params["entry"]["level"] == "error" => Some(params["entry"].to_string()),
+                    "Runtime.consoleAPICalled" if params["type"] == "error" => {
+                        Some(params["args"].to_string())
+                    }
+                    "Log.entryAdded" if params["entry"]["level"] == "error" => {
+                        Some(params["entry"].to_string())
+                    }
                     _ => None,
                 }
             });
@@ -356,8 +376,11 @@ impl Tab {
     /// Every address it asked for.
     pub fn requests(&self) -> Vec<String> {
         self.events(|events| {
-            let sent = events.iter().filter(|event| event["method"] == "Network.requestWillBeSent");
-            sent.filter_map(|event| Some(event["params"]["request"]["url"].as_str()?.to_owned())).collect()
+            let sent = events
+                .iter()
+                .filter(|event| event["method"] == "Network.requestWillBeSent");
+            sent.filter_map(|event| Some(event["params"]["request"]["url"].as_str()?.to_owned()))
+                .collect()
         })
     }
 }
@@ -366,7 +389,26 @@ impl Drop for Tab {
     fn drop(&mut self) {
         if !thread::panicking() {
             let context = json!({ "browserContextId": self.context });
-            self.browser.ask(None, "Target.disposeBrowserContext", &context);
+            self.browser
+                .ask(None, "Target.disposeBrowserContext", &context);
         }
+    }
+}
+
+impl Tab {
+    /// It complained of nothing but the pages that are not to be found, and asked nobody else for
+    /// anything.
+    pub fn assert_quiet(&self, own: &str, not_found: &[&str]) {
+        let expected = |complaint: &&String| {
+            complaint.contains("404") && not_found.iter().any(|path| complaint.contains(path))
+        };
+        let complaints = self.complaints();
+        let complaints: Vec<_> = complaints.iter().filter(|one| !expected(one)).collect();
+        assert!(complaints.is_empty(), "{complaints:#?}");
+
+        let own = format!("{own}/");
+        let foreign = |url: &String| !url.starts_with(&own) && !url.starts_with("about:");
+        let foreign: Vec<_> = self.requests().into_iter().filter(foreign).collect();
+        assert!(foreign.is_empty(), "{foreign:?}");
     }
 }

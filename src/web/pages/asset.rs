@@ -28,7 +28,8 @@ pub struct Addresses {
 }
 
 pub static ADDRESSES: LazyLock<Addresses> = LazyLock::new(|| {
-    let address = |text: &str, end: &str| format!("/assets/{}.{end}", &sha256_hex(text.as_bytes())[..16]);
+    let address =
+        |text: &str, end: &str| format!("/assets/{}.{end}", &sha256_hex(text.as_bytes())[..16]);
     Addresses {
         style: address(STYLE, "css"),
         script: address(SCRIPT, "js"),
@@ -50,8 +51,14 @@ async fn asset(Path(name): Path<String>) -> Response {
         _ => return StatusCode::NOT_FOUND.into_response(),
     };
 
-    let Addresses { style, script, icon } = &*ADDRESSES;
-    let current = [style, script, icon].iter().any(|address| address.ends_with(&*name));
+    let Addresses {
+        style,
+        script,
+        icon,
+    } = &*ADDRESSES;
+    let current = [style, script, icon]
+        .iter()
+        .any(|address| address.ends_with(&*name));
     // A page of the version before asks by the address before: it gets what there is, for once.
     let keep = if current {
         "public, max-age=31536000, immutable"

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     store::DeedRow,
-    web::{form::Fields, Admin, views::audit, who::Who},
+    web::{Admin, form::Fields, views::audit, who::Who},
 };
 
 #[derive(Serialize)]
@@ -44,11 +44,14 @@ struct Row {
 
 impl Row {
     fn new(deed: DeedRow, now: Timestamp) -> Self {
-        let number = deed.subject.bytes().all(|byte| byte.is_ascii_digit()) && !deed.subject.is_empty();
+        let number =
+            deed.subject.bytes().all(|byte| byte.is_ascii_digit()) && !deed.subject.is_empty();
         let (what, href) = match deed.action.as_str() {
             "incidents.resolve" => ("resolved incident", Some(incident_at(&deed.subject))),
             "mails.release" => ("released mail", Some(format!("/mails/{}", deed.subject))),
-            "mails.discard" if number => ("discarded mail", Some(format!("/mails/{}", deed.subject))),
+            "mails.discard" if number => {
+                ("discarded mail", Some(format!("/mails/{}", deed.subject)))
+            }
             "mails.discard" => ("discarded all mail of", None),
             "deliveries.retry" => ("sent again page", None),
             "deliveries.discard" => ("discarded page", None),
@@ -85,7 +88,11 @@ pub async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): Ra
     let now = admin.clock.now();
     let listed = Listed {
         further: Further::new("/audit", &fields, found.next.as_deref()),
-        items: found.items.into_iter().map(|deed| Row::new(deed, now)).collect(),
+        items: found
+            .items
+            .into_iter()
+            .map(|deed| Row::new(deed, now))
+            .collect(),
     };
     let view = View::new(&admin, &who, "Audit", &fields);
     view.page("audit.html", Data { list: listed }).await

@@ -27,7 +27,11 @@ struct Dot {
 
 impl Chart {
     /// Of values in order of time, the last of which holds until `end`; none where there is none.
-    pub fn new(values: &[(Timestamp, f64)], objective: Option<f64>, end: Timestamp) -> Option<Self> {
+    pub fn new(
+        values: &[(Timestamp, f64)],
+        objective: Option<f64>,
+        end: Timestamp,
+    ) -> Option<Self> {
         let &(begin, first) = values.first()?;
         let numbers = || values.iter().map(|&(_, value)| value).chain(objective);
         if !numbers().all(f64::is_finite) {
@@ -47,7 +51,13 @@ impl Chart {
             round(10.0 + along.clamp(0.0, 1.0) * (WIDTH - 20.0))
         };
 
-        let dots: Vec<_> = values.iter().map(|&(at, value)| Dot { x: x(at), y: y(value) }).collect();
+        let dots: Vec<_> = values
+            .iter()
+            .map(|&(at, value)| Dot {
+                x: x(at),
+                y: y(value),
+            })
+            .collect();
         let mut path = String::new();
         for (index, dot) in dots.iter().enumerate() {
             path += &match index {
@@ -65,58 +75,11 @@ impl Chart {
     }
 }
 
-/// A window of time with the stretches of it that stand out.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Strip {
-    breaches: Vec<Stretch>,
-    planned: Vec<Stretch>,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Stretch {
-    x: f64,
-    width: f64,
-}
-
-impl Strip {
-    /// Stretches cut at the window's edges; the shortest can be seen all the same.
-    pub fn new(
-        (from, to): (Timestamp, Timestamp),
-        breaches: &[(Timestamp, Timestamp)],
-        planned: &[(Timestamp, Timestamp)],
-    ) -> Self {
-        let window = to.duration_since(from).as_secs_f64().max(1.0);
-        let along = |at: Timestamp| at.duration_since(from).as_secs_f64() / window * WIDTH;
-        let stretch = |&(begin, end): &(Timestamp, Timestamp)| {
-            let (begin, end) = (along(begin).max(0.0), along(end).min(WIDTH));
-            (end >= begin).then(|| {
-                let width = (end - begin).max(3.0);
-                Stretch {
-                    x: round(begin.min(WIDTH - width)),
-                    width: round(width),
-                }
-            })
-        };
-
-        Self {
-            breaches: breaches.iter().filter_map(stretch).collect(),
-            planned: planned.iter().filter_map(stretch).collect(),
-        }
-    }
-}
-
-/// How much of a budget is spent: the width of it, of a thousand.
-pub fn spent(share: f64) -> f64 {
-    if share.is_finite() {
-        round(share.clamp(0.0, 1.0) * WIDTH)
-    } else {
-        WIDTH
-    }
-}
-
 /// When a value stops holding: at the incident's end, else now; not before a day has been seen.
 pub fn end(begin: Timestamp, over: Option<Timestamp>, now: Timestamp) -> Timestamp {
-    let least = begin.saturating_add(SignedDuration::from_mins(1)).unwrap_or(now);
+    let least = begin
+        .saturating_add(SignedDuration::from_mins(1))
+        .unwrap_or(now);
     over.unwrap_or(now).max(least)
 }
 
@@ -140,7 +103,10 @@ mod tests {
         };
         assert_eq!((first.x, second.x), (10.0, 500.0));
         assert!(first.y > second.y, "the lower value is lower");
-        assert!(chart.objective.unwrap() < second.y, "and the objective above both");
+        assert!(
+            chart.objective.unwrap() < second.y,
+            "and the objective above both"
+        );
         let expected = format!("M10 {}H500V{}H990", first.y, second.y);
         assert_eq!(chart.path, expected);
     }
@@ -154,18 +120,5 @@ mod tests {
             let y = chart.dots[0].y;
             assert!(y > 0.0 && y < HEIGHT, "{value}: {y}");
         }
-    }
-
-    #[test]
-    fn a_strip_is_cut_at_its_edges_and_shows_the_shortest_stretch() {
-        let strip = Strip::new(
-            (at(100), at(200)),
-            &[(at(0), at(150)), (at(199), at(199)), (at(0), at(50)), (at(300), at(400))],
-            &[(at(120), at(500))],
-        );
-        let drawn: Vec<_> = strip.breaches.iter().map(|one| (one.x, one.width)).collect();
-        assert_eq!(drawn, [(0.0, 500.0), (990.0, 3.0)]);
-        assert_eq!((strip.planned[0].x, strip.planned[0].width), (200.0, 800.0));
-        assert_eq!([spent(0.25), spent(7.0), spent(f64::INFINITY)], [250.0, 1000.0, 1000.0]);
     }
 }

@@ -23,9 +23,10 @@ use super::{
 use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     store::DeliveryRow,
-    web::{form::Fields, 
+    web::{
         Admin,
         ask::Path,
+        form::Fields,
         views::{
             conditions,
             deliveries::{self, DeliveryQuery},
@@ -145,7 +146,11 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             tab("Discarded", "discarded"),
         ],
         state: fields.text("state"),
-        receivers: choices(&fields, "receiver", receivers.items.into_iter().map(|one| one.name)),
+        receivers: choices(
+            &fields,
+            "receiver",
+            receivers.items.into_iter().map(|one| one.name),
+        ),
         empty: match state {
             Some(DeliveryState::Dead) => "Everything arrived.",
             Some(DeliveryState::Pending) => "Nothing is owed.",
@@ -153,13 +158,21 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             _ => "No page was owed to anybody yet.",
         },
         further: Further::new("/deliveries", &fields, found.next.as_deref()),
-        items: found.items.into_iter().map(|row| Row::new(row, now)).collect(),
+        items: found
+            .items
+            .into_iter()
+            .map(|row| Row::new(row, now))
+            .collect(),
     };
     let view = View::new(&admin, &who, "Deliveries", &fields);
     view.page("deliveries.html", Data { list: listed }).await
 }
 
-async fn ask_retry(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<DeliveryId>) -> Answer {
+async fn ask_retry(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<DeliveryId>,
+) -> Answer {
     Question {
         title: format!("Send page {id} again?"),
         lines: vec!["It is tried at once, and for as long as any other page.".to_owned()],
@@ -177,7 +190,11 @@ async fn retry(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<Deliver
     Ok(done("/deliveries?state=dead", "retried"))
 }
 
-async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<DeliveryId>) -> Answer {
+async fn ask_discard(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<DeliveryId>,
+) -> Answer {
     Question {
         title: format!("Discard page {id}?"),
         lines: vec!["Its receiver is never told.".to_owned()],

@@ -12,7 +12,12 @@ use serde::Serialize;
 use super::{asset, plain, trust::Trust, when::When};
 use crate::{
     telemetry,
-    web::{form::Fields, Admin, problem::Problem, who::{Known, Role, Who}},
+    web::{
+        Admin,
+        form::Fields,
+        problem::Problem,
+        who::{Known, Role, Who},
+    },
 };
 
 /// Every page: its name, its address, and whether a phone shows it behind `More`.
@@ -39,16 +44,17 @@ const TEMPLATES: [(&str, &str); 22] = templates! {
     "problem.html" "profiles.html" "rules.html" "sign_in.html" "silence.html" "silence_keeps.html" "silence_new.html" "silences.html"
 };
 
-static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> = LazyLock::new(|| {
-    let mut environment = Environment::new();
-    environment.set_auto_escape_callback(|_| AutoEscape::Html);
-    environment.set_formatter(plain::formatter);
-    environment.add_filter("lines", plain::lines);
-    for (name, source) in TEMPLATES {
-        environment.add_template(name, source)?;
-    }
-    Ok(environment)
-});
+static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> =
+    LazyLock::new(|| {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment.set_formatter(plain::formatter);
+        environment.add_filter("lines", plain::lines);
+        for (name, source) in TEMPLATES {
+            environment.add_template(name, source)?;
+        }
+        Ok(environment)
+    });
 
 /// Around a page.
 #[derive(Serialize)]
@@ -99,13 +105,25 @@ pub struct View<'a> {
 
 /// What a page says of what was done just before.
 const NOTICES: [(&str, &str); 10] = [
-    ("resolved", "It is closed: whoever was told of it is told so."),
+    (
+        "resolved",
+        "It is closed: whoever was told of it is told so.",
+    ),
     ("again", "What did not arrive is sent again."),
     ("retried", "The page is sent again."),
     ("discarded", "It is discarded."),
-    ("released", "The mail is released, and acts as if it were proven."),
-    ("silenced", "The silence is made, and holds from the next mail on."),
-    ("expired", "The silence has ended: what it held and is still on is told now."),
+    (
+        "released",
+        "The mail is released, and acts as if it were proven.",
+    ),
+    (
+        "silenced",
+        "The silence is made, and holds from the next mail on.",
+    ),
+    (
+        "expired",
+        "The silence has ended: what it held and is still on is told now.",
+    ),
     ("signed-out", "You are signed out."),
     ("tested", "A test page was sent, and its end."),
     ("nothing", "There was nothing left to do."),
@@ -121,21 +139,6 @@ impl<'a> View<'a> {
             who,
             here,
             notice: found.map(|(_, text)| Notice { text }),
-        }
-    }
-
-    /// What is wrong, as a page.
-    pub async fn problem(&self, problem: &Problem) -> Response {
-        let status = problem.status();
-        let data = context! { problem => context! { title => &*problem.title, detail => &*problem.detail } };
-        // Where the store is away, nothing more is known.
-        match Trust::of(self.admin).await {
-            Ok(trust) => {
-                let mut response = self.with(&trust, "problem.html", data);
-                *response.status_mut() = status;
-                response
-            }
-            Err(_) => bare(self.admin, status, "problem.html", data),
         }
     }
 
@@ -174,6 +177,27 @@ impl<'a> View<'a> {
     }
 }
 
+/// What is wrong, as a page.
+pub async fn problem(admin: &Admin, who: Option<&Who>, problem: &Problem) -> Response {
+    let status = problem.status();
+    let data =
+        context! { problem => context! { title => &*problem.title, detail => &*problem.detail } };
+
+    // Where the store is away, nothing more is known.
+    let known = match who {
+        Some(who) => Trust::of(admin).await.ok().map(|trust| (who, trust)),
+        None => None,
+    };
+    let Some((who, trust)) = known else {
+        return bare(admin, status, "problem.html", data);
+    };
+
+    let mut response =
+        View::new(admin, who, "", &Fields::default()).with(&trust, "problem.html", data);
+    *response.status_mut() = status;
+    response
+}
+
 /// A page for who is not signed in: without the way to the others.
 pub fn bare(admin: &Admin, status: StatusCode, template: &str, data: impl Serialize) -> Response {
     let frame = Frame {
@@ -197,12 +221,17 @@ fn now(admin: &Admin) -> When {
 }
 
 fn render(status: StatusCode, template: &str, frame: &Frame<'_>, data: impl Serialize) -> Response {
-    let made = ENVIRONMENT.as_ref().map_err(ToString::to_string).and_then(|environment| {
-        environment
-            .get_template(template)
-            .and_then(|page| page.render(context! { frame => Serde(frame), ..Value::from(Serde(data)) }))
-            .map_err(|error| format!("{error:#}"))
-    });
+    let made = ENVIRONMENT
+        .as_ref()
+        .map_err(ToString::to_string)
+        .and_then(|environment| {
+            environment
+                .get_template(template)
+                .and_then(|page| {
+                    page.render(context! { frame => Serde(frame), ..Value::from(Serde(data)) })
+                })
+                .map_err(|error| format!("{error:#}"))
+        });
 
     match made {
         Ok(text) => (status, Html(text)).into_response(),

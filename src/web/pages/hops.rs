@@ -34,7 +34,11 @@ struct Received {
 
 impl Hops {
     /// From a mail's header, and when it arrived here; none where nobody wrote anything.
-    pub fn new(raw: &[u8], (ingress, arrived_at): (&str, Timestamp), now: Timestamp) -> Option<Self> {
+    pub fn new(
+        raw: &[u8],
+        (ingress, arrived_at): (&str, Timestamp),
+        now: Timestamp,
+    ) -> Option<Self> {
         let (header, _) = header::split(raw);
         let written: Vec<_> = header::fields(header)
             .flatten()
@@ -54,10 +58,17 @@ impl Hops {
             at: arrived_at,
         });
 
-        let delays = way.windows(2).map(|pair| pair[1].at.duration_since(pair[0].at));
+        let delays = way
+            .windows(2)
+            .map(|pair| pair[1].at.duration_since(pair[0].at));
         let delays: Vec<_> = delays.collect();
-        let whole = delays.iter().fold(SignedDuration::ZERO, |sum, delay| sum.saturating_add(*delay));
-        let slowest = delays.iter().zip(&way[1..]).max_by_key(|(delay, _)| **delay);
+        let whole = delays.iter().fold(SignedDuration::ZERO, |sum, delay| {
+            sum.saturating_add(*delay)
+        });
+        let slowest = delays
+            .iter()
+            .zip(&way[1..])
+            .max_by_key(|(delay, _)| **delay);
 
         let mut summary = format!("{} hops in {}", way.len(), delay(whole));
         if let Some((slow, hop)) = slowest.filter(|(slow, _)| slow.as_secs() > 0) {
@@ -125,7 +136,10 @@ mod tests {
     fn each_hop_has_its_delay() {
         let arrived: Timestamp = "2026-03-01T03:19:00Z".parse().unwrap();
         let hops = Hops::new(MAIL, ("mailbox", arrived), arrived).unwrap();
-        assert_eq!(hops.summary, "3 hops in 10 s, the slowest 7 s to mx.example.com");
+        assert_eq!(
+            hops.summary,
+            "3 hops in 10 s, the slowest 7 s to mx.example.com"
+        );
         let way: Vec<_> = hops
             .list
             .iter()
@@ -139,7 +153,10 @@ mod tests {
                 ("alertbridge (mailbox)", "", "3 s"),
             ]
         );
-        assert_eq!(Hops::new(b"Subject: x\r\n\r\n", ("m", arrived), arrived), None);
+        assert_eq!(
+            Hops::new(b"Subject: x\r\n\r\n", ("m", arrived), arrived),
+            None
+        );
     }
 
     #[test]

@@ -31,9 +31,10 @@ use crate::{
     label::Labels,
     message::Outcome,
     store::{DeliveryRow, Event, MailRow},
-    web::{form::Fields, 
+    web::{
         Admin,
         ask::Path,
+        form::Fields,
         problem::Problem,
         views::{
             deliveries,
@@ -167,7 +168,10 @@ impl Shown {
             facts: facts(&incident, now),
             silence_href: address("/silences/new", &[("matchers", &looks_like(its))]),
             again: deliveries().any(|delivery| delivery.state == DeliveryState::Dead),
-            nobody: mails.iter().max_by_key(|mail| mail.id).and_then(|mail| mail.reason.clone()),
+            nobody: mails
+                .iter()
+                .max_by_key(|mail| mail.id)
+                .and_then(|mail| mail.reason.clone()),
             told,
             chart: drawing(&mails, its, (!open).then_some(row.changed_at), now),
             timeline: moments.into_iter().take(MOMENTS).collect(),
@@ -185,12 +189,15 @@ fn facts(incident: &incidents::Incident, now: Timestamp) -> Vec<Fact> {
     let (row, its) = (&incident.row, &incident.row.labels);
     let open = incident.state == IncidentState::Open;
     let window = label(its, "window_seconds").and_then(|seconds| seconds.parse::<i64>().ok());
-    let window = window.map(|seconds| format!(", over {}", span(jiff::SignedDuration::from_secs(seconds))));
+    let window =
+        window.map(|seconds| format!(", over {}", span(jiff::SignedDuration::from_secs(seconds))));
     let when = |at| When::new(at, now);
 
     let mut facts = Vec::new();
     facts.extend(whose(its).map(|whose| Fact::new("Whose", whose)));
-    facts.extend(measured(its).map(|said| Fact::new("Measured", said + &window.unwrap_or_default())));
+    facts.extend(
+        measured(its).map(|said| Fact::new("Measured", said + &window.unwrap_or_default())),
+    );
     facts.extend(label(its, "summary").map(|said| Fact::new("Summary", said)));
     facts.push(Fact::time("Opened", when(row.opened_at)));
     if !open {
@@ -226,7 +233,13 @@ impl Told {
         let (kind, words) = words::delivery(told.state, told.action, &told.receiver, told.failures);
         let by = words::integration(&told.integration);
         let delivered = told.state == DeliveryState::Delivered;
-        let when = row.and_then(|row| if delivered { row.settled_at } else { row.next_at });
+        let when = row.and_then(|row| {
+            if delivered {
+                row.settled_at
+            } else {
+                row.next_at
+            }
+        });
 
         // The alert is what the trigger made, whatever was told of it since.
         let its_lane = |row: &&DeliveryRow| {
@@ -235,7 +248,9 @@ impl Told {
                 && row.state == DeliveryState::Delivered
         };
         let receipts = all.filter(its_lane).filter_map(|row| row.detail.as_deref());
-        let link = receipts.filter_map(|receipt| vendor::link(&told.integration, receipt)).last();
+        let link = receipts
+            .filter_map(|receipt| vendor::link(&told.integration, receipt))
+            .last();
         let detail = match (&told.detail, delivered) {
             (Some(receipt), true) => format!("{by}, which calls it {receipt}"),
             (Some(failure), false) => format!("{by}: {failure}"),
@@ -254,10 +269,18 @@ impl Told {
 }
 
 /// What was measured, by the mails that were applied.
-fn drawing(mails: &[&MailRow], its: &Labels, over: Option<Timestamp>, now: Timestamp) -> Option<Drawing> {
+fn drawing(
+    mails: &[&MailRow],
+    its: &Labels,
+    over: Option<Timestamp>,
+    now: Timestamp,
+) -> Option<Drawing> {
     let value = |mail: &&&MailRow| {
         let value = label(&mail.labels, "sli_value")?.parse::<f64>().ok()?;
-        let says_so = !matches!(mail.outcome, Outcome::Quarantined | Outcome::Stale | Outcome::Pending);
+        let says_so = !matches!(
+            mail.outcome,
+            Outcome::Quarantined | Outcome::Stale | Outcome::Pending
+        );
         says_so.then_some((mail.arrived_at, value))
     };
     let mut values: Vec<_> = mails.iter().filter_map(|mail| value(&mail)).collect();
@@ -271,9 +294,15 @@ fn drawing(mails: &[&MailRow], its: &Labels, over: Option<Timestamp>, now: Times
     let said = |value: f64| quantity(&value.to_string(), unit);
     let was = match values.len() {
         1 => said(first),
-        number => format!("{} at first, {} at last, by {number} mails", said(first), said(last)),
+        number => format!(
+            "{} at first, {} at last, by {number} mails",
+            said(first),
+            said(last)
+        ),
     };
-    let against = objective.map_or_else(String::new, |value| format!("; the objective is {}", said(value)));
+    let against = objective.map_or_else(String::new, |value| {
+        format!("; the objective is {}", said(value))
+    });
 
     Some(Drawing {
         chart: Chart::new(&values, objective, end)?,
@@ -286,10 +315,19 @@ fn drawing(mails: &[&MailRow], its: &Labels, over: Option<Timestamp>, now: Times
 /// Which routes its labels lead along now, and why.
 fn routes(admin: &Admin, its: &Labels, now: Timestamp) -> Vec<Route> {
     let tree = admin.workbench.routes();
-    let Reach { receivers, routes, muted } = admin.workbench.reach(its, Some(now));
-    let told = receivers.into_iter().zip(routes).map(|(receiver, path)| (receiver, path, None));
+    let Reach {
+        receivers,
+        routes,
+        muted,
+    } = admin.workbench.reach(its, Some(now));
+    let told = receivers
+        .into_iter()
+        .zip(routes)
+        .map(|(receiver, path)| (receiver, path, None));
     let muted = muted.into_iter().map(|one| {
-        let until = one.until.map(|until| format!("until {}", super::when::clock(until, now)));
+        let until = one
+            .until
+            .map(|until| format!("until {}", super::when::clock(until, now)));
         let until = until.unwrap_or_else(|| "and dropped".to_owned());
         let mute = format!("muted {until} ({})", one.intervals.join(", "));
         (one.receiver, one.route, Some(mute))
@@ -323,7 +361,9 @@ fn matchers(tree: &Value, path: &str) -> Vec<String> {
 /// Matchers for what looks like it: the same app and metric, or the same of whatever it has.
 fn looks_like(its: &Labels) -> String {
     let by = |names: &[&str]| {
-        let pairs = names.iter().filter_map(|name| Some((*name, label(its, name)?)));
+        let pairs = names
+            .iter()
+            .filter_map(|name| Some((*name, label(its, name)?)));
         pairs
             .map(|(name, value)| format!("{name}={}", quoted(value)))
             .collect::<Vec<_>>()
@@ -344,13 +384,18 @@ fn looks_like(its: &Labels) -> String {
 
 /// As a matcher's value is written.
 fn quoted(value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let value = value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n");
     format!("\"{value}\"")
 }
 
 fn as_lines(its: &Labels) -> String {
     let said = its.iter().filter(|(_, value)| !value.is_empty());
-    said.map(|(name, value)| format!("{name}={}", quoted(value))).collect::<Vec<_>>().join("\n")
+    said.map(|(name, value)| format!("{name}={}", quoted(value)))
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 fn as_delivery(event: &Event) -> Option<&DeliveryRow> {
@@ -369,11 +414,20 @@ fn as_mail(event: &Event) -> Option<&MailRow> {
 
 async fn ask_resolve(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<String>) -> Answer {
     let story = incidents::show(&admin, &id).await?;
-    let told: Vec<_> = story.incident.told.iter().map(|one| one.receiver.as_str()).collect();
+    let told: Vec<_> = story
+        .incident
+        .told
+        .iter()
+        .map(|one| one.receiver.as_str())
+        .collect();
     let follows = if told.is_empty() {
         "Nobody was told of it, and nobody is told of its end.".to_owned()
     } else {
-        format!("{} hear that it is over, and that {} said so.", told.join(", "), who.name)
+        format!(
+            "{} hear that it is over, and that {} said so.",
+            told.join(", "),
+            who.name
+        )
     };
     Question {
         title: format!("Resolve {} by hand?", story.incident.title),
@@ -399,10 +453,18 @@ async fn ask_again(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<Str
     let story = incidents::show(&admin, &id).await?;
     let lines = dead(&story).map(|one| {
         let why = one.detail.as_deref().unwrap_or_default();
-        format!("{} to {} ({}): {why}", one.action.as_str(), one.receiver, words::integration(&one.integration))
+        format!(
+            "{} to {} ({}): {why}",
+            one.action.as_str(),
+            one.receiver,
+            words::integration(&one.integration)
+        )
     });
     Question {
-        title: format!("Send again what did not arrive of {}?", story.incident.title),
+        title: format!(
+            "Send again what did not arrive of {}?",
+            story.incident.title
+        ),
         lines: lines.collect(),
         action: format!("{}/again", incident_at(&id)),
         button: "Send again",
@@ -413,7 +475,11 @@ async fn ask_again(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<Str
     .await
 }
 
-async fn again(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<String>) -> Result<Response, Problem> {
+async fn again(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
     let story = incidents::show(&admin, &id).await?;
     let dead: Vec<_> = dead(&story).map(|one| one.id).collect();
     let word = if dead.is_empty() { "nothing" } else { "again" };
@@ -436,10 +502,14 @@ mod tests {
 
     #[test]
     fn what_looks_like_it_is_silenced_by_matchers_that_can_be_read() {
-        let labels: Labels = [("app_key", "a\"b\\c\nd"), ("metric", "Load"), ("severity", "critical")]
-            .into_iter()
-            .map(|(name, value)| (name.into(), value.to_owned()))
-            .collect();
+        let labels: Labels = [
+            ("app_key", "a\"b\\c\nd"),
+            ("metric", "Load"),
+            ("severity", "critical"),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.into(), value.to_owned()))
+        .collect();
         let lines = looks_like(&labels);
         let read: Vec<_> = lines
             .lines()
@@ -458,7 +528,10 @@ mod tests {
                 { "path": "route.routes[1]", "matchers": ["c=\"3\""], "routes": [] },
                 { "path": "route.routes[10]", "matchers": ["d=\"4\""], "routes": [] }]
         });
-        assert_eq!(matchers(&tree, "route.routes[0].routes[1]"), ["a=\"1\"", "b=\"2\""]);
+        assert_eq!(
+            matchers(&tree, "route.routes[0].routes[1]"),
+            ["a=\"1\"", "b=\"2\""]
+        );
         assert_eq!(matchers(&tree, "route.routes[10]"), ["d=\"4\""]);
         assert!(matchers(&tree, "route").is_empty());
     }

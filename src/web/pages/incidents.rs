@@ -20,8 +20,9 @@ use super::{
 use crate::{
     delivery::DeliveryState,
     label::Labels,
-    web::{form::Fields, 
+    web::{
         Admin,
+        form::Fields,
         list::Walk,
         views::{
             conditions,
@@ -94,9 +95,16 @@ impl ToldLine {
         let (kind, words) = words::delivery(told.state, told.action, &told.receiver, told.failures);
         let by = words::integration(&told.integration);
         // Of what is done, the receipt is for its own page.
-        let detail = told.detail.as_deref().filter(|_| told.state != DeliveryState::Delivered);
+        let detail = told
+            .detail
+            .as_deref()
+            .filter(|_| told.state != DeliveryState::Delivered);
         let detail = detail.map_or_else(|| by.clone(), |detail| format!("{by}: {detail}"));
-        Self { kind, words, detail }
+        Self {
+            kind,
+            words,
+            detail,
+        }
     }
 }
 
@@ -126,7 +134,11 @@ pub struct Choice {
 }
 
 /// The words that a filter can be, the one that is chosen among them.
-pub fn choices(fields: &Fields, name: &str, known: impl IntoIterator<Item = String>) -> Vec<Choice> {
+pub fn choices(
+    fields: &Fields,
+    name: &str,
+    known: impl IntoIterator<Item = String>,
+) -> Vec<Choice> {
     let chosen = fields.get(name);
     let mut values: Vec<String> = known.into_iter().collect();
     if let Some(chosen) = chosen.filter(|chosen| !values.iter().any(|value| value == chosen)) {
@@ -201,9 +213,17 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let listed = Listed {
         q: fields.text("q"),
         states: choices(&fields, "state", words(&["open", "resolved"])),
-        severities: choices(&fields, "severity", words(&["critical", "error", "warning", "info"])),
+        severities: choices(
+            &fields,
+            "severity",
+            words(&["critical", "error", "warning", "info"]),
+        ),
         profiles: choices(&fields, "profile", admin.workbench.profiles()),
-        receivers: choices(&fields, "receiver", receivers.items.into_iter().map(|one| one.name)),
+        receivers: choices(
+            &fields,
+            "receiver",
+            receivers.items.into_iter().map(|one| one.name),
+        ),
         items: found.items.iter().map(|one| Row::new(one, now)).collect(),
         empty: "No incident fits.",
         further: Further::new("/incidents", &fields, found.next.as_deref()),

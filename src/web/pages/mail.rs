@@ -25,7 +25,7 @@ use super::{
 use crate::{
     message::{MailId, Outcome},
     store::{MailRow, StoredMail},
-    web::{form::Fields, Admin, ask::Path, problem::Problem, views::mails, who::Who},
+    web::{Admin, ask::Path, form::Fields, problem::Problem, views::mails, who::Who},
 };
 
 /// So much of a text is shown; all of it is in the raw mail.
@@ -73,8 +73,10 @@ impl Body {
             (!plain.is_empty()).then(|| Fact::new(name, plain))
         };
         let text = parsed.as_ref().and_then(|mail| mail.body_text(0));
-        let text = text.map(|text| cut(&text)).filter(|text| !text.trim().is_empty());
-        let attachments = parsed.iter().flat_map(|mail| mail.attachments());
+        let text = text
+            .map(|text| cut(&text))
+            .filter(|text| !text.trim().is_empty());
+        let attachments = parsed.iter().flat_map(mail_parser::Message::attachments);
         let attachments = attachments.map(|part| {
             let name = part.attachment_name().unwrap_or("without a name");
             format!("{name}, {}", words::size(part.contents().len() as u64))
@@ -82,12 +84,18 @@ impl Body {
 
         Self {
             id: row.id,
-            header: ["From", "To", "Subject", "Date"].into_iter().filter_map(line).collect(),
-            html: parsed.as_ref().is_some_and(|mail| mail.html_body_count() > 0 && is_html(mail)),
+            header: ["From", "To", "Subject", "Date"]
+                .into_iter()
+                .filter_map(line)
+                .collect(),
+            html: parsed
+                .as_ref()
+                .is_some_and(|mail| mail.html_body_count() > 0 && is_html(mail)),
             attachments: attachments.take(20).collect(),
-            cut: stored.message.cut_from.map(|size| {
-                format!("Only its header is kept: it had {}.", words::size(size))
-            }),
+            cut: stored
+                .message
+                .cut_from
+                .map(|size| format!("Only its header is kept: it had {}.", words::size(size))),
             text,
         }
     }
@@ -95,7 +103,8 @@ impl Body {
 
 /// Whether a part was written as HTML, and not made of its text.
 fn is_html(mail: &mail_parser::Message<'_>) -> bool {
-    mail.html_bodies().any(mail_parser::MessagePart::is_text_html)
+    mail.html_bodies()
+        .any(mail_parser::MessagePart::is_text_html)
 }
 
 fn cut(text: &str) -> String {
@@ -103,7 +112,11 @@ fn cut(text: &str) -> String {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let more = if end < text.len() { "\n… the rest is in the raw mail" } else { "" };
+    let more = if end < text.len() {
+        "\n… the rest is in the raw mail"
+    } else {
+        ""
+    };
     format!("{}{more}", &text[..end])
 }
 
@@ -141,17 +154,42 @@ async fn page(
     let mut facts = vec![Fact::time("Arrived", When::new(row.arrived_at, now))];
     facts.push(Fact::new("Through", &row.ingress));
     facts.push(Fact::new("Its sender", words::proof(&row.authenticity)));
-    facts.extend(row.authenticity.detail.as_ref().map(|detail| Fact::new("Evidence", detail)));
-    facts.extend(row.authenticity.spf.as_ref().map(|spf| Fact::new("SPF", format!("{spf}, for the record"))));
-    facts.extend(row.incident_id.as_ref().map(|id| Fact::link("Incident", id, incident_at(id))));
+    facts.extend(
+        row.authenticity
+            .detail
+            .as_ref()
+            .map(|detail| Fact::new("Evidence", detail)),
+    );
+    facts.extend(
+        row.authenticity
+            .spf
+            .as_ref()
+            .map(|spf| Fact::new("SPF", format!("{spf}, for the record"))),
+    );
+    facts.extend(
+        row.incident_id
+            .as_ref()
+            .map(|id| Fact::link("Incident", id, incident_at(id))),
+    );
     if let Some(release) = &row.released {
         facts.push(Fact::new("Released by", &release.by));
         facts.push(Fact::time("Released", When::new(release.at, now)));
     }
-    facts.extend(row.check_at.map(|at| Fact::time("Checked again", When::new(at, now))));
+    facts.extend(
+        row.check_at
+            .map(|at| Fact::time("Checked again", When::new(at, now))),
+    );
     if let Some(envelope) = &mail.envelope {
-        let peer = envelope.peer.map_or_else(String::new, |peer| format!(" from {peer}"));
-        facts.push(Fact::new("SMTP", format!("MAIL FROM <{}>{peer}, {}", envelope.mail_from, envelope.helo)));
+        let peer = envelope
+            .peer
+            .map_or_else(String::new, |peer| format!(" from {peer}"));
+        facts.push(Fact::new(
+            "SMTP",
+            format!(
+                "MAIL FROM <{}>{peer}, {}",
+                envelope.mail_from, envelope.helo
+            ),
+        ));
     }
     facts.push(Fact::new("Size", words::size(row.size)));
     facts.push(Fact::new("SHA-256", &row.sha256));
@@ -185,13 +223,19 @@ async fn raw(State(admin): State<Arc<Admin>>, Path(id): Path<MailId>) -> Answer 
     let headers = [
         (header::CONTENT_TYPE, "message/rfc822".to_owned()),
         (header::CONTENT_DISPOSITION, name),
-        (header::CONTENT_SECURITY_POLICY, "default-src 'none'; sandbox".to_owned()),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; sandbox".to_owned(),
+        ),
     ];
     Ok((headers, raw).into_response())
 }
 
 /// What the sender laid out, in a frame that nothing gets out of.
-async fn layout(State(admin): State<Arc<Admin>>, Path(id): Path<MailId>) -> Result<Response, Problem> {
+async fn layout(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<MailId>,
+) -> Result<Response, Problem> {
     let stored = stored(&admin, id).await?;
     let parsed = MessageParser::default().parse(&*stored.message.raw);
     let html = parsed.as_ref().and_then(|mail| mail.body_html(0));
@@ -212,7 +256,10 @@ async fn ask_release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<M
         title: format!("Release mail {id}?"),
         lines: vec![
             subject,
-            format!("It was held because {}", mail.row.reason.as_deref().unwrap_or("nothing proves it")),
+            format!(
+                "It was held because {}",
+                mail.row.reason.as_deref().unwrap_or("nothing proves it")
+            ),
             "It acts as if it were proven: it may page people, or close an incident.".to_owned(),
         ],
         action: format!("/mails/{id}/release"),

@@ -24,8 +24,9 @@ use super::{
 use crate::{
     message::Outcome,
     store::MailRow,
-    web::{form::{Fields, Posted}, 
+    web::{
         Admin,
+        form::{Fields, Posted},
         problem::Problem,
         views::{
             conditions,
@@ -99,7 +100,9 @@ struct Incident {
 
 impl Row {
     fn new(mail: MailRow, now: Timestamp) -> Self {
-        let title = ["title", "metric"].iter().find_map(|name| words::label(&mail.labels, name));
+        let title = ["title", "metric"]
+            .iter()
+            .find_map(|name| words::label(&mail.labels, name));
         Self {
             title: title.map_or_else(|| format!("Mail {}", mail.id), ToOwned::to_owned),
             kind: words::outcome(mail.outcome),
@@ -132,9 +135,13 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let ingresses = conditions::ingresses(&admin).await?;
 
     // What is discarded by a filter is exactly what is listed by it.
-    let by_filter = outcome == Some(Outcome::Quarantined) && query.profile.is_none() && query.q.is_none();
+    let by_filter =
+        outcome == Some(Outcome::Quarantined) && query.profile.is_none() && query.q.is_none();
     let discard_href = by_filter.then(|| {
-        address("/mails/discard", &[("ingress", fields.get("ingress").unwrap_or_default())])
+        address(
+            "/mails/discard",
+            &[("ingress", fields.get("ingress").unwrap_or_default())],
+        )
     });
     let now = admin.clock.now();
     let first = if found.items.is_empty() {
@@ -145,21 +152,39 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
 
     let listed = Listed {
         q: fields.text("q"),
-        outcomes: choices(&fields, "outcome", OUTCOMES.map(|one| one.as_str().to_owned())),
+        outcomes: choices(
+            &fields,
+            "outcome",
+            OUTCOMES.map(|one| one.as_str().to_owned()),
+        ),
         profiles: choices(&fields, "profile", admin.workbench.profiles()),
-        ingresses: choices(&fields, "ingress", ingresses.items.into_iter().map(|one| one.name)),
+        ingresses: choices(
+            &fields,
+            "ingress",
+            ingresses.items.into_iter().map(|one| one.name),
+        ),
         discard_href,
         further: Further::new("/mails", &fields, found.next.as_deref()),
-        items: found.items.into_iter().map(|mail| Row::new(mail, now)).collect(),
+        items: found
+            .items
+            .into_iter()
+            .map(|mail| Row::new(mail, now))
+            .collect(),
         first,
     };
     let view = View::new(&admin, &who, "Mails", &fields);
     view.page("mails.html", Data { list: listed }).await
 }
 
-async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
+async fn ask_discard(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    RawQuery(query): RawQuery,
+) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
-    let through = fields.get("ingress").map(|name| format!(" that came through {name}"));
+    let through = fields
+        .get("ingress")
+        .map(|name| format!(" that came through {name}"));
     let through = through.unwrap_or_default();
     let hidden = |name: &str| Hidden {
         name: name.to_owned(),
@@ -168,7 +193,8 @@ async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query):
     Question {
         title: format!("Discard all mail in the quarantine{through}?"),
         lines: vec![
-            "None of it is told to anybody. It stays stored, as ignored, with its reason.".to_owned(),
+            "None of it is told to anybody. It stays stored, as ignored, with its reason."
+                .to_owned(),
             "To discard some of it only, say of whom, or how old it is.".to_owned(),
         ],
         action: "/mails/discard".to_owned(),
@@ -177,7 +203,6 @@ async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query):
         button: "Discard them",
         danger: true,
         back: "/mails?outcome=quarantined".to_owned(),
-        ..Question::default()
     }
     .ask(&View::new(&admin, &who, "Mails", &fields))
     .await
@@ -198,6 +223,10 @@ async fn discard(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> A
         older: some("older"),
     };
     let gone: Result<_, Problem> = mails::discard_all(&admin, &who, &filter).await;
-    let word = if gone?.discarded == 0 { "nothing" } else { "discarded" };
+    let word = if gone?.discarded == 0 {
+        "nothing"
+    } else {
+        "discarded"
+    };
     Ok(done("/mails?outcome=quarantined", word))
 }

@@ -17,8 +17,9 @@ use super::{
 use crate::{
     label::severity,
     message::Outcome,
-    web::{form::Fields, 
+    web::{
         Admin,
+        form::Fields,
         list::Walk,
         problem::Problem,
         views::{
@@ -96,10 +97,15 @@ impl First {
         }
 
         let Some(way_in) = &admin.first_mail else {
-            return Ok(Some(Self { commands: Vec::new() }));
+            return Ok(Some(Self {
+                commands: Vec::new(),
+            }));
         };
         let piped = |options: &str| format!("alertbridge sample {options} | {way_in}");
-        let commands = vec![piped("--incident FIRST"), piped("--incident FIRST --status OK")];
+        let commands = vec![
+            piped("--incident FIRST"),
+            piped("--incident FIRST --status OK"),
+        ];
         Ok(Some(Self { commands }))
     }
 }
@@ -127,7 +133,10 @@ impl Now {
         let mut open = incidents::list(admin, &query, &walk).await?;
         open.items.sort_by_key(|one| {
             let rank = severity::rank(&one.severity);
-            (std::cmp::Reverse(rank), std::cmp::Reverse(one.row.opened_at))
+            (
+                std::cmp::Reverse(rank),
+                std::cmp::Reverse(one.row.opened_at),
+            )
         });
 
         let ingresses = conditions::ingresses(admin).await?.items;
@@ -147,7 +156,10 @@ impl Now {
             piles: piles(admin, &open.items, &receivers).await?,
             open: open.items.iter().map(|one| Row::new(one, now)).collect(),
             ingresses: ingresses.into_iter().map(|one| way_in(one, now)).collect(),
-            receivers: receivers.into_iter().flat_map(|one| told(one, now)).collect(),
+            receivers: receivers
+                .into_iter()
+                .flat_map(|one| told(one, now))
+                .collect(),
             profiles: profiles.into_iter().map(|one| read(one, now)).collect(),
             first: First::of(admin).await?,
         })
@@ -155,7 +167,10 @@ impl Now {
 }
 
 fn heading(open: &[Incident], more: bool) -> String {
-    let critical = open.iter().filter(|one| severity::rank(&one.severity) >= 4).count();
+    let critical = open
+        .iter()
+        .filter(|one| severity::rank(&one.severity) >= 4)
+        .count();
     let number = open.len() as u64;
     let plus = if more { "More than " } else { "" };
     match (number, critical as u64) {
@@ -173,14 +188,20 @@ fn facts(ingresses: &[Ingress], receivers: &[Receiver], now: Timestamp) -> Strin
     let told = receivers.iter().flat_map(|one| &one.integrations);
     let told = told.filter_map(|one| one.last_success).max();
 
-    let mail = mail.map_or("No mail has come yet".to_owned(), |at| format!("The last mail came {}", ago(at)));
+    let mail = mail.map_or("No mail has come yet".to_owned(), |at| {
+        format!("The last mail came {}", ago(at))
+    });
     let told = told.map_or("nobody was told yet".to_owned(), |at| {
         format!("the last page arrived {}", ago(at))
     });
     format!("{mail}; {told}; nothing is owed late.")
 }
 
-async fn piles(admin: &Admin, open: &[Incident], receivers: &[Receiver]) -> Result<Vec<Pile>, Problem> {
+async fn piles(
+    admin: &Admin,
+    open: &[Incident],
+    receivers: &[Receiver],
+) -> Result<Vec<Pile>, Problem> {
     let walk = Walk {
         limit: Some(COUNTED),
         cursor: None,
@@ -191,7 +212,11 @@ async fn piles(admin: &Admin, open: &[Incident], receivers: &[Receiver]) -> Resu
             ..MailQuery::default()
         };
         let found = mails::list(admin, &query, &walk).await?;
-        let plus = if found.items.len() >= COUNTED as usize { "+" } else { "" };
+        let plus = if found.items.len() >= COUNTED as usize {
+            "+"
+        } else {
+            ""
+        };
         Ok::<_, Problem>(format!("{}{plus}", found.items.len()))
     };
     let of_kind = |kind: &str| {
@@ -199,7 +224,11 @@ async fn piles(admin: &Admin, open: &[Incident], receivers: &[Receiver]) -> Resu
         open.iter().filter(fits).count()
     };
     let untold = open.iter().filter(|one| one.told.is_empty()).count();
-    let dead: u64 = receivers.iter().flat_map(|one| &one.integrations).map(|one| one.dead).sum();
+    let dead: u64 = receivers
+        .iter()
+        .flat_map(|one| &one.integrations)
+        .map(|one| one.dead)
+        .sum();
 
     let pile = |name, count: String, href, bad| Pile {
         name,
@@ -208,11 +237,36 @@ async fn piles(admin: &Admin, open: &[Incident], receivers: &[Receiver]) -> Resu
         bad,
     };
     Ok(vec![
-        pile("pages did not arrive", dead.to_string(), "/deliveries?state=dead", true),
-        pile("mails in quarantine", some(Outcome::Quarantined).await?, "/mails?outcome=quarantined", true),
-        pile("alerts could not be read", some(Outcome::Unparsed).await?, "/mails?outcome=unparsed", true),
-        pile("open, told to nobody", untold.to_string(), "/incidents?state=open", false),
-        pile("mails did not come", of_kind("missing").to_string(), "/incidents?state=open&q=missing", false),
+        pile(
+            "pages did not arrive",
+            dead.to_string(),
+            "/deliveries?state=dead",
+            true,
+        ),
+        pile(
+            "mails in quarantine",
+            some(Outcome::Quarantined).await?,
+            "/mails?outcome=quarantined",
+            true,
+        ),
+        pile(
+            "alerts could not be read",
+            some(Outcome::Unparsed).await?,
+            "/mails?outcome=unparsed",
+            true,
+        ),
+        pile(
+            "open, told to nobody",
+            untold.to_string(),
+            "/incidents?state=open",
+            false,
+        ),
+        pile(
+            "mails did not come",
+            of_kind("missing").to_string(),
+            "/incidents?state=open&q=missing",
+            false,
+        ),
     ])
 }
 
@@ -224,7 +278,9 @@ fn way_in(one: Ingress, now: Timestamp) -> Health {
         (None, false) if one.last_success.is_none() => ("wait", "not yet"),
         (None, false) => ("bad", "silent"),
     };
-    let mail = one.last_mail.map(|at| format!("Last mail {} ago.", span(now.duration_since(at))));
+    let mail = one
+        .last_mail
+        .map(|at| format!("Last mail {} ago.", span(now.duration_since(at))));
     Health {
         kind,
         word,
@@ -238,7 +294,9 @@ fn way_in(one: Ingress, now: Timestamp) -> Health {
 }
 
 fn told(receiver: Receiver, now: Timestamp) -> Vec<Health> {
-    let Receiver { name, integrations, .. } = receiver;
+    let Receiver {
+        name, integrations, ..
+    } = receiver;
     let health = |one: Integration| {
         let (kind, word) = match () {
             () if !one.configured => ("off", "gone"),
@@ -247,13 +305,21 @@ fn told(receiver: Receiver, now: Timestamp) -> Vec<Health> {
             () if one.error.is_some() && one.pending > 0 => ("wait", "has trouble"),
             () => ("good", "works"),
         };
-        let late = one.oldest_pending.map(|at| format!(" for {}", span(now.duration_since(at))));
+        let late = one
+            .oldest_pending
+            .map(|at| format!(" for {}", span(now.duration_since(at))));
         let owed = [
-            (one.pending, format!("{} owed{}", one.pending, late.unwrap_or_default())),
+            (
+                one.pending,
+                format!("{} owed{}", one.pending, late.unwrap_or_default()),
+            ),
             (one.held, format!("{} held", one.held)),
             (one.dead, format!("{} dead", one.dead)),
         ];
-        let owed = owed.into_iter().filter(|(number, _)| *number > 0).map(|(_, text)| text);
+        let owed = owed
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(_, text)| text);
         let owed = owed.collect::<Vec<_>>().join(", ");
         let state = if one.dead > 0 { "dead" } else { "pending" };
         Health {
@@ -277,7 +343,10 @@ fn read(one: Profile, now: Timestamp) -> Health {
         (_, _) => ("bad", "not all read"),
     };
     let unread = (one.unparsed > 0).then(|| {
-        format!("{} could not be read.", count(one.unparsed, "mail", "mails"))
+        format!(
+            "{} could not be read.",
+            count(one.unparsed, "mail", "mails")
+        )
     });
     Health {
         kind,

@@ -19,7 +19,9 @@ pub async fn only(
     work: impl Future<Output = Result<String, Problem>>,
 ) -> Result<String, Problem> {
     let key = format!("page {} {key}", who.name);
-    let asked = admin.ledger.answered(key.clone(), "form".to_owned(), admin.clock.now());
+    let asked = admin
+        .ledger
+        .answered(key.clone(), "form".to_owned(), admin.clock.now());
     match asked.await? {
         Answered::NotYet => {}
         Answered::Given(answer) => return Ok(answer.body),

@@ -8,7 +8,11 @@ use minijinja::{Error, Output, State, Value, escape_formatter};
 use crate::message::hidden::is_hidden;
 
 /// How templates print a value; nothing where there is none.
-pub fn formatter(out: &mut Output<'_>, state: &mut State<'_, '_>, value: &Value) -> Result<(), Error> {
+pub fn formatter(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), Error> {
     if value.is_none() || value.is_undefined() {
         return Ok(());
     }
@@ -30,28 +34,30 @@ pub fn lines(text: Option<&str>) -> Value {
 
 /// The text with hidden characters as what they are: `\u{202e}`.
 fn told(text: &str, stays: impl Fn(char) -> bool) -> String {
-    text.chars().fold(String::with_capacity(text.len() + 16), |mut told, c| {
-        if is_hidden(c) && !stays(c) {
-            told.extend(c.escape_default());
-        } else {
-            told.push(c);
-        }
-        told
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len() + 16), |mut told, c| {
+            if is_hidden(c) && !stays(c) {
+                told.extend(c.escape_default());
+            } else {
+                told.push(c);
+            }
+            told
+        })
 }
 
 fn escaped(text: &str) -> String {
-    text.chars().fold(String::with_capacity(text.len() + 16), |mut safe, c| {
-        match c {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&#34;"),
-            '\'' => safe.push_str("&#39;"),
-            _ => safe.push(c),
-        }
-        safe
-    })
+    text.chars()
+        .fold(String::with_capacity(text.len() + 16), |mut safe, c| {
+            match c {
+                '&' => safe.push_str("&amp;"),
+                '<' => safe.push_str("&lt;"),
+                '>' => safe.push_str("&gt;"),
+                '"' => safe.push_str("&#34;"),
+                '\'' => safe.push_str("&#39;"),
+                _ => safe.push(c),
+            }
+            safe
+        })
 }
 
 #[cfg(test)]
@@ -67,7 +73,10 @@ mod tests {
         environment.set_formatter(formatter);
         environment.add_filter("lines", lines);
         environment
-            .render_str("<p title=\"{{ text }}\">{{ text }}</p><pre>{{ text|lines }}</pre>", context! { text })
+            .render_str(
+                "<p title=\"{{ text }}\">{{ text }}</p><pre>{{ text|lines }}</pre>",
+                context! { text },
+            )
             .unwrap()
     }
 

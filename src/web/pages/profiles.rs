@@ -9,13 +9,8 @@ use axum::{
 };
 use serde::Serialize;
 
-use super::{
-    Answer, address,
-    frame::View,
-    when::When,
-    words::count,
-};
-use crate::web::{form::Fields, Admin, views::conditions, who::Who};
+use super::{Answer, address, frame::View, when::When, words::count};
+use crate::web::{Admin, form::Fields, views::conditions, who::Who};
 
 pub fn router() -> Router<Arc<Admin>> {
     Router::new().route("/profiles", get(page))
@@ -44,7 +39,10 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         let (kind, words) = match (one.unparsed, one.last_mail) {
             (0, None) => ("off", "no mail yet".to_owned()),
             (0, Some(_)) => ("good", "all its mail is read".to_owned()),
-            (unread, _) => ("bad", format!("{} could not be read", count(unread, "mail", "mails"))),
+            (unread, _) => (
+                "bad",
+                format!("{} could not be read", count(unread, "mail", "mails")),
+            ),
         };
         Row {
             kind,
@@ -58,5 +56,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let data = Data {
         profiles: found.items.into_iter().map(row).collect(),
     };
-    View::new(&admin, &who, "Profiles", &fields).page("profiles.html", data).await
+    View::new(&admin, &who, "Profiles", &fields)
+        .page("profiles.html", data)
+        .await
 }

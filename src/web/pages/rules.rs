@@ -7,23 +7,19 @@ use axum::{
     extract::{RawQuery, State},
     http::header,
     response::IntoResponse as _,
-    routing::{get, post},
+    routing::get,
 };
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 use serde_json::Value;
 
-use super::{
-    Answer,
-    frame::View,
-    when::clock,
-    words::Label,
-};
+use super::{Answer, frame::View, when::clock, words::Label};
 use crate::{
     label::{Labels, Matcher, Operator},
-    web::{form::{Fields, Posted}, 
+    web::{
         Admin,
+        form::{Fields, Posted},
         problem::Problem,
         views::mails,
         who::Who,
@@ -42,8 +38,8 @@ use tree::Node;
 pub fn router() -> Router<Arc<Admin>> {
     Router::new()
         .route("/rules", get(page))
-        .route("/rules/explain", post(explain))
-        .route("/rules/replay", post(replay))
+        .route("/rules/explain", get(page).post(explain))
+        .route("/rules/replay", get(page).post(replay))
 }
 
 #[derive(Serialize)]
@@ -97,19 +93,30 @@ impl Rules {
     fn lead(&mut self, admin: &Admin, labels: &Labels, at: Option<Timestamp>) {
         let now = admin.clock.now();
         let reach = admin.workbench.reach(labels, Some(at.unwrap_or(now)));
-        let paths: Vec<_> = reach.routes.iter().chain(reach.muted.iter().map(|one| &one.route)).collect();
+        let paths: Vec<_> = reach
+            .routes
+            .iter()
+            .chain(reach.muted.iter().map(|one| &one.route))
+            .collect();
         self.tree = Node::of(&admin.workbench.routes(), &paths);
         self.reached = Some(reached(reach, now));
     }
 }
 
 fn reached(reach: Reach, now: Timestamp) -> Vec<Reached> {
-    let Reach { receivers, routes, muted } = reach;
-    let told = receivers.into_iter().zip(routes).map(|(receiver, path)| Reached {
-        receiver,
-        path,
-        mute: None,
-    });
+    let Reach {
+        receivers,
+        routes,
+        muted,
+    } = reach;
+    let told = receivers
+        .into_iter()
+        .zip(routes)
+        .map(|(receiver, path)| Reached {
+            receiver,
+            path,
+            mute: None,
+        });
     let muted = muted.into_iter().map(|one| {
         let by = one.intervals.join(", ");
         Reached {
@@ -143,7 +150,9 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         rules.take(&admin, raw, fields.get("trust").is_some()).await;
     }
 
-    View::new(&admin, &who, "Rules", &fields).page("rules.html", Data { rules }).await
+    View::new(&admin, &who, "Rules", &fields)
+        .page("rules.html", Data { rules })
+        .await
 }
 
 /// `name=value` on each line, as matchers are written.
@@ -154,7 +163,9 @@ fn read(lines: &str) -> Result<Labels, Problem> {
             Ok(matcher) if matcher.operator() == Operator::Equal => {
                 Ok((matcher.name().to_owned().into(), matcher.value().to_owned()))
             }
-            _ => Err(Problem::unprocessable(format!("`{line}` is no label: write it like severity=critical"))),
+            _ => Err(Problem::unprocessable(format!(
+                "`{line}` is no label: write it like severity=critical"
+            ))),
         })
         .collect()
 }
@@ -190,8 +201,14 @@ fn labels_of(item: &Value) -> Labels {
 async fn explain(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> Answer {
     let mut rules = Rules::new(&admin);
     match posted.content("file", "mail") {
-        Some(raw) => rules.take(&admin, raw, posted.fields.get("trust").is_some()).await,
-        None => rules.error = Some("There is no mail: choose a file, or paste its source.".to_owned()),
+        Some(raw) => {
+            rules
+                .take(&admin, raw, posted.fields.get("trust").is_some())
+                .await;
+        }
+        None => {
+            rules.error = Some("There is no mail: choose a file, or paste its source.".to_owned());
+        }
     }
     let view = View::new(&admin, &who, "Rules", &posted.fields);
     view.page("rules.html", Data { rules }).await
@@ -203,7 +220,10 @@ async fn replay(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> An
     if posted.fields.get("do") == Some("download") {
         let headers = [
             (header::CONTENT_TYPE, "application/yaml; charset=utf-8"),
-            (header::CONTENT_DISPOSITION, "attachment; filename=\"alertbridge.yaml\""),
+            (
+                header::CONTENT_DISPOSITION,
+                "attachment; filename=\"alertbridge.yaml\"",
+            ),
         ];
         return Ok((headers, config).into_response());
     }

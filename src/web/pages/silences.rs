@@ -26,9 +26,10 @@ use crate::{
     label::Labels,
     settings::Duration,
     silence::SilenceId,
-    web::{form::{Fields, Posted}, 
+    web::{
         Admin,
         ask::Path,
+        form::{Fields, Posted},
         problem::Problem,
         views::silences::{self, NewSilence, Preview, Silence, SilenceQuery, SilenceState},
         who::Who,
@@ -63,12 +64,27 @@ struct Row {
 impl Row {
     fn new(silence: Silence, now: Timestamp) -> Self {
         let (kind, words) = match silence.state {
-            SilenceState::Active => ("on", format!("holds for {} more", span(silence.ends_at.duration_since(now)))),
-            SilenceState::Pending => ("wait", format!("begins in {}", span(silence.starts_at.duration_since(now)))),
+            SilenceState::Active => (
+                "on",
+                format!(
+                    "holds for {} more",
+                    span(silence.ends_at.duration_since(now))
+                ),
+            ),
+            SilenceState::Pending => (
+                "wait",
+                format!("begins in {}", span(silence.starts_at.duration_since(now))),
+            ),
             SilenceState::Expired => ("off", "over".to_owned()),
         };
-        let again = [("matchers", silence.matchers.join("\n")), ("comment", silence.comment.clone())];
-        let again: Vec<_> = again.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let again = [
+            ("matchers", silence.matchers.join("\n")),
+            ("comment", silence.comment.clone()),
+        ];
+        let again: Vec<_> = again
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect();
         Self {
             id: silence.id,
             kind,
@@ -106,7 +122,11 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     };
     let mut walk = walk(&fields);
     // There are few that hold, among many that do not.
-    walk.limit = if query.state.is_some() { Some(1000) } else { walk.limit };
+    walk.limit = if query.state.is_some() {
+        Some(1000)
+    } else {
+        walk.limit
+    };
     let found = silences::list(&admin, &query, &walk).await?;
 
     let now = admin.clock.now();
@@ -128,7 +148,11 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             _ => "There is no such silence.",
         },
         further: Further::new("/silences", &fields, found.next.as_deref()),
-        items: found.items.into_iter().map(|one| Row::new(one, now)).collect(),
+        items: found
+            .items
+            .into_iter()
+            .map(|one| Row::new(one, now))
+            .collect(),
     };
     let view = View::new(&admin, &who, "Silences", &fields);
     view.page("silences.html", ListData { list: listed }).await
@@ -177,11 +201,19 @@ struct Kept {
 
 impl Kept {
     fn new(labels: &Labels, href: String, named: &str, at: When) -> Self {
-        let title = ["title", "metric"].iter().find_map(|name| label(labels, name));
-        let app = ["app_name", "app_key", "profile"].iter().find_map(|name| label(labels, name));
+        let title = ["title", "metric"]
+            .iter()
+            .find_map(|name| label(labels, name));
+        let app = ["app_name", "app_key", "profile"]
+            .iter()
+            .find_map(|name| label(labels, name));
         Self {
             severity: Severity::new(label(labels, "severity").unwrap_or_default()),
-            title: [title.or(Some(named)), app].into_iter().flatten().collect::<Vec<_>>().join(" · "),
+            title: [title.or(Some(named)), app]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" · "),
             href,
             at,
         }
@@ -189,10 +221,15 @@ impl Kept {
 }
 
 impl Keeps {
-    fn new(preview: Preview, names: &[String], matchers: &[String], now: Timestamp) -> Self {
+    fn new(preview: &Preview, known: &[String], matchers: &[String], now: Timestamp) -> Self {
         let when = |at| When::new(at, now);
         let open = preview.incidents.iter().map(|one| {
-            Kept::new(&one.labels, incident_at(&one.incident_id), &one.incident_id, when(one.opened_at))
+            Kept::new(
+                &one.labels,
+                incident_at(&one.incident_id),
+                &one.incident_id,
+                when(one.opened_at),
+            )
         });
         let number = preview.triggers.len();
         let plus = if preview.truncated { "+" } else { "" };
@@ -201,16 +238,20 @@ impl Keeps {
             let named = one.incident_id.as_deref().unwrap_or_default();
             Kept::new(&one.labels, href, named, when(one.arrived_at))
         });
-        let named = matchers.iter().filter_map(|text| crate::label::Matcher::parse(text).ok());
+        let named = matchers
+            .iter()
+            .filter_map(|text| crate::label::Matcher::parse(text).ok());
         let unknown = named.map(|matcher| matcher.name().to_owned());
-        let unknown = unknown.filter(|name| !names.contains(name));
+        let unknown = unknown.filter(|name| !known.contains(name));
 
         Self {
             open: open.collect(),
             triggers: triggers.collect(),
             count: format!("{number}{plus}"),
             rest: (number > LISTED).then(|| format!("and {} more", number - LISTED)),
-            remarks: unknown.map(|name| format!("no alert has a label {name}")).collect(),
+            remarks: unknown
+                .map(|name| format!("no alert has a label {name}"))
+                .collect(),
         }
     }
 }
@@ -247,12 +288,26 @@ impl Form {
 
     /// The silence that is asked for.
     fn silence(&self, now: Timestamp) -> Result<NewSilence, Problem> {
-        let wrong = |what: &str, error: &dyn std::fmt::Display| Problem::unprocessable(format!("{what}: {error}"));
-        let lines = self.matchers.lines().map(str::trim).filter(|line| !line.is_empty());
-        let length: Duration = self.duration.trim().parse().map_err(|error| wrong("For how long", &error))?;
+        let wrong = |what: &str, error: &dyn std::fmt::Display| {
+            Problem::unprocessable(format!("{what}: {error}"))
+        };
+        let lines = self
+            .matchers
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty());
+        let length: Duration = self
+            .duration
+            .trim()
+            .parse()
+            .map_err(|error| wrong("For how long", &error))?;
         let starts_at = match self.start.trim() {
             "" => None,
-            start => Some(start.parse::<Timestamp>().map_err(|error| wrong("From", &error))?),
+            start => Some(
+                start
+                    .parse::<Timestamp>()
+                    .map_err(|error| wrong("From", &error))?,
+            ),
         };
         let ends_at = starts_at.unwrap_or(now).saturating_add(length.as_signed());
 
@@ -276,15 +331,25 @@ async fn new(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuer
     } else {
         keeps(&admin, &who, &form).await.ok()
     };
-    let data = NewData { form, preview: shown };
-    View::new(&admin, &who, "Silences", &fields).page("silence_new.html", data).await
+    let data = NewData {
+        form,
+        preview: shown,
+    };
+    View::new(&admin, &who, "Silences", &fields)
+        .page("silence_new.html", data)
+        .await
 }
 
 async fn keeps(admin: &Admin, who: &Who, form: &Form) -> Result<Keeps, Problem> {
     let now = admin.clock.now();
     let silence = form.silence(now)?;
     let preview = silences::preview(admin, who, &silence).await?;
-    Ok(Keeps::new(preview, &admin.workbench.label_names(), &silence.matchers, now))
+    Ok(Keeps::new(
+        &preview,
+        &admin.workbench.label_names(),
+        &silence.matchers,
+        now,
+    ))
 }
 
 async fn make(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> Answer {
@@ -320,10 +385,16 @@ async fn make(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> Answ
         }
     };
     let data = NewData { form, preview };
-    View::new(&admin, &who, "Silences", &Fields::default()).page("silence_new.html", data).await
+    View::new(&admin, &who, "Silences", &Fields::default())
+        .page("silence_new.html", data)
+        .await
 }
 
-async fn ask_expire(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<SilenceId>) -> Answer {
+async fn ask_expire(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<SilenceId>,
+) -> Answer {
     let silence = silences::show(&admin, id).await?;
     Question {
         title: format!("End silence {id} now?"),

@@ -40,11 +40,17 @@ impl Trust {
     pub async fn of(admin: &Admin) -> Result<Self, Problem> {
         let now = admin.clock.now();
         let ways_in = admin.health.conditions();
-        let ways_in = ways_in.iter().filter_map(|(name, how)| way_in(name, how, now));
+        let ways_in = ways_in
+            .iter()
+            .filter_map(|(name, how)| way_in(name, how, now));
 
         let circuits = admin.workbench.integrations();
         let circuits = circuits.iter().filter_map(|one| {
-            let what = format!("{} ({}) does not answer.", one.receiver, integration(&one.integration));
+            let what = format!(
+                "{} ({}) does not answer.",
+                one.receiver,
+                integration(&one.integration)
+            );
             one.probe_at.map(|_| Trouble {
                 what,
                 detail: "What it is owed waits, and is sent as soon as it answers.".to_owned(),
@@ -56,7 +62,9 @@ impl Trust {
         let backlogs = admin.browse.backlogs().await?;
         let backlogs = backlogs.iter().flat_map(|backlog| owed(backlog, now));
 
-        Ok(Self::from(ways_in.chain(circuits).chain(backlogs).collect::<Vec<_>>()))
+        Ok(Self::from(
+            ways_in.chain(circuits).chain(backlogs).collect::<Vec<_>>(),
+        ))
     }
 }
 
@@ -109,10 +117,16 @@ fn owed(backlog: &Backlog, now: Timestamp) -> Vec<Trouble> {
         });
     }
 
-    let late = backlog.oldest_pending.map(|oldest| now.duration_since(oldest));
+    let late = backlog
+        .oldest_pending
+        .map(|oldest| now.duration_since(oldest));
     if let Some(late) = late.filter(|late| *late > LATE) {
         found.push(Trouble {
-            what: format!("{} to {to}: owed for {}.", pages(backlog.pending), span(late)),
+            what: format!(
+                "{} to {to}: owed for {}.",
+                pages(backlog.pending),
+                span(late)
+            ),
             detail: backlog.failure.clone().unwrap_or_default(),
             href: Some(pending(receiver, "pending")),
             link: "Look at them",

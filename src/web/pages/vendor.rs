@@ -13,7 +13,10 @@ pub fn link(integration: &str, receipt: &str) -> Option<(&'static str, String)> 
 
     match kind {
         "opsgenie" if is_id(receipt) => {
-            let found = address("https://app.opsgenie.com", &["alert", "detail", receipt, "details"]);
+            let found = address(
+                "https://app.opsgenie.com",
+                &["alert", "detail", receipt, "details"],
+            );
             Some(("Opsgenie", found?))
         }
         // Slack leads whoever is signed in to their own workspace.
@@ -22,7 +25,12 @@ pub fn link(integration: &str, receipt: &str) -> Option<(&'static str, String)> 
             let at = at.replace('.', "");
             let numbers = at.bytes().all(|byte| byte.is_ascii_digit());
             (is_id(channel) && numbers)
-                .then(|| address("https://slack.com", &["archives", channel, &format!("p{at}")]))?
+                .then(|| {
+                    address(
+                        "https://slack.com",
+                        &["archives", channel, &format!("p{at}")],
+                    )
+                })?
                 .map(|found| ("Slack", found))
         }
         _ => None,
@@ -44,7 +52,9 @@ mod tests {
             (
                 "opsgenie/0",
                 "8418d193-2dab-4490-b331-8c02cdd196b7",
-                Some("https://app.opsgenie.com/alert/detail/8418d193-2dab-4490-b331-8c02cdd196b7/details"),
+                Some(
+                    "https://app.opsgenie.com/alert/detail/8418d193-2dab-4490-b331-8c02cdd196b7/details",
+                ),
             ),
             (
                 "slack/1",

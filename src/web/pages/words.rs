@@ -137,9 +137,10 @@ pub fn count(number: u64, one: &str, many: &str) -> String {
 pub fn integration(name: &str) -> String {
     match name.split_once('/') {
         Some((kind, "0")) => kind.to_owned(),
-        Some((kind, number)) => number
-            .parse::<u32>()
-            .map_or_else(|_| name.to_owned(), |number| format!("{kind} {}", number + 1)),
+        Some((kind, number)) => number.parse::<u32>().map_or_else(
+            |_| name.to_owned(),
+            |number| format!("{kind} {}", number + 1),
+        ),
         None => name.to_owned(),
     }
 }
@@ -159,9 +160,10 @@ pub fn delivery(
 
     match state {
         DeliveryState::Delivered => ("good", format!("told {receiver}{what}")),
-        DeliveryState::Pending if failures > 0 => {
-            ("bad", format!("not yet told {receiver}{what}, tried {}", times(failures)))
-        }
+        DeliveryState::Pending if failures > 0 => (
+            "bad",
+            format!("not yet told {receiver}{what}, tried {}", times(failures)),
+        ),
         DeliveryState::Pending => ("wait", format!("about to tell {receiver}{what}")),
         DeliveryState::Held => ("wait", format!("held back from {receiver}{what}")),
         DeliveryState::Dead => ("bad", format!("did NOT reach {receiver}{what}")),
@@ -217,7 +219,7 @@ pub fn size(bytes: u64) -> String {
     match bytes {
         0..1024 => format!("{bytes} B"),
         1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
-        _ => format!("{}.{} MiB", bytes >> 20, (bytes % (1 << 20)) * 10 >> 20),
+        _ => format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20),
     }
 }
 
@@ -230,16 +232,25 @@ mod tests {
         assert_eq!(quantity("60", "PERCENT"), "60%");
         assert_eq!(quantity("2.4", "SECONDS"), "2.4 seconds");
         assert_eq!(quantity("7", ""), "7");
-        let said = [1, 2, 3, 4, 11, 12, 13, 21, 22, 101, 111].map(ordinal).join(" ");
+        let said = [1, 2, 3, 4, 11, 12, 13, 21, 22, 101, 111]
+            .map(ordinal)
+            .join(" ");
         assert_eq!(said, "1st 2nd 3rd 4th 11th 12th 13th 21st 22nd 101st 111th");
-        assert_eq!([size(17), size(1025), size(3 << 19)], ["17 B", "2 KiB", "1.5 MiB"]);
+        assert_eq!(
+            [size(17), size(1025), size(3 << 19)],
+            ["17 B", "2 KiB", "1.5 MiB"]
+        );
         assert_eq!(integration("opsgenie/0"), "opsgenie");
         assert_eq!(integration("opsgenie/1"), "opsgenie 2");
     }
 
     #[test]
     fn a_word_of_the_teams_own_is_drawn_as_an_error() {
-        for (word, kind) in [("Critical", "critical"), ("", "warning"), ("page-me", "error")] {
+        for (word, kind) in [
+            ("Critical", "critical"),
+            ("", "warning"),
+            ("page-me", "error"),
+        ] {
             assert_eq!(Severity::new(word).kind, kind);
         }
     }

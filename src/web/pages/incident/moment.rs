@@ -73,7 +73,8 @@ pub async fn all(admin: &Admin, events: &[Event], now: Timestamp) -> Result<Vec<
                     read += 1;
                     let stored = admin.desk.mail(mail.id).await?;
                     let by = (mail.ingress.as_str(), mail.arrived_at);
-                    arrived.hops = stored.and_then(|(_, stored)| Hops::new(&stored.message.raw, by, now));
+                    arrived.hops =
+                        stored.and_then(|(_, stored)| Hops::new(&stored.message.raw, by, now));
                 }
                 moments.push(arrived);
                 moments.extend(followed(mail, now));
@@ -85,7 +86,12 @@ pub async fn all(admin: &Admin, events: &[Event], now: Timestamp) -> Result<Vec<
                 integration,
                 action,
                 attempt,
-            } => moments.push(tried(*delivery, (receiver, integration, *action), attempt, now)),
+            } => moments.push(tried(
+                *delivery,
+                (receiver, integration, *action),
+                attempt,
+                now,
+            )),
         }
     }
 
@@ -98,7 +104,9 @@ fn together(moments: Vec<Moment>) -> Vec<Moment> {
     let mut shown: Vec<Moment> = Vec::new();
     for moment in moments {
         match shown.last_mut() {
-            Some(latest) if latest.kind == "bad" && latest.same.is_some() && latest.same == moment.same => {
+            Some(latest)
+                if latest.kind == "bad" && latest.same.is_some() && latest.same == moment.same =>
+            {
                 latest.times += 1;
                 latest.took = Some(format!("for the {} time", words::ordinal(latest.times)));
             }
@@ -108,7 +116,14 @@ fn together(moments: Vec<Moment>) -> Vec<Moment> {
     shown
 }
 
-fn moment(at: Timestamp, rank: u8, now: Timestamp, kind: &'static str, icon: &'static str, what: String) -> Moment {
+fn moment(
+    at: Timestamp,
+    rank: u8,
+    now: Timestamp,
+    kind: &'static str,
+    icon: &'static str,
+    what: String,
+) -> Moment {
     Moment {
         order: (at, rank),
         same: None,
@@ -131,13 +146,20 @@ fn arrived(mail: &MailRow, now: Timestamp) -> Moment {
     let mut lines = vec![format!("Its sender: {proof}")];
     lines.extend(mail.authenticity.detail.clone());
     if let Some(release) = &mail.released {
-        lines.push(format!("Let through by {} at {}", release.by, clock(release.at, now)));
+        lines.push(format!(
+            "Let through by {} at {}",
+            release.by,
+            clock(release.at, now)
+        ));
     }
 
     Moment {
         anchor: format!("mail-{}", mail.id),
         lines,
-        links: vec![Link::new(format!("/mails/{}", mail.id), format!("Mail {}", mail.id))],
+        links: vec![Link::new(
+            format!("/mails/{}", mail.id),
+            format!("Mail {}", mail.id),
+        )],
         ..moment(mail.arrived_at, 0, now, "off", "mail", what)
     }
 }
@@ -177,15 +199,29 @@ fn owed(delivery: &DeliveryRow, now: Timestamp) -> Vec<Moment> {
     let to = whom(&delivery.receiver, &delivery.integration);
     let page = page(delivery.action);
     let (word, until) = match (delivery.state, delivery.next_at) {
-        (DeliveryState::Held, Some(until)) => ("held back", Some(format!("Until {}", clock(until, now)))),
-        (DeliveryState::Pending, Some(next)) => ("owed", Some(format!("Next try at {}", clock(next, now)))),
-        (DeliveryState::Pending, None) => ("owed", Some("Behind an earlier page of this incident".to_owned())),
+        (DeliveryState::Held, Some(until)) => {
+            ("held back", Some(format!("Until {}", clock(until, now))))
+        }
+        (DeliveryState::Pending, Some(next)) => {
+            ("owed", Some(format!("Next try at {}", clock(next, now))))
+        }
+        (DeliveryState::Pending, None) => (
+            "owed",
+            Some("Behind an earlier page of this incident".to_owned()),
+        ),
         _ => ("owed", None),
     };
     let begun = Moment {
         anchor: format!("delivery-{}", delivery.id),
         lines: until.into_iter().collect(),
-        ..moment(delivery.created_at, 2, now, "wait", "wait", format!("{page} is {word} to {to}"))
+        ..moment(
+            delivery.created_at,
+            2,
+            now,
+            "wait",
+            "wait",
+            format!("{page} is {word} to {to}"),
+        )
     };
 
     let ended = match delivery.state {
@@ -193,10 +229,12 @@ fn owed(delivery: &DeliveryRow, now: Timestamp) -> Vec<Moment> {
         DeliveryState::Discarded => Some(("off", "off", format!("{page} to {to} is discarded"))),
         DeliveryState::Pending | DeliveryState::Held | DeliveryState::Delivered => None,
     };
-    let ended = ended.zip(delivery.settled_at).map(|((kind, icon, what), at)| Moment {
-        lines: delivery.detail.clone().into_iter().collect(),
-        ..moment(at, 4, now, kind, icon, what)
-    });
+    let ended = ended
+        .zip(delivery.settled_at)
+        .map(|((kind, icon, what), at)| Moment {
+            lines: delivery.detail.clone().into_iter().collect(),
+            ..moment(at, 4, now, kind, icon, what)
+        });
 
     std::iter::once(begun).chain(ended).collect()
 }
@@ -209,8 +247,16 @@ fn tried(
 ) -> Moment {
     let (page, to) = (page(action), whom(receiver, integration));
     let (kind, icon, what) = match attempt.result.as_str() {
-        "delivered" => ("good", "good", format!("{page} arrived: {to} has confirmed it")),
-        "accepted" => ("wait", "wait", format!("{page} is accepted by {to}, and not yet confirmed")),
+        "delivered" => (
+            "good",
+            "good",
+            format!("{page} arrived: {to} has confirmed it"),
+        ),
+        "accepted" => (
+            "wait",
+            "wait",
+            format!("{page} is accepted by {to}, and not yet confirmed"),
+        ),
         "waiting" => ("wait", "wait", format!("{to} has not yet confirmed it")),
         _ => ("bad", "bad", format!("{page} did not arrive at {to}")),
     };

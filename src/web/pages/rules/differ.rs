@@ -42,7 +42,11 @@ impl Diff {
 
     pub fn new(diff: &workbench::Diff, days: u16) -> Self {
         let changes: Vec<_> = diff.differences.iter().map(Change::new).collect();
-        let of = format!("of {} within {}", count(diff.mails, "mail", "mails"), count(u64::from(days), "day", "days"));
+        let of = format!(
+            "of {} within {}",
+            count(diff.mails, "mail", "mails"),
+            count(u64::from(days), "day", "days")
+        );
         let heading = match changes.len() {
             0 => format!("Nothing would have been otherwise, {of}"),
             number => format!("{number} would have been told otherwise, {of}"),
@@ -51,7 +55,9 @@ impl Diff {
             heading,
             faults: Vec::new(),
             changes,
-            rest: diff.truncated.then_some("There are more mails than are compared at a time: take fewer days."),
+            rest: diff
+                .truncated
+                .then_some("There are more mails than are compared at a time: take fewer days."),
         }
     }
 }
@@ -91,16 +97,33 @@ impl Line {
         };
         let to = |side: &str| {
             let text = |key: &str| change[side][key].as_str().unwrap_or_default();
-            format!("{} ({})", text("receiver"), integration(text("integration")))
+            format!(
+                "{} ({})",
+                text("receiver"),
+                integration(text("integration"))
+            )
         };
         let differs = change["differs"].as_array().into_iter().flatten();
-        let differs = differs.filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+        let differs = differs
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
 
         let (kind, words) = match change["change"].as_str() {
             Some("added") => ("good", format!("added: a {page} to {}", to("after"))),
             Some("dropped") => ("bad", format!("dropped: the {page} to {}", to("before"))),
-            Some("moved") => ("wait", format!("moved: the {page} from {} to {}", to("before"), to("after"))),
-            _ => ("wait", format!("changed: the {page} to {} in its {}", to("after"), differs.replace('_', " "))),
+            Some("moved") => (
+                "wait",
+                format!("moved: the {page} from {} to {}", to("before"), to("after")),
+            ),
+            _ => (
+                "wait",
+                format!(
+                    "changed: the {page} to {} in its {}",
+                    to("after"),
+                    differs.replace('_', " ")
+                ),
+            ),
         };
         Self { kind, words }
     }
@@ -115,9 +138,7 @@ mod tests {
     #[test]
     fn each_kind_of_difference_is_a_sentence() {
         let page = |receiver: &str| json!({ "receiver": receiver, "integration": "slack/0" });
-        let change = |kind: &str, before: Value, after: Value| {
-            json!({ "change": kind, "action": "trigger", "differs": ["held_until"], "before": before, "after": after })
-        };
+        let change = |kind: &str, before: Value, after: Value| json!({ "change": kind, "action": "trigger", "differs": ["held_until"], "before": before, "after": after });
         let difference = json!({
             "mail": "17", "incident_id": "A1",
             "outcome": { "before": "silenced", "after": "opened" },
@@ -130,7 +151,11 @@ mod tests {
         });
         let change = Change::new(&difference);
         assert_eq!(change.href.as_deref(), Some("/mails/17"));
-        let lines: Vec<_> = change.lines.iter().map(|line| line.words.as_str()).collect();
+        let lines: Vec<_> = change
+            .lines
+            .iter()
+            .map(|line| line.words.as_str())
+            .collect();
         assert_eq!(
             lines,
             [

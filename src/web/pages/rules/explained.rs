@@ -33,7 +33,9 @@ struct Page {
 impl Explained {
     /// Of the objects that `explain --json` prints.
     pub fn new(items: &[Value]) -> Self {
-        let told = items.iter().flat_map(|item| item["receivers"].as_array().into_iter().flatten());
+        let told = items
+            .iter()
+            .flat_map(|item| item["receivers"].as_array().into_iter().flatten());
         let mut told: Vec<_> = told.filter_map(Value::as_str).collect();
         told.dedup();
         let heading = match told.as_slice() {
@@ -49,7 +51,12 @@ impl Explained {
 
 impl Item {
     fn new(item: &Value) -> Self {
-        let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(ToOwned::to_owned);
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(ToOwned::to_owned)
+        };
         let outcome = text(&item["outcome"]).unwrap_or_default();
         let heading = match item["item"].as_u64() {
             Some(number) => format!("{number}. {outcome}"),
@@ -57,7 +64,8 @@ impl Item {
         };
 
         let mut facts = Vec::new();
-        let mut fact = |name, value: Option<String>| facts.extend(value.map(|text| Fact::new(name, text)));
+        let mut fact =
+            |name, value: Option<String>| facts.extend(value.map(|text| Fact::new(name, text)));
         fact("Why", text(&item["reason"]));
         fact("Profile", text(&item["profile"]));
         fact("Its sender", text(&item["authenticity"]["verdict"]));
@@ -77,15 +85,28 @@ impl Item {
             facts,
             labels: super::labels(item),
             found: (!found.is_empty()).then(|| pretty(&Value::Object(found))),
-            requests: item["requests"].as_array().into_iter().flatten().map(Page::new).collect(),
+            requests: item["requests"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(Page::new)
+                .collect(),
         }
     }
 }
 
 fn list(names: &Value) -> String {
-    let names = names.as_array().into_iter().flatten().filter_map(Value::as_str);
+    let names = names
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
     let names = names.collect::<Vec<_>>().join(", ");
-    if names.is_empty() { "nobody".to_owned() } else { names }
+    if names.is_empty() {
+        "nobody".to_owned()
+    } else {
+        names
+    }
 }
 
 fn pretty(value: &Value) -> String {
@@ -96,7 +117,8 @@ impl Page {
     fn new(request: &Value) -> Self {
         let text = |key: &str| request[key].as_str().unwrap_or_default();
         let headers = request["headers"].as_object().into_iter().flatten();
-        let headers = headers.map(|(name, value)| format!("{name}: {}\n", value.as_str().unwrap_or_default()));
+        let headers = headers
+            .map(|(name, value)| format!("{name}: {}\n", value.as_str().unwrap_or_default()));
         let body = match &request["body"] {
             Value::Null => String::new(),
             Value::String(text) => text.clone(),
@@ -105,7 +127,12 @@ impl Page {
         Self {
             receiver: text("receiver").to_owned(),
             integration: integration(text("integration")),
-            text: format!("{} {}\n{}\n{body}", text("method"), text("url"), headers.collect::<String>()),
+            text: format!(
+                "{} {}\n{}\n{body}",
+                text("method"),
+                text("url"),
+                headers.collect::<String>()
+            ),
         }
     }
 }

@@ -23,7 +23,8 @@ impl Node {
     pub fn of(route: &Value, taken: &[&String]) -> Self {
         let texts = |key: &str| {
             let list = route[key].as_array().into_iter().flatten();
-            list.filter_map(|one| one.as_str().map(ToOwned::to_owned)).collect::<Vec<_>>()
+            list.filter_map(|one| one.as_str().map(ToOwned::to_owned))
+                .collect::<Vec<_>>()
         };
         let text = |key: &str| route[key].as_str().unwrap_or_default().to_owned();
         let path = text("path");
@@ -31,7 +32,9 @@ impl Node {
         let (muted, active) = (texts("mute_time_intervals"), texts("active_time_intervals"));
         let during = [("not during", muted), ("only during", active)];
         let during = during.into_iter().filter(|(_, names)| !names.is_empty());
-        let during: Vec<_> = during.map(|(word, names)| format!("{word} {}", names.join(", "))).collect();
+        let during: Vec<_> = during
+            .map(|(word, names)| format!("{word} {}", names.join(", ")))
+            .collect();
         let otherwise = match text("on_mute").as_str() {
             "drop" => "else dropped",
             _ => "else held",
