@@ -25,8 +25,17 @@ pub struct Question {
 /// What the form sends along.
 #[derive(Debug, Serialize)]
 pub struct Hidden {
-    pub name: String,
-    pub value: String,
+    name: &'static str,
+    value: String,
+}
+
+impl From<(&'static str, &str)> for Hidden {
+    fn from((name, value): (&'static str, &str)) -> Self {
+        Self {
+            name,
+            value: value.to_owned(),
+        }
+    }
 }
 
 /// A field that may be left empty.

@@ -50,6 +50,7 @@ static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> =
         environment.set_auto_escape_callback(|_| AutoEscape::Html);
         environment.set_formatter(plain::formatter);
         environment.add_filter("lines", plain::lines);
+        environment.add_filter("exact", plain::exact);
         for (name, source) in TEMPLATES {
             environment.add_template(name, source)?;
         }

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     delivery::DeliveryState,
     label::Labels,
-    message::Outcome,
+    message::{Outcome, hidden::is_hidden},
     store::{DeliveryRow, Event, MailRow},
     web::{
         Admin,
@@ -365,11 +365,10 @@ fn looks_like(its: &Labels) -> String {
             .iter()
             .filter_map(|name| Some((*name, label(its, name)?)));
         pairs
-            .map(|(name, value)| format!("{name}={}", quoted(value)))
+            .map(|(name, value)| matcher(name, value))
             .collect::<Vec<_>>()
     };
     let kind = label(its, "kind").filter(|kind| !matches!(*kind, "incident" | "unparsed"));
-    let kind = kind.map(|kind| format!("kind={}", quoted(kind)));
 
     let mut lines = by(&["app_key", "metric"]);
     if lines.is_empty() {
@@ -378,17 +377,31 @@ fn looks_like(its: &Labels) -> String {
     if lines.is_empty() {
         lines = by(&["incident_id"]);
     }
-    lines.extend(kind);
+    lines.extend(kind.map(|kind| matcher("kind", kind)));
     lines.join("\n")
+}
+
+/// A matcher of this value. What is not seen in it cannot be written into a field, and any
+/// character stands for it.
+fn matcher(name: &str, value: &str) -> String {
+    if !value.contains(is_hidden) {
+        return format!("{name}={}", quoted(value));
+    }
+
+    let pattern: String = value
+        .chars()
+        .map(|c| match c {
+            _ if is_hidden(c) => "(?s:.)".to_owned(),
+            _ => regex::escape(c.encode_utf8(&mut [0; 4])),
+        })
+        .collect();
+    format!("{name}=~{}", quoted(&pattern))
 }
 
 /// As a matcher's value is written.
 fn quoted(value: &str) -> String {
-    let value = value
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('\n', "\\n");
-    format!("\"{value}\"")
+    let value = value.replace('\\', "\\\\").replace('"', "\\\"");
+    format!("\"{}\"", value.replace('\n', "\\n"))
 }
 
 fn as_lines(its: &Labels) -> String {
@@ -503,8 +516,8 @@ mod tests {
     #[test]
     fn what_looks_like_it_is_silenced_by_matchers_that_can_be_read() {
         let labels: Labels = [
-            ("app_key", "a\"b\\c\nd"),
-            ("metric", "Load"),
+            ("app_key", "a\"b\\c.d"),
+            ("metric", "(Load)\n\u{202e}[x]\\"),
             ("severity", "critical"),
         ]
         .into_iter()

@@ -14,16 +14,18 @@ use super::{
     Answer,
     frame::View,
     incident_at,
-    when::{When, span},
+    when::{When, clock, span},
     words::{self, Severity, label},
 };
 use crate::{
     delivery::DeliveryState,
     label::Labels,
+    silence::{self, Silence, last_to_cover},
     web::{
         Admin,
         form::Fields,
         list::Walk,
+        problem::Problem,
         views::{
             conditions,
             incidents::{Incident, IncidentQuery, IncidentState, Told, list},
@@ -32,6 +34,8 @@ use crate::{
     },
 };
 
+/// So many silences are looked at, the first to end first.
+const SILENCES: u32 = 1000;
 /// How many a page shows.
 pub const SHOWN: u32 = 50;
 
@@ -55,7 +59,7 @@ pub struct Row {
     age: String,
     told: Vec<ToldLine>,
     /// Why nobody was told.
-    nobody: Option<&'static str>,
+    nobody: Option<String>,
     doubt: Option<&'static str>,
 }
 
@@ -68,7 +72,8 @@ pub struct ToldLine {
 }
 
 impl Row {
-    pub fn new(incident: &Incident, now: Timestamp) -> Self {
+    /// Of what was told to nobody, `silences` say why.
+    fn new(incident: &Incident, silences: &[Silence], now: Timestamp) -> Self {
         let labels = &incident.row.labels;
         let open = incident.state == IncidentState::Open;
         Self {
@@ -83,7 +88,16 @@ impl Row {
             opened: When::new(incident.row.opened_at, now),
             changed: When::new(incident.row.changed_at, now),
             age: span(now.duration_since(incident.row.opened_at)),
-            nobody: (incident.told.is_empty() && open).then_some("nobody was told"),
+            nobody: (incident.told.is_empty() && open).then(|| {
+                let silence = last_to_cover(silences, labels);
+                silence.map_or("nobody was told".to_owned(), |silence| {
+                    format!(
+                        "nobody was told: silenced until {} ({})",
+                        clock(silence.ends_at, now),
+                        silence.comment
+                    )
+                })
+            }),
             told: incident.told.iter().map(ToldLine::new).collect(),
             doubt: doubt(labels),
         }
@@ -106,6 +120,22 @@ impl ToldLine {
             detail,
         }
     }
+}
+
+/// Incidents, each with why nobody was told of it.
+pub async fn rows(admin: &Admin, incidents: &[Incident]) -> Result<Vec<Row>, Problem> {
+    let now = admin.clock.now();
+    let is_untold = |one: &Incident| one.told.is_empty() && one.state == IncidentState::Open;
+    let silences = if incidents.iter().any(is_untold) {
+        admin.desk.silences(false, now, SILENCES).await?
+    } else {
+        Vec::new()
+    };
+    let hold = |one: &Silence| one.state(now) == silence::State::Active;
+    let silences: Vec<_> = silences.into_iter().filter(hold).collect();
+
+    let row = |one| Row::new(one, &silences, now);
+    Ok(incidents.iter().map(row).collect())
 }
 
 /// The app, or whoever else it is of.
@@ -156,7 +186,7 @@ pub fn choices(
 pub struct Further {
     next: Option<String>,
     is_later: bool,
-    first: String,
+    newest: String,
 }
 
 impl Further {
@@ -165,7 +195,7 @@ impl Further {
         Self {
             next: next.map(at),
             is_later: fields.get("cursor").is_some(),
-            first: at(""),
+            newest: at(""),
         }
     }
 }
@@ -208,7 +238,6 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
     let found = list(&admin, &query, &walk(&fields)).await?;
     let receivers = conditions::receivers(&admin).await?;
 
-    let now = admin.clock.now();
     let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
     let listed = Listed {
         q: fields.text("q"),
@@ -224,7 +253,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             "receiver",
             receivers.items.into_iter().map(|one| one.name),
         ),
-        items: found.items.iter().map(|one| Row::new(one, now)).collect(),
+        items: rows(&admin, &found.items).await?,
         empty: "No incident fits.",
         further: Further::new("/incidents", &fields, found.next.as_deref()),
     };

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     Answer, address,
-    confirm::{Hidden, Question},
+    confirm::Question,
     done,
     frame::View,
     incident_at,
@@ -186,10 +186,6 @@ async fn ask_discard(
         .get("ingress")
         .map(|name| format!(" that came through {name}"));
     let through = through.unwrap_or_default();
-    let hidden = |name: &str| Hidden {
-        name: name.to_owned(),
-        value: fields.text(name),
-    };
     Question {
         title: format!("Discard all mail in the quarantine{through}?"),
         lines: vec![
@@ -198,7 +194,7 @@ async fn ask_discard(
             "To discard some of it only, say of whom, or how old it is.".to_owned(),
         ],
         action: "/mails/discard".to_owned(),
-        hidden: vec![hidden("ingress")],
+        hidden: vec![("ingress", &*fields.text("ingress")).into()],
         asked: DISCARD_FIELDS.map(Into::into).to_vec(),
         button: "Discard them",
         danger: true,

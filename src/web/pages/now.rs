@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::{
     Answer, address,
     frame::View,
-    incidents::Row,
+    incidents::{Row, rows},
     trust::Trust,
     when::{When, span},
     words::{count, integration},
@@ -154,7 +154,7 @@ impl Now {
             facts: facts(&ingresses, &receivers, now),
             rest: open.next.is_some(),
             piles: piles(admin, &open.items, &receivers).await?,
-            open: open.items.iter().map(|one| Row::new(one, now)).collect(),
+            open: rows(admin, &open.items).await?,
             ingresses: ingresses.into_iter().map(|one| way_in(one, now)).collect(),
             receivers: receivers
                 .into_iter()

@@ -32,6 +32,11 @@ pub fn lines(text: Option<&str>) -> Value {
     Value::from_safe_string(escaped(&told))
 }
 
+/// Text that is sent back as it is and shown nowhere: a hidden field.
+pub fn exact(text: &str) -> Value {
+    Value::from_safe_string(escaped(text))
+}
+
 /// The text with hidden characters as what they are: `\u{202e}`.
 fn told(text: &str, stays: impl Fn(char) -> bool) -> String {
     text.chars()

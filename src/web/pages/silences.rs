@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::{
     Answer, address,
-    confirm::Question,
+    confirm::{Hidden, Question},
     deliveries::Tab,
     done,
     frame::View,
@@ -23,6 +23,7 @@ use super::{
     words::{Severity, label},
 };
 use crate::{
+    delivery::sha256_hex,
     label::Labels,
     settings::Duration,
     silence::SilenceId,
@@ -270,20 +271,48 @@ struct Form {
     start: String,
     comment: String,
     key: String,
+    /// What the yes to a preview sends: exactly what was previewed.
+    sent: Vec<Hidden>,
+    sentence: String,
     error: Option<String>,
 }
 
 impl Form {
     fn of(fields: &Fields) -> Self {
         let or = |name: &str, usual: &str| fields.get(name).unwrap_or(usual).to_owned();
-        Self {
+        let form = Self {
             matchers: fields.text("matchers"),
             duration: or("duration", "2h"),
             start: fields.text("start"),
             comment: fields.text("comment"),
             key: fields.get("key").map_or_else(once::key, ToOwned::to_owned),
-            error: None,
+            ..Self::default()
+        };
+        let from = match form.start.as_str() {
+            "" => String::new(),
+            start => format!(" from {start}"),
+        };
+        Self {
+            sent: form.pairs().map(Hidden::from).into(),
+            sentence: format!("For {}{from}: {}", form.duration, form.comment),
+            ..form
         }
+    }
+
+    fn pairs(&self) -> [(&'static str, &str); 5] {
+        [
+            ("matchers", &self.matchers),
+            ("duration", &self.duration),
+            ("start", &self.start),
+            ("comment", &self.comment),
+            ("key", &self.key),
+        ]
+    }
+
+    /// What is sent again makes nothing new; what was changed in between does.
+    fn mark(&self) -> String {
+        let all = self.pairs().map(|(_, value)| value).join("\0");
+        sha256_hex(all.as_bytes())
     }
 
     /// The silence that is asked for.
@@ -327,17 +356,11 @@ async fn new(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuer
     let form = Form::of(&fields);
     // What looks like an incident is shown at once.
     let shown = if form.matchers.is_empty() {
-        None
+        Ok(None)
     } else {
-        keeps(&admin, &who, &form).await.ok()
+        keeps(&admin, &who, &form).await.map(Some)
     };
-    let data = NewData {
-        form,
-        preview: shown,
-    };
-    View::new(&admin, &who, "Silences", &fields)
-        .page("silence_new.html", data)
-        .await
+    form.show(&admin, &who, shown).await
 }
 
 async fn keeps(admin: &Admin, who: &Who, form: &Form) -> Result<Keeps, Problem> {
@@ -353,41 +376,38 @@ async fn keeps(admin: &Admin, who: &Who, form: &Form) -> Result<Keeps, Problem> 
 }
 
 async fn make(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> Answer {
-    who.may_act()?;
-    let fields = posted.fields;
-    let mut form = Form::of(&fields);
-    let making = fields.get("do") == Some("make");
-
-    let tried = if making {
-        let silence = form.silence(admin.clock.now());
-        match silence {
-            Ok(silence) => {
-                let work = async {
-                    let made = silences::add(&admin, &who, &silence).await?;
-                    Ok(format!("/silences/{}", made.id))
-                };
-                match once::only(&admin, &who, &form.key, work).await {
-                    Ok(path) => return Ok(done(&path, "silenced")),
-                    Err(problem) => Err(problem),
-                }
-            }
-            Err(problem) => Err(problem),
-        }
-    } else {
-        keeps(&admin, &who, &form).await
+    let form = Form::of(&posted.fields);
+    let work = async {
+        let silence = form.silence(admin.clock.now())?;
+        let made = silences::add(&admin, &who, &silence).await?;
+        Ok(format!("/silences/{}", made.id))
     };
+    match once::only(&admin, &who, &form.mark(), work).await {
+        Ok(path) => Ok(done(&path, "silenced")),
+        Err(problem) => form.show(&admin, &who, Err(problem)).await,
+    }
+}
 
-    let preview = match tried {
-        Ok(keeps) => Some(keeps),
-        Err(problem) => {
-            form.error = Some(problem.detail);
+impl Form {
+    /// Shows the form, with what it would keep or what is wrong with it.
+    async fn show(
+        mut self,
+        admin: &Admin,
+        who: &Who,
+        shown: Result<Option<Keeps>, Problem>,
+    ) -> Answer {
+        let preview = shown.unwrap_or_else(|problem| {
+            self.error = Some(problem.detail);
             None
-        }
-    };
-    let data = NewData { form, preview };
-    View::new(&admin, &who, "Silences", &Fields::default())
-        .page("silence_new.html", data)
-        .await
+        });
+        let data = NewData {
+            form: self,
+            preview,
+        };
+        View::new(admin, who, "Silences", &Fields::default())
+            .page("silence_new.html", data)
+            .await
+    }
 }
 
 async fn ask_expire(

@@ -3,8 +3,6 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::Path,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -17,7 +15,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{Bridge, PROGRAM};
+use crate::harness::Bridge;
 
 /// An alert mail in the making.
 #[derive(Debug, Clone)]
@@ -141,8 +139,8 @@ fn answer(stream: &TcpStream, takes: bool) {
 
 /// A bridge, and what it tells.
 pub struct Bed {
-    pub folder: TempDir,
     pub bridge: Bridge,
+    pub folder: TempDir,
     pub admin: String,
     refusing: Refusing,
 }
@@ -258,24 +256,6 @@ receivers:
     /// From now on nothing is refused.
     pub fn take_everything(&self) {
         self.refusing.takes.store(true, Ordering::SeqCst);
-    }
-
-    /// What somebody types into a shell who has the program.
-    pub fn shell(&self, command: &str) {
-        let path = Path::new(PROGRAM)
-            .parent()
-            .unwrap()
-            .to_str()
-            .unwrap()
-            .to_owned();
-        let path = format!("{path}:{}", std::env::var("PATH").unwrap());
-        let ran = Command::new("sh")
-            .args(["-c", command])
-            .env("PATH", path)
-            .current_dir(self.folder.path())
-            .output()
-            .unwrap();
-        assert!(ran.status.success(), "{command}: {ran:?}");
     }
 }
 
