@@ -92,7 +92,7 @@ fn a_failing_test_is_told_by_its_profile_its_number_and_its_field() {
     assert_eq!(code, 1);
     assert!(
         told.contains(
-            "alertbridge.yaml:6:68: profiles[0].tests[1].fields.key: test 2 of the profile `aws`, \
+            "alertbridge.yaml:6:53: profiles[0].tests[1].fields.key: test 2 of the profile `aws`, \
              with alarm.eml, fails: "
         ),
         "{told}"
