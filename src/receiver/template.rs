@@ -117,6 +117,7 @@ impl Shelf {
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         filters::add(&mut environment);
+        environment.add_filter("cut", cut);
 
         let mut names = BTreeSet::new();
         for (index, path) in files.iter().enumerate() {
@@ -281,6 +282,12 @@ impl Template {
 
         unknown.into_iter().next()
     }
+}
+
+/// `headline | cut(255)`: at most so many characters, as a vendor is taken to count them, and never
+/// a part of a letter.
+fn cut(value: &Value, max: usize) -> String {
+    text::cut(&value.to_string(), max)
 }
 
 /// Whether a text is meant as a template: `{{ … }}` or `{% … %}`.
