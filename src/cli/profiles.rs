@@ -267,25 +267,22 @@ fn doubts(document: &str, opening: &[u8], closing: Option<&[u8]>) -> anyhow::Res
         .context("the draft holds no profile")?;
 
     let mut doubts = Vec::new();
-    let mut read = |raw: &[u8], which: &str, expected: Meaning| match profile
-        .read(raw)
-        .into_iter()
-        .next()
-    {
-        Some(Found::Alert(alert)) if alert.meaning == expected => Some(alert.key),
-        Some(Found::Alert(alert)) => {
-            doubts.push(format!(
+    let mut read =
+        |raw: &[u8], which: &str, expected: Meaning| match profile.read(raw).into_iter().next() {
+            Some(Found::Alert(alert)) if alert.meaning == expected => Some(alert.key),
+            Some(Found::Alert(alert)) => {
+                doubts.push(format!(
                 "of the {which} mail the status is `{}`, which is not told apart: mend `status`",
                 alert.status
             ));
-            Some(alert.key)
-        }
-        Some(Found::Unparsed { reason, .. } | Found::Ignored { reason }) => {
-            doubts.push(format!("the {which} mail cannot be read: {reason}"));
-            None
-        }
-        None => None,
-    };
+                Some(alert.key)
+            }
+            Some(Found::Unparsed { reason, .. } | Found::Ignored { reason }) => {
+                doubts.push(format!("the {which} mail cannot be read: {reason}"));
+                None
+            }
+            None => None,
+        };
     let key = read(opening, "opening", Meaning::Trigger);
     let other = closing.and_then(|closing| read(closing, "closing", Meaning::Resolve));
     if let (Some(key), Some(other)) = (&key, &other)
