@@ -38,8 +38,17 @@ fn code_and_profile_read_the_same_in_every_mail() {
             continue;
         };
         let found = profile.read(&raw);
-        let [Found::Alert(alert)] = &found[..] else {
-            panic!("{}: {found:?}", path.display());
+        let is_odd = path
+            .file_name()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .starts_with("odd-");
+        let alert = match &found[..] {
+            [Found::Alert(alert)] => alert,
+            // The code also mends what transport broke; a profile says that it cannot be read.
+            [Found::Unparsed { .. }] if is_odd => continue,
+            found => panic!("{}: {found:?}", path.display()),
         };
         let expected = &valid.alert;
         assert_eq!(alert.key, expected.incident_id, "{}", path.display());
