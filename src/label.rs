@@ -45,6 +45,9 @@ pub const NAMES: [&str; 18] = [
     "kind",
 ];
 
+/// What the page of a missing canary has beside: where it stopped.
+pub const STAGE: &str = "stage";
+
 /// The labels of a mail's alert; of one that could not be read, those that are known all the same.
 ///
 /// An incident has all of [`NAMES`]: what its mail does not say is empty. `recurrence_28d` counts

@@ -4,11 +4,12 @@
 //! deliveries (`decide`), the attempt with the next state (`settle`). The row is the queue.
 //!
 //! Each caller has a trait of its own: [`Intake`] the pipeline, [`Lanes`] delivery, [`Desk`] the
-//! commands and pages, [`Upkeep`] `serve` and `watch`. The values they exchange stand beside, one
-//! subject a file. [`sqlite`] and [`postgres`] implement all four, with the same file names for the
-//! same work.
+//! commands and pages, [`Upkeep`] `serve` and `watch`, [`Canaries`] whoever sends and sees them. The
+//! values they exchange stand beside, one subject a file. [`sqlite`] and [`postgres`] implement them
+//! all, with the same file names for the same work.
 
 pub mod audit;
+mod canary;
 mod claim;
 mod concern;
 mod decision;
@@ -31,6 +32,7 @@ pub mod sqlite;
 mod subject;
 mod upkeep;
 
+pub use canary::Canaries;
 pub use claim::{Agenda, Claim};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
 pub use decision::{Decide, Decision};
@@ -56,6 +58,6 @@ pub use crate::delivery::NewDelivery;
 
 /// Everything a store does: the sum of what its callers ask of it, each of whom takes the part that
 /// it needs.
-pub trait Store: Intake + Lanes + Desk + Upkeep {}
+pub trait Store: Intake + Lanes + Desk + Upkeep + Canaries {}
 
-impl<S: Intake + Lanes + Desk + Upkeep> Store for S {}
+impl<S: Intake + Lanes + Desk + Upkeep + Canaries> Store for S {}

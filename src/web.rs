@@ -20,12 +20,13 @@ use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    canary::{Flight, Stage, Standing},
     clock::Clock,
     ingress::{
         Health, OVERDUE, bearer,
@@ -59,6 +60,8 @@ pub struct Admin {
     pub token: Option<Secret>,
     /// What it is called by, besides its address.
     pub hosts: Hosts,
+    /// What is known of the bridge's own canaries.
+    pub canary: watch::Receiver<Standing>,
     /// Whoever reads here reloads the configuration.
     pub reload: mpsc::Sender<Asked>,
 }
@@ -259,19 +262,46 @@ async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
         }
     }
 
-    if failing.is_empty() {
-        return "ready\n".into_response();
-    }
-
     // Of a token that cannot be read nobody is sure.
     let told = admin.signed_in(&headers).unwrap_or(false);
+    let canary = told.then(|| canary(&admin.canary.borrow())).flatten();
+
+    if failing.is_empty() {
+        return format!("ready\n{}", canary.unwrap_or_default()).into_response();
+    }
+
     let text = if told {
-        failing.join("\n") + "\n"
+        failing.join("\n") + "\n" + &canary.unwrap_or_default()
     } else {
         "not ready\n".to_owned()
     };
 
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+/// What is known of the canary, a line; where it is missing the mail path is at fault, and taking
+/// this replica out of service would mend nothing.
+fn canary(standing: &Standing) -> Option<String> {
+    let stages = |flight: &Flight| {
+        let stages = flight.stages();
+        let stages = stages.map(|(stage, at)| format!("{} {at:.3}", stage.as_str()));
+        stages.collect::<Vec<_>>().join(", ")
+    };
+    match standing {
+        Standing::Unknown => None,
+        Standing::Well(flight) => Some(format!(
+            "canary {} came through: {}\n",
+            flight.number,
+            stages(flight)
+        )),
+        Standing::Missing(flight) => Some(format!(
+            "canary {} is missing, stopped at {}: begun {:.3}, {}\n",
+            flight.number,
+            flight.stopped_at().map_or("none, late", Stage::as_str),
+            flight.begun_at,
+            stages(flight)
+        )),
+    }
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {

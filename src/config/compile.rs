@@ -49,6 +49,11 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
         .map_err(|found| problems.extend(found))
         .ok();
 
+    let receivers = receivers.map(|receivers| match config.canary {
+        Some(_) => receivers.with_sink(),
+        None => receivers,
+    });
+
     match (validator, severities, routes, receivers) {
         (Some(validator), Some(severities), Some(routes), Some(receivers))
             if problems.is_empty() =>

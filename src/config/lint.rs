@@ -38,7 +38,7 @@ fn severities(config: &Config, found: &mut Vec<String>) {
 fn labels<'a>(key: &str, matchers: impl Iterator<Item = &'a Matcher>, found: &mut Vec<String>) {
     let unknown: BTreeSet<&str> = matchers
         .map(Matcher::name)
-        .filter(|name| !label::NAMES.contains(name))
+        .filter(|name| !label::NAMES.contains(name) && *name != label::STAGE)
         .collect();
 
     for name in unknown {

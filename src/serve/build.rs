@@ -4,7 +4,10 @@ use std::{fs::File, sync::Arc};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::sync::{Notify, mpsc, watch::Sender};
+use tokio::sync::{
+    Notify, mpsc,
+    watch::{Receiver, Sender, channel},
+};
 
 use super::{
     reload::{self, Reload},
@@ -14,6 +17,7 @@ use super::{
     ways_in::{WayIn, everywhere, ingresses},
 };
 use crate::{
+    canary::{Key, Standing},
     clock::Clock,
     config::{Config, Loaded},
     deliver::Deliverer,
@@ -21,11 +25,11 @@ use crate::{
         Health,
         listener::{self, Budget, Capacity, Listener},
     },
-    pipeline::Pipeline,
+    pipeline::{InForce, Pipeline},
     settings::Secret,
     store::Store,
     telemetry,
-    watch::Watch,
+    watch::{Watch, canary::Aviary},
     web,
 };
 
@@ -42,6 +46,7 @@ pub(super) struct Bridge {
     /// Rung when something is owed to a receiver.
     pub(super) bell: Arc<Notify>,
     pub(super) watch: Watch,
+    pub(super) aviary: Aviary,
     pub(super) room: Room,
     pub(super) retention: Retention,
     pub(super) admin: web::Admin,
@@ -85,12 +90,16 @@ impl Bridge {
             deliverer
         });
 
-        let pipeline = Arc::new(Pipeline::new(
+        let key = canary_key(&*store).await?;
+        let pipeline = Pipeline::new(
             store.clone(),
             in_force.subscribe(),
             clock.clone(),
             Arc::clone(&deliverer),
-        ));
+        );
+        let pipeline = Arc::new(pipeline.with_canaries(key.clone(), store.clone()));
+
+        let (aviary, canary) = aviary(&store, key, in_force.subscribe(), &clock, &bell);
 
         let watch = Watch {
             upkeep: store.clone(),
@@ -130,6 +139,7 @@ impl Bridge {
             reload,
             hosts: web::Hosts::new(&config.admin.hosts, config.global.external_url.as_deref()),
             token: admin_token(config)?,
+            canary,
         };
 
         let reload = Reload {
@@ -149,6 +159,7 @@ impl Bridge {
             deliverer,
             bell,
             watch,
+            aviary,
             room,
             retention,
             admin,
@@ -171,6 +182,35 @@ async fn open_store(
         .with_context(|| format!("store.url: {place}"))?;
     store.release_leases(clock.now()).await?;
     Ok((store, owned))
+}
+
+/// What sends and watches the canaries, and where it says what it knows.
+fn aviary(
+    store: &Arc<dyn Store>,
+    key: Key,
+    in_force: Receiver<Arc<InForce>>,
+    clock: &Clock,
+    owed: &Arc<Notify>,
+) -> (Aviary, Receiver<Standing>) {
+    let (known, canary) = channel(Standing::default());
+    let aviary = Aviary {
+        canaries: store.clone(),
+        intake: store.clone(),
+        upkeep: store.clone(),
+        key,
+        in_force,
+        clock: clock.clone(),
+        owed: Arc::clone(owed),
+        known,
+    };
+    (aviary, canary)
+}
+
+/// What signs the canaries: made once, and the same for every replica.
+async fn canary_key(store: &dyn Store) -> anyhow::Result<Key> {
+    let mut fresh = [0; 32];
+    aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;
+    Ok(Key::new(&store.canary_key(fresh).await?))
 }
 
 fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {

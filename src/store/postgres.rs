@@ -39,6 +39,7 @@ use crate::store::{Decision, StoreError, Subject};
 mod address;
 mod amend;
 mod bell;
+mod canary;
 mod check;
 mod concern;
 mod connection;

@@ -16,6 +16,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use crate::store::StoreError;
 
 mod amend;
+mod canary;
 mod check;
 mod concern;
 mod copy;

@@ -11,6 +11,7 @@
 mod admin;
 mod arrows;
 mod authenticity;
+mod canary;
 mod changed;
 mod chats;
 mod cli;
