@@ -2,11 +2,11 @@
 
 use minijinja::{Value, value::Serde};
 
-use super::Parcel;
+use super::{Parcel, wording};
 use crate::label;
 
 /// What templates may speak of besides the labels.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 11] = [
     "labels",
     "incident",
     "action",
@@ -17,6 +17,7 @@ pub const NAMES: [&str; 10] = [
     "alias",
     "external_url",
     "mail",
+    label::STAGE,
 ];
 
 /// The labels that templates get as numbers, to compare and round.
@@ -49,6 +50,10 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
         ("incident", Value::from(Serde(&notification.incident))),
         ("action", Value::from(notification.action.told_as())),
         ("was", text(notification.was.as_deref())),
+        (
+            label::STAGE,
+            Value::from(wording::label(notification, label::STAGE)),
+        ),
         ("reason", text(notification.reason.as_deref())),
         (
             "arrived_at",

@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const WORDS: [&str; 7] = [
-    "clock", "delivery", "incident", "label", "message", "settings", "silence",
+const WORDS: [&str; 8] = [
+    "canary", "clock", "delivery", "incident", "label", "message", "settings", "silence",
 ];
 
 /// What each module may use beside the words and itself.
