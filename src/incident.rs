@@ -1,4 +1,4 @@
-//! What Atlassian says of an incident, and the state machine over it.
+//! What a mail says of an incident, and the state machine over it.
 //!
 //! Pure: the store loads what is [`Known`], [`transition`] concludes, the store writes. The rules
 //! are the contract's "What counts as the same".
@@ -10,35 +10,42 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::settings::Problem;
+use crate::{label::Labels, settings::Problem};
 
-/// One alert mail's JSON, checked.
+/// One alert, read and checked: what every profile makes of its mail.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Incident {
-    /// `appKey`: the Marketplace app.
-    pub app_key: String,
-    /// `appDetails.name`.
-    pub app_name: Option<String>,
-    /// `appDetails.partnerName`.
-    pub partner: Option<String>,
-    /// `incidentId`: the same for a trigger and its resolve; what an incident *is*.
+    /// The same for a trigger and its resolve; what an incident *is*.
     pub incident_id: String,
-    /// `incidentStatus`, verbatim.
+    /// Verbatim.
     pub status: String,
-    /// `time`: when the detector saw it.
+    /// What the status means, by its profile.
+    pub signal: Signal,
+    /// When it was seen, as the mail says.
     pub time: Timestamp,
-    /// `metricName`.
-    pub metric: String,
-    /// `metricUnit`.
-    pub unit: Option<String>,
-    /// `measurementDurationSeconds`.
-    pub window_seconds: Option<f64>,
-    /// `sliValue`: the measured value, in `unit`.
-    pub sli_value: Option<f64>,
-    /// `sloValue`: the objective, in `unit`.
-    pub slo_value: Option<f64>,
-    /// The whole object as extracted, additions included.
+    /// Where `time` is no more than the mail's Date, which counts seconds: what tells this mail
+    /// from another of the same second.
+    pub sent: Option<String>,
+    /// What the mail says, for routes, rules and templates.
+    pub labels: Labels,
+    /// What its openings are counted under.
+    pub series: Series,
+    /// The app it is about, where its profile expects only some.
+    pub app: Option<String>,
+    /// What the mail holds, additions included.
     pub json: Value,
+}
+
+/// The profile of `alerts:`, which is built in: Atlassian's own SLI mail. Its incidents are called
+/// as the mail calls them, all others' `PROFILE:KEY`.
+pub const ATLASSIAN_SLI: &str = "atlassian-sli";
+
+/// What openings are counted under for `recurrence_28d`: an app and its metric, or a profile and
+/// its key.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Series {
+    pub of: String,
+    pub what: String,
 }
 
 /// What a status means (`alerts.status`).

@@ -4,7 +4,7 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use crate::{
-    incident::{Incident, Phase, Signal},
+    incident::{Phase, Signal},
     message::Authenticity,
 };
 
@@ -24,7 +24,7 @@ pub use sli::sli;
 pub type Labels = BTreeMap<Cow<'static, str>, String>;
 
 /// Every label there is.
-pub const NAMES: [&str; 18] = [
+pub const NAMES: [&str; 21] = [
     "incident_id",
     "app_key",
     "app_name",
@@ -43,6 +43,9 @@ pub const NAMES: [&str; 18] = [
     "authenticity",
     "ingress",
     "kind",
+    "profile",
+    "title",
+    "url",
 ];
 
 /// What the page of a missing canary has beside: where it stopped.
@@ -50,62 +53,43 @@ pub const STAGE: &str = "stage";
 
 /// The labels of a mail's alert; of one that could not be read, those that are known all the same.
 ///
-/// An incident has all of [`NAMES`]: what its mail does not say is empty. `recurrence_28d` counts
-/// the earlier openings of the same app and metric within 28 days; None is unknown.
+/// `said` is what the mail says of its incident, and none where it could not be read.
+/// `recurrence_28d` counts the earlier openings of its series within 28 days; None is unknown.
 pub fn labels_of(
-    incident: Option<&Incident>,
+    profile: &str,
+    said: Option<&Labels>,
     signal: Signal,
     severities: &Severities,
     authenticity: &Authenticity,
     ingress: &str,
     recurrence_28d: Option<u64>,
 ) -> Labels {
-    let mut labels = Labels::new();
-    let mut set = |name: &'static str, value: String| labels.insert(Cow::Borrowed(name), value);
+    let mut labels = said.cloned().unwrap_or_default();
+    let mut set = |name: &'static str, value: &str| {
+        labels.insert(Cow::Borrowed(name), value.to_owned());
+    };
+
     set(
         "kind",
-        if incident.is_some() {
+        if said.is_some() {
             "incident"
         } else {
             "unparsed"
-        }
-        .to_owned(),
+        },
     );
 
-    set(
-        "state",
-        if signal == Signal::Resolve {
-            Phase::Resolved
-        } else {
-            Phase::Firing
-        }
-        .as_str()
-        .to_owned(),
-    );
-
-    set("ingress", ingress.to_owned());
-    set("authenticity", authenticity.verdict.as_str().to_owned());
-    if let Some(incident) = incident {
-        let gap = incident
-            .slo_value
-            .zip(incident.sli_value)
-            .map(|(objective, measured)| gap(objective, measured));
-        set("incident_id", incident.incident_id.clone());
-        set("app_key", incident.app_key.clone());
-        set("app_name", incident.app_name.clone().unwrap_or_default());
-        set("partner", incident.partner.clone().unwrap_or_default());
-        set("metric", incident.metric.clone());
-        set("sli", sli(&incident.metric).to_owned());
-        set("unit", incident.unit.clone().unwrap_or_default());
-        set("status", incident.status.clone());
-        set("sli_value", number(incident.sli_value));
-        set("slo_value", number(incident.slo_value));
-        set("sli_gap", number(gap));
-        set("window_seconds", number(incident.window_seconds));
-        set(
-            "recurrence_28d",
-            recurrence_28d.map_or_else(String::new, |times| times.to_string()),
-        );
+    let phase = if signal == Signal::Resolve {
+        Phase::Resolved
+    } else {
+        Phase::Firing
+    };
+    set("state", phase.as_str());
+    set("profile", profile);
+    set("ingress", ingress);
+    set("authenticity", authenticity.verdict.as_str());
+    if said.is_some() {
+        let recurrence = recurrence_28d.map(|times| times.to_string());
+        set("recurrence_28d", recurrence.as_deref().unwrap_or_default());
     }
 
     let severity = severities.of(&labels).to_owned();
@@ -120,19 +104,4 @@ pub fn complete(mut labels: Labels) -> Labels {
         labels.entry(Cow::Borrowed(name)).or_default();
     }
     labels
-}
-
-/// The shortest text that reads back as the number: `60`, `99.9`.
-fn number(value: Option<f64>) -> String {
-    // Adding zero turns -0 into 0.
-    value.map_or_else(String::new, |value| (value + 0.0).to_string())
-}
-
-/// How far the measured value is below the objective, without the noise of binary fractions: 99.9 −
-/// 99.85 is 0.05.
-fn gap(objective: f64, measured: f64) -> f64 {
-    const PLACES: f64 = 1e9;
-    let gap = objective - measured;
-    let rounded = (gap * PLACES).round() / PLACES;
-    if rounded.is_finite() { rounded } else { gap }
 }

@@ -33,6 +33,7 @@ mod canaries;
 mod case;
 mod change;
 mod conclude;
+mod finding;
 mod follow;
 mod in_hand;
 mod order;
@@ -41,22 +42,27 @@ mod reason;
 mod room;
 mod rules;
 mod run;
+mod sli;
 mod slots;
 pub mod standing;
 mod tell;
 #[cfg(test)]
 mod tests;
 mod told_one;
+mod treatment;
 mod unsilence;
 
 use ahead::Ahead;
 use canaries::Canaries;
 pub use case::{Case, unsilence};
+pub use finding::Finding;
 use in_hand::InHand;
 pub use order::in_order;
-pub use reading::{Finding, Reading};
+pub use reading::Reading;
 pub use rules::Rules;
+pub use sli::SliReader;
 use slots::Slots;
+pub use treatment::Treatment;
 
 /// What the configuration says of mail: how it is judged, read and decided. Replaced as a whole by
 /// a reload.
@@ -171,23 +177,24 @@ impl Pipeline {
         let case = self.case(Arc::clone(reading), Arc::clone(mail));
 
         let (slots, reserve) = Slots::reserved(&self.deliverer);
-        let Some(decision) = case.decide(&*self.store, reserve).await? else {
+        let Some(decisions) = case.decide(&*self.store, reserve).await? else {
             return Ok(None);
         };
 
-        if decision.waits_for_silenced() {
-            return Ok(case.silenced());
+        if let Some(silenced) = case.silenced(&decisions) {
+            return Ok(Some(silenced));
         }
 
         crash::point("decided");
 
-        let (ingress, arrived_at) = (&mail.message.ingress, mail.message.arrived_at);
-        telemetry::mail_decided(mail.id, ingress, arrived_at, &decision, &reading.drift());
-        if let Some(first) = &decision.late {
-            telemetry::mail_late(mail.id, ingress, first, case.now);
+        telemetry::mail_decided(mail, &decisions);
+        for (decision, finding) in decisions.into_iter().zip(&reading.findings) {
+            telemetry::drifted(mail.id, finding.drift());
+            if let Some(first) = &decision.late {
+                telemetry::mail_late(mail.id, &mail.message.ingress, first, case.now);
+            }
+            self.deliverer.begin(decision, slots.next());
         }
-
-        self.deliverer.begin(decision, slots.taken());
 
         Ok(None)
     }
@@ -197,30 +204,21 @@ impl Pipeline {
         let case = self.case(Arc::new(reading), Arc::new(mail));
 
         let (slots, reserve) = Slots::reserved(&self.deliverer);
-        let Some(decision) = case.reconsider(&*self.store, reserve).await? else {
+        let Some(decisions) = case.reconsider(&*self.store, reserve).await? else {
             return Ok(());
         };
 
-        if decision.waits_for_silenced()
-            && let Some(silenced) = case.silenced()
-        {
+        if let Some(silenced) = case.silenced(&decisions) {
             // It is undecided, or due still, and comes after.
             return self.unsilence(&silenced).await;
         }
 
         crash::point("reconsidered");
 
-        let (mail, drift) = (&case.mail, case.reading.drift());
-        telemetry::mail_looked_at_again(
-            mail.id,
-            &mail.message.ingress,
-            mail.message.arrived_at,
-            &mail.authenticity,
-            &decision,
-            &drift,
-        );
-
-        self.deliverer.begin(decision, slots.taken());
+        telemetry::mail_looked_at_again(&case.mail, &decisions);
+        for decision in decisions {
+            self.deliverer.begin(decision, slots.next());
+        }
 
         Ok(())
     }

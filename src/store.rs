@@ -30,12 +30,13 @@ mod silenced;
 mod spare;
 pub mod sqlite;
 mod subject;
+mod summary;
 mod upkeep;
 
 pub use canary::Canaries;
 pub use claim::{Agenda, Claim};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
-pub use decision::{Decide, Decision};
+pub use decision::{Decide, Decision, Item};
 pub use desk::Desk;
 pub use error::StoreError;
 pub use intake::Intake;
@@ -52,6 +53,7 @@ pub use settlement::{Attempt, Fallback, Next, Settled, Settlement};
 pub use silenced::{Silenced, Silencing, Unsilenced};
 pub use spare::{Cut, Excess, Spare};
 pub use subject::{Kind, Subject};
+pub use summary::most_notable;
 pub use upkeep::Upkeep;
 
 pub use crate::delivery::NewDelivery;

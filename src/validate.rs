@@ -1,7 +1,7 @@
-//! 4. JSON → incident, or what is wrong with it. Home of jsonschema.
+//! 4. JSON → Atlassian's alert, or what is wrong with it. Home of jsonschema.
 //!
 //! Two judges in a row: the schema, which `alerts.schema_file` may replace without a rebuild, and
-//! the mapping to [`Incident`], which holds whatever the schema lets pass.
+//! the mapping to [`SliAlert`], which holds whatever the schema lets pass.
 
 use std::{
     fs::File,
@@ -12,11 +12,12 @@ use std::{
 use jsonschema::PatternOptions;
 use serde_json::Value;
 
-use crate::incident::Incident;
-
+mod alert;
 mod known;
 mod mapping;
 mod reason;
+
+pub use alert::SliAlert;
 
 /// The schema built in: inferred from the one published example, and it says so.
 pub const BUILT_IN: &str = include_str!("../schema/incident-data.schema.json");
@@ -41,10 +42,10 @@ pub struct Violation {
     pub json: Value,
 }
 
-/// An incident, and what in its JSON the schema does not know.
+/// An alert, and what in its JSON the schema does not know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Valid {
-    pub incident: Incident,
+    pub alert: SliAlert,
     /// JSON pointers of additions: drift, welcome and reported. At most 20.
     pub unknown: Vec<String>,
 }
@@ -127,14 +128,14 @@ impl Validator {
         })
     }
 
-    /// Checks an alert's JSON and reads the incident from it.
+    /// Checks an alert's JSON and reads the alert from it.
     pub fn check(&self, json: Value) -> Result<Valid, Violation> {
         if !self.schema.is_valid(&json) {
             let reason = reason::of(self.schema.iter_errors(&json));
             return Err(Violation { reason, json });
         }
         let unknown = self.known.additions(&json);
-        mapping::incident(json).map(|incident| Valid { incident, unknown })
+        mapping::alert(json).map(|alert| Valid { alert, unknown })
     }
 }
 
@@ -171,7 +172,7 @@ mod tests {
     #[test]
     fn the_published_example_is_an_incident() {
         let valid = check(published()).unwrap();
-        let incident = valid.incident;
+        let incident = valid.alert;
         assert_eq!(incident.app_key, "com.example.appkey");
         assert_eq!(incident.app_name.as_deref(), Some("AppName"));
         assert_eq!(incident.partner.as_deref(), Some("Atlassian"));
@@ -195,7 +196,7 @@ mod tests {
             "appKey": "a", "incidentId": "i", "incidentStatus": "new one", "metricName": "m",
             "time": "2022-03-24T15:40:00.5+01:00"
         });
-        let incident = check(least.clone()).unwrap().incident;
+        let incident = check(least.clone()).unwrap().alert;
         assert_eq!(
             (incident.app_name, incident.sli_value, incident.unit),
             (None, None, None)

@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     delivery::{Action, Notification},
-    incident::Phase,
+    incident::{ATLASSIAN_SLI, Phase, Series},
     ingress::{Condition, Health},
     label::Labels,
     pipeline::InForce,
@@ -170,8 +170,8 @@ impl Watch {
             incident_id: complaint.incident_id.clone(),
             status: status.to_owned(),
             time: None,
-            app_key: String::new(),
-            metric: String::new(),
+            profile: ATLASSIAN_SLI.into(),
+            series: Series::default(),
             ingress: String::new(),
             verified: true,
         };

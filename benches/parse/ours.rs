@@ -63,7 +63,7 @@ impl Bridge {
 
     pub fn read_all(&self, mails: &[Vec<u8>]) -> usize {
         let read = mails.iter().map(|mail| self.rules.read(&message(mail)));
-        read.filter(|reading| matches!(reading.finding, Finding::Incident { .. }))
+        read.filter(|reading| matches!(reading.findings[0], Finding::Incident { .. }))
             .count()
     }
 
@@ -80,7 +80,9 @@ impl Bridge {
                 released: None,
             };
             let reading = self.rules.read(&mail.message);
-            let subject = self.rules.subject(&reading, &mail, mail.message.arrived_at);
+            let now = mail.message.arrived_at;
+            let finding = &reading.findings[0];
+            let subject = self.rules.subject(&reading, finding, &mail, now);
             let state = subject
                 .as_ref()
                 .and_then(|subject| states.get(&subject.incident_id).cloned());
@@ -91,9 +93,7 @@ impl Bridge {
                 },
                 ..Memory::default()
             };
-            let decision = self
-                .rules
-                .conclude(&reading, &mail, &memory, mail.message.arrived_at);
+            let decision = self.rules.conclude(&reading, finding, &mail, &memory, now);
             pages += decision.deliveries.len();
             if let (Some(subject), Some(state)) = (subject, decision.state) {
                 states.insert(subject.incident_id, state);

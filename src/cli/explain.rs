@@ -66,18 +66,19 @@ impl Explain {
     pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
         let loaded = Config::load(config, Files::Unneeded)?;
         let now = Clock::system().now();
-        let outcome = explain(&loaded, self, now, &mut io::stdout()).await?;
-        Ok(exit(outcome != Outcome::Unparsed))
+        let all_read = explain(&loaded, self, now, &mut io::stdout()).await?;
+        Ok(exit(all_read))
     }
 }
 
-/// Explains a mail on `out`; returns what became of it. One without a Date arrived `now`.
+/// Explains a mail on `out`; returns whether every alert in it could be read. One without a Date
+/// arrived `now`.
 async fn explain(
     loaded: &Loaded,
     request: Explain,
     now: Timestamp,
     out: &mut impl Write,
-) -> anyhow::Result<Outcome> {
+) -> anyhow::Result<bool> {
     let found = mailbox::find(std::slice::from_ref(&request.mail), || {})?;
     let mail = match found.as_slice() {
         [mail] => mail,
@@ -110,34 +111,57 @@ async fn explain(
     let size = specimen.message.raw.len();
     let explained = Trial::new(loaded, request.trust)?.run(specimen).await?;
 
-    if request.print.json {
-        writeln!(out, "{}", plain::json(&explained)?).context("cannot write")?;
-    } else {
-        walk(&explained, size, arrived_at, out).context("cannot write")?;
+    for alert in &explained {
+        if request.print.json {
+            writeln!(out, "{}", plain::json(alert)?).context("cannot write")?;
+        } else {
+            if alert.item == 1 {
+                arrival(alert, size, arrived_at, out).context("cannot write")?;
+            }
+            walk(alert, explained.len(), out).context("cannot write")?;
+        }
     }
 
-    Ok(explained.outcome)
+    let unparsed = explained
+        .iter()
+        .any(|alert| alert.outcome == Outcome::Unparsed);
+    Ok(!unparsed)
 }
 
-fn walk(explained: &Explained, size: usize, at: Timestamp, out: &mut impl Write) -> io::Result<()> {
-    let reading = &explained.reading;
-    let line =
-        |out: &mut dyn Write, stage: &str, text: &str| writeln!(out, "{stage:<13} {}", plain(text));
-    line(
-        out,
-        "mail",
-        &format!(
-            "{} ({size} bytes), as if it arrived at {at:.0}",
-            explained.mail
-        ),
-    )?;
+fn line(out: &mut impl Write, stage: &str, text: &str) -> io::Result<()> {
+    writeln!(out, "{stage:<13} {}", plain(text))
+}
 
-    if let Some(subject) = &reading.subject_line {
+/// What all alerts of a mail have in common.
+fn arrival(
+    explained: &Explained,
+    size: usize,
+    at: Timestamp,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mail = format!(
+        "{} ({size} bytes), as if it arrived at {at:.0}",
+        explained.mail
+    );
+    line(out, "mail", &mail)?;
+
+    if let Some(subject) = &explained.reading.subject_line {
         line(out, "", subject)?;
     }
 
-    line(out, "authenticate", &explained.authenticity.to_string())?;
-    match &reading.finding {
+    let profile = explained.profile.as_deref().unwrap_or("none takes it");
+    line(out, "profile", profile)?;
+    line(out, "authenticate", &explained.authenticity.to_string())
+}
+
+/// One alert through the stages that follow.
+fn walk(explained: &Explained, of: usize, out: &mut impl Write) -> io::Result<()> {
+    if of > 1 {
+        writeln!(out)?;
+        line(out, "alert", &format!("{} of {of}", explained.item))?;
+    }
+
+    match explained.finding() {
         Finding::Ignored { reason } => line(out, "extract", &format!("no alert: {reason}"))?,
         Finding::Quarantined { reason } => {
             line(out, "extract", &format!("held for a person: {reason}"))?;

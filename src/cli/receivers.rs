@@ -27,7 +27,7 @@ use crate::{
     config::{Config, Files, Loaded},
     deliver::{Client, Deliverer, Terms},
     delivery::{self, Action, DeliveryState, Notification},
-    incident::{Phase, State, Values},
+    incident::{ATLASSIAN_SLI, Phase, Series, State, Values},
     label::Labels,
     message::{Authenticity, Message, Outcome},
     receiver,
@@ -247,6 +247,7 @@ async fn owe(
         .collect();
 
     let decision = Decision {
+        profile: None,
         outcome: Outcome::Opened,
         reason: None,
         labels: page.labels.clone(),
@@ -276,8 +277,8 @@ async fn owe(
         incident_id: page.incident_id.clone(),
         status: "TEST".into(),
         time: None,
-        app_key: String::new(),
-        metric: String::new(),
+        profile: ATLASSIAN_SLI.into(),
+        series: Series::default(),
         ingress: "test".into(),
         verified: true,
     };

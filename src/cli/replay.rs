@@ -33,6 +33,7 @@ use crate::{
 
 mod compare;
 mod diff;
+mod pair;
 mod send;
 mod source;
 mod walk;
@@ -304,8 +305,8 @@ async fn replay(
 
     while let Some(batch) = explained.try_next().await? {
         for mail in batch {
+            progress.inc(u64::from(mail.item == 1));
             tally.add(mail, request.json, out)?;
-            progress.inc(1);
         }
     }
 
@@ -332,6 +333,8 @@ async fn silences(store: &dyn Desk, now: Timestamp) -> anyhow::Result<Vec<Silenc
 /// What came of the mails, by outcome.
 #[derive(Default)]
 struct Tally {
+    mails: u64,
+    /// Of each alert in them.
     outcomes: BTreeMap<Outcome, (u64, BTreeMap<String, u64>)>,
     requests: u64,
 }
@@ -347,6 +350,7 @@ impl Tally {
             writeln!(out, "{}", plain::json(&explained)?).context("cannot write")?;
         }
 
+        self.mails += u64::from(explained.item == 1);
         let (count, receivers) = self.outcomes.entry(explained.outcome).or_default();
         *count += 1;
         for receiver in explained.receivers {
@@ -367,11 +371,10 @@ impl Tally {
             vec![outcome.to_string(), count.to_string(), told.join(", ")]
         });
 
-        let mails: u64 = self.outcomes.values().map(|(count, _)| count).sum();
         writeln!(out, "{}", table::of(&["OUTCOME", "MAILS", "TOLD"], rows))?;
 
         let (mails, requests) = (
-            table::count(mails, "mail"),
+            table::count(self.mails, "mail"),
             table::count(self.requests, "request"),
         );
 

@@ -151,11 +151,10 @@ mod tests {
     use super::*;
     use crate::{
         extract::{Extracted, Extractor},
-        incident::Incident,
-        validate::Validator,
+        validate::{SliAlert, Validator},
     };
 
-    fn read(mail: &str) -> Incident {
+    fn read(mail: &str) -> SliAlert {
         let extraction =
             Extractor::new(&["no-reply@am.atlassian.com".into()]).extract(mail.as_bytes());
         assert_eq!(
@@ -164,7 +163,7 @@ mod tests {
         );
         assert_eq!(extraction.date, Some(now()));
         match extraction.found {
-            Extracted::Json(json) => Validator::built_in().unwrap().check(json).unwrap().incident,
+            Extracted::Json(json) => Validator::built_in().unwrap().check(json).unwrap().alert,
             other => panic!("{other:?}"),
         }
     }

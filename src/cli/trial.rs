@@ -61,11 +61,13 @@ pub struct Read {
     now: Timestamp,
 }
 
-/// What follows from it, after the mails before it.
+/// What follows from one thing that was found in it, after the mails before it.
 pub struct Decided {
     name: String,
     authenticity: Authenticity,
-    reading: Reading,
+    reading: Arc<Reading>,
+    /// Its place among what was found.
+    place: usize,
     decision: Decision,
     now: Timestamp,
 }
@@ -89,14 +91,13 @@ impl Trial {
         Self { silences, ..self }
     }
 
-    /// Takes one mail through.
-    pub async fn run(&self, specimen: Specimen) -> anyhow::Result<Explained> {
+    /// Takes one mail through: what becomes of each alert in it.
+    pub async fn run(&self, specimen: Specimen) -> anyhow::Result<Vec<Explained>> {
         let decided = self.decide(self.read(vec![specimen]).await?).await?;
-        decided
+        Ok(decided
             .into_iter()
-            .next()
             .map(|decided| self.explain(decided))
-            .context("the throw-away state lost a mail")
+            .collect())
     }
 
     /// Judges the mails' authenticity, which reading them does too where it is not done.
@@ -209,9 +210,10 @@ impl Trial {
     }
 
     /// A conclusion that knows of the silences that are active at a time.
-    fn silenced(&self, now: Timestamp) -> impl FnOnce(Decide) -> Decide + use<> {
+    fn silenced(&self, now: Timestamp) -> impl Fn(Decide) -> Decide + use<> {
         let silences = self.active(now);
-        |conclude| {
+        move |conclude| {
+            let silences = silences.clone();
             Box::new(move |memory: &Memory| {
                 conclude(&Memory {
                     silences,
@@ -245,25 +247,32 @@ impl Trial {
                     mail: Arc::new(mail),
                     now,
                 };
-                let decision = case.decide(&*self.store, self.silenced(now)).await?;
-                let mut decision = decision.context("the throw-away state lost a mail")?;
-                // The throw-away state numbers them as batches come in, which is no two times
-                // alike.
-                decision
-                    .deliveries
-                    .iter_mut()
-                    .for_each(|delivery| delivery.notification.mail = Some(number));
-                Ok(Decided {
-                    name,
-                    authenticity,
-                    // Nobody else holds it any more.
-                    reading: Arc::unwrap_or_clone(case.reading),
-                    decision,
-                    now,
-                })
+                let decisions = case.decide(&*self.store, self.silenced(now)).await?;
+                let decisions = decisions.context("the throw-away state lost a mail")?;
+
+                let decided = |(place, mut decision): (usize, Decision)| {
+                    // The throw-away state numbers them as batches come in, which is no two times
+                    // alike.
+                    decision
+                        .deliveries
+                        .iter_mut()
+                        .for_each(|delivery| delivery.notification.mail = Some(number));
+                    Decided {
+                        name: name.clone(),
+                        authenticity: authenticity.clone(),
+                        reading: Arc::clone(&case.reading),
+                        place,
+                        decision,
+                        now,
+                    }
+                };
+                let decided: Vec<_> = decisions.into_iter().enumerate().map(decided).collect();
+                Ok(decided)
             },
         );
-        in_order(decisions).await.into_iter().collect()
+
+        let decided: anyhow::Result<Vec<_>> = in_order(decisions).await.into_iter().collect();
+        Ok(decided?.into_iter().flatten().collect())
     }
 }
 

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::{
     extract::Extractor,
+    incident::ATLASSIAN_SLI,
     label::Severities,
-    pipeline::{Rules, standing::Policy},
+    pipeline::{Rules, SliReader, Treatment, standing::Policy},
     receiver::Receivers,
     route::Routes,
     settings::{Duration, Problem},
@@ -15,7 +16,8 @@ use crate::{
 
 use super::{Config, OnMissingPayload};
 
-pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
+/// `given` is what the environment gave, and where.
+pub(super) fn rules(config: &Config, given: Vec<(String, String)>) -> Result<Rules, Vec<Problem>> {
     let mut problems = Vec::new();
     let alerts = &config.alerts;
     let validator = match &alerts.schema_file {
@@ -47,6 +49,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
         .ok();
     let receivers = Receivers::compile(&config.receivers, &config.templates)
         .map_err(|found| problems.extend(found))
+        .map(|receivers| receivers.hiding(given))
         .ok();
 
     let receivers = receivers.map(|receivers| match config.canary {
@@ -58,21 +61,32 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
         (Some(validator), Some(severities), Some(routes), Some(receivers))
             if problems.is_empty() =>
         {
-            Ok(Rules {
+            let profile: Arc<str> = ATLASSIAN_SLI.into();
+            let sli = SliReader {
+                profile: Arc::clone(&profile),
                 extractor: Extractor::new(&alerts.from),
                 validator,
                 statuses: alerts.status.clone(),
+                notify_missing_payload: alerts.on_missing_payload == OnMissingPayload::Notify,
+            };
+            let treatment = Treatment {
+                profile,
                 severities,
-                routes,
-                receivers: Arc::new(receivers),
                 notify_on_change: alerts.notify_on_change.clone(),
-                max_age: config.global.max_age,
                 policy: Policy {
                     unverified: alerts.authenticity.unverified.clone(),
                     app_keys: alerts.app_keys.clone(),
                     patience: patience(config),
                 },
-                notify_missing_payload: alerts.on_missing_payload == OnMissingPayload::Notify,
+                resolve_after: None,
+            };
+
+            Ok(Rules {
+                sli,
+                treatments: (treatment, Vec::new()),
+                routes,
+                receivers: Arc::new(receivers),
+                max_age: config.global.max_age,
             })
         }
         _ => Err(problems),

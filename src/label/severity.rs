@@ -66,11 +66,16 @@ impl Severities {
         }
     }
 
-    /// The severity of an alert with these labels: `warning` where no rule holds.
-    pub fn of(&self, labels: &Labels) -> &str {
-        self.0
-            .iter()
-            .find(|(matchers, _)| matchers.iter().all(|matcher| matcher.holds(labels)))
-            .map_or(FALLBACK, |(_, severity)| severity)
+    /// The severity of an alert with these labels. Where no rule holds it is what the mail itself
+    /// says, and else `warning`.
+    pub fn of<'a>(&'a self, labels: &'a Labels) -> &'a str {
+        let holds = |matchers: &[Matcher]| matchers.iter().all(|matcher| matcher.holds(labels));
+        let ruled = self.0.iter().find(|(matchers, _)| holds(matchers));
+        let said = || labels.get("severity").filter(|said| !said.is_empty());
+
+        ruled
+            .map(|(_, severity)| severity)
+            .or_else(said)
+            .map_or(FALLBACK, String::as_str)
     }
 }

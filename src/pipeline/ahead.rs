@@ -14,65 +14,77 @@ use std::{
 use super::{Pipeline, Reading, order::Read};
 use crate::{message::MailId, store::StoreError};
 
-/// What the others' undecided mails are about, so that each is read once: a hash of the incident,
-/// where there is one.
+/// What the others' undecided mails are about, so that each is read once: hashes of its incidents.
 #[derive(Default)]
-pub(super) struct Ahead(Mutex<BTreeMap<MailId, Option<u64>>>);
+pub(super) struct Ahead(Mutex<BTreeMap<MailId, Vec<u64>>>);
 
 impl Ahead {
-    fn known(&self) -> MutexGuard<'_, BTreeMap<MailId, Option<u64>>> {
+    fn known(&self) -> MutexGuard<'_, BTreeMap<MailId, Vec<u64>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those of the others' mails that are about these incidents, or may be. A mail that is no
     /// longer among the others' is forgotten.
-    fn worth_reading(&self, others: Vec<MailId>, incidents: &HashSet<u64>) -> Vec<MailId> {
+    fn worth_reading(&self, others: &[MailId], incidents: &HashSet<u64>) -> Vec<MailId> {
         let mut known = self.known();
         let last = others.last().copied().unwrap_or_default();
         known.retain(|id, _| *id > last || others.binary_search(id).is_ok());
-        let may_be_about_them = |id: &MailId| match known.get(id) {
-            Some(about) => about.is_some_and(|incident| incidents.contains(&incident)),
+        let may_be_about_them = |id: &&MailId| match known.get(id) {
+            Some(about) => about.iter().any(|incident| incidents.contains(incident)),
             None => true,
         };
-        others.into_iter().filter(may_be_about_them).collect()
+        others.iter().filter(may_be_about_them).copied().collect()
     }
 }
 
-fn incident(reading: &Reading) -> Option<u64> {
-    reading
-        .incident_id()
-        .map(|id| BuildHasherDefault::<DefaultHasher>::default().hash_one(id))
+fn incidents_of(reading: &Reading) -> Vec<u64> {
+    let hash = |id: &str| BuildHasherDefault::<DefaultHasher>::default().hash_one(id);
+    reading.incident_ids().map(hash).collect()
 }
 
 impl Pipeline {
     /// The mails, and among them those of the others that are to be decided before: all in order.
+    ///
+    /// One of those may be about another incident as well, whose earlier mails then come before it.
     pub(super) async fn with_those_ahead(
         &self,
         mut read: Read,
         others: Vec<MailId>,
     ) -> Result<Read, StoreError> {
-        let incidents: HashSet<u64> = read
+        let mut incidents: HashSet<u64> = read
             .iter()
-            .filter_map(|(reading, _)| incident(reading))
+            .flat_map(|(reading, _)| incidents_of(reading))
             .collect();
 
         if others.is_empty() || incidents.is_empty() {
             return Ok(read);
         }
 
-        let mut ids = self.ahead.worth_reading(others, &incidents);
-        while !ids.is_empty() {
-            let mails = self.store.undecided_among(ids.clone()).await?;
-            let Some(last) = mails.last().map(|mail| mail.id) else {
-                break;
-            };
-            ids.retain(|id| *id > last);
-            for (reading, mail) in self.read_apart(mails).await? {
-                let about = incident(&reading);
-                self.ahead.known().insert(mail.id, about);
-                if about.is_some_and(|incident| incidents.contains(&incident)) {
-                    read.push((reading, mail));
+        let mut taken = HashSet::new();
+        loop {
+            let before = incidents.len();
+            let mut ids = self.ahead.worth_reading(&others, &incidents);
+            ids.retain(|id| !taken.contains(id));
+
+            while !ids.is_empty() {
+                let mails = self.store.undecided_among(ids.clone()).await?;
+                let Some(last) = mails.last().map(|mail| mail.id) else {
+                    break;
+                };
+                ids.retain(|id| *id > last);
+                for (reading, mail) in self.read_apart(mails).await? {
+                    let about = incidents_of(&reading);
+                    self.ahead.known().insert(mail.id, about.clone());
+                    if about.iter().any(|incident| incidents.contains(incident)) {
+                        incidents.extend(&about);
+                        taken.insert(mail.id);
+                        read.push((reading, mail));
+                    }
                 }
+            }
+
+            if incidents.len() == before {
+                break;
             }
         }
 

@@ -2,10 +2,7 @@
 
 use serde_json::Value;
 
-use super::{
-    reading::{Finding, Reading},
-    reason::let_through,
-};
+use super::{finding::Finding, reason::let_through};
 use crate::{
     delivery::{Action, Doubt, Notification},
     incident::{Incident, Observation, Signal, normalize_status},
@@ -25,8 +22,8 @@ pub(super) struct Alert<'a> {
 }
 
 impl<'a> Alert<'a> {
-    pub(super) fn of(reading: &'a Reading) -> Option<Self> {
-        match &reading.finding {
+    pub(super) fn of(finding: &'a Finding) -> Option<Self> {
+        match finding {
             Finding::Incident { incident, .. } => Some(Self {
                 incident: Some(incident),
                 id: &incident.incident_id,
@@ -48,6 +45,12 @@ impl<'a> Alert<'a> {
             || UNPARSED.to_owned(),
             |incident| normalize_status(&incident.status),
         )
+    }
+
+    /// An alert that cannot be read is one that somebody must look at.
+    pub(super) fn signal(&self) -> Signal {
+        self.incident
+            .map_or(Signal::Trigger, |incident| incident.signal)
     }
 }
 

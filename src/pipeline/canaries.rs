@@ -10,7 +10,7 @@ use super::{Pipeline, rules::Rules, slots::Slots};
 use crate::{
     canary::{Canary, Key, LANE, SINK},
     delivery::{Action, NewDelivery, Notification},
-    incident::{Phase, State, Values},
+    incident::{ATLASSIAN_SLI, Phase, Series, State, Values},
     label::{self, Labels},
     message::{Message, Outcome},
     settings::Duration,
@@ -112,9 +112,8 @@ impl Pipeline {
             store.canary_decided(canary.number, [read, decided]).await?;
         }
 
-        let ingress = &mail.message.ingress;
-        telemetry::mail_decided(id, ingress, arrived_at, &decision, &[]);
-        self.deliverer.begin(decision, slots.taken());
+        telemetry::mail_decided(mail, std::slice::from_ref(&decision));
+        self.deliverer.begin(decision, slots.next());
 
         Ok(())
     }
@@ -179,8 +178,8 @@ fn subject(mail: &StoredMail) -> Subject {
         incident_id: LANE.to_owned(),
         status: STATUS.to_owned(),
         time: None,
-        app_key: String::new(),
-        metric: String::new(),
+        profile: ATLASSIAN_SLI.into(),
+        series: Series::default(),
         ingress: mail.message.ingress.clone(),
         verified: true,
     }

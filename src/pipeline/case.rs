@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{reading::Reading, rules::Rules};
-use crate::store::{Decide, Decision, Intake, StoreError, StoredMail, Subject, Unsilenced};
+use crate::store::{Decide, Decision, Intake, Item, StoreError, StoredMail, Subject, Unsilenced};
 
 /// A mail that was read, the rules it is decided by, and the time at which it is.
 pub struct Case {
@@ -17,47 +17,60 @@ pub struct Case {
 }
 
 impl Case {
-    /// Decides the mail. `around` is given the conclusion and may do something before and after it.
-    /// None where the mail is decided already, or waits.
+    /// Decides everything that was found in the mail, in one commit. `around` is given each
+    /// conclusion and may do something before and after it. None where the mail is decided already,
+    /// or waits.
     pub async fn decide(
         &self,
         store: &dyn Intake,
-        around: impl FnOnce(Decide) -> Decide,
-    ) -> Result<Option<Decision>, StoreError> {
-        let (subject, conclude) = self.open();
-        store
-            .decide(self.mail.id, subject, self.now, around(conclude))
-            .await
+        around: impl Fn(Decide) -> Decide,
+    ) -> Result<Option<Vec<Decision>>, StoreError> {
+        let items = self.items(around);
+        store.decide_all(self.mail.id, items, self.now).await
     }
 
     /// The same for a mail that is due to be looked at again.
     pub(super) async fn reconsider(
         &self,
         store: &dyn Intake,
-        around: impl FnOnce(Decide) -> Decide,
-    ) -> Result<Option<Decision>, StoreError> {
-        let (subject, conclude) = self.open();
+        around: impl Fn(Decide) -> Decide,
+    ) -> Result<Option<Vec<Decision>>, StoreError> {
+        let items = self.items(around);
         let (mail, authenticity) = (self.mail.id, self.mail.authenticity.clone());
         store
-            .reconsider(mail, authenticity, subject, self.now, around(conclude))
+            .reconsider_all(mail, authenticity, items, self.now)
             .await
     }
 
-    /// What the store must know of the mail, and what is concluded from what the store knows.
-    fn open(&self) -> (Option<Subject>, Decide) {
-        let (rules, reading) = (Arc::clone(&self.rules), Arc::clone(&self.reading));
-        let (mail, now) = (Arc::clone(&self.mail), self.now);
-        let conclude = move |memory: &_| rules.conclude(&reading, &mail, memory, now);
-        (self.subject(), Box::new(conclude))
+    /// What the store must know of each thing that was found, and what is concluded from what the
+    /// store knows.
+    fn items(&self, around: impl Fn(Decide) -> Decide) -> Vec<Item> {
+        let item = |place: usize| {
+            let (rules, reading) = (Arc::clone(&self.rules), Arc::clone(&self.reading));
+            let (mail, now) = (Arc::clone(&self.mail), self.now);
+            let conclude = move |memory: &_| {
+                rules.conclude(&reading, &reading.findings[place], &mail, memory, now)
+            };
+            Item {
+                subject: self.subject(place),
+                decide: around(Box::new(conclude)),
+            }
+        };
+
+        (0..self.reading.findings.len()).map(item).collect()
     }
 
-    fn subject(&self) -> Option<Subject> {
-        self.rules.subject(&self.reading, &self.mail, self.now)
+    fn subject(&self, place: usize) -> Option<Subject> {
+        let finding = self.reading.findings.get(place)?;
+        self.rules
+            .subject(&self.reading, finding, &self.mail, self.now)
     }
 
-    /// The incident of a mail that waits for what a silence held of it.
-    pub(super) fn silenced(&self) -> Option<Unsilenced> {
-        self.subject().as_ref().map(Unsilenced::of)
+    /// The incident of which a silence held something that must be told first; none where the mail
+    /// is decided.
+    pub(super) fn silenced(&self, decisions: &[Decision]) -> Option<Unsilenced> {
+        let place = decisions.iter().position(Decision::waits_for_silenced)?;
+        self.subject(place).as_ref().map(Unsilenced::of)
     }
 }
 

@@ -2,11 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::{
-    reason::and,
-    rules::{Rules, SEVERITY},
-    tell::silenced,
-};
+use super::{reason::and, rules::Rules, tell::silenced, treatment::SEVERITY};
 use crate::{
     delivery::{Action, NewDelivery, Notification, Target},
     incident::State,
@@ -148,7 +144,9 @@ impl Rules {
                 if told
                     && page.action == Action::Trigger
                     && page.time >= state.newest
-                    && !self.is_other(&page.labels, state) =>
+                    && !self
+                        .treatment_of(&page.labels)
+                        .is_other(&page.labels, state) =>
             {
                 Silencing::Over
             }

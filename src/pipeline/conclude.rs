@@ -1,13 +1,17 @@
 //! From a mail that was read to its decision, given what is known. Pure.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use super::{
     alert::{Alert, page},
-    reading::{Finding, Reading},
+    finding::Finding,
+    reading::Reading,
     reason::{and, checked_again, let_through},
     rules::Rules,
     standing::Standing,
+    treatment::Treatment,
 };
 use crate::{
     delivery::{Action, NewDelivery, Notification},
@@ -19,8 +23,17 @@ use crate::{
 
 impl Rules {
     /// What the store must know to remember the alert by; none where the mail is no alert.
-    pub fn subject(&self, reading: &Reading, mail: &StoredMail, now: Timestamp) -> Option<Subject> {
-        let alert = Alert::of(reading)?;
+    pub fn subject(
+        &self,
+        reading: &Reading,
+        finding: &Finding,
+        mail: &StoredMail,
+        now: Timestamp,
+    ) -> Option<Subject> {
+        let alert = Alert::of(finding)?;
+        let treatment = self.treatment(reading.profile.as_deref());
+        let series = alert.incident.map(|incident| incident.series.clone());
+
         Some(Subject {
             kind: if alert.incident.is_some() {
                 Kind::Incident
@@ -30,26 +43,37 @@ impl Rules {
             incident_id: alert.id.to_owned(),
             status: alert.status(),
             time: alert.incident.map(|incident| incident.time),
-            app_key: alert
-                .incident
-                .map_or_else(String::new, |incident| incident.app_key.clone()),
-            metric: alert
-                .incident
-                .map_or_else(String::new, |incident| incident.metric.clone()),
+            profile: Arc::clone(&treatment.profile),
+            series: series.unwrap_or_default(),
             ingress: mail.message.ingress.clone(),
-            verified: self.standing(&alert, mail, now) == Standing::Genuine,
+            verified: standing(treatment, &alert, mail, now) == Standing::Genuine,
         })
     }
 
-    /// What follows from a mail, given what is known.
+    /// What follows from one thing that was found in a mail, given what is known.
     pub fn conclude(
         &self,
         reading: &Reading,
+        finding: &Finding,
         mail: &StoredMail,
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
-        let alert = match (&reading.finding, Alert::of(reading)) {
+        Decision {
+            profile: reading.profile.clone(),
+            ..self.concluded(reading, finding, mail, memory, now)
+        }
+    }
+
+    fn concluded(
+        &self,
+        reading: &Reading,
+        finding: &Finding,
+        mail: &StoredMail,
+        memory: &Memory,
+        now: Timestamp,
+    ) -> Decision {
+        let alert = match (finding, Alert::of(finding)) {
             (Finding::Ignored { reason }, _) => {
                 return Decision::nothing(Outcome::Ignored, reason, Labels::new());
             }
@@ -60,14 +84,15 @@ impl Rules {
             (_, Some(alert)) => alert,
         };
 
-        let labels = self.labels(reading, mail, memory);
+        let treatment = self.treatment(reading.profile.as_deref());
+        let labels = self.labels(reading, finding, mail, memory);
 
         if memory.told_before.is_none() && memory.owes_what_was_silenced(now) {
             let reason = "what a silence held until now is told first";
             return Decision::nothing(Outcome::Pending, reason, labels);
         }
 
-        let standing = self.standing(&alert, mail, now);
+        let standing = standing(treatment, &alert, mail, now);
         if let (Some(outcome), false) = (memory.told_before, standing == Standing::Genuine) {
             let check_at = match standing {
                 Standing::Doubtful { check_at, .. } | Standing::Held { check_at, .. } => check_at,
@@ -95,12 +120,12 @@ impl Rules {
         };
 
         let seen = Observation {
-            signal: self.signal(&alert),
+            signal: alert.signal(),
             status: alert.status(),
             time: alert.incident.map(|incident| incident.time),
             verified: doubt.is_none(),
             fresh: mail.released.is_some() || self.fresh(reading, now),
-            values: self.changeable(&labels),
+            values: treatment.changeable(&labels),
         };
 
         let page = page(&seen, mail, labels, &alert, doubt);
@@ -122,7 +147,7 @@ impl Rules {
 
         let held = matches!(decision.silencing, Silencing::Held(_));
         if doubt.is_some() && (decision.tells() || held) {
-            if let Some(held) = self.policy.over_the_limit(memory.marked, check_at) {
+            if let Some(held) = treatment.policy.over_the_limit(memory.marked, check_at) {
                 return held_back(held, decision.labels);
             }
             decision.marked = true;
@@ -176,20 +201,16 @@ impl Rules {
         }
     }
 
-    fn standing(&self, alert: &Alert<'_>, mail: &StoredMail, now: Timestamp) -> Standing {
-        let app = alert.incident.map(|incident| incident.app_key.as_str());
-        self.policy.standing(mail, self.signal(alert), app, now)
-    }
-
-    fn signal(&self, alert: &Alert<'_>) -> Signal {
-        alert.incident.map_or(Signal::Trigger, |incident| {
-            self.statuses.signal(&incident.status)
-        })
-    }
-
     /// The labels an alert has; those of mail that is none say where it came from.
-    pub fn labels(&self, reading: &Reading, mail: &StoredMail, memory: &Memory) -> Labels {
-        let incident = match &reading.finding {
+    fn labels(
+        &self,
+        reading: &Reading,
+        finding: &Finding,
+        mail: &StoredMail,
+        memory: &Memory,
+    ) -> Labels {
+        let treatment = self.treatment(reading.profile.as_deref());
+        let incident = match finding {
             Finding::Incident { incident, .. } => Some(incident.as_ref()),
             _ => None,
         };
@@ -204,11 +225,10 @@ impl Rules {
         };
 
         labels_of(
-            incident,
-            incident.map_or(Signal::Trigger, |incident| {
-                self.statuses.signal(&incident.status)
-            }),
-            &self.severities,
+            reading.profile.as_deref().unwrap_or_default(),
+            incident.map(|incident| &incident.labels),
+            incident.map_or(Signal::Trigger, |incident| incident.signal),
+            &treatment.severities,
             authenticity,
             &mail.message.ingress,
             incident.map(|_| memory.recurrence_28d),
@@ -221,6 +241,16 @@ impl Rules {
                 .date
                 .is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
     }
+}
+
+fn standing(
+    treatment: &Treatment,
+    alert: &Alert<'_>,
+    mail: &StoredMail,
+    now: Timestamp,
+) -> Standing {
+    let app = alert.incident.and_then(|incident| incident.app.as_deref());
+    treatment.policy.standing(mail, alert.signal(), app, now)
 }
 
 fn held_back(held: Standing, labels: Labels) -> Decision {

@@ -94,7 +94,11 @@ impl Rules {
         let decision = match state.phase {
             Phase::Resolved => Decision::nothing(Outcome::Duplicate, "it is over", page.labels),
             Phase::Firing if !told => self.tell(Outcome::Opened, state, page, memory, now),
-            Phase::Firing if self.is_other(&page.labels, &state) => {
+            Phase::Firing
+                if self
+                    .treatment_of(&page.labels)
+                    .is_other(&page.labels, &state) =>
+            {
                 self.tell_of_change(state, page, memory, now)
             }
             Phase::Firing => {

@@ -1,7 +1,7 @@
 //! Many decisions at once, begun in the order of their mails; those about one incident follow each
-//! other.
+//! other, and a mail about several incidents follows all that came before about any of them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use futures_util::future::join_all;
 use tokio::task::unconstrained;
@@ -9,8 +9,11 @@ use tokio::task::unconstrained;
 use super::Reading;
 use crate::store::StoredMail;
 
-/// Mails, and what they say.
-pub(super) type Read = Vec<(Reading, StoredMail)>;
+/// A mail, and what it says.
+pub(super) type Mail = (Reading, StoredMail);
+
+/// Mails that were read.
+pub(super) type Read = Vec<Mail>;
 
 /// Decides mails that are in order: those about one incident one after the other, all others at
 /// once. Where one could not be decided, none about the same incident is: it would overtake it.
@@ -31,23 +34,46 @@ pub(super) async fn by_incident<E, F: Future<Output = Result<(), E>>>(
         .collect()
 }
 
-/// The mails of each incident, in their order; every other mail by itself.
+/// The mails that are connected by their incidents, each group in order; every mail about none by
+/// itself.
 fn incidents(mails: Read) -> Vec<Read> {
-    let mut incidents: Vec<Read> = Vec::with_capacity(mails.len());
-    let mut places = HashMap::new();
+    let mut groups: Vec<Vec<(usize, Mail)>> = Vec::with_capacity(mails.len());
+    let mut places: HashMap<String, usize> = HashMap::new();
 
-    for (reading, mail) in mails {
-        let next = incidents.len();
-        let place = reading
-            .incident_id()
-            .map_or(next, |id| *places.entry(id.to_owned()).or_insert(next));
-        if place == next {
-            incidents.push(Vec::with_capacity(1));
+    for (number, mail) in mails.into_iter().enumerate() {
+        let known: BTreeSet<usize> = mail
+            .0
+            .incident_ids()
+            .filter_map(|id| places.get(id).copied())
+            .collect();
+
+        // A mail about several incidents joins what was apart.
+        let place = known.first().copied().unwrap_or(groups.len());
+        if place == groups.len() {
+            groups.push(Vec::with_capacity(1));
         }
-        incidents[place].push((reading, mail));
+        for other in known.into_iter().skip(1) {
+            let joined = std::mem::take(&mut groups[other]);
+            groups[place].extend(joined);
+            groups[place].sort_by_key(|(number, _)| *number);
+            for known in places.values_mut().filter(|known| **known == other) {
+                *known = place;
+            }
+        }
+
+        for id in mail.0.incident_ids() {
+            if places.get(id) != Some(&place) {
+                places.insert(id.to_owned(), place);
+            }
+        }
+        groups[place].push((number, mail));
     }
 
-    incidents
+    groups
+        .into_iter()
+        .filter(|group| !group.is_empty())
+        .map(|group| group.into_iter().map(|(_, mail)| mail).collect())
+        .collect()
 }
 
 /// Waits for all; each is first polled, which is when it hands its change in to the store, in the
@@ -64,68 +90,86 @@ pub async fn in_order<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F:
 mod tests {
     use std::sync::Mutex;
 
+    use jiff::Timestamp;
+    use serde_json::Value;
     use tokio::sync::{mpsc, oneshot};
 
     use super::*;
     use crate::{
+        incident::{Incident, Series, Signal},
+        label::Labels,
         message::{Authenticity, Message},
         pipeline::Finding,
     };
 
-    fn about(incident: Option<&str>, id: i64) -> (Reading, StoredMail) {
-        let raw = bytes::Bytes::new();
-        let arrived_at = jiff::Timestamp::UNIX_EPOCH;
+    fn about(incidents: &[&str], id: i64) -> Mail {
         let message = Message {
             ingress: "test".into(),
-            arrived_at,
-            raw,
+            arrived_at: Timestamp::UNIX_EPOCH,
+            raw: bytes::Bytes::new(),
             cut_from: None,
             withheld: None,
             envelope: None,
         };
-        let authenticity = Authenticity::off();
+        let incident = |id: &&str| Finding::Incident {
+            incident: Box::new(Incident {
+                incident_id: (*id).to_owned(),
+                status: "OK".into(),
+                signal: Signal::Resolve,
+                time: Timestamp::UNIX_EPOCH,
+                sent: None,
+                labels: Labels::new(),
+                series: Series::default(),
+                app: None,
+                json: Value::Null,
+            }),
+            unknown: Vec::new(),
+        };
         let mut reading = Reading::unreadable(&message, "test");
-        if let Some(incident) = incident {
-            let json = serde_json::json!({
-                "appKey": "a", "incidentId": incident, "incidentStatus": "OK", "metricName": "m",
-                "time": "2026-03-01T12:00:00Z",
-            });
-            let incident = Box::new(
-                crate::validate::Validator::built_in()
-                    .unwrap()
-                    .check(json)
-                    .unwrap()
-                    .incident,
-            );
-            reading.finding = Finding::Incident {
-                incident,
-                unknown: Vec::new(),
-            };
+        if !incidents.is_empty() {
+            reading.findings = incidents.iter().map(incident).collect();
         }
-        (
-            reading,
-            StoredMail {
-                id,
-                message,
-                authenticity,
-                checks: 0,
-                released: None,
-            },
-        )
+        let mail = StoredMail {
+            id,
+            message,
+            authenticity: Authenticity::off(),
+            checks: 0,
+            released: None,
+        };
+        (reading, mail)
+    }
+
+    #[test]
+    fn a_mail_about_several_incidents_joins_what_came_before_about_them() {
+        let mails: [(&[&str], i64); 7] = [
+            (&["a"], 1),
+            (&["b"], 2),
+            (&["c"], 3),
+            (&["b"], 4),
+            (&["a", "b", "a"], 5),
+            (&[], 6),
+            (&["a", "d"], 7),
+        ];
+        let mails = mails.map(|(incidents, id)| about(incidents, id));
+        let groups: Vec<Vec<_>> = incidents(mails.into())
+            .into_iter()
+            .map(|group| group.into_iter().map(|(_, mail)| mail.id).collect())
+            .collect();
+        assert_eq!(groups, [vec![1, 2, 4, 5, 7], vec![3], vec![6]]);
     }
 
     #[tokio::test]
     async fn where_a_mail_could_not_be_decided_none_about_its_incident_is() {
-        let mails = [
-            (Some("a"), 1),
-            (Some("b"), 2),
-            (None, 3),
-            (Some("a"), 4),
-            (Some("b"), 5),
-            (None, 6),
-            (Some("a"), 7),
+        let mails: [(&[&str], i64); 7] = [
+            (&["a"], 1),
+            (&["b"], 2),
+            (&[], 3),
+            (&["a"], 4),
+            (&["b"], 5),
+            (&[], 6),
+            (&["a"], 7),
         ];
-        let mails = mails.map(|(incident, id)| about(incident, id));
+        let mails = mails.map(|(incidents, id)| about(incidents, id));
         let begun = Mutex::new(Vec::new());
         let decided = by_incident(mails.into(), |(_, mail)| {
             let begun = &begun;

@@ -4,61 +4,36 @@
 
 use std::sync::Arc;
 
-use super::standing::Policy;
-use crate::{
-    extract::Extractor,
-    incident::{State, Statuses, Values},
-    label::{Labels, Severities},
-    receiver::Receivers,
-    route::Routes,
-    settings::Duration,
-    validate::Validator,
-};
+use super::{sli::SliReader, treatment::Treatment};
+use crate::{label::Labels, receiver::Receivers, route::Routes, settings::Duration};
 
 /// The stages, ready to run.
 pub struct Rules {
-    pub extractor: Extractor,
-    pub validator: Validator,
-    pub statuses: Statuses,
-    pub severities: Severities,
+    /// Reads Atlassian's own mail.
+    pub sli: SliReader,
+    /// How each profile's alerts are treated; first those of Atlassian's own mail.
+    pub treatments: (Treatment, Vec<Treatment>),
     pub routes: Routes,
     pub receivers: Arc<Receivers>,
-    /// The labels that a change of is told.
-    pub notify_on_change: Vec<String>,
     /// Zero: no limit.
     pub max_age: Duration,
-    /// What mail that is not proven may do.
-    pub policy: Policy,
-    /// Whether mail of the sender without the element is told to somebody.
-    pub notify_missing_payload: bool,
 }
 
-pub(super) const SEVERITY: &str = "severity";
-
 impl Rules {
-    /// The labels that a change of is told, and the severity, which says whether it rose.
-    pub(super) fn values(&self, labels: &Labels) -> Values {
-        let names = self
-            .notify_on_change
-            .iter()
-            .map(String::as_str)
-            .chain([SEVERITY]);
-        names
-            .filter_map(|name| Some((name.to_owned(), labels.get(name)?.clone())))
-            .collect()
+    /// How the alerts of a profile are treated. Of what no profile took, of one that is configured
+    /// no longer, and of what the bridge says itself, it is as `alerts:` has it.
+    pub(super) fn treatment(&self, profile: Option<&str>) -> &Treatment {
+        let (first, others) = &self.treatments;
+        let named = |profile: &str| others.iter().find(|other| *other.profile == *profile);
+
+        profile
+            .filter(|profile| **profile != *first.profile)
+            .and_then(named)
+            .unwrap_or(first)
     }
 
-    /// The same without what no change is told of.
-    pub(super) fn changeable(&self, labels: &Labels) -> Values {
-        let names = self.notify_on_change.iter();
-        names
-            .filter_map(|name| Some((name.clone(), labels.get(name.as_str())?.clone())))
-            .collect()
-    }
-
-    pub(super) fn is_other(&self, labels: &Labels, state: &State) -> bool {
-        self.changeable(labels)
-            .iter()
-            .any(|(name, value)| state.told.get(name).is_some_and(|told| told != value))
+    /// The same by an alert's labels.
+    pub(super) fn treatment_of(&self, labels: &Labels) -> &Treatment {
+        self.treatment(labels.get("profile").map(String::as_str))
     }
 }

@@ -36,7 +36,7 @@ impl Rules {
         }
 
         let state = State {
-            told: self.values(&page.labels),
+            told: self.treatment_of(&page.labels).values(&page.labels),
             ..state
         };
 

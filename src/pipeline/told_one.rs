@@ -36,7 +36,7 @@ impl Rules {
         let receiver = receiver.unwrap_or(&self.routes.root().receiver);
         let state = decision.state.map(|state| State {
             untold: false,
-            told: self.values(&page.labels),
+            told: self.treatment_of(&page.labels).values(&page.labels),
             ..state
         });
         Decision {

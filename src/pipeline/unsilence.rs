@@ -54,7 +54,7 @@ impl Pipeline {
         let decision = case::unsilence(&*self.store, rules, incident, now, reserve).await?;
         crash::point("unsilenced");
         telemetry::unsilenced(&incident.incident_id, &decision);
-        self.deliverer.begin(decision, slots.taken());
+        self.deliverer.begin(decision, slots.next());
         Ok(())
     }
 }

@@ -59,7 +59,14 @@ pub const PROMISES: &[Promise] = &[
     Promise {
         name: "what is told belongs to an incident",
         question: "SELECT 'mail ' || id || ' is ' || outcome || ' without an incident' FROM mails
-                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'changed', 'unparsed') AND incident IS NULL",
+                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'changed', 'unparsed') AND incident IS NULL
+                     AND NOT EXISTS (SELECT 1 FROM mail_items WHERE mail = id AND mail_items.outcome = mails.outcome
+                                       AND mail_items.incident IS NOT NULL)
+                   UNION ALL
+                   SELECT 'alert ' || item || ' of mail ' || mail || ' is ' || outcome || ' without an incident'
+                   FROM mail_items
+                   WHERE outcome IN ('opened', 'reopened', 'resolved', 'updated', 'changed', 'unparsed')
+                     AND incident IS NULL",
     },
     Promise {
         name: "what is silenced says by what, and tells nobody",

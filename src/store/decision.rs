@@ -1,8 +1,10 @@
-//! What follows from one mail: everything that its second commit writes.
+//! What follows from what was found in a mail: everything that its second commit writes.
+
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Claim, Heard, Memory, Silencing};
+use super::{Claim, Heard, Memory, Silencing, Subject};
 use crate::{
     delivery::NewDelivery,
     incident::{Phase, State},
@@ -10,12 +12,22 @@ use crate::{
     message::{Hold, MailId, Outcome},
 };
 
+/// One thing that was found in a mail: what it is about, and what is concluded of it.
+pub struct Item {
+    /// What the store must know to remember it by; none where it is no alert.
+    pub subject: Option<Subject>,
+    pub decide: Decide,
+}
+
 /// What is concluded from what is known.
 pub type Decide = Box<dyn FnOnce(&Memory) -> Decision + Send>;
 
-/// What follows from one mail: everything that is written when it is decided.
+/// What follows from one thing that was found in a mail: everything that is written when it is
+/// decided.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Decision {
+    /// The profile that took the mail, where one did.
+    pub profile: Option<Arc<str>>,
     pub outcome: Outcome,
     pub reason: Option<String>,
     pub labels: Labels,
@@ -49,6 +61,7 @@ impl Decision {
     /// A decision that changes nothing and tells nobody.
     pub fn nothing(outcome: Outcome, reason: &str, labels: Labels) -> Self {
         Self {
+            profile: None,
             outcome,
             reason: Some(reason.to_owned()),
             labels,

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Decide, Decision, Room, StoreError, StoredMail, Subject, Unsilenced};
+use super::{Decide, Decision, Item, Room, StoreError, StoredMail, Subject, Unsilenced};
 use crate::message::{Authenticity, Bookmark, MailId, Message};
 
 /// Mail comes in: recorded, then decided. The pipeline's view of a store.
@@ -31,16 +31,28 @@ pub trait Intake: Send + Sync {
     /// `undecided` is.
     async fn undecided_among(&self, mails: Vec<MailId>) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// Second commit: shows `decide` what is known of the incident and writes what it concludes,
-    /// all in one transaction. None where the mail has been decided by somebody else, or waits to
-    /// be looked at again.
+    /// Second commit: of each item that was found in the mail, in order, shows what is known of its
+    /// incident and writes what is concluded, all in one transaction. None where the mail has been
+    /// decided by somebody else, or waits to be looked at again. Where an item waits for what a
+    /// silence held, nothing is written, and its decision is the last returned.
+    async fn decide_all(
+        &self,
+        mail: MailId,
+        items: Vec<Item>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Decision>>, StoreError>;
+
+    /// The same of a mail in which one thing was found.
     async fn decide(
         &self,
         mail: MailId,
         subject: Option<Subject>,
         now: Timestamp,
         decide: Decide,
-    ) -> Result<Option<Decision>, StoreError>;
+    ) -> Result<Option<Decision>, StoreError> {
+        let decided = self.decide_all(mail, vec![Item { subject, decide }], now);
+        Ok(decided.await?.and_then(|mut decisions| decisions.pop()))
+    }
 
     /// Mails to be looked at again, with the outcome they have: those let out of the quarantine
     /// first, then those whose authenticity is to be checked again by now.
@@ -49,9 +61,18 @@ pub trait Intake: Send + Sync {
     /// Those that a person let out of the quarantine and nobody has looked at since, in order.
     async fn let_out(&self, limit: u32) -> Result<Vec<StoredMail>, StoreError>;
 
-    /// As `decide`, for a mail that was due: with what is known of its authenticity now. Where
+    /// As `decide_all`, for a mail that was due: with what is known of its authenticity now. Where
     /// somebody was told of the mail before, its outcome stays, and what was told belongs to the
     /// opening it leads to. None where the mail is not due any more.
+    async fn reconsider_all(
+        &self,
+        mail: MailId,
+        authenticity: Authenticity,
+        items: Vec<Item>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Decision>>, StoreError>;
+
+    /// The same of a mail in which one thing was found.
     async fn reconsider(
         &self,
         mail: MailId,
@@ -59,7 +80,11 @@ pub trait Intake: Send + Sync {
         subject: Option<Subject>,
         now: Timestamp,
         decide: Decide,
-    ) -> Result<Option<Decision>, StoreError>;
+    ) -> Result<Option<Decision>, StoreError> {
+        let items = vec![Item { subject, decide }];
+        let decided = self.reconsider_all(mail, authenticity, items, now);
+        Ok(decided.await?.and_then(|mut decisions| decisions.pop()))
+    }
 
     /// As `decide`, for what the bridge tells of itself: without a mail.
     async fn announce(

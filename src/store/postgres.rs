@@ -34,7 +34,7 @@ use std::{
 
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
-use crate::store::{Decision, StoreError, Subject};
+use crate::store::{Decision, Item, StoreError, Subject};
 
 mod address;
 mod amend;
@@ -121,8 +121,8 @@ impl Postgres {
     }
 
     /// Tells the other replicas that something is owed, where this one has not leased it all.
-    fn ring_for(&self, decision: Option<&Decision>) {
-        if decision.is_some_and(|decision| decision.deliveries.len() > decision.claims.len()) {
+    fn ring_for<'a>(&self, mut decisions: impl Iterator<Item = &'a Decision>) {
+        if decisions.any(|decision| decision.deliveries.len() > decision.claims.len()) {
             self.bell.ring(&self.database, self.holder);
         }
     }
@@ -132,22 +132,47 @@ impl Postgres {
     /// Unverified mail takes turns as a whole, whatever it is about, and here already: of a flood
     /// of it one connection waits for the other replicas, and the rest is there for mail that is
     /// genuine.
-    async fn turn(
-        &self,
-        subject: Option<&Subject>,
-    ) -> (Option<MutexGuard<'_, ()>>, Option<MutexGuard<'_, ()>>) {
-        let Some(subject) = subject else {
-            return (None, None);
-        };
-        let turn = self.turns[turn(&subject.incident_id)].lock().await;
-        (
-            Some(turn),
-            if subject.verified {
-                None
-            } else {
-                Some(self.unverified.lock().await)
-            },
-        )
+    ///
+    /// Those of several incidents are taken in one order by all, so that none waits for another in
+    /// a circle.
+    async fn take(&self, turns: Turns) -> Vec<MutexGuard<'_, ()>> {
+        let mut taken = Vec::with_capacity(turns.places.len() + 1);
+        for place in turns.places {
+            taken.push(self.turns[place].lock().await);
+        }
+        if turns.unverified {
+            taken.push(self.unverified.lock().await);
+        }
+
+        taken
+    }
+}
+
+/// The turns that a decision waits for.
+struct Turns {
+    /// In order.
+    places: Vec<usize>,
+    unverified: bool,
+}
+
+impl Turns {
+    fn of<'a>(subjects: impl Iterator<Item = &'a Subject> + Clone) -> Self {
+        let mut places: Vec<usize> = subjects
+            .clone()
+            .map(|subject| turn(&subject.incident_id))
+            .collect();
+        places.sort_unstable();
+        places.dedup();
+
+        let mut subjects = subjects;
+        Self {
+            places,
+            unverified: !subjects.all(|subject| subject.verified),
+        }
+    }
+
+    fn of_all(items: &[Item]) -> Self {
+        Self::of(items.iter().filter_map(|item| item.subject.as_ref()))
     }
 }
 

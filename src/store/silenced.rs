@@ -3,7 +3,11 @@
 use jiff::Timestamp;
 
 use super::{Kind, Subject};
-use crate::{delivery::Notification, silence::SilenceId};
+use crate::{
+    delivery::Notification,
+    incident::{ATLASSIAN_SLI, Series},
+    silence::SilenceId,
+};
 
 /// What becomes of the page that a silence holds.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -50,8 +54,8 @@ impl Unsilenced {
             incident_id: self.incident_id.clone(),
             status: String::new(),
             time: None,
-            app_key: String::new(),
-            metric: String::new(),
+            profile: ATLASSIAN_SLI.into(),
+            series: Series::default(),
             ingress: String::new(),
             verified: true,
         }

@@ -1,9 +1,12 @@
 //! What an alert is about: what its mails are remembered by.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::kept;
+use crate::incident::Series;
 
 /// What an alert is about: what the store must know to remember it by.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,8 +17,10 @@ pub struct Subject {
     /// Normalised.
     pub status: String,
     pub time: Option<Timestamp>,
-    pub app_key: String,
-    pub metric: String,
+    /// The profile whose limits it counts against.
+    pub profile: Arc<str>,
+    /// What its openings are counted under.
+    pub series: Series,
     /// Which ingress brought it.
     pub ingress: String,
     /// Whether what says so is proven. What unverified mail applied stands in the way of no

@@ -5,7 +5,7 @@ use metrics::counter;
 
 use crate::{
     message::{Authenticity, Evidence, MailId, Outcome, Verdict},
-    store::Decision,
+    store::{Decision, StoredMail, most_notable},
 };
 
 /// A mail was judged by where it is from. That it is nobody's concern, or forged, is told with its
@@ -27,50 +27,61 @@ pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
 
 /// A mail was looked at again: its authenticity could be checked, or a person let it out of the
 /// quarantine.
-pub fn mail_looked_at_again(
-    mail: MailId,
-    ingress: &str,
-    arrived_at: Timestamp,
-    authenticity: &Authenticity,
-    decision: &Decision,
-    drift: &[String],
-) {
+pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision]) {
+    let (ingress, authenticity) = (&mail.message.ingress, &mail.authenticity);
     let (verdict, detail) = (
         authenticity.verdict.as_str(),
         authenticity.detail.as_deref().unwrap_or_default(),
     );
 
-    tracing::info!(mail, ingress, verdict, detail, "mail looked at again");
+    tracing::info!(
+        mail = mail.id,
+        ingress,
+        verdict,
+        detail,
+        "mail looked at again"
+    );
 
     // Told before it could be checked: its outcome is counted.
-    let known = matches!(
-        decision.outcome,
-        Outcome::Opened
-            | Outcome::Reopened
-            | Outcome::Updated
-            | Outcome::Changed
-            | Outcome::Unparsed
-    ) && !decision.tells();
+    let is_known = |decision: &Decision| {
+        let notifies = matches!(
+            decision.outcome,
+            Outcome::Opened
+                | Outcome::Reopened
+                | Outcome::Updated
+                | Outcome::Changed
+                | Outcome::Unparsed
+        );
+        notifies && !decision.tells()
+    };
 
-    if !known {
-        mail_decided(mail, ingress, arrived_at, decision, drift);
+    if !decisions.iter().all(is_known) {
+        mail_decided(mail, decisions);
     }
 }
 
-/// A mail has its outcome; or waits, where its authenticity cannot be checked.
-pub fn mail_decided(
-    mail: MailId,
-    ingress: &str,
-    arrived_at: Timestamp,
-    decision: &Decision,
-    drift: &[String],
-) {
-    let outcome = decision.outcome;
+/// A mail has its outcome; or waits, where its authenticity cannot be checked. A mail is counted
+/// once, however many incidents it tells of.
+pub fn mail_decided(mail: &StoredMail, decisions: &[Decision]) {
+    let ingress = &mail.message.ingress;
+    let outcome = most_notable(decisions);
+
     if outcome != Outcome::Pending {
-        counter!("alertbridge_mails_total", "ingress" => ingress.to_owned(), "outcome" => outcome.as_str())
-            .increment(1);
+        let profile = decisions
+            .first()
+            .and_then(|decision| decision.profile.as_deref());
+        counter!("alertbridge_mails_total",
+            "ingress" => ingress.clone(), "outcome" => outcome.as_str(), "profile" => profile.unwrap_or("none").to_owned())
+        .increment(1);
     }
 
+    for decision in decisions {
+        log_decision(mail.id, ingress, mail.message.arrived_at, decision);
+    }
+}
+
+fn log_decision(mail: MailId, ingress: &str, arrived_at: Timestamp, decision: &Decision) {
+    let outcome = decision.outcome;
     let incident = decision
         .labels
         .get("incident_id")
@@ -90,12 +101,15 @@ pub fn mail_decided(
             tracing::info!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
         }
     }
+}
 
-    if !drift.is_empty() {
+/// What was read holds more than the schema knows, if anything.
+pub fn drifted(mail: MailId, members: &[String]) {
+    if !members.is_empty() {
         counter!("alertbridge_schema_drift_total").increment(1);
         tracing::warn!(
             mail,
-            members = drift.join(" "),
+            members = members.join(" "),
             "the alert's JSON has members the schema does not know"
         );
     }

@@ -1,17 +1,16 @@
-//! JSON → [`Incident`], whatever schema it has passed: one built in, one of the team's own, or
+//! JSON → [`SliAlert`], whatever schema it has passed: one built in, one of the team's own, or
 //! `true`.
 
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Violation;
-use crate::incident::Incident;
+use super::{SliAlert, Violation};
 
 /// Reads the fields. A required one that is missing or of another type is a violation, whatever the
 /// schema says.
-pub(super) fn incident(json: Value) -> Result<Incident, Violation> {
+pub(super) fn alert(json: Value) -> Result<SliAlert, Violation> {
     match fields(&json) {
-        Ok(incident) => Ok(Incident { json, ..incident }),
+        Ok(alert) => Ok(SliAlert { json, ..alert }),
         Err((pointer, wrong)) => Err(Violation {
             reason: format!("{pointer}: {wrong}"),
             json,
@@ -21,8 +20,8 @@ pub(super) fn incident(json: Value) -> Result<Incident, Violation> {
 
 type Wrong = (&'static str, &'static str);
 
-fn fields(json: &Value) -> Result<Incident, Wrong> {
-    Ok(Incident {
+fn fields(json: &Value) -> Result<SliAlert, Wrong> {
+    Ok(SliAlert {
         app_key: required(json, "/appKey")?,
         app_name: text(json, "/appDetails/name")?,
         partner: text(json, "/appDetails/partnerName")?,

@@ -14,6 +14,7 @@ use crate::{
     canary::{Canary, Flight, INCIDENT, Key, Settings, Standing, standing},
     clock::Clock,
     delivery::Action,
+    incident::{ATLASSIAN_SLI, Series},
     pipeline::InForce,
     store::{Canaries, Intake, Kind, StoreError, Subject, Upkeep},
     telemetry,
@@ -217,8 +218,8 @@ impl Aviary {
             incident_id: INCIDENT.to_owned(),
             status: status.to_owned(),
             time: None,
-            app_key: String::new(),
-            metric: String::new(),
+            profile: ATLASSIAN_SLI.into(),
+            series: Series::default(),
             ingress: String::new(),
             verified: true,
         };

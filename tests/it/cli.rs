@@ -121,6 +121,8 @@ fn explain_prints_the_one_object_of_the_contract_and_needs_no_secret() {
         .collect();
     let contract = [
         "mail",
+        "item",
+        "profile",
         "outcome",
         "reason",
         "authenticity",

@@ -55,8 +55,8 @@ fn conclude(validator: &Validator, mail: &[u8]) -> Expected {
             Err(violation) => concluded("unparsed", violation.reason),
             Ok(valid) => Expected {
                 outcome: "incident".into(),
-                incident_id: Some(valid.incident.incident_id),
-                app_name: valid.incident.app_name,
+                incident_id: Some(valid.alert.incident_id),
+                app_name: valid.alert.app_name,
                 unknown: valid.unknown,
                 reason: None,
             },
@@ -405,7 +405,7 @@ fn no_mail_however_mutilated_makes_the_stages_panic() {
             Extracted::Json(json) => {
                 reached[0] += 1;
                 match validator.check(json) {
-                    Ok(valid) => assert!(!valid.incident.incident_id.is_empty()),
+                    Ok(valid) => assert!(!valid.alert.incident_id.is_empty()),
                     Err(violation) => {
                         assert!(!violation.reason.is_empty() && violation.reason.len() < 5_000);
                     }

@@ -5,7 +5,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use alertbridge::{
     delivery::{Action, DeliveryState, Notification, Step, Target},
-    incident::{Phase, State, Values},
+    incident::{ATLASSIAN_SLI, Phase, Series, State, Values},
     label::Labels,
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Wanted},
     store::{
@@ -75,8 +75,11 @@ pub fn subject(incident_id: &str, status: &str) -> Subject {
         incident_id: incident_id.into(),
         status: status.into(),
         time: Some(noon()),
-        app_key: "com.example".into(),
-        metric: "m".into(),
+        profile: ATLASSIAN_SLI.into(),
+        series: Series {
+            of: "com.example".into(),
+            what: "m".into(),
+        },
         ingress: "mail".into(),
         verified: true,
     }
@@ -125,6 +128,7 @@ pub fn page(incident_id: &str, action: Action, receiver: &str) -> NewDelivery {
 
 pub fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) -> Decision {
     Decision {
+        profile: None,
         outcome,
         reason: None,
         labels: Labels::new(),

@@ -12,6 +12,7 @@ use futures_util::TryStreamExt as _;
 use super::{
     Request,
     compare::{Difference, Kind, Sides, compare},
+    pair::{by_mail, pairs},
     walk::{judged, twice, walk},
     words,
 };
@@ -73,11 +74,14 @@ pub async fn run(
             (None, None) => break,
             _ => bail!("one of the two replays has lost mails"),
         };
-        for (before, after) in before.into_iter().zip(after) {
-            tally.count(&before, &after);
-            if let Some(difference) = compare(before, after, same_secrets) {
-                tally.add(&difference);
-                progress.suspend(|| tell(&difference, request.json, out))?;
+        for (before, after) in by_mail(before).into_iter().zip(by_mail(after)) {
+            tally.mails += 1;
+            for (before, after) in pairs(before, after) {
+                tally.count(&before, &after);
+                if let Some(difference) = compare(before, after, same_secrets) {
+                    tally.add(&difference);
+                    progress.suspend(|| tell(&difference, request.json, out))?;
+                }
             }
             progress.inc(1);
         }
@@ -114,7 +118,6 @@ struct Tally {
 
 impl Tally {
     fn count(&mut self, before: &Told, after: &Told) {
-        self.mails += 1;
         self.unreadable.before += u64::from(before.outcome == Outcome::Unparsed);
         self.unreadable.after += u64::from(after.outcome == Outcome::Unparsed);
         for page in &before.pages {

@@ -1,6 +1,6 @@
 //! What is shown of a mail that was tried: what became of it, and the requests that would be made.
 
-use std::path::Path;
+use std::{path::Path, sync::Arc};
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -21,6 +21,10 @@ use crate::{
 #[derive(Debug, Serialize)]
 pub struct Explained {
     pub mail: String,
+    /// Which of the mail's alerts it is, from 1.
+    pub item: usize,
+    /// The profile that took the mail; null where none did.
+    pub profile: Option<String>,
     pub outcome: Outcome,
     pub reason: Option<String>,
     pub authenticity: Authenticity,
@@ -31,12 +35,21 @@ pub struct Explained {
     pub requests: Vec<Rendered>,
     /// For the walk in words.
     #[serde(skip)]
-    pub reading: Reading,
+    pub reading: Arc<Reading>,
+}
+
+impl Explained {
+    /// What was found in the mail, of which this became.
+    pub fn finding(&self) -> &Finding {
+        &self.reading.findings[self.item - 1]
+    }
 }
 
 /// What became of it, as far as `replay --diff` compares it.
 pub struct Told {
     pub mail: String,
+    /// Which of the mail's alerts it is, from 1.
+    pub item: usize,
     /// The time it was tried at.
     pub at: Timestamp,
     pub subject_line: Option<String>,
@@ -78,6 +91,7 @@ impl Trial {
             name,
             authenticity,
             reading,
+            place,
             decision,
             now,
         } = decided;
@@ -89,9 +103,11 @@ impl Trial {
 
         Explained {
             mail: name,
+            item: place + 1,
+            profile: reading.profile.as_deref().map(ToOwned::to_owned),
             outcome: decision.outcome,
             authenticity,
-            incident: match &reading.finding {
+            incident: match &reading.findings[place] {
                 Finding::Incident { incident, .. } => incident.json.clone(),
                 Finding::Unreadable { json, .. } => json.clone(),
                 Finding::Quarantined { .. } | Finding::Ignored { .. } => Value::Null,
@@ -111,6 +127,7 @@ impl Trial {
         let Decided {
             name,
             reading,
+            place,
             decision,
             now,
             ..
@@ -134,11 +151,12 @@ impl Trial {
 
         Told {
             mail: name,
+            item: place + 1,
             at: now,
-            subject_line: reading.subject_line,
-            incident_id: match reading.finding {
-                Finding::Incident { incident, .. } => Some(incident.incident_id),
-                Finding::Unreadable { key, .. } => Some(key),
+            subject_line: reading.subject_line.clone(),
+            incident_id: match &reading.findings[place] {
+                Finding::Incident { incident, .. } => Some(incident.incident_id.clone()),
+                Finding::Unreadable { key, .. } => Some(key.clone()),
                 Finding::Quarantined { .. } | Finding::Ignored { .. } => None,
             },
             outcome: decision.outcome,
@@ -198,7 +216,12 @@ impl Trial {
             body,
         };
 
-        Some(match receiver.request(&parcel, &Keys::Hidden) {
+        let receivers = &self.rules.receivers;
+        let request = receiver
+            .request(&parcel, &Keys::Hidden)
+            .map(|request| receivers.without_given(&delivery.target, request));
+
+        Some(match request {
             Ok(request) => named(
                 request.method,
                 request.url,

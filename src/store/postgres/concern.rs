@@ -25,16 +25,24 @@ WITH RECURSIVE step (held, open) AS (
     UNION ALL
     SELECT later.incident, later.id FROM step CROSS JOIN LATERAL (
         SELECT next.incident, firing.id FROM (
-            SELECT incident FROM mails
-            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= step.open + (step.held = step.open)::int
+            (SELECT incident FROM mails
+             WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= step.open + (step.held = step.open)::int
+             ORDER BY incident LIMIT 1)
+            UNION ALL
+            (SELECT incident FROM mail_items
+             WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= step.open + (step.held = step.open)::int
+             ORDER BY incident LIMIT 1)
             ORDER BY incident LIMIT 1) AS next
         CROSS JOIN LATERAL (
             SELECT id FROM incidents WHERE phase = 'firing' AND id >= next.incident ORDER BY id LIMIT 1) AS firing
     ) AS later
 )
 SELECT incident_id FROM step JOIN incidents ON id = open WHERE held = open LIMIT $1";
-const FLOODED_AT: &str =
-    "SELECT decided_at AS at FROM mails WHERE hold = 'flood' ORDER BY decided_at DESC LIMIT 1";
+const FLOODED_AT: &str = "
+(SELECT decided_at AS at FROM mails WHERE hold = 'flood' ORDER BY decided_at DESC LIMIT 1)
+UNION ALL
+(SELECT decided_at AS at FROM mail_items WHERE hold = 'flood' ORDER BY decided_at DESC LIMIT 1)
+ORDER BY at DESC LIMIT 1";
 const QUARANTINE_CUT_AT: &str = "
 SELECT cut_at AS at FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL ORDER BY cut_at DESC LIMIT 1";
 /// The first few apps mail of which is held, and every one that is told of and still held: one that

@@ -16,29 +16,36 @@ use jiff::Timestamp;
 use super::{connection::Database, row::text};
 use crate::{
     message::{Authenticity, MailId},
-    store::{Decide, Decision, StoreError, Subject},
+    store::{Decide, Decision, Item, StoreError, Subject},
 };
 
 mod ask;
+mod several;
 mod write;
 
-/// What is decided: a mail, or what the bridge tells of itself.
+use ask::Found;
+use write::{End, Written};
+
+/// What is decided: a mail, one alert of a mail that holds several, or what the bridge tells of
+/// itself.
+#[derive(Clone, Copy)]
 enum Matter<'a> {
     Fresh(MailId),
     Due(MailId, &'a Authenticity),
+    /// With its number, from 1. The mail's own row is locked.
+    Part(MailId, i64),
     Own,
 }
 
-/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided
-/// already, or waits.
+/// Concludes of what was found in a mail from what is known, and writes it. None where the mail is
+/// decided already, or waits.
 pub(super) async fn decide(
     database: &Arc<Database>,
     mail: MailId,
-    subject: Option<&Subject>,
+    items: Vec<Item>,
     now: Timestamp,
-    decide: Decide,
-) -> Result<Option<Decision>, StoreError> {
-    follow(database, &Matter::Fresh(mail), subject, now, decide).await
+) -> Result<Option<Vec<Decision>>, StoreError> {
+    follow(database, Matter::Fresh(mail), items, now).await
 }
 
 /// The same for a mail that was due to be looked at again. None where it is not any more.
@@ -46,41 +53,57 @@ pub(super) async fn reconsider(
     database: &Arc<Database>,
     mail: MailId,
     authenticity: &Authenticity,
-    subject: Option<&Subject>,
+    items: Vec<Item>,
     now: Timestamp,
-    decide: Decide,
-) -> Result<Option<Decision>, StoreError> {
-    follow(
-        database,
-        &Matter::Due(mail, authenticity),
-        subject,
-        now,
-        decide,
-    )
-    .await
+) -> Result<Option<Vec<Decision>>, StoreError> {
+    follow(database, Matter::Due(mail, authenticity), items, now).await
 }
 
 /// The same for what the bridge tells of itself.
 pub(super) async fn announce(
     database: &Arc<Database>,
-    subject: &Subject,
+    subject: Subject,
     now: Timestamp,
     decide: Decide,
 ) -> Result<Decision, StoreError> {
-    let announced = follow(database, &Matter::Own, Some(subject), now, decide).await?;
+    let item = Item {
+        subject: Some(subject),
+        decide,
+    };
+    let announced = follow(database, Matter::Own, vec![item], now).await?;
     announced
+        .and_then(|mut decisions| decisions.pop())
         .ok_or_else(|| StoreError::Failed("what the bridge tells of itself was not decided".into()))
 }
 
-/// Asks, concludes, writes.
 async fn follow(
     database: &Arc<Database>,
-    matter: &Matter<'_>,
-    subject: Option<&Subject>,
+    matter: Matter<'_>,
+    mut items: Vec<Item>,
     now: Timestamp,
-    decide: Decide,
+) -> Result<Option<Vec<Decision>>, StoreError> {
+    match (matter, items.len()) {
+        (Matter::Fresh(mail) | Matter::Due(mail, _), many) if many > 1 => {
+            several::follow(database, (mail, matter), items, now).await
+        }
+        _ => {
+            let Some(item) = items.pop() else {
+                return Ok(None);
+            };
+            let decision = one(database, matter, item, now).await?;
+            Ok(decision.map(|decision| vec![decision]))
+        }
+    }
+}
+
+/// Asks, concludes, writes.
+async fn one(
+    database: &Arc<Database>,
+    matter: Matter<'_>,
+    Item { subject, decide }: Item,
+    now: Timestamp,
 ) -> Result<Option<Decision>, StoreError> {
-    let subject = subject.map(Named::new);
+    let subject = subject.as_ref().map(Named::new);
     let subject = subject.as_ref();
     let transaction = database.begin().await?;
     let Some(found) = ask::ask(&transaction, matter, subject, now).await? else {
@@ -88,21 +111,23 @@ async fn follow(
         return Ok(None);
     };
 
-    // The transaction is undone by being dropped.
-    let mut decision = catch_unwind(AssertUnwindSafe(|| decide(&found.memory)))
-        .map_err(|_| StoreError::Panicked)?;
-    decision.claims = write::write(
-        database,
-        transaction,
+    let mut decision = concluded(decide, &found)?;
+    let written = Written {
         matter,
         subject,
-        &found,
-        &decision,
+        found: &found,
+        decision: &decision,
         now,
-    )
-    .await?;
+    };
+    let claims = write::write(database, End::Commit(Box::new(transaction)), written).await?;
+    decision.claims = claims;
 
     Ok(Some(decision))
+}
+
+/// The transaction is undone by being dropped.
+fn concluded(decide: Decide, found: &Found) -> Result<Decision, StoreError> {
+    catch_unwind(AssertUnwindSafe(|| decide(&found.memory))).map_err(|_| StoreError::Panicked)
 }
 
 /// A subject as the statements take it.
@@ -114,6 +139,7 @@ struct Named<'a> {
     metric: Cow<'a, str>,
     applied_at: i64,
     ingress: Cow<'a, str>,
+    profile: &'a str,
     verified: bool,
 }
 
@@ -123,10 +149,11 @@ impl<'a> Named<'a> {
             incident_id: text(&subject.incident_id),
             kind: subject.kind.as_str(),
             status: text(&subject.status),
-            app_key: text(&subject.app_key),
-            metric: text(&subject.metric),
+            app_key: text(&subject.series.of),
+            metric: text(&subject.series.what),
             applied_at: subject.applied_at(),
             ingress: text(&subject.ingress),
+            profile: &subject.profile,
             verified: subject.verified,
         }
     }

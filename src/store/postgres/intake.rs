@@ -8,11 +8,12 @@ use crate::{
     crash,
     message::{Authenticity, Bookmark, MailId, Message},
     store::{
-        Decide, Decision, Intake, Room, StoreError, StoredMail, Subject, Unsilenced, kept::pack,
+        Decide, Decision, Intake, Item, Room, StoreError, StoredMail, Subject, Unsilenced,
+        kept::pack,
     },
 };
 
-use super::{Postgres, decide, mail, record, recorder::Recorder, silence};
+use super::{Postgres, Turns, decide, mail, record, recorder::Recorder, silence};
 
 #[async_trait]
 impl Intake for Postgres {
@@ -59,17 +60,16 @@ impl Intake for Postgres {
         mail::undecided_among(&self.database, &mails).await
     }
 
-    async fn decide(
+    async fn decide_all(
         &self,
         mail: MailId,
-        subject: Option<Subject>,
+        items: Vec<Item>,
         now: Timestamp,
-        decide: Decide,
-    ) -> Result<Option<Decision>, StoreError> {
-        let _turn = self.turn(subject.as_ref()).await;
-        let decision = decide::decide(&self.database, mail, subject.as_ref(), now, decide).await?;
-        self.ring_for(decision.as_ref());
-        Ok(decision)
+    ) -> Result<Option<Vec<Decision>>, StoreError> {
+        let _turns = self.take(Turns::of_all(&items)).await;
+        let decisions = decide::decide(&self.database, mail, items, now).await?;
+        self.ring_for(decisions.iter().flatten());
+        Ok(decisions)
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
@@ -80,27 +80,17 @@ impl Intake for Postgres {
         mail::let_out(&self.database, limit).await
     }
 
-    async fn reconsider(
+    async fn reconsider_all(
         &self,
         mail: MailId,
         authenticity: Authenticity,
-        subject: Option<Subject>,
+        items: Vec<Item>,
         now: Timestamp,
-        decide: Decide,
-    ) -> Result<Option<Decision>, StoreError> {
-        let _turn = self.turn(subject.as_ref()).await;
-        let decision = decide::reconsider(
-            &self.database,
-            mail,
-            &authenticity,
-            subject.as_ref(),
-            now,
-            decide,
-        )
-        .await?;
-
-        self.ring_for(decision.as_ref());
-        Ok(decision)
+    ) -> Result<Option<Vec<Decision>>, StoreError> {
+        let _turns = self.take(Turns::of_all(&items)).await;
+        let decisions = decide::reconsider(&self.database, mail, &authenticity, items, now).await?;
+        self.ring_for(decisions.iter().flatten());
+        Ok(decisions)
     }
 
     async fn announce(
@@ -109,9 +99,9 @@ impl Intake for Postgres {
         now: Timestamp,
         decide: Decide,
     ) -> Result<Decision, StoreError> {
-        let _turn = self.turn(Some(&subject)).await;
-        let decision = decide::announce(&self.database, &subject, now, decide).await?;
-        self.ring_for(Some(&decision));
+        let _turns = self.take(Turns::of(std::iter::once(&subject))).await;
+        let decision = decide::announce(&self.database, subject, now, decide).await?;
+        self.ring_for(std::iter::once(&decision));
         Ok(decision)
     }
 

@@ -42,7 +42,11 @@ macro_rules! doomed_mail {
         concat!(
             "outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (mails.incident IS NULL OR coalesce((
                  SELECT true FROM incidents WHERE incidents.id = mails.incident AND ",
-            over!($before, "), false))")
+            over!($before, "), false))"),
+            " AND (SELECT 1 FROM mail_items CROSS JOIN LATERAL (
+                       SELECT coalesce((SELECT true FROM incidents WHERE incidents.id = mail_items.incident AND ",
+            over!($before, "), false) AS is_over OFFSET 0) AS its"),
+            " WHERE mail_items.mail = mails.id AND mail_items.incident IS NOT NULL AND NOT is_over LIMIT 1) IS NULL"
         )
     };
 }
@@ -51,7 +55,8 @@ macro_rules! doomed_incident {
     ($before:literal) => {
         over!(
             $before,
-            " AND (SELECT 1 FROM mails WHERE mails.incident = incidents.id LIMIT 1) IS NULL"
+            " AND (SELECT 1 FROM mails WHERE mails.incident = incidents.id LIMIT 1) IS NULL
+              AND (SELECT 1 FROM mail_items WHERE mail_items.incident = incidents.id LIMIT 1) IS NULL"
         )
     };
 }
@@ -85,8 +90,10 @@ const MAILS: &str = concat!(
 const TAKE_TURNS_OF_MAILS: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
-    FROM mails CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = incident OFFSET 0) AS its
-    WHERE mails.id = ANY ($1) ORDER BY turn) AS turns";
+    FROM (SELECT incident FROM mails WHERE id = ANY ($1)
+          UNION SELECT incident FROM mail_items WHERE mail = ANY ($1)) AS doomed
+    CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = doomed.incident OFFSET 0) AS its
+    ORDER BY turn) AS turns";
 /// Who looks at a mail just now waits perhaps for its incident, which is taken here: his mail is
 /// left to the next sweep.
 const DELETE_MAILS: &str = concat!(

@@ -16,6 +16,9 @@ use crate::{
 };
 
 const RELEASE: &str = "
+WITH items AS (
+    UPDATE mail_items SET hold = NULL WHERE mail = $1 AND hold IS NOT NULL
+)
 UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0, released = $2
 WHERE id = $1 AND cut_from IS NULL
   AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL) RETURNING id";
@@ -44,29 +47,31 @@ pub(super) async fn release(
     Err(not_released(id, found))
 }
 
-const DISCARD: &str = "
-UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
-       hold = NULL, check_at = NULL
-WHERE id = $1 AND outcome = 'quarantined' RETURNING id";
-
 pub(super) async fn discard(
     database: &Database,
     id: MailId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let discarded = database.query(DISCARD, &[&id, &micros(now)]).await?;
-    if discarded.is_empty() {
-        Err(not_quarantined(id))
-    } else {
+    if discard_all(database, &[id], now).await? == 1 {
         Ok(())
+    } else {
+        Err(not_quarantined(id))
     }
 }
 
+/// What of a mail was told stays as it was told.
 const DISCARD_ALL: &str = "
-UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
-       hold = NULL, check_at = NULL
-WHERE id = ANY (ARRAY(SELECT id FROM mails WHERE id = ANY ($1) AND outcome = 'quarantined' ORDER BY id FOR UPDATE))
-RETURNING id";
+WITH discarded AS (
+    UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
+           hold = NULL, check_at = NULL
+    WHERE id = ANY (ARRAY(SELECT id FROM mails WHERE id = ANY ($1) AND outcome = 'quarantined' ORDER BY id FOR UPDATE))
+    RETURNING id
+), items AS (
+    UPDATE mail_items SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = $2,
+           hold = NULL
+    WHERE mail = ANY (ARRAY(SELECT id FROM discarded)) AND outcome = 'quarantined'
+)
+SELECT id FROM discarded";
 
 /// As [`discard`], for many: those that still are in the quarantine.
 pub(super) async fn discard_all(

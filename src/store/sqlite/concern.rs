@@ -41,8 +41,12 @@ fn dead(connection: &Connection) -> rusqlite::Result<u64> {
 fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     // Left to itself SQLite sorts all that is held.
     let mut held = connection.prepare_cached(
-        "SELECT incident FROM mails INDEXED BY mails_held_resolves
-         WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1 ORDER BY incident LIMIT 1",
+        "SELECT min(incident) FROM (
+             SELECT * FROM (SELECT incident FROM mails INDEXED BY mails_held_resolves
+                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1 ORDER BY incident LIMIT 1)
+             UNION ALL
+             SELECT * FROM (SELECT incident FROM mail_items INDEXED BY mail_items_held_resolves
+                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1 ORDER BY incident LIMIT 1))",
     )?;
 
     let mut open = connection.prepare_cached(
@@ -54,10 +58,7 @@ fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut from = 0_i64;
 
     while found.len() < A_FEW as usize {
-        let Some(next) = held
-            .query_row([from], |row| row.get::<_, i64>(0))
-            .optional()?
-        else {
+        let Some(next) = held.query_row([from], |row| row.get::<_, Option<i64>>(0))? else {
             break;
         };
         let first_open = |row: &Row<'_>| Ok((row.get::<_, i64>(0)?, row.get(1)?));
@@ -76,7 +77,9 @@ fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 fn flooded_at(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     connection
-        .prepare_cached("SELECT max(decided_at) FROM mails WHERE hold = 'flood'")?
+        .prepare_cached("SELECT max(at) FROM (SELECT max(decided_at) AS at FROM mails WHERE hold = 'flood'
+                                  UNION ALL SELECT max(decided_at) FROM mail_items WHERE hold = 'flood')",
+        )?
         .query_row([], |row| row.get::<_, Option<i64>>(0))
         .map(|at| at.map(time))
 }

@@ -17,12 +17,12 @@ use rusqlite::Connection;
 use super::{concern, decide, held, lane, mail, migrate, prune, record, settle, silence};
 use crate::{
     delivery::{Action, Notification, Step, Target},
-    incident::{Phase, State, Values},
+    incident::{ATLASSIAN_SLI, Phase, Series, State, Values},
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
     store::{
-        Decision, Fallback, Horizon, Kind, NewDelivery, Next, Settlement, Silencing, StoreError,
-        Subject, Sweep, kept,
+        Decision, Fallback, Horizon, Item, Kind, NewDelivery, Next, Settlement, Silencing,
+        StoreError, Subject, Sweep, kept,
     },
 };
 
@@ -103,8 +103,11 @@ impl Counted {
             incident_id: incident_id.clone(),
             status: "S".into(),
             time: Some(NOW),
-            app_key: "com.example".into(),
-            metric: "m".into(),
+            profile: ATLASSIAN_SLI.into(),
+            series: Series {
+                of: "com.example".into(),
+                what: "m".into(),
+            },
             ingress: "mail".into(),
             verified: true,
         };
@@ -142,6 +145,7 @@ impl Counted {
         };
 
         let decision = Decision {
+            profile: None,
             outcome: Outcome::Opened,
             reason: None,
             labels: Labels::new(),
@@ -158,14 +162,11 @@ impl Counted {
             silencing: Silencing::AsItIs,
         };
 
-        decide::decide(
-            &self.connection,
-            mail,
-            Some(&subject),
-            NOW,
-            Box::new(|_| decision),
-        )
-        .map(|_| ())
+        let item = Item {
+            subject: Some(subject),
+            decide: Box::new(|_| decision),
+        };
+        decide::decide(&self.connection, mail, vec![item], NOW).map(|_| ())
     }
 
     /// Delivers one page.

@@ -7,24 +7,24 @@ use rusqlite::{Connection, OptionalExtension as _, params};
 use super::row::{json, word_at};
 use crate::{
     message::{Authenticity, MailId, Outcome},
-    store::{Decide, Decision, Memory, Subject},
+    store::{Decide, Decision, Item, Memory, Subject},
 };
 
 mod ask;
+mod several;
 mod write;
 
 use ask::recall;
 use write::{conclude, keep, remember};
 
-/// Lets `decide` conclude from what is known, and writes it. None where the mail is decided
-/// already, or waits.
+/// Concludes of what was found in a mail from what is known, and writes it. None where the mail is
+/// decided already, or waits.
 pub(super) fn decide(
     connection: &Connection,
     mail: MailId,
-    subject: Option<&Subject>,
+    items: Vec<Item>,
     now: Timestamp,
-    decide: Decide,
-) -> rusqlite::Result<Option<Decision>> {
+) -> rusqlite::Result<Option<Vec<Decision>>> {
     let pending = connection
         .prepare_cached("SELECT outcome = 'pending' AND check_at IS NULL FROM mails WHERE id = ?1")?
         .query_row([mail], |row| row.get(0))
@@ -34,10 +34,15 @@ pub(super) fn decide(
         return Ok(None);
     }
 
-    let (decision, incident) = follow(connection, subject, None, now, decide)?;
+    let item = match only(items) {
+        Ok(item) => item,
+        Err(items) => return several::decide(connection, mail, items, now).map(Some),
+    };
+
+    let (decision, incident) = follow(connection, item.subject.as_ref(), None, now, item.decide)?;
     conclude(connection, mail, &decision, incident, now)?;
 
-    Ok(Some(decision))
+    Ok(Some(vec![decision]))
 }
 
 /// The same for a mail that was due to be looked at again. None where it is not any more.
@@ -45,10 +50,9 @@ pub(super) fn reconsider(
     connection: &Connection,
     mail: MailId,
     authenticity: &Authenticity,
-    subject: Option<&Subject>,
+    items: Vec<Item>,
     now: Timestamp,
-    decide: Decide,
-) -> rusqlite::Result<Option<Decision>> {
+) -> rusqlite::Result<Option<Vec<Decision>>> {
     let due: Option<(Outcome, bool)> = connection
         .prepare_cached(
             "UPDATE mails SET authenticity = ?2, check_at = NULL, checks = checks + 1
@@ -61,8 +65,20 @@ pub(super) fn reconsider(
     let Some((outcome, told)) = due else {
         return Ok(None);
     };
+
+    let item = match only(items) {
+        Ok(item) => item,
+        Err(items) => return several::decide(connection, mail, items, now).map(Some),
+    };
+
     let told_before = told.then_some(outcome);
-    let (decision, incident) = follow(connection, subject, told_before, now, decide)?;
+    let (decision, incident) = follow(
+        connection,
+        item.subject.as_ref(),
+        told_before,
+        now,
+        item.decide,
+    )?;
 
     if told {
         keep(connection, mail, &decision)?;
@@ -70,7 +86,18 @@ pub(super) fn reconsider(
         conclude(connection, mail, &decision, incident, now)?;
     }
 
-    Ok(Some(decision))
+    Ok(Some(vec![decision]))
+}
+
+/// The only thing that was found in a mail; all of it where there is more.
+fn only(mut items: Vec<Item>) -> Result<Item, Vec<Item>> {
+    match items.pop() {
+        Some(item) if items.is_empty() => Ok(item),
+        last => {
+            items.extend(last);
+            Err(items)
+        }
+    }
 }
 
 /// The same for what the bridge tells of itself.

@@ -7,7 +7,8 @@ use crate::{
     crash,
     message::{Authenticity, Bookmark, MailId, Message},
     store::{
-        Decide, Decision, Intake, Room, StoreError, StoredMail, Subject, Unsilenced, kept::pack,
+        Decide, Decision, Intake, Item, Room, StoreError, StoredMail, Subject, Unsilenced,
+        kept::pack,
     },
 };
 
@@ -50,17 +51,14 @@ impl Intake for Sqlite {
             .await
     }
 
-    async fn decide(
+    async fn decide_all(
         &self,
         mail: MailId,
-        subject: Option<Subject>,
+        items: Vec<Item>,
         now: Timestamp,
-        decide: Decide,
-    ) -> Result<Option<Decision>, StoreError> {
-        self.write(move |connection| {
-            decide::decide(connection, mail, subject.as_ref(), now, decide).map_err(failure)
-        })
-        .await
+    ) -> Result<Option<Vec<Decision>>, StoreError> {
+        self.write(move |connection| decide::decide(connection, mail, items, now).map_err(failure))
+            .await
     }
 
     async fn due(&self, now: Timestamp, limit: u32) -> Result<Vec<StoredMail>, StoreError> {
@@ -73,24 +71,15 @@ impl Intake for Sqlite {
             .await
     }
 
-    async fn reconsider(
+    async fn reconsider_all(
         &self,
         mail: MailId,
         authenticity: Authenticity,
-        subject: Option<Subject>,
+        items: Vec<Item>,
         now: Timestamp,
-        decide: Decide,
-    ) -> Result<Option<Decision>, StoreError> {
+    ) -> Result<Option<Vec<Decision>>, StoreError> {
         self.write(move |connection| {
-            decide::reconsider(
-                connection,
-                mail,
-                &authenticity,
-                subject.as_ref(),
-                now,
-                decide,
-            )
-            .map_err(failure)
+            decide::reconsider(connection, mail, &authenticity, items, now).map_err(failure)
         })
         .await
     }

@@ -58,6 +58,9 @@ fn mails(
         "SELECT mails.id, arrived_at, size, outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (incident IS NULL OR EXISTS (
                 SELECT 1 FROM incidents WHERE incidents.id = mails.incident AND changed_at < ?3 AND {ENDED}
                    AND {NOTHING_OWED}))
+                AND NOT EXISTS (SELECT 1 FROM mail_items JOIN incidents ON incidents.id = mail_items.incident
+                                WHERE mail_items.mail = mails.id
+                                  AND NOT (changed_at < ?3 AND {ENDED} AND {NOTHING_OWED}))
          FROM mails WHERE (arrived_at, mails.id) > (?1, ?2) AND arrived_at < ?3 ORDER BY arrived_at, mails.id LIMIT ?4"
     ))?;
 
@@ -108,6 +111,7 @@ fn incidents(
 ) -> rusqlite::Result<Pruned> {
     let mut statement = connection.prepare_cached(&format!(
         "SELECT id, changed_at, {ENDED} AND NOT EXISTS (SELECT 1 FROM mails WHERE incident = incidents.id)
+                AND NOT EXISTS (SELECT 1 FROM mail_items WHERE incident = incidents.id)
                 AND {NOTHING_OWED}, kind = 'self'
          FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3 ORDER BY changed_at, id LIMIT ?4"
     ))?;

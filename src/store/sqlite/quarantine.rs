@@ -33,6 +33,10 @@ pub(super) fn release(
         .map_err(failure)?;
 
     if released == 1 {
+        connection
+            .prepare_cached("UPDATE mail_items SET hold = NULL WHERE mail = ?1")
+            .and_then(|mut statement| statement.execute([id]))
+            .map_err(failure)?;
         return Ok(());
     }
 
@@ -58,17 +62,17 @@ UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by
        check_at = NULL
 WHERE id = ?1 AND outcome = 'quarantined'";
 
+/// What of it was told stays as it was told.
+const DISCARD_ITEMS: &str = "
+UPDATE mail_items SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2, hold = NULL
+WHERE mail = ?1 AND outcome = 'quarantined'";
+
 pub(super) fn discard(
     connection: &Connection,
     id: MailId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let discarded = connection
-        .prepare_cached(DISCARD)
-        .and_then(|mut statement| statement.execute(params![id, micros(now)]))
-        .map_err(failure)?;
-
-    if discarded == 1 {
+    if discard_all(connection, &[id], now).map_err(failure)? == 1 {
         Ok(())
     } else {
         Err(not_quarantined(id))
@@ -82,9 +86,16 @@ pub(super) fn discard_all(
     now: Timestamp,
 ) -> rusqlite::Result<u64> {
     let mut discard = connection.prepare_cached(DISCARD)?;
-    ids.iter().try_fold(0, |discarded, id| {
-        Ok(discarded + discard.execute(params![id, micros(now)])? as u64)
-    })
+    let mut discard_items = connection.prepare_cached(DISCARD_ITEMS)?;
+    let mut discarded = 0;
+    for id in ids {
+        if discard.execute(params![id, micros(now)])? == 1 {
+            discard_items.execute(params![id, micros(now)])?;
+            discarded += 1;
+        }
+    }
+
+    Ok(discarded)
 }
 
 pub(super) fn quarantined(

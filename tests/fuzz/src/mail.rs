@@ -68,7 +68,7 @@ pub fn valid_or_told(json: &Value) {
     assert!(json.to_string().len() <= 6 * MAX_PAYLOAD);
     match validator.check(json.clone()) {
         Ok(valid) => {
-            let incident = &valid.incident;
+            let incident = &valid.alert;
             for text in [
                 &incident.incident_id,
                 &incident.app_key,

@@ -1,14 +1,15 @@
 //! The labels of an alert and its severity.
 
 use alertbridge::{
-    incident::{Incident, Signal},
+    incident::{ATLASSIAN_SLI, Signal},
     label::{self, Labels, Severities, SeverityRule, labels_of, sli},
     message::Authenticity,
+    validate::SliAlert,
 };
 use serde_json::Value;
 
-fn incident() -> Incident {
-    Incident {
+fn incident() -> SliAlert {
+    SliAlert {
         app_key: "com.example.appkey".into(),
         app_name: Some("AppName".into()),
         partner: Some("Atlassian".into()),
@@ -34,9 +35,10 @@ fn rules(rules: &[(&[&str], &str)]) -> Vec<SeverityRule> {
         .collect()
 }
 
-fn of(incident: &Incident, severities: &Severities) -> Labels {
+fn of(incident: &SliAlert, severities: &Severities) -> Labels {
     labels_of(
-        Some(incident),
+        ATLASSIAN_SLI,
+        Some(&incident.labels()),
         Signal::Trigger,
         severities,
         &Authenticity::off(),
@@ -69,6 +71,9 @@ fn an_incident_has_every_label_of_the_contract() {
         ("authenticity", "off"),
         ("ingress", "mailbox"),
         ("kind", "incident"),
+        ("profile", "atlassian-sli"),
+        ("title", "Jira Installation Callback Success Rate"),
+        ("url", ""),
     ]);
     assert_eq!(labels, expected);
     assert_eq!(label::complete(Labels::new()).len(), label::NAMES.len());
@@ -77,7 +82,7 @@ fn an_incident_has_every_label_of_the_contract() {
 
 #[test]
 fn what_a_mail_does_not_say_is_an_empty_label() {
-    let sparse = Incident {
+    let sparse = SliAlert {
         app_name: None,
         partner: None,
         unit: None,
@@ -86,7 +91,8 @@ fn what_a_mail_does_not_say_is_an_empty_label() {
         ..incident()
     };
     let labels = labels_of(
-        Some(&sparse),
+        ATLASSIAN_SLI,
+        Some(&sparse.labels()),
         Signal::Resolve,
         &Severities::default(),
         &Authenticity::off(),
@@ -111,6 +117,7 @@ fn what_a_mail_does_not_say_is_an_empty_label() {
 fn an_alert_that_could_not_be_read_has_the_labels_that_are_known() {
     let severities = Severities::compile(&rules(&[(&["kind=unparsed"], "info")])).unwrap();
     let labels = labels_of(
+        "",
         None,
         Signal::Trigger,
         &severities,
@@ -124,6 +131,7 @@ fn an_alert_that_could_not_be_read_has_the_labels_that_are_known() {
         ("ingress", "mailbox"),
         ("authenticity", "off"),
         ("severity", "info"),
+        ("profile", ""),
     ];
     assert_eq!(labels, super::labels(&expected));
 }
@@ -140,7 +148,7 @@ fn numbers_are_short_and_the_gap_has_no_noise_of_binary_fractions() {
         (0.0, -0.0, "0", "0", "0"),
         (1e300, -1.0, "1e300", "-1", "1e300"),
     ] {
-        let incident = Incident {
+        let incident = SliAlert {
             slo_value: Some(objective),
             sli_value: Some(measured),
             ..incident()
@@ -200,24 +208,24 @@ fn the_first_rule_whose_matchers_all_hold_names_the_severity() {
         (&["app_key=\"com.example.quiet\""], "info"),
     ]))
     .unwrap();
-    let severity = |incident: &Incident| of(incident, &compiled)["severity"].clone();
+    let severity = |incident: &SliAlert| of(incident, &compiled)["severity"].clone();
     assert_eq!(severity(&incident()), "critical");
     assert_eq!(
-        severity(&Incident {
+        severity(&SliAlert {
             metric: "App availability".into(),
             ..incident()
         }),
         "error"
     );
     assert_eq!(
-        severity(&Incident {
+        severity(&SliAlert {
             sli_value: Some(98.0),
             ..incident()
         }),
         "warning"
     );
     assert_eq!(
-        severity(&Incident {
+        severity(&SliAlert {
             sli_value: None,
             app_key: "com.example.quiet".into(),
             ..incident()

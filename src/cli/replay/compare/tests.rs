@@ -25,6 +25,7 @@ fn page(receiver: &str, kind: &str, body: &str) -> Page {
 
 fn told(pages: Vec<Page>) -> Told {
     Told {
+        item: 1,
         mail: "a.eml".into(),
         at: Timestamp::UNIX_EPOCH,
         subject_line: None,

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     delivery::Target,
     incident::{Known, State},
+    message::Outcome,
     store::{
         HOUR, Heard, Memory, RECURRENCE, StoreError, Told, hour,
         kept::{json, micros},
@@ -32,6 +33,16 @@ UPDATE mails SET authenticity = $2, check_at = NULL, checks = checks + 1
 WHERE id = $1 AND (check_at <= $3 OR check_at > $4)
 RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
 
+/// What became of the mail's alert about an incident when somebody was told of it, before the mail
+/// could be checked.
+const TOLD_OF_PART: &str = "
+SELECT outcome FROM mail_items
+WHERE mail = $1 AND incident = (SELECT id FROM incidents WHERE incident_id = $2 AND kind = $3)
+  AND outcome NOT IN ('pending', 'quarantined')
+  AND (SELECT 1 FROM deliveries
+       WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident LIMIT 1) IS NOT NULL
+ORDER BY item LIMIT 1";
+
 /// Until the end of the transaction nobody else decides whether an unverified trigger is one too
 /// many: of two at once each would be told as the last of the hour. Taken before an incident's
 /// turn, and by unverified mail alone.
@@ -44,7 +55,14 @@ const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 const RECALL: &str = "
 SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 AND metric = $3 AND hour > $4)
            AS recurrence,
-       (SELECT count(*) FROM mails WHERE marked AND decided_at > $9 AND decided_at <= $7 AND ingress = $10) AS marked,
+       (SELECT count(*) FROM mails
+        WHERE marked AND decided_at > $9 AND decided_at <= $7 AND ingress = $10
+          AND coalesce(profile, 'atlassian-sli') = $11)
+       + (SELECT count(*) FROM (SELECT mail FROM mail_items
+                                WHERE marked AND decided_at > $9 AND decided_at <= $7
+                                  AND coalesce(profile, 'atlassian-sli') = $11 OFFSET 0) AS items
+          CROSS JOIN LATERAL (SELECT ingress FROM mails WHERE id = items.mail OFFSET 0) AS its
+          WHERE its.ingress = $10) AS marked,
        phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told,
        (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text FROM silenced
         WHERE incident = incidents.id) AS silenced,
@@ -73,43 +91,48 @@ pub(super) struct Found {
 /// None where the mail is decided already, waits, or is not due any more.
 pub(super) async fn ask(
     transaction: &Transaction,
-    matter: &Matter<'_>,
+    matter: Matter<'_>,
     subject: Option<&Named<'_>>,
     now: Timestamp,
 ) -> Result<Option<Found>, StoreError> {
-    let (times, absurd) = (Times::of(now), absurd(now));
-    let checked = if let Matter::Due(_, authenticity) = matter {
-        json(authenticity)?
-    } else {
-        String::new()
-    };
+    let times = Times::of(now);
+    let checked = checked(matter)?;
 
     let mut flight = Flight::default();
-    flight.add("BEGIN", vec![]);
-    match matter {
-        Matter::Fresh(mail) => {
-            flight.add(PENDING, vec![mail]);
-        }
-        Matter::Due(mail, _) => {
-            flight.add(DUE, vec![mail, &checked, &times.now, &absurd]);
-        }
-        Matter::Own => {}
-    }
+    take_mail(&mut flight, &matter, &checked, &times);
 
     if let Some(subject) = subject {
-        if !subject.verified {
-            flight.add(TAKE_TURN_OF_MARKED, vec![]);
+        match &matter {
+            Matter::Part(mail, _) => {
+                flight.add(
+                    TOLD_OF_PART,
+                    vec![mail, &subject.incident_id, &subject.kind],
+                );
+            }
+            Matter::Fresh(_) | Matter::Due(..) | Matter::Own => {
+                if !subject.verified {
+                    flight.add(TAKE_TURN_OF_MARKED, vec![]);
+                }
+                flight.add(lane::TAKE_TURN, vec![&subject.incident_id]);
+            }
         }
-        flight.add(lane::TAKE_TURN, vec![&subject.incident_id]);
         recall(&mut flight, subject, &times);
     }
 
     let mut answers = transaction.send(flight).await?;
-    let told_before = match (matter, answers.get(1).and_then(|rows| rows.first())) {
-        (Matter::Fresh(_), Some(mail)) if at(mail, "pending")? => None,
-        (Matter::Due(..), Some(mail)) if at(mail, "told")? => Some(word_at(mail, "outcome")?),
-        (Matter::Due(..), Some(_)) | (Matter::Own, _) => None,
-        (Matter::Fresh(_) | Matter::Due(..), _) => return Ok(None),
+    let first = |place: usize| answers.get(place).and_then(|rows| rows.first());
+    let told_before = match matter {
+        Matter::Own => None,
+        Matter::Part(..) => match first(0).filter(|_| subject.is_some()) {
+            Some(part) => Some(word_at(part, "outcome")?),
+            None => None,
+        },
+        Matter::Fresh(_) | Matter::Due(..) => {
+            let Some(mail) = to_be_decided(matter, first(1))? else {
+                return Ok(None);
+            };
+            told_before(matter, mail)?
+        }
     };
 
     // What was held until now is told whatever comes, or is held by a silence.
@@ -146,12 +169,90 @@ pub(super) async fn ask(
     }))
 }
 
+/// Begins with the mail's row; where that is to be decided, takes the turns of all that its alerts
+/// are about, in one order for all who take several.
+pub(super) async fn begin(
+    transaction: &Transaction,
+    matter: Matter<'_>,
+    subjects: &[&Named<'_>],
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let times = Times::of(now);
+    let checked = checked(matter)?;
+    let mut ids: Vec<&str> = subjects
+        .iter()
+        .map(|subject| &*subject.incident_id)
+        .collect();
+    ids.sort_unstable();
+    ids.dedup();
+
+    let mut flight = Flight::default();
+    take_mail(&mut flight, &matter, &checked, &times);
+    if !subjects.iter().all(|subject| subject.verified) {
+        flight.add(TAKE_TURN_OF_MARKED, vec![]);
+    }
+    for id in &ids {
+        flight.add(lane::TAKE_TURN, vec![id]);
+    }
+
+    let answers = transaction.send(flight).await?;
+    let mail = answers.get(1).and_then(|rows| rows.first());
+    Ok(to_be_decided(matter, mail)?.is_some())
+}
+
+/// The verdict of a mail that was due, as it is kept.
+fn checked(matter: Matter<'_>) -> Result<String, StoreError> {
+    match matter {
+        Matter::Due(_, authenticity) => json(authenticity),
+        Matter::Fresh(_) | Matter::Part(..) | Matter::Own => Ok(String::new()),
+    }
+}
+
+/// Begins a transaction with the mail's own row.
+fn take_mail<'a>(
+    flight: &mut Flight<'a>,
+    matter: &'a Matter<'_>,
+    checked: &'a String,
+    times: &'a Times,
+) {
+    match matter {
+        Matter::Fresh(mail) => flight.add("BEGIN", vec![]).add(PENDING, vec![mail]),
+        Matter::Due(mail, _) => flight
+            .add("BEGIN", vec![])
+            .add(DUE, vec![mail, checked, &times.now, &times.absurd]),
+        Matter::Own => flight.add("BEGIN", vec![]),
+        Matter::Part(..) => flight,
+    };
+}
+
+/// A mail's row, where it is to be decided now.
+fn to_be_decided<'a>(
+    matter: Matter<'_>,
+    mail: Option<&'a Row>,
+) -> Result<Option<&'a Row>, StoreError> {
+    Ok(match (matter, mail) {
+        (Matter::Fresh(_), Some(row)) => at::<bool>(row, "pending")?.then_some(row),
+        (Matter::Due(..), row) => row,
+        _ => None,
+    })
+}
+
+/// What became of a mail that was due before, where somebody was told of it.
+fn told_before(matter: Matter<'_>, mail: &Row) -> Result<Option<Outcome>, StoreError> {
+    match matter {
+        Matter::Due(..) if at(mail, "told")? => word_at(mail, "outcome").map(Some),
+        _ => Ok(None),
+    }
+}
+
 /// The times that what is known is counted from.
 struct Times {
     now: i64,
     /// The hour that recurrence is counted from.
     since: i64,
     an_hour_ago: i64,
+    /// No check is put off so far.
+    absurd: i64,
 }
 
 impl Times {
@@ -161,6 +262,7 @@ impl Times {
             now: micros(now),
             since: hour(ago(RECURRENCE)),
             an_hour_ago: micros(ago(HOUR)),
+            absurd: absurd(now),
         }
     }
 }
@@ -180,6 +282,7 @@ fn recall<'a>(flight: &mut Flight<'a>, subject: &'a Named<'_>, times: &'a Times)
             &subject.kind,
             &times.an_hour_ago,
             &subject.ingress,
+            &subject.profile,
         ],
     );
 }

@@ -3,6 +3,7 @@
 use std::{borrow::Cow, sync::Arc};
 
 use jiff::Timestamp;
+use tokio_postgres::Row;
 
 use super::{
     super::{
@@ -34,11 +35,12 @@ WITH known AS (
     SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2
 ), kept AS (
     INSERT INTO incidents
-        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels, told)
-    SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, $10, $20 WHERE $7::bigint IS NOT NULL
+        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, heard_at, labels,
+         told, profile)
+    SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, $9, $10, $20, $21 WHERE $7::bigint IS NOT NULL
     ON CONFLICT (incident_id, kind) DO UPDATE SET
         phase = excluded.phase, status = excluded.status, newest = excluded.newest, verified = excluded.verified,
-        untold = excluded.untold, changed_at = excluded.changed_at, labels = excluded.labels, told = excluded.told,
+        untold = excluded.untold, changed_at = excluded.changed_at, heard_at = excluded.heard_at, labels = excluded.labels, told = excluded.told,
         episode = excluded.episode,
         opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at ELSE incidents.opened_at END
     RETURNING id
@@ -60,35 +62,78 @@ WITH known AS (
 /// Where it was let through while it was looked at, what was concluded without that is concluded
 /// anew.
 const WRITE: &str = write_and!(
-    "UPDATE mails SET outcome = $21::text, reason = $22, labels = $10, incident = (SELECT id FROM incident),
-            decided_at = CASE WHEN $21::text <> 'pending' THEN $9::bigint END, hold = $23, marked = $24, owed = $25,
-            check_at = CASE WHEN released IS NOT NULL AND $21::text IN ('pending', 'quarantined') THEN 0
-                            ELSE $26::bigint END
-     WHERE id = $27"
+    "UPDATE mails SET outcome = $22::text, reason = $23, labels = $10, incident = (SELECT id FROM incident),
+            decided_at = CASE WHEN $22::text <> 'pending' THEN $9::bigint END, hold = $24, marked = $25, owed = $26,
+            profile = $21, check_at = CASE WHEN released IS NOT NULL AND $22::text IN ('pending', 'quarantined') THEN 0
+                                           ELSE $27::bigint END
+     WHERE id = $28"
 );
 /// Of a mail that somebody was told of before: its outcome stays,
 const KEEP: &str = write_and!(
-    "UPDATE mails SET reason = coalesce($21, reason), labels = $10, check_at = $22 WHERE id = $23"
+    "UPDATE mails SET reason = coalesce($22, reason), labels = $10, profile = coalesce(profile, $21), check_at = $23
+     WHERE id = $24"
 );
 /// and what was told belongs to the incident's opening of now, so that its resolve reaches them.
 const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
+/// Of one alert of a mail that holds several,
+const WRITE_PART: &str = write_and!(
+    "INSERT INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold, marked, profile)
+     SELECT $26, $27, $22, $23, (SELECT id FROM incident), $10, $9, $24, $25, $21
+     ON CONFLICT (mail, item) DO UPDATE SET
+         outcome = excluded.outcome, reason = excluded.reason, incident = excluded.incident, labels = excluded.labels,
+         decided_at = excluded.decided_at, hold = excluded.hold, marked = excluded.marked"
+);
+/// and of one that somebody was told of before.
+const KEEP_PART: &str = write_and!(
+    "UPDATE mail_items SET reason = coalesce($22, reason), labels = $10 WHERE mail = $23 AND item = $24"
+);
+const REASSIGN_PART: &str = "
+UPDATE deliveries SET episode = $2
+WHERE mail = $1 AND incident = (SELECT id FROM incidents WHERE incident_id = $3 AND kind = $4)";
 /// Of no mail.
 const WRITE_OWN: &str = write_and!("SELECT id FROM incident");
+
+/// What is written, and what it goes by.
+pub(super) struct Written<'a> {
+    pub(super) matter: Matter<'a>,
+    pub(super) subject: Option<&'a Named<'a>>,
+    pub(super) found: &'a Found,
+    pub(super) decision: &'a Decision,
+    pub(super) now: Timestamp,
+}
+
+/// What becomes of the transaction.
+pub(super) enum End<'a> {
+    Commit(Box<Transaction>),
+    /// More is written in it.
+    GoOn(&'a Transaction),
+}
+
+impl End<'_> {
+    async fn send(self, flight: Flight<'_>) -> Result<Vec<Vec<Row>>, StoreError> {
+        match self {
+            Self::Commit(transaction) => transaction.commit(flight).await,
+            Self::GoOn(transaction) => transaction.send(flight).await,
+        }
+    }
+}
 
 /// Returns those of the decision's deliveries that are leased with it.
 pub(super) async fn write(
     database: &Arc<Database>,
-    transaction: Transaction,
-    matter: &Matter<'_>,
-    subject: Option<&Named<'_>>,
-    Found { memory, owing }: &Found,
-    decision: &Decision,
-    now: Timestamp,
+    end: End<'_>,
+    Written {
+        matter,
+        subject,
+        found: Found { memory, owing },
+        decision,
+        now,
+    }: Written<'_>,
 ) -> Result<Vec<Claim>, StoreError> {
     let told_before = memory.told_before.is_some();
     let state = decision.state.as_ref().or(memory.known.state.as_ref());
     let change = Change::new(subject, memory, decision, now)?;
-    let conclusion = Conclusion::new(matter, decision);
+    let conclusion = Conclusion::new(&matter, decision);
     let owed = match state {
         Some(state) => Owed::new(&decision.deliveries, state.episode, now)?,
         None => Owed::default(),
@@ -102,8 +147,16 @@ pub(super) async fn write(
 
     let mut flight = Flight::default();
 
-    match matter {
+    match &matter {
         Matter::Own => flight.add(WRITE_OWN, change.parameters(vec![])),
+        Matter::Part(mail, number) if told_before => flight.add(
+            KEEP_PART,
+            change.parameters(conclusion.kept_of(mail, number)),
+        ),
+        Matter::Part(mail, number) => flight.add(
+            WRITE_PART,
+            change.parameters(conclusion.of_part(mail, number)),
+        ),
         Matter::Due(mail, _) if told_before => {
             flight.add(KEEP, change.parameters(conclusion.kept(mail)))
         }
@@ -133,13 +186,19 @@ pub(super) async fn write(
         place = owed.add_to(&mut flight, (incident_id, kind), *owing);
     }
 
-    if let (Matter::Due(mail, _), true, Some(episode)) = (matter, told_before, &change.episode) {
-        flight.add(REASSIGN, vec![mail, episode]);
+    match (&matter, &change.episode, &incident) {
+        (Matter::Due(mail, _), Some(episode), _) if told_before => {
+            flight.add(REASSIGN, vec![mail, episode]);
+        }
+        (Matter::Part(mail, _), Some(episode), Some((incident_id, kind))) if told_before => {
+            flight.add(REASSIGN_PART, vec![mail, episode, incident_id, kind]);
+        }
+        _ => {}
     }
 
     crash::point("commit");
 
-    match transaction.commit(flight).await {
+    match end.send(flight).await {
         Ok(answers) => match place.and_then(|place| answers.get(place)) {
             Some(rows) => owe::claims(rows, &decision.deliveries, now),
             None => Ok(Vec::new()),
@@ -178,6 +237,7 @@ struct Change<'a> {
     proven: Option<bool>,
     ingress: Option<&'a str>,
     told: Option<Cow<'a, str>>,
+    profile: Option<&'a str>,
 }
 
 impl<'a> Change<'a> {
@@ -214,10 +274,11 @@ impl<'a> Change<'a> {
                 .map(|state| json(&state.told))
                 .transpose()?
                 .map(Cow::Owned),
+            profile: decision.profile.as_deref(),
         })
     }
 
-    /// `$1` to `$20`, and the rest.
+    /// `$1` to `$21`, and the rest.
     fn parameters<'b>(&'b self, rest: Vec<Parameter<'b>>) -> Vec<Parameter<'b>> {
         let mut parameters: Vec<Parameter<'b>> = vec![
             &self.incident_id,
@@ -240,6 +301,7 @@ impl<'a> Change<'a> {
             &self.proven,
             &self.ingress,
             &self.told,
+            &self.profile,
         ];
 
         parameters.extend(rest);
@@ -269,7 +331,7 @@ impl<'a> Conclusion<'a> {
             marked: decision.marked,
             owed: match matter {
                 Matter::Fresh(mail) | Matter::Due(mail, _) => signed(decision.owed_under(*mail)),
-                Matter::Own => 0,
+                Matter::Part(..) | Matter::Own => 0,
             },
             check_at: decision.check_at.map(micros),
         }
@@ -286,6 +348,23 @@ impl<'a> Conclusion<'a> {
             &self.check_at,
             mail,
         ]
+    }
+
+    /// The rest of `WRITE_PART`.
+    fn of_part<'b>(&'b self, mail: &'b MailId, number: &'b i64) -> Vec<Parameter<'b>> {
+        vec![
+            &self.outcome,
+            &self.reason,
+            &self.hold,
+            &self.marked,
+            mail,
+            number,
+        ]
+    }
+
+    /// The rest of `KEEP_PART`.
+    fn kept_of<'b>(&'b self, mail: &'b MailId, number: &'b i64) -> Vec<Parameter<'b>> {
+        vec![&self.reason, mail, number]
     }
 
     /// The rest of `KEEP`.

@@ -24,7 +24,7 @@ pub(super) fn recall(
             "SELECT coalesce(sum(count), 0) FROM openings WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
         )?
         .query_row(
-            params![subject.app_key, subject.metric, hour(now.saturating_sub(RECURRENCE).unwrap_or(now))],
+            params![subject.series.of, subject.series.what, hour(now.saturating_sub(RECURRENCE).unwrap_or(now))],
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
@@ -32,7 +32,7 @@ pub(super) fn recall(
     let marked = if subject.verified {
         0
     } else {
-        marked(connection, &subject.ingress, now)?
+        marked(connection, subject, now)?
     };
 
     let silences = silence::active(connection, now)?;
@@ -88,14 +88,22 @@ pub(super) fn recall(
     ))
 }
 
-/// Unverified triggers of an ingress told in the hour before.
-fn marked(connection: &Connection, ingress: &str, now: Timestamp) -> rusqlite::Result<u64> {
+/// Unverified triggers of an ingress and a profile told in the hour before.
+fn marked(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlite::Result<u64> {
     let an_hour_ago = micros(now.saturating_sub(HOUR).unwrap_or(now));
     connection
         .prepare_cached(
-            "SELECT count(*) FROM mails WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2 AND ingress = ?3",
+            "SELECT (SELECT count(*) FROM mails
+                     WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2 AND ingress = ?3
+                       AND coalesce(profile, 'atlassian-sli') = ?4)
+                  + (SELECT count(*) FROM mail_items JOIN mails ON mails.id = mail
+                     WHERE mail_items.marked = 1 AND mail_items.decided_at > ?1 AND mail_items.decided_at <= ?2
+                       AND ingress = ?3 AND coalesce(mail_items.profile, 'atlassian-sli') = ?4)",
         )?
-        .query_row(params![an_hour_ago, micros(now), ingress], |row| row.get::<_, i64>(0))
+        .query_row(
+            params![an_hour_ago, micros(now), subject.ingress, &*subject.profile],
+            |row| row.get::<_, i64>(0),
+        )
         .map(i64::unsigned_abs)
 }
 

@@ -25,7 +25,7 @@ pub(super) fn conclude(
     connection
         .prepare_cached(
             "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, incident = :incident,
-             decided_at = :decided_at, hold = :hold, marked = :marked, owed = :owed, check_at = CASE
+             profile = :profile, decided_at = :decided_at, hold = :hold, marked = :marked, owed = :owed, check_at = CASE
                  -- Let through while it was looked at: what was concluded without that is concluded anew.
                  WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined') THEN 0 ELSE :check_at END
              WHERE id = :mail",
@@ -34,7 +34,7 @@ pub(super) fn conclude(
             ":outcome": decision.outcome.as_str(), ":reason": decision.reason, ":labels": json(&decision.labels)?,
             ":incident": incident, ":decided_at": decided_at, ":check_at": decision.check_at.map(micros),
             ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked, ":mail": mail,
-            ":owed": signed(decision.owed_under(mail)),
+            ":owed": signed(decision.owed_under(mail)), ":profile": decision.profile.as_deref(),
         })
         .map(|_| ())
 }
@@ -105,7 +105,7 @@ pub(super) fn remember(
                 "INSERT INTO openings (app_key, metric, hour, count) VALUES (?1, ?2, ?3, 1)
                  ON CONFLICT DO UPDATE SET count = count + 1",
             )?
-            .execute(params![subject.app_key, subject.metric, hour(now)])?;
+            .execute(params![subject.series.of, subject.series.what, hour(now)])?;
     }
 
     if let Some(why) = decision.discards_held(state) {
@@ -135,8 +135,9 @@ fn insert(
     connection
         .prepare_cached(
             "INSERT INTO incidents
-             (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, labels, told)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?10, ?11)",
+             (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, heard_at, labels,
+              told, profile)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?10, ?11, ?12)",
         )?
         .insert(params![
             subject.incident_id,
@@ -150,6 +151,7 @@ fn insert(
             micros(now),
             json(&decision.labels)?,
             last_told(state)?,
+            decision.profile.as_deref(),
         ])
 }
 
@@ -170,7 +172,7 @@ fn update(
         .prepare_cached(
             "UPDATE incidents SET phase = ?2, status = ?3, newest = ?4, verified = ?5, untold = ?6,
                     opened_at = CASE WHEN episode < ?7 THEN ?8 ELSE opened_at END, episode = ?7, changed_at = ?8,
-                    labels = ?9, told = ?10
+                    heard_at = ?8, labels = ?9, told = ?10
              WHERE id = ?1",
         )?
         .execute(params![

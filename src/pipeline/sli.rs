@@ -1,0 +1,86 @@
+//! Atlassian's own mail, by the settings of `alerts:`. Pure.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::finding::{Finding, unparsed_key};
+use crate::{
+    extract::{Extracted, Extraction, Extractor, NoAlert},
+    incident::{Incident, Series, Statuses},
+    validate::{SliAlert, Validator},
+};
+
+/// Reads Atlassian's own mail.
+pub struct SliReader {
+    /// The profile's name.
+    pub profile: Arc<str>,
+    pub extractor: Extractor,
+    pub validator: Validator,
+    pub statuses: Statuses,
+    /// Whether mail of the sender without the element is told to somebody.
+    pub notify_missing_payload: bool,
+}
+
+impl SliReader {
+    /// What a mail's extraction comes to; `raw` is the mail.
+    pub(super) fn finding(&self, extraction: Extracted, raw: &[u8]) -> Finding {
+        match extraction {
+            Extracted::Json(json) => self.validated(json),
+            Extracted::Unreadable { reason, key } => Finding::Unreadable {
+                key,
+                reason,
+                json: Value::Null,
+            },
+            Extracted::NoAlert(NoAlert::NoPayload(reason)) if self.notify_missing_payload => {
+                Finding::Unreadable {
+                    key: unparsed_key(raw),
+                    reason,
+                    json: Value::Null,
+                }
+            }
+            Extracted::NoAlert(NoAlert::NoPayload(reason) | NoAlert::OtherSender(reason)) => {
+                Finding::Ignored { reason }
+            }
+        }
+    }
+
+    fn validated(&self, json: Value) -> Finding {
+        match self.validator.check(json) {
+            Ok(valid) => Finding::Incident {
+                incident: Box::new(self.incident(valid.alert)),
+                unknown: valid.unknown,
+            },
+            Err(violation) => Finding::Unreadable {
+                key: unparsed_key(violation.json.to_string().as_bytes()),
+                reason: violation.reason,
+                json: violation.json,
+            },
+        }
+    }
+
+    fn incident(&self, alert: SliAlert) -> Incident {
+        Incident {
+            labels: alert.labels(),
+            signal: self.statuses.signal(&alert.status),
+            incident_id: alert.incident_id,
+            status: alert.status,
+            time: alert.time,
+            sent: None,
+            series: Series {
+                of: alert.app_key.clone(),
+                what: alert.metric,
+            },
+            app: Some(alert.app_key),
+            json: alert.json,
+        }
+    }
+
+    /// Whether a mail is another sender's, as its header says for certain.
+    pub(super) fn is_anothers(extraction: &Extraction) -> bool {
+        matches!(
+            extraction.found,
+            Extracted::NoAlert(NoAlert::OtherSender(_))
+        )
+    }
+}

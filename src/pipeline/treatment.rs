@@ -1,0 +1,52 @@
+//! How the alerts of one profile are treated once they are read. Pure.
+
+use std::sync::Arc;
+
+use super::standing::Policy;
+use crate::{
+    incident::{State, Values},
+    label::{Labels, Severities},
+    settings::Duration,
+};
+
+/// The label that is always remembered as told: it says whether a change is a rise.
+pub(super) const SEVERITY: &str = "severity";
+
+/// How the alerts of one profile are treated.
+pub struct Treatment {
+    /// The profile's name.
+    pub profile: Arc<str>,
+    pub severities: Severities,
+    /// The labels that a change of is told.
+    pub notify_on_change: Vec<String>,
+    /// What mail that is not proven may do.
+    pub policy: Policy,
+    /// When an open incident of which nothing more is heard is taken to be over.
+    pub resolve_after: Option<Duration>,
+}
+
+impl Treatment {
+    /// The labels that a change of is told, and the severity, which says whether it rose.
+    pub(super) fn values(&self, labels: &Labels) -> Values {
+        self.chosen(labels, &[SEVERITY])
+    }
+
+    /// The same without what no change is told of.
+    pub(super) fn changeable(&self, labels: &Labels) -> Values {
+        self.chosen(labels, &[])
+    }
+
+    fn chosen(&self, labels: &Labels, besides: &[&str]) -> Values {
+        let names = self.notify_on_change.iter().map(String::as_str);
+        names
+            .chain(besides.iter().copied())
+            .filter_map(|name| Some((name.to_owned(), labels.get(name)?.clone())))
+            .collect()
+    }
+
+    pub(super) fn is_other(&self, labels: &Labels, state: &State) -> bool {
+        self.changeable(labels)
+            .iter()
+            .any(|(name, value)| state.told.get(name).is_some_and(|told| told != value))
+    }
+}

@@ -1,0 +1,106 @@
+//! A mail that holds several alerts: each is decided after the other, all in one transaction, so
+//! that after a crash the mail is decided as a whole or not at all.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::{
+    super::{
+        connection::{Database, Flight},
+        row::text,
+    },
+    Matter, Named, ask, concluded,
+    write::{self, End, Written},
+};
+use crate::{
+    message::{MailId, Outcome},
+    store::{
+        Decision, Item, StoreError,
+        kept::{json, micros, signed},
+        summary::Summary,
+    },
+};
+
+/// As what becomes of a mail that holds one alert is written.
+const SUM_UP: &str = "
+UPDATE mails SET outcome = $2::text, reason = $3, labels = $4, profile = $5, decided_at = $6, owed = owed + $7,
+       incident = NULL, hold = NULL, marked = false,
+       check_at = CASE WHEN released IS NOT NULL AND $2::text IN ('pending', 'quarantined') THEN 0 ELSE $8::bigint END
+WHERE id = $1";
+
+/// Decides a mail's items in order, and sums them up in the mail's row. Where one waits for what a
+/// silence held nothing is written, and its decision is the last. None as of a mail with one alert.
+pub(super) async fn follow(
+    database: &Arc<Database>,
+    (mail, matter): (MailId, Matter<'_>),
+    items: Vec<Item>,
+    now: Timestamp,
+) -> Result<Option<Vec<Decision>>, StoreError> {
+    let transaction = database.begin().await?;
+    let (subjects, conclusions): (Vec<_>, Vec<_>) = items
+        .into_iter()
+        .map(|item| (item.subject, item.decide))
+        .unzip();
+    let subjects: Vec<Option<Named<'_>>> = subjects
+        .iter()
+        .map(|subject| subject.as_ref().map(Named::new))
+        .collect();
+
+    let subjects_of_all: Vec<_> = subjects.iter().flatten().collect();
+    if !ask::begin(&transaction, matter, &subjects_of_all, now).await? {
+        transaction.undo().await?;
+        return Ok(None);
+    }
+
+    let mut decisions = Vec::with_capacity(subjects.len());
+    for ((number, subject), decide) in (1..).zip(&subjects).zip(conclusions) {
+        let (part, subject) = (Matter::Part(mail, number), subject.as_ref());
+        let Some(found) = ask::ask(&transaction, part, subject, now).await? else {
+            continue;
+        };
+
+        let mut decision = concluded(decide, &found)?;
+        if decision.waits_for_silenced() {
+            decisions.push(decision);
+            transaction.undo().await?;
+            return Ok(Some(decisions));
+        }
+
+        let written = Written {
+            matter: part,
+            subject,
+            found: &found,
+            decision: &decision,
+            now,
+        };
+        let claims = write::write(database, End::GoOn(&transaction), written).await?;
+        decision.claims = claims;
+        decisions.push(decision);
+    }
+
+    let summary = Summary::of(mail, &decisions);
+    let reason = text(&summary.reason);
+    let profile = summary.profile.as_deref().map(text);
+    let (labels, owed) = (json(&summary.labels)?, signed(summary.owed));
+    let decided_at = (summary.outcome != Outcome::Pending).then(|| micros(now));
+    let (outcome, check_at) = (summary.outcome.as_str(), summary.check_at.map(micros));
+
+    let mut flight = Flight::default();
+    flight.add(
+        SUM_UP,
+        vec![
+            &mail,
+            &outcome,
+            &reason,
+            &labels,
+            &profile,
+            &decided_at,
+            &owed,
+            &check_at,
+        ],
+    );
+    transaction.commit(flight).await?;
+
+    Ok(Some(decisions))
+}

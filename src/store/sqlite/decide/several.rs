@@ -1,0 +1,145 @@
+//! A mail that holds several alerts: each is decided after the other, all in one transaction, so
+//! that after a crash the mail is decided as a whole or not at all.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, OptionalExtension as _, named_params, params};
+
+use super::{
+    super::row::{json, word_at},
+    follow,
+};
+use crate::{
+    message::{MailId, Outcome},
+    store::{
+        Decision, Item, Subject,
+        kept::{hold, micros, signed},
+        summary::Summary,
+    },
+};
+
+/// Decides a mail's items in order, and sums them up in the mail's row. Where one waits for what a
+/// silence held nothing is written, and its decision is the last.
+pub(super) fn decide(
+    connection: &Connection,
+    mail: MailId,
+    items: Vec<Item>,
+    now: Timestamp,
+) -> rusqlite::Result<Vec<Decision>> {
+    connection.execute_batch("SAVEPOINT items")?;
+    let mut decisions = Vec::with_capacity(items.len());
+
+    for (number, Item { subject, decide }) in (1_i64..).zip(items) {
+        let told_before = told_before(connection, mail, subject.as_ref())?;
+        let (decision, incident) = follow(connection, subject.as_ref(), told_before, now, decide)?;
+
+        if decision.waits_for_silenced() {
+            decisions.push(decision);
+            connection.execute_batch("ROLLBACK TO items; RELEASE items")?;
+            return Ok(decisions);
+        }
+
+        match told_before {
+            Some(_) => keep(connection, (mail, number), &decision, incident)?,
+            None => write(connection, (mail, number), &decision, incident, now)?,
+        }
+        decisions.push(decision);
+    }
+
+    sum_up(connection, mail, &Summary::of(mail, &decisions), now)?;
+    connection.execute_batch("RELEASE items")?;
+
+    Ok(decisions)
+}
+
+/// What became of the mail's alert about an incident when somebody was told of it, before the mail
+/// could be checked.
+fn told_before(
+    connection: &Connection,
+    mail: MailId,
+    subject: Option<&Subject>,
+) -> rusqlite::Result<Option<Outcome>> {
+    let Some(subject) = subject else {
+        return Ok(None);
+    };
+
+    connection
+        .prepare_cached(
+            "SELECT outcome FROM mail_items
+             JOIN incidents ON incidents.id = incident AND incident_id = ?2 AND kind = ?3
+             WHERE mail = ?1 AND outcome NOT IN ('pending', 'quarantined')
+               AND EXISTS (SELECT 1 FROM deliveries
+                           WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident)
+             ORDER BY item LIMIT 1",
+        )?
+        .query_row(params![mail, subject.incident_id, subject.kind.as_str()], |row| word_at(row, "outcome"))
+        .optional()
+}
+
+fn write(
+    connection: &Connection,
+    (mail, number): (MailId, i64),
+    decision: &Decision,
+    incident: Option<i64>,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR REPLACE INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold, marked,
+                                                profile)
+             VALUES (:mail, :item, :outcome, :reason, :incident, :labels, :decided_at, :hold, :marked, :profile)",
+        )?
+        .execute(named_params! {
+            ":mail": mail, ":item": number, ":outcome": decision.outcome.as_str(), ":reason": decision.reason,
+            ":incident": incident, ":labels": json(&decision.labels)?, ":decided_at": micros(now),
+            ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked,
+            ":profile": decision.profile.as_deref(),
+        })
+        .map(|_| ())
+}
+
+/// Of an alert that somebody was told of the outcome stays, and what was told belongs to the
+/// incident's opening of now.
+fn keep(
+    connection: &Connection,
+    (mail, number): (MailId, i64),
+    decision: &Decision,
+    incident: Option<i64>,
+) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE mail_items SET reason = coalesce(?3, reason), labels = ?4 WHERE mail = ?1 AND item = ?2",
+        )?
+        .execute(params![mail, number, decision.reason, json(&decision.labels)?])?;
+
+    if let Some(state) = &decision.state {
+        connection
+            .prepare_cached("UPDATE deliveries SET episode = ?3 WHERE mail = ?1 AND incident = ?2")?
+            .execute(params![mail, incident, state.episode])?;
+    }
+
+    Ok(())
+}
+
+/// As what becomes of a mail that holds one alert is written.
+fn sum_up(
+    connection: &Connection,
+    mail: MailId,
+    summary: &Summary,
+    now: Timestamp,
+) -> rusqlite::Result<()> {
+    let decided_at = (summary.outcome != Outcome::Pending).then(|| micros(now));
+    connection
+        .prepare_cached(
+            "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, profile = :profile,
+             decided_at = :decided_at, owed = owed + :owed, incident = NULL, hold = NULL, marked = 0,
+             check_at = CASE WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined') THEN 0
+                             ELSE :check_at END
+             WHERE id = :mail",
+        )?
+        .execute(named_params! {
+            ":outcome": summary.outcome.as_str(), ":reason": summary.reason, ":labels": json(&summary.labels)?,
+            ":profile": summary.profile.as_deref(), ":decided_at": decided_at, ":owed": signed(summary.owed),
+            ":check_at": summary.check_at.map(micros), ":mail": mail,
+        })
+        .map(|_| ())
+}
