@@ -23,7 +23,7 @@ use crate::{
 mod heartbeat;
 mod letter;
 mod page;
-mod post;
+pub mod post;
 
 /// Between two looks.
 const EVERY: Duration = Duration::from_millis(500);

@@ -23,18 +23,31 @@ pub async fn send(via: &SendVia, letter: &[u8]) -> Result<(), String> {
 
     let transport = transport(via)?;
     let sent = transport.send_raw(&envelope, letter).await;
-    sent.map(drop).map_err(|error| {
-        let mut why = error.to_string();
-        let mut cause = std::error::Error::source(&error);
-        while let Some(error) = cause {
-            let more = error.to_string();
-            if !why.contains(&more) {
-                why = format!("{why}: {more}");
-            }
-            cause = error.source();
+    sent.map(drop).map_err(|error| in_words(via, &error))
+}
+
+/// The error with its causes.
+fn in_words(via: &SendVia, error: &dyn std::error::Error) -> String {
+    let mut why = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        if !why.contains(&more) {
+            why = format!("{why}: {more}");
         }
-        format!("{}: {why}", via.smtp)
-    })
+        cause = error.source();
+    }
+    format!("{}: {why}", via.smtp)
+}
+
+/// Connects, and logs in where that is configured; sends nothing.
+pub async fn try_out(via: &SendVia) -> Result<(), String> {
+    let tried = transport(via)?.test_connection().await;
+    match tried {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(format!("{}: it closed the connection", via.smtp)),
+        Err(error) => Err(in_words(via, &error)),
+    }
 }
 
 fn transport(via: &SendVia) -> Result<AsyncSmtpTransport<Tokio1Executor>, String> {
