@@ -29,6 +29,7 @@ use crate::{
 mod again;
 mod ahead;
 mod alert;
+mod by_hand;
 mod canaries;
 mod case;
 mod change;
@@ -53,6 +54,7 @@ mod treatment;
 mod unsilence;
 
 use ahead::Ahead;
+pub use by_hand::resolve_by_hand;
 use canaries::Canaries;
 pub use case::{Case, unsilence};
 pub use finding::Finding;
