@@ -60,7 +60,8 @@ pub(super) fn find(html: &str, selector: &Selector) -> Result<Vec<String>, Strin
         }
         let inside = html.get(inside).unwrap_or_default();
         found.push(if is_script {
-            inside.to_owned()
+            // As the HTML standard reads a NUL in a script.
+            inside.replace('\0', "\u{fffd}")
         } else {
             rendered::render(inside, MAX_PAYLOAD).text
         });
