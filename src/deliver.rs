@@ -28,6 +28,7 @@ mod breaker;
 mod http;
 mod next;
 mod probe;
+mod resend;
 mod slot;
 mod terms;
 mod traffic;

@@ -24,6 +24,8 @@ use crate::{
 };
 
 pub mod address;
+pub mod alertmanager;
+pub mod authorization;
 mod compile;
 mod context;
 pub mod credential;
@@ -84,6 +86,17 @@ pub trait Receiver: Send + Sync {
     /// severity rose.
     fn updates(&self) -> bool {
         false
+    }
+
+    /// How often what is told and not over is told again; none where it stays told.
+    fn resend_delay(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The request that tells again of all these, as open or, where they ended meanwhile, as over;
+    /// none where there is nothing to say. Each parcel's receipt is its own delivery's.
+    fn resend(&self, _told: &[Parcel<'_>], _still_open: bool, _keys: &Keys) -> Option<Request> {
+        None
     }
 
     /// How long an accepted request may stay unconfirmed before it counts as failed.

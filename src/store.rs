@@ -32,7 +32,7 @@ mod subject;
 mod summary;
 mod upkeep;
 
-pub use claim::{Agenda, Claim};
+pub use claim::{Agenda, Claim, Standing};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
 pub use decision::{Decide, Decision, Item};
 pub use desk::Desk;

@@ -26,6 +26,15 @@ impl Deliverer {
         lease_ends: Instant,
     ) {
         crash::point("claimed");
+        let traffic = terms.traffic.get(&claim.target).filter(|_| {
+            let integration = terms.receivers.integrations.get(&claim.target);
+            integration.is_some_and(|integration| integration.resend_delay().is_some())
+        });
+        let _turn = match traffic {
+            Some(traffic) => Some(traffic.turn().read().await),
+            None => None,
+        };
+
         if Instant::now() + terms.timeout(&claim.target) > lease_ends {
             // The store took so long that another may send it before this attempt is over.
             telemetry::lease_lost(&claim);

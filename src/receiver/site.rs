@@ -64,6 +64,11 @@ impl<'a> Site<'a> {
             .push(Problem::new(self.at(field), what, mend));
     }
 
+    /// Problems with places of their own.
+    pub(super) fn problems(&mut self, found: impl IntoIterator<Item = Problem>) {
+        self.found.problems.extend(found);
+    }
+
     pub(super) fn template(
         &mut self,
         field: &'static str,

@@ -9,6 +9,7 @@
     reason = "a test that walks through a table of cases is as long as its table"
 )]
 mod admin;
+mod alertmanager;
 mod arrows;
 mod authenticity;
 mod changed;

@@ -5,6 +5,7 @@
 //! A vendor is a pure machine ([`Vendor::answer`]); [`Fake`] gives it a socket, faults and a
 //! memory.
 
+mod alertmanager;
 mod discord;
 mod goalert;
 mod google_chat;
@@ -41,8 +42,8 @@ use axum::{
 
 pub use self::hook::verify;
 pub use self::{
-    discord::Discord, goalert::GoAlert, google_chat::GoogleChat, hook::Hook,
-    incident_io::IncidentIo, mattermost::Mattermost, ntfy::Ntfy, oncall::OnCall,
+    alertmanager::Alertmanager, discord::Discord, goalert::GoAlert, google_chat::GoogleChat,
+    hook::Hook, incident_io::IncidentIo, mattermost::Mattermost, ntfy::Ntfy, oncall::OnCall,
     opsgenie::Opsgenie, pagerduty::PagerDuty, rootly::Rootly, slack::Slack, slack_bot::SlackBot,
     splunk::Splunk, teams::Teams, telegram::Telegram, zenduty::Zenduty,
 };
