@@ -30,6 +30,7 @@ mod next;
 mod probe;
 mod resend;
 mod slot;
+mod smtp;
 mod terms;
 mod traffic;
 mod transport;

@@ -31,6 +31,7 @@ mod context;
 pub mod credential;
 mod denial;
 pub mod discord;
+pub mod email;
 mod given;
 mod http_url;
 pub mod opsgenie;
@@ -44,6 +45,7 @@ pub mod sample;
 mod signature;
 mod site;
 pub mod slack;
+pub mod smarthost;
 pub mod status;
 pub mod stdout;
 mod table;
@@ -112,6 +114,11 @@ pub trait Receiver: Send + Sync {
     /// Requests a minute it is limited to, where the user wants pacing.
     fn rate_limit(&self) -> Option<RateLimit> {
         self.options().rate_limit
+    }
+
+    /// The mail server its pages are handed to, where they are mail.
+    fn smarthost(&self) -> Option<&smarthost::Smarthost> {
+        None
     }
 
     /// How its requests travel, where they do.
@@ -243,7 +250,7 @@ pub fn is_sensitive(header: &str) -> bool {
 /// What is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// One of HTTP's, or `PRINT` for standard output.
+    /// One of HTTP's, `SMTP` for mail, or `PRINT` for standard output.
     pub method: &'static str,
     /// The whole address; may be a secret itself.
     pub url: String,
@@ -256,6 +263,16 @@ pub enum Body {
     Empty,
     Json(Value),
     Text(String),
+    Mail(Mail),
+}
+
+/// What is handed to a mail server; its headers are the request's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mail {
+    /// Whom this one is for.
+    pub recipients: Vec<String>,
+    /// Plain text, its lines parted by line feeds.
+    pub text: String,
 }
 
 /// What came back.

@@ -233,7 +233,14 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
     let keys = keys
         .hiding(terms.client.hidden(&request))
         .hiding(terms.receivers.given(&claim.target));
-    let verdict = match terms.client.send(&claim.target, request).await {
+    let sent = match receiver.smarthost() {
+        Some(smarthost) => {
+            let login = smarthost.login(&keys);
+            terms.client.mail(&claim.target, login, &request).await
+        }
+        None => terms.client.send(&claim.target, request).await,
+    };
+    let verdict = match sent {
         // Before it is judged, since a verdict quotes, and half a credential is not recognised any
         // more.
         Ok(reply) => receiver.judge(&parcel, &next::scrubbed_reply(reply, &keys)),

@@ -5,8 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Fallback, Receiver, alertmanager, discord, opsgenie, pagerduty, site::Site, slack, stdout,
-    teams, webhook,
+    Fallback, Receiver, alertmanager, discord, email, opsgenie, pagerduty, site::Site, slack,
+    stdout, teams, webhook,
 };
 use crate::delivery::Target;
 
@@ -59,6 +59,7 @@ integrations! {
     discord, discord_configs: discord::Settings => discord::Discord::compile;
     alertmanager, alertmanager_configs:
         alertmanager::Settings => alertmanager::Alertmanager::compile;
+    email, email_configs: email::Settings => email::Email::compile;
     stdout, stdout_configs: stdout::Settings => stdout::Stdout::compile;
 }
 

@@ -209,6 +209,7 @@ impl Webhook {
                 Body::Empty => String::new(),
                 Body::Json(json) => json.to_string(),
                 Body::Text(text) => text.clone(),
+                Body::Mail(mail) => mail.text.clone(),
             };
             let signatures = self.signatures(keys, &id, timestamp, signed.as_bytes())?;
             headers.push(("webhook-signature".into(), signatures));

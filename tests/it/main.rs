@@ -26,6 +26,7 @@ mod doctor;
 mod doors;
 mod dovecot;
 mod e2e;
+mod email;
 mod faults;
 mod floods;
 mod generator;

@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// A running Postfix. Dropping it stops it.
-struct Postfix {
+pub struct Postfix {
     dir: TempDir,
-    submission: SocketAddr,
+    pub submission: SocketAddr,
 }
 
 impl Postfix {
@@ -33,6 +33,11 @@ impl Postfix {
     /// other, by STARTTLS and not at all without. None where this is not root, whom alone Postfix
     /// obeys.
     fn start(plain: SocketAddr, encrypted: SocketAddr) -> Option<Self> {
+        Self::start_with(plain, encrypted, "")
+    }
+
+    /// The same, with more settings.
+    pub fn start_with(plain: SocketAddr, encrypted: SocketAddr, more: &str) -> Option<Self> {
         if uid(&["-u"]) != 0 {
             harness::skipped("mail from Postfix, which starts as root only");
             return None;
@@ -75,6 +80,7 @@ default_transport = discard
 queue_run_delay = 1s
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
+{more}
 ",
             plain.port(),
             encrypted.port()
@@ -129,7 +135,7 @@ postlog unix-dgram n - n - 1 postlogd
         self.dir.path().join(name)
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
