@@ -55,6 +55,14 @@ pub struct Settings {
     pub tls: Option<Tls>,
 }
 
+impl Settings {
+    /// The address that it is from, without a name.
+    pub fn sender(&self) -> &str {
+        let address = self.from.rsplit('<').next().unwrap_or_default();
+        address.trim().trim_end_matches('>')
+    }
+}
+
 /// Addresses of mail: a list, or one text that parts them by commas.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Addresses(Vec<String>);

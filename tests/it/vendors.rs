@@ -77,6 +77,7 @@ impl Call {
                 Body::Empty => Vec::new(),
                 Body::Json(json) => json.to_string().into_bytes(),
                 Body::Text(text) => text.clone().into_bytes(),
+                Body::Mail(mail) => mail.text.clone().into_bytes(),
             },
             status: 0,
         }
@@ -475,6 +476,7 @@ pub fn check(kind: &str, action: Action, body: &serde_json::Value) -> Result<(),
         ("slack", _) => slack::check_message(body),
         ("teams", _) => teams::check_message(body).map(drop),
         ("discord", _) => discord::check_message(body),
+        ("alertmanager", _) => alertmanager::check(body),
         _ => Ok(()),
     }
 }

@@ -75,6 +75,12 @@ fn checked(call: &Call) -> Result<Vec<(Labels, Timestamp, String)>, String> {
     alerts.iter().map(alert).collect()
 }
 
+/// Whether these are alerts that it takes.
+pub fn check(body: &Value) -> Result<(), String> {
+    let alerts = body.as_array().ok_or("the body is no list")?;
+    alerts.iter().try_for_each(|one| alert(one).map(drop))
+}
+
 fn alert(alert: &Value) -> Result<(Labels, Timestamp, String), String> {
     let labels = texts(&alert["labels"])?;
     let annotations = texts(&alert["annotations"])?;
