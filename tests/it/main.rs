@@ -10,6 +10,7 @@
 )]
 mod admin;
 mod alertmanager;
+mod api;
 mod arrows;
 mod authenticity;
 mod changed;

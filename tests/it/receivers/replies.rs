@@ -87,7 +87,7 @@ fn failure(status: u16) -> Class {
 fn every_status_has_its_class_at_every_receiver() {
     let (receivers, notification) = (every_kind(), trigger());
     // Mail has statuses of its own.
-    let over_http = |target: &Target| target.kind() != "email";
+    let over_http = |target: &alertbridge::delivery::Target| target.kind() != "email";
     for (target, receiver) in receivers
         .of("oncall")
         .filter(|(target, _)| over_http(target))

@@ -1,0 +1,70 @@
+//! `use:` of a profile: what is written is laid over the starter that it names, before the settings
+//! are read. Maps merge key by key; lists and texts replace what the starter has; its tests are its
+//! own.
+
+use super::{
+    overlay::{below, lay_over, stand},
+    yaml::{self, Node, Value},
+};
+use crate::{profile::starters, settings::Problem};
+
+/// Lays every profile that uses a starter over it.
+pub fn merge(tree: &mut Node) -> Vec<Problem> {
+    let Some(Value::List(profiles)) = below(tree, "profiles").map(|node| &mut node.value) else {
+        return Vec::new();
+    };
+
+    let merged = |(index, profile)| over_its_starter(profile, &format!("profiles[{index}].use"));
+    profiles.iter_mut().enumerate().filter_map(merged).collect()
+}
+
+fn over_its_starter(profile: &mut Node, key: &str) -> Option<Problem> {
+    let written = below(profile, "use")?;
+    let at = written.at;
+    // What is no text is told where the settings are read.
+    let Value::Scalar(name) = &written.value else {
+        return None;
+    };
+    if name.is_nothing() {
+        return None;
+    }
+
+    let Some(text) = starters::named(&name.text) else {
+        let known: Vec<&str> = starters::STARTERS.iter().map(|(name, _)| *name).collect();
+        let shown = name.written.as_deref().unwrap_or(&name.text);
+        return Some(Problem::new(
+            key,
+            format!("there is no starter `{shown}`"),
+            format!("the starters are {}", known.join(", ")),
+        ));
+    };
+
+    match yaml::parse(text) {
+        Ok(mut document) => {
+            let Some(Value::List(profiles)) =
+                below(&mut document, "profiles").map(|node| &mut node.value)
+            else {
+                return None;
+            };
+            let mut starter = profiles.drain(..).next()?;
+            stand(&mut starter, at);
+            if let Value::Map(entries) = &mut starter.value {
+                entries.retain(|entry| entry.key != "tests");
+            }
+            lay_over(profile, starter, "", excludes);
+            None
+        }
+        Err(error) => Some(Problem::new(key, error.what, error.mend)),
+    }
+}
+
+/// Whether one way to say something takes the place of another.
+fn excludes(key: &str, own: &str, base: &str) -> bool {
+    let ways: &[&str] = match key {
+        "json" => &["element", "attachment", "text"],
+        "each" if own == "json" => &["json", "text", "section"],
+        "each" if base == "json" => &["text", "json"],
+        _ => &[],
+    };
+    ways.contains(&own) && ways.contains(&base)
+}
