@@ -25,6 +25,7 @@ use crate::{
 
 mod attempt;
 mod breaker;
+mod failure;
 mod http;
 mod next;
 mod probe;

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, error::Error as _, io::Write as _, time::Durati
 use reqwest::{Method, header::CONTENT_TYPE};
 
 use super::{
+    failure::Failure,
     smtp,
     transport::{self, Clients, Environment},
 };
@@ -28,13 +29,6 @@ pub struct Client {
     proxies: Vec<String>,
     /// Standard error in place of standard output.
     on_stderr: bool,
-}
-
-/// A request that got no reply.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) reason: FailureReason,
-    pub(super) detail: String,
 }
 
 impl Client {

@@ -20,7 +20,7 @@ use lettre::{
 };
 use serde_json::json;
 
-use super::http::Failure;
+use super::failure::Failure;
 use crate::{
     delivery::FailureReason,
     receiver::{
