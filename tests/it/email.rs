@@ -64,7 +64,10 @@ smtpd_recipient_restrictions = check_recipient_access inline:{{ \
              {{ later@example.com = 450 4.2.0 Come again }} }}",
             files.keep().display()
         );
-        let Some(postfix) = Postfix::start_with(address, address, &more) else {
+        let Some(postfix) = Postfix::with(
+            &format!("{{ example.com = plain:[127.0.0.1]:{} }}", address.port()),
+            &more,
+        ) else {
             running.stop().await;
             return None;
         };

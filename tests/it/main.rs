@@ -13,6 +13,7 @@ mod alertmanager;
 mod api;
 mod arrows;
 mod authenticity;
+mod canary;
 mod changed;
 mod chats;
 mod cli;
