@@ -52,11 +52,11 @@ impl Deliverer {
                 let told = self.told_again(&terms, target, receiver.as_ref(), &*turns, delay);
                 match told.await {
                     Ok(()) if failing.remove(target) => telemetry::resent(target),
-                    Ok(()) => {}
                     Err(why) if failing.insert(target.clone()) => {
                         telemetry::not_resent(target, &why);
                     }
-                    Err(_) => {}
+                    // It goes on as it did.
+                    Ok(()) | Err(_) => {}
                 }
             }
             stop.run_until_cancelled(tokio::time::sleep(LOOK_EVERY))

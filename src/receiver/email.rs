@@ -100,13 +100,12 @@ impl Email {
             .filter_map(|text| Address::compile("to", text, site))
             .collect();
 
-        let smarthost = match &settings.smarthost {
-            Some(smarthost) => Smarthost::compile(smarthost, site.below("smarthost")),
-            None => {
-                let key = site.at("smarthost");
-                site.problems([smarthost::missing(key)]);
-                None
-            }
+        let smarthost = if let Some(smarthost) = &settings.smarthost {
+            Smarthost::compile(smarthost, site.below("smarthost"))
+        } else {
+            let key = site.at("smarthost");
+            site.problems([smarthost::missing(key)]);
+            None
         };
 
         let subject = site.template("subject", settings.subject.as_ref(), Escape::No);

@@ -65,7 +65,7 @@ impl Smarthost {
             site.problem("port", "there is no port 0", "drop it, or write 587");
         }
 
-        let login = Self::login_of(settings, &mut site)?;
+        let login = login(settings, &mut site);
         let is_local = ["localhost", "127.0.0.1", "::1"].contains(&settings.host.as_str());
         if encryption == Encryption::None && !is_local {
             let what = "mail, and the password, travel unencrypted";
@@ -78,51 +78,6 @@ impl Smarthost {
             encryption,
             login,
         })
-    }
-
-    /// The user and the password, which go together; none where neither is given.
-    fn login_of(settings: &Settings, site: &mut Site<'_>) -> Option<Option<(String, Credential)>> {
-        let password = site.secret_if_any(
-            "password",
-            Shape::Password,
-            settings.password.as_deref(),
-            settings.password_file.as_deref(),
-        );
-
-        match (settings.username.as_deref(), password) {
-            (None, None) => Some(None),
-            (Some(name), _) if name.is_empty() || looks_like_template(name) => {
-                site.problem(
-                    "username",
-                    "it is empty or a template, and a user's name is neither",
-                    "write the user's name itself",
-                );
-                None
-            }
-            (Some(name), Some(password)) => Some(Some((
-                name.to_owned(),
-                Credential {
-                    name: "smarthost.password",
-                    ..password
-                },
-            ))),
-            (Some(_), None) => {
-                site.problem(
-                    "password",
-                    "a user's name is given and no password",
-                    "name the file that holds it with `password_file`",
-                );
-                None
-            }
-            (None, Some(_)) => {
-                site.problem(
-                    "username",
-                    "a password is given and no user's name",
-                    "add `username`",
-                );
-                None
-            }
-        }
     }
 
     /// `smtp://host:port`.
@@ -152,4 +107,46 @@ pub(super) fn missing(key: String) -> Problem {
         "no mail server is given",
         "name one: `smarthost: { host: smtp.example.com }`",
     )
+}
+
+/// The user and the password, which go together; none where neither is given, or they are wrong.
+fn login(settings: &Settings, site: &mut Site<'_>) -> Option<(String, Credential)> {
+    let password = site.secret_if_any(
+        "password",
+        Shape::Password,
+        settings.password.as_deref(),
+        settings.password_file.as_deref(),
+    );
+
+    let name = settings.username.as_deref();
+    if name.is_some_and(|name| name.is_empty() || looks_like_template(name)) {
+        site.problem(
+            "username",
+            "it is empty or a template, and a user's name is neither",
+            "write the user's name itself",
+        );
+    }
+
+    match (name, password) {
+        (Some(name), Some(password)) => {
+            let password = Credential {
+                name: "smarthost.password",
+                ..password
+            };
+            return Some((name.to_owned(), password));
+        }
+        (Some(_), None) => site.problem(
+            "password",
+            "a user's name is given and no password",
+            "name the file that holds it with `password_file`",
+        ),
+        (None, Some(_)) => site.problem(
+            "username",
+            "a password is given and no user's name",
+            "add `username`",
+        ),
+        (None, None) => {}
+    }
+
+    None
 }

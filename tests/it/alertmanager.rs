@@ -220,9 +220,7 @@ receivers: [{{ name: oncall, alertmanager_configs: [{{ url: '{}', resend_delay: 
         begun.elapsed()
     );
 
-    for gone in 0..2 {
-        replicas[gone].kill();
-    }
+    replicas.iter_mut().take(2).for_each(Bridge::kill);
     let before = vendor.repeats().len();
     vendor
         .wait_until("the last replica's repetitions", |vendor| {

@@ -349,14 +349,14 @@ fn explain_shows_the_mail_and_neither_user_nor_password() {
     );
 }
 
-fn compiled(settings: Value) -> Result<Receivers, String> {
+fn compiled(settings: &Value) -> Result<Receivers, String> {
     let settings: Vec<Settings> =
         serde_json::from_value(json!([{ "name": "oncall", "email_configs": [settings] }])).unwrap();
     Receivers::compile(&settings, &[]).map_err(|problems| format!("{problems:#?}"))
 }
 
 fn of(notification: &Notification, step: &Step, reply: Option<(u16, &str)>) -> (Body, Verdict) {
-    let receivers = compiled(json!({
+    let receivers = compiled(&json!({
         "to": ["a@example.com", "b@example.com"], "from": "c@example.net", "smarthost": { "host": "smtp.example.com" },
     }))
     .unwrap();
@@ -408,7 +408,7 @@ fn whom_the_server_refuses_is_tried_apart() {
 #[test]
 fn what_is_no_address_or_no_server_is_told() {
     let good = json!({ "to": "a@example.com", "from": "b@example.net", "smarthost": { "host": "smtp.example.com" } });
-    assert!(compiled(good.clone()).is_ok());
+    assert!(compiled(&good).is_ok());
     for (field, value, says) in [
         ("to", json!([]), "there are 0 addresses"),
         ("to", json!("a"), "`a` is no address"),
@@ -436,7 +436,7 @@ fn what_is_no_address_or_no_server_is_told() {
     ] {
         let mut settings = good.clone();
         settings[field] = value;
-        let found = compiled(settings).err().unwrap_or_default();
+        let found = compiled(&settings).err().unwrap_or_default();
         assert!(found.contains(says), "{field}: {says}: {found}");
     }
 }
