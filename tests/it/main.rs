@@ -9,10 +9,12 @@
     reason = "a test that walks through a table of cases is as long as its table"
 )]
 mod admin;
+mod alertmanager;
 mod api;
 mod arrows;
 mod authenticity;
 mod browser;
+mod canary;
 mod changed;
 mod chats;
 mod cli;
@@ -27,6 +29,7 @@ mod doctor;
 mod doors;
 mod dovecot;
 mod e2e;
+mod email;
 mod faults;
 mod floods;
 mod generator;
@@ -46,6 +49,7 @@ mod policy;
 mod port;
 mod postfix;
 mod postgres;
+mod profiles;
 mod providers;
 mod readme;
 mod receivers;
