@@ -35,6 +35,7 @@ mod finding;
 mod follow;
 mod in_hand;
 mod order;
+mod quiet;
 mod reading;
 mod reason;
 mod room;
@@ -58,7 +59,7 @@ pub use reading::Reading;
 pub use rules::Rules;
 pub use sli::SliReader;
 use slots::Slots;
-pub use treatment::Treatment;
+pub use treatment::{Expect, Treatment};
 
 /// What the configuration says of mail: how it is judged, read and decided. Replaced as a whole by
 /// a reload.

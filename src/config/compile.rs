@@ -72,6 +72,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
                     patience: patience(config),
                 },
                 resolve_after: None,
+                expect: None,
             };
 
             Ok(Rules {

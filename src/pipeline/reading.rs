@@ -23,6 +23,9 @@ pub struct Reading {
     /// The mail's Date.
     pub date: Option<Timestamp>,
     pub subject_line: Option<String>,
+    /// The Message-ID of a mail whose Date alone says when it was, to tell it from others of that
+    /// second.
+    pub message_id: Option<String>,
 }
 
 impl Reading {
@@ -38,6 +41,7 @@ impl Reading {
             }],
             date: None,
             subject_line: None,
+            message_id: None,
         }
     }
 
@@ -76,6 +80,7 @@ impl Rules {
             findings: vec![finding],
             date,
             subject_line,
+            message_id: None,
         }
     }
 

@@ -103,6 +103,12 @@ impl Bridge {
             } else {
                 Vec::new()
             },
+            mailboxes: config
+                .ingress
+                .imap
+                .iter()
+                .map(|mailbox| mailbox.name.clone())
+                .collect(),
             clock: clock.clone(),
             owed: Arc::clone(&bell),
         };

@@ -45,6 +45,7 @@ mod connection;
 mod consumer;
 mod decide;
 mod desk;
+mod expected;
 mod fullness;
 mod held;
 mod intake;

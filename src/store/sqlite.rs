@@ -23,6 +23,7 @@ mod copy;
 mod cost;
 mod decide;
 mod desk;
+mod expected;
 mod file;
 mod held;
 mod intake;

@@ -46,6 +46,7 @@ impl Night {
             health: Health::default(),
             ingresses: vec!["imap".into(), "smtp".into()],
             shared: Vec::new(),
+            mailboxes: vec!["imap".into()],
             clock: Clock::from_fn(move || *read.lock().unwrap()),
             owed: Arc::new(Notify::new()),
         };

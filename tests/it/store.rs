@@ -143,6 +143,8 @@ pub fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) ->
         claims: Vec::new(),
         supersedes: false,
         silencing: Silencing::AsItIs,
+        heard_at: None,
+        arrival: None,
     }
 }
 

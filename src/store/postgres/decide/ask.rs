@@ -63,7 +63,7 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 
                                   AND coalesce(profile, 'atlassian-sli') = $11 OFFSET 0) AS items
           CROSS JOIN LATERAL (SELECT ingress FROM mails WHERE id = items.mail OFFSET 0) AS its
           WHERE its.ingress = $10) AS marked,
-       phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told,
+       phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told, heard_at,
        (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text FROM silenced
         WHERE incident = incidents.id) AS silenced,
        applied.verified AS applied, applied.ingress, applied.at,
@@ -343,6 +343,7 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
             state: Some(state),
             applied_before,
         },
+        heard_at: Some(time_at(row, "heard_at")?),
         told: whom(told),
         held: whom(held),
         silenced: kept.map(Held::read).transpose()?,
