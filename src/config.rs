@@ -39,6 +39,7 @@ mod later;
 mod lint;
 mod literal;
 mod misfit;
+mod preset;
 mod refused;
 mod restart;
 mod shape;
@@ -146,6 +147,8 @@ impl Config {
         let mut tree = yaml::parse(text).map_err(|error| ConfigErrors::syntax(&source, error))?;
         let mut found = values::prepare(&mut tree, environment, source.folder());
         let included = include::merge(&mut tree, &source, environment, &mut found)?;
+        let of_presets = preset::merge(&mut tree);
+        found.extend(of_presets.into_iter().map(|problem| (None, problem)));
 
         // What one step found wrong with a key, the next need not find again.
         let mut tell = |problems: Vec<Problem>| {
@@ -164,7 +167,8 @@ impl Config {
             if files == Files::Needed {
                 tell(config.certificates());
             }
-            compile::rules(&config).map(|rules| (config, rules))
+            let given = values::given(&tree, environment);
+            compile::rules(&config, given).map(|rules| (config, rules))
         });
 
         let compiled = compiled.map_err(&mut tell).ok();

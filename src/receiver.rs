@@ -29,6 +29,7 @@ mod context;
 pub mod credential;
 mod denial;
 pub mod discord;
+mod given;
 mod http_url;
 pub mod opsgenie;
 pub mod options;
@@ -229,7 +230,7 @@ pub fn is_sensitive(header: &str) -> bool {
 /// What is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// `GET`, `POST`, or `PRINT` for standard output.
+    /// One of HTTP's, or `PRINT` for standard output.
     pub method: &'static str,
     /// The whole address; may be a secret itself.
     pub url: String,
@@ -275,6 +276,9 @@ pub enum RenderError {
         name: &'static str,
         message: &'static str,
     },
+    /// What the alert says cannot be asked for: no repetition helps.
+    #[error("the request cannot be made: {0}")]
+    Impossible(String),
 }
 
 /// `fallback:` of a receiver.
@@ -320,6 +324,8 @@ pub struct Receivers {
     pub(crate) templates: BTreeSet<String>,
     /// What each receiver was compiled from, by name: tells what a reload changed.
     pub(crate) written: BTreeMap<String, Settings>,
+    /// What the environment gave to each integration.
+    given: given::Given,
 }
 
 impl Receivers {

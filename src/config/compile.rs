@@ -16,7 +16,8 @@ use crate::{
 
 use super::{Config, OnMissingPayload};
 
-pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
+/// `given` is what the environment gave, and where.
+pub(super) fn rules(config: &Config, given: Vec<(String, String)>) -> Result<Rules, Vec<Problem>> {
     let mut problems = Vec::new();
     let alerts = &config.alerts;
     let validator = match &alerts.schema_file {
@@ -48,6 +49,7 @@ pub(super) fn rules(config: &Config) -> Result<Rules, Vec<Problem>> {
         .ok();
     let receivers = Receivers::compile(&config.receivers, &config.templates)
         .map_err(|found| problems.extend(found))
+        .map(|receivers| receivers.hiding(given))
         .ok();
 
     match (validator, severities, routes, receivers) {

@@ -188,6 +188,48 @@ fn expand(text: &str, environment: Environment<'_>) -> Result<Option<String>, Pr
     Ok(Some(out))
 }
 
+/// What the environment gave to the values below `receivers`, each with its key path: credentials,
+/// as far as anybody can know.
+pub fn given(tree: &Node, environment: Environment<'_>) -> Vec<(String, String)> {
+    fn walk(
+        node: &Node,
+        path: &str,
+        environment: Environment<'_>,
+        given: &mut Vec<(String, String)>,
+    ) {
+        match &node.value {
+            Value::Scalar(scalar) => {
+                for piece in scalar
+                    .written
+                    .iter()
+                    .flat_map(|text| text.split("${").skip(1))
+                {
+                    let name = piece.split('}').next().unwrap_or_default();
+                    given.extend(environment(name).map(|value| (path.to_owned(), value)));
+                }
+            }
+            Value::List(items) => {
+                for (index, item) in items.iter().enumerate() {
+                    walk(item, &format!("{path}[{index}]"), environment, given);
+                }
+            }
+            Value::Map(entries) => {
+                for entry in entries {
+                    walk(&entry.value, &join(path, &entry.key), environment, given);
+                }
+            }
+        }
+    }
+
+    let mut found = Vec::new();
+    if let Value::Map(entries) = &tree.value {
+        for entry in entries.iter().filter(|entry| entry.key == "receivers") {
+            walk(&entry.value, "receivers", environment, &mut found);
+        }
+    }
+    found
+}
+
 fn is_name(name: &str) -> bool {
     !name.starts_with(|c: char| c.is_ascii_digit())
         && !name.is_empty()

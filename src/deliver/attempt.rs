@@ -10,7 +10,7 @@ use super::{Deliverer, Terms, breaker::Change, next};
 use crate::{
     crash,
     delivery::{Action, FailureReason, Target, Verdict},
-    receiver::{Keys, Parcel, Receiver},
+    receiver::{Keys, Parcel, Receiver, RenderError},
     store::{Attempt, Claim, Next, Settled, Settlement, StoreError},
     telemetry,
 };
@@ -212,10 +212,18 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
 
     let request = match receiver.request(&parcel, &keys) {
         Ok(request) => request,
+        Err(error @ RenderError::Impossible(_)) => {
+            return Verdict::Permanent {
+                reason: FailureReason::Configuration,
+                detail: keys.scrub(&error.to_string()),
+            };
+        }
         Err(error) => return unusable(error.to_string()),
     };
 
-    let keys = keys.hiding(terms.client.hidden(&request));
+    let keys = keys
+        .hiding(terms.client.hidden(&request))
+        .hiding(terms.receivers.given(&claim.target));
     let verdict = match terms.client.send(&claim.target, request).await {
         // Before it is judged, since a verdict quotes, and half a credential is not recognised any
         // more.

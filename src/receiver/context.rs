@@ -2,11 +2,11 @@
 
 use minijinja::{Value, value::Serde};
 
-use super::Parcel;
-use crate::label;
+use super::{Parcel, wording};
+use crate::{delivery::Action, label};
 
 /// What templates may speak of besides the labels.
-pub const NAMES: [&str; 10] = [
+pub const NAMES: [&str; 13] = [
     "labels",
     "incident",
     "action",
@@ -17,7 +17,13 @@ pub const NAMES: [&str; 10] = [
     "alias",
     "external_url",
     "mail",
+    "headline",
+    "details",
+    "receipt",
 ];
+
+/// The longest headline.
+const HEADLINE: usize = 1024;
 
 /// The labels that templates get as numbers, to compare and round.
 const NUMBERS: [&str; 5] = [
@@ -66,12 +72,22 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
                 .mail
                 .map_or_else(|| Value::from(""), Value::from),
         ),
+        (
+            "headline",
+            Value::from(wording::title(notification, HEADLINE)),
+        ),
+        ("details", Value::from(wording::below(notification))),
     ];
+
+    // Of a resolve whose trigger has none it is undefined, and what needs it fails.
+    let needs_none = parcel.receipt.is_none() && notification.action == Action::Resolve;
+    let receipt = (!needs_none).then(|| ("receipt".to_owned(), text(parcel.receipt)));
 
     Value::from_pairs(
         labels
             .into_iter()
-            .chain(own.map(|(name, value)| (name.to_owned(), value))),
+            .chain(own.map(|(name, value)| (name.to_owned(), value)))
+            .chain(receipt),
     )
 }
 

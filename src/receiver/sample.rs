@@ -18,6 +18,45 @@ pub fn notifications() -> [(&'static str, Notification); 3] {
     ]
 }
 
+/// The same, and what alerts may say to break what a template makes of them: marks that JSON gives
+/// a meaning, lines, and next to nothing at all.
+pub fn of_all_sorts() -> Vec<(&'static str, Notification)> {
+    let odd = |action| {
+        let mut notification = incident(action);
+        for (name, value) in &mut notification.labels {
+            if !matches!(name.as_ref(), "state" | "kind") && value.parse::<f64>().is_err() {
+                ODD.clone_into(value);
+            }
+        }
+        notification.reason = Some(ODD.to_owned());
+        notification.incident = json!({ ODD: [ODD, null] });
+        notification
+    };
+
+    let mut bare = unparsed();
+    bare.labels.retain(|name, _| name == "kind");
+    (bare.reason, bare.time, bare.mail) = (None, None, None);
+
+    notifications()
+        .into_iter()
+        .chain([
+            (
+                "a trigger with quotes, a line feed, a backslash and braces in every value",
+                odd(Action::Trigger),
+            ),
+            ("a resolve with the same", odd(Action::Resolve)),
+            ("an alert of which nothing is known", bare),
+        ])
+        .collect()
+}
+
+/// What an alert may say.
+const ODD: &str =
+    "a \"quoted\" word,\nanother line, a \\ and {{ braces }} {% if %} </script> \u{1}'";
+
+/// What stands for the receipt of a sample's trigger.
+const RECEIPT: &str = "4711";
+
 /// A parcel that holds a sample.
 pub fn parcel<T>(notification: &Notification, with: impl FnOnce(&Parcel<'_>) -> T) -> T {
     let parcel = Parcel {
@@ -25,7 +64,7 @@ pub fn parcel<T>(notification: &Notification, with: impl FnOnce(&Parcel<'_>) -> 
         alias: "FOotlQrY5ZQ:oncall",
         notification,
         step: &Step::Send,
-        receipt: None,
+        receipt: (notification.action == Action::Resolve).then_some(RECEIPT),
         now: Timestamp::UNIX_EPOCH,
         external_url: Some("https://alerts.example.com"),
     };

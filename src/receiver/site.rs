@@ -8,7 +8,7 @@ use super::{
     address::Address,
     credential::{Credential, Shape},
     http_url::{self, loopback},
-    template::{Escape, Shelf, Template},
+    template::{Escape, Extent, Occasion, Shelf, Template},
 };
 use crate::settings::{Problem, Secret};
 
@@ -81,10 +81,23 @@ impl<'a> Site<'a> {
         source: &str,
         escape: Escape,
     ) -> Option<Template> {
-        self.found.templates.insert(self.at(place));
+        self.template_of(place, field, source, escape, Extent::Field, Occasion::Any)
+    }
+
+    pub(super) fn template_of(
+        &mut self,
+        place: &str,
+        field: &'static str,
+        source: &str,
+        escape: Escape,
+        extent: Extent,
+        occasion: Occasion,
+    ) -> Option<Template> {
+        let key = self.at(place);
+        self.found.templates.insert(key.clone());
         self.kept(
             self.templates
-                .compile(&self.at(place), field, source, escape),
+                .compile(&key, field, source, escape, extent, occasion),
         )
     }
 

@@ -11,22 +11,37 @@ use std::{
 };
 
 use minijinja::{AutoEscape, Environment, Error, Output, UndefinedBehavior, Value};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
     RenderError,
     context::{self, context},
     sample, text,
 };
-use crate::{label, settings::Problem};
+use crate::{
+    delivery::{Action, Notification},
+    label,
+    settings::Problem,
+};
 
 mod filters;
 
 /// Instructions one rendering may take: a loop without end fails instead of holding up the page.
 const FUEL: u64 = 100_000;
 
-/// Bytes one rendering may give: more than any vendor's field takes (15,000 characters of at most 3
-/// bytes). What is longer is cut there, as it would be anyway.
-const LONGEST_OUTPUT: usize = 64 << 10;
+/// Bytes one rendering of a field may give: more than any vendor's takes (15,000 characters of at
+/// most 3 bytes). What is longer is cut there, as it would be anyway.
+const LONGEST_FIELD: usize = 64 << 10;
+
+/// Bytes one rendering of a whole document may give: more than the alert in a mail can make of it.
+const LONGEST_WHOLE: usize = 16 << 20;
+
+/// What one path segment, or one value of a query, holds as it is (RFC 3986, 2.3).
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// Who reads the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +54,8 @@ pub enum Escape {
     Slack,
     /// Discord's Markdown: the same, see [`escape_markdown`].
     Markdown,
+    /// An address: what is filled in is one piece of it, and changes neither its host nor its path.
+    Url,
 }
 
 impl Escape {
@@ -48,7 +65,32 @@ impl Escape {
             Self::No => None,
             Self::Slack => Some(escape_slack),
             Self::Markdown => Some(escape_markdown),
+            Self::Url => Some(escape_url),
         }
+    }
+}
+
+/// How much of a text is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Extent {
+    /// As much as a field takes: what is longer is cut.
+    Field,
+    /// All of it: half a document is none.
+    Whole,
+}
+
+/// When a text is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    Any,
+    /// The end of an incident, of which the receipt is known.
+    Resolve,
+}
+
+impl Occasion {
+    /// Whether it is one to tell this by.
+    pub(super) fn suits(self, notification: &Notification) -> bool {
+        self == Self::Any || notification.action == Action::Resolve
     }
 }
 
@@ -62,6 +104,7 @@ pub struct Template {
     /// The field as the error names it.
     field: &'static str,
     environment: Environment<'static>,
+    extent: Extent,
 }
 
 /// The name under which a field's own template is compiled: what an error names beside its line.
@@ -120,6 +163,8 @@ impl Shelf {
         field: &'static str,
         source: &str,
         escape: Escape,
+        extent: Extent,
+        occasion: Occasion,
     ) -> Result<Template, Problem> {
         let wrong = |what: String| {
             Problem::new(
@@ -136,6 +181,13 @@ impl Shelf {
             environment.set_formatter(move |out, _, value| escaped(escape, out, value));
         }
 
+        if escape == Escape::Url {
+            // It is encoded as it is filled in, and nothing is exempt.
+            environment.add_filter("urlencode", |text: String| text);
+            environment
+                .set_formatter(|out, _, value| Ok(out.write_str(&escape_url(&value.to_string()))?));
+        }
+
         environment
             .add_template_owned(OWN, source.to_owned())
             .map_err(|error| {
@@ -145,7 +197,11 @@ impl Shelf {
                 ))
             })?;
 
-        let template = Template { field, environment };
+        let template = Template {
+            field,
+            environment,
+            extent,
+        };
         if let Some(unknown) = template.unknown_name() {
             return Err(Problem::new(
                 key,
@@ -154,7 +210,8 @@ impl Shelf {
             ));
         }
 
-        for (which, notification) in sample::notifications() {
+        let samples = sample::notifications().into_iter();
+        for (which, notification) in samples.filter(|(_, sample)| occasion.suits(sample)) {
             let tried = sample::parcel(&notification, |parcel| template.render(&context(parcel)));
             tried.map_err(|error| wrong(format!("tried on {which}, {error}")))?;
         }
@@ -173,15 +230,25 @@ impl Template {
             })
     }
 
+    /// Whether it speaks of a name, in whatever branch.
+    pub fn speaks_of(&self, name: &str) -> bool {
+        self.environment
+            .get_template(OWN)
+            .is_ok_and(|template| template.undeclared_variables(false).contains(name))
+    }
+
     fn rendered(&self, context: &Value) -> Result<String, Error> {
-        let mut out = Bounded::default();
+        let mut out = Bounded::to(match self.extent {
+            Extent::Field => LONGEST_FIELD,
+            Extent::Whole => LONGEST_WHOLE,
+        });
         let done = self
             .environment
             .get_template(OWN)?
             .render_captured_to(context.clone(), &mut out);
 
         match done {
-            Err(error) if !out.full => Err(error),
+            Err(error) if !out.full || self.extent == Extent::Whole => Err(error),
             _ => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
         }
     }
@@ -251,6 +318,11 @@ pub fn escape_markdown(text: &str) -> String {
     escaped
 }
 
+/// Every byte but those that mean nothing in an address, percent-encoded.
+pub fn escape_url(text: &str) -> String {
+    utf8_percent_encode(text, UNRESERVED).to_string()
+}
+
 fn escaped(escape: fn(&str) -> String, out: &mut Output<'_>, value: &Value) -> Result<(), Error> {
     let text = value.to_string();
     // What a macro or an include gives was escaped when its parts were filled in.
@@ -291,16 +363,26 @@ fn described(error: &Error) -> String {
     text::cut(&text::one_line(&line), 300)
 }
 
-/// Output up to [`LONGEST_OUTPUT`]; then it refuses, which ends the rendering.
-#[derive(Default)]
+/// Output up to a length; then it refuses, which ends the rendering.
 struct Bounded {
     bytes: Vec<u8>,
+    longest: usize,
     full: bool,
+}
+
+impl Bounded {
+    fn to(longest: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            longest,
+            full: false,
+        }
+    }
 }
 
 impl Write for Bounded {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = LONGEST_OUTPUT - self.bytes.len();
+        let room = self.longest - self.bytes.len();
         if room == 0 && !bytes.is_empty() {
             self.full = true;
             return Err(io::Error::other("the output is too long"));

@@ -1,138 +1,75 @@
-//! Any HTTP endpoint, by Standard Webhooks 1.0.
+//! Any HTTP endpoint: by Standard Webhooks 1.0, or in the endpoint's own words by templates.
 //! <https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md>
 //!
-//! The body and its `webhook-id` are the same however often it is sent; the signature is of each
+//! The event and its `webhook-id` are the same however often it is sent; the signature is of each
 //! attempt, since verifiers refuse one older than 300 s.
 
-use std::{borrow::Cow, path::PathBuf, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use indexmap::IndexMap;
-use schemars::JsonSchema;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
     credential::Shape,
-    denial, http_url, is_sensitive,
+    denial,
     options::Options,
     page::Page,
     signature::{sign, signing_key},
     site::Site,
     status,
-    template::{Escape, Template, looks_like_template},
-    text::one_line,
-    transport::Tls,
-    wording,
+    template::Occasion,
 };
-use crate::{
-    delivery::{Action, FailureReason, Verdict, sha256_hex},
-    settings::{self, DefaultOn, Secret, SecretText},
-};
+use crate::delivery::{Action, FailureReason, Verdict};
+
+mod authorization;
+mod content;
+mod destination;
+mod event;
+mod headers;
+pub mod preset;
+mod settings;
+mod success;
+
+use authorization::Authorization;
+use content::Content;
+use destination::Destination;
+use headers::Headers;
+pub use settings::{BasicAuth, Method, Resolved, Settings};
+pub use success::Statuses;
 
 /// The pause after an endpoint said it has too much to do and not how long.
 const THROTTLE: Duration = Duration::from_secs(5);
 
-/// The longest title.
-const TITLE: usize = 1024;
-
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct Settings {
-    pub url: Option<SecretText>,
-    pub url_file: Option<PathBuf>,
-    /// `whsec_` + base64; without it requests are not signed.
-    pub secret: Option<SecretText>,
-    pub secret_file: Option<PathBuf>,
-    /// The signing secret before it, while it is rotated: requests are signed with both.
-    pub previous_secret: Option<SecretText>,
-    pub previous_secret_file: Option<PathBuf>,
-    /// More headers; their values are templates.
-    pub headers: IndexMap<String, String>,
-    /// A token sent as `Authorization: Bearer …`.
-    pub bearer: Option<SecretText>,
-    pub bearer_file: Option<PathBuf>,
-    pub basic_auth: Option<BasicAuth>,
-    /// Whether it is told that an incident is over.
-    pub send_resolved: DefaultOn,
-    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
-    pub rate_limit: Option<String>,
-    /// In place of `delivery.timeout`.
-    pub timeout: Option<settings::Duration>,
-    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
-    pub proxy_url: Option<SecretText>,
-    pub tls: Option<Tls>,
-}
-
-/// `basic_auth:` of a webhook.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BasicAuth {
-    pub username: String,
-    pub password: Option<SecretText>,
-    pub password_file: Option<PathBuf>,
-}
+/// A longer name for an alert is none.
+const LONGEST_RECEIPT: usize = 1024;
 
 /// A `webhook_configs` entry, compiled.
 pub struct Webhook {
-    url: Credential,
+    url: Destination,
+    method: Method,
+    content: Content,
+    /// As far as the end of an incident is told otherwise.
+    resolved: ResolvedCall,
+    headers: Headers,
+    success: Vec<Statuses>,
+    /// The pointer to it.
+    receipt: Option<String>,
     /// The signing secrets: the newest first.
     secrets: Vec<Credential>,
-    headers: Vec<(String, Template)>,
     authorization: Option<Authorization>,
     options: Options,
 }
 
-/// How it proves who it is, but for the signature.
-enum Authorization {
-    Bearer(Credential),
-    Basic {
-        username: String,
-        password: Credential,
-    },
+struct ResolvedCall {
+    url: Option<Destination>,
+    method: Method,
+    content: Option<Content>,
 }
-
-/// Headers that are made from the request itself.
-const OWN_HEADERS: [&str; 11] = [
-    "connection",
-    "content-length",
-    "content-type",
-    "host",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-];
 
 impl Webhook {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
-        let newest = site.secret_if_any(
-            "secret",
-            Shape::Signing,
-            settings.secret.as_deref(),
-            settings.secret_file.as_deref(),
-        );
-
-        let previous = site.secret_if_any(
-            "previous_secret",
-            Shape::Signing,
-            settings.previous_secret.as_deref(),
-            settings.previous_secret_file.as_deref(),
-        );
-
-        if previous.is_some() && settings.secret.is_none() && settings.secret_file.is_none() {
-            site.problem(
-                "previous_secret",
-                "there is no secret that follows it",
-                "name the new one `secret_file`",
-            );
-        }
-
-        let headers = headers(settings, site);
+        let secrets = signing_secrets(settings, site);
+        let headers = Headers::compile(settings, site);
         let authorization = Authorization::compile(settings, site);
         let options = Options::compile(
             settings.send_resolved,
@@ -143,18 +80,72 @@ impl Webhook {
             site,
         );
 
-        Some(Self {
-            url: site.secret(
-                "url",
-                Shape::Address,
-                settings.url.as_deref(),
-                settings.url_file.as_deref(),
-            )?,
-            secrets: newest.into_iter().chain(previous).collect(),
+        let media_type = settings
+            .headers
+            .iter()
+            .find(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+            .map(|(_, value)| value.as_str());
+
+        let method = settings.method.unwrap_or_default();
+        let content = match &settings.body {
+            None => Some(Content::of(method)),
+            Some(body) => Content::compile("body", body, media_type, Occasion::Any, site),
+        };
+
+        let resolved = ResolvedCall::compile(settings, media_type, site);
+        let url = destination(settings, site);
+        check_receipt(settings, site);
+
+        let webhook = Self {
+            url: url?,
+            method,
+            content: content?,
+            resolved: resolved?,
             headers,
+            success: settings.success.clone(),
+            receipt: settings.receipt.clone(),
+            secrets,
             authorization,
             options,
-        })
+        };
+
+        if webhook.receipt.is_none() && webhook.speaks_of_receipt(Action::Resolve) {
+            site.problem(
+                "receipt",
+                "the templates of the resolve speak of `receipt`, and nothing says where the \
+                 trigger's reply holds it",
+                "name its place as a JSON pointer: `receipt: /data/id`",
+            );
+        }
+
+        Some(webhook)
+    }
+
+    fn url(&self, action: Action) -> &Destination {
+        match (action, &self.resolved.url) {
+            (Action::Resolve, Some(url)) => url,
+            _ => &self.url,
+        }
+    }
+
+    fn method(&self, action: Action) -> Method {
+        match action {
+            Action::Resolve => self.resolved.method,
+            Action::Trigger | Action::Change => self.method,
+        }
+    }
+
+    fn content(&self, action: Action) -> &Content {
+        match (action, &self.resolved.content) {
+            (Action::Resolve, Some(content)) => content,
+            _ => &self.content,
+        }
+    }
+
+    fn speaks_of_receipt(&self, action: Action) -> bool {
+        self.url(action).speaks_of("receipt")
+            || self.content(action).speaks_of("receipt")
+            || self.headers.speak_of("receipt")
     }
 
     /// The signature of each secret, parted by spaces as Standard Webhooks has it, so that a
@@ -191,49 +182,32 @@ impl Webhook {
             .join(" "))
     }
 
-    /// The address; for people's eyes only where it leads, since its path may be a credential.
-    fn address(&self, keys: &Keys) -> String {
-        match &self.url.secret {
-            Secret::Inline(text) if keys.hidden() => {
-                let text = secrecy::ExposeSecret::expose_secret(text);
-                http_url::parse(text).map_or_else(
-                    |_| "<secret>".into(),
-                    |url| match url.origin().ascii_serialization() {
-                        origin if url.path() == "/" && url.query().is_none() => {
-                            format!("{origin}/")
-                        }
-                        origin => format!("{origin}/<secret>"),
-                    },
-                )
-            }
-            _ => keys.reveal(&self.url).to_owned(),
-        }
-    }
-}
-
-impl Receiver for Webhook {
-    fn secrets(&self) -> Vec<&Credential> {
-        let authorization = self.authorization.as_ref().map(Authorization::credential);
-        [&self.url]
-            .into_iter()
-            .chain(&self.secrets)
-            .chain(authorization)
-            .collect()
-    }
-
-    fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
-        let body = body(parcel);
-        let id = id(parcel);
+    fn rendered(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
+        let action = parcel.notification.action;
+        let page = Page::new(parcel);
+        let content = self.content(action);
+        let body = content.render(parcel, &page)?;
+        let own = self.headers.render(&page.context(), keys)?;
+        let id = event::id(parcel);
         let timestamp = parcel.now.as_second();
-        let mut headers: Vec<(Cow<'static, str>, String)> = vec![
-            ("content-type".into(), "application/json".into()),
-            ("webhook-id".into(), id.clone()),
-            ("webhook-timestamp".into(), timestamp.to_string()),
-        ];
+
+        let mut headers: Vec<(Cow<'static, str>, String)> = Vec::new();
+        let media_type = content.media_type().filter(|_| {
+            !own.iter()
+                .any(|(name, _)| name.eq_ignore_ascii_case("content-type"))
+        });
+        headers.extend(media_type.map(|media_type| ("content-type".into(), media_type.into())));
+        headers.push(("webhook-id".into(), id.clone()));
+        headers.push(("webhook-timestamp".into(), timestamp.to_string()));
 
         if !self.secrets.is_empty() {
             // `deliver` sends exactly this serialisation.
-            let signatures = self.signatures(keys, &id, timestamp, body.to_string().as_bytes())?;
+            let signed = match &body {
+                Body::Empty => String::new(),
+                Body::Json(json) => json.to_string(),
+                Body::Text(text) => text.clone(),
+            };
+            let signatures = self.signatures(keys, &id, timestamp, signed.as_bytes())?;
             headers.push(("webhook-signature".into(), signatures));
         }
 
@@ -243,26 +217,112 @@ impl Receiver for Webhook {
                 .map(|how| ("authorization".into(), how.header(keys))),
         );
 
-        let page = Page::new(parcel);
-        for (name, value) in &self.headers {
-            let value = one_line(&value.render(&page.context())?);
-            let hidden = keys.hidden() && is_sensitive(name);
-            headers.push((
-                name.clone().into(),
-                if hidden { "<secret>".into() } else { value },
-            ));
-        }
+        headers.extend(own);
 
         Ok(Request {
-            method: "POST",
-            url: self.address(keys),
+            method: self.method(action).as_str(),
+            url: self.url(action).render(&page.context(), keys)?,
             headers,
-            body: Body::Json(body),
+            body,
         })
     }
 
-    fn judge(&self, _: &Parcel<'_>, reply: &Reply) -> Verdict {
+    /// What the reply to a trigger calls the alert.
+    fn receipt(&self, parcel: &Parcel<'_>, reply: &Reply) -> Option<String> {
+        let pointer = self
+            .receipt
+            .as_ref()
+            .filter(|_| parcel.notification.action != Action::Resolve)?;
+        let json: Value = serde_json::from_slice(&reply.body).ok()?;
+        let receipt = match json.pointer(pointer)? {
+            Value::String(text) => text.clone(),
+            Value::Number(number) => number.to_string(),
+            _ => return None,
+        };
+        (!receipt.is_empty() && receipt.len() <= LONGEST_RECEIPT).then_some(receipt)
+    }
+}
+
+impl ResolvedCall {
+    fn compile(settings: &Settings, media_type: Option<&str>, site: &mut Site<'_>) -> Option<Self> {
+        let Resolved { url, method, body } = &settings.resolved;
+        let content = match (body, method) {
+            (Some(body), _) => Some(Content::compile(
+                "resolved.body",
+                body,
+                media_type,
+                Occasion::Resolve,
+                site,
+            )?),
+            (None, Some(method)) if !method.has_body() => Some(Content::Nothing),
+            (None, _) => None,
+        };
+
+        let url = match url.as_deref() {
+            Some(url) => Some(Destination::compile(
+                "resolved.url",
+                url,
+                Occasion::Resolve,
+                site,
+            )?),
+            None => None,
+        };
+
+        Some(Self {
+            url,
+            method: method.or(settings.method).unwrap_or_default(),
+            content,
+        })
+    }
+}
+
+impl Receiver for Webhook {
+    fn secrets(&self) -> Vec<&Credential> {
+        let authorization = self.authorization.as_ref().map(Authorization::credential);
+        let resolved = self.resolved.url.as_ref().map(Destination::credential);
+        [self.url.credential()]
+            .into_iter()
+            .chain(resolved)
+            .chain(&self.secrets)
+            .chain(authorization)
+            .collect()
+    }
+
+    fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
+        let action = parcel.notification.action;
+        let lacks_receipt =
+            action == Action::Resolve && parcel.receipt.is_none() && self.speaks_of_receipt(action);
+
+        self.rendered(parcel, keys).map_err(|error| match error {
+            RenderError::Template { .. } if lacks_receipt => {
+                let pointer = self
+                    .receipt
+                    .as_deref()
+                    .unwrap_or("the place of the receipt");
+                RenderError::Impossible(format!(
+                    "the reply to its trigger held nothing at {pointer}"
+                ))
+            }
+            error => error,
+        })
+    }
+
+    fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+        let taken = Statuses::take(&self.success, reply.status);
+        if taken && !(200..300).contains(&reply.status) {
+            return Verdict::Delivered {
+                receipt: self.receipt(parcel, reply),
+            };
+        }
+
         match (reply.status, denial::judge(reply)) {
+            (_, Verdict::Delivered { .. }) if taken => Verdict::Delivered {
+                receipt: self.receipt(parcel, reply),
+            },
+            (_, Verdict::Delivered { .. }) => Verdict::Permanent {
+                reason: FailureReason::UnexpectedReply,
+                detail: format!("{}: `success` does not list it", status::detail(reply)),
+            },
             (410, _) => Verdict::Permanent {
                 reason: FailureReason::Rejected,
                 detail: format!("{}: the endpoint wants no more", status::detail(reply)),
@@ -277,10 +337,17 @@ impl Receiver for Webhook {
             ) => Verdict::Retry {
                 reason,
                 detail,
-                after: after.or(Some(THROTTLE)),
+                after: after.or_else(|| said_pause(reply)).or(Some(THROTTLE)),
             },
             (_, verdict) => verdict,
         }
+    }
+
+    fn example_receipt(&self, action: Action) -> Option<&'static str> {
+        self.receipt
+            .as_ref()
+            .filter(|_| action != Action::Trigger)
+            .map(|_| "RECEIPT")
     }
 
     fn options(&self) -> &Options {
@@ -288,166 +355,64 @@ impl Receiver for Webhook {
     }
 }
 
-impl Authorization {
-    /// One of the two, or neither.
-    fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
-        let bearer = site.secret_if_any(
-            "bearer",
-            Shape::Key,
-            settings.bearer.as_deref(),
-            settings.bearer_file.as_deref(),
-        );
-
-        let Some(BasicAuth {
-            username,
-            password,
-            password_file,
-        }) = &settings.basic_auth
-        else {
-            return bearer.map(Self::Bearer);
-        };
-
-        if bearer.is_some() {
-            site.problem(
-                "basic_auth",
-                "a bearer token and basic authentication exclude each other",
-                "keep one of them",
-            );
-        }
-
-        if username.contains(':') || looks_like_template(username) {
-            let mend = "write the user's name itself";
-            site.problem(
-                "basic_auth.username",
-                "it holds a colon or a template, and a user's name does not",
-                mend,
-            );
-        }
-
-        let mut inner = site.below("basic_auth");
-        let password = inner.secret(
-            "password",
-            Shape::Password,
-            password.as_deref(),
-            password_file.as_deref(),
-        )?;
-
-        Some(Self::Basic {
-            username: username.clone(),
-            password: Credential {
-                name: "basic_auth.password",
-                ..password
-            },
-        })
-    }
-
-    fn credential(&self) -> &Credential {
-        match self {
-            Self::Bearer(credential)
-            | Self::Basic {
-                password: credential,
-                ..
-            } => credential,
-        }
-    }
-
-    fn header(&self, keys: &Keys) -> String {
-        match self {
-            Self::Bearer(token) => format!("Bearer {}", keys.reveal(token)),
-            Self::Basic { .. } if keys.hidden() => "Basic <secret>".to_owned(),
-            Self::Basic { username, password } => {
-                format!(
-                    "Basic {}",
-                    BASE64_STANDARD.encode(format!("{username}:{}", keys.reveal(password)))
-                )
-            }
-        }
-    }
-}
-
-/// The headers that the configuration adds.
-fn headers(settings: &Settings, site: &mut Site<'_>) -> Vec<(String, Template)> {
-    let mut headers: Vec<(String, Template)> = Vec::new();
-    let authorized = settings.bearer.is_some()
-        || settings.bearer_file.is_some()
-        || settings.basic_auth.is_some();
-
-    for (name, source) in &settings.headers {
-        let place = format!("headers.{name}");
-        let lower = name.to_ascii_lowercase();
-        let is_token =
-            |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
-        if name.is_empty() || !name.bytes().all(is_token) {
-            site.problem(
-                &place,
-                "it is no header's name",
-                "write it like X-Scope-OrgID",
-            );
-        } else if OWN_HEADERS.contains(&lower.as_str()) {
-            site.problem(
-                &place,
-                "the request's own headers are not replaced",
-                "drop it",
-            );
-        } else if authorized && lower == "authorization" {
-            site.problem(
-                &place,
-                "`bearer` and `basic_auth` make this header",
-                "keep one of them",
-            );
-        } else if headers
-            .iter()
-            .any(|(known, _)| known.eq_ignore_ascii_case(name))
-        {
-            site.problem(&place, "the header is given twice", "keep one of them");
-        } else if let Some(template) = site.template_at(&place, "headers", source, Escape::No) {
-            headers.push((name.clone(), template));
-        }
-    }
-
-    headers
-}
-
-/// The event. Nothing in it depends on the attempt.
-fn body(parcel: &Parcel<'_>) -> Value {
-    let notification = parcel.notification;
-    let mut body = json!({
-        "type": match notification.action {
-            Action::Trigger => "alert.triggered",
-            Action::Change => "alert.changed",
-            Action::Resolve => "alert.resolved",
-        },
-        "timestamp": notification.arrived_at.to_string(),
-        "data": {
-            "action": notification.action.as_str(),
-            "alias": parcel.alias,
-            "incident_id": notification.incident_id,
-            "title": wording::title(notification, TITLE),
-            "reason": notification.reason,
-            "labels": notification.labels,
-            "incident": notification.incident,
-            "time": notification.time.map(|time| time.to_string()),
-            "arrived_at": notification.arrived_at.to_string(),
-            "mail": notification.mail,
-            "external_url": parcel.external_url,
-        },
-    });
-
-    if let Some(was) = &notification.was {
-        body["data"]["was"] = json!({ "severity": was });
-    }
-
-    body
-}
-
-/// The message's id: the same across retries, another for another delivery, and no full stop in it,
-/// which the signature uses to part.
-fn id(parcel: &Parcel<'_>) -> String {
-    let unique = format!(
-        "{}\n{}\n{}",
-        parcel.alias,
-        parcel.notification.action.as_str(),
-        parcel.delivery
+fn signing_secrets(settings: &Settings, site: &mut Site<'_>) -> Vec<Credential> {
+    let newest = site.secret_if_any(
+        "secret",
+        Shape::Signing,
+        settings.secret.as_deref(),
+        settings.secret_file.as_deref(),
     );
-    format!("msg_{}", &sha256_hex(unique.as_bytes())[..32])
+
+    let previous = site.secret_if_any(
+        "previous_secret",
+        Shape::Signing,
+        settings.previous_secret.as_deref(),
+        settings.previous_secret_file.as_deref(),
+    );
+
+    if previous.is_some() && settings.secret.is_none() && settings.secret_file.is_none() {
+        site.problem(
+            "previous_secret",
+            "there is no secret that follows it",
+            "name the new one `secret_file`",
+        );
+    }
+
+    newest.into_iter().chain(previous).collect()
+}
+
+/// Written out or in a file, and then without a template: a secret is none.
+fn destination(settings: &Settings, site: &mut Site<'_>) -> Option<Destination> {
+    match (settings.url.as_deref(), settings.url_file.as_deref()) {
+        (Some(url), None) if !url.trim().is_empty() => {
+            Destination::compile("url", url, Occasion::Any, site)
+        }
+        (url, file) => site
+            .secret("url", Shape::Address, url, file)
+            .map(Destination::plain),
+    }
+}
+
+fn check_receipt(settings: &Settings, site: &mut Site<'_>) {
+    let is_pointer = |text: &String| text.starts_with('/');
+    if settings
+        .receipt
+        .as_ref()
+        .is_some_and(|text| !is_pointer(text))
+    {
+        site.problem(
+            "receipt",
+            "it is no JSON pointer (RFC 6901)",
+            "write the way to it like /data/id",
+        );
+    }
+}
+
+/// The pause that the JSON of a refusal names, as Telegram's and Discord's do.
+fn said_pause(reply: &Reply) -> Option<Duration> {
+    let json: Value = serde_json::from_slice(&reply.body).ok()?;
+    ["/retry_after", "/parameters/retry_after"]
+        .into_iter()
+        .find_map(|pointer| json.pointer(pointer)?.as_f64())
+        .and_then(status::pause)
 }

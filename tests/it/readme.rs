@@ -82,7 +82,7 @@ fn lay_out_secrets(folder: &Path, config: &str) {
             "api_url" => {
                 "https://hooks.slack.com/services/T00000000/B00000000/XXXXXXXXXXXXXXXXXXXXXXXX"
             }
-            "webhook_url" => "https://example.com/workflows/0000000000/invoke",
+            "webhook_url" | "url" => "https://example.com/workflows/0000000000/invoke",
             "secret" => "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
             // As long as a PagerDuty routing key has to be.
             _ => "0123456789abcdef0123456789abcdef",

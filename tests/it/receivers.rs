@@ -2,8 +2,10 @@
 //! is wrong with a configuration.
 
 mod configured;
+mod presets;
 mod replies;
 mod requests;
+mod templated;
 
 use alertbridge::{
     delivery::{Action, Notification, Step},

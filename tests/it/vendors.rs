@@ -6,13 +6,24 @@
 //! memory.
 
 mod discord;
+mod goalert;
+mod google_chat;
 mod hook;
+mod incident_io;
+mod keyed;
+mod mattermost;
+mod ntfy;
+mod oncall;
 mod opsgenie;
 mod pagerduty;
+mod rootly;
 mod slack;
 mod slack_bot;
+mod splunk;
 mod teams;
+mod telegram;
 mod tests;
+mod zenduty;
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -30,8 +41,10 @@ use axum::{
 
 pub use self::hook::verify;
 pub use self::{
-    discord::Discord, hook::Hook, opsgenie::Opsgenie, pagerduty::PagerDuty, slack::Slack,
-    slack_bot::SlackBot, teams::Teams,
+    discord::Discord, goalert::GoAlert, google_chat::GoogleChat, hook::Hook,
+    incident_io::IncidentIo, mattermost::Mattermost, ntfy::Ntfy, oncall::OnCall,
+    opsgenie::Opsgenie, pagerduty::PagerDuty, rootly::Rootly, slack::Slack, slack_bot::SlackBot,
+    splunk::Splunk, teams::Teams, telegram::Telegram, zenduty::Zenduty,
 };
 
 /// A request as the vendor saw it.
@@ -47,6 +60,27 @@ pub struct Call {
 }
 
 impl Call {
+    /// The same as a request that is not sent.
+    pub fn of(request: &alertbridge::receiver::Request) -> Self {
+        use alertbridge::receiver::Body;
+        let target = request.url.splitn(4, '/').nth(3).unwrap_or_default();
+        Self {
+            method: request.method.to_owned(),
+            target: format!("/{target}"),
+            headers: request
+                .headers
+                .iter()
+                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone()))
+                .collect(),
+            body: match &request.body {
+                Body::Empty => Vec::new(),
+                Body::Json(json) => json.to_string().into_bytes(),
+                Body::Text(text) => text.clone().into_bytes(),
+            },
+            status: 0,
+        }
+    }
+
     pub fn json(&self) -> Result<serde_json::Value, String> {
         serde_json::from_slice(&self.body).map_err(|error| format!("the body is no JSON: {error}"))
     }

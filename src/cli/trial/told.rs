@@ -216,7 +216,12 @@ impl Trial {
             body,
         };
 
-        Some(match receiver.request(&parcel, &Keys::Hidden) {
+        let receivers = &self.rules.receivers;
+        let request = receiver
+            .request(&parcel, &Keys::Hidden)
+            .map(|request| receivers.without_given(&delivery.target, request));
+
+        Some(match request {
             Ok(request) => named(
                 request.method,
                 request.url,

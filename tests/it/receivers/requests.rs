@@ -559,7 +559,7 @@ fn hostile() -> impl Strategy<Value = String> {
     ]
 }
 
-fn notifications() -> impl Strategy<Value = Notification> {
+pub fn notifications() -> impl Strategy<Value = Notification> {
     let labels = proptest::collection::vec(proptest::option::of(hostile()), label::NAMES.len());
     (
         labels,

@@ -1,0 +1,86 @@
+//! What the environment gave to an integration's texts (`${NAME}`): it may be a credential wherever
+//! it stands, in a body too, and shows nowhere.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{Body, Receivers, Request, credential::telling};
+use crate::delivery::Target;
+
+/// A shorter value is a word or a port, and would hide what it is not.
+const SHORTEST: usize = 5;
+
+/// By integration.
+pub(super) type Given = BTreeMap<Target, Vec<String>>;
+
+impl Receivers {
+    /// The same, knowing what the environment gave, each with its place in the configuration.
+    #[must_use]
+    pub fn hiding(mut self, given: Vec<(String, String)>) -> Self {
+        for (place, value) in given {
+            let target = self.places.iter().find(|(_, known)| {
+                place
+                    .strip_prefix(known.as_str())
+                    .is_some_and(|rest| rest.starts_with('.'))
+            });
+            if let Some((target, _)) = target.filter(|_| value.len() >= SHORTEST) {
+                self.given.entry(target.clone()).or_default().push(value);
+            }
+        }
+        self
+    }
+
+    /// What of an integration's texts may not show.
+    pub fn given(&self, target: &Target) -> impl Iterator<Item = &str> {
+        self.given
+            .get(target)
+            .into_iter()
+            .flatten()
+            .map(String::as_str)
+    }
+
+    /// A request that is for people's eyes, without it.
+    pub fn without_given(&self, target: &Target, request: Request) -> Request {
+        let hidden: Vec<String> = self.given(target).flat_map(telling).collect();
+        if hidden.is_empty() {
+            return request;
+        }
+
+        let scrub = |text: String| {
+            hidden
+                .iter()
+                .fold(text, |text, part| text.replace(part, "<secret>"))
+        };
+
+        Request {
+            method: request.method,
+            url: scrub(request.url),
+            headers: request
+                .headers
+                .into_iter()
+                .map(|(name, value)| (name, scrub(value)))
+                .collect(),
+            body: match request.body {
+                Body::Empty => Body::Empty,
+                Body::Text(text) => Body::Text(scrub(text)),
+                Body::Json(json) => Body::Json(scrubbed(json, &scrub)),
+            },
+        }
+    }
+}
+
+fn scrubbed(json: Value, scrub: &dyn Fn(String) -> String) -> Value {
+    match json {
+        Value::String(text) => Value::String(scrub(text)),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| scrubbed(item, scrub))
+            .collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, scrubbed(value, scrub)))
+            .collect(),
+        other => other,
+    }
+}

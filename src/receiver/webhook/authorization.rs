@@ -1,0 +1,93 @@
+//! How a webhook proves who it is, but for the signature.
+
+use base64::{Engine as _, prelude::BASE64_STANDARD};
+
+use super::settings::{BasicAuth, Settings};
+use crate::receiver::{
+    Credential, Keys, credential::Shape, site::Site, template::looks_like_template,
+};
+
+pub(super) enum Authorization {
+    Bearer(Credential),
+    Basic {
+        username: String,
+        password: Credential,
+    },
+}
+
+impl Authorization {
+    /// One of the two, or neither.
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        let bearer = site.secret_if_any(
+            "bearer",
+            Shape::Key,
+            settings.bearer.as_deref(),
+            settings.bearer_file.as_deref(),
+        );
+
+        let Some(BasicAuth {
+            username,
+            password,
+            password_file,
+        }) = &settings.basic_auth
+        else {
+            return bearer.map(Self::Bearer);
+        };
+
+        if bearer.is_some() {
+            site.problem(
+                "basic_auth",
+                "a bearer token and basic authentication exclude each other",
+                "keep one of them",
+            );
+        }
+
+        if username.contains(':') || looks_like_template(username) {
+            let mend = "write the user's name itself";
+            site.problem(
+                "basic_auth.username",
+                "it holds a colon or a template, and a user's name does not",
+                mend,
+            );
+        }
+
+        let mut inner = site.below("basic_auth");
+        let password = inner.secret(
+            "password",
+            Shape::Password,
+            password.as_deref(),
+            password_file.as_deref(),
+        )?;
+
+        Some(Self::Basic {
+            username: username.clone(),
+            password: Credential {
+                name: "basic_auth.password",
+                ..password
+            },
+        })
+    }
+
+    pub(super) fn credential(&self) -> &Credential {
+        match self {
+            Self::Bearer(credential)
+            | Self::Basic {
+                password: credential,
+                ..
+            } => credential,
+        }
+    }
+
+    pub(super) fn header(&self, keys: &Keys) -> String {
+        match self {
+            Self::Bearer(token) => format!("Bearer {}", keys.reveal(token)),
+            Self::Basic { .. } if keys.hidden() => "Basic <secret>".to_owned(),
+            Self::Basic { username, password } => {
+                format!(
+                    "Basic {}",
+                    BASE64_STANDARD.encode(format!("{username}:{}", keys.reveal(password)))
+                )
+            }
+        }
+    }
+}

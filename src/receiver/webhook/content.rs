@@ -1,0 +1,171 @@
+//! What a webhook's request says: the event of Standard Webhooks, or what a template makes of the
+//! alert. A template that is to give JSON gives JSON, whatever an alert says, or is refused when
+//! the configuration is loaded.
+
+use serde_json::Value;
+
+use super::{event::event, settings::Method};
+use crate::receiver::{
+    Body, Parcel, RenderError,
+    page::Page,
+    sample,
+    site::Site,
+    template::{Escape, Extent, Occasion, Template},
+    wording,
+};
+
+pub(super) enum Content {
+    Event,
+    Nothing,
+    Text(Template),
+    Json(Template),
+}
+
+impl Content {
+    /// `place` is where the template stands; `media_type` what the configuration calls it.
+    pub(super) fn compile(
+        place: &str,
+        source: &str,
+        media_type: Option<&str>,
+        occasion: Occasion,
+        site: &mut Site<'_>,
+    ) -> Option<Self> {
+        let template =
+            site.template_of(place, "body", source, Escape::No, Extent::Whole, occasion)?;
+        if !is_json(source, media_type, occasion, &template) {
+            return Some(Self::Text(template));
+        }
+
+        let samples = sample::of_all_sorts().into_iter();
+        for (which, notification) in samples.filter(|(_, sample)| occasion.suits(sample)) {
+            let tried = sample::parcel(&notification, |parcel| {
+                template.render(&Page::new(parcel).context())
+            });
+            let wrong = match tried.map(|text| serde_json::from_str::<Value>(&text)) {
+                Ok(Ok(_)) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(error) => error.to_string(),
+            };
+            site.problem(
+                place,
+                format!("tried on {which}, it gives no JSON: {wrong}"),
+                "write every value as `{{ … | tojson }}`, without quotes around it; where no JSON \
+                 is meant, set the header Content-Type to text/plain",
+            );
+            return None;
+        }
+
+        Some(Self::Json(template))
+    }
+
+    /// What a request of this method says where no template is given.
+    pub(super) fn of(method: Method) -> Self {
+        if method.has_body() {
+            Self::Event
+        } else {
+            Self::Nothing
+        }
+    }
+
+    pub(super) fn speaks_of(&self, name: &str) -> bool {
+        match self {
+            Self::Text(template) | Self::Json(template) => template.speaks_of(name),
+            Self::Event | Self::Nothing => false,
+        }
+    }
+
+    pub(super) fn media_type(&self) -> Option<&'static str> {
+        match self {
+            Self::Nothing => None,
+            Self::Text(_) => Some("text/plain; charset=utf-8"),
+            Self::Event | Self::Json(_) => Some("application/json"),
+        }
+    }
+
+    pub(super) fn render(&self, parcel: &Parcel<'_>, page: &Page<'_>) -> Result<Body, RenderError> {
+        let mark = wording::mark(parcel.notification);
+        match self {
+            Self::Event => Ok(Body::Json(event(parcel))),
+            Self::Nothing => Ok(Body::Empty),
+            Self::Text(template) => {
+                let text = template.render(&page.context())?;
+                let marked = text.contains(mark.trim());
+                Ok(Body::Text(if marked { text } else { mark + &text }))
+            }
+            Self::Json(template) => {
+                let text = template.render(&page.context())?;
+                let mut json = serde_json::from_str(&text).map_err(|error| {
+                    RenderError::Impossible(format!("the body is no JSON: {error}"))
+                })?;
+                if !text.contains(mark.trim()) {
+                    mark_first(&mut json, &mark);
+                }
+                Ok(Body::Json(json))
+            }
+        }
+    }
+}
+
+/// What its type or its beginning says, or what becomes of it.
+fn is_json(
+    source: &str,
+    media_type: Option<&str>,
+    occasion: Occasion,
+    template: &Template,
+) -> bool {
+    if let Some(media_type) = media_type {
+        return media_type.to_ascii_lowercase().contains("json");
+    }
+
+    let begin = source.trim_start();
+    let is_tag = ["{{", "{%", "{#"].iter().any(|tag| begin.starts_with(tag));
+    let rendered = || {
+        let samples = sample::notifications();
+        let first = samples.iter().find(|(_, sample)| occasion.suits(sample));
+        first.is_some_and(|(_, notification)| {
+            let text = sample::parcel(notification, |parcel| {
+                template.render(&Page::new(parcel).context())
+            });
+            text.is_ok_and(|text| text.trim_start().starts_with(['{', '[']))
+        })
+    };
+
+    if is_tag {
+        rendered()
+    } else {
+        begin.starts_with(['{', '['])
+    }
+}
+
+/// What may not be genuine says so to whoever reads it: the first sentence is marked. Keys, states
+/// and addresses hold no space.
+fn mark_first(json: &mut Value, mark: &str) -> bool {
+    match json {
+        Value::String(text) if text.trim().contains(char::is_whitespace) => {
+            text.insert_str(0, mark);
+            true
+        }
+        Value::Array(items) => items.iter_mut().any(|item| mark_first(item, mark)),
+        Value::Object(fields) => fields.values_mut().any(|field| mark_first(field, mark)),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::mark_first;
+
+    #[test]
+    fn the_first_sentence_is_marked_and_nothing_else() {
+        let mut body =
+            json!({ "key": "a:b", "n": 1, "in": [{ "title": "An app is down" }], "text": "a b" });
+        assert!(mark_first(&mut body, "[UNVERIFIED] "));
+        assert_eq!(
+            body,
+            json!({ "key": "a:b", "n": 1, "in": [{ "title": "[UNVERIFIED] An app is down" }], "text": "a b" })
+        );
+        assert!(!mark_first(&mut json!({ "key": "a:b" }), "[UNVERIFIED] "));
+    }
+}
