@@ -20,6 +20,7 @@ use crate::{
     deliver::{Client, Unusable},
     delivery, ingress,
     pipeline::Rules,
+    profile::{self, Profiles},
     receiver, route,
     settings::Problem,
     store::place::Place,
@@ -43,6 +44,7 @@ mod preset;
 mod refused;
 mod restart;
 mod shape;
+mod starter;
 mod store;
 mod values;
 mod yaml;
@@ -94,6 +96,8 @@ pub struct Loaded {
     pub config: Config,
     /// The stages it describes, ready to run.
     pub rules: Arc<Rules>,
+    /// How other senders' mail is read.
+    pub profiles: Arc<Profiles>,
     pub source: Source,
     /// What works, and is better otherwise.
     pub warnings: Vec<String>,
@@ -149,6 +153,8 @@ impl Config {
         let included = include::merge(&mut tree, &source, environment, &mut found)?;
         let of_presets = preset::merge(&mut tree);
         found.extend(of_presets.into_iter().map(|problem| (None, problem)));
+        let of_starters = starter::merge(&mut tree);
+        found.extend(of_starters.into_iter().map(|problem| (None, problem)));
 
         // What one step found wrong with a key, the next need not find again.
         let mut tell = |problems: Vec<Problem>| {
@@ -168,20 +174,26 @@ impl Config {
                 tell(config.certificates());
             }
             let given = values::given(&tree, environment);
-            compile::rules(&config, given).map(|rules| (config, rules))
+            let profiles = Profiles::compile(&config.profiles).map_err(&mut tell).ok();
+            if let (Files::Needed, Some(profiles)) = (files, &profiles) {
+                tell(profile::examples::problems(profiles));
+            }
+            let profiles = Arc::new(profiles.unwrap_or_default());
+            let rules = compile::rules(&config, &profiles, given)?;
+            Ok((config, rules, profiles))
         });
 
         let compiled = compiled.map_err(&mut tell).ok();
 
-        if let Some((_, rules)) = &compiled {
+        if let Some((_, rules, _)) = &compiled {
             tell(literal::problems(&tree, &rules.receivers.templates));
         }
 
         if files == Files::Needed {
             let secrets = compiled
                 .iter()
-                .flat_map(|(_, rules)| rules.receivers.try_secrets());
-            let ways = compiled.iter().flat_map(|(config, rules)| {
+                .flat_map(|(_, rules, _)| rules.receivers.try_secrets());
+            let ways = compiled.iter().flat_map(|(config, rules, _)| {
                 Client::new(
                     &rules.receivers,
                     config.delivery.timeout.as_std(),
@@ -203,11 +215,11 @@ impl Config {
         warnings.extend(
             compiled
                 .iter()
-                .flat_map(|(config, rules)| self::warnings(config, rules)),
+                .flat_map(|(config, rules, profiles)| self::warnings(config, rules, profiles)),
         );
 
         match compiled {
-            Some((config, rules)) if found.is_empty() => {
+            Some((config, rules, profiles)) if found.is_empty() => {
                 warnings.extend(exposed::to_other_apps(&config));
                 if files == Files::Needed {
                     warnings.extend(exposed::files(&tree).iter().map(ToString::to_string));
@@ -216,6 +228,7 @@ impl Config {
                 Ok(Loaded {
                     config,
                     rules,
+                    profiles,
                     source,
                     warnings,
                     included,
@@ -253,7 +266,7 @@ impl Config {
 }
 
 /// What works, and is better otherwise: told at start and by `check`, and no reason to refuse.
-fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
+fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> {
     let mut found = Vec::new();
     if config.alerts.authenticity.require.is_empty() {
         found.push(
@@ -288,7 +301,7 @@ fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
     let servers = config.ingress.smtp.iter().enumerate();
     let of_servers =
         servers.filter_map(|(place, smtp)| smtp.warnings(&format!("ingress.smtp[{place}]"), now));
-    found.extend(lint::warnings(config, rules));
+    found.extend(lint::warnings(config, rules, profiles));
 
     let of_stages = rules
         .receivers
@@ -323,6 +336,8 @@ pub struct Config {
     pub admin: Admin,
     pub ingress: ingress::Settings,
     pub alerts: Alerts,
+    /// How the mail of other senders is read: tried in order, after `alerts`.
+    pub profiles: Vec<profile::Settings>,
     pub templates: Vec<PathBuf>,
     pub time_intervals: Vec<route::interval::Settings>,
     pub route: route::Settings,

@@ -1,4 +1,7 @@
-//! 3. Message → the JSON hidden in it. Home of mail-parser, `lol_html` and scraper.
+//! 3. Message → what it holds. Home of mail-parser, `lol_html` and scraper.
+//!
+//! [`Extractor`] finds the JSON that is hidden in Atlassian's own mail. [`Contents`] has everything
+//! that other senders' mail is made of: text, pairs, attachments.
 //!
 //! Anybody can send mail, so everything here is bounded and linear in the mail's size: the header
 //! block is judged on its raw bytes before any parser sees it ([`sender::read`]), multiparts are
@@ -26,13 +29,22 @@ use crate::{
 
 mod body;
 mod charset;
+pub mod contents;
 mod element;
+mod flowed;
 mod json;
+mod markup;
+pub mod pairs;
+mod parts;
 mod quoted_printable;
+mod rendered;
+pub mod selected;
 mod stand_in;
 mod structured;
 mod trace;
 mod transfer;
+
+pub use contents::Contents;
 
 /// The `id` of the script element that holds the alert.
 pub const ELEMENT_ID: &str = "incident-data";
@@ -206,7 +218,7 @@ fn agree(payloads: &[element::Found]) -> Result<Value, String> {
 
 /// A key that copies of an alert share, whichever way they came: white space, which mail systems
 /// rewrap, is left out.
-fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
+pub fn key<'a>(evidence: impl IntoIterator<Item = &'a [u8]>) -> String {
     let solid: Vec<u8> = evidence
         .into_iter()
         .flatten()

@@ -20,13 +20,15 @@ pub mod message;
 pub mod settings;
 // Planned maintenance: which triggers are told to nobody for a while. Pure.
 pub mod silence;
+// What all templates share: filters, and output that ends.
+pub mod template;
 
 // Stages.
 // 2. Is it really the sender's?
 pub mod authenticate;
 // 7. Claim → render → send → judge → settle.
 pub mod deliver;
-// 3. Message → the JSON hidden in it.
+// 3. Message → what it holds: JSON, texts, pairs, attachments.
 pub mod extract;
 // 1. How mail arrives.
 pub mod ingress;
@@ -36,6 +38,9 @@ pub mod receiver;
 pub mod route;
 // 4. JSON → incident, or what is wrong with it.
 pub mod validate;
+
+// Which mail is whose, and how it is read: compiled from YAML.
+pub mod profile;
 
 // What joins them.
 // Where tests let the program die.

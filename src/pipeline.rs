@@ -31,6 +31,7 @@ mod alert;
 mod case;
 mod change;
 mod conclude;
+mod declared;
 mod finding;
 mod follow;
 mod in_hand;

@@ -54,19 +54,19 @@ pub struct Valid {
 #[derive(Debug, thiserror::Error)]
 pub enum SchemaError {
     #[error(
-        "cannot read alerts.schema_file {}: {source}; name a file the bridge may read, or remove the key to use the schema built in",
+        "cannot read the schema {}: {source}; name a file the bridge may read, or remove the key",
         path.display()
     )]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("alerts.schema_file {} is larger than 1 MiB; name a JSON schema", path.display())]
+    #[error("the schema {} is larger than 1 MiB; name a JSON schema", path.display())]
     TooLarge { path: PathBuf },
-    #[error("alerts.schema_file {} is not valid JSON: {source}; mend it there", path.display())]
+    #[error("the schema {} is not valid JSON: {source}; mend it there", path.display())]
     NotJson {
         path: PathBuf,
         source: serde_json::Error,
     },
     #[error(
-        "alerts.schema_file {} is no usable JSON schema: {what}; mend it there ($ref may only point into the file itself)",
+        "the schema {} is no usable JSON schema: {what}; mend it there ($ref may only point into the file itself)",
         path.display()
     )]
     NotASchema { path: PathBuf, what: String },
@@ -126,6 +126,15 @@ impl Validator {
             schema,
             known: known::Properties::of(&json),
         })
+    }
+
+    /// Whether JSON fits the schema; the error names the JSON pointers of what does not.
+    pub fn fits(&self, json: &Value) -> Result<(), String> {
+        if self.schema.is_valid(json) {
+            Ok(())
+        } else {
+            Err(reason::of(self.schema.iter_errors(json)))
+        }
     }
 
     /// Checks an alert's JSON and reads the alert from it.

@@ -78,7 +78,7 @@ impl Trial {
         Ok(Self {
             rules: Arc::clone(rules),
             store: Arc::new(store),
-            authenticator: config.authenticator()?,
+            authenticator: config.authenticator(&rules.profiles)?,
             external_url: config.global.external_url.clone(),
             trust,
             silences: Vec::new(),

@@ -8,41 +8,65 @@ use super::{Config, nearest};
 use crate::{
     label::{self, Matcher},
     pipeline::Rules,
+    profile::Profiles,
     route::Route,
 };
 
 /// Every such warning, a sentence each.
-pub fn warnings(config: &Config, rules: &Rules) -> Vec<String> {
+pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> {
     let mut found = Vec::new();
-    severities(config, &mut found);
+    let mut known: BTreeSet<String> = label::NAMES.map(ToOwned::to_owned).into();
+    known.extend(profiles.iter().flat_map(|profile| {
+        let own = profile
+            .own_labels()
+            .chain(["profile", "title", "url", "summary"]);
+        own.map(ToOwned::to_owned)
+    }));
+    severities(config, &known, &mut found);
 
-    let mut reached = Reached::default();
+    let mut reached = Reached {
+        known,
+        ..Reached::default()
+    };
     reached.route(rules.routes.root(), &mut found);
     receivers(config, &mut reached, &mut found);
     intervals(config, &reached, &mut found);
     found
 }
 
-fn severities(config: &Config, found: &mut Vec<String>) {
-    for (index, rule) in config.alerts.severity.iter().enumerate() {
-        let matchers = rule
-            .matchers
-            .iter()
-            .filter_map(|text| Matcher::parse_list(text).ok());
-        let key = format!("alerts.severity[{index}].matchers");
-        labels(&key, matchers.flatten().collect::<Vec<_>>().iter(), found);
+fn severities(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {
+    let of_alerts = ("alerts".to_owned(), &config.alerts.severity);
+    let of_profiles = config.profiles.iter().enumerate();
+    let of_profiles =
+        of_profiles.map(|(index, profile)| (format!("profiles[{index}]"), &profile.severity));
+
+    for (key, rules) in std::iter::once(of_alerts).chain(of_profiles) {
+        for (index, rule) in rules.iter().enumerate() {
+            let matchers = rule
+                .matchers
+                .iter()
+                .filter_map(|text| Matcher::parse_list(text).ok());
+            let key = format!("{key}.severity[{index}].matchers");
+            let matchers: Vec<_> = matchers.flatten().collect();
+            labels(&key, matchers.iter(), known, found);
+        }
     }
 }
 
 /// A matcher of such a label sees it as empty, whatever the mail.
-fn labels<'a>(key: &str, matchers: impl Iterator<Item = &'a Matcher>, found: &mut Vec<String>) {
+fn labels<'a>(
+    key: &str,
+    matchers: impl Iterator<Item = &'a Matcher>,
+    known: &BTreeSet<String>,
+    found: &mut Vec<String>,
+) {
     let unknown: BTreeSet<&str> = matchers
         .map(Matcher::name)
-        .filter(|name| !label::NAMES.contains(name))
+        .filter(|name| !known.contains(*name))
         .collect();
 
     for name in unknown {
-        let mend = match nearest(name, label::NAMES.into_iter()) {
+        let mend = match nearest(name, known.iter().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => format!("the labels are {}", label::NAMES.join(", ")),
         };
@@ -53,6 +77,8 @@ fn labels<'a>(key: &str, matchers: impl Iterator<Item = &'a Matcher>, found: &mu
 /// What the route tree leads to.
 #[derive(Default)]
 struct Reached {
+    /// The labels that an alert may have.
+    known: BTreeSet<String>,
     receivers: BTreeSet<String>,
     intervals: BTreeSet<String>,
 }
@@ -62,6 +88,7 @@ impl Reached {
         labels(
             &format!("{}.matchers", route.path),
             route.matchers.iter(),
+            &self.known,
             found,
         );
 

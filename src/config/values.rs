@@ -126,12 +126,18 @@ impl Pass<'_> {
                 _ if role == Role::Details => Role::Details,
                 "details" | "headers" => Role::Details,
                 "templates" | "include" => Role::File,
+                "mail" if is_test_of_profile(path) => Role::File,
                 key if key.ends_with("_file") => Role::File,
                 _ => Role::Other,
             };
             self.walk(&mut entry.value, &join(path, &entry.key), inner);
         }
     }
+}
+
+/// Whether a path is `profiles[i].tests[j]`.
+fn is_test_of_profile(path: &str) -> bool {
+    path.starts_with("profiles[") && path.contains("].tests[")
 }
 
 fn join(path: &str, key: &str) -> String {

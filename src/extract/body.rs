@@ -70,7 +70,7 @@ pub(super) struct Body<'a> {
 }
 
 /// What a part is for us.
-enum Kind {
+pub(super) enum Kind {
     Html,
     Multipart,
     /// A form in which it cannot be seen.
@@ -339,7 +339,7 @@ fn is_alert(found: &Found) -> bool {
     matches!(found, Found::Json(text) if json::parse(text).is_ok())
 }
 
-fn kind(content: &Structured) -> Kind {
+pub(super) fn kind(content: &Structured) -> Kind {
     let (main, sub) = content
         .token
         .split_once('/')
@@ -357,7 +357,7 @@ fn kind(content: &Structured) -> Kind {
 }
 
 /// Whether a part is to be shown (RFC 2183).
-enum Disposition {
+pub(super) enum Disposition {
     Inline,
     Attachment,
     /// It does not say in a way that can be read.
@@ -365,7 +365,7 @@ enum Disposition {
 }
 
 /// RFC 2183, 2.8: any disposition but `inline` is to be treated as an attachment.
-fn disposition(header: &[u8]) -> Disposition {
+pub(super) fn disposition(header: &[u8]) -> Disposition {
     let Some(value) = first(header, b"Content-Disposition") else {
         return Disposition::Inline;
     };
@@ -392,7 +392,7 @@ fn differs(header: &[u8], name: &[u8]) -> bool {
 }
 
 /// The boundary that is meant: the first of those it could be that comes.
-fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
+pub(super) fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
     let written = content.all("boundary");
     let written: Vec<&str> = written
         .iter()
@@ -443,7 +443,7 @@ fn boundary(content: &Structured, body: &[u8]) -> Option<String> {
 }
 
 #[derive(PartialEq)]
-enum Line {
+pub(super) enum Line {
     Next,
     Last,
     /// Closing dashes with more behind them: a footer that a gateway wrote there, or a boundary
@@ -452,7 +452,7 @@ enum Line {
 }
 
 /// Whether the bytes at `at` are a boundary line: which, and where the next line starts.
-fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(Line, usize)> {
+pub(super) fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(Line, usize)> {
     if at > 0 && body[at - 1] != b'\n' {
         return None;
     }
@@ -471,7 +471,7 @@ fn boundary_line(body: &[u8], at: usize, length: usize) -> Option<(Line, usize)>
 }
 
 /// The line end before a boundary belongs to the boundary.
-fn trim_line_end(content: &[u8]) -> &[u8] {
+pub(super) fn trim_line_end(content: &[u8]) -> &[u8] {
     let content = content.strip_suffix(b"\n").unwrap_or(content);
     content.strip_suffix(b"\r").unwrap_or(content)
 }

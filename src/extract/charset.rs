@@ -6,6 +6,7 @@
 use std::borrow::Cow;
 
 use encoding_rs::{Encoding, ISO_2022_JP, REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, WINDOWS_1252};
+use mail_parser::decoders::charsets::map::charset_decoder;
 
 /// What the names of character sets hold in which bytes below 128 are not ASCII.
 const HIDING: [&str; 16] = [
@@ -65,6 +66,30 @@ pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Te
     };
 
     Ok(Text { text, unknown })
+}
+
+/// Decodes a text that nothing is looked for in which somebody could hide: in any character set, as
+/// mail programs show it.
+pub(super) fn decode_all(bytes: &[u8], label: Option<&str>) -> String {
+    let name = label.unwrap_or_default().trim().to_ascii_lowercase();
+    let hiding = Encoding::for_label(name.as_bytes())
+        .filter(|encoding| [UTF_16BE, UTF_16LE, ISO_2022_JP].contains(encoding));
+
+    let text = match hiding {
+        Some(encoding) => encoding.decode_with_bom_removal(bytes).0.into_owned(),
+        None => match decode(Cow::Borrowed(bytes), label) {
+            Ok(read) => read.text.into_owned(),
+            Err(_) => charset_decoder(name.as_bytes()).map_or_else(
+                || String::from_utf8_lossy(bytes).into_owned(),
+                |decoder| decoder(bytes),
+            ),
+        },
+    };
+
+    match text.strip_prefix('\u{feff}') {
+        Some(text) => text.to_owned(),
+        None => text,
+    }
 }
 
 enum Known {

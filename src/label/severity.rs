@@ -33,13 +33,18 @@ pub fn rank(word: &str) -> u8 {
 const FALLBACK: &str = "warning";
 
 impl Severities {
-    /// Compiles the rules, or says all that is wrong with them.
+    /// Compiles the rules of `alerts:`, or says all that is wrong with them.
     pub fn compile(rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
+        Self::compile_at("alerts.severity", rules)
+    }
+
+    /// The same of rules that stand at another key of the configuration.
+    pub fn compile_at(at: &str, rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut compiled = Vec::with_capacity(rules.len());
 
         for (index, rule) in rules.iter().enumerate() {
-            let key = format!("alerts.severity[{index}]");
+            let key = format!("{at}[{index}]");
             if rule.severity.is_empty() {
                 problems.push(Problem::new(
                     format!("{key}.severity"),

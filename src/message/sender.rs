@@ -12,7 +12,8 @@
 //! is the sender's, the mail is the sender's; where the sender is one reading among others, it is
 //! [`Sender::Doubtful`], which proves nothing and is told.
 //!
-//! Addresses are compared without regard to case, and the display name never matters. That the
+//! Addresses are compared without regard to case, and the display name never matters. What is
+//! configured as `@example.com` stands for every address of that domain alone. That the
 //! header says so proves nothing yet: whether it is true is the matter of authenticity.
 
 use super::header::{Field, check as check_header, fields};
@@ -160,9 +161,12 @@ fn of(value: &[u8], configured: &[String]) -> Sender {
 fn is_configured(address: &[u8], configured: &[String]) -> bool {
     // A domain that ends in a dot is the same one, spelled out (RFC 1034, 3.1).
     let address = address.strip_suffix(b".").unwrap_or(address);
-    configured
-        .iter()
-        .any(|known| known.as_bytes().eq_ignore_ascii_case(address))
+    let domain = memchr::memrchr(b'@', address).map_or(&[][..], |at| &address[at..]);
+    configured.iter().any(|known| {
+        let known = known.as_bytes();
+        known.eq_ignore_ascii_case(address)
+            || (known.starts_with(b"@") && known.eq_ignore_ascii_case(domain))
+    })
 }
 
 /// The one address of an unfolded From.
@@ -268,6 +272,35 @@ mod tests {
             format!("To: a@b\r\n{from}\r\nDate: x\r\n").as_bytes(),
             &[GENUINE.into()],
         )
+    }
+
+    #[test]
+    fn a_domain_stands_for_its_addresses_alone() {
+        let judge = |from: &str| {
+            let header = format!("From: {from}\r\n");
+            read(header.as_bytes(), &["@example.com".into()])
+        };
+        for from in [
+            "a@example.com",
+            "B <b@EXAMPLE.com>",
+            "\"x\" <c.d@example.com.>",
+        ] {
+            assert_eq!(judge(from), Sender::Configured, "{from}");
+        }
+        for from in [
+            "a@sub.example.com",
+            "a@notexample.com",
+            "a@example.com.evil",
+        ] {
+            assert!(matches!(judge(from), Sender::Other(_)), "{from}");
+        }
+        for from in ["a@example.com, b@evil", "a@example.com <b@evil> <c@evil>"] {
+            assert!(
+                matches!(judge(from), Sender::Doubtful(_)),
+                "{from}: {:?}",
+                judge(from)
+            );
+        }
     }
 
     #[test]

@@ -82,7 +82,7 @@ fn midnight() -> Timestamp {
 impl Night {
     fn begin() -> Self {
         let Loaded { config, rules, .. } = loaded(CONFIGURATION);
-        let authenticator = config.authenticator().unwrap();
+        let authenticator = config.authenticator(&rules.profiles).unwrap();
         let in_force = watch::Sender::new(Arc::new(InForce {
             authenticator,
             rules,

@@ -22,9 +22,8 @@ use crate::{
     delivery::{Action, Notification},
     label,
     settings::Problem,
+    template::filters,
 };
-
-mod filters;
 
 /// Instructions one rendering may take: a loop without end fails instead of holding up the page.
 const FUEL: u64 = 100_000;

@@ -32,7 +32,7 @@ impl Night {
         let parsed = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
         let Loaded { config, rules, .. } = parsed.unwrap_or_else(|error| panic!("{error}"));
         let in_force = InForce {
-            authenticator: config.authenticator().unwrap(),
+            authenticator: config.authenticator(&rules.profiles).unwrap(),
             rules,
         };
         let start = Timestamp::from_second(1_700_000_000).unwrap();

@@ -6,8 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const WORDS: [&str; 7] = [
-    "clock", "delivery", "incident", "label", "message", "settings", "silence",
+const WORDS: [&str; 8] = [
+    "clock", "delivery", "incident", "label", "message", "settings", "silence", "template",
 ];
 
 /// What each module may use beside the words and itself.
@@ -16,6 +16,8 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
         _ if WORDS.contains(&module) => &[],
         // A stage knows no other stage: only what joins them puts them in sequence.
         "authenticate" | "extract" | "validate" | "route" | "receiver" | "crash" => &[],
+        // It says how the stages that read mail are to read it.
+        "profile" => &["authenticate", "extract", "validate"],
         "ingress" => &["telemetry"],
         "store" => &["crash"],
         "telemetry" => &["store"],
@@ -26,6 +28,7 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
             "deliver",
             "extract",
             "ingress",
+            "profile",
             "receiver",
             "route",
             "store",
@@ -40,6 +43,7 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
             "extract",
             "ingress",
             "pipeline",
+            "profile",
             "receiver",
             "route",
             "store",

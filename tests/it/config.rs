@@ -407,6 +407,7 @@ fn the_shipped_configuration_holds_with_every_option_uncommented() {
     assert_eq!(config.ingress.imap.len(), 1);
     assert_eq!(config.route.routes.len(), 1);
     assert_eq!(config.time_intervals.len(), 1);
+    assert_eq!(config.profiles.len(), 1);
 }
 
 #[test]

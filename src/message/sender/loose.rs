@@ -148,7 +148,9 @@ fn holds(text: &str, address: &str) -> bool {
             Some(byte) => in_host(byte),
             None => false,
         };
-        !before.is_some_and(|byte| in_atom(byte) && !matches!(byte, b'=' | b'\'' | b'_')) && !longer
+        let begun = address.starts_with('@')
+            || !before.is_some_and(|byte| in_atom(byte) && !matches!(byte, b'=' | b'\'' | b'_'));
+        begun && !longer
     })
 }
 

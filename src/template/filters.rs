@@ -1,6 +1,6 @@
 //! The filters that templates have beside Jinja's own.
 
-use std::fmt::Display;
+use std::{borrow::Cow, fmt::Display};
 
 use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit, fmt::strtime, tz::TimeZone};
 use minijinja::{
@@ -8,6 +8,11 @@ use minijinja::{
     value::{Kwargs, Rest, from_args},
 };
 use minijinja_contrib::filters::truncate;
+use moka::sync::Cache;
+use regex::{Regex, RegexBuilder};
+
+use super::written;
+use crate::delivery::sha256_hex;
 
 use crate::receiver::text;
 
@@ -17,6 +22,92 @@ pub fn add(environment: &mut Environment<'_>) {
     environment.add_filter("cut", cut);
     environment.add_filter("datetime", datetime);
     environment.add_filter("duration", duration);
+    environment.add_filter("time", time);
+    environment.add_filter("hash", hash);
+
+    let known = Cache::new(MAX_EXPRESSIONS);
+    environment.add_filter(
+        "regex_replace",
+        move |text: &Value, expression: &str, with: &str| {
+            Ok::<_, Error>(
+                compiled(&known, expression)?
+                    .replace_all(&text_of(text)?, with)
+                    .into_owned(),
+            )
+        },
+    );
+}
+
+/// How many expressions of `regex_replace` are kept compiled.
+const MAX_EXPRESSIONS: u64 = 64;
+
+/// Bytes such an expression may take when compiled.
+const EXPRESSION_SIZE: usize = 1 << 20;
+
+/// An expression that nobody can use is a mistake of whoever wrote the template.
+fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Error> {
+    if let Some(regex) = known.get(expression) {
+        return Ok(regex);
+    }
+
+    // What a template calls `\b` is a backspace to Jinja, which no mail holds.
+    let regex = RegexBuilder::new(&expression.replace('\u{8}', r"\b"))
+        .size_limit(EXPRESSION_SIZE)
+        .build()
+        .map_err(|error| {
+            let what = error.to_string();
+            let last = what.lines().last().unwrap_or_default();
+            mistaken(format!(
+                "`{expression}` is no regular expression: {}",
+                last.trim().trim_start_matches("error: ")
+            ))
+        })?;
+    known.insert(expression.to_owned(), regex.clone());
+    Ok(regex)
+}
+
+/// `text | hash`: the SHA-256, in hex.
+fn hash(text: &Value) -> Result<String, Error> {
+    Ok(sha256_hex(text_of(text)?.as_bytes()))
+}
+
+/// `text | time('%d.%m.%Y %H:%M', 'Europe/Berlin')`: RFC 3339 in UTC of a time as it is written.
+/// Without a format RFC 3339, RFC 2822 and seconds since the epoch are read. What names no zone is
+/// of the zone given, and UTC where none is.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "minijinja hands keywords over by value"
+)]
+fn time(value: &Value, Rest(given): Rest<Value>, named: Kwargs) -> Result<String, Error> {
+    let (format, zone): (Option<&str>, Option<&str>) = from_args(&given)?;
+    let format = format.or(named.get("format")?);
+    let zone = zone.or(named.get("zone")?);
+    named.assert_all_used()?;
+
+    let zone = match zone {
+        None => TimeZone::UTC,
+        Some(name) => {
+            TimeZone::get(name).map_err(|_| mistaken(format!("there is no time zone `{name}`")))?
+        }
+    };
+    if let Some(format) = format {
+        written::check(format).map_err(mistaken)?;
+    }
+
+    let text = text_of(value)?;
+    written::parse(&text, format, &zone)
+        .map(|time| time.to_string())
+        .map_err(wrong)
+}
+
+/// A value that is there, as text.
+fn text_of(value: &Value) -> Result<Cow<'_, str>, Error> {
+    if value.is_undefined() || value.is_none() {
+        return Err(Error::from(ErrorKind::UndefinedError));
+    }
+    Ok(value
+        .as_str()
+        .map_or_else(|| value.to_string().into(), Cow::Borrowed))
 }
 
 /// `headline | cut(255)`: at most so many characters, as a vendor is taken to count them, and never
@@ -112,6 +203,11 @@ fn seconds(value: &Value) -> Option<f64> {
         None => f64::try_from(value.clone()).ok(),
     };
     number.filter(|number: &f64| number.is_finite())
+}
+
+/// The template itself is wrong, whatever it is rendered with.
+fn mistaken(what: String) -> Error {
+    Error::new(ErrorKind::SyntaxError, what)
 }
 
 fn wrong(what: impl Display) -> Error {

@@ -1,0 +1,199 @@
+//! Everything a mail holds for a profile to speak of: its text, its pairs, its attachments.
+
+use mail_parser::parsers::MessageStream;
+use serde::Serialize;
+
+use super::{
+    body::Kind,
+    flowed, json,
+    pairs::Pairs,
+    parts::{self, Part},
+    rendered::{self, Rendered},
+    selected::{self, Selector},
+    structured::Structured,
+};
+use crate::message::header::first;
+
+/// How much text of a mail is read, in bytes: what is longer is cut.
+const LONGEST_TEXT: usize = 512 << 10;
+
+/// How much HTML of a mail is read, in bytes.
+const LONGEST_HTML: usize = 2 << 20;
+
+/// How much of an attachment is read, in bytes.
+const LONGEST_ATTACHMENT: usize = 256 << 10;
+
+/// How many attachments are read.
+const MAX_ATTACHMENTS: usize = 32;
+
+/// What a mail holds.
+#[derive(Debug, Default)]
+pub struct Contents {
+    /// The text/plain parts; where there are none, the HTML as text. Lines end in LF.
+    pub text: String,
+    /// From text and HTML.
+    pub pairs: Pairs,
+    /// Where the HTML's links lead, by their words.
+    pub links: Vec<(String, String)>,
+    pub attachments: Vec<Attachment>,
+    /// What kept a part from being read.
+    pub obstacle: Option<String>,
+    html: Vec<String>,
+}
+
+/// One attachment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Attachment {
+    /// Empty where it has none.
+    pub name: String,
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Empty where it is no text.
+    pub text: String,
+}
+
+impl Contents {
+    /// Reads a mail: never fails, and takes time linear in its size.
+    pub fn of(header: &[u8], body: &[u8]) -> Self {
+        let parts = parts::of(header, body);
+        let mut contents = Self {
+            obstacle: parts.obstacle,
+            ..Self::default()
+        };
+
+        for part in parts.all {
+            contents.take(&part);
+        }
+
+        let mut pages = Rendered::default();
+        for html in &contents.html {
+            let page = rendered::render(html, LONGEST_TEXT.saturating_sub(pages.text.len()));
+            pages.text += &page.text;
+            pages.pairs.join(page.pairs);
+            pages.links.extend(page.links);
+        }
+
+        cut(&mut contents.text, LONGEST_TEXT);
+        contents.pairs = Pairs::of(&contents.text);
+        if contents.text.trim().is_empty() {
+            contents.text = pages.text;
+        }
+        contents.pairs.join(pages.pairs);
+        contents.links = pages.links;
+        contents
+    }
+
+    fn take(&mut self, part: &Part<'_>) {
+        let name = name(part);
+        let is_html = matches!(part.kind, Kind::Html);
+        let is_text = part.content.token == "text/plain" || matches!(part.kind, Kind::Unnamed);
+
+        if part.inline && name.is_none() && (is_html || is_text) {
+            let text = part.text();
+            if is_html || begins_as_html(&text) {
+                let room = LONGEST_HTML.saturating_sub(self.html.iter().map(String::len).sum());
+                let mut html = text;
+                cut(&mut html, room);
+                self.html.push(html);
+            } else {
+                self.append(part, &text);
+            }
+            return;
+        }
+
+        // A text with a name that is shown with the mail is both.
+        if part.inline && is_text && part.content.token == "text/plain" {
+            let text = part.text();
+            self.append(part, &text);
+        }
+        if self.attachments.len() < MAX_ATTACHMENTS {
+            self.attachments.push(attachment(part, name));
+        }
+    }
+
+    fn append(&mut self, part: &Part<'_>, text: &str) {
+        let says = |name: &str, word: &str| {
+            let value = part.content.first(name);
+            value.is_some_and(|value| value.eq_ignore_ascii_case(word))
+        };
+        if self.text.len() < LONGEST_TEXT {
+            self.text += &flowed::plain(text, says("format", "flowed"), says("delsp", "yes"));
+        }
+    }
+
+    /// The texts of the elements that a selector finds in the HTML, in order.
+    pub fn elements(&self, selector: &Selector) -> Result<Vec<String>, String> {
+        let mut found = Vec::new();
+        for html in &self.html {
+            found.extend(selected::find(html, selector)?);
+        }
+        Ok(found)
+    }
+}
+
+/// JSON as alerts are read: a key given twice says two things, and is refused.
+pub fn parse_json(text: &str) -> Result<serde_json::Value, String> {
+    json::parse(text)
+}
+
+/// A field of the header as a person reads it: unfolded and decoded, at most `longest` characters.
+pub fn decoded(value: &[u8], longest: usize) -> String {
+    let cut = value.get(..longest * 16).unwrap_or(value);
+    let mut line = cut.to_vec();
+    line.push(b'\n');
+
+    let mut stream = MessageStream::new(&line);
+    let text = stream.parse_unstructured().into_text().unwrap_or_default();
+
+    let text: String = text
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .take(longest)
+        .collect();
+    text.trim().to_owned()
+}
+
+/// The name of a file, of either field that may hold one.
+fn name(part: &Part<'_>) -> Option<String> {
+    first(part.header, b"Content-Disposition")
+        .and_then(|value| Structured::parse(value).first("filename"))
+        .or_else(|| part.content.first("name"))
+        .map(|name| decoded(name.as_bytes(), 250))
+        .filter(|name| !name.is_empty())
+}
+
+fn attachment(part: &Part<'_>, name: Option<String>) -> Attachment {
+    let kind = match part.content.token.as_str() {
+        "" => "application/octet-stream".to_owned(),
+        token => token.to_owned(),
+    };
+
+    let bytes = part.bytes();
+    let is_text =
+        kind.starts_with("text/") || (!bytes.contains(&0) && std::str::from_utf8(&bytes).is_ok());
+    let mut text = if is_text { part.text() } else { String::new() };
+    cut(&mut text, LONGEST_ATTACHMENT);
+
+    Attachment {
+        name: name.unwrap_or_default(),
+        kind,
+        text,
+    }
+}
+
+fn begins_as_html(text: &str) -> bool {
+    let text = text.trim_start();
+    text.get(..5).is_some_and(|begun| {
+        begun.eq_ignore_ascii_case("<html") || begun.eq_ignore_ascii_case("<!doc")
+    })
+}
+
+fn cut(text: &mut String, longest: usize) {
+    if text.len() > longest {
+        let mut end = longest;
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        text.truncate(end);
+    }
+}

@@ -1,0 +1,291 @@
+//! HTML as a stream of tags and texts (the HTML standard, 13.2.5, as far as a text needs it).
+//!
+//! One pass, linear in the document's length and without a tree: nested tags cost nothing. What
+//! hides text (comments, scripts, styles) is passed over here.
+
+use memchr::{memchr, memmem};
+
+/// Elements whose content is no markup, and is not shown.
+const HIDDEN: [&str; 8] = [
+    "script", "style", "title", "textarea", "iframe", "noembed", "noframes", "xmp",
+];
+
+/// The longest name of an element that matters.
+const LONGEST_NAME: usize = 16;
+
+/// One piece of a document.
+#[derive(Debug, PartialEq)]
+pub(super) enum Piece<'a> {
+    /// As written, its entities not decoded.
+    Text(&'a str),
+    /// The name in lower case, and what follows it.
+    Start(Name, &'a str),
+    End(Name),
+}
+
+/// An element's name, in lower case; cut where no element that matters is called so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Name {
+    bytes: [u8; LONGEST_NAME],
+    length: usize,
+}
+
+impl Name {
+    fn of(text: &str) -> Self {
+        let mut bytes = [0; LONGEST_NAME];
+        let length = text.len().min(LONGEST_NAME);
+        bytes[..length].copy_from_slice(&text.as_bytes()[..length]);
+        bytes.make_ascii_lowercase();
+        Self { bytes, length }
+    }
+
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.bytes[..self.length]).unwrap_or_default()
+    }
+}
+
+/// Walks through a document.
+pub(super) struct Pieces<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Pieces<'a> {
+    pub fn of(html: &'a str) -> Self {
+        Self { rest: html }
+    }
+
+    fn take(&mut self, end: usize) -> &'a str {
+        let (taken, rest) = self.rest.split_at(end);
+        self.rest = rest;
+        taken
+    }
+
+    /// Goes on behind the next `mark`; where there is none, nothing follows.
+    fn skip_past(&mut self, mark: &str) {
+        let end = memmem::find(self.rest.as_bytes(), mark.as_bytes());
+        self.take(end.map_or(self.rest.len(), |at| at + mark.len()));
+    }
+
+    /// The tag that begins here, if one does.
+    fn tag(&mut self) -> Option<Piece<'a>> {
+        let bytes = self.rest.as_bytes();
+        let closes = bytes.get(1) == Some(&b'/');
+        let name_at = 1 + usize::from(closes);
+        let name_length = self.rest[name_at..]
+            .bytes()
+            .take_while(|byte| !byte.is_ascii_whitespace() && !matches!(byte, b'/' | b'>'))
+            .count();
+        let name = Name::of(&self.rest[name_at..name_at + name_length]);
+
+        let attributes_at = name_at + name_length;
+        let end = end_of_tag(&self.rest[attributes_at..])?;
+        let attributes = &self.rest[attributes_at..attributes_at + end];
+        self.take(attributes_at + end + 1);
+
+        if closes {
+            return Some(Piece::End(name));
+        }
+        if HIDDEN.contains(&name.as_str()) {
+            self.pass_over(name.as_str());
+        }
+        Some(Piece::Start(name, attributes))
+    }
+
+    /// Goes on at the end tag of an element whose content is no markup.
+    fn pass_over(&mut self, name: &str) {
+        let bytes = self.rest.as_bytes();
+        let ends = |at: &usize| {
+            let tag = &bytes[at + 2..];
+            tag.get(..name.len())
+                .is_some_and(|end| end.eq_ignore_ascii_case(name.as_bytes()))
+                && tag
+                    .get(name.len())
+                    .is_none_or(|byte| byte.is_ascii_whitespace() || matches!(byte, b'/' | b'>'))
+        };
+        let end = memmem::find_iter(bytes, b"</").find(ends);
+        self.take(end.unwrap_or(bytes.len()));
+    }
+}
+
+impl<'a> Iterator for Pieces<'a> {
+    type Item = Piece<'a>;
+
+    fn next(&mut self) -> Option<Piece<'a>> {
+        loop {
+            let bytes = self.rest.as_bytes();
+            match bytes {
+                [] => return None,
+                [b'<', b'!', b'-', b'-', b'>', ..] => drop(self.take(5)),
+                [b'<', b'!', b'-', b'-', b'-', b'>', ..] => drop(self.take(6)),
+                [b'<', b'!', b'-', b'-', ..] => {
+                    self.take(4);
+                    self.skip_past("-->");
+                }
+                [b'<', b'!' | b'?', ..] => self.skip_past(">"),
+                [b'<', b'/', letter, ..] | [b'<', letter, ..] if letter.is_ascii_alphabetic() => {
+                    if let Some(piece) = self.tag() {
+                        return Some(piece);
+                    }
+                    // A tag that never ends is the end of the document.
+                    self.take(self.rest.len());
+                }
+                [b'<', b'/', ..] => self.skip_past(">"),
+                _ => {
+                    let next = memchr(b'<', &bytes[1..]).map_or(bytes.len(), |at| at + 1);
+                    return Some(Piece::Text(self.take(next)));
+                }
+            }
+        }
+    }
+}
+
+/// Where the `>` of a tag stands that is not within a quoted value.
+fn end_of_tag(attributes: &str) -> Option<usize> {
+    let bytes = attributes.as_bytes();
+    let mut at = 0;
+    let mut before_value = false;
+
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'>' => return Some(at),
+            b'"' | b'\'' if before_value => {
+                at += 1 + memchr(*byte, &bytes[at + 1..])?;
+                before_value = false;
+            }
+            b'=' => before_value = true,
+            byte if byte.is_ascii_whitespace() => {}
+            _ => before_value = false,
+        }
+        at += 1;
+    }
+
+    None
+}
+
+/// The value of an attribute, its entities decoded.
+pub(super) fn attribute(attributes: &str, name: &str) -> Option<String> {
+    let mut rest = attributes;
+    loop {
+        rest = rest.trim_start_matches(|c: char| c.is_ascii_whitespace() || c == '/');
+        let begun = rest.chars().next()?.len_utf8();
+        let end = rest[begun..]
+            .find(|c: char| c.is_ascii_whitespace() || matches!(c, '=' | '/'))
+            .map_or(rest.len(), |at| at + begun);
+        let found = &rest[..end];
+        let after = rest[end..].trim_ascii_start();
+
+        let (value, behind) = match after.strip_prefix('=').map(str::trim_ascii_start) {
+            None => ("", after),
+            Some(value) => match value.chars().next() {
+                Some(quote @ ('"' | '\'')) => {
+                    value[1..].split_once(quote).unwrap_or((&value[1..], ""))
+                }
+                _ => value.split_at(
+                    value
+                        .find(|c: char| c.is_ascii_whitespace())
+                        .unwrap_or(value.len()),
+                ),
+            },
+        };
+
+        if found.eq_ignore_ascii_case(name) {
+            let mut decoded = String::new();
+            decode(value, |c| decoded.push(c));
+            return Some(decoded);
+        }
+        rest = behind;
+    }
+}
+
+/// The characters of a text, its entities decoded.
+pub(super) fn decode(text: &str, mut give: impl FnMut(char)) {
+    let mut rest = text;
+    while let Some(at) = memchr(b'&', rest.as_bytes()) {
+        rest[..at].chars().for_each(&mut give);
+        rest = &rest[at..];
+
+        let length = rest
+            .bytes()
+            .skip(1)
+            .take(MAX_ENTITY)
+            .position(|byte| !byte.is_ascii_alphanumeric() && byte != b'#')
+            .map(|length| length + 1)
+            .filter(|end| *end > 1 && rest.as_bytes()[*end] == b';');
+        if let Some(end) = length {
+            let mut decoded = String::new();
+            let entity = &rest.as_bytes()[..=end];
+            mail_parser::decoders::html::add_html_token(&mut decoded, entity, false);
+            decoded.chars().for_each(&mut give);
+            rest = &rest[end + 1..];
+        } else {
+            give('&');
+            rest = &rest[1..];
+        }
+    }
+    rest.chars().for_each(give);
+}
+
+/// The longest entity there is.
+const MAX_ENTITY: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(html: &str) -> String {
+        let mut told = String::new();
+        for piece in Pieces::of(html) {
+            match piece {
+                Piece::Text(text) => decode(text, |c| told.push(c)),
+                Piece::Start(name, _) => told += &format!("[{}]", name.as_str()),
+                Piece::End(name) => told += &format!("[/{}]", name.as_str()),
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn tags_and_texts_are_told_apart_as_browsers_do() {
+        for (html, expected) in [
+            ("a<b>c</B >d", "a[b]c[/b]d"),
+            ("<a href=\"x>y\">z", "[a]z"),
+            ("<a title='\"' href=x>z", "[a]z"),
+            ("<a \"x>z", "[a]z"),
+            ("1 < 2 &amp; 3 > 2", "1 < 2 & 3 > 2"),
+            ("a<!-- <b> -->c<!-->d<!---->e", "acde"),
+            (
+                "<script>if (a < b) \"</scripty>\"</script>x",
+                "[script][/script]x",
+            ),
+            ("<style>td { a: b }</STYLE\n>x", "[style][/style]x"),
+            ("a<?php x ?>b<!DOCTYPE html>c</>d", "abcd"),
+            ("a<script>never closed", "a[script]"),
+            ("a<b title=\"never closed", "a"),
+            (
+                "&lt;b&gt; &#65;&#x42; &unknown; &nosemicolon &;",
+                "<b> AB &unknown; &nosemicolon &;",
+            ),
+        ] {
+            assert_eq!(told(html), expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn an_attribute_is_found_among_others() {
+        for (attributes, value) in [
+            (" href=\"a&amp;b\"", Some("a&b")),
+            (" class=x HREF = 'y' id=z", Some("y")),
+            (" href=y/", Some("y/")),
+            (" data-href=n hidden href=y", Some("y")),
+            (" title=\"href=n\"", None),
+            (" href", Some("")),
+            (" é=1 href=y", Some("y")),
+        ] {
+            assert_eq!(
+                attribute(attributes, "href").as_deref(),
+                value,
+                "{attributes}"
+            );
+        }
+    }
+}

@@ -1,0 +1,294 @@
+//! Labels with their values: what alert mails are made of, whatever they look like.
+
+use std::collections::HashMap;
+
+use serde::{Serialize, Serializer};
+
+/// The longest label, in characters.
+pub const LONGEST_LABEL: usize = 60;
+
+/// The longest value that is kept, in bytes: what is longer is cut.
+const LONGEST_VALUE: usize = 4 << 10;
+
+/// How many pairs of a mail are kept.
+const MAX_PAIRS: usize = 2_000;
+
+/// What leads a line of a list, and belongs to no label.
+const BULLETS: [char; 7] = ['-', '*', '•', '·', '‣', '–', '▪'];
+
+/// The pairs of a mail, in order.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pairs {
+    all: Vec<(String, String)>,
+    /// By label as it is looked up.
+    places: HashMap<String, Vec<usize>>,
+}
+
+impl Pairs {
+    /// Those of a text, line by line.
+    pub fn of(text: &str) -> Self {
+        let mut pairs = Self::default();
+        for line in text.lines() {
+            if pairs.all.len() >= MAX_PAIRS {
+                break;
+            }
+            pairs.extend(pair(line, true));
+        }
+        pairs
+    }
+
+    /// The value of a label: the first that says something.
+    pub fn get(&self, label: &str) -> Option<&str> {
+        let mut values = self.values(label);
+        let first = values.next()?;
+        if first.is_empty() {
+            return values.find(|value| !value.is_empty()).or(Some(first));
+        }
+        Some(first)
+    }
+
+    /// Every value of a label, in order.
+    pub fn values(&self, label: &str) -> impl Iterator<Item = &str> {
+        let places = self.places.get(&looked_up(label));
+        places
+            .into_iter()
+            .flatten()
+            .filter_map(|place| self.all.get(*place))
+            .map(|(_, value)| value.as_str())
+    }
+
+    /// Label and value of each, in the mail's order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.all
+            .iter()
+            .map(|(label, value)| (label.as_str(), value.as_str()))
+    }
+
+    pub fn len(&self) -> usize {
+        self.all.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Those of another text follow, without what both say.
+    pub(super) fn join(&mut self, more: Self) {
+        let known = self.clone();
+        let news = more
+            .all
+            .into_iter()
+            .filter(|(label, value)| !known.values(label).any(|said| said == value));
+        self.extend(news);
+    }
+}
+
+impl Extend<(String, String)> for Pairs {
+    fn extend<I: IntoIterator<Item = (String, String)>>(&mut self, pairs: I) {
+        for (label, value) in pairs {
+            if self.all.len() >= MAX_PAIRS {
+                return;
+            }
+            let places = self.places.entry(looked_up(&label)).or_default();
+            places.push(self.all.len());
+            self.all.push((label, value));
+        }
+    }
+}
+
+impl FromIterator<(String, String)> for Pairs {
+    fn from_iter<I: IntoIterator<Item = (String, String)>>(pairs: I) -> Self {
+        let mut all = Self::default();
+        all.extend(pairs);
+        all
+    }
+}
+
+/// A list of pairs: a label may be given more than once.
+impl Serialize for Pairs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(&self.all)
+    }
+}
+
+/// A label as it is compared: in lower case, without what dresses it up.
+fn looked_up(label: &str) -> String {
+    let bare = undressed(label);
+    let mut out = String::with_capacity(bare.len());
+    for word in bare.split_whitespace() {
+        if !out.is_empty() {
+            out.push(' ');
+        }
+        out.extend(word.chars().flat_map(char::to_lowercase));
+    }
+    out
+}
+
+/// A label without bullets before it and a colon behind.
+fn undressed(label: &str) -> &str {
+    label
+        .trim_start_matches(|c: char| c.is_whitespace() || BULLETS.contains(&c))
+        .trim_end_matches(|c: char| c.is_whitespace() || matches!(c, ':' | '*'))
+}
+
+/// The pair of a line: `Label: value`, `Label = value`, and, where `tab` says so, label TAB value.
+/// The first of these marks decides.
+pub(super) fn pair(line: &str, tab: bool) -> Option<(String, String)> {
+    let line = line.trim();
+    let (label, value) = split(line, tab)?;
+    let emphasised = label.starts_with('*');
+    let value = match value.trim_start().strip_prefix("**") {
+        Some(rest) if emphasised => rest,
+        _ => match value.trim_start().strip_prefix("* ") {
+            Some(rest) if emphasised => rest,
+            _ => value,
+        },
+    };
+
+    made(label, value)
+}
+
+/// A pair of a label and a value that are known to be such.
+pub(super) fn made(label: &str, value: &str) -> Option<(String, String)> {
+    let label = undressed(label);
+    let said = label.chars().any(char::is_alphanumeric);
+    if !said || label.chars().nth(LONGEST_LABEL).is_some() {
+        return None;
+    }
+
+    Some((label.to_owned(), cut(value.trim()).to_owned()))
+}
+
+/// At most [`LONGEST_VALUE`] bytes of a value.
+fn cut(value: &str) -> &str {
+    let mut end = value.len().min(LONGEST_VALUE);
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    &value[..end]
+}
+
+/// Splits a line at the mark that makes it a pair. Only as much is looked at as a label may take.
+fn split(line: &str, tab: bool) -> Option<(&str, &str)> {
+    let bytes = line.as_bytes();
+    for (count, (at, c)) in line.char_indices().enumerate() {
+        // Room for bullets before the label.
+        if count > LONGEST_LABEL + 8 {
+            return None;
+        }
+        let next = bytes.get(at + 1);
+        match c {
+            // An address of the web, and a time of the day, are no label with its value.
+            ':' if next == Some(&b'/') && bytes.get(at + 2) == Some(&b'/') => return None,
+            ':' if next.is_some_and(u8::is_ascii_digit) && ends_in_digit(&line[..at]) => {}
+            ':' | '：' => return Some((&line[..at], &line[at + c.len_utf8()..])),
+            '=' if !compares(&line[..at], next) => {
+                return Some((&line[..at], &line[at + 1..]));
+            }
+            '\t' if tab => return Some((&line[..at], &line[at + 1..])),
+            _ => {}
+        }
+    }
+
+    None
+}
+
+/// Whether an equals sign is part of `==`, `=>`, `>=` and their like.
+fn compares(before: &str, next: Option<&u8>) -> bool {
+    matches!(next, Some(b'=' | b'>' | b'~')) || before.ends_with(['=', '<', '>', '!'])
+}
+
+fn ends_in_digit(text: &str) -> bool {
+    text.as_bytes().last().is_some_and(u8::is_ascii_digit)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_pair_is_read_however_it_is_written() {
+        for (line, label, value) in [
+            ("Status: OPEN", "Status", "OPEN"),
+            ("status:OPEN", "status", "OPEN"),
+            ("Status = OPEN", "Status", "OPEN"),
+            ("Status=OPEN", "Status", "OPEN"),
+            ("Status\tOPEN", "Status", "OPEN"),
+            ("Status:\t\tOPEN  ", "Status", "OPEN"),
+            (
+                "- State Change:        OK -> ALARM",
+                "State Change",
+                "OK -> ALARM",
+            ),
+            (" * Status : OPEN", "Status", "OPEN"),
+            ("• Status: OPEN", "Status", "OPEN"),
+            ("*Status:* OPEN", "Status", "OPEN"),
+            ("**Status:** OPEN", "Status", "OPEN"),
+            ("**Status**: OPEN", "Status", "OPEN"),
+            ("Status:", "Status", ""),
+            (
+                "Link: https://example.com/?a=b",
+                "Link",
+                "https://example.com/?a=b",
+            ),
+            ("instance = host:9100", "instance", "host:9100"),
+            (
+                "Date/Time: Sat Nov 28 04:10:00",
+                "Date/Time",
+                "Sat Nov 28 04:10:00",
+            ),
+            ("Größe\u{a0}: 5", "Größe", "5"),
+            ("状態：異常", "状態", "異常"),
+        ] {
+            assert_eq!(
+                pair(line, true),
+                Some((label.to_owned(), value.to_owned())),
+                "{line:?}"
+            );
+        }
+        for line in [
+            "",
+            "no pair at all",
+            "https://example.com/?a=b",
+            "see https://example.com/",
+            "at 12:30 it began",
+            "---: x",
+            ": x",
+            "= x",
+            "a == b",
+            "a >= b",
+            &format!("{}: x", "l".repeat(61)),
+        ] {
+            assert_eq!(pair(line, true), None, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_first_that_says_something_wins() {
+        let pairs = Pairs::of("Status:\nStatus: OPEN\n- status: CLOSED\nHost = a\n");
+        assert_eq!(pairs.get("STATUS:"), Some("OPEN"));
+        assert_eq!(pairs.get("* status"), Some("OPEN"));
+        assert_eq!(pairs.get("host"), Some("a"));
+        assert_eq!(pairs.get("other"), None);
+        let all: Vec<_> = pairs.values("Status").collect();
+        assert_eq!(all, ["", "OPEN", "CLOSED"]);
+    }
+
+    proptest! {
+        #[test]
+        fn any_label_is_found_again(label in "[A-Za-z][A-Za-z0-9_./() -]{0,40}[A-Za-z0-9)]", value in "[^\\s\\pC][^\\pC]{0,40}") {
+            let pairs = Pairs::of(&format!("{label}: {value}\n"));
+            prop_assert_eq!(pairs.get(&label.to_uppercase()), Some(value.trim()));
+        }
+
+        #[test]
+        fn no_line_is_too_odd(text in "\\PC{0,200}|[:=\t *•\n-]{0,200}") {
+            for (label, value) in Pairs::of(&text).iter() {
+                prop_assert!(!label.is_empty() && label.chars().count() <= LONGEST_LABEL);
+                prop_assert_eq!(value, value.trim());
+            }
+        }
+    }
+}

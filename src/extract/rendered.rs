@@ -1,0 +1,529 @@
+//! HTML → the text that a reader sees, and the pairs that its tables and lists are.
+//!
+//! Block elements break lines, cells of a row are parted by tabs, and white space is one space, as
+//! mail programs show it.
+
+use super::{
+    markup::{Name, Piece, Pieces, attribute, decode},
+    pairs::{self, LONGEST_LABEL, Pairs},
+};
+
+/// How much of a cell is kept to make a pair of, in bytes.
+const LONGEST_CELL: usize = 4 << 10;
+
+/// How deep tables may stand in tables: deeper ones are text.
+const MAX_TABLES: usize = 32;
+
+/// How many links are kept.
+const MAX_LINKS: usize = 500;
+
+/// Elements that begin and end a line.
+const BLOCKS: [&str; 37] = [
+    "address",
+    "article",
+    "aside",
+    "blockquote",
+    "body",
+    "caption",
+    "center",
+    "dd",
+    "details",
+    "dialog",
+    "dir",
+    "div",
+    "dl",
+    "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "footer",
+    "form",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "header",
+    "hr",
+    "li",
+    "main",
+    "menu",
+    "nav",
+    "ol",
+    "p",
+    "pre",
+    "section",
+    "summary",
+    "ul",
+];
+
+/// What a document says.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct Rendered {
+    pub text: String,
+    pub pairs: Pairs,
+    /// Where links lead, by their words.
+    pub links: Vec<(String, String)>,
+}
+
+/// What stands between two texts.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Gap {
+    #[default]
+    None,
+    Space,
+    Line,
+    /// Between two cells of a row.
+    Tab,
+}
+
+/// A row of a table that is open.
+#[derive(Default)]
+struct Row {
+    cells: Vec<Cell>,
+    /// Where its pairs begin among those found so far.
+    first_pair: usize,
+}
+
+#[derive(Default)]
+struct Cell {
+    text: String,
+    lines: usize,
+    /// It holds a table of its own.
+    nests: bool,
+}
+
+/// Reads a document; `longest` bytes of text are enough.
+pub(super) fn render(html: &str, longest: usize) -> Rendered {
+    let mut page = Page {
+        longest,
+        ..Page::default()
+    };
+
+    for piece in Pieces::of(html) {
+        if page.text.len() >= longest {
+            break;
+        }
+        match piece {
+            Piece::Text(text) => page.words(text),
+            Piece::Start(name, attributes) => page.start(name, attributes),
+            Piece::End(name) => page.end(name),
+        }
+    }
+
+    page.finish()
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+    longest: usize,
+    gap: Gap,
+    /// Where the line in hand begins.
+    line: usize,
+    preformatted: usize,
+    pairs: Vec<(String, String)>,
+    /// A row for each table that is open; none in a table before its first row.
+    tables: Vec<Option<Row>>,
+    /// The `dt` before: whether it is open, and its label.
+    term: Option<(bool, String)>,
+    /// Where its pairs begin among those found so far.
+    term_pair: usize,
+    description: Option<String>,
+    links: Vec<(String, String)>,
+    link: Option<(String, usize)>,
+}
+
+impl Page {
+    fn words(&mut self, text: &str) {
+        let preformatted = self.preformatted > 0;
+        let mut words = String::with_capacity(text.len().min(self.longest));
+        decode(text, |c| words.push(c));
+
+        for c in words.chars() {
+            match c {
+                '\n' | '\r' | '\t' | ' ' | '\u{c}' if !preformatted => {
+                    if self.gap == Gap::None {
+                        self.gap = Gap::Space;
+                    }
+                }
+                '\n' => self.new_line(),
+                '\0' | '\r' | '\u{ad}' | '\u{200b}'..='\u{200d}' | '\u{2060}' | '\u{feff}' => {}
+                '\u{a0}' => self.put(' '),
+                c => self.put(c),
+            }
+        }
+    }
+
+    fn put(&mut self, c: char) {
+        match self.gap {
+            Gap::None => {}
+            Gap::Space if self.is_line_empty() => {}
+            Gap::Space => self.append(' '),
+            Gap::Tab => self.append('\t'),
+            Gap::Line => {
+                if !self.is_line_empty() {
+                    self.new_line();
+                }
+            }
+        }
+        self.gap = Gap::None;
+        self.append(c);
+    }
+
+    fn append(&mut self, c: char) {
+        self.text.push(c);
+        if c == '\t' {
+            return;
+        }
+        if let Some(cell) = self.cell()
+            && cell.text.len() < LONGEST_CELL
+        {
+            cell.text.push(c);
+        }
+        let kept = match (&mut self.term, &mut self.description) {
+            (_, Some(description)) => Some(description),
+            (Some((true, term)), None) => Some(term),
+            _ => None,
+        };
+        if let Some(kept) = kept
+            && kept.len() < LONGEST_CELL
+        {
+            kept.push(c);
+        }
+    }
+
+    fn is_line_empty(&self) -> bool {
+        self.text.len() == self.line
+    }
+
+    fn new_line(&mut self) {
+        self.gap = Gap::None;
+        self.line_pairs();
+        self.text.push('\n');
+        self.line = self.text.len();
+        if let Some(cell) = self.cell() {
+            if !cell.text.trim().is_empty() {
+                cell.lines += 1;
+            }
+            cell.text.push('\n');
+        }
+        for kept in [
+            self.term.as_mut().map(|(_, term)| term),
+            self.description.as_mut(),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            kept.push(' ');
+        }
+    }
+
+    /// The pair that the line in hand is; in a row of several cells each may be one.
+    fn line_pairs(&mut self) {
+        let line = &self.text[self.line..];
+        let found: Vec<_> = line
+            .split('\t')
+            .filter_map(|cell| pairs::pair(cell, false))
+            .collect();
+        self.pairs.extend(found);
+    }
+
+    fn cell(&mut self) -> Option<&mut Cell> {
+        self.tables.last_mut()?.as_mut()?.cells.last_mut()
+    }
+
+    /// What is said next begins a line.
+    fn break_line(&mut self) {
+        if self.gap != Gap::Tab {
+            self.gap = Gap::Line;
+        }
+    }
+
+    fn start(&mut self, name: Name, attributes: &str) {
+        match name.as_str() {
+            "br" => {
+                // One empty line is enough.
+                if self.gap == Gap::Line && !self.is_line_empty() {
+                    self.new_line();
+                }
+                if !self.text.ends_with("\n\n") {
+                    self.new_line();
+                }
+            }
+            "table" => self.table(),
+            "tr" => self.row(),
+            "td" | "th" => self.next_cell(),
+            "a" => self.link = attribute(attributes, "href").map(|href| (href, self.text.len())),
+            "dt" => {
+                self.break_line();
+                self.end_description();
+                self.flush_line();
+                self.term_pair = self.pairs.len();
+                self.term = Some((true, String::new()));
+            }
+            "dd" => {
+                self.break_line();
+                self.end_description();
+                if let Some((open, _)) = &mut self.term {
+                    *open = false;
+                }
+                self.description = Some(String::new());
+            }
+            "pre" => {
+                self.preformatted += 1;
+                self.break_line();
+            }
+            block if BLOCKS.contains(&block) => self.break_line(),
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, name: Name) {
+        match name.as_str() {
+            "table" => {
+                self.end_row();
+                self.tables.pop();
+                self.break_line();
+            }
+            "tr" => {
+                self.end_row();
+                self.break_line();
+            }
+            "a" => self.end_link(),
+            "dt" => {
+                if let Some((open, _)) = &mut self.term {
+                    *open = false;
+                }
+                self.break_line();
+            }
+            "dd" | "dl" => {
+                self.end_description();
+                self.break_line();
+            }
+            "pre" => {
+                self.preformatted = self.preformatted.saturating_sub(1);
+                self.break_line();
+            }
+            block if BLOCKS.contains(&block) => self.break_line(),
+            _ => {}
+        }
+    }
+
+    fn table(&mut self) {
+        if let Some(cell) = self.cell() {
+            cell.nests = true;
+        }
+        self.break_line();
+        if self.tables.len() < MAX_TABLES {
+            self.tables.push(None);
+        }
+    }
+
+    fn row(&mut self) {
+        self.end_row();
+        self.gap = Gap::Line;
+        self.flush_line();
+        let row = Row {
+            cells: Vec::new(),
+            first_pair: self.pairs.len(),
+        };
+        match self.tables.last_mut() {
+            Some(open) => *open = Some(row),
+            None => self.tables.push(Some(row)),
+        }
+    }
+
+    fn next_cell(&mut self) {
+        if !matches!(self.tables.last(), Some(Some(_))) {
+            self.row();
+        }
+        let Some(Some(row)) = self.tables.last_mut() else {
+            return;
+        };
+        self.gap = if row.cells.is_empty() {
+            Gap::Line
+        } else {
+            Gap::Tab
+        };
+        row.cells.push(Cell::default());
+    }
+
+    /// A line that was begun before a row is not of its cells.
+    fn flush_line(&mut self) {
+        if !self.is_line_empty() {
+            self.new_line();
+        }
+    }
+
+    /// Two cells are a pair; where they are one and a line each, it is all that they say.
+    fn end_row(&mut self) {
+        let Some(row) = self.tables.last_mut().and_then(Option::take) else {
+            return;
+        };
+        self.flush_line();
+
+        let [label, value] = row.cells.as_slice() else {
+            return;
+        };
+        if label.nests || value.nests {
+            return;
+        }
+        let Some(pair) = pairs::made(&one_line(&label.text), &one_line(&value.text)) else {
+            return;
+        };
+        if label.lines <= 1 && value.text.trim().lines().count() <= 1 {
+            self.pairs.truncate(row.first_pair);
+        }
+        self.pairs.push(pair);
+    }
+
+    fn end_description(&mut self) {
+        let Some(value) = self.description.take() else {
+            return;
+        };
+        let Some((_, term)) = self.term.take() else {
+            return;
+        };
+        self.flush_line();
+
+        let term: String = term.chars().take(LONGEST_LABEL + 8).collect();
+        if let Some(pair) = pairs::made(&one_line(&term), &one_line(&value)) {
+            self.pairs.truncate(self.term_pair);
+            self.pairs.push(pair);
+        }
+    }
+
+    fn end_link(&mut self) {
+        let Some((href, start)) = self.link.take() else {
+            return;
+        };
+        if self.links.len() < MAX_LINKS {
+            let words = self.text.get(start..).unwrap_or_default();
+            let words: String = one_line(words).chars().take(200).collect();
+            self.links.push((words, href));
+        }
+    }
+
+    fn finish(mut self) -> Rendered {
+        while !self.tables.is_empty() {
+            self.end_row();
+            self.tables.pop();
+        }
+        self.end_description();
+        self.flush_line();
+
+        let mut text = String::with_capacity(self.text.len());
+        for line in self.text.lines() {
+            text.push_str(line.trim_end_matches([' ', '\t']));
+            text.push('\n');
+        }
+
+        Rendered {
+            text,
+            pairs: self.pairs.into_iter().collect(),
+            links: self.links,
+        }
+    }
+}
+
+fn one_line(text: &str) -> String {
+    let words: Vec<&str> = text.split_whitespace().collect();
+    words.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(html: &str) -> String {
+        render(html, 1 << 20).text
+    }
+
+    fn pairs(html: &str) -> Vec<(String, String)> {
+        let rendered = render(html, 1 << 20);
+        let pairs = rendered.pairs.iter();
+        pairs
+            .map(|(label, value)| (label.to_owned(), value.to_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_document_is_the_text_that_a_reader_sees() {
+        for (html, expected) in [
+            ("<p>One</p><p>Two<br>Three</p>", "One\nTwo\nThree\n"),
+            (
+                "<div>One\n  two&nbsp;<b>three</b></div>four",
+                "One two three\nfour\n",
+            ),
+            ("a<script>b</script><style>c</style>d<!-- e -->f", "adf\n"),
+            (
+                "<title>no</title>x &lt;&amp;&gt; &eacute;&#8364;",
+                "x <&> é€\n",
+            ),
+            (
+                "<table><tr><td>a<td>b</tr><tr><td><p>c</p></td><td><div>d</div></td></table>e",
+                "a\tb\nc\td\ne\n",
+            ),
+            ("<ul><li>a<li>b</ul>", "a\nb\n"),
+            ("<pre>a\n  b</pre>c", "a\n  b\nc\n"),
+            ("a<br><br><br>b", "a\n\nb\n"),
+            ("<span>a</span> <span>b</span><i>c</i>", "a bc\n"),
+            ("", ""),
+        ] {
+            assert_eq!(text(html), expected, "{html}");
+        }
+    }
+
+    #[test]
+    fn tables_and_lists_are_pairs() {
+        for html in [
+            "<table><tr><td>Status</td><td>OPEN</td></tr></table>",
+            "<TABLE><TR><TH>Status:<TD>OPEN</TABLE>",
+            "<table><tr><td><p><b>Status:</b></p></td><td>\n <span>OPEN</span></td></tr>",
+            "<dl><dt>Status<dd>OPEN</dl>",
+            "<dl><dt>Status:</dt><dd><p>OPEN</p></dd></dl>",
+            "<p>Status: OPEN</p>",
+            "<p><b>Status</b>: OPEN</p>",
+            "<ul><li>Status = OPEN</li></ul>",
+            "<table><tr><td>Status: OPEN</td></tr></table>",
+            "<table><tr><td><table><tr><td>Status</td><td>OPEN</td></tr></table></td></tr></table>",
+        ] {
+            assert_eq!(
+                pairs(html),
+                [("Status".to_owned(), "OPEN".to_owned())],
+                "{html}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_value_says_is_no_pair_beside_its_own() {
+        let html = "<table><tr><td>Message</td><td>Status: down</td></tr>\
+                    <tr><td>Status</td><td>OPEN</td></tr></table>";
+        let rendered = render(html, 1 << 20);
+        assert_eq!(rendered.pairs.get("Status"), Some("OPEN"));
+        assert_eq!(rendered.pairs.get("Message"), Some("Status: down"));
+    }
+
+    #[test]
+    fn a_table_that_only_lays_out_is_no_pair() {
+        let html = "<table><tr><td>logo</td><td>Host: a<br>State: b</td></tr></table>";
+        let rendered = render(html, 1 << 20);
+        assert_eq!(rendered.pairs.get("Host"), Some("a"));
+        assert_eq!(rendered.pairs.get("State"), Some("b"));
+    }
+
+    #[test]
+    fn a_link_leads_somewhere() {
+        let rendered = render(
+            "<p>x <a href='https://e.x/?a=1&amp;b=2'>View\n it</a>",
+            1 << 20,
+        );
+        assert_eq!(
+            rendered.links,
+            [("View it".to_owned(), "https://e.x/?a=1&b=2".to_owned())]
+        );
+    }
+}

@@ -1,0 +1,115 @@
+//! The elements of an HTML document that a CSS selector finds, in one streaming pass.
+
+use std::{cell::RefCell, ops::Range, rc::Rc};
+
+use lol_html::{
+    HtmlRewriter, MemorySettings, Settings, element, errors::RewritingError, html_content::Element,
+};
+
+use super::{MAX_PAYLOAD, rendered};
+
+/// The memory `lol_html` may use, in bytes.
+const MAX_MEMORY: usize = 64 << 20;
+
+/// How many elements are read.
+const MAX_ELEMENTS: usize = 16;
+
+/// A CSS selector that finds elements as they come: `script#incident-data`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Selector(String);
+
+impl Selector {
+    /// The error says what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        text.parse::<lol_html::Selector>()
+            .map(|_| Self(text.to_owned()))
+            .map_err(|error| error.to_string())
+    }
+}
+
+/// The texts of the elements found. The error says what makes the document unreadable.
+pub(super) fn find(html: &str, selector: &Selector) -> Result<Vec<String>, String> {
+    let mut found = Vec::new();
+    for (is_script, inside) in inside(html, selector)? {
+        if inside.len() > MAX_PAYLOAD {
+            return Err(format!(
+                "the element {} is larger than {} KiB",
+                selector.0,
+                MAX_PAYLOAD >> 10
+            ));
+        }
+        let inside = html.get(inside).unwrap_or_default();
+        found.push(if is_script {
+            inside.to_owned()
+        } else {
+            rendered::render(inside, MAX_PAYLOAD).text
+        });
+    }
+    Ok(found)
+}
+
+/// Where the insides of the elements lie, and whether they are scripts.
+fn inside(html: &str, Selector(selector): &Selector) -> Result<Vec<(bool, Range<usize>)>, String> {
+    let document_end = html.len();
+    let ranges = Rc::new(RefCell::new(Vec::new()));
+    let handler = {
+        let ranges = Rc::clone(&ranges);
+        move |element: &mut Element| {
+            let index = ranges.borrow().len();
+            if index == MAX_ELEMENTS {
+                return Err(format!("the mail has more than {MAX_ELEMENTS} such elements").into());
+            }
+            let start = element.source_location().bytes().end;
+            let is_script = element.tag_name() == "script";
+            ranges.borrow_mut().push((is_script, start..document_end));
+            if let Some(on_end) = element.end_tag_handlers() {
+                let ranges = Rc::clone(&ranges);
+                on_end.push(Box::new(move |end_tag| {
+                    if let Some((_, range)) = ranges.borrow_mut().get_mut(index) {
+                        range.end = end_tag.source_location().bytes().start;
+                    }
+                    Ok(())
+                }));
+            }
+            Ok(())
+        }
+    };
+
+    let settings = Settings::new()
+        .append_element_content_handler(element!(selector, handler))
+        .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY));
+    let mut pass = HtmlRewriter::new(settings, |_: &[u8]| {});
+    pass.write(html.as_bytes())
+        .and_then(|()| pass.end())
+        .map_err(|error| match error {
+            RewritingError::MemoryLimitExceeded(_) => {
+                "the mail's HTML nests too deep to be read".to_owned()
+            }
+            RewritingError::ParsingAmbiguity(_) => {
+                "the mail's HTML can be read in two ways (a text element inside select or frameset)"
+                    .to_owned()
+            }
+            other => other.to_string(),
+        })?;
+
+    Ok(ranges.take())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(html: &str, selector: &str) -> Vec<String> {
+        find(html, &Selector::parse(selector).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_text_of_an_element_is_found() {
+        let html = "<p>x</p><script id=a type='application/json'>{\"a\": \"&amp;<b>\"}</script>\
+                    <pre class=\"j k\" id=b>{&quot;a&quot;:\n 1}</pre>";
+        assert_eq!(found(html, "script#a"), ["{\"a\": \"&amp;<b>\"}"]);
+        assert_eq!(found(html, "pre.j"), ["{\"a\": 1}\n"]);
+        assert_eq!(found(html, "script#b"), Vec::<String>::new());
+        assert!(Selector::parse("script##").is_err());
+    }
+}

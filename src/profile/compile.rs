@@ -1,0 +1,273 @@
+//! Settings → profiles that are ready to read mail, or all that is wrong with them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use regex::Regex;
+
+use super::{
+    Profile,
+    fields::{Fields, Speakable},
+    json::Source,
+    matching::Matching,
+    reading::{Each, Recipe, names},
+    settings::{self, Settings},
+    status::{Statuses, expression},
+};
+use crate::{
+    authenticate,
+    label::Severities,
+    settings::{
+        Problem,
+        bounds::{self, YEAR},
+    },
+};
+
+/// The longest name, in characters.
+const LONGEST_NAME: usize = 60;
+
+pub(super) fn profiles(all: &[Settings]) -> Result<Vec<Profile>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut compiled = Vec::with_capacity(all.len());
+    let mut known: BTreeMap<&str, usize> = BTreeMap::new();
+
+    for (index, settings) in all.iter().enumerate() {
+        let key = format!("profiles[{index}]");
+        problems.extend(misnamed(&key, &settings.name));
+        if let Some(first) = known.insert(&settings.name, index) {
+            problems.push(Problem::new(
+                format!("{key}.name"),
+                format!("profiles[{first}] is called `{}` as well", settings.name),
+                "give each profile a name of its own",
+            ));
+        }
+        compiled.extend(profile(&key, settings, &mut problems));
+    }
+
+    if problems.is_empty() {
+        Ok(compiled)
+    } else {
+        Err(problems)
+    }
+}
+
+fn misnamed(key: &str, name: &str) -> Option<Problem> {
+    let is_plain = !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    let what = if name.is_empty() {
+        "the profile has no name".to_owned()
+    } else if !is_plain {
+        format!("`{name}` is no name of a profile")
+    } else if name == "atlassian-sli" {
+        format!("`{name}` is a name that the bridge uses itself")
+    } else {
+        return None;
+    };
+
+    Some(Problem::new(
+        format!("{key}.name"),
+        what,
+        format!(
+            "use lower-case letters, digits and `-`, {LONGEST_NAME} at most: `name: cloudwatch`"
+        ),
+    ))
+}
+
+fn profile(key: &str, settings: &Settings, problems: &mut Vec<Problem>) -> Option<Profile> {
+    let before = problems.len();
+    let matching = Matching::compile(&format!("{key}.match"), &settings.r#match, problems);
+    let json = settings
+        .json
+        .as_ref()
+        .and_then(|json| Source::compile(&format!("{key}.json"), json, problems));
+
+    let mut pattern = |name: &str, text: Option<&String>| {
+        let text = text?;
+        expression(text)
+            .map_err(|reason| problems.push(no_expression(&format!("{key}.{name}"), text, &reason)))
+            .ok()
+    };
+    let subject = pattern("regex.subject", settings.regex.subject.as_ref());
+    let text = pattern("regex.text", settings.regex.text.as_ref());
+    let each = settings.each.as_ref().and_then(|each| {
+        self::each(
+            &format!("{key}.each"),
+            each,
+            settings.json.is_some(),
+            problems,
+        )
+    });
+
+    let groups = subject.iter().chain(&text).flat_map(names).collect();
+    let item = match &each {
+        Some(Each::Text { item, .. }) => Some(item_names(item)),
+        _ => None,
+    };
+    let speakable = Speakable {
+        groups: &groups,
+        item: item.as_ref(),
+        json: settings.json.is_some(),
+        each: settings.each.is_some(),
+    };
+    let fields = Fields::compile(
+        &format!("{key}.fields"),
+        &settings.fields,
+        &speakable,
+        problems,
+    );
+    let statuses = Statuses::compile(&format!("{key}.status"), &settings.status, problems);
+
+    let severities = Severities::compile_at(&format!("{key}.severity"), &settings.severity)
+        .map_err(|found| problems.extend(found))
+        .unwrap_or_default();
+    problems.extend(terms(key, settings));
+
+    (problems.len() == before).then(|| Profile {
+        name: settings.name.as_str().into(),
+        matching,
+        recipe: Recipe {
+            json,
+            subject,
+            text,
+            each,
+            fields,
+            statuses,
+        },
+        severities,
+        settings: settings.clone(),
+    })
+}
+
+fn no_expression(key: &str, text: &str, reason: &str) -> Problem {
+    Problem::new(
+        key,
+        format!("`{text}` is no regular expression: {reason}"),
+        "look-around and back-references are not known, since they cost time without bound; the \
+         syntax is that of https://docs.rs/regex",
+    )
+}
+
+fn each(
+    key: &str,
+    settings: &settings::Each,
+    has_json: bool,
+    problems: &mut Vec<Problem>,
+) -> Option<Each> {
+    let mut pattern = |name: &str, text: &str| -> Option<Regex> {
+        expression(text)
+            .map_err(|reason| problems.push(no_expression(&format!("{key}.{name}"), text, &reason)))
+            .ok()
+    };
+
+    match settings {
+        settings::Each {
+            text: Some(text),
+            section,
+            json: None,
+        } => {
+            let item = pattern("text", text);
+            let section = section.as_ref().map(|section| pattern("section", section));
+            let item = item?;
+            if let Some(taken) = names(&item)
+                .iter()
+                .find(|name| matches!(name.as_str(), "pairs" | "section"))
+            {
+                problems.push(Problem::new(
+                    format!("{key}.text"),
+                    format!("a group is called `{taken}`, which an item has anyway"),
+                    "call it otherwise",
+                ));
+            }
+            if item.is_match("") {
+                problems.push(Problem::new(
+                    format!("{key}.text"),
+                    "the expression matches nothing at all, so that every place is an incident",
+                    "let it match what one incident says",
+                ));
+            }
+            Some(Each::Text {
+                item,
+                section: section.flatten(),
+            })
+        }
+        settings::Each {
+            json: Some(pointer),
+            text: None,
+            section: None,
+        } => {
+            if !(pointer.is_empty() || pointer.starts_with('/')) {
+                problems.push(Problem::new(
+                    format!("{key}.json"),
+                    format!("`{pointer}` is no JSON Pointer (RFC 6901)"),
+                    "begin each step with a slash: `/alerts`; the whole is `''`",
+                ));
+            }
+            if !has_json {
+                problems.push(Problem::new(
+                    format!("{key}.json"),
+                    "the profile does not say where its JSON lies",
+                    "say it: `json: { attachment: \"*.json\" }`",
+                ));
+            }
+            Some(Each::Json {
+                pointer: pointer.clone(),
+            })
+        }
+        _ => {
+            problems.push(Problem::new(
+                key,
+                "an incident is either a match in the text or an element of a list in JSON",
+                "give `text`, with `section` if need be, or `json`",
+            ));
+            None
+        }
+    }
+}
+
+/// What `item.` may be followed by.
+fn item_names(item: &Regex) -> BTreeSet<String> {
+    let mut all = names(item);
+    all.extend(["pairs".to_owned(), "section".to_owned()]);
+    all
+}
+
+/// What is wrong with the settings that say how the alerts are treated.
+fn terms(key: &str, settings: &Settings) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let alerts = authenticate::Settings::default();
+    let whole = settings.authenticity.over(&alerts, &alerts.domain);
+    found.extend(whole.check(&format!("{key}.authenticity")));
+
+    found.extend(
+        settings
+            .resolve_after
+            .and_then(|after| bounds::duration(&format!("{key}.resolve_after"), after, 1, YEAR)),
+    );
+    if let Some(expect) = &settings.expect {
+        found.extend(bounds::duration(
+            &format!("{key}.expect.every"),
+            expect.every,
+            1,
+            YEAR,
+        ));
+        found.extend(bounds::duration(
+            &format!("{key}.expect.grace"),
+            expect.grace,
+            0,
+            YEAR,
+        ));
+    }
+
+    for (index, test) in settings.tests.iter().enumerate() {
+        if test.item == 0 {
+            found.push(Problem::new(
+                format!("{key}.tests[{index}].item"),
+                "items are counted from 1",
+                "write `item: 1`, or drop the key",
+            ));
+        }
+    }
+    found
+}

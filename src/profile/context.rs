@@ -1,0 +1,221 @@
+//! What a profile's templates may speak of.
+
+use std::{fmt, sync::Arc};
+
+use indexmap::IndexMap;
+use minijinja::{
+    Value,
+    value::{Enumerator, Object, Serde},
+};
+
+use crate::{
+    extract::{
+        Contents,
+        contents::{Attachment, decoded},
+        pairs::Pairs,
+    },
+    message::header::{fields, first},
+};
+
+/// The names, for who misspells one.
+pub(super) const NAMES: [&str; 13] = [
+    "from",
+    "to",
+    "subject",
+    "date",
+    "header",
+    "text",
+    "pairs",
+    "pairs_all",
+    "links",
+    "re",
+    "json",
+    "attachments",
+    "item",
+];
+
+/// The longest value of a header field, in characters.
+const LONGEST_FIELD: usize = 2_000;
+
+/// The named groups of an expression that took part in a match.
+pub(super) type Groups = IndexMap<String, String>;
+
+/// What is the same for every item of a mail.
+pub(super) struct Context {
+    common: Vec<(&'static str, Value)>,
+}
+
+/// One item.
+pub(super) enum Item {
+    /// The mail is the only one.
+    Mail,
+    Text {
+        groups: Groups,
+        pairs: Pairs,
+        section: Groups,
+    },
+    Json(serde_json::Value),
+}
+
+impl Context {
+    pub fn of(
+        header: &[u8],
+        contents: &Contents,
+        groups: &Groups,
+        json: Option<&serde_json::Value>,
+    ) -> Self {
+        let field = |name: &[u8]| {
+            let value = first(header, name).map_or_else(String::new, subject);
+            Value::from(value)
+        };
+        let pairs = Arc::new(contents.pairs.clone());
+
+        let mut common = vec![
+            ("from", field(b"From")),
+            ("to", field(b"To")),
+            ("subject", field(b"Subject")),
+            ("date", field(b"Date")),
+            ("header", Value::from_object(Header(header.to_vec()))),
+            ("text", Value::from(contents.text.as_str())),
+            ("pairs", Value::from_object(First(Arc::clone(&pairs)))),
+            ("pairs_all", Value::from_object(All(pairs))),
+            ("links", Value::from_object(Links(contents.links.clone()))),
+            ("re", of_groups(groups)),
+            (
+                "attachments",
+                contents.attachments.iter().map(attachment).collect(),
+            ),
+        ];
+        common.extend(json.map(|json| ("json", Value::from(Serde(json)))));
+        Self { common }
+    }
+
+    /// With one item.
+    pub fn with(&self, item: &Item) -> Value {
+        let item = match item {
+            Item::Mail => None,
+            Item::Json(json) => Some(Value::from(Serde(json))),
+            Item::Text {
+                groups,
+                pairs,
+                section,
+            } => {
+                let groups = groups
+                    .iter()
+                    .map(|(name, text)| (name.clone(), Value::from(text.as_str())));
+                let own = [
+                    (
+                        "pairs".to_owned(),
+                        Value::from_object(First(Arc::new(pairs.clone()))),
+                    ),
+                    ("section".to_owned(), of_groups(section)),
+                ];
+                Some(Value::from_pairs(groups.chain(own)))
+            }
+        };
+
+        let common = self.common.iter().cloned();
+        Value::from_pairs(common.chain(item.map(|item| ("item", item))))
+    }
+}
+
+/// A Subject as it is read: decoded, on one line.
+pub(super) fn subject(value: &[u8]) -> String {
+    decoded(value, LONGEST_FIELD)
+}
+
+fn of_groups(groups: &Groups) -> Value {
+    Value::from_pairs(
+        groups
+            .iter()
+            .map(|(name, text)| (name.clone(), Value::from(text.as_str()))),
+    )
+}
+
+fn attachment(attachment: &Attachment) -> Value {
+    Value::from_pairs([
+        ("name", Value::from(attachment.name.as_str())),
+        ("type", Value::from(attachment.kind.as_str())),
+        ("text", Value::from(attachment.text.as_str())),
+    ])
+}
+
+/// The header's fields by name, in any case; decoded when they are asked for.
+struct Header(Vec<u8>);
+
+impl fmt::Debug for Header {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("header")
+    }
+}
+
+impl Object for Header {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let value = first(&self.0, key.as_str()?.as_bytes())?;
+        Some(Value::from(decoded(value, LONGEST_FIELD)))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let names = fields(&self.0).flatten().map(|field| {
+            let name = String::from_utf8_lossy(field.name.trim_ascii_end());
+            name.to_ascii_lowercase()
+        });
+        let names: indexmap::IndexSet<String> = names.collect();
+        Enumerator::Values(names.into_iter().map(Value::from).collect())
+    }
+}
+
+/// The first value of each label.
+#[derive(Debug)]
+struct First(Arc<Pairs>);
+
+impl Object for First {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        self.0.get(key.as_str()?).map(Value::from)
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        labels(&self.0)
+    }
+}
+
+/// All values of each label.
+#[derive(Debug)]
+struct All(Arc<Pairs>);
+
+impl Object for All {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let values: Vec<Value> = self.0.values(key.as_str()?).map(Value::from).collect();
+        (!values.is_empty()).then(|| Value::from(values))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        labels(&self.0)
+    }
+}
+
+fn labels(pairs: &Pairs) -> Enumerator {
+    let labels: indexmap::IndexSet<&str> = pairs.iter().map(|(label, _)| label).collect();
+    Enumerator::Values(labels.into_iter().map(Value::from).collect())
+}
+
+/// Where links lead, by their words in any case.
+#[derive(Debug)]
+struct Links(Vec<(String, String)>);
+
+impl Object for Links {
+    fn get_value(self: &Arc<Self>, key: &Value) -> Option<Value> {
+        let wanted = key.as_str()?.to_lowercase();
+        let found = self
+            .0
+            .iter()
+            .find(|(words, _)| words.to_lowercase() == wanted);
+        found.map(|(_, href)| Value::from(href.as_str()))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        let words: indexmap::IndexSet<&str> =
+            self.0.iter().map(|(words, _)| words.as_str()).collect();
+        Enumerator::Values(words.into_iter().map(Value::from).collect())
+    }
+}

@@ -1,0 +1,261 @@
+//! The fields: templates that make text of what was found.
+
+use std::{collections::BTreeSet, fmt};
+
+use indexmap::IndexMap;
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, UndefinedBehavior, Value};
+
+use super::context;
+use crate::{
+    label,
+    settings::Problem,
+    template::{Bounded, described, filters},
+};
+
+/// Instructions one field may take.
+const FUEL: u64 = 50_000;
+
+/// The longest field, in bytes: what is longer is cut.
+const LONGEST: usize = 4 << 10;
+
+/// The longest key, in bytes: a longer one is refused, since two could begin alike.
+pub(super) const LONGEST_KEY: usize = 1_000;
+
+/// Fields that are known by name.
+pub(super) const KNOWN: [&str; 7] = [
+    "key", "status", "time", "title", "severity", "url", "summary",
+];
+
+/// Where a name stands in a template that no mail can give a value.
+pub(super) struct Speakable<'a> {
+    pub groups: &'a BTreeSet<String>,
+    /// None where an item has whatever its JSON has.
+    pub item: Option<&'a BTreeSet<String>>,
+    pub json: bool,
+    pub each: bool,
+}
+
+/// The templates, compiled.
+pub(super) struct Fields {
+    environment: Environment<'static>,
+    /// In order, as they are written.
+    sources: IndexMap<String, String>,
+}
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.sources.fmt(f)
+    }
+}
+
+impl Fields {
+    pub fn compile(
+        key: &str,
+        settings: &IndexMap<String, String>,
+        speakable: &Speakable<'_>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(UndefinedBehavior::Strict);
+        environment.set_fuel(Some(FUEL));
+        environment.set_auto_escape_callback(|_| AutoEscape::None);
+        filters::add(&mut environment);
+
+        for required in ["key", "status"] {
+            if !settings.contains_key(required) {
+                problems.push(Problem::new(
+                    key,
+                    format!("the field `{required}` is missing"),
+                    if required == "key" {
+                        "say what an alert and its end share: `key: \"{{ pairs['Host'] }}\"`"
+                    } else {
+                        "say whether it is on or over: `status: \"{{ pairs['Status'] }}\"`; where \
+                         the mail does not say it, a word of your own: `status: PROBLEM`"
+                    },
+                ));
+            }
+        }
+
+        for (name, source) in settings {
+            let at = format!("{key}.{name}");
+            problems.extend(misnamed(&at, name));
+            match environment.add_template_owned(name.clone(), source.clone()) {
+                Ok(()) => problems.extend(mistaken(&at, name, &environment, speakable)),
+                Err(error) => problems.push(Problem::new(
+                    at,
+                    format!("the template cannot be read: {}", described(&error)),
+                    "correct the template; `alertbridge profiles test` tries it",
+                )),
+            }
+        }
+
+        Self {
+            environment,
+            sources: settings.clone(),
+        }
+    }
+
+    /// The names beside those that are known.
+    pub fn own(&self) -> impl Iterator<Item = &str> {
+        self.sources
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !KNOWN.contains(name))
+    }
+
+    /// The text of a field, on one line but for `summary`; none where the profile has no such
+    /// field. The error names field and expression.
+    pub fn render(&self, name: &str, context: &Value) -> Result<Option<String>, String> {
+        let Some(source) = self.sources.get(name) else {
+            return Ok(None);
+        };
+        let made = self.rendered(name, context).map_err(|error| {
+            format!(
+                "the field `{name}` cannot be made by `{}`: {}",
+                source.trim(),
+                described(&error)
+            )
+        })?;
+
+        Ok(Some(if name == "summary" {
+            without_controls(made.trim(), true)
+        } else {
+            without_controls(made.trim(), false)
+        }))
+    }
+
+    fn rendered(&self, name: &str, context: &Value) -> Result<String, Error> {
+        let mut out = Bounded::to(LONGEST);
+        let done = self
+            .environment
+            .get_template(name)?
+            .render_captured_to(context.clone(), &mut out);
+
+        match done {
+            Err(error) if !out.is_full() => Err(error),
+            _ => Ok(out.into_text()),
+        }
+    }
+
+    pub fn source(&self, name: &str) -> &str {
+        self.sources.get(name).map_or("", |source| source.trim())
+    }
+}
+
+/// Line ends and tabs are spaces where there is one line; other control characters are left out.
+fn without_controls(text: &str, lines: bool) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' if lines => out.push('\n'),
+            '\n' | '\t' => out.push(' '),
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+/// A name that a field cannot have.
+fn misnamed(key: &str, name: &str) -> Option<Problem> {
+    if KNOWN.contains(&name) {
+        return None;
+    }
+
+    if label::NAMES.contains(&name) || matches!(name, "profile" | "alertname") {
+        return Some(Problem::new(
+            key,
+            format!("`{name}` is a label that the bridge gives itself"),
+            "call the field otherwise",
+        ));
+    }
+
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let is_name = name.chars().all(plain)
+        && name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name.len() <= 60;
+    (!is_name).then(|| {
+        Problem::new(
+            key,
+            format!("`{name}` cannot be the name of a label"),
+            "use letters, digits and `_`, a letter first, and 60 of them at most",
+        )
+    })
+}
+
+/// What is wrong with a template whatever the mail: a name that nothing gives, or a filter that
+/// there is not.
+fn mistaken(
+    key: &str,
+    name: &str,
+    environment: &Environment<'static>,
+    speakable: &Speakable<'_>,
+) -> Option<Problem> {
+    let template = environment.get_template(name).ok()?;
+    let mut unknown: Vec<(String, &str)> = template
+        .undeclared_variables(true)
+        .into_iter()
+        .filter(|path| environment.globals().all(|(global, _)| global != path))
+        .filter_map(|path| speakable.mend(&path).map(|mend| (path, mend)))
+        .collect();
+    unknown.sort();
+    if let Some((path, mend)) = unknown.into_iter().next() {
+        return Some(Problem::new(
+            key,
+            format!("the template speaks of `{path}`, which nothing gives"),
+            mend,
+        ));
+    }
+
+    // Whatever is undefined reads as empty here: what fails all the same fails for every mail.
+    let mut lenient = environment.clone();
+    lenient.set_undefined_behavior(UndefinedBehavior::Chainable);
+    let error = lenient
+        .get_template(name)
+        .and_then(|template| template.render(()))
+        .err()?;
+    let is_of_template = matches!(
+        error.kind(),
+        ErrorKind::UnknownFilter
+            | ErrorKind::UnknownFunction
+            | ErrorKind::UnknownTest
+            | ErrorKind::SyntaxError
+            | ErrorKind::TooManyArguments
+            | ErrorKind::MissingArgument
+    );
+    is_of_template.then(|| {
+        Problem::new(
+            key,
+            format!("the template cannot be used: {}", described(&error)),
+            "correct it; the filters are Jinja's, `time`, `hash`, `regex_replace`, `datetime`, \
+             `duration` and `truncate`",
+        )
+    })
+}
+
+impl Speakable<'_> {
+    /// What to write instead of a name that nothing gives a value.
+    fn mend(&self, path: &str) -> Option<&'static str> {
+        let mut names = path.split('.');
+        let (first, second) = (names.next().unwrap_or_default(), names.next());
+        match (first, second) {
+            (first, _) if !context::NAMES.contains(&first) => Some(
+                "a template may speak of from, to, subject, date, header, text, pairs, pairs_all, \
+                 links, re, json, attachments and item",
+            ),
+            ("re", Some(group)) if !self.groups.contains(group) => {
+                Some("name the group in an expression of `regex`: `(?<name>…)`")
+            }
+            ("json", _) if !self.json => {
+                Some("say where the JSON lies: `json: { element: 'script#id' }`")
+            }
+            ("item", _) if !self.each => {
+                Some("say what an item is: `each: { text: … }` or `each: { json: /alerts }`")
+            }
+            ("item", Some(group)) if self.item.is_some_and(|item| !item.contains(group)) => Some(
+                "name the group in `each.text`: `(?<name>…)`; an item also has `pairs` and `section`",
+            ),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The JSON that a mail holds, by where the profile says that it lies.
+
+use std::path::Path;
+
+use glob::Pattern;
+use serde_json::Value;
+
+use super::settings::Json as Settings;
+use crate::{
+    extract::{Contents, contents::parse_json, selected::Selector},
+    settings::Problem,
+    validate::Validator,
+};
+
+/// `json`, compiled.
+#[derive(Debug)]
+pub(super) struct Source {
+    place: Place,
+    schema: Option<Validator>,
+}
+
+#[derive(Debug)]
+enum Place {
+    Element(Selector, String),
+    Attachment(Pattern),
+    Text,
+}
+
+impl Source {
+    pub fn compile(key: &str, settings: &Settings, problems: &mut Vec<Problem>) -> Option<Self> {
+        let given = [
+            settings.element.is_some(),
+            settings.attachment.is_some(),
+            settings.text,
+        ];
+        if given.iter().filter(|given| **given).count() != 1 {
+            problems.push(Problem::new(
+                key,
+                "JSON lies in one place",
+                "give one of `element: 'script#id'`, `attachment: \"*.json\"` and `text: true`",
+            ));
+            return None;
+        }
+
+        let place = match settings {
+            Settings {
+                element: Some(element),
+                ..
+            } => Selector::parse(element)
+                .map(|selector| Place::Element(selector, element.clone()))
+                .map_err(|error| {
+                    problems.push(Problem::new(
+                        format!("{key}.element"),
+                        format!("`{element}` finds no element: {error}"),
+                        "write it as in CSS: `script#incident-data`",
+                    ));
+                }),
+            Settings {
+                attachment: Some(pattern),
+                ..
+            } => Pattern::new(pattern)
+                .map(Place::Attachment)
+                .map_err(|error| {
+                    problems.push(Problem::new(
+                        format!("{key}.attachment"),
+                        format!("`{pattern}` is no pattern of a name: {error}"),
+                        "write it like `*.json`",
+                    ));
+                }),
+            _ => Ok(Place::Text),
+        };
+
+        let schema = settings
+            .schema_file
+            .as_deref()
+            .map(|path| schema(key, path, problems));
+
+        Some(Self {
+            place: place.ok()?,
+            schema: schema.unwrap_or_default(),
+        })
+    }
+
+    /// The JSON; none where the mail has none there. The error says why it cannot be read.
+    pub fn read(&self, contents: &Contents) -> Result<Option<Value>, String> {
+        let texts: Vec<String> = match &self.place {
+            Place::Element(selector, _) => contents.elements(selector)?,
+            Place::Attachment(pattern) => contents
+                .attachments
+                .iter()
+                .filter(|attachment| pattern.matches(&attachment.name))
+                .map(|attachment| attachment.text.clone())
+                .collect(),
+            Place::Text if contents.text.trim().is_empty() => Vec::new(),
+            Place::Text => vec![contents.text.clone()],
+        };
+
+        let mut agreed: Option<Value> = None;
+        for text in &texts {
+            let json = parse_json(text)?;
+            if agreed.as_ref().is_some_and(|first| *first != json) {
+                return Err(format!(
+                    "the mail holds JSON {} times {self}, and they differ",
+                    texts.len()
+                ));
+            }
+            agreed = Some(json);
+        }
+
+        if let (Some(schema), Some(json)) = (&self.schema, &agreed) {
+            schema.fits(json)?;
+        }
+        Ok(agreed)
+    }
+}
+
+impl std::fmt::Display for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.place {
+            Place::Element(_, element) => write!(f, "in an element `{element}`"),
+            Place::Attachment(pattern) => write!(f, "in an attachment `{pattern}`"),
+            Place::Text => f.write_str("as its text"),
+        }
+    }
+}
+
+fn schema(key: &str, path: &Path, problems: &mut Vec<Problem>) -> Option<Validator> {
+    Validator::from_file(path)
+        .map_err(|error| {
+            problems.push(Problem::new(
+                format!("{key}.schema_file"),
+                error.to_string(),
+                "mend the schema, or drop the key",
+            ));
+        })
+        .ok()
+}

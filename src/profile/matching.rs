@@ -1,0 +1,203 @@
+//! Whose mail it is, by the header alone.
+
+use std::{borrow::Cow, sync::Arc};
+
+use super::{Profile, settings::Match, trace::Miss};
+use crate::{
+    extract::contents::decoded,
+    label::{Labels, Matcher, matcher},
+    message::{
+        header::{fields, first},
+        sender::{self, Sender},
+    },
+    settings::{Problem, host::is_address},
+};
+
+/// The longest value of the header that is matched, in characters.
+const LONGEST_VALUE: usize = 2_000;
+
+/// What the profiles say of a mail's header.
+#[derive(Debug)]
+pub enum Taking<'a> {
+    /// The profile takes it.
+    Taken(&'a Arc<Profile>),
+    /// Programs would not agree whether it is from the profile's sender: it is told as unparsed.
+    Doubtful(&'a Arc<Profile>, String),
+    /// It is from the profile's sender, and is none of the mail that the profile takes: ignored.
+    Unmatched(&'a Arc<Profile>, String),
+    /// It is of no profile's sender.
+    Nobodys,
+}
+
+/// `match`, compiled.
+#[derive(Debug)]
+pub(super) struct Matching {
+    from: Vec<String>,
+    matchers: Vec<Matcher>,
+}
+
+/// What one profile says.
+enum Answer {
+    Takes,
+    Doubtful(String),
+    /// The matchers do not hold.
+    Unmatched(String),
+    /// Another sender; or any may send, and the matchers do not hold.
+    Another(String),
+}
+
+impl Matching {
+    pub fn compile(key: &str, settings: &Match, problems: &mut Vec<Problem>) -> Self {
+        for (index, from) in settings.from.iter().enumerate() {
+            let bare = from.strip_prefix('@').map(|domain| format!("x@{domain}"));
+            if !is_address(bare.as_deref().unwrap_or(from)) {
+                problems.push(Problem::new(
+                    format!("{key}.from[{index}]"),
+                    format!("`{from}` is neither a mail address nor a domain"),
+                    "write the bare address, `no-reply@example.com`, or `@example.com` for every \
+                     address of that domain",
+                ));
+            }
+        }
+
+        let matchers = matcher::compile(&format!("{key}.matchers"), &settings.matchers, problems);
+        for matcher in &matchers {
+            let name = matcher.name();
+            if !matches!(name, "subject" | "to" | "list_id") && !name.starts_with("header_") {
+                problems.push(Problem::new(
+                    format!("{key}.matchers"),
+                    format!("`{name}` is nothing that a mail is matched by"),
+                    "match `subject`, `to`, `list_id` or `header_NAME` (in lower case, `-` as `_`)",
+                ));
+            }
+        }
+
+        if settings.from.is_empty() && settings.matchers.is_empty() {
+            problems.push(Problem::new(
+                key,
+                "without a match the profile would take every mail",
+                "say whose mail it is: `match: { from: [alerts@example.com] }`",
+            ));
+        }
+
+        Self {
+            from: settings.from.clone(),
+            matchers,
+        }
+    }
+
+    fn judge(&self, header: &[u8]) -> Answer {
+        let sender = if self.from.is_empty() {
+            Sender::Configured
+        } else {
+            sender::read(header, &self.from)
+        };
+
+        match sender {
+            Sender::Other(why) | Sender::Unknown(why) => Answer::Another(of_match(&why)),
+            Sender::Configured => match self.unfulfilled(header) {
+                None => Answer::Takes,
+                Some(why) if self.from.is_empty() => Answer::Another(why),
+                Some(why) => Answer::Unmatched(why),
+            },
+            Sender::Doubtful(why) => match self.unfulfilled(header) {
+                None => Answer::Doubtful(of_match(&why)),
+                Some(unmatched) => Answer::Unmatched(unmatched),
+            },
+        }
+    }
+
+    /// Why the profile does not take a mail for certain; none where it does.
+    pub fn miss(&self, header: &[u8]) -> Option<String> {
+        match self.judge(header) {
+            Answer::Takes => None,
+            Answer::Doubtful(why) | Answer::Unmatched(why) | Answer::Another(why) => Some(why),
+        }
+    }
+
+    /// The matcher that does not hold, if one does not.
+    fn unfulfilled(&self, header: &[u8]) -> Option<String> {
+        if self.matchers.is_empty() {
+            return None;
+        }
+
+        let mut labels = Labels::new();
+        for matcher in &self.matchers {
+            let name = matcher.name();
+            if !labels.contains_key(name) {
+                labels.insert(Cow::Owned(name.to_owned()), value(header, name));
+            }
+        }
+
+        let unfulfilled = self
+            .matchers
+            .iter()
+            .find(|matcher| !matcher.holds(&labels))?;
+        let value = labels.get(unfulfilled.name()).map_or("", String::as_str);
+        Some(format!(
+            "`match.matchers` wants {unfulfilled}, and {} is `{value:.200}`",
+            unfulfilled.name()
+        ))
+    }
+}
+
+/// What a matcher sees of the header; empty where there is no such field.
+fn value(header: &[u8], name: &str) -> String {
+    let field = match name {
+        "subject" | "to" => first(header, name.as_bytes()),
+        "list_id" => first(header, b"List-Id"),
+        _ => {
+            let name = name.strip_prefix("header_").unwrap_or(name);
+            let is_called = |field: &[u8]| {
+                let field = field.trim_ascii_end();
+                field.len() == name.len()
+                    && field.iter().zip(name.bytes()).all(|(byte, wanted)| {
+                        let byte = if *byte == b'-' { b'_' } else { *byte };
+                        byte.eq_ignore_ascii_case(&wanted)
+                    })
+            };
+            fields(header)
+                .flatten()
+                .find(|field| is_called(field.name))
+                .map(|field| field.value)
+        }
+    };
+
+    field.map_or_else(String::new, |value| decoded(value, LONGEST_VALUE))
+}
+
+fn of_match(why: &str) -> String {
+    why.replace("alerts.from", "`match.from`")
+}
+
+/// The first profile that certainly takes a mail; else the first that perhaps does; else the first
+/// whose sender it is from.
+pub(super) fn taking<'a>(profiles: &'a [Arc<Profile>], header: &[u8]) -> Taking<'a> {
+    let mut taking = Taking::Nobodys;
+    for profile in profiles {
+        match (profile.matching.judge(header), &taking) {
+            (Answer::Takes, _) => return Taking::Taken(profile),
+            (Answer::Doubtful(why), Taking::Nobodys | Taking::Unmatched(..)) => {
+                taking = Taking::Doubtful(profile, why);
+            }
+            (Answer::Unmatched(why), Taking::Nobodys) => {
+                taking = Taking::Unmatched(profile, why);
+            }
+            _ => {}
+        }
+    }
+
+    taking
+}
+
+/// Why each of them does not take a mail.
+pub(super) fn misses(profiles: &[Arc<Profile>], header: &[u8]) -> Vec<Miss> {
+    profiles
+        .iter()
+        .filter_map(|profile| {
+            let reason = profile.matching.miss(header)?;
+            let profile = profile.name.to_string();
+            Some(Miss { profile, reason })
+        })
+        .collect()
+}

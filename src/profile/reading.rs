@@ -1,0 +1,453 @@
+//! Mail → what it tells of, by a profile's recipe. Pure.
+
+use std::{borrow::Cow, collections::BTreeSet};
+
+use indexmap::IndexMap;
+use jiff::{Timestamp, tz::TimeZone};
+use minijinja::Value as Jinja;
+use regex::{Captures, Regex};
+use serde_json::{Value, json};
+
+use super::{
+    Alert, Found, MAX_ITEMS,
+    context::{Context, Groups, Item, subject},
+    fields::{Fields, LONGEST_KEY},
+    json::Source,
+    status::{Statuses, Verdict},
+    trace::Trace,
+};
+use crate::{
+    extract::{self, Contents, pairs::Pairs},
+    label::Labels,
+    message::{Mended, header::first},
+    template::written,
+};
+
+/// The longest values of labels, in characters: what is longer is cut.
+const LONGEST_LABEL: usize = 1_000;
+
+/// How much of the text a trace shows, in characters.
+const SHOWN_TEXT: usize = 4_000;
+
+/// How many headings of sections are looked at.
+const MAX_SECTIONS: usize = 1_000;
+
+/// How a profile's mail is read.
+#[derive(Debug)]
+pub(super) struct Recipe {
+    pub json: Option<Source>,
+    pub subject: Option<Regex>,
+    pub text: Option<Regex>,
+    pub each: Option<Each>,
+    pub fields: Fields,
+    pub statuses: Statuses,
+}
+
+/// Where a mail tells of several incidents.
+#[derive(Debug)]
+pub(super) enum Each {
+    Text { item: Regex, section: Option<Regex> },
+    Json { pointer: String },
+}
+
+impl Recipe {
+    pub fn own_labels(&self) -> impl Iterator<Item = &str> {
+        self.fields.own()
+    }
+}
+
+/// What a mail holds, as far as it is the same for all items.
+struct Sheet {
+    contents: Contents,
+    groups: Groups,
+    json: Option<Value>,
+    /// Why the JSON cannot be read.
+    obstacle: Option<String>,
+    context: Context,
+}
+
+/// One item, with what its key is made of where it cannot be read.
+struct Piece {
+    item: Item,
+    evidence: String,
+}
+
+fn sheet(recipe: &Recipe, mail: &Mended<'_>) -> Sheet {
+    let (header, body) = (mail.header(), mail.body());
+    let contents = Contents::of(header, body);
+
+    let mut groups = Groups::new();
+    if let Some(regex) = &recipe.subject
+        && let Some(found) = first(header, b"Subject").map(subject)
+    {
+        add_groups(&mut groups, regex, regex.captures(&found).as_ref());
+    }
+    if let Some(regex) = &recipe.text {
+        add_groups(&mut groups, regex, regex.captures(&contents.text).as_ref());
+    }
+
+    let (json, obstacle) = match recipe.json.as_ref().map(|source| source.read(&contents)) {
+        None => (None, None),
+        Some(Ok(json)) => (json, None),
+        Some(Err(why)) => (None, Some(why)),
+    };
+
+    let context = Context::of(header, &contents, &groups, json.as_ref());
+    Sheet {
+        contents,
+        groups,
+        json,
+        obstacle,
+        context,
+    }
+}
+
+/// The named groups that took part in a match; what is known already stays.
+fn add_groups(groups: &mut Groups, regex: &Regex, captures: Option<&Captures<'_>>) {
+    let Some(captures) = captures else { return };
+    for name in regex.capture_names().flatten() {
+        if let Some(group) = captures.name(name)
+            && !groups.contains_key(name)
+        {
+            groups.insert(name.to_owned(), group.as_str().trim().to_owned());
+        }
+    }
+}
+
+pub(super) fn read(profile: &str, recipe: &Recipe, raw: &[u8]) -> Vec<Found> {
+    let mail = Mended::of(raw);
+    let sheet = sheet(recipe, &mail);
+    let unparsed = |reason: &str, evidence: &[u8], json: Value| Found::Unparsed {
+        reason: format!("profile `{profile}`: {reason}"),
+        key: key_of(profile, evidence),
+        json,
+    };
+
+    let pieces = match pieces(recipe, &sheet) {
+        Ok(pieces) => pieces,
+        Err(NoItem::Empty(reason)) => return vec![Found::Ignored { reason }],
+        Err(NoItem::Missing(reason)) => {
+            // A status that is of no interest is ignored, whatever else is missing.
+            if let Some(reason) = ignored(recipe, &sheet.context.with(&Item::Mail)) {
+                return vec![Found::Ignored { reason }];
+            }
+            let json = sheet.json.clone().unwrap_or_default();
+            return vec![unparsed(&reason, evidence(&mail), json)];
+        }
+    };
+
+    let more = pieces.len() > MAX_ITEMS;
+    let mut found: Vec<Found> = pieces
+        .into_iter()
+        .take(MAX_ITEMS)
+        .map(|piece| {
+            let alone = matches!(piece.item, Item::Mail);
+            let context = sheet.context.with(&piece.item);
+            item(recipe, &sheet, &piece.item, &context).unwrap_or_else(|reason| {
+                let evidence = if alone {
+                    evidence(&mail)
+                } else {
+                    piece.evidence.as_bytes()
+                };
+                let json = incident(&sheet, &piece.item, &IndexMap::new());
+                unparsed(&reason, evidence, json)
+            })
+        })
+        .collect();
+
+    if more {
+        let reason =
+            format!("the mail tells of more than {MAX_ITEMS} incidents, and the rest is not read");
+        found.push(unparsed(&reason, mail.body(), Value::Null));
+    }
+    found
+}
+
+/// What the key of a mail that cannot be read is made of: its body, and its Subject where that is
+/// all.
+fn evidence<'a>(mail: &'a Mended<'_>) -> &'a [u8] {
+    if mail.body().trim_ascii().is_empty() {
+        first(mail.header(), b"Subject").unwrap_or_default()
+    } else {
+        mail.body()
+    }
+}
+
+/// Two profiles' mails never share a key.
+fn key_of(profile: &str, evidence: &[u8]) -> String {
+    extract::key([profile.as_bytes(), b"\0", evidence])
+}
+
+pub(super) fn doubtful(profile: &str, raw: &[u8], reason: &str) -> Found {
+    let mail = Mended::of(raw);
+    Found::Unparsed {
+        reason: format!(
+            "profile `{profile}`: programs would not agree whether this mail is from a sender of \
+             `match.from`: {reason}"
+        ),
+        key: key_of(profile, evidence(&mail)),
+        json: Value::Null,
+    }
+}
+
+/// Why a mail has no item.
+enum NoItem {
+    /// An empty array: nothing is wrong.
+    Empty(String),
+    Missing(String),
+}
+
+fn pieces(recipe: &Recipe, sheet: &Sheet) -> Result<Vec<Piece>, NoItem> {
+    match &recipe.each {
+        None => Ok(vec![Piece {
+            item: Item::Mail,
+            evidence: String::new(),
+        }]),
+        Some(Each::Text { item, section }) => {
+            let found = in_text(&sheet.contents.text, item, section.as_ref());
+            if found.is_empty() {
+                let reason = format!("`each.text` finds nothing in the text: `{}`", item.as_str());
+                return Err(NoItem::Missing(reason));
+            }
+            Ok(found)
+        }
+        Some(Each::Json { pointer }) => in_json(sheet, pointer),
+    }
+}
+
+fn in_json(sheet: &Sheet, pointer: &str) -> Result<Vec<Piece>, NoItem> {
+    if let Some(why) = &sheet.obstacle {
+        return Err(NoItem::Missing(why.clone()));
+    }
+    match sheet.json.as_ref().and_then(|json| json.pointer(pointer)) {
+        Some(Value::Array(items)) if items.is_empty() => Err(NoItem::Empty(format!(
+            "the list at `{pointer}` of its JSON is empty"
+        ))),
+        Some(Value::Array(items)) => Ok(items
+            .iter()
+            .take(MAX_ITEMS + 1)
+            .map(|item| Piece {
+                evidence: item.to_string(),
+                item: Item::Json(item.clone()),
+            })
+            .collect()),
+        Some(_) => Err(NoItem::Missing(format!(
+            "what `each.json` points to, `{pointer}`, is no list"
+        ))),
+        None => Err(NoItem::Missing(format!(
+            "`each.json` points to nothing: the mail has no JSON with a list at `{pointer}`"
+        ))),
+    }
+}
+
+/// Each match is an item; the heading before it is its section.
+fn in_text(text: &str, item: &Regex, section: Option<&Regex>) -> Vec<Piece> {
+    let headings: Vec<(usize, Groups)> = section
+        .into_iter()
+        .flat_map(|regex| {
+            regex
+                .captures_iter(text)
+                .take(MAX_SECTIONS)
+                .map(move |captures| {
+                    let mut groups = Groups::new();
+                    add_groups(&mut groups, regex, Some(&captures));
+                    let start = captures.get(0).map_or(0, |whole| whole.start());
+                    (start, groups)
+                })
+        })
+        .collect();
+
+    item.captures_iter(text)
+        .filter(|captures| captures.get(0).is_some_and(|whole| !whole.is_empty()))
+        .take(MAX_ITEMS + 1)
+        .map(|captures| {
+            let (start, matched) = captures
+                .get(0)
+                .map_or((0, ""), |whole| (whole.start(), whole.as_str()));
+            let mut groups = Groups::new();
+            add_groups(&mut groups, item, Some(&captures));
+            let before = headings.partition_point(|(at, _)| *at <= start);
+            let section = before
+                .checked_sub(1)
+                .map(|last| headings[last].1.clone())
+                .unwrap_or_default();
+            Piece {
+                item: Item::Text {
+                    groups,
+                    pairs: Pairs::of(matched),
+                    section,
+                },
+                evidence: matched.to_owned(),
+            }
+        })
+        .collect()
+}
+
+/// The sentence where the status can be read, and is one that is ignored.
+fn ignored(recipe: &Recipe, context: &Jinja) -> Option<String> {
+    let status = recipe.fields.render("status", context).ok()??;
+    (recipe.statuses.verdict(&status) == Verdict::Ignored).then(|| ignored_status(&status))
+}
+
+fn ignored_status(status: &str) -> String {
+    format!("its status `{status}` is one that the profile ignores")
+}
+
+/// One item; the error says why it cannot be read. The status is read first.
+fn item(recipe: &Recipe, sheet: &Sheet, item: &Item, context: &Jinja) -> Result<Found, String> {
+    let fields = &recipe.fields;
+    let status =
+        required(fields, "status", context).map_err(|why| sheet.obstacle.clone().unwrap_or(why))?;
+    let meaning = match recipe.statuses.verdict(&status) {
+        Verdict::Alert(meaning) => meaning,
+        Verdict::Ignored => {
+            let reason = ignored_status(&status);
+            return Ok(Found::Ignored { reason });
+        }
+        Verdict::Unparsed => {
+            return Err(format!(
+                "the status `{status}` is in no list of the profile's `status`"
+            ));
+        }
+    };
+
+    if let Some(why) = &sheet.obstacle {
+        return Err(why.clone());
+    }
+
+    let key = required(fields, "key", context)?;
+    if key.len() > LONGEST_KEY {
+        return Err(format!(
+            "the field `key` is longer than {LONGEST_KEY} bytes: make it of less, or with the \
+             filter `hash`"
+        ));
+    }
+
+    let time = time(fields, context)?;
+    let mut made = IndexMap::from([
+        ("key".to_owned(), key.clone()),
+        ("status".to_owned(), status.clone()),
+    ]);
+    let mut labels = Labels::from([(Cow::Borrowed("status"), status.clone())]);
+
+    for name in ["title", "severity", "url", "summary"] {
+        if let Some(value) = fields.render(name, context)? {
+            made.insert(name.to_owned(), value.clone());
+            if !(name == "severity" && value.is_empty()) {
+                labels.insert(Cow::Borrowed(name), short(name, &value));
+            }
+        }
+    }
+    for name in fields.own() {
+        let value = fields.render(name, context)?.unwrap_or_default();
+        labels.insert(Cow::Owned(name.to_owned()), short(name, &value));
+        made.insert(name.to_owned(), value);
+    }
+
+    Ok(Found::Alert(Box::new(Alert {
+        key,
+        status,
+        meaning,
+        time,
+        labels,
+        json: incident(sheet, item, &made),
+    })))
+}
+
+fn required(fields: &Fields, name: &str, context: &Jinja) -> Result<String, String> {
+    match fields.render(name, context)? {
+        Some(value) if !value.is_empty() => Ok(value),
+        _ => Err(format!(
+            "the field `{name}` is empty, made by `{}`",
+            fields.source(name)
+        )),
+    }
+}
+
+/// An empty time is none: the mail's Date stands for it.
+fn time(fields: &Fields, context: &Jinja) -> Result<Option<Timestamp>, String> {
+    match fields.render("time", context)? {
+        Some(text) if !text.is_empty() => written::parse(&text, None, &TimeZone::UTC)
+            .map(Some)
+            .map_err(|why| {
+                format!(
+                    "the field `time`, made by `{}`, cannot be read: {why}",
+                    fields.source("time")
+                )
+            }),
+        _ => Ok(None),
+    }
+}
+
+fn short(name: &str, value: &str) -> String {
+    let longest = if name == "summary" {
+        4 * LONGEST_LABEL
+    } else {
+        LONGEST_LABEL
+    };
+    value.chars().take(longest).collect()
+}
+
+/// What templates get as `incident`.
+fn incident(sheet: &Sheet, item: &Item, fields: &IndexMap<String, String>) -> Value {
+    let pairs = |pairs: &Pairs| -> Value {
+        let mut object = serde_json::Map::new();
+        for (label, _) in pairs.iter() {
+            let value = pairs.get(label).unwrap_or_default();
+            object.entry(label).or_insert_with(|| value.into());
+        }
+        object.into()
+    };
+
+    let mut whole = json!({ "fields": fields });
+    match item {
+        Item::Mail => {
+            whole["pairs"] = pairs(&sheet.contents.pairs);
+            if let Some(json) = &sheet.json {
+                whole["json"] = json.clone();
+            }
+        }
+        Item::Text { pairs: own, .. } => whole["pairs"] = pairs(own),
+        Item::Json(json) => whole["json"] = json.clone(),
+    }
+    whole
+}
+
+pub(super) fn trace(recipe: &Recipe, raw: &[u8]) -> Trace {
+    let sheet = sheet(recipe, &Mended::of(raw));
+    let items = match pieces(recipe, &sheet) {
+        Ok(pieces) if recipe.each.is_some() => pieces
+            .into_iter()
+            .take(MAX_ITEMS)
+            .map(|piece| match piece.item {
+                Item::Mail => Value::Null,
+                Item::Json(json) => json,
+                Item::Text {
+                    groups,
+                    pairs,
+                    section,
+                } => json!({ "groups": groups, "pairs": pairs, "section": section }),
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+
+    Trace {
+        pairs: sheet.contents.pairs,
+        groups: sheet.groups,
+        json: sheet.json.unwrap_or_default(),
+        obstacle: sheet.obstacle.or(sheet.contents.obstacle),
+        items,
+        attachments: sheet.contents.attachments,
+        text: sheet.contents.text.chars().take(SHOWN_TEXT).collect(),
+    }
+}
+
+/// The named groups of an expression.
+pub(super) fn names(regex: &Regex) -> BTreeSet<String> {
+    regex
+        .capture_names()
+        .flatten()
+        .map(ToOwned::to_owned)
+        .collect()
+}

@@ -1,0 +1,163 @@
+//! What a status means.
+
+use regex::{Regex, RegexBuilder};
+use serde::Serialize;
+
+use super::settings::{Otherwise, Statuses as Settings};
+use crate::settings::Problem;
+
+/// Bytes a compiled expression may take.
+const SIZE_LIMIT: usize = 1 << 20;
+
+/// What an alert's status does to its incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Meaning {
+    Trigger,
+    Resolve,
+    /// Told as `updated` while the incident is open, and ignored else.
+    Update,
+}
+
+/// What becomes of an alert by its status.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Alert(Meaning),
+    Ignored,
+    /// It is in no list, and `otherwise` says so.
+    Unparsed,
+}
+
+/// The lists, compiled.
+#[derive(Debug, Default)]
+pub(super) struct Statuses {
+    trigger: Vec<Regex>,
+    resolve: Vec<Regex>,
+    update: Vec<Regex>,
+    ignore: Vec<Regex>,
+    otherwise: Otherwise,
+}
+
+impl Statuses {
+    pub fn compile(key: &str, settings: &Settings, problems: &mut Vec<Problem>) -> Self {
+        let mut list = |name: &str, texts: &[String]| {
+            let mut compiled = Vec::with_capacity(texts.len());
+            for (index, text) in texts.iter().enumerate() {
+                match anchored(text) {
+                    Ok(regex) => compiled.push(regex),
+                    Err(reason) => problems.push(Problem::new(
+                        format!("{key}.{name}[{index}]"),
+                        format!("`{text}` is no regular expression: {reason}"),
+                        "write what the whole status looks like: `OPEN`, `.* -> ALARM`; a backslash \
+                         before a character that is meant itself",
+                    )),
+                }
+            }
+            compiled
+        };
+
+        Self {
+            trigger: list("trigger", &settings.trigger),
+            resolve: list("resolve", &settings.resolve),
+            update: list("update", &settings.update),
+            ignore: list("ignore", &settings.ignore),
+            otherwise: settings.otherwise,
+        }
+    }
+
+    /// The first list that matches says it.
+    pub fn verdict(&self, status: &str) -> Verdict {
+        let among = |list: &[Regex]| list.iter().any(|regex| regex.is_match(status));
+
+        if among(&self.trigger) {
+            Verdict::Alert(Meaning::Trigger)
+        } else if among(&self.resolve) {
+            Verdict::Alert(Meaning::Resolve)
+        } else if among(&self.update) {
+            Verdict::Alert(Meaning::Update)
+        } else if among(&self.ignore) {
+            Verdict::Ignored
+        } else {
+            match self.otherwise {
+                Otherwise::Trigger => Verdict::Alert(Meaning::Trigger),
+                Otherwise::Unparsed => Verdict::Unparsed,
+                Otherwise::Ignore => Verdict::Ignored,
+            }
+        }
+    }
+}
+
+fn anchored(text: &str) -> Result<Regex, String> {
+    // Alone first: what is no expression must not become one between the anchors.
+    expression(text)?;
+    RegexBuilder::new(&format!(r"\A(?:{text})\z"))
+        .case_insensitive(true)
+        .dot_matches_new_line(true)
+        .size_limit(SIZE_LIMIT)
+        .build()
+        .map_err(|error| reason(&error))
+}
+
+/// Compiles an expression as it is written. The error is a sentence.
+pub(super) fn expression(text: &str) -> Result<Regex, String> {
+    RegexBuilder::new(text)
+        .size_limit(SIZE_LIMIT)
+        .build()
+        .map_err(|error| reason(&error))
+}
+
+/// The last line of the parser's message: the lines above it draw the expression.
+fn reason(error: &regex::Error) -> String {
+    match error {
+        regex::Error::CompiledTooBig(_) => "it is too large".to_owned(),
+        other => {
+            let text = other.to_string();
+            let last = text.lines().last().unwrap_or_default();
+            last.trim().trim_start_matches("error: ").to_owned()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_list_that_matches_says_what_a_status_means() {
+        let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        let settings = |otherwise| Settings {
+            trigger: texts(&[".* -> ALARM", "PROBLEM|FLAPPING"]),
+            resolve: texts(&[".* -> OK"]),
+            update: texts(&["ACK.*"]),
+            ignore: texts(&["INSUFFICIENT_DATA.*", "ack"]),
+            otherwise,
+        };
+        let verdict = |status: &str, otherwise| {
+            let mut problems = Vec::new();
+            let statuses = Statuses::compile("s", &settings(otherwise), &mut problems);
+            assert!(problems.is_empty(), "{problems:?}");
+            statuses.verdict(status)
+        };
+        for (status, expected) in [
+            ("OK -> ALARM", Verdict::Alert(Meaning::Trigger)),
+            ("ok -> alarm", Verdict::Alert(Meaning::Trigger)),
+            ("problem", Verdict::Alert(Meaning::Trigger)),
+            ("INSUFFICIENT_DATA -> OK", Verdict::Alert(Meaning::Resolve)),
+            ("ack", Verdict::Alert(Meaning::Update)),
+            ("insufficient_data", Verdict::Ignored),
+            ("no PROBLEM", Verdict::Alert(Meaning::Trigger)),
+            ("new", Verdict::Alert(Meaning::Trigger)),
+        ] {
+            assert_eq!(verdict(status, Otherwise::Trigger), expected, "{status}");
+        }
+        assert_eq!(verdict("new", Otherwise::Unparsed), Verdict::Unparsed);
+        assert_eq!(verdict("no PROBLEM", Otherwise::Ignore), Verdict::Ignored);
+    }
+
+    #[test]
+    fn what_is_no_expression_is_told() {
+        for text in ["(", ")(", "[a", "(?=x)", r"\1"] {
+            assert!(anchored(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,467 @@
+//! Profiles against mails, each a few lines.
+
+use super::*;
+use crate::config::{Config, Files, Source};
+
+/// A configuration with these profiles, as a file would hold them.
+pub(super) fn compiled(profiles: &str) -> Result<Arc<Profiles>, String> {
+    let text = format!(
+        "route: {{ receiver: a }}\nreceivers: [{{ name: a, stdout_configs: [{{}}] }}]\n{profiles}"
+    );
+    Config::parse(Source::Embedded, &text, Files::Unneeded, &|_| None)
+        .map(|loaded| loaded.profiles)
+        .map_err(|errors| errors.to_string())
+}
+
+fn only(profile: &str) -> Arc<Profile> {
+    let text = format!("profiles:\n- name: test\n{profile}");
+    let profiles = compiled(&text).unwrap_or_else(|errors| panic!("{errors}\n{text}"));
+    Arc::clone(profiles.iter().next().unwrap())
+}
+
+fn refused(profile: &str) -> String {
+    compiled(&format!("profiles:\n- name: test\n{profile}")).expect_err(profile)
+}
+
+fn alert(found: &Found) -> &Alert {
+    match found {
+        Found::Alert(alert) => alert,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn reason(found: &[Found]) -> &str {
+    match found {
+        [Found::Unparsed { reason, .. }] => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+const CLOUDWATCH: &str = r#"
+  match: { from: [no-reply@sns.amazonaws.com], matchers: ['subject=~"ALARM: .*|OK: .*"'] }
+  regex: { subject: '^\w+: "(?<alarm>.+)" in (?<region>.+)$' }
+  fields:
+    key: "{{ re.region }}/{{ re.alarm }}"
+    status: "{{ pairs['State Change'] }}"
+    time: "{{ pairs['Timestamp'] | time('%A %d %B, %Y %H:%M:%S UTC') }}"
+    title: "{{ re.alarm }}"
+    account: "{{ pairs['AWS Account'] | default('') }}"
+  status: { trigger: ['.* -> ALARM'], resolve: ['.* -> OK'], ignore: ['.* -> INSUFFICIENT_DATA'] }
+"#;
+
+const ALARM: &str = "From: AWS Notifications <no-reply@sns.amazonaws.com>\r\n\
+    Subject: ALARM: \"api 5xx\" in EU (Ireland)\r\nDate: Sat, 28 Nov 2026 04:10:05 +0000\r\n\r\n\
+    You are receiving this email because your alarm entered the ALARM state.\r\n\r\n\
+    Alarm Details:\r\n- Name:                       api 5xx\r\n\
+    - State Change:               OK -> ALARM\r\n\
+    - Timestamp:                  Saturday 28 November, 2026 04:10:00 UTC\r\n";
+
+#[test]
+fn a_mail_of_pairs_and_groups_is_an_alert() {
+    let profile = only(CLOUDWATCH);
+    let found = profile.read(ALARM.as_bytes());
+    let alert = alert(&found[0]);
+    assert_eq!(alert.key, "EU (Ireland)/api 5xx");
+    assert_eq!(alert.status, "OK -> ALARM");
+    assert_eq!(alert.meaning, Meaning::Trigger);
+    assert_eq!(alert.time, Some("2026-11-28T04:10:00Z".parse().unwrap()));
+    assert_eq!(alert.labels["title"], "api 5xx");
+    assert_eq!(alert.labels["account"], "");
+    assert_eq!(alert.json["pairs"]["Name"], "api 5xx");
+    assert_eq!(found.len(), 1);
+}
+
+#[test]
+fn what_a_mail_lacks_is_named_with_its_expression() {
+    let profile = only(CLOUDWATCH);
+    let lacks = |from: &str, to: &str| ALARM.replace(from, to);
+
+    let mail = lacks("- Timestamp", "- Time");
+    let found = profile.read(mail.as_bytes());
+    let said = reason(&found);
+    assert!(
+        said.contains("`time`") && said.contains("pairs['Timestamp']"),
+        "{said}"
+    );
+
+    let mail = lacks("28 November", "28 Brumaire");
+    assert!(reason(&profile.read(mail.as_bytes())).contains("is no time as"));
+
+    let mail = lacks("Subject: ALARM: \"api 5xx\" in", "Subject: ALARM api in");
+    let said = profile.read(mail.as_bytes());
+    assert!(
+        reason(&said).contains("`key`") && reason(&said).contains("re.region"),
+        "{said:?}"
+    );
+
+    // Copies share a key, and other mails have other ones.
+    let key = |mail: &str| match &profile.read(mail.as_bytes())[0] {
+        Found::Unparsed { key, .. } => key.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(key(&mail), key(&mail.replace("\r\n", "\n")));
+    assert_ne!(
+        key(&mail),
+        key(&mail.replace("alarm entered", "alarm, entered"))
+    );
+}
+
+#[test]
+fn a_status_that_is_ignored_is_so_whatever_else_is_missing() {
+    let profile = only(CLOUDWATCH);
+    let mail = ALARM
+        .replace("-> ALARM", "-> INSUFFICIENT_DATA")
+        .replace("- Timestamp", "- Time");
+    let found = profile.read(mail.as_bytes());
+    assert!(matches!(&found[..], [Found::Ignored { .. }]), "{found:?}");
+}
+
+#[test]
+fn matching_goes_by_the_header_alone() {
+    let profiles = compiled(&format!(
+        "profiles:\n- name: cloudwatch\n{CLOUDWATCH}\
+         - name: other\n  match: {{ from: ['@example.com'], matchers: ['header_x_result!=\"\"', 'list_id=~\".*ops.*\"'] }}\n  \
+         fields: {{ key: a, status: b }}\n"
+    ))
+    .unwrap();
+    let taking = |header: &str| match profiles.taking(header.as_bytes()) {
+        Taking::Taken(profile) => format!("taken {}", profile.name),
+        Taking::Doubtful(profile, _) => format!("doubtful {}", profile.name),
+        Taking::Unmatched(profile, _) => format!("unmatched {}", profile.name),
+        Taking::Nobodys => "nobody's".to_owned(),
+    };
+    let sns = "From: no-reply@sns.amazonaws.com\r\n";
+    for (header, expected) in [
+        (format!("{sns}Subject: ALARM: x\r\n"), "taken cloudwatch"),
+        (
+            format!("{sns}Subject: =?utf-8?B?T0s6IHg=?=\r\n"),
+            "taken cloudwatch",
+        ),
+        (format!("{sns}Subject: Welcome\r\n"), "unmatched cloudwatch"),
+        (
+            "From: NO-REPLY@SNS.AMAZONAWS.COM\nSubject: OK: y\n".to_owned(),
+            "taken cloudwatch",
+        ),
+        (
+            "From: a@example.com\r\nX-Result: 1\r\nList-ID: <ops.x>\r\n".to_owned(),
+            "taken other",
+        ),
+        (
+            "From: a@example.com\r\nX-Result: 1\r\n".to_owned(),
+            "unmatched other",
+        ),
+        (
+            "From: a@sub.example.com\r\nX-Result: 1\r\nList-Id: ops\r\n".to_owned(),
+            "nobody's",
+        ),
+        ("Subject: ALARM: x\r\n".to_owned(), "nobody's"),
+        (
+            format!("{sns}From: evil@example.org\r\nSubject: ALARM: x\r\n"),
+            "doubtful cloudwatch",
+        ),
+    ] {
+        assert_eq!(taking(&header), expected, "{header}");
+    }
+
+    let misses = profiles.misses(format!("{sns}Subject: Hello\r\n").as_bytes());
+    assert_eq!(misses.len(), 2);
+    assert!(
+        misses[0].reason.contains("subject is `Hello`"),
+        "{misses:?}"
+    );
+    assert!(misses[1].reason.contains("match.from"), "{misses:?}");
+}
+
+const SEVERAL: &str = r"
+  match: { from: [am@example.com] }
+  each:
+    text: '(?ms)^Labels\n(?<labels>.*?)(?:^Source\n|\z)'
+    section: '(?m)^\[\d+\] (?<state>Firing|Resolved)$'
+  fields:
+    key: '{{ item.pairs.alertname }}/{{ item.pairs.instance }}'
+    status: '{{ item.section.state }}'
+    severity: '{{ item.pairs.severity | default() }}'
+  status: { trigger: [firing], resolve: [resolved] }
+";
+
+#[test]
+fn a_mail_of_several_alerts_is_read_item_by_item() {
+    let profile = only(SEVERAL);
+    let mail = "From: am@example.com\n\n[2] Firing\nLabels\nalertname = A\ninstance = a:1\n\
+        severity = critical\nSource\nLabels\nalertname = B\ninstance = b:1\nSource\n\
+        [1] Resolved\nLabels\nalertname = C\ninstance = c:1\nSource\nLabels\nalertname = D\n";
+    let found = profile.read(mail.as_bytes());
+    let told: Vec<_> = found[..3]
+        .iter()
+        .map(alert)
+        .map(|alert| (alert.key.as_str(), alert.meaning))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            ("A/a:1", Meaning::Trigger),
+            ("B/b:1", Meaning::Trigger),
+            ("C/c:1", Meaning::Resolve)
+        ]
+    );
+    assert_eq!(alert(&found[0]).labels["severity"], "critical");
+    assert_eq!(alert(&found[1]).labels.get("severity"), None);
+    assert!(
+        matches!(&found[3], Found::Unparsed { reason, .. } if reason.contains("item.pairs.instance"))
+    );
+
+    assert!(reason(&profile.read(b"From: am@example.com\n\nredesigned")).contains("each.text"));
+}
+
+#[test]
+fn json_is_read_from_wherever_it_lies() {
+    let fields = "  fields: { key: '{{ json.id }}', status: '{{ json.state }}' }\n";
+    let html = "From: a@b.c\nContent-Type: text/html\n\n<p>x</p><script id=\"d\">{\"id\": 7, \"state\": \"on\"}</script>";
+    let attached = "From: a@b.c\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nSee it.\n--b\n\
+        Content-Type: application/octet-stream; name=x.json\nContent-Transfer-Encoding: base64\n\n\
+        eyJpZCI6IDcsICJzdGF0ZSI6ICJvbiJ9\n--b--\n";
+    let text = "From: a@b.c\n\n{\"id\": 7, \"state\": \"on\"}";
+    for (json, mail) in [
+        ("{ element: 'script#d' }", html),
+        ("{ attachment: '*.json' }", attached),
+        ("{ text: true }", text),
+    ] {
+        let profile = only(&format!(
+            "  match: {{ from: [a@b.c] }}\n  json: {json}\n{fields}"
+        ));
+        let found = profile.read(mail.as_bytes());
+        assert_eq!(alert(&found[0]).key, "7", "{json}");
+        assert_eq!(alert(&found[0]).json["json"]["state"], "on");
+        assert!(
+            reason(&profile.read(b"From: a@b.c\n\n")).contains("json."),
+            "{json}"
+        );
+    }
+    let profile = only(&format!(
+        "  match: {{ from: [a@b.c] }}\n  json: {{ text: true }}\n{fields}"
+    ));
+    assert!(reason(&profile.read(b"From: a@b.c\n\n{\"id\": 7,")).contains("not valid JSON"));
+    let twice = b"From: a@b.c\n\n{\"id\": 7, \"id\": 8, \"state\": 1}";
+    let found = profile.read(twice);
+    assert!(matches!(&found[0], Found::Unparsed { .. }), "{found:?}");
+}
+
+#[test]
+fn each_element_of_a_list_is_an_alert() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  json: { text: true }\n  each: { json: /alerts }\n  \
+         fields: { key: '{{ item.id }}', status: '{{ item.state }}', host: '{{ json.host }}' }\n  \
+         status: { ignore: [old] }\n",
+    );
+    let read = |alerts: &str| {
+        profile.read(format!("From: a@b.c\n\n{{\"host\": \"h\", \"alerts\": {alerts}}}").as_bytes())
+    };
+    let found =
+        read("[{\"id\": 1, \"state\": \"on\"}, {\"id\": 2, \"state\": \"old\"}, {\"id\": 3}]");
+    assert_eq!(alert(&found[0]).labels["host"], "h");
+    assert!(matches!(&found[1], Found::Ignored { .. }));
+    assert!(matches!(&found[2], Found::Unparsed { .. }));
+    assert!(matches!(&read("[]")[..], [Found::Ignored { .. }]));
+    assert!(reason(&read("{}")).contains("no list"));
+    assert!(reason(&profile.read(b"From: a@b.c\n\n{}")).contains("points to nothing"));
+    let many = format!(
+        "[{}]",
+        vec!["{\"id\": 1, \"state\": \"on\"}"; 600].join(",")
+    );
+    assert_eq!(read(&many).len(), MAX_ITEMS + 1);
+}
+
+#[test]
+fn templates_speak_of_all_that_a_mail_holds() {
+    let profile = only(
+        "  match: { from: [a@b.c] }\n  regex: { text: '(?m)^on (?<host>\\S+)' }\n  fields:\n    \
+         key: \"{{ re.host }}\"\n    status: on\n    \
+         who: \"{{ from }}|{{ to }}|{{ date }}\"\n    \
+         heads: \"{{ header['X-One'] }} {{ header.subject }} {{ header['x-none'] | default('none') }}\"\n    \
+         all: \"{{ pairs_all['Disk'] | join(',') }}\"\n    \
+         files: \"{{ attachments[0].name }} {{ attachments[0].type }} {{ attachments[0].text }}\"\n    \
+         hashed: \"{{ 'a' | hash }}\"\n    \
+         replaced: '{{ subject | regex_replace(\"(\\w+) (\\w+)\", \"$2 $1\") }}'\n    \
+         link: \"{{ links['view it'] }}\"\n",
+    );
+    let mail = "From: =?utf-8?Q?J=C3=B6?= <a@b.c>\r\nTo: d@e.f\r\nDate: Sat, 28 Nov 2026 04:10:05 +0000\r\n\
+        Subject: =?utf-8?Q?gr=C3=BCn?=\r\n rot\r\nX-One: 1\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\
+        Content-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\nContent-Type: text/plain; charset=iso-8859-1; format=flowed\r\n\
+        Content-Transfer-Encoding: quoted-printable\r\n\r\non =E4.example \r\nnow\r\nDisk: a\r\nDisk: b\r\n\
+        --c\r\nContent-Type: text/html\r\n\r\n<p>Disk: a<p>Disk: c<p><a href=\"https://x.y/?a=1&amp;b\">View it</a>\r\n--c--\r\n--b\r\n\
+        Content-Disposition: attachment; filename*=utf-8''%C3%BC.txt\r\nContent-Type: text/plain\r\n\r\nhello\r\n--b--\r\n";
+    let found = profile.read(mail.as_bytes());
+    let labels = &alert(&found[0]).labels;
+    assert_eq!(alert(&found[0]).key, "ä.example");
+    for (name, expected) in [
+        ("who", "Jö <a@b.c>|d@e.f|Sat, 28 Nov 2026 04:10:05 +0000"),
+        ("heads", "1 grün rot none"),
+        ("all", "a,b,c"),
+        ("files", "ü.txt text/plain hello"),
+        (
+            "hashed",
+            "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
+        ),
+        ("replaced", "rot grün"),
+        ("link", "https://x.y/?a=1&b"),
+    ] {
+        assert_eq!(labels[name], expected, "{name}");
+    }
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
+    let rest = "  match: { from: [a@b.c] }\n";
+    let fields = "  fields: { key: k, status: s }\n";
+    for (profile, key, what) in [
+        (
+            "  fields: { key: k, status: s }\n".to_owned(),
+            "match",
+            "would take every mail",
+        ),
+        (
+            format!("{rest}  fields: {{ key: k }}\n"),
+            "fields",
+            "`status` is missing",
+        ),
+        (
+            format!("{rest}  fields: {{ key: k, status: s, metric: x }}\n"),
+            "fields.metric",
+            "gives itself",
+        ),
+        (
+            format!("{rest}  fields: {{ key: k, status: s, 'a-b': x }}\n"),
+            "fields.a-b",
+            "name of a label",
+        ),
+        (
+            format!("{rest}  fields: {{ key: '{{{{ re.x }}}}', status: s }}\n"),
+            "fields.key",
+            "`re.x`",
+        ),
+        (
+            format!("{rest}  fields: {{ key: '{{{{ pears.x }}}}', status: s }}\n"),
+            "fields.key",
+            "`pears.x`",
+        ),
+        (
+            format!("{rest}  fields: {{ key: '{{{{ json.x }}}}', status: s }}\n"),
+            "fields.key",
+            "where the JSON lies",
+        ),
+        (
+            format!("{rest}  fields: {{ key: '{{{{ item.x }}}}', status: s }}\n"),
+            "fields.key",
+            "what an item is",
+        ),
+        (
+            format!("{rest}  fields: {{ key: '{{{{ subject', status: s }}\n"),
+            "fields.key",
+            "cannot be read",
+        ),
+        (
+            format!("{rest}  fields: {{ key: '{{{{ subject | upcase }}}}', status: s }}\n"),
+            "fields.key",
+            "upcase",
+        ),
+        (
+            format!(
+                "{rest}  fields: {{ key: \"{{{{ subject | regex_replace('(', '') }}}}\", status: s }}\n"
+            ),
+            "fields.key",
+            "no regular expression",
+        ),
+        (
+            format!(
+                "{rest}  fields: {{ key: k, status: s, time: \"{{{{ date | time('%é') }}}}\" }}\n"
+            ),
+            "fields.time",
+            "no format",
+        ),
+        (
+            format!("{rest}  regex: {{ subject: '(?=x)' }}\n{fields}"),
+            "regex.subject",
+            "look-around",
+        ),
+        (
+            format!("{rest}  each: {{ json: /a }}\n{fields}"),
+            "each.json",
+            "where its JSON lies",
+        ),
+        (
+            format!("{rest}  each: {{ text: 'x*' }}\n{fields}"),
+            "each.text",
+            "nothing at all",
+        ),
+        (
+            format!("{rest}  each: {{ section: 'x' }}\n{fields}"),
+            "each",
+            "either",
+        ),
+        (
+            format!("{rest}  json: {{ }}\n{fields}"),
+            "json",
+            "one place",
+        ),
+        (
+            format!("{rest}  json: {{ element: '##' }}\n{fields}"),
+            "json.element",
+            "finds no element",
+        ),
+        (
+            format!("{rest}{fields}  status: {{ resolve: ['['] }}\n"),
+            "status.resolve[0]",
+            "no regular expression",
+        ),
+        (
+            format!("{rest}{fields}  severity: [{{ matchers: ['x'], severity: y }}]\n"),
+            "severity[0].matchers[0]",
+            "no matcher",
+        ),
+        (
+            format!("  match: {{ from: [a] }}\n{fields}"),
+            "match.from[0]",
+            "neither a mail address",
+        ),
+        (
+            format!("  match: {{ matchers: ['body=x'] }}\n{fields}"),
+            "match.matchers",
+            "`body`",
+        ),
+        (
+            format!("{rest}{fields}  use: nothing\n"),
+            "use",
+            "no starter `nothing`",
+        ),
+        (
+            format!("{rest}{fields}  resolve_after: 0s\n"),
+            "resolve_after",
+            "out of bounds",
+        ),
+        (
+            format!("{rest}{fields}  statuses: x\n"),
+            "statuses",
+            "did you mean `status`?",
+        ),
+        (
+            format!("{rest}{fields}  authenticity: {{ domain: com }}\n"),
+            "authenticity.domain",
+            "no domain",
+        ),
+    ] {
+        let said = refused(&profile);
+        assert!(
+            said.contains(&format!("profiles[0].{key}: ")),
+            "{profile}\n{said}"
+        );
+        assert!(said.contains(what), "{profile}\n{said}");
+    }
+    assert!(
+        compiled(
+            "profiles:\n- name: a_b\n  match: { from: [a@b.c] }\n  fields: { key: k, status: s }\n"
+        )
+        .unwrap_err()
+        .contains("no name of a profile")
+    );
+}

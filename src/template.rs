@@ -1,0 +1,67 @@
+//! What all templates share, whoever renders them: the filters beside Jinja's own, and output that
+//! ends where it is long enough.
+
+use std::io::{self, Write};
+
+use minijinja::Error;
+
+pub mod filters;
+pub mod written;
+
+/// An error in one short line, with its cause.
+pub fn described(error: &Error) -> String {
+    let mut line = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(deeper) = cause {
+        line = format!("{line}: {deeper}");
+        cause = deeper.source();
+    }
+
+    let words: Vec<&str> = line.split_whitespace().collect();
+    words.join(" ").chars().take(300).collect()
+}
+
+/// Output up to a length; then it refuses, which ends the rendering.
+#[derive(Debug)]
+pub struct Bounded {
+    bytes: Vec<u8>,
+    longest: usize,
+    full: bool,
+}
+
+impl Bounded {
+    pub fn to(longest: usize) -> Self {
+        Self {
+            bytes: Vec::new(),
+            longest,
+            full: false,
+        }
+    }
+
+    /// Whether something did not fit.
+    pub fn is_full(&self) -> bool {
+        self.full
+    }
+
+    pub fn into_text(self) -> String {
+        String::from_utf8(self.bytes)
+            .unwrap_or_else(|cut| String::from_utf8_lossy(cut.as_bytes()).into_owned())
+    }
+}
+
+impl Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let room = self.longest - self.bytes.len();
+        if room == 0 && !bytes.is_empty() {
+            self.full = true;
+            return Err(io::Error::other("the output is too long"));
+        }
+        let taken = bytes.len().min(room);
+        self.bytes.extend_from_slice(&bytes[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
