@@ -21,6 +21,7 @@ mod lanes;
 mod look;
 mod mail;
 mod memory;
+mod part;
 pub mod place;
 pub mod postgres;
 mod refusal;

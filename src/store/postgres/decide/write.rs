@@ -22,6 +22,7 @@ use crate::{
     store::{
         Claim, Decision, Kind, Memory, Silencing, StoreError, hour,
         kept::{hold, json, micros, signed},
+        part::Part,
     },
 };
 
@@ -158,14 +159,10 @@ pub(super) async fn write(
 
     match &matter {
         Matter::Own => flight.add(WRITE_OWN, change.parameters(vec![])),
-        Matter::Part(mail, number) if told_before => flight.add(
-            KEEP_PART,
-            change.parameters(conclusion.kept_of(mail, number)),
-        ),
-        Matter::Part(mail, number) => flight.add(
-            WRITE_PART,
-            change.parameters(conclusion.of_part(mail, number)),
-        ),
+        Matter::Part(part) if told_before => {
+            flight.add(KEEP_PART, change.parameters(conclusion.kept_of(part)))
+        }
+        Matter::Part(part) => flight.add(WRITE_PART, change.parameters(conclusion.of_part(part))),
         Matter::Due(mail, _) if told_before => {
             flight.add(KEEP, change.parameters(conclusion.kept(mail)))
         }
@@ -199,7 +196,9 @@ pub(super) async fn write(
         (Matter::Due(mail, _), Some(episode), _) if told_before => {
             flight.add(REASSIGN, vec![mail, episode]);
         }
-        (Matter::Part(mail, _), Some(episode), Some((incident_id, kind))) if told_before => {
+        (Matter::Part(Part { mail, .. }), Some(episode), Some((incident_id, kind)))
+            if told_before =>
+        {
             flight.add(REASSIGN_PART, vec![mail, episode, incident_id, kind]);
         }
         _ => {}
@@ -367,20 +366,20 @@ impl<'a> Conclusion<'a> {
     }
 
     /// The rest of `WRITE_PART`.
-    fn of_part<'b>(&'b self, mail: &'b MailId, number: &'b i64) -> Vec<Parameter<'b>> {
+    fn of_part<'b>(&'b self, part: &'b Part) -> Vec<Parameter<'b>> {
         vec![
             &self.outcome,
             &self.reason,
             &self.hold,
             &self.marked,
-            mail,
-            number,
+            &part.mail,
+            &part.item,
         ]
     }
 
     /// The rest of `KEEP_PART`.
-    fn kept_of<'b>(&'b self, mail: &'b MailId, number: &'b i64) -> Vec<Parameter<'b>> {
-        vec![&self.reason, mail, number]
+    fn kept_of<'b>(&'b self, part: &'b Part) -> Vec<Parameter<'b>> {
+        vec![&self.reason, &part.mail, &part.item]
     }
 
     /// The rest of `KEEP`.
