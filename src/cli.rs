@@ -14,8 +14,9 @@ use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 use crate::{
-    config::{Config, Files},
+    config::{Config, Files, Loaded},
     store::Desk,
+    trial::Trial,
 };
 
 mod asker;
@@ -42,7 +43,6 @@ mod serve;
 mod silences;
 mod store;
 mod table;
-mod trial;
 
 /// From Atlassian's alert mails to on-call paging: one mail in, the right page out, once.
 #[derive(Debug, Parser)]
@@ -142,6 +142,16 @@ fn exit(right: bool) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// A throw-away bridge by a configuration.
+fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
+    Trial::new(
+        Arc::clone(&loaded.rules),
+        loaded.config.authenticator(&loaded.rules.profiles)?,
+        loaded.config.global.external_url.clone(),
+        trust,
+    )
 }
 
 /// The store of the configuration, which must be there: only `serve` and `store migrate` make one.

@@ -40,6 +40,7 @@ mod later;
 mod lint;
 mod literal;
 mod misfit;
+mod overlay;
 mod preset;
 mod refused;
 mod restart;
@@ -151,10 +152,10 @@ impl Config {
         let mut tree = yaml::parse(text).map_err(|error| ConfigErrors::syntax(&source, error))?;
         let mut found = values::prepare(&mut tree, environment, source.folder());
         let included = include::merge(&mut tree, &source, environment, &mut found)?;
-        let of_presets = preset::merge(&mut tree);
-        found.extend(of_presets.into_iter().map(|problem| (None, problem)));
         let of_starters = starter::merge(&mut tree);
         found.extend(of_starters.into_iter().map(|problem| (None, problem)));
+        let of_presets = preset::merge(&mut tree);
+        found.extend(of_presets.into_iter().map(|problem| (None, problem)));
 
         // What one step found wrong with a key, the next need not find again.
         let mut tell = |problems: Vec<Problem>| {

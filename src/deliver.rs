@@ -122,6 +122,15 @@ impl Deliverer {
         self.bell.notify_one();
     }
 
+    /// Every integration, and when it is asked next where its circuit is open.
+    pub fn circuits(&self) -> Vec<(Target, Option<Timestamp>)> {
+        let terms = self.terms();
+        let circuits = terms.traffic.iter();
+        circuits
+            .map(|(target, traffic)| (target.clone(), traffic.probe_at()))
+            .collect()
+    }
+
     /// The terms in force: read once for each attempt.
     fn terms(&self) -> Arc<Terms> {
         Arc::clone(&self.terms.borrow())

@@ -51,6 +51,8 @@ pub mod pipeline;
 pub mod store;
 // One function per observable event.
 pub mod telemetry;
+// Mails walked through every stage, over a state that is thrown away.
+pub mod trial;
 // The bridge tells on itself.
 pub mod watch;
 
@@ -61,5 +63,5 @@ pub mod cli;
 pub mod config;
 // Wiring, start, soft and hard stop.
 pub mod serve;
-// Health, readiness and metrics.
+// Health, readiness, metrics, the API and sign-in.
 pub mod web;

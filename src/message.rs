@@ -6,6 +6,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub mod header;
 pub mod hidden;
@@ -58,9 +59,10 @@ impl Message {
 }
 
 /// What the SMTP conversation said about a mail.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Envelope {
     /// The client's address.
+    #[schema(value_type = Option<String>)]
     pub peer: Option<IpAddr>,
     /// Its EHLO or HELO name.
     pub helo: String,
@@ -116,7 +118,7 @@ impl Bookmark {
 }
 
 /// What was concluded about a mail's sender when it arrived.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Authenticity {
     pub verdict: Verdict,
     /// What convinced us, where something did.
@@ -133,7 +135,7 @@ pub struct Authenticity {
     pub detail: Option<String>,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Verdict {
     /// It is proven to be from the sender.
@@ -163,7 +165,7 @@ impl Verdict {
 
 /// What can prove where a mail is from.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Evidence {
@@ -224,10 +226,11 @@ impl std::fmt::Display for Authenticity {
 }
 
 /// Who let a quarantined mail act.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Release {
     /// `user@host`.
     pub by: String,
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
@@ -255,6 +258,7 @@ pub enum Hold {
     Ord,
     Serialize,
     Deserialize,
+    ToSchema,
     clap::ValueEnum,
 )]
 #[serde(rename_all = "lowercase")]

@@ -28,6 +28,7 @@ use crate::{
 mod again;
 mod ahead;
 mod alert;
+mod by_hand;
 mod case;
 mod change;
 mod conclude;
@@ -52,6 +53,7 @@ mod treatment;
 mod unsilence;
 
 use ahead::Ahead;
+pub use by_hand::resolve_by_hand;
 pub use case::{Case, unsilence};
 pub use finding::Finding;
 use in_hand::InHand;

@@ -27,6 +27,7 @@ mod reload;
 mod retention;
 mod room;
 mod ways_in;
+mod workbench;
 
 use build::Bridge;
 use ways_in::{Door, WayIn};

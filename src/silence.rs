@@ -97,6 +97,19 @@ impl Plan {
         })
     }
 
+    /// The silence that it would be, for whoever wants to see what that covers.
+    pub fn as_if_added(&self, now: Timestamp) -> Silence {
+        Silence {
+            id: 0,
+            matchers: self.matchers.clone(),
+            starts_at: self.starts_at,
+            ends_at: self.ends_at,
+            author: self.author.clone(),
+            comment: self.comment.clone(),
+            created_at: now,
+        }
+    }
+
     /// The labels its matchers name.
     pub fn label_names(&self) -> impl Iterator<Item = String> {
         self.matchers

@@ -4,11 +4,12 @@
 //! deliveries (`decide`), the attempt with the next state (`settle`). The row is the queue.
 //!
 //! Each caller has a trait of its own: [`Intake`] the pipeline, [`Lanes`] delivery, [`Desk`] the
-//! commands and pages, [`Upkeep`] `serve` and `watch`. The values they exchange stand beside, one
-//! subject a file. [`sqlite`] and [`postgres`] implement all four, with the same file names for the
-//! same work.
+//! commands and pages, [`Browse`] and [`Ledger`] the API and the pages, [`Upkeep`] `serve` and
+//! `watch`. The values they exchange stand beside, one subject a file. [`sqlite`] and [`postgres`]
+//! implement all of them, with the same file names for the same work.
 
 pub mod audit;
+mod browse;
 mod claim;
 mod concern;
 mod decision;
@@ -18,6 +19,7 @@ mod expected;
 mod intake;
 mod kept;
 mod lanes;
+mod ledger;
 mod look;
 mod mail;
 mod memory;
@@ -34,6 +36,10 @@ mod subject;
 mod summary;
 mod upkeep;
 
+pub use browse::{
+    Backlog, Browse, DeliveryFilter, IncidentFilter, MailFilter, Pulse, SCANNED, Span, Stretch,
+    ToldRow,
+};
 pub use claim::{Agenda, Claim};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
 pub use decision::{Decide, Decision, Item};
@@ -42,6 +48,7 @@ pub use error::StoreError;
 pub use expected::{Arrival, ExpectedMail};
 pub use intake::Intake;
 pub use lanes::Lanes;
+pub use ledger::{Answer, Answered, Deed, DeedRow, Ledger, Session};
 pub use look::{DeliveryRow, Depth, Event, IncidentRow, MailRow, Totals};
 use mail::FARTHEST_CHECK;
 pub(crate) use mail::READ_BACK;
@@ -61,6 +68,6 @@ pub use crate::delivery::NewDelivery;
 
 /// Everything a store does: the sum of what its callers ask of it, each of whom takes the part that
 /// it needs.
-pub trait Store: Intake + Lanes + Desk + Upkeep {}
+pub trait Store: Intake + Lanes + Desk + Browse + Ledger + Upkeep {}
 
-impl<S: Intake + Lanes + Desk + Upkeep> Store for S {}
+impl<S: Intake + Lanes + Desk + Browse + Ledger + Upkeep> Store for S {}

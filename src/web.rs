@@ -1,4 +1,9 @@
-//! The admin listener: health, readiness, metrics, and the wish for a reload.
+//! The admin listener: health, readiness, metrics, the wish for a reload, and the API.
+//!
+//! Every request passes the same gates in the same order: its Host and Origin are this listener's
+//! ([`guard`]), its body is bounded and in time, it is known who sends it ([`sign_in`]), and what it
+//! does it does on purpose ([`access`]). What can be asked stands in [`views`], for the API
+//! ([`api`]) and for pages alike.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -10,7 +15,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Extension, Request, State},
-    http::{HeaderMap, StatusCode, header},
+    http::{StatusCode, header},
     middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse as _, Response},
     routing::{get, post},
@@ -20,7 +25,7 @@ use hyper_util::service::TowerToHyperService;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -28,20 +33,32 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     clock::Clock,
     ingress::{
-        Health, OVERDUE, bearer,
+        Health, OVERDUE,
         listener::{
             self, BindError, Bounds, Capacity, Listener, Patience, Place, Reception, Stream,
             TooMany,
         },
     },
-    settings::{Secret, SecretError},
-    store::Upkeep,
+    store::{Browse, Desk, Ledger, Upkeep},
     telemetry,
 };
 
+mod access;
+pub mod api;
+pub mod ask;
 mod guard;
+pub mod list;
+pub mod problem;
+mod repeat;
+pub mod sign_in;
+pub mod views;
+pub mod who;
+pub mod workbench;
 
+use access::Peer;
 pub use guard::Hosts;
+use sign_in::{Bearing, SignIn};
+use workbench::Workbench;
 
 /// From the connection, or the last answer, to the end of a request's head.
 const HEAD: Duration = Duration::from_secs(30);
@@ -52,11 +69,17 @@ const PROBE: Duration = Duration::from_secs(3);
 /// What the pages are made from.
 pub struct Admin {
     pub store: Arc<dyn Upkeep>,
+    pub desk: Arc<dyn Desk>,
+    pub browse: Arc<dyn Browse>,
+    pub ledger: Arc<dyn Ledger>,
+    /// The rules in force.
+    pub workbench: Arc<dyn Workbench>,
+    /// Rung when something is owed to a receiver.
+    pub owed: Arc<Notify>,
     pub health: Health,
     pub clock: Clock,
     pub metrics: PrometheusHandle,
-    /// The bearer token; none on loopback only.
-    pub token: Option<Secret>,
+    pub sign_in: SignIn,
     /// What it is called by, besides its address.
     pub hosts: Hosts,
     /// Whoever reads here reloads the configuration.
@@ -110,13 +133,14 @@ impl Reception for Server {
         listener::http::busy(why)
     }
 
-    async fn receive(self: Arc<Self>, stream: Stream, _: SocketAddr, place: Place) {
+    async fn receive(self: Arc<Self>, stream: Stream, peer: SocketAddr, place: Place) {
         let Ok(here) = stream.local_addr() else {
             return;
         };
         let answer = async |mut request: Request<Body>| {
             let _working = place.working();
             request.extensions_mut().insert(Here(here));
+            request.extensions_mut().insert(Peer(peer.ip()));
             self.router
                 .call(request)
                 .await
@@ -128,28 +152,27 @@ impl Reception for Server {
 }
 
 fn router(admin: Arc<Admin>) -> Router {
+    let api = api::v1::router().layer(from_fn_with_state(Arc::clone(&admin), repeat::once));
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/reload", post(reload).layer(from_fn(by_no_page)))
-        .layer(from_fn_with_state(Arc::clone(&admin), authorized));
+        .route("/sign-out", post(sign_in::pages::sign_out))
+        .merge(api)
+        .layer(from_fn_with_state(Arc::clone(&admin), access::signed_in));
 
     // Probes carry no credential: what they are told is worth none.
     Router::new()
         .route("/-/healthy", get(|| async { "ok\n" }))
         .route("/-/ready", get(ready))
+        .route(
+            "/sign-in",
+            get(sign_in::pages::form).post(sign_in::pages::sign_in),
+        )
         .merge(guarded)
+        .layer(from_fn(access::bounded))
         .layer(from_fn_with_state(Arc::clone(&admin), by_its_own_name))
+        .layer(from_fn(access::hardened))
         .with_state(admin)
-}
-
-impl Admin {
-    /// Whether a request may see and do all. Without a token whoever runs on this machine may: it
-    /// listens on loopback.
-    fn signed_in(&self, headers: &HeaderMap) -> Result<bool, SecretError> {
-        self.token
-            .as_ref()
-            .map_or(Ok(true), |token| bearer::holds(token, headers))
-    }
 }
 
 async fn by_its_own_name(
@@ -167,26 +190,6 @@ async fn by_its_own_name(
             let (status, error) = stranger.answer();
             (status, Json(json!({ "error": error }))).into_response()
         }
-    }
-}
-
-async fn authorized(State(admin): State<Arc<Admin>>, request: Request, next: Next) -> Response {
-    let refuse = |status: StatusCode, error: String| {
-        (
-            status,
-            [(header::WWW_AUTHENTICATE, "Bearer")],
-            Json(json!({ "error": error })),
-        )
-            .into_response()
-    };
-
-    match admin.signed_in(request.headers()) {
-        Ok(true) => next.run(request).await,
-        Ok(false) => refuse(
-            StatusCode::UNAUTHORIZED,
-            "the admin pages need the bearer token of admin.token_file".to_owned(),
-        ),
-        Err(error) => refuse(StatusCode::SERVICE_UNAVAILABLE, error.to_string()),
     }
 }
 
@@ -235,7 +238,11 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
 
 /// Ready while the store can be written and every ingress has done its work lately. What fails is
 /// told to who is signed in.
-async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response {
+async fn ready(
+    State(admin): State<Arc<Admin>>,
+    Extension(Peer(peer)): Extension<Peer>,
+    request: Request,
+) -> Response {
     let mut failing = Vec::new();
     match timeout(PROBE, admin.store.ping()).await {
         Ok(Ok(())) => {}
@@ -263,9 +270,9 @@ async fn ready(State(admin): State<Arc<Admin>>, headers: HeaderMap) -> Response 
         return "ready\n".into_response();
     }
 
-    // Of a token that cannot be read nobody is sure.
-    let told = admin.signed_in(&headers).unwrap_or(false);
-    let text = if told {
+    let headers = request.headers();
+    let known = sign_in::identify(&admin, &Bearing { headers, peer }).await;
+    let text = if known.is_ok() {
         failing.join("\n") + "\n"
     } else {
         "not ready\n".to_owned()

@@ -19,13 +19,14 @@ use crate::{
     cli::{
         mailbox,
         plain::{self, plain},
-        trial::{Explained, Specimen, Trial},
+        trial_of,
     },
     clock::Clock,
     config::{Config, Files, Loaded},
     incident::ATLASSIAN_SLI,
     message::{Message, Outcome},
     pipeline::Finding,
+    trial::{Explained, Specimen},
 };
 
 /// Walk one mail through every stage and show the exact requests; stores and sends nothing
@@ -110,7 +111,7 @@ async fn explain(
     };
 
     let size = specimen.message.raw.len();
-    let explained = Trial::new(loaded, request.trust)?.run(specimen).await?;
+    let explained = trial_of(loaded, request.trust)?.run(specimen).await?;
 
     for alert in &explained {
         if request.print.json {

@@ -20,28 +20,24 @@ use super::{
     options::{Json, time},
 };
 use crate::{
-    cli::{
-        mailbox, plain, table,
-        trial::{Explained, Specimen, Trial},
-    },
+    cli::{mailbox, plain, table, trial_of},
     clock::Clock,
     config::{Config, Files, Loaded},
     message::Outcome,
-    silence::Silence,
-    store::Desk,
+    trial::{
+        Explained, Specimen, Trial,
+        compare::Sides,
+        source::{Stored, from_store, silences},
+        walk::{Batches, walk},
+    },
 };
 
-mod compare;
 mod diff;
-mod pair;
 mod send;
 mod source;
-mod walk;
 mod words;
 
-use compare::Sides;
 use send::{agreed, owed, send};
-use walk::{Batches, walk};
 
 /// Explain many mails in order of arrival, so duplicates and resolves show; pages nobody
 #[derive(Debug, Args)]
@@ -168,6 +164,7 @@ impl Replay {
                 store: open_store(config).await?,
                 since,
                 until,
+                at,
             })
         } else {
             None
@@ -243,17 +240,10 @@ struct Request {
     pub now: Timestamp,
 }
 
-/// `--stored`.
-struct Stored {
-    pub store: Arc<dyn Desk>,
-    pub since: Option<Timestamp>,
-    pub until: Option<Timestamp>,
-}
-
 impl Request {
     /// What they are tried on, by a configuration; with the silences of the store they come from.
     async fn trial(&self, loaded: &Loaded) -> anyhow::Result<Arc<Trial>> {
-        let trial = Trial::new(loaded, self.trust)?;
+        let trial = trial_of(loaded, self.trust)?;
         Ok(Arc::new(match &self.stored {
             Some(stored) => trial.with_silences(silences(&*stored.store, self.now).await?),
             None => trial,
@@ -263,10 +253,7 @@ impl Request {
     /// The mails asked for, in order of arrival, and a bar for their progress.
     fn mails(&self) -> anyhow::Result<(Batches<Specimen>, ProgressBar)> {
         if let Some(stored) = &self.stored {
-            return Ok((
-                source::from_store(stored, self),
-                self.progress(spinner("mails replayed")),
-            ));
+            return Ok((from_store(stored), self.progress(spinner("mails replayed"))));
         }
 
         let looking = self.progress(spinner("mails found"));
@@ -321,13 +308,6 @@ async fn replay(
         .map_or(0, |(count, _)| *count);
 
     Ok((trial, unreadable))
-}
-
-/// All of a store, those that are over too: its mails came while they were active.
-async fn silences(store: &dyn Desk, now: Timestamp) -> anyhow::Result<Vec<Silence>> {
-    let mut silences = store.silences(true, now, u32::MAX).await?;
-    silences.extend(store.silences(false, now, u32::MAX).await?);
-    Ok(silences)
 }
 
 /// What came of the mails, by outcome.

@@ -242,7 +242,8 @@ fn line(route: &Route) -> String {
     parts.join("  ")
 }
 
-fn object(route: &Route) -> Value {
+/// A route and those below it, as JSON.
+pub fn object(route: &Route) -> Value {
     json!({
         "path": route.path,
         "receiver": route.receiver,

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::settings::{
     Problem, Secret, SecretText,
     host::{self, is_host},
+    networks::Networks,
 };
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
@@ -17,8 +18,29 @@ pub struct Admin {
     /// The bearer token; may be left out on loopback only.
     pub token: Option<SecretText>,
     pub token_file: Option<PathBuf>,
+    /// How people sign in.
+    pub login: Option<Login>,
     /// The names it is asked for by, besides its address and the host of `global.external_url`.
     pub hosts: Vec<String>,
+}
+
+/// How people sign in: one of these.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Login {
+    /// The people and their passwords, a line each: `name:role:$argon2id$…`.
+    pub users_file: Option<PathBuf>,
+    pub proxy: Option<Proxy>,
+}
+
+/// A proxy in front says who signs in.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Proxy {
+    /// The header that names the person, such as `X-Forwarded-User`.
+    pub header: String,
+    /// The networks of the proxy; from elsewhere the header is not believed.
+    pub from: Vec<String>,
 }
 
 impl Default for Admin {
@@ -27,6 +49,7 @@ impl Default for Admin {
             listen: "127.0.0.1:8026".into(),
             token: None,
             token_file: None,
+            login: None,
             hosts: Vec::new(),
         }
     }
@@ -49,6 +72,9 @@ impl Admin {
         }
 
         found.extend(self.check_token(key));
+        if let Some(login) = &self.login {
+            found.extend(login.check(&format!("{key}.login")));
+        }
         found
     }
 
@@ -56,14 +82,14 @@ impl Admin {
         let (inline, file) = (self.token.as_deref(), self.token_file.as_deref());
         match Secret::optional(key, "token", inline, file) {
             Err(problem) => Some(problem),
-            Ok(None) if !host::private(&self.listen) => Some(Problem::new(
+            Ok(None) if !host::private(&self.listen) && self.login.is_none() => Some(Problem::new(
                 key,
                 format!(
                     "the admin listener listens on {}, where others reach it, and asks for no \
-                     token",
+                     sign-in",
                     self.listen
                 ),
-                "add `token_file: /run/secrets/…`, or listen on 127.0.0.1",
+                "add `token_file: /run/secrets/…` or `login: {users_file: …}`, or listen on 127.0.0.1",
             )),
             Ok(_) if inline.is_some_and(|token| token.trim().is_empty()) => Some(Problem::new(
                 format!("{key}.token"),
@@ -72,5 +98,48 @@ impl Admin {
             )),
             Ok(_) => None,
         }
+    }
+}
+
+impl Login {
+    fn check(&self, key: &str) -> Vec<Problem> {
+        let given = [self.users_file.is_some(), self.proxy.is_some()];
+        if given.iter().filter(|given| **given).count() != 1 {
+            return vec![Problem::new(
+                key,
+                "people sign in by one way, and there is none or more than one",
+                "give one of `users_file` and `proxy`",
+            )];
+        }
+
+        self.proxy
+            .as_ref()
+            .map(|proxy| proxy.check(&format!("{key}.proxy")))
+            .unwrap_or_default()
+    }
+}
+
+impl Proxy {
+    fn check(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
+        if self.header.parse::<axum::http::HeaderName>().is_err() {
+            found.push(Problem::new(
+                format!("{key}.header"),
+                format!("`{}` is no name of a header", self.header),
+                "write the name alone: `header: X-Forwarded-User`",
+            ));
+        }
+
+        match Networks::new(&self.from, &format!("{key}.from")) {
+            Err(problem) => found.push(problem),
+            Ok(networks) if networks.admit_anybody() => found.push(Problem::new(
+                format!("{key}.from"),
+                "anybody could name themselves: the networks are missing, or hold nearly everything",
+                "write the proxy's own addresses: `from: [10.0.0.5/32]`",
+            )),
+            Ok(_) => {}
+        }
+
+        found
     }
 }

@@ -1,7 +1,10 @@
 //! `use:` of a webhook: what is written is laid over the preset that it names, before the settings
 //! are read. Maps merge key by key; lists and texts replace what the preset has.
 
-use super::yaml::{self, Entry, Node, Value};
+use super::{
+    overlay::{below, lay_over, stand},
+    yaml::{self, Node, Value},
+};
 use crate::{
     receiver::webhook::preset::{PRESETS, named},
     settings::Problem,
@@ -44,59 +47,17 @@ fn over_its_preset(webhook: &mut Node, key: &str) -> Option<Problem> {
     match yaml::parse(text) {
         Ok(mut preset) => {
             stand(&mut preset, at);
-            lay_over(webhook, preset);
+            lay_over(webhook, preset, "", stands_in_for);
             None
         }
         Err(error) => Some(Problem::new(key, error.what, error.mend)),
     }
 }
 
-/// What is said of a preset's keys is said of the line that names it.
-fn stand(preset: &mut Node, at: yaml::Mark) {
-    preset.at = at;
-    match &mut preset.value {
-        Value::Scalar(_) => {}
-        Value::List(items) => items.iter_mut().for_each(|item| stand(item, at)),
-        Value::Map(entries) => {
-            for entry in entries {
-                entry.at = at;
-                stand(&mut entry.value, at);
-            }
-        }
-    }
-}
-
-fn lay_over(own: &mut Node, base: Node) {
-    let (Value::Map(own), Value::Map(base)) = (&mut own.value, base.value) else {
-        return;
-    };
-
-    for entry in base {
-        match own.iter().position(|known| known.key == entry.key) {
-            Some(place) if own[place].value.is_nothing() => own[place].value = entry.value,
-            Some(place) => lay_over(&mut own[place].value, entry.value),
-            None if stands_in_for(own, &entry.key) => {}
-            None => own.push(entry),
-        }
-    }
-}
-
 /// Whether the other way to give the same is taken: the file of a secret, or its text.
-fn stands_in_for(own: &[Entry], key: &str) -> bool {
-    let twin = key
-        .strip_suffix("_file")
-        .map_or_else(|| format!("{key}_file"), ToOwned::to_owned);
-    own.iter().any(|known| known.key == twin)
-}
-
-fn below<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
-    match &mut node.value {
-        Value::Map(entries) => entries
-            .iter_mut()
-            .find(|entry| entry.key == key)
-            .map(|entry| &mut entry.value),
-        Value::Scalar(_) | Value::List(_) => None,
-    }
+fn stands_in_for(_: &str, own: &str, base: &str) -> bool {
+    let is_file_of = |file: &str, text: &str| file.strip_suffix("_file") == Some(text);
+    is_file_of(own, base) || is_file_of(base, own)
 }
 
 fn items(node: &mut Node) -> &mut [Node] {
@@ -117,6 +78,8 @@ mod tests {
         lay_over(
             &mut own,
             yaml::parse(base).unwrap_or_else(|error| panic!("{}", error.what)),
+            "",
+            stands_in_for,
         );
         shape::read(&own).unwrap()
     }

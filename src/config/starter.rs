@@ -2,7 +2,10 @@
 //! are read. Maps merge key by key; lists and texts replace what the starter has; its tests are its
 //! own.
 
-use super::yaml::{self, Mark, Node, Value};
+use super::{
+    overlay::{below, lay_over, stand},
+    yaml::{self, Node, Value},
+};
 use crate::{profile::starters, settings::Problem};
 
 /// Lays every profile that uses a starter over it.
@@ -48,47 +51,10 @@ fn over_its_starter(profile: &mut Node, key: &str) -> Option<Problem> {
             if let Value::Map(entries) = &mut starter.value {
                 entries.retain(|entry| entry.key != "tests");
             }
-            lay_over(profile, starter, "");
+            lay_over(profile, starter, "", excludes);
             None
         }
         Err(error) => Some(Problem::new(key, error.what, error.mend)),
-    }
-}
-
-/// What is said of a starter's keys is said of the line that names it.
-fn stand(node: &mut Node, at: Mark) {
-    node.at = at;
-    match &mut node.value {
-        Value::Scalar(_) => {}
-        Value::List(items) => items.iter_mut().for_each(|item| stand(item, at)),
-        Value::Map(entries) => {
-            for entry in entries {
-                entry.at = at;
-                stand(&mut entry.value, at);
-            }
-        }
-    }
-}
-
-/// Lays what is written at a key over what the starter has there.
-fn lay_over(own: &mut Node, base: Node, key: &str) {
-    let (Value::Map(own), Value::Map(base)) = (&mut own.value, base.value) else {
-        return;
-    };
-
-    for entry in base {
-        let is_map = matches!(entry.value.value, Value::Map(_));
-        match own.iter().position(|known| known.key == entry.key) {
-            // A section whose keys are all commented out. A value that is given as nothing stays so.
-            Some(place) if own[place].value.is_nothing() && is_map => {
-                own[place].value = entry.value;
-            }
-            Some(place) => lay_over(&mut own[place].value, entry.value, &entry.key),
-            None if own
-                .iter()
-                .any(|known| excludes(key, &known.key, &entry.key)) => {}
-            None => own.push(entry),
-        }
     }
 }
 
@@ -101,14 +67,4 @@ fn excludes(key: &str, own: &str, base: &str) -> bool {
         _ => &[],
     };
     ways.contains(&own) && ways.contains(&base)
-}
-
-fn below<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
-    match &mut node.value {
-        Value::Map(entries) => entries
-            .iter_mut()
-            .find(|entry| entry.key == key)
-            .map(|entry| &mut entry.value),
-        Value::Scalar(_) | Value::List(_) => None,
-    }
 }

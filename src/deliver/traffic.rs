@@ -74,6 +74,11 @@ impl Traffic {
             .map_or(now.closed_until, |probe_at| probe_at.max(now.closed_until))
     }
 
+    /// When it is probed next; none while its circuit is closed.
+    pub(super) fn probe_at(&self) -> Option<Timestamp> {
+        self.lock().breaker.probe_at()
+    }
+
     /// Takes note of what an attempt came to; where the integration does not answer, when it is
     /// asked next.
     pub(super) fn judge(

@@ -21,7 +21,11 @@ use super::{
     Health, Inbox, Ingress,
     listener::{BindError, Capacity, Listener, Patience, Place, Reception, Stream, TooMany},
 };
-use crate::{clock::Clock, settings::Problem, telemetry};
+use crate::{
+    clock::Clock,
+    settings::{Problem, networks::Networks},
+    telemetry,
+};
 
 mod certificate;
 mod chunk;
@@ -30,7 +34,6 @@ mod content;
 mod data;
 mod dialogue;
 mod limits;
-mod networks;
 mod proxy;
 mod recipients;
 mod session;
@@ -53,9 +56,9 @@ struct Door {
     hostname: String,
     recipients: recipients::Recipients,
     /// Whence clients may come.
-    networks: networks::Networks,
+    networks: Networks,
     /// The load balancers.
-    balancers: networks::Networks,
+    balancers: Networks,
     certificate: Option<certificate::Certificate>,
     /// Whether a connection begins with TLS.
     implicit_tls: bool,
@@ -99,8 +102,8 @@ impl Smtp {
     pub fn bind(key: &str, settings: &Settings, clock: Clock) -> Result<Self, BindError> {
         let key = |name: &str| format!("{key}.{name}");
         let recipients = recipients::Recipients::new(&settings.recipients, &key("recipients"))?;
-        let networks = networks::Networks::new(&settings.allow_from, &key("allow_from"))?;
-        let balancers = networks::Networks::new(&settings.proxy_protocol, &key("proxy_protocol"))?;
+        let networks = Networks::new(&settings.allow_from, &key("allow_from"))?;
+        let balancers = Networks::new(&settings.proxy_protocol, &key("proxy_protocol"))?;
         let hostname = settings.hostname(&key("hostname"))?;
         let certificate = settings
             .tls

@@ -24,6 +24,14 @@ pub struct Rules {
 }
 
 impl Rules {
+    /// The profiles' names, in the order in which they are tried.
+    pub fn profiles(&self) -> impl Iterator<Item = &str> {
+        let (first, others) = &self.treatments;
+        std::iter::once(first)
+            .chain(others)
+            .map(|one| &*one.profile)
+    }
+
     /// How the alerts of a profile are treated. Of what no profile took, of one that is configured
     /// no longer, and of what the bridge says itself, it is as `alerts:` has it.
     pub(super) fn treatment(&self, profile: Option<&str>) -> &Treatment {

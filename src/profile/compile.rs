@@ -14,7 +14,7 @@ use super::{
     status::{Statuses, expression},
 };
 use crate::{
-    authenticate,
+    authenticate, incident,
     label::Severities,
     settings::{
         Problem,
@@ -60,7 +60,7 @@ fn misnamed(key: &str, name: &str) -> Option<Problem> {
         "the profile has no name".to_owned()
     } else if !is_plain {
         format!("`{name}` is no name of a profile")
-    } else if name == "atlassian-sli" {
+    } else if name == incident::ATLASSIAN_SLI {
         format!("`{name}` is a name that the bridge uses itself")
     } else {
         return None;

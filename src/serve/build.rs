@@ -12,6 +12,7 @@ use super::{
     room::Room,
     store_place,
     ways_in::{WayIn, everywhere, ingresses},
+    workbench::Bench,
 };
 use crate::{
     clock::Clock,
@@ -22,11 +23,14 @@ use crate::{
         listener::{self, Budget, Capacity, Listener},
     },
     pipeline::Pipeline,
-    settings::Secret,
+    settings::{Secret, networks::Networks},
     store::Store,
     telemetry,
     watch::Watch,
-    web,
+    web::{
+        self,
+        sign_in::{Login, SignIn},
+    },
 };
 
 /// All parts of a bridge, wired and at rest.
@@ -128,18 +132,22 @@ impl Bridge {
         };
 
         let (reload, asked) = mpsc::channel(1);
-        let admin = web::Admin {
+        let started = Arc::new(loaded);
+        let loaded = Sender::new(Arc::clone(&started));
+        let bench = Bench {
+            loaded: loaded.subscribe(),
+            ways_in: started.config.ingress.clone(),
             store: store.clone(),
-            health: health.clone(),
+            deliverer: Arc::clone(&deliverer),
+            owed: Arc::clone(&bell),
             clock: clock.clone(),
-            metrics: metrics.clone(),
-            reload,
-            hosts: web::Hosts::new(&config.admin.hosts, config.global.external_url.as_deref()),
-            token: admin_token(config)?,
+            turns: Bench::turns(),
         };
+        let admin = admin(bench, &health, &metrics, reload)?;
 
         let reload = Reload {
-            started: loaded,
+            started,
+            loaded,
             deliverer: Arc::clone(&deliverer),
             in_force,
             clock,
@@ -166,6 +174,33 @@ impl Bridge {
     }
 }
 
+/// The admin listener's part of a bridge.
+fn admin(
+    bench: Bench,
+    health: &Health,
+    metrics: &PrometheusHandle,
+    reload: mpsc::Sender<web::Asked>,
+) -> anyhow::Result<web::Admin> {
+    let loaded = Arc::clone(&bench.loaded.borrow());
+    let config = &loaded.config;
+    let external_url = config.global.external_url.as_deref();
+
+    Ok(web::Admin {
+        store: bench.store.clone(),
+        desk: bench.store.clone(),
+        browse: bench.store.clone(),
+        ledger: bench.store.clone(),
+        owed: Arc::clone(&bench.owed),
+        clock: bench.clock.clone(),
+        workbench: Arc::new(bench),
+        health: health.clone(),
+        metrics: metrics.clone(),
+        reload,
+        hosts: web::Hosts::new(&config.admin.hosts, external_url),
+        sign_in: SignIn::new(admin_token(config)?, login(config)?),
+    })
+}
+
 async fn open_store(
     config: &Config,
     clock: &Clock,
@@ -183,6 +218,26 @@ fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {
     let (token, file) = (&config.admin.token, &config.admin.token_file);
     Secret::optional("admin", "token", token.as_deref(), file.as_deref())
         .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))
+}
+
+/// How people sign in.
+fn login(config: &Config) -> anyhow::Result<Option<Login>> {
+    let Some(login) = &config.admin.login else {
+        return Ok(None);
+    };
+
+    if let Some(path) = &login.users_file {
+        return Ok(Some(Login::Users(path.clone())));
+    }
+
+    let Some(proxy) = &login.proxy else {
+        return Ok(None);
+    };
+    let from = Networks::new(&proxy.from, "admin.login.proxy.from")
+        .map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?;
+    let header = proxy.header.parse().context("admin.login.proxy.header")?;
+
+    Ok(Some(Login::Proxy { header, from }))
 }
 
 fn recorder() -> anyhow::Result<PrometheusHandle> {

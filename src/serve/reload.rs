@@ -27,7 +27,9 @@ use crate::{
 
 /// Reloads, one after the other.
 pub(super) struct Reload {
-    pub(super) started: Loaded,
+    pub(super) started: Arc<Loaded>,
+    /// The configuration in force, as a whole.
+    pub(super) loaded: Sender<Arc<Loaded>>,
     pub(super) deliverer: Arc<Deliverer>,
     pub(super) in_force: Sender<Arc<InForce>>,
     pub(super) clock: Clock,
@@ -83,14 +85,13 @@ impl Reload {
             .into_iter()
             .map(|key| format!("{key} needs a restart"));
 
-        Ok(waiting
-            .chain(
-                loaded
-                    .warnings
-                    .iter()
-                    .map(|warning| format!("warning: {warning}")),
-            )
-            .collect())
+        let warnings = loaded.warnings.iter();
+        let remarks = waiting
+            .chain(warnings.map(|warning| format!("warning: {warning}")))
+            .collect();
+        self.loaded.send_replace(Arc::new(loaded));
+
+        Ok(remarks)
     }
 }
 

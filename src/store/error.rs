@@ -25,9 +25,12 @@ pub enum StoreError {
     /// Its file or its database cannot be read as a whole any more.
     #[error("the store is damaged ({0}): `alertbridge store check` says where, a backup mends it")]
     Damaged(String),
-    /// What was asked for is not there, or not in a state that allows it.
+    /// What was asked for is not in a state that allows it.
     #[error("{0}")]
     Refused(String),
+    /// What was asked for is not there.
+    #[error("{0}")]
+    Missing(String),
     #[error("the store failed: {0}")]
     Failed(String),
 }

@@ -5,6 +5,7 @@ use std::{cell::RefCell, io};
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::{
     delivery::sha256_hex,
@@ -104,6 +105,26 @@ pub(super) fn signed(count: u64) -> i64 {
 pub(super) fn json(value: &impl Serialize) -> Result<String, StoreError> {
     serde_json::to_string(value)
         .map_err(|error| StoreError::Failed(format!("a value could not be written: {error}")))
+}
+
+/// A label as it stands among labels that are kept. Nothing else in them reads like it: within a
+/// value quotes are escaped.
+pub(super) fn label(name: &str, value: &str) -> String {
+    format!("\"{name}\":{}", Value::from(value))
+}
+
+/// What LIKE finds a text by, wherever it stands.
+pub(super) fn pattern(text: &str) -> String {
+    let mut pattern = String::with_capacity(text.len() + 2);
+    pattern.push('%');
+    for c in text.chars() {
+        if matches!(c, '%' | '_' | '\\') {
+            pattern.push('\\');
+        }
+        pattern.push(c);
+    }
+    pattern.push('%');
+    pattern
 }
 
 /// Of a change or a resolve: the receipt of its trigger, or of the last change that has one, which

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Attempt, Kind};
 use crate::{
@@ -14,10 +15,11 @@ use crate::{
 };
 
 /// A mail in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MailRow {
     pub id: MailId,
     pub ingress: String,
+    #[schema(value_type = String, format = DateTime)]
     pub arrived_at: Timestamp,
     pub size: u64,
     pub outcome: Outcome,
@@ -25,31 +27,38 @@ pub struct MailRow {
     pub incident_id: Option<String>,
     pub sha256: String,
     pub authenticity: Authenticity,
+    #[schema(value_type = BTreeMap<String, String>)]
     pub labels: Labels,
     /// Since when only its header is kept, where that is to make room.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub cut_at: Option<Timestamp>,
     /// When its authenticity is checked again.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub check_at: Option<Timestamp>,
     /// Who let it act, where it was in the quarantine.
     pub released: Option<Release>,
 }
 
 /// An incident in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct IncidentRow {
     pub incident_id: String,
     pub kind: Kind,
     pub phase: Phase,
     pub status: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub newest: Option<Timestamp>,
     pub episode: i64,
+    #[schema(value_type = String, format = DateTime)]
     pub opened_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
     pub changed_at: Timestamp,
+    #[schema(value_type = BTreeMap<String, String>)]
     pub labels: Labels,
 }
 
 /// A delivery in a list.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DeliveryRow {
     pub id: DeliveryId,
     pub incident_id: String,
@@ -59,9 +68,12 @@ pub struct DeliveryRow {
     pub alias: String,
     pub state: DeliveryState,
     pub failures: u32,
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it is tried next, or its mute ends; none behind another of its lane.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub next_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub settled_at: Option<Timestamp>,
     /// The latest failure, or once it is delivered the receipt: a resolve is claimed with its
     /// trigger's.
@@ -70,7 +82,7 @@ pub struct DeliveryRow {
 }
 
 /// One line of an incident's timeline.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", tag = "event")]
 pub enum Event {
     Mail(MailRow),

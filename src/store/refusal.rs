@@ -37,20 +37,24 @@ pub(super) fn not_sent_again(id: DeliveryId, why: &str) -> StoreError {
 
 /// `state` is none where there is no such delivery.
 pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
-    StoreError::Refused(match state {
-        Some(state) => format!("delivery {id} is {state}, not dead"),
-        None => format!("there is no delivery {id}"),
-    })
+    match state {
+        Some(state) => StoreError::Refused(format!("delivery {id} is {state}, not dead")),
+        None => no_delivery(id),
+    }
 }
 
 /// `state` is none where there is no such delivery.
 pub(super) fn not_discarded(id: DeliveryId, state: Option<&str>) -> StoreError {
-    StoreError::Refused(match state {
-        Some(state) => {
-            format!("delivery {id} is {state}: only what is pending, held or dead can be discarded")
-        }
-        None => format!("there is no delivery {id}"),
-    })
+    match state {
+        Some(state) => StoreError::Refused(format!(
+            "delivery {id} is {state}: only what is pending, held or dead can be discarded"
+        )),
+        None => no_delivery(id),
+    }
+}
+
+fn no_delivery(id: DeliveryId) -> StoreError {
+    StoreError::Missing(format!("there is no delivery {id}"))
 }
 
 /// `found` is the mail's outcome, its size where only its header was kept, and whether that was
@@ -66,7 +70,7 @@ pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>, bool)>)
              send the mail again, or `alertbridge mails discard {id}`"
         ),
         Some((outcome, ..)) => format!("mail {id} is {outcome}, not quarantined"),
-        None => format!("there is no mail {id}"),
+        None => return StoreError::Missing(format!("there is no mail {id}")),
     })
 }
 
@@ -76,8 +80,10 @@ pub(super) fn not_quarantined(id: MailId) -> StoreError {
 
 /// `ended` is none where there is no such silence.
 pub(super) fn not_expired(id: SilenceId, ended: Option<Timestamp>) -> StoreError {
-    StoreError::Refused(match ended {
-        Some(at) => format!("silence {id} has ended already, at {at:.0}"),
-        None => format!("there is no silence {id}: `alertbridge silences list` names them"),
-    })
+    match ended {
+        Some(at) => StoreError::Refused(format!("silence {id} has ended already, at {at:.0}")),
+        None => StoreError::Missing(format!(
+            "there is no silence {id}: `alertbridge silences list` names them"
+        )),
+    }
 }

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::delivery::{NewDelivery, Notification, Step, Target};
 
@@ -48,8 +49,9 @@ pub enum Next {
 }
 
 /// One attempt, as the timeline shows it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Attempt {
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     pub took_ms: u64,
     /// `delivered`, `accepted`, `waiting`, `partly` or a failure's reason.

@@ -16,6 +16,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, config::DbConfig};
 use crate::store::StoreError;
 
 mod amend;
+mod browse;
 mod check;
 mod concern;
 mod copy;
@@ -29,6 +30,7 @@ mod held;
 mod intake;
 mod lane;
 mod lanes;
+mod ledger;
 mod look;
 mod mail;
 mod mode;

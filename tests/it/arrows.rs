@@ -36,6 +36,7 @@ fn allowed(module: &str) -> Option<&'static [&'static str]> {
             "validate",
         ],
         "watch" => &["ingress", "pipeline", "store", "telemetry"],
+        "trial" => &["authenticate", "deliver", "pipeline", "receiver", "store"],
         "web" => &["ingress", "store", "telemetry"],
         "config" => &[
             "authenticate",

@@ -9,6 +9,7 @@
     reason = "a test that walks through a table of cases is as long as its table"
 )]
 mod admin;
+mod api;
 mod arrows;
 mod authenticity;
 mod changed;

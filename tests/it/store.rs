@@ -978,7 +978,7 @@ async fn a_retry_that_would_open_an_alert_nobody_closes_is_refused(home: Home) {
     ));
     assert!(matches!(
         store.retry(Some(vec![999]), noon()).await,
-        Err(StoreError::Refused(_))
+        Err(StoreError::Missing(_))
     ));
 }
 

@@ -9,21 +9,18 @@ use std::{collections::BTreeMap, io::Write};
 use anyhow::{Context as _, bail};
 use futures_util::TryStreamExt as _;
 
-use super::{
-    Request,
-    compare::{Difference, Kind, Sides, compare},
-    pair::{by_mail, pairs},
-    walk::{judged, twice, walk},
-    words,
-};
+use super::{Request, words};
 use crate::{
-    cli::{
-        plain, table,
-        trial::{Told, Trial},
-    },
+    cli::{plain, table},
     config::Loaded,
     delivery::Target,
     message::Outcome,
+    trial::{
+        Told, Trial,
+        compare::{Difference, Kind, Sides, compare},
+        pair::{by_mail, pairs},
+        walk::{judged, twice, walk},
+    },
 };
 
 /// Compares on `out`: a line of JSON for each mail that differs, or words and a summary. Returns

@@ -9,10 +9,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::spinner;
 use crate::{
-    cli::{plain::plain, table, trial::Trial},
+    cli::{plain::plain, table},
     clock::Clock,
     deliver::{Client, Deliverer, Terms},
     delivery::{self, DeliveryState},
+    trial::Trial,
 };
 
 /// How many deliveries `--send` would make; those a time interval holds are told of on stderr.

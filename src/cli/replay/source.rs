@@ -1,51 +1,18 @@
-//! Where the mails come from: the store, or files; in order of arrival, a batch at a time.
-
-use std::sync::Arc;
+//! Mails that lie in files, in order of arrival, a batch at a time.
 
 use futures_util::stream;
-use jiff::Timestamp;
 
-use super::{
-    Request, Stored,
-    walk::{Batches, ahead},
-};
+use super::Request;
 use crate::{
-    cli::{mailbox::Found, trial::Specimen},
+    cli::mailbox::Found,
     message::Message,
-    store::{READ_BACK, StoredMail},
+    store::READ_BACK,
+    trial::{
+        Specimen,
+        source::BATCH,
+        walk::{Batches, ahead},
+    },
 };
-
-/// Mails that are taken through a stage together, which is one way to another thread for all of
-/// them; fewer where they have [`READ_BACK`] bytes before.
-const BATCH: u32 = 64;
-
-/// The mails of the store, by arrival.
-pub(super) fn from_store(stored: &Stored, request: &Request) -> Batches<Specimen> {
-    let Stored {
-        store,
-        since,
-        until,
-    } = stored;
-
-    let (store, since, until, at) = (Arc::clone(store), *since, *until, request.at);
-    let specimen = move |mail: StoredMail| Specimen {
-        name: mail.id.to_string(),
-        number: mail.id,
-        now: at.unwrap_or(mail.message.arrived_at),
-        message: mail.message,
-        authenticity: Some(mail.authenticity),
-        released: mail.released,
-    };
-
-    ahead(stream::try_unfold((Timestamp::MIN, 0), move |after| {
-        let store = Arc::clone(&store);
-        async move {
-            let batch = store.stored(since, until, after, BATCH).await?;
-            let last = batch.last().map(|last| (last.message.arrived_at, last.id));
-            Ok(last.map(|last| (batch.into_iter().map(specimen).collect(), last)))
-        }
-    }))
-}
 
 /// The mails found, as if they had arrived when they say.
 pub(super) fn from_files(found: Vec<Found>, request: &Request) -> Batches<Specimen> {

@@ -6,8 +6,13 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use serde_json::Value;
 
-use super::compare::{Aspect, Change, Difference, Kind};
-use crate::cli::{plain::plain, trial::Page};
+use crate::{
+    cli::plain::plain,
+    trial::{
+        Page,
+        compare::{Aspect, Change, Difference, Kind},
+    },
+};
 
 /// Of longer text, and of text with lines, only the lines that differ are shown.
 const SHORT: usize = 60;

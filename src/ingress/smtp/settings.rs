@@ -6,12 +6,12 @@ use serde::Deserialize;
 
 use super::{
     certificate::{self, Tls},
-    networks::Networks,
     recipients::Recipients,
 };
 use crate::settings::{
     ByteSize, Problem, bounds,
     host::{self, is_address, is_domain},
+    networks::Networks,
 };
 
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]

@@ -35,22 +35,27 @@ pub(super) async fn incidents(
 
 /// What is read of a mail for a list.
 macro_rules! mail {
-    ($which:literal) => {
+    ($($which:tt)*) => {
         concat!(
             "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity, mails.labels,
                     envelope, cut_at, check_at, released, incidents.incident_id
              FROM mails LEFT JOIN incidents ON incidents.id = mails.incident ",
-            $which
+            $($which)*
         )
     };
 }
+pub(super) use mail as mail_list;
 
 /// The same of a delivery.
 macro_rules! delivery {
-    ($which:literal) => {
-        concat!("SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident ", $which)
+    ($($which:tt)*) => {
+        concat!(
+            "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident ",
+            $($which)*
+        )
     };
 }
+pub(super) use delivery as delivery_list;
 
 const INCIDENT: &str =
     "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind = 'incident', kind LIMIT 1";

@@ -9,12 +9,12 @@ use crate::{
     store::{DeliveryRow, Depth, Event, IncidentRow, MailRow, StoredMail, kept::time},
 };
 
-const MAIL: &str =
+pub(super) const MAIL: &str =
     "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,
                            mails.labels, envelope, cut_at, check_at, released, incidents.incident_id
                     FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
 
-const DELIVERY: &str =
+pub(super) const DELIVERY: &str =
     "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident";
 
 pub(super) fn incidents(

@@ -10,16 +10,16 @@ use futures_util::{
 };
 use tokio::{sync::mpsc, task::JoinHandle};
 
-use crate::cli::trial::{Decided, Specimen, Trial};
+use crate::trial::{Decided, Specimen, Trial};
 
 /// Batches in a stage at a time, and finished ones before the next.
 const AHEAD: usize = 2;
 
 /// Mails on their way, a batch at a time.
-pub(super) type Batches<T> = BoxStream<'static, anyhow::Result<Vec<T>>>;
+pub type Batches<T> = BoxStream<'static, anyhow::Result<Vec<T>>>;
 
 /// Mails are read and, in the end, told of by `tell` side by side, and decided in order in between.
-pub(super) fn walk<T: Send + 'static>(
+pub fn walk<T: Send + 'static>(
     trial: &Arc<Trial>,
     batches: Batches<Specimen>,
     tell: fn(&Trial, Decided) -> T,
@@ -52,7 +52,7 @@ pub(super) fn walk<T: Send + 'static>(
 }
 
 /// Judges the mails' authenticity once, for all that walk them.
-pub(super) fn judged(trial: &Arc<Trial>, batches: Batches<Specimen>) -> Batches<Specimen> {
+pub fn judged(trial: &Arc<Trial>, batches: Batches<Specimen>) -> Batches<Specimen> {
     let judge = with(trial, |trial, batch| {
         let judged = tokio::spawn(async move { trial.judge(batch).await });
         async { judged.await.context("judging mail failed") }
@@ -62,7 +62,7 @@ pub(super) fn judged(trial: &Arc<Trial>, batches: Batches<Specimen>) -> Batches<
 
 /// The same batches for two that walk them side by side; who is ahead waits for the other. Of a
 /// failure the first hears.
-pub(super) fn twice<T: Clone + Send + Sync + 'static>(
+pub fn twice<T: Clone + Send + Sync + 'static>(
     mut batches: Batches<T>,
 ) -> (Batches<T>, Batches<T>) {
     let (to_one, one) = mpsc::channel(AHEAD);
@@ -93,7 +93,7 @@ fn with<I, O, S: Fn(Arc<Trial>, I) -> O>(
 }
 
 /// Has a stage go on while the next is at work.
-pub(super) fn ahead<T: Send + 'static>(
+pub fn ahead<T: Send + 'static>(
     stage: impl Stream<Item = anyhow::Result<T>> + Send + 'static,
 ) -> BoxStream<'static, anyhow::Result<T>> {
     let (done, taken) = mpsc::channel(AHEAD);

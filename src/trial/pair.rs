@@ -1,6 +1,6 @@
 //! Which alert of a mail under one configuration is which under another. Pure.
 
-use crate::{cli::trial::Told, message::Outcome};
+use crate::{message::Outcome, trial::Told};
 
 /// What became of a mail's alerts, mail by mail.
 pub fn by_mail(told: Vec<Told>) -> Vec<Vec<Told>> {

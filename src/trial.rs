@@ -1,5 +1,5 @@
 //! Mails walked through every stage over a state that is thrown away: what `explain` and `replay`
-//! share.
+//! share, as commands and on the admin listener.
 //!
 //! The same rules, store and receivers as `serve` has; nothing is sent and nothing outlives the
 //! command.
@@ -12,14 +12,18 @@ use jiff::Timestamp;
 
 use crate::{
     authenticate::Authenticator,
-    config::Loaded,
     message::{Authenticity, MailId, Message, Release, Verdict},
     pipeline::{Case, Reading, Rules, in_order, unsilence},
     silence::{self, Silence},
     store::{Decide, Decision, Memory, Store, StoredMail, sqlite::Sqlite},
 };
 
+pub mod compare;
+pub mod page;
+pub mod pair;
+pub mod source;
 pub mod told;
+pub mod walk;
 
 pub use told::{Explained, Page, Told};
 
@@ -73,13 +77,18 @@ pub struct Decided {
 }
 
 impl Trial {
-    pub fn new(Loaded { rules, config, .. }: &Loaded, trust: bool) -> anyhow::Result<Self> {
+    pub fn new(
+        rules: Arc<Rules>,
+        authenticator: Authenticator,
+        external_url: Option<String>,
+        trust: bool,
+    ) -> anyhow::Result<Self> {
         let store = Sqlite::throw_away().context("a throw-away state could not be made")?;
         Ok(Self {
-            rules: Arc::clone(rules),
+            rules,
             store: Arc::new(store),
-            authenticator: config.authenticator(&rules.profiles)?,
-            external_url: config.global.external_url.clone(),
+            authenticator,
+            external_url,
             trust,
             silences: Vec::new(),
         })

@@ -1,16 +1,16 @@
-//! Networks of clients and balancers.
+//! Networks of clients, balancers and proxies.
 
 use std::net::IpAddr;
 
-use crate::settings::Problem;
+use super::Problem;
 
-/// `allow_from:` or `proxy_protocol:`, in CIDR notation.
-#[derive(Debug)]
-pub(super) struct Networks(Vec<(IpAddr, u8)>);
+/// `allow_from:`, `proxy_protocol:` or `proxy.from:`, in CIDR notation.
+#[derive(Debug, Clone)]
+pub struct Networks(Vec<(IpAddr, u8)>);
 
 impl Networks {
     /// Reads the list; `key` is its path in the configuration.
-    pub(super) fn new(list: &[String], key: &str) -> Result<Self, Problem> {
+    pub fn new(list: &[String], key: &str) -> Result<Self, Problem> {
         let network = |(index, text): (usize, &String)| {
             parse(text).ok_or_else(|| {
                 Problem::new(
@@ -29,20 +29,20 @@ impl Networks {
     }
 
     /// Whether a client may come from there. Where none is listed it may come from anywhere.
-    pub(super) fn admit(&self, peer: IpAddr) -> bool {
+    pub fn admit(&self, peer: IpAddr) -> bool {
         self.0.is_empty() || self.name(peer)
     }
 
     /// Whether a client may come from nearly anywhere: no organisation has a network that large for
     /// itself.
-    pub(super) fn admit_anybody(&self) -> bool {
+    pub fn admit_anybody(&self) -> bool {
         let is_everybodys =
             |&(network, prefix): &(IpAddr, u8)| prefix < if network.is_ipv4() { 8 } else { 7 };
         self.0.is_empty() || self.0.iter().any(is_everybodys)
     }
 
     /// Whether it is listed.
-    pub(super) fn name(&self, peer: IpAddr) -> bool {
+    pub fn name(&self, peer: IpAddr) -> bool {
         self.0
             .iter()
             .any(|&(network, prefix)| contains(network, prefix, peer.to_canonical()))

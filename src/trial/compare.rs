@@ -4,9 +4,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    cli::trial::{Page, Told},
     delivery::{Action, Target},
     message::Outcome,
+    trial::{Page, Told},
 };
 
 /// How a mail's story differs: the object of `replay --diff --json`.

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde_json::{Map, json};
 
 use super::*;
-use crate::cli::trial::told::Rendered;
+use crate::trial::told::Rendered;
 
 fn page(receiver: &str, kind: &str, body: &str) -> Page {
     Page {

@@ -1,0 +1,55 @@
+//! One tree laid over another: what is written over the preset or the starter that it names.
+
+use super::yaml::{Mark, Node, Value};
+
+/// Whether what is written (the second) takes the place of another key (the third) of the map at
+/// the first.
+pub type Excludes = fn(&str, &str, &str) -> bool;
+
+/// Lays what is written at a key over what stands there already. Maps merge key by key; lists and
+/// texts replace.
+pub fn lay_over(own: &mut Node, base: Node, key: &str, excludes: Excludes) {
+    let (Value::Map(own), Value::Map(base)) = (&mut own.value, base.value) else {
+        return;
+    };
+
+    for entry in base {
+        let is_map = matches!(entry.value.value, Value::Map(_));
+        match own.iter().position(|known| known.key == entry.key) {
+            // A section whose keys are all commented out. A value that is given as nothing stays so.
+            Some(place) if own[place].value.is_nothing() && is_map => {
+                own[place].value = entry.value;
+            }
+            Some(place) => lay_over(&mut own[place].value, entry.value, &entry.key, excludes),
+            None if own
+                .iter()
+                .any(|known| excludes(key, &known.key, &entry.key)) => {}
+            None => own.push(entry),
+        }
+    }
+}
+
+/// What is said of these keys is said of the line that names them.
+pub fn stand(node: &mut Node, at: Mark) {
+    node.at = at;
+    match &mut node.value {
+        Value::Scalar(_) => {}
+        Value::List(items) => items.iter_mut().for_each(|item| stand(item, at)),
+        Value::Map(entries) => {
+            for entry in entries {
+                entry.at = at;
+                stand(&mut entry.value, at);
+            }
+        }
+    }
+}
+
+pub fn below<'a>(node: &'a mut Node, key: &str) -> Option<&'a mut Node> {
+    match &mut node.value {
+        Value::Map(entries) => entries
+            .iter_mut()
+            .find(|entry| entry.key == key)
+            .map(|entry| &mut entry.value),
+        Value::Scalar(_) | Value::List(_) => None,
+    }
+}

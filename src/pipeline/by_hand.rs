@@ -1,0 +1,96 @@
+//! An incident is closed by hand: no mail says that it is over, and a person does.
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::rules::Rules;
+use crate::{
+    delivery::{Action, Notification},
+    incident::{ATLASSIAN_SLI, Phase, Series},
+    label::Labels,
+    message::Outcome,
+    store::{Decision, IncidentRow, Intake, Memory, StoreError, Subject},
+};
+
+/// The status that it has from then on.
+const STATUS: &str = "RESOLVED_BY_HAND";
+
+/// Closes an incident that is open, on somebody's word; whoever was told of its trigger is told
+/// that it is over, and who said so. A trigger of before does not reopen it.
+pub async fn resolve_by_hand(
+    store: &dyn Intake,
+    rules: Arc<Rules>,
+    incident: &IncidentRow,
+    by: &str,
+    now: Timestamp,
+) -> Result<Decision, StoreError> {
+    let profile = incident
+        .labels
+        .get("profile")
+        .filter(|name| !name.is_empty());
+    let subject = Subject {
+        kind: incident.kind,
+        incident_id: incident.incident_id.clone(),
+        status: STATUS.to_owned(),
+        time: None,
+        profile: profile.map_or(ATLASSIAN_SLI, String::as_str).into(),
+        // Nothing is opened that would be counted.
+        series: Series::default(),
+        ingress: String::new(),
+        verified: true,
+    };
+
+    let page = page(incident, by, now);
+    let id = incident.incident_id.clone();
+    let conclude = Box::new(move |memory: &Memory| rules.close(page, memory, now));
+    let decision = store.announce(subject, now, conclude).await?;
+
+    if decision.outcome == Outcome::Resolved {
+        Ok(decision)
+    } else {
+        Err(StoreError::Refused(format!(
+            "incident {id} is over already"
+        )))
+    }
+}
+
+impl Rules {
+    fn close(&self, page: Notification, memory: &Memory, now: Timestamp) -> Decision {
+        let is_open = memory
+            .known
+            .state
+            .as_ref()
+            .is_some_and(|state| state.phase == Phase::Firing);
+        if !is_open {
+            return Decision::nothing(Outcome::Duplicate, "it is over already", page.labels);
+        }
+
+        let mut decision = self.announce(page, STATUS, memory, now);
+        if let Some(state) = &mut decision.state {
+            state.newest = state.newest.max(Some(now));
+        }
+
+        decision
+    }
+}
+
+fn page(incident: &IncidentRow, by: &str, now: Timestamp) -> Notification {
+    let mut labels: Labels = incident.labels.clone();
+    labels.insert("state".into(), Phase::Resolved.as_str().to_owned());
+    labels.insert("status".into(), STATUS.to_owned());
+
+    Notification {
+        action: Action::Resolve,
+        incident_id: incident.incident_id.clone(),
+        labels,
+        incident: Value::Null,
+        arrived_at: now,
+        time: Some(now),
+        reason: Some(format!("resolved by hand by {by}")),
+        mail: None,
+        doubt: None,
+        was: None,
+    }
+}

@@ -1,0 +1,324 @@
+//! The rules in force, for the pages and the API: see [`Workbench`].
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::TryStreamExt as _;
+use jiff::Timestamp;
+use mail_parser::MessageParser;
+use serde_json::Value;
+use tokio::sync::{Notify, Semaphore, watch::Receiver};
+
+use crate::{
+    clock::Clock,
+    config::{Config, Files, Loaded, Source},
+    deliver::{Client, Deliverer},
+    delivery::Target,
+    ingress,
+    label::{self, Labels},
+    message::Message,
+    pipeline::resolve_by_hand,
+    route::Reached,
+    store::{Kind, Store},
+    trial::{
+        Specimen, Trial,
+        compare::compare,
+        page,
+        pair::{by_mail, pairs},
+        source::{Stored, from_store, silences},
+        walk::{judged, twice, walk},
+    },
+    web::{
+        problem::Problem,
+        workbench::{Diff, Integration, Muted, Options, Reach, Tested, Workbench},
+    },
+};
+
+/// Mails that are tried, or replayed, at a time: each may take a core.
+const AT_ONCE: usize = 2;
+/// Mails that one comparison of configurations takes.
+const MOST_MAILS: u64 = 50_000;
+/// Mails that differ, in one answer.
+const MOST_DIFFERENCES: usize = 1_000;
+
+/// What is in force in this process.
+pub(super) struct Bench {
+    pub(super) loaded: Receiver<Arc<Loaded>>,
+    /// The ways in, which a reload leaves as they are.
+    pub(super) ways_in: ingress::Settings,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) deliverer: Arc<Deliverer>,
+    pub(super) owed: Arc<Notify>,
+    pub(super) clock: Clock,
+    pub(super) turns: Semaphore,
+}
+
+impl Bench {
+    pub(super) fn turns() -> Semaphore {
+        Semaphore::new(AT_ONCE)
+    }
+
+    fn loaded(&self) -> Arc<Loaded> {
+        Arc::clone(&self.loaded.borrow())
+    }
+}
+
+fn failed(error: impl std::fmt::Display) -> Problem {
+    Problem::new(
+        axum::http::StatusCode::INTERNAL_SERVER_ERROR,
+        format!("{error:#}"),
+    )
+}
+
+fn trial(loaded: &Loaded, trust: bool) -> Result<Trial, Problem> {
+    Trial::new(
+        Arc::clone(&loaded.rules),
+        loaded
+            .config
+            .authenticator(&loaded.rules.profiles)
+            .map_err(failed)?,
+        loaded.config.global.external_url.clone(),
+        trust,
+    )
+    .map_err(failed)
+}
+
+#[async_trait]
+impl Workbench for Bench {
+    fn ingresses(&self) -> Vec<(String, &'static str)> {
+        let ways_in = &self.ways_in;
+        let imap = ways_in.imap.iter().map(|one| (one.name.clone(), "imap"));
+        let smtp = ways_in.smtp.iter().map(|one| (one.name.clone(), "smtp"));
+        let webhook = ways_in
+            .webhook
+            .iter()
+            .map(|one| (one.name.clone(), "webhook"));
+        imap.chain(smtp).chain(webhook).collect()
+    }
+
+    fn integrations(&self) -> Vec<Integration> {
+        let circuits = self.deliverer.circuits();
+        let integration = |(target, probe_at): (Target, Option<Timestamp>)| Integration {
+            receiver: target.receiver,
+            integration: target.integration,
+            probe_at,
+        };
+        circuits.into_iter().map(integration).collect()
+    }
+
+    fn profiles(&self) -> Vec<String> {
+        let rules = Arc::clone(&self.loaded().rules);
+        rules.profiles().map(ToOwned::to_owned).collect()
+    }
+
+    fn label_names(&self) -> Vec<String> {
+        label::NAMES.map(ToOwned::to_owned).to_vec()
+    }
+
+    fn routes(&self) -> Value {
+        crate::cli::routes::object(self.loaded().rules.routes.root())
+    }
+
+    fn reach(&self, labels: &Labels, at: Option<Timestamp>) -> Reach {
+        let mut found = Reach {
+            receivers: Vec::new(),
+            routes: Vec::new(),
+            muted: Vec::new(),
+        };
+        for Reached {
+            receiver,
+            path,
+            mute,
+        } in self.loaded().rules.routes.reach(labels, at)
+        {
+            match mute {
+                None => {
+                    found.receivers.push(receiver);
+                    found.routes.push(path);
+                }
+                Some(mute) => found.muted.push(Muted {
+                    receiver,
+                    route: path,
+                    intervals: mute.intervals,
+                    until: mute.until,
+                }),
+            }
+        }
+
+        found
+    }
+
+    async fn explain(&self, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem> {
+        let _turn = self.turns.acquire().await.map_err(failed)?;
+        let loaded = self.loaded();
+        let date = MessageParser::new()
+            .with_date_headers()
+            .parse_headers(mail.as_ref())
+            .and_then(|header| header.date().map(mail_parser::DateTime::to_timestamp))
+            .and_then(|seconds| Timestamp::from_second(seconds).ok());
+
+        let now = options.at.or(date).unwrap_or_else(|| self.clock.now());
+        let specimen = Specimen {
+            name: "-".to_owned(),
+            number: 1,
+            message: Message {
+                ingress: options.ingress.unwrap_or_else(|| "explain".to_owned()),
+                arrived_at: now,
+                raw: mail,
+                cut_from: None,
+                withheld: None,
+                envelope: None,
+            },
+            authenticity: None,
+            released: None,
+            now,
+        };
+
+        let explained = trial(&loaded, options.trust)?.run(specimen).await;
+        let alerts = explained.map_err(failed)?.into_iter();
+
+        alerts
+            .map(|alert| serde_json::to_value(alert).map_err(failed))
+            .collect()
+    }
+
+    async fn diff(
+        &self,
+        configuration: String,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Diff, Problem> {
+        let _turn = self.turns.acquire().await.map_err(failed)?;
+        let in_force = self.loaded();
+        let source = match &in_force.source {
+            Source::File(path) => Source::File(path.clone()),
+            Source::Embedded => Source::Embedded,
+        };
+        let parse = move || {
+            let environment = |name: &str| std::env::var(name).ok();
+            Config::parse(source, &configuration, Files::Unneeded, &environment)
+        };
+        let other = tokio::task::spawn_blocking(parse).await.map_err(failed)?;
+        let other = other.map_err(|errors| {
+            let problems = errors.problems.iter().map(ToString::to_string);
+            Problem::unprocessable(problems.collect::<Vec<_>>().join("\n"))
+        })?;
+
+        self.compare(&in_force, &other, since, until).await
+    }
+
+    async fn test(&self, receiver: &str) -> Result<Vec<Tested>, Problem> {
+        let loaded = self.loaded();
+        let receivers = Arc::clone(&loaded.rules.receivers);
+        if receivers.of(receiver).next().is_none() {
+            return Err(Problem::not_found(format!(
+                "no receiver with integrations is called `{receiver}`"
+            )));
+        }
+
+        let settings = &loaded.config.delivery;
+        let environment = |name: &str| std::env::var(name).ok();
+        let client = Client::new(&receivers, settings.timeout.as_std(), &environment);
+        let external_url = loaded.config.global.external_url.clone();
+        let tested = page::test(
+            receivers,
+            receiver,
+            settings,
+            external_url,
+            client.map_err(failed)?,
+            self.clock.clone(),
+            |_| {},
+        )
+        .await
+        .map_err(failed)?;
+
+        let told = tested.into_iter().map(|delivery| Tested {
+            receiver: delivery.receiver,
+            integration: delivery.integration,
+            action: delivery.action,
+            state: delivery.state,
+            detail: delivery.detail,
+        });
+
+        Ok(told.collect())
+    }
+
+    async fn resolve(&self, incident_id: &str, by: &str) -> Result<(), Problem> {
+        let found = self.store.timeline(incident_id).await?;
+        let Some((incident, _)) = found else {
+            let missing = format!("there is no incident {incident_id}");
+            return Err(Problem::not_found(missing));
+        };
+        if incident.kind == Kind::Own {
+            return Err(Problem::new(
+                axum::http::StatusCode::CONFLICT,
+                "the bridge tells of its own trouble, and resolves that when it is over",
+            ));
+        }
+
+        let rules = Arc::clone(&self.loaded().rules);
+        resolve_by_hand(&*self.store, rules, &incident, by, self.clock.now()).await?;
+        self.owed.notify_one();
+
+        Ok(())
+    }
+}
+
+impl Bench {
+    async fn compare(
+        &self,
+        in_force: &Loaded,
+        other: &Loaded,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Diff, Problem> {
+        let kept = silences(&*self.store, self.clock.now()).await?;
+        let with = |loaded: &Loaded| -> Result<Arc<Trial>, Problem> {
+            Ok(Arc::new(trial(loaded, false)?.with_silences(kept.clone())))
+        };
+        let (one, another) = (with(in_force)?, with(other)?);
+
+        let stored = Stored {
+            store: self.store.clone(),
+            since,
+            until,
+            at: None,
+        };
+        let mails = from_store(&stored);
+        let mails = if in_force.config.judges_like(&other.config) {
+            judged(&one, mails)
+        } else {
+            mails
+        };
+
+        let (mails, same_mails) = twice(mails);
+        let mut before = walk(&one, mails, Trial::tell);
+        let mut after = walk(&another, same_mails, Trial::tell);
+        let same_secrets = |target: &Target, other_target: &Target| {
+            one.secrets(target, in_force.source.folder())
+                == another.secrets(other_target, other.source.folder())
+        };
+
+        let mut diff = Diff::default();
+        while let (Some(before), Some(after)) =
+            tokio::try_join!(before.try_next(), after.try_next()).map_err(failed)?
+        {
+            for (before, after) in by_mail(before).into_iter().zip(by_mail(after)) {
+                diff.mails += 1;
+                for (before, after) in pairs(before, after) {
+                    if let Some(difference) = compare(before, after, same_secrets) {
+                        let difference = serde_json::to_value(difference).map_err(failed)?;
+                        diff.differences.push(difference);
+                    }
+                }
+            }
+            if diff.mails >= MOST_MAILS || diff.differences.len() >= MOST_DIFFERENCES {
+                diff.truncated = true;
+                break;
+            }
+        }
+
+        Ok(diff)
+    }
+}

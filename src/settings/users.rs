@@ -1,0 +1,128 @@
+//! The people who may sign in: `admin.login.users_file`, a line each.
+
+use std::{fs, io, path::Path};
+
+use argon2::password_hash::phc::PasswordHash;
+
+/// Somebody who may sign in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    pub name: String,
+    /// `viewer` or `operator`.
+    pub role: String,
+    /// Argon2's, as `argon2 SALT -id -e` prints it.
+    pub hash: String,
+}
+
+/// What is wrong with a file of users.
+#[derive(Debug, thiserror::Error)]
+pub enum UsersError {
+    #[error("{0}")]
+    Unreadable(#[from] io::Error),
+    #[error(
+        "line {line}: {what}; a line is `name:role:$argon2id$…`, with the role viewer or operator"
+    )]
+    Line { line: usize, what: String },
+    #[error("line {line}: `{name}` stands in an earlier line too: keep one of them")]
+    Twice { line: usize, name: String },
+}
+
+/// The largest file that is read, in bytes: some thousands of people.
+const LARGEST: u64 = 1 << 20;
+
+/// Reads the file.
+pub fn read(path: &Path) -> Result<Vec<User>, UsersError> {
+    if fs::metadata(path)?.len() > LARGEST {
+        return Err(io::Error::other("the file is larger than 1 MiB").into());
+    }
+    parse(&fs::read_to_string(path)?)
+}
+
+/// Reads its text. Empty lines and those that begin with `#` are passed over.
+pub fn parse(text: &str) -> Result<Vec<User>, UsersError> {
+    let mut users: Vec<User> = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let (number, line) = (number + 1, line.trim());
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+
+        let user = user(line).map_err(|what| UsersError::Line { line: number, what })?;
+        if users.iter().any(|other| other.name == user.name) {
+            let name = user.name;
+            return Err(UsersError::Twice { line: number, name });
+        }
+        users.push(user);
+    }
+
+    Ok(users)
+}
+
+fn user(line: &str) -> Result<User, String> {
+    let mut parts = line.splitn(3, ':');
+    let (Some(name), Some(role), Some(hash)) = (parts.next(), parts.next(), parts.next()) else {
+        return Err("it has no three parts".to_owned());
+    };
+
+    if name.trim().is_empty() {
+        return Err("the name is empty".to_owned());
+    }
+    if !matches!(role, "viewer" | "operator") {
+        return Err(format!("`{role}` is no role"));
+    }
+    if !hash.starts_with("$argon2id$") || PasswordHash::new(hash).is_err() {
+        return Err("the hash is not Argon2id's".to_owned());
+    }
+
+    Ok(User {
+        name: name.to_owned(),
+        role: role.to_owned(),
+        hash: hash.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of `secret`, with little work.
+    const HASH: &str =
+        "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$4fzyr4M2fNkJ1mnKNzKKFHWqVh2d3Bq0v1m7HOKkZ7w";
+
+    #[test]
+    fn a_line_is_a_name_a_role_and_a_hash() {
+        let users = parse(&format!(
+            "# people\n\nann:operator:{HASH}\n bob:viewer:{HASH}\n"
+        ));
+        let users = users.unwrap();
+        assert_eq!(
+            users
+                .iter()
+                .map(|user| (&*user.name, &*user.role))
+                .collect::<Vec<_>>(),
+            [("ann", "operator"), ("bob", "viewer")]
+        );
+        assert_eq!(users[0].hash, HASH);
+    }
+
+    #[test]
+    fn what_is_wrong_names_the_line() {
+        for (text, said) in [
+            ("ann".to_owned(), "line 1: it has no three parts"),
+            (format!("\nann:admin:{HASH}"), "line 2: `admin` is no role"),
+            (format!(":viewer:{HASH}"), "line 1: the name is empty"),
+            ("ann:viewer:secret".to_owned(), "line 1: the hash is not"),
+            (
+                "ann:viewer:$argon2id$x".to_owned(),
+                "line 1: the hash is not",
+            ),
+            (
+                format!("ann:viewer:{HASH}\nann:operator:{HASH}"),
+                "line 2: `ann` stands in an earlier line",
+            ),
+        ] {
+            let error = parse(&text).unwrap_err().to_string();
+            assert!(error.starts_with(said), "{text}: {error}");
+        }
+    }
+}

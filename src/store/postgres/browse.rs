@@ -1,0 +1,309 @@
+//! Postgres for browsers: see [`Browse`].
+
+use async_trait::async_trait;
+use tokio_postgres::Row;
+
+use super::{
+    Postgres,
+    connection::Parameter,
+    look::{delivery_list, mail_list},
+    row::{
+        at, delivery_row, incident_row, mail_row, optional_time_at, silence_row, text, unsigned_at,
+        word_at,
+    },
+};
+use crate::{
+    delivery::DeliveryState,
+    incident::Phase,
+    message::Outcome,
+    silence::{Silence, SilenceId},
+    store::{
+        Backlog, Browse, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow, MailFilter,
+        MailRow, Pulse, SCANNED, Span, StoreError, Stretch, ToldRow,
+        kept::{label, pattern},
+    },
+};
+
+/// The rows of a table that a stretch looks through: those that an index leads to.
+macro_rules! scan {
+    ($table:literal, $indexed:literal) => {
+        concat!(
+            "SELECT coalesce(min(id), 0) AS first, count(*) AS scanned FROM
+                 (SELECT id FROM ",
+            $table,
+            " WHERE id < $1 ",
+            $indexed,
+            " ORDER BY id DESC LIMIT $2) AS scanned"
+        )
+    };
+}
+
+macro_rules! incidents {
+    ($indexed:literal) => {
+        concat!(
+            "SELECT * FROM incidents WHERE id < $1 AND id >= $2 ",
+            $indexed,
+            " AND kind <> 'unparsed'
+               AND ($4::text IS NULL OR phase = $4)
+               AND ($5::text IS NULL OR strpos(labels, $5) > 0)
+               AND ($6::text IS NULL OR profile = $6)
+               AND ($7::text IS NULL OR (SELECT 1 FROM deliveries
+                    WHERE incident = incidents.id AND receiver = $7 LIMIT 1) IS NOT NULL)
+               AND ($8::text IS NULL OR labels ILIKE $8 OR status ILIKE $8 OR incident_id ILIKE $8)
+             ORDER BY id DESC LIMIT $3"
+        )
+    };
+}
+
+macro_rules! mails {
+    ($indexed:literal) => {
+        mail_list!(concat!(
+            "WHERE mails.id < $1 AND mails.id >= $2 ",
+            $indexed,
+            " AND ($4::text IS NULL OR outcome = $4)
+               AND ($5::text IS NULL OR mails.profile = $5)
+               AND ($6::text IS NULL OR ingress = $6)
+               AND ($7::text IS NULL OR mails.labels ILIKE $7 OR reason ILIKE $7 OR incidents.incident_id ILIKE $7)
+             ORDER BY mails.id DESC LIMIT $3"
+        ))
+    };
+}
+
+macro_rules! deliveries {
+    ($indexed:literal) => {
+        delivery_list!(concat!(
+            "WHERE deliveries.id < $1 AND deliveries.id >= $2 ",
+            $indexed,
+            " AND ($4::text IS NULL OR state = $4) AND ($5::text IS NULL OR receiver = $5)
+             ORDER BY deliveries.id DESC LIMIT $3"
+        ))
+    };
+}
+
+#[async_trait]
+impl Browse for Postgres {
+    async fn browse_incidents(
+        &self,
+        filter: IncidentFilter,
+        span: Span,
+    ) -> Result<Stretch<(i64, IncidentRow)>, StoreError> {
+        let (bounds, read) = match filter.phase {
+            Some(Phase::Firing) => (
+                scan!("incidents", "AND phase = 'firing'"),
+                incidents!("AND phase = 'firing'"),
+            ),
+            _ => (scan!("incidents", ""), incidents!("")),
+        };
+
+        let phase = filter.phase.map(Phase::as_str);
+        let severity = filter.severity.as_deref();
+        let severity = severity.map(|severity| kept_text(&label("severity", severity)));
+        let profile = filter.profile.as_deref().map(kept_text);
+        let receiver = filter.receiver.as_deref().map(kept_text);
+        let words = filter
+            .text
+            .as_deref()
+            .map(|words| kept_text(&pattern(words)));
+
+        self.stretch(
+            bounds,
+            read,
+            span,
+            &[&phase, &severity, &profile, &receiver, &words],
+            |row| Ok((at(row, "id")?, incident_row(row)?)),
+        )
+        .await
+    }
+
+    async fn browse_mails(
+        &self,
+        filter: MailFilter,
+        span: Span,
+    ) -> Result<Stretch<MailRow>, StoreError> {
+        let (bounds, read) = match filter.outcome {
+            Some(Outcome::Quarantined) => (
+                scan!("mails", "AND outcome = 'quarantined'"),
+                mails!("AND outcome = 'quarantined'"),
+            ),
+            _ => (scan!("mails", ""), mails!("")),
+        };
+
+        let outcome = filter.outcome.map(Outcome::as_str);
+        let profile = filter.profile.as_deref().map(kept_text);
+        let ingress = filter.ingress.as_deref().map(kept_text);
+        let words = filter
+            .text
+            .as_deref()
+            .map(|words| kept_text(&pattern(words)));
+
+        self.stretch(
+            bounds,
+            read,
+            span,
+            &[&outcome, &profile, &ingress, &words],
+            mail_row,
+        )
+        .await
+    }
+
+    async fn browse_deliveries(
+        &self,
+        filter: DeliveryFilter,
+        span: Span,
+    ) -> Result<Stretch<DeliveryRow>, StoreError> {
+        let (bounds, read) = match filter.state {
+            Some(DeliveryState::Pending | DeliveryState::Held) => (
+                scan!("deliveries", "AND settled_at IS NULL"),
+                deliveries!("AND settled_at IS NULL"),
+            ),
+            Some(DeliveryState::Dead) => (
+                scan!("deliveries", "AND state = 'dead'"),
+                deliveries!("AND state = 'dead'"),
+            ),
+            _ => (scan!("deliveries", ""), deliveries!("")),
+        };
+
+        let state = filter.state.map(DeliveryState::as_str);
+        let receiver = filter.receiver.as_deref().map(kept_text);
+
+        self.stretch(bounds, read, span, &[&state, &receiver], delivery_row)
+            .await
+    }
+
+    async fn browse_silences(&self, span: Span) -> Result<Stretch<Silence>, StoreError> {
+        self.stretch(
+            scan!("silences", ""),
+            "SELECT * FROM silences WHERE id < $1 AND id >= $2 ORDER BY id DESC LIMIT $3",
+            span,
+            &[],
+            silence_row,
+        )
+        .await
+    }
+
+    async fn silence(&self, id: SilenceId) -> Result<Option<Silence>, StoreError> {
+        let rows = self
+            .database
+            .query("SELECT * FROM silences WHERE id = $1", &[&id])
+            .await?;
+        rows.first().map(silence_row).transpose()
+    }
+
+    async fn told(&self, incidents: Vec<i64>) -> Result<Vec<ToldRow>, StoreError> {
+        let rows = self.database.query(TOLD, &[&incidents]).await?;
+        rows.iter().map(told_row).collect()
+    }
+
+    async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
+        let rows = self.database.query(BACKLOGS, &[]).await?;
+        rows.iter().map(backlog_row).collect()
+    }
+
+    async fn pulse(&self) -> Result<Pulse, StoreError> {
+        let rows = self.database.query(PULSE, &[]).await?;
+        let Some(row) = rows.first() else {
+            return Ok(Pulse::default());
+        };
+        Ok(Pulse {
+            mails: at(row, "mails")?,
+            incidents: at(row, "incidents")?,
+            deliveries: at(row, "deliveries")?,
+            silences: at(row, "silences")?,
+            deeds: at(row, "deeds")?,
+        })
+    }
+}
+
+impl Postgres {
+    /// Reads what fits among the rows that are looked through.
+    async fn stretch<T>(
+        &self,
+        bounds: &'static str,
+        statement: &'static str,
+        span: Span,
+        filter: &[Parameter<'_>],
+        read: impl Fn(&Row) -> Result<T, StoreError>,
+    ) -> Result<Stretch<T>, StoreError> {
+        let looked_through = self
+            .database
+            .query(bounds, &[&span.before, &i64::from(SCANNED)])
+            .await?;
+        let (from, goes_on) = match looked_through.first() {
+            Some(row) => (
+                at::<i64>(row, "first")?,
+                at::<i64>(row, "scanned")? == i64::from(SCANNED),
+            ),
+            None => (0, false),
+        };
+
+        let limit = i64::from(span.limit);
+        let parameters: Vec<Parameter<'_>> = [&span.before as Parameter<'_>, &from, &limit]
+            .into_iter()
+            .chain(filter.iter().copied())
+            .collect();
+        let rows = self.database.query(statement, &parameters).await?;
+
+        let last = rows.last().map(|row| at::<i64>(row, "id")).transpose()?;
+        let items = rows.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+        let next = if items.len() == span.limit as usize {
+            last
+        } else {
+            goes_on.then_some(from)
+        };
+
+        Ok(Stretch { items, next })
+    }
+}
+
+/// As [`text`], for what is looked for.
+fn kept_text(words: &str) -> String {
+    text(words).into_owned()
+}
+
+const TOLD: &str = "
+SELECT deliveries.* FROM incidents CROSS JOIN LATERAL (
+    SELECT id, incident, receiver, integration, action, state, failures, detail FROM deliveries
+    WHERE incident = incidents.id AND episode = incidents.episode OFFSET 0) AS deliveries
+WHERE incidents.id = ANY ($1) ORDER BY deliveries.id";
+
+fn told_row(row: &Row) -> Result<ToldRow, StoreError> {
+    Ok(ToldRow {
+        incident: at(row, "incident")?,
+        delivery: at(row, "id")?,
+        receiver: at(row, "receiver")?,
+        integration: at(row, "integration")?,
+        action: word_at(row, "action")?,
+        state: word_at(row, "state")?,
+        failures: u32::try_from(at::<i64>(row, "failures")?).unwrap_or(u32::MAX),
+        detail: at(row, "detail")?,
+    })
+}
+
+const BACKLOGS: &str = "
+SELECT receiver, integration,
+       count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'held') AS held,
+       count(*) FILTER (WHERE state = 'dead') AS dead, min(created_at) FILTER (WHERE state = 'pending') AS oldest,
+       (SELECT detail FROM deliveries AS failed WHERE failed.id = max(owed.id) FILTER (WHERE failures > 0)) AS failure
+FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE settled_at IS NULL
+      UNION ALL
+      SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE state = 'dead') AS owed
+GROUP BY receiver, integration ORDER BY receiver, integration";
+
+fn backlog_row(row: &Row) -> Result<Backlog, StoreError> {
+    Ok(Backlog {
+        receiver: at(row, "receiver")?,
+        integration: at(row, "integration")?,
+        pending: unsigned_at(row, "pending")?,
+        held: unsigned_at(row, "held")?,
+        dead: unsigned_at(row, "dead")?,
+        oldest_pending: optional_time_at(row, "oldest")?,
+        failure: at(row, "failure")?,
+    })
+}
+
+const PULSE: &str = "
+SELECT (SELECT coalesce(max(id), 0) FROM mails) AS mails,
+       (SELECT coalesce(max(changed_at), 0) FROM incidents) AS incidents,
+       (SELECT coalesce(max(id), 0) FROM attempts) + (SELECT coalesce(max(id), 0) FROM deliveries) AS deliveries,
+       (SELECT coalesce(max(id), 0) FROM silences) AS silences,
+       (SELECT coalesce(max(id), 0) FROM deeds) AS deeds";

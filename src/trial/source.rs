@@ -1,0 +1,62 @@
+//! The mails of a store, in order of arrival, a batch at a time, and its silences.
+
+use std::sync::Arc;
+
+use futures_util::stream;
+use jiff::Timestamp;
+
+use super::{
+    Specimen,
+    walk::{Batches, ahead},
+};
+use crate::{
+    silence::Silence,
+    store::{Desk, StoreError, StoredMail},
+};
+
+/// Mails that are taken through a stage together, which is one way to another thread for all of
+/// them; fewer where they have [`READ_BACK`](crate::store::READ_BACK) bytes before.
+pub const BATCH: u32 = 64;
+
+/// Stored mails, and the time at which they are tried.
+pub struct Stored {
+    pub store: Arc<dyn Desk>,
+    pub since: Option<Timestamp>,
+    pub until: Option<Timestamp>,
+    /// Instead of the time of each one's arrival.
+    pub at: Option<Timestamp>,
+}
+
+/// The mails of the store, by arrival.
+pub fn from_store(stored: &Stored) -> Batches<Specimen> {
+    let (store, since, until, at) = (
+        Arc::clone(&stored.store),
+        stored.since,
+        stored.until,
+        stored.at,
+    );
+    let specimen = move |mail: StoredMail| Specimen {
+        name: mail.id.to_string(),
+        number: mail.id,
+        now: at.unwrap_or(mail.message.arrived_at),
+        message: mail.message,
+        authenticity: Some(mail.authenticity),
+        released: mail.released,
+    };
+
+    ahead(stream::try_unfold((Timestamp::MIN, 0), move |after| {
+        let store = Arc::clone(&store);
+        async move {
+            let batch = store.stored(since, until, after, BATCH).await?;
+            let last = batch.last().map(|last| (last.message.arrived_at, last.id));
+            Ok(last.map(|last| (batch.into_iter().map(specimen).collect(), last)))
+        }
+    }))
+}
+
+/// All of a store, those that are over too: its mails came while they were active.
+pub async fn silences(store: &dyn Desk, now: Timestamp) -> Result<Vec<Silence>, StoreError> {
+    let mut silences = store.silences(true, now, u32::MAX).await?;
+    silences.extend(store.silences(false, now, u32::MAX).await?);
+    Ok(silences)
+}

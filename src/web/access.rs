@@ -1,0 +1,234 @@
+//! What stands between a request and what it asks for: it is signed in, its body is bounded, and
+//! what it does it does on purpose.
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use aws_lc_rs::constant_time;
+use axum::{
+    body::{Body, to_bytes},
+    extract::{Extension, Request, State},
+    http::{
+        HeaderMap, HeaderValue, Method, StatusCode,
+        header::{ACCEPT, CONTENT_TYPE, LOCATION, SET_COOKIE, WWW_AUTHENTICATE},
+    },
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use bytes::Bytes;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use tokio::time::timeout;
+
+use super::{
+    Admin, Here,
+    problem::Problem,
+    sign_in::{self, Bearing, Unknown, cookie},
+    who::{Known, Who},
+};
+
+/// How long the body of a request may take.
+const BODY: Duration = Duration::from_secs(30);
+/// A body is no larger than this,
+const LARGEST: usize = 1 << 20;
+/// but for mails, which an ingress takes up to this size.
+const LARGEST_MAIL: usize = 10 << 20;
+
+/// Where a request came from.
+#[derive(Clone, Copy)]
+pub(super) struct Peer(pub IpAddr);
+
+/// Lets through who is known, and says to everybody else how to sign in.
+pub(super) async fn signed_in(
+    State(admin): State<Arc<Admin>>,
+    Extension(Here(here)): Extension<Here>,
+    Extension(Peer(peer)): Extension<Peer>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let headers = request.headers();
+    let known = sign_in::identify(&admin, &Bearing { headers, peer }).await;
+    let mut who = match known {
+        Ok(who) => who,
+        Err(unknown) => return turned_away(&request, &unknown),
+    };
+
+    if !request.method().is_safe()
+        && let Err(problem) = on_purpose(&who, &mut request).await
+    {
+        return problem.into_response();
+    }
+
+    // A page of ours that is read now may act later.
+    let mut given = None;
+    if who.csrf.is_empty()
+        && who.known != Known::Token
+        && wants_a_page(&request)
+        && let Ok(key) = cookie::new_key()
+    {
+        who.csrf = cookie::token_of(&key);
+        let secure = is_secure(here.ip(), request.headers());
+        given = Some(cookie::give_csrf(&key, secure));
+    }
+
+    request.extensions_mut().insert(who);
+    let mut response = next.run(request).await;
+    if let Some(cookie) = given {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
+
+    response
+}
+
+/// A program is told what it lacks; a person is led to the sign-in and back.
+fn turned_away(request: &Request, unknown: &Unknown) -> Response {
+    if wants_a_page(request) && matches!(unknown, Unknown::Nobody | Unknown::Wrong(_)) {
+        let back = request
+            .uri()
+            .path_and_query()
+            .map_or("/", |path| path.as_str());
+        let back = utf8_percent_encode(back, NON_ALPHANUMERIC);
+        let to = HeaderValue::try_from(format!("/sign-in?next={back}"));
+        let to = to.unwrap_or(HeaderValue::from_static("/sign-in"));
+        return (StatusCode::SEE_OTHER, [(LOCATION, to)]).into_response();
+    }
+
+    let problem = unknown.problem();
+    let mut response = problem.clone().into_response();
+    if problem.status() == StatusCode::UNAUTHORIZED {
+        let bearer = HeaderValue::from_static("Bearer");
+        response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
+    }
+
+    response
+}
+
+/// Whether a person reads the answer.
+pub(super) fn wants_a_page(request: &Request) -> bool {
+    let accepts = request.headers().get(ACCEPT);
+    let accepts = accepts.and_then(|accepts| accepts.to_str().ok());
+    request.method() == Method::GET
+        && !request.uri().path().starts_with("/api/")
+        && accepts.is_some_and(|accepts| accepts.contains("text/html"))
+}
+
+/// Whether a cookie may travel over TLS alone: wherever others than this machine are asked by.
+pub(super) fn is_secure(here: IpAddr, headers: &HeaderMap) -> bool {
+    let host = headers.get(axum::http::header::HOST);
+    let host = host.and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    let name = name.trim_start_matches('[').trim_end_matches(']');
+    let local = name == "localhost"
+        || name
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.to_canonical().is_loopback());
+    !(here.to_canonical().is_loopback() && local)
+}
+
+/// Any page that a person looks at can have their browser send a request here, with the cookies it
+/// holds for us. Ours can be told by what they alone could read: the token.
+async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
+    let refused = |why: &str| Err(Problem::new(StatusCode::FORBIDDEN, why));
+    match who.known {
+        // No browser adds these by itself.
+        Known::Token => return Ok(()),
+        Known::Loopback if !who.by_browser => return Ok(()),
+        Known::Loopback | Known::Session | Known::Proxy => {}
+    }
+
+    let site = request.headers().get("sec-fetch-site");
+    if site.is_some_and(|site| site != "same-origin" && site != "none") {
+        return refused("the page that sent this is another site's");
+    }
+
+    let sent = match request.headers().get("x-csrf-token") {
+        Some(token) => token.to_str().unwrap_or_default().to_owned(),
+        None => field(request, "csrf").await?.unwrap_or_default(),
+    };
+    let right = constant_time::verify_slices_are_equal(sent.as_bytes(), who.csrf.as_bytes());
+    if who.csrf.is_empty() || right.is_err() {
+        return refused(
+            "the request lacks the token of the page that it should come from: reload that page and \
+             try again",
+        );
+    }
+
+    Ok(())
+}
+
+/// A field of a form, whose body is left as it is.
+async fn field(request: &mut Request, name: &str) -> Result<Option<String>, Problem> {
+    let kind = request.headers().get(CONTENT_TYPE);
+    let is_form = kind
+        .and_then(|kind| kind.to_str().ok())
+        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
+    if !is_form {
+        return Ok(None);
+    }
+
+    let body = std::mem::take(request.body_mut());
+    let body = whole(body, LARGEST).await?;
+    *request.body_mut() = Body::from(body.clone());
+
+    let mut fields = url::form_urlencoded::parse(&body);
+    Ok(fields
+        .find(|(field, _)| field == name)
+        .map(|(_, value)| value.into_owned()))
+}
+
+/// Reads the body before anything is done: it is neither larger nor slower than it may be.
+pub(super) async fn bounded(request: Request, next: Next) -> Response {
+    let largest = match request.uri().path() {
+        "/api/v1/explain" | "/rules/explain" => LARGEST_MAIL,
+        _ => LARGEST,
+    };
+
+    let (parts, body) = request.into_parts();
+    match whole(body, largest).await {
+        Ok(body) => next.run(Request::from_parts(parts, Body::from(body))).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+/// A body that is read whole, in time.
+pub(super) async fn whole(body: Body, largest: usize) -> Result<Bytes, Problem> {
+    match timeout(BODY, to_bytes(body, largest)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(_)) => Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("the body is cut off, or larger than {largest} bytes"),
+        )),
+        Err(_) => Err(Problem::new(
+            StatusCode::REQUEST_TIMEOUT,
+            format!("the body took longer than {} s", BODY.as_secs()),
+        )),
+    }
+}
+
+/// What every answer says to a browser: nothing but our own is loaded or run, and nobody frames us.
+pub(super) async fn hardened(request: Request, next: Next) -> Response {
+    let mut response = next.run(request).await;
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (
+            "content-security-policy",
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; \
+             connect-src 'self'; frame-src 'self'; form-action 'self'; base-uri 'none'; \
+             frame-ancestors 'none'",
+        ),
+        ("x-frame-options", "DENY"),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "same-origin"),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("cache-control", "no-store"),
+    ] {
+        // A page may say something stricter of itself.
+        if !headers.contains_key(name) {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+    }
+
+    response
+}

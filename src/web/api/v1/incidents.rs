@@ -1,0 +1,67 @@
+//! `incidents` of the API.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State};
+
+use super::Answer;
+use crate::web::{
+    Admin,
+    ask::{Path, Query},
+    list::{List, Walk},
+    problem::Problem,
+    views::incidents::{self, Incident, IncidentQuery, Story},
+    who::Operator,
+};
+
+/// List incidents, the last to be heard of first
+#[utoipa::path(
+    get, path = "/incidents", tag = "incidents",
+    params(IncidentQuery, Walk),
+    responses(
+        (status = 200, body = List<Incident>),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<IncidentQuery>,
+    Query(walk): Query<Walk>,
+) -> Answer<List<Incident>> {
+    Ok(Json(incidents::list(&admin, &query, &walk).await?))
+}
+
+/// Everything that is known of an incident, in order
+#[utoipa::path(
+    get, path = "/incidents/{id}", tag = "incidents",
+    params(("id" = String, Path, description = "The incident's id, percent-encoded")),
+    responses(
+        (status = 200, body = Story),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn show(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Answer<Story> {
+    Ok(Json(incidents::show(&admin, &id).await?))
+}
+
+/// Close an incident that no mail will close
+///
+/// Whoever was told of its trigger is told that it is over, and who said so.
+#[utoipa::path(
+    post, path = "/incidents/{id}/resolve", tag = "incidents",
+    params(
+        ("id" = String, Path, description = "The incident's id, percent-encoded"),
+        ("Idempotency-Key" = Option<String>, Header, description = "Repeated with the same key, the request is done once"),
+    ),
+    responses(
+        (status = 200, body = Story),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn resolve(
+    State(admin): State<Arc<Admin>>,
+    Operator(who): Operator,
+    Path(id): Path<String>,
+) -> Answer<Story> {
+    Ok(Json(incidents::resolve(&admin, &who, &id).await?))
+}

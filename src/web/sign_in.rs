@@ -1,0 +1,326 @@
+//! Signing in: who a request is from, and how people begin and end a session.
+//!
+//! Programs hold the bearer token. People are known by a password (`users_file`), by an identity
+//! provider, or by a proxy in front. On loopback, where none of these is configured, whoever runs
+//! on this machine is an operator. The session stands in the store, so that a restart and another
+//! replica know it; the browser holds its only key.
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc};
+
+use argon2::{
+    Argon2,
+    password_hash::{PasswordVerifier as _, phc::PasswordHash},
+};
+use axum::http::{HeaderMap, HeaderName, StatusCode, header::AUTHORIZATION};
+use jiff::SignedDuration;
+use tokio::sync::Semaphore;
+
+use super::{
+    Admin,
+    problem::Problem,
+    who::{Known, Role, Who},
+};
+use crate::{
+    delivery::sha256_hex,
+    ingress::bearer,
+    settings::{
+        Secret,
+        networks::Networks,
+        users::{self, User},
+    },
+    store::Session,
+};
+
+mod attempts;
+pub(super) mod cookie;
+pub(super) mod pages;
+
+use attempts::Attempts;
+
+/// How long a session lasts.
+const SESSION: SignedDuration = SignedDuration::from_hours(12);
+/// Passwords that are checked at a time: each takes memory and a core.
+const CHECKED_AT_ONCE: usize = 2;
+/// What the password of somebody unknown is checked against, so that it takes as long.
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IHNpZ25zIGlu$u0xZ1yKsuYmO0BRGWTUtK0q4lB4sBJJ0jDHrS6JQmUY";
+
+/// Who may ask anything at all.
+pub struct SignIn {
+    /// The bearer token of programs.
+    pub token: Option<Secret>,
+    /// How people sign in.
+    pub login: Option<Login>,
+    attempts: Attempts,
+    checking: Semaphore,
+}
+
+/// How people sign in (`admin.login`).
+#[derive(Debug, Clone)]
+pub enum Login {
+    /// By a password: `users_file`.
+    Users(PathBuf),
+    /// By a proxy that is trusted with it.
+    Proxy { header: HeaderName, from: Networks },
+}
+
+impl SignIn {
+    pub fn new(token: Option<Secret>, login: Option<Login>) -> Self {
+        Self {
+            token,
+            login,
+            attempts: Attempts::default(),
+            checking: Semaphore::new(CHECKED_AT_ONCE),
+        }
+    }
+
+    /// Whether whoever runs on this machine may do everything: nothing else is configured, which
+    /// only loopback allows.
+    fn is_open(&self) -> bool {
+        self.token.is_none() && self.login.is_none()
+    }
+}
+
+/// Why nobody can tell who asks.
+#[derive(Debug)]
+pub enum Unknown {
+    /// The request bears nothing that says who asks.
+    Nobody,
+    /// What it bears is wrong, or is no longer good.
+    Wrong(String),
+    /// There were too many wrong attempts; the next may come after so many seconds.
+    TooMany(u64),
+    /// It cannot be found out now.
+    Unable(String),
+}
+
+impl Unknown {
+    pub fn problem(&self) -> Problem {
+        match self {
+            Self::Nobody => Problem::new(
+                StatusCode::UNAUTHORIZED,
+                "sign in, or send the bearer token of admin.token_file",
+            ),
+            Self::Wrong(why) => Problem::new(StatusCode::UNAUTHORIZED, why.clone()),
+            Self::TooMany(seconds) => Problem::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                format!("there were too many wrong attempts: try again in {seconds} s"),
+            ),
+            Self::Unable(why) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.clone()),
+        }
+    }
+}
+
+/// What a request says of who sent it.
+pub struct Bearing<'a> {
+    pub headers: &'a HeaderMap,
+    pub peer: IpAddr,
+}
+
+/// Finds out who a request is from.
+pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unknown> {
+    let Bearing { headers, peer } = *bearing;
+    let by_browser = ["origin", "sec-fetch-site"]
+        .iter()
+        .any(|name| headers.contains_key(*name));
+    let who = |name: &str, role, known, csrf: String| Who {
+        name: name.to_owned(),
+        role,
+        known,
+        peer,
+        csrf,
+        by_browser,
+    };
+
+    if headers.contains_key(AUTHORIZATION) {
+        by_token(admin, headers, peer)?;
+        return Ok(who("token", Role::Operator, Known::Token, String::new()));
+    }
+
+    let csrf = || cookie::csrf(headers).map(|held| cookie::token_of(&held));
+    if let Some(Login::Proxy { header, from }) = &admin.sign_in.login
+        && from.name(peer)
+        && let Some(name) = proxied(headers, header)?
+    {
+        let csrf = csrf().unwrap_or_default();
+        return Ok(who(&name, Role::Operator, Known::Proxy, csrf));
+    }
+
+    if let Some(key) = cookie::session(headers) {
+        let session = by_session(admin, &key).await?;
+        let role = session.role.parse().map_err(Unknown::Unable)?;
+        return Ok(who(
+            &session.name,
+            role,
+            Known::Session,
+            cookie::token_of(&key),
+        ));
+    }
+
+    if admin.sign_in.is_open() {
+        let csrf = csrf().unwrap_or_default();
+        return Ok(who("local", Role::Operator, Known::Loopback, csrf));
+    }
+
+    Err(Unknown::Nobody)
+}
+
+fn by_token(admin: &Admin, headers: &HeaderMap, peer: IpAddr) -> Result<(), Unknown> {
+    let Some(token) = &admin.sign_in.token else {
+        return Err(Unknown::Wrong(
+            "no token is configured: give one in admin.token_file".to_owned(),
+        ));
+    };
+
+    let now = admin.clock.now();
+    let attempts = &admin.sign_in.attempts;
+    match bearer::holds(token, headers) {
+        // Whoever has the token is let in, whatever others at the same address have tried.
+        Ok(true) => Ok(()),
+        Ok(false) => {
+            if let Some(seconds) = attempts.pause(peer, None, now) {
+                return Err(Unknown::TooMany(seconds));
+            }
+            attempts.failed(peer, None, now);
+            Err(Unknown::Wrong(
+                "this is not the bearer token of admin.token_file".to_owned(),
+            ))
+        }
+        Err(error) => Err(Unknown::Unable(error.to_string())),
+    }
+}
+
+/// Whom the proxy names: an operator. There may be one such header.
+fn proxied(headers: &HeaderMap, header: &HeaderName) -> Result<Option<String>, Unknown> {
+    let mut values = headers.get_all(header).iter();
+    let name = match (values.next(), values.next()) {
+        (None, _) => return Ok(None),
+        (Some(value), None) => value.to_str().unwrap_or_default().trim(),
+        (Some(_), Some(_)) => {
+            let why = format!("the header {header} stands there more than once");
+            return Err(Unknown::Wrong(why));
+        }
+    };
+
+    if name.is_empty() {
+        return Err(Unknown::Wrong(format!("the header {header} names nobody")));
+    }
+
+    Ok(Some(name.to_owned()))
+}
+
+async fn by_session(admin: &Admin, key: &str) -> Result<Session, Unknown> {
+    let id = sha256_hex(key.as_bytes());
+    let unable = |error: &dyn std::fmt::Display| Unknown::Unable(error.to_string());
+    let over = || Unknown::Wrong("the session is over: sign in again".to_owned());
+
+    let found = admin.ledger.session(id.clone(), admin.clock.now()).await;
+    let session = found.map_err(|error| unable(&error))?.ok_or_else(over)?;
+
+    // A changed password or role, and another way to sign in, end it.
+    let still_good = match (&admin.sign_in.login, session.how.as_str()) {
+        (Some(Login::Users(path)), "users_file") => {
+            let users = users::read(path).map_err(|error| unable(&error))?;
+            let user = users.iter().find(|user| user.name == session.name);
+            user.is_some_and(|user| stamp(user) == session.stamp)
+        }
+        _ => false,
+    };
+    if still_good {
+        return Ok(session);
+    }
+
+    let ended = admin.ledger.end_session(id).await;
+    ended.map_err(|error| unable(&error))?;
+    Err(over())
+}
+
+/// What changes with a user's password and role.
+fn stamp(user: &User) -> String {
+    sha256_hex(format!("{}:{}", user.role, user.hash).as_bytes())
+}
+
+/// Begins a session by name and password; the key that the browser is to hold.
+pub async fn by_password(
+    admin: &Arc<Admin>,
+    peer: IpAddr,
+    name: &str,
+    password: &str,
+) -> Result<String, Unknown> {
+    let Some(Login::Users(path)) = &admin.sign_in.login else {
+        return Err(Unknown::Wrong(
+            "nobody signs in with a password here: admin.login has no users_file".to_owned(),
+        ));
+    };
+
+    let (now, attempts) = (admin.clock.now(), &admin.sign_in.attempts);
+    if let Some(seconds) = attempts.pause(peer, Some(name), now) {
+        return Err(Unknown::TooMany(seconds));
+    }
+
+    let users = users::read(path)
+        .map_err(|error| Unknown::Unable(format!("admin.login.users_file: {error}")))?;
+    let user = users.into_iter().find(|user| user.name == name);
+    let hash = user.as_ref().map_or(NOBODY, |user| &user.hash).to_owned();
+
+    // Counted before it is known: many at once are not cheaper than one after the other.
+    attempts.failed(peer, Some(name), now);
+    let right = is_right(admin, password.to_owned(), hash).await?;
+    let Some(user) = user.filter(|_| right) else {
+        return Err(Unknown::Wrong(
+            "the name or the password is wrong".to_owned(),
+        ));
+    };
+    attempts.succeeded(peer, name);
+
+    begin(admin, &user.name, &user.role, "users_file", stamp(&user)).await
+}
+
+async fn is_right(admin: &Admin, password: String, hash: String) -> Result<bool, Unknown> {
+    let busy = |_| Unknown::Unable("the bridge is stopping".to_owned());
+    let _turn = admin.sign_in.checking.acquire().await.map_err(busy)?;
+    let check = move || {
+        PasswordHash::new(&hash).is_ok_and(|hash| {
+            Argon2::default()
+                .verify_password(password.as_bytes(), &hash)
+                .is_ok()
+        })
+    };
+    tokio::task::spawn_blocking(check)
+        .await
+        .map_err(|_| Unknown::Unable("the password could not be checked".to_owned()))
+}
+
+/// Begins a session under a new key, whatever the browser held before.
+async fn begin(
+    admin: &Admin,
+    name: &str,
+    role: &str,
+    how: &str,
+    stamp: String,
+) -> Result<String, Unknown> {
+    let unable = |what: &str| Unknown::Unable(format!("the session could not begin: {what}"));
+    let key = cookie::new_key().map_err(|_| unable("there is no randomness"))?;
+    let now = admin.clock.now();
+    let session = Session {
+        id: sha256_hex(key.as_bytes()),
+        name: name.to_owned(),
+        role: role.to_owned(),
+        how: how.to_owned(),
+        stamp,
+        begun_at: now,
+        ends_at: now.saturating_add(SESSION).unwrap_or(now),
+    };
+
+    let begun = admin.ledger.begin_session(session).await;
+    begun.map_err(|error| unable(&error.to_string()))?;
+
+    Ok(key)
+}
+
+/// Ends the session that a browser holds.
+pub async fn end(admin: &Admin, headers: &HeaderMap) -> Result<(), Problem> {
+    if let Some(key) = cookie::session(headers) {
+        admin.ledger.end_session(sha256_hex(key.as_bytes())).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,167 @@
+//! Wrong attempts to sign in, which the next one has to wait for: by address and by name.
+//!
+//! An address is kept waiting long, since many names can be tried from it. A name is kept waiting
+//! shortly: somebody else's attempts must not lock its owner out.
+
+use std::{net::IpAddr, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use moka::sync::Cache;
+
+/// Addresses and names that are remembered: however many a guesser has, memory is bounded.
+const REMEMBERED: u64 = 10_000;
+/// How long an attempt counts.
+const COUNTED: Duration = Duration::from_mins(15);
+/// So many are free.
+const FREE: u32 = 5;
+const LONGEST_FOR_ADDRESS: i64 = 900;
+const LONGEST_FOR_NAME: i64 = 30;
+
+/// The wrong attempts of late.
+pub struct Attempts {
+    by_address: Cache<IpAddr, Failed>,
+    by_name: Cache<String, Failed>,
+}
+
+/// So many in a row, and when the last one was.
+#[derive(Debug, Clone, Copy)]
+struct Failed {
+    times: u32,
+    last: Timestamp,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self {
+            by_address: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_live(COUNTED)
+                .build(),
+            by_name: Cache::builder()
+                .max_capacity(REMEMBERED)
+                .time_to_live(COUNTED)
+                .build(),
+        }
+    }
+}
+
+impl Failed {
+    /// How many seconds the next attempt has to wait.
+    fn pause(self, longest: i64, now: Timestamp) -> i64 {
+        let over = self.times.saturating_sub(FREE);
+        if over == 0 {
+            return 0;
+        }
+        let whole = 1_i64
+            .checked_shl(over.min(20))
+            .unwrap_or(longest)
+            .min(longest);
+        let until = self.last.saturating_add(SignedDuration::from_secs(whole));
+        let left = until.unwrap_or(self.last).duration_since(now);
+        left.as_secs() + i64::from(left.subsec_nanos() > 0)
+    }
+}
+
+impl Attempts {
+    /// In how many seconds the next attempt may come; none where it may come now.
+    pub fn pause(&self, peer: IpAddr, name: Option<&str>, now: Timestamp) -> Option<u64> {
+        let by_address = self.by_address.get(&network(peer));
+        let by_name = name.and_then(|name| self.by_name.get(name));
+        let of_address = by_address.map_or(0, |failed| failed.pause(LONGEST_FOR_ADDRESS, now));
+        let of_name = by_name.map_or(0, |failed| failed.pause(LONGEST_FOR_NAME, now));
+        u64::try_from(of_address.max(of_name))
+            .ok()
+            .filter(|seconds| *seconds > 0)
+    }
+
+    pub fn failed(&self, peer: IpAddr, name: Option<&str>, now: Timestamp) {
+        let again = |before: Option<Failed>| Failed {
+            times: before.map_or(0, |failed| failed.times).saturating_add(1),
+            last: now,
+        };
+        self.by_address
+            .entry(network(peer))
+            .and_upsert_with(|entry| again(entry.map(moka::Entry::into_value)));
+        if let Some(name) = name {
+            self.by_name
+                .entry(shortened(name))
+                .and_upsert_with(|entry| again(entry.map(moka::Entry::into_value)));
+        }
+    }
+
+    pub fn succeeded(&self, peer: IpAddr, name: &str) {
+        self.by_address.invalidate(&network(peer));
+        self.by_name.invalidate(&shortened(name));
+    }
+}
+
+/// A name as it is remembered: a guesser writes them as long as he likes.
+fn shortened(name: &str) -> String {
+    name.chars().take(128).collect()
+}
+
+/// A guesser has a whole /64 of IPv6 for himself.
+fn network(peer: IpAddr) -> IpAddr {
+    match peer.to_canonical() {
+        IpAddr::V6(address) => IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into()),
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(second).unwrap()
+    }
+
+    #[test]
+    fn guessing_from_one_address_takes_longer_and_longer() {
+        let (attempts, peer) = (Attempts::default(), "192.0.2.1".parse().unwrap());
+        let mut now = 1000;
+        let mut waited = Vec::new();
+        for name in 0..12 {
+            let name = format!("name-{name}");
+            let pause = attempts.pause(peer, Some(&name), at(now)).unwrap_or(0);
+            waited.push(pause);
+            now += i64::try_from(pause).unwrap();
+            attempts.failed(peer, Some(&name), at(now));
+        }
+        assert_eq!(waited, [0, 0, 0, 0, 0, 0, 2, 4, 8, 16, 32, 64]);
+        let other = "192.0.2.2".parse().unwrap();
+        assert_eq!(attempts.pause(other, Some("name-1"), at(now)), None);
+    }
+
+    #[test]
+    fn a_name_is_kept_from_its_owner_for_half_a_minute_at_most() {
+        let attempts = Attempts::default();
+        for guess in 0..200_u8 {
+            attempts.failed([198, 51, 100, guess].into(), Some("ann"), at(1000));
+        }
+        let owner = "192.0.2.9".parse().unwrap();
+        assert_eq!(attempts.pause(owner, Some("ann"), at(1000)), Some(30));
+        assert_eq!(attempts.pause(owner, Some("ann"), at(1030)), None);
+        attempts.succeeded(owner, "ann");
+        assert_eq!(attempts.pause(owner, Some("ann"), at(1000)), None);
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_guesser() {
+        let attempts = Attempts::default();
+        for guess in 0..10_u16 {
+            let peer: IpAddr = format!("2001:db8::{guess:x}").parse().unwrap();
+            attempts.failed(peer, None, at(1000));
+        }
+        assert!(
+            attempts
+                .pause("2001:db8::ffff".parse().unwrap(), None, at(1000))
+                .is_some()
+        );
+        assert!(
+            attempts
+                .pause("2001:db8:0:1::1".parse().unwrap(), None, at(1000))
+                .is_none()
+        );
+    }
+}

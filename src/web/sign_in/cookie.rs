@@ -1,0 +1,115 @@
+//! What a browser holds: the key of its session, and a secret that tells our pages from others'.
+
+use aws_lc_rs::{
+    error::Unspecified,
+    rand::{SecureRandom as _, SystemRandom},
+};
+use axum::http::{HeaderMap, HeaderValue, header::COOKIE};
+use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+
+use crate::delivery::sha256_hex;
+
+const SESSION: &str = "alertbridge_session";
+const CSRF: &str = "alertbridge_csrf";
+/// The length of a key: 32 bytes in base64.
+const LENGTH: usize = 43;
+
+/// A key that nobody can guess.
+pub fn new_key() -> Result<String, Unspecified> {
+    let mut bytes = [0; 32];
+    SystemRandom::new().fill(&mut bytes)?;
+    Ok(BASE64_URL_SAFE_NO_PAD.encode(bytes))
+}
+
+/// The key of the session that a request bears.
+pub fn session(headers: &HeaderMap) -> Option<String> {
+    held(headers, SESSION)
+}
+
+/// The secret of a browser that has no session.
+pub fn csrf(headers: &HeaderMap) -> Option<String> {
+    held(headers, CSRF)
+}
+
+/// A cookie's value; none where it is none of ours, or there are two.
+fn held(headers: &HeaderMap, name: &str) -> Option<String> {
+    let mut values = headers
+        .get_all(COOKIE)
+        .iter()
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(';'))
+        .filter_map(|pair| pair.trim().split_once('='))
+        .filter(|(cookie, _)| *cookie == name)
+        .map(|(_, value)| value);
+    match (values.next(), values.next()) {
+        (Some(value), None) if value.len() == LENGTH => Some(value.to_owned()),
+        _ => None,
+    }
+}
+
+/// What a page sends along with an action: it says that the page could read what we wrote, and
+/// tells nobody the key.
+pub fn token_of(key: &str) -> String {
+    sha256_hex(format!("csrf:{key}").as_bytes())
+}
+
+/// Gives a browser the key of a session.
+pub fn give_session(key: &str, secure: bool) -> HeaderValue {
+    set(SESSION, key, secure, "")
+}
+
+/// Takes it back.
+pub fn take_session(secure: bool) -> HeaderValue {
+    set(SESSION, "", secure, "; Max-Age=0")
+}
+
+/// Gives a browser without a session a secret.
+pub fn give_csrf(key: &str, secure: bool) -> HeaderValue {
+    set(CSRF, key, secure, "")
+}
+
+fn set(name: &str, value: &str, secure: bool, more: &str) -> HeaderValue {
+    let secure = if secure { "; Secure" } else { "" };
+    let cookie = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax{secure}{more}");
+    // Names and keys are plain ASCII.
+    HeaderValue::try_from(cookie).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_held_once_and_read_whole() {
+        let key = new_key().unwrap();
+        assert_eq!(key.len(), LENGTH);
+        let bears = |cookie: String| {
+            session(&HeaderMap::from_iter([(
+                COOKIE,
+                HeaderValue::try_from(cookie).unwrap(),
+            )]))
+        };
+        assert_eq!(
+            bears(format!("a=b; {SESSION}={key}; c=d")),
+            Some(key.clone())
+        );
+        assert_eq!(bears(format!("{SESSION}={key}; {SESSION}={key}")), None);
+        assert_eq!(bears(format!("{SESSION}={}", &key[1..])), None);
+        assert_eq!(bears(format!("x{SESSION}={key}")), None);
+    }
+
+    #[test]
+    fn no_script_reads_it_and_no_other_site_sends_it() {
+        let given = give_session("key", true);
+        let given = given.to_str().unwrap();
+        for attribute in ["HttpOnly", "SameSite=Lax", "Secure", "Path=/"] {
+            assert!(given.split("; ").any(|part| part == attribute), "{given}");
+        }
+        assert!(
+            !give_session("key", false)
+                .to_str()
+                .unwrap()
+                .contains("Secure")
+        );
+    }
+}

@@ -1,0 +1,134 @@
+//! `/sign-in` and `/sign-out`: a form that works without a script.
+
+use std::sync::Arc;
+
+use axum::{
+    Form,
+    extract::{Extension, State},
+    http::{
+        HeaderMap, HeaderValue, StatusCode,
+        header::{LOCATION, RETRY_AFTER, SET_COOKIE},
+    },
+    response::{Html, IntoResponse, Response},
+};
+use serde::Deserialize;
+
+use super::{Unknown, by_password, cookie, end};
+use crate::web::{
+    Admin, Here,
+    access::{Peer, is_secure},
+    ask::Query,
+};
+
+/// Where somebody wanted to go.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(in crate::web) struct Back {
+    next: String,
+}
+
+/// What a person writes into the form.
+#[derive(Debug, Deserialize)]
+pub(in crate::web) struct Credentials {
+    name: String,
+    password: String,
+    #[serde(default)]
+    next: String,
+}
+
+/// A path on this listener; nobody is led elsewhere by a link that begins here.
+pub(in crate::web) fn own_path(next: &str) -> &str {
+    let own = next.starts_with('/')
+        && !next.starts_with("//")
+        && next
+            .bytes()
+            .all(|byte| (0x21..0x7f).contains(&byte) && byte != b'\\');
+    if own { next } else { "/" }
+}
+
+pub(in crate::web) async fn form(Query(Back { next }): Query<Back>) -> Html<String> {
+    page(own_path(&next), None)
+}
+
+fn page(next: &str, wrong: Option<&str>) -> Html<String> {
+    let wrong = wrong.map_or_else(String::new, |wrong| format!("<p role=alert>{wrong}</p>"));
+    let next = next
+        .replace('&', "&amp;")
+        .replace('"', "&quot;")
+        .replace('<', "&lt;");
+    Html(format!(
+        "<!doctype html><html lang=en><meta charset=utf-8>\
+         <meta name=viewport content=\"width=device-width\"><title>Sign in – alertbridge</title>\
+         <main><h1>alertbridge</h1>{wrong}<form method=post action=/sign-in>\
+         <input type=hidden name=next value=\"{next}\">\
+         <p><label>Name <input name=name autocomplete=username required autofocus></label>\
+         <p><label>Password <input name=password type=password autocomplete=current-password required>\
+         </label><p><button>Sign in</button></form></main>"
+    ))
+}
+
+pub(in crate::web) async fn sign_in(
+    State(admin): State<Arc<Admin>>,
+    Extension(Here(here)): Extension<Here>,
+    Extension(Peer(peer)): Extension<Peer>,
+    headers: HeaderMap,
+    Form(given): Form<Credentials>,
+) -> Response {
+    let next = own_path(&given.next);
+    match by_password(&admin, peer, &given.name, &given.password).await {
+        Ok(key) => {
+            let cookie = cookie::give_session(&key, is_secure(here.ip(), &headers));
+            let to = HeaderValue::try_from(next).unwrap_or(HeaderValue::from_static("/"));
+            let said = [(SET_COOKIE, cookie), (LOCATION, to)];
+            (StatusCode::SEE_OTHER, said).into_response()
+        }
+        Err(unknown) => {
+            let problem = unknown.problem();
+            let mut response =
+                (problem.status(), page(next, Some(&problem.detail))).into_response();
+            if let Unknown::TooMany(seconds) = unknown {
+                let headers = response.headers_mut();
+                headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+            }
+            response
+        }
+    }
+}
+
+pub(in crate::web) async fn sign_out(
+    State(admin): State<Arc<Admin>>,
+    Extension(Here(here)): Extension<Here>,
+    headers: HeaderMap,
+) -> Response {
+    if let Err(problem) = end(&admin, &headers).await {
+        return problem.into_response();
+    }
+    let cookie = cookie::take_session(is_secure(here.ip(), &headers));
+    let to = HeaderValue::from_static("/");
+    (
+        StatusCode::SEE_OTHER,
+        [(SET_COOKIE, cookie), (LOCATION, to)],
+    )
+        .into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::own_path;
+
+    #[test]
+    fn nobody_is_led_elsewhere() {
+        for elsewhere in [
+            "",
+            "//evil.test",
+            "https://evil.test",
+            "/\\evil.test",
+            "\\\\evil.test",
+            "/a\r\nset-cookie: x",
+            "javascript:alert(1)",
+        ] {
+            assert_eq!(own_path(elsewhere), "/", "{elsewhere}");
+        }
+        assert_eq!(own_path("/incidents?state=open"), "/incidents?state=open");
+    }
+}

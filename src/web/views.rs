@@ -1,0 +1,43 @@
+//! What people see and steer, whether a page shows it or the API: one function for each thing that
+//! can be asked, and values that serialise.
+
+pub mod audit;
+pub mod conditions;
+pub mod deliveries;
+pub mod incidents;
+pub mod mails;
+pub mod silences;
+
+use super::{Admin, problem::Problem, who::Who};
+use crate::store::Deed;
+
+/// Does something on behalf of somebody, and records that: nothing is done that the ledger does not
+/// say.
+pub(super) async fn recorded<T>(
+    admin: &Admin,
+    who: &Who,
+    action: &str,
+    subject: impl Into<String>,
+    work: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    who.may_act()?;
+    let deed = admin
+        .ledger
+        .begin_deed(Deed {
+            at: admin.clock.now(),
+            by: who.name.clone(),
+            via: who.via().to_owned(),
+            action: action.to_owned(),
+            subject: subject.into(),
+        })
+        .await?;
+
+    let done = work.await;
+    let outcome = match &done {
+        Ok(_) => "done".to_owned(),
+        Err(problem) => problem.detail.clone(),
+    };
+    admin.ledger.end_deed(deed, outcome).await?;
+
+    done
+}

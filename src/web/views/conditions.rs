@@ -1,0 +1,217 @@
+//! How the bridge fares: each way in, each receiver, each profile.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    ingress::OVERDUE,
+    store::Backlog,
+    web::{Admin, list::List, problem::Problem, who::Who, workbench::Tested},
+};
+
+/// A way in.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Ingress {
+    pub name: String,
+    /// `imap`, `smtp` or `webhook`.
+    pub kind: String,
+    /// Whether it did its work lately and has no trouble.
+    pub healthy: bool,
+    /// When it last did its work; null where it has not, or another replica does.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_success: Option<Timestamp>,
+    /// Why the latest attempt failed.
+    pub error: Option<String>,
+    pub login_refused: bool,
+    /// The newest mail that came through it, among the newest of all.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_mail: Option<Timestamp>,
+}
+
+/// A receiver, by its integrations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Receiver {
+    pub name: String,
+    pub healthy: bool,
+    pub integrations: Vec<Integration>,
+}
+
+/// One integration of a receiver.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Integration {
+    pub integration: String,
+    /// `open` while it answers nobody and is probed only.
+    pub circuit: String,
+    /// When it is probed next.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub probe_at: Option<Timestamp>,
+    pub pending: u64,
+    pub held: u64,
+    pub dead: u64,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub oldest_pending: Option<Timestamp>,
+    /// The latest failure of what it is owed.
+    pub error: Option<String>,
+    /// When it last took a page, among the newest deliveries.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_success: Option<Timestamp>,
+    /// Whether the configuration in force has it; what is gone may have a backlog still.
+    pub configured: bool,
+}
+
+/// A profile.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Profile {
+    pub name: String,
+    /// The newest mail that it took, among the newest of all.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_mail: Option<Timestamp>,
+    /// When such a mail was last read, rather than `unparsed`.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_success: Option<Timestamp>,
+    /// How many of its mails could not be read, among the newest of all.
+    pub unparsed: u64,
+}
+
+/// How every way in fares.
+pub async fn ingresses(admin: &Admin) -> Result<List<Ingress>, Problem> {
+    let now = admin.clock.now();
+    let conditions = admin.health.conditions();
+    let newest = newest_mails(admin).await?;
+
+    let items = admin.workbench.ingresses().into_iter().map(|(name, kind)| {
+        let condition = conditions.get(&name).cloned().unwrap_or_default();
+        let recent = condition
+            .last_success
+            .is_some_and(|last| now.duration_since(last) <= OVERDUE);
+        let last_mail = newest.iter().find(|mail| mail.ingress == name);
+        Ingress {
+            kind: kind.to_owned(),
+            healthy: recent && condition.failure.is_none(),
+            last_success: condition.last_success,
+            error: condition.failure,
+            login_refused: condition.login_refused,
+            last_mail: last_mail.map(|mail| mail.arrived_at),
+            name,
+        }
+    });
+
+    Ok(List {
+        items: items.collect(),
+        next: None,
+    })
+}
+
+/// Mails that the lists of conditions look through, for what came last.
+async fn newest_mails(admin: &Admin) -> Result<Vec<crate::store::MailRow>, Problem> {
+    Ok(admin.desk.mails(None, 500).await?)
+}
+
+/// How every receiver fares.
+pub async fn receivers(admin: &Admin) -> Result<List<Receiver>, Problem> {
+    let mut backlogs: BTreeMap<(String, String), Backlog> = admin
+        .browse
+        .backlogs()
+        .await?
+        .into_iter()
+        .map(|backlog| {
+            (
+                (backlog.receiver.clone(), backlog.integration.clone()),
+                backlog,
+            )
+        })
+        .collect();
+    let newest = admin.desk.deliveries(None, 500).await?;
+
+    let integration = |receiver: &str, name: String, backlog: Backlog, probe_at, configured| {
+        let delivered = newest.iter().find(|delivery| {
+            delivery.receiver == receiver
+                && delivery.integration == name
+                && delivery.state == crate::delivery::DeliveryState::Delivered
+        });
+        Integration {
+            circuit: if Option::<Timestamp>::is_some(&probe_at) {
+                "open"
+            } else {
+                "closed"
+            }
+            .to_owned(),
+            probe_at,
+            pending: backlog.pending,
+            held: backlog.held,
+            dead: backlog.dead,
+            oldest_pending: backlog.oldest_pending,
+            error: backlog.failure,
+            last_success: delivered.and_then(|delivery| delivery.settled_at),
+            configured,
+            integration: name,
+        }
+    };
+
+    let mut receivers: BTreeMap<String, Vec<Integration>> = BTreeMap::new();
+    for one in admin.workbench.integrations() {
+        let key = (one.receiver.clone(), one.integration.clone());
+        let backlog = backlogs.remove(&key).unwrap_or_default();
+        let found = integration(&one.receiver, one.integration, backlog, one.probe_at, true);
+        receivers.entry(one.receiver).or_default().push(found);
+    }
+    // What is owed to integrations that the configuration does not have any more.
+    for ((receiver, name), backlog) in backlogs {
+        let found = integration(&receiver, name, backlog, None, false);
+        receivers.entry(receiver).or_default().push(found);
+    }
+
+    let items = receivers.into_iter().map(|(name, integrations)| Receiver {
+        healthy: integrations
+            .iter()
+            .all(|one| one.probe_at.is_none() && one.dead == 0 && one.error.is_none()),
+        name,
+        integrations,
+    });
+
+    Ok(List {
+        items: items.collect(),
+        next: None,
+    })
+}
+
+/// How every profile fares.
+pub async fn profiles(admin: &Admin) -> Result<List<Profile>, Problem> {
+    let newest = newest_mails(admin).await?;
+    let items = admin.workbench.profiles().into_iter().map(|name| {
+        let its = newest
+            .iter()
+            .filter(|mail| mail.labels.get("profile") == Some(&name));
+        let is_unparsed =
+            |mail: &&crate::store::MailRow| mail.outcome == crate::message::Outcome::Unparsed;
+        Profile {
+            last_mail: its.clone().next().map(|mail| mail.arrived_at),
+            last_success: its
+                .clone()
+                .find(|mail| !is_unparsed(mail))
+                .map(|mail| mail.arrived_at),
+            unparsed: its.filter(is_unparsed).count() as u64,
+            name,
+        }
+    });
+
+    Ok(List {
+        items: items.collect(),
+        next: None,
+    })
+}
+
+/// Sends a `[TEST]` trigger and its resolve to a receiver.
+pub async fn test(admin: &Admin, who: &Who, name: &str) -> Result<Vec<Tested>, Problem> {
+    super::recorded(
+        admin,
+        who,
+        "receivers.test",
+        name,
+        admin.workbench.test(name),
+    )
+    .await
+}

@@ -1,0 +1,69 @@
+//! Deliveries: what receivers are owed, what they have, and what was given up.
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    delivery::{DeliveryId, DeliveryState},
+    store::{DeliveryFilter, DeliveryRow},
+    web::{
+        Admin,
+        list::{List, Walk, page},
+        problem::Problem,
+        who::Who,
+    },
+};
+
+/// Which deliveries to list.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct DeliveryQuery {
+    pub state: Option<DeliveryState>,
+    pub receiver: Option<String>,
+}
+
+/// A delivery that was acted on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Acted {
+    pub id: DeliveryId,
+    /// How it stands now.
+    pub state: DeliveryState,
+}
+
+/// Lists deliveries, the newest first.
+pub async fn list(
+    admin: &Admin,
+    query: &DeliveryQuery,
+    walk: &Walk,
+) -> Result<List<DeliveryRow>, Problem> {
+    let filter = DeliveryFilter {
+        state: query.state,
+        receiver: query.receiver.clone(),
+    };
+    page("deliveries", walk, |span| {
+        admin.browse.browse_deliveries(filter.clone(), span)
+    })
+    .await
+}
+
+/// Sends a dead one again.
+pub async fn retry(admin: &Admin, who: &Who, id: DeliveryId) -> Result<Acted, Problem> {
+    super::recorded(admin, who, "deliveries.retry", id.to_string(), async {
+        Ok(admin.desk.retry(Some(vec![id]), admin.clock.now()).await?)
+    })
+    .await?;
+    admin.owed.notify_one();
+    let state = DeliveryState::Pending;
+    Ok(Acted { id, state })
+}
+
+/// Gives one up for good.
+pub async fn discard(admin: &Admin, who: &Who, id: DeliveryId) -> Result<Acted, Problem> {
+    super::recorded(admin, who, "deliveries.discard", id.to_string(), async {
+        Ok(admin.desk.discard(id, admin.clock.now()).await?)
+    })
+    .await?;
+    let state = DeliveryState::Discarded;
+    Ok(Acted { id, state })
+}

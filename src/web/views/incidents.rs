@@ -1,0 +1,196 @@
+//! Incidents: which there are, the whole story of one, and closing one by hand.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    delivery::{Action, DeliveryId, DeliveryState},
+    incident::Phase,
+    store::{Event, IncidentFilter, IncidentRow, ToldRow},
+    web::{
+        Admin,
+        list::{List, Walk, page},
+        problem::Problem,
+        who::Who,
+    },
+};
+
+/// Which incidents to list.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct IncidentQuery {
+    /// Only those that are open, or over.
+    pub state: Option<IncidentState>,
+    pub severity: Option<String>,
+    pub profile: Option<String>,
+    /// Only those that this receiver was told of.
+    pub receiver: Option<String>,
+    /// Only those that hold this text in their labels, status or id.
+    pub q: Option<String>,
+}
+
+/// Whether an incident is on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum IncidentState {
+    Open,
+    Resolved,
+}
+
+impl From<Phase> for IncidentState {
+    fn from(phase: Phase) -> Self {
+        match phase {
+            Phase::Firing => Self::Open,
+            Phase::Resolved => Self::Resolved,
+        }
+    }
+}
+
+impl From<IncidentState> for Phase {
+    fn from(state: IncidentState) -> Self {
+        match state {
+            IncidentState::Open => Self::Firing,
+            IncidentState::Resolved => Self::Resolved,
+        }
+    }
+}
+
+/// An incident, and who was told of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Incident {
+    #[serde(flatten)]
+    pub row: IncidentRow,
+    pub state: IncidentState,
+    pub severity: String,
+    pub profile: String,
+    /// What it is called: its title, else its metric, else its id.
+    pub title: String,
+    /// Who is owed a page of its current episode, or was told: what each integration heard last.
+    pub told: Vec<Told>,
+}
+
+/// What one integration was told last, or is to be told next.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Told {
+    pub receiver: String,
+    pub integration: String,
+    pub delivery: DeliveryId,
+    pub action: Action,
+    /// `delivered`: the receiver has confirmed it.
+    pub state: DeliveryState,
+    pub failures: u32,
+    /// The latest failure, or what the receiver calls it.
+    pub detail: Option<String>,
+}
+
+/// An incident and everything that is known of it, in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Story {
+    #[serde(flatten)]
+    pub incident: Incident,
+    pub timeline: Vec<Event>,
+}
+
+impl Incident {
+    fn new(row: IncidentRow, told: Vec<Told>) -> Self {
+        let label = |name: &str| row.labels.get(name).filter(|value| !value.is_empty());
+        let title = label("title").or(label("metric"));
+        Self {
+            state: row.phase.into(),
+            severity: label("severity").cloned().unwrap_or_default(),
+            profile: label("profile").cloned().unwrap_or_default(),
+            title: title.unwrap_or(&row.incident_id).clone(),
+            told,
+            row,
+        }
+    }
+}
+
+/// Lists incidents, the last to be heard of first.
+pub async fn list(
+    admin: &Admin,
+    query: &IncidentQuery,
+    walk: &Walk,
+) -> Result<List<Incident>, Problem> {
+    let filter = IncidentFilter {
+        phase: query.state.map(Phase::from),
+        severity: query.severity.clone(),
+        profile: query.profile.clone(),
+        receiver: query.receiver.clone(),
+        text: query.q.clone().filter(|text| !text.is_empty()),
+    };
+    let found = page("incidents", walk, |span| {
+        admin.browse.browse_incidents(filter.clone(), span)
+    })
+    .await?;
+
+    let numbers = found.items.iter().map(|(number, _)| *number).collect();
+    let mut told = by_incident(admin.browse.told(numbers).await?);
+
+    Ok(found.map(|(number, row)| Incident::new(row, told.remove(&number).unwrap_or_default())))
+}
+
+/// What each integration heard last, by the incidents' numbers.
+fn by_incident(rows: Vec<ToldRow>) -> BTreeMap<i64, Vec<Told>> {
+    let mut told: BTreeMap<i64, Vec<Told>> = BTreeMap::new();
+    for row in rows {
+        let its = told.entry(row.incident).or_default();
+        let one = Told {
+            receiver: row.receiver,
+            integration: row.integration,
+            delivery: row.delivery,
+            action: row.action,
+            state: row.state,
+            failures: row.failures,
+            detail: row.detail,
+        };
+        match its.iter_mut().find(|other| {
+            (&other.receiver, &other.integration) == (&one.receiver, &one.integration)
+        }) {
+            Some(before) => *before = one,
+            None => its.push(one),
+        }
+    }
+
+    told
+}
+
+/// Everything that is known of one.
+pub async fn show(admin: &Admin, id: &str) -> Result<Story, Problem> {
+    let found = admin.desk.timeline(id).await?;
+    let (row, timeline) =
+        found.ok_or_else(|| Problem::not_found(format!("there is no incident {id}")))?;
+
+    let told = timeline.iter().filter_map(|event| match event {
+        Event::Delivery(delivery) => Some(ToldRow {
+            incident: 0,
+            delivery: delivery.id,
+            receiver: delivery.receiver.clone(),
+            integration: delivery.integration.clone(),
+            action: delivery.action,
+            state: delivery.state,
+            failures: delivery.failures,
+            detail: delivery.detail.clone(),
+        }),
+        Event::Mail(_) | Event::Attempt { .. } => None,
+    });
+    let told = by_incident(told.collect()).remove(&0).unwrap_or_default();
+
+    Ok(Story {
+        incident: Incident::new(row, told),
+        timeline,
+    })
+}
+
+/// Closes one by hand: whoever was told of its trigger is told that it is over, and who said so.
+pub async fn resolve(admin: &Admin, who: &Who, id: &str) -> Result<Story, Problem> {
+    super::recorded(admin, who, "incidents.resolve", id, async {
+        admin.workbench.resolve(id, &who.name).await?;
+        Ok(())
+    })
+    .await?;
+    show(admin, id).await
+}

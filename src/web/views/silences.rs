@@ -1,0 +1,320 @@
+//! Silences: planned maintenance, and what it would keep from being told.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::{
+    label::Labels,
+    message::Outcome,
+    silence::{Plan, Silence as Kept, SilenceId, State},
+    store::{IncidentFilter, MailFilter, Span},
+    web::{
+        Admin,
+        list::{List, Walk, page},
+        problem::Problem,
+        who::Who,
+    },
+};
+
+/// A silence, as `silences list --json` prints it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Silence {
+    pub id: SilenceId,
+    pub state: SilenceState,
+    pub matchers: Vec<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub starts_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    pub ends_at: Timestamp,
+    pub author: String,
+    pub comment: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+}
+
+/// How a silence stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SilenceState {
+    Pending,
+    Active,
+    Expired,
+}
+
+impl From<State> for SilenceState {
+    fn from(state: State) -> Self {
+        match state {
+            State::Pending => Self::Pending,
+            State::Active => Self::Active,
+            State::Expired => Self::Expired,
+        }
+    }
+}
+
+impl Silence {
+    pub fn new(silence: Kept, now: Timestamp) -> Self {
+        Self {
+            id: silence.id,
+            state: silence.state(now).into(),
+            matchers: silence.matchers,
+            starts_at: silence.starts_at,
+            ends_at: silence.ends_at,
+            author: silence.author,
+            comment: silence.comment,
+            created_at: silence.created_at,
+        }
+    }
+}
+
+/// Which silences to list.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct SilenceQuery {
+    /// Only those that are pending, active or expired.
+    pub state: Option<String>,
+}
+
+/// A silence to be: what `silences list --json` prints is taken too.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub struct NewSilence {
+    pub matchers: Vec<String>,
+    /// Now, unless given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub starts_at: Option<Timestamp>,
+    /// An hour after its start, unless given.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub ends_at: Option<Timestamp>,
+    /// Whoever asks, unless given.
+    #[serde(default)]
+    pub author: Option<String>,
+    #[serde(default)]
+    pub comment: String,
+}
+
+/// What a silence would keep from being told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Preview {
+    /// The open incidents that it covers.
+    pub incidents: Vec<Covered>,
+    /// The triggers of the last 28 days that it would have kept.
+    pub triggers: Vec<CoveredTrigger>,
+    /// Whether there are more than are listed.
+    pub truncated: bool,
+}
+
+/// An open incident that a silence would cover.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Covered {
+    pub incident_id: String,
+    pub severity: String,
+    #[schema(value_type = String, format = DateTime)]
+    pub opened_at: Timestamp,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub labels: Labels,
+}
+
+/// A trigger that a silence would have kept.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CoveredTrigger {
+    pub mail: i64,
+    pub incident_id: Option<String>,
+    #[schema(value_type = String, format = DateTime)]
+    pub arrived_at: Timestamp,
+    pub outcome: Outcome,
+    #[schema(value_type = BTreeMap<String, String>)]
+    pub labels: Labels,
+}
+
+/// What becomes of a mail that tells somebody.
+const TELL: [Outcome; 5] = [
+    Outcome::Opened,
+    Outcome::Reopened,
+    Outcome::Updated,
+    Outcome::Changed,
+    Outcome::Unparsed,
+];
+/// How far back a preview looks.
+const WINDOW: SignedDuration = SignedDuration::from_hours(28 * 24);
+/// As many rows of each kind a preview shows.
+const SHOWN: usize = 1000;
+/// As many rows of each kind a preview looks through.
+const LOOKED_THROUGH: usize = 200_000;
+
+/// Lists silences, the newest first.
+pub async fn list(
+    admin: &Admin,
+    query: &SilenceQuery,
+    walk: &Walk,
+) -> Result<List<Silence>, Problem> {
+    let state = match query.state.as_deref() {
+        None | Some("") => None,
+        Some("pending") => Some(SilenceState::Pending),
+        Some("active") => Some(SilenceState::Active),
+        Some("expired") => Some(SilenceState::Expired),
+        Some(other) => {
+            return Err(Problem::bad(format!(
+                "`{other}` is no state of a silence: there are pending, active and expired"
+            )));
+        }
+    };
+
+    let now = admin.clock.now();
+    let mut found = page("silences", walk, |span| admin.browse.browse_silences(span))
+        .await?
+        .map(|silence| Silence::new(silence, now));
+    found
+        .items
+        .retain(|silence| state.is_none_or(|state| silence.state == state));
+
+    Ok(found)
+}
+
+/// One silence.
+pub async fn show(admin: &Admin, id: SilenceId) -> Result<Silence, Problem> {
+    let found = admin.browse.silence(id).await?;
+    let found = found.ok_or_else(|| Problem::not_found(format!("there is no silence {id}")))?;
+    Ok(Silence::new(found, admin.clock.now()))
+}
+
+impl NewSilence {
+    fn plan(&self, who: &Who, now: Timestamp) -> Result<Plan, Problem> {
+        let starts_at = self.starts_at.unwrap_or(now);
+        let an_hour_later = starts_at.saturating_add(SignedDuration::from_hours(1));
+        let ends_at = self
+            .ends_at
+            .unwrap_or_else(|| an_hour_later.unwrap_or(Timestamp::MAX));
+        let author = self.author.as_deref().filter(|author| !author.is_empty());
+
+        Plan::new(
+            &self.matchers,
+            (starts_at, ends_at),
+            author.unwrap_or(&who.name),
+            &self.comment,
+            now,
+        )
+        .map_err(|error| Problem::unprocessable(error.to_string()))
+    }
+}
+
+/// Adds one.
+pub async fn add(admin: &Admin, who: &Who, new: &NewSilence) -> Result<Silence, Problem> {
+    let now = admin.clock.now();
+    let plan = new.plan(who, now)?;
+    let subject = format!("{{{}}}", new.matchers.join(", "));
+    let silence = super::recorded(admin, who, "silences.add", subject, async {
+        Ok(admin.desk.add_silence(plan, now).await?)
+    })
+    .await?;
+    Ok(Silence::new(silence, now))
+}
+
+/// Ends one now.
+pub async fn expire(admin: &Admin, who: &Who, id: SilenceId) -> Result<Silence, Problem> {
+    super::recorded(admin, who, "silences.expire", id.to_string(), async {
+        Ok(admin
+            .desk
+            .expire_silences(vec![id], admin.clock.now())
+            .await?)
+    })
+    .await?;
+    show(admin, id).await
+}
+
+/// What a silence would keep from being told, and would have kept.
+pub async fn preview(admin: &Admin, who: &Who, new: &NewSilence) -> Result<Preview, Problem> {
+    let now = admin.clock.now();
+    let comment = if new.comment.trim().is_empty() {
+        "a preview".to_owned()
+    } else {
+        new.comment.clone()
+    };
+    let plan = NewSilence {
+        comment,
+        ..new.clone()
+    }
+    .plan(who, now)?;
+    preview_of(&*admin.browse, &plan, now).await
+}
+
+/// As [`preview`], over a store.
+pub async fn preview_of(
+    browse: &dyn crate::store::Browse,
+    plan: &Plan,
+    now: Timestamp,
+) -> Result<Preview, Problem> {
+    let silence = plan.as_if_added(now);
+    let mut preview = Preview {
+        incidents: Vec::new(),
+        triggers: Vec::new(),
+        truncated: false,
+    };
+
+    let open = IncidentFilter {
+        phase: Some(crate::incident::Phase::Firing),
+        ..IncidentFilter::default()
+    };
+    let (mut span, mut seen) = (Span::first(1000), 0);
+    loop {
+        let stretch = browse.browse_incidents(open.clone(), span).await?;
+        seen += stretch.items.len();
+        for (_, row) in stretch.items {
+            if silence.covers(&row.labels) {
+                preview.incidents.push(Covered {
+                    severity: row.labels.get("severity").cloned().unwrap_or_default(),
+                    incident_id: row.incident_id,
+                    opened_at: row.opened_at,
+                    labels: row.labels,
+                });
+            }
+        }
+        let cut = preview.incidents.len() >= SHOWN || seen >= LOOKED_THROUGH;
+        match stretch.next {
+            Some(next) if !cut => span.before = next,
+            next => {
+                preview.truncated |= next.is_some();
+                break;
+            }
+        }
+    }
+
+    let since = now.saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
+    let (mut span, mut seen) = (Span::first(1000), 0);
+    loop {
+        let stretch = browse.browse_mails(MailFilter::default(), span).await?;
+        seen += stretch.items.len();
+        let old = stretch
+            .items
+            .last()
+            .is_some_and(|row| row.arrived_at < since);
+        for row in stretch.items {
+            let firing = row
+                .labels
+                .get("state")
+                .is_none_or(|state| state != "resolved");
+            let told = firing && TELL.contains(&row.outcome);
+            if told && row.arrived_at >= since && silence.covers(&row.labels) {
+                preview.triggers.push(CoveredTrigger {
+                    mail: row.id,
+                    incident_id: row.incident_id,
+                    arrived_at: row.arrived_at,
+                    outcome: row.outcome,
+                    labels: row.labels,
+                });
+            }
+        }
+        let cut = preview.triggers.len() >= SHOWN || seen >= LOOKED_THROUGH;
+        match stretch.next {
+            Some(next) if !cut && !old => span.before = next,
+            next => {
+                preview.truncated |= next.is_some() && !old;
+                break;
+            }
+        }
+    }
+
+    Ok(preview)
+}

@@ -1,0 +1,118 @@
+//! Who asks, and what they may do.
+
+use std::{net::IpAddr, str::FromStr};
+
+use axum::{
+    extract::FromRequestParts,
+    http::{StatusCode, request::Parts},
+};
+use serde::Serialize;
+
+use super::problem::Problem;
+
+/// What somebody may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Look at everything, and try what stores and sends nothing.
+    Viewer,
+    /// Act, too.
+    Operator,
+}
+
+impl Role {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Operator => "operator",
+        }
+    }
+}
+
+impl FromStr for Role {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "viewer" => Ok(Self::Viewer),
+            "operator" => Ok(Self::Operator),
+            other => Err(format!(
+                "`{other}` is no role: there are viewer and operator"
+            )),
+        }
+    }
+}
+
+/// How it is known who asks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Known {
+    /// The request came over loopback, and no sign-in is configured.
+    Loopback,
+    /// By the bearer token: a program.
+    Token,
+    /// By a session, which a browser holds.
+    Session,
+    /// By a proxy that is trusted with it.
+    Proxy,
+}
+
+/// Whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Who {
+    pub name: String,
+    pub role: Role,
+    pub known: Known,
+    /// Where the request came from.
+    pub peer: IpAddr,
+    /// What a form or a script of a page has to send along with an action.
+    pub csrf: String,
+    /// Whether a browser sent the request.
+    pub by_browser: bool,
+}
+
+impl Who {
+    /// How an action of theirs is recorded to have come.
+    pub fn via(&self) -> &'static str {
+        if self.by_browser { "page" } else { "api" }
+    }
+
+    /// Whether they may act.
+    pub fn may_act(&self) -> Result<(), Problem> {
+        if self.role == Role::Operator {
+            return Ok(());
+        }
+        Err(Problem::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "{} is a viewer and may look at everything: only an operator may act",
+                self.name
+            ),
+        ))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Who {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts
+            .extensions
+            .get::<Self>()
+            .cloned()
+            .ok_or_else(|| Problem::new(StatusCode::UNAUTHORIZED, "the request is not signed in"))
+    }
+}
+
+/// Somebody who may act.
+pub struct Operator(pub Who);
+
+impl<S: Send + Sync> FromRequestParts<S> for Operator {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let who = Who::from_request_parts(parts, state).await?;
+        who.may_act()?;
+        Ok(Self(who))
+    }
+}

@@ -1,0 +1,119 @@
+//! What the pages and the API are handed by whoever sees the whole configuration: the rules in
+//! force, tried out without storing or sending anything, and what only they can do.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::problem::Problem;
+use crate::label::Labels;
+
+/// The rules in force.
+#[async_trait]
+pub trait Workbench: Send + Sync {
+    /// Every configured way in: its name and its kind.
+    fn ingresses(&self) -> Vec<(String, &'static str)>;
+
+    /// Every integration of every receiver, with its circuit.
+    fn integrations(&self) -> Vec<Integration>;
+
+    /// Every profile in force, in the order in which they are tried.
+    fn profiles(&self) -> Vec<String>;
+
+    /// The labels that an alert may have.
+    fn label_names(&self) -> Vec<String>;
+
+    /// The route tree, as `routes show --json` prints it.
+    fn routes(&self) -> Value;
+
+    /// Which receivers a set of labels reaches.
+    fn reach(&self, labels: &Labels, at: Option<Timestamp>) -> Reach;
+
+    /// Walks a mail through every stage: an object for each incident of it, as `explain --json`
+    /// prints it.
+    async fn explain(&self, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem>;
+
+    /// Which pages another configuration would add, drop, move or change, of the stored mails of a
+    /// time: an object for each mail that differs, as `replay --diff --json` prints it.
+    async fn diff(
+        &self,
+        configuration: String,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Diff, Problem>;
+
+    /// Sends a `[TEST]` trigger and its resolve; what came of each delivery.
+    async fn test(&self, receiver: &str) -> Result<Vec<Tested>, Problem>;
+
+    /// Closes an incident on somebody's word.
+    async fn resolve(&self, incident_id: &str, by: &str) -> Result<(), Problem>;
+}
+
+/// How a mail is to be tried.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Options {
+    /// When it arrived; its own Date, unless given.
+    pub at: Option<Timestamp>,
+    /// The ingress it is taken to have come through.
+    pub ingress: Option<String>,
+    /// Whether it is taken for genuine.
+    pub trust: bool,
+    /// The one profile to read it by.
+    pub profile: Option<String>,
+}
+
+/// One integration of a receiver.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Integration {
+    pub receiver: String,
+    pub integration: String,
+    /// When it is asked next, where its circuit is open.
+    pub probe_at: Option<Timestamp>,
+}
+
+/// Which receivers labels reach, as `routes test --json` prints it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Reach {
+    /// Whoever is told, in order.
+    pub receivers: Vec<String>,
+    /// The route of each, by its path in the tree.
+    pub routes: Vec<String>,
+    /// Whoever is not told now because of a time interval.
+    pub muted: Vec<Muted>,
+}
+
+/// A receiver that a mute keeps from being told.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Muted {
+    pub receiver: String,
+    pub route: String,
+    pub intervals: Vec<String>,
+    /// When it is told; none where the page is dropped.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+}
+
+/// How two configurations differ over the same mails.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Diff {
+    /// How many mails were taken through both.
+    pub mails: u64,
+    /// Those that differ.
+    #[schema(value_type = Vec<Object>)]
+    pub differences: Vec<Value>,
+    /// Whether there were more mails than one answer takes.
+    pub truncated: bool,
+}
+
+/// What came of a test page.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Tested {
+    pub receiver: String,
+    pub integration: String,
+    pub action: crate::delivery::Action,
+    pub state: crate::delivery::DeliveryState,
+    pub detail: Option<String>,
+}
