@@ -164,6 +164,7 @@ async fn show(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let (row, stored) = store.mail(id).await?.with_context(|| unknown(id))?;
+    let items = store.items(id).await?;
     if raw {
         if let Some(size) = stored.message.cut_from {
             eprintln!(
@@ -185,6 +186,7 @@ async fn show(
     if json {
         let mut whole = serde_json::to_value(&row)?;
         whole["envelope"] = serde_json::to_value(&stored.message.envelope)?;
+        whole["items"] = serde_json::to_value(&items)?;
         return Ok(writeln!(out, "{}", plain::json(&whole)?)?);
     }
 
@@ -247,10 +249,23 @@ async fn show(
     )?;
 
     line("authenticity", &row.authenticity.to_string())?;
+    if let Some(profile) = &row.profile {
+        line("profile", profile)?;
+    }
     if let Some(incident) = &row.incident_id {
         line(
             "incident",
             &format!("{incident} (`alertbridge incidents show {incident}`)"),
+        )?;
+    }
+
+    for alert in &items {
+        let number = alert.item.unwrap_or_default();
+        let incident = alert.incident_id.as_deref().unwrap_or("no incident");
+        let reason = alert.reason.as_deref().map(|reason| format!(": {reason}"));
+        line(
+            &format!("alert {number}"),
+            &format!("{} {incident}{}", alert.outcome, reason.unwrap_or_default()),
         )?;
     }
 

@@ -107,12 +107,7 @@ impl Bridge {
             } else {
                 Vec::new()
             },
-            mailboxes: config
-                .ingress
-                .imap
-                .iter()
-                .map(|mailbox| mailbox.name.clone())
-                .collect(),
+            mailboxes: config.ingress.mailboxes(),
             clock: clock.clone(),
             owed: Arc::clone(&bell),
         };

@@ -24,29 +24,23 @@ pub(super) struct Part {
 }
 
 impl Part {
-    /// What a mail says may have moved to another place, where the configuration has changed: what
-    /// was told of an incident counts wherever it stands.
     pub(super) fn new(
         mail: MailId,
         item: i64,
         subject: Option<&Subject>,
         told: &[ToldPart],
     ) -> Self {
-        let about_it = |part: &&ToldPart| {
-            subject.is_some_and(|subject| {
-                part.incident_id == subject.incident_id && part.kind == subject.kind.as_str()
-            })
+        let is_it = |part: &&ToldPart| {
+            part.item == item
+                && subject.is_some_and(|subject| {
+                    part.incident_id == subject.incident_id && part.kind == subject.kind.as_str()
+                })
         };
-        let told_before = told
-            .iter()
-            .filter(about_it)
-            .min_by_key(|part| (part.item != item, part.item))
-            .map(|part| part.outcome);
 
         Self {
             mail,
             item,
-            told_before,
+            told_before: told.iter().find(is_it).map(|part| part.outcome),
         }
     }
 }
