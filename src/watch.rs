@@ -27,6 +27,7 @@ use crate::{
     telemetry,
 };
 
+pub mod canary;
 mod complaint;
 mod quiet;
 
