@@ -1339,6 +1339,7 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
 mod cost;
 mod lost;
 mod replicas;
+mod several;
 mod silences;
 pub mod standing;
 mod told;

@@ -234,8 +234,8 @@ async fn what_is_not_proven_counts_by_the_alert_and_is_let_out_as_a_whole() {
     assert_eq!(
         night.told().await,
         [
-            page("chat", Action::Resolve, "strict:a"),
             page("chat", Action::Trigger, "strict:d"),
+            page("chat", Action::Resolve, "strict:a"),
         ],
         "nobody is told twice"
     );
