@@ -148,6 +148,15 @@ impl Night {
     }
 }
 
+impl Night {
+    /// What of that was told of one incident.
+    async fn told_of(&self, incident: &str) -> Vec<String> {
+        let mut told = self.told().await;
+        told.retain(|told| told.contains(incident));
+        told
+    }
+}
+
 const TOLD: &str = "trigger self:ingress:imap pager";
 const OVER: &str = "resolve self:ingress:imap pager";
 
@@ -404,27 +413,44 @@ async fn mail_that_did_not_come_is_an_incident_until_it_comes() {
     let mut night = Night::under(JOB);
     night.works("imap");
     night.pass(69).await;
-    assert!(night.told().await.is_empty(), "expected since the start");
+    assert!(
+        night.told_of("job:report").await.is_empty(),
+        "expected since the start"
+    );
     night.mail("DONE").await;
     night.pass(69).await;
-    assert!(night.told().await.is_empty(), "mail of no alert is mail");
+    assert!(
+        night.told_of("job:report").await.is_empty(),
+        "mail of no alert is mail"
+    );
 
     night.restart();
     night.works("imap");
     night.pass(2).await;
-    assert_eq!(night.told().await, [MISSING], "a restart forgets nothing");
+    assert_eq!(
+        night.told_of("job:report").await,
+        [MISSING],
+        "a restart forgets nothing"
+    );
     night.pass(100).await;
-    assert_eq!(night.told().await, [MISSING], "it is told once");
+    assert_eq!(
+        night.told_of("job:report").await,
+        [MISSING],
+        "it is told once"
+    );
 
     night.mail("DONE").await;
     night.pass(1).await;
-    assert_eq!(night.told().await, [MISSING, ARRIVED]);
+    assert_eq!(night.told_of("job:report").await, [MISSING, ARRIVED]);
     night.pass(80).await;
-    assert_eq!(night.told().await, [MISSING, ARRIVED, MISSING]);
+    assert_eq!(
+        night.told_of("job:report").await,
+        [MISSING, ARRIVED, MISSING]
+    );
 
     night.reload(CONFIGURATION);
     night.pass(1).await;
-    let told = night.told().await;
+    let told = night.told_of("job:report").await;
     assert_eq!(told.last().unwrap(), ARRIVED, "it is expected no longer");
 }
 
@@ -436,9 +462,9 @@ async fn nothing_is_missing_while_it_may_lie_in_a_mailbox_that_was_not_read() {
     night.restart();
     night.watch.health.failed("imap", "no route", false);
     night.pass(10).await;
-    assert!(night.told().await.is_empty());
+    assert!(night.told_of("job:report").await.is_empty());
     night.pass(10).await;
-    let told = night.told().await;
+    let told = night.told_of("job:report").await;
     assert!(told.contains(&MISSING.to_owned()), "not for ever: {told:?}");
 }
 
@@ -448,11 +474,6 @@ async fn an_incident_that_is_heard_of_no_longer_ends_by_itself() {
     const ENDED: &str = "resolve job:nightly root";
     let mut night = Night::under(JOB);
     night.works("imap");
-    let of_job = |told: Vec<String>| -> Vec<String> {
-        let of_job = told.into_iter().filter(|told| told.contains("nightly"));
-        of_job.collect()
-    };
-
     night.mail("BAD").await;
     night.pass(100).await;
     // The same again, of the same time: it goes on.
@@ -460,9 +481,9 @@ async fn an_incident_that_is_heard_of_no_longer_ends_by_itself() {
     night.restart();
     night.works("imap");
     night.pass(119).await;
-    assert_eq!(of_job(night.told().await), [OPENED]);
+    assert_eq!(night.told_of("job:nightly").await, [OPENED]);
     night.pass(2).await;
-    assert_eq!(of_job(night.told().await), [OPENED, ENDED]);
+    assert_eq!(night.told_of("job:nightly").await, [OPENED, ENDED]);
     night.pass(200).await;
-    assert_eq!(of_job(night.told().await), [OPENED, ENDED]);
+    assert_eq!(night.told_of("job:nightly").await, [OPENED, ENDED]);
 }
