@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, error::Error as _, fs, path::Path, time::Durati
 use reqwest::{Certificate, ClientBuilder, Identity, NoProxy, Proxy, redirect::Policy};
 use secrecy::ExposeSecret as _;
 
+use super::smtp;
 use crate::{
     delivery::Target,
     receiver::{
@@ -39,6 +40,7 @@ struct Surroundings {
 /// The client of each integration, and what of the proxies between may not show.
 pub(super) struct Clients {
     pub(super) by_target: BTreeMap<Target, reqwest::Client>,
+    pub(super) mail: BTreeMap<Target, smtp::Way>,
     pub(super) proxies: Vec<String>,
 }
 
@@ -51,12 +53,21 @@ pub(super) fn clients(
     let mut problems = Vec::new();
     let surroundings = Surroundings::read(environment, &mut problems);
     let mut by_way: BTreeMap<Way, reqwest::Client> = BTreeMap::new();
-    let mut by_target = BTreeMap::new();
+    let (mut by_target, mut mail) = (BTreeMap::new(), BTreeMap::new());
 
     for (target, receiver) in &receivers.integrations {
         let Some(transport) = receiver.transport() else {
             continue;
         };
+        if let Some(smarthost) = receiver.smarthost() {
+            let timeout = transport.timeout.unwrap_or(timeout);
+            let key = receivers.place(target);
+            match smtp::Way::new(smarthost, &transport.tls, timeout, &key) {
+                Ok(way) => drop(mail.insert(target.clone(), way)),
+                Err(problem) => problems.push(problem),
+            }
+            continue;
+        }
         let proxy = transport
             .proxy
             .as_ref()
@@ -90,7 +101,11 @@ pub(super) fn clients(
         .collect();
 
     if problems.is_empty() {
-        Ok(Clients { by_target, proxies })
+        Ok(Clients {
+            by_target,
+            mail,
+            proxies,
+        })
     } else {
         Err(problems)
     }
