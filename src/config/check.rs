@@ -21,6 +21,15 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     found.extend(
         receivers.flat_map(|(index, receiver)| receiver.check(&format!("receivers[{index}]"))),
     );
+    if let Some(canary) = &config.canary {
+        let names: Vec<_> = config
+            .receivers
+            .iter()
+            .map(|receiver| receiver.name.as_str())
+            .collect();
+        found.extend(canary.check("canary", &names));
+    }
+
     listeners(config, &mut found);
 
     found

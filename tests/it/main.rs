@@ -12,6 +12,7 @@ mod admin;
 mod api;
 mod arrows;
 mod authenticity;
+mod canary;
 mod changed;
 mod chats;
 mod cli;
