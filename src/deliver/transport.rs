@@ -112,15 +112,14 @@ pub(super) fn clients(
 }
 
 impl Surroundings {
-    /// As curl reads them: of the two spellings the small one first.
+    /// As curl reads them: of the two spellings the small one first; an empty one is none.
     fn read(environment: Environment<'_>, problems: &mut Vec<Problem>) -> Self {
         let text = |name: &str| {
-            let given = [name.to_ascii_lowercase(), name.to_owned()]
+            [name.to_ascii_lowercase(), name.to_owned()]
                 .into_iter()
-                .find_map(|name| environment(&name));
-            given
+                .filter_map(|name| environment(&name))
                 .map(|text| text.trim().to_owned())
-                .filter(|text| !text.is_empty())
+                .find(|text| !text.is_empty())
         };
 
         let mut proxy = |name: &str| {
@@ -260,5 +259,42 @@ fn deepest(error: &reqwest::Error) -> String {
         "it is not usable".to_owned()
     } else {
         cause.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Surroundings;
+
+    #[test]
+    fn a_proxy_that_is_empty_in_one_spelling_is_read_in_the_other() {
+        for (given, proxy) in [
+            (
+                &[("https_proxy", ""), ("HTTPS_PROXY", "http://b:1")][..],
+                Some("http://b:1"),
+            ),
+            (
+                &[("https_proxy", "http://a:1"), ("HTTPS_PROXY", "http://b:1")],
+                Some("http://a:1"),
+            ),
+            (
+                &[
+                    ("https_proxy", " "),
+                    ("HTTPS_PROXY", ""),
+                    ("all_proxy", "c:1"),
+                ],
+                Some("http://c:1"),
+            ),
+            (&[("https_proxy", "")], None),
+        ] {
+            let environment = |name: &str| {
+                let found = given.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let mut problems = Vec::new();
+            let read = Surroundings::read(&environment, &mut problems);
+            assert_eq!(read.https.as_deref(), proxy, "{given:?}");
+            assert!(problems.is_empty(), "{problems:?}");
+        }
     }
 }

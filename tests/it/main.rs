@@ -47,6 +47,7 @@ mod policy;
 mod port;
 mod postfix;
 mod postgres;
+mod profiles;
 mod providers;
 mod readme;
 mod receivers;
