@@ -216,6 +216,9 @@ fn an_accepted_alert_is_delivered_only_once_it_is_confirmed() {
         "{}",
     );
     assert_eq!(class(&asked(Action::Trigger, &not_yet)), NotYet);
+    let in_words = r#"{"message":"Request not found. It might not be processed, yet."}"#;
+    let not_yet = reply(404, &[], in_words);
+    assert_eq!(class(&asked(Action::Trigger, &not_yet)), NotYet);
     assert_eq!(
         class(&asked(Action::Trigger, &reply(404, &[], "{}"))),
         Permanent
