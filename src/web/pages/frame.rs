@@ -39,8 +39,8 @@ macro_rules! templates {
 }
 
 const TEMPLATES: [(&str, &str); 20] = templates! {
-    "audit.html" "base.html" "confirm.html" "deliveries.html"  "drawings.html" "incident.html"
-    "incidents.html" "mail.html" "mail_body.html" "mails.html" "now.html"  "parts.html"
+    "audit.html" "base.html" "confirm.html" "deliveries.html" "drawings.html" "incident.html"
+    "incidents.html" "mail.html" "mail_body.html" "mails.html" "now.html" "parts.html"
     "problem.html" "profiles.html" "rules.html" "sign_in.html" "silence.html" "silence_keeps.html" "silence_new.html" "silences.html"
 };
 
