@@ -34,6 +34,7 @@ mod man;
 mod mbox;
 mod options;
 mod plain;
+mod profiles;
 mod receivers;
 mod replay;
 pub mod routes;
@@ -96,6 +97,8 @@ enum Command {
     #[command(subcommand)]
     Silences(silences::Silences),
     #[command(subcommand)]
+    Profiles(profiles::Commands),
+    #[command(subcommand)]
     Store(store::Store),
     Sample(sample::Sample),
     Schema(schema::Schema),
@@ -123,6 +126,7 @@ impl Cli {
             Command::Deliveries(command) => command.run(config).await,
             Command::Mails(command) => command.run(config).await,
             Command::Silences(command) => command.run(config).await,
+            Command::Profiles(command) => command.run(config),
             Command::Store(command) => command.run(config).await,
             Command::Sample(command) => command.run(),
             Command::Schema(command) => command.run(),
@@ -148,7 +152,7 @@ fn exit(right: bool) -> ExitCode {
 fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
     Trial::new(
         Arc::clone(&loaded.rules),
-        loaded.config.authenticator()?,
+        loaded.config.authenticator(&loaded.rules.profiles)?,
         loaded.config.global.external_url.clone(),
         trust,
     )

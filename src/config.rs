@@ -174,13 +174,13 @@ impl Config {
             if files == Files::Needed {
                 tell(config.certificates());
             }
+            let given = values::given(&tree, environment);
             let profiles = Profiles::compile(&config.profiles).map_err(&mut tell).ok();
             if let (Files::Needed, Some(profiles)) = (files, &profiles) {
                 tell(profile::examples::problems(profiles));
             }
-            let given = values::given(&tree, environment);
-            let rules = compile::rules(&config, given)?;
             let profiles = Arc::new(profiles.unwrap_or_default());
+            let rules = compile::rules(&config, &profiles, given)?;
             Ok((config, rules, profiles))
         });
 
@@ -241,6 +241,18 @@ impl Config {
                 ..ConfigErrors::new(&included.sources, &tree, found)
             }),
         }
+    }
+
+    /// The profiles of a text that holds nothing else, not yet compiled.
+    pub fn profiles_of(text: &str) -> Result<Vec<profile::Settings>, ConfigErrors> {
+        let tree =
+            yaml::parse(text).map_err(|error| ConfigErrors::syntax(&Source::Embedded, error))?;
+        shape::read::<Self>(&tree)
+            .map(|config| config.profiles)
+            .map_err(|problems| {
+                let found = problems.into_iter().map(|problem| (None, problem));
+                ConfigErrors::new(&[Source::Embedded], &tree, found.collect())
+            })
     }
 
     /// What is wrong with the files of certificates and their keys.

@@ -22,6 +22,10 @@ impl Rules {
     ) -> Decision {
         match transition {
             Transition::Opened(state) => self.tell(Outcome::Opened, state, page, memory, now),
+            // Nobody was told of the opening before: to people this is the first.
+            Transition::Reopened(state) if memory.told.is_empty() && memory.held.is_empty() => {
+                self.tell(Outcome::Opened, state, page, memory, now)
+            }
             Transition::Reopened(state) => self.tell(Outcome::Reopened, state, page, memory, now),
             Transition::Changed(state) => self.tell_of_change(state, page, memory, now),
             Transition::Updated(state) => {
@@ -38,6 +42,7 @@ impl Rules {
                 ));
                 decision
             }
+            Transition::Continued(state) => self.tell(Outcome::Updated, state, page, memory, now),
             Transition::Resolved(state) => self.tell_it_is_over(state, page, memory),
             Transition::Expired(state) => Decision {
                 state: Some(state),
@@ -58,6 +63,9 @@ impl Rules {
                 ..Decision::nothing(Outcome::Duplicate, &reason, page.labels)
             },
             Transition::Stale { reason } => Decision::nothing(Outcome::Stale, &reason, page.labels),
+            Transition::Ignored { reason } => {
+                Decision::nothing(Outcome::Ignored, &reason, page.labels)
+            }
         }
     }
 

@@ -111,6 +111,7 @@ impl Bridge {
             } else {
                 Vec::new()
             },
+            mailboxes: config.ingress.mailboxes(),
             clock: clock.clone(),
             owed: Arc::clone(&bell),
         };

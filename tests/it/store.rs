@@ -145,6 +145,8 @@ pub fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) ->
         claims: Vec::new(),
         supersedes: false,
         silencing: Silencing::AsItIs,
+        heard_at: None,
+        arrival: None,
     }
 }
 
@@ -1337,6 +1339,7 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
 mod cost;
 mod lost;
 mod replicas;
+mod several;
 mod silences;
 pub mod standing;
 mod told;
