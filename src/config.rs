@@ -18,7 +18,7 @@ use serde::Deserialize;
 use crate::{
     clock::Clock,
     deliver::{Client, Unusable},
-    delivery, ingress,
+    delivery, ingress, objective,
     pipeline::Rules,
     profile::{self, Profiles},
     receiver, route,
@@ -344,6 +344,8 @@ pub struct Config {
     pub route: route::Settings,
     pub receivers: Vec<receiver::Settings>,
     pub delivery: delivery::Settings,
+    /// What error budgets are measured by, where the alerts' own objectives do not say.
+    pub objectives: Vec<objective::Settings>,
     // Comes later: refused by name until then.
     pub canary: Option<serde_json::Value>,
 }

@@ -35,8 +35,8 @@ mod summary;
 mod upkeep;
 
 pub use browse::{
-    Backlog, Browse, DeliveryFilter, IncidentFilter, MailFilter, Pulse, SCANNED, Span, Stretch,
-    ToldRow,
+    Backlog, Browse, DeliveryFilter, IncidentFilter, MailFilter, Pulse, SCANNED, SaidRow, Span,
+    Stretch, ToldRow,
 };
 pub use claim::{Agenda, Claim};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};

@@ -29,6 +29,7 @@ use crate::{
     watch::Watch,
     web::{
         self,
+        live::Live,
         sign_in::{Login, SignIn},
     },
 };
@@ -186,11 +187,13 @@ fn admin(
         ledger: bench.store.clone(),
         owed: Arc::clone(&bench.owed),
         clock: bench.clock.clone(),
+        started_at: bench.clock.now(),
         workbench: Arc::new(bench),
         health: health.clone(),
         metrics: metrics.clone(),
         reload,
         hosts: web::Hosts::new(&config.admin.hosts, external_url),
+        live: Live::default(),
         sign_in: SignIn::new(admin_token(config)?, login(config)?),
     })
 }

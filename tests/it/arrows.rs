@@ -6,8 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const WORDS: [&str; 8] = [
-    "clock", "delivery", "incident", "label", "message", "settings", "silence", "template",
+const WORDS: [&str; 9] = [
+    "clock",
+    "delivery",
+    "incident",
+    "label",
+    "message",
+    "objective",
+    "settings",
+    "silence",
+    "template",
 ];
 
 /// What each module may use beside the words and itself.

@@ -9,6 +9,7 @@
     reason = "a test that walks through a table of cases is as long as its table"
 )]
 mod admin;
+mod alertmanager;
 mod api;
 mod arrows;
 mod authenticity;
@@ -52,6 +53,7 @@ mod replicas;
 mod retention;
 mod room;
 mod routing;
+mod sign_in;
 mod silences;
 mod smtp;
 mod sns;
