@@ -3,7 +3,7 @@
 //!
 //! The file is read into a tree that knows its lines ([`yaml`]), prepared ([`values`]), joined with
 //! the files that it includes ([`mod@include`]), read into the settings ([`shape`]) and checked
-//! ([`check`], [`later`], [`lint`]). Files named in it are found from its own folder; a relative
+//! ([`check`], [`lint`]). Files named in it are found from its own folder; a relative
 //! `store.url`, which names what the program makes, from the working directory.
 
 use std::{
@@ -16,6 +16,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::{
+    canary,
     clock::Clock,
     deliver::{Client, Unusable},
     delivery, ingress, objective,
@@ -36,7 +37,6 @@ mod errors;
 mod exposed;
 mod global;
 mod include;
-mod later;
 mod lint;
 mod literal;
 mod misfit;
@@ -253,9 +253,7 @@ impl Config {
 
     /// What is wrong with the settings, whatever stage it concerns.
     fn problems(&self) -> Vec<Problem> {
-        let mut found = later::problems(self);
-        found.extend(check::problems(self));
-        found
+        check::problems(self)
     }
 
     /// The JSON Schema of the file, for editors.
@@ -304,13 +302,19 @@ fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> 
         servers.filter_map(|(place, smtp)| smtp.warnings(&format!("ingress.smtp[{place}]"), now));
     found.extend(lint::warnings(config, rules, profiles));
 
+    let of_canary = config
+        .canary
+        .iter()
+        .flat_map(|canary| canary.warnings("canary"));
+
     let of_stages = rules
         .receivers
         .warnings
         .iter()
         .cloned()
         .chain(of_mailboxes)
-        .chain(of_servers);
+        .chain(of_servers)
+        .chain(of_canary);
 
     found.extend(of_stages.map(|problem| problem.to_string()));
 
@@ -346,6 +350,5 @@ pub struct Config {
     pub delivery: delivery::Settings,
     /// What error budgets are measured by, where the alerts' own objectives do not say.
     pub objectives: Vec<objective::Settings>,
-    // Comes later: refused by name until then.
-    pub canary: Option<serde_json::Value>,
+    pub canary: Option<canary::Settings>,
 }

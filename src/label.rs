@@ -48,6 +48,9 @@ pub const NAMES: [&str; 21] = [
     "url",
 ];
 
+/// What the page of a missing canary has beside: where it stopped.
+pub const STAGE: &str = "stage";
+
 /// The labels of a mail's alert; of one that could not be read, those that are known all the same.
 ///
 /// `said` is what the mail says of its incident, and none where it could not be read.

@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 
 // Words.
+// A mail of the bridge's own that proves the way of mail to be open. Pure.
+pub mod canary;
 // The clock as a parameter.
 pub mod clock;
 // An alert's delivery to one receiver: its states, its verdicts and when to try again. Pure.

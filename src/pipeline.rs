@@ -16,6 +16,7 @@ use tokio::sync::watch::Receiver;
 
 use crate::{
     authenticate::Authenticator,
+    canary,
     clock::Clock,
     crash,
     deliver::Deliverer,
@@ -29,6 +30,7 @@ mod again;
 mod ahead;
 mod alert;
 mod by_hand;
+mod canaries;
 mod case;
 mod change;
 mod conclude;
@@ -47,11 +49,13 @@ pub mod standing;
 mod tell;
 #[cfg(test)]
 mod tests;
+mod told_one;
 mod treatment;
 mod unsilence;
 
 use ahead::Ahead;
 pub use by_hand::resolve_by_hand;
+use canaries::Canaries;
 pub use case::{Case, unsilence};
 pub use finding::Finding;
 use in_hand::InHand;
@@ -67,6 +71,7 @@ pub use treatment::Treatment;
 pub struct InForce {
     pub authenticator: Authenticator,
     pub rules: Arc<Rules>,
+    pub canary: Option<canary::Settings>,
 }
 
 /// Accepts and decides mail.
@@ -77,6 +82,7 @@ pub struct Pipeline {
     in_hand: InHand,
     ahead: Ahead,
     deliverer: Arc<Deliverer>,
+    canaries: Option<Canaries>,
 }
 
 /// Accept.
@@ -88,10 +94,13 @@ impl Inbox for Pipeline {
         bookmark: Option<Bookmark>,
     ) -> Result<Vec<MailId>, Refused> {
         let mails = self.with_room_for_alerts(mails, bookmark.is_some())?;
+        let arrived = self.clock.now();
         let mails = self.judge(mails).await;
+        let judged = self.clock.now();
 
         let recording = self.in_hand.begin();
         let stored = self.record(mails, bookmark).await?;
+        self.canaries_arrived(&stored, [arrived, judged]).await;
         let ids = stored.iter().map(|mail| mail.id).collect();
 
         recording.take(stored).await;
@@ -149,6 +158,10 @@ impl Pipeline {
     /// Second commit: what follows from a mail that was read. A page that a silence held until now
     /// is told before.
     async fn conclude(&self, reading: Reading, mail: StoredMail) -> Result<(), StoreError> {
+        if let Some(canary) = self.canary(&mail.message) {
+            return self.conclude_canary(canary, &mail).await;
+        }
+
         let (reading, mail) = (Arc::new(reading), Arc::new(mail));
         while let Some(silenced) = self.conclude_unless_silenced(&reading, &mail).await? {
             self.unsilence(&silenced).await?;
@@ -241,6 +254,7 @@ impl Pipeline {
             in_hand: InHand::default(),
             ahead: Ahead::default(),
             deliverer,
+            canaries: None,
         }
     }
 }

@@ -40,6 +40,7 @@ pub mod probe;
 mod said;
 pub mod sample;
 mod signature;
+pub mod sink;
 mod site;
 pub mod slack;
 pub mod status;

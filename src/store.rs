@@ -5,11 +5,13 @@
 //!
 //! Each caller has a trait of its own: [`Intake`] the pipeline, [`Lanes`] delivery, [`Desk`] the
 //! commands and pages, [`Browse`] and [`Ledger`] the API and the pages, [`Upkeep`] `serve` and
-//! `watch`. The values they exchange stand beside, one subject a file. [`sqlite`] and [`postgres`]
-//! implement all of them, with the same file names for the same work.
+//! `watch`, [`Canaries`] whoever sends and sees them. The values they exchange stand beside, one
+//! subject a file. [`sqlite`] and [`postgres`] implement all of them, with the same file names for
+//! the same work.
 
 pub mod audit;
 mod browse;
+mod canary;
 mod claim;
 mod concern;
 mod decision;
@@ -38,6 +40,7 @@ pub use browse::{
     Backlog, Browse, DeliveryFilter, IncidentFilter, MailFilter, Pulse, SCANNED, SaidRow, Span,
     Stretch, ToldRow,
 };
+pub use canary::Canaries;
 pub use claim::{Agenda, Claim};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
 pub use decision::{Decide, Decision, Item};
@@ -65,6 +68,6 @@ pub use crate::delivery::NewDelivery;
 
 /// Everything a store does: the sum of what its callers ask of it, each of whom takes the part that
 /// it needs.
-pub trait Store: Intake + Lanes + Desk + Browse + Ledger + Upkeep {}
+pub trait Store: Intake + Lanes + Desk + Browse + Ledger + Upkeep + Canaries {}
 
-impl<S: Intake + Lanes + Desk + Browse + Ledger + Upkeep> Store for S {}
+impl<S: Intake + Lanes + Desk + Browse + Ledger + Upkeep + Canaries> Store for S {}

@@ -6,6 +6,7 @@
 use jiff::Timestamp;
 
 mod bridge;
+mod canary;
 mod configuration;
 mod delivery;
 mod describe;
@@ -16,8 +17,8 @@ mod mailbox;
 mod store;
 
 pub use self::{
-    bridge::*, configuration::*, delivery::*, describe::*, ingress::*, log::*, mail::*, mailbox::*,
-    store::*,
+    bridge::*, canary::*, configuration::*, delivery::*, describe::*, ingress::*, log::*, mail::*,
+    mailbox::*, store::*,
 };
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]

@@ -27,6 +27,7 @@ use crate::{
     telemetry,
 };
 
+pub mod canary;
 mod complaint;
 
 use complaint::{Complaint, complaints, over, severity};

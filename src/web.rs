@@ -26,12 +26,13 @@ use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{
-    sync::{Notify, mpsc, oneshot},
+    sync::{Notify, mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    canary::{Flight, Stage, Standing},
     clock::Clock,
     ingress::{
         Health, OVERDUE,
@@ -88,6 +89,8 @@ pub struct Admin {
     pub live: Live,
     /// What it is called by, besides its address.
     pub hosts: Hosts,
+    /// What is known of the bridge's own canaries.
+    pub canary: watch::Receiver<Standing>,
     /// Whoever reads here reloads the configuration.
     pub reload: mpsc::Sender<Asked>,
 }
@@ -276,19 +279,50 @@ async fn ready(
         }
     }
 
-    if failing.is_empty() {
+    let canary = canary(&admin.canary.borrow());
+    if failing.is_empty() && canary.is_none() {
         return "ready\n".into_response();
     }
 
     let headers = request.headers();
     let known = sign_in::identify(&admin, &Bearing { headers, peer }).await;
+    let canary = canary.filter(|_| known.is_ok()).unwrap_or_default();
+    if failing.is_empty() {
+        return format!("ready\n{canary}").into_response();
+    }
+
     let text = if known.is_ok() {
-        failing.join("\n") + "\n"
+        failing.join("\n") + "\n" + &canary
     } else {
         "not ready\n".to_owned()
     };
 
     (StatusCode::SERVICE_UNAVAILABLE, text).into_response()
+}
+
+/// What is known of the canary, a line; where it is missing the mail path is at fault, and taking
+/// this replica out of service would mend nothing.
+fn canary(standing: &Standing) -> Option<String> {
+    let stages = |flight: &Flight| {
+        let stages = flight.stages();
+        let stages = stages.map(|(stage, at)| format!("{} {at:.3}", stage.as_str()));
+        stages.collect::<Vec<_>>().join(", ")
+    };
+    match standing {
+        Standing::Unknown => None,
+        Standing::Well(flight) => Some(format!(
+            "canary {} came through: {}\n",
+            flight.number,
+            stages(flight)
+        )),
+        Standing::Missing(flight) => Some(format!(
+            "canary {} is missing, stopped at {}: begun {:.3}, {}\n",
+            flight.number,
+            flight.stopped_at().map_or("none, late", Stage::as_str),
+            flight.begun_at,
+            stages(flight)
+        )),
+    }
 }
 
 async fn metrics(State(admin): State<Arc<Admin>>) -> Response {

@@ -50,6 +50,7 @@ impl Bridge {
         let in_force = InForce {
             authenticator: config.authenticator().unwrap(),
             rules: Arc::clone(&rules),
+            canary: None,
         };
         Self {
             rules,

@@ -30,6 +30,7 @@ use crate::{
     pipeline::Rules,
 };
 
+mod canary;
 mod clock;
 mod configuration;
 mod exposure;
@@ -121,6 +122,7 @@ fn checks(deployment: &Deployment) -> Vec<(String, Check<'_>)> {
         ("ingress".into(), ready(exposure::check(deployment)).boxed()),
     ];
 
+    checks.push(("canary".into(), canary::check(deployment).boxed()));
     for place in 0..deployment.config.ingress.imap.len() {
         let about = format!("ingress.imap[{place}]");
         checks.push((about, mailbox::check(deployment, place).boxed()));

@@ -23,6 +23,15 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     );
     let objectives = config.objectives.iter().enumerate();
     found.extend(objectives.flat_map(|(index, one)| one.check(&format!("objectives[{index}]"))));
+    if let Some(canary) = &config.canary {
+        let names: Vec<_> = config
+            .receivers
+            .iter()
+            .map(|receiver| receiver.name.as_str())
+            .collect();
+        found.extend(canary.check("canary", &names));
+    }
+
     listeners(config, &mut found);
 
     found

@@ -52,6 +52,11 @@ pub(super) fn rules(config: &Config, given: Vec<(String, String)>) -> Result<Rul
         .map(|receivers| receivers.hiding(given))
         .ok();
 
+    let receivers = receivers.map(|receivers| match config.canary {
+        Some(_) => receivers.with_sink(),
+        None => receivers,
+    });
+
     match (validator, severities, routes, receivers) {
         (Some(validator), Some(severities), Some(routes), Some(receivers))
             if problems.is_empty() =>

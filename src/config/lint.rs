@@ -22,6 +22,7 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
             .chain(["profile", "title", "url", "summary"]);
         own.map(ToOwned::to_owned)
     }));
+    known.insert(label::STAGE.to_owned());
     severities(config, &known, &mut found);
 
     let mut reached = Reached {

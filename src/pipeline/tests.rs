@@ -86,6 +86,7 @@ impl Night {
         let in_force = watch::Sender::new(Arc::new(InForce {
             authenticator,
             rules,
+            canary: None,
         }));
         let now = Arc::new(Mutex::new(midnight()));
         let read = Arc::clone(&now);

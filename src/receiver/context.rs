@@ -6,7 +6,7 @@ use super::{Parcel, wording};
 use crate::{delivery::Action, label};
 
 /// What templates may speak of besides the labels.
-pub const NAMES: [&str; 13] = [
+pub const NAMES: [&str; 14] = [
     "labels",
     "incident",
     "action",
@@ -20,6 +20,7 @@ pub const NAMES: [&str; 13] = [
     "headline",
     "details",
     "receipt",
+    label::STAGE,
 ];
 
 /// The longest headline.
@@ -55,6 +56,10 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
         ("incident", Value::from(Serde(&notification.incident))),
         ("action", Value::from(notification.action.told_as())),
         ("was", text(notification.was.as_deref())),
+        (
+            label::STAGE,
+            Value::from(wording::label(notification, label::STAGE)),
+        ),
         ("reason", text(notification.reason.as_deref())),
         (
             "arrived_at",

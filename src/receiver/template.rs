@@ -267,7 +267,9 @@ impl Template {
             .filter(|path| {
                 let mut parts = path.split('.');
                 match (parts.next().unwrap_or_default(), parts.next()) {
-                    ("labels", Some(label)) => !label::NAMES.contains(&label),
+                    ("labels", Some(label)) => {
+                        !label::NAMES.contains(&label) && label != label::STAGE
+                    }
                     (name, _) => {
                         !label::NAMES.contains(&name)
                             && !context::NAMES.contains(&name)

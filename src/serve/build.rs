@@ -4,7 +4,10 @@ use std::{fs::File, sync::Arc};
 
 use anyhow::Context as _;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use tokio::sync::{Notify, mpsc, watch::Sender};
+use tokio::sync::{
+    Notify, mpsc,
+    watch::{Receiver, Sender, channel},
+};
 
 use super::{
     reload::{self, Reload},
@@ -15,6 +18,7 @@ use super::{
     workbench::Bench,
 };
 use crate::{
+    canary::{Key, Standing},
     clock::Clock,
     config::{Config, Loaded},
     deliver::Deliverer,
@@ -22,11 +26,11 @@ use crate::{
         Health,
         listener::{self, Budget, Capacity, Listener},
     },
-    pipeline::Pipeline,
+    pipeline::{InForce, Pipeline},
     settings::{Secret, networks::Networks},
     store::Store,
     telemetry,
-    watch::Watch,
+    watch::{Watch, canary::Aviary},
     web::{
         self,
         live::Live,
@@ -47,6 +51,7 @@ pub(super) struct Bridge {
     /// Rung when something is owed to a receiver.
     pub(super) bell: Arc<Notify>,
     pub(super) watch: Watch,
+    pub(super) aviary: Aviary,
     pub(super) room: Room,
     pub(super) retention: Retention,
     pub(super) admin: web::Admin,
@@ -90,12 +95,11 @@ impl Bridge {
             deliverer
         });
 
-        let pipeline = Arc::new(Pipeline::new(
-            store.clone(),
-            in_force.subscribe(),
-            clock.clone(),
-            Arc::clone(&deliverer),
-        ));
+        let key = canary_key(&*store).await?;
+        let decided = in_force.subscribe();
+        let pipeline = Pipeline::new(store.clone(), decided, clock.clone(), deliverer.clone());
+        let pipeline = Arc::new(pipeline.with_canaries(key.clone(), store.clone()));
+        let (aviary, canary) = aviary(&store, key, in_force.subscribe(), &clock, &bell);
 
         let watch = Watch {
             upkeep: store.clone(),
@@ -138,7 +142,7 @@ impl Bridge {
             clock: clock.clone(),
             turns: Bench::turns(),
         };
-        let admin = admin(bench, &health, &metrics, reload)?;
+        let admin = admin(bench, &health, &metrics, canary, reload)?;
 
         let reload = Reload {
             started,
@@ -158,6 +162,7 @@ impl Bridge {
             deliverer,
             bell,
             watch,
+            aviary,
             room,
             retention,
             admin,
@@ -174,6 +179,7 @@ fn admin(
     bench: Bench,
     health: &Health,
     metrics: &PrometheusHandle,
+    canary: Receiver<Standing>,
     reload: mpsc::Sender<web::Asked>,
 ) -> anyhow::Result<web::Admin> {
     let loaded = Arc::clone(&bench.loaded.borrow());
@@ -191,6 +197,7 @@ fn admin(
         workbench: Arc::new(bench),
         health: health.clone(),
         metrics: metrics.clone(),
+        canary,
         reload,
         hosts: web::Hosts::new(&config.admin.hosts, external_url),
         live: Live::default(),
@@ -209,6 +216,35 @@ async fn open_store(
         .with_context(|| format!("store.url: {place}"))?;
     store.release_leases(clock.now()).await?;
     Ok((store, owned))
+}
+
+/// What sends and watches the canaries, and where it says what it knows.
+fn aviary(
+    store: &Arc<dyn Store>,
+    key: Key,
+    in_force: Receiver<Arc<InForce>>,
+    clock: &Clock,
+    owed: &Arc<Notify>,
+) -> (Aviary, Receiver<Standing>) {
+    let (known, canary) = channel(Standing::default());
+    let aviary = Aviary {
+        canaries: store.clone(),
+        intake: store.clone(),
+        upkeep: store.clone(),
+        key,
+        in_force,
+        clock: clock.clone(),
+        owed: Arc::clone(owed),
+        known,
+    };
+    (aviary, canary)
+}
+
+/// What signs the canaries: made once, and the same for every replica.
+async fn canary_key(store: &dyn Store) -> anyhow::Result<Key> {
+    let mut fresh = [0; 32];
+    aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;
+    Ok(Key::new(&store.canary_key(fresh).await?))
 }
 
 fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {

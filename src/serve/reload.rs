@@ -142,6 +142,7 @@ pub(super) fn stages(config: &Config, rules: &Arc<Rules>) -> anyhow::Result<(Ter
         InForce {
             authenticator: config.authenticator()?,
             rules: Arc::clone(rules),
+            canary: config.canary.clone(),
         },
     ))
 }

@@ -40,6 +40,7 @@ mod address;
 mod amend;
 mod bell;
 mod browse;
+mod canary;
 mod check;
 mod concern;
 mod connection;

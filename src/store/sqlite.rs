@@ -17,6 +17,7 @@ use crate::store::StoreError;
 
 mod amend;
 mod browse;
+mod canary;
 mod check;
 mod concern;
 mod copy;

@@ -103,6 +103,16 @@ pub fn describe() {
         "Whether the latest configuration was taken."
     );
 
+    describe_gauge!(
+        "alertbridge_canary_last_success_timestamp_seconds",
+        "When a mail of the bridge's own last came through the whole mail path."
+    );
+
+    describe_gauge!(
+        "alertbridge_canary_stage_seconds",
+        "How long the last canary took to each stage from the one before."
+    );
+
     describe_histogram!(
         "alertbridge_mail_to_page_seconds",
         "From a mail's arrival to its page's delivery."

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
+    canary,
     ingress::{Condition, OVERDUE},
     store::{Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP},
 };
@@ -231,6 +232,11 @@ pub(super) fn over(
                 works.then(|| format!("ingress {name} works again"))
             }
         };
+    }
+
+    // The canary's own watch says when that is over.
+    if incident_id == canary::INCIDENT {
+        return None;
     }
 
     Some(match incident_id {

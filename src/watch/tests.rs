@@ -34,6 +34,7 @@ impl Night {
         let in_force = InForce {
             authenticator: config.authenticator().unwrap(),
             rules,
+            canary: None,
         };
         let start = Timestamp::from_second(1_700_000_000).unwrap();
         let now = Arc::new(Mutex::new(start));

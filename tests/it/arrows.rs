@@ -6,7 +6,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 10] = [
+    "canary",
     "clock",
     "delivery",
     "incident",

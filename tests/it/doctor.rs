@@ -212,7 +212,7 @@ async fn a_sound_deployment_passes_and_nothing_in_it_changes() {
 type Spoil = fn(&Ward, String) -> String;
 
 /// What is wrong, how it came to be, and how the finding begins.
-const SPOILT: [(&str, Spoil, &str); 17] = [
+const SPOILT: [(&str, Spoil, &str); 18] = [
     (
         "a key that nobody knows",
         |_, config| config + "recievers: []\n",
@@ -268,6 +268,17 @@ const SPOILT: [(&str, Spoil, &str); 17] = [
         "a folder that is not there",
         |_, config| config.replace("folder: INBOX", "folder: Alerts"),
         "mailbox: the folder `Alerts` cannot be opened",
+    ),
+    (
+        "a canary's mail server that is gone",
+        |_, config| {
+            let port = free_port();
+            format!(
+                "{config}canary: {{ send_via: {{ smtp: 127.0.0.1, port: {port}, tls: none, \
+                 from: a@example.com, to: a@example.com }} }}\n"
+            )
+        },
+        "canary: 127.0.0.1: ",
     ),
     (
         "a name server that is gone",

@@ -51,6 +51,34 @@ impl Dovecot {
 
     /// The same, with these ways to log in: of `plain`, `login`, `xoauth2`, `oauthbearer`.
     pub fn with_mechanisms(mechanisms: &str) -> Self {
+        Self::with(mechanisms, "")
+    }
+
+    /// The same as [`Dovecot::start`], which also takes mail over LMTP at the port given, up to a
+    /// quota of a mebibyte.
+    pub fn receiving(lmtp_port: u16) -> Self {
+        let more = format!(
+            "
+protocols = imap lmtp
+mail_plugins = quota
+service lmtp {{
+  chroot =
+  inet_listener lmtp {{
+    port = {lmtp_port}
+  }}
+}}
+lmtp_save_to_detail_mailbox = no
+plugin {{
+  quota = maildir:User quota
+  quota_rule = *:storage=1M
+}}
+"
+        );
+        Self::with("plain login", &more)
+    }
+
+    /// With more lines of configuration.
+    fn with(mechanisms: &str, more: &str) -> Self {
         let version = Command::new("dovecot").arg("--version").output();
         let version =
             version.expect("dovecot cannot be run: install Debian's package dovecot-imapd");
@@ -72,7 +100,7 @@ impl Dovecot {
             master: None,
             delivered: AtomicU32::new(0),
         };
-        dovecot.lay_out(mechanisms);
+        dovecot.lay_out(mechanisms, more);
         dovecot.start_again();
         dovecot
     }
@@ -137,6 +165,22 @@ impl Dovecot {
             .flatten()
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
             .collect()
+    }
+
+    /// Fills the mailbox up to its quota, or empties it.
+    pub fn set_full(&self, full: bool) {
+        let filler = self
+            .maildir()
+            .join("cur")
+            .join("1600000000.filler.test:2,S");
+        if full {
+            fs::write(&filler, vec![b'x'; 2 << 20]).unwrap();
+            fs::set_permissions(&filler, fs::Permissions::from_mode(0o644)).unwrap();
+        } else {
+            fs::remove_file(&filler).unwrap();
+        }
+        // What it has counted.
+        let _may_not_be_there = fs::remove_file(self.maildir().join("maildirsize"));
     }
 
     /// Numbers the INBOX anew.
@@ -248,7 +292,7 @@ impl Dovecot {
         self.path("mail").join(USER).join("Maildir")
     }
 
-    fn lay_out(&self, mechanisms: &str) {
+    fn lay_out(&self, mechanisms: &str, more: &str) {
         let owner = Owner::find();
         for part in ["run", "state", "mail", "mail/alerts", "mail/alerts/Maildir"] {
             owner.make(&self.path(part));
@@ -327,7 +371,7 @@ service imap-login {{
         } else {
             String::new()
         };
-        fs::write(self.path("dovecot.conf"), configuration + &tokens).unwrap();
+        fs::write(self.path("dovecot.conf"), configuration + &tokens + more).unwrap();
     }
 
     /// What lets it check access tokens; returns its part of the configuration.

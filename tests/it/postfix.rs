@@ -23,9 +23,9 @@ use crate::{
 };
 
 /// A running Postfix. Dropping it stops it.
-struct Postfix {
+pub struct Postfix {
     dir: TempDir,
-    submission: SocketAddr,
+    pub submission: SocketAddr,
 }
 
 impl Postfix {
@@ -33,6 +33,15 @@ impl Postfix {
     /// other, by STARTTLS and not at all without. None where this is not root, whom alone Postfix
     /// obeys.
     fn start(plain: SocketAddr, encrypted: SocketAddr) -> Option<Self> {
+        Self::with_transports(&format!(
+            "{{ example.com = plain:[127.0.0.1]:{} }}, {{ tls.example.com = tls:[127.0.0.1]:{} }}",
+            plain.port(),
+            encrypted.port()
+        ))
+    }
+
+    /// Sends mail where these entries of a table of transports say.
+    pub fn with_transports(transports: &str) -> Option<Self> {
         if uid(&["-u"]) != 0 {
             harness::skipped("mail from Postfix, which starts as root only");
             return None;
@@ -70,14 +79,12 @@ mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtputf8_enable = yes
 alias_maps =
-transport_maps = inline:{{ {{ example.com = plain:[127.0.0.1]:{} }}, {{ tls.example.com = tls:[127.0.0.1]:{} }} }}
+transport_maps = inline:{{ {transports} }}
 default_transport = discard
 queue_run_delay = 1s
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
-",
-            plain.port(),
-            encrypted.port()
+"
         );
         fs::write(postfix.path("etc/main.cf"), settings).unwrap();
         let services = format!(
@@ -95,6 +102,7 @@ verify unix - - n - 1 verify
 flush unix n - n 1000? 0 flush
 proxymap unix - - n - - proxymap
 plain unix - - n - - smtp -o smtp_tls_security_level=none
+lmtp unix - - n - - lmtp
 tls unix - - n - - smtp -o smtp_tls_security_level=encrypt
 error unix - - n - - error
 retry unix - - n - - error
@@ -116,7 +124,30 @@ postlog unix-dgram n - n - 1 postlogd
         Some(postfix)
     }
 
-    fn control(&self, what: &str) -> std::process::Output {
+    /// Mail goes by these entries from now on.
+    pub fn reroute(&self, transports: &str) {
+        let main = self.path("etc/main.cf");
+        let settings = fs::read_to_string(&main).unwrap();
+        let more = format!("transport_maps = inline:{{ {transports} }}\n");
+        fs::write(self.path("etc/main.cf.before"), &settings).unwrap();
+        // Of a setting that is given twice the last counts.
+        fs::write(&main, settings + &more).unwrap();
+        self.take_settings();
+    }
+
+    /// Mail goes as it did before [`Postfix::reroute`].
+    pub fn reroute_back(&self) {
+        fs::rename(self.path("etc/main.cf.before"), self.path("etc/main.cf")).unwrap();
+        self.take_settings();
+    }
+
+    fn take_settings(&self) {
+        // A reload leaves what runs to its old ways for a while.
+        assert!(self.control("stop").status.success());
+        assert!(self.control("start").status.success());
+    }
+
+    pub fn control(&self, what: &str) -> std::process::Output {
         let postfix = Command::new("/usr/sbin/postfix")
             .arg("-c")
             .arg(self.path("etc"))

@@ -4,6 +4,7 @@
 use std::{path::Path, sync::Arc, time::Duration};
 
 use alertbridge::{
+    canary::Stage,
     delivery::{Action, DeliveryState, Notification, Step, Target},
     incident::{ATLASSIAN_SLI, Phase, Series, State, Values},
     label::Labels,
@@ -13,6 +14,7 @@ use alertbridge::{
         StoreError, Subject, sqlite::Sqlite,
     },
 };
+use futures_util::future::join_all;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use tempfile::TempDir;
@@ -262,6 +264,8 @@ both!(
     a_bookmark_moves_with_or_without_mail,
     what_a_mailbox_has_not_given_is_remembered_until_it_has,
     a_mail_is_decided_once,
+    of_many_that_would_send_a_canary_one_does,
+    a_canary_counts_once_and_in_its_time,
     what_was_applied_is_known_afterwards,
     a_decision_that_panics_harms_no_other_and_leaves_its_mail_undecided,
     deliveries_of_an_incident_to_a_receiver_go_one_after_the_other,
@@ -414,6 +418,70 @@ async fn a_bookmark_moves_with_or_without_mail(home: Home) {
         store.record(vec![], Some(bookmark.clone())).await.unwrap();
         assert_eq!(store.bookmark("m").await.unwrap(), Some(bookmark));
     }
+}
+
+async fn of_many_that_would_send_a_canary_one_does(home: Home) {
+    let stores = [home.open().await, home.open().await, home.open().await];
+    let keys = join_all((0..3).map(|n| stores[n as usize].canary_key([n; 32]))).await;
+    let keys: Vec<_> = keys.into_iter().map(Result::unwrap).collect();
+    assert!(keys.iter().all(|key| key == &keys[0]), "{keys:?}");
+
+    for (minute, number) in [(0, 1), (60, 2)] {
+        let now = noon() + MINUTE * minute;
+        let begun = join_all(
+            stores
+                .iter()
+                .chain(&stores)
+                .map(|store| store.begin_canary(now, now - MINUTE * 60)),
+        )
+        .await;
+        let begun: Vec<u64> = begun.into_iter().filter_map(Result::unwrap).collect();
+        assert_eq!(begun, [number]);
+    }
+
+    // Half an hour later it is no time yet; where the clock was set back, it is.
+    let early = noon() + MINUTE * 90;
+    let begin = |now| stores[0].begin_canary(now, now - MINUTE * 60);
+    assert_eq!(begin(early).await.unwrap(), None);
+    assert_eq!(begin(noon()).await.unwrap(), Some(3));
+}
+
+async fn a_canary_counts_once_and_in_its_time(home: Home) {
+    let store = home.open().await;
+    let number = store
+        .begin_canary(noon(), noon() - MINUTE)
+        .await
+        .unwrap()
+        .unwrap();
+    store.canary_sent(number, Ok(noon())).await.unwrap();
+
+    let (first, second) = (recorded(&*store).await, recorded(&*store).await);
+    let (arrived, judged) = (noon() + MINUTE, noon() + MINUTE * 2);
+    let comes = |number, mail, not_before| {
+        store.canary_arrived(number, mail, [arrived, judged], not_before)
+    };
+    assert!(!comes(number, first, arrived).await.unwrap(), "too old");
+    assert!(!comes(number + 1, first, noon()).await.unwrap(), "not ours");
+    assert!(comes(number, first, noon()).await.unwrap());
+    assert!(comes(number, first, noon()).await.unwrap(), "the same mail");
+    assert!(!comes(number, second, noon()).await.unwrap(), "a copy");
+    store
+        .canary_decided(number, [judged, judged])
+        .await
+        .unwrap();
+    store.canary_pinged(number, judged).await.unwrap();
+
+    let [flight] = store.flights(5).await.unwrap().try_into().unwrap();
+    assert_eq!((flight.number, flight.begun_at), (number, noon()));
+    assert_eq!((flight.mail, flight.is_pinged), (Some(first), true));
+    assert_eq!(flight.stopped_at(), Some(Stage::Delivered));
+    let passed = [noon(), arrived, judged, judged, judged];
+    assert_eq!(flight.passed[..5], passed.map(Some));
+
+    let failed = Err("no connection".to_owned());
+    store.canary_sent(number, failed).await.unwrap();
+    let why = store.flights(1).await.unwrap()[0].failure.clone();
+    assert_eq!(why.as_deref(), Some("no connection"));
 }
 
 async fn a_mail_is_decided_once(home: Home) {
@@ -1232,7 +1300,7 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
             None,
         )
     });
-    let mut ids: Vec<_> = futures_util::future::join_all(recorded)
+    let mut ids: Vec<_> = join_all(recorded)
         .await
         .into_iter()
         .flat_map(Result::unwrap)
@@ -1266,6 +1334,7 @@ async fn a_thousand_mails_at_once_all_get_a_number_of_their_own(home: Home) {
     );
 }
 
+mod browse;
 mod cost;
 mod lost;
 mod replicas;

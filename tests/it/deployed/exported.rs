@@ -54,11 +54,17 @@ async fn every_panel_and_every_rule_finds_what_it_asks_for() {
         Hook::start(HOOK_SECRET).await,
     );
     refusing.fail_next(1000, 404, &[]);
+    let smtp = free_port();
+    let doors = DOORS.replace(
+        "name: smtp, listen: '127.0.0.1:0'",
+        &format!("name: smtp, listen: '127.0.0.1:{smtp}'"),
+    );
     let bridge = Bridge::start(
         folder.path(),
         &format!(
-            "{DOORS}
+            "{doors}
 store: {{ url: 'sqlite:alertbridge.db' }}
+canary: {{ send_via: {{ smtp: 127.0.0.1, port: {smtp}, tls: none, from: bridge@example.com, to: alerts@example.com }} }}
 alerts: {{ authenticity: {{ dns: ['{}'], unverified: {{ max_per_hour: 1 }} }} }}
 delivery: {{ timeout: 1s, backoff: {{ initial: 1s, max: 1s }} }}
 route: {{ receiver: out, routes: [{{ receiver: refuses, matchers: ['kind=\"incident\"'], continue: true }}, {{ receiver: out }}] }}

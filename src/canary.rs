@@ -1,0 +1,306 @@
+//! The canary: a mail of the bridge's own that goes the way of every alert mail and proves by
+//! coming back that it is open. What one is called and how it is signed, which stages it passes, and
+//! what its flights say of the bridge. Pure.
+
+use std::{fmt::Write as _, time::Duration};
+
+use aws_lc_rs::hmac;
+use jiff::{SignedDuration, Timestamp};
+use memchr::memmem;
+use serde::Serialize;
+
+use crate::message::{MailId, header};
+
+mod settings;
+
+pub use settings::{SendVia, Settings, Tls};
+
+/// The header that holds its token.
+pub const HEADER: &str = "X-Alertbridge-Canary";
+/// What begins the subject, behind which the token stands again: some providers drop headers that
+/// they do not know.
+pub const SUBJECT: &str = "alertbridge canary ";
+/// The receiver that a canary is delivered to: it is there, and tells nobody.
+pub const SINK: &str = "self:canary";
+/// The incident by which the bridge tells that one is missing.
+pub const INCIDENT: &str = "canary:missing";
+/// The incident whose lane the canaries' own deliveries go in.
+pub const LANE: &str = "canary:sink";
+
+/// One of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Canary {
+    /// Grows by one with each.
+    pub number: u64,
+    /// When it was begun, to the second.
+    pub begun_at: Timestamp,
+}
+
+/// What it passes, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Stage {
+    /// A mail server took it.
+    Sent,
+    /// It came back by an ingress.
+    Arrived,
+    Judged,
+    Read,
+    Decided,
+    /// Its delivery is settled.
+    Delivered,
+}
+
+impl Stage {
+    pub const ALL: [Self; 6] = [
+        Self::Sent,
+        Self::Arrived,
+        Self::Judged,
+        Self::Read,
+        Self::Decided,
+        Self::Delivered,
+    ];
+
+    /// The word used in labels and metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Sent => "sent",
+            Self::Arrived => "arrived",
+            Self::Judged => "judged",
+            Self::Read => "read",
+            Self::Decided => "decided",
+            Self::Delivered => "delivered",
+        }
+    }
+}
+
+/// What signs canaries; the replicas share it through the store.
+#[derive(Clone)]
+pub struct Key(hmac::Key);
+
+impl Key {
+    pub fn new(bytes: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, bytes))
+    }
+
+    /// The token of a canary: its number, its time and what proves both.
+    pub fn token(&self, canary: Canary) -> String {
+        let text = text(canary);
+        let tag = hmac::sign(&self.0, signed(&text).as_bytes());
+        tag.as_ref().iter().fold(text + ".", |mut token, byte| {
+            let _of_a_string_never_fails = write!(token, "{byte:02x}");
+            token
+        })
+    }
+
+    /// The canary that a mail is; none where it is none, or claims to be one and cannot prove it.
+    pub fn recognise(&self, raw: &[u8]) -> Option<Canary> {
+        let (head, _) = header::split(raw);
+        // Nearly all mail is none: it is asked about in one pass.
+        memmem::find(head, b"lertbridge")?;
+
+        let field = |name: &str| {
+            let value = header::first(head, name.as_bytes())?;
+            Some(String::from_utf8_lossy(value).trim().to_owned())
+        };
+        let named = field(HEADER).and_then(|token| self.proven(&token));
+        named.or_else(|| self.proven(field("Subject")?.strip_prefix(SUBJECT)?.trim()))
+    }
+
+    fn proven(&self, token: &str) -> Option<Canary> {
+        let (text, tag) = token.rsplit_once('.')?;
+        let (number, seconds) = text.split_once('.')?;
+        let canary = Canary {
+            number: number.parse().ok()?,
+            begun_at: Timestamp::from_second(seconds.parse().ok()?).ok()?,
+        };
+        hmac::verify(&self.0, signed(text).as_bytes(), &from_hex(tag)?).ok()?;
+        Some(canary)
+    }
+}
+
+fn text(canary: Canary) -> String {
+    format!("{}.{}", canary.number, canary.begun_at.as_second())
+}
+
+/// What is signed names its purpose: the key is good for nothing else.
+fn signed(text: &str) -> String {
+    format!("alertbridge canary {text}")
+}
+
+fn from_hex(text: &str) -> Option<Vec<u8>> {
+    let digits = text.as_bytes();
+    if !digits.len().is_multiple_of(2) {
+        return None;
+    }
+    digits
+        .chunks(2)
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}
+
+/// How far a canary has come.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Flight {
+    pub number: u64,
+    pub begun_at: Timestamp,
+    /// When it passed each stage, in the order of [`Stage::ALL`].
+    pub passed: [Option<Timestamp>; 6],
+    /// The mail that brought it.
+    pub mail: Option<MailId>,
+    /// Why it could not be sent.
+    pub failure: Option<String>,
+    /// Whether the heartbeat was told that it came through.
+    pub is_pinged: bool,
+}
+
+impl Flight {
+    /// When it came through, whole.
+    pub fn completed_at(&self) -> Option<Timestamp> {
+        self.passed[Stage::Delivered as usize]
+    }
+
+    /// The first stage that it has not passed; none where it came through.
+    pub fn stopped_at(&self) -> Option<Stage> {
+        Stage::ALL
+            .into_iter()
+            .find(|stage| self.passed[*stage as usize].is_none())
+    }
+
+    /// The stages that it has passed, with their times.
+    pub fn stages(&self) -> impl Iterator<Item = (Stage, Timestamp)> + '_ {
+        Stage::ALL
+            .into_iter()
+            .filter_map(|stage| Some((stage, self.passed[stage as usize]?)))
+    }
+}
+
+/// What the flights say.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Standing {
+    /// None has come through yet, and none is overdue.
+    #[default]
+    Unknown,
+    /// The newest that had its time came through.
+    Well(Flight),
+    /// The newest that had its time did not.
+    Missing(Flight),
+}
+
+/// What the flights say, the newest first; each is given so long.
+///
+/// One that came through after its time says that the way is too slow, and one that is under way
+/// says nothing.
+pub fn standing(flights: &[Flight], deadline: Duration, now: Timestamp) -> Standing {
+    let deadline = SignedDuration::try_from(deadline).unwrap_or(SignedDuration::MAX);
+
+    for flight in flights {
+        let is_overdue = now.duration_since(flight.begun_at) > deadline;
+        match flight.completed_at() {
+            Some(at) if at.duration_since(flight.begun_at) <= deadline => {
+                return Standing::Well(flight.clone());
+            }
+            Some(_) => return Standing::Missing(flight.clone()),
+            None if is_overdue => return Standing::Missing(flight.clone()),
+            None => {}
+        }
+    }
+
+    Standing::Unknown
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const DEADLINE: Duration = Duration::from_mins(1);
+
+    fn at(seconds: i64) -> Timestamp {
+        Timestamp::from_second(1_700_000_000 + seconds).unwrap()
+    }
+
+    fn canary() -> Canary {
+        Canary {
+            number: 7,
+            begun_at: at(0),
+        }
+    }
+
+    fn mail(token: &str) -> Vec<u8> {
+        format!("From: a@example.com\r\n{HEADER}: {token}\r\nSubject: x\r\n\r\nx\r\n").into_bytes()
+    }
+
+    #[test]
+    fn a_canary_is_known_by_its_header_or_its_subject_and_by_no_other_key() {
+        let key = Key::new(&[1; 32]);
+        let token = key.token(canary());
+        assert_eq!(key.recognise(&mail(&token)), Some(canary()));
+        let subject = format!("Subject: {SUBJECT}{token}\r\n\r\n");
+        assert_eq!(key.recognise(subject.as_bytes()), Some(canary()));
+        let body = format!("Subject: x\r\n\r\n{HEADER}: {token}\r\n");
+        assert_eq!(key.recognise(body.as_bytes()), None);
+        assert_eq!(Key::new(&[2; 32]).recognise(&mail(&token)), None);
+    }
+
+    proptest! {
+        /// However one byte of a token is changed, it proves nothing.
+        #[test]
+        fn what_is_forged_is_no_canary(place in 0_usize..80, byte in b'!'..=b'~') {
+            let key = Key::new(&[1; 32]);
+            let mut token = key.token(canary()).into_bytes();
+            let place = place % token.len();
+            prop_assume!(!token[place].eq_ignore_ascii_case(&byte));
+            token[place] = byte;
+            let token = String::from_utf8(token).unwrap();
+            prop_assert_eq!(key.recognise(&mail(&token)), None);
+        }
+
+        #[test]
+        fn no_text_in_its_place_does_harm(text in ".{0,80}") {
+            prop_assert_eq!(Key::new(&[1; 32]).recognise(&mail(&text)), None);
+        }
+    }
+
+    fn flight(number: u64, begun: i64, stages: usize, done: i64) -> Flight {
+        let mut passed = [None; 6];
+        passed[..stages].fill(Some(at(done)));
+        Flight {
+            number,
+            begun_at: at(begun),
+            passed,
+            ..Flight::default()
+        }
+    }
+
+    #[test]
+    fn the_newest_that_had_its_time_decides() {
+        let told = |flights: &[Flight], now| match standing(flights, DEADLINE, at(now)) {
+            Standing::Unknown => "unknown".to_owned(),
+            Standing::Well(flight) => format!("well {}", flight.number),
+            Standing::Missing(flight) => format!(
+                "missing {} at {:?}",
+                flight.number,
+                flight.stopped_at().map(Stage::as_str)
+            ),
+        };
+        assert_eq!(told(&[], 0), "unknown");
+        let under_way = flight(2, 100, 1, 101);
+        assert_eq!(told(std::slice::from_ref(&under_way), 130), "unknown");
+        assert_eq!(
+            told(std::slice::from_ref(&under_way), 161),
+            r#"missing 2 at Some("arrived")"#
+        );
+        let before = flight(1, 0, 6, 10);
+        assert_eq!(told(&[under_way.clone(), before.clone()], 130), "well 1");
+        assert_eq!(
+            told(&[under_way, before], 161),
+            r#"missing 2 at Some("arrived")"#
+        );
+        let unsent = flight(3, 0, 0, 0);
+        assert_eq!(told(&[unsent], 61), r#"missing 3 at Some("sent")"#);
+        let late = flight(4, 0, 6, 61);
+        assert_eq!(told(&[late], 62), "missing 4 at None");
+    }
+}

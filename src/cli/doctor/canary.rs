@@ -1,0 +1,30 @@
+//! The mail server that canaries are sent by, connected and logged in to; nothing is sent.
+
+use super::{
+    Deployment,
+    finding::{Checked, Finding},
+};
+use crate::watch::canary::post;
+
+const ABOUT: &str = "canary.send_via";
+
+pub async fn check(deployment: &Deployment) -> Checked {
+    let Some(canary) = &deployment.config.canary else {
+        let what = "there is none: that mail has stopped coming in may be noticed by nobody";
+        let mend = "add `canary`, and watch its heartbeat from elsewhere";
+        return vec![Finding::warning("canary", "canary", what, mend)].into();
+    };
+
+    let via = &canary.send_via;
+    let finding = match post::try_out(via).await {
+        Ok(()) => Finding::ok("canary", ABOUT, format!("{} lets us in", via.smtp)),
+        Err(why) => Finding::wrong(
+            "canary",
+            ABOUT,
+            why,
+            "correct `smtp`, `port`, `tls`, and the login, or have the mail server seen to",
+        ),
+    };
+
+    vec![finding].into()
+}

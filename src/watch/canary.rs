@@ -1,0 +1,245 @@
+//! The canary is sent, waited for and, where it is missing, told.
+//!
+//! A look every moment asks the store how far the flights have come: it alone knows, whichever
+//! replica sent one and whichever took the mail. Of several replicas one begins each flight; each
+//! tells what it sees, and the store makes of it one incident.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::Timestamp;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    canary::{Canary, Flight, INCIDENT, Key, Settings, Standing, standing},
+    clock::Clock,
+    delivery::Action,
+    incident::{ATLASSIAN_SLI, Series},
+    pipeline::InForce,
+    store::{Canaries, Intake, Kind, StoreError, Subject, Upkeep},
+    telemetry,
+};
+
+mod heartbeat;
+mod letter;
+mod page;
+pub mod post;
+
+/// Between two looks.
+const EVERY: Duration = Duration::from_millis(500);
+/// Flights that a look is about.
+const LATEST: u32 = 20;
+/// How long a mail server is waited for, at most.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Sends canaries and watches them.
+pub struct Aviary {
+    pub canaries: Arc<dyn Canaries>,
+    pub intake: Arc<dyn Intake>,
+    pub upkeep: Arc<dyn Upkeep>,
+    pub key: Key,
+    pub in_force: watch::Receiver<Arc<InForce>>,
+    pub clock: Clock,
+    /// Rung when something is owed to a receiver.
+    pub owed: Arc<Notify>,
+    /// What is known, for the pages.
+    pub known: watch::Sender<Standing>,
+}
+
+/// What this process knows beside the store.
+#[derive(Default)]
+struct Memory {
+    /// Whether the bridge tells that one is missing; none before it is known.
+    told: Option<bool>,
+    /// The newest flight that was told to the metrics.
+    counted: u64,
+    /// When the heartbeat may be tried again.
+    heartbeat_at: Option<Timestamp>,
+}
+
+impl Aviary {
+    /// Looks until `stop`.
+    pub async fn run(self, stop: CancellationToken) {
+        let mut memory = Memory::default();
+        while !stop.is_cancelled() {
+            let settings = self.in_force.borrow().canary.clone();
+            let looked = async {
+                match &settings {
+                    Some(settings) => self.look(settings, &mut memory, &stop).await,
+                    None => self.off(&mut memory).await,
+                }
+            };
+            if let Err(error) = looked.await {
+                telemetry::store_failed("the canary could not be looked after", &error);
+            }
+            stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
+        }
+    }
+
+    async fn look(
+        &self,
+        settings: &Settings,
+        memory: &mut Memory,
+        stop: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        let before = now.saturating_sub(settings.every.as_signed());
+        let before = before.unwrap_or(Timestamp::MIN);
+
+        if let Some(number) = self.canaries.begin_canary(now, before).await? {
+            let begun_at = Timestamp::from_second(now.as_second()).unwrap_or(now);
+            let canary = Canary { number, begun_at };
+            // Where it stops meanwhile, the next is sent after its start.
+            let Some(sent) = stop.run_until_cancelled(self.send(canary, settings)).await else {
+                return Ok(());
+            };
+            self.canaries.canary_sent(number, sent).await?;
+        }
+
+        let flights = self.canaries.flights(LATEST).await?;
+        let now = self.clock.now();
+        let standing = standing(&flights, settings.deadline.as_std(), now);
+
+        if let Standing::Well(flight) = &standing {
+            self.came_through(flight, settings, memory, now).await?;
+        }
+        self.tell(&standing, settings, memory, now).await?;
+        self.known.send_replace(standing);
+
+        Ok(())
+    }
+
+    async fn send(&self, canary: Canary, settings: &Settings) -> Result<Timestamp, String> {
+        let letter = letter::compose(canary, &self.key, &settings.send_via);
+        let patience = PATIENCE.min(settings.deadline.as_std());
+        let sent = tokio::time::timeout(patience, post::send(&settings.send_via, &letter));
+        let sent = sent.await.unwrap_or_else(|_| {
+            Err(format!(
+                "{} gives no answer within {} s",
+                settings.send_via.smtp,
+                patience.as_secs()
+            ))
+        });
+
+        if let Err(why) = &sent {
+            telemetry::canary_not_sent(canary.number, why);
+        }
+        sent.map(|()| self.clock.now())
+    }
+
+    /// One has come through: the heartbeat is told once, and tried again until it hears.
+    async fn came_through(
+        &self,
+        flight: &Flight,
+        settings: &Settings,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if flight.number > memory.counted {
+            telemetry::canary_came_through(flight);
+            memory.counted = flight.number;
+        }
+
+        let is_due = memory.heartbeat_at.is_none_or(|at| at <= now);
+        let Ok(Some(url)) = settings.heartbeat("canary") else {
+            return Ok(());
+        };
+        if flight.is_pinged || !is_due {
+            return Ok(());
+        }
+
+        match heartbeat::ping(&url).await {
+            Ok(()) => self.canaries.canary_pinged(flight.number, now).await?,
+            Err(why) => {
+                telemetry::heartbeat_failed(&why);
+                memory.heartbeat_at = now.checked_add(heartbeat::AGAIN).ok();
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(
+        &self,
+        standing: &Standing,
+        settings: &Settings,
+        memory: &mut Memory,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let told = self.is_told(memory).await?;
+        match standing {
+            Standing::Missing(flight) if !told => {
+                let page = page::missing(flight, settings, now);
+                self.announce(Action::Trigger, page, settings.receiver.as_deref(), now)
+                    .await?;
+                memory.told = Some(true);
+            }
+            Standing::Well(flight) if told => {
+                let page = page::over(&format!("canary {} came through", flight.number), now);
+                self.announce(Action::Resolve, page, None, now).await?;
+                memory.told = Some(false);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Nothing is sent any more, so nothing is missing.
+    async fn off(&self, memory: &mut Memory) -> Result<(), StoreError> {
+        if self.is_told(memory).await? {
+            let now = self.clock.now();
+            let page = page::over("there is no canary any more", now);
+            self.announce(Action::Resolve, page, None, now).await?;
+            memory.told = Some(false);
+        }
+        Ok(())
+    }
+
+    /// By the store where this process has not looked yet.
+    async fn is_told(&self, memory: &mut Memory) -> Result<bool, StoreError> {
+        if let Some(told) = memory.told {
+            return Ok(told);
+        }
+        let alarms = self.upkeep.concerns().await?.alarms;
+        let told = alarms.iter().any(|alarm| alarm.incident_id == INCIDENT);
+        memory.told = Some(told);
+        Ok(told)
+    }
+
+    async fn announce(
+        &self,
+        action: Action,
+        page: crate::delivery::Notification,
+        receiver: Option<&str>,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let status = page::status(action);
+        let subject = Subject {
+            kind: Kind::Own,
+            incident_id: INCIDENT.to_owned(),
+            status: status.to_owned(),
+            time: None,
+            profile: ATLASSIAN_SLI.into(),
+            series: Series::default(),
+            ingress: String::new(),
+            verified: true,
+        };
+
+        let text = page.reason.clone().unwrap_or_default();
+        let rules = Arc::clone(&self.in_force.borrow().rules);
+        let receiver = receiver.map(ToOwned::to_owned);
+        let conclude = Box::new(move |memory: &_| {
+            rules.announce_to(receiver.as_deref(), &page, status, memory, now)
+        });
+        let decision = self.intake.announce(subject, now, conclude).await?;
+
+        if decision.tells() {
+            let firing = action == Action::Trigger;
+            telemetry::alarm(INCIDENT, firing, &text, &decision.receivers);
+        }
+        if !decision.deliveries.is_empty() {
+            self.owed.notify_one();
+        }
+
+        Ok(())
+    }
+}
