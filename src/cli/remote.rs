@@ -1,6 +1,6 @@
 //! The desk of another machine: what commands ask of a store, asked of a running bridge's API.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeSet, time::Duration};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -368,8 +368,7 @@ impl Desk for Remote {
     }
 
     async fn expire_silences(&self, ids: Vec<SilenceId>, _: Timestamp) -> Result<(), StoreError> {
-        let ids: BTreeMap<SilenceId, ()> = ids.into_iter().map(|id| (id, ())).collect();
-        for id in ids.keys() {
+        for id in ids.into_iter().collect::<BTreeSet<_>>() {
             self.ask(Method::DELETE, &format!("silences/{id}"), None)
                 .await?;
         }

@@ -170,10 +170,10 @@ fn what_is_measured_is_set_or_the_alerts_own_or_the_published() {
         slo: Some(99.5),
         window: Duration::from_secs(3600),
     }];
-    let fraction = |labels: &Labels| rounded(target(&set, labels).0);
+    let fraction = |labels: &Labels| format!("{:.3}", target(&set, labels).0);
     assert_eq!(
         fraction(&labels(&[("app_key", "a"), ("slo_value", "99")])),
-        0.995
+        "0.995"
     );
     assert_eq!(
         target(&set, &labels(&[("app_key", "a")]))
@@ -184,8 +184,8 @@ fn what_is_measured_is_set_or_the_alerts_own_or_the_published() {
     );
     assert_eq!(
         fraction(&labels(&[("app_key", "b"), ("slo_value", "99")])),
-        0.99
+        "0.990"
     );
-    assert_eq!(fraction(&labels(&[("sli", "iframe_load")])), 0.95);
-    assert_eq!(fraction(&labels(&[("sli", "unknown")])), 0.999);
+    assert_eq!(fraction(&labels(&[("sli", "iframe_load")])), "0.950");
+    assert_eq!(fraction(&labels(&[("sli", "unknown")])), "0.999");
 }

@@ -11,6 +11,7 @@ use super::*;
 
 both!(
     a_list_is_browsed_by_what_fits_and_says_where_it_goes_on,
+    what_belongs_to_incidents_is_browsed_too,
     it_is_kept_who_did_what_was_answered_and_is_signed_in,
     of_a_hundred_thousand_incidents_every_list_answers_at_once,
 );
@@ -32,8 +33,8 @@ async fn browse(
     (ids.collect(), next)
 }
 
-async fn a_list_is_browsed_by_what_fits_and_says_where_it_goes_on(home: Home) {
-    let store = &*home.open().await;
+/// Three incidents of two severities; `b` is told to `two`, the others to `one`.
+async fn three(store: &dyn Store) {
     for (id, severity) in [("a", "critical"), ("b", "warning"), ("c", "critical")] {
         let mail = recorded(store).await;
         let told = Decision {
@@ -55,7 +56,11 @@ async fn a_list_is_browsed_by_what_fits_and_says_where_it_goes_on(home: Home) {
             .await
             .unwrap();
     }
+}
 
+async fn a_list_is_browsed_by_what_fits_and_says_where_it_goes_on(home: Home) {
+    let store = &*home.open().await;
+    three(store).await;
     let all = Span::first(10);
     let filter = IncidentFilter::default;
     assert_eq!(
@@ -113,7 +118,12 @@ async fn a_list_is_browsed_by_what_fits_and_says_where_it_goes_on(home: Home) {
             "{text:?}"
         );
     }
+}
 
+async fn what_belongs_to_incidents_is_browsed_too(home: Home) {
+    let store = &*home.open().await;
+    three(store).await;
+    let all = Span::first(10);
     let outcome = Some(Outcome::Opened);
     let mails = store
         .browse_mails(
@@ -132,7 +142,11 @@ async fn a_list_is_browsed_by_what_fits_and_says_where_it_goes_on(home: Home) {
     };
     let owed = store.browse_deliveries(owed, all).await.unwrap();
     assert_eq!(owed.items.len(), 2);
-    let numbers = store.browse_incidents(filter(), all).await.unwrap().items;
+    let numbers = store
+        .browse_incidents(IncidentFilter::default(), all)
+        .await
+        .unwrap()
+        .items;
     let told = store
         .told(numbers.iter().map(|(number, _)| *number).collect())
         .await
