@@ -9,7 +9,7 @@
     reason = "a test that walks through a table of cases is as long as its table"
 )]
 mod admin;
-mod alertmanager;
+mod amtool;
 mod api;
 mod arrows;
 mod authenticity;

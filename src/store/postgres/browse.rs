@@ -304,14 +304,16 @@ WHERE (changed_at >= $1 OR phase = 'firing') AND kind = 'incident' AND strpos(la
 ORDER BY incidents.id";
 
 const BACKLOGS: &str = "
-SELECT receiver, integration,
+SELECT receiver, integration, pending, held, dead, oldest,
+       (SELECT detail FROM deliveries AS one WHERE one.id = failed) AS failure
+FROM (SELECT receiver, integration,
        count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'held') AS held,
        count(*) FILTER (WHERE state = 'dead') AS dead, min(created_at) FILTER (WHERE state = 'pending') AS oldest,
-       (SELECT detail FROM deliveries AS failed WHERE failed.id = max(owed.id) FILTER (WHERE failures > 0)) AS failure
+       max(id) FILTER (WHERE failures > 0) AS failed
 FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE settled_at IS NULL
       UNION ALL
       SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE state = 'dead') AS owed
-GROUP BY receiver, integration ORDER BY receiver, integration";
+GROUP BY receiver, integration) AS lanes ORDER BY receiver, integration";
 
 fn backlog_row(row: &Row) -> Result<Backlog, StoreError> {
     Ok(Backlog {

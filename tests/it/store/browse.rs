@@ -249,7 +249,7 @@ async fn it_is_kept_who_did_what_was_answered_and_is_signed_in(home: Home) {
 const CROWD: &str = "
 INSERT INTO incidents (incident_id, kind, phase, status, verified, untold, episode, opened_at, changed_at, labels, profile)
 {n} SELECT 'i' || i, 'incident', CASE WHEN i % 50 = 0 THEN 'firing' ELSE 'resolved' END, 'S', {true}, {false}, 1, i, i,
-       '{\"app_key\":\"com.example.app' || i % 9 || '\",\"severity\":\"' || CASE WHEN i = 7 THEN 'critical' ELSE 'warning' END
+       '{\"app_key\":\"com.example.app' || (i % 9) || '\",\"severity\":\"' || CASE WHEN i = 7 THEN 'critical' ELSE 'warning' END
        || '\",\"metric\":\"Jira Installation Callback Success Rate\",\"sli\":\"installation_callback\"}', 'atlassian-sli'
 FROM n;
 INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at, labels, profile)
