@@ -33,6 +33,7 @@ mod mbox;
 mod objectives;
 mod options;
 mod plain;
+mod profiles;
 mod receivers;
 mod remote;
 mod replay;
@@ -93,6 +94,8 @@ enum Command {
     Silences(At<silences::Silences>),
     Objectives(objectives::Objectives),
     #[command(subcommand)]
+    Profiles(profiles::Commands),
+    #[command(subcommand)]
     Store(store::Store),
     Sample(sample::Sample),
     Schema(schema::Schema),
@@ -121,6 +124,7 @@ impl Cli {
             Command::Mails(At { command, server }) => command.run(config, &server).await,
             Command::Silences(At { command, server }) => command.run(config, &server).await,
             Command::Objectives(command) => command.run(config).await,
+            Command::Profiles(command) => command.run(config),
             Command::Store(command) => command.run(config).await,
             Command::Sample(command) => command.run(),
             Command::Schema(command) => command.run(),

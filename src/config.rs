@@ -243,6 +243,18 @@ impl Config {
         }
     }
 
+    /// The profiles of a text that holds nothing else, not yet compiled.
+    pub fn profiles_of(text: &str) -> Result<Vec<profile::Settings>, ConfigErrors> {
+        let tree =
+            yaml::parse(text).map_err(|error| ConfigErrors::syntax(&Source::Embedded, error))?;
+        shape::read::<Self>(&tree)
+            .map(|config| config.profiles)
+            .map_err(|problems| {
+                let found = problems.into_iter().map(|problem| (None, problem));
+                ConfigErrors::new(&[Source::Embedded], &tree, found.collect())
+            })
+    }
+
     /// What is wrong with the files of certificates and their keys.
     fn certificates(&self) -> Vec<Problem> {
         let servers = self.ingress.smtp.iter().enumerate();

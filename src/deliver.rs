@@ -25,10 +25,13 @@ use crate::{
 
 mod attempt;
 mod breaker;
+mod failure;
 mod http;
 mod next;
 mod probe;
+mod resend;
 mod slot;
+mod smtp;
 mod terms;
 mod traffic;
 mod transport;

@@ -197,6 +197,8 @@ pub enum Step {
     Reply,
     /// The trigger's message is gone: send one of its own.
     Apart,
+    /// Some have it: these have not.
+    Rest { to: Vec<String> },
 }
 
 impl Step {

@@ -20,6 +20,7 @@ const WINDOW: Duration = Duration::from_secs(28 * 24 * 3600);
 /// `objectives[]` of the configuration: what is measured otherwise than the alerts say.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Objective")]
 pub struct Settings {
     /// Which alerts it is about, in the words of a route's matchers; empty: all.
     #[serde(default)]

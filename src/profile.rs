@@ -26,6 +26,7 @@ use crate::{
 
 mod compile;
 mod context;
+pub mod draft;
 pub mod examples;
 mod fields;
 mod json;
@@ -98,8 +99,16 @@ pub struct Alert {
 impl Profiles {
     /// Compiles what `profiles:` holds, or says all that is wrong with it.
     pub fn compile(settings: &[Settings]) -> Result<Self, Vec<Problem>> {
-        compile::profiles(settings)
-            .map(|profiles| Self(profiles.into_iter().map(Arc::new).collect()))
+        Self::of(compile::profiles(settings, false))
+    }
+
+    /// The same of profiles that may give the labels of Atlassian's own mail.
+    pub fn built_in(settings: &[Settings]) -> Result<Self, Vec<Problem>> {
+        Self::of(compile::profiles(settings, true))
+    }
+
+    fn of(compiled: Result<Vec<Profile>, Vec<Problem>>) -> Result<Self, Vec<Problem>> {
+        compiled.map(|profiles| Self(profiles.into_iter().map(Arc::new).collect()))
     }
 
     /// Which of them takes a mail, by its header (of [`crate::message::Mended`]).

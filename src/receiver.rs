@@ -24,11 +24,14 @@ use crate::{
 };
 
 pub mod address;
+pub mod alertmanager;
+pub mod authorization;
 mod compile;
 mod context;
 pub mod credential;
 mod denial;
 pub mod discord;
+pub mod email;
 mod given;
 mod http_url;
 pub mod opsgenie;
@@ -43,6 +46,7 @@ mod signature;
 pub mod sink;
 mod site;
 pub mod slack;
+pub mod smarthost;
 pub mod status;
 pub mod stdout;
 mod table;
@@ -87,6 +91,17 @@ pub trait Receiver: Send + Sync {
         false
     }
 
+    /// How often what is told and not over is told again; none where it stays told.
+    fn resend_delay(&self) -> Option<Duration> {
+        None
+    }
+
+    /// The request that tells again of all these, as open or, where they ended meanwhile, as over;
+    /// none where there is nothing to say. Each parcel's receipt is its own delivery's.
+    fn resend(&self, _told: &[Parcel<'_>], _still_open: bool, _keys: &Keys) -> Option<Request> {
+        None
+    }
+
     /// How long an accepted request may stay unconfirmed before it counts as failed.
     fn confirm_timeout(&self) -> Duration {
         Duration::from_mins(1)
@@ -100,6 +115,11 @@ pub trait Receiver: Send + Sync {
     /// Requests a minute it is limited to, where the user wants pacing.
     fn rate_limit(&self) -> Option<RateLimit> {
         self.options().rate_limit
+    }
+
+    /// The mail server its pages are handed to, where they are mail.
+    fn smarthost(&self) -> Option<&smarthost::Smarthost> {
+        None
     }
 
     /// How its requests travel, where they do.
@@ -231,7 +251,7 @@ pub fn is_sensitive(header: &str) -> bool {
 /// What is sent.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Request {
-    /// One of HTTP's, or `PRINT` for standard output.
+    /// One of HTTP's, `SMTP` for mail, or `PRINT` for standard output.
     pub method: &'static str,
     /// The whole address; may be a secret itself.
     pub url: String,
@@ -244,6 +264,16 @@ pub enum Body {
     Empty,
     Json(Value),
     Text(String),
+    Mail(Mail),
+}
+
+/// What is handed to a mail server; its headers are the request's.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mail {
+    /// Whom this one is for.
+    pub recipients: Vec<String>,
+    /// Plain text, its lines parted by line feeds.
+    pub text: String,
 }
 
 /// What came back.

@@ -71,6 +71,7 @@ impl Bridge {
         working.spawn(self.pipeline.run(stop()));
         working.spawn(listen(self.store.clone(), self.bell, stop()));
         working.spawn(self.watch.run(stop()));
+        working.spawn(Arc::clone(&self.deliverer).resend(self.store.clone(), stop()));
         working.spawn(self.aviary.run(stop()));
         working.spawn(self.deliverer.run(stop()));
         working.spawn(self.room.run(stop()));

@@ -41,7 +41,7 @@ pub use browse::{
     Stretch, ToldRow,
 };
 pub use canary::Canaries;
-pub use claim::{Agenda, Claim};
+pub use claim::{Agenda, Claim, Standing};
 pub use concern::{Alarm, Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP};
 pub use decision::{Decide, Decision, Item};
 pub use desk::Desk;

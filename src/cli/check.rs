@@ -51,7 +51,7 @@ fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Resul
                 .push("ingress is empty: mail has no way in, and `serve` does not start".into());
         }
         let place = store_place(&loaded.config);
-        if let Some(error) = place.ok().and_then(|place| place.missing_folder()) {
+        if let Some(error) = place.ok().and_then(|place| place.misplaced()) {
             loaded.warnings.push(format!("store.url: {error}"));
         }
         loaded

@@ -233,7 +233,7 @@ fn report(found: &[Finding], totals: Totals, json: bool, out: &mut impl Write) -
     }
 
     for Finding { check, what } in found {
-        writeln!(out, "{check}: {}", plain(what))?;
+        writeln!(out, "{check}? No: {}", plain(what))?;
     }
 
     let Totals {

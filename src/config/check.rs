@@ -33,8 +33,30 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     }
 
     listeners(config, &mut found);
+    own_mail(config, &mut found);
 
     found
+}
+
+/// Mail that the bridge sends is no alert to it, should it come back.
+fn own_mail(config: &Config, found: &mut Vec<Problem>) {
+    let is_sender = |from: &str| {
+        let read = |sender: &String| sender.eq_ignore_ascii_case(from);
+        config.alerts.from.iter().any(read)
+    };
+
+    for (place, receiver) in config.receivers.iter().enumerate() {
+        for (index, email) in receiver.email_configs.iter().enumerate() {
+            if is_sender(email.sender()) {
+                found.push(Problem::new(
+                    format!("receivers[{place}].email_configs[{index}].from"),
+                    "mail from this address is read as an alert (`alerts.from`), so the bridge \
+                     could read its own",
+                    "send from an address of your own",
+                ));
+            }
+        }
+    }
 }
 
 /// No two listeners may want the same address.

@@ -24,6 +24,7 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
     }));
     known.insert(label::STAGE.to_owned());
     severities(config, &known, &mut found);
+    senders(config, &mut found);
 
     let mut reached = Reached {
         known,
@@ -33,6 +34,18 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
     receivers(config, &mut reached, &mut found);
     intervals(config, &reached, &mut found);
     found
+}
+
+/// A profile that names no sender takes mail of anybody, whose own domain then vouches for it.
+fn senders(config: &Config, found: &mut Vec<String>) {
+    let nameless = config.profiles.iter().enumerate();
+    for (index, profile) in nameless.filter(|(_, profile)| profile.r#match.from.is_empty()) {
+        found.push(format!(
+            "profiles[{index}].match.from: the profile `{}` names no sender, so that whoever writes \
+             such a mail pages and resolves; name the address that its alerts come from",
+            profile.name
+        ));
+    }
 }
 
 fn severities(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {

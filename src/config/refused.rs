@@ -61,7 +61,6 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     ),
     (
         &[
-            "email_configs",
             "victorops_configs",
             "wechat_configs",
             "pushover_configs",

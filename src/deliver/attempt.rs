@@ -26,6 +26,15 @@ impl Deliverer {
         lease_ends: Instant,
     ) {
         crash::point("claimed");
+        let traffic = terms.traffic.get(&claim.target).filter(|_| {
+            let integration = terms.receivers.integrations.get(&claim.target);
+            integration.is_some_and(|integration| integration.resend_delay().is_some())
+        });
+        let _turn = match traffic {
+            Some(traffic) => Some(traffic.turn().read().await),
+            None => None,
+        };
+
         if Instant::now() + terms.timeout(&claim.target) > lease_ends {
             // The store took so long that another may send it before this attempt is over.
             telemetry::lease_lost(&claim);
@@ -224,7 +233,14 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
     let keys = keys
         .hiding(terms.client.hidden(&request))
         .hiding(terms.receivers.given(&claim.target));
-    let verdict = match terms.client.send(&claim.target, request).await {
+    let sent = match receiver.smarthost() {
+        Some(smarthost) => {
+            let login = smarthost.login(&keys);
+            terms.client.mail(&claim.target, login, &request).await
+        }
+        None => terms.client.send(&claim.target, request).await,
+    };
+    let verdict = match sent {
         // Before it is judged, since a verdict quotes, and half a credential is not recognised any
         // more.
         Ok(reply) => receiver.judge(&parcel, &next::scrubbed_reply(reply, &keys)),

@@ -5,7 +5,11 @@ use std::{collections::BTreeMap, error::Error as _, io::Write as _, time::Durati
 
 use reqwest::{Method, header::CONTENT_TYPE};
 
-use super::transport::{self, Clients, Environment};
+use super::{
+    failure::Failure,
+    smtp,
+    transport::{self, Clients, Environment},
+};
 use crate::{
     delivery::{FailureReason, Target},
     receiver::{Body, Receivers, Reply, Request, is_sensitive, sink},
@@ -19,17 +23,12 @@ const LONGEST_REPLY: usize = 64 << 10;
 #[derive(Debug, Clone)]
 pub struct Client {
     by_target: BTreeMap<Target, reqwest::Client>,
+    /// The ways of those whose pages are mail.
+    mail: BTreeMap<Target, smtp::Way>,
     /// The addresses of the environment's proxies, which may hold a password.
     proxies: Vec<String>,
     /// Standard error in place of standard output.
     on_stderr: bool,
-}
-
-/// A request that got no reply.
-#[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) reason: FailureReason,
-    pub(super) detail: String,
 }
 
 impl Client {
@@ -40,10 +39,14 @@ impl Client {
         timeout: Duration,
         environment: Environment<'_>,
     ) -> Result<Self, Unusable> {
-        let Clients { by_target, proxies } =
-            transport::clients(receivers, timeout, environment).map_err(Unusable)?;
+        let Clients {
+            by_target,
+            mail,
+            proxies,
+        } = transport::clients(receivers, timeout, environment).map_err(Unusable)?;
         Ok(Self {
             by_target,
+            mail,
             proxies,
             on_stderr: false,
         })
@@ -67,6 +70,22 @@ impl Client {
             .filter(|(name, _)| is_sensitive(name))
             .map(|(_, value)| value.as_str());
         self.proxies.iter().map(String::as_str).chain(headers)
+    }
+
+    /// Hands a mail to its server, as the user who logs in there.
+    pub(super) async fn mail(
+        &self,
+        target: &Target,
+        login: Option<(&str, &str)>,
+        request: &Request,
+    ) -> Result<Reply, Failure> {
+        match (self.mail.get(target), &request.body) {
+            (Some(way), Body::Mail(mail)) => way.send(login, request, mail).await,
+            _ => Err(Failure {
+                reason: FailureReason::Configuration,
+                detail: "this program has a fault: the integration sends no mail".to_owned(),
+            }),
+        }
     }
 
     pub(super) async fn send(&self, target: &Target, request: Request) -> Result<Reply, Failure> {
@@ -111,6 +130,7 @@ impl Client {
                 builder.body(json.to_string())
             }
             Body::Text(text) => builder.body(text),
+            Body::Mail(mail) => builder.body(mail.text),
         };
 
         let mut response = builder.send().await.map_err(|error| failure(&error))?;
@@ -144,6 +164,7 @@ impl Client {
             Body::Empty => String::new(),
             Body::Json(json) => json.to_string(),
             Body::Text(text) => text.clone(),
+            Body::Mail(mail) => mail.text.clone(),
         };
 
         let printed = if self.on_stderr {

@@ -70,7 +70,9 @@ pub(super) fn step(
         Verdict::NotYet => {
             let waited = match &claim.step {
                 Step::Confirm { since, .. } => waited(*since, now),
-                Step::Send | Step::Message | Step::Reply | Step::Apart => Duration::ZERO,
+                Step::Send | Step::Message | Step::Reply | Step::Apart | Step::Rest { .. } => {
+                    Duration::ZERO
+                }
             };
             let pause = waited.clamp(CONFIRM_EVERY.0, CONFIRM_EVERY.1);
             Next::Again {
@@ -190,7 +192,7 @@ pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
             Step::Confirm { request_id, .. } => {
                 format!("accepted as request {request_id}, not confirmed yet")
             }
-            Step::Send | Step::Message | Step::Reply | Step::Apart => {
+            Step::Send | Step::Message | Step::Reply | Step::Apart | Step::Rest { .. } => {
                 "not confirmed yet".to_owned()
             }
         },

@@ -3,6 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::RwLock;
 
 use crate::{
     delivery::{Backoff, DeliveryId, Verdict},
@@ -18,6 +19,7 @@ pub(super) const MOST: u32 = 32;
 #[derive(Debug, Default)]
 pub(super) struct Traffic {
     now: Mutex<Now>,
+    turn: RwLock<()>,
 }
 
 #[derive(Debug)]
@@ -57,7 +59,13 @@ impl Traffic {
                 pace,
                 ..Now::default()
             }),
+            turn: RwLock::default(),
         }
+    }
+
+    /// Where what stands is told again: pages go side by side, and a repetition alone.
+    pub(super) fn turn(&self) -> &RwLock<()> {
+        &self.turn
     }
 
     /// Goes on at another's pace.

@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, error::Error as _, fs, path::Path, time::Durati
 use reqwest::{Certificate, ClientBuilder, Identity, NoProxy, Proxy, redirect::Policy};
 use secrecy::ExposeSecret as _;
 
+use super::smtp;
 use crate::{
     delivery::Target,
     receiver::{
@@ -39,6 +40,7 @@ struct Surroundings {
 /// The client of each integration, and what of the proxies between may not show.
 pub(super) struct Clients {
     pub(super) by_target: BTreeMap<Target, reqwest::Client>,
+    pub(super) mail: BTreeMap<Target, smtp::Way>,
     pub(super) proxies: Vec<String>,
 }
 
@@ -51,12 +53,21 @@ pub(super) fn clients(
     let mut problems = Vec::new();
     let surroundings = Surroundings::read(environment, &mut problems);
     let mut by_way: BTreeMap<Way, reqwest::Client> = BTreeMap::new();
-    let mut by_target = BTreeMap::new();
+    let (mut by_target, mut mail) = (BTreeMap::new(), BTreeMap::new());
 
     for (target, receiver) in &receivers.integrations {
         let Some(transport) = receiver.transport() else {
             continue;
         };
+        if let Some(smarthost) = receiver.smarthost() {
+            let timeout = transport.timeout.unwrap_or(timeout);
+            let key = receivers.place(target);
+            match smtp::Way::new(smarthost, &transport.tls, timeout, &key) {
+                Ok(way) => drop(mail.insert(target.clone(), way)),
+                Err(problem) => problems.push(problem),
+            }
+            continue;
+        }
         let proxy = transport
             .proxy
             .as_ref()
@@ -90,22 +101,25 @@ pub(super) fn clients(
         .collect();
 
     if problems.is_empty() {
-        Ok(Clients { by_target, proxies })
+        Ok(Clients {
+            by_target,
+            mail,
+            proxies,
+        })
     } else {
         Err(problems)
     }
 }
 
 impl Surroundings {
-    /// As curl reads them: of the two spellings the small one first.
+    /// As curl reads them: of the two spellings the small one first; an empty one is none.
     fn read(environment: Environment<'_>, problems: &mut Vec<Problem>) -> Self {
         let text = |name: &str| {
-            let given = [name.to_ascii_lowercase(), name.to_owned()]
+            [name.to_ascii_lowercase(), name.to_owned()]
                 .into_iter()
-                .find_map(|name| environment(&name));
-            given
+                .filter_map(|name| environment(&name))
                 .map(|text| text.trim().to_owned())
-                .filter(|text| !text.is_empty())
+                .find(|text| !text.is_empty())
         };
 
         let mut proxy = |name: &str| {
@@ -245,5 +259,42 @@ fn deepest(error: &reqwest::Error) -> String {
         "it is not usable".to_owned()
     } else {
         cause.to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Surroundings;
+
+    #[test]
+    fn a_proxy_that_is_empty_in_one_spelling_is_read_in_the_other() {
+        for (given, proxy) in [
+            (
+                &[("https_proxy", ""), ("HTTPS_PROXY", "http://b:1")][..],
+                Some("http://b:1"),
+            ),
+            (
+                &[("https_proxy", "http://a:1"), ("HTTPS_PROXY", "http://b:1")],
+                Some("http://a:1"),
+            ),
+            (
+                &[
+                    ("https_proxy", " "),
+                    ("HTTPS_PROXY", ""),
+                    ("all_proxy", "c:1"),
+                ],
+                Some("http://c:1"),
+            ),
+            (&[("https_proxy", "")], None),
+        ] {
+            let environment = |name: &str| {
+                let found = given.iter().find(|(known, _)| *known == name);
+                found.map(|(_, value)| (*value).to_owned())
+            };
+            let mut problems = Vec::new();
+            let read = Surroundings::read(&environment, &mut problems);
+            assert_eq!(read.https.as_deref(), proxy, "{given:?}");
+            assert!(problems.is_empty(), "{problems:?}");
+        }
     }
 }

@@ -11,7 +11,7 @@ pub const LONGEST_LABEL: usize = 60;
 const LONGEST_VALUE: usize = 4 << 10;
 
 /// How many pairs of a mail are kept.
-const MAX_PAIRS: usize = 2_000;
+pub(super) const MAX_PAIRS: usize = 2_000;
 
 /// What leads a line of a list, and belongs to no label.
 const BULLETS: [char; 7] = ['-', '*', '•', '·', '‣', '–', '▪'];

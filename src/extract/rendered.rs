@@ -5,7 +5,7 @@
 
 use super::{
     markup::{Name, Piece, Pieces, attribute, decode},
-    pairs::{self, LONGEST_LABEL, Pairs},
+    pairs::{self, LONGEST_LABEL, MAX_PAIRS, Pairs},
 };
 
 /// How much of a cell is kept to make a pair of, in bytes.
@@ -222,6 +222,9 @@ impl Page {
 
     /// The pair that the line in hand is; in a row of several cells each may be one.
     fn line_pairs(&mut self) {
+        if self.pairs.len() >= MAX_PAIRS {
+            return;
+        }
         let line = &self.text[self.line..];
         let found: Vec<_> = line
             .split('\t')
@@ -367,7 +370,7 @@ impl Page {
         let [label, value] = row.cells.as_slice() else {
             return;
         };
-        if label.nests || value.nests {
+        if label.nests || value.nests || self.pairs.len() >= MAX_PAIRS {
             return;
         }
         let Some(pair) = pairs::made(&one_line(&label.text), &one_line(&value.text)) else {
@@ -387,6 +390,9 @@ impl Page {
             return;
         };
         self.flush_line();
+        if self.pairs.len() >= MAX_PAIRS {
+            return;
+        }
 
         let term: String = term.chars().take(LONGEST_LABEL + 8).collect();
         if let Some(pair) = pairs::made(&one_line(&term), &one_line(&value)) {

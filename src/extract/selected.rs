@@ -6,7 +6,7 @@ use lol_html::{
     HtmlRewriter, MemorySettings, Settings, element, errors::RewritingError, html_content::Element,
 };
 
-use super::{MAX_PAYLOAD, rendered};
+use super::{MAX_PAYLOAD, markup::decode, rendered};
 
 /// The memory `lol_html` may use, in bytes.
 const MAX_MEMORY: usize = 64 << 20;
@@ -16,14 +16,34 @@ const MAX_ELEMENTS: usize = 16;
 
 /// A CSS selector that finds elements as they come: `script#incident-data`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Selector(String);
+pub struct Selector {
+    written: String,
+    /// What the streaming pass goes by.
+    streamed: String,
+    /// The id, where it is that by which an element is told: it may be written in entities, which
+    /// the pass does not decode.
+    id: Option<String>,
+}
 
 impl Selector {
     /// The error says what is wrong with it.
     pub fn parse(text: &str) -> Result<Self, String> {
         text.parse::<lol_html::Selector>()
-            .map(|_| Self(text.to_owned()))
-            .map_err(|error| error.to_string())
+            .map_err(|error| error.to_string())?;
+
+        let is_name = |name: &str| {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+            name.chars().all(plain)
+        };
+        let by_id = text
+            .trim()
+            .split_once('#')
+            .filter(|(tag, id)| is_name(tag) && is_name(id));
+        Ok(Self {
+            written: text.to_owned(),
+            streamed: by_id.map_or_else(|| text.to_owned(), |(tag, _)| format!("{tag}[id]")),
+            id: by_id.map(|(_, id)| id.to_owned()),
+        })
     }
 }
 
@@ -34,13 +54,14 @@ pub(super) fn find(html: &str, selector: &Selector) -> Result<Vec<String>, Strin
         if inside.len() > MAX_PAYLOAD {
             return Err(format!(
                 "the element {} is larger than {} KiB",
-                selector.0,
+                selector.written,
                 MAX_PAYLOAD >> 10
             ));
         }
         let inside = html.get(inside).unwrap_or_default();
         found.push(if is_script {
-            inside.to_owned()
+            // As the HTML standard reads a NUL in a script.
+            inside.replace('\0', "\u{fffd}")
         } else {
             rendered::render(inside, MAX_PAYLOAD).text
         });
@@ -49,12 +70,21 @@ pub(super) fn find(html: &str, selector: &Selector) -> Result<Vec<String>, Strin
 }
 
 /// Where the insides of the elements lie, and whether they are scripts.
-fn inside(html: &str, Selector(selector): &Selector) -> Result<Vec<(bool, Range<usize>)>, String> {
+fn inside(html: &str, selector: &Selector) -> Result<Vec<(bool, Range<usize>)>, String> {
     let document_end = html.len();
+    let wanted = selector.id.clone();
     let ranges = Rc::new(RefCell::new(Vec::new()));
     let handler = {
         let ranges = Rc::clone(&ranges);
         move |element: &mut Element| {
+            if let Some(wanted) = &wanted {
+                let written = element.get_attribute("id").unwrap_or_default();
+                let mut id = String::new();
+                decode(&written, |c| id.push(c));
+                if id != *wanted {
+                    return Ok(());
+                }
+            }
             let index = ranges.borrow().len();
             if index == MAX_ELEMENTS {
                 return Err(format!("the mail has more than {MAX_ELEMENTS} such elements").into());
@@ -76,7 +106,7 @@ fn inside(html: &str, Selector(selector): &Selector) -> Result<Vec<(bool, Range<
     };
 
     let settings = Settings::new()
-        .append_element_content_handler(element!(selector, handler))
+        .append_element_content_handler(element!(selector.streamed, handler))
         .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY));
     let mut pass = HtmlRewriter::new(settings, |_: &[u8]| {});
     pass.write(html.as_bytes())
@@ -110,6 +140,7 @@ mod tests {
         assert_eq!(found(html, "script#a"), ["{\"a\": \"&amp;<b>\"}"]);
         assert_eq!(found(html, "pre.j"), ["{\"a\": 1}\n"]);
         assert_eq!(found(html, "script#b"), Vec::<String>::new());
+        assert_eq!(found("<script id=&#97;>1</script>", "script#a"), ["1"]);
         assert!(Selector::parse("script##").is_err());
     }
 }

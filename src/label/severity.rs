@@ -1,13 +1,13 @@
 //! `alerts.severity`: the label `severity`, from all the others.
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{Labels, Matcher, matcher};
 use crate::settings::Problem;
 
 /// One of `alerts.severity`: the first whose matchers all hold names the severity.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SeverityRule {
     pub matchers: Vec<String>,

@@ -22,6 +22,10 @@ impl Rules {
     ) -> Decision {
         match transition {
             Transition::Opened(state) => self.tell(Outcome::Opened, state, page, memory, now),
+            // Nobody was told of the opening before: to people this is the first.
+            Transition::Reopened(state) if memory.told.is_empty() && memory.held.is_empty() => {
+                self.tell(Outcome::Opened, state, page, memory, now)
+            }
             Transition::Reopened(state) => self.tell(Outcome::Reopened, state, page, memory, now),
             Transition::Changed(state) => self.tell_of_change(state, page, memory, now),
             Transition::Updated(state) => {

@@ -25,14 +25,15 @@ use crate::{
 /// The longest name, in characters.
 const LONGEST_NAME: usize = 60;
 
-pub(super) fn profiles(all: &[Settings]) -> Result<Vec<Profile>, Vec<Problem>> {
+/// `built_in` may be called as the bridge's own profile is, and give its labels.
+pub(super) fn profiles(all: &[Settings], built_in: bool) -> Result<Vec<Profile>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut compiled = Vec::with_capacity(all.len());
     let mut known: BTreeMap<&str, usize> = BTreeMap::new();
 
     for (index, settings) in all.iter().enumerate() {
         let key = format!("profiles[{index}]");
-        problems.extend(misnamed(&key, &settings.name));
+        problems.extend(misnamed(&key, &settings.name).filter(|_| !built_in));
         if let Some(first) = known.insert(&settings.name, index) {
             problems.push(Problem::new(
                 format!("{key}.name"),
@@ -40,7 +41,7 @@ pub(super) fn profiles(all: &[Settings]) -> Result<Vec<Profile>, Vec<Problem>> {
                 "give each profile a name of its own",
             ));
         }
-        compiled.extend(profile(&key, settings, &mut problems));
+        compiled.extend(profile(&key, settings, built_in, &mut problems));
     }
 
     if problems.is_empty() {
@@ -75,7 +76,12 @@ fn misnamed(key: &str, name: &str) -> Option<Problem> {
     ))
 }
 
-fn profile(key: &str, settings: &Settings, problems: &mut Vec<Problem>) -> Option<Profile> {
+fn profile(
+    key: &str,
+    settings: &Settings,
+    built_in: bool,
+    problems: &mut Vec<Problem>,
+) -> Option<Profile> {
     let before = problems.len();
     let matching = Matching::compile(&format!("{key}.match"), &settings.r#match, problems);
     let json = settings
@@ -110,6 +116,7 @@ fn profile(key: &str, settings: &Settings, problems: &mut Vec<Problem>) -> Optio
         item: item.as_ref(),
         json: settings.json.is_some(),
         each: settings.each.is_some(),
+        built_in,
     };
     let fields = Fields::compile(
         &format!("{key}.fields"),

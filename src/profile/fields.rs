@@ -33,6 +33,8 @@ pub(super) struct Speakable<'a> {
     pub item: Option<&'a BTreeSet<String>>,
     pub json: bool,
     pub each: bool,
+    /// The bridge's own labels may be given.
+    pub built_in: bool,
 }
 
 /// The templates, compiled.
@@ -78,7 +80,7 @@ impl Fields {
 
         for (name, source) in settings {
             let at = format!("{key}.{name}");
-            problems.extend(misnamed(&at, name));
+            problems.extend(misnamed(&at, name).filter(|_| !speakable.built_in));
             match environment.add_template_owned(name.clone(), source.clone()) {
                 Ok(()) => problems.extend(mistaken(&at, name, &environment, speakable)),
                 Err(error) => problems.push(Problem::new(

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     authenticate::{self, unverified},
@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// How the mail of one sender is read.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "Profile")]
 pub struct Settings {
@@ -68,7 +68,7 @@ impl Default for Settings {
 }
 
 /// Which mail it is, by the header alone; all must hold.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileMatch")]
 pub struct Match {
@@ -79,7 +79,7 @@ pub struct Match {
 }
 
 /// Where JSON lies in the mail: one of the three.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileJson")]
 pub struct Json {
@@ -93,7 +93,7 @@ pub struct Json {
     pub schema_file: Option<PathBuf>,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfilePatterns")]
 pub struct Patterns {
@@ -102,7 +102,7 @@ pub struct Patterns {
 }
 
 /// One incident a match of `text`, or an element of the array at `json`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileEach")]
 pub struct Each {
@@ -114,7 +114,7 @@ pub struct Each {
 }
 
 /// What a status means: anchored expressions, in any case; the first list that matches.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileStatuses")]
 pub struct Statuses {
@@ -126,7 +126,7 @@ pub struct Statuses {
     pub otherwise: Otherwise,
 }
 
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Otherwise {
     #[default]
@@ -136,7 +136,7 @@ pub enum Otherwise {
 }
 
 /// The mail that must come.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ProfileExpect")]
 pub struct Expect {
@@ -153,7 +153,7 @@ fn no_grace() -> Duration {
 }
 
 /// A mail, and what must be read in it.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 #[schemars(rename = "ProfileTest")]
 pub struct Test {
@@ -173,7 +173,7 @@ fn first() -> usize {
 }
 
 /// What becomes of a mail that none came before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Expected {
     Opened,
@@ -196,7 +196,7 @@ impl Expected {
 }
 
 /// What differs from `alerts.authenticity`.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileAuthenticity")]
 pub struct Overlay {
@@ -208,7 +208,7 @@ pub struct Overlay {
     pub unverified: OverlayUnverified,
 }
 
-#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 #[schemars(rename = "ProfileUnverified")]
 pub struct OverlayUnverified {

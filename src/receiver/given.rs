@@ -64,6 +64,10 @@ impl Receivers {
             body: match request.body {
                 Body::Empty => Body::Empty,
                 Body::Text(text) => Body::Text(scrub(text)),
+                Body::Mail(mail) => Body::Mail(super::Mail {
+                    text: scrub(mail.text),
+                    ..mail
+                }),
                 Body::Json(json) => Body::Json(scrubbed(json, &scrub)),
             },
         }

@@ -64,6 +64,18 @@ impl<'a> Site<'a> {
             .push(Problem::new(self.at(field), what, mend));
     }
 
+    /// What is allowed yet unwise.
+    pub(super) fn warn(&mut self, field: &str, what: &str, mend: &str) {
+        self.found
+            .warnings
+            .push(Problem::new(self.at(field), what, mend));
+    }
+
+    /// Problems with places of their own.
+    pub(super) fn problems(&mut self, found: impl IntoIterator<Item = Problem>) {
+        self.found.problems.extend(found);
+    }
+
     pub(super) fn template(
         &mut self,
         field: &'static str,

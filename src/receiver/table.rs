@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{
-    Fallback, Receiver, discord, opsgenie, pagerduty, site::Site, slack, stdout, teams, webhook,
+    Fallback, Receiver, alertmanager, discord, email, opsgenie, pagerduty, site::Site, slack,
+    stdout, teams, webhook,
 };
 use crate::delivery::Target;
 
@@ -56,6 +57,9 @@ integrations! {
     webhook, webhook_configs: webhook::Settings => webhook::Webhook::compile;
     teams, teams_configs: teams::Settings => teams::Teams::compile;
     discord, discord_configs: discord::Settings => discord::Discord::compile;
+    alertmanager, alertmanager_configs:
+        alertmanager::Settings => alertmanager::Alertmanager::compile;
+    email, email_configs: email::Settings => email::Email::compile;
     stdout, stdout_configs: stdout::Settings => stdout::Stdout::compile;
 }
 

@@ -4,11 +4,7 @@
 //! that a misspelt label is found then and not during the incident. What it may use, in time and in
 //! output, is bounded.
 
-use std::{
-    collections::BTreeSet,
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::{collections::BTreeSet, path::PathBuf};
 
 use minijinja::{AutoEscape, Environment, Error, Output, UndefinedBehavior, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -22,7 +18,7 @@ use crate::{
     delivery::{Action, Notification},
     label,
     settings::Problem,
-    template::filters,
+    template::{Bounded, described, filters},
 };
 
 /// Instructions one rendering may take: a loop without end fails instead of holding up the page.
@@ -117,6 +113,7 @@ impl Shelf {
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         filters::add(&mut environment);
+        environment.add_filter("cut", cut);
 
         let mut names = BTreeSet::new();
         for (index, path) in files.iter().enumerate() {
@@ -247,8 +244,8 @@ impl Template {
             .render_captured_to(context.clone(), &mut out);
 
         match done {
-            Err(error) if !out.full || self.extent == Extent::Whole => Err(error),
-            _ => Ok(String::from_utf8_lossy(&out.bytes).into_owned()),
+            Err(error) if !out.is_full() || self.extent == Extent::Whole => Err(error),
+            _ => Ok(out.into_text()),
         }
     }
 
@@ -283,6 +280,12 @@ impl Template {
 
         unknown.into_iter().next()
     }
+}
+
+/// `headline | cut(255)`: at most so many characters, as a vendor is taken to count them, and never
+/// a part of a letter.
+fn cut(value: &Value, max: usize) -> String {
+    text::cut(&value.to_string(), max)
 }
 
 /// Whether a text is meant as a template: `{{ … }}` or `{% … %}`.
@@ -350,50 +353,5 @@ fn mend_name(unknown: &str) -> String {
             label::NAMES.join(", ")
         ),
         None => format!("the labels are {}", label::NAMES.join(", ")),
-    }
-}
-
-/// An error in one short line, with its cause.
-fn described(error: &Error) -> String {
-    let mut line = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(deeper) = cause {
-        line = format!("{line}: {deeper}");
-        cause = deeper.source();
-    }
-    text::cut(&text::one_line(&line), 300)
-}
-
-/// Output up to a length; then it refuses, which ends the rendering.
-struct Bounded {
-    bytes: Vec<u8>,
-    longest: usize,
-    full: bool,
-}
-
-impl Bounded {
-    fn to(longest: usize) -> Self {
-        Self {
-            bytes: Vec::new(),
-            longest,
-            full: false,
-        }
-    }
-}
-
-impl Write for Bounded {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let room = self.longest - self.bytes.len();
-        if room == 0 && !bytes.is_empty() {
-            self.full = true;
-            return Err(io::Error::other("the output is too long"));
-        }
-        let taken = bytes.len().min(room);
-        self.bytes.extend_from_slice(&bytes[..taken]);
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }

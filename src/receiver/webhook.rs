@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::{
     Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
+    authorization::Authorization,
     credential::Shape,
     denial,
     options::Options,
@@ -21,7 +22,6 @@ use super::{
 };
 use crate::delivery::{Action, FailureReason, Verdict};
 
-mod authorization;
 mod content;
 mod destination;
 mod event;
@@ -30,11 +30,10 @@ pub mod preset;
 mod settings;
 mod success;
 
-use authorization::Authorization;
 use content::Content;
 use destination::Destination;
 use headers::Headers;
-pub use settings::{BasicAuth, Method, Resolved, Settings};
+pub use settings::{Method, Resolved, Settings};
 pub use success::Statuses;
 
 /// The pause after an endpoint said it has too much to do and not how long.
@@ -70,7 +69,11 @@ impl Webhook {
     pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
         let secrets = signing_secrets(settings, site);
         let headers = Headers::compile(settings, site);
-        let authorization = Authorization::compile(settings, site);
+        let authorization = Authorization::compile(
+            (settings.bearer.as_ref(), settings.bearer_file.as_ref()),
+            settings.basic_auth.as_ref(),
+            site,
+        );
         let options = Options::compile(
             settings.send_resolved,
             settings.rate_limit.as_ref(),
@@ -206,6 +209,7 @@ impl Webhook {
                 Body::Empty => String::new(),
                 Body::Json(json) => json.to_string(),
                 Body::Text(text) => text.clone(),
+                Body::Mail(mail) => mail.text.clone(),
             };
             let signatures = self.signatures(keys, &id, timestamp, signed.as_bytes())?;
             headers.push(("webhook-signature".into(), signatures));

@@ -46,6 +46,18 @@ impl Claim {
     }
 }
 
+/// What a target was told last of an incident that is still open.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// The store's number for the incident: they come in its order.
+    pub incident: i64,
+    pub delivery: DeliveryId,
+    pub alias: String,
+    pub notification: Notification,
+    /// What the receiver said it made of it.
+    pub receipt: Option<String>,
+}
+
 /// What is to be done next, and when.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Agenda {

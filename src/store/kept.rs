@@ -143,3 +143,21 @@ macro_rules! receipt {
     };
 }
 pub(crate) use receipt;
+
+/// What a target was told last of each incident that is open and can end, after the incident of
+/// that number; with the parameters by their places.
+macro_rules! standing {
+    ($receiver:literal, $integration:literal, $after:literal, $limit:literal) => {
+        concat!(
+            "SELECT incidents.id AS incident, told.id, told.alias, told.notification, told.detail AS receipt
+             FROM incidents JOIN deliveries AS told ON told.id = (
+                 SELECT max(page.id) FROM deliveries AS page
+                 WHERE page.incident = incidents.id AND page.episode = incidents.episode
+                   AND page.receiver = ", $receiver, " AND page.integration = ", $integration, "
+                   AND page.action <> 'resolve' AND page.state = 'delivered')
+             WHERE phase = 'firing' AND incidents.kind <> 'unparsed' AND incidents.id > ", $after, "
+             ORDER BY incidents.id LIMIT ", $limit
+        )
+    };
+}
+pub(crate) use standing;

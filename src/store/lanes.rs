@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Agenda, Claim, Fallback, Settled, Settlement, StoreError};
+use super::{Agenda, Claim, Fallback, Settled, Settlement, Standing, StoreError};
 use crate::delivery::{DeliveryId, Target};
 
 /// Deliveries, lane by lane: leased, settled. Delivery's view of a store.
@@ -30,6 +30,15 @@ pub trait Lanes: Send + Sync {
 
     /// What is to be done next, and when.
     async fn agenda(&self) -> Result<Agenda, StoreError>;
+
+    /// What a target was told last of each incident that is open and can end, in order of the
+    /// incidents' numbers, after `after`.
+    async fn standing(
+        &self,
+        target: &Target,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Standing>, StoreError>;
 
     /// Triggers whose `fallback_at` has passed undelivered, each once: `fallback` makes the
     /// deliveries to the fallback receiver, written in the same commit unless it was told of the

@@ -54,10 +54,10 @@ impl Place {
         })
     }
 
-    /// Why it cannot even be made: the folder of its file is not there.
-    pub fn missing_folder(&self) -> Option<StoreError> {
+    /// Why no store can be there: the folder of its file is missing, or it is no file.
+    pub fn misplaced(&self) -> Option<StoreError> {
         match self {
-            Self::File(path) => sqlite::assert_folder(path).err(),
+            Self::File(path) => sqlite::assert_placed(path).err(),
             Self::Database(_) => None,
         }
     }

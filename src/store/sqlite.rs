@@ -27,6 +27,7 @@ mod decide;
 mod desk;
 mod file;
 mod held;
+mod identity;
 mod intake;
 mod lane;
 mod lanes;
@@ -50,9 +51,10 @@ mod writer;
 
 pub use check::check;
 pub use copy::{backup, restore};
-pub(in crate::store) use file::assert_folder;
+pub(in crate::store) use file::assert_placed;
 use file::{assert_not_anothers, connect, keep_private, migrate};
 pub use file::{own, versions};
+use identity::Identity;
 pub(in crate::store) use path::{may_write_beside, room_beside};
 use turn::Turn;
 use writer::Outlives;
@@ -95,6 +97,9 @@ impl Sqlite {
             .map_err(failure)?;
         migrate(&mut connection)?;
 
+        let identity = Identity::of(path).map_err(|error| {
+            StoreError::Failed(format!("cannot look at {}: {error}", path.display()))
+        })?;
         let checkpointer = connect(path, OpenFlags::default())?;
         let reader = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
         reader
@@ -102,7 +107,7 @@ impl Sqlite {
             .map_err(failure)?;
 
         Ok(Self {
-            writer: writer::Writer::start(connection, Some(checkpointer)),
+            writer: writer::Writer::start(connection, Some((checkpointer, identity))),
             reader: Some(Arc::new(Mutex::new(reader))),
             path: Some(path.to_owned()),
         })

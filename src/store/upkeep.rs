@@ -40,8 +40,8 @@ pub trait Upkeep: Send + Sync {
     /// waiting.
     async fn rung(&self);
 
-    /// Takes or renews, for so long, this process's sole right to read a mailbox; false where
-    /// another has it.
+    /// Takes or renews, for so long, this process's sole right to read a mailbox, or to do what
+    /// else is called by a name and one replica is enough for; false where another has it.
     async fn consume(&self, mailbox: &str, lease: Duration) -> Result<bool, StoreError>;
 
     /// Gives that right back.

@@ -122,6 +122,30 @@ pub fn circuit_opened(target: &Target, failures: u32) {
     );
 }
 
+/// What stands could not be told again to a receiver that forgets: it is tried again, and this is
+/// said once.
+pub fn not_resent(target: &Target, why: &str) {
+    let Target {
+        receiver,
+        integration,
+    } = target;
+    tracing::warn!(
+        receiver,
+        integration,
+        why,
+        "what stands could not be told again: the receiver forgets it in a while"
+    );
+}
+
+/// It could be told again.
+pub fn resent(target: &Target) {
+    let Target {
+        receiver,
+        integration,
+    } = target;
+    tracing::info!(receiver, integration, "what stands is told again");
+}
+
 /// It answers again: what waited for it goes out.
 pub fn circuit_closed(target: &Target) {
     circuit(target).set(0.0);

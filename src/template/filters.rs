@@ -14,12 +14,9 @@ use regex::{Regex, RegexBuilder};
 use super::written;
 use crate::delivery::sha256_hex;
 
-use crate::receiver::text;
-
 /// Adds them. `urlencode` and `tojson` are minijinja's own.
 pub fn add(environment: &mut Environment<'_>) {
     environment.add_filter("truncate", truncate);
-    environment.add_filter("cut", cut);
     environment.add_filter("datetime", datetime);
     environment.add_filter("duration", duration);
     environment.add_filter("time", time);
@@ -108,12 +105,6 @@ fn text_of(value: &Value) -> Result<Cow<'_, str>, Error> {
     Ok(value
         .as_str()
         .map_or_else(|| value.to_string().into(), Cow::Borrowed))
-}
-
-/// `headline | cut(255)`: at most so many characters, as a vendor is taken to count them, and never
-/// a part of a letter.
-fn cut(value: &Value, max: usize) -> String {
-    text::cut(&value.to_string(), max)
 }
 
 /// `time | datetime('%d.%m. %H:%M', 'Europe/Berlin')`: a point in time as people of a zone read it.

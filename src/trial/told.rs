@@ -234,6 +234,7 @@ impl Trial {
                     Body::Empty => Value::Null,
                     Body::Json(json) => json,
                     Body::Text(text) => Value::String(text),
+                    Body::Mail(mail) => Value::String(mail.text),
                 },
             ),
             Err(error) => named(

@@ -21,6 +21,7 @@ use proptest::{collection::vec, prelude::*, sample::select};
 #[path = "../fuzz/src/lib.rs"]
 mod checks;
 mod imap;
+mod profiles;
 mod smtp;
 
 /// Held by each test: what another allocates meanwhile would count.

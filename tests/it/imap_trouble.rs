@@ -194,6 +194,7 @@ async fn one_mail_that_is_never_given_blocks_nobody_is_told_once_and_taken_when_
         (Quirk::Cut, "closed the connection"),
         (Quirk::Longer(5), "length"),
         (Quirk::Garbage, "no IMAP"),
+        (Quirk::Truncated, "cut off"),
     ] {
         let mailbox = Mailbox::start().await;
         mailbox.deliver(&mail(1));

@@ -299,7 +299,7 @@ async fn a_check_names_whatever_was_tampered_with() {
         *byte ^= 0x5a;
     }
     fs::write(path.join("alertbridge.db"), bent).unwrap();
-    refused(&run(path, &["store", "check"]), "the file is whole: ");
+    refused(&run(path, &["store", "check"]), "the file is whole? No: ");
     fs::remove_file(path.join("alertbridge.db")).unwrap();
     refused(
         &run(path, &["store", "check"]),

@@ -9,6 +9,7 @@
     reason = "a test that walks through a table of cases is as long as its table"
 )]
 mod admin;
+mod alertmanager;
 mod amtool;
 mod api;
 mod arrows;
@@ -29,6 +30,7 @@ mod doctor;
 mod doors;
 mod dovecot;
 mod e2e;
+mod email;
 mod faults;
 mod floods;
 mod generator;
@@ -47,6 +49,7 @@ mod policy;
 mod port;
 mod postfix;
 mod postgres;
+mod profiles;
 mod providers;
 mod readme;
 mod receivers;

@@ -11,6 +11,7 @@ use std::{
 use rusqlite::Connection;
 
 use crate::{
+    delivery::trigger,
     e2e::DOORS,
     harness::{Bridge, PROGRAM, run},
     postgres::Database,
@@ -225,6 +226,64 @@ fn a_folder_that_is_not_there_is_named_and_not_made() {
     let warning = "warning: store.url: there is no folder not/mounted: make it";
     assert!(said(&checked).contains(warning), "{}", said(&checked));
     assert!(checked.status.success(), "it may be checked elsewhere");
+}
+
+#[test]
+fn what_is_no_file_is_named_and_left_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    fs::create_dir(&data).unwrap();
+    fs::set_permissions(&data, Permissions::from_mode(0o755)).unwrap();
+    configured(folder.path(), "sqlite:data");
+    for command in [&["serve"][..], &["store", "migrate"]] {
+        let refused = run(folder.path(), command);
+        assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+        let why = said(&refused);
+        assert!(why.contains("data is a folder: name a file in it"), "{why}");
+    }
+    assert_eq!(mode(&data), 0o755);
+    let checked = said(&run(folder.path(), &["check"]));
+    assert!(
+        checked.contains("warning: store.url: data is a folder"),
+        "{checked}"
+    );
+}
+
+#[tokio::test]
+async fn a_store_is_served_by_one_whatever_link_leads_to_it() {
+    let (first, second) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let serving = Bridge::start(first.path(), &format!("{DOORS}{REST}"));
+    let link = second.path().join("alertbridge.db");
+    std::os::unix::fs::symlink(first.path().join("alertbridge.db"), &link).unwrap();
+    configured(second.path(), "sqlite:alertbridge.db");
+    let refused = run(second.path(), &["serve"]);
+    assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+    assert!(
+        said(&refused).contains("locked by another process"),
+        "{}",
+        said(&refused)
+    );
+    drop(serving);
+}
+
+#[tokio::test]
+async fn a_store_whose_file_is_removed_takes_no_mail_until_it_is_put_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), &format!("{DOORS}{REST}"));
+    let mail = trigger("moved-1");
+    assert_eq!(bridge.post(&mail).await.unwrap(), 202);
+    bridge.settled(1).await;
+
+    let (file, aside) = (
+        folder.path().join("alertbridge.db"),
+        folder.path().join("aside.db"),
+    );
+    fs::rename(&file, &aside).unwrap();
+    assert_eq!(bridge.post(&trigger("moved-2")).await.unwrap(), 503);
+
+    fs::rename(&aside, &file).unwrap();
+    assert_eq!(bridge.post(&trigger("moved-2")).await.unwrap(), 202);
+    bridge.settled(2).await;
 }
 
 #[test]

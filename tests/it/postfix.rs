@@ -42,6 +42,11 @@ impl Postfix {
 
     /// Sends mail where these entries of a table of transports say.
     pub fn with_transports(transports: &str) -> Option<Self> {
+        Self::with(transports, "")
+    }
+
+    /// The same, with more settings.
+    pub fn with(transports: &str, more: &str) -> Option<Self> {
         if uid(&["-u"]) != 0 {
             harness::skipped("mail from Postfix, which starts as root only");
             return None;
@@ -84,6 +89,7 @@ default_transport = discard
 queue_run_delay = 1s
 minimal_backoff_time = 1s
 maximal_backoff_time = 2s
+{more}
 "
         );
         fs::write(postfix.path("etc/main.cf"), settings).unwrap();
@@ -160,7 +166,7 @@ postlog unix-dgram n - n - 1 postlogd
         self.dir.path().join(name)
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 

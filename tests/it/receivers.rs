@@ -42,6 +42,11 @@ fn every_kind() -> Receivers {
         }],
         "teams_configs": [{ "webhook_url": "https://flow.example/workflows/1/invoke?api-version=1&sig=SECRET-teams" }],
         "discord_configs": [{ "webhook_url": "https://discord.example/api/webhooks/1/SECRET-discord" }],
+        "alertmanager_configs": [{ "url": "https://alerts.example", "bearer": "SECRET-alertmanager" }],
+        "email_configs": [{
+            "to": "oncall@example.com", "from": "bridge@example.net",
+            "smarthost": { "host": "smtp.example", "username": "bridge", "password": "SECRET-mail" },
+        }],
         "stdout_configs": [{}],
     }]))
     .unwrap_or_else(|problems| panic!("{problems:#?}"))
@@ -55,6 +60,12 @@ fn only(kind: &str, settings: Value) -> Receivers {
         "pagerduty" => settings["routing_key"] = json!("0123456789abcdef0123456789abcdef"),
         "slack" => settings["api_url"] = json!("https://hooks.slack.example/x"),
         "webhook" => settings["url"] = json!("https://hook.example/x"),
+        "alertmanager" => settings["url"] = json!("https://alerts.example"),
+        "email" => {
+            settings["to"] = json!("oncall@example.com");
+            settings["from"] = json!("bridge@example.net");
+            settings["smarthost"] = json!({ "host": "smtp.example" });
+        }
         "teams" | "discord" => settings["webhook_url"] = json!("https://hook.example/x"),
         _ => {}
     }

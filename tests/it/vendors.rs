@@ -5,6 +5,7 @@
 //! A vendor is a pure machine ([`Vendor::answer`]); [`Fake`] gives it a socket, faults and a
 //! memory.
 
+mod alertmanager;
 mod discord;
 mod goalert;
 mod google_chat;
@@ -41,8 +42,8 @@ use axum::{
 
 pub use self::hook::verify;
 pub use self::{
-    discord::Discord, goalert::GoAlert, google_chat::GoogleChat, hook::Hook,
-    incident_io::IncidentIo, mattermost::Mattermost, ntfy::Ntfy, oncall::OnCall,
+    alertmanager::Alertmanager, discord::Discord, goalert::GoAlert, google_chat::GoogleChat,
+    hook::Hook, incident_io::IncidentIo, mattermost::Mattermost, ntfy::Ntfy, oncall::OnCall,
     opsgenie::Opsgenie, pagerduty::PagerDuty, rootly::Rootly, slack::Slack, slack_bot::SlackBot,
     splunk::Splunk, teams::Teams, telegram::Telegram, zenduty::Zenduty,
 };
@@ -76,6 +77,7 @@ impl Call {
                 Body::Empty => Vec::new(),
                 Body::Json(json) => json.to_string().into_bytes(),
                 Body::Text(text) => text.clone().into_bytes(),
+                Body::Mail(mail) => mail.text.clone().into_bytes(),
             },
             status: 0,
         }
@@ -474,6 +476,7 @@ pub fn check(kind: &str, action: Action, body: &serde_json::Value) -> Result<(),
         ("slack", _) => slack::check_message(body),
         ("teams", _) => teams::check_message(body).map(drop),
         ("discord", _) => discord::check_message(body),
+        ("alertmanager", _) => alertmanager::check(body),
         _ => Ok(()),
     }
 }

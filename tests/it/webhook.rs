@@ -175,6 +175,15 @@ async fn each_refusal_has_its_status_and_a_sentence() {
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
     )
     .await;
+    for coding in ["gzip, chunked", "gzip,chunked", "deflate, chunked"] {
+        let answer = posted_as_is(&server.address, coding).await;
+        assert!(answer.starts_with("HTTP/1.1 415 "), "{coding}: {answer}");
+    }
+    assert!(
+        posted_as_is(&server.address, "Chunked")
+            .await
+            .starts_with("HTTP/1.1 202 ")
+    );
     let plain = server
         .mail()
         .header("content-encoding", "identity")
@@ -215,7 +224,7 @@ async fn each_refusal_has_its_status_and_a_sentence() {
         let response = refused(closed(wrong), StatusCode::UNAUTHORIZED).await;
         assert_eq!(response["www-authenticate"], "Bearer");
     }
-    assert_eq!(inbox.stored().len(), 1);
+    assert_eq!(inbox.stored().len(), 2);
     let right = closed(Some("Bearer t0ken"))
         .header("origin", "https://worker.test")
         .send()
@@ -528,4 +537,19 @@ async fn an_unsafe_or_meaningless_setting_is_refused_with_its_key() {
         ..HttpSettings::default()
     };
     assert!(Webhooks::bind(&everywhere, &[with_token("raw", "t0ken")], Clock::system()).is_ok());
+}
+
+/// A chunked mail under a Transfer-Encoding of one's own, which no client library sends.
+async fn posted_as_is(address: &str, coding: &str) -> String {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    let request = format!(
+        "POST /ingress/raw HTTP/1.1\r\nHost: {address}\r\nContent-Type: message/rfc822\r\n\
+         Transfer-Encoding: {coding}\r\nConnection: close\r\n\r\n8\r\nA: b\r\n\r\n\r\n0\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
 }

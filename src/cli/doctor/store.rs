@@ -113,7 +113,7 @@ async fn opened(place: &Place) -> Finding {
 }
 
 fn to_be_made(place: &Place) -> Finding {
-    if let Some(error) = place.missing_folder() {
+    if let Some(error) = place.misplaced() {
         return unusable(place, &error);
     }
 

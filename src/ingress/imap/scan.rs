@@ -27,6 +27,7 @@ use crate::{
     telemetry,
 };
 
+mod cut;
 mod fetch;
 mod missing;
 mod walk;

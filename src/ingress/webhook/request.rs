@@ -6,7 +6,7 @@ use axum::{
     body::{Body, BodyDataStream, Bytes},
     http::{
         HeaderMap, Method, Request,
-        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT},
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRANSFER_ENCODING},
         request::Parts,
     },
     response::Response,
@@ -150,11 +150,18 @@ impl Doors {
             return Err(Refusal::WrongType(door.protocol.posts_instead(&content_type)).into());
         }
 
-        if headers
-            .get_all(CONTENT_ENCODING)
-            .iter()
-            .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"))
-        {
+        // hyper undoes `chunked` alone: what is left of `gzip, chunked` is no mail.
+        let codings = |name, plain: &str| {
+            headers
+                .get_all(name)
+                .iter()
+                .flat_map(|codings| codings.as_bytes().split(|&byte| byte == b','))
+                .any(|coding| {
+                    let coding = coding.trim_ascii();
+                    !coding.is_empty() && !coding.eq_ignore_ascii_case(plain.as_bytes())
+                })
+        };
+        if codings(CONTENT_ENCODING, "identity") || codings(TRANSFER_ENCODING, "chunked") {
             return Err(Refusal::Encoded.into());
         }
 

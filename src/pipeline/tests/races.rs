@@ -132,3 +132,23 @@ async fn a_mail_that_was_let_out_acts_before_one_that_comes_then() {
     night.sweep().await;
     assert_eq!(night.delivered().await, [], "once");
 }
+
+#[tokio::test]
+async fn to_whom_an_opening_was_never_told_the_next_is_the_first() {
+    use crate::message::Outcome::{Opened, Reopened, Resolved};
+
+    let mut night = Night::begin();
+    let steps = [
+        ("OK", Resolved),
+        ("ANOMALOUS", Opened),
+        ("OK", Resolved),
+        ("ANOMALOUS", Reopened),
+    ];
+    for (status, expected) in steps {
+        let mail = night.mail("a", status, "warning", KNOWN);
+        let id = night.take(mail).await;
+        let (row, _) = night.store.mail(id).await.unwrap().unwrap();
+        assert_eq!(row.outcome, expected, "{status}");
+        night.delivered().await;
+    }
+}

@@ -112,10 +112,17 @@ fn is_not_there(said: &str) -> bool {
 }
 
 fn unprocessed(reply: &Reply) -> bool {
-    reply
+    let by_header = reply
         .headers
         .get("x-opsgenie-errortype")
-        .is_some_and(|kind| kind.trim() == "RequestNotProcessed")
+        .is_some_and(|kind| kind.trim() == "RequestNotProcessed");
+
+    // The header is not documented, and proxies drop it: "Request not found. It might not be
+    // processed, yet."
+    by_header
+        || status::detail(reply)
+            .to_ascii_lowercase()
+            .contains("might not be processed")
 }
 
 /// A field of `{"data": {…}}` or of the flat form.

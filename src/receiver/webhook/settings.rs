@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::{preset::Preset, success::Statuses};
 use crate::{
-    receiver::transport::Tls,
+    receiver::{authorization::BasicAuth, transport::Tls},
     settings::{self, DefaultOn, SecretText},
 };
 
@@ -62,15 +62,6 @@ pub struct Resolved {
     pub url: Option<SecretText>,
     pub method: Option<Method>,
     pub body: Option<String>,
-}
-
-/// `basic_auth:` of a webhook.
-#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct BasicAuth {
-    pub username: String,
-    pub password: Option<SecretText>,
-    pub password_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]

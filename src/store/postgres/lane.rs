@@ -8,16 +8,17 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use tokio_postgres::Row;
 
 use super::{
     connection::{Database, Flight},
-    row::{at, claim_row, target_at, time_at},
+    row::{at, claim_row, json_at, target_at, time_at},
 };
 use crate::{
     delivery::Target,
     store::{
-        Agenda, Claim, StoreError,
-        kept::{micros, receipt, time},
+        Agenda, Claim, Standing, StoreError,
+        kept::{micros, receipt, standing, time},
     },
 };
 
@@ -232,4 +233,34 @@ pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
             .map(|row| at(row, "next_at").map(time))
             .transpose()?,
     })
+}
+
+pub(super) async fn standing(
+    database: &Database,
+    target: &Target,
+    after: i64,
+    limit: u32,
+) -> Result<Vec<Standing>, StoreError> {
+    let Target {
+        receiver,
+        integration,
+    } = target;
+    let limit = i64::from(limit);
+    let rows = database
+        .query(
+            standing!("$1", "$2", "$3", "$4"),
+            &[receiver, integration, &after, &limit],
+        )
+        .await?;
+
+    let standing = |row: &Row| {
+        Ok(Standing {
+            incident: at(row, "incident")?,
+            delivery: at(row, "id")?,
+            alias: at(row, "alias")?,
+            notification: json_at(row, "notification")?,
+            receipt: at(row, "receipt")?,
+        })
+    };
+    rows.iter().map(standing).collect()
 }

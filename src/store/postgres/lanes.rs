@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     delivery::{DeliveryId, Target},
-    store::{Agenda, Claim, Fallback, Lanes, Settled, Settlement, StoreError},
+    store::{Agenda, Claim, Fallback, Lanes, Settled, Settlement, Standing, StoreError},
 };
 
 use super::{Postgres, held, lane, settle};
@@ -34,6 +34,15 @@ impl Lanes for Postgres {
 
     async fn agenda(&self) -> Result<Agenda, StoreError> {
         lane::agenda(&self.database).await
+    }
+
+    async fn standing(
+        &self,
+        target: &Target,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Standing>, StoreError> {
+        lane::standing(&self.database, target, after, limit).await
     }
 
     async fn escalate(

@@ -1,10 +1,21 @@
 //! The file of a store: who has it, whose it is, how it is opened, and its schema.
 
-use std::{fs::File, io::ErrorKind, path::Path, time::Duration};
+use std::{
+    fs::{self, File},
+    io::{self, ErrorKind},
+    os::unix::fs::MetadataExt as _,
+    path::Path,
+    time::Duration,
+};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rustix::fs::{Access, access};
 
-use super::{failure, mode, path::folder_of, turn::Turn};
+use super::{
+    failure, mode,
+    path::{beside, folder_of, real},
+    turn::Turn,
+};
 use crate::{crash, store::StoreError};
 
 refinery::embed_migrations!("schema/migrations/sqlite");
@@ -15,22 +26,43 @@ pub(super) const BUSY: Duration = Duration::from_secs(5);
 /// Takes the store at a path, be it there or not, for one `serve`; until the guard is dropped no
 /// other takes it. Short commands need no lock.
 pub fn own(path: &Path) -> Result<File, StoreError> {
-    assert_folder(path)?;
-    let mut name = path.to_owned().into_os_string();
-    name.push(".lock");
+    assert_placed(path)?;
+    warn_of_other_names(path);
 
+    let name = beside(&real(path), ".lock");
     let file = File::create(&name).map_err(|error| match error.kind() {
+        ErrorKind::PermissionDenied if name.exists() && access(path, Access::WRITE_OK).is_ok() => {
+            StoreError::Refused(format!(
+                "the lock file {} is another user's: remove it while no `alertbridge serve` runs, or give it to the user \
+                 that does",
+                name.display()
+            ))
+        }
         ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied => StoreError::ReadOnly,
         ErrorKind::StorageFull => StoreError::Full,
         _ => StoreError::Failed(format!(
             "cannot make the lock file {}: {error}",
-            Path::new(&name).display()
+            name.display()
         )),
     })?;
 
     file.try_lock().map_err(|_| StoreError::Locked)?;
 
     Ok(file)
+}
+
+/// By another name of the same file a second process would write a log of its own, and damage both
+/// (<https://www.sqlite.org/howtocorrupt.html>, 2.5). The lock goes by the name.
+fn warn_of_other_names(path: &Path) {
+    if let Ok(names) = path.metadata().map(|file| file.nlink())
+        && names > 1
+    {
+        tracing::warn!(
+            path = %path.display(), names,
+            "the store's file has other names (hard links): a program that opened it by one of them would damage it; \
+             remove them, and copy with `alertbridge store backup`"
+        );
+    }
 }
 
 /// The newest version of the schema this program knows.
@@ -50,6 +82,7 @@ pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     if !path.exists() {
         return Ok((0, known));
     }
+    assert_placed(path)?;
     let _turn = Turn::wait_to_read(path);
     let connection =
         Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).map_err(failure)?;
@@ -102,24 +135,44 @@ pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
 }
 
 /// The folder is not made: mistyped, or on a disk that is not mounted, it would begin an empty
-/// store, and what the real one owes would wait unseen.
-pub(in crate::store) fn assert_folder(path: &Path) -> Result<(), StoreError> {
+/// store, and what the real one owes would wait unseen. What is no file is left as it is.
+pub(in crate::store) fn assert_placed(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
-    if folder.is_dir() {
-        return Ok(());
+    if !folder.is_dir() {
+        return Err(StoreError::Refused(format!(
+            "there is no folder {}: make it, for the user that runs alertbridge, or mount it; or name another file",
+            folder.display()
+        )));
     }
-    Err(StoreError::Refused(format!(
-        "there is no folder {}: make it, for the user that runs alertbridge, or mount it; or name another file",
-        folder.display()
-    )))
+
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Err(StoreError::Refused(format!(
+            "{0} is a folder: name a file in it, such as {0}/alertbridge.db",
+            path.display()
+        ))),
+        Ok(found) if !found.is_file() => Err(StoreError::Refused(format!(
+            "{} is no regular file: name one, or one that is yet to be made",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Makes the file of a new store, for its owner alone, and closes one that everybody could read.
 pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
-    assert_folder(path)?;
+    assert_placed(path)?;
     match mode::make(path) {
         Ok(()) => return Ok(()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => mode::tighten(path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            if path.metadata().is_ok_and(|file| file.len() == 0) {
+                tracing::warn!(
+                    path = %path.display(),
+                    "the store's file is there and empty: a new store begins in it. Where it held one, stop, and restore \
+                     a backup (`alertbridge store restore`)"
+                );
+            }
+            mode::tighten(path);
+        }
         // SQLite says what is wrong when it opens it.
         Err(_) => {}
     }
@@ -127,7 +180,7 @@ pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
 }
 
 pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, StoreError> {
-    assert_folder(path)?;
+    assert_placed(path)?;
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
@@ -146,12 +199,43 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
         Ok(connection)
     };
 
-    open().map_err(|error| match failure(error) {
-        StoreError::Failed(why) => {
-            StoreError::Failed(format!("cannot open {}: {why}", path.display()))
+    open().map_err(|error| {
+        let cannot_open = error.sqlite_error_code() == Some(ErrorCode::CannotOpen);
+        match failure(error) {
+            StoreError::Failed(_) if cannot_open => why_not_opened(path),
+            StoreError::Failed(why) => {
+                StoreError::Failed(format!("cannot open {}: {why}", path.display()))
+            }
+            other => other,
         }
-        other => other,
     })
+}
+
+/// What `SQLite` leaves unsaid when it cannot open a file: what the system says of that file, or of
+/// those that it makes beside it.
+fn why_not_opened(path: &Path) -> StoreError {
+    let named = |what: &str, error: &io::Error| match error.kind() {
+        ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly,
+        _ => StoreError::Failed(format!("cannot open {what}: {error}")),
+    };
+
+    if let Err(error) = File::open(path) {
+        return named(&path.display().to_string(), &error);
+    }
+
+    let probe = beside(path, ".probe");
+    match File::create_new(&probe) {
+        Ok(_) => {
+            // What was made to find out is of no use to anybody.
+            let _ = fs::remove_file(&probe);
+            StoreError::Failed(format!("SQLite cannot open {}", path.display()))
+        }
+        Err(error) => StoreError::Failed(format!(
+            "SQLite needs to make files beside {}, and cannot: {error}. Make room on that disk, or make its folder \
+             writable for this user",
+            path.display()
+        )),
+    }
 }
 
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {

@@ -10,12 +10,12 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
-use super::row::{claim_row, target, time_at};
+use super::row::{claim_row, json_at, target, time_at};
 use crate::{
     delivery::{DeliveryId, Target},
     store::{
-        Agenda, Claim,
-        kept::{micros, receipt, time},
+        Agenda, Claim, Standing,
+        kept::{micros, receipt, standing, time},
     },
 };
 
@@ -150,6 +150,29 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
         };
         due.push(next);
     }
+}
+
+pub(super) fn standing(
+    connection: &Connection,
+    target: &Target,
+    after: i64,
+    limit: u32,
+) -> rusqlite::Result<Vec<Standing>> {
+    connection
+        .prepare_cached(standing!("?1", "?2", "?3", "?4"))?
+        .query_map(
+            params![target.receiver, target.integration, after, limit],
+            |row| {
+                Ok(Standing {
+                    incident: row.get("incident")?,
+                    delivery: row.get("id")?,
+                    alias: row.get("alias")?,
+                    notification: json_at(row, "notification")?,
+                    receipt: row.get("receipt")?,
+                })
+            },
+        )?
+        .collect()
 }
 
 /// Gives the next delivery in the lane of `id` its turn; false where there is none.

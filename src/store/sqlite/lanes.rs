@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     crash,
     delivery::{DeliveryId, Target},
-    store::{Agenda, Claim, Fallback, Lanes, Settled, Settlement, StoreError},
+    store::{Agenda, Claim, Fallback, Lanes, Settled, Settlement, Standing, StoreError},
 };
 
 use super::{Sqlite, failure, held, lane, settle, writer::Outlives};
@@ -43,6 +43,17 @@ impl Lanes for Sqlite {
 
     async fn agenda(&self) -> Result<Agenda, StoreError> {
         self.read(lane::agenda).await
+    }
+
+    async fn standing(
+        &self,
+        target: &Target,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<Standing>, StoreError> {
+        let target = target.clone();
+        self.read(move |connection| lane::standing(connection, &target, after, limit))
+            .await
     }
 
     async fn escalate(

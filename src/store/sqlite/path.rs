@@ -32,6 +32,20 @@ pub(super) fn folder_of(path: &Path) -> &Path {
         .unwrap_or(Path::new("."))
 }
 
+/// The file that a path leads to. SQLite follows symbolic links, so what lies beside a store lies
+/// beside the file itself, whatever name it is opened by.
+pub(super) fn real(path: &Path) -> PathBuf {
+    if let Ok(real) = path.canonicalize() {
+        return real;
+    }
+
+    // A link to a file that is yet to be made.
+    match path.read_link() {
+        Ok(target) => folder_of(path).join(target),
+        Err(_) => path.to_owned(),
+    }
+}
+
 /// The space where a file is, or is to be.
 pub(in crate::store) fn room_beside(path: &Path) -> Option<Room> {
     concern::room(folder_of(path))

@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::path::{beside, folder_of, given_to};
+use super::path::{beside, folder_of, given_to, real};
 
 /// What ends the name of the file that whoever opens a store locks.
 pub(super) const OPENING: &str = ".opening";
@@ -23,6 +23,7 @@ pub(super) struct Turn {
 impl Turn {
     /// Waits for the turn to open a store that may have to be made or migrated.
     pub(super) fn wait(store: &Path) -> Self {
+        let store = &real(store);
         let path = beside(store, OPENING);
         let is_new = !path.exists();
         let file = File::options()
@@ -46,7 +47,7 @@ impl Turn {
         Self::of(
             File::options()
                 .write(true)
-                .open(beside(store, OPENING))
+                .open(beside(&real(store), OPENING))
                 .ok(),
         )
     }

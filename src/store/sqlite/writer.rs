@@ -20,7 +20,7 @@ use tokio::sync::{mpsc, oneshot};
 
 use crate::{crash, store::StoreError};
 
-use super::{CHECKPOINT_BUSY, failure, file::BUSY};
+use super::{CHECKPOINT_BUSY, failure, file::BUSY, identity::Identity};
 
 /// At most this many changes share a commit: bounds how long the first waits for the last.
 const MOST_PER_COMMIT: usize = 256;
@@ -71,9 +71,11 @@ impl Drop for Thread {
 }
 
 impl Writer {
-    /// `checkpointer`, where there is one, moves the log into the database file beside the commits.
-    pub(super) fn start(connection: Connection, checkpointer: Option<Connection>) -> Self {
+    /// `file`, where there is one, is what the store is in, and the connection that moves the log
+    /// into it beside the commits.
+    pub(super) fn start(connection: Connection, file: Option<(Connection, Identity)>) -> Self {
         let (sender, jobs) = mpsc::channel(1024);
+        let (checkpointer, identity) = file.unzip();
         let checkpointer = checkpointer.map(Checkpointer::start);
 
         // Without a log, `synchronous` is left as it is.
@@ -81,6 +83,7 @@ impl Writer {
         let commits = Commits {
             checkpointer,
             connection,
+            identity,
             synchronous,
             jobs,
         };
@@ -125,6 +128,7 @@ struct Commits {
     /// and removes the log.
     checkpointer: Option<Checkpointer>,
     connection: Connection,
+    identity: Option<Identity>,
     /// What the connection is set to.
     synchronous: Option<Outlives>,
     jobs: mpsc::Receiver<Job>,
@@ -202,6 +206,10 @@ impl Commits {
 
     /// To a write-ahead log FULL means a flush at each commit, NORMAL one at checkpoints alone.
     fn begin(&mut self, outlives: Outlives) -> Result<(), StoreError> {
+        self.identity
+            .as_ref()
+            .map_or(Ok(()), Identity::assert_same)?;
+
         if self.synchronous.is_some_and(|now| now != outlives) {
             let level = if outlives == Outlives::PowerFailure {
                 "FULL"
@@ -333,14 +341,16 @@ mod tests {
         const NORMAL: i64 = 1;
         const FULL: i64 = 2;
         let folder = tempfile::tempdir().unwrap();
-        let open = || Connection::open(folder.path().join("t.db")).unwrap();
+        let path = folder.path().join("t.db");
+        let open = || Connection::open(&path).unwrap();
         let connection = open();
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE t (a)",
             )
             .unwrap();
-        let writer = Writer::start(connection, Some(open()));
+        let file = (open(), Identity::of(&path).unwrap());
+        let writer = Writer::start(connection, Some(file));
         for _ in 0..50 {
             let handed_in = [
                 Outlives::Process,
@@ -378,6 +388,7 @@ mod tests {
         let commits = Commits {
             checkpointer: None,
             connection,
+            identity: None,
             synchronous: None,
             jobs,
         };

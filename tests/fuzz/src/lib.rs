@@ -20,6 +20,7 @@ pub mod html;
 pub mod imap;
 pub mod json;
 pub mod mail;
+pub mod profiles;
 pub mod results;
 pub mod smtp;
 pub mod webhook;

@@ -355,6 +355,8 @@ fn integrations_come_in_the_order_they_are_written() {
             "webhook",
             "teams",
             "discord",
+            "alertmanager",
+            "email",
             "stdout"
         ]
     );

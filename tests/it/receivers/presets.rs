@@ -179,7 +179,7 @@ fn a_preset_that_is_none_is_told_with_those_that_are() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_an_alert_says_no_vendor_s_rule_is_broken(first in notifications()) {

@@ -86,7 +86,12 @@ fn failure(status: u16) -> Class {
 #[test]
 fn every_status_has_its_class_at_every_receiver() {
     let (receivers, notification) = (every_kind(), trigger());
-    for (target, receiver) in receivers.of("oncall") {
+    // Mail has statuses of its own.
+    let over_http = |target: &alertbridge::delivery::Target| target.kind() != "email";
+    for (target, receiver) in receivers
+        .of("oncall")
+        .filter(|(target, _)| over_http(target))
+    {
         for status in 200..=599 {
             for body in ["", "ok", "<html>busy</html>", r#"{"status":"success"}"#] {
                 let verdict = receiver.judge(
@@ -210,6 +215,9 @@ fn an_accepted_alert_is_delivered_only_once_it_is_confirmed() {
         &[("x-opsgenie-errortype", "RequestNotProcessed")],
         "{}",
     );
+    assert_eq!(class(&asked(Action::Trigger, &not_yet)), NotYet);
+    let in_words = r#"{"message":"Request not found. It might not be processed, yet."}"#;
+    let not_yet = reply(404, &[], in_words);
     assert_eq!(class(&asked(Action::Trigger, &not_yet)), NotYet);
     assert_eq!(
         class(&asked(Action::Trigger, &reply(404, &[], "{}"))),

@@ -527,7 +527,7 @@ fn no_secret_shows_in_a_request_for_people_s_eyes() {
             let real = request_of(receiver, &notification);
             assert_eq!(
                 format!("{real:?}").contains("SECRET"),
-                target.kind() != "stdout",
+                !["stdout", "email"].contains(&target.kind()),
                 "{real:?}"
             );
             let shown = receiver
@@ -536,7 +536,7 @@ fn no_secret_shows_in_a_request_for_people_s_eyes() {
             assert!(!format!("{shown:?}").contains("SECRET"), "{shown:?}");
             assert_eq!(
                 format!("{shown:?}").contains("<secret>"),
-                target.kind() != "stdout",
+                !["stdout", "email"].contains(&target.kind()),
                 "{shown:?}"
             );
         }
@@ -612,6 +612,11 @@ proptest! {
                 } else {
                     Ok(())
                 },
+                Body::Mail(mail) => if mail.text.trim().is_empty() || mail.text.contains('\r') {
+                    Err(format!("{:?}", mail.text))
+                } else {
+                    Ok(())
+                },
                 Body::Empty => Err("nothing".into()),
             };
             prop_assert!(valid.is_ok(), "{}: {:?}: {:?}", target.integration, valid, request);
@@ -643,10 +648,22 @@ fn a_page_that_may_not_be_genuine_is_marked_by_every_receiver_whatever_its_templ
             ("discord", json!({ "title": "all is {{ labels.state }}" })),
             ("stdout", json!({ "text": "all is {{ labels.state }}" })),
             ("webhook", json!({})),
+            ("alertmanager", json!({})),
+            (
+                "email",
+                json!({ "subject": "all is {{ labels.state }}", "text": "well" }),
+            ),
         ] {
             for settings in [json!({}), own] {
-                let body = match request(&only(kind, settings.clone()), &notification).body {
+                let request = request(&only(kind, settings.clone()), &notification);
+                let subject = request.headers.iter().find(|(name, _)| name == "Subject");
+                let subject = subject.map(|(_, value)| json!(value));
+                let body = match request.body {
                     Body::Json(json) => json,
+                    Body::Mail(mail) => {
+                        assert!(mail.text.contains(mark), "{}", mail.text);
+                        subject.unwrap_or_default()
+                    }
                     Body::Text(text) => json!(text),
                     Body::Empty => panic!("{kind} says nothing"),
                 };
@@ -657,6 +674,7 @@ fn a_page_that_may_not_be_genuine_is_marked_by_every_receiver_whatever_its_templ
                     "webhook" => &body["data"]["title"],
                     "teams" => &body["attachments"][0]["content"]["body"][0]["inlines"][0]["text"],
                     "discord" => &body["embeds"][0]["title"],
+                    "alertmanager" => &body[0]["labels"]["alertname"],
                     _ => &body,
                 };
                 let headline = headline.as_str().unwrap();

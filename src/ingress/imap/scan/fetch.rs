@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Fetched, HEADER_LIMIT, Listed, Scan, header_of};
+use super::{Fetched, HEADER_LIMIT, Listed, Scan, cut::is_cut, header_of};
 use crate::ingress::imap::fault::Fault;
 
 /// What Exchange gives in place of a mail that it cannot convert, in the subject of a mail of its
@@ -98,13 +98,22 @@ impl Scan<'_> {
             return Ok(fetched);
         };
 
-        let mail = Listed {
-            uid: mail.uid,
-            size: mail.size.or(came.size),
-            arrived: mail.arrived.or(came.arrived),
+        let body = came.body.unwrap_or_default();
+
+        // The size decides whether what looks cut is.
+        let size = match mail.size.or(came.size) {
+            None if is_cut(&body) => {
+                let mut again = self.session.bodies(&[mail.uid], most, true).await?;
+                again.remove(&mail.uid).and_then(|came| came.size)
+            }
+            size => size,
         };
 
-        let body = came.body.unwrap_or_default();
+        let mail = Listed {
+            uid: mail.uid,
+            size,
+            arrived: mail.arrived.or(came.arrived),
+        };
 
         if is_shorter(&body, mail.size) || is_stand_in(&body) {
             self.confirm(vec![(mail, body)], &mut fetched).await?;
@@ -174,6 +183,11 @@ impl Scan<'_> {
                         false,
                     );
                     self.backlog.keep_stand_in(mail.uid, second);
+                }
+                Some(second)
+                    if second == body && is_shorter(&second, mail.size) && is_cut(&second) =>
+                {
+                    self.fail(mail.uid, "the server gives it cut off", false);
                 }
                 Some(second) if second == body || !is_shorter(&second, mail.size) => {
                     self.take(mail, second, fetched);

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::{Listed, Scan, Scanned};
+use super::{Listed, Scan, Scanned, cut};
 use crate::{ingress::imap::fault::Fault, message::Wanted, telemetry};
 
 /// Mails that are told and looked for in one scan, so that its cost stays flat.
@@ -128,7 +128,8 @@ impl Scan<'_> {
 
         self.backlog.end();
 
-        Ok(header)
+        // What is cut off within a name would be taken for another sender's.
+        Ok(header.filter(|header| cut::body(header).is_some()))
     }
 
     /// Asks for a mail that is read already: where that is given, it is not the server that fails.

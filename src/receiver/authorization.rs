@@ -1,11 +1,22 @@
-//! How a webhook proves who it is, but for the signature.
+//! How a request proves who it is by its header `Authorization`: a token, or a user and a password.
+
+use std::path::PathBuf;
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::settings::{BasicAuth, Settings};
-use crate::receiver::{
-    Credential, Keys, credential::Shape, site::Site, template::looks_like_template,
-};
+use super::{Credential, Keys, credential::Shape, site::Site, template::looks_like_template};
+use crate::settings::SecretText;
+
+/// `basic_auth:` of an integration.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BasicAuth {
+    pub username: String,
+    pub password: Option<SecretText>,
+    pub password_file: Option<PathBuf>,
+}
 
 pub(super) enum Authorization {
     Bearer(Credential),
@@ -17,19 +28,23 @@ pub(super) enum Authorization {
 
 impl Authorization {
     /// One of the two, or neither.
-    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+    pub(super) fn compile(
+        (bearer, bearer_file): (Option<&SecretText>, Option<&PathBuf>),
+        basic_auth: Option<&BasicAuth>,
+        site: &mut Site<'_>,
+    ) -> Option<Self> {
         let bearer = site.secret_if_any(
             "bearer",
             Shape::Key,
-            settings.bearer.as_deref(),
-            settings.bearer_file.as_deref(),
+            bearer.map(|token| &**token),
+            bearer_file.map(PathBuf::as_path),
         );
 
         let Some(BasicAuth {
             username,
             password,
             password_file,
-        }) = &settings.basic_auth
+        }) = basic_auth
         else {
             return bearer.map(Self::Bearer);
         };

@@ -1,0 +1,10 @@
+//! What a request that got no reply failed by, in words for the operator.
+
+use crate::delivery::FailureReason;
+
+/// A request that got no reply.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) reason: FailureReason,
+    pub(super) detail: String,
+}

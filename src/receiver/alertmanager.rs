@@ -1,0 +1,373 @@
+//! Alertmanager, by its API v2.
+//! <https://github.com/prometheus/alertmanager/blob/main/api/v2/openapi.yaml>
+//!
+//! Alertmanager knows an alert by its labels, so the end of an incident carries those that its
+//! trigger had: they are the trigger's receipt. It forgets an alert whose `endsAt` passes, and all
+//! of them when it is restarted, so an alert that stands is posted again and again.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{
+    Body, Credential, Keys, Parcel, Receiver, RenderError, Reply, Request,
+    address::Address,
+    authorization::{Authorization, BasicAuth},
+    options::Options,
+    site::Site,
+    status,
+    text::{cut, one_line},
+    transport::Tls,
+    wording,
+};
+use crate::{
+    delivery::{Action, Notification, Verdict},
+    settings::{self, DefaultOn, SecretText, bounds},
+};
+
+/// How long an alert stands at Alertmanager without being posted again: so long the bridge may be
+/// down before one that is open counts as over.
+const OUTLIVES: SignedDuration = SignedDuration::from_mins(30);
+
+/// The longest value of a label or annotation: our own limit, where the API names none.
+const LABEL: usize = 1024;
+const ANNOTATION: usize = 8192;
+
+/// What changes while an incident is the same, and what is told in the annotations. The rest makes
+/// the alert's identity.
+const NO_IDENTITY: [&str; 15] = [
+    "sli_value",
+    "slo_value",
+    "sli_gap",
+    "window_seconds",
+    "recurrence_28d",
+    "unit",
+    "status",
+    "state",
+    "authenticity",
+    "ingress",
+    "title",
+    "url",
+    "summary",
+    "stage",
+    "alertname",
+];
+
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// The base: `http://alertmanager.example.com:9093`, with the route prefix where it has one.
+    pub url: String,
+    /// How often an alert that stands is posted again.
+    pub resend_delay: settings::Duration,
+    /// A token sent as `Authorization: Bearer …`.
+    pub bearer: Option<SecretText>,
+    pub bearer_file: Option<PathBuf>,
+    pub basic_auth: Option<BasicAuth>,
+    /// Whether it is told that an incident is over.
+    pub send_resolved: DefaultOn,
+    /// Pacing, `60/m` or `1/s`; none unless wanted: a 429 is honoured anyway.
+    pub rate_limit: Option<String>,
+    /// In place of `delivery.timeout`.
+    pub timeout: Option<settings::Duration>,
+    /// The HTTP proxy its requests go through, in place of the environment's `HTTPS_PROXY`.
+    pub proxy_url: Option<SecretText>,
+    pub tls: Option<Tls>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            url: String::new(),
+            resend_delay: settings::Duration::from_secs(60),
+            bearer: None,
+            bearer_file: None,
+            basic_auth: None,
+            send_resolved: DefaultOn::default(),
+            rate_limit: None,
+            timeout: None,
+            proxy_url: None,
+            tls: None,
+        }
+    }
+}
+
+/// An `alertmanager_configs` entry, compiled.
+pub struct Alertmanager {
+    base: Address,
+    authorization: Option<Authorization>,
+    resend_delay: Duration,
+    options: Options,
+}
+
+/// An alert's labels, as Alertmanager has them.
+type Identity = BTreeMap<String, String>;
+
+impl Alertmanager {
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        let out_of_bounds = bounds::duration(
+            &site.at("resend_delay"),
+            settings.resend_delay,
+            1,
+            OUTLIVES.as_secs().unsigned_abs() / 3,
+        );
+        site.problems(out_of_bounds);
+
+        let authorization = Authorization::compile(
+            (settings.bearer.as_ref(), settings.bearer_file.as_ref()),
+            settings.basic_auth.as_ref(),
+            site,
+        );
+
+        let options = Options::compile(
+            settings.send_resolved,
+            settings.rate_limit.as_ref(),
+            settings.timeout,
+            settings.proxy_url.as_ref(),
+            settings.tls.as_ref(),
+            site,
+        );
+
+        if settings.url.is_empty() {
+            site.problem(
+                "url",
+                "it is not given",
+                "write it like http://alertmanager.example.com:9093",
+            );
+            return None;
+        }
+
+        Some(Self {
+            base: site.base(
+                "url",
+                &settings.url,
+                &["/api/v2/alerts", "/api/v1/alerts", "/api/v2", "/api/v1"],
+            )?,
+            authorization,
+            resend_delay: settings.resend_delay.as_std(),
+            options,
+        })
+    }
+
+    fn post(&self, alerts: Vec<Value>, keys: &Keys) -> Request {
+        let authorization = self
+            .authorization
+            .as_ref()
+            .map(|how| ("authorization".into(), how.header(keys)));
+        Request {
+            method: "POST",
+            url: format!("{}/api/v2/alerts", self.base.reveal(keys)),
+            headers: [("content-type".into(), "application/json".into())]
+                .into_iter()
+                .chain(authorization)
+                .collect(),
+            body: Body::Json(Value::Array(alerts)),
+        }
+    }
+}
+
+impl Receiver for Alertmanager {
+    fn secrets(&self) -> Vec<&Credential> {
+        let authorization = self.authorization.as_ref().map(Authorization::credential);
+        self.base
+            .credential()
+            .into_iter()
+            .chain(authorization)
+            .collect()
+    }
+
+    fn request(&self, parcel: &Parcel<'_>, keys: &Keys) -> Result<Request, RenderError> {
+        let before = parcel.receipt.and_then(read);
+        let alerts = match parcel.notification.action {
+            Action::Trigger => vec![standing(parcel, &identity(parcel))],
+            Action::Change => {
+                // Of other labels it is another alert to Alertmanager: the one before is over.
+                let now = identity(parcel);
+                let replaced = before.filter(|before| *before != now);
+                replaced
+                    .map(|before| over(&before, parcel))
+                    .into_iter()
+                    .chain([standing(parcel, &now)])
+                    .collect()
+            }
+            Action::Resolve => vec![over(&before.unwrap_or_else(|| identity(parcel)), parcel)],
+        };
+        Ok(self.post(alerts, keys))
+    }
+
+    fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+        match status::verdict(reply) {
+            Verdict::Delivered { .. } => Verdict::Delivered {
+                receipt: match parcel.notification.action {
+                    Action::Resolve => None,
+                    Action::Trigger | Action::Change => {
+                        serde_json::to_string(&identity(parcel)).ok()
+                    }
+                },
+            },
+            verdict => verdict,
+        }
+    }
+
+    fn updates(&self) -> bool {
+        true
+    }
+
+    fn resend_delay(&self) -> Option<Duration> {
+        Some(self.resend_delay)
+    }
+
+    fn resend(&self, told: &[Parcel<'_>], still_open: bool, keys: &Keys) -> Option<Request> {
+        let alert = |parcel: &Parcel<'_>| {
+            let identity = parcel.receipt.and_then(read);
+            let identity = identity.unwrap_or_else(|| self::identity(parcel));
+            if still_open {
+                standing(parcel, &identity)
+            } else {
+                over(&identity, parcel)
+            }
+        };
+        let alerts: Vec<_> = told.iter().map(alert).collect();
+        (!alerts.is_empty()).then(|| self.post(alerts, keys))
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+}
+
+/// The labels that the trigger was posted with.
+fn read(receipt: &str) -> Option<Identity> {
+    serde_json::from_str(receipt).ok()
+}
+
+/// The labels that stay the same as long as it is the same alert, and the name.
+fn identity(parcel: &Parcel<'_>) -> Identity {
+    let notification = parcel.notification;
+    let mut labels: Identity = notification
+        .labels
+        .iter()
+        .filter(|(name, _)| !NO_IDENTITY.contains(&name.as_ref()))
+        .map(|(name, value)| (label_name(name), cut(&one_line(value), LABEL)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+
+    labels.insert("alertname".to_owned(), cut(&alertname(notification), LABEL));
+    labels.insert("alias".to_owned(), parcel.alias.to_owned());
+    labels
+}
+
+/// What it is called; marked where it may not be genuine.
+fn alertname(notification: &Notification) -> String {
+    let named = ["metric", "title", "kind"]
+        .iter()
+        .map(|name| wording::one(notification, name))
+        .find(|name| !name.is_empty());
+    wording::mark(notification) + &named.unwrap_or_else(|| "alert".to_owned())
+}
+
+/// A name that every version takes: `[a-zA-Z_][a-zA-Z0-9_]*`.
+fn label_name(name: &str) -> String {
+    let mut plain: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    if plain.starts_with(|c: char| c.is_ascii_digit()) {
+        plain.insert(0, '_');
+    }
+    plain
+}
+
+fn standing(parcel: &Parcel<'_>, identity: &Identity) -> Value {
+    let notification = parcel.notification;
+    let seen = notification.time.unwrap_or(notification.arrived_at);
+    let mut alert = json!({
+        "labels": identity,
+        "annotations": annotations(parcel),
+        "startsAt": seen.min(parcel.now).to_string(),
+        "endsAt": parcel.now.saturating_add(OUTLIVES).unwrap_or(Timestamp::MAX).to_string(),
+    });
+    link(&mut alert, parcel);
+    alert
+}
+
+/// Without a start, which Alertmanager knows.
+fn over(identity: &Identity, parcel: &Parcel<'_>) -> Value {
+    let mut alert = json!({
+        "labels": identity,
+        "annotations": annotations(parcel),
+        "endsAt": parcel.now.to_string(),
+    });
+    link(&mut alert, parcel);
+    alert
+}
+
+fn annotations(parcel: &Parcel<'_>) -> Value {
+    json!({
+        "summary": wording::title(parcel.notification, LABEL),
+        "description": cut(&wording::below(parcel.notification), ANNOTATION),
+    })
+}
+
+/// Where more is known: the sender's own page, or the bridge's.
+fn link(alert: &mut Value, parcel: &Parcel<'_>) {
+    let own = wording::label(parcel.notification, "url");
+    let link = [Some(own), parcel.external_url]
+        .into_iter()
+        .flatten()
+        .find(|link| super::http_url::parse(link).is_ok());
+    if let Some(link) = link {
+        alert["generatorURL"] = link.into();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receiver::sample;
+
+    #[test]
+    fn the_end_carries_the_labels_of_the_trigger_whatever_its_own_are() {
+        let [(_, trigger), (_, resolve), _] = sample::notifications();
+        let told = sample::parcel(&trigger, identity);
+        assert_eq!(told["alertname"], "Jira Installation Callback Success Rate");
+        assert_eq!(told["severity"], "critical");
+        assert!(!told.contains_key("sli_value") && !told.contains_key("status"));
+
+        let mut resolve = resolve;
+        resolve.labels.insert("severity".into(), "info".into());
+        let receipt = serde_json::to_string(&told).unwrap();
+        sample::parcel(&resolve, |parcel| {
+            let parcel = Parcel {
+                receipt: Some(&receipt),
+                ..*parcel
+            };
+            let labels = parcel.receipt.and_then(read);
+            assert_eq!(labels, Some(told.clone()));
+            let over = over(&told, &parcel);
+            assert_eq!(over["labels"], json!(told));
+            assert_eq!(over["endsAt"], parcel.now.to_string());
+        });
+    }
+
+    #[test]
+    fn a_start_in_the_future_is_now_and_a_name_is_one_of_prometheus() {
+        let (_, mut trigger) = sample::notifications().into_iter().next().unwrap();
+        trigger.time = Some(Timestamp::MAX);
+        sample::parcel(&trigger, |parcel| {
+            let alert = standing(parcel, &identity(parcel));
+            assert_eq!(alert["startsAt"], parcel.now.to_string());
+        });
+        for (name, plain) in [
+            ("a-b.c", "a_b_c"),
+            ("9a", "_9a"),
+            ("é", "_"),
+            ("a_1", "a_1"),
+        ] {
+            assert_eq!(label_name(name), plain);
+        }
+    }
+}

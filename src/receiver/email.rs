@@ -1,0 +1,386 @@
+//! Mail to people, by SMTP.
+//!
+//! The mails of an incident are one thread: each answers its trigger and refers to a root that is
+//! made from the alias. A Message-ID is the same across retries and of one mail alone, since
+//! servers drop a second mail of the same. `Auto-Submitted` (RFC 3834) keeps robots from answering.
+
+use std::{borrow::Cow, fmt};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Value;
+
+use super::{
+    Body, Credential, Keys, Mail, Parcel, Receiver, RenderError, Reply, Request,
+    options::Options,
+    page::Page,
+    site::Site,
+    smarthost::{self, Smarthost},
+    status,
+    template::{Escape, Template},
+    text::{cut, one_line},
+    transport::Tls,
+    wording,
+};
+use crate::{
+    delivery::{Action, FailureReason, Step, Verdict, sha256_hex},
+    settings::{self, DefaultOn, host::is_address},
+};
+
+/// A longer subject is not read.
+const SUBJECT: usize = 250;
+const TEXT: usize = 64 << 10;
+
+/// More people are a mailing list.
+const RECIPIENTS: usize = 50;
+
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Addresses, as a list or parted by commas.
+    pub to: Addresses,
+    /// One address; none whose mail is read as an alert.
+    pub from: String,
+    pub smarthost: Option<smarthost::Settings>,
+    /// A template; the headline where it is not given.
+    pub subject: Option<String>,
+    /// A template of plain text; all that is known where it is not given.
+    pub text: Option<String>,
+    /// Whether it is told that an incident is over.
+    pub send_resolved: DefaultOn,
+    /// Pacing, `60/m` or `1/s`; none unless wanted.
+    pub rate_limit: Option<String>,
+    /// In place of `delivery.timeout`.
+    pub timeout: Option<settings::Duration>,
+    pub tls: Option<Tls>,
+}
+
+impl Settings {
+    /// The address that it is from, without a name.
+    pub fn sender(&self) -> &str {
+        let address = self.from.rsplit('<').next().unwrap_or_default();
+        address.trim().trim_end_matches('>')
+    }
+}
+
+/// Addresses of mail: a list, or one text that parts them by commas.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Addresses(Vec<String>);
+
+/// An `email_configs` entry, compiled.
+pub struct Email {
+    to: Vec<Address>,
+    from: Address,
+    smarthost: Smarthost,
+    subject: Option<Template>,
+    text: Option<Template>,
+    options: Options,
+}
+
+/// `Name <local@domain>`, or the address alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Address {
+    name: String,
+    address: String,
+}
+
+impl Email {
+    pub(super) fn compile(settings: &Settings, site: &mut Site<'_>) -> Option<Self> {
+        let from = Address::compile("from", &settings.from, site);
+        let to: Vec<_> = settings.to.0.iter().collect();
+        if to.is_empty() || to.len() > RECIPIENTS {
+            site.problem(
+                "to",
+                format!("there are {} addresses, of 1 to {RECIPIENTS}", to.len()),
+                "name who is to be told",
+            );
+        }
+        let to: Vec<_> = to
+            .into_iter()
+            .filter_map(|text| Address::compile("to", text, site))
+            .collect();
+
+        let smarthost = if let Some(smarthost) = &settings.smarthost {
+            Smarthost::compile(smarthost, site.below("smarthost"))
+        } else {
+            let key = site.at("smarthost");
+            site.problems([smarthost::missing(key)]);
+            None
+        };
+
+        let subject = site.template("subject", settings.subject.as_ref(), Escape::No);
+        let text = site.template("text", settings.text.as_ref(), Escape::No);
+        let options = Options::compile(
+            settings.send_resolved,
+            settings.rate_limit.as_ref(),
+            settings.timeout,
+            None,
+            settings.tls.as_ref(),
+            site,
+        );
+
+        Some(Self {
+            to,
+            from: from?,
+            smarthost: smarthost?,
+            subject,
+            text,
+            options,
+        })
+    }
+
+    /// Of one mail, whatever becomes of it.
+    fn message_id(&self, parcel: &Parcel<'_>) -> String {
+        let unique = format!(
+            "{}\n{}\n{}",
+            parcel.alias,
+            parcel.notification.action.as_str(),
+            parcel.delivery
+        );
+        self.identified(&unique)
+    }
+
+    /// What all mails about an alias refer to. No mail is called that.
+    fn root(&self, parcel: &Parcel<'_>) -> String {
+        self.identified(parcel.alias)
+    }
+
+    fn identified(&self, text: &str) -> String {
+        let (_, domain) = self.from.address.rsplit_once('@').unwrap_or_default();
+        format!("<{}@{domain}>", &sha256_hex(text.as_bytes())[..32])
+    }
+
+    fn body(&self, page: &Page<'_>, subject: &str, parcel: &Parcel<'_>) -> String {
+        let mut text = page.text(self.text.as_ref()).unwrap_or_else(|| {
+            let link = parcel.external_url.map(|url| format!("\n\n{url}"));
+            wording::body(parcel.notification) + &link.unwrap_or_default()
+        });
+        let mark = wording::mark(parcel.notification);
+        if !text.contains(mark.trim()) {
+            text.insert_str(0, &format!("{subject}\n\n"));
+        }
+        if let Some(notes) = page.notes() {
+            text.push_str(&format!("\n\n({notes})"));
+        }
+        cut(&text, TEXT)
+    }
+}
+
+impl Receiver for Email {
+    fn secrets(&self) -> Vec<&Credential> {
+        self.smarthost.credential().into_iter().collect()
+    }
+
+    fn request(&self, parcel: &Parcel<'_>, _: &Keys) -> Result<Request, RenderError> {
+        let page = Page::new(parcel);
+        let subject = page.headline(self.subject.as_ref());
+        let subject = subject.unwrap_or_else(|| wording::title(parcel.notification, SUBJECT));
+        let subject = cut(&one_line(&subject), SUBJECT);
+
+        let root = self.root(parcel);
+        let told = parcel
+            .receipt
+            .filter(|receipt| is_message_id(receipt))
+            .map(ToOwned::to_owned);
+        let references = [Some(root.clone()), told.clone()];
+        let to: Vec<_> = self.to.iter().map(Address::to_string).collect();
+
+        let headers: [(&'static str, String); 9] = [
+            ("From", self.from.to_string()),
+            ("To", to.join(", ")),
+            ("Subject", subject.clone()),
+            ("Date", date(parcel)),
+            ("Message-ID", self.message_id(parcel)),
+            ("In-Reply-To", told.unwrap_or(root)),
+            (
+                "References",
+                references
+                    .into_iter()
+                    .flatten()
+                    .collect::<Vec<_>>()
+                    .join(" "),
+            ),
+            ("Auto-Submitted", "auto-generated".to_owned()),
+            ("X-Auto-Response-Suppress", "All".to_owned()),
+        ];
+
+        let recipients = match parcel.step {
+            Step::Rest { to } => to.clone(),
+            _ => self.to.iter().map(|to| to.address.clone()).collect(),
+        };
+
+        Ok(Request {
+            method: "SMTP",
+            url: self.smarthost.url(),
+            headers: headers
+                .into_iter()
+                .map(|(name, value)| (Cow::Borrowed(name), value))
+                .collect(),
+            body: Body::Mail(Mail {
+                recipients,
+                text: self.body(&page, &subject, parcel),
+            }),
+        })
+    }
+
+    /// Of SMTP's replies 4xx ask to come again, and 5xx are final. Whom the server refuses while it
+    /// takes the mail for others is tried apart.
+    fn judge(&self, parcel: &Parcel<'_>, reply: &Reply) -> Verdict {
+        let detail = quoted(reply.status, &String::from_utf8_lossy(&reply.body));
+        match reply.status {
+            200..=299 => {
+                let refused = refused(reply);
+                if refused.is_empty() {
+                    return Verdict::Delivered {
+                        receipt: Some(self.message_id(parcel)),
+                    };
+                }
+                let whom = refused.join(", ");
+                Verdict::Partly {
+                    next: Step::Rest { to: refused },
+                    detail: format!("the server took it, but not for {whom}"),
+                }
+            }
+            421 => Verdict::Retry {
+                reason: FailureReason::ServerError,
+                detail,
+                after: None,
+            },
+            400..=499 => Verdict::Retry {
+                reason: FailureReason::RateLimited,
+                detail,
+                after: None,
+            },
+            530 | 534 | 535 | 538 => Verdict::Permanent {
+                reason: FailureReason::Unauthorized,
+                detail,
+            },
+            500..=599 => Verdict::Permanent {
+                reason: FailureReason::Rejected,
+                detail,
+            },
+            _ => Verdict::Retry {
+                reason: FailureReason::UnexpectedReply,
+                detail,
+                after: None,
+            },
+        }
+    }
+
+    fn example_receipt(&self, action: Action) -> Option<&'static str> {
+        (action != Action::Trigger).then_some("<trigger@alertbridge.example>")
+    }
+
+    fn smarthost(&self) -> Option<&Smarthost> {
+        Some(&self.smarthost)
+    }
+
+    fn options(&self) -> &Options {
+        &self.options
+    }
+}
+
+/// `SMTP 550: what it said`.
+fn quoted(status: u16, said: &str) -> String {
+    status::quoted(status, said).replacen("HTTP", "SMTP", 1)
+}
+
+/// Whom the server refused, while it took the mail for others; see `deliver`.
+fn refused(reply: &Reply) -> Vec<String> {
+    let json: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+    let refused = json["refused"].as_array().into_iter().flatten();
+    refused
+        .filter_map(|one| one.as_str().map(ToOwned::to_owned))
+        .collect()
+}
+
+/// When it is sent, as mail has it.
+fn date(parcel: &Parcel<'_>) -> String {
+    let zoned = parcel.now.to_zoned(jiff::tz::TimeZone::UTC);
+    jiff::fmt::rfc2822::to_string(&zoned).unwrap_or_default()
+}
+
+fn is_message_id(text: &str) -> bool {
+    text.starts_with('<')
+        && text.ends_with('>')
+        && text.len() <= 200
+        && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+impl Address {
+    fn compile(field: &'static str, text: &str, site: &mut Site<'_>) -> Option<Self> {
+        let text = text.trim();
+        let (name, address) = match text.rsplit_once('<') {
+            Some((name, rest)) => (name.trim().trim_matches('"'), rest.strip_suffix('>')?),
+            None => ("", text),
+        };
+        let is_plain = name
+            .chars()
+            .all(|c| !c.is_control() && c != '"' && c != '\\');
+        if !is_address(address) || !is_plain {
+            site.problem(
+                field,
+                format!("`{}` is no address", cut(&one_line(text), 80)),
+                "write it like oncall@example.com, or On call <oncall@example.com>",
+            );
+            return None;
+        }
+        Some(Self {
+            name: name.to_owned(),
+            address: address.to_owned(),
+        })
+    }
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.is_empty() {
+            f.write_str(&self.address)
+        } else {
+            write!(f, "\"{}\" <{}>", self.name, self.address)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Addresses {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Visitor;
+
+        impl<'de> de::Visitor<'de> for Visitor {
+            type Value = Addresses;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an address, or a list of them")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Addresses, E> {
+                let each = text.split(',').map(|one| one.trim().to_owned());
+                Ok(Addresses(each.filter(|one| !one.is_empty()).collect()))
+            }
+
+            fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Addresses, A::Error> {
+                let mut all = Vec::new();
+                while let Some(one) = list.next_element()? {
+                    all.push(one);
+                }
+                Ok(Addresses(all))
+            }
+        }
+
+        deserializer.deserialize_any(Visitor)
+    }
+}
+
+impl JsonSchema for Addresses {
+    fn schema_name() -> Cow<'static, str> {
+        "Addresses".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": ["string", "array"],
+            "items": { "type": "string" },
+            "description": "Addresses of mail: a list, or one text that parts them by commas."
+        })
+    }
+}

@@ -1,0 +1,152 @@
+//! The mail server that an integration hands its mails to.
+
+use std::path::PathBuf;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::{Credential, Keys, credential::Shape, site::Site, template::looks_like_template};
+use crate::settings::{Problem, SecretText, host::is_host};
+
+/// `smarthost:` of an integration.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    pub host: String,
+    /// 587 for STARTTLS, 465 for implicit TLS and 25 for none, where it is not given.
+    pub port: Option<u16>,
+    /// Implicit on port 465, else STARTTLS, where it is not given.
+    pub tls: Option<Encryption>,
+    pub username: Option<String>,
+    pub password: Option<SecretText>,
+    pub password_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Encryption {
+    Implicit,
+    Starttls,
+    /// Only sensible on loopback.
+    None,
+}
+
+/// The same, compiled.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Smarthost {
+    pub host: String,
+    pub port: u16,
+    pub encryption: Encryption,
+    login: Option<(String, Credential)>,
+}
+
+impl Smarthost {
+    pub(super) fn compile(settings: &Settings, mut site: Site<'_>) -> Option<Self> {
+        let encryption = settings.tls.unwrap_or(match settings.port {
+            Some(465) => Encryption::Implicit,
+            _ => Encryption::Starttls,
+        });
+        let port = settings.port.unwrap_or(match encryption {
+            Encryption::Implicit => 465,
+            Encryption::Starttls => 587,
+            Encryption::None => 25,
+        });
+
+        if settings.host.is_empty() || !is_host(&settings.host) {
+            site.problem(
+                "host",
+                "it is no host",
+                "write the mail server's name: smtp.example.com",
+            );
+            return None;
+        }
+
+        if port == 0 {
+            site.problem("port", "there is no port 0", "drop it, or write 587");
+        }
+
+        let login = login(settings, &mut site);
+        let is_local = ["localhost", "127.0.0.1", "::1"].contains(&settings.host.as_str());
+        if encryption == Encryption::None && !is_local {
+            let what = "mail, and the password, travel unencrypted";
+            site.warn("tls", what, "write starttls or implicit");
+        }
+
+        Some(Self {
+            host: settings.host.clone(),
+            port,
+            encryption,
+            login,
+        })
+    }
+
+    /// `smtp://host:port`.
+    pub fn url(&self) -> String {
+        if self.host.contains(':') {
+            format!("smtp://[{}]:{}", self.host, self.port)
+        } else {
+            format!("smtp://{}:{}", self.host, self.port)
+        }
+    }
+
+    pub fn credential(&self) -> Option<&Credential> {
+        self.login.as_ref().map(|(_, password)| password)
+    }
+
+    /// The user and the password.
+    pub fn login<'a>(&'a self, keys: &'a Keys) -> Option<(&'a str, &'a str)> {
+        let (user, password) = self.login.as_ref()?;
+        Some((user, keys.reveal(password)))
+    }
+}
+
+/// What is wrong with the settings of a smarthost that is not there.
+pub(super) fn missing(key: String) -> Problem {
+    Problem::new(
+        key,
+        "no mail server is given",
+        "name one: `smarthost: { host: smtp.example.com }`",
+    )
+}
+
+/// The user and the password, which go together; none where neither is given, or they are wrong.
+fn login(settings: &Settings, site: &mut Site<'_>) -> Option<(String, Credential)> {
+    let password = site.secret_if_any(
+        "password",
+        Shape::Password,
+        settings.password.as_deref(),
+        settings.password_file.as_deref(),
+    );
+
+    let name = settings.username.as_deref();
+    if name.is_some_and(|name| name.is_empty() || looks_like_template(name)) {
+        site.problem(
+            "username",
+            "it is empty or a template, and a user's name is neither",
+            "write the user's name itself",
+        );
+    }
+
+    match (name, password) {
+        (Some(name), Some(password)) => {
+            let password = Credential {
+                name: "smarthost.password",
+                ..password
+            };
+            return Some((name.to_owned(), password));
+        }
+        (Some(_), None) => site.problem(
+            "password",
+            "a user's name is given and no password",
+            "name the file that holds it with `password_file`",
+        ),
+        (None, Some(_)) => site.problem(
+            "username",
+            "a password is given and no user's name",
+            "add `username`",
+        ),
+        (None, None) => {}
+    }
+
+    None
+}

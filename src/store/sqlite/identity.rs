@@ -1,0 +1,67 @@
+//! Whether a store's file is still the one that was opened: one that was removed or replaced takes
+//! every change, and keeps none.
+
+use std::{
+    fs::Metadata,
+    io,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
+};
+
+use crate::store::StoreError;
+
+/// A file by its number on its device, which no other has while it is open.
+pub(super) struct Identity {
+    path: PathBuf,
+    number: (u64, u64),
+}
+
+impl Identity {
+    pub(super) fn of(path: &Path) -> io::Result<Self> {
+        Ok(Self {
+            path: path.to_owned(),
+            number: number(&path.metadata()?),
+        })
+    }
+
+    /// Fails where the path leads to another file by now, or to none.
+    pub(super) fn assert_same(&self) -> Result<(), StoreError> {
+        match self.path.metadata() {
+            Ok(found) if number(&found) == self.number => Ok(()),
+            _ => Err(StoreError::Failed(format!(
+                "{} was removed or replaced while it was in use, and nothing written to it would be found again: put \
+                 the file back, or restart alertbridge to begin with what is there now",
+                self.path.display()
+            ))),
+        }
+    }
+}
+
+fn number(file: &Metadata) -> (u64, u64) {
+    (file.dev(), file.ino())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_was_removed_replaced_or_put_back_is_told_from_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, aside) = (folder.path().join("a.db"), folder.path().join("b.db"));
+        fs::write(&path, "x").unwrap();
+        let identity = Identity::of(&path).unwrap();
+        assert!(identity.assert_same().is_ok());
+
+        fs::rename(&path, &aside).unwrap();
+        assert!(identity.assert_same().is_err(), "removed");
+
+        fs::write(&path, "x").unwrap();
+        assert!(identity.assert_same().is_err(), "replaced");
+
+        fs::rename(&aside, &path).unwrap();
+        assert!(identity.assert_same().is_ok(), "put back");
+    }
+}

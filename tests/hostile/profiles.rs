@@ -1,0 +1,124 @@
+//! Other senders' mail: what a profile reads is bounded in time and memory, whoever wrote it.
+
+use std::{fs, path::Path, time::Instant};
+
+use super::{alone, checks};
+
+const HEADER: &str = "From: a@example.com\r\nMIME-Version: 1.0\r\n";
+
+/// Mails of half a megabyte, each dear in its own way.
+fn dear() -> Vec<(&'static str, String)> {
+    let size = 512 << 10;
+    let fill = |piece: &str| piece.repeat(size / piece.len());
+    let text =
+        |body: String| format!("{HEADER}Content-Type: text/plain; charset=utf-8\r\n\r\n{body}");
+    let html =
+        |body: String| format!("{HEADER}Content-Type: text/html; charset=utf-8\r\n\r\n{body}");
+    vec![
+        ("pairs without end", text(fill("Label: value\n"))),
+        (
+            "labels that all differ",
+            text((0..40_000).map(|n| format!("L{n}: v\n")).collect()),
+        ),
+        ("one line", text(fill("x: "))),
+        ("colons", text(fill(":"))),
+        ("tabs", text(fill("a\t"))),
+        (
+            "quoted lines that flow",
+            format!(
+                "{HEADER}Content-Type: text/plain; format=flowed\r\n\r\n{}",
+                fill("> a \r\n")
+            ),
+        ),
+        ("nested tags", html(fill("<div>"))),
+        ("nested tables", html(fill("<table><tr><td>"))),
+        ("rows", html(fill("<tr><td>a<td>b"))),
+        (
+            "cells of one row",
+            html(format!("<table><tr>{}", fill("<td>a"))),
+        ),
+        ("a list of terms", html(fill("<dt>a<dd>b"))),
+        ("links", html(fill("<a href=x>y</a>"))),
+        ("links that never end", html(fill("<a href=x>y"))),
+        ("entities", html(fill("&amp;"))),
+        ("ampersands", html(fill("&"))),
+        ("comments", html(fill("<!-- a -->"))),
+        ("comments that never end", html(fill("<!--"))),
+        ("scripts that never end", html(fill("<script>"))),
+        ("attributes", html(format!("<a {}", fill("x=\"y\" ")))),
+        ("quotes that never end", html(fill("<a x=\""))),
+        (
+            "attributes of a link",
+            html(format!("<a {}>", fill("é=1 "))),
+        ),
+        ("angle brackets", html(fill("<"))),
+        ("end tags", html(fill("</table></tr>"))),
+        ("breaks", html(fill("<br>"))),
+        (
+            "Alertmanager's items",
+            text(format!("[1] Firing\n{}", fill("Labels\na = b\nSource\n"))),
+        ),
+        ("items that never end", text(fill("Labels\na = b\n"))),
+        ("Grafana's labels", text(fill("Labels:\n    a = b\n"))),
+        (
+            "parts",
+            format!(
+                "{HEADER}Content-Type: multipart/mixed; boundary=b\r\n\r\n{}",
+                fill("--b\r\n\r\na\r\n")
+            ),
+        ),
+        (
+            "attachments",
+            format!(
+                "{HEADER}Content-Type: multipart/mixed; boundary=b\r\n\r\n{}",
+                fill("--b\r\nContent-Disposition: attachment; filename=x\r\n\r\na\r\n")
+            ),
+        ),
+        (
+            "header fields",
+            format!("{}{HEADER}\r\n", fill("X-A: b\r\n")),
+        ),
+    ]
+}
+
+/// What half a megabyte may take without optimisation, beside others: some fifteen times what it
+/// takes as it is shipped.
+const MOST: f64 = 1.5;
+
+#[test]
+fn half_a_megabyte_costs_little_however_it_is_written() {
+    let _alone = alone();
+    for (what, mail) in dear() {
+        let begun = Instant::now();
+        let contents = checks::within_bounds(mail.len(), 64 << 20, 16, || {
+            checks::profiles::contents(mail.as_bytes())
+        });
+        let took = begun.elapsed().as_secs_f64();
+        assert!(took < MOST, "{what} took {took} s");
+        assert!(contents.text.len() <= (512 << 10) + 4, "{what}");
+        drop(contents);
+        println!("{what}: {:.1} ms", took * 1e3);
+    }
+}
+
+#[test]
+fn every_starter_reads_whatever_is_sent() {
+    let _alone = alone();
+    for (what, mail) in dear() {
+        let begun = Instant::now();
+        checks::profiles::check(mail.as_bytes());
+        println!("{what}: {:.1} ms", begun.elapsed().as_secs_f64() * 1e3);
+    }
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut read = 0;
+    for folder in [root.join("tests/mail"), root.join("tests/fuzz/corpus/mail")] {
+        for entry in fs::read_dir(folder).unwrap() {
+            let data = fs::read(entry.unwrap().path()).unwrap();
+            checks::profiles::check(&data);
+            checks::profiles::pairs(&data);
+            read += 1;
+        }
+    }
+    assert!(read >= 200, "{read}");
+}
