@@ -1,4 +1,4 @@
-//! 2. Is it really Atlassian? Home of mail-auth and of DNS.
+//! 2. Is it really its sender's? Home of mail-auth and of DNS.
 //!
 //! Anybody can write a From, so a mail from a configured sender is asked for evidence, in this
 //! order: its own DKIM signature ([`dkim`]), what the mailbox's host recorded when it arrived
@@ -6,11 +6,12 @@
 //! `alerts.authenticity.require` names, and a mail that is older than `freshness` proves nothing:
 //! whoever once received a genuine one could send it again.
 //!
-//! Mail of other senders is never judged, as it is no alert. All is bounded: the header, the number
+//! Mail that a profile takes is judged by that profile's settings. Mail of other senders is never
+//! judged, as it is no alert. All is bounded: the header, the number
 //! of signatures, the questions asked at once, and the time, which DNS may take all of. Trouble is
 //! no excuse that a sender can make: see [`dns`].
 
-use std::{borrow::Cow, collections::BTreeMap, time::Duration};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -49,16 +50,32 @@ const BOUND: Duration = Duration::from_secs(10);
 
 /// Judges where mail is from.
 pub struct Authenticator {
-    require: Vec<Evidence>,
     /// `alerts.from`.
     senders: Vec<String>,
-    domain: String,
-    freshness: Freshness,
-    sealers: Vec<String>,
+    alerts: Criteria,
+    /// Those of other mail: which of them a header's mail is judged by.
+    others: Vec<Criteria>,
+    whose: Whose,
     /// By ingress, the host whose Authentication-Results count.
     hosts: BTreeMap<String, Option<Host>>,
-    dns: Dns,
     spf: Spf,
+}
+
+/// Which of several a mail is, by its header.
+pub type Whose = Box<dyn Fn(&[u8]) -> Option<usize> + Send + Sync>;
+
+/// By what the mail of one kind is judged.
+struct Criteria {
+    require: Vec<Evidence>,
+    /// None: that of the mail's From.
+    domain: Option<String>,
+    freshness: Freshness,
+    sealers: Vec<String>,
+    dns: Arc<Dns>,
+    /// Those that it asks.
+    servers: Vec<String>,
+    /// Where these settings stand.
+    key: String,
 }
 
 /// What one kind of evidence came to. The sentences are for people and end without a full stop.
@@ -85,74 +102,73 @@ impl Authenticator {
         trusted: impl IntoIterator<Item = (&'a str, Option<&'a str>)>,
         max_age: crate::settings::Duration,
     ) -> Result<Self, NoResolver> {
-        let mut require = settings.require.clone();
-        require.sort();
-        require.dedup();
+        let domain = Some(settings.domain.to_ascii_lowercase());
         Ok(Self {
             senders: senders.to_vec(),
-            domain: settings.domain.to_ascii_lowercase(),
-            freshness: Freshness::new(settings.freshness.unwrap_or(max_age)),
-            sealers: settings.trusted_arc_sealers.clone(),
+            alerts: Criteria::new(settings, domain, max_age, "alerts.authenticity", &[])?,
+            others: Vec::new(),
+            whose: Box::new(|_| None),
             hosts: trusted
                 .into_iter()
                 .map(|(ingress, host)| (ingress.to_owned(), host.map(Host::new)))
                 .collect(),
             spf: Spf::new(),
-            // A check that is off needs no name servers.
-            dns: if require.is_empty() {
-                Dns::none()?
-            } else {
-                Dns::new(&settings.dns)?
-            },
-            require,
         })
     }
 
-    /// Whether a name server answers for the sender's domain now; none where no mail is judged by
-    /// what stands in DNS.
-    pub async fn is_answered(&self) -> Option<bool> {
-        let asks = [Evidence::Dkim, Evidence::Arc];
-        if !self.require.iter().any(|evidence| asks.contains(evidence)) {
-            return None;
+    /// The same for other mail as well: `whose` says by which of the settings a mail is judged, each
+    /// with its key and the domain that must vouch, which is none where it is that of the From.
+    pub fn with_others(
+        mut self,
+        others: Vec<(String, Settings, Option<String>)>,
+        max_age: crate::settings::Duration,
+        whose: Whose,
+    ) -> Result<Self, NoResolver> {
+        for (key, settings, domain) in others {
+            let known: Vec<_> = std::iter::once(&self.alerts).chain(&self.others).collect();
+            let criteria = Criteria::new(&settings, domain, max_age, &key, &known)?;
+            self.others.push(criteria);
         }
-        Some(self.dns.reaches(&self.domain).await)
+
+        Ok(Self { whose, ..self })
     }
 
     /// Judges a mail by its stored bytes, within ten seconds.
     pub async fn judge(&self, message: &Message) -> Authenticity {
-        if self.require.is_empty() {
-            return Authenticity::off();
+        if self.alerts.require.is_empty() && self.others.is_empty() {
+            return self.alerts.off();
         }
 
         let mended = Mended::of(&message.raw);
         let (header, body) = (mended.header(), mended.body());
 
-        if let Err(odd) = sender::check(header, &self.senders) {
-            return Authenticity::unproven(Verdict::None, format!("not checked: {odd}"));
+        let criteria = match sender::check(header, &self.senders) {
+            Ok(()) => &self.alerts,
+            Err(odd) => match (self.whose)(header).and_then(|place| self.others.get(place)) {
+                Some(criteria) => criteria,
+                None if self.alerts.require.is_empty() => &self.alerts,
+                None => {
+                    return Authenticity::unproven(Verdict::None, format!("not checked: {odd}"));
+                }
+            },
+        };
+        if criteria.require.is_empty() {
+            return criteria.off();
         }
 
-        let header = with_crlf(header);
-        let mail = Mail::new(message, &header, body, &self.domain);
-        let judged = async {
-            if let Ok(authenticity) = timeout(BOUND, self.weigh(&mail)).await {
-                return authenticity;
-            }
-            let what = format!(
-                "what proves the mail could not be looked up within {} s",
-                BOUND.as_secs()
-            );
-            // Whoever names enough that nobody answers for takes so long.
-            let verdict = if self.dns.reaches(&self.domain).await {
-                Verdict::Fail
-            } else {
-                Verdict::TempError
-            };
-            Authenticity::unproven(verdict, what)
+        let domain = match criteria.domain_of(header) {
+            Ok(domain) => domain,
+            Err(why) => return Authenticity::unproven(Verdict::None, why),
         };
+
+        let header = with_crlf(header);
+        let mail = Mail::new(message, &header, body, &domain);
+        let hosts = self.hosts(&message.ingress);
+        let judged = criteria.judge(&mail, &hosts);
 
         let asked = async {
             match &message.envelope {
-                Some(envelope) => self.spf.of(envelope, &self.dns).await,
+                Some(envelope) => self.spf.of(envelope, &criteria.dns).await,
                 None => None,
             }
         };
@@ -165,6 +181,26 @@ impl Authenticator {
         }
     }
 
+    /// Whether a name server answers for the sender's domain now; none where no mail is judged by
+    /// what stands in DNS.
+    pub async fn is_answered(&self) -> Option<bool> {
+        let asks = [Evidence::Dkim, Evidence::Arc];
+        if !self
+            .alerts
+            .require
+            .iter()
+            .any(|evidence| asks.contains(evidence))
+        {
+            return None;
+        }
+        Some(
+            self.alerts
+                .dns
+                .reaches(self.alerts.domain.as_deref().unwrap_or_default())
+                .await,
+        )
+    }
+
     /// The hosts whose Authentication-Results count for mail that came this way. Mail from nowhere,
     /// a file that is tried out, may have come any way.
     fn hosts(&self, ingress: &str) -> Vec<&Host> {
@@ -173,18 +209,103 @@ impl Authenticator {
             None => self.hosts.values().flatten().collect(),
         }
     }
+}
+
+impl Criteria {
+    /// Who asks the same name servers shares what they answered with those `known`.
+    fn new(
+        settings: &Settings,
+        domain: Option<String>,
+        max_age: crate::settings::Duration,
+        key: &str,
+        known: &[&Self],
+    ) -> Result<Self, NoResolver> {
+        let mut require = settings.require.clone();
+        require.sort();
+        require.dedup();
+
+        let same = known
+            .iter()
+            .find(|other| other.servers == settings.dns && !other.require.is_empty());
+        let dns = match same {
+            // A check that is off needs no name servers.
+            _ if require.is_empty() => Arc::new(Dns::none()?),
+            Some(other) => Arc::clone(&other.dns),
+            None => Arc::new(Dns::new(&settings.dns)?),
+        };
+
+        Ok(Self {
+            require,
+            domain,
+            freshness: Freshness::new(settings.freshness.unwrap_or(max_age)),
+            sealers: settings.trusted_arc_sealers.clone(),
+            dns,
+            servers: settings.dns.clone(),
+            key: key.to_owned(),
+        })
+    }
+
+    /// The verdict while nothing is required.
+    fn off(&self) -> Authenticity {
+        let why = format!("authenticity is not checked: {}.require is empty", self.key);
+        Authenticity::unproven(Verdict::Off, why)
+    }
+
+    /// The domain that must vouch for a mail. The error says why none can.
+    fn domain_of(&self, header: &[u8]) -> Result<Cow<'_, str>, String> {
+        if let Some(domain) = &self.domain {
+            return Ok(Cow::Borrowed(domain));
+        }
+
+        let mend = || {
+            format!(
+                "name the domain that must vouch for it in {}.domain",
+                self.key
+            )
+        };
+        let domain = sender::domain(header).ok_or_else(|| {
+            format!(
+                "its From has no one domain that could vouch for it: {}",
+                mend()
+            )
+        })?;
+        if is_registrable(&domain) {
+            Ok(Cow::Owned(domain))
+        } else {
+            Err(format!(
+                "{domain}, the domain of its From, is none that mail can be proven to come from: {}",
+                mend()
+            ))
+        }
+    }
+
+    async fn judge(&self, mail: &Mail<'_>, hosts: &[&Host]) -> Authenticity {
+        if let Ok(authenticity) = timeout(BOUND, self.weigh(mail, hosts)).await {
+            return authenticity;
+        }
+
+        let what = format!(
+            "what proves the mail could not be looked up within {} s",
+            BOUND.as_secs()
+        );
+        // Whoever names enough that nobody answers for takes so long.
+        let verdict = if self.dns.reaches(mail.domain).await {
+            Verdict::Fail
+        } else {
+            Verdict::TempError
+        };
+        Authenticity::unproven(verdict, what)
+    }
 
     /// Looks at one kind of evidence after the other, until one proves the mail.
-    async fn weigh(&self, mail: &Mail<'_>) -> Authenticity {
+    async fn weigh(&self, mail: &Mail<'_>, hosts: &[&Host]) -> Authenticity {
         let mut said = Vec::new();
         let mut verdict = Verdict::None;
 
         for evidence in &self.require {
             let finding = match evidence {
                 Evidence::Dkim => dkim::examine(mail, &self.dns, &self.freshness).await,
-                Evidence::AuthenticationResults => {
-                    arrival::examine(mail, &self.hosts(&mail.message.ingress), &self.freshness)
-                }
+                Evidence::AuthenticationResults => arrival::examine(mail, hosts, &self.freshness),
                 Evidence::Arc => {
                     arc::examine(mail, &self.sealers, &self.dns, &self.freshness).await
                 }

@@ -150,7 +150,7 @@ fn exit(right: bool) -> ExitCode {
 fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
     Trial::new(
         Arc::clone(&loaded.rules),
-        loaded.config.authenticator()?,
+        loaded.config.authenticator(&loaded.rules.profiles)?,
         loaded.config.global.external_url.clone(),
         trust,
     )

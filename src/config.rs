@@ -174,13 +174,13 @@ impl Config {
             if files == Files::Needed {
                 tell(config.certificates());
             }
+            let given = values::given(&tree, environment);
             let profiles = Profiles::compile(&config.profiles).map_err(&mut tell).ok();
             if let (Files::Needed, Some(profiles)) = (files, &profiles) {
                 tell(profile::examples::problems(profiles));
             }
-            let given = values::given(&tree, environment);
-            let rules = compile::rules(&config, given)?;
             let profiles = Arc::new(profiles.unwrap_or_default());
+            let rules = compile::rules(&config, &profiles, given)?;
             Ok((config, rules, profiles))
         });
 

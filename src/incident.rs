@@ -24,9 +24,8 @@ pub struct Incident {
     pub signal: Signal,
     /// When it was seen, as the mail says.
     pub time: Timestamp,
-    /// Where `time` is no more than the mail's Date, which counts seconds: what tells this mail
-    /// from another of the same second.
-    pub sent: Option<String>,
+    /// Whether `time` is the mail's Date.
+    pub by_date: bool,
     /// What the mail says, for routes, rules and templates.
     pub labels: Labels,
     /// What its openings are counted under.
@@ -55,6 +54,8 @@ pub struct Series {
 pub enum Signal {
     Trigger,
     Resolve,
+    /// News of an open incident: told while it is open, and of no interest else.
+    Update,
     /// In neither list: delivered as a trigger and reported as drift, never dropped.
     Unknown,
 }
@@ -183,6 +184,9 @@ pub struct Observation {
     pub status: String,
     /// None for an alert that could not be read.
     pub time: Option<Timestamp>,
+    /// Whether `time` is the mail's Date, which counts seconds: of two mails of one second the one
+    /// that came later is newer.
+    pub by_date: bool,
     pub verified: bool,
     /// False where the mail is older than `max_age`: such a trigger is recorded and pages nobody.
     pub fresh: bool,
@@ -198,6 +202,8 @@ pub enum Transition {
     Reopened(State),
     /// An unknown status: told as a trigger is.
     Updated(State),
+    /// News of an incident that goes on.
+    Continued(State),
     /// It is on as before, and not as it was told: worse, for instance.
     Changed(State),
     /// It is over; those told of the trigger are told of that.
@@ -211,6 +217,10 @@ pub enum Transition {
     },
     /// Older than what is known.
     Stale {
+        reason: String,
+    },
+    /// News of an incident that is not open.
+    Ignored {
         reason: String,
     },
 }
@@ -234,11 +244,15 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
     let Some(state) = &known.state else {
         return first(seen);
     };
+    if seen.signal == Signal::Update && state.phase == Phase::Resolved {
+        return no_news(seen);
+    }
+
     // A trigger kept from everybody counts as never told: its next fresh copy pages, repeat or not.
     let owed = state.untold
         && state.phase == Phase::Firing
         && seen.fresh
-        && seen.signal != Signal::Resolve;
+        && matches!(seen.signal, Signal::Trigger | Signal::Unknown);
 
     // Nothing an unverified mail did stands in the way of a verified one that confirms it.
     let confirms = seen.verified && !state.verified;
@@ -272,6 +286,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         if state.phase == Phase::Resolved
             && seen.signal != Signal::Resolve
             && time <= newest
+            && !seen.by_date
             && !confirms
         {
             return Transition::Stale {
@@ -302,12 +317,22 @@ fn first(seen: &Observation) -> Transition {
             phase: Phase::Resolved,
             ..state
         }),
+        Signal::Update => no_news(seen),
         _ if !seen.fresh => Transition::Expired(State {
             untold: true,
             ..state
         }),
         Signal::Trigger => Transition::Opened(state),
         Signal::Unknown => Transition::Updated(state),
+    }
+}
+
+fn no_news(seen: &Observation) -> Transition {
+    Transition::Ignored {
+        reason: format!(
+            "{} is news of an incident, and this one is not open",
+            seen.status
+        ),
     }
 }
 
@@ -328,6 +353,7 @@ fn moved(state: &State, seen: &Observation) -> Transition {
             ..next
         }),
         Signal::Unknown => Transition::Updated(next),
+        Signal::Update => Transition::Continued(next),
         Signal::Trigger if opens => Transition::Reopened(next),
         Signal::Trigger => Transition::Opened(next),
     }
@@ -342,7 +368,12 @@ fn next(state: &State, seen: &Observation) -> State {
         } else {
             Phase::Firing
         },
-        status: seen.status.clone(),
+        // News does not change what the incident is in.
+        status: if seen.signal == Signal::Update {
+            state.status.clone()
+        } else {
+            seen.status.clone()
+        },
         // An unverified mail may say it is of next year: the clock begins with the first that is
         // verified.
         newest: if seen.verified && !state.verified {
@@ -383,6 +414,8 @@ fn repeats(state: &State, seen: &Observation) -> bool {
         Signal::Trigger => state.phase == Phase::Firing,
         Signal::Resolve => state.phase == Phase::Resolved,
         Signal::Unknown => state.phase == Phase::Firing && state.status == seen.status,
+        // Each is news.
+        Signal::Update => false,
     }
 }
 

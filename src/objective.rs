@@ -317,7 +317,7 @@ fn without(span: Span, others: &[Span]) -> Vec<Span> {
 
 fn length(spans: &[Span]) -> SignedDuration {
     let lengths = spans.iter().map(|span| span.to.duration_since(span.from));
-    lengths.fold(SignedDuration::ZERO, |sum, one| sum.saturating_add(one))
+    lengths.fold(SignedDuration::ZERO, SignedDuration::saturating_add)
 }
 
 #[cfg(test)]

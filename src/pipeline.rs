@@ -34,10 +34,12 @@ mod canaries;
 mod case;
 mod change;
 mod conclude;
+mod declared;
 mod finding;
 mod follow;
 mod in_hand;
 mod order;
+mod quiet;
 mod reading;
 mod reason;
 mod room;
@@ -64,7 +66,7 @@ pub use reading::Reading;
 pub use rules::Rules;
 pub use sli::SliReader;
 use slots::Slots;
-pub use treatment::Treatment;
+pub use treatment::{Expect, Treatment};
 
 /// What the configuration says of mail: how it is judged, read and decided. Replaced as a whole by
 /// a reload.

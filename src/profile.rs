@@ -40,7 +40,7 @@ mod tests;
 mod trace;
 
 pub use matching::Taking;
-pub use settings::{Expect, Settings};
+pub use settings::{Expect, Match, Overlay, OverlayUnverified, Settings};
 pub use status::Meaning;
 pub use trace::{Miss, Trace};
 

@@ -3,7 +3,7 @@
 //!
 //! A look every few seconds asks the store and the ingresses what is wrong. What is told stands in
 //! the store as an incident of the bridge's own, so that a restart tells nothing twice and forgets
-//! nothing.
+//! nothing. So does what follows where no mail comes, by the settings of `profiles:` ([`quiet`]).
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -29,6 +29,7 @@ use crate::{
 
 pub mod canary;
 mod complaint;
+mod quiet;
 
 use complaint::{Complaint, complaints, over, severity};
 
@@ -50,6 +51,8 @@ pub struct Watch {
     /// Those that other replicas serve as well. What is wrong with one here, they know nothing of,
     /// and would call over what this one tells: readiness tells it instead, and mail goes to them.
     pub shared: Vec<String>,
+    /// Those that are mailboxes: mail waits there until they are read.
+    pub mailboxes: Vec<String>,
     pub clock: Clock,
     /// Rung when something is owed to a receiver.
     pub owed: Arc<Notify>,
@@ -81,6 +84,12 @@ impl Watch {
             if let Err(error) = self.look(&mut vigil).await {
                 telemetry::store_failed(
                     "the bridge could not look after itself: it will try again",
+                    &error,
+                );
+            }
+            if let Err(error) = self.look_for_quiet(&vigil).await {
+                telemetry::store_failed(
+                    "mail that did not come could not be looked for: it will be tried again",
                     &error,
                 );
             }

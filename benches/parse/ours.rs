@@ -48,7 +48,7 @@ impl Bridge {
         let loaded = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
         let Loaded { config, rules, .. } = loaded.unwrap_or_else(|error| panic!("{error}"));
         let in_force = InForce {
-            authenticator: config.authenticator().unwrap(),
+            authenticator: config.authenticator(&rules.profiles).unwrap(),
             rules: Arc::clone(&rules),
             canary: None,
         };

@@ -35,7 +35,7 @@ pub struct Server {
     /// Ask a running bridge, by the address of its admin listener, instead of the store
     #[arg(long, global = true, value_name = "URL", display_order = options::LAST)]
     pub server: Option<String>,
-    /// The file that holds its bearer token [default: the token in ALERTBRIDGE_TOKEN]
+    /// The file that holds its bearer token [default: the token in `ALERTBRIDGE_TOKEN`]
     #[arg(long, global = true, value_name = "FILE", display_order = options::LAST)]
     pub token_file: Option<PathBuf>,
 }

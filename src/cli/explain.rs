@@ -23,6 +23,7 @@ use crate::{
     },
     clock::Clock,
     config::{Config, Files, Loaded},
+    incident::ATLASSIAN_SLI,
     message::{Message, Outcome},
     pipeline::Finding,
     trial::{Explained, Specimen},
@@ -174,15 +175,9 @@ fn walk(explained: &Explained, of: usize, out: &mut impl Write) -> io::Result<()
         )?,
         Finding::Incident { incident, unknown } => {
             line(out, "extract", &incident.json.to_string())?;
-            let drift = if unknown.is_empty() {
-                "fits the schema".to_owned()
-            } else {
-                format!(
-                    "fits the schema, with additions it does not know: {}",
-                    unknown.join(" ")
-                )
-            };
-            line(out, "validate", &drift)?;
+            if explained.profile.as_deref() == Some(ATLASSIAN_SLI) {
+                line(out, "validate", &drift(unknown))?;
+            }
         }
     }
 
@@ -235,4 +230,15 @@ fn walk(explained: &Explained, of: usize, out: &mut impl Write) -> io::Result<()
     }
 
     Ok(())
+}
+
+fn drift(unknown: &[String]) -> String {
+    if unknown.is_empty() {
+        "fits the schema".to_owned()
+    } else {
+        format!(
+            "fits the schema, with additions it does not know: {}",
+            unknown.join(" ")
+        )
+    }
 }

@@ -22,8 +22,8 @@ use crate::{
         table,
     },
     clock::Clock,
-    message::{MailId, Outcome, Release},
-    store::Desk,
+    message::{Envelope, MailId, Outcome, Release},
+    store::{Desk, MailRow},
 };
 
 mod discard;
@@ -164,6 +164,7 @@ async fn show(
     out: &mut impl Write,
 ) -> anyhow::Result<()> {
     let (row, stored) = store.mail(id).await?.with_context(|| unknown(id))?;
+    let items = store.items(id).await?;
     if raw {
         if let Some(size) = stored.message.cut_from {
             eprintln!(
@@ -185,6 +186,7 @@ async fn show(
     if json {
         let mut whole = serde_json::to_value(&row)?;
         whole["envelope"] = serde_json::to_value(&stored.message.envelope)?;
+        whole["items"] = serde_json::to_value(&items)?;
         return Ok(writeln!(out, "{}", plain::json(&whole)?)?);
     }
 
@@ -209,19 +211,8 @@ async fn show(
         ),
     )?;
 
-    if let Some(envelope) = stored.message.envelope {
-        let peer = envelope
-            .peer
-            .map(|peer| peer.to_string())
-            .unwrap_or_default();
-        let to = envelope.rcpt_to.join(", ");
-        line(
-            "envelope",
-            &format!(
-                "<{}> to {to}, by {peer} ({})",
-                envelope.mail_from, envelope.helo
-            ),
-        )?;
+    if let Some(envelope) = &stored.message.envelope {
+        line("envelope", &handed_in(envelope))?;
     }
 
     if let Some(header) = MessageParser::new()
@@ -247,11 +238,19 @@ async fn show(
     )?;
 
     line("authenticity", &row.authenticity.to_string())?;
+    if let Some(profile) = &row.profile {
+        line("profile", profile)?;
+    }
     if let Some(incident) = &row.incident_id {
         line(
             "incident",
             &format!("{incident} (`alertbridge incidents show {incident}`)"),
         )?;
+    }
+
+    for item in &items {
+        let (name, text) = alert(item);
+        line(&name, &text)?;
     }
 
     for (place, (name, value)) in row
@@ -267,6 +266,28 @@ async fn show(
     }
 
     Ok(())
+}
+
+fn handed_in(envelope: &Envelope) -> String {
+    let peer = envelope.peer.map(|peer| peer.to_string());
+    format!(
+        "<{}> to {}, by {} ({})",
+        envelope.mail_from,
+        envelope.rcpt_to.join(", "),
+        peer.unwrap_or_default(),
+        envelope.helo
+    )
+}
+
+/// What became of one alert of a mail that holds several.
+fn alert(item: &MailRow) -> (String, String) {
+    let number = item.item.unwrap_or_default();
+    let incident = item.incident_id.as_deref().unwrap_or("no incident");
+    let reason = item.reason.as_deref().map(|reason| format!(": {reason}"));
+    (
+        format!("alert {number}"),
+        format!("{} {incident}{}", item.outcome, reason.unwrap_or_default()),
+    )
 }
 
 fn unknown(id: MailId) -> String {

@@ -108,7 +108,7 @@ impl Remote {
         path: &str,
         body: &(impl Serialize + Sync),
     ) -> Result<T, StoreError> {
-        let body = serde_json::to_vec(body).map_err(|error| unreadable(error))?;
+        let body = serde_json::to_vec(body).map_err(unreadable)?;
         read(self.ask(Method::POST, path, Some(body)).await?).await
     }
 
@@ -217,8 +217,8 @@ impl Desk for Remote {
             story => story?,
         };
         let timeline = story["timeline"].take();
-        let timeline = serde_json::from_value(timeline).map_err(|error| unreadable(error))?;
-        let incident = serde_json::from_value(story).map_err(|error| unreadable(error))?;
+        let timeline = serde_json::from_value(timeline).map_err(unreadable)?;
+        let incident = serde_json::from_value(story).map_err(unreadable)?;
         Ok(Some((incident, timeline)))
     }
 
@@ -240,12 +240,11 @@ impl Desk for Remote {
         _: Timestamp,
     ) -> Result<Vec<DeliveryId>, StoreError> {
         let all = ids.is_none();
-        let mut ids = match ids {
-            Some(ids) => ids,
-            None => {
-                let dead = self.deliveries(Some(DeliveryState::Dead), u32::MAX).await?;
-                dead.into_iter().map(|delivery| delivery.id).collect()
-            }
+        let mut ids = if let Some(ids) = ids {
+            ids
+        } else {
+            let dead = self.deliveries(Some(DeliveryState::Dead), u32::MAX).await?;
+            dead.into_iter().map(|delivery| delivery.id).collect()
         };
         // What ends something goes before what began it: else the beginning is refused, since
         // nothing would end it.

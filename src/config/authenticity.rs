@@ -1,13 +1,16 @@
 //! What of the configuration decides where mail is from.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::Config;
-use crate::authenticate::{Authenticator, NoResolver, Settings, unverified};
+use crate::{
+    authenticate::{Authenticator, NoResolver, Settings, Whose, unverified},
+    profile::{self, Match, Overlay, OverlayUnverified, Profile, Profiles, Taking},
+};
 
 impl Config {
-    /// The stage that judges where mail is from.
-    pub fn authenticator(&self) -> Result<Authenticator, NoResolver> {
+    /// The stage that judges where mail is from: a profile's by its own settings.
+    pub fn authenticator(&self, profiles: &Arc<Profiles>) -> Result<Authenticator, NoResolver> {
         let trusted = self
             .ingress
             .trusted_hosts()
@@ -18,7 +21,24 @@ impl Config {
             &self.alerts.from,
             trusted,
             self.global.max_age,
+        )?
+        .with_others(
+            self.of_profiles(profiles),
+            self.global.max_age,
+            whose(Arc::clone(profiles)),
         )
+    }
+
+    fn of_profiles(&self, profiles: &Profiles) -> Vec<(String, Settings, Option<String>)> {
+        let one = |(place, profile): (usize, &Arc<Profile>)| {
+            let domain = profile.settings().authenticity.domain.as_deref();
+            (
+                format!("profiles[{place}].authenticity"),
+                profile.authenticity(&self.alerts.authenticity, ""),
+                domain.map(str::to_ascii_lowercase),
+            )
+        };
+        profiles.iter().enumerate().map(one).collect()
     }
 
     /// Whether the other's [`Config::authenticator`] comes to the same verdicts, as it is made of
@@ -45,11 +65,34 @@ impl Config {
             (
                 settings,
                 config.alerts.from.clone(),
+                of_profiles(config),
                 trusted.collect::<BTreeMap<_, _>>(),
             )
         };
         made_of(self) == made_of(other)
     }
+}
+
+/// Which profile takes a mail, by its header.
+fn whose(profiles: Arc<Profiles>) -> Whose {
+    Box::new(move |header| match profiles.taking(header) {
+        Taking::Taken(taker) => profiles
+            .iter()
+            .position(|profile| Arc::ptr_eq(profile, taker)),
+        Taking::Doubtful(..) | Taking::Unmatched(..) | Taking::Nobodys => None,
+    })
+}
+
+/// Which mail the profiles take, and how it must be proven.
+fn of_profiles(config: &Config) -> Vec<(Match, Overlay)> {
+    let of_one = |profile: &profile::Settings| {
+        let authenticity = Overlay {
+            unverified: OverlayUnverified::default(),
+            ..profile.authenticity.clone()
+        };
+        (profile.r#match.clone(), authenticity)
+    };
+    config.profiles.iter().map(of_one).collect()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use crate::{
     extract::Extractor,
     incident::ATLASSIAN_SLI,
     label::Severities,
-    pipeline::{Rules, SliReader, Treatment, standing::Policy},
+    pipeline::{Expect, Rules, SliReader, Treatment, standing::Policy},
+    profile::{Profile, Profiles},
     receiver::Receivers,
     route::Routes,
     settings::{Duration, Problem},
@@ -17,7 +18,11 @@ use crate::{
 use super::{Config, OnMissingPayload};
 
 /// `given` is what the environment gave, and where.
-pub(super) fn rules(config: &Config, given: Vec<(String, String)>) -> Result<Rules, Vec<Problem>> {
+pub(super) fn rules(
+    config: &Config,
+    profiles: &Arc<Profiles>,
+    given: Vec<(String, String)>,
+) -> Result<Rules, Vec<Problem>> {
     let mut problems = Vec::new();
     let alerts = &config.alerts;
     let validator = match &alerts.schema_file {
@@ -76,14 +81,22 @@ pub(super) fn rules(config: &Config, given: Vec<(String, String)>) -> Result<Rul
                 policy: Policy {
                     unverified: alerts.authenticity.unverified.clone(),
                     app_keys: alerts.app_keys.clone(),
-                    patience: patience(config),
+                    patience: patience(config, alerts.authenticity.freshness),
                 },
                 resolve_after: None,
+                expect: None,
             };
 
             Ok(Rules {
                 sli,
-                treatments: (treatment, Vec::new()),
+                profiles: Arc::clone(profiles),
+                treatments: (
+                    treatment,
+                    profiles
+                        .iter()
+                        .map(|profile| declared(config, profile))
+                        .collect(),
+                ),
                 routes,
                 receivers: Arc::new(receivers),
                 max_age: config.global.max_age,
@@ -93,14 +106,32 @@ pub(super) fn rules(config: &Config, given: Vec<(String, String)>) -> Result<Rul
     }
 }
 
+/// How the alerts of one of `profiles:` are treated.
+fn declared(config: &Config, profile: &Profile) -> Treatment {
+    let authenticity = profile.authenticity(&config.alerts.authenticity, "");
+    let expect = profile.expect().map(|expect| Expect {
+        within: expect.every.and(expect.grace),
+        key: expect.key.clone().unwrap_or_else(|| "missing".to_owned()),
+    });
+
+    Treatment {
+        profile: Arc::clone(&profile.name),
+        severities: profile.severities.clone(),
+        notify_on_change: profile.notify_on_change().to_vec(),
+        policy: Policy {
+            unverified: authenticity.unverified,
+            app_keys: Vec::new(),
+            patience: patience(config, authenticity.freshness),
+        },
+        resolve_after: profile.resolve_after(),
+        expect,
+    }
+}
+
 /// How long a resolve that cannot be checked waits: as long as a mail counts as fresh; a day where
 /// there is no limit.
-fn patience(config: &Config) -> Duration {
-    let freshness = config
-        .alerts
-        .authenticity
-        .freshness
-        .unwrap_or(config.global.max_age);
+fn patience(config: &Config, freshness: Option<Duration>) -> Duration {
+    let freshness = freshness.unwrap_or(config.global.max_age);
 
     if freshness.is_zero() {
         Duration::from_secs(24 * 3600)

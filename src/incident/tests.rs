@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 /// Plays mails against one incident, as the store would.
@@ -39,6 +41,7 @@ impl Play {
             signal: Statuses::default().signal(status),
             status: normalize_status(status),
             time: Some(at(seconds)),
+            by_date: false,
             verified,
             fresh,
             values: values.clone(),
@@ -49,12 +52,13 @@ impl Play {
         let (name, state) = match transition {
             Transition::Opened(state) => ("opened", Some(state)),
             Transition::Reopened(state) => ("reopened", Some(state)),
-            Transition::Updated(state) => ("updated", Some(state)),
+            Transition::Updated(state) | Transition::Continued(state) => ("updated", Some(state)),
             Transition::Changed(state) => ("changed", Some(state)),
             Transition::Resolved(state) => ("resolved", Some(state)),
             Transition::Expired(state) => ("expired", Some(state)),
             Transition::Duplicate { advance, .. } => ("duplicate", advance),
             Transition::Stale { .. } => return "stale",
+            Transition::Ignored { .. } => return "ignored",
         };
         let kept = self.known.keeps(&seen);
         self.applied.push((seen.status, seen.time, verified));
@@ -223,6 +227,7 @@ fn an_unreadable_alert_is_told_once() {
         signal: Signal::Trigger,
         status: "UNPARSED".into(),
         time: None,
+        by_date: false,
         verified: true,
         fresh: true,
         values: Values::new(),
@@ -363,4 +368,85 @@ fn another_severity_that_is_not_proven_is_not_kept() {
         "duplicate",
         "the severity is what the proven mail said"
     );
+}
+
+/// Mails of a sender whose mails say when only by their Date, each a mail of its own.
+#[derive(Default)]
+struct Dated(Known);
+
+impl Dated {
+    fn sees(&mut self, signal: Signal, seconds: i64) -> &'static str {
+        let seen = Observation {
+            signal,
+            status: format!("{signal:?}").to_uppercase(),
+            time: Some(at(seconds)),
+            by_date: true,
+            verified: true,
+            fresh: true,
+            values: Values::new(),
+        };
+        let (name, state) = match transition(&self.0, &seen) {
+            Transition::Opened(state) => ("opened", Some(state)),
+            Transition::Reopened(state) => ("reopened", Some(state)),
+            Transition::Continued(state) => ("updated", Some(state)),
+            Transition::Resolved(state) => ("resolved", Some(state)),
+            Transition::Duplicate { advance, .. } => ("duplicate", advance),
+            Transition::Stale { .. } => ("stale", None),
+            Transition::Ignored { .. } => ("ignored", None),
+            other => panic!("{other:?}"),
+        };
+        if let Some(state) = state {
+            self.0.state = Some(state);
+        }
+        name
+    }
+}
+
+#[test]
+fn of_two_mails_of_one_second_the_later_arrival_is_newer() {
+    let mut sender = Dated::default();
+    assert_eq!(sender.sees(Signal::Resolve, 0), "resolved");
+    assert_eq!(sender.sees(Signal::Trigger, 0), "reopened");
+    assert_eq!(sender.sees(Signal::Trigger, 0), "duplicate");
+    assert_eq!(sender.sees(Signal::Resolve, 0), "resolved");
+    assert_eq!(sender.sees(Signal::Trigger, -1), "stale");
+}
+
+#[test]
+fn news_is_told_while_the_incident_is_open_and_changes_nothing() {
+    let mut sender = Dated::default();
+    assert_eq!(sender.sees(Signal::Update, 0), "ignored");
+    assert_eq!(sender.sees(Signal::Trigger, 1), "opened");
+    assert_eq!(sender.sees(Signal::Update, 2), "updated");
+    assert_eq!(sender.sees(Signal::Update, 3), "updated", "each is news");
+    let state = sender.0.state.clone().unwrap();
+    assert_eq!((state.phase, &*state.status), (Phase::Firing, "TRIGGER"));
+    assert_eq!(sender.sees(Signal::Trigger, 4), "duplicate");
+    assert_eq!(sender.sees(Signal::Update, 3), "stale");
+    assert_eq!(sender.sees(Signal::Resolve, 5), "resolved");
+    assert_eq!(sender.sees(Signal::Update, 6), "ignored");
+}
+
+proptest! {
+    /// Whatever a sender mails within a few seconds, in the order of its Dates: the last word on
+    /// whether it is on holds, and each beginning and end is told once.
+    #[test]
+    fn mails_in_the_order_of_their_dates_lead_where_the_last_says(
+        steps in prop::collection::vec((0_i64..3, prop::bool::ANY), 1..40)
+    ) {
+        let mut sender = Dated::default();
+        let (mut now, mut open) = (0, None);
+        for (pause, trigger) in steps {
+            now += pause;
+            let signal = if trigger { Signal::Trigger } else { Signal::Resolve };
+            let expected = match (open, trigger) {
+                (None, true) => "opened",
+                (Some(true), true) | (Some(false), false) => "duplicate",
+                (Some(false), true) => "reopened",
+                (None | Some(true), false) => "resolved",
+            };
+            prop_assert_eq!(sender.sees(signal, now), expected);
+            open = Some(trigger);
+        }
+    }
 }

@@ -23,6 +23,12 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The names of the mailboxes, in which mail waits until they are read.
+    pub fn mailboxes(&self) -> Vec<String> {
+        let names = self.imap.iter().map(|mailbox| mailbox.name.clone());
+        names.collect()
+    }
+
     /// What the ways in are called.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let names = self.imap.iter().map(|imap| imap.name.as_str());

@@ -44,6 +44,26 @@ pub fn check(header: &[u8], configured: &[String]) -> Result<(), String> {
     }
 }
 
+/// The domain of the one address that a raw header block says the mail is from, in lower case; none
+/// where programs would not agree on it.
+pub fn domain(header: &[u8]) -> Option<String> {
+    check_header(header).ok()?;
+    let mut from = fields(header).flatten().filter(|field| field.is(b"From"));
+    let value = from.next()?.value;
+    if from.any(|other| !same(other.value, value)) {
+        return None;
+    }
+
+    let unfolded: Vec<u8> = value
+        .iter()
+        .copied()
+        .filter(|byte| !matches!(byte, b'\r' | b'\n'))
+        .collect();
+    let address = std::str::from_utf8(address(&unfolded).ok()?).ok()?;
+    let (_, domain) = address.rsplit_once('@')?;
+    Some(domain.trim_end_matches('.').to_ascii_lowercase())
+}
+
 /// Reads who a raw header block says the mail is from.
 pub fn read(header: &[u8], configured: &[String]) -> Sender {
     let mut from = fields(header).flatten().filter(|field| field.is(b"From"));

@@ -14,7 +14,7 @@ use super::{
     treatment::Treatment,
 };
 use crate::{
-    delivery::{Action, NewDelivery, Notification},
+    delivery::{Action, NewDelivery, Notification, sha256_hex},
     incident::{Observation, Signal, State, Values, transition},
     label::{Labels, labels_of},
     message::{Authenticity, Outcome, Verdict},
@@ -41,7 +41,7 @@ impl Rules {
                 Kind::Unparsed
             },
             incident_id: alert.id.to_owned(),
-            status: alert.status(),
+            status: applied_as(&alert, reading),
             time: alert.incident.map(|incident| incident.time),
             profile: Arc::clone(&treatment.profile),
             series: series.unwrap_or_default(),
@@ -59,9 +59,24 @@ impl Rules {
         memory: &Memory,
         now: Timestamp,
     ) -> Decision {
+        let treatment = self.treatment(reading.profile.as_deref());
+        let decision = self.concluded(reading, finding, mail, memory, now);
+        let arrived_at = mail.message.arrived_at.min(now);
+        let is_proven = || {
+            Alert::of(finding)
+                .is_some_and(|alert| standing(treatment, &alert, mail, now) == Standing::Genuine)
+        };
+
         Decision {
             profile: reading.profile.clone(),
-            ..self.concluded(reading, finding, mail, memory, now)
+            heard_at: treatment
+                .hears_on(&decision, memory, is_proven)
+                .then_some(arrived_at),
+            arrival: reading
+                .profile
+                .as_ref()
+                .and_then(|_| treatment.arrival(mail, arrived_at, now)),
+            ..decision
         }
     }
 
@@ -123,6 +138,7 @@ impl Rules {
             signal: alert.signal(),
             status: alert.status(),
             time: alert.incident.map(|incident| incident.time),
+            by_date: alert.incident.is_some_and(|incident| incident.by_date),
             verified: doubt.is_none(),
             fresh: mail.released.is_some() || self.fresh(reading, now),
             values: treatment.changeable(&labels),
@@ -189,6 +205,7 @@ impl Rules {
             status: status.to_owned(),
             // What is so now is newer than all before, whatever becomes of the clock.
             time: None,
+            by_date: false,
             verified: true,
             fresh: true,
             // It is told once, whatever more there is to say of it.
@@ -240,6 +257,18 @@ impl Rules {
             || reading
                 .date
                 .is_none_or(|date| now.duration_since(date) <= self.max_age.as_signed())
+    }
+}
+
+/// What a mail is remembered as applied by, beside its time. A Date counts seconds, and a sender may
+/// say the same twice in one: what tells its mails apart goes with the status, and copies of one
+/// mail share it.
+fn applied_as(alert: &Alert<'_>, reading: &Reading) -> String {
+    let status = alert.status();
+    let by_date = alert.incident.is_some_and(|incident| incident.by_date);
+    match &reading.message_id {
+        Some(id) if by_date => format!("{status} {}", &sha256_hex(id.as_bytes())[..16]),
+        _ => status,
     }
 }
 

@@ -42,6 +42,7 @@ impl Rules {
                 ));
                 decision
             }
+            Transition::Continued(state) => self.tell(Outcome::Updated, state, page, memory, now),
             Transition::Resolved(state) => self.tell_it_is_over(state, page, memory),
             Transition::Expired(state) => Decision {
                 state: Some(state),
@@ -62,6 +63,9 @@ impl Rules {
                 ..Decision::nothing(Outcome::Duplicate, &reason, page.labels)
             },
             Transition::Stale { reason } => Decision::nothing(Outcome::Stale, &reason, page.labels),
+            Transition::Ignored { reason } => {
+                Decision::nothing(Outcome::Ignored, &reason, page.labels)
+            }
         }
     }
 

@@ -117,7 +117,7 @@ mod tests {
                 status: "OK".into(),
                 signal: Signal::Resolve,
                 time: Timestamp::UNIX_EPOCH,
-                sent: None,
+                by_date: false,
                 labels: Labels::new(),
                 series: Series::default(),
                 app: None,

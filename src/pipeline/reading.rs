@@ -6,11 +6,16 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use super::{
+    declared,
     finding::{Finding, unparsed_key},
     rules::Rules,
     sli::SliReader,
 };
-use crate::message::Message;
+use crate::{
+    extract::Extraction,
+    message::{Mended, Message, header},
+    profile::Taking,
+};
 
 /// What the reading stages made of one mail.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,6 +28,9 @@ pub struct Reading {
     /// The mail's Date.
     pub date: Option<Timestamp>,
     pub subject_line: Option<String>,
+    /// The Message-ID of a mail whose Date alone says when it was, to tell it from others of that
+    /// second.
+    pub message_id: Option<String>,
 }
 
 impl Reading {
@@ -38,6 +46,7 @@ impl Reading {
             }],
             date: None,
             subject_line: None,
+            message_id: None,
         }
     }
 
@@ -51,24 +60,22 @@ impl Reading {
 }
 
 impl Rules {
-    /// Extracts and validates.
+    /// Extracts and validates. What Atlassian's own settings do not take is tried by `profiles:`.
     pub fn read(&self, message: &Message) -> Reading {
         let extraction = self.sli.extractor.extract(&message.raw);
+        if SliReader::is_anothers(&extraction)
+            && let Some(reading) = self.read_declared(message, &extraction)
+        {
+            return reading;
+        }
+
         let is_anothers = SliReader::is_anothers(&extraction);
         let (date, subject_line) = (extraction.date, extraction.subject);
-
-        let withheld = message.withheld.as_deref();
-        let finding = match (
-            withheld.and_then(|reason| self.withheld(message, reason)),
-            message.cut_from,
-        ) {
-            (Some(finding), _) => finding,
-            (None, Some(size)) if !is_anothers => Finding::Quarantined {
-                reason: format!(
-                    "the mail is over the size limit ({size} bytes): only its header was kept"
-                ),
-            },
-            (None, _) => self.sli.finding(extraction.found, &message.raw),
+        let is_known = is_anothers && !message.raw.is_empty();
+        let finding = match (&message.withheld, message.cut_from) {
+            (Some(reason), _) if !is_known => withheld(message, reason),
+            (_, Some(size)) if !is_anothers => too_large(size),
+            _ => self.distinct(self.sli.finding(extraction.found, &message.raw)),
         };
 
         Reading {
@@ -76,25 +83,92 @@ impl Rules {
             findings: vec![finding],
             date,
             subject_line,
+            message_id: None,
         }
+    }
+
+    /// A mail that is not Atlassian's, by the profile whose sender it is from; none where it is
+    /// nobody's.
+    fn read_declared(&self, message: &Message, extraction: &Extraction) -> Option<Reading> {
+        if self.profiles.is_empty() {
+            return None;
+        }
+
+        let mail = Mended::of(&message.raw);
+        let sent_at = extraction.date.unwrap_or(message.arrived_at);
+        let (profile, findings) = match self.profiles.taking(mail.header()) {
+            Taking::Nobodys => return None,
+            Taking::Unmatched(_, reason) => (None, vec![Finding::Ignored { reason }]),
+            Taking::Doubtful(profile, odd) => {
+                let found = profile.doubtful(&message.raw, &odd);
+                (
+                    Some(profile),
+                    vec![declared::finding(profile, found, sent_at)],
+                )
+            }
+            Taking::Taken(profile) => {
+                let findings = match (&message.withheld, message.cut_from) {
+                    (Some(reason), _) => vec![withheld(message, reason)],
+                    (None, Some(size)) => vec![too_large(size)],
+                    (None, None) => declared::findings(profile, &message.raw, sent_at),
+                };
+                (Some(profile), findings)
+            }
+        };
+
+        Some(Reading {
+            profile: profile.map(|profile| Arc::clone(&profile.name)),
+            findings,
+            date: extraction.date,
+            subject_line: extraction.subject.clone(),
+            message_id: message_id(mail.header()),
+        })
+    }
+
+    /// What Atlassian calls an incident is told in full where it reads as another profile's.
+    fn distinct(&self, mut finding: Finding) -> Finding {
+        if let Finding::Incident { incident, .. } = &mut finding
+            && let Some((first, _)) = incident.incident_id.split_once(':')
+            && self.profiles.get(first).is_some()
+        {
+            let full = format!("{}:{}", self.sli.profile, incident.incident_id);
+            incident.labels.insert("incident_id".into(), full.clone());
+            incident.incident_id = full;
+        }
+        finding
     }
 
     /// Whether a mail is proven to be no alert: a readable header names another sender.
     pub fn is_another_senders(&self, raw: &[u8]) -> bool {
-        SliReader::is_anothers(&self.sli.extractor.extract(raw))
+        SliReader::is_anothers(&self.sli.extractor.extract(raw)) && {
+            let mail = Mended::of(raw);
+            matches!(
+                self.profiles.taking(mail.header()),
+                Taking::Nobodys | Taking::Unmatched(..)
+            )
+        }
     }
+}
 
-    /// A mail that its server did not give may be an alert, unless its header names another sender.
-    /// The reason names the mail, so that each is told.
-    fn withheld(&self, message: &Message, reason: &str) -> Option<Finding> {
-        let is_known = !message.raw.is_empty() && self.sli.extractor.is_anothers(&message.raw);
-        let key = || {
-            unparsed_key(&[message.ingress.as_bytes(), reason.as_bytes(), &message.raw].concat())
-        };
-        (!is_known).then(|| Finding::Unreadable {
-            key: key(),
-            reason: reason.to_owned(),
-            json: Value::Null,
-        })
+/// A mail that its server did not give may be an alert, unless its header names another sender. The
+/// reason names the mail, so that each is told.
+fn withheld(message: &Message, reason: &str) -> Finding {
+    let evidence = [message.ingress.as_bytes(), reason.as_bytes(), &message.raw].concat();
+    Finding::Unreadable {
+        key: unparsed_key(&evidence),
+        reason: reason.to_owned(),
+        json: Value::Null,
     }
+}
+
+fn too_large(size: u64) -> Finding {
+    Finding::Quarantined {
+        reason: format!("the mail is over the size limit ({size} bytes): only its header was kept"),
+    }
+}
+
+fn message_id(header: &[u8]) -> Option<String> {
+    let id = header::first(header, b"Message-ID")?;
+    let id = String::from_utf8_lossy(id.trim_ascii()).into_owned();
+    (!id.is_empty()).then_some(id)
 }

@@ -5,12 +5,16 @@
 use std::sync::Arc;
 
 use super::{sli::SliReader, treatment::Treatment};
-use crate::{label::Labels, receiver::Receivers, route::Routes, settings::Duration};
+use crate::{
+    label::Labels, profile::Profiles, receiver::Receivers, route::Routes, settings::Duration,
+};
 
 /// The stages, ready to run.
 pub struct Rules {
     /// Reads Atlassian's own mail.
     pub sli: SliReader,
+    /// Read other senders' mail.
+    pub profiles: Arc<Profiles>,
     /// How each profile's alerts are treated; first those of Atlassian's own mail.
     pub treatments: (Treatment, Vec<Treatment>),
     pub routes: Routes,

@@ -66,7 +66,7 @@ impl SliReader {
             incident_id: alert.incident_id,
             status: alert.status,
             time: alert.time,
-            sent: None,
+            by_date: false,
             series: Series {
                 of: alert.app_key.clone(),
                 what: alert.metric,

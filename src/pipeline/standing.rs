@@ -67,7 +67,9 @@ impl Policy {
 
         let verdict = mail.authenticity.verdict;
         let accepted = match signal {
-            Signal::Trigger | Signal::Unknown => self.unverified.trigger == ForTrigger::Accept,
+            Signal::Trigger | Signal::Update | Signal::Unknown => {
+                self.unverified.trigger == ForTrigger::Accept
+            }
             Signal::Resolve => self.unverified.resolve == ForResolve::Accept,
         };
 

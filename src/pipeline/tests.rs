@@ -18,6 +18,7 @@ use crate::{
 
 mod model;
 mod nights;
+mod profiles;
 mod races;
 
 const CONFIGURATION: &str = "
@@ -81,8 +82,12 @@ fn midnight() -> Timestamp {
 
 impl Night {
     fn begin() -> Self {
-        let Loaded { config, rules, .. } = loaded(CONFIGURATION);
-        let authenticator = config.authenticator().unwrap();
+        Self::under(CONFIGURATION)
+    }
+
+    fn under(configuration: &str) -> Self {
+        let Loaded { config, rules, .. } = loaded(configuration);
+        let authenticator = config.authenticator(&rules.profiles).unwrap();
         let in_force = watch::Sender::new(Arc::new(InForce {
             authenticator,
             rules,

@@ -23,6 +23,17 @@ pub struct Treatment {
     pub policy: Policy,
     /// When an open incident of which nothing more is heard is taken to be over.
     pub resolve_after: Option<Duration>,
+    /// The mail that must come.
+    pub expect: Option<Expect>,
+}
+
+/// Mail that must come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Expect {
+    /// How long it may be between two mails.
+    pub within: Duration,
+    /// The key of the incident that its absence is.
+    pub key: String,
 }
 
 impl Treatment {

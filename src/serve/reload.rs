@@ -140,7 +140,7 @@ pub(super) fn stages(config: &Config, rules: &Arc<Rules>) -> anyhow::Result<(Ter
     Ok((
         terms,
         InForce {
-            authenticator: config.authenticator()?,
+            authenticator: config.authenticator(&rules.profiles)?,
             rules: Arc::clone(rules),
             canary: config.canary.clone(),
         },

@@ -74,7 +74,10 @@ fn failed(error: impl std::fmt::Display) -> Problem {
 fn trial(loaded: &Loaded, trust: bool) -> Result<Trial, Problem> {
     Trial::new(
         Arc::clone(&loaded.rules),
-        loaded.config.authenticator().map_err(failed)?,
+        loaded
+            .config
+            .authenticator(&loaded.rules.profiles)
+            .map_err(failed)?,
         loaded.config.global.external_url.clone(),
         trust,
     )

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Claim, Heard, Memory, Silencing, Subject};
+use super::{Arrival, Claim, Heard, Memory, Silencing, Subject};
 use crate::{
     delivery::NewDelivery,
     incident::{Phase, State},
@@ -55,6 +55,11 @@ pub struct Decision {
     pub supersedes: bool,
     /// What becomes of the page that a silence holds of the incident.
     pub silencing: Silencing,
+    /// When the mail came, where it says that its incident goes on; none: where the state changes,
+    /// now.
+    pub heard_at: Option<Timestamp>,
+    /// The mail that its profile expects.
+    pub arrival: Option<Arrival>,
 }
 
 impl Decision {
@@ -76,6 +81,8 @@ impl Decision {
             claims: Vec::new(),
             supersedes: false,
             silencing: Silencing::AsItIs,
+            heard_at: None,
+            arrival: None,
         }
     }
 

@@ -39,6 +39,9 @@ pub trait Desk: Send + Sync {
     async fn mails(&self, outcome: Option<Outcome>, limit: u32)
     -> Result<Vec<MailRow>, StoreError>;
 
+    /// The alerts of a mail that holds several, each as a mail of its own; else none.
+    async fn items(&self, mail: MailId) -> Result<Vec<MailRow>, StoreError>;
+
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError>;
 
     /// Lets a mail that is quarantined, or waits for its authenticity, act as if it were genuine:

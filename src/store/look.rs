@@ -24,6 +24,10 @@ pub struct MailRow {
     pub size: u64,
     pub outcome: Outcome,
     pub reason: Option<String>,
+    /// The profile that took it, where one did.
+    pub profile: Option<String>,
+    /// Of one alert of a mail that holds several: its number, from 1.
+    pub item: Option<i64>,
     pub incident_id: Option<String>,
     pub sha256: String,
     pub authenticity: Authenticity,

@@ -13,6 +13,8 @@ pub struct Memory {
     pub told: Vec<Told>,
     /// Whose page of it a mute still holds.
     pub held: Vec<Told>,
+    /// When the incident was last heard of.
+    pub heard_at: Option<Timestamp>,
     /// Its page that a silence holds.
     pub silenced: Option<Silenced>,
     /// Verified openings of incidents of the same app and metric in the 28 days before.

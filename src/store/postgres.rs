@@ -47,6 +47,7 @@ mod connection;
 mod consumer;
 mod decide;
 mod desk;
+mod expected;
 mod fullness;
 mod held;
 mod intake;

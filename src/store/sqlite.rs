@@ -25,6 +25,7 @@ mod copy;
 mod cost;
 mod decide;
 mod desk;
+mod expected;
 mod file;
 mod held;
 mod identity;

@@ -44,6 +44,8 @@ pub enum Kind {
     Incident,
     /// An alert that could not be read: it has no end to wait for.
     Unparsed,
+    /// Mail that its profile expects, and that did not come.
+    Missing,
     /// What the bridge tells of itself: of no mail.
     #[serde(rename = "self")]
     Own,
@@ -54,6 +56,7 @@ impl Kind {
         match self {
             Self::Incident => "incident",
             Self::Unparsed => "unparsed",
+            Self::Missing => "missing",
             Self::Own => "self",
         }
     }

@@ -5,7 +5,10 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Concerns, Cut, Depth, Excess, Horizon, Pruned, Spare, StoreError, Sweep};
+use super::{
+    Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Pruned, Spare, StoreError,
+    Sweep,
+};
 use crate::message::MailId;
 
 /// A store is looked after: the view of it that `serve` and `watch` have.
@@ -33,6 +36,23 @@ pub trait Upkeep: Send + Sync {
 
     /// Keeps of the oldest mails of a kind, of which there is too much, only the header; in steps.
     async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError>;
+
+    /// Open incidents of a profile that were last heard of by `until`, the first first.
+    async fn quiet(
+        &self,
+        profile: &str,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<IncidentRow>, StoreError>;
+
+    /// All mail that is expected, or was.
+    async fn expected_mail(&self) -> Result<Vec<ExpectedMail>, StoreError>;
+
+    /// Remembers that mail is expected, unless it is, and whether it is told to be missing.
+    async fn expect_mail(&self, expected: ExpectedMail) -> Result<(), StoreError>;
+
+    /// Mail is expected no longer.
+    async fn unexpect_mail(&self, profile: &str, key: &str) -> Result<(), StoreError>;
 
     // Among replicas, where several share the store.
 

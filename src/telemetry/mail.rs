@@ -128,3 +128,21 @@ pub fn unsilenced(incident: &str, decision: &Decision) {
         tracing::info!(incident, reason, "not told at the end of a silence");
     }
 }
+
+/// An incident ended because nothing more was heard of it.
+pub fn ended_quiet(incident: &str, decision: &Decision) {
+    if decision.outcome == Outcome::Resolved {
+        let receivers = decision.receivers.join(",");
+        tracing::info!(incident, receivers, "nothing more was heard: resolved");
+    }
+}
+
+/// Mail that is expected did not come, or came again.
+pub fn expected_mail(incident: &str, is_missing: bool, decision: &Decision) {
+    let receivers = decision.receivers.join(",");
+    if is_missing {
+        tracing::warn!(incident, receivers, "expected mail is missing");
+    } else {
+        tracing::info!(incident, receivers, "expected mail came again");
+    }
+}

@@ -192,6 +192,8 @@ async fn owe(
         claims: Vec::new(),
         supersedes: false,
         silencing: Silencing::AsItIs,
+        heard_at: None,
+        arrival: None,
     };
 
     let subject = Subject {

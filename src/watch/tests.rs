@@ -6,8 +6,10 @@ use super::*;
 use crate::{
     config::{Config, Files, Loaded, Source},
     ingress::OVERDUE,
+    message::{Authenticity, Message},
+    pipeline::Case,
     silence::Plan,
-    store::{Alarm, Concerns, Desk, Room, sqlite::Sqlite},
+    store::{Alarm, Concerns, Desk, Room, StoredMail, sqlite::Sqlite},
 };
 
 const CONFIGURATION: &str = "
@@ -29,10 +31,14 @@ struct Night {
 
 impl Night {
     fn begin() -> Self {
-        let parsed = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
+        Self::under(CONFIGURATION)
+    }
+
+    fn under(configuration: &str) -> Self {
+        let parsed = Config::parse(Source::Embedded, configuration, Files::Unneeded, &|_| None);
         let Loaded { config, rules, .. } = parsed.unwrap_or_else(|error| panic!("{error}"));
         let in_force = InForce {
-            authenticator: config.authenticator().unwrap(),
+            authenticator: config.authenticator(&rules.profiles).unwrap(),
             rules,
             canary: None,
         };
@@ -47,6 +53,7 @@ impl Night {
             health: Health::default(),
             ingresses: vec!["imap".into(), "smtp".into()],
             shared: Vec::new(),
+            mailboxes: vec!["imap".into()],
             clock: Clock::from_fn(move || *read.lock().unwrap()),
             owed: Arc::new(Notify::new()),
         };
@@ -76,6 +83,46 @@ impl Night {
 
     async fn look(&mut self) {
         self.watch.look(&mut self.vigil).await.unwrap();
+        self.watch.look_for_quiet(&self.vigil).await.unwrap();
+    }
+
+    /// Another configuration is in force.
+    fn reload(&mut self, configuration: &str) {
+        self.watch.in_force = Night::under(configuration).watch.in_force;
+    }
+
+    /// A mail of the nightly job comes, and is decided.
+    async fn mail(&self, status: &str) {
+        let now = self.now();
+        let date = now.strftime("%a, %d %b %Y %T +0000");
+        let raw = format!(
+            "From: job@example.com\r\nSubject: job\r\nDate: {date}\r\n\r\nStatus: {status}\r\nSince: 2026-03-01T00:00:00Z\r\n"
+        );
+        let message = Message {
+            ingress: "hook".into(),
+            arrived_at: now,
+            raw: raw.into(),
+            cut_from: None,
+            withheld: None,
+            envelope: None,
+        };
+        let rules = Arc::clone(&self.watch.in_force.borrow().rules);
+        let mails = vec![(message.clone(), Authenticity::off())];
+        let ids = self.watch.intake.record(mails, None).await.unwrap();
+        let case = Case {
+            reading: Arc::new(rules.read(&message)),
+            rules,
+            mail: Arc::new(StoredMail {
+                id: ids[0],
+                message,
+                authenticity: Authenticity::off(),
+                checks: 0,
+                released: None,
+            }),
+            now,
+        };
+        let decided = case.decide(&*self.watch.intake, |decide| decide).await;
+        assert!(decided.unwrap().is_some());
     }
 
     /// As after a restart: the ingresses have not said anything yet.
@@ -98,6 +145,15 @@ impl Night {
                 )
             })
             .collect()
+    }
+}
+
+impl Night {
+    /// What of that was told of one incident.
+    async fn told_of(&self, incident: &str) -> Vec<String> {
+        let mut told = self.told().await;
+        told.retain(|told| told.contains(incident));
+        told
     }
 }
 
@@ -333,4 +389,101 @@ fn what_a_forged_mail_calls_its_incident_is_not_repeated() {
         said(&["a", "b", "c", "d", "<x>"])
             .starts_with("a resolve of incidents a, b, c and 2 more is held")
     );
+}
+
+const JOB: &str = "
+alerts: { authenticity: { require: [] } }
+ingress: { webhook: [{ name: hook }] }
+profiles:
+  - name: job
+    match: { from: [job@example.com] }
+    fields: { key: nightly, status: \"{{ pairs['Status'] }}\", time: \"{{ pairs['Since'] }}\" }
+    status: { resolve: [OK], ignore: [DONE] }
+    resolve_after: 2h
+    expect: { every: 60m, grace: 10m, key: report }
+route: { receiver: root, routes: [{ matchers: ['kind=\"missing\"'], receiver: pager }] }
+receivers: [{ name: root, stdout_configs: [{}] }, { name: pager, stdout_configs: [{}] }]
+";
+
+const MISSING: &str = "trigger job:report pager";
+const ARRIVED: &str = "resolve job:report pager";
+
+#[tokio::test]
+async fn mail_that_did_not_come_is_an_incident_until_it_comes() {
+    let mut night = Night::under(JOB);
+    night.works("imap");
+    night.pass(69).await;
+    assert!(
+        night.told_of("job:report").await.is_empty(),
+        "expected since the start"
+    );
+    night.mail("DONE").await;
+    night.pass(69).await;
+    assert!(
+        night.told_of("job:report").await.is_empty(),
+        "mail of no alert is mail"
+    );
+
+    night.restart();
+    night.works("imap");
+    night.pass(2).await;
+    assert_eq!(
+        night.told_of("job:report").await,
+        [MISSING],
+        "a restart forgets nothing"
+    );
+    night.pass(100).await;
+    assert_eq!(
+        night.told_of("job:report").await,
+        [MISSING],
+        "it is told once"
+    );
+
+    night.mail("DONE").await;
+    night.pass(1).await;
+    assert_eq!(night.told_of("job:report").await, [MISSING, ARRIVED]);
+    night.pass(80).await;
+    assert_eq!(
+        night.told_of("job:report").await,
+        [MISSING, ARRIVED, MISSING]
+    );
+
+    night.reload(CONFIGURATION);
+    night.pass(1).await;
+    let told = night.told_of("job:report").await;
+    assert_eq!(told.last().unwrap(), ARRIVED, "it is expected no longer");
+}
+
+#[tokio::test]
+async fn nothing_is_missing_while_it_may_lie_in_a_mailbox_that_was_not_read() {
+    let mut night = Night::under(JOB);
+    night.works("imap");
+    night.pass(65).await;
+    night.restart();
+    night.watch.health.failed("imap", "no route", false);
+    night.pass(10).await;
+    assert!(night.told_of("job:report").await.is_empty());
+    night.pass(10).await;
+    let told = night.told_of("job:report").await;
+    assert!(told.contains(&MISSING.to_owned()), "not for ever: {told:?}");
+}
+
+#[tokio::test]
+async fn an_incident_that_is_heard_of_no_longer_ends_by_itself() {
+    const OPENED: &str = "trigger job:nightly root";
+    const ENDED: &str = "resolve job:nightly root";
+    let mut night = Night::under(JOB);
+    night.works("imap");
+    night.mail("BAD").await;
+    night.pass(100).await;
+    // The same again, of the same time: it goes on.
+    night.mail("BAD").await;
+    night.restart();
+    night.works("imap");
+    night.pass(119).await;
+    assert_eq!(night.told_of("job:nightly").await, [OPENED]);
+    night.pass(2).await;
+    assert_eq!(night.told_of("job:nightly").await, [OPENED, ENDED]);
+    night.pass(200).await;
+    assert_eq!(night.told_of("job:nightly").await, [OPENED, ENDED]);
 }

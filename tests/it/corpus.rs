@@ -187,6 +187,7 @@ fn the_state_machine_agrees_with_the_generated_truth() {
         };
         let signal = meaning.signal(&status);
         let seen = Observation {
+            by_date: false,
             signal,
             status: status.clone(),
             time: Some(time),

@@ -145,6 +145,8 @@ pub fn decision(outcome: Outcome, state: State, deliveries: Vec<NewDelivery>) ->
         claims: Vec::new(),
         supersedes: false,
         silencing: Silencing::AsItIs,
+        heard_at: None,
+        arrival: None,
     }
 }
 
@@ -1338,6 +1340,7 @@ mod browse;
 mod cost;
 mod lost;
 mod replicas;
+mod several;
 mod silences;
 pub mod standing;
 mod told;

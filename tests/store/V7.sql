@@ -12,11 +12,11 @@ INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, au
     (1, 'smtp', 1772366400000000, 3, NULL, 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', '{"peer":"127.0.0.1","helo":"x","mail_from":"","rcpt_to":["a@b"]}',
      '{"verdict":"off","evidence":null,"domain":null,"detail":null}', 'opened', NULL, 1, '{"incident_id":"open"}', 1772366400000000, 2),
     (2, 'imap', 1772366400000000, 3, NULL, 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', NULL,
-     '{"verdict":"off","evidence":null,"domain":null,"detail":null}', 'resolved', '2 alerts: 1 resolved, 1 duplicate', NULL, '{}', 1772366400000000, 0),
+     '{"verdict":"off","evidence":null,"domain":null,"detail":null}', 'resolved', '2 alerts: 1 resolved, 1 ignored', NULL, '{}', 1772366400000000, 0),
     (3, 'imap', 1772366400000000, 3, 20000000, 'ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad', NULL,
      '{"verdict":"off","evidence":null,"domain":null,"detail":null}', 'quarantined', 'too large', NULL, NULL, 1772366400000000, 0);
 INSERT INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at) VALUES
-    (2, 1, 'duplicate', 'known', 1, '{}', 1772366400000000), (2, 2, 'resolved', NULL, 2, '{}', 1772366400000000);
+    (2, 1, 'ignored', 'no alert', NULL, '{}', 1772366400000000), (2, 2, 'resolved', NULL, 2, '{}', 1772366400000000);
 INSERT INTO expected_mail (profile, key, heard_at) VALUES ('backup', 'nightly', 1772366400000000);
 -- zstd of "abc"
 INSERT INTO bodies (mail, raw) VALUES (1, x'28b52ffd2003190000616263'), (2, x'28b52ffd2003190000616263'), (3, x'28b52ffd2003190000616263');

@@ -11,7 +11,7 @@ const MEND: &str = "name servers that answer in alerts.authenticity.dns, or mend
 
 pub async fn check(deployment: &Deployment) -> Checked {
     let domain = &deployment.config.alerts.authenticity.domain;
-    let finding = match deployment.config.authenticator() {
+    let finding = match deployment.config.authenticator(&deployment.rules.profiles) {
         Err(error) => Some(Finding::wrong("dns", ABOUT, error.to_string(), MEND)),
         Ok(authenticator) => authenticator.is_answered().await.map(|is_answered| {
             if is_answered {

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use super::{connection::Database, row::text};
 use crate::{
     message::{Authenticity, MailId},
-    store::{Decide, Decision, Item, StoreError, Subject},
+    store::{Decide, Decision, Item, StoreError, Subject, part::Part},
 };
 
 mod ask;
@@ -32,8 +32,8 @@ use write::{End, Written};
 enum Matter<'a> {
     Fresh(MailId),
     Due(MailId, &'a Authenticity),
-    /// With its number, from 1. The mail's own row is locked.
-    Part(MailId, i64),
+    /// The mail's own row is locked.
+    Part(Part),
     Own,
 }
 

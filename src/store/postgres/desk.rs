@@ -53,6 +53,10 @@ impl Desk for Postgres {
         look::mails(&self.database, outcome, limit).await
     }
 
+    async fn items(&self, mail: MailId) -> Result<Vec<MailRow>, StoreError> {
+        look::items(&self.database, mail).await
+    }
+
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
         look::mail(&self.database, id).await
     }

@@ -38,13 +38,27 @@ macro_rules! mail {
     ($($which:tt)*) => {
         concat!(
             "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity, mails.labels,
-                    envelope, cut_at, check_at, released, incidents.incident_id
+                    envelope, cut_at, check_at, released, incidents.incident_id, mails.profile, NULL::bigint AS item
              FROM mails LEFT JOIN incidents ON incidents.id = mails.incident ",
             $($which)*
         )
     };
 }
 pub(super) use mail as mail_list;
+
+/// The alerts of mails that hold several, each as a mail of its own.
+macro_rules! item {
+    ($which:literal) => {
+        concat!(
+            "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome, mail_items.reason, sha256,
+                    authenticity, mail_items.labels, envelope, cut_at, check_at, released, incidents.incident_id,
+                    mails.profile, item
+             FROM mail_items JOIN mails ON mails.id = mail
+             LEFT JOIN incidents ON incidents.id = mail_items.incident ",
+            $which
+        )
+    };
+}
 
 /// The same of a delivery.
 macro_rules! delivery {
@@ -61,6 +75,8 @@ const INCIDENT: &str =
     "SELECT * FROM incidents WHERE incident_id = $1 ORDER BY kind = 'incident', kind LIMIT 1";
 
 const ITS_MAILS: &str = mail!("WHERE mails.incident = $1");
+
+const ITS_ITEMS: &str = item!("WHERE mail_items.incident = $1 ORDER BY item");
 
 const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
 
@@ -92,12 +108,13 @@ pub(super) async fn timeline(
     flight
         .add(ITS_MAILS, vec![&number])
         .add(ITS_DELIVERIES, vec![&number])
-        .add(ITS_ATTEMPTS, vec![&number]);
+        .add(ITS_ATTEMPTS, vec![&number])
+        .add(ITS_ITEMS, vec![&number]);
 
     let answers = transaction.commit(flight).await?;
     let mut events = Vec::new();
 
-    for row in &answers[0] {
+    for row in answers[0].iter().chain(&answers[3]) {
         let mail = mail_row(row)?;
         events.push((mail.arrived_at, 0, Event::Mail(mail)));
     }
@@ -177,6 +194,14 @@ pub(super) async fn mails(
         None => database.query(MAILS, &[&limit]).await?,
     };
 
+    rows.iter().map(mail_row).collect()
+}
+
+const ITEMS: &str = item!("WHERE mail_items.mail = $1 ORDER BY item");
+
+/// The alerts of a mail that holds several.
+pub(super) async fn items(database: &Database, mail: MailId) -> Result<Vec<MailRow>, StoreError> {
+    let rows = database.query(ITEMS, &[&mail]).await?;
     rows.iter().map(mail_row).collect()
 }
 

@@ -157,7 +157,7 @@ async fn mails(
 const INCIDENTS: &str = concat!(
     "SELECT id, changed_at, ",
     doomed_incident!("$3"),
-    " AS doomed, kind = 'self' AS own
+    " AS doomed, kind IN ('self', 'missing') AS own
      FROM incidents WHERE (changed_at, id) > ($1, $2) AND changed_at < $3 ORDER BY changed_at, id LIMIT $4"
 );
 const TAKE_TURN_OF_INCIDENT: &str =

@@ -140,6 +140,8 @@ pub(super) fn mail_row(row: &Row) -> Result<MailRow, StoreError> {
         size: cut_from.map_or_else(|| unsigned_at(row, "size"), |size| Ok(size.unsigned_abs()))?,
         outcome: word_at(row, "outcome")?,
         reason: at(row, "reason")?,
+        profile: at(row, "profile")?,
+        item: at(row, "item")?,
         incident_id: at(row, "incident_id")?,
         sha256: at(row, "sha256")?,
         authenticity: json_at(row, "authenticity")?,

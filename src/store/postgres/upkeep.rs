@@ -8,10 +8,13 @@ use tokio::sync::Notify;
 
 use crate::{
     message::MailId,
-    store::{Concerns, Cut, Depth, Excess, Horizon, Pruned, Spare, StoreError, Sweep, Upkeep},
+    store::{
+        Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Pruned, Spare,
+        StoreError, Sweep, Upkeep,
+    },
 };
 
-use super::{Postgres, bell, concern, consumer, lane, look, prune, spare};
+use super::{Postgres, bell, concern, consumer, expected, lane, look, prune, spare};
 
 #[async_trait]
 impl Upkeep for Postgres {
@@ -47,6 +50,27 @@ SELECT pg_current_xact_id()::text";
 
     async fn cut(&self, spare: Spare, excess: Excess, now: Timestamp) -> Result<Cut, StoreError> {
         spare::cut(&self.database, spare, excess, now).await
+    }
+
+    async fn quiet(
+        &self,
+        profile: &str,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<IncidentRow>, StoreError> {
+        expected::quiet(&self.database, profile, until, limit).await
+    }
+
+    async fn expected_mail(&self) -> Result<Vec<ExpectedMail>, StoreError> {
+        expected::expected_mail(&self.database).await
+    }
+
+    async fn expect_mail(&self, mail: ExpectedMail) -> Result<(), StoreError> {
+        expected::expect(&self.database, &mail).await
+    }
+
+    async fn unexpect_mail(&self, profile: &str, key: &str) -> Result<(), StoreError> {
+        expected::unexpect(&self.database, profile, key).await
     }
 
     async fn rung(&self) {

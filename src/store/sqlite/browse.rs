@@ -305,9 +305,8 @@ fn said(connection: &Connection, since: Timestamp) -> rusqlite::Result<Vec<SaidR
 fn backlogs(connection: &Connection) -> rusqlite::Result<Vec<Backlog>> {
     connection
         .prepare_cached(
-            "SELECT receiver, integration, pending, held, dead, oldest,
-                    (SELECT detail FROM deliveries AS one WHERE one.id = failed) AS failure
-             FROM (SELECT receiver, integration,
+            "SELECT *, (SELECT detail FROM deliveries WHERE id = failed) AS failure FROM (
+             SELECT receiver, integration,
                     sum(state = 'pending') AS pending, sum(state = 'held') AS held, sum(state = 'dead') AS dead,
                     min(CASE WHEN state = 'pending' THEN created_at END) AS oldest,
                     max(CASE WHEN failures > 0 THEN id END) AS failed

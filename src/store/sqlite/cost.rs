@@ -160,6 +160,8 @@ impl Counted {
             claims: Vec::new(),
             supersedes: false,
             silencing: Silencing::AsItIs,
+            heard_at: None,
+            arrival: None,
         };
 
         let item = Item {

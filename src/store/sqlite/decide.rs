@@ -4,7 +4,10 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use super::row::{json, word_at};
+use super::{
+    expected,
+    row::{json, word_at},
+};
 use crate::{
     message::{Authenticity, MailId, Outcome},
     store::{Decide, Decision, Item, Memory, Subject},
@@ -133,6 +136,10 @@ fn follow(
         Some(subject) => remember(connection, number, subject, &memory, &mut decision, now)?,
         None => None,
     };
+
+    if let Some(arrival) = &decision.arrival {
+        expected::arrived(connection, arrival)?;
+    }
 
     Ok((decision, incident))
 }

@@ -60,6 +60,11 @@ impl Desk for Sqlite {
             .await
     }
 
+    async fn items(&self, mail: MailId) -> Result<Vec<MailRow>, StoreError> {
+        self.read(move |connection| look::items(connection, mail))
+            .await
+    }
+
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
         self.read(move |connection| look::mail(connection, id))
             .await

@@ -11,8 +11,16 @@ use crate::{
 
 pub(super) const MAIL: &str =
     "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity,
-                           mails.labels, envelope, cut_at, check_at, released, incidents.incident_id
+                           mails.labels, envelope, cut_at, check_at, released, incidents.incident_id,
+                           mails.profile, NULL AS item
                     FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
+
+/// The alerts of mails that hold several, each as a mail of its own.
+const ITEM: &str =
+    "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome, mail_items.reason, sha256, authenticity,
+            mail_items.labels, envelope, cut_at, check_at, released, incidents.incident_id, mails.profile, item
+     FROM mail_items JOIN mails ON mails.id = mail
+     LEFT JOIN incidents ON incidents.id = mail_items.incident";
 
 pub(super) const DELIVERY: &str =
     "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident";
@@ -51,7 +59,14 @@ pub(super) fn timeline(
     let mut events = Vec::new();
     let mut mails = connection.prepare_cached(&format!("{MAIL} WHERE mails.incident = ?1"))?;
 
-    for mail in mails.query_map([number], mail_row)? {
+    let mut items = connection.prepare_cached(&format!(
+        "{ITEM} WHERE mail_items.incident = ?1 ORDER BY item"
+    ))?;
+
+    for mail in mails
+        .query_map([number], mail_row)?
+        .chain(items.query_map([number], mail_row)?)
+    {
         let mail = mail?;
         events.push((mail.arrived_at, 0, Event::Mail(mail)));
     }
@@ -113,6 +128,14 @@ pub(super) fn mails(
             "{MAIL} WHERE ?1 IS NULL OR outcome = ?1 ORDER BY mails.id DESC LIMIT ?2"
         ))?
         .query_map(params![outcome.map(Outcome::as_str), limit], mail_row)?
+        .collect()
+}
+
+/// The alerts of a mail that holds several.
+pub(super) fn items(connection: &Connection, mail: MailId) -> rusqlite::Result<Vec<MailRow>> {
+    connection
+        .prepare_cached(&format!("{ITEM} WHERE mail_items.mail = ?1 ORDER BY item"))?
+        .query_map([mail], mail_row)?
         .collect()
 }
 

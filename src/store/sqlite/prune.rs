@@ -112,7 +112,7 @@ fn incidents(
     let mut statement = connection.prepare_cached(&format!(
         "SELECT id, changed_at, {ENDED} AND NOT EXISTS (SELECT 1 FROM mails WHERE incident = incidents.id)
                 AND NOT EXISTS (SELECT 1 FROM mail_items WHERE incident = incidents.id)
-                AND {NOTHING_OWED}, kind = 'self'
+                AND {NOTHING_OWED}, kind IN ('self', 'missing')
          FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3 ORDER BY changed_at, id LIMIT ?4"
     ))?;
 

@@ -114,6 +114,8 @@ pub(super) fn mail_row(row: &Row<'_>) -> rusqlite::Result<MailRow> {
         size: size_at(row)?,
         outcome: word_at(row, "outcome")?,
         reason: row.get("reason")?,
+        profile: row.get("profile")?,
+        item: row.get("item")?,
         incident_id: row.get("incident_id")?,
         sha256: row.get("sha256")?,
         authenticity: json_at(row, "authenticity")?,

@@ -9,12 +9,12 @@ use rusqlite::Connection;
 use crate::{
     message::MailId,
     store::{
-        Concerns, Cut, Depth, Excess, Horizon, Intake as _, Pruned, Spare, StoreError, Sweep,
-        Upkeep,
+        Concerns, Cut, Depth, Excess, ExpectedMail, Horizon, IncidentRow, Intake as _, Pruned,
+        Spare, StoreError, Sweep, Upkeep,
     },
 };
 
-use super::{Sqlite, concern, failure, lane, look, prune, spare, writer::Outlives};
+use super::{Sqlite, concern, expected, failure, lane, look, prune, spare, writer::Outlives};
 
 #[async_trait]
 impl Upkeep for Sqlite {
@@ -68,6 +68,34 @@ impl Upkeep for Sqlite {
 
         self.write(move |connection| spare::cut(connection, spare, &shortened, more, now))
             .await
+    }
+
+    async fn quiet(
+        &self,
+        profile: &str,
+        until: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<IncidentRow>, StoreError> {
+        let profile = profile.to_owned();
+        self.read(move |connection| expected::quiet(connection, &profile, until, limit))
+            .await
+    }
+
+    async fn expected_mail(&self) -> Result<Vec<ExpectedMail>, StoreError> {
+        self.read(expected::expected_mail).await
+    }
+
+    async fn expect_mail(&self, mail: ExpectedMail) -> Result<(), StoreError> {
+        self.write(move |connection| expected::expect(connection, &mail).map_err(failure))
+            .await
+    }
+
+    async fn unexpect_mail(&self, profile: &str, key: &str) -> Result<(), StoreError> {
+        let (profile, key) = (profile.to_owned(), key.to_owned());
+        self.write(move |connection| {
+            expected::unexpect(connection, &profile, &key).map_err(failure)
+        })
+        .await
     }
 
     // One process owns the file: there is nobody to hear, nor to share a mailbox with.

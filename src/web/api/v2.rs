@@ -1,6 +1,6 @@
 //! Alertmanager's API v2, so that amtool, karma and Grafana's data source work against the bridge.
 //!
-//! The names and shapes are those of its OpenAPI document, every required field included. Alerts
+//! The names and shapes are those of its own document, every required field included. Alerts
 //! come from mail alone: posting one is refused. An error is a JSON string, as Alertmanager's are.
 
 use std::sync::Arc;

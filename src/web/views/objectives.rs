@@ -113,10 +113,10 @@ impl Measuring<'_> {
                 continue;
             }
 
-            let silenced = periods(&silences, &incident.labels);
+            let maintenance = periods(&silences, &incident.labels);
             let said = incident.said.iter().filter(|heard| heard.time <= at);
             let said = said.map(|heard| (heard.time, self.is_on(&heard.status)));
-            let found = breaches(said.collect(), &silenced);
+            let found = breaches(said.collect(), &maintenance);
             let objective = by_objective.entry(key).or_default();
             objective.0 = incident.labels;
             objective.1.extend(found);

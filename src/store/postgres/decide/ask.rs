@@ -20,6 +20,7 @@ use crate::{
     store::{
         HOUR, Heard, Memory, RECURRENCE, StoreError, Told, hour,
         kept::{json, micros},
+        part::ToldPart,
     },
 };
 
@@ -33,15 +34,13 @@ UPDATE mails SET authenticity = $2, check_at = NULL, checks = checks + 1
 WHERE id = $1 AND (check_at <= $3 OR check_at > $4)
 RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
 
-/// What became of the mail's alert about an incident when somebody was told of it, before the mail
-/// could be checked.
-const TOLD_OF_PART: &str = "
-SELECT outcome FROM mail_items
-WHERE mail = $1 AND incident = (SELECT id FROM incidents WHERE incident_id = $2 AND kind = $3)
-  AND outcome NOT IN ('pending', 'quarantined')
+/// The mail's alerts that somebody was told of, when it was decided before it could be checked.
+const TOLD_PARTS: &str = "
+SELECT item, incident_id, kind, outcome FROM mail_items
+CROSS JOIN LATERAL (SELECT incident_id, kind FROM incidents WHERE id = incident OFFSET 0) AS its
+WHERE mail = $1 AND outcome NOT IN ('pending', 'quarantined')
   AND (SELECT 1 FROM deliveries
-       WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident LIMIT 1) IS NOT NULL
-ORDER BY item LIMIT 1";
+       WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident LIMIT 1) IS NOT NULL";
 
 /// Until the end of the transaction nobody else decides whether an unverified trigger is one too
 /// many: of two at once each would be told as the last of the hour. Taken before an incident's
@@ -63,7 +62,7 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 
                                   AND coalesce(profile, 'atlassian-sli') = $11 OFFSET 0) AS items
           CROSS JOIN LATERAL (SELECT ingress FROM mails WHERE id = items.mail OFFSET 0) AS its
           WHERE its.ingress = $10) AS marked,
-       phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told,
+       phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told, heard_at,
        (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text FROM silenced
         WHERE incident = incidents.id) AS silenced,
        applied.verified AS applied, applied.ingress, applied.at,
@@ -102,19 +101,12 @@ pub(super) async fn ask(
     take_mail(&mut flight, &matter, &checked, &times);
 
     if let Some(subject) = subject {
-        match &matter {
-            Matter::Part(mail, _) => {
-                flight.add(
-                    TOLD_OF_PART,
-                    vec![mail, &subject.incident_id, &subject.kind],
-                );
+        // Those of a mail that holds several were taken when it was begun.
+        if !matches!(matter, Matter::Part(_)) {
+            if !subject.verified {
+                flight.add(TAKE_TURN_OF_MARKED, vec![]);
             }
-            Matter::Fresh(_) | Matter::Due(..) | Matter::Own => {
-                if !subject.verified {
-                    flight.add(TAKE_TURN_OF_MARKED, vec![]);
-                }
-                flight.add(lane::TAKE_TURN, vec![&subject.incident_id]);
-            }
+            flight.add(lane::TAKE_TURN, vec![&subject.incident_id]);
         }
         recall(&mut flight, subject, &times);
     }
@@ -123,10 +115,7 @@ pub(super) async fn ask(
     let first = |place: usize| answers.get(place).and_then(|rows| rows.first());
     let told_before = match matter {
         Matter::Own => None,
-        Matter::Part(..) => match first(0).filter(|_| subject.is_some()) {
-            Some(part) => Some(word_at(part, "outcome")?),
-            None => None,
-        },
+        Matter::Part(part) => part.told_before,
         Matter::Fresh(_) | Matter::Due(..) => {
             let Some(mail) = to_be_decided(matter, first(1))? else {
                 return Ok(None);
@@ -170,13 +159,13 @@ pub(super) async fn ask(
 }
 
 /// Begins with the mail's row; where that is to be decided, takes the turns of all that its alerts
-/// are about, in one order for all who take several.
+/// are about, in one order for all who take several. Returns what was told of them before.
 pub(super) async fn begin(
     transaction: &Transaction,
     matter: Matter<'_>,
     subjects: &[&Named<'_>],
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<Vec<ToldPart>>, StoreError> {
     let times = Times::of(now);
     let checked = checked(matter)?;
     let mut ids: Vec<&str> = subjects
@@ -195,9 +184,25 @@ pub(super) async fn begin(
         flight.add(lane::TAKE_TURN, vec![id]);
     }
 
+    if let Matter::Fresh(mail) | Matter::Due(mail, _) = &matter {
+        flight.add(TOLD_PARTS, vec![mail]);
+    }
+
     let answers = transaction.send(flight).await?;
     let mail = answers.get(1).and_then(|rows| rows.first());
-    Ok(to_be_decided(matter, mail)?.is_some())
+    if to_be_decided(matter, mail)?.is_none() {
+        return Ok(None);
+    }
+
+    let told = answers.last().into_iter().flatten().map(|row| {
+        Ok(ToldPart {
+            item: at(row, "item")?,
+            incident_id: at(row, "incident_id")?,
+            kind: at(row, "kind")?,
+            outcome: word_at(row, "outcome")?,
+        })
+    });
+    told.collect::<Result<_, _>>().map(Some)
 }
 
 /// The verdict of a mail that was due, as it is kept.
@@ -343,6 +348,7 @@ fn recalled(row: &Row, verified: bool) -> Result<Memory, StoreError> {
             state: Some(state),
             applied_before,
         },
+        heard_at: Some(time_at(row, "heard_at")?),
         told: whom(told),
         held: whom(held),
         silenced: kept.map(Held::read).transpose()?,

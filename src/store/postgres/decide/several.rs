@@ -18,6 +18,7 @@ use crate::{
     store::{
         Decision, Item, StoreError,
         kept::{json, micros, signed},
+        part::Part,
         summary::Summary,
     },
 };
@@ -42,20 +43,22 @@ pub(super) async fn follow(
         .into_iter()
         .map(|item| (item.subject, item.decide))
         .unzip();
-    let subjects: Vec<Option<Named<'_>>> = subjects
+    let named: Vec<Option<Named<'_>>> = subjects
         .iter()
         .map(|subject| subject.as_ref().map(Named::new))
         .collect();
 
-    let subjects_of_all: Vec<_> = subjects.iter().flatten().collect();
-    if !ask::begin(&transaction, matter, &subjects_of_all, now).await? {
+    let all: Vec<_> = named.iter().flatten().collect();
+    let Some(told) = ask::begin(&transaction, matter, &all, now).await? else {
         transaction.undo().await?;
         return Ok(None);
-    }
+    };
 
     let mut decisions = Vec::with_capacity(subjects.len());
-    for ((number, subject), decide) in (1..).zip(&subjects).zip(conclusions) {
-        let (part, subject) = (Matter::Part(mail, number), subject.as_ref());
+    for (place, decide) in conclusions.into_iter().enumerate() {
+        let number = i64::try_from(place + 1).unwrap_or(i64::MAX);
+        let part = Matter::Part(Part::new(mail, number, subjects[place].as_ref(), &told));
+        let subject = named[place].as_ref();
         let Some(found) = ask::ask(&transaction, part, subject, now).await? else {
             continue;
         };

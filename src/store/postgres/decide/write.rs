@@ -8,7 +8,7 @@ use tokio_postgres::Row;
 use super::{
     super::{
         connection::{Database, Flight, Parameter, Transaction},
-        lane,
+        expected, lane,
         owe::{self, Owed},
         row::text,
         silence,
@@ -22,6 +22,7 @@ use crate::{
     store::{
         Claim, Decision, Kind, Memory, Silencing, StoreError, hour,
         kept::{hold, json, micros, signed},
+        part::Part,
     },
 };
 
@@ -37,15 +38,19 @@ WITH known AS (
     INSERT INTO incidents
         (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, heard_at, labels,
          told, profile)
-    SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, $9, $10, $20, $21 WHERE $7::bigint IS NOT NULL
+    SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, coalesce($22::bigint, $9), $10, $20, $21
+    WHERE $7::bigint IS NOT NULL
     ON CONFLICT (incident_id, kind) DO UPDATE SET
         phase = excluded.phase, status = excluded.status, newest = excluded.newest, verified = excluded.verified,
-        untold = excluded.untold, changed_at = excluded.changed_at, heard_at = excluded.heard_at, labels = excluded.labels, told = excluded.told,
-        episode = excluded.episode,
+        untold = excluded.untold, changed_at = excluded.changed_at, heard_at = excluded.heard_at,
+        labels = excluded.labels, told = excluded.told, episode = excluded.episode,
         opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at ELSE incidents.opened_at END
     RETURNING id
 ), incident AS (
     SELECT id FROM known UNION SELECT id FROM kept
+), heard AS (
+    UPDATE incidents SET heard_at = greatest(heard_at, $22::bigint)
+    WHERE $7::bigint IS NULL AND $22::bigint IS NOT NULL AND id = (SELECT id FROM known)
 ), applied AS (
     INSERT INTO applied (incident, status, time, verified, ingress, at)
     SELECT id, $12, $13, $18, $19, $9 FROM incident WHERE $11
@@ -62,30 +67,30 @@ WITH known AS (
 /// Where it was let through while it was looked at, what was concluded without that is concluded
 /// anew.
 const WRITE: &str = write_and!(
-    "UPDATE mails SET outcome = $22::text, reason = $23, labels = $10, incident = (SELECT id FROM incident),
-            decided_at = CASE WHEN $22::text <> 'pending' THEN $9::bigint END, hold = $24, marked = $25, owed = $26,
-            profile = $21, check_at = CASE WHEN released IS NOT NULL AND $22::text IN ('pending', 'quarantined') THEN 0
-                                           ELSE $27::bigint END
-     WHERE id = $28"
+    "UPDATE mails SET outcome = $23::text, reason = $24, labels = $10, incident = (SELECT id FROM incident),
+            decided_at = CASE WHEN $23::text <> 'pending' THEN $9::bigint END, hold = $25, marked = $26, owed = $27,
+            profile = $21, check_at = CASE WHEN released IS NOT NULL AND $23::text IN ('pending', 'quarantined') THEN 0
+                                           ELSE $28::bigint END
+     WHERE id = $29"
 );
 /// Of a mail that somebody was told of before: its outcome stays,
 const KEEP: &str = write_and!(
-    "UPDATE mails SET reason = coalesce($22, reason), labels = $10, profile = coalesce(profile, $21), check_at = $23
-     WHERE id = $24"
+    "UPDATE mails SET reason = coalesce($23, reason), labels = $10, profile = coalesce(profile, $21), check_at = $24
+     WHERE id = $25"
 );
 /// and what was told belongs to the incident's opening of now, so that its resolve reaches them.
 const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
 /// Of one alert of a mail that holds several,
 const WRITE_PART: &str = write_and!(
     "INSERT INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold, marked, profile)
-     SELECT $26, $27, $22, $23, (SELECT id FROM incident), $10, $9, $24, $25, $21
+     SELECT $27, $28, $23, $24, (SELECT id FROM incident), $10, $9, $25, $26, $21
      ON CONFLICT (mail, item) DO UPDATE SET
          outcome = excluded.outcome, reason = excluded.reason, incident = excluded.incident, labels = excluded.labels,
          decided_at = excluded.decided_at, hold = excluded.hold, marked = excluded.marked"
 );
 /// and of one that somebody was told of before.
 const KEEP_PART: &str = write_and!(
-    "UPDATE mail_items SET reason = coalesce($22, reason), labels = $10 WHERE mail = $23 AND item = $24"
+    "UPDATE mail_items SET reason = coalesce($23, reason), labels = $10 WHERE mail = $24 AND item = $25"
 );
 const REASSIGN_PART: &str = "
 UPDATE deliveries SET episode = $2
@@ -145,18 +150,19 @@ pub(super) async fn write(
         Silencing::AsItIs | Silencing::Over => None,
     };
 
+    let arrival = decision
+        .arrival
+        .as_ref()
+        .map(|arrival| (&*arrival.profile, text(&arrival.key), micros(arrival.at)));
+
     let mut flight = Flight::default();
 
     match &matter {
         Matter::Own => flight.add(WRITE_OWN, change.parameters(vec![])),
-        Matter::Part(mail, number) if told_before => flight.add(
-            KEEP_PART,
-            change.parameters(conclusion.kept_of(mail, number)),
-        ),
-        Matter::Part(mail, number) => flight.add(
-            WRITE_PART,
-            change.parameters(conclusion.of_part(mail, number)),
-        ),
+        Matter::Part(part) if told_before => {
+            flight.add(KEEP_PART, change.parameters(conclusion.kept_of(part)))
+        }
+        Matter::Part(part) => flight.add(WRITE_PART, change.parameters(conclusion.of_part(part))),
         Matter::Due(mail, _) if told_before => {
             flight.add(KEEP, change.parameters(conclusion.kept(mail)))
         }
@@ -190,10 +196,16 @@ pub(super) async fn write(
         (Matter::Due(mail, _), Some(episode), _) if told_before => {
             flight.add(REASSIGN, vec![mail, episode]);
         }
-        (Matter::Part(mail, _), Some(episode), Some((incident_id, kind))) if told_before => {
+        (Matter::Part(Part { mail, .. }), Some(episode), Some((incident_id, kind)))
+            if told_before =>
+        {
             flight.add(REASSIGN_PART, vec![mail, episode, incident_id, kind]);
         }
         _ => {}
+    }
+
+    if let Some((profile, key, at)) = &arrival {
+        flight.add(expected::ARRIVED, vec![profile, key, at]);
     }
 
     crash::point("commit");
@@ -238,6 +250,7 @@ struct Change<'a> {
     ingress: Option<&'a str>,
     told: Option<Cow<'a, str>>,
     profile: Option<&'a str>,
+    heard_at: Option<i64>,
 }
 
 impl<'a> Change<'a> {
@@ -275,10 +288,11 @@ impl<'a> Change<'a> {
                 .transpose()?
                 .map(Cow::Owned),
             profile: decision.profile.as_deref(),
+            heard_at: decision.heard_at.map(micros),
         })
     }
 
-    /// `$1` to `$21`, and the rest.
+    /// `$1` to `$22`, and the rest.
     fn parameters<'b>(&'b self, rest: Vec<Parameter<'b>>) -> Vec<Parameter<'b>> {
         let mut parameters: Vec<Parameter<'b>> = vec![
             &self.incident_id,
@@ -302,6 +316,7 @@ impl<'a> Change<'a> {
             &self.ingress,
             &self.told,
             &self.profile,
+            &self.heard_at,
         ];
 
         parameters.extend(rest);
@@ -351,20 +366,20 @@ impl<'a> Conclusion<'a> {
     }
 
     /// The rest of `WRITE_PART`.
-    fn of_part<'b>(&'b self, mail: &'b MailId, number: &'b i64) -> Vec<Parameter<'b>> {
+    fn of_part<'b>(&'b self, part: &'b Part) -> Vec<Parameter<'b>> {
         vec![
             &self.outcome,
             &self.reason,
             &self.hold,
             &self.marked,
-            mail,
-            number,
+            &part.mail,
+            &part.item,
         ]
     }
 
     /// The rest of `KEEP_PART`.
-    fn kept_of<'b>(&'b self, mail: &'b MailId, number: &'b i64) -> Vec<Parameter<'b>> {
-        vec![&self.reason, mail, number]
+    fn kept_of<'b>(&'b self, part: &'b Part) -> Vec<Parameter<'b>> {
+        vec![&self.reason, &part.mail, &part.item]
     }
 
     /// The rest of `KEEP`.

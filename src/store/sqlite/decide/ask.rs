@@ -45,15 +45,15 @@ pub(super) fn recall(
 
     let found = connection
         .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode, told FROM incidents
+            "SELECT id, phase, status, newest, verified, untold, episode, told, heard_at FROM incidents
              WHERE incident_id = ?1 AND kind = ?2",
         )?
         .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
-            Ok((row.get("id")?, state(row)?))
+            Ok((row.get("id")?, state(row)?, time_at(row, "heard_at")?))
         })
         .optional()?;
 
-    let Some((number, state)) = found else {
+    let Some((number, state, heard_at)) = found else {
         return Ok((None, memory));
     };
     let applied = connection
@@ -79,6 +79,7 @@ pub(super) fn recall(
         Some(number),
         Memory {
             known,
+            heard_at: Some(heard_at),
             told,
             held,
             silenced: silence::held(connection, number)?,

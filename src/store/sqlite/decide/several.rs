@@ -2,7 +2,7 @@
 //! that after a crash the mail is decided as a whole or not at all.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, OptionalExtension as _, named_params, params};
+use rusqlite::{Connection, named_params, params};
 
 use super::{
     super::row::{json, word_at},
@@ -11,8 +11,9 @@ use super::{
 use crate::{
     message::{MailId, Outcome},
     store::{
-        Decision, Item, Subject,
+        Decision, Item,
         kept::{hold, micros, signed},
+        part::{Part, ToldPart},
         summary::Summary,
     },
 };
@@ -25,12 +26,14 @@ pub(super) fn decide(
     items: Vec<Item>,
     now: Timestamp,
 ) -> rusqlite::Result<Vec<Decision>> {
+    let told = told(connection, mail)?;
     connection.execute_batch("SAVEPOINT items")?;
     let mut decisions = Vec::with_capacity(items.len());
 
-    for (number, Item { subject, decide }) in (1_i64..).zip(items) {
-        let told_before = told_before(connection, mail, subject.as_ref())?;
-        let (decision, incident) = follow(connection, subject.as_ref(), told_before, now, decide)?;
+    for (number, Item { subject, decide }) in (1..).zip(items) {
+        let part = Part::new(mail, number, subject.as_ref(), &told);
+        let (decision, incident) =
+            follow(connection, subject.as_ref(), part.told_before, now, decide)?;
 
         if decision.waits_for_silenced() {
             decisions.push(decision);
@@ -38,9 +41,9 @@ pub(super) fn decide(
             return Ok(decisions);
         }
 
-        match told_before {
-            Some(_) => keep(connection, (mail, number), &decision, incident)?,
-            None => write(connection, (mail, number), &decision, incident, now)?,
+        match part.told_before {
+            Some(_) => keep(connection, part, &decision, incident)?,
+            None => write(connection, part, &decision, incident, now)?,
         }
         decisions.push(decision);
     }
@@ -51,33 +54,29 @@ pub(super) fn decide(
     Ok(decisions)
 }
 
-/// What became of the mail's alert about an incident when somebody was told of it, before the mail
-/// could be checked.
-fn told_before(
-    connection: &Connection,
-    mail: MailId,
-    subject: Option<&Subject>,
-) -> rusqlite::Result<Option<Outcome>> {
-    let Some(subject) = subject else {
-        return Ok(None);
-    };
-
+/// The mail's alerts that somebody was told of, when it was decided before it could be checked.
+fn told(connection: &Connection, mail: MailId) -> rusqlite::Result<Vec<ToldPart>> {
     connection
         .prepare_cached(
-            "SELECT outcome FROM mail_items
-             JOIN incidents ON incidents.id = incident AND incident_id = ?2 AND kind = ?3
+            "SELECT item, incident_id, kind, outcome FROM mail_items JOIN incidents ON incidents.id = incident
              WHERE mail = ?1 AND outcome NOT IN ('pending', 'quarantined')
                AND EXISTS (SELECT 1 FROM deliveries
-                           WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident)
-             ORDER BY item LIMIT 1",
+                           WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident)",
         )?
-        .query_row(params![mail, subject.incident_id, subject.kind.as_str()], |row| word_at(row, "outcome"))
-        .optional()
+        .query_map([mail], |row| {
+            Ok(ToldPart {
+                item: row.get("item")?,
+                incident_id: row.get("incident_id")?,
+                kind: row.get("kind")?,
+                outcome: word_at(row, "outcome")?,
+            })
+        })?
+        .collect()
 }
 
 fn write(
     connection: &Connection,
-    (mail, number): (MailId, i64),
+    Part { mail, item, .. }: Part,
     decision: &Decision,
     incident: Option<i64>,
     now: Timestamp,
@@ -89,7 +88,7 @@ fn write(
              VALUES (:mail, :item, :outcome, :reason, :incident, :labels, :decided_at, :hold, :marked, :profile)",
         )?
         .execute(named_params! {
-            ":mail": mail, ":item": number, ":outcome": decision.outcome.as_str(), ":reason": decision.reason,
+            ":mail": mail, ":item": item, ":outcome": decision.outcome.as_str(), ":reason": decision.reason,
             ":incident": incident, ":labels": json(&decision.labels)?, ":decided_at": micros(now),
             ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked,
             ":profile": decision.profile.as_deref(),
@@ -101,7 +100,7 @@ fn write(
 /// incident's opening of now.
 fn keep(
     connection: &Connection,
-    (mail, number): (MailId, i64),
+    Part { mail, item, .. }: Part,
     decision: &Decision,
     incident: Option<i64>,
 ) -> rusqlite::Result<()> {
@@ -109,7 +108,7 @@ fn keep(
         .prepare_cached(
             "UPDATE mail_items SET reason = coalesce(?3, reason), labels = ?4 WHERE mail = ?1 AND item = ?2",
         )?
-        .execute(params![mail, number, decision.reason, json(&decision.labels)?])?;
+        .execute(params![mail, item, decision.reason, json(&decision.labels)?])?;
 
     if let Some(state) = &decision.state {
         connection

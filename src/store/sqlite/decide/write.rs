@@ -68,7 +68,11 @@ pub(super) fn remember(
     now: Timestamp,
 ) -> rusqlite::Result<Option<i64>> {
     let number = match (&decision.state, known) {
-        (None, known) => known,
+        (None, Some(number)) => {
+            hear(connection, number, decision)?;
+            Some(number)
+        }
+        (None, None) => None,
         (Some(state), None) => Some(insert(connection, subject, state, decision, now)?),
         (Some(state), Some(number)) => {
             update(connection, number, state, decision, now)?;
@@ -137,7 +141,7 @@ fn insert(
             "INSERT INTO incidents
              (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, heard_at, labels,
               told, profile)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?9, ?10, ?11, ?12)",
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?9, ?13, ?10, ?11, ?12)",
         )?
         .insert(params![
             subject.incident_id,
@@ -152,7 +156,19 @@ fn insert(
             json(&decision.labels)?,
             last_told(state)?,
             decision.profile.as_deref(),
+            micros(decision.heard_at.unwrap_or(now)),
         ])
+}
+
+/// The incident was heard of, though nothing changes.
+fn hear(connection: &Connection, number: i64, decision: &Decision) -> rusqlite::Result<()> {
+    let Some(at) = decision.heard_at else {
+        return Ok(());
+    };
+    connection
+        .prepare_cached("UPDATE incidents SET heard_at = max(heard_at, ?2) WHERE id = ?1")?
+        .execute(params![number, micros(at)])
+        .map(|_| ())
 }
 
 fn last_told(state: &State) -> rusqlite::Result<Option<String>> {
@@ -172,7 +188,7 @@ fn update(
         .prepare_cached(
             "UPDATE incidents SET phase = ?2, status = ?3, newest = ?4, verified = ?5, untold = ?6,
                     opened_at = CASE WHEN episode < ?7 THEN ?8 ELSE opened_at END, episode = ?7, changed_at = ?8,
-                    heard_at = ?8, labels = ?9, told = ?10
+                    heard_at = ?11, labels = ?9, told = ?10
              WHERE id = ?1",
         )?
         .execute(params![
@@ -186,6 +202,7 @@ fn update(
             micros(now),
             json(&decision.labels)?,
             last_told(state)?,
+            micros(decision.heard_at.unwrap_or(now)),
         ])
         .map(|_| ())
 }

@@ -29,6 +29,7 @@ struct Cluster {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are Alertmanager's")]
 struct Version {
     branch: &'static str,
     build_date: &'static str,

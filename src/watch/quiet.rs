@@ -1,0 +1,207 @@
+//! What follows where nothing more comes: an incident that is heard of no longer ends, and mail that
+//! is expected and does not come is an incident.
+//!
+//! What was heard when stands in the store, so that a restart forgets nothing. Of replicas each
+//! looks, and whoever comes first tells it: the store decides about one incident at a time, and the
+//! next finds it told.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use jiff::Timestamp;
+
+use super::{Vigil, Watch};
+use crate::{
+    ingress::OVERDUE,
+    pipeline::Rules,
+    settings::Duration,
+    store::{ExpectedMail, Kind, Silencing, StoreError, Subject, Unsilenced},
+    telemetry,
+};
+
+/// Incidents ended in one look.
+const AT_ONCE: u32 = 100;
+
+impl Watch {
+    /// Nothing is taken for missing while it may lie in a mailbox that was not read yet.
+    pub(super) async fn look_for_quiet(&self, vigil: &Vigil) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        if self.may_be_behind(vigil, now) {
+            return Ok(());
+        }
+
+        let rules = Arc::clone(&self.in_force.borrow().rules);
+        self.end_quiet(&rules, now).await?;
+        self.look_for_missing(&rules, now).await
+    }
+
+    /// Whether a mailbox was not read since this began to look: what came meanwhile lies there. One
+    /// that cannot be read for long is told of by itself.
+    fn may_be_behind(&self, vigil: &Vigil, now: Timestamp) -> bool {
+        if now.duration_since(vigil.since) > OVERDUE {
+            return false;
+        }
+        let conditions = self.health.conditions();
+        self.mailboxes.iter().any(|mailbox| {
+            conditions
+                .get(mailbox)
+                .is_some_and(|condition| condition.last_success.is_none_or(|at| at < vigil.since))
+        })
+    }
+
+    async fn end_quiet(&self, rules: &Arc<Rules>, now: Timestamp) -> Result<(), StoreError> {
+        for treatment in rules.ending() {
+            let Some(until) = treatment
+                .resolve_after
+                .and_then(|after| now.checked_sub(after.as_signed()).ok())
+            else {
+                continue;
+            };
+
+            let profile = &treatment.profile;
+            for incident in self.upkeep.quiet(profile, until, AT_ONCE).await? {
+                let subject = Unsilenced {
+                    kind: Kind::Incident,
+                    incident_id: incident.incident_id.clone(),
+                }
+                .subject();
+                let (rules, profile) = (Arc::clone(rules), Arc::clone(profile));
+                let conclude =
+                    Box::new(move |memory: &_| rules.end_quiet(&profile, &incident, memory, now));
+
+                let incident_id = subject.incident_id.clone();
+                let decision = self.intake.announce(subject, now, conclude).await?;
+                telemetry::ended_quiet(&incident_id, &decision);
+                if !decision.deliveries.is_empty() {
+                    self.owed.notify_one();
+                }
+            }
+        }
+
+        Ok(())
+    }
+
+    async fn look_for_missing(&self, rules: &Arc<Rules>, now: Timestamp) -> Result<(), StoreError> {
+        let known = self.upkeep.expected_mail().await?;
+        for step in steps(rules, &known, now) {
+            match step {
+                Step::Expect(mail) => self.upkeep.expect_mail(mail).await?,
+                Step::Missing(mail, within) => {
+                    let reason = format!(
+                        "no mail of the profile {} that is proven came for {within}; the last came, \
+                         or was first expected, at {:.0}",
+                        mail.profile, mail.heard_at
+                    );
+                    if self.tell_of(rules, &mail, true, reason, now).await? {
+                        let missing = true;
+                        self.upkeep
+                            .expect_mail(ExpectedMail { missing, ..mail })
+                            .await?;
+                    }
+                }
+                Step::Arrived(mail) => {
+                    let reason = format!("mail of the profile {} came again", mail.profile);
+                    self.tell_of(rules, &mail, false, reason, now).await?;
+                    let missing = false;
+                    self.upkeep
+                        .expect_mail(ExpectedMail { missing, ..mail })
+                        .await?;
+                }
+                Step::Forget(mail) => {
+                    if mail.missing {
+                        let reason =
+                            format!("mail of the profile {} is expected no longer", mail.profile);
+                        self.tell_of(rules, &mail, false, reason, now).await?;
+                    }
+                    self.upkeep.unexpect_mail(&mail.profile, &mail.key).await?;
+                }
+            }
+        }
+
+        Ok(())
+    }
+
+    /// Tells that mail is missing, or came again. False where a mute keeps it from everybody: it is
+    /// tried again.
+    async fn tell_of(
+        &self,
+        rules: &Arc<Rules>,
+        mail: &ExpectedMail,
+        is_missing: bool,
+        reason: String,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let (subject, page) = rules.missing(&mail.profile, &mail.key, is_missing, reason, now);
+        let Subject {
+            incident_id,
+            status,
+            ..
+        } = subject.clone();
+
+        let (rules, profile) = (Arc::clone(rules), Arc::clone(&mail.profile));
+        let conclude = Box::new(move |memory: &_| {
+            let mut decision = rules.announce(page, &status, memory, now);
+            decision.profile = Some(profile);
+            decision
+        });
+        let decision = self.intake.announce(subject, now, conclude).await?;
+
+        if decision.state.is_some() {
+            telemetry::expected_mail(&incident_id, is_missing, &decision);
+        }
+        if !decision.deliveries.is_empty() {
+            self.owed.notify_one();
+        }
+
+        let is_held = matches!(decision.silencing, Silencing::Held(_));
+        let was_told = decision.state.is_none();
+        Ok(decision.tells() || is_held || was_told)
+    }
+}
+
+/// What is to be done about mail that is expected.
+#[derive(Debug, PartialEq, Eq)]
+enum Step {
+    /// From now on.
+    Expect(ExpectedMail),
+    /// It did not come for so long.
+    Missing(ExpectedMail, Duration),
+    Arrived(ExpectedMail),
+    Forget(ExpectedMail),
+}
+
+/// What is to be done, by what is configured and what is known.
+fn steps(rules: &Rules, known: &[ExpectedMail], now: Timestamp) -> Vec<Step> {
+    let mut found = Vec::new();
+    let mut configured = BTreeSet::new();
+
+    for (treatment, expect) in rules.expecting() {
+        configured.insert((Arc::clone(&treatment.profile), expect.key.clone()));
+        let mail = known
+            .iter()
+            .find(|mail| mail.profile == treatment.profile && mail.key == expect.key);
+
+        let Some(mail) = mail else {
+            found.push(Step::Expect(ExpectedMail {
+                profile: Arc::clone(&treatment.profile),
+                key: expect.key.clone(),
+                heard_at: now,
+                missing: false,
+            }));
+            continue;
+        };
+
+        let late = now.duration_since(mail.heard_at) >= expect.within.as_signed();
+        if late && !mail.missing {
+            found.push(Step::Missing(mail.clone(), expect.within));
+        } else if mail.missing && !late {
+            found.push(Step::Arrived(mail.clone()));
+        }
+    }
+
+    let forgotten = known
+        .iter()
+        .filter(|mail| !configured.contains(&(Arc::clone(&mail.profile), mail.key.clone())));
+    found.extend(forgotten.cloned().map(Step::Forget));
+
+    found
+}

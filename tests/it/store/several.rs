@@ -1,0 +1,198 @@
+//! A mail that holds several alerts, mail that is expected, and incidents that fall quiet.
+
+use alertbridge::{
+    message::{Hold, Release, Verdict},
+    store::{Arrival, Event, ExpectedMail, Item, Memory},
+};
+
+use super::*;
+
+both!(
+    a_mail_of_several_alerts_is_decided_as_a_whole_and_each_by_itself,
+    where_one_alert_cannot_be_decided_none_of_its_mail_is,
+    what_was_told_of_a_mails_alert_is_told_once_however_often_the_mail_is_looked_at,
+    expected_mail_and_quiet_incidents_are_known_to_whoever_asks,
+);
+
+fn item(incident_id: &str, decision: Decision) -> Item {
+    Item {
+        subject: Some(subject(incident_id, "S")),
+        decide: Box::new(move |_: &Memory| decision),
+    }
+}
+
+fn told(incident_id: &str, id: MailId) -> Decision {
+    let mut page = page(incident_id, Action::Trigger, "chat");
+    page.notification.mail = Some(id);
+    let profile = Some("many".into());
+    Decision {
+        profile,
+        ..decision(Outcome::Opened, state(Phase::Firing, 1), vec![page])
+    }
+}
+
+fn held() -> Decision {
+    Decision {
+        state: None,
+        applied: false,
+        hold: Some(Hold::Resolve),
+        ..decision(Outcome::Quarantined, state(Phase::Firing, 1), vec![])
+    }
+}
+
+async fn a_mail_of_several_alerts_is_decided_as_a_whole_and_each_by_itself(home: Home) {
+    let store = home.open().await;
+    let id = recorded(&*store).await;
+    let items = vec![
+        item("a", told("a", id)),
+        item("b", told("b", id)),
+        item("a", held()),
+    ];
+    let decided = store.decide_all(id, items, noon()).await.unwrap().unwrap();
+    assert_eq!(decided.len(), 3);
+    let again = vec![item("a", told("a", id)), item("b", told("b", id))];
+    assert!(store.decide_all(id, again, noon()).await.unwrap().is_none());
+
+    let (row, _) = store.mail(id).await.unwrap().unwrap();
+    assert_eq!((row.outcome, row.incident_id), (Outcome::Quarantined, None));
+    assert_eq!(row.profile.as_deref(), Some("many"));
+    assert_eq!(
+        row.reason.as_deref(),
+        Some("3 alerts: 1 quarantined, 2 opened")
+    );
+    let items = store.items(id).await.unwrap();
+    let of: Vec<_> = items.iter().map(|row| (row.item, row.outcome)).collect();
+    assert_eq!(
+        of,
+        [
+            (Some(1), Outcome::Opened),
+            (Some(2), Outcome::Opened),
+            (Some(3), Outcome::Quarantined)
+        ]
+    );
+    assert_eq!(claim(&*store, "chat", noon()).await.len(), 2);
+    assert_eq!(store.concerns().await.unwrap().held_resolves, ["a"]);
+
+    let (_, events) = store.timeline("b").await.unwrap().unwrap();
+    let mails = events
+        .iter()
+        .filter(|event| matches!(event, Event::Mail(_)));
+    assert_eq!(mails.count(), 1);
+
+    store.discard_mail(id, noon()).await.unwrap();
+    assert!(store.concerns().await.unwrap().held_resolves.is_empty());
+    let items = store.items(id).await.unwrap();
+    let of: Vec<_> = items.iter().map(|row| row.outcome).collect();
+    assert_eq!(of, [Outcome::Opened, Outcome::Opened, Outcome::Ignored]);
+}
+
+async fn where_one_alert_cannot_be_decided_none_of_its_mail_is(home: Home) {
+    let store = home.open().await;
+    let id = recorded(&*store).await;
+    let panics = Item {
+        subject: Some(subject("b", "S")),
+        decide: Box::new(|_: &Memory| panic!("a fault")),
+    };
+    let items = vec![item("a", told("a", id)), panics];
+    assert!(store.decide_all(id, items, noon()).await.is_err());
+    assert!(store.timeline("a").await.unwrap().is_none());
+
+    let waits = Decision {
+        state: None,
+        ..decision(Outcome::Pending, state(Phase::Firing, 1), vec![])
+    };
+    let items = vec![item("a", told("a", id)), item("b", waits)];
+    let decided = store.decide_all(id, items, noon()).await.unwrap().unwrap();
+    assert_eq!(decided.len(), 2);
+    assert!(store.timeline("a").await.unwrap().is_none());
+    assert_eq!(store.undecided(0, 10).await.unwrap().len(), 1);
+}
+
+async fn what_was_told_of_a_mails_alert_is_told_once_however_often_the_mail_is_looked_at(
+    home: Home,
+) {
+    let store = home.open().await;
+    let id = recorded(&*store).await;
+    let items = vec![item("a", told("a", id)), item("b", held())];
+    store.decide_all(id, items, noon()).await.unwrap().unwrap();
+    let release = Release {
+        by: "ann".into(),
+        at: noon(),
+    };
+    store.release_mail(id, release).await.unwrap();
+    assert!(store.concerns().await.unwrap().held_resolves.is_empty());
+
+    let (tell, heard) = std::sync::mpsc::channel();
+    let looks = |incident_id: &str| {
+        let tell = tell.clone();
+        let nothing = Decision {
+            state: None,
+            ..decision(Outcome::Duplicate, state(Phase::Firing, 1), vec![])
+        };
+        Item {
+            subject: Some(subject(incident_id, "S")),
+            decide: Box::new(move |memory: &Memory| {
+                tell.send(memory.told_before).unwrap();
+                nothing
+            }),
+        }
+    };
+    let items = vec![looks("a"), looks("b"), looks("a")];
+    let pass = Authenticity::unproven(Verdict::Pass, "proven");
+    let looked = store.reconsider_all(id, pass, items, noon()).await.unwrap();
+    assert_eq!(looked.unwrap().len(), 3);
+    let told: Vec<_> = heard.try_iter().collect();
+    assert_eq!(told, [Some(Outcome::Opened), None, None]);
+    assert!(store.due(noon(), 10).await.unwrap().is_empty());
+}
+
+async fn expected_mail_and_quiet_incidents_are_known_to_whoever_asks(home: Home) {
+    let store = home.open().await;
+    let later = noon() + MINUTE;
+    let expected = |heard_at, missing| ExpectedMail {
+        profile: "job".into(),
+        key: "nightly".into(),
+        heard_at,
+        missing,
+    };
+    store.expect_mail(expected(noon(), false)).await.unwrap();
+    store.expect_mail(expected(later, true)).await.unwrap();
+    let known = store.expected_mail().await.unwrap();
+    assert_eq!(known, [expected(noon(), true)], "it came when it came");
+
+    for (at, heard_at) in [(later, later), (noon(), later)] {
+        let id = recorded(&*store).await;
+        let arrived = Decision {
+            profile: Some("job".into()),
+            heard_at: Some(at),
+            arrival: Some(Arrival {
+                profile: "job".into(),
+                key: "nightly".into(),
+                at,
+            }),
+            ..decision(Outcome::Opened, state(Phase::Firing, 1), vec![])
+        };
+        let repeats = Decision {
+            state: None,
+            ..arrived.clone()
+        };
+        let first = at == later;
+        let decision = if first { arrived } else { repeats };
+        let subject = Some(subject("job:a", "S"));
+        let decided = store
+            .decide(id, subject, noon(), Box::new(|_| decision))
+            .await;
+        assert!(decided.unwrap().is_some());
+        assert_eq!(
+            store.expected_mail().await.unwrap(),
+            [expected(heard_at, true)]
+        );
+        assert!(store.quiet("job", noon(), 9).await.unwrap().is_empty());
+        let quiet = store.quiet("job", later, 9).await.unwrap();
+        assert_eq!(quiet.len(), 1, "the newest counts");
+    }
+
+    assert!(store.quiet("other", later, 9).await.unwrap().is_empty());
+    store.unexpect_mail("job", "nightly").await.unwrap();
+    assert!(store.expected_mail().await.unwrap().is_empty());
+}
