@@ -170,6 +170,10 @@ impl Desk for OnRecord {
         self.store.mails(outcome, limit).await
     }
 
+    async fn items(&self, mail: MailId) -> Result<Vec<MailRow>, StoreError> {
+        self.store.items(mail).await
+    }
+
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
         self.store.mail(id).await
     }

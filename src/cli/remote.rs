@@ -281,6 +281,11 @@ impl Desk for Remote {
         self.list("mails", &filter, limit).await
     }
 
+    async fn items(&self, mail: MailId) -> Result<Vec<MailRow>, StoreError> {
+        let mail: Mail = self.get(&format!("mails/{mail}")).await?;
+        Ok(mail.items)
+    }
+
     async fn mail(&self, id: MailId) -> Result<Option<(MailRow, StoredMail)>, StoreError> {
         match self.stored_mail(id).await {
             Err(StoreError::Missing(_)) => Ok(None),
