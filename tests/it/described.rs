@@ -176,7 +176,7 @@ fn request(
                 path = path.replace(&format!("{{{name}}}"), &encode(&part));
             }
             "query" if random.u8(..4) == 0 => {
-                query.push(format!("{name}={}", encode(&text(random))))
+                query.push(format!("{name}={}", encode(&text(random))));
             }
             _ => {}
         }
