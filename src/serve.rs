@@ -149,20 +149,17 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
     }
 
     eprintln!("  admin  http://{admin}/-/ready, /metrics");
+    eprintln!("  pages  http://{admin}/");
 
     if loaded.source.is_embedded() {
         eprintln!(
-            "\nThere is no configuration file: pages are printed here. Send a first mail from another terminal:\n\n  \
-             alertbridge sample | curl --data-binary @- -H 'Content-Type: message/rfc822' http://{}/ingress/mail\n  \
-             alertbridge sample | swaks --server {} --to alerts@localhost --data -\n",
-            loaded.config.ingress.http.listen,
-            loaded
-                .config
-                .ingress
-                .smtp
-                .first()
-                .map_or("127.0.0.1:2525", |smtp| smtp.listen.as_str()),
+            "\nThere is no configuration file: pages are printed here, and shown at http://{admin}/.\n\
+             Send a first mail from another terminal:\n"
         );
+        for way_in in ways_in.iter().filter_map(|way_in| way_in.try_with.as_ref()) {
+            eprintln!("  alertbridge sample | {way_in}");
+        }
+        eprintln!();
     }
 }
 

@@ -47,8 +47,10 @@ use crate::{
 mod access;
 pub mod api;
 pub mod ask;
+mod form;
 mod guard;
 pub mod list;
+mod pages;
 pub mod problem;
 mod repeat;
 pub mod sign_in;
@@ -58,6 +60,7 @@ pub mod workbench;
 
 use access::Peer;
 pub use guard::Hosts;
+use problem::Problem;
 use sign_in::{Bearing, SignIn};
 use workbench::Workbench;
 
@@ -83,6 +86,8 @@ pub struct Admin {
     pub sign_in: SignIn,
     /// What it is called by, besides its address.
     pub hosts: Hosts,
+    /// What a first mail is piped into, for who has sent none yet.
+    pub first_mail: Option<String>,
     /// What is known of the bridge's own canaries.
     pub canary: watch::Receiver<Standing>,
     /// Whoever reads here reloads the configuration.
@@ -161,6 +166,7 @@ fn router(admin: Arc<Admin>) -> Router {
         .route("/-/reload", post(reload).layer(from_fn(by_no_page)))
         .route("/sign-out", post(sign_in::pages::sign_out))
         .merge(api)
+        .merge(pages::router(&admin))
         .layer(from_fn_with_state(Arc::clone(&admin), access::signed_in));
 
     // Probes carry no credential: what they are told is worth none.
@@ -171,11 +177,18 @@ fn router(admin: Arc<Admin>) -> Router {
             "/sign-in",
             get(sign_in::pages::form).post(sign_in::pages::sign_in),
         )
+        .merge(pages::assets())
         .merge(guarded)
+        .fallback(nowhere)
+        .layer(from_fn_with_state(Arc::clone(&admin), pages::in_words))
         .layer(from_fn(access::bounded))
         .layer(from_fn_with_state(Arc::clone(&admin), by_its_own_name))
         .layer(from_fn(access::hardened))
         .with_state(admin)
+}
+
+async fn nowhere() -> Problem {
+    Problem::not_found("there is no such page")
 }
 
 async fn by_its_own_name(

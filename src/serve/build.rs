@@ -142,7 +142,8 @@ impl Bridge {
             clock: clock.clone(),
             turns: Bench::turns(),
         };
-        let admin = admin(bench, &health, &metrics, canary, reload)?;
+        let first_mail = ways_in.iter().find_map(|way_in| way_in.try_with.clone());
+        let admin = admin(bench, &health, &metrics, canary, reload, first_mail)?;
 
         let reload = Reload {
             started,
@@ -181,6 +182,7 @@ fn admin(
     metrics: &PrometheusHandle,
     canary: Receiver<Standing>,
     reload: mpsc::Sender<web::Asked>,
+    first_mail: Option<String>,
 ) -> anyhow::Result<web::Admin> {
     let loaded = Arc::clone(&bench.loaded.borrow());
     let config = &loaded.config;
@@ -198,6 +200,7 @@ fn admin(
         metrics: metrics.clone(),
         canary,
         reload,
+        first_mail,
         hosts: web::Hosts::new(&config.admin.hosts, external_url),
         sign_in: SignIn::new(admin_token(config)?, login(config)?),
     })

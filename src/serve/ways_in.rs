@@ -21,6 +21,8 @@ use crate::{
 /// One way in, and how people are told of it.
 pub(super) struct WayIn {
     pub(super) about: String,
+    /// What a first mail is piped into, where it needs no credential.
+    pub(super) try_with: Option<String>,
     pub(super) door: Door,
 }
 
@@ -53,8 +55,17 @@ pub(super) fn ingresses(
             .iter()
             .map(|webhook| format!("HTTP   http://{at}{}", webhook.path()));
         let about = about.collect::<Vec<_>>().join("\n  ");
+        let open = config
+            .ingress
+            .webhook
+            .iter()
+            .find(|webhook| webhook.is_open());
         ways_in.push(WayIn {
             about,
+            try_with: open.map(|webhook| {
+                let url = format!("http://{at}{}", webhook.path());
+                format!("curl --data-binary @- -H 'Content-Type: message/rfc822' {url}")
+            }),
             door: Door::Everywhere(Box::new(webhooks)),
         });
     }
@@ -67,9 +78,12 @@ pub(super) fn ingresses(
             BindError::Address { .. } => anyhow::Error::new(error).context(format!("{key}.listen")),
         })?;
         let smtp = smtp.within(capacity);
-        let about = format!("SMTP   {}", smtp.local_addr());
+        let at = smtp.local_addr();
         ways_in.push(WayIn {
-            about,
+            about: format!("SMTP   {at}"),
+            try_with: Some(format!(
+                "swaks --server {at} --to alerts@localhost --data -"
+            )),
             door: Door::Everywhere(Box::new(smtp)),
         });
     }
@@ -85,6 +99,7 @@ pub(super) fn ingresses(
         );
         ways_in.push(WayIn {
             about,
+            try_with: None,
             door: Door::Mailbox(Box::new(mailbox)),
         });
     }

@@ -34,3 +34,8 @@ pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) 
 pub fn clock_set_back(from: Timestamp, to: Timestamp) {
     tracing::warn!(%from, %to, "the clock was set back: what waits to be delivered is brought forward");
 }
+
+/// A page for people could not be made.
+pub fn page_failed(page: &str, error: &str) {
+    tracing::error!(page, error, "a page could not be made");
+}

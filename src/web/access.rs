@@ -20,6 +20,7 @@ use tokio::time::timeout;
 
 use super::{
     Admin, Here,
+    form::Posted,
     problem::Problem,
     sign_in::{self, Bearing, Unknown, cookie},
     who::{Known, Who},
@@ -61,6 +62,7 @@ pub(super) async fn signed_in(
     let mut given = None;
     if who.csrf.is_empty()
         && who.known != Known::Token
+        && request.method() == Method::GET
         && wants_a_page(&request)
         && let Ok(key) = cookie::new_key()
     {
@@ -105,8 +107,7 @@ fn turned_away(request: &Request, unknown: &Unknown) -> Response {
 pub(super) fn wants_a_page(request: &Request) -> bool {
     let accepts = request.headers().get(ACCEPT);
     let accepts = accepts.and_then(|accepts| accepts.to_str().ok());
-    request.method() == Method::GET
-        && !request.uri().path().starts_with("/api/")
+    !request.uri().path().starts_with("/api/")
         && accepts.is_some_and(|accepts| accepts.contains("text/html"))
 }
 
@@ -159,22 +160,13 @@ async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
 
 /// A field of a form, whose body is left as it is.
 async fn field(request: &mut Request, name: &str) -> Result<Option<String>, Problem> {
-    let kind = request.headers().get(CONTENT_TYPE);
-    let is_form = kind
-        .and_then(|kind| kind.to_str().ok())
-        .is_some_and(|kind| kind.starts_with("application/x-www-form-urlencoded"));
-    if !is_form {
-        return Ok(None);
-    }
-
+    let kind = request.headers().get(CONTENT_TYPE).cloned();
     let body = std::mem::take(request.body_mut());
-    let body = whole(body, LARGEST).await?;
+    let body = whole(body, LARGEST_MAIL).await?;
     *request.body_mut() = Body::from(body.clone());
 
-    let mut fields = url::form_urlencoded::parse(&body);
-    Ok(fields
-        .find(|(field, _)| field == name)
-        .map(|(_, value)| value.into_owned()))
+    let posted = Posted::read(kind.as_ref(), body).await?;
+    Ok(posted.fields.get(name).map(ToOwned::to_owned))
 }
 
 /// Reads the body before anything is done: it is neither larger nor slower than it may be.

@@ -275,16 +275,16 @@ fn told(connection: &Connection, incidents: &[i64]) -> rusqlite::Result<Vec<Told
 fn backlogs(connection: &Connection) -> rusqlite::Result<Vec<Backlog>> {
     connection
         .prepare_cached(
-            "SELECT receiver, integration,
+            "SELECT *, (SELECT detail FROM deliveries WHERE id = failed) AS failure FROM (
+             SELECT receiver, integration,
                     sum(state = 'pending') AS pending, sum(state = 'held') AS held, sum(state = 'dead') AS dead,
                     min(CASE WHEN state = 'pending' THEN created_at END) AS oldest,
-                    (SELECT detail FROM deliveries AS failed WHERE failed.id = max(CASE WHEN failures > 0 THEN owed.id END))
-                        AS failure
+                    max(CASE WHEN failures > 0 THEN id END) AS failed
              FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE settled_at IS NULL
                    UNION ALL
                    SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE state = 'dead')
                    AS owed
-             GROUP BY receiver, integration ORDER BY receiver, integration",
+             GROUP BY receiver, integration) ORDER BY receiver, integration",
         )?
         .query_map([], |row| {
             Ok(Backlog {

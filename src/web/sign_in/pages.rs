@@ -9,7 +9,7 @@ use axum::{
         HeaderMap, HeaderValue, StatusCode,
         header::{LOCATION, RETRY_AFTER, SET_COOKIE},
     },
-    response::{Html, IntoResponse, Response},
+    response::{IntoResponse, Response},
 };
 use serde::Deserialize;
 
@@ -18,6 +18,7 @@ use crate::web::{
     Admin, Here,
     access::{Peer, is_secure},
     ask::Query,
+    pages::sign_in::page,
 };
 
 /// Where somebody wanted to go.
@@ -46,25 +47,11 @@ pub(in crate::web) fn own_path(next: &str) -> &str {
     if own { next } else { "/" }
 }
 
-pub(in crate::web) async fn form(Query(Back { next }): Query<Back>) -> Html<String> {
-    page(own_path(&next), None)
-}
-
-fn page(next: &str, wrong: Option<&str>) -> Html<String> {
-    let wrong = wrong.map_or_else(String::new, |wrong| format!("<p role=alert>{wrong}</p>"));
-    let next = next
-        .replace('&', "&amp;")
-        .replace('"', "&quot;")
-        .replace('<', "&lt;");
-    Html(format!(
-        "<!doctype html><html lang=en><meta charset=utf-8>\
-         <meta name=viewport content=\"width=device-width\"><title>Sign in – alertbridge</title>\
-         <main><h1>alertbridge</h1>{wrong}<form method=post action=/sign-in>\
-         <input type=hidden name=next value=\"{next}\">\
-         <p><label>Name <input name=name autocomplete=username required autofocus></label>\
-         <p><label>Password <input name=password type=password autocomplete=current-password required>\
-         </label><p><button>Sign in</button></form></main>"
-    ))
+pub(in crate::web) async fn form(
+    State(admin): State<Arc<Admin>>,
+    Query(Back { next }): Query<Back>,
+) -> Response {
+    page(&admin, StatusCode::OK, own_path(&next), None)
 }
 
 pub(in crate::web) async fn sign_in(
@@ -84,8 +71,7 @@ pub(in crate::web) async fn sign_in(
         }
         Err(unknown) => {
             let problem = unknown.problem();
-            let mut response =
-                (problem.status(), page(next, Some(&problem.detail))).into_response();
+            let mut response = page(&admin, problem.status(), next, Some(&problem.detail));
             if let Unknown::TooMany(seconds) = unknown {
                 let headers = response.headers_mut();
                 headers.insert(RETRY_AFTER, HeaderValue::from(seconds));

@@ -1,0 +1,141 @@
+//! What stands in an address, and what a form sends.
+
+use std::{collections::BTreeMap, convert::Infallible};
+
+use axum::{
+    extract::{FromRequest, Request},
+    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
+};
+use bytes::Bytes;
+use serde::de::{DeserializeOwned, IntoDeserializer as _, value::Error};
+
+use super::problem::Problem;
+
+/// The fields of a form or of an address; what is left empty is not there.
+#[derive(Debug, Clone, Default)]
+pub struct Fields(BTreeMap<String, String>);
+
+impl Fields {
+    pub fn from_query(query: &str) -> Self {
+        Self::of(url::form_urlencoded::parse(query.as_bytes()))
+    }
+
+    fn of<K: Into<String>, V: Into<String>>(pairs: impl Iterator<Item = (K, V)>) -> Self {
+        let pairs = pairs.map(|(name, value)| (name.into(), value.into()));
+        Self(
+            pairs
+                .filter(|(_, value): &(String, String)| !value.trim().is_empty())
+                .collect(),
+        )
+    }
+
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    pub fn text(&self, name: &str) -> String {
+        self.get(name).unwrap_or_default().to_owned()
+    }
+
+    /// A field that is one of several words.
+    pub fn word<T: DeserializeOwned>(&self, name: &str) -> Result<Option<T>, Problem> {
+        let Some(text) = self.get(name) else {
+            return Ok(None);
+        };
+        let word: Result<T, Error> = T::deserialize(text.into_deserializer());
+        word.map(Some)
+            .map_err(|error| Problem::bad(format!("`{name}`: {error}")))
+    }
+
+    /// A field that is read from its text.
+    pub fn read<T: std::str::FromStr<Err: std::fmt::Display>>(
+        &self,
+        name: &str,
+    ) -> Result<Option<T>, Problem> {
+        let text = self.get(name).map(str::trim);
+        text.map(str::parse)
+            .transpose()
+            .map_err(|error| Problem::bad(format!("`{name}`: {error}")))
+    }
+
+    /// The same as an address's query, one of them otherwise.
+    pub fn with(&self, name: &str, value: &str) -> String {
+        let mut fields = self.0.clone();
+        fields.insert(name.to_owned(), value.to_owned());
+        let fields = fields.iter().filter(|(_, value)| !value.is_empty());
+        url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(fields)
+            .finish()
+    }
+}
+
+/// A form that was posted, which the gates have found to be one of ours.
+#[derive(Debug, Default)]
+pub struct Posted {
+    pub fields: Fields,
+    files: BTreeMap<String, Bytes>,
+}
+
+impl Posted {
+    /// What was chosen as a file, or else pasted into a field.
+    pub fn content(&self, file: &str, field: &str) -> Option<Bytes> {
+        let pasted = || {
+            self.fields
+                .get(field)
+                .map(|text| Bytes::from(text.to_owned()))
+        };
+        self.files.get(file).cloned().or_else(pasted)
+    }
+}
+
+impl<S: Send + Sync> FromRequest<S> for Posted {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let kind = request.headers().get(CONTENT_TYPE).cloned();
+        let body = Bytes::from_request(request, state)
+            .await
+            .map_err(|error| Problem::new(StatusCode::PAYLOAD_TOO_LARGE, error.body_text()))?;
+        Self::read(kind.as_ref(), body).await
+    }
+}
+
+impl Posted {
+    /// A form as browsers send it, in either way; empty where the body is none.
+    pub async fn read(kind: Option<&HeaderValue>, body: Bytes) -> Result<Self, Problem> {
+        let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+        if let Ok(boundary) = multer::parse_boundary(kind) {
+            return multipart(body, boundary).await;
+        }
+
+        let is_form = kind.starts_with("application/x-www-form-urlencoded");
+        let pairs = url::form_urlencoded::parse(if is_form { &body } else { b"" });
+        Ok(Self {
+            fields: Fields::of(pairs),
+            ..Self::default()
+        })
+    }
+}
+
+/// A form with files.
+async fn multipart(body: Bytes, boundary: String) -> Result<Posted, Problem> {
+    let bad = |error: multer::Error| Problem::bad(format!("the form cannot be read: {error}"));
+    let stream = futures_util::stream::iter([Ok::<_, Infallible>(body)]);
+    let mut parts = multer::Multipart::new(stream, boundary);
+    let (mut pairs, mut files) = (Vec::new(), BTreeMap::new());
+
+    while let Some(part) = parts.next_field().await.map_err(bad)? {
+        let name = part.name().unwrap_or_default().to_owned();
+        if part.file_name().is_some() {
+            let bytes = part.bytes().await.map_err(bad)?;
+            files.extend((!bytes.is_empty()).then_some((name, bytes)));
+        } else {
+            pairs.push((name, part.text().await.map_err(bad)?));
+        }
+    }
+
+    Ok(Posted {
+        fields: Fields::of(pairs.into_iter()),
+        files,
+    })
+}

@@ -1,0 +1,114 @@
+//! What people see: pages made here, of the same [`views`](super::views) as the API.
+//!
+//! Each is plain HTML that works without a script. `frame` is what is around them, the templates
+//! are in `templates/`; every text they print is made safe in `plain`.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    body::to_bytes,
+    extract::{Request, State},
+    http::header::CONTENT_TYPE,
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Redirect, Response},
+    routing::get,
+};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::{Admin, access::wants_a_page, problem::Problem, who::Who};
+
+mod asset;
+mod audit;
+mod chart;
+mod confirm;
+mod deliveries;
+mod frame;
+mod hops;
+mod incident;
+mod incidents;
+mod mail;
+mod mails;
+mod now;
+mod once;
+mod plain;
+mod profiles;
+mod rules;
+pub mod sign_in;
+mod silences;
+mod trust;
+mod vendor;
+mod when;
+mod words;
+
+/// What a page is answered with, or why it cannot be shown.
+type Answer = Result<Response, Problem>;
+
+/// The pages of who is signed in.
+pub(super) fn router(admin: &Arc<Admin>) -> Router<Arc<Admin>> {
+    Router::new()
+        .route("/", get(now::page))
+        .merge(incidents::router())
+        .merge(incident::router())
+        .merge(mails::router())
+        .merge(mail::router())
+        .merge(deliveries::router())
+        .merge(silences::router())
+        .merge(rules::router())
+        .merge(profiles::router())
+        .route("/audit", get(audit::page))
+        .layer(from_fn_with_state(Arc::clone(admin), in_words))
+}
+
+/// What nobody needs to sign in for.
+pub(super) fn assets() -> Router<Arc<Admin>> {
+    asset::router()
+}
+
+/// To a person a problem is told as a page.
+pub(super) async fn in_words(
+    State(admin): State<Arc<Admin>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let is_read = wants_a_page(&request);
+    let who = request.extensions().get::<Who>().cloned();
+    let response = next.run(request).await;
+    let kind = response.headers().get(CONTENT_TYPE);
+    if !is_read || kind.is_none_or(|kind| kind != "application/problem+json") {
+        return response;
+    }
+
+    let status = response.status();
+    let told = to_bytes(response.into_body(), 64 << 10).await;
+    let told = told
+        .ok()
+        .and_then(|told| serde_json::from_slice(&told).ok());
+    let problem = told.unwrap_or_else(|| Problem::new(status, "what is wrong cannot be told"));
+    frame::problem(&admin, who.as_ref(), &problem).await
+}
+
+/// Where somebody is led who has done something: the page says so.
+fn done(path: &str, word: &str) -> Response {
+    let between = if path.contains('?') { '&' } else { '?' };
+    Redirect::to(&format!("{path}{between}done={word}")).into_response()
+}
+
+/// An address with a query.
+fn address(path: &str, query: &[(&str, &str)]) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(query)
+        .finish();
+    format!("{path}?{query}")
+}
+
+const IN_A_PATH: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':');
+
+/// The address of an incident.
+fn incident_at(id: &str) -> String {
+    format!("/incidents/{}", utf8_percent_encode(id, IN_A_PATH))
+}

@@ -1,0 +1,124 @@
+//! Drawings: what was measured against its objective, a budget, and when it was breached.
+//!
+//! They are SVG made here; the stylesheet colours them, in the light and in the dark. What is to be
+//! read stands beside them as text, which does not shrink with a phone.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+/// The drawings' own width and height.
+const WIDTH: f64 = 1000.0;
+const HEIGHT: f64 = 100.0;
+
+/// Values over time against their objective.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Chart {
+    /// The line: each value holds until the next.
+    path: String,
+    dots: Vec<Dot>,
+    objective: Option<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Dot {
+    x: f64,
+    y: f64,
+}
+
+impl Chart {
+    /// Of values in order of time, the last of which holds until `end`; none where there is none.
+    pub fn new(
+        values: &[(Timestamp, f64)],
+        objective: Option<f64>,
+        end: Timestamp,
+    ) -> Option<Self> {
+        let &(begin, first) = values.first()?;
+        let numbers = || values.iter().map(|&(_, value)| value).chain(objective);
+        if !numbers().all(f64::is_finite) {
+            return None;
+        }
+
+        let low = numbers().fold(first, f64::min);
+        let high = numbers().fold(first, f64::max);
+        // A little room at both sides, and some where all is at one height.
+        let margin = ((high - low) * 0.12).max(high.abs().max(1.0) * 0.001);
+        let (low, high) = (low - margin, high + margin);
+        let y = |value: f64| round((high - value) / (high - low) * HEIGHT);
+
+        let length = end.duration_since(begin).as_secs_f64().max(1.0);
+        let x = |at: Timestamp| {
+            let along = at.duration_since(begin).as_secs_f64() / length;
+            round(10.0 + along.clamp(0.0, 1.0) * (WIDTH - 20.0))
+        };
+
+        let dots: Vec<_> = values
+            .iter()
+            .map(|&(at, value)| Dot {
+                x: x(at),
+                y: y(value),
+            })
+            .collect();
+        let mut path = String::new();
+        for (index, dot) in dots.iter().enumerate() {
+            path += &match index {
+                0 => format!("M{} {}", dot.x, dot.y),
+                _ => format!("H{}V{}", dot.x, dot.y),
+            };
+        }
+        path += &format!("H{}", x(end));
+
+        Some(Self {
+            path,
+            dots,
+            objective: objective.map(y),
+        })
+    }
+}
+
+/// When a value stops holding: at the incident's end, else now; not before a day has been seen.
+pub fn end(begin: Timestamp, over: Option<Timestamp>, now: Timestamp) -> Timestamp {
+    let least = begin
+        .saturating_add(SignedDuration::from_mins(1))
+        .unwrap_or(now);
+    over.unwrap_or(now).max(least)
+}
+
+fn round(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(minute: i64) -> Timestamp {
+        Timestamp::from_second(60 * minute).unwrap()
+    }
+
+    #[test]
+    fn each_value_holds_until_the_next_and_the_last_to_the_end() {
+        let chart = Chart::new(&[(at(0), 60.0), (at(5), 90.0)], Some(99.0), at(10)).unwrap();
+        let [first, second] = &chart.dots[..] else {
+            panic!("{chart:?}")
+        };
+        assert_eq!((first.x, second.x), (10.0, 500.0));
+        assert!(first.y > second.y, "the lower value is lower");
+        assert!(
+            chart.objective.unwrap() < second.y,
+            "and the objective above both"
+        );
+        let expected = format!("M10 {}H500V{}H990", first.y, second.y);
+        assert_eq!(chart.path, expected);
+    }
+
+    #[test]
+    fn values_that_are_none_draw_nothing_and_equal_ones_a_line_inside() {
+        assert_eq!(Chart::new(&[], Some(1.0), at(1)), None);
+        assert_eq!(Chart::new(&[(at(0), f64::NAN)], None, at(1)), None);
+        for value in [0.0, 100.0, -3.0, 1e300] {
+            let chart = Chart::new(&[(at(0), value)], Some(value), at(0)).unwrap();
+            let y = chart.dots[0].y;
+            assert!(y > 0.0 && y < HEIGHT, "{value}: {y}");
+        }
+    }
+}

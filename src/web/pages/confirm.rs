@@ -1,0 +1,70 @@
+//! Whatever cannot be taken back is asked once.
+
+use serde::Serialize;
+
+use super::{Answer, frame::View};
+
+/// A question, and the form that answers it with yes.
+#[derive(Debug, Default, Serialize)]
+pub struct Question {
+    pub title: String,
+    /// What follows from it.
+    pub lines: Vec<String>,
+    /// Where the yes is sent.
+    pub action: String,
+    pub hidden: Vec<Hidden>,
+    /// What may be said besides.
+    pub asked: Vec<Asked>,
+    pub button: &'static str,
+    /// Whether something is lost by it.
+    pub danger: bool,
+    /// Where no leads.
+    pub back: String,
+}
+
+/// What the form sends along.
+#[derive(Debug, Serialize)]
+pub struct Hidden {
+    name: &'static str,
+    value: String,
+}
+
+impl From<(&'static str, &str)> for Hidden {
+    fn from((name, value): (&'static str, &str)) -> Self {
+        Self {
+            name,
+            value: value.to_owned(),
+        }
+    }
+}
+
+/// A field that may be left empty.
+#[derive(Debug, Clone, Serialize)]
+pub struct Asked {
+    name: &'static str,
+    label: &'static str,
+    example: &'static str,
+}
+
+impl From<(&'static str, &'static str, &'static str)> for Asked {
+    fn from((name, label, example): (&'static str, &'static str, &'static str)) -> Self {
+        Self {
+            name,
+            label,
+            example,
+        }
+    }
+}
+
+impl Question {
+    /// Asks who may act.
+    pub async fn ask(self, view: &View<'_>) -> Answer {
+        #[derive(Serialize)]
+        struct Data {
+            ask: Question,
+        }
+
+        view.who.may_act()?;
+        view.page("confirm.html", Data { ask: self }).await
+    }
+}

@@ -1,0 +1,214 @@
+//! Deliveries: what is owed, what arrived, and what was given up.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    routing::get,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Answer, address,
+    confirm::Question,
+    done,
+    frame::View,
+    incident_at,
+    incidents::{Choice, Further, choices, walk},
+    when::{When, clock},
+    words,
+};
+use crate::{
+    delivery::{Action, DeliveryId, DeliveryState},
+    store::DeliveryRow,
+    web::{
+        Admin,
+        ask::Path,
+        form::Fields,
+        views::{
+            conditions,
+            deliveries::{self, DeliveryQuery},
+        },
+        who::Who,
+    },
+};
+
+pub fn router() -> Router<Arc<Admin>> {
+    Router::new()
+        .route("/deliveries", get(page))
+        .route("/deliveries/{id}/retry", get(ask_retry).post(retry))
+        .route("/deliveries/{id}/discard", get(ask_discard).post(discard))
+}
+
+#[derive(Serialize)]
+struct Data {
+    list: Listed,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    tabs: Vec<Tab>,
+    state: String,
+    receivers: Vec<Choice>,
+    items: Vec<Row>,
+    empty: &'static str,
+    #[serde(flatten)]
+    further: Further,
+}
+
+/// One of several lists.
+#[derive(Debug, Serialize)]
+pub struct Tab {
+    pub name: &'static str,
+    pub href: String,
+    pub here: bool,
+}
+
+#[derive(Serialize)]
+struct Row {
+    id: DeliveryId,
+    kind: &'static str,
+    words: String,
+    action: &'static str,
+    incident: String,
+    href: String,
+    integration: String,
+    detail: Option<String>,
+    until: Option<String>,
+    at: When,
+    can_retry: bool,
+    can_discard: bool,
+}
+
+impl Row {
+    fn new(row: DeliveryRow, now: Timestamp) -> Self {
+        let (kind, words) = words::delivery(row.state, row.action, &row.receiver, row.failures);
+        let until = row.next_at.map(|at| match row.state {
+            DeliveryState::Held => format!("held until {}", clock(at, now)),
+            _ => format!("next try at {}", clock(at, now)),
+        });
+        Self {
+            id: row.id,
+            kind,
+            words,
+            action: match row.action {
+                Action::Trigger => "that it broke:",
+                Action::Change => "that it changed:",
+                Action::Resolve => "that it is over:",
+            },
+            href: format!("{}#delivery-{}", incident_at(&row.incident_id), row.id),
+            incident: row.incident_id,
+            integration: words::integration(&row.integration),
+            detail: row.detail,
+            until,
+            at: When::new(row.settled_at.unwrap_or(row.created_at), now),
+            can_retry: row.state == DeliveryState::Dead,
+            can_discard: matches!(
+                row.state,
+                DeliveryState::Dead | DeliveryState::Pending | DeliveryState::Held
+            ),
+        }
+    }
+}
+
+async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
+    let fields = Fields::from_query(&query.unwrap_or_default());
+    let state: Option<DeliveryState> = fields.word("state")?;
+    let query = DeliveryQuery {
+        state,
+        receiver: fields.get("receiver").map(ToOwned::to_owned),
+    };
+    let found = deliveries::list(&admin, &query, &walk(&fields)).await?;
+    let receivers = conditions::receivers(&admin).await?;
+
+    let tab = |name, word: &str| {
+        let receiver = fields.get("receiver").unwrap_or_default();
+        let query: Vec<_> = [("state", word), ("receiver", receiver)]
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .collect();
+        Tab {
+            name,
+            href: address("/deliveries", &query),
+            here: fields.get("state").unwrap_or_default() == word,
+        }
+    };
+    let now = admin.clock.now();
+    let listed = Listed {
+        tabs: vec![
+            tab("All", ""),
+            tab("Owed", "pending"),
+            tab("Held", "held"),
+            tab("Did not arrive", "dead"),
+            tab("Arrived", "delivered"),
+            tab("Discarded", "discarded"),
+        ],
+        state: fields.text("state"),
+        receivers: choices(
+            &fields,
+            "receiver",
+            receivers.items.into_iter().map(|one| one.name),
+        ),
+        empty: match state {
+            Some(DeliveryState::Dead) => "Everything arrived.",
+            Some(DeliveryState::Pending) => "Nothing is owed.",
+            Some(DeliveryState::Held) => "Nothing is held.",
+            _ => "No page was owed to anybody yet.",
+        },
+        further: Further::new("/deliveries", &fields, found.next.as_deref()),
+        items: found
+            .items
+            .into_iter()
+            .map(|row| Row::new(row, now))
+            .collect(),
+    };
+    let view = View::new(&admin, &who, "Deliveries", &fields);
+    view.page("deliveries.html", Data { list: listed }).await
+}
+
+async fn ask_retry(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<DeliveryId>,
+) -> Answer {
+    Question {
+        title: format!("Send page {id} again?"),
+        lines: vec!["It is tried at once, and for as long as any other page.".to_owned()],
+        action: format!("/deliveries/{id}/retry"),
+        button: "Send it again",
+        back: "/deliveries?state=dead".to_owned(),
+        ..Question::default()
+    }
+    .ask(&View::new(&admin, &who, "Deliveries", &Fields::default()))
+    .await
+}
+
+async fn retry(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<DeliveryId>) -> Answer {
+    deliveries::retry(&admin, &who, id).await?;
+    Ok(done("/deliveries?state=dead", "retried"))
+}
+
+async fn ask_discard(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<DeliveryId>,
+) -> Answer {
+    Question {
+        title: format!("Discard page {id}?"),
+        lines: vec!["Its receiver is never told.".to_owned()],
+        action: format!("/deliveries/{id}/discard"),
+        button: "Discard it",
+        danger: true,
+        back: "/deliveries".to_owned(),
+        ..Question::default()
+    }
+    .ask(&View::new(&admin, &who, "Deliveries", &Fields::default()))
+    .await
+}
+
+async fn discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<DeliveryId>) -> Answer {
+    deliveries::discard(&admin, &who, id).await?;
+    Ok(done("/deliveries", "discarded"))
+}

@@ -1,0 +1,255 @@
+//! What is around every page: the way to the others, whether the bridge works, and who looks on.
+
+use std::sync::LazyLock;
+
+use axum::{
+    http::StatusCode,
+    response::{Html, IntoResponse as _, Response},
+};
+use minijinja::{AutoEscape, Environment, Value, context, value::Serde};
+use serde::Serialize;
+
+use super::{asset, plain, trust::Trust, when::When};
+use crate::{
+    telemetry,
+    web::{
+        Admin,
+        form::Fields,
+        problem::Problem,
+        who::{Known, Role, Who},
+    },
+};
+
+/// Every page: its name, its address, and whether a phone shows it behind `More`.
+const PAGES: [(&str, &str, bool); 8] = [
+    ("Now", "/", false),
+    ("Incidents", "/incidents", false),
+    ("Silences", "/silences", false),
+    ("Deliveries", "/deliveries", true),
+    ("Mails", "/mails", true),
+    ("Rules", "/rules", true),
+    ("Profiles", "/profiles", true),
+    ("Audit", "/audit", true),
+];
+
+macro_rules! templates {
+    ($($name:literal)*) => {
+        [$(($name, include_str!(concat!("../templates/", $name)))),*]
+    };
+}
+
+const TEMPLATES: [(&str, &str); 22] = templates! {
+    "audit.html" "base.html" "confirm.html" "deliveries.html" "draft.html" "drawings.html" "incident.html"
+    "incidents.html" "mail.html" "mail_body.html" "mails.html" "now.html" "objectives.html" "parts.html"
+    "problem.html" "profiles.html" "rules.html" "sign_in.html" "silence.html" "silence_keeps.html" "silence_new.html" "silences.html"
+};
+
+static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> =
+    LazyLock::new(|| {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment.set_formatter(plain::formatter);
+        environment.add_filter("lines", plain::lines);
+        environment.add_filter("exact", plain::exact);
+        for (name, source) in TEMPLATES {
+            environment.add_template(name, source)?;
+        }
+        Ok(environment)
+    });
+
+/// Around a page.
+#[derive(Serialize)]
+struct Frame<'a> {
+    assets: &'static asset::Addresses,
+    pages: Vec<Page>,
+    /// The page that stands behind `More`, where it is looked at.
+    more: Option<&'static str>,
+    trust: Option<&'a Trust>,
+    who: Option<Reader<'a>>,
+    can_act: bool,
+    /// What a form sends along: no page of another origin can read it.
+    csrf: &'a str,
+    now: When,
+    notice: Option<Notice>,
+    version: &'static str,
+}
+
+#[derive(Serialize)]
+struct Page {
+    name: &'static str,
+    href: &'static str,
+    more: bool,
+    here: bool,
+}
+
+#[derive(Serialize)]
+struct Reader<'a> {
+    name: &'a str,
+    role: &'static str,
+    sign_out: bool,
+}
+
+/// What has just been done.
+#[derive(Debug, Clone, Serialize)]
+pub struct Notice {
+    pub text: &'static str,
+}
+
+/// Who looks at a page, and where they are.
+pub struct View<'a> {
+    pub admin: &'a Admin,
+    pub who: &'a Who,
+    /// The page's name among those in the frame.
+    pub here: &'static str,
+    pub notice: Option<Notice>,
+}
+
+/// What a page says of what was done just before.
+const NOTICES: [(&str, &str); 10] = [
+    (
+        "resolved",
+        "It is closed: whoever was told of it is told so.",
+    ),
+    ("again", "What did not arrive is sent again."),
+    ("retried", "The page is sent again."),
+    ("discarded", "It is discarded."),
+    (
+        "released",
+        "The mail is released, and acts as if it were proven.",
+    ),
+    (
+        "silenced",
+        "The silence is made, and holds from the next mail on.",
+    ),
+    (
+        "expired",
+        "The silence has ended: what it held and is still on is told now.",
+    ),
+    ("signed-out", "You are signed out."),
+    ("tested", "A test page was sent, and its end."),
+    ("nothing", "There was nothing left to do."),
+];
+
+impl<'a> View<'a> {
+    /// Of a page at an address whose query may say what was done just before.
+    pub fn new(admin: &'a Admin, who: &'a Who, here: &'static str, fields: &Fields) -> Self {
+        let done = fields.get("done");
+        let found = NOTICES.iter().find(|(word, _)| done == Some(word));
+        Self {
+            admin,
+            who,
+            here,
+            notice: found.map(|(_, text)| Notice { text }),
+        }
+    }
+
+    /// A page for somebody who is signed in.
+    pub async fn page(&self, template: &str, data: impl Serialize) -> Result<Response, Problem> {
+        let trust = Trust::of(self.admin).await?;
+        Ok(self.with(&trust, template, data))
+    }
+
+    /// The same where it is known already whether the bridge works.
+    pub fn with(&self, trust: &Trust, template: &str, data: impl Serialize) -> Response {
+        let pages = PAGES.map(|(name, href, more)| Page {
+            name,
+            href,
+            more,
+            here: name == self.here,
+        });
+        let more = pages.iter().find(|page| page.more && page.here);
+        let frame = Frame {
+            assets: &asset::ADDRESSES,
+            more: more.map(|page| page.name),
+            pages: pages.into(),
+            trust: Some(trust),
+            who: Some(Reader {
+                name: &self.who.name,
+                role: self.who.role.as_str(),
+                sign_out: self.who.known == Known::Session,
+            }),
+            can_act: self.who.role == Role::Operator,
+            csrf: &self.who.csrf,
+            now: now(self.admin),
+            notice: self.notice.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+        };
+        render(StatusCode::OK, template, &frame, data)
+    }
+}
+
+/// What is wrong, as a page.
+pub async fn problem(admin: &Admin, who: Option<&Who>, problem: &Problem) -> Response {
+    let status = problem.status();
+    let data =
+        context! { problem => context! { title => &*problem.title, detail => &*problem.detail } };
+
+    // Where the store is away, nothing more is known.
+    let known = match who {
+        Some(who) => Trust::of(admin).await.ok().map(|trust| (who, trust)),
+        None => None,
+    };
+    let Some((who, trust)) = known else {
+        return bare(admin, status, "problem.html", data);
+    };
+
+    let mut response =
+        View::new(admin, who, "", &Fields::default()).with(&trust, "problem.html", data);
+    *response.status_mut() = status;
+    response
+}
+
+/// A page for who is not signed in: without the way to the others.
+pub fn bare(admin: &Admin, status: StatusCode, template: &str, data: impl Serialize) -> Response {
+    let frame = Frame {
+        assets: &asset::ADDRESSES,
+        pages: Vec::new(),
+        more: None,
+        trust: None,
+        who: None,
+        can_act: false,
+        csrf: "",
+        now: now(admin),
+        notice: None,
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    render(status, template, &frame, data)
+}
+
+fn now(admin: &Admin) -> When {
+    let now = admin.clock.now();
+    When::new(now, now)
+}
+
+fn render(status: StatusCode, template: &str, frame: &Frame<'_>, data: impl Serialize) -> Response {
+    let made = ENVIRONMENT
+        .as_ref()
+        .map_err(ToString::to_string)
+        .and_then(|environment| {
+            environment
+                .get_template(template)
+                .and_then(|page| {
+                    page.render(context! { frame => Serde(frame), ..Value::from(Serde(data)) })
+                })
+                .map_err(|error| format!("{error:#}"))
+        });
+
+    match made {
+        Ok(text) => (status, Html(text)).into_response(),
+        Err(error) => {
+            telemetry::page_failed(template, &error);
+            let text = "The page could not be made; the log says why.\n";
+            (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_template_can_be_read() {
+        assert!(ENVIRONMENT.is_ok(), "{:?}", ENVIRONMENT.as_ref().err());
+    }
+}

@@ -1,0 +1,263 @@
+//! Incidents in lists.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    routing::get,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Answer,
+    frame::View,
+    incident_at,
+    when::{When, clock, span},
+    words::{self, Severity, label},
+};
+use crate::{
+    delivery::DeliveryState,
+    label::Labels,
+    silence::{self, Silence, last_to_cover},
+    web::{
+        Admin,
+        form::Fields,
+        list::Walk,
+        problem::Problem,
+        views::{
+            conditions,
+            incidents::{Incident, IncidentQuery, IncidentState, Told, list},
+        },
+        who::Who,
+    },
+};
+
+/// So many silences are looked at, the first to end first.
+const SILENCES: u32 = 1000;
+/// How many a page shows.
+pub const SHOWN: u32 = 50;
+
+pub fn router() -> Router<Arc<Admin>> {
+    Router::new().route("/incidents", get(page))
+}
+
+/// An incident on one line, or three.
+#[derive(Debug, Clone, Serialize)]
+pub struct Row {
+    anchor: String,
+    href: String,
+    title: String,
+    app: Option<String>,
+    measured: Option<String>,
+    recurrence: Option<String>,
+    pub severity: Severity,
+    open: bool,
+    opened: When,
+    changed: When,
+    age: String,
+    told: Vec<ToldLine>,
+    /// Why nobody was told.
+    nobody: Option<String>,
+    doubt: Option<&'static str>,
+}
+
+/// How it stands with one integration.
+#[derive(Debug, Clone, Serialize)]
+pub struct ToldLine {
+    kind: &'static str,
+    words: String,
+    detail: String,
+}
+
+impl Row {
+    /// Of what was told to nobody, `silences` say why.
+    fn new(incident: &Incident, silences: &[Silence], now: Timestamp) -> Self {
+        let labels = &incident.row.labels;
+        let open = incident.state == IncidentState::Open;
+        Self {
+            anchor: format!("incident-{}", incident.row.incident_id),
+            href: incident_at(&incident.row.incident_id),
+            title: incident.title.clone(),
+            app: whose(labels),
+            measured: words::measured(labels),
+            recurrence: words::recurrence(labels),
+            severity: Severity::new(&incident.severity),
+            open,
+            opened: When::new(incident.row.opened_at, now),
+            changed: When::new(incident.row.changed_at, now),
+            age: span(now.duration_since(incident.row.opened_at)),
+            nobody: (incident.told.is_empty() && open).then(|| {
+                let silence = last_to_cover(silences, labels);
+                silence.map_or("nobody was told".to_owned(), |silence| {
+                    format!(
+                        "nobody was told: silenced until {} ({})",
+                        clock(silence.ends_at, now),
+                        silence.comment
+                    )
+                })
+            }),
+            told: incident.told.iter().map(ToldLine::new).collect(),
+            doubt: doubt(labels),
+        }
+    }
+}
+
+impl ToldLine {
+    fn new(told: &Told) -> Self {
+        let (kind, words) = words::delivery(told.state, told.action, &told.receiver, told.failures);
+        let by = words::integration(&told.integration);
+        // Of what is done, the receipt is for its own page.
+        let detail = told
+            .detail
+            .as_deref()
+            .filter(|_| told.state != DeliveryState::Delivered);
+        let detail = detail.map_or_else(|| by.clone(), |detail| format!("{by}: {detail}"));
+        Self {
+            kind,
+            words,
+            detail,
+        }
+    }
+}
+
+/// Incidents, each with why nobody was told of it.
+pub async fn rows(admin: &Admin, incidents: &[Incident]) -> Result<Vec<Row>, Problem> {
+    let now = admin.clock.now();
+    let is_untold = |one: &Incident| one.told.is_empty() && one.state == IncidentState::Open;
+    let silences = if incidents.iter().any(is_untold) {
+        admin.desk.silences(false, now, SILENCES).await?
+    } else {
+        Vec::new()
+    };
+    let hold = |one: &Silence| one.state(now) == silence::State::Active;
+    let silences: Vec<_> = silences.into_iter().filter(hold).collect();
+
+    let row = |one| Row::new(one, &silences, now);
+    Ok(incidents.iter().map(row).collect())
+}
+
+/// The app, or whoever else it is of.
+pub fn whose(labels: &Labels) -> Option<String> {
+    match (label(labels, "app_name"), label(labels, "app_key")) {
+        (Some(name), Some(key)) => Some(format!("{name} · {key}")),
+        (Some(one), None) | (None, Some(one)) => Some(one.to_owned()),
+        (None, None) => label(labels, "profile").map(ToOwned::to_owned),
+    }
+}
+
+/// How an alert is marked that may not be genuine.
+pub fn doubt(labels: &Labels) -> Option<&'static str> {
+    match label(labels, "authenticity")? {
+        "none" | "fail" => Some("UNVERIFIED"),
+        "temperror" => Some("UNVERIFIED SO FAR"),
+        _ => None,
+    }
+}
+
+/// A choice of a filter.
+#[derive(Debug, Clone, Serialize)]
+pub struct Choice {
+    value: String,
+    here: bool,
+}
+
+/// The words that a filter can be, the one that is chosen among them.
+pub fn choices(
+    fields: &Fields,
+    name: &str,
+    known: impl IntoIterator<Item = String>,
+) -> Vec<Choice> {
+    let chosen = fields.get(name);
+    let mut values: Vec<String> = known.into_iter().collect();
+    if let Some(chosen) = chosen.filter(|chosen| !values.iter().any(|value| value == chosen)) {
+        values.push(chosen.to_owned());
+    }
+    let choice = |value: String| Choice {
+        here: chosen == Some(&value),
+        value,
+    };
+    values.into_iter().map(choice).collect()
+}
+
+/// Where a list goes on, and where it began.
+#[derive(Debug, Clone, Serialize)]
+pub struct Further {
+    next: Option<String>,
+    is_later: bool,
+    newest: String,
+}
+
+impl Further {
+    pub fn new(path: &str, fields: &Fields, next: Option<&str>) -> Self {
+        let at = |cursor: &str| format!("{path}?{}", fields.with("cursor", cursor));
+        Self {
+            next: next.map(at),
+            is_later: fields.get("cursor").is_some(),
+            newest: at(""),
+        }
+    }
+}
+
+/// The part of a list that an address asks for.
+pub fn walk(fields: &Fields) -> Walk {
+    Walk {
+        limit: Some(SHOWN),
+        cursor: fields.get("cursor").map(ToOwned::to_owned),
+    }
+}
+
+#[derive(Serialize)]
+struct Data {
+    list: Listed,
+}
+
+#[derive(Serialize)]
+struct Listed {
+    q: String,
+    states: Vec<Choice>,
+    severities: Vec<Choice>,
+    profiles: Vec<Choice>,
+    receivers: Vec<Choice>,
+    items: Vec<Row>,
+    empty: &'static str,
+    #[serde(flatten)]
+    further: Further,
+}
+
+async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
+    let fields = Fields::from_query(&query.unwrap_or_default());
+    let query = IncidentQuery {
+        state: fields.word("state")?,
+        severity: fields.get("severity").map(ToOwned::to_owned),
+        profile: fields.get("profile").map(ToOwned::to_owned),
+        receiver: fields.get("receiver").map(ToOwned::to_owned),
+        q: fields.get("q").map(ToOwned::to_owned),
+    };
+    let found = list(&admin, &query, &walk(&fields)).await?;
+    let receivers = conditions::receivers(&admin).await?;
+
+    let words = |words: &[&str]| words.iter().map(ToString::to_string).collect::<Vec<_>>();
+    let listed = Listed {
+        q: fields.text("q"),
+        states: choices(&fields, "state", words(&["open", "resolved"])),
+        severities: choices(
+            &fields,
+            "severity",
+            words(&["critical", "error", "warning", "info"]),
+        ),
+        profiles: choices(&fields, "profile", admin.workbench.profiles()),
+        receivers: choices(
+            &fields,
+            "receiver",
+            receivers.items.into_iter().map(|one| one.name),
+        ),
+        items: rows(&admin, &found.items).await?,
+        empty: "No incident fits.",
+        further: Further::new("/incidents", &fields, found.next.as_deref()),
+    };
+
+    let view = View::new(&admin, &who, "Incidents", &fields);
+    view.page("incidents.html", Data { list: listed }).await
+}

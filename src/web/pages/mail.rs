@@ -1,0 +1,300 @@
+//! One mail: what became of it and why, the way it came, and the mail itself.
+
+use std::sync::Arc;
+
+use axum::{
+    Router,
+    extract::{RawQuery, State},
+    http::header,
+    response::{IntoResponse as _, Response},
+    routing::get,
+};
+use mail_parser::{MessageParser, MimeHeaders as _};
+use serde::Serialize;
+
+use super::{
+    Answer,
+    confirm::Question,
+    done,
+    frame::View,
+    hops::Hops,
+    incident_at,
+    when::When,
+    words::{self, Fact, Label, labels},
+};
+use crate::{
+    message::{MailId, Outcome},
+    store::{MailRow, StoredMail},
+    web::{Admin, ask::Path, form::Fields, problem::Problem, views::mails, who::Who},
+};
+
+/// So much of a text is shown; all of it is in the raw mail.
+const SHOWN: usize = 64 << 10;
+
+/// What the mail's own layout may do: nothing but look like something. Its style stands in it.
+const SANDBOX: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; sandbox; base-uri 'none'; \
+                       form-action 'none'; frame-ancestors 'self'";
+
+pub fn router() -> Router<Arc<Admin>> {
+    Router::new()
+        .route("/mails/{id}", get(page))
+        .route("/mails/{id}/raw", get(raw))
+        .route("/mails/{id}/html", get(layout))
+        .route("/mails/{id}/release", get(ask_release).post(release))
+        .route("/mails/{id}/discard", get(ask_discard).post(discard))
+}
+
+/// A mail to read.
+#[derive(Debug, Serialize)]
+pub struct Body {
+    id: MailId,
+    header: Vec<Fact>,
+    text: Option<String>,
+    html: bool,
+    cut: Option<String>,
+    attachments: Vec<String>,
+}
+
+impl Body {
+    /// Of a stored mail; none where it is gone.
+    pub async fn of(admin: &Admin, id: MailId) -> Result<Option<Self>, Problem> {
+        let found = admin.desk.mail(id).await?;
+        Ok(found.map(|(row, stored)| Self::new(&row, &stored)))
+    }
+
+    fn new(row: &MailRow, stored: &StoredMail) -> Self {
+        let parsed = MessageParser::default().parse(&*stored.message.raw);
+        let line = |name: &'static str| {
+            let value = parsed.as_ref()?.header_raw(name)?.trim();
+            let plain = match name {
+                "Subject" => parsed.as_ref()?.subject().unwrap_or(value).to_owned(),
+                _ => value.to_owned(),
+            };
+            (!plain.is_empty()).then(|| Fact::new(name, plain))
+        };
+        let text = parsed.as_ref().and_then(|mail| mail.body_text(0));
+        let text = text
+            .map(|text| cut(&text))
+            .filter(|text| !text.trim().is_empty());
+        let attachments = parsed.iter().flat_map(mail_parser::Message::attachments);
+        let attachments = attachments.map(|part| {
+            let name = part.attachment_name().unwrap_or("without a name");
+            format!("{name}, {}", words::size(part.contents().len() as u64))
+        });
+
+        Self {
+            id: row.id,
+            header: ["From", "To", "Subject", "Date"]
+                .into_iter()
+                .filter_map(line)
+                .collect(),
+            html: parsed
+                .as_ref()
+                .is_some_and(|mail| mail.html_body_count() > 0 && is_html(mail)),
+            attachments: attachments.take(20).collect(),
+            cut: stored
+                .message
+                .cut_from
+                .map(|size| format!("Only its header is kept: it had {}.", words::size(size))),
+            text,
+        }
+    }
+}
+
+/// Whether a part was written as HTML, and not made of its text.
+fn is_html(mail: &mail_parser::Message<'_>) -> bool {
+    mail.html_bodies()
+        .any(mail_parser::MessagePart::is_text_html)
+}
+
+fn cut(text: &str) -> String {
+    let mut end = text.len().min(SHOWN);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let more = if end < text.len() {
+        "\n… the rest is in the raw mail"
+    } else {
+        ""
+    };
+    format!("{}{more}", &text[..end])
+}
+
+#[derive(Serialize)]
+struct Data {
+    mail: Shown,
+}
+
+#[derive(Serialize)]
+struct Shown {
+    id: MailId,
+    kind: &'static str,
+    outcome: &'static str,
+    held: bool,
+    subject: Option<String>,
+    reason: Option<String>,
+    facts: Vec<Fact>,
+    hops: Option<Hops>,
+    body: Body,
+    labels: Vec<Label>,
+}
+
+async fn page(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<MailId>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let fields = Fields::from_query(&query.unwrap_or_default());
+    let mail = mails::show(&admin, id).await?;
+    let stored = stored(&admin, id).await?;
+    let now = admin.clock.now();
+    let row = &mail.row;
+
+    let mut facts = vec![Fact::time("Arrived", When::new(row.arrived_at, now))];
+    facts.push(Fact::new("Through", &row.ingress));
+    facts.push(Fact::new("Its sender", words::proof(&row.authenticity)));
+    facts.extend(
+        row.authenticity
+            .detail
+            .as_ref()
+            .map(|detail| Fact::new("Evidence", detail)),
+    );
+    facts.extend(
+        row.authenticity
+            .spf
+            .as_ref()
+            .map(|spf| Fact::new("SPF", format!("{spf}, for the record"))),
+    );
+    facts.extend(
+        row.incident_id
+            .as_ref()
+            .map(|id| Fact::link("Incident", id, incident_at(id))),
+    );
+    if let Some(release) = &row.released {
+        facts.push(Fact::new("Released by", &release.by));
+        facts.push(Fact::time("Released", When::new(release.at, now)));
+    }
+    facts.extend(
+        row.check_at
+            .map(|at| Fact::time("Checked again", When::new(at, now))),
+    );
+    if let Some(envelope) = &mail.envelope {
+        let peer = envelope
+            .peer
+            .map_or_else(String::new, |peer| format!(" from {peer}"));
+        facts.push(Fact::new(
+            "SMTP",
+            format!(
+                "MAIL FROM <{}>{peer}, {}",
+                envelope.mail_from, envelope.helo
+            ),
+        ));
+    }
+    facts.push(Fact::new("Size", words::size(row.size)));
+    facts.push(Fact::new("SHA-256", &row.sha256));
+
+    let shown = Shown {
+        id,
+        kind: words::outcome(row.outcome),
+        outcome: row.outcome.as_str(),
+        held: row.outcome == Outcome::Quarantined,
+        subject: mail.subject.clone(),
+        reason: row.reason.clone(),
+        facts,
+        hops: Hops::new(&stored.message.raw, (&row.ingress, row.arrived_at), now),
+        body: Body::new(row, &stored),
+        labels: labels(&row.labels),
+    };
+    let view = View::new(&admin, &who, "Mails", &fields);
+    view.page("mail.html", Data { mail: shown }).await
+}
+
+async fn stored(admin: &Admin, id: MailId) -> Result<StoredMail, Problem> {
+    let found = admin.desk.mail(id).await?;
+    let missing = || Problem::not_found(format!("there is no mail {id}"));
+    Ok(found.ok_or_else(missing)?.1)
+}
+
+/// As a file: a browser that showed it would show what a stranger wrote.
+async fn raw(State(admin): State<Arc<Admin>>, Path(id): Path<MailId>) -> Answer {
+    let raw = mails::raw(&admin, id).await?;
+    let name = format!("attachment; filename=\"mail-{id}.eml\"");
+    let headers = [
+        (header::CONTENT_TYPE, "message/rfc822".to_owned()),
+        (header::CONTENT_DISPOSITION, name),
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; sandbox".to_owned(),
+        ),
+    ];
+    Ok((headers, raw).into_response())
+}
+
+/// What the sender laid out, in a frame that nothing gets out of.
+async fn layout(
+    State(admin): State<Arc<Admin>>,
+    Path(id): Path<MailId>,
+) -> Result<Response, Problem> {
+    let stored = stored(&admin, id).await?;
+    let parsed = MessageParser::default().parse(&*stored.message.raw);
+    let html = parsed.as_ref().and_then(|mail| mail.body_html(0));
+    let html = html.ok_or_else(|| Problem::not_found(format!("mail {id} is without HTML")))?;
+    let headers = [
+        (header::CONTENT_TYPE, "text/html; charset=utf-8"),
+        (header::CONTENT_SECURITY_POLICY, SANDBOX),
+        (header::X_FRAME_OPTIONS, "SAMEORIGIN"),
+        (header::REFERRER_POLICY, "no-referrer"),
+    ];
+    Ok((headers, html.into_owned()).into_response())
+}
+
+async fn ask_release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
+    let mail = mails::show(&admin, id).await?;
+    let subject = mail.subject.unwrap_or_default();
+    Question {
+        title: format!("Release mail {id}?"),
+        lines: vec![
+            subject,
+            format!(
+                "It was held because {}",
+                mail.row.reason.as_deref().unwrap_or("nothing proves it")
+            ),
+            "It acts as if it were proven: it may page people, or close an incident.".to_owned(),
+        ],
+        action: format!("/mails/{id}/release"),
+        button: "Release it",
+        back: format!("/mails/{id}"),
+        ..Question::default()
+    }
+    .ask(&View::new(&admin, &who, "Mails", &Fields::default()))
+    .await
+}
+
+async fn release(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
+    mails::release(&admin, &who, id).await?;
+    Ok(done(&format!("/mails/{id}"), "released"))
+}
+
+async fn ask_discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
+    let mail = mails::show(&admin, id).await?;
+    Question {
+        title: format!("Discard mail {id}?"),
+        lines: vec![
+            mail.subject.unwrap_or_default(),
+            "Nobody is told of it. It stays stored, as ignored.".to_owned(),
+        ],
+        action: format!("/mails/{id}/discard"),
+        button: "Discard it",
+        danger: true,
+        back: format!("/mails/{id}"),
+        ..Question::default()
+    }
+    .ask(&View::new(&admin, &who, "Mails", &Fields::default()))
+    .await
+}
+
+async fn discard(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<MailId>) -> Answer {
+    mails::discard(&admin, &who, id).await?;
+    Ok(done(&format!("/mails/{id}"), "discarded"))
+}

@@ -1,0 +1,361 @@
+//! Now: what is open, who knows of it, and whether the bridge itself can be trusted.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{
+    Answer, address,
+    frame::View,
+    incidents::{Row, rows},
+    trust::Trust,
+    when::{When, span},
+    words::{count, integration},
+};
+use crate::{
+    label::severity,
+    message::Outcome,
+    web::{
+        Admin,
+        form::Fields,
+        list::Walk,
+        problem::Problem,
+        views::{
+            conditions::{self, Ingress, Integration, Profile, Receiver},
+            incidents::{self, Incident, IncidentQuery, IncidentState},
+            mails::{self, MailQuery},
+        },
+        who::Who,
+    },
+};
+
+/// So many open incidents are shown; the rest is a list of its own.
+const SHOWN: u32 = 100;
+/// What is counted is counted so far.
+const COUNTED: u32 = 100;
+
+#[derive(Serialize)]
+struct Data {
+    now: Now,
+}
+
+#[derive(Serialize)]
+struct Now {
+    title: String,
+    heading: String,
+    announce: String,
+    facts: String,
+    open: Vec<Row>,
+    rest: bool,
+    piles: Vec<Pile>,
+    ingresses: Vec<Health>,
+    receivers: Vec<Health>,
+    profiles: Vec<Health>,
+    first: Option<First>,
+}
+
+/// So many wait for a person.
+#[derive(Serialize)]
+struct Pile {
+    name: &'static str,
+    count: String,
+    href: &'static str,
+    bad: bool,
+}
+
+/// How something fares.
+#[derive(Serialize)]
+struct Health {
+    kind: &'static str,
+    word: &'static str,
+    name: String,
+    integration: Option<String>,
+    last: Option<When>,
+    owed: Option<String>,
+    detail: Option<String>,
+    href: String,
+}
+
+/// How to send a first mail.
+#[derive(Debug, Serialize)]
+pub struct First {
+    commands: Vec<String>,
+}
+
+impl First {
+    /// By the first way in that takes a post; none where mail has come already.
+    pub async fn of(admin: &Admin) -> Result<Option<Self>, Problem> {
+        let one = Walk {
+            limit: Some(1),
+            cursor: None,
+        };
+        let some = mails::list(admin, &MailQuery::default(), &one).await?;
+        if !some.items.is_empty() {
+            return Ok(None);
+        }
+
+        let Some(way_in) = &admin.first_mail else {
+            return Ok(Some(Self {
+                commands: Vec::new(),
+            }));
+        };
+        let piped = |options: &str| format!("alertbridge sample {options} | {way_in}");
+        let commands = vec![
+            piped("--incident FIRST"),
+            piped("--incident FIRST --status OK"),
+        ];
+        Ok(Some(Self { commands }))
+    }
+}
+
+pub async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
+    let fields = Fields::from_query(&query.unwrap_or_default());
+    let trust = Trust::of(&admin).await?;
+    let data = Data {
+        now: Now::of(&admin).await?,
+    };
+    Ok(View::new(&admin, &who, "Now", &fields).with(&trust, "now.html", data))
+}
+
+impl Now {
+    async fn of(admin: &Admin) -> Result<Self, Problem> {
+        let now = admin.clock.now();
+        let walk = Walk {
+            limit: Some(SHOWN),
+            cursor: None,
+        };
+        let query = IncidentQuery {
+            state: Some(IncidentState::Open),
+            ..IncidentQuery::default()
+        };
+        let mut open = incidents::list(admin, &query, &walk).await?;
+        open.items.sort_by_key(|one| {
+            let rank = severity::rank(&one.severity);
+            (
+                std::cmp::Reverse(rank),
+                std::cmp::Reverse(one.row.opened_at),
+            )
+        });
+
+        let ingresses = conditions::ingresses(admin).await?.items;
+        let receivers = conditions::receivers(admin).await?.items;
+        let profiles = conditions::profiles(admin).await?.items;
+        let heading = heading(&open.items, open.next.is_some());
+
+        Ok(Self {
+            title: match open.items.len() {
+                0 => "Now".to_owned(),
+                number => format!("{number} open"),
+            },
+            announce: heading.clone(),
+            heading,
+            facts: facts(&ingresses, &receivers, now),
+            rest: open.next.is_some(),
+            piles: piles(admin, &open.items, &receivers).await?,
+            open: rows(admin, &open.items).await?,
+            ingresses: ingresses.into_iter().map(|one| way_in(one, now)).collect(),
+            receivers: receivers
+                .into_iter()
+                .flat_map(|one| told(one, now))
+                .collect(),
+            profiles: profiles.into_iter().map(|one| read(one, now)).collect(),
+            first: First::of(admin).await?,
+        })
+    }
+}
+
+fn heading(open: &[Incident], more: bool) -> String {
+    let critical = open
+        .iter()
+        .filter(|one| severity::rank(&one.severity) >= 4)
+        .count();
+    let number = open.len() as u64;
+    let plus = if more { "More than " } else { "" };
+    match (number, critical as u64) {
+        (0, _) => "Nothing is open".to_owned(),
+        (1, 1) => "1 open incident, critical".to_owned(),
+        (_, 0) => format!("{plus}{}", count(number, "open incident", "open incidents")),
+        (_, critical) => format!("{plus}{number} open incidents, {critical} critical"),
+    }
+}
+
+/// Where all is well, by what it shows.
+fn facts(ingresses: &[Ingress], receivers: &[Receiver], now: Timestamp) -> String {
+    let ago = |at: Timestamp| format!("{} ago", span(now.duration_since(at)));
+    let mail = ingresses.iter().filter_map(|one| one.last_mail).max();
+    let told = receivers.iter().flat_map(|one| &one.integrations);
+    let told = told.filter_map(|one| one.last_success).max();
+
+    let mail = mail.map_or("No mail has come yet".to_owned(), |at| {
+        format!("The last mail came {}", ago(at))
+    });
+    let told = told.map_or("nobody was told yet".to_owned(), |at| {
+        format!("the last page arrived {}", ago(at))
+    });
+    format!("{mail}; {told}; nothing is owed late.")
+}
+
+async fn piles(
+    admin: &Admin,
+    open: &[Incident],
+    receivers: &[Receiver],
+) -> Result<Vec<Pile>, Problem> {
+    let walk = Walk {
+        limit: Some(COUNTED),
+        cursor: None,
+    };
+    let some = async |outcome| {
+        let query = MailQuery {
+            outcome: Some(outcome),
+            ..MailQuery::default()
+        };
+        let found = mails::list(admin, &query, &walk).await?;
+        let plus = if found.items.len() >= COUNTED as usize {
+            "+"
+        } else {
+            ""
+        };
+        Ok::<_, Problem>(format!("{}{plus}", found.items.len()))
+    };
+    let of_kind = |kind: &str| {
+        let fits = |one: &&Incident| one.row.labels.get("kind").is_some_and(|of| of == kind);
+        open.iter().filter(fits).count()
+    };
+    let untold = open.iter().filter(|one| one.told.is_empty()).count();
+    let dead: u64 = receivers
+        .iter()
+        .flat_map(|one| &one.integrations)
+        .map(|one| one.dead)
+        .sum();
+
+    let pile = |name, count: String, href, bad| Pile {
+        name,
+        count,
+        href,
+        bad,
+    };
+    Ok(vec![
+        pile(
+            "pages did not arrive",
+            dead.to_string(),
+            "/deliveries?state=dead",
+            true,
+        ),
+        pile(
+            "mails in quarantine",
+            some(Outcome::Quarantined).await?,
+            "/mails?outcome=quarantined",
+            true,
+        ),
+        pile(
+            "alerts could not be read",
+            some(Outcome::Unparsed).await?,
+            "/mails?outcome=unparsed",
+            true,
+        ),
+        pile(
+            "open, told to nobody",
+            untold.to_string(),
+            "/incidents?state=open",
+            false,
+        ),
+        pile(
+            "mails did not come",
+            of_kind("missing").to_string(),
+            "/incidents?state=open&q=missing",
+            false,
+        ),
+    ])
+}
+
+fn way_in(one: Ingress, now: Timestamp) -> Health {
+    let (kind, word) = match (&one.error, one.healthy) {
+        _ if one.login_refused => ("bad", "not let in"),
+        (None, true) => ("good", "works"),
+        (Some(_), _) => ("bad", "has trouble"),
+        (None, false) if one.last_success.is_none() => ("wait", "not yet"),
+        (None, false) => ("bad", "silent"),
+    };
+    let mail = one
+        .last_mail
+        .map(|at| format!("Last mail {} ago.", span(now.duration_since(at))));
+    Health {
+        kind,
+        word,
+        href: address("/mails", &[("ingress", &one.name)]),
+        name: one.name,
+        integration: Some(one.kind),
+        last: one.last_success.map(|at| When::new(at, now)),
+        owed: None,
+        detail: one.error.or(mail),
+    }
+}
+
+fn told(receiver: Receiver, now: Timestamp) -> Vec<Health> {
+    let Receiver {
+        name, integrations, ..
+    } = receiver;
+    let health = |one: Integration| {
+        let (kind, word) = match () {
+            () if !one.configured => ("off", "gone"),
+            () if one.probe_at.is_some() => ("bad", "does not answer"),
+            () if one.dead > 0 => ("bad", "did not take all"),
+            () if one.error.is_some() && one.pending > 0 => ("wait", "has trouble"),
+            () => ("good", "works"),
+        };
+        let late = one
+            .oldest_pending
+            .map(|at| format!(" for {}", span(now.duration_since(at))));
+        let owed = [
+            (
+                one.pending,
+                format!("{} owed{}", one.pending, late.unwrap_or_default()),
+            ),
+            (one.held, format!("{} held", one.held)),
+            (one.dead, format!("{} dead", one.dead)),
+        ];
+        let owed = owed
+            .into_iter()
+            .filter(|(number, _)| *number > 0)
+            .map(|(_, text)| text);
+        let owed = owed.collect::<Vec<_>>().join(", ");
+        let state = if one.dead > 0 { "dead" } else { "pending" };
+        Health {
+            kind,
+            word,
+            href: address("/deliveries", &[("receiver", &name), ("state", state)]),
+            name: name.clone(),
+            integration: Some(integration(&one.integration)),
+            last: one.last_success.map(|at| When::new(at, now)),
+            owed: (!owed.is_empty()).then_some(owed),
+            detail: one.error,
+        }
+    };
+    integrations.into_iter().map(health).collect()
+}
+
+fn read(one: Profile, now: Timestamp) -> Health {
+    let (kind, word) = match (one.unparsed, one.last_mail) {
+        (0, None) => ("off", "no mail yet"),
+        (0, Some(_)) => ("good", "read"),
+        (_, _) => ("bad", "not all read"),
+    };
+    let unread = (one.unparsed > 0).then(|| {
+        format!(
+            "{} could not be read.",
+            count(one.unparsed, "mail", "mails")
+        )
+    });
+    Health {
+        kind,
+        word,
+        href: address("/mails", &[("profile", &one.name)]),
+        name: one.name,
+        integration: None,
+        last: one.last_mail.map(|at| When::new(at, now)),
+        owed: None,
+        detail: unread,
+    }
+}

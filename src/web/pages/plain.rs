@@ -1,0 +1,109 @@
+//! What others wrote, made safe to show on a page.
+//!
+//! Every text that a template prints goes through here, whoever wrote it: markup is escaped, and
+//! what shows as nothing or turns the direction of writing is shown as what it is.
+
+use minijinja::{Error, Output, State, Value, escape_formatter};
+
+use crate::message::hidden::is_hidden;
+
+/// How templates print a value; nothing where there is none.
+pub fn formatter(
+    out: &mut Output<'_>,
+    state: &mut State<'_, '_>,
+    value: &Value,
+) -> Result<(), Error> {
+    if value.is_none() || value.is_undefined() {
+        return Ok(());
+    }
+
+    match value.as_str().filter(|_| !value.is_safe()) {
+        Some(text) if text.contains(is_hidden) => {
+            escape_formatter(out, state, &Value::from(told(text, |_| false)))
+        }
+        _ => escape_formatter(out, state, value),
+    }
+}
+
+/// Text of several lines, for `<pre>` and `<textarea>`: a line's end and a tabulator stay.
+pub fn lines(text: Option<&str>) -> Value {
+    let text = text.unwrap_or_default().replace("\r\n", "\n");
+    let told = told(&text, |c| matches!(c, '\n' | '\t'));
+    Value::from_safe_string(escaped(&told))
+}
+
+/// Text that is sent back as it is and shown nowhere: a hidden field.
+pub fn exact(text: &str) -> Value {
+    Value::from_safe_string(escaped(text))
+}
+
+/// The text with hidden characters as what they are: `\u{202e}`.
+fn told(text: &str, stays: impl Fn(char) -> bool) -> String {
+    text.chars()
+        .fold(String::with_capacity(text.len() + 16), |mut told, c| {
+            if is_hidden(c) && !stays(c) {
+                told.extend(c.escape_default());
+            } else {
+                told.push(c);
+            }
+            told
+        })
+}
+
+fn escaped(text: &str) -> String {
+    text.chars()
+        .fold(String::with_capacity(text.len() + 16), |mut safe, c| {
+            match c {
+                '&' => safe.push_str("&amp;"),
+                '<' => safe.push_str("&lt;"),
+                '>' => safe.push_str("&gt;"),
+                '"' => safe.push_str("&#34;"),
+                '\'' => safe.push_str("&#39;"),
+                _ => safe.push(c),
+            }
+            safe
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use minijinja::{AutoEscape, Environment, context};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn shown(text: &str) -> String {
+        let mut environment = Environment::new();
+        environment.set_auto_escape_callback(|_| AutoEscape::Html);
+        environment.set_formatter(formatter);
+        environment.add_filter("lines", lines);
+        environment
+            .render_str(
+                "<p title=\"{{ text }}\">{{ text }}</p><pre>{{ text|lines }}</pre>",
+                context! { text },
+            )
+            .unwrap()
+    }
+
+    #[test]
+    fn markup_and_what_is_not_seen_are_shown_as_what_they_are() {
+        let page = shown("<b onclick='x'>\u{202e}gnp.exe\n\"&");
+        assert_eq!(
+            page,
+            "<p title=\"&lt;b onclick=&#x27;x&#x27;&gt;\\u{202e}gnp.exe\\n&quot;&amp;\">\
+             &lt;b onclick=&#x27;x&#x27;&gt;\\u{202e}gnp.exe\\n&quot;&amp;</p>\
+             <pre>&lt;b onclick=&#39;x&#39;&gt;\\u{202e}gnp.exe\n&#34;&amp;</pre>"
+        );
+        assert_eq!(shown("").len(), "<p title=\"\"></p><pre></pre>".len());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_leaves_its_place(text in any::<String>()) {
+            let page = shown(&text);
+            prop_assert_eq!(page.matches('<').count(), 4);
+            prop_assert_eq!(page.matches('"').count(), 2);
+            prop_assert!(!page.contains(|c| is_hidden(c) && !matches!(c, '\n' | '\t')));
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What other rules would have done to the same mails.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::web::{
+    pages::words::{count, integration},
+    workbench,
+};
+
+/// How the pages differ.
+#[derive(Debug, Default, Serialize)]
+pub struct Diff {
+    heading: String,
+    faults: Vec<String>,
+    changes: Vec<Change>,
+    rest: Option<&'static str>,
+}
+
+/// A mail of which others are told, or otherwise.
+#[derive(Debug, Serialize)]
+struct Change {
+    title: String,
+    href: Option<String>,
+    lines: Vec<Line>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line {
+    kind: &'static str,
+    words: String,
+}
+
+impl Diff {
+    pub fn fault(why: &str) -> Self {
+        Self {
+            heading: "It cannot be compared".to_owned(),
+            faults: why.lines().map(ToOwned::to_owned).collect(),
+            ..Self::default()
+        }
+    }
+
+    pub fn new(diff: &workbench::Diff, days: u16) -> Self {
+        let changes: Vec<_> = diff.differences.iter().map(Change::new).collect();
+        let of = format!(
+            "of {} within {}",
+            count(diff.mails, "mail", "mails"),
+            count(u64::from(days), "day", "days")
+        );
+        let heading = match changes.len() {
+            0 => format!("Nothing would have been otherwise, {of}"),
+            number => format!("{number} would have been told otherwise, {of}"),
+        };
+        Self {
+            heading,
+            faults: Vec::new(),
+            changes,
+            rest: diff
+                .truncated
+                .then_some("There are more mails than are compared at a time: take fewer days."),
+        }
+    }
+}
+
+impl Change {
+    /// As `replay --diff --json` prints it.
+    fn new(difference: &Value) -> Self {
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let mail = text(&difference["mail"]);
+        let number = mail.bytes().all(|byte| byte.is_ascii_digit()) && !mail.is_empty();
+
+        let [before, after] = ["before", "after"].map(|side| text(&difference["outcome"][side]));
+        let outcome = (before != after).then(|| Line {
+            kind: "wait",
+            words: format!("{after} instead of {before}"),
+        });
+        let pages = difference["changes"].as_array().into_iter().flatten();
+
+        Self {
+            href: number.then(|| format!("/mails/{mail}")),
+            title: match difference["incident_id"].as_str() {
+                Some(incident) => format!("Mail {mail}, {incident}"),
+                None => format!("Mail {mail}"),
+            },
+            lines: outcome.into_iter().chain(pages.map(Line::new)).collect(),
+        }
+    }
+}
+
+impl Line {
+    /// A page that differs.
+    fn new(change: &Value) -> Self {
+        let page = match change["action"].as_str() {
+            Some("resolve") => "page of the end",
+            Some("change") => "page of the change",
+            _ => "page",
+        };
+        let to = |side: &str| {
+            let text = |key: &str| change[side][key].as_str().unwrap_or_default();
+            format!(
+                "{} ({})",
+                text("receiver"),
+                integration(text("integration"))
+            )
+        };
+        let differs = change["differs"].as_array().into_iter().flatten();
+        let differs = differs
+            .filter_map(Value::as_str)
+            .collect::<Vec<_>>()
+            .join(", ");
+
+        let (kind, words) = match change["change"].as_str() {
+            Some("added") => ("good", format!("added: a {page} to {}", to("after"))),
+            Some("dropped") => ("bad", format!("dropped: the {page} to {}", to("before"))),
+            Some("moved") => (
+                "wait",
+                format!("moved: the {page} from {} to {}", to("before"), to("after")),
+            ),
+            _ => (
+                "wait",
+                format!(
+                    "changed: the {page} to {} in its {}",
+                    to("after"),
+                    differs.replace('_', " ")
+                ),
+            ),
+        };
+        Self { kind, words }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn each_kind_of_difference_is_a_sentence() {
+        let page = |receiver: &str| json!({ "receiver": receiver, "integration": "slack/0" });
+        let change = |kind: &str, before: Value, after: Value| json!({ "change": kind, "action": "trigger", "differs": ["held_until"], "before": before, "after": after });
+        let difference = json!({
+            "mail": "17", "incident_id": "A1",
+            "outcome": { "before": "silenced", "after": "opened" },
+            "changes": [
+                change("added", Value::Null, page("chat")),
+                change("dropped", page("chat"), Value::Null),
+                change("moved", page("chat"), page("ops")),
+                change("changed", page("ops"), page("ops")),
+            ]
+        });
+        let change = Change::new(&difference);
+        assert_eq!(change.href.as_deref(), Some("/mails/17"));
+        let lines: Vec<_> = change
+            .lines
+            .iter()
+            .map(|line| line.words.as_str())
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "opened instead of silenced",
+                "added: a page to chat (slack)",
+                "dropped: the page to chat (slack)",
+                "moved: the page from chat (slack) to ops (slack)",
+                "changed: the page to ops (slack) in its held until",
+            ]
+        );
+    }
+}

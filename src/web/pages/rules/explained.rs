@@ -1,0 +1,138 @@
+//! What every stage concludes of a mail.
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::web::pages::words::{Fact, Label, integration};
+
+/// A mail, explained.
+#[derive(Debug, Serialize)]
+pub struct Explained {
+    heading: String,
+    items: Vec<Item>,
+}
+
+/// One incident of it.
+#[derive(Debug, Serialize)]
+struct Item {
+    heading: String,
+    facts: Vec<Fact>,
+    labels: Vec<Label>,
+    found: Option<String>,
+    requests: Vec<Page>,
+}
+
+/// A page as it would be sent.
+#[derive(Debug, Serialize)]
+struct Page {
+    receiver: String,
+    integration: String,
+    text: String,
+}
+
+impl Explained {
+    /// Of the objects that `explain --json` prints.
+    pub fn new(items: &[Value]) -> Self {
+        let told = items
+            .iter()
+            .flat_map(|item| item["receivers"].as_array().into_iter().flatten());
+        let mut told: Vec<_> = told.filter_map(Value::as_str).collect();
+        told.dedup();
+        let heading = match told.as_slice() {
+            [] => "Nobody would be told".to_owned(),
+            names => format!("{} would be told", names.join(", ")),
+        };
+        Self {
+            heading,
+            items: items.iter().map(Item::new).collect(),
+        }
+    }
+}
+
+impl Item {
+    fn new(item: &Value) -> Self {
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .filter(|text| !text.is_empty())
+                .map(ToOwned::to_owned)
+        };
+        let outcome = text(&item["outcome"]).unwrap_or_default();
+        let heading = match item["item"].as_u64() {
+            Some(number) => format!("{number}. {outcome}"),
+            None => outcome,
+        };
+
+        let mut facts = Vec::new();
+        let mut fact =
+            |name, value: Option<String>| facts.extend(value.map(|text| Fact::new(name, text)));
+        fact("Why", text(&item["reason"]));
+        fact("Profile", text(&item["profile"]));
+        fact("Its sender", text(&item["authenticity"]["verdict"]));
+        fact("Evidence", text(&item["authenticity"]["detail"]));
+        fact("Incident", text(&item["labels"]["incident_id"]));
+        fact("Severity", text(&item["labels"]["severity"]));
+        fact("Told", Some(list(&item["receivers"])));
+
+        let found: serde_json::Map<_, _> = ["incident", "pairs", "groups", "json", "profiles"]
+            .into_iter()
+            .filter(|key| !item[*key].is_null())
+            .map(|key| (key.to_owned(), item[key].clone()))
+            .collect();
+
+        Self {
+            heading,
+            facts,
+            labels: super::labels(item),
+            found: (!found.is_empty()).then(|| pretty(&Value::Object(found))),
+            requests: item["requests"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .map(Page::new)
+                .collect(),
+        }
+    }
+}
+
+fn list(names: &Value) -> String {
+    let names = names
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str);
+    let names = names.collect::<Vec<_>>().join(", ");
+    if names.is_empty() {
+        "nobody".to_owned()
+    } else {
+        names
+    }
+}
+
+fn pretty(value: &Value) -> String {
+    serde_json::to_string_pretty(value).unwrap_or_default()
+}
+
+impl Page {
+    fn new(request: &Value) -> Self {
+        let text = |key: &str| request[key].as_str().unwrap_or_default();
+        let headers = request["headers"].as_object().into_iter().flatten();
+        let headers = headers
+            .map(|(name, value)| format!("{name}: {}\n", value.as_str().unwrap_or_default()));
+        let body = match &request["body"] {
+            Value::Null => String::new(),
+            Value::String(text) => text.clone(),
+            json => pretty(json),
+        };
+        Self {
+            receiver: text("receiver").to_owned(),
+            integration: integration(text("integration")),
+            text: format!(
+                "{} {}\n{}\n{body}",
+                text("method"),
+                text("url"),
+                headers.collect::<String>()
+            ),
+        }
+    }
+}

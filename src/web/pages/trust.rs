@@ -1,0 +1,141 @@
+//! Whether the bridge itself can be trusted now: what is wrong with it, in a glance.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{
+    when::span,
+    words::{count, integration},
+};
+use crate::{
+    ingress::{Condition, OVERDUE},
+    store::Backlog,
+    web::{Admin, problem::Problem},
+};
+
+/// A page that is owed for longer is late.
+const LATE: SignedDuration = SignedDuration::from_mins(2);
+
+/// What one glance says.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Trust {
+    pub good: bool,
+    /// A word or two, on every page.
+    pill: String,
+    headline: String,
+    troubles: Vec<Trouble>,
+}
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Trouble {
+    what: String,
+    detail: String,
+    href: Option<String>,
+    link: &'static str,
+}
+
+impl Trust {
+    /// By what is known now.
+    pub async fn of(admin: &Admin) -> Result<Self, Problem> {
+        let now = admin.clock.now();
+        let ways_in = admin.health.conditions();
+        let ways_in = ways_in
+            .iter()
+            .filter_map(|(name, how)| way_in(name, how, now));
+
+        let circuits = admin.workbench.integrations();
+        let circuits = circuits.iter().filter_map(|one| {
+            let what = format!(
+                "{} ({}) does not answer.",
+                one.receiver,
+                integration(&one.integration)
+            );
+            one.probe_at.map(|_| Trouble {
+                what,
+                detail: "What it is owed waits, and is sent as soon as it answers.".to_owned(),
+                href: Some(pending(&one.receiver, "pending")),
+                link: "What it is owed",
+            })
+        });
+
+        let backlogs = admin.browse.backlogs().await?;
+        let backlogs = backlogs.iter().flat_map(|backlog| owed(backlog, now));
+
+        Ok(Self::from(
+            ways_in.chain(circuits).chain(backlogs).collect::<Vec<_>>(),
+        ))
+    }
+}
+
+impl From<Vec<Trouble>> for Trust {
+    fn from(troubles: Vec<Trouble>) -> Self {
+        let many = count(troubles.len() as u64, "trouble", "troubles");
+        let good = troubles.is_empty();
+        Self {
+            good,
+            headline: if good {
+                "The bridge works".to_owned()
+            } else {
+                format!("The bridge has {many}")
+            },
+            pill: if good { "works".to_owned() } else { many },
+            troubles,
+        }
+    }
+}
+
+fn way_in(name: &str, how: &Condition, now: Timestamp) -> Option<Trouble> {
+    let since = how.last_success.map(|last| now.duration_since(last));
+    let overdue = since.is_none_or(|since| since > OVERDUE);
+    let what = match since {
+        _ if how.login_refused => format!("{name} is not let in, and takes no mail."),
+        Some(since) if overdue => format!("{name} has taken no mail for {}.", span(since)),
+        None if how.failure.is_some() => format!("{name} has taken no mail yet."),
+        _ => return None,
+    };
+    Some(Trouble {
+        what,
+        detail: how.failure.clone().unwrap_or_default(),
+        href: None,
+        link: "",
+    })
+}
+
+fn owed(backlog: &Backlog, now: Timestamp) -> Vec<Trouble> {
+    let Backlog { receiver, .. } = backlog;
+    let to = format!("{receiver} ({})", integration(&backlog.integration));
+    let pages = |number| count(number, "page", "pages");
+    let mut found = Vec::new();
+
+    if backlog.dead > 0 {
+        found.push(Trouble {
+            what: format!("{} did not reach {to}.", pages(backlog.dead)),
+            detail: backlog.failure.clone().unwrap_or_default(),
+            href: Some(pending(receiver, "dead")),
+            link: "Look at them",
+        });
+    }
+
+    let late = backlog
+        .oldest_pending
+        .map(|oldest| now.duration_since(oldest));
+    if let Some(late) = late.filter(|late| *late > LATE) {
+        found.push(Trouble {
+            what: format!(
+                "{} to {to}: owed for {}.",
+                pages(backlog.pending),
+                span(late)
+            ),
+            detail: backlog.failure.clone().unwrap_or_default(),
+            href: Some(pending(receiver, "pending")),
+            link: "Look at them",
+        });
+    }
+
+    found
+}
+
+fn pending(receiver: &str, state: &str) -> String {
+    super::address("/deliveries", &[("state", state), ("receiver", receiver)])
+}

@@ -1,0 +1,83 @@
+//! Times as people read them: how long ago, and when.
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use serde::Serialize;
+
+/// A time beside now.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct When {
+    /// RFC 3339, for `<time datetime>`.
+    at: String,
+    /// `12 min ago`, or `in 2 h`.
+    ago: String,
+    /// `03:14 UTC`, with the day where it is another.
+    clock: String,
+}
+
+impl When {
+    pub fn new(at: Timestamp, now: Timestamp) -> Self {
+        let since = now.duration_since(at);
+        let ago = if since.is_negative() {
+            format!("in {}", span(-since))
+        } else {
+            format!("{} ago", span(since))
+        };
+
+        Self {
+            at: format!("{at:.0}"),
+            ago,
+            clock: clock(at, now),
+        }
+    }
+}
+
+/// `40 s`, `12 min`, `3 h 5 min`, `4 d 2 h`: two words of it at most.
+pub fn span(length: SignedDuration) -> String {
+    let seconds = length.as_secs().max(0);
+    let (minute, hour, day) = (60, 3600, 24 * 3600);
+    let two = |large: i64, big: &str, small: i64, little: &str| match seconds % large / small {
+        0 => format!("{} {big}", seconds / large),
+        rest => format!("{} {big} {rest} {little}", seconds / large),
+    };
+
+    match seconds {
+        _ if seconds < minute => format!("{seconds} s"),
+        _ if seconds < hour => format!("{} min", seconds / minute),
+        _ if seconds < 2 * day => two(hour, "h", minute, "min"),
+        _ => two(day, "d", hour, "h"),
+    }
+}
+
+/// The time of day, and the day where it is not today.
+pub fn clock(at: Timestamp, now: Timestamp) -> String {
+    let [at, now] = [at, now].map(|time| time.to_zoned(TimeZone::UTC));
+    let form = match () {
+        () if at.date() == now.date() => "%H:%M UTC",
+        () if at.year() == now.year() => "%-d %b %H:%M UTC",
+        () => "%-d %b %Y %H:%M UTC",
+    };
+    at.strftime(form).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_says_how_long_ago_it_was_and_when() {
+        let now: Timestamp = "2026-03-01T03:31:00Z".parse().unwrap();
+        for (at, ago, clock) in [
+            ("2026-03-01T03:31:00Z", "0 s ago", "03:31 UTC"),
+            ("2026-03-01T03:30:20Z", "40 s ago", "03:30 UTC"),
+            ("2026-03-01T03:19:00Z", "12 min ago", "03:19 UTC"),
+            ("2026-03-01T00:26:00Z", "3 h 5 min ago", "00:26 UTC"),
+            ("2026-02-28T22:31:00Z", "5 h ago", "28 Feb 22:31 UTC"),
+            ("2026-02-25T01:30:00Z", "4 d 2 h ago", "25 Feb 01:30 UTC"),
+            ("2025-12-31T03:31:00Z", "60 d ago", "31 Dec 2025 03:31 UTC"),
+            ("2026-03-01T05:31:00Z", "in 2 h", "05:31 UTC"),
+        ] {
+            let when = When::new(at.parse().unwrap(), now);
+            assert_eq!((&*when.ago, &*when.clock), (ago, clock), "{at}");
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! What the pages say of states, in words that go with a shape and a colour.
+
+use serde::Serialize;
+
+use crate::{
+    delivery::{Action, DeliveryState},
+    label::Labels,
+    message::{Authenticity, Evidence, Outcome, Verdict},
+};
+
+/// A severity: its word, and which of the four shapes it has.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Severity {
+    kind: &'static str,
+    word: String,
+}
+
+impl Severity {
+    /// A word of the team's own is drawn as an error, as it is told.
+    pub fn new(word: &str) -> Self {
+        let kind = match word.trim().to_ascii_lowercase().as_str() {
+            "critical" => "critical",
+            "warning" | "" => "warning",
+            "info" => "info",
+            _ => "error",
+        };
+        let word = if word.is_empty() { "warning" } else { word };
+        Self {
+            kind,
+            word: word.to_owned(),
+        }
+    }
+}
+
+/// A line of facts: what it is, and how it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub struct Fact {
+    pub name: &'static str,
+    pub text: String,
+    pub href: Option<String>,
+    pub time: Option<super::when::When>,
+}
+
+impl Fact {
+    pub fn new(name: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            name,
+            text: text.into(),
+            ..Self::default()
+        }
+    }
+
+    pub fn link(name: &'static str, text: impl Into<String>, href: impl Into<String>) -> Self {
+        Self {
+            href: Some(href.into()),
+            ..Self::new(name, text)
+        }
+    }
+
+    pub fn time(name: &'static str, time: super::when::When) -> Self {
+        Self {
+            name,
+            time: Some(time),
+            ..Self::default()
+        }
+    }
+}
+
+/// A label and its value.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Label {
+    name: String,
+    value: String,
+}
+
+/// The labels that say something.
+pub fn labels(labels: &Labels) -> Vec<Label> {
+    let said = labels.iter().filter(|(_, value)| !value.is_empty());
+    said.map(|(name, value)| Label {
+        name: name.to_string(),
+        value: value.clone(),
+    })
+    .collect()
+}
+
+/// A label that says something.
+pub fn label<'a>(labels: &'a Labels, name: &str) -> Option<&'a str> {
+    let value = labels.get(name).map(String::as_str);
+    value.filter(|value| !value.is_empty())
+}
+
+/// `60% (objective 99%)`, as far as it is known.
+pub fn measured(labels: &Labels) -> Option<String> {
+    let unit = label(labels, "unit").unwrap_or_default();
+    let value = |name| label(labels, name).map(|number| quantity(number, unit));
+    match (value("sli_value"), value("slo_value")) {
+        (Some(measured), Some(objective)) => Some(format!("{measured} (objective {objective})")),
+        (Some(measured), None) => Some(measured),
+        (None, _) => None,
+    }
+}
+
+/// A number with its unit: `60%`, `2.4 seconds`.
+pub fn quantity(number: &str, unit: &str) -> String {
+    match unit.trim() {
+        "" => number.to_owned(),
+        unit if unit == "%" || unit.to_ascii_lowercase().starts_with("percent") => {
+            format!("{number}%")
+        }
+        unit => format!("{number} {}", unit.to_lowercase()),
+    }
+}
+
+/// `the 3rd time within 28 days`.
+pub fn recurrence(labels: &Labels) -> Option<String> {
+    let before: u64 = label(labels, "recurrence_28d")?.parse().ok()?;
+    (before > 0).then(|| format!("the {} time within 28 days", ordinal(before + 1)))
+}
+
+pub fn ordinal(number: u64) -> String {
+    let end = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{end}")
+}
+
+/// `1 page`, `3 pages`.
+pub fn count(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+/// An integration in words: `opsgenie`, or `opsgenie 2` of several.
+pub fn integration(name: &str) -> String {
+    match name.split_once('/') {
+        Some((kind, "0")) => kind.to_owned(),
+        Some((kind, number)) => number.parse::<u32>().map_or_else(
+            |_| name.to_owned(),
+            |number| format!("{kind} {}", number + 1),
+        ),
+        None => name.to_owned(),
+    }
+}
+
+/// How a delivery stands: the shape, and a sentence about its receiver.
+pub fn delivery(
+    state: DeliveryState,
+    action: Action,
+    receiver: &str,
+    failures: u32,
+) -> (&'static str, String) {
+    let what = match action {
+        Action::Trigger => "",
+        Action::Change => " of the change",
+        Action::Resolve => " of the end",
+    };
+
+    match state {
+        DeliveryState::Delivered => ("good", format!("told {receiver}{what}")),
+        DeliveryState::Pending if failures > 0 => (
+            "bad",
+            format!("not yet told {receiver}{what}, tried {}", times(failures)),
+        ),
+        DeliveryState::Pending => ("wait", format!("about to tell {receiver}{what}")),
+        DeliveryState::Held => ("wait", format!("held back from {receiver}{what}")),
+        DeliveryState::Dead => ("bad", format!("did NOT reach {receiver}{what}")),
+        DeliveryState::Discarded => ("off", format!("not told {receiver}{what}: discarded")),
+    }
+}
+
+pub fn times(number: u32) -> String {
+    match number {
+        1 => "once".to_owned(),
+        2 => "twice".to_owned(),
+        _ => format!("{number} times"),
+    }
+}
+
+/// The shape of an outcome.
+pub fn outcome(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Opened | Outcome::Reopened | Outcome::Updated | Outcome::Changed => "on",
+        Outcome::Resolved => "good",
+        Outcome::Unparsed => "bad",
+        Outcome::Pending | Outcome::Quarantined => "wait",
+        Outcome::Duplicate
+        | Outcome::Stale
+        | Outcome::Expired
+        | Outcome::Silenced
+        | Outcome::Ignored => "off",
+    }
+}
+
+/// What is known of a mail's sender, in a few words.
+pub fn proof(authenticity: &Authenticity) -> String {
+    let by = authenticity.evidence.map(|evidence| match evidence {
+        Evidence::Dkim => "its DKIM signature",
+        Evidence::AuthenticationResults => "its mailbox's host",
+        Evidence::Arc => "its forwarders' seals",
+    });
+    let of = authenticity.domain.as_deref();
+
+    match (authenticity.verdict, by, of) {
+        (Verdict::Pass, Some(by), Some(of)) => format!("proven by {by} to be from {of}"),
+        (Verdict::Pass, Some(by), None) => format!("proven by {by}"),
+        (Verdict::Pass, ..) => "proven".to_owned(),
+        (Verdict::Fail, ..) => "refuted: it is not its sender's".to_owned(),
+        (Verdict::None, ..) => "not proven".to_owned(),
+        (Verdict::TempError, ..) => "not checked yet: DNS does not answer".to_owned(),
+        (Verdict::Off, ..) => "not asked for".to_owned(),
+    }
+}
+
+/// `12 KiB`.
+pub fn size(bytes: u64) -> String {
+    match bytes {
+        0..1024 => format!("{bytes} B"),
+        1024..1_048_576 => format!("{} KiB", bytes.div_ceil(1024)),
+        _ => format!("{}.{} MiB", bytes >> 20, ((bytes % (1 << 20)) * 10) >> 20),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_their_units_and_words() {
+        assert_eq!(quantity("60", "PERCENT"), "60%");
+        assert_eq!(quantity("2.4", "SECONDS"), "2.4 seconds");
+        assert_eq!(quantity("7", ""), "7");
+        let said = [1, 2, 3, 4, 11, 12, 13, 21, 22, 101, 111]
+            .map(ordinal)
+            .join(" ");
+        assert_eq!(said, "1st 2nd 3rd 4th 11th 12th 13th 21st 22nd 101st 111th");
+        assert_eq!(
+            [size(17), size(1025), size(3 << 19)],
+            ["17 B", "2 KiB", "1.5 MiB"]
+        );
+        assert_eq!(integration("opsgenie/0"), "opsgenie");
+        assert_eq!(integration("opsgenie/1"), "opsgenie 2");
+    }
+
+    #[test]
+    fn a_word_of_the_teams_own_is_drawn_as_an_error() {
+        for (word, kind) in [
+            ("Critical", "critical"),
+            ("", "warning"),
+            ("page-me", "error"),
+        ] {
+            assert_eq!(Severity::new(word).kind, kind);
+        }
+    }
+}

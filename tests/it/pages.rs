@@ -1,0 +1,165 @@
+//! The pages of the real program, in a real browser: what they show of real mails, and what is done
+//! on them, with a script and without.
+
+mod data;
+mod safety;
+mod steering;
+
+use serde_json::json;
+
+use self::data::{Alert, Bed};
+use crate::browser::{Look, Tab};
+
+/// What every page owes to whoever uses it: see `browser/audit.js`.
+const AUDIT: &str = include_str!("browser/audit.js");
+
+/// Every page there is, with everything on it.
+const PAGES: [&str; 24] = [
+    "/",
+    "/incidents",
+    "/incidents?state=resolved",
+    "/incidents/BROKE",
+    "/incidents/OVER",
+    "/incidents/BROKE/resolve",
+    "/incidents/REFUSED/again",
+    "/incidents/none",
+    "/silences",
+    "/silences?state=all",
+    "/silences/1",
+    "/silences/1/expire",
+    "/silences/new?matchers=severity%3D%22critical%22",
+    "/deliveries",
+    "/deliveries?state=dead",
+    "/mails",
+    "/mails?outcome=quarantined",
+    "/mails/1",
+    "/mails/discard",
+    "/mails/none",
+    "/rules?labels=severity%3Dcritical",
+    "/rules?mail=1",
+    "/profiles",
+    "/audit",
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_page_is_sound_on_a_phone_and_a_desk_by_day_and_by_night() {
+    let bed = Bed::with_everything().await;
+    let tab = Tab::open(Look::default());
+    let mut wrong = Vec::new();
+
+    for (width, dark) in [(360, true), (1280, false), (360, false), (1280, true)] {
+        tab.look(Look {
+            width,
+            dark,
+            ..Look::default()
+        });
+        // The colours are the same at both widths.
+        for page in PAGES
+            .iter()
+            .filter(|page| width == 360 || !dark || **page == "/")
+        {
+            tab.go(&bed.at(page));
+            let found = tab.eval(AUDIT);
+            let found = found.as_array().unwrap().iter();
+            let by = if dark { "dark" } else { "light" };
+            wrong.extend(found.map(|what| format!("{page} at {width} px, {by}: {what}")));
+        }
+    }
+
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    tab.assert_quiet(&bed.admin, &["/none"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keyboard_alone_leads_everywhere() {
+    let bed = Bed::new();
+    bed.send(&Alert::new("BROKE")).await;
+    let tab = Tab::open(Look::default());
+    tab.go(&bed.at("/"));
+
+    tab.key("Tab");
+    assert_eq!(
+        tab.text("document.activeElement.innerText"),
+        "Skip to the page"
+    );
+    let seen = "getComputedStyle(document.activeElement).outlineStyle !== 'none' && \
+                document.activeElement.getBoundingClientRect().top >= 0";
+    assert_eq!(tab.eval(seen), json!(true), "the focus is to be seen");
+    tab.key("Enter");
+    assert_eq!(tab.text("document.activeElement.id"), "main");
+
+    // On to the incident, and to its first action.
+    let mut steps = 0;
+    while !tab
+        .text("document.activeElement.getAttribute('href') ?? ''")
+        .ends_with("/BROKE")
+    {
+        tab.key("Tab");
+        assert_eq!(
+            tab.eval(seen),
+            json!(true),
+            "{}",
+            tab.text("document.activeElement.outerHTML")
+        );
+        steps += 1;
+        assert!(steps < 40, "the incident is not reached");
+    }
+    tab.leading("the incident", || tab.key("Enter"));
+    assert_eq!(tab.path(), "/incidents/BROKE");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_on_call_engineer_asks_at_night_is_answered() {
+    let bed = Bed::with_everything().await;
+    let tab = Tab::open(Look {
+        width: 360,
+        ..Look::default()
+    });
+
+    // What broke, who was told, and did it reach them?
+    tab.go(&bed.at("/"));
+    let now = tab.says();
+    for expected in [
+        "page did not reach refusing (webhook).",
+        "critical",
+        "Jira Installation Callback Success Rate",
+        "Calendar for Jira · com.example.calendar",
+        "60% (objective 99%)",
+        "told chat",
+        "did NOT reach refusing",
+        "silenced until",
+    ] {
+        assert!(now.contains(expected), "{expected:?} in {now}");
+    }
+    assert!(!now.contains("OVER"), "what is over is not open: {now}");
+
+    // Is it still on, by what, and why were they told?
+    tab.go(&bed.at("/incidents/BROKE"));
+    let story = tab.says();
+    for expected in [
+        "open for",
+        "72.5% (objective 99%), over 24 h",
+        "told chat",
+        "Opened as critical",
+        "Nothing new",
+        "The page arrived: chat (stdout) has confirmed it",
+        "not asked for",
+        "Measured: 60% at first, 72.5% at last, by 2 mails; the objective is 99%",
+        "severity=\"critical\"",
+        "route.routes[0]",
+    ] {
+        assert!(story.contains(expected), "{expected:?} in {story}");
+    }
+    tab.press("#timeline details summary");
+    let way = tab.says();
+    assert!(
+        way.contains("mx.example.com\nafter 6 s"),
+        "each hop's delay: {way}"
+    );
+
+    // What is over says how long it lasted.
+    tab.go(&bed.at("/incidents/OVER"));
+    assert!(tab.says().contains("Lasted"), "{}", tab.says());
+    assert!(!tab.says().contains("Resolve by hand"), "{}", tab.says());
+    tab.assert_quiet(&bed.admin, &[]);
+}

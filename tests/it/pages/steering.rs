@@ -1,0 +1,324 @@
+//! Whatever can be done on a page is clicked through: with a script and without, asked once, and
+//! recorded with who did it.
+
+use serde_json::{Value, json};
+
+use super::data::{Alert, Bed};
+use crate::{
+    browser::{Look, Tab},
+    harness::client,
+};
+
+/// Done with a script on a desk, and without one on a phone.
+const LOOKS: [Look; 2] = [
+    Look {
+        width: 1280,
+        dark: false,
+        javascript: true,
+    },
+    Look {
+        width: 360,
+        dark: true,
+        javascript: false,
+    },
+];
+
+/// What was done, and what came of it, the newest first.
+async fn deeds(bed: &Bed) -> Vec<(String, String)> {
+    let url = bed.at("/api/v1/audit");
+    let list: Value = client()
+        .get(url)
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    let items = list["items"].as_array().unwrap().iter();
+    items
+        .map(|deed| {
+            assert_eq!(
+                (&deed["by"], &deed["via"]),
+                (&json!("local"), &json!("page")),
+                "{deed}"
+            );
+            (
+                deed["action"].as_str().unwrap().to_owned(),
+                deed["outcome"].to_string(),
+            )
+        })
+        .collect()
+}
+
+fn shown(tab: &Tab, expected: &str) {
+    let says = tab.says();
+    assert!(
+        says.contains(expected),
+        "{expected:?} at {}: {says}",
+        tab.path()
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_resolved_by_hand() {
+    for look in LOOKS {
+        let bed = Bed::new();
+        bed.send(&Alert::new("BROKE")).await;
+        bed.bridge.settled(1).await;
+        let tab = Tab::open(look);
+        tab.go(&bed.at("/"));
+        tab.follow("#open .row-title");
+        tab.choose("Resolve by hand");
+        shown(&tab, "chat hear that it is over, and that local said so");
+        tab.choose("Leave it");
+        shown(&tab, "open for");
+        tab.choose("Resolve by hand");
+        tab.choose("Resolve it");
+        shown(&tab, "It is closed: whoever was told of it is told so.");
+        assert_eq!(tab.path(), "/incidents/BROKE?done=resolved");
+        tab.until("document.querySelector('main').innerText.includes('Lasted')");
+
+        // Another press, as from a page that was open meanwhile, finds it closed.
+        tab.go(&bed.at("/incidents/BROKE/resolve"));
+        tab.choose("Resolve it");
+        let deeds = deeds(&bed).await;
+        assert_eq!(deeds.len(), 2, "{deeds:?}");
+        assert_eq!(
+            deeds[1],
+            ("incidents.resolve".to_owned(), "\"done\"".to_owned())
+        );
+        assert_ne!(deeds[0].1, "\"done\"");
+        assert_eq!(
+            bed.bridge.pages().len(),
+            2,
+            "one trigger and one end: {:?}",
+            bed.bridge.pages()
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_looks_like_it_is_silenced_after_a_preview_and_the_silence_ended() {
+    for look in LOOKS {
+        let bed = Bed::new();
+        bed.send(&Alert::new("BROKE")).await;
+        bed.bridge.settled(1).await;
+        let tab = Tab::open(look);
+        tab.go(&bed.at("/incidents/BROKE"));
+        tab.choose("Silence what looks like it");
+        let matchers = tab.text("document.getElementById('matchers').value");
+        assert_eq!(
+            matchers,
+            "app_key=\"com.example.calendar\"\nmetric=\"Jira Installation Callback Success Rate\""
+        );
+        shown(&tab, "Open now: 1");
+
+        // What cannot be is said, and what was written stays.
+        tab.fill("#matchers", "app_key!=\"x\"");
+        tab.fill("#comment", "the database moves");
+        tab.choose("Show what it would keep");
+        shown(&tab, "must not match the empty string");
+        assert!(!tab.says().contains("Make this silence"), "{}", tab.says());
+        assert_eq!(
+            tab.text("document.getElementById('comment').value"),
+            "the database moves"
+        );
+        tab.fill("#matchers", &matchers);
+        tab.fill("#duration", "3h");
+        tab.choose("Show what it would keep");
+        shown(&tab, "Of the last 28 days: 1");
+        assert_eq!(deeds(&bed).await, [], "a preview does nothing");
+        let asked = tab.path();
+        tab.choose("Make this silence");
+        shown(&tab, "The silence is made");
+        assert_eq!(tab.path(), "/silences/1?done=silenced");
+
+        // Going back and pressing again makes no other.
+        tab.go(&bed.at(&asked));
+        tab.choose("Make this silence");
+        assert_eq!(tab.path(), "/silences/1?done=silenced");
+
+        bed.send(&Alert::new("QUIET")).await;
+        bed.bridge.settled(2).await;
+        tab.go(&bed.at("/incidents/QUIET"));
+        shown(&tab, "by silence 1 (local: the database moves)");
+        assert_eq!(bed.bridge.pages().len(), 1);
+
+        tab.go(&bed.at("/silences"));
+        tab.choose("End it now");
+        tab.choose("End it");
+        shown(&tab, "The silence has ended");
+        let done: Vec<_> = deeds(&bed)
+            .await
+            .into_iter()
+            .map(|(action, _)| action)
+            .collect();
+        assert_eq!(done, ["silences.expire", "silences.add"]);
+        tab.go(&bed.at("/silences"));
+        shown(&tab, "Nothing is silenced now.");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_did_not_arrive_is_sent_again_or_discarded() {
+    for look in LOOKS {
+        let bed = Bed::new();
+        for incident in ["FIRST", "SECOND", "THIRD"] {
+            bed.send(&Alert::refused(incident)).await;
+        }
+        bed.bridge.settled(3).await;
+        let tab = Tab::open(look);
+        tab.go(&bed.at("/"));
+        shown(&tab, "3 pages did not reach refusing (webhook).");
+        tab.choose("Look at them");
+        tab.choose("Discard");
+        shown(&tab, "Its receiver is never told.");
+        tab.choose("Discard it");
+        shown(&tab, "It is discarded.");
+
+        bed.take_everything();
+        tab.go(&bed.at("/deliveries?state=dead"));
+        tab.choose("Retry");
+        tab.choose("Send it again");
+        shown(&tab, "The page is sent again.");
+
+        tab.go(&bed.at("/incidents/FIRST"));
+        tab.choose("Send again");
+        shown(&tab, "trigger to refusing (webhook)");
+        tab.choose("Send again");
+        shown(&tab, "What did not arrive is sent again.");
+        bed.bridge.settled(3).await;
+        tab.go(&bed.at("/incidents/FIRST"));
+        shown(&tab, "told refusing");
+        assert!(
+            !tab.says().contains("Send again"),
+            "there is nothing to send: {}",
+            tab.says()
+        );
+        let done: Vec<_> = deeds(&bed)
+            .await
+            .into_iter()
+            .map(|(action, _)| action)
+            .collect();
+        assert_eq!(
+            done,
+            ["deliveries.retry", "deliveries.retry", "deliveries.discard"]
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_quarantine_is_emptied_one_by_one_and_by_filter() {
+    for look in LOOKS {
+        let bed = Bed::new();
+        for incident in ["A", "B", "C", "D"] {
+            let app = ("com.example.other", "Another's");
+            bed.send(&Alert {
+                app,
+                ..Alert::new(incident)
+            })
+            .await;
+        }
+        let tab = Tab::open(look);
+        tab.go(&bed.at("/"));
+        tab.follow("a[href='/mails?outcome=quarantined']");
+        tab.choose("Release");
+        shown(&tab, "it may page people");
+        tab.choose("Release it");
+        shown(&tab, "The mail is released");
+        bed.bridge.settled(5).await;
+        tab.go(&bed.at("/mails/4"));
+        shown(&tab, "opened");
+
+        tab.go(&bed.at("/mails/3"));
+        tab.choose("Discard it");
+        tab.choose("Discard it");
+        shown(&tab, "It is discarded.");
+
+        tab.go(&bed.at("/mails?outcome=quarantined&ingress=mail"));
+        tab.choose("Discard all of these");
+        shown(
+            &tab,
+            "Discard all mail in the quarantine that came through mail?",
+        );
+        tab.fill("#from", "@elsewhere.example.com");
+        tab.choose("Discard them");
+        shown(&tab, "There was nothing left to do.");
+        tab.choose("Discard all of these");
+        tab.fill("#from", "@am.atlassian.com");
+        tab.choose("Discard them");
+        shown(&tab, "No mail fits.");
+        let done: Vec<_> = deeds(&bed)
+            .await
+            .into_iter()
+            .map(|(action, _)| action)
+            .collect();
+        assert_eq!(
+            done,
+            [
+                "mails.discard",
+                "mails.discard",
+                "mails.discard",
+                "mails.release"
+            ]
+        );
+        tab.go(&bed.at("/audit"));
+        shown(&tab, "local");
+        shown(&tab, "released mail");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
+    for look in LOOKS {
+        let bed = Bed::new();
+        bed.send(&Alert::new("BROKE")).await;
+        bed.bridge.settled(1).await;
+        let tab = Tab::open(look);
+
+        tab.go(&bed.at("/rules"));
+        tab.fill("#labels", "severity=critical\napp_key=com.example.refused");
+        tab.choose("Show the way");
+        let reached = "[...document.querySelectorAll('#test [role=status] li')].map((e) => e.innerText.split('\\n')[0])";
+        assert_eq!(tab.eval(reached), json!(["chat", "refusing"]));
+        assert_eq!(
+            tab.eval("document.querySelectorAll('.node.taken').length"),
+            json!(2)
+        );
+        tab.fill("#labels", "severity>3");
+        tab.choose("Show the way");
+        shown(&tab, "is no label");
+
+        let file = bed.folder.path().join("mail.eml");
+        std::fs::write(&file, Alert::refused("NEW").mail()).unwrap();
+        tab.choose_file("#file", &file);
+        tab.choose("Explain it");
+        shown(&tab, "chat, refusing would be told");
+        tab.press("#explained details:last-of-type summary");
+        shown(&tab, "\"alias\": \"NEW:refusing\"");
+        tab.go(&bed.at("/mails/1"));
+        tab.choose("Explain it under the rules of now");
+        shown(&tab, "chat would be told");
+        assert_eq!(bed.bridge.pages().len(), 1, "nobody is told");
+
+        let other = std::fs::read_to_string(bed.folder.path().join("alertbridge.yaml")).unwrap();
+        let other = other.replace("receiver: chat, continue: true", "receiver: refusing");
+        let file = bed.folder.path().join("other.yaml");
+        std::fs::write(&file, other).unwrap();
+        tab.go(&bed.at("/rules"));
+        tab.choose_file("#config-file", &file);
+        tab.choose("Compare");
+        shown(
+            &tab,
+            "1 would have been told otherwise, of 1 mail within 7 days",
+        );
+        shown(
+            &tab,
+            "moved: the page from chat (stdout) to refusing (webhook)",
+        );
+        tab.choose_file("#config-file", &bed.folder.path().join("mail.eml"));
+        tab.choose("Compare");
+        shown(&tab, "It cannot be compared");
+        tab.assert_quiet(&bed.admin, &[]);
+    }
+}
