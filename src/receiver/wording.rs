@@ -295,6 +295,7 @@ mod tests {
         let labels = [
             ("kind", "incident"),
             ("profile", "ups"),
+            ("incident_id", "ups:ups-3"),
             ("severity", "error"),
         ];
         trigger.incident_id = "ups:ups-3".to_owned();
