@@ -5,24 +5,22 @@
 
 use std::{
     io::{self, Write as _},
-    path::{Path, PathBuf},
+    path::PathBuf,
     process::ExitCode,
     sync::Arc,
 };
 
-use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::{
-    config::{Config, Files, Loaded},
-    store::Desk,
-    trial::Trial,
-};
+use desk::At;
+
+use crate::{config::Loaded, trial::Trial};
 
 mod asker;
 mod check;
 mod completion;
 mod deliveries;
+mod desk;
 mod doctor;
 mod explain;
 mod file_format;
@@ -32,10 +30,12 @@ mod mailbox;
 mod mails;
 mod man;
 mod mbox;
+mod objectives;
 mod options;
 mod plain;
 mod profiles;
 mod receivers;
+mod remote;
 mod replay;
 pub mod routes;
 pub mod sample;
@@ -88,14 +88,11 @@ enum Command {
     Imap(imap::Imap),
     #[command(subcommand)]
     Receivers(receivers::Receivers),
-    #[command(subcommand)]
-    Incidents(incidents::Incidents),
-    #[command(subcommand)]
-    Deliveries(deliveries::Deliveries),
-    #[command(subcommand)]
-    Mails(mails::Mails),
-    #[command(subcommand)]
-    Silences(silences::Silences),
+    Incidents(At<incidents::Incidents>),
+    Deliveries(At<deliveries::Deliveries>),
+    Mails(At<mails::Mails>),
+    Silences(At<silences::Silences>),
+    Objectives(objectives::Objectives),
     #[command(subcommand)]
     Profiles(profiles::Commands),
     #[command(subcommand)]
@@ -122,10 +119,11 @@ impl Cli {
             Command::Routes(command) => command.run(config),
             Command::Imap(command) => command.run(config).await,
             Command::Receivers(command) => command.run(config).await,
-            Command::Incidents(command) => command.run(config).await,
-            Command::Deliveries(command) => command.run(config).await,
-            Command::Mails(command) => command.run(config).await,
-            Command::Silences(command) => command.run(config).await,
+            Command::Incidents(At { command, server }) => command.run(config, &server).await,
+            Command::Deliveries(At { command, server }) => command.run(config, &server).await,
+            Command::Mails(At { command, server }) => command.run(config, &server).await,
+            Command::Silences(At { command, server }) => command.run(config, &server).await,
+            Command::Objectives(command) => command.run(config).await,
             Command::Profiles(command) => command.run(config),
             Command::Store(command) => command.run(config).await,
             Command::Sample(command) => command.run(),
@@ -156,17 +154,6 @@ fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
         loaded.config.global.external_url.clone(),
         trust,
     )
-}
-
-/// The store of the configuration, which must be there: only `serve` and `store migrate` make one.
-async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Desk>> {
-    let loaded = Config::load(config, Files::Unneeded)?;
-    let place = store::there(&loaded.config).await?;
-    let store = place
-        .open()
-        .await
-        .with_context(|| format!("store.url: {place}"))?;
-    Ok(store)
 }
 
 /// Says on standard error why a command failed; what a mail wrote in it moves no cursor.

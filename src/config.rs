@@ -19,7 +19,7 @@ use crate::{
     canary,
     clock::Clock,
     deliver::{Client, Unusable},
-    delivery, ingress,
+    delivery, ingress, objective,
     pipeline::Rules,
     profile::{self, Profiles},
     receiver, route,
@@ -360,5 +360,7 @@ pub struct Config {
     pub route: route::Settings,
     pub receivers: Vec<receiver::Settings>,
     pub delivery: delivery::Settings,
+    /// What error budgets are measured by, where the alerts' own objectives do not say.
+    pub objectives: Vec<objective::Settings>,
     pub canary: Option<canary::Settings>,
 }

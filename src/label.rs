@@ -98,6 +98,15 @@ pub fn labels_of(
     labels
 }
 
+/// What an alert is called where a name is needed: its title, else its metric, else its id.
+pub fn alert_name(labels: &Labels) -> &str {
+    ["title", "metric", "incident_id"]
+        .iter()
+        .filter_map(|name| labels.get(*name))
+        .find(|value| !value.is_empty())
+        .map_or("", String::as_str)
+}
+
 /// The same with every one of [`NAMES`]; those that were not set are empty.
 pub fn complete(mut labels: Labels) -> Labels {
     for name in NAMES {

@@ -18,6 +18,8 @@ pub mod incident;
 pub mod label;
 // A mail as it came, and what became of it.
 pub mod message;
+// How long objectives were breached, and what that leaves of the error budget. Pure.
+pub mod objective;
 // The words configuration is written in: durations, sizes, secrets, and a problem with its mend.
 pub mod settings;
 // Planned maintenance: which triggers are told to nobody for a while. Pure.

@@ -13,14 +13,14 @@
 //! mail has at most [`MAX_ITEMS`] items. Starters ([`starters`]) are files of the same grammar, laid
 //! under a profile that names one before its settings are read (`config::starter`).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
     authenticate,
-    label::{Labels, Severities},
+    label::{self, Labels, Severities},
     settings::{Duration, Problem},
 };
 
@@ -131,6 +131,12 @@ impl Profiles {
 
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The labels that profiles alone give.
+    pub fn own_labels(&self) -> BTreeSet<&str> {
+        let own = self.0.iter().flat_map(|profile| profile.own_labels());
+        own.filter(|label| !label::NAMES.contains(label)).collect()
     }
 }
 

@@ -26,6 +26,7 @@ mod mailbox;
 mod reload;
 mod retention;
 mod room;
+mod systemd;
 mod ways_in;
 mod workbench;
 
@@ -81,6 +82,9 @@ impl Bridge {
         let admin = web::run(self.admin_listener, self.capacity, self.admin, stop());
         let admin = tokio::spawn(admin);
 
+        systemd::ready();
+        tokio::spawn(systemd::live(stop()));
+
         let mut tidy = tokio::time::interval(TIDY_EVERY);
         let told = told_to_stop()?;
         tokio::pin!(told);
@@ -91,6 +95,7 @@ impl Bridge {
             }
         }
 
+        systemd::stopping();
         tracing::info!(
             "stopping: what is under way is finished first; a second signal stops at once"
         );

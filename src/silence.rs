@@ -10,7 +10,7 @@ use std::{cell::RefCell, collections::HashMap, fmt};
 
 use jiff::Timestamp;
 
-use crate::label::{Labels, Matcher, MatcherError};
+use crate::label::{Labels, Matcher, MatcherError, alert_name};
 
 /// The store's number for a silence; never used twice.
 pub type SilenceId = i64;
@@ -176,8 +176,13 @@ impl Silence {
         for text in &self.matchers {
             let asks_for_kind =
                 |matcher: &Matcher| matcher.name() == "kind" && !matcher.holds(&none);
+            // Alertmanager's tools call an alert by this name, which is no label of ours.
+            let holds = |matcher: &Matcher| match matcher.name() {
+                "alertname" => matcher.holds_for(alert_name(labels)),
+                _ => matcher.holds(labels),
+            };
             match ask(text, |matcher| {
-                matcher.holds(labels).then(|| asks_for_kind(matcher))
+                holds(matcher).then(|| asks_for_kind(matcher))
             }) {
                 Some(asks_for_kind) => covers |= asks_for_kind,
                 None => return false,

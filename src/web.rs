@@ -22,6 +22,7 @@ use axum::{
 };
 use hyper::service::Service as _;
 use hyper_util::service::TowerToHyperService;
+use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{
@@ -50,6 +51,7 @@ pub mod ask;
 mod form;
 mod guard;
 pub mod list;
+pub mod live;
 mod pages;
 pub mod problem;
 mod repeat;
@@ -60,6 +62,7 @@ pub mod workbench;
 
 use access::Peer;
 pub use guard::Hosts;
+use live::Live;
 use problem::Problem;
 use sign_in::{Bearing, SignIn};
 use workbench::Workbench;
@@ -82,8 +85,11 @@ pub struct Admin {
     pub owed: Arc<Notify>,
     pub health: Health,
     pub clock: Clock,
+    pub started_at: Timestamp,
     pub metrics: PrometheusHandle,
     pub sign_in: SignIn,
+    /// What changes, for whoever watches.
+    pub live: Live,
     /// What it is called by, besides its address.
     pub hosts: Hosts,
     /// What a first mail is piped into, for who has sent none yet.
@@ -105,13 +111,15 @@ pub type Faults = Vec<String>;
 
 /// Serves until `stop`.
 pub async fn run(listener: Listener, capacity: Capacity, admin: Admin, stop: CancellationToken) {
+    let admin = Arc::new(admin);
     let server = Server {
-        router: TowerToHyperService::new(router(Arc::new(admin))),
+        router: TowerToHyperService::new(router(Arc::clone(&admin))),
         stop: stop.clone(),
     };
-    listener
-        .serve(Bounds::default(), &capacity, Arc::new(server), &stop)
-        .await;
+    tokio::join!(
+        listener.serve(Bounds::default(), &capacity, Arc::new(server), &stop),
+        admin.live.run(&*admin.browse, stop.clone()),
+    );
 }
 
 /// Binds the admin listener.
@@ -160,7 +168,9 @@ impl Reception for Server {
 }
 
 fn router(admin: Arc<Admin>) -> Router {
-    let api = api::v1::router().layer(from_fn_with_state(Arc::clone(&admin), repeat::once));
+    let api = api::v1::router()
+        .layer(from_fn_with_state(Arc::clone(&admin), repeat::once))
+        .merge(api::v2::router());
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .route("/-/reload", post(reload).layer(from_fn(by_no_page)))

@@ -10,7 +10,7 @@ use clap::Subcommand;
 use jiff::Timestamp;
 
 use super::{
-    open_store,
+    desk::Server,
     options::{Json, MOST_ROWS},
 };
 use crate::{
@@ -80,8 +80,8 @@ Example:
 }
 
 impl Deliveries {
-    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
-        let store = &*open_store(config).await?;
+    pub async fn run(self, config: Option<&Path>, server: &Server) -> anyhow::Result<ExitCode> {
+        let store = &*server.desk(config).await?;
         let (out, now) = (&mut io::stdout(), Clock::system().now());
 
         match self {

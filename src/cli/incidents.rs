@@ -9,21 +9,26 @@ use std::{
 use anyhow::bail;
 use clap::Subcommand;
 use jiff::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
-    open_store,
+    desk::{Server, open_store, recorded},
     options::{Json, MOST_ROWS},
 };
 use crate::{
     cli::{
+        asker,
         plain::{self, plain},
+        remote::encoded,
         table,
     },
+    clock::Clock,
+    config::{Config, Files},
     delivery::{Action, DeliveryId, DeliveryState},
     incident::Phase,
     message::Outcome,
-    store::{Desk, Event, IncidentRow},
+    pipeline::resolve_by_hand,
+    store::{Desk, Event, IncidentRow, Kind},
 };
 
 /// Look at open and past incidents
@@ -58,18 +63,68 @@ Example:
         #[command(flatten)]
         print: Json,
     },
+    /// Close one by hand that no mail will close
+    #[command(after_help = "\
+Whoever was told of its trigger is told that it is over, and who said so. A
+running `serve` tells them within seconds, else the next one does. A newer
+trigger opens it again.
+
+Exit status: 0 it is closed, 1 there is no such incident or it is over
+already, 2 wrong usage.
+
+Example:
+  alertbridge incidents resolve FOotlQrY5ZQ")]
+    Resolve {
+        /// The incident's id, as `incidents list` tells it
+        id: String,
+    },
 }
 
 impl Incidents {
-    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
-        let store = &*open_store(config).await?;
+    pub async fn run(self, config: Option<&Path>, server: &Server) -> anyhow::Result<ExitCode> {
+        if let Self::Resolve { id } = self {
+            resolve(config, server, &id, &mut io::stdout()).await?;
+            return Ok(ExitCode::SUCCESS);
+        }
+
+        let store = &*server.desk(config).await?;
         let out = &mut io::stdout();
         match self {
             Self::List { open, limit, print } => list(store, open, limit, print.json, out).await?,
             Self::Show { id, print } => show(store, &id, print.json, out).await?,
+            Self::Resolve { .. } => {}
         }
         Ok(ExitCode::SUCCESS)
     }
+}
+
+/// Closes one by hand.
+async fn resolve(
+    config: Option<&Path>,
+    server: &Server,
+    id: &str,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    if let Some(remote) = server.remote()? {
+        let path = format!("incidents/{}/resolve", encoded(id));
+        remote.post::<Value>(&path, &Value::Null).await?;
+        return Ok(writeln!(out, "incident {} is resolved", plain(id))?);
+    }
+
+    let loaded = Config::load(config, Files::Unneeded)?;
+    let store = open_store(config).await?;
+    let Some((incident, _)) = store.timeline(id).await? else {
+        bail!("there is no incident {id} in the store: `alertbridge incidents list` names them");
+    };
+    if incident.kind == Kind::Own {
+        bail!("the bridge tells of its own trouble, and resolves that when it is over");
+    }
+
+    let (now, by) = (Clock::system().now(), asker::user_at_host());
+    let work = resolve_by_hand(&*store, loaded.rules, &incident, &by, now);
+    recorded(&*store, "incidents.resolve", id.to_owned(), now, work).await?;
+
+    Ok(writeln!(out, "incident {} is resolved", plain(id))?)
 }
 
 /// Lists incidents, those changed last first; without `open`, those that are over too.

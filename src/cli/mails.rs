@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use mail_parser::MessageParser;
 
 use super::{
-    open_store,
+    desk::Server,
     options::{Json, MOST_ROWS},
 };
 use crate::{
@@ -100,8 +100,8 @@ Examples:
 }
 
 impl Mails {
-    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
-        let store = &*open_store(config).await?;
+    pub async fn run(self, config: Option<&Path>, server: &Server) -> anyhow::Result<ExitCode> {
+        let store = &*server.desk(config).await?;
         let (out, now) = (&mut io::stdout(), Clock::system().now());
 
         match self {

@@ -16,7 +16,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use jiff::Timestamp;
 
 use super::{
-    WRONG_USAGE, exit, open_store,
+    WRONG_USAGE,
+    desk::Server,
+    exit,
     options::{Json, time},
 };
 use crate::{
@@ -122,6 +124,8 @@ pub struct Replay {
     #[arg(long, requires = "send")]
     pub yes: bool,
     #[command(flatten)]
+    pub server: Server,
+    #[command(flatten)]
     pub print: Json,
 }
 
@@ -137,6 +141,7 @@ impl Replay {
             ingress,
             send: to_send,
             yes,
+            server,
             print: Json { json },
             diff,
         } = self;
@@ -161,7 +166,7 @@ impl Replay {
             .transpose()?;
         let stored = if stored {
             Some(Stored {
-                store: open_store(config).await?,
+                store: server.desk(config).await?,
                 since,
                 until,
                 at,

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    open_store,
+    desk::Server,
     options::{Json, MOST_ROWS},
 };
 use crate::{
@@ -22,8 +22,10 @@ use crate::{
 };
 
 mod add;
+mod preview;
 
 use add::Add;
+use preview::Preview;
 
 /// Planned maintenance: keep triggers from being told for a while
 #[derive(Debug, Subcommand)]
@@ -46,6 +48,7 @@ Examples:
         print: Json,
     },
     Add(Add),
+    Preview(Preview),
     /// End silences now
     #[command(after_help = "\
 Exit status: 0 done, 1 one of them is over already or never was, 2 wrong usage.
@@ -61,7 +64,7 @@ Examples:
 }
 
 impl Silences {
-    pub async fn run(self, config: Option<&Path>) -> anyhow::Result<ExitCode> {
+    pub async fn run(self, config: Option<&Path>, server: &Server) -> anyhow::Result<ExitCode> {
         let (out, now) = (&mut io::stdout(), Clock::system().now());
         match self {
             Self::List {
@@ -69,11 +72,12 @@ impl Silences {
                 limit,
                 print,
             } => {
-                let store = &*open_store(config).await?;
+                let store = &*server.desk(config).await?;
                 list(store, expired, limit, now, print.json, out).await?;
             }
-            Self::Add(add) => return add.run(config, now, out).await,
-            Self::Expire { ids } => expire(&*open_store(config).await?, ids, now, out).await?,
+            Self::Add(add) => return add.run(config, server, now, out).await,
+            Self::Preview(preview) => return preview.run(config, server, now, out).await,
+            Self::Expire { ids } => expire(&*server.desk(config).await?, ids, now, out).await?,
         }
 
         Ok(ExitCode::SUCCESS)

@@ -21,6 +21,8 @@ pub fn problems(config: &Config) -> Vec<Problem> {
     found.extend(
         receivers.flat_map(|(index, receiver)| receiver.check(&format!("receivers[{index}]"))),
     );
+    let objectives = config.objectives.iter().enumerate();
+    found.extend(objectives.flat_map(|(index, one)| one.check(&format!("objectives[{index}]"))));
     if let Some(canary) = &config.canary {
         let names: Vec<_> = config
             .receivers

@@ -52,10 +52,11 @@ pub(super) fn rules(
     let routes = Routes::compile(&config.route, &config.time_intervals, &names)
         .map_err(|found| problems.extend(found))
         .ok();
-    let receivers = Receivers::compile(&config.receivers, &config.templates)
-        .map_err(|found| problems.extend(found))
-        .map(|receivers| receivers.hiding(given))
-        .ok();
+    let receivers =
+        Receivers::compile_with(&config.receivers, &config.templates, &profiles.own_labels())
+            .map_err(|found| problems.extend(found))
+            .map(|receivers| receivers.hiding(given))
+            .ok();
 
     let receivers = receivers.map(|receivers| match config.canary {
         Some(_) => receivers.with_sink(),

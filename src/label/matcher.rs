@@ -101,7 +101,8 @@ impl Matcher {
         self.holds_for(labels.get(self.name.as_str()).map_or("", String::as_str))
     }
 
-    fn holds_for(&self, actual: &str) -> bool {
+    /// Whether it holds for a label's value.
+    pub fn holds_for(&self, actual: &str) -> bool {
         match &self.test {
             Test::Text => (actual == self.value) == (self.operator == Operator::Equal),
             Test::Regex(regex) => regex.is_match(actual) == (self.operator == Operator::Matches),

@@ -35,11 +35,16 @@ const FALLBACK: &str = "warning";
 impl Severities {
     /// Compiles the rules of `alerts:`, or says all that is wrong with them.
     pub fn compile(rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
-        Self::compile_at("alerts.severity", rules)
+        Self::compile_at("alerts.severity", rules, false)
     }
 
-    /// The same of rules that stand at another key of the configuration.
-    pub fn compile_at(at: &str, rules: &[SeverityRule]) -> Result<Self, Vec<Problem>> {
+    /// The same of rules that stand at another key of the configuration. Where the mail says its
+    /// severity (`is_said`), the rules may match that.
+    pub fn compile_at(
+        at: &str,
+        rules: &[SeverityRule],
+        is_said: bool,
+    ) -> Result<Self, Vec<Problem>> {
         let mut problems = Vec::new();
         let mut compiled = Vec::with_capacity(rules.len());
 
@@ -54,7 +59,7 @@ impl Severities {
             }
             let matchers =
                 matcher::compile(&format!("{key}.matchers"), &rule.matchers, &mut problems);
-            if matchers.iter().any(|matcher| matcher.name() == "severity") {
+            if !is_said && matchers.iter().any(|matcher| matcher.name() == "severity") {
                 problems.push(Problem::new(
                     format!("{key}.matchers"),
                     "the severity is not known yet where it is decided",

@@ -34,7 +34,7 @@ pub async fn resolve_by_hand(
         kind: incident.kind,
         incident_id: incident.incident_id.clone(),
         status: STATUS.to_owned(),
-        time: None,
+        time: Some(now),
         profile: profile.map_or(ATLASSIAN_SLI, String::as_str).into(),
         // Nothing is opened that would be counted.
         series: Series::default(),
@@ -68,6 +68,7 @@ impl Rules {
         }
 
         let mut decision = self.announce(page, STATUS, memory, now);
+        decision.applied = true;
         if let Some(state) = &mut decision.state {
             state.newest = state.newest.max(Some(now));
         }

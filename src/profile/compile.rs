@@ -126,9 +126,11 @@ fn profile(
     );
     let statuses = Statuses::compile(&format!("{key}.status"), &settings.status, problems);
 
-    let severities = Severities::compile_at(&format!("{key}.severity"), &settings.severity)
-        .map_err(|found| problems.extend(found))
-        .unwrap_or_default();
+    let is_said = settings.fields.contains_key("severity");
+    let severities =
+        Severities::compile_at(&format!("{key}.severity"), &settings.severity, is_said)
+            .map_err(|found| problems.extend(found))
+            .unwrap_or_default();
     problems.extend(terms(key, settings));
 
     (problems.len() == before).then(|| Profile {

@@ -20,8 +20,17 @@ impl Receivers {
     /// checked. Nothing is read but the template files; see [`Receivers::try_secrets`]. What is
     /// allowed yet unwise is in [`Receivers::warnings`].
     pub fn compile(settings: &[Settings], templates: &[PathBuf]) -> Result<Self, Vec<Problem>> {
+        Self::compile_with(settings, templates, &BTreeSet::new())
+    }
+
+    /// The same where alerts may have labels besides those built in, of which templates may speak.
+    pub fn compile_with(
+        settings: &[Settings],
+        templates: &[PathBuf],
+        own_labels: &BTreeSet<&str>,
+    ) -> Result<Self, Vec<Problem>> {
         let mut found = Found::default();
-        let shelf = Shelf::load(templates, &mut found.problems);
+        let shelf = Shelf::load(templates, own_labels, &mut found.problems);
         let mut receivers = Self::default();
 
         for (index, receiver) in settings.iter().enumerate() {

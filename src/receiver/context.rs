@@ -1,6 +1,11 @@
 //! What a template may speak of: the labels, and what else is known of the notification.
 
-use minijinja::{Value, value::Serde};
+use std::sync::Arc;
+
+use minijinja::{
+    Value,
+    value::{Enumerator, Object, Serde},
+};
 
 use super::{Parcel, wording};
 use crate::{delivery::Action, label};
@@ -52,7 +57,7 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
 
     let text = |text: Option<&str>| Value::from(text.unwrap_or_default());
     let own = [
-        ("labels", Value::from_pairs(labels.iter().cloned())),
+        ("labels", Value::from_object(Labels(labels.clone()))),
         ("incident", Value::from(Serde(&notification.incident))),
         ("action", Value::from(notification.action.told_as())),
         ("was", text(notification.was.as_deref())),
@@ -94,6 +99,27 @@ pub fn context(parcel: &Parcel<'_>) -> Value {
             .chain(own.map(|(name, value)| (name.to_owned(), value)))
             .chain(receipt),
     )
+}
+
+/// The labels by name. One that is not set reads as empty, as in Alertmanager.
+#[derive(Debug)]
+struct Labels(Vec<(String, Value)>);
+
+impl Object for Labels {
+    fn get_value(self: &Arc<Self>, name: &Value) -> Option<Value> {
+        let name = name.as_str()?;
+        let set = self.0.iter().find(|(known, _)| known == name);
+        Some(set.map_or_else(|| Value::from(""), |(_, value)| value.clone()))
+    }
+
+    fn enumerate(self: &Arc<Self>) -> Enumerator {
+        Enumerator::Values(
+            self.0
+                .iter()
+                .map(|(name, _)| Value::from(name.as_str()))
+                .collect(),
+        )
+    }
 }
 
 /// A numeric label as the number it is, where that prints the same.

@@ -106,14 +106,23 @@ pub struct Template {
 const OWN: &str = "template";
 
 impl Shelf {
-    /// Reads and parses the files. A file goes by its own name, without its folder.
-    pub fn load(files: &[PathBuf], problems: &mut Vec<Problem>) -> Self {
+    /// Reads and parses the files. A file goes by its own name, without its folder. `own_labels`
+    /// are those that some alerts have and most have not.
+    pub fn load(
+        files: &[PathBuf],
+        own_labels: &BTreeSet<&str>,
+        problems: &mut Vec<Problem>,
+    ) -> Self {
         let mut environment = Environment::new();
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         filters::add(&mut environment);
         environment.add_filter("cut", cut);
+        for label in own_labels {
+            // Of another profile's alert it reads as empty.
+            environment.add_global((*label).to_owned(), "");
+        }
 
         let mut names = BTreeSet::new();
         for (index, path) in files.iter().enumerate() {
@@ -252,7 +261,7 @@ impl Template {
     /// A name the template uses that nothing will ever give a value, in whatever branch.
     fn unknown_name(&self) -> Option<String> {
         let template = self.environment.get_template(OWN).ok()?;
-        let functions: BTreeSet<String> = self
+        let globals: BTreeSet<String> = self
             .environment
             .globals()
             .map(|(name, _)| name.to_owned())
@@ -265,12 +274,14 @@ impl Template {
                 let mut parts = path.split('.');
                 match (parts.next().unwrap_or_default(), parts.next()) {
                     ("labels", Some(label)) => {
-                        !label::NAMES.contains(&label) && label != label::STAGE
+                        !label::NAMES.contains(&label)
+                            && label != label::STAGE
+                            && !globals.contains(label)
                     }
                     (name, _) => {
                         !label::NAMES.contains(&name)
                             && !context::NAMES.contains(&name)
-                            && !functions.contains(name)
+                            && !globals.contains(name)
                     }
                 }
             })

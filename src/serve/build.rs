@@ -33,6 +33,7 @@ use crate::{
     watch::{Watch, canary::Aviary},
     web::{
         self,
+        live::Live,
         sign_in::{Login, SignIn},
     },
 };
@@ -195,6 +196,7 @@ fn admin(
         ledger: bench.store.clone(),
         owed: Arc::clone(&bench.owed),
         clock: bench.clock.clone(),
+        started_at: bench.clock.now(),
         workbench: Arc::new(bench),
         health: health.clone(),
         metrics: metrics.clone(),
@@ -202,6 +204,7 @@ fn admin(
         reload,
         first_mail,
         hosts: web::Hosts::new(&config.admin.hosts, external_url),
+        live: Live::default(),
         sign_in: SignIn::new(admin_token(config)?, login(config)?),
     })
 }

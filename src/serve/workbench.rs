@@ -31,7 +31,7 @@ use crate::{
     },
     web::{
         problem::Problem,
-        workbench::{Diff, Integration, Muted, Options, Reach, Tested, Workbench},
+        workbench::{Diff, Integration, Muted, Objectives, Options, Reach, Tested, Workbench},
     },
 };
 
@@ -242,6 +242,14 @@ impl Workbench for Bench {
         });
 
         Ok(told.collect())
+    }
+
+    fn objectives(&self) -> Objectives {
+        let config = &self.loaded().config;
+        Objectives {
+            settings: config.objectives.clone(),
+            statuses: config.alerts.status.clone(),
+        }
     }
 
     async fn resolve(&self, incident_id: &str, by: &str) -> Result<(), Problem> {

@@ -6,11 +6,13 @@
 //! long.
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 
 use super::{DeliveryRow, IncidentRow, MailRow, StoreError};
 use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     incident::Phase,
+    label::Labels,
     message::Outcome,
     silence::{Silence, SilenceId},
 };
@@ -87,6 +89,16 @@ pub struct ToldRow {
     pub detail: Option<String>,
 }
 
+/// A status that an incident was said to have, and when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SaidRow {
+    pub incident: i64,
+    /// The incident's labels, with the first row of each.
+    pub labels: Option<Labels>,
+    pub status: String,
+    pub time: Timestamp,
+}
+
 /// What a receiver has of deliveries that are not delivered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Backlog {
@@ -96,7 +108,7 @@ pub struct Backlog {
     pub held: u64,
     pub dead: u64,
     /// When the oldest that is pending was owed.
-    pub oldest_pending: Option<jiff::Timestamp>,
+    pub oldest_pending: Option<Timestamp>,
     /// The failure of the newest that has one.
     pub failure: Option<String>,
 }
@@ -139,6 +151,9 @@ pub trait Browse: Send + Sync {
 
     /// Who was told of these incidents' current episodes, by the incidents' numbers.
     async fn told(&self, incidents: Vec<i64>) -> Result<Vec<ToldRow>, StoreError>;
+
+    /// What was said, incident by incident, of those of an app that are open, or have changed since.
+    async fn said(&self, since: Timestamp) -> Result<Vec<SaidRow>, StoreError>;
 
     /// What is owed and given up, by receiver and integration.
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError>;

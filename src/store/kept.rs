@@ -121,7 +121,8 @@ pub(super) fn pattern(text: &str) -> String {
         if matches!(c, '%' | '_' | '\\') {
             pattern.push('\\');
         }
-        pattern.push(c);
+        // SQLite's LIKE ends at a NUL, and PostgreSQL has none.
+        pattern.push(if c == '\0' { '\u{2400}' } else { c });
     }
     pattern.push('%');
     pattern

@@ -131,7 +131,7 @@ pub async fn identify(admin: &Admin, bearing: &Bearing<'_>) -> Result<Who, Unkno
         by_browser,
     };
 
-    if headers.contains_key(AUTHORIZATION) {
+    if headers.contains_key(AUTHORIZATION) && !admin.sign_in.is_open() {
         by_token(admin, headers, peer)?;
         return Ok(who("token", Role::Operator, Known::Token, String::new()));
     }

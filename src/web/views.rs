@@ -6,7 +6,9 @@ pub mod conditions;
 pub mod deliveries;
 pub mod incidents;
 pub mod mails;
+pub mod objectives;
 pub mod silences;
+pub mod trials;
 
 use super::{Admin, problem::Problem, who::Who};
 use crate::store::Deed;

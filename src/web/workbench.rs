@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use crate::label::Labels;
+use crate::{incident::Statuses, label::Labels, objective};
 
 /// The rules in force.
 #[async_trait]
@@ -48,8 +48,18 @@ pub trait Workbench: Send + Sync {
     /// Sends a `[TEST]` trigger and its resolve; what came of each delivery.
     async fn test(&self, receiver: &str) -> Result<Vec<Tested>, Problem>;
 
+    /// How objectives are measured.
+    fn objectives(&self) -> Objectives;
+
     /// Closes an incident on somebody's word.
     async fn resolve(&self, incident_id: &str, by: &str) -> Result<(), Problem>;
+}
+
+/// How objectives are measured.
+#[derive(Debug, Clone)]
+pub struct Objectives {
+    pub settings: Vec<objective::Settings>,
+    pub statuses: Statuses,
 }
 
 /// How a mail is to be tried.

@@ -189,3 +189,190 @@ async fn an_incident_that_no_mail_closes_is_closed_by_hand_and_the_record_says_b
     assert_eq!(deeds[1]["outcome"], "done");
     assert_eq!(deeds[0]["outcome"], "incident a/b is over already");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_tried_is_what_the_commands_say_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), CONFIG);
+    let mail = sample(folder.path(), "tried", &[]);
+    let explain = |query: &str| {
+        let url = format!("{}/api/v1/explain{query}", bridge.admin);
+        client().post(url).body(mail.clone()).send()
+    };
+
+    let explained: Value = explain("?trust=true").await.unwrap().json().await.unwrap();
+    assert_eq!(explained["outcome"], "opened", "{explained}");
+    assert_eq!(explained["receivers"], json!(["stdout"]));
+    assert_eq!(explained["items"][0]["labels"]["incident_id"], "tried");
+    assert_eq!(explain("?ingress=none").await.unwrap().status(), 422);
+    assert_eq!(explain("?profile=none").await.unwrap().status(), 422);
+    assert_eq!(explain("?at=tomorrow").await.unwrap().status(), 400);
+    assert_eq!(get(&bridge, "/api/v1/mails").await["items"], json!([]));
+
+    let labels = json!({ "labels": { "severity": "critical" } });
+    let reached = ask(&bridge, Method::POST, "/api/v1/routes/test", Some(labels)).await;
+    let reached: Value = reached.json().await.unwrap();
+    assert_eq!(reached["receivers"], json!(["stdout"]));
+    assert_eq!(reached["routes"].as_array().unwrap().len(), 1);
+
+    assert_eq!(bridge.post(&mail).await.unwrap(), 202);
+    bridge.settled_in_store(1).await;
+    let other = format!(
+        "{}  - {{ name: chat, stdout_configs: [{{}}] }}\n",
+        CONFIG
+            .replace("receiver: stdout", "receiver: chat")
+            .replace(
+                "receivers: [{ name: stdout, stdout_configs: [{}] }]",
+                "receivers:\n  - { name: stdout, stdout_configs: [{}] }"
+            )
+    );
+    let other = crate::harness::unless_judged(&other);
+    let diff = |body: String| {
+        let url = format!("{}/api/v1/replay/diff", bridge.admin);
+        client().post(url).body(body).send()
+    };
+    let moved: Value = diff(other).await.unwrap().json().await.unwrap();
+    assert_eq!(moved["mails"], 1, "{moved}");
+    assert_eq!(moved["differences"][0]["changes"][0]["change"], "moved");
+    assert_eq!(diff("nonsense: [".into()).await.unwrap().status(), 422);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_objective_says_what_its_breaches_have_spent() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(
+        folder.path(),
+        &format!("{CONFIG}objectives: [{{ slo: 99.5 }}]\n"),
+    );
+    for (incident, status) in [("a", "ANOMALOUS"), ("a", "OK"), ("b", "ANOMALOUS")] {
+        let mail = sample(folder.path(), incident, &["--status", status]);
+        assert_eq!(bridge.post(&mail).await.unwrap(), 202);
+    }
+    bridge.settled_in_store(3).await;
+
+    let found = get(&bridge, "/api/v1/objectives").await;
+    let one = &found["items"][0];
+    assert_eq!(one["breaches"], 2, "{found}");
+    assert_eq!(one["budget_seconds"], 12096.0, "0.5 % of 28 days");
+    assert_eq!(one["ladder"], "remediation");
+    let sum = one["spent"].as_f64().unwrap() + one["left"].as_f64().unwrap();
+    assert!((sum - 1.0).abs() < 1e-5, "{one}");
+    let later = get(&bridge, "/api/v1/objectives?at=2000-01-01T00:00:00Z").await;
+    assert_eq!(later["items"][0]["breaches"], 0);
+    let other = get(&bridge, "/api/v1/objectives?app=none").await;
+    assert_eq!(other["items"], json!([]));
+
+    let csv = client()
+        .get(format!("{}/api/v1/objectives", bridge.admin))
+        .header("accept", "text/csv")
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(csv.headers()["content-type"], "text/csv; charset=utf-8");
+    let csv = csv.text().await.unwrap();
+    assert!(csv.starts_with("app_key,sli,slo,breaches,"), "{csv}");
+    assert_eq!(csv.lines().count(), 2);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whoever_watches_hears_what_changes_and_the_others_are_still_answered() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), CONFIG);
+    let watch = || {
+        client()
+            .get(format!("{}/api/v1/events", bridge.admin))
+            .send()
+    };
+    let mut watched = watch().await.unwrap();
+    assert_eq!(watched.headers()["content-type"], "text/event-stream");
+    let first = watched.chunk().await.unwrap().unwrap();
+    assert!(String::from_utf8_lossy(&first).starts_with("event: ready"));
+
+    let mail = sample(folder.path(), "seen", &[]);
+    assert_eq!(bridge.post(&mail).await.unwrap(), 202);
+    let heard = async {
+        let mut heard = String::new();
+        while !heard.contains("\"incidents\"") {
+            heard += &String::from_utf8_lossy(&watched.chunk().await.unwrap().unwrap());
+        }
+    };
+    tokio::time::timeout(crate::harness::PATIENCE, heard)
+        .await
+        .unwrap();
+
+    // More than there is room for are sent away, and take nobody's place.
+    let mut watching = Vec::new();
+    loop {
+        let response = watch().await.unwrap();
+        if response.status() != 200 {
+            assert_eq!(response.status(), 503);
+            break;
+        }
+        watching.push(response);
+        assert!(watching.len() < 200, "watchers are not capped");
+    }
+    assert_eq!(
+        ask(&bridge, Method::GET, "/api/v1/mails", None)
+            .await
+            .status(),
+        200
+    );
+    assert!(
+        bridge.stop().success(),
+        "those who watch keep nobody from stopping"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_action_with_a_key_is_done_once_across_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut bridge = Bridge::start(folder.path(), CONFIG);
+    let silence = json!({ "matchers": ["app_key=\"a\""], "comment": "once" });
+    let post = |bridge: &Bridge, key: &str, body: &Value| {
+        let url = format!("{}/api/v1/silences", bridge.admin);
+        client()
+            .post(url)
+            .header("idempotency-key", key.to_owned())
+            .body(body.to_string())
+            .send()
+    };
+    let first = post(&bridge, "k1", &silence).await.unwrap();
+    assert_eq!(first.status(), 201);
+    let first = first.text().await.unwrap();
+    bridge.kill();
+
+    let bridge = Bridge::start(folder.path(), CONFIG);
+    let again = post(&bridge, "k1", &silence).await.unwrap();
+    assert_eq!(
+        (again.status(), again.text().await.unwrap()),
+        (StatusCode::CREATED, first)
+    );
+    let other = json!({ "matchers": ["app_key=\"b\""], "comment": "once" });
+    assert_eq!(post(&bridge, "k1", &other).await.unwrap().status(), 422);
+    assert_eq!(post(&bridge, "k2", &other).await.unwrap().status(), 201);
+    assert_eq!(post(&bridge, "", &other).await.unwrap().status(), 400);
+    let all = get(&bridge, "/api/v1/silences").await;
+    assert_eq!(all["items"].as_array().unwrap().len(), 2, "{all}");
+
+    // What is printed is taken, and a preview says what would be kept.
+    let printed = bridge.command(&["silences", "list", "--json"]);
+    let printed: Value = serde_json::from_slice(&printed.stdout).unwrap();
+    assert_eq!(
+        post(&bridge, "k3", &printed[0]).await.unwrap().status(),
+        201
+    );
+    let mail = sample(folder.path(), "quiet", &[]);
+    assert_eq!(bridge.post(&mail).await.unwrap(), 202);
+    bridge.settled_in_store(1).await;
+    let plan = json!({ "matchers": ["incident_id=\"quiet\""] });
+    let preview = ask(
+        &bridge,
+        Method::POST,
+        "/api/v1/silences/preview",
+        Some(plan),
+    )
+    .await;
+    let preview: Value = preview.json().await.unwrap();
+    assert_eq!(preview["incidents"][0]["incident_id"], "quiet", "{preview}");
+    assert_eq!(preview["triggers"][0]["outcome"], "opened");
+}

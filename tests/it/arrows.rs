@@ -6,8 +6,16 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const WORDS: [&str; 9] = [
-    "canary", "clock", "delivery", "incident", "label", "message", "settings", "silence",
+const WORDS: [&str; 10] = [
+    "canary",
+    "clock",
+    "delivery",
+    "incident",
+    "label",
+    "message",
+    "objective",
+    "settings",
+    "silence",
     "template",
 ];
 

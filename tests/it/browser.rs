@@ -407,9 +407,7 @@ impl Tab {
     /// anything.
     pub fn assert_quiet(&self, own: &str, not_found: &[&str]) {
         let expected = |complaint: &&String| {
-            complaint.contains("/api/v1/events")
-                || complaint.contains("404")
-                    && not_found.iter().any(|path| complaint.contains(path))
+            complaint.contains("404") && not_found.iter().any(|path| complaint.contains(path))
         };
         let complaints = self.complaints();
         let complaints: Vec<_> = complaints.iter().filter(|one| !expected(one)).collect();

@@ -4,6 +4,7 @@ mod exported;
 mod helm;
 mod image;
 mod prometheus;
+mod systemd;
 
 use std::{
     fs,

@@ -10,6 +10,7 @@
 )]
 mod admin;
 mod alertmanager;
+mod amtool;
 mod api;
 mod arrows;
 mod authenticity;
@@ -24,6 +25,7 @@ mod corpus;
 mod crash;
 mod delivery;
 mod deployed;
+mod described;
 mod diff;
 mod doctor;
 mod doors;
@@ -54,10 +56,12 @@ mod providers;
 mod readme;
 mod receivers;
 mod reload;
+mod remote;
 mod replicas;
 mod retention;
 mod room;
 mod routing;
+mod sign_in;
 mod silences;
 mod smtp;
 mod sns;

@@ -163,3 +163,37 @@ async fn what_an_on_call_engineer_asks_at_night_is_answered() {
     assert!(!tab.says().contains("Resolve by hand"), "{}", tab.says());
     tab.assert_quiet(&bed.admin, &[]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_first_mail_is_sent_as_the_page_says_and_shows_by_itself() {
+    let bed = Bed::new();
+    let tab = Tab::open(Look::default());
+    tab.go(&bed.at("/"));
+    assert!(
+        tab.says().contains("No mail has come yet"),
+        "{}",
+        tab.says()
+    );
+    tab.until("document.getElementById('live').innerText.startsWith('Live')");
+
+    let commands = tab.eval("[...document.querySelectorAll('#open pre')].map((e) => e.innerText)");
+    let commands: Vec<String> = serde_json::from_value(commands).unwrap();
+    let [opens, closes] = commands.as_slice() else {
+        panic!("{commands:?}")
+    };
+    bed.shell(opens);
+    tab.until("document.querySelector('#open .row-title') !== null");
+    assert_eq!(tab.text("document.title"), "1 open · alertbridge");
+    assert_eq!(
+        tab.text("document.getElementById('announce').innerText"),
+        "1 open incident, critical"
+    );
+    let fresh = "performance.getEntriesByType('navigation')[0].type === 'navigate' && \
+                 performance.getEntriesByType('navigation').length === 1";
+    assert_eq!(tab.eval(fresh), json!(true));
+
+    bed.shell(closes);
+    tab.until("document.querySelector('#open .row-title') === null");
+    assert!(tab.says().contains("Nothing is open"), "{}", tab.says());
+    tab.assert_quiet(&bed.admin, &[]);
+}

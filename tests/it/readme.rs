@@ -31,7 +31,11 @@ fn pages() -> Vec<PathBuf> {
     .map(PathBuf::from)
     .into();
     for entry in fs::read_dir(root().join("deploy/guides")).unwrap() {
-        pages.push(Path::new("deploy/guides").join(entry.unwrap().file_name()));
+        let page = Path::new("deploy/guides").join(entry.unwrap().file_name());
+        // Pictures stand beside them.
+        if page.extension().is_some_and(|extension| extension == "md") {
+            pages.push(page);
+        }
     }
     pages
 }

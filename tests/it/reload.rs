@@ -168,6 +168,75 @@ async fn under_a_stream_of_mails_each_goes_by_the_one_route_or_the_other_and_onc
     .await;
 }
 
+/// One way to spoil a good configuration, another for each number.
+fn spoilt(good: &str, number: usize) -> String {
+    match number % 7 {
+        0 => format!("{good}unknown_{number}: 1\n"),
+        1 => good.replace(
+            "route: { receiver: ",
+            &format!("route: {{ receiver: no{number}"),
+        ),
+        2 => format!("{good}global: {{ max_age: {number}parsecs }}\n"),
+        3 => format!("{good}\t{number}: [\n"),
+        4 => good.replace("timeout: 1s", &format!("timeout: [{number}]")),
+        5 => format!("{good}templates: [gone-{number}.j2]\n"),
+        _ => good.replace("receivers:", &format!("receiver_{number}:")),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_wrong_files_between_good_ones_lose_and_double_nothing() {
+    const SENDERS: usize = 2;
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let (a, b) = (
+        Hook::start(HOOK_SECRET).await,
+        Hook::start(HOOK_SECRET).await,
+    );
+    let good = ["receiver: a", "receiver: b"]
+        .map(|route| config(folder, route, &[("a", &a), ("b", &b)], ""));
+    let bridge = Bridge::start(folder, &harness::unless_judged(&good[0]));
+
+    let done = AtomicBool::new(false);
+    let sending = join_all((0..SENDERS).map(async |sender| {
+        let mut sent = 0;
+        while !done.load(Ordering::Relaxed) {
+            post(&bridge, &trigger(&format!("incident-{sender}-{sent}"))).await;
+            sent += 1;
+        }
+        sent
+    }));
+    let turning = async {
+        for number in 0..50 {
+            write(folder, &spoilt(&good[number % 2], number));
+            let (status, told) = ask(&bridge).await;
+            assert_eq!(status, 500, "number {number} was taken: {told}");
+            reload(&bridge, folder, &good[number % 2]).await;
+        }
+        done.store(true, Ordering::Relaxed);
+    };
+    let (sent, ()) = tokio::join!(sending, turning);
+    let sent: usize = sent.into_iter().sum();
+    bridge.settled(u32::try_from(sent).unwrap()).await;
+
+    let mut told: BTreeMap<String, usize> = BTreeMap::new();
+    for vendor in [&a, &b] {
+        assert_eq!(vendor.repeats(), [""; 0]);
+        for page in vendor.pages() {
+            let (incident, _) = page.key.rsplit_once(':').unwrap();
+            *told.entry(incident.to_owned()).or_default() += 1;
+        }
+        vendor.expect_all();
+        vendor.assert_quiet();
+    }
+    assert!(sent > 50, "only {sent} mails came meanwhile");
+    assert_eq!(told.len(), sent, "none is lost");
+    assert!(
+        told.values().all(|times| *times == 1),
+        "none is doubled: {told:?}"
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_wrong_file_leaves_the_old_one_in_force_and_every_fault_is_named() {
     let folder = tempfile::tempdir().unwrap();

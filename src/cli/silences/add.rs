@@ -12,7 +12,8 @@ use jiff::Timestamp;
 use super::object;
 use crate::{
     cli::{
-        WRONG_USAGE, asker, open_store,
+        WRONG_USAGE, asker,
+        desk::Server,
         options::{Json, time},
         plain::{self, plain},
     },
@@ -24,6 +25,23 @@ use crate::{
 
 /// How long a silence lasts where nobody says: amtool's hour.
 const AN_HOUR: Duration = Duration::from_secs(3600);
+
+/// What is silenced, and from when until when.
+#[derive(Debug, Args)]
+pub struct When {
+    /// What is silenced, in the words of a route's `matchers`; `explain` shows the labels of a mail
+    #[arg(required = true, value_name = "MATCHER")]
+    pub matchers: Vec<String>,
+    /// For how long [default: 1h]
+    #[arg(short, long, value_name = "2h", conflicts_with = "end")]
+    pub duration: Option<Duration>,
+    /// From this time on: RFC 3339, or a day of UTC [default: now]
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub start: Option<Timestamp>,
+    /// Until this time
+    #[arg(long, value_name = "TIME", value_parser = time)]
+    pub end: Option<Timestamp>,
+}
 
 /// Silence the triggers whose labels fulfil all matchers; prints the silence's ID
 #[derive(Debug, Args)]
@@ -42,18 +60,8 @@ Examples:
   alertbridge silences add 'sli=~\"iframe_load|webhook_delivery\"' 'sli_gap<20' \\
       --start 2026-03-01T22:00:00Z --end 2026-03-02T02:00:00Z --comment CHG-17")]
 pub struct Add {
-    /// What is silenced, in the words of a route's `matchers`; `explain` shows the labels of a mail
-    #[arg(required = true, value_name = "MATCHER")]
-    pub matchers: Vec<String>,
-    /// For how long [default: 1h]
-    #[arg(short, long, value_name = "2h", conflicts_with = "end")]
-    pub duration: Option<Duration>,
-    /// From this time on: RFC 3339, or a day of UTC [default: now]
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub start: Option<Timestamp>,
-    /// Until this time
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    pub end: Option<Timestamp>,
+    #[command(flatten)]
+    pub when: When,
     /// What the maintenance is; it stands in the record of each silenced mail
     #[arg(short, long, value_name = "TEXT")]
     pub comment: String,
@@ -68,13 +76,14 @@ impl Add {
     pub async fn run(
         self,
         config: Option<&Path>,
+        server: &Server,
         now: Timestamp,
         out: &mut impl Write,
     ) -> anyhow::Result<ExitCode> {
         let json = self.print.json;
         match self.plan(now) {
             Ok(plan) => {
-                let store = &*open_store(config).await?;
+                let store = &*server.desk(config).await?;
                 add(store, plan, now, json, out, &mut io::stderr()).await?;
                 Ok(ExitCode::SUCCESS)
             }
@@ -86,6 +95,13 @@ impl Add {
     }
 
     fn plan(self, now: Timestamp) -> Result<Plan, PlanError> {
+        let author = self.author.unwrap_or_else(asker::user);
+        self.when.plan(&author, &self.comment, now)
+    }
+}
+
+impl When {
+    pub fn plan(self, author: &str, comment: &str, now: Timestamp) -> Result<Plan, PlanError> {
         let start = self.start.unwrap_or(now);
         let after = || {
             start
@@ -94,13 +110,7 @@ impl Add {
         };
 
         let end = self.end.unwrap_or_else(after);
-        Plan::new(
-            &self.matchers,
-            (start, end),
-            &self.author.unwrap_or_else(asker::user),
-            &self.comment,
-            now,
-        )
+        Plan::new(&self.matchers, (start, end), author, comment, now)
     }
 }
 

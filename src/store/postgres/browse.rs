@@ -1,6 +1,7 @@
 //! Postgres for browsers: see [`Browse`].
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::{
@@ -8,8 +9,8 @@ use super::{
     connection::Parameter,
     look::{delivery_list, mail_list},
     row::{
-        at, delivery_row, incident_row, mail_row, optional_time_at, silence_row, text, unsigned_at,
-        word_at,
+        at, delivery_row, incident_row, json_at, mail_row, optional_time_at, silence_row, text,
+        time_at, unsigned_at, word_at,
     },
 };
 use crate::{
@@ -19,8 +20,8 @@ use crate::{
     silence::{Silence, SilenceId},
     store::{
         Backlog, Browse, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow, MailFilter,
-        MailRow, Pulse, SCANNED, Span, StoreError, Stretch, ToldRow,
-        kept::{label, pattern},
+        MailRow, Pulse, SCANNED, SaidRow, Span, StoreError, Stretch, ToldRow,
+        kept::{label, micros, pattern},
     },
 };
 
@@ -194,6 +195,22 @@ impl Browse for Postgres {
         rows.iter().map(told_row).collect()
     }
 
+    async fn said(&self, since: Timestamp) -> Result<Vec<SaidRow>, StoreError> {
+        let rows = self.database.query(SAID, &[&micros(since)]).await?;
+        let (mut said, mut last) = (Vec::with_capacity(rows.len()), None);
+        for row in &rows {
+            let incident = at(row, "id")?;
+            let is_first = last.replace(incident) != Some(incident);
+            said.push(SaidRow {
+                incident,
+                labels: is_first.then(|| json_at(row, "labels")).transpose()?,
+                status: at(row, "said")?,
+                time: time_at(row, "time")?,
+            });
+        }
+        Ok(said)
+    }
+
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
         let rows = self.database.query(BACKLOGS, &[]).await?;
         rows.iter().map(backlog_row).collect()
@@ -279,15 +296,24 @@ fn told_row(row: &Row) -> Result<ToldRow, StoreError> {
     })
 }
 
+/// Row by row in the order of their numbers.
+const SAID: &str = "
+SELECT incidents.id, labels, its.status AS said, time FROM incidents CROSS JOIN LATERAL (
+    SELECT status, time FROM applied WHERE incident = incidents.id OFFSET 0) AS its
+WHERE (changed_at >= $1 OR phase = 'firing') AND kind = 'incident' AND strpos(labels, '\"app_key\":\"') > 0
+ORDER BY incidents.id";
+
 const BACKLOGS: &str = "
-SELECT receiver, integration,
+SELECT receiver, integration, pending, held, dead, oldest,
+       (SELECT detail FROM deliveries AS one WHERE one.id = failed) AS failure
+FROM (SELECT receiver, integration,
        count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'held') AS held,
        count(*) FILTER (WHERE state = 'dead') AS dead, min(created_at) FILTER (WHERE state = 'pending') AS oldest,
-       (SELECT detail FROM deliveries AS failed WHERE failed.id = max(owed.id) FILTER (WHERE failures > 0)) AS failure
+       max(id) FILTER (WHERE failures > 0) AS failed
 FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE settled_at IS NULL
       UNION ALL
       SELECT id, receiver, integration, state, failures, created_at FROM deliveries WHERE state = 'dead') AS owed
-GROUP BY receiver, integration ORDER BY receiver, integration";
+GROUP BY receiver, integration) AS lanes ORDER BY receiver, integration";
 
 fn backlog_row(row: &Row) -> Result<Backlog, StoreError> {
     Ok(Backlog {

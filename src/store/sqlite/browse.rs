@@ -1,13 +1,15 @@
 //! Sqlite for browsers: see [`Browse`].
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
 
 use super::{
     Sqlite,
     look::{DELIVERY, MAIL},
     row::{
-        delivery_row, incident_row, mail_row, optional_time_at, silence_row, unsigned_at, word_at,
+        delivery_row, incident_row, json_at, mail_row, optional_time_at, silence_row, time_at,
+        unsigned_at, word_at,
     },
 };
 use crate::{
@@ -17,8 +19,8 @@ use crate::{
     silence::{Silence, SilenceId},
     store::{
         Backlog, Browse, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow, MailFilter,
-        MailRow, Pulse, SCANNED, Span, StoreError, Stretch, ToldRow,
-        kept::{label, pattern},
+        MailRow, Pulse, SCANNED, SaidRow, Span, StoreError, Stretch, ToldRow,
+        kept::{label, micros, pattern},
     },
 };
 
@@ -69,6 +71,10 @@ impl Browse for Sqlite {
     async fn told(&self, incidents: Vec<i64>) -> Result<Vec<ToldRow>, StoreError> {
         self.read(move |connection| told(connection, &incidents))
             .await
+    }
+
+    async fn said(&self, since: Timestamp) -> Result<Vec<SaidRow>, StoreError> {
+        self.read(move |connection| said(connection, since)).await
     }
 
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
@@ -270,6 +276,30 @@ fn told(connection: &Connection, incidents: &[i64]) -> rusqlite::Result<Vec<Told
     }
 
     Ok(told)
+}
+
+fn said(connection: &Connection, since: Timestamp) -> rusqlite::Result<Vec<SaidRow>> {
+    let mut statement = connection.prepare_cached(
+        "SELECT incidents.id, labels, applied.status AS said, time FROM incidents
+             CROSS JOIN applied ON applied.incident = incidents.id
+         WHERE (changed_at >= ?1 OR phase = 'firing') AND kind = 'incident' AND instr(labels, '\"app_key\":\"') > 0
+         ORDER BY incidents.id",
+    )?;
+    let mut rows = statement.query([micros(since)])?;
+    let (mut said, mut last) = (Vec::new(), None);
+
+    while let Some(row) = rows.next()? {
+        let incident = row.get("id")?;
+        let is_first = last.replace(incident) != Some(incident);
+        said.push(SaidRow {
+            incident,
+            labels: is_first.then(|| json_at(row, "labels")).transpose()?,
+            status: row.get("said")?,
+            time: time_at(row, "time")?,
+        });
+    }
+
+    Ok(said)
 }
 
 fn backlogs(connection: &Connection) -> rusqlite::Result<Vec<Backlog>> {

@@ -18,9 +18,12 @@ use super::super::{Admin, problem::Problem};
 
 mod conditions;
 mod deliveries;
+mod events;
 mod incidents;
 mod mails;
+mod objectives;
 mod silences;
+mod trials;
 
 /// The path that all others begin with.
 pub const BASE: &str = "/api/v1";
@@ -71,7 +74,12 @@ fn described() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(conditions::receivers))
         .routes(routes!(conditions::test))
         .routes(routes!(conditions::profiles))
-        .routes(routes!(conditions::audit));
+        .routes(routes!(conditions::audit))
+        .routes(routes!(trials::explain))
+        .routes(routes!(trials::routes))
+        .routes(routes!(trials::diff))
+        .routes(routes!(objectives::list))
+        .routes(routes!(events::list));
 
     OpenApiRouter::with_openapi(Document::openapi()).nest(BASE, paths)
 }

@@ -109,7 +109,6 @@
     const changed = () => { clearTimeout(soon); soon = setTimeout(refresh, 150); };
     events.onopen = () => { say("Live: changes show by themselves"); changed(); };
     events.onerror = () => say("Not live: the connection is lost. What is shown may be old.");
-    events.onmessage = changed;
-    for (const name of ["change", "changed", "mail", "incident", "delivery", "silence", "audit"]) events.addEventListener(name, changed);
+    events.addEventListener("changed", changed);
   }
 })();

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::{
     delivery::{Action, DeliveryId, DeliveryState},
     incident::Phase,
+    label::alert_name,
     store::{Event, IncidentFilter, IncidentRow, ToldRow},
     web::{
         Admin,
@@ -97,12 +98,11 @@ pub struct Story {
 impl Incident {
     fn new(row: IncidentRow, told: Vec<Told>) -> Self {
         let label = |name: &str| row.labels.get(name).filter(|value| !value.is_empty());
-        let title = label("title").or(label("metric"));
         Self {
             state: row.phase.into(),
             severity: label("severity").cloned().unwrap_or_default(),
             profile: label("profile").cloned().unwrap_or_default(),
-            title: title.unwrap_or(&row.incident_id).clone(),
+            title: alert_name(&row.labels).to_owned(),
             told,
             row,
         }

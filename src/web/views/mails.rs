@@ -47,6 +47,9 @@ pub struct Mail {
     pub envelope: Option<Envelope>,
     /// Its true size, where only its header is kept.
     pub cut_from: Option<u64>,
+    /// The alerts of a mail that holds several, each as a mail of its own; else none.
+    #[serde(default)]
+    pub items: Vec<MailRow>,
 }
 
 /// Which mails to take out of the quarantine: those that fit all that is given.
@@ -95,6 +98,7 @@ pub async fn show(admin: &Admin, id: MailId) -> Result<Mail, Problem> {
     let from = from.filter_map(|one| one.address().map(ToOwned::to_owned));
 
     Ok(Mail {
+        items: admin.desk.items(id).await?,
         from: from.collect(),
         subject: header
             .as_ref()

@@ -67,6 +67,32 @@ impl Silence {
     }
 }
 
+impl From<Silence> for Kept {
+    fn from(silence: Silence) -> Self {
+        Self {
+            id: silence.id,
+            matchers: silence.matchers,
+            starts_at: silence.starts_at,
+            ends_at: silence.ends_at,
+            author: silence.author,
+            comment: silence.comment,
+            created_at: silence.created_at,
+        }
+    }
+}
+
+impl From<Plan> for NewSilence {
+    fn from(plan: Plan) -> Self {
+        Self {
+            matchers: plan.matchers,
+            starts_at: Some(plan.starts_at),
+            ends_at: Some(plan.ends_at),
+            author: Some(plan.author),
+            comment: plan.comment,
+        }
+    }
+}
+
 /// Which silences to list.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default)]

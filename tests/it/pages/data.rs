@@ -3,6 +3,8 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
+    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,7 +17,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::Bridge;
+use crate::harness::{Bridge, PROGRAM};
 
 /// An alert mail in the making.
 #[derive(Debug, Clone)]
@@ -256,6 +258,24 @@ receivers:
     /// From now on nothing is refused.
     pub fn take_everything(&self) {
         self.refusing.takes.store(true, Ordering::SeqCst);
+    }
+
+    /// What somebody types into a shell who has the program.
+    pub fn shell(&self, command: &str) {
+        let path = Path::new(PROGRAM)
+            .parent()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .to_owned();
+        let path = format!("{path}:{}", std::env::var("PATH").unwrap());
+        let ran = Command::new("sh")
+            .args(["-c", command])
+            .env("PATH", path)
+            .current_dir(self.folder.path())
+            .output()
+            .unwrap();
+        assert!(ran.status.success(), "{command}: {ran:?}");
     }
 }
 

@@ -1,0 +1,324 @@
+//! Objectives: how long they were breached, and what that leaves of the error budget. Pure.
+//!
+//! A breach lasts from its trigger's time to its resolve's, an open one to the time of the look. It
+//! is cut at the edges of the window, and what overlaps counts once. What falls into announced
+//! maintenance is a breach, and spends nothing: Atlassian does not count it.
+
+use jiff::{SignedDuration, Timestamp};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{
+    label::{Labels, Matcher},
+    settings::{Duration, Problem},
+};
+
+/// The window of Atlassian's objectives.
+const WINDOW: Duration = Duration::from_secs(28 * 24 * 3600);
+
+/// `objectives[]` of the configuration: what is measured otherwise than the alerts say.
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "Objective")]
+pub struct Settings {
+    /// Which alerts it is about, in the words of a route's matchers; empty: all.
+    #[serde(default)]
+    pub matchers: Vec<String>,
+    /// The objective, in percent such as 99.9; the alert's own where it is not given.
+    #[serde(default)]
+    pub slo: Option<f64>,
+    #[serde(default = "usual")]
+    pub window: Duration,
+}
+
+fn usual() -> Duration {
+    WINDOW
+}
+
+impl Settings {
+    /// What is wrong with it; `key` is its path.
+    pub fn check(&self, key: &str) -> Vec<Problem> {
+        let mut found = Vec::new();
+        for (place, matcher) in self.matchers.iter().enumerate() {
+            if let Err(error) = Matcher::parse_list(matcher) {
+                found.push(Problem::new(
+                    format!("{key}.matchers[{place}]"),
+                    format!("`{matcher}` is not a valid matcher: {error}"),
+                    "write it like `app_key=\"com.example.app\"`",
+                ));
+            }
+        }
+
+        if self.slo.is_some_and(|slo| !(slo > 0.0 && slo < 100.0)) {
+            found.push(Problem::new(
+                format!("{key}.slo"),
+                "an objective lies between 0 and 100 percent",
+                "write it in percent: `slo: 99.9`",
+            ));
+        }
+
+        if self.window.is_zero() {
+            found.push(Problem::new(
+                format!("{key}.window"),
+                "in a window of no length nothing can be measured",
+                "write it like `window: 28d`",
+            ));
+        }
+
+        found
+    }
+
+    fn is_about(&self, labels: &Labels) -> bool {
+        let matchers = self.matchers.iter().map(|text| Matcher::parse_list(text));
+        matchers
+            .flatten()
+            .flatten()
+            .all(|matcher| matcher.holds(labels))
+    }
+}
+
+/// What is measured for an alert with these labels: the objective as a fraction, and the window.
+/// The first setting that is about it counts, else its own objective, else the one that Atlassian
+/// publishes for its SLI.
+pub fn target(settings: &[Settings], labels: &Labels) -> (f64, Duration) {
+    let own = || {
+        let label = labels.get("slo_value").and_then(|slo| slo.parse().ok());
+        label.filter(|slo| *slo > 0.0 && *slo <= 100.0)
+    };
+    let published = || match labels.get("sli").map(String::as_str) {
+        Some("iframe_load") => 95.0,
+        Some("installation_callback" | "webhook_delivery") => 99.0,
+        _ => 99.9,
+    };
+
+    let set = settings.iter().find(|one| one.is_about(labels));
+    let slo: f64 = set
+        .and_then(|one| one.slo)
+        .or_else(own)
+        .unwrap_or_else(published);
+
+    (slo / 100.0, set.map_or(WINDOW, |one| one.window))
+}
+
+/// A time from its first moment to just before its last.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Span {
+    pub from: Timestamp,
+    pub to: Timestamp,
+}
+
+impl Span {
+    /// What two have in common.
+    fn within(self, other: Self) -> Option<Self> {
+        let common = Self {
+            from: self.from.max(other.from),
+            to: self.to.min(other.to),
+        };
+        (common.from < common.to).then_some(common)
+    }
+}
+
+/// A time during which an objective was not met.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Breach {
+    /// The trigger's time.
+    pub from: Timestamp,
+    /// The resolve's; none while it is open.
+    pub to: Option<Timestamp>,
+    /// When silences that cover it were active.
+    pub silenced: Vec<Span>,
+}
+
+/// What an alert's statuses say, in order: `true` that it is on.
+pub fn breaches(mut said: Vec<(Timestamp, bool)>, silenced: &[Span]) -> Vec<Breach> {
+    // Of one time the end comes last: it was on.
+    said.sort_by_key(|(at, on)| (*at, !on));
+
+    let mut found: Vec<Breach> = Vec::new();
+    for (at, on) in said {
+        match found.last_mut().filter(|breach| breach.to.is_none()) {
+            None if on => found.push(Breach {
+                from: at,
+                to: None,
+                silenced: silenced.to_vec(),
+            }),
+            Some(open) if !on => open.to = Some(at),
+            _ => {}
+        }
+    }
+
+    found
+}
+
+/// The step of Atlassian's escalation that the breaches of a window lead to. Atlassian names the
+/// steps and publishes no numbers: this is the bridge's reading of "frequency and consistency".
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Ladder {
+    /// There was no breach outside of announced maintenance.
+    None,
+    /// There was one.
+    Incident,
+    /// It happened again.
+    Remediation,
+    /// It happened again, and the error budget is spent.
+    Demotion,
+}
+
+impl Ladder {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Incident => "incident",
+            Self::Remediation => "remediation",
+            Self::Demotion => "demotion",
+        }
+    }
+}
+
+/// How an objective was met in a window.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measure {
+    /// How many there were, announced or not.
+    pub breaches: u64,
+    pub breach_seconds: i64,
+    /// The part of it that fell into announced maintenance.
+    pub maintenance_seconds: i64,
+    pub budget_seconds: f64,
+    /// The part of the budget that is spent; 1 is all of it. None of a budget of nothing that is
+    /// spent.
+    pub spent: Option<f64>,
+    pub left: Option<f64>,
+    pub ladder: Ladder,
+    /// How many breaches began in the window.
+    pub recurrence: u64,
+    /// The breaches' times, cut and joined, to be drawn.
+    pub spans: Vec<Span>,
+}
+
+/// Measures breaches in the window that ends `at`.
+pub fn measure(breaches: &[Breach], slo: f64, window: Duration, at: Timestamp) -> Measure {
+    let from = at
+        .saturating_sub(window.as_signed())
+        .unwrap_or(Timestamp::MIN);
+    let frame = Span { from, to: at };
+
+    let (mut all, mut counted) = (Vec::new(), Vec::new());
+    let (mut number, mut unannounced, mut began) = (0, 0, 0);
+    for breach in breaches {
+        let span = Span {
+            from: breach.from,
+            to: breach.to.unwrap_or(at),
+        };
+        // One that ends when it begins is a breach all the same.
+        let is_within =
+            span.from < at && span.to > from || span.from == span.to && frame.holds(span.from);
+        if !is_within {
+            continue;
+        }
+
+        number += 1;
+        began += u64::from(frame.holds(breach.from));
+        let cut = span.within(frame);
+        let rest = cut.map_or_else(Vec::new, |cut| without(cut, &breach.silenced));
+        let is_announced = match cut {
+            Some(_) => rest.is_empty(),
+            None => breach
+                .silenced
+                .iter()
+                .any(|silence| silence.holds(span.from)),
+        };
+        unannounced += u64::from(!is_announced);
+        all.extend(cut);
+        counted.extend(rest);
+    }
+
+    let spans = union(all);
+    let breach_seconds = length(&spans).as_secs();
+    let counted_seconds = length(&union(counted)).as_secs();
+    let budget_seconds = rounded((1.0 - slo) * window.as_signed().as_secs_f64());
+    let spent = share(counted_seconds, budget_seconds);
+
+    Measure {
+        breaches: number,
+        breach_seconds,
+        maintenance_seconds: breach_seconds - counted_seconds,
+        budget_seconds,
+        spent,
+        left: spent.map(|spent| rounded(1.0 - spent)),
+        ladder: match unannounced {
+            0 => Ladder::None,
+            1 => Ladder::Incident,
+            _ if spent.is_none_or(|spent| spent >= 1.0) => Ladder::Demotion,
+            _ => Ladder::Remediation,
+        },
+        recurrence: began,
+        spans,
+    }
+}
+
+impl Span {
+    fn holds(self, at: Timestamp) -> bool {
+        self.from <= at && at < self.to
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "no window has so many seconds")]
+fn share(seconds: i64, budget: f64) -> Option<f64> {
+    if budget > 0.0 {
+        Some(rounded(seconds as f64 / budget))
+    } else {
+        (seconds == 0).then_some(0.0)
+    }
+}
+
+/// Without the noise of binary fractions.
+fn rounded(value: f64) -> f64 {
+    (value * 1e6).round() / 1e6
+}
+
+/// The same times without overlaps, in order.
+fn union(mut spans: Vec<Span>) -> Vec<Span> {
+    spans.sort();
+    let mut joined: Vec<Span> = Vec::new();
+    for span in spans {
+        match joined.last_mut() {
+            Some(last) if span.from <= last.to => last.to = last.to.max(span.to),
+            _ => joined.push(span),
+        }
+    }
+    joined
+}
+
+/// What is left of a time without others.
+fn without(span: Span, others: &[Span]) -> Vec<Span> {
+    let mut left = Vec::new();
+    let mut from = span.from;
+    for other in union(
+        others
+            .iter()
+            .filter_map(|other| other.within(span))
+            .collect(),
+    ) {
+        if from < other.from {
+            left.push(Span {
+                from,
+                to: other.from,
+            });
+        }
+        from = other.to;
+    }
+    if from < span.to {
+        left.push(Span { from, to: span.to });
+    }
+    left
+}
+
+fn length(spans: &[Span]) -> SignedDuration {
+    let lengths = spans.iter().map(|span| span.to.duration_since(span.from));
+    lengths.fold(SignedDuration::ZERO, SignedDuration::saturating_add)
+}
+
+#[cfg(test)]
+mod tests;

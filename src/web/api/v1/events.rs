@@ -1,0 +1,48 @@
+//! `events` of the API: what changed, as it happens.
+
+use std::{convert::Infallible, sync::Arc, time::Duration};
+
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{
+        IntoResponse, Response, Sse,
+        sse::{Event, KeepAlive},
+    },
+};
+use futures_util::{StreamExt as _, stream};
+use serde_json::json;
+
+use crate::web::{Admin, problem::Problem};
+
+/// So often a line is sent though nothing changes: it shows that both ends are there.
+const ALIVE: Duration = Duration::from_secs(15);
+
+/// What changed, as it happens
+///
+/// An event `ready` at the start, then an event `changed` whenever something has, with the lists
+/// that differ: `{"changed": ["mails", "incidents", "deliveries", "silences", "audit"]}`.
+#[utoipa::path(
+    get, path = "/events", tag = "conditions",
+    responses(
+        (status = 200, body = String, content_type = "text/event-stream"),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(State(admin): State<Arc<Admin>>) -> Response {
+    let Some(place) = admin.live.watch() else {
+        let why = "too many watch already: ask for the lists from time to time instead";
+        return Problem::new(StatusCode::SERVICE_UNAVAILABLE, why).into_response();
+    };
+
+    let ready = stream::iter([Event::default().event("ready").data("{}")]);
+    let changes = place.changes().map(|changed| {
+        let data = json!({ "changed": changed }).to_string();
+        Event::default().event("changed").data(data)
+    });
+    let events = ready.chain(changes).map(Ok::<_, Infallible>);
+
+    Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(ALIVE))
+        .into_response()
+}

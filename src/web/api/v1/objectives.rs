@@ -1,0 +1,58 @@
+//! `objectives` of the API.
+
+use std::sync::Arc;
+
+use axum::{
+    Json,
+    extract::State,
+    http::{
+        HeaderMap,
+        header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE},
+    },
+    response::{IntoResponse, Response},
+};
+
+use crate::web::{
+    Admin,
+    ask::Query,
+    list::List,
+    problem::Problem,
+    views::objectives::{self, Objective, ObjectiveQuery},
+};
+
+/// What of each error budget is spent, by app and SLI
+///
+/// Answered as a table where `Accept` asks for `text/csv`.
+#[utoipa::path(
+    get, path = "/objectives", tag = "objectives",
+    params(ObjectiveQuery),
+    responses(
+        (status = 200, content(
+            (List<Objective> = "application/json"),
+            (String = "text/csv"),
+        )),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn list(
+    State(admin): State<Arc<Admin>>,
+    headers: HeaderMap,
+    Query(query): Query<ObjectiveQuery>,
+) -> Result<Response, Problem> {
+    let objectives = objectives::list(&admin, &query).await?;
+    let accepts = headers
+        .get(ACCEPT)
+        .and_then(|accepts| accepts.to_str().ok());
+    if !accepts.is_some_and(|accepts| accepts.contains("text/csv")) {
+        return Ok(Json(objectives).into_response());
+    }
+
+    let headers = [
+        (CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (
+            CONTENT_DISPOSITION,
+            "attachment; filename=\"objectives.csv\"",
+        ),
+    ];
+    Ok((headers, objectives::csv(&objectives.items)).into_response())
+}

@@ -1,0 +1,115 @@
+//! What is tried without storing or sending anything: `explain`, `routes/test`, `replay/diff`.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use axum::{Json, extract::State};
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use super::Answer;
+use crate::web::{
+    Admin,
+    ask::{Body, Query},
+    problem::Problem,
+    views::trials::{self, DiffQuery, ExplainQuery},
+    who::{Operator, Who},
+    workbench::{Diff, Options, Reach},
+};
+
+/// What became of a mail: the first alert in it as `explain --json` prints it, and all of them.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Explanation {
+    #[serde(flatten)]
+    #[schema(value_type = Object)]
+    first: Map<String, Value>,
+    #[schema(value_type = Vec<Object>)]
+    items: Vec<Value>,
+}
+
+/// Walk a mail through every stage and show the exact requests; stores and sends nothing
+#[utoipa::path(
+    post, path = "/explain", tag = "trials",
+    request_body(content = Vec<u8>, content_type = "message/rfc822"),
+    params(ExplainQuery),
+    responses(
+        (status = 200, body = Explanation),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn explain(
+    State(admin): State<Arc<Admin>>,
+    _: Who,
+    Query(query): Query<ExplainQuery>,
+    mail: Bytes,
+) -> Answer<Explanation> {
+    let options = Options {
+        at: query.at,
+        ingress: query.ingress,
+        trust: query.trust,
+        profile: query.profile,
+    };
+    let items = trials::explain(&admin, mail, options).await?;
+    let first = items.first().and_then(Value::as_object).cloned();
+    Ok(Json(Explanation {
+        first: first.unwrap_or_default(),
+        items,
+    }))
+}
+
+/// Labels to try on the route tree.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RoutesTest {
+    /// Those not given are empty.
+    #[serde(default)]
+    labels: BTreeMap<String, String>,
+    /// With the time intervals of this time; without it they do not count.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    at: Option<Timestamp>,
+}
+
+/// Which receivers a set of labels reaches
+#[utoipa::path(
+    post, path = "/routes/test", tag = "trials",
+    request_body = RoutesTest,
+    responses(
+        (status = 200, body = Reach),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn routes(
+    State(admin): State<Arc<Admin>>,
+    _: Who,
+    Body(test): Body<RoutesTest>,
+) -> Answer<Reach> {
+    Ok(Json(trials::reach(&admin, test.labels, test.at)))
+}
+
+/// Which pages another configuration would add, drop, move or change
+///
+/// The stored mails of a time are taken through the configuration in force and through the one
+/// sent. Nothing is stored or sent. An operator's: a configuration names files and variables.
+#[utoipa::path(
+    post, path = "/replay/diff", tag = "trials",
+    request_body(content = String, content_type = "application/yaml"),
+    params(DiffQuery),
+    responses(
+        (status = 200, body = Diff),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn diff(
+    State(admin): State<Arc<Admin>>,
+    Operator(_): Operator,
+    Query(query): Query<DiffQuery>,
+    configuration: Bytes,
+) -> Answer<Diff> {
+    let configuration = String::from_utf8(configuration.to_vec())
+        .map_err(|_| Problem::bad("the configuration is not UTF-8"))?;
+    let diff = trials::diff(&admin, configuration, query.since, query.until).await?;
+    Ok(Json(diff))
+}

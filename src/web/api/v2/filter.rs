@@ -1,0 +1,74 @@
+//! `filter`, `receiver` and the switches of a query.
+
+use axum::{extract::FromRequestParts, http::request::Parts};
+
+use super::Failure;
+use crate::label::{Labels, Matcher, Operator};
+
+/// What a query asks for.
+pub struct Filter {
+    matchers: Vec<Matcher>,
+    receiver: Option<Matcher>,
+    pub active: bool,
+    pub silenced: bool,
+    pub inhibited: bool,
+    pub unprocessed: bool,
+}
+
+impl Filter {
+    /// Whether all matchers hold.
+    pub fn fits(&self, labels: &Labels) -> bool {
+        self.matchers.iter().all(|matcher| matcher.holds(labels))
+    }
+
+    /// Whether a receiver is asked for.
+    pub fn wants(&self, receiver: &str) -> bool {
+        self.receiver
+            .as_ref()
+            .is_none_or(|matcher| matcher.holds_for(receiver))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Filter {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        let mut filter = Self {
+            matchers: Vec::new(),
+            receiver: None,
+            active: true,
+            silenced: true,
+            inhibited: true,
+            unprocessed: true,
+        };
+
+        let query = parts.uri.query().unwrap_or_default();
+        for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "filter" => {
+                    let matchers = Matcher::parse_list(&value);
+                    let matchers = matchers.map_err(|error| Failure::bad(error.to_string()))?;
+                    filter.matchers.extend(matchers);
+                }
+                "receiver" if !value.is_empty() => {
+                    let matcher = Matcher::new("receiver", Operator::Matches, value.into_owned());
+                    let matcher = matcher.map_err(|error| Failure::bad(error.to_string()))?;
+                    filter.receiver = Some(matcher);
+                }
+                "active" => filter.active = switch(&name, &value)?,
+                "silenced" => filter.silenced = switch(&name, &value)?,
+                "inhibited" => filter.inhibited = switch(&name, &value)?,
+                "unprocessed" => filter.unprocessed = switch(&name, &value)?,
+                _ => {}
+            }
+        }
+
+        Ok(filter)
+    }
+}
+
+fn switch(name: &str, value: &str) -> Result<bool, Failure> {
+    value
+        .parse()
+        .map_err(|_| Failure::bad(format!("`{name}` is `{value}`: it must be true or false")))
+}

@@ -1,0 +1,257 @@
+//! `silences` and `silence/{id}`.
+
+use std::sync::Arc;
+
+use axum::{Json, extract::State, http::StatusCode};
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Answer, Failure, filter::Filter};
+use crate::{
+    label::{Labels, Matcher, Operator},
+    silence::SilenceId,
+    web::{
+        Admin,
+        ask::{Body, Path},
+        problem::Problem,
+        views::silences::{self, NewSilence, Silence, SilenceState},
+        who::Operator as Allowed,
+    },
+};
+
+/// Expired ones are shown as far back as this many.
+const MOST_EXPIRED: u32 = 1000;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Gettable {
+    id: String,
+    status: Status,
+    updated_at: Timestamp,
+    comment: String,
+    created_by: String,
+    ends_at: Timestamp,
+    matchers: Vec<Condition>,
+    starts_at: Timestamp,
+}
+
+#[derive(Serialize)]
+struct Status {
+    state: SilenceState,
+}
+
+/// A matcher as Alertmanager writes it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Condition {
+    name: String,
+    value: String,
+    is_regex: bool,
+    #[serde(default = "yes")]
+    is_equal: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Postable {
+    #[serde(default)]
+    id: Option<String>,
+    matchers: Vec<Condition>,
+    starts_at: Timestamp,
+    ends_at: Timestamp,
+    created_by: String,
+    comment: String,
+}
+
+#[derive(Serialize)]
+pub struct Posted {
+    #[serde(rename = "silenceID")]
+    silence_id: String,
+}
+
+/// An id in the form that Alertmanager's document asks for: a UUID that holds the number.
+pub(super) fn public_id(id: SilenceId) -> String {
+    format!("00000000-0000-4000-8000-{:012x}", id & 0xffff_ffff_ffff)
+}
+
+/// The number, from a UUID of ours or as the bridge's own commands write it.
+fn number(id: &str) -> Result<SilenceId, Failure> {
+    let own = id.strip_prefix("00000000-0000-4000-8000-");
+    let number = match own.filter(|digits| digits.len() == 12) {
+        Some(digits) => SilenceId::from_str_radix(digits, 16).ok(),
+        None => id.parse().ok(),
+    };
+    number.ok_or_else(|| Failure(StatusCode::NOT_FOUND, format!("there is no silence {id}")))
+}
+
+/// Those that are active first, then those yet to begin, then those that are over.
+pub async fn list(State(admin): State<Arc<Admin>>, filter: Filter) -> Answer<Vec<Gettable>> {
+    let now = admin.clock.now();
+    let failed = |error| Failure::from(Problem::from(error));
+    let mut found = admin
+        .desk
+        .silences(false, now, u32::MAX)
+        .await
+        .map_err(failed)?;
+    let over = admin.desk.silences(true, now, MOST_EXPIRED).await;
+    found.extend(over.map_err(failed)?);
+
+    let found = found.into_iter().map(|silence| Silence::new(silence, now));
+    let mut found: Vec<_> = found.map(gettable).collect();
+    found.retain(|silence| filter.fits(&labels(&silence.matchers)));
+    found.sort_by_key(|silence| match silence.status.state {
+        SilenceState::Active => 0,
+        SilenceState::Pending => 1,
+        SilenceState::Expired => 2,
+    });
+
+    Ok(Json(found))
+}
+
+pub async fn show(State(admin): State<Arc<Admin>>, Path(id): Path<String>) -> Answer<Gettable> {
+    let silence = silences::show(&admin, number(&id)?).await?;
+    Ok(Json(gettable(silence)))
+}
+
+pub async fn expire(
+    State(admin): State<Arc<Admin>>,
+    Allowed(who): Allowed,
+    Path(id): Path<String>,
+) -> Result<(), Failure> {
+    silences::expire(&admin, &who, number(&id)?).await?;
+    Ok(())
+}
+
+/// What a silence matches never changes: one that is edited is ended, and another begins.
+pub async fn add(
+    State(admin): State<Arc<Admin>>,
+    Allowed(who): Allowed,
+    Body(posted): Body<Postable>,
+) -> Answer<Posted> {
+    let before = posted.id.as_deref().filter(|id| !id.is_empty());
+    let before = before.map(number).transpose()?;
+    if let Some(before) = before {
+        silences::show(&admin, before).await?;
+    }
+
+    let matchers = posted.matchers.iter().map(Condition::text);
+    let new = NewSilence {
+        matchers: matchers.collect(),
+        starts_at: Some(posted.starts_at),
+        ends_at: Some(posted.ends_at),
+        author: Some(posted.created_by),
+        comment: posted.comment,
+    };
+    let silence = silences::add(&admin, &who, &new).await?;
+
+    if let Some(before) = before
+        && silences::show(&admin, before).await?.state != SilenceState::Expired
+    {
+        silences::expire(&admin, &who, before).await?;
+    }
+
+    Ok(Json(Posted {
+        silence_id: public_id(silence.id),
+    }))
+}
+
+fn gettable(silence: Silence) -> Gettable {
+    let matchers = silence.matchers.iter();
+    Gettable {
+        id: public_id(silence.id),
+        status: Status {
+            state: silence.state,
+        },
+        updated_at: match silence.state {
+            SilenceState::Expired => silence.ends_at,
+            _ => silence.created_at,
+        },
+        comment: silence.comment,
+        created_by: silence.author,
+        ends_at: silence.ends_at,
+        matchers: matchers.map(|text| Condition::new(text)).collect(),
+        starts_at: silence.starts_at,
+    }
+}
+
+/// What a filter is held against: the matchers as if they were labels.
+fn labels(matchers: &[Condition]) -> Labels {
+    let pairs = matchers.iter();
+    pairs
+        .map(|one| (one.name.clone().into(), one.value.clone()))
+        .collect()
+}
+
+impl Condition {
+    /// A comparison of numbers, which Alertmanager does not know, shows as an equal text.
+    fn new(text: &str) -> Self {
+        let Ok(matcher) = Matcher::parse(text) else {
+            return Self {
+                name: text.to_owned(),
+                value: String::new(),
+                is_regex: false,
+                is_equal: true,
+            };
+        };
+        let operator = matcher.operator();
+        let value = match operator {
+            Operator::Equal | Operator::NotEqual | Operator::Matches | Operator::NotMatches => {
+                matcher.value().to_owned()
+            }
+            comparison => format!("{}{}", comparison.as_str(), matcher.value()),
+        };
+        Self {
+            name: matcher.name().to_owned(),
+            value,
+            is_regex: matches!(operator, Operator::Matches | Operator::NotMatches),
+            is_equal: !matches!(operator, Operator::NotEqual | Operator::NotMatches),
+        }
+    }
+
+    /// As the bridge writes it.
+    fn text(&self) -> String {
+        let operator = match (self.is_regex, self.is_equal) {
+            (false, true) => Operator::Equal,
+            (false, false) => Operator::NotEqual,
+            (true, true) => Operator::Matches,
+            (true, false) => Operator::NotMatches,
+        };
+        let value = self.value.replace('\\', "\\\\");
+        let value = value.replace('"', "\\\"").replace('\n', "\\n");
+        format!("{}{}\"{value}\"", self.name, operator.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_matcher_means_the_same_in_both_words() {
+        for text in [
+            "severity=\"critical\"",
+            "app_key!=\"a\\\"b\\\\c\"",
+            "sli=~\"iframe.*|x\"",
+            "metric!~\"a b\"",
+        ] {
+            let matcher = Matcher::parse(text).unwrap();
+            let again = Matcher::parse(&Condition::new(text).text()).unwrap();
+            assert_eq!(
+                (matcher.name(), matcher.operator(), matcher.value()),
+                (again.name(), again.operator(), again.value())
+            );
+        }
+    }
+
+    #[test]
+    fn an_id_is_a_uuid_and_ours() {
+        assert_eq!(public_id(17), "00000000-0000-4000-8000-000000000011");
+        assert!(matches!(number(&public_id(17)), Ok(17)));
+        assert!(matches!(number("17"), Ok(17)));
+        assert!(number("5a2c1c1c-0000-4000-8000-000000000011").is_err());
+    }
+}

@@ -1,0 +1,117 @@
+//! `status` and `receivers`.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use axum::{Json, extract::State};
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::Answer;
+use crate::web::Admin;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Status {
+    cluster: Cluster,
+    version_info: Version,
+    config: Configuration,
+    /// When the bridge was started.
+    uptime: Timestamp,
+}
+
+/// Replicas share a store, and no gossip.
+#[derive(Serialize)]
+struct Cluster {
+    status: &'static str,
+    peers: [Value; 0],
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::struct_field_names, reason = "the names are Alertmanager's")]
+struct Version {
+    branch: &'static str,
+    build_date: &'static str,
+    build_user: &'static str,
+    go_version: &'static str,
+    revision: &'static str,
+    version: &'static str,
+}
+
+/// The route tree and the receivers' names, in Alertmanager's words. Nothing of how a receiver is
+/// reached.
+#[derive(Serialize)]
+struct Configuration {
+    original: String,
+}
+
+pub async fn status(State(admin): State<Arc<Admin>>) -> Json<Status> {
+    let receivers = names(&admin)
+        .into_iter()
+        .map(|name| json!({ "name": name }));
+    let original = json!({
+        "route": route(&admin.workbench.routes()),
+        "receivers": receivers.collect::<Vec<_>>(),
+    });
+
+    Json(Status {
+        cluster: Cluster {
+            status: "disabled",
+            peers: [],
+        },
+        version_info: Version {
+            branch: "",
+            build_date: "",
+            build_user: "",
+            go_version: "",
+            revision: "",
+            version: env!("CARGO_PKG_VERSION"),
+        },
+        config: Configuration {
+            original: original.to_string(),
+        },
+        uptime: admin.started_at,
+    })
+}
+
+/// A route as Alertmanager writes it. Comparisons of numbers it does not know are left out.
+fn route(route: &Value) -> Value {
+    let matchers = route["matchers"].as_array().into_iter().flatten();
+    let known = matchers.filter(|matcher| {
+        let text = matcher.as_str().unwrap_or_default();
+        !text.contains(['<', '>']) || text.contains('"')
+    });
+    let below = route["routes"].as_array().into_iter().flatten();
+
+    json!({
+        "receiver": route["receiver"],
+        "matchers": known.collect::<Vec<_>>(),
+        "continue": route["continue"],
+        "routes": below.map(self::route).collect::<Vec<_>>(),
+    })
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub struct Receiver {
+    pub name: String,
+}
+
+pub async fn receivers(State(admin): State<Arc<Admin>>) -> Answer<Vec<Receiver>> {
+    let receivers = names(&admin).into_iter().map(|name| Receiver { name });
+    Ok(Json(receivers.collect()))
+}
+
+/// Every receiver that has integrations, or that a route leads to.
+fn names(admin: &Admin) -> BTreeSet<String> {
+    fn collect(route: &Value, names: &mut BTreeSet<String>) {
+        names.extend(route["receiver"].as_str().map(ToOwned::to_owned));
+        let below = route["routes"].as_array().into_iter().flatten();
+        below.for_each(|route| collect(route, names));
+    }
+
+    let integrations = admin.workbench.integrations().into_iter();
+    let mut names: BTreeSet<String> = integrations.map(|one| one.receiver).collect();
+    collect(&admin.workbench.routes(), &mut names);
+    names
+}

@@ -1,0 +1,92 @@
+//! What is tried without storing or sending anything.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use jiff::Timestamp;
+use serde::Deserialize;
+use serde_json::Value;
+use utoipa::IntoParams;
+
+use crate::web::{
+    Admin,
+    problem::Problem,
+    workbench::{Diff, Options, Reach},
+};
+
+/// How a mail is to be tried.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct ExplainQuery {
+    /// When it arrived; its own Date, unless given.
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub at: Option<Timestamp>,
+    /// The ingress it is taken to have come through.
+    pub ingress: Option<String>,
+    /// Whether it is taken for genuine.
+    pub trust: bool,
+    /// The one profile to read it by.
+    pub profile: Option<String>,
+}
+
+/// Which stored mails to take through another configuration.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(default)]
+#[into_params(parameter_in = Query)]
+pub struct DiffQuery {
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    #[param(value_type = Option<String>, format = DateTime)]
+    pub until: Option<Timestamp>,
+}
+
+/// Walks a mail through every stage: an object for each alert in it.
+pub async fn explain(admin: &Admin, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem> {
+    if mail.is_empty() {
+        return Err(Problem::unprocessable(
+            "the body is empty: send the mail as message/rfc822",
+        ));
+    }
+
+    let ingress = options.ingress.as_deref();
+    let known = admin.workbench.ingresses();
+    if ingress.is_some_and(|ingress| known.iter().all(|(name, _)| name != ingress)) {
+        return Err(Problem::unprocessable(
+            "`ingress` names none that is configured",
+        ));
+    }
+
+    let profile = options.profile.as_deref();
+    let known = admin.workbench.profiles();
+    if profile.is_some_and(|profile| known.iter().all(|name| name != profile)) {
+        return Err(Problem::unprocessable(
+            "`profile` names none that is configured",
+        ));
+    }
+
+    let explained = admin.workbench.explain(mail, options.clone()).await?;
+    let taken = |alert: &Value| alert["profile"].as_str().map(ToOwned::to_owned);
+    match &options.profile {
+        Some(profile) if explained.first().and_then(taken).as_ref() != Some(profile) => Err(
+            Problem::unprocessable(format!("the profile {profile} does not take this mail")),
+        ),
+        _ => Ok(explained),
+    }
+}
+
+/// Which receivers a set of labels reaches.
+pub fn reach(admin: &Admin, labels: BTreeMap<String, String>, at: Option<Timestamp>) -> Reach {
+    let labels = labels.into_iter().map(|(name, value)| (name.into(), value));
+    admin.workbench.reach(&labels.collect(), at)
+}
+
+/// Which pages another configuration would add, drop, move or change.
+pub async fn diff(
+    admin: &Admin,
+    configuration: String,
+    since: Option<Timestamp>,
+    until: Option<Timestamp>,
+) -> Result<Diff, Problem> {
+    admin.workbench.diff(configuration, since, until).await
+}

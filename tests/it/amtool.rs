@@ -1,0 +1,204 @@
+//! Alertmanager's API v2: what its own tools see of the bridge.
+
+use std::process::{Command, Output};
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    api::{CONFIG, ask, get, sample},
+    harness::Bridge,
+};
+
+fn amtool(bridge: &Bridge, arguments: &[&str]) -> Output {
+    let url = format!("--alertmanager.url={}", bridge.admin);
+    Command::new("amtool")
+        .arg(url)
+        .args(arguments)
+        .output()
+        .unwrap()
+}
+
+fn said(output: &Output) -> String {
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// What Alertmanager's document requires, by the paths of its answers (`[]` is each of an array).
+const REQUIRED: [(&str, &[&str]); 5] = [
+    (
+        "/api/v2/status",
+        &[
+            "cluster.status",
+            "versionInfo.version",
+            "versionInfo.revision",
+            "versionInfo.branch",
+            "versionInfo.buildUser",
+            "versionInfo.buildDate",
+            "versionInfo.goVersion",
+            "config.original",
+            "uptime",
+        ],
+    ),
+    ("/api/v2/receivers", &["[].name"]),
+    (
+        "/api/v2/alerts",
+        &[
+            "[].labels.alertname",
+            "[].receivers",
+            "[].receivers[].name",
+            "[].fingerprint",
+            "[].startsAt",
+            "[].updatedAt",
+            "[].endsAt",
+            "[].annotations",
+            "[].status.state",
+            "[].status.silencedBy",
+            "[].status.inhibitedBy",
+            "[].status.mutedBy",
+        ],
+    ),
+    (
+        "/api/v2/alerts/groups",
+        &["[].labels", "[].receiver.name", "[].alerts[].fingerprint"],
+    ),
+    (
+        "/api/v2/silences",
+        &[
+            "[].id",
+            "[].status.state",
+            "[].updatedAt",
+            "[].comment",
+            "[].createdBy",
+            "[].endsAt",
+            "[].startsAt",
+            "[].matchers[].name",
+            "[].matchers[].value",
+            "[].matchers[].isRegex",
+        ],
+    ),
+];
+
+fn holds(value: &Value, path: &str) -> bool {
+    let (first, rest) = path
+        .split_once('.')
+        .map_or((path, None), |(first, rest)| (first, Some(rest)));
+    let (name, each) = first
+        .strip_suffix("[]")
+        .map_or((first, false), |name| (name, true));
+    let found = if name.is_empty() {
+        Some(value)
+    } else {
+        value.get(name)
+    };
+    let Some(found) = found.filter(|found| !found.is_null()) else {
+        return false;
+    };
+    let below = |value: &Value| rest.is_none_or(|rest| holds(value, rest));
+    match found.as_array().filter(|_| each) {
+        Some(items) => !items.is_empty() && items.iter().all(below),
+        None => !each && below(found),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn amtool_works_unchanged_and_every_required_field_is_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), CONFIG);
+    for incident in ["one", "two"] {
+        let mail = sample(folder.path(), incident, &[]);
+        assert_eq!(bridge.post(&mail).await.unwrap(), 202);
+    }
+    bridge.settled_in_store(2).await;
+
+    let alerts = said(&amtool(&bridge, &["alert", "query", "-o", "json"]));
+    let alerts: Value = serde_json::from_str(&alerts).unwrap();
+    assert_eq!(alerts.as_array().unwrap().len(), 2, "{alerts}");
+    let name = alerts[0]["labels"]["alertname"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let one = said(&amtool(
+        &bridge,
+        &["alert", "query", "incident_id=one", "-o", "json"],
+    ));
+    assert_eq!(
+        serde_json::from_str::<Value>(&one)
+            .unwrap()
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+
+    // A silence by the name that its tools show.
+    let by_name = format!("alertname={name}");
+    let added = amtool(
+        &bridge,
+        &[
+            "silence",
+            "add",
+            &by_name,
+            "incident_id=one",
+            "-c",
+            "moves",
+            "-d",
+            "1h",
+        ],
+    );
+    let id = said(&added).trim().to_owned();
+    let silences = said(&amtool(&bridge, &["silence", "query", "-o", "json"]));
+    let silences: Value = serde_json::from_str(&silences).unwrap();
+    assert_eq!(silences[0]["id"], id.as_str(), "{silences}");
+    let query = async |extra: &str| get_all(&bridge, extra).await;
+    assert_eq!(query("?silenced=false").await.len(), 1);
+    assert_eq!(query("?active=false").await.len(), 1);
+    assert_eq!(
+        query("?active=false").await[0]["status"]["silencedBy"],
+        json!([id])
+    );
+    assert_eq!(query("?receiver=std.*").await.len(), 2);
+    assert_eq!(query("?receiver=std").await.len(), 0);
+    assert_eq!(query("?filter=incident_id%3D%22two%22").await.len(), 1);
+
+    for (path, required) in REQUIRED {
+        let answer = get(&bridge, path).await;
+        for field in required {
+            assert!(holds(&answer, field), "{path} lacks {field}: {answer}");
+        }
+    }
+    let shown = get(&bridge, &format!("/api/v2/silence/{id}")).await;
+    assert_eq!(shown["status"]["state"], "active");
+
+    said(&amtool(&bridge, &["silence", "expire", &id]));
+    let shown = get(&bridge, &format!("/api/v2/silence/{id}")).await;
+    assert_eq!(shown["status"]["state"], "expired");
+    let listed = said(&amtool(&bridge, &["silence", "query", "-q"]));
+    assert_eq!(listed.trim(), "", "it is over");
+    said(&amtool(&bridge, &["config", "show"]));
+
+    for (method, path, status) in [
+        (Method::POST, "/api/v2/alerts", 405),
+        (Method::GET, "/api/v2/silence/none", 404),
+        (
+            Method::DELETE,
+            "/api/v2/silence/00000000-0000-4000-8000-0000000000ff",
+            404,
+        ),
+        (Method::GET, "/api/v2/alerts?filter=%7B%7B", 400),
+        (Method::GET, "/api/v2/alerts?active=perhaps", 400),
+        (Method::POST, "/api/v2/silences", 400),
+    ] {
+        let response = ask(&bridge, method.clone(), path, None).await;
+        assert_eq!(response.status(), status, "{method} {path}");
+    }
+}
+
+async fn get_all(bridge: &Bridge, query: &str) -> Vec<Value> {
+    let alerts = get(bridge, &format!("/api/v2/alerts{query}")).await;
+    alerts.as_array().unwrap().clone()
+}

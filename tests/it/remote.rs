@@ -1,0 +1,106 @@
+//! Commands ask a running bridge as they ask its store, and it is known who did what.
+
+use serde_json::{Value, json};
+
+use crate::{
+    api::{CONFIG, get, sample},
+    harness::Bridge,
+};
+
+fn json_of(bridge: &Bridge, arguments: &[&str]) -> Value {
+    let output = bridge.command_with(arguments, &[("ALERTBRIDGE_TOKEN", "s3cret")]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{arguments:?}: {said}");
+    serde_json::from_slice(&output.stdout).unwrap_or(Value::Null)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_says_the_same_of_a_running_bridge_as_of_its_store() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = Bridge::start(folder.path(), CONFIG);
+    for incident in ["a/b", "two"] {
+        let mail = sample(folder.path(), incident, &[]);
+        assert_eq!(bridge.post(&mail).await.unwrap(), 202);
+    }
+    bridge.settled_in_store(2).await;
+    let server = ["--server", bridge.admin.as_str()];
+    let both = |arguments: &[&str]| {
+        let far = json_of(&bridge, &[arguments, &server[..]].concat());
+        (json_of(&bridge, arguments), far)
+    };
+
+    let add = [
+        "silences",
+        "add",
+        "app_key=\"x\"",
+        "--comment",
+        "moves",
+        "--json",
+    ];
+    let added = json_of(&bridge, &[&add[..], &server[..]].concat());
+    assert_eq!(added["state"], "active");
+    for arguments in [
+        &["mails", "list", "--json"][..],
+        &["deliveries", "list", "--json"],
+        &["silences", "list", "--json"],
+        &["silences", "preview", "incident_id=\"two\"", "--json"],
+        &["objectives", "--at", "2027-01-01", "--json"],
+    ] {
+        let (near, far) = both(arguments);
+        assert_eq!(near, far, "{arguments:?}");
+        assert_ne!(near, json!([]), "{arguments:?}");
+    }
+    let (near, far) = both(&["incidents", "show", "a/b", "--json"]);
+    assert_eq!(near["timeline"], far["timeline"]);
+    let raw = |more: &[&str]| {
+        bridge
+            .command(&[&["mails", "show", "1", "--raw"], more].concat())
+            .stdout
+    };
+    assert!(!raw(&[]).is_empty());
+    assert_eq!(raw(&[]), raw(&server));
+
+    // By hand, once from here and once from afar; both stand in the audit.
+    json_of(&bridge, &["incidents", "resolve", "two"]);
+    json_of(
+        &bridge,
+        &[&["incidents", "resolve", "a/b"], &server[..]].concat(),
+    );
+    let again = bridge.command(&[&["incidents", "resolve", "a/b"], &server[..]].concat());
+    assert_eq!(again.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&again.stderr).contains("is over already"));
+    let id = added["id"].to_string();
+    json_of(
+        &bridge,
+        &[&["silences", "expire", &id], &server[..]].concat(),
+    );
+
+    let audit = get(&bridge, "/api/v1/audit").await;
+    let deeds: Vec<_> = audit["items"].as_array().unwrap().iter().rev().collect();
+    let told = deeds.iter().map(|deed| {
+        let text = |name: &str| deed[name].as_str().unwrap().to_owned();
+        (text("via"), text("action"), text("subject"))
+    });
+    let told: Vec<_> = told.collect();
+    let expected = [
+        ("api", "silences.add", "{app_key=\"x\"}"),
+        ("command", "incidents.resolve", "two"),
+        ("api", "incidents.resolve", "a/b"),
+        ("api", "incidents.resolve", "a/b"),
+        ("api", "silences.expire", &*id),
+    ];
+    let expected =
+        expected.map(|(via, action, subject)| (via.into(), action.into(), subject.into()));
+    assert_eq!(told, expected, "{audit}");
+    assert!(deeds[1]["by"].as_str().unwrap().contains('@'), "{audit}");
+
+    for (server, said) in [
+        ("127.0.0.1:1", "is not an address"),
+        ("http://127.0.0.1:1", "cannot be asked"),
+    ] {
+        let output = bridge.command(&["mails", "list", "--server", server]);
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(error.contains(said), "{error}");
+    }
+}
