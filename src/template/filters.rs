@@ -36,6 +36,7 @@ pub fn add(environment: &mut Environment<'_>) {
 }
 
 /// Jinja's: its arguments may be named or not, which the crate's may not.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands it over")]
 fn truncate(
     state: &mut State,
     value: &Value,
