@@ -80,6 +80,7 @@ impl Chart {
 /// When an objective was breached in a window.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Strip {
+    /// What was not announced.
     breaches: Vec<Bar>,
     announced: Vec<Bar>,
     weeks: Vec<f64>,
@@ -103,7 +104,7 @@ impl Strip {
         };
         let week = 7.0 * 24.0 * 3600.0 / length * WIDTH;
         Self {
-            breaches: bars(breaches, &x),
+            breaches: bars(&unannounced(breaches, announced), &x),
             announced: bars(announced, &x),
             // Counted back from the window's end; a long window has more than can be told apart.
             weeks: (1..=12)
@@ -113,6 +114,28 @@ impl Strip {
                 .collect(),
         }
     }
+}
+
+/// What of the breaches was not announced; both are in order of time, and each announced part lies
+/// in one breach.
+fn unannounced(breaches: &[Period], announced: &[Period]) -> Vec<Period> {
+    let mut announced = announced.iter().peekable();
+    let mut left = Vec::new();
+    for breach in breaches {
+        let mut from = breach.from;
+        while let Some(part) = announced.next_if(|part| part.to <= breach.to) {
+            left.extend((from < part.from).then_some(Period {
+                from,
+                to: part.from,
+            }));
+            from = part.to;
+        }
+        left.extend((from < breach.to).then_some(Period {
+            from,
+            to: breach.to,
+        }));
+    }
+    left
 }
 
 /// Bars of periods in order of time; what the eye cannot tell apart is one.
@@ -205,11 +228,12 @@ mod tests {
             period(21 * day + 9, 21 * day + 10),
             period(28 * day - 1, 28 * day),
         ];
-        let strip = Strip::new(at(0), at(28 * day), &periods, &periods[..1]);
+        let announced = [period(7 * day, 10 * day + day / 2)];
+        let strip = Strip::new(at(0), at(28 * day), &periods, &announced);
         let bar = |x, width| Bar { x, width };
-        let expected = [bar(250.0, 250.0), bar(750.0, 6.2), bar(994.0, 6.0)];
+        let expected = [bar(375.0, 125.0), bar(750.0, 6.2), bar(994.0, 6.0)];
         assert_eq!(strip.breaches, expected);
-        assert_eq!(strip.announced, [bar(250.0, 250.0)]);
+        assert_eq!(strip.announced, [bar(250.0, 125.0)]);
         assert_eq!(strip.weeks, [750.0, 500.0, 250.0]);
     }
 
