@@ -1,4 +1,4 @@
-//! What a change of an open incident tells, and to whom: of its severity above all. Pure.
+//! What a change of an open incident tells, and to whom. Pure.
 
 use jiff::Timestamp;
 
@@ -43,15 +43,13 @@ impl Rules {
             };
         }
 
-        let is = page.labels.get(SEVERITY).cloned().unwrap_or_default();
-        let change = format!("the severity was {was} and is {is}");
+        let difference = self
+            .treatment_of(&page.labels)
+            .difference(&page.labels, &state);
         let update = Notification {
             action: Action::Change,
-            was: Some(was.clone()),
-            reason: page
-                .reason
-                .clone()
-                .or_else(|| (was != is).then(|| change.clone())),
+            was: Some(was),
+            reason: page.reason.clone().or_else(|| difference.clone()),
             ..page.clone()
         };
 
@@ -116,7 +114,10 @@ impl Rules {
         }
 
         Decision {
-            reason: Some(and(&change, anew.reason.as_deref())),
+            reason: match difference {
+                Some(difference) => Some(and(&difference, anew.reason.as_deref())),
+                None => anew.reason,
+            },
             state: anew.state.map(|state| State {
                 untold: false,
                 ..state

@@ -60,4 +60,14 @@ impl Treatment {
             .iter()
             .any(|(name, value)| state.told.get(name).is_some_and(|told| told != value))
     }
+
+    /// What is otherwise than it was told, in words: `the load was 87 and is 91`.
+    pub(super) fn difference(&self, labels: &Labels, state: &State) -> Option<String> {
+        let differing = self.values(labels).into_iter().filter_map(|(name, is)| {
+            let was = state.told.get(&name).filter(|was| **was != is)?;
+            Some(format!("the {name} was {was} and is {is}"))
+        });
+        let differing: Vec<_> = differing.collect();
+        (!differing.is_empty()).then(|| differing.join(", "))
+    }
 }

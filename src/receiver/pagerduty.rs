@@ -269,6 +269,12 @@ impl PagerDuty {
             links.push(json!({ "href": href, "text": cut(&text, WORD) }));
         }
 
+        // The sender's own page, where the team names no other.
+        let own = wording::one(page.notification(), "url");
+        if self.links.is_empty() && own.len() <= HREF && http_url::parse(&own).is_ok() {
+            links.push(json!({ "href": own, "text": cut(&own, WORD) }));
+        }
+
         links
     }
 

@@ -60,8 +60,16 @@ impl Receiver for Stdout {
             } else {
                 format!("[{}] ", cut(&severity, 32))
             };
+
+            // An alias that is a hash says nothing to people.
+            let id = wording::one(notification, "incident_id");
+            let id = if parcel.alias.contains(&id) {
+                String::new()
+            } else {
+                format!(" ({})", cut(&id, 256))
+            };
             format!(
-                "{:.0} {} {} {severity}{}",
+                "{:.0} {} {} {severity}{}{id}",
                 notification.time.unwrap_or(notification.arrived_at),
                 notification.action.told_as().to_uppercase(),
                 parcel.alias,

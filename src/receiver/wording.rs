@@ -1,8 +1,8 @@
 //! What a page says where no template says otherwise. It never fails, so no page is lost for want
 //! of a text.
 //!
-//! The title keeps what matters however little room there is: the app, the metric, measured against
-//! objective.
+//! The title keeps what matters however little room there is: the sender's own title, or the app,
+//! the metric, measured against objective.
 
 use std::fmt::Write as _;
 
@@ -52,7 +52,8 @@ pub fn label<'a>(notification: &'a Notification, name: &str) -> &'a str {
     notification.labels.get(name).map_or("", String::as_str)
 }
 
-/// The headline, one line of at most `max` units: `App: Metric 60% (objective 99%)`.
+/// The headline, one line of at most `max` units: the mail's own title, or `App: Metric 60%
+/// (objective 99%)`.
 pub fn title(notification: &Notification, max: usize) -> String {
     let mut title = String::new();
     if label(notification, "kind") == "test" {
@@ -77,7 +78,10 @@ pub fn title(notification: &Notification, max: usize) -> String {
                 reason(notification, "it reports a problem of its own")
             );
         }
-        _ => title.push_str(&headline(notification, room)),
+        _ => {
+            let own = declared(notification);
+            title.push_str(&own.unwrap_or_else(|| headline(notification, room)));
+        }
     }
 
     text::cut(&title, max)
@@ -88,6 +92,31 @@ pub fn mark(notification: &Notification) -> String {
     notification
         .doubt
         .map_or_else(String::new, |doubt| format!("[{}] ", doubt.mark()))
+}
+
+/// What a profile calls its alert: the title, else the summary, else `PROFILE: KEY (STATUS)`. None
+/// where the mail names an app or a metric instead, or no profile took it.
+fn declared(notification: &Notification) -> Option<String> {
+    if let Some(title) = first_of(notification, &["title"]) {
+        return Some(title);
+    }
+
+    if first_of(notification, &["app_name", "app_key", "metric", "sli"]).is_some() {
+        return None;
+    }
+
+    if let Some(summary) = first_of(notification, &["summary"]) {
+        return Some(summary);
+    }
+
+    let profile = first_of(notification, &["profile"])?;
+    let id = line(&notification.incident_id);
+    let key = id
+        .strip_prefix(&profile)
+        .and_then(|key| key.strip_prefix(':'))
+        .unwrap_or(&id);
+    let status = first_of(notification, &["status"]).map(|status| format!(" ({status})"));
+    Some(format!("{profile}: {key}{}", status.unwrap_or_default()))
 }
 
 /// `App: Metric 60% (objective 99%)`: where it is too long, the app's and the metric's names give
@@ -149,26 +178,29 @@ pub fn body(notification: &Notification) -> String {
     format!("{}\n{}", title(notification, 4096), below(notification))
 }
 
-/// Several lines: the reason where there is one, then what is known, a line each.
+/// Several lines: the summary and the reason where there are any, then what else is known, a line
+/// each.
 pub fn below(notification: &Notification) -> String {
-    let reason = notification
-        .reason
-        .as_deref()
-        .map(text::clean)
-        .filter(|reason| !reason.is_empty());
+    let summary = text::clean(label(notification, "summary"));
+    let is_headline = declared(notification).is_some_and(|headline| headline == summary);
+    let reason = notification.reason.as_deref().map(text::clean);
+    let paragraphs = [(!is_headline).then_some(summary), reason]
+        .into_iter()
+        .flatten()
+        .filter(|paragraph| !paragraph.is_empty());
 
     let details = details(notification)
         .into_iter()
+        .filter(|(name, _)| !matches!(name.as_str(), "title" | "summary"))
         .map(|(name, value)| format!("{name}: {value}"));
-    reason
-        .into_iter()
-        .chain(details)
-        .collect::<Vec<_>>()
-        .join("\n")
+    paragraphs.chain(details).collect::<Vec<_>>().join("\n")
 }
 
 /// The order in which details matter; every other label follows by its name.
-const ORDER: [&str; 16] = [
+const ORDER: [&str; 19] = [
+    "title",
+    "summary",
+    "url",
     "incident_id",
     "app_name",
     "app_key",
@@ -250,4 +282,72 @@ fn first_of(notification: &Notification, names: &[&str]) -> Option<String> {
 /// One clean line. 64 KiB hold more than any vendor takes.
 fn line(value: &str) -> String {
     text::one_line(text::head(value, 64 << 10))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::receiver::sample;
+
+    /// A trigger of the profile `ups` with these labels of its own.
+    fn of_profile(own: &[(&'static str, &str)]) -> Notification {
+        let (_, mut trigger) = sample::notifications().into_iter().next().unwrap();
+        let labels = [
+            ("kind", "incident"),
+            ("profile", "ups"),
+            ("incident_id", "ups:ups-3"),
+            ("severity", "error"),
+        ];
+        trigger.incident_id = "ups:ups-3".to_owned();
+        trigger.labels = labels
+            .iter()
+            .chain(own)
+            .map(|(name, value)| ((*name).into(), (*value).to_owned()))
+            .collect();
+        trigger
+    }
+
+    #[test]
+    fn an_alert_of_a_profile_goes_by_its_title_its_summary_or_its_key() {
+        for (own, said) in [
+            (
+                &[("title", "Disk full"), ("summary", "On db1")][..],
+                "Disk full",
+            ),
+            (&[("summary", "On\ndb1"), ("status", "DOWN")], "On db1"),
+            (&[("status", "On Battery")], "ups: ups-3 (On Battery)"),
+            (&[], "ups: ups-3"),
+        ] {
+            let mut notification = of_profile(own);
+            assert_eq!(title(&notification, 100), said);
+            notification.action = Action::Resolve;
+            assert_eq!(title(&notification, 100), format!("[RESOLVED] {said}"));
+        }
+    }
+
+    #[test]
+    fn a_summary_stands_once_below_the_headline_and_before_the_details() {
+        let url = ("url", "https://ups.example.com/3");
+        let mut notification = of_profile(&[
+            ("title", "Disk full"),
+            ("summary", "On db1,\nsince noon"),
+            url,
+        ]);
+        notification.reason = Some("the load was 87 and is 91".to_owned());
+        let said = body(&notification);
+        assert!(
+            said.starts_with(
+                "Disk full\nOn db1,\nsince noon\nthe load was 87 and is 91\n\
+                 url: https://ups.example.com/3\nincident_id: ups:ups-3\n"
+            ),
+            "{said}"
+        );
+        assert_eq!(
+            (said.matches("Disk").count(), said.matches("db1").count()),
+            (1, 1)
+        );
+
+        let said = body(&of_profile(&[("summary", "On db1")]));
+        assert!(said.starts_with("On db1\nincident_id: "), "{said}");
+    }
 }

@@ -277,3 +277,37 @@ async fn a_silence_that_held_one_alert_of_a_mail_is_told_before_all_of_it() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_change_names_what_changed_whether_it_is_the_severity_or_not() {
+    let telling = PROFILES.replacen(
+        "    status: { resolve: [OK]",
+        "    notify_on_change: [severity, title]\n    status: { resolve: [OK]",
+        1,
+    );
+    let night = Night::under(&telling);
+    night.outcome(disk(0, "BAD", "warning")).await;
+
+    let fuller = |second, level: &str| {
+        let body = format!("Device: sda\r\nState: BAD\r\nLevel: {level}");
+        from("root@db1.example.com", "fuller", second, &body)
+    };
+    for (mail, reason) in [
+        (fuller(10, "warning"), "the title was disk and is fuller"),
+        (
+            fuller(20, "critical"),
+            "the severity was warning and is critical",
+        ),
+        (
+            disk(30, "BAD", "warning"),
+            "the severity was critical and is warning, the title was fuller and is disk",
+        ),
+    ] {
+        let id = night.take(mail).await;
+        let row = night.row(id).await;
+        assert_eq!(
+            (row.outcome, row.reason.as_deref()),
+            (Outcome::Changed, Some(reason))
+        );
+    }
+}
