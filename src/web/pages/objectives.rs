@@ -208,8 +208,8 @@ impl Row {
             recurrence: match one.recurrence_28d {
                 0 => format!("no breach began in these {}", days(window)),
                 number => {
-                    let breaches = count(number, "breach", "breaches");
-                    format!("{breaches} began in these {}", days(window))
+                    let began = count(number, "breach", "breaches");
+                    format!("{began} began in these {}", days(window))
                 }
             },
             strip: Strip::new(from, at, &one.spans, &one.announced),
