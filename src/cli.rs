@@ -160,7 +160,10 @@ fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
 
 /// The store of the configuration, which must be there: only `serve` and `store migrate` make one.
 async fn open_store(config: Option<&Path>) -> anyhow::Result<Arc<dyn Desk>> {
-    let loaded = Config::load(config, Files::Unneeded)?;
+    open_store_of(&Config::load(config, Files::Unneeded)?).await
+}
+
+async fn open_store_of(loaded: &Loaded) -> anyhow::Result<Arc<dyn Desk>> {
     let place = store::there(&loaded.config).await?;
     let store = place
         .open()

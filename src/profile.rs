@@ -13,14 +13,14 @@
 //! mail has at most [`MAX_ITEMS`] items. Starters ([`starters`]) are files of the same grammar, laid
 //! under a profile that names one before its settings are read (`config::starter`).
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
     authenticate,
-    label::{Labels, Severities},
+    label::{self, Labels, Severities},
     settings::{Duration, Problem},
 };
 
@@ -119,6 +119,13 @@ impl Profiles {
     /// Why each of them does not take a mail.
     pub fn misses(&self, header: &[u8]) -> Vec<Miss> {
         matching::misses(&self.0, header)
+    }
+
+    /// Every label that an alert may have: the bridge's own, and those of the profiles.
+    pub fn labels(&self) -> BTreeSet<&str> {
+        let own = self.iter().flat_map(|profile| profile.own_labels());
+        let summary = (!self.is_empty()).then_some("summary");
+        own.chain(summary).chain(label::NAMES).collect()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Profile>> {
