@@ -21,10 +21,12 @@ use crate::{
 pub mod compare;
 pub mod page;
 pub mod pair;
+pub mod sight;
 pub mod source;
 pub mod told;
 pub mod walk;
 
+pub use sight::Sight;
 pub use told::{Explained, Page, Told};
 
 /// A throw-away bridge.
@@ -102,11 +104,21 @@ impl Trial {
 
     /// Takes one mail through: what becomes of each alert in it.
     pub async fn run(&self, specimen: Specimen) -> anyhow::Result<Vec<Explained>> {
+        let raw = specimen.message.raw.clone();
         let decided = self.decide(self.read(vec![specimen]).await?).await?;
-        Ok(decided
+        let mut explained: Vec<_> = decided
             .into_iter()
             .map(|decided| self.explain(decided))
-            .collect())
+            .collect();
+
+        if let Some(first) = explained.first_mut() {
+            let (rules, taker) = (Arc::clone(&self.rules), first.profile.clone());
+            let look = move || Sight::of(&rules.profiles, taker.as_deref(), &raw);
+            let sight = tokio::task::spawn_blocking(look).await;
+            first.sight = Some(sight.context("reading mail failed")?);
+        }
+
+        Ok(explained)
     }
 
     /// Judges the mails' authenticity, which reading them does too where it is not done.

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Decided, Trial};
+use super::{Decided, Sight, Trial};
 use crate::{
     delivery::{Action, Step, Target},
     label::Labels,
@@ -33,6 +33,9 @@ pub struct Explained {
     pub labels: Labels,
     pub receivers: Vec<String>,
     pub requests: Vec<Rendered>,
+    /// Of the mail as a whole, with its first alert and where one mail is explained.
+    #[serde(flatten)]
+    pub sight: Option<Sight>,
     /// For the walk in words.
     #[serde(skip)]
     pub reading: Arc<Reading>,
@@ -118,6 +121,7 @@ impl Trial {
             reason: decision.reason,
             labels: decision.labels,
             receivers: decision.receivers,
+            sight: None,
             reading,
         }
     }
