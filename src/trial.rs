@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::{
     authenticate::Authenticator,
     message::{Authenticity, MailId, Message, Release, Verdict},
-    pipeline::{Case, Reading, Rules, in_order, unsilence},
+    pipeline::{Case, Reading, Rules, Sight, in_order, unsilence},
     silence::{self, Silence},
     store::{Decide, Decision, Memory, Store, StoredMail, sqlite::Sqlite},
 };
@@ -21,12 +21,10 @@ use crate::{
 pub mod compare;
 pub mod page;
 pub mod pair;
-pub mod sight;
 pub mod source;
 pub mod told;
 pub mod walk;
 
-pub use sight::Sight;
 pub use told::{Explained, Page, Told};
 
 /// A throw-away bridge.

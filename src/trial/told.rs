@@ -6,12 +6,12 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::{Decided, Sight, Trial};
+use super::{Decided, Trial};
 use crate::{
     delivery::{Action, Step, Target},
     label::Labels,
     message::{Authenticity, Outcome},
-    pipeline::{Finding, Reading},
+    pipeline::{Finding, Reading, Sight},
     receiver::{Body, Credential, Keys, Parcel},
     settings::Secret,
     store::NewDelivery,
