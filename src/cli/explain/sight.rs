@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::line;
-use crate::{profile::Trace, trial::Sight};
+use crate::{pipeline::Sight, profile::Trace};
 
 /// Why no profile took the mail, then all that a profile can speak of.
 pub fn tell(sight: &Sight, out: &mut impl Write) -> io::Result<()> {
