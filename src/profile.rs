@@ -121,6 +121,13 @@ impl Profiles {
         matching::misses(&self.0, header)
     }
 
+    /// Every label that an alert may have: the bridge's own, and those of the profiles.
+    pub fn labels(&self) -> BTreeSet<&str> {
+        let summary = (!self.is_empty()).then_some("summary");
+        let own = self.own_labels().into_iter();
+        own.chain(summary).chain(label::NAMES).collect()
+    }
+
     pub fn iter(&self) -> impl Iterator<Item = &Arc<Profile>> {
         self.0.iter()
     }

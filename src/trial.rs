@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::{
     authenticate::Authenticator,
     message::{Authenticity, MailId, Message, Release, Verdict},
-    pipeline::{Case, Reading, Rules, in_order, unsilence},
+    pipeline::{Case, Reading, Rules, Sight, in_order, unsilence},
     silence::{self, Silence},
     store::{Decide, Decision, Memory, Store, StoredMail, sqlite::Sqlite},
 };
@@ -102,11 +102,21 @@ impl Trial {
 
     /// Takes one mail through: what becomes of each alert in it.
     pub async fn run(&self, specimen: Specimen) -> anyhow::Result<Vec<Explained>> {
+        let raw = specimen.message.raw.clone();
         let decided = self.decide(self.read(vec![specimen]).await?).await?;
-        Ok(decided
+        let mut explained: Vec<_> = decided
             .into_iter()
             .map(|decided| self.explain(decided))
-            .collect())
+            .collect();
+
+        if let Some(first) = explained.first_mut() {
+            let (rules, taker) = (Arc::clone(&self.rules), first.profile.clone());
+            let look = move || Sight::of(&rules.profiles, taker.as_deref(), &raw);
+            let sight = tokio::task::spawn_blocking(look).await;
+            first.sight = Some(sight.context("reading mail failed")?);
+        }
+
+        Ok(explained)
     }
 
     /// Judges the mails' authenticity, which reading them does too where it is not done.

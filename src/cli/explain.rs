@@ -29,6 +29,8 @@ use crate::{
     trial::{Explained, Specimen},
 };
 
+mod sight;
+
 /// Walk one mail through every stage and show the exact requests; stores and sends nothing
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -36,8 +38,10 @@ The mail counts as arrived at its own Date, unless --at. No mail came
 before it: a resolve alone is told to nobody; `replay` takes it together
 with its trigger. Silences are the store's, and do not count here;
 `replay --stored` goes by them. Secrets are shown as <secret> and need not be there.
---json prints one object: mail, outcome, reason, authenticity, incident,
-labels, receivers, requests.
+--json prints one object for each alert: mail, item, profile, outcome, reason,
+authenticity, incident, labels, receivers, requests; the first has what was
+found in the mail (pairs, groups, json, items, attachments, text) and why no
+profile took it (misses), too.
 
 Exit status: 0 done, whoever is told; 1 an alert that cannot be read, or the
 configuration is wrong; 2 wrong usage.
@@ -153,6 +157,12 @@ fn arrival(
 
     let profile = explained.profile.as_deref().unwrap_or("none takes it");
     line(out, "profile", profile)?;
+    // Atlassian's own mail has its JSON below, and no profile to be written.
+    if let Some(sight) = &explained.sight
+        && explained.profile.as_deref() != Some(ATLASSIAN_SLI)
+    {
+        sight::tell(sight, out)?;
+    }
     line(out, "authenticate", &explained.authenticity.to_string())
 }
 

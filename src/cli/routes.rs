@@ -1,6 +1,7 @@
 //! `alertbridge routes`: the tree, and where a set of labels leads.
 
 use std::{
+    collections::BTreeSet,
     fmt,
     io::{self, Write},
     path::Path,
@@ -68,7 +69,10 @@ impl Routes {
         let (routes, out) = (&loaded.rules.routes, &mut io::stdout());
         let tried = match self {
             Self::Show(Json { json }) => show(routes, json, out),
-            Self::Test(labels) => test(routes, &labels, out, &mut io::stderr()),
+            Self::Test(labels) => {
+                let known = loaded.rules.profiles.labels();
+                test(routes, &known, &labels, out, &mut io::stderr())
+            }
         };
 
         match tried {
@@ -122,22 +126,20 @@ pub fn show(routes: &route::Routes, json: bool, out: &mut dyn Write) -> Result<(
 }
 
 /// Prints the receivers the labels reach, on one line separated by commas, or as JSON. What a
-/// person should know besides goes to `notes`.
+/// person should know besides goes to `notes`, such as a label that is not among the `known`.
 pub fn test(
     routes: &route::Routes,
+    known: &BTreeSet<&str>,
     test: &Test,
     out: &mut dyn Write,
     notes: &mut dyn Write,
 ) -> Result<(), RoutesError> {
     let labels = parse_labels(&test.labels)?;
-    for name in labels
-        .keys()
-        .filter(|name| !label::NAMES.contains(&name.as_ref()))
-    {
+    for name in labels.keys().filter(|name| !known.contains(name.as_ref())) {
         writeln!(
             notes,
             "note: no alert has a label `{name}`; there are {}",
-            label::NAMES.join(", ")
+            Known(known)
         )?;
     }
 
@@ -298,6 +300,19 @@ impl fmt::Display for Muted<'_> {
                 "{receiver} ({path}): dropped by the time interval {intervals}"
             ),
         }
+    }
+}
+
+/// The labels that there are, the bridge's own first.
+pub(super) struct Known<'a>(pub(super) &'a BTreeSet<&'a str>);
+
+impl fmt::Display for Known<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&label::NAMES.join(", "))?;
+        self.0
+            .iter()
+            .filter(|name| !label::NAMES.contains(name))
+            .try_for_each(|name| write!(f, ", {name}"))
     }
 }
 

@@ -15,13 +15,8 @@ use crate::{
 /// Every such warning, a sentence each.
 pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> {
     let mut found = Vec::new();
-    let mut known: BTreeSet<String> = label::NAMES.map(ToOwned::to_owned).into();
-    known.extend(profiles.iter().flat_map(|profile| {
-        let own = profile
-            .own_labels()
-            .chain(["profile", "title", "url", "summary"]);
-        own.map(ToOwned::to_owned)
-    }));
+    let known = profiles.labels().into_iter().map(ToOwned::to_owned);
+    let mut known: BTreeSet<String> = known.collect();
     known.insert(label::STAGE.to_owned());
     severities(config, &known, &mut found);
     senders(config, &mut found);

@@ -26,9 +26,6 @@ use crate::{
 /// The longest values of labels, in characters: what is longer is cut.
 const LONGEST_LABEL: usize = 1_000;
 
-/// How much of the text a trace shows, in characters.
-const SHOWN_TEXT: usize = 4_000;
-
 /// How many headings of sections are looked at.
 const MAX_SECTIONS: usize = 1_000;
 
@@ -432,14 +429,13 @@ pub(super) fn trace(recipe: &Recipe, raw: &[u8]) -> Trace {
         _ => Vec::new(),
     };
 
+    let whole = Trace::of_contents(sheet.contents);
     Trace {
-        pairs: sheet.contents.pairs,
         groups: sheet.groups,
         json: sheet.json.unwrap_or_default(),
-        obstacle: sheet.obstacle.or(sheet.contents.obstacle),
+        obstacle: sheet.obstacle.or(whole.obstacle),
         items,
-        attachments: sheet.contents.attachments,
-        text: sheet.contents.text.chars().take(SHOWN_TEXT).collect(),
+        ..whole
     }
 }
 

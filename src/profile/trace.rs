@@ -4,7 +4,13 @@ use indexmap::IndexMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::extract::{contents::Attachment, pairs::Pairs};
+use crate::{
+    extract::{Contents, contents::Attachment, pairs::Pairs},
+    message::Mended,
+};
+
+/// How much of the text is shown, in characters.
+const SHOWN_TEXT: usize = 4_000;
 
 /// Why a profile does not take a mail.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -30,4 +36,24 @@ pub struct Trace {
     pub attachments: Vec<Attachment>,
     /// The beginning of the text.
     pub text: String,
+}
+
+impl Trace {
+    /// What is found in a mail without a profile: no groups, JSON or items.
+    pub fn of(raw: &[u8]) -> Self {
+        let mail = Mended::of(raw);
+        Self::of_contents(Contents::of(mail.header(), mail.body()))
+    }
+
+    pub(super) fn of_contents(contents: Contents) -> Self {
+        Self {
+            pairs: contents.pairs,
+            groups: IndexMap::new(),
+            json: Value::Null,
+            obstacle: contents.obstacle,
+            items: Vec::new(),
+            attachments: contents.attachments,
+            text: contents.text.chars().take(SHOWN_TEXT).collect(),
+        }
+    }
 }

@@ -11,7 +11,7 @@ use crate::{
     delivery::{Action, Step, Target},
     label::Labels,
     message::{Authenticity, Outcome},
-    pipeline::{Finding, Reading},
+    pipeline::{Finding, Reading, Sight},
     receiver::{Body, Credential, Keys, Parcel},
     settings::Secret,
     store::NewDelivery,
@@ -33,6 +33,9 @@ pub struct Explained {
     pub labels: Labels,
     pub receivers: Vec<String>,
     pub requests: Vec<Rendered>,
+    /// Of the mail as a whole, with its first alert and where one mail is explained.
+    #[serde(flatten)]
+    pub sight: Option<Sight>,
     /// For the walk in words.
     #[serde(skip)]
     pub reading: Arc<Reading>,
@@ -118,6 +121,7 @@ impl Trial {
             reason: decision.reason,
             labels: decision.labels,
             receivers: decision.receivers,
+            sight: None,
             reading,
         }
     }

@@ -1,6 +1,7 @@
 //! `alertbridge silences add`.
 
 use std::{
+    collections::BTreeSet,
     io::{self, Write},
     path::Path,
     process::ExitCode,
@@ -16,8 +17,9 @@ use crate::{
         desk::Server,
         options::{Json, time},
         plain::{self, plain},
+        routes::Known,
     },
-    label,
+    config::{Config, Files},
     settings::Duration,
     silence::{Plan, PlanError, Silence},
     store::Desk,
@@ -83,6 +85,11 @@ impl Add {
         let json = self.print.json;
         match self.plan(now) {
             Ok(plan) => {
+                // A bridge elsewhere may have other profiles, and this configuration not be its own.
+                if server.server.is_none() {
+                    let loaded = Config::load(config, Files::Unneeded)?;
+                    note_unknown(&plan, &loaded.rules.profiles.labels(), &mut io::stderr())?;
+                }
                 let store = &*server.desk(config).await?;
                 add(store, plan, now, json, out, &mut io::stderr()).await?;
                 Ok(ExitCode::SUCCESS)
@@ -114,6 +121,20 @@ impl When {
     }
 }
 
+/// Says which labels of its matchers no alert has.
+fn note_unknown(plan: &Plan, known: &BTreeSet<&str>, notes: &mut impl Write) -> io::Result<()> {
+    plan.label_names()
+        .filter(|name| !known.contains(name.as_str()))
+        .try_for_each(|name| {
+            writeln!(
+                notes,
+                "note: no alert has a label `{}`; there are {}",
+                plain(&name),
+                Known(known)
+            )
+        })
+}
+
 /// Adds one, and prints its number, for a script to expire it by; what a person should know goes to
 /// `notes`.
 async fn add(
@@ -124,18 +145,6 @@ async fn add(
     out: &mut impl Write,
     notes: &mut impl Write,
 ) -> anyhow::Result<()> {
-    for name in plan
-        .label_names()
-        .filter(|name| !label::NAMES.contains(&name.as_str()))
-    {
-        writeln!(
-            notes,
-            "note: no alert has a label `{}`; there are {}",
-            plain(&name),
-            label::NAMES.join(", ")
-        )?;
-    }
-
     let silence = store.add_silence(plan, now).await?;
     if json {
         return Ok(writeln!(out, "{}", plain::json(&object(&silence, now))?)?);

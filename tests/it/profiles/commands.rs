@@ -120,3 +120,61 @@ fn a_draft_goes_into_the_configuration_as_it_is() {
     let (code, _, told) = run(here.path(), &["check"]);
     assert_eq!(code, 0, "{told}\n{draft}");
 }
+
+#[test]
+fn explain_shows_what_a_profile_can_speak_of_and_why_none_took_a_mail() {
+    let here = configured(
+        "profiles:
+  - name: ups
+    match: { from: [ups@example.com], matchers: ['subject=~\"UPS.*\"'] }
+    regex: { subject: '^UPS (?<unit>\\S+)' }
+    fields: { key: '{{ re.unit }}', status: '{{ pairs.State }}' }
+  - name: wan
+    match: { from: [noc@example.com] }
+    fields: { key: '{{ pairs.Circuit }}', status: '{{ pairs.State }}' }
+",
+    );
+    let mail = |subject: &str| {
+        let head = "From: ups@example.com\r\nDate: Mon, 02 Mar 2026 03:04:05 +0000\r\n";
+        let body = "State: on \u{202e}battery\u{1b}[2J\r\nSite: K\u{f6}ln\r\n";
+        let kind = "Content-Type: text/plain; charset=utf-8\r\n";
+        let mail = format!("{head}Subject: {subject}\r\n{kind}\r\n{body}");
+        fs::write(here.path().join("m.eml"), mail).unwrap();
+    };
+    let explain = |more: &[&str]| {
+        let arguments = [&["explain", "m.eml", "--trust"], more].concat();
+        let (code, out, told) = run(here.path(), &arguments);
+        assert_eq!(code, 0, "{told}");
+        out
+    };
+
+    mail("UPS u3 speaks");
+    let out = explain(&[]);
+    assert!(
+        out.contains(
+            "profile       ups\n\
+             pairs         State: on \\u{202e}battery\\u{1b}[2J\n              Site: K\u{f6}ln\n\
+             groups        unit: u3\n"
+        ),
+        "{out}"
+    );
+    assert!(!out.contains(['\u{1b}', '\u{202e}']), "{out}");
+
+    let json: Value = serde_json::from_str(&explain(&["--json"])).unwrap();
+    assert_eq!(json["profile"], "ups");
+    assert_eq!(json["groups"]["unit"], "u3");
+    assert_eq!(json["pairs"][1], serde_json::json!(["Site", "K\u{f6}ln"]));
+    assert_eq!(json["misses"], serde_json::json!([]));
+
+    mail("Newsletter");
+    let out = explain(&[]);
+    assert!(
+        out.contains("profile       none takes it\n              ups: ")
+            && out.contains("\n              wan: ")
+            && out.contains("Site: K\u{f6}ln"),
+        "{out}"
+    );
+    let json: Value = serde_json::from_str(&explain(&["--json"])).unwrap();
+    let of = |place: usize| json["misses"][place]["profile"].as_str();
+    assert_eq!((of(0), of(1), of(2)), (Some("ups"), Some("wan"), None));
+}

@@ -166,7 +166,7 @@ fn we_reach(route: &Value, pairs: &[String]) -> Vec<String> {
         labels: pairs.to_vec(),
         ..routes::Test::default()
     };
-    routes::test(&routes, &test, &mut out, &mut notes).unwrap();
+    routes::test(&routes, &NAMES.into(), &test, &mut out, &mut notes).unwrap();
     String::from_utf8(out)
         .unwrap()
         .trim()

@@ -1,5 +1,7 @@
 //! The tree: order, inheritance, mutes, what is wrong with one; `routes show` and `routes test`.
 
+use std::collections::BTreeSet;
+
 use alertbridge::config::{Config, Files, Source};
 use alertbridge::{
     cli::routes::{self, Test},
@@ -229,6 +231,14 @@ time_intervals:
     );
 }
 
+/// The labels of alerts, one of a profile among them.
+fn known() -> BTreeSet<&'static str> {
+    alertbridge::label::NAMES
+        .into_iter()
+        .chain(["site"])
+        .collect()
+}
+
 /// What `routes test` says on stdout and stderr, and its exit status.
 fn ask(pairs: &[&str], at: Option<&str>, expect: Option<&str>, json: bool) -> (String, String, u8) {
     let labels: Vec<String> = pairs.iter().map(|pair| (*pair).to_owned()).collect();
@@ -240,7 +250,7 @@ fn ask(pairs: &[&str], at: Option<&str>, expect: Option<&str>, json: bool) -> (S
         ..Test::default()
     };
     test.print.json = json;
-    let result = routes::test(&compiled(), &test, &mut out, &mut notes);
+    let result = routes::test(&compiled(), &known(), &test, &mut out, &mut notes);
     let mut notes = String::from_utf8(notes).unwrap();
     let status = result.map_or_else(
         |error| {
@@ -299,6 +309,8 @@ fn routes_test_notes_labels_no_alert_has_and_refuses_what_is_no_label() {
         err.starts_with("note: no alert has a label `team`; there are incident_id, app_key,"),
         "{err}"
     );
+    let (_, err, _) = ask(&["site=b"], None, None, false);
+    assert_eq!(err, "", "a profile gives it");
     for wrong in [
         "severity",
         "=critical",

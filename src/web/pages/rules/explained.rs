@@ -74,7 +74,7 @@ impl Item {
         fact("Severity", text(&item["labels"]["severity"]));
         fact("Told", Some(list(&item["receivers"])));
 
-        let found: serde_json::Map<_, _> = ["incident", "pairs", "groups", "json", "profiles"]
+        let found: serde_json::Map<_, _> = ["incident", "pairs", "groups", "json", "misses"]
             .into_iter()
             .filter(|key| !item[*key].is_null())
             .map(|key| (key.to_owned(), item[key].clone()))
