@@ -195,6 +195,8 @@ pub struct Measure {
     pub recurrence: u64,
     /// The breaches' times, cut and joined, to be drawn.
     pub spans: Vec<Span>,
+    /// The parts of them that fell into announced maintenance.
+    pub announced: Vec<Span>,
 }
 
 /// Measures breaches in the window that ends `at`.
@@ -236,7 +238,8 @@ pub fn measure(breaches: &[Breach], slo: f64, window: Duration, at: Timestamp) -
 
     let spans = union(all);
     let breach_seconds = length(&spans).as_secs();
-    let counted_seconds = length(&union(counted)).as_secs();
+    let counted = union(counted);
+    let counted_seconds = length(&counted).as_secs();
     let budget_seconds = rounded((1.0 - slo) * window.as_signed().as_secs_f64());
     let spent = share(counted_seconds, budget_seconds);
 
@@ -254,6 +257,10 @@ pub fn measure(breaches: &[Breach], slo: f64, window: Duration, at: Timestamp) -
             _ => Ladder::Remediation,
         },
         recurrence: began,
+        announced: spans
+            .iter()
+            .flat_map(|span| without(*span, &counted))
+            .collect(),
         spans,
     }
 }

@@ -101,6 +101,7 @@ fn maintenance_is_a_breach_that_spends_nothing() {
         (found.breach_seconds, found.maintenance_seconds),
         (1800, 600)
     );
+    assert_eq!(found.announced, [span(-95, -85)]);
     assert_eq!(found.spent, Some(rounded(1200.0 / 2419.2)));
     assert_eq!(found.ladder, Ladder::Incident);
 
@@ -121,6 +122,7 @@ fn what_one_alert_s_silence_covers_another_still_spends() {
         (found.breach_seconds, found.maintenance_seconds),
         (1800, 1200)
     );
+    assert_eq!(found.announced, [span(-100, -80)]);
 }
 
 #[test]

@@ -4,10 +4,10 @@ use std::{borrow::Cow, fmt::Display};
 
 use jiff::{SignedDuration, SignedDurationRound, Timestamp, Unit, fmt::strtime, tz::TimeZone};
 use minijinja::{
-    Environment, Error, ErrorKind, Value,
+    Environment, Error, ErrorKind, State, Value,
     value::{Kwargs, Rest, from_args},
 };
-use minijinja_contrib::filters::truncate;
+use minijinja_contrib::filters;
 use moka::sync::Cache;
 use regex::{Regex, RegexBuilder};
 
@@ -33,6 +33,27 @@ pub fn add(environment: &mut Environment<'_>) {
             )
         },
     );
+}
+
+/// Jinja's: its arguments may be named or not, which the crate's may not.
+#[expect(clippy::needless_pass_by_value, reason = "minijinja hands it over")]
+fn truncate(
+    state: &mut State,
+    value: &Value,
+    Rest(given): Rest<Value>,
+    named: Kwargs,
+) -> Result<Value, Error> {
+    const NAMES: [&str; 4] = ["length", "killwords", "end", "leeway"];
+    if given.len() > NAMES.len() {
+        return Err(Error::from(ErrorKind::TooManyArguments));
+    }
+
+    let mut all: Vec<(&str, Value)> = NAMES.into_iter().zip(given.iter().cloned()).collect();
+    for name in named.args() {
+        all.push((name, named.get(name)?));
+    }
+
+    filters::truncate(state, value, all.into_iter().collect())
 }
 
 /// How many expressions of `regex_replace` are kept compiled.
@@ -292,6 +313,15 @@ mod tests {
                 "{{ 'one two three' | truncate(length=7, end='…', leeway=0) }}",
                 "one…",
             ),
+            (
+                "{{ 'one two three' | truncate(7, true, '…', 0) }}",
+                "one tw…",
+            ),
+            (
+                "{{ 'one two three' | truncate(7, leeway=0, end='') }}",
+                "one",
+            ),
+            ("{{ 'one two three' | truncate(50) }}", "one two three"),
         ] {
             assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
         }

@@ -30,6 +30,7 @@ mod incidents;
 mod mail;
 mod mails;
 mod now;
+mod objectives;
 mod once;
 mod plain;
 mod profiles;
@@ -54,6 +55,7 @@ pub(super) fn router(admin: &Arc<Admin>) -> Router<Arc<Admin>> {
         .merge(mail::router())
         .merge(deliveries::router())
         .merge(silences::router())
+        .merge(objectives::router())
         .merge(rules::router())
         .merge(profiles::router())
         .route("/audit", get(audit::page))

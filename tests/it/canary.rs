@@ -17,7 +17,7 @@ use tempfile::TempDir;
 
 use crate::{
     dovecot::Dovecot,
-    harness::{Bridge, PATIENCE},
+    harness::{Bridge, PATIENCE, client},
     port::free_port,
     postfix::Postfix,
 };
@@ -344,6 +344,9 @@ async fn each_stage_has_its_time_and_the_metrics_and_readiness_show_it() {
     assert_eq!(status, 200, "{text}");
     assert!(text.contains("canary 1 came through: sent "), "{text}");
     assert!(text.contains(", delivered "), "{text}");
+    let now = client().get(&mine.bridge.admin).send().await.unwrap();
+    let now = now.text().await.unwrap();
+    assert!(now.contains("the last canary came through"), "{now}");
     assert_eq!(mine.begun(), 1);
 
     let listed = mine.bridge.command(&["incidents", "list", "--json"]);

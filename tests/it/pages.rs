@@ -5,16 +5,20 @@ mod data;
 mod safety;
 mod steering;
 
-use serde_json::json;
+use jiff::{SignedDuration, Timestamp};
+use serde_json::{Value, json};
 
 use self::data::{Alert, Bed};
-use crate::browser::{Look, Tab};
+use crate::{
+    browser::{Look, Tab},
+    harness::client,
+};
 
 /// What every page owes to whoever uses it: see `browser/audit.js`.
 const AUDIT: &str = include_str!("browser/audit.js");
 
 /// Every page there is, with everything on it.
-const PAGES: [&str; 24] = [
+const PAGES: [&str; 27] = [
     "/",
     "/incidents",
     "/incidents?state=resolved",
@@ -35,6 +39,9 @@ const PAGES: [&str; 24] = [
     "/mails/1",
     "/mails/discard",
     "/mails/none",
+    "/objectives",
+    "/objectives?app=com.example.calendar&sli=installation_callback",
+    "/objectives?app=com.example.none",
     "/rules?labels=severity%3Dcritical",
     "/rules?mail=1",
     "/profiles",
@@ -161,6 +168,75 @@ async fn what_an_on_call_engineer_asks_at_night_is_answered() {
     tab.go(&bed.at("/incidents/OVER"));
     assert!(tab.says().contains("Lasted"), "{}", tab.says());
     assert!(!tab.says().contains("Resolve by hand"), "{}", tab.says());
+    tab.assert_quiet(&bed.admin, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_week_after_each_objective_answers_for_itself() {
+    let without_script = Look {
+        javascript: false,
+        ..Look::default()
+    };
+    let untouched = Bed::new();
+    let tab = Tab::open(without_script);
+    tab.go(&untouched.at("/objectives"));
+    let empty = tab.says();
+    assert!(empty.contains("No alert was about an objective"), "{empty}");
+
+    // Within the silence that `SILENT` is open in, half an hour from now.
+    let bed = Bed::with_everything().await;
+    #[expect(clippy::disallowed_methods, reason = "mail is dated now")]
+    let at = Timestamp::now() + SignedDuration::from_mins(30);
+    let query = format!("at={at:.0}");
+    let tab = Tab::open(without_script);
+    tab.go(&bed.at(&format!("/objectives?{query}")));
+    let all = tab.says();
+    for expected in [
+        "Calendar for Jira installation_callback",
+        "once, for",
+        "1 breach began in these 28 days",
+        "Incident (reached)",
+        "Remediation (not reached)",
+        "of it were announced and burn nothing",
+    ] {
+        let all = all.replace('\n', " ");
+        assert!(all.contains(expected), "{expected:?} in {all}");
+    }
+
+    // One and the same as the API, and the evidence beside it.
+    let api = bed.at(&format!("/api/v1/objectives?{query}"));
+    let api = client().get(api).send().await.unwrap();
+    let api: Value = api.json().await.unwrap();
+    let api = api["items"].as_array().unwrap();
+    for one in api {
+        let percent = (one["spent"].as_f64().unwrap() * 1000.0).round() / 10.0;
+        let burnt = format!("{percent}% burnt");
+        assert!(all.contains(&burnt), "{burnt} in {all}");
+    }
+    let drawn = tab.eval("document.querySelectorAll('article .strip').length");
+    assert_eq!(drawn, json!(api.len()));
+    let evidence = "document.querySelector('article dd a[download]').getAttribute('href')";
+    let evidence = client().get(bed.at(&tab.text(evidence))).send();
+    let evidence = evidence.await.unwrap();
+    assert_eq!(
+        evidence.headers()["content-type"],
+        "text/csv; charset=utf-8"
+    );
+    let evidence = evidence.text().await.unwrap();
+    let is_announced = |item: &&Value| item["maintenance_seconds"].as_i64() > Some(0);
+    let announced = api.iter().find(is_announced).unwrap();
+    let seconds = announced["maintenance_seconds"].to_string();
+    assert!(evidence.contains(&seconds), "{seconds} in {evidence}");
+
+    tab.eval("document.getElementById('f-sli').value = 'installation_callback'");
+    tab.choose("Look");
+    assert!(
+        tab.path().contains("sli=installation_callback"),
+        "{}",
+        tab.path()
+    );
+    let left = "[...document.querySelectorAll('article h2 code')].map((e) => e.innerText)";
+    assert_eq!(tab.eval(left), json!(["installation_callback"]));
     tab.assert_quiet(&bed.admin, &[]);
 }
 

@@ -6,6 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use crate::web::views::objectives::Period;
+
 /// The drawings' own width and height.
 const WIDTH: f64 = 1000.0;
 const HEIGHT: f64 = 100.0;
@@ -75,6 +77,108 @@ impl Chart {
     }
 }
 
+/// When an objective was breached in a window.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Strip {
+    /// What was not announced.
+    breaches: Vec<Bar>,
+    announced: Vec<Bar>,
+    weeks: Vec<f64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Bar {
+    x: f64,
+    width: f64,
+}
+
+/// The narrowest bar that a phone shows.
+const NARROWEST: f64 = 6.0;
+
+impl Strip {
+    pub fn new(from: Timestamp, to: Timestamp, breaches: &[Period], announced: &[Period]) -> Self {
+        let length = to.duration_since(from).as_secs_f64().max(1.0);
+        let x = |at: Timestamp| {
+            let along = at.duration_since(from).as_secs_f64() / length;
+            along.clamp(0.0, 1.0) * WIDTH
+        };
+        let week = 7.0 * 24.0 * 3600.0 / length * WIDTH;
+        Self {
+            breaches: bars(&unannounced(breaches, announced), &x),
+            announced: bars(announced, &x),
+            // Counted back from the window's end; a long window has more than can be told apart.
+            weeks: (1..=12)
+                .map(|number| WIDTH - week * f64::from(number))
+                .take_while(|x| *x > 1.0)
+                .map(round)
+                .collect(),
+        }
+    }
+}
+
+/// What of the breaches was not announced; both are in order of time, and each announced part lies
+/// in one breach.
+fn unannounced(breaches: &[Period], announced: &[Period]) -> Vec<Period> {
+    let mut announced = announced.iter().peekable();
+    let mut left = Vec::new();
+    for breach in breaches {
+        let mut from = breach.from;
+        while let Some(part) = announced.next_if(|part| part.to <= breach.to) {
+            left.extend((from < part.from).then_some(Period {
+                from,
+                to: part.from,
+            }));
+            from = part.to;
+        }
+        left.extend((from < breach.to).then_some(Period {
+            from,
+            to: breach.to,
+        }));
+    }
+    left
+}
+
+/// Bars of periods in order of time; what the eye cannot tell apart is one.
+fn bars(periods: &[Period], x: &impl Fn(Timestamp) -> f64) -> Vec<Bar> {
+    let mut bars: Vec<Bar> = Vec::new();
+    for period in periods {
+        let begin = round(x(period.from).min(WIDTH - NARROWEST));
+        let end = round(x(period.to).max(begin + NARROWEST));
+        match bars.last_mut() {
+            Some(last) if begin <= last.x + last.width => {
+                last.width = round(last.width.max(end - last.x));
+            }
+            _ => bars.push(Bar {
+                x: begin,
+                width: round(end - begin),
+            }),
+        }
+    }
+    bars
+}
+
+/// What of an error budget is burnt.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Budget {
+    width: f64,
+    kind: &'static str,
+}
+
+impl Budget {
+    /// Of the part that is spent; none where there was none to spend.
+    pub fn new(spent: Option<f64>) -> Self {
+        let spent = spent.unwrap_or(1.0);
+        Self {
+            width: round(spent.clamp(0.0, 1.0) * WIDTH),
+            kind: match spent {
+                _ if spent >= 1.0 => "burnt",
+                _ if spent >= 0.5 => "half",
+                _ => "little",
+            },
+        }
+    }
+}
+
 /// When a value stops holding: at the incident's end, else now; not before a day has been seen.
 pub fn end(begin: Timestamp, over: Option<Timestamp>, now: Timestamp) -> Timestamp {
     let least = begin
@@ -109,6 +213,40 @@ mod tests {
         );
         let expected = format!("M10 {}H500V{}H990", first.y, second.y);
         assert_eq!(chart.path, expected);
+    }
+
+    #[test]
+    fn a_short_breach_is_seen_and_neighbours_are_one_bar_inside_the_drawing() {
+        let day = 24 * 60;
+        let period = |from: i64, to: i64| Period {
+            from: at(from),
+            to: at(to),
+        };
+        let periods = [
+            period(7 * day, 14 * day),
+            period(21 * day, 21 * day + 1),
+            period(21 * day + 9, 21 * day + 10),
+            period(28 * day - 1, 28 * day),
+        ];
+        let announced = [period(7 * day, 10 * day + day / 2)];
+        let strip = Strip::new(at(0), at(28 * day), &periods, &announced);
+        let bar = |x, width| Bar { x, width };
+        let expected = [bar(375.0, 125.0), bar(750.0, 6.2), bar(994.0, 6.0)];
+        assert_eq!(strip.breaches, expected);
+        assert_eq!(strip.announced, [bar(250.0, 125.0)]);
+        assert_eq!(strip.weeks, [750.0, 500.0, 250.0]);
+    }
+
+    #[test]
+    fn a_budget_is_full_at_most() {
+        for (spent, width, kind) in [
+            (Some(0.0), 0.0, "little"),
+            (Some(0.5), 500.0, "half"),
+            (Some(12.0), WIDTH, "burnt"),
+            (None, WIDTH, "burnt"),
+        ] {
+            assert_eq!(Budget::new(spent), Budget { width, kind });
+        }
     }
 
     #[test]

@@ -21,12 +21,13 @@ use crate::{
 };
 
 /// Every page: its name, its address, and whether a phone shows it behind `More`.
-const PAGES: [(&str, &str, bool); 8] = [
+const PAGES: [(&str, &str, bool); 9] = [
     ("Now", "/", false),
     ("Incidents", "/incidents", false),
     ("Silences", "/silences", false),
     ("Deliveries", "/deliveries", true),
     ("Mails", "/mails", true),
+    ("Objectives", "/objectives", true),
     ("Rules", "/rules", true),
     ("Profiles", "/profiles", true),
     ("Audit", "/audit", true),
@@ -38,10 +39,11 @@ macro_rules! templates {
     };
 }
 
-const TEMPLATES: [(&str, &str); 20] = templates! {
+const TEMPLATES: [(&str, &str); 21] = templates! {
     "audit.html" "base.html" "confirm.html" "deliveries.html" "drawings.html" "incident.html"
     "incidents.html" "mail.html" "mail_body.html" "mails.html" "now.html" "parts.html"
-    "problem.html" "profiles.html" "rules.html" "sign_in.html" "silence.html" "silence_keeps.html" "silence_new.html" "silences.html"
+    "objectives.html" "problem.html" "profiles.html" "rules.html" "sign_in.html" "silence.html"
+    "silence_keeps.html" "silence_new.html" "silences.html"
 };
 
 static ENVIRONMENT: LazyLock<Result<Environment<'static>, minijinja::Error>> =

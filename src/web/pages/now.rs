@@ -15,6 +15,7 @@ use super::{
     words::{count, integration},
 };
 use crate::{
+    canary::Standing,
     label::severity,
     message::Outcome,
     web::{
@@ -144,6 +145,7 @@ impl Now {
         let profiles = conditions::profiles(admin).await?.items;
         let heading = heading(&open.items, open.next.is_some());
 
+        let facts = facts(&ingresses, &receivers, &admin.canary.borrow(), now);
         Ok(Self {
             title: match open.items.len() {
                 0 => "Now".to_owned(),
@@ -151,7 +153,7 @@ impl Now {
             },
             announce: heading.clone(),
             heading,
-            facts: facts(&ingresses, &receivers, now),
+            facts,
             rest: open.next.is_some(),
             piles: piles(admin, &open.items, &receivers).await?,
             open: rows(admin, &open.items).await?,
@@ -182,7 +184,12 @@ fn heading(open: &[Incident], more: bool) -> String {
 }
 
 /// Where all is well, by what it shows.
-fn facts(ingresses: &[Ingress], receivers: &[Receiver], now: Timestamp) -> String {
+fn facts(
+    ingresses: &[Ingress],
+    receivers: &[Receiver],
+    canary: &Standing,
+    now: Timestamp,
+) -> String {
     let ago = |at: Timestamp| format!("{} ago", span(now.duration_since(at)));
     let mail = ingresses.iter().filter_map(|one| one.last_mail).max();
     let told = receivers.iter().flat_map(|one| &one.integrations);
@@ -194,7 +201,13 @@ fn facts(ingresses: &[Ingress], receivers: &[Receiver], now: Timestamp) -> Strin
     let told = told.map_or("nobody was told yet".to_owned(), |at| {
         format!("the last page arrived {}", ago(at))
     });
-    format!("{mail}; {told}; nothing is owed late.")
+    let canary = match canary {
+        Standing::Well(flight) => flight.completed_at().map_or_else(String::new, |at| {
+            format!(" the last canary came through {};", ago(at))
+        }),
+        Standing::Unknown | Standing::Missing(_) => String::new(),
+    };
+    format!("{mail}; {told};{canary} nothing is owed late.")
 }
 
 async fn piles(

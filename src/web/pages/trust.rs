@@ -8,6 +8,7 @@ use super::{
     words::{count, integration},
 };
 use crate::{
+    canary::{Stage, Standing},
     ingress::{Condition, OVERDUE},
     store::Backlog,
     web::{Admin, problem::Problem},
@@ -44,6 +45,8 @@ impl Trust {
             .iter()
             .filter_map(|(name, how)| way_in(name, how, now));
 
+        let canary = canary(&admin.canary.borrow(), now);
+
         let circuits = admin.workbench.integrations();
         let circuits = circuits.iter().filter_map(|one| {
             let what = format!(
@@ -63,7 +66,11 @@ impl Trust {
         let backlogs = backlogs.iter().flat_map(|backlog| owed(backlog, now));
 
         Ok(Self::from(
-            ways_in.chain(circuits).chain(backlogs).collect::<Vec<_>>(),
+            ways_in
+                .chain(canary)
+                .chain(circuits)
+                .chain(backlogs)
+                .collect::<Vec<_>>(),
         ))
     }
 }
@@ -97,6 +104,31 @@ fn way_in(name: &str, how: &Condition, now: Timestamp) -> Option<Trouble> {
     Some(Trouble {
         what,
         detail: how.failure.clone().unwrap_or_default(),
+        href: None,
+        link: "",
+    })
+}
+
+/// A canary that is missing: where it got lost, an alert would.
+fn canary(standing: &Standing, now: Timestamp) -> Option<Trouble> {
+    let Standing::Missing(flight) = standing else {
+        return None;
+    };
+
+    let what = match flight.stopped_at() {
+        Some(Stage::Sent) => "could not be sent",
+        Some(Stage::Arrived) => "was sent and did not arrive",
+        Some(Stage::Judged) => "arrived and was not authenticated",
+        Some(Stage::Read) => "arrived and was not read",
+        Some(Stage::Decided) => "was read and not decided",
+        Some(Stage::Delivered) => "was decided and not delivered",
+        None => "came through too late",
+    };
+    let begun = format!("Begun {} ago.", span(now.duration_since(flight.begun_at)));
+    let why = flight.failure.as_ref().map(|why| format!(" {why}"));
+    Some(Trouble {
+        what: format!("Canary {} {what}.", flight.number),
+        detail: begun + &why.unwrap_or_default(),
         href: None,
         link: "",
     })
@@ -138,4 +170,44 @@ fn owed(backlog: &Backlog, now: Timestamp) -> Vec<Trouble> {
 
 fn pending(receiver: &str, state: &str) -> String {
     super::address("/deliveries", &[("state", state), ("receiver", receiver)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::canary::Flight;
+
+    #[test]
+    fn a_missing_canary_says_where_it_got_lost_and_another_is_no_trouble() {
+        let begun_at: Timestamp = "2026-03-01T03:00:00Z".parse().unwrap();
+        let now = begun_at + SignedDuration::from_mins(7);
+        let mut flight = Flight {
+            number: 3,
+            begun_at,
+            failure: Some("connection refused".to_owned()),
+            ..Flight::default()
+        };
+        let told = |flight: &Flight| {
+            let trouble = canary(&Standing::Missing(flight.clone()), now).unwrap();
+            format!("{} {}", trouble.what, trouble.detail)
+        };
+        let expected = "Canary 3 could not be sent. Begun 7 min ago. connection refused";
+        assert_eq!(told(&flight), expected);
+
+        flight.failure = None;
+        let mut said = Vec::new();
+        for stage in Stage::ALL {
+            flight.passed[stage as usize] = Some(now);
+            said.push(told(&flight));
+        }
+        assert_eq!(
+            said[0],
+            "Canary 3 was sent and did not arrive. Begun 7 min ago."
+        );
+        assert_eq!(said[5], "Canary 3 came through too late. Begun 7 min ago.");
+
+        for standing in [Standing::Unknown, Standing::Well(flight)] {
+            assert_eq!(canary(&standing, now), None);
+        }
+    }
 }

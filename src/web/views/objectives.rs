@@ -2,6 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use axum::{
+    http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
+    response::{IntoResponse as _, Response},
+};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -54,6 +58,8 @@ pub struct Objective {
     pub recurrence_28d: u64,
     /// When it was breached, to be drawn.
     pub spans: Vec<Period>,
+    /// The parts of these times that fell into announced maintenance.
+    pub announced: Vec<Period>,
 }
 
 /// A time.
@@ -160,6 +166,7 @@ impl Measuring<'_> {
             ladder: found.ladder,
             recurrence_28d: found.recurrence,
             spans: found.spans.into_iter().map(Period::from).collect(),
+            announced: found.announced.into_iter().map(Period::from).collect(),
         }
     }
 }
@@ -209,6 +216,18 @@ fn periods(silences: &[Silence], labels: &Labels) -> Vec<Span> {
         to: silence.ends_at,
     };
     covering.map(span).collect()
+}
+
+/// The table as a file to keep.
+pub fn file(objectives: &[Objective]) -> Response {
+    let headers = [
+        (CONTENT_TYPE, "text/csv; charset=utf-8"),
+        (
+            CONTENT_DISPOSITION,
+            "attachment; filename=\"objectives.csv\"",
+        ),
+    ];
+    (headers, csv(objectives)).into_response()
 }
 
 /// A table that spreadsheets read (RFC 4180).

@@ -161,7 +161,7 @@ impl Bed {
 store: {{ url: 'sqlite:alertbridge.db' }}
 {admin}
 alerts:
-  app_keys: [com.example.calendar, com.example.refused, '\"><svg/onload=pwned()>']
+  app_keys: [com.example.calendar, com.example.refused, com.example.appkey, '\"><svg/onload=pwned()>']
   authenticity: {{ require: [] }}
 ingress:
   http: {{ listen: '127.0.0.1:0' }}

@@ -5,10 +5,7 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::State,
-    http::{
-        HeaderMap,
-        header::{ACCEPT, CONTENT_DISPOSITION, CONTENT_TYPE},
-    },
+    http::{HeaderMap, header::ACCEPT},
     response::{IntoResponse, Response},
 };
 
@@ -47,12 +44,5 @@ pub async fn list(
         return Ok(Json(objectives).into_response());
     }
 
-    let headers = [
-        (CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (
-            CONTENT_DISPOSITION,
-            "attachment; filename=\"objectives.csv\"",
-        ),
-    ];
-    Ok((headers, objectives::csv(&objectives.items)).into_response())
+    Ok(objectives::file(&objectives.items))
 }
