@@ -19,6 +19,7 @@ mod chain;
 pub mod dnsmasq;
 mod elsewhere;
 mod odd;
+mod profiles;
 mod reading;
 mod recorded;
 mod serving;
