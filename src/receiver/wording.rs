@@ -97,16 +97,12 @@ pub fn mark(notification: &Notification) -> String {
 /// What a profile calls its alert: the title, else the summary, else `PROFILE: KEY (STATUS)`. None
 /// where the mail names an app or a metric instead, or no profile took it.
 fn declared(notification: &Notification) -> Option<String> {
-    if let Some(title) = first_of(notification, &["title"]) {
-        return Some(title);
-    }
-
     if first_of(notification, &["app_name", "app_key", "metric", "sli"]).is_some() {
         return None;
     }
 
-    if let Some(summary) = first_of(notification, &["summary"]) {
-        return Some(summary);
+    if let Some(own) = first_of(notification, &["title", "summary"]) {
+        return Some(own);
     }
 
     let profile = first_of(notification, &["profile"])?;
