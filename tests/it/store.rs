@@ -1350,7 +1350,8 @@ mod sqlite {
 
     #[tokio::test]
     async fn the_owner_of_the_store_ends_all_leases_when_it_starts() {
-        let store = Home::folder().open().await;
+        let home = Home::folder();
+        let store = home.open().await;
         opened(store.as_ref(), "a", vec![page("a", Action::Trigger, "one")]).await;
         let lost = claim(store.as_ref(), "one", noon()).await;
         store.release_leases(noon()).await.unwrap();
@@ -1425,13 +1426,8 @@ mod sqlite {
             );
             assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
             assert_eq!(store.mail(1).await.unwrap().unwrap().1.message.raw, "abc");
-            assert!(
-                store
-                    .timeline("open")
-                    .await
-                    .unwrap()
-                    .is_some_and(|(_, events)| events.len() == 5)
-            );
+            let (_, events) = store.timeline("open").await.unwrap().unwrap();
+            assert!(matches!(events.len(), 5 | 6), "V{newest}: {}", events.len());
             assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
             let next = store
                 .record(vec![(mail("smtp"), Authenticity::off())], None)
@@ -1598,13 +1594,8 @@ mod postgres {
             );
             assert_eq!(store.mails(None, 10).await.unwrap().len(), 3);
             assert_eq!(store.mail(1).await.unwrap().unwrap().1.message.raw, "abc");
-            assert!(
-                store
-                    .timeline("open")
-                    .await
-                    .unwrap()
-                    .is_some_and(|(_, events)| events.len() == 5)
-            );
+            let (_, events) = store.timeline("open").await.unwrap().unwrap();
+            assert!(matches!(events.len(), 5 | 6), "V{newest}: {}", events.len());
             assert_eq!(store.depth().await.unwrap().deliveries["pending"], 1);
             let last_told = client
                 .query_one("SELECT told FROM incidents WHERE incident_id = 'open'", &[])
