@@ -53,7 +53,7 @@ pub struct Authenticator {
     /// `alerts.from`.
     senders: Vec<String>,
     alerts: Criteria,
-    /// Those of other mail: which of them a header's mail is judged by.
+    /// The criteria of other senders' mail, of which `whose` picks one by the mail's header.
     others: Vec<Criteria>,
     whose: Whose,
     /// By ingress, the host whose Authentication-Results count.
@@ -61,20 +61,20 @@ pub struct Authenticator {
     spf: Spf,
 }
 
-/// Which of several a mail is, by its header.
+/// Picks the criteria that a mail is judged by: its header in, their place in the list out.
 pub type Whose = Box<dyn Fn(&[u8]) -> Option<usize> + Send + Sync>;
 
-/// By what the mail of one kind is judged.
+/// The rules that one kind of mail is judged by.
 struct Criteria {
     require: Vec<Evidence>,
-    /// None: that of the mail's From.
+    /// The domain that must prove the mail; None is that of its From.
     domain: Option<String>,
     freshness: Freshness,
     sealers: Vec<String>,
     dns: Arc<Dns>,
-    /// Those that it asks.
+    /// The name servers that `dns` asks.
     servers: Vec<String>,
-    /// Where these settings stand.
+    /// The key of these settings in the configuration, which errors name.
     key: String,
 }
 

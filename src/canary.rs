@@ -17,8 +17,8 @@ pub use settings::{SendVia, Settings, Tls};
 
 /// The header that holds its token.
 pub const HEADER: &str = "X-Alertbridge-Canary";
-/// What begins the subject, behind which the token stands again: some providers drop headers that
-/// they do not know.
+/// The beginning of the subject. The token follows it there, too, because some providers drop
+/// headers that they do not know.
 pub const SUBJECT: &str = "alertbridge canary ";
 /// The receiver that a canary is delivered to: it is there, and tells nobody.
 pub const SINK: &str = "self:canary";
@@ -27,7 +27,7 @@ pub const INCIDENT: &str = "canary:missing";
 /// The incident whose lane the canaries' own deliveries go in.
 pub const LANE: &str = "canary:sink";
 
-/// One of them.
+/// A mail that the bridge sends to itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Canary {
     /// Grows by one with each.
@@ -36,7 +36,7 @@ pub struct Canary {
     pub begun_at: Timestamp,
 }
 
-/// What it passes, in order.
+/// The stages that a canary passes, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Stage {

@@ -72,8 +72,11 @@ pub(super) fn decode<'a>(bytes: Cow<'a, [u8]>, label: Option<&str>) -> Result<Te
 /// mail programs show it.
 pub(super) fn decode_all(bytes: &[u8], label: Option<&str>) -> String {
     let name = label.unwrap_or_default().trim().to_ascii_lowercase();
-    let hiding = Encoding::for_label(name.as_bytes())
-        .filter(|encoding| [UTF_16BE, UTF_16LE, ISO_2022_JP].contains(encoding));
+    let hiding = match name.trim_matches(['"', '\'']) {
+        "utf-16" | "utf16" | "utf_16" => Some(byte_order(bytes)),
+        name => Encoding::for_label(name.as_bytes())
+            .filter(|encoding| [UTF_16BE, UTF_16LE, ISO_2022_JP].contains(encoding)),
+    };
 
     let text = match hiding {
         Some(encoding) => encoding.decode_with_bom_removal(bytes).0.into_owned(),
@@ -89,6 +92,29 @@ pub(super) fn decode_all(bytes: &[u8], label: Option<&str>) -> String {
     match text.strip_prefix('\u{feff}') {
         Some(text) => text.to_owned(),
         None => text,
+    }
+}
+
+/// The byte order of a text that is called `utf-16` alone. Its mark says so; without one the zeros
+/// do, which ASCII puts into the high bytes. RFC 2781, 4.3 takes a text without either for
+/// big-endian.
+fn byte_order(bytes: &[u8]) -> &'static Encoding {
+    if let Some((marked, _)) = Encoding::for_bom(bytes) {
+        return marked;
+    }
+
+    let zeros_from = |first| {
+        bytes
+            .iter()
+            .skip(first)
+            .step_by(2)
+            .filter(|&&byte| byte == 0)
+    };
+
+    if zeros_from(1).count() > zeros_from(0).count() {
+        UTF_16LE
+    } else {
+        UTF_16BE
     }
 }
 
@@ -192,6 +218,31 @@ mod tests {
             .unwrap_or_else(|why| panic!("{label}: {why}"))
             .text
             .into_owned()
+    }
+
+    #[test]
+    fn utf_16_is_read_in_either_byte_order_with_its_mark_and_without() {
+        let text = "State: über ☃\n";
+        let big: Vec<u8> = text.encode_utf16().flat_map(u16::to_be_bytes).collect();
+        let little: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let marked = |mark: [u8; 2], text: &[u8]| [&mark[..], text].concat();
+
+        for (label, bytes) in [
+            ("utf-16", &big),
+            ("UTF-16", &little),
+            ("utf16", &marked([0xfe, 0xff], &big)),
+            ("utf-16", &marked([0xff, 0xfe], &little)),
+            ("utf-16be", &big),
+            ("utf-16be", &marked([0xfe, 0xff], &big)),
+            ("utf-16le", &little),
+            ("utf-16le", &marked([0xff, 0xfe], &little)),
+        ] {
+            assert_eq!(
+                decode_all(bytes, Some(label)),
+                text,
+                "{label}: {bytes:02x?}"
+            );
+        }
     }
 
     #[test]

@@ -60,6 +60,7 @@ use crate::{
 mod audit;
 mod copy;
 mod sender;
+mod several;
 mod start;
 mod upkeep;
 

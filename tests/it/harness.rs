@@ -115,6 +115,26 @@ impl Bridge {
         self.stdout.lock().unwrap().clone()
     }
 
+    /// The lines it printed that hold a word, once there are so many: what is delivered may still
+    /// be on its way through the pipe.
+    pub async fn printed(&self, word: &str, least: usize) -> Vec<String> {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let mut lines = self.pages();
+            lines.retain(|line| line.contains(word));
+            if lines.len() >= least {
+                return lines;
+            }
+            assert!(
+                Instant::now() < deadline,
+                "{} of {least} lines with {word} were printed:\n{}",
+                lines.len(),
+                tail(&self.log())
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
     /// All it said on standard error.
     pub fn log(&self) -> String {
         self.stderr.lock().unwrap().join("\n")
