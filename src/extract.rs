@@ -36,6 +36,7 @@ mod json;
 mod markup;
 pub mod pairs;
 mod parts;
+mod pass;
 mod quoted_printable;
 mod rendered;
 pub mod selected;

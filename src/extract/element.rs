@@ -15,16 +15,11 @@
 
 use std::{cell::RefCell, ops::Range, rc::Rc};
 
-use lol_html::{
-    HtmlRewriter, MemorySettings, Settings, element, errors::RewritingError, html_content::Element,
-};
+use lol_html::{element, html_content::Element};
 use memchr::{memchr_iter, memrchr};
 use scraper::{ElementRef, Html};
 
-use super::{ELEMENT_ID, ELEMENT_TYPE, MAX_PAYLOAD};
-
-/// The memory `lol_html` may use, in bytes: what half a megabyte of nothing but nested tags needs.
-const MAX_MEMORY: usize = 64 << 20;
+use super::{ELEMENT_ID, ELEMENT_TYPE, MAX_PAYLOAD, pass::pass};
 
 /// How many script elements with the id, or with one that could be it, are read.
 const MAX_CANDIDATES: usize = 16;
@@ -159,22 +154,7 @@ fn candidates(html: &str) -> Result<Vec<Range<usize>>, String> {
         }
     };
 
-    let settings = Settings::new()
-        .append_element_content_handler(element!("script[id]", handler))
-        .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY));
-    let mut pass = HtmlRewriter::new(settings, |_: &[u8]| {});
-    pass.write(html.as_bytes())
-        .and_then(|()| pass.end())
-        .map_err(|error| match error {
-            RewritingError::MemoryLimitExceeded(_) => {
-                "the mail's HTML nests too deep to be read".to_owned()
-            }
-            RewritingError::ParsingAmbiguity(_) => {
-                "the mail's HTML can be read in two ways (a text element inside select or frameset)"
-                    .to_owned()
-            }
-            other => other.to_string(),
-        })?;
+    pass(html, element!("script[id]", handler))?;
 
     Ok(ranges.take())
 }

@@ -2,14 +2,9 @@
 
 use std::{cell::RefCell, ops::Range, rc::Rc};
 
-use lol_html::{
-    HtmlRewriter, MemorySettings, Settings, element, errors::RewritingError, html_content::Element,
-};
+use lol_html::{element, html_content::Element};
 
-use super::{MAX_PAYLOAD, markup::decode, rendered};
-
-/// The memory `lol_html` may use, in bytes.
-const MAX_MEMORY: usize = 64 << 20;
+use super::{MAX_PAYLOAD, markup::decode, pass::pass, rendered};
 
 /// How many elements are read.
 const MAX_ELEMENTS: usize = 16;
@@ -105,22 +100,7 @@ fn inside(html: &str, selector: &Selector) -> Result<Vec<(bool, Range<usize>)>, 
         }
     };
 
-    let settings = Settings::new()
-        .append_element_content_handler(element!(selector.streamed, handler))
-        .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY));
-    let mut pass = HtmlRewriter::new(settings, |_: &[u8]| {});
-    pass.write(html.as_bytes())
-        .and_then(|()| pass.end())
-        .map_err(|error| match error {
-            RewritingError::MemoryLimitExceeded(_) => {
-                "the mail's HTML nests too deep to be read".to_owned()
-            }
-            RewritingError::ParsingAmbiguity(_) => {
-                "the mail's HTML can be read in two ways (a text element inside select or frameset)"
-                    .to_owned()
-            }
-            other => other.to_string(),
-        })?;
+    pass(html, element!(selector.streamed, handler))?;
 
     Ok(ranges.take())
 }

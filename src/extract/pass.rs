@@ -1,0 +1,36 @@
+//! The streaming pass over an HTML document: linear in its size, in bounded memory.
+
+use std::borrow::Cow;
+
+use lol_html::{
+    ElementContentHandlers, HtmlRewriter, MemorySettings, Selector, Settings,
+    errors::RewritingError,
+};
+
+/// The memory `lol_html` may use, in bytes: what half a megabyte of nothing but nested tags needs.
+const MAX_MEMORY: usize = 64 << 20;
+
+/// Gives the elements that a selector finds to their handler, in the document's order. The error
+/// says why the document is not read.
+pub(super) fn pass<'h>(
+    html: &str,
+    handler: (Cow<'h, Selector>, ElementContentHandlers<'h>),
+) -> Result<(), String> {
+    let settings = Settings::new()
+        .append_element_content_handler(handler)
+        .with_memory_settings(MemorySettings::new().with_max_allowed_memory_usage(MAX_MEMORY));
+    let mut pass = HtmlRewriter::new(settings, |_: &[u8]| {});
+
+    pass.write(html.as_bytes())
+        .and_then(|()| pass.end())
+        .map_err(|error| match error {
+            RewritingError::MemoryLimitExceeded(_) => {
+                "the mail's HTML nests too deep to be read".to_owned()
+            }
+            RewritingError::ParsingAmbiguity(_) => {
+                "the mail's HTML can be read in two ways (a text element inside select or frameset)"
+                    .to_owned()
+            }
+            other => other.to_string(),
+        })
+}
