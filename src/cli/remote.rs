@@ -1,6 +1,6 @@
 //! The desk of another machine: what commands ask of a store, asked of a running bridge's API.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, error::Error, time::Duration};
 
 use anyhow::Context as _;
 use async_trait::async_trait;
@@ -77,7 +77,14 @@ impl Remote {
 
         let response = request.send().await.map_err(|error| {
             let error = error.without_url();
-            StoreError::Failed(format!("{} cannot be asked: {error}", self.base))
+            let mut first: &dyn Error = &error;
+            while let Some(cause) = first.source() {
+                first = cause;
+            }
+            StoreError::Refused(format!(
+                "--server: {} cannot be reached: {first}; is a bridge running there, and is this its `admin.listen`?",
+                self.base
+            ))
         })?;
         if response.status().is_success() {
             return Ok(response);
