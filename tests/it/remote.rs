@@ -96,7 +96,7 @@ async fn a_command_says_the_same_of_a_running_bridge_as_of_its_store() {
 
     for (server, said) in [
         ("127.0.0.1:1", "is not an address"),
-        ("http://127.0.0.1:1", "cannot be asked"),
+        ("http://127.0.0.1:1", "cannot be reached"),
     ] {
         let output = bridge.command(&["mails", "list", "--server", server]);
         assert_eq!(output.status.code(), Some(1));
