@@ -116,8 +116,9 @@ impl Authenticator {
         })
     }
 
-    /// The same for other mail as well: `whose` says by which of the settings a mail is judged, each
-    /// with its key and the domain that must vouch, which is none where it is that of the From.
+    /// The same for other mail as well: `whose` says by which of the settings a mail is judged,
+    /// each with its key and the domain that must vouch, which is none where it is that of the
+    /// From.
     pub fn with_others(
         mut self,
         others: Vec<(String, Settings, Option<String>)>,
@@ -273,7 +274,8 @@ impl Criteria {
             Ok(Cow::Owned(domain))
         } else {
             Err(format!(
-                "{domain}, the domain of its From, is none that mail can be proven to come from: {}",
+                "{domain}, the domain of its From, is none that mail can be proven to come from: \
+                 {}",
                 mend()
             ))
         }

@@ -291,7 +291,8 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         {
             return Transition::Stale {
                 reason: format!(
-                    "its time {time} is not newer than the resolve at {newest}: only a newer trigger reopens"
+                    "its time {time} is not newer than the resolve at {newest}: only a newer \
+                     trigger reopens"
                 ),
             };
         }

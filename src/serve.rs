@@ -113,7 +113,8 @@ impl Bridge {
 
         tokio::select! {
             () = soft => tracing::info!("stopped"),
-            () = hard => tracing::warn!("stopped at once; what was under way is repeated at the next start"),
+            () = hard => tracing::warn!("stopped at once; what was under way is repeated at the \
+                                         next start"),
         }
 
         // Nobody takes the store before it is closed.
@@ -158,7 +159,8 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
 
     if loaded.source.is_embedded() {
         eprintln!(
-            "\nThere is no configuration file: pages are printed here, and shown at http://{admin}/.\n\
+            "\nThere is no configuration file: pages are printed here, and shown at \
+             http://{admin}/.\n\
              Send a first mail from another terminal:\n"
         );
         for way_in in ways_in.iter().filter_map(|way_in| way_in.try_with.as_ref()) {

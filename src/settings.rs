@@ -190,7 +190,8 @@ macro_rules! as_text {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": ["string", "integer"], "description": $about, "pattern": $pattern })
+                json_schema!({ "type": ["string", "integer"], "description": $about,
+                               "pattern": $pattern })
             }
         }
     };

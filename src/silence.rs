@@ -29,13 +29,13 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     #[error(
-        "`{text}` is no matcher: {error}; write it like 'severity=\"critical\"', 'app_key=~\"com[.]example[.].*\"' or \
-         'sli_gap<20'"
+        "`{text}` is no matcher: {error}; write it like 'severity=\"critical\"', \
+         'app_key=~\"com[.]example[.].*\"' or 'sli_gap<20'"
     )]
     Matcher { text: String, error: MatcherError },
     #[error(
-        "at least one matcher must not match the empty string: {0} would silence whatever lacks the label too; add what \
-         the maintenance is of, like 'app_key=\"com.example.calendar\"'"
+        "at least one matcher must not match the empty string: {0} would silence whatever lacks \
+         the label too; add what the maintenance is of, like 'app_key=\"com.example.calendar\"'"
     )]
     CoversWhateverLacksIt(String),
     #[error("it would end at {ends_at}, which is not after its start, {starts_at}")]

@@ -66,7 +66,8 @@ pub enum SchemaError {
         source: serde_json::Error,
     },
     #[error(
-        "the schema {} is no usable JSON schema: {what}; mend it there ($ref may only point into the file itself)",
+        "the schema {} is no usable JSON schema: {what}; mend it there ($ref may only point into \
+         the file itself)",
         path.display()
     )]
     NotASchema { path: PathBuf, what: String },
@@ -158,7 +159,8 @@ mod tests {
         json!({
             "appKey": "com.example.appkey",
             "appDetails": { "name": "AppName", "partnerName": "Atlassian" },
-            "incidentId": "FOotlQrY5ZQ", "incidentStatus": "ANOMALOUS", "time": "2022-03-24T15:40:00Z",
+            "incidentId": "FOotlQrY5ZQ", "incidentStatus": "ANOMALOUS",
+            "time": "2022-03-24T15:40:00Z",
             "metricName": "Jira Installation Callback Success Rate", "metricUnit": "PERCENT",
             "measurementDurationSeconds": 86400, "sliValue": 60.0, "sloValue": 99.0
         })

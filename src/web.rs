@@ -1,8 +1,8 @@
 //! The admin listener: health, readiness, metrics, the wish for a reload, and the API.
 //!
 //! Every request passes the same gates in the same order: its Host and Origin are this listener's
-//! ([`guard`]), its body is bounded and in time, it is known who sends it ([`sign_in`]), and what it
-//! does it does on purpose ([`access`]). What can be asked stands in [`views`], for the API
+//! ([`guard`]), its body is bounded and in time, it is known who sends it ([`sign_in`]), and what
+//! it does it does on purpose ([`access`]). What can be asked stands in [`views`], for the API
 //! ([`api`]) and for pages alike.
 
 use std::{

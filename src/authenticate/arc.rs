@@ -102,7 +102,8 @@ pub async fn examine(
         DkimResult::Pass => {
             let by = &chain.seals[witness].header;
             let how = format!(
-                "ARC: {} verified the signature of {} and sealed that (instance {} of {}); the chain validates",
+                "ARC: {} verified the signature of {} and sealed that (instance {} of {}); the \
+                 chain validates",
                 by.d,
                 mail.domain,
                 by.i,
@@ -202,8 +203,8 @@ impl<'a> Chain<'a> {
             .map(|(selector, domain)| (format!("{selector}._domainkey.{domain}"), domain.as_str()))
     }
 
-    /// The keys that the chain needs. Trouble counts at the domains that are named alone: the others
-    /// are a stranger's choice.
+    /// The keys that the chain needs. Trouble counts at the domains that are named alone: the
+    /// others are a stranger's choice.
     async fn keys(&self, first_named: usize, dns: &Dns) -> Result<Keys, NoKey> {
         let of_strangers = self.names().take(first_named).map(async |(name, _)| {
             let key = dns.strangers_key(&name).await.map_err(|why| match why {

@@ -18,8 +18,8 @@
 //!   the body to tell how it was to be read.
 //!
 //! The place alone cannot tell the host's line from a sender's. Hosts write theirs *below* the
-//! Received they add (Gmail: `Received: by 2002:…`, then `Received: from … by mx.google.com`, then
-//! Authentication-Results), and that is where a line lands that the sender wrote. A host that
+//! Received they add (Gmail: `Received: by 2002:…`, then `Received: from … by mx.google.com`,
+//! then Authentication-Results), and that is where a line lands that the sender wrote. A host that
 //! writes one on every mail, and so is always first, or that removes those in its name (RFC 8601,
 //! 5), leaves no room for that; name no other. Against a host that fails once, the last condition
 //! asks the forger for a signature of the domain that is fresh, and an alert of its own is all he
@@ -177,7 +177,8 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
             ),
         },
         Ok(None) => Finding::Refuted(format!(
-            "Authentication-Results: by {by} a signature of {} passed that the mail does not carry: a forgery",
+            "Authentication-Results: by {by} a signature of {} passed that the mail does not \
+             carry: a forgery",
             mail.domain
         )),
         Err(why) => Finding::Refuted(format!("Authentication-Results: by {by} {why}")),
@@ -258,10 +259,13 @@ fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<
     }
 
     match body {
-        _ if signature.is_partial() => Some("it covers only the beginning of the body (l=)".to_owned()),
+        _ if signature.is_partial() => {
+            Some("it covers only the beginning of the body (l=)".to_owned())
+        }
         Body::Kept => Some("it does not fit the body, which was altered since (bh=)".to_owned()),
         Body::Remade => (!signature.covers("Content-Type")).then(|| {
-            "it does not cover Content-Type, and the body was made anew since: it could have been read otherwise"
+            "it does not cover Content-Type, and the body was made anew since: it could have been \
+             read otherwise"
                 .to_owned()
         }),
     }

@@ -31,7 +31,8 @@ pub async fn examine(mail: &Mail<'_>, dns: &Dns, freshness: &Freshness) -> Findi
                 "DKIM: none of the mail's {many} signatures is of {domain}"
             )),
             (_, _) => Finding::Refuted(format!(
-                "DKIM: the mail has a signature that cannot be read, and none that can is of {domain}"
+                "DKIM: the mail has a signature that cannot be read, and none that can is of \
+                 {domain}"
             )),
         };
     }

@@ -236,7 +236,8 @@ impl Dns {
             heard = self.ask(name).await;
             if let Heard::Silence(why) = heard {
                 let why = format!(
-                    "a key that DNS gives no answer for ({name}), though it does for {domain}: {why}"
+                    "a key that DNS gives no answer for ({name}), though it does for {domain}: \
+                     {why}"
                 );
                 return unanswered(NoKey::Unfit(why));
             }

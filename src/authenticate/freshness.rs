@@ -32,7 +32,8 @@ impl Freshness {
             ))
         } else if !self.is_unlimited() && age > self.limit.as_signed() {
             Some(format!(
-                "{what} ({at:.0}) is more than {} (freshness) before the mail's arrival ({arrived:.0}): a replay",
+                "{what} ({at:.0}) is more than {} (freshness) before the mail's arrival \
+                 ({arrived:.0}): a replay",
                 self.limit
             ))
         } else {

@@ -285,8 +285,11 @@ fn is_html(text: &[u8]) -> bool {
         .strip_prefix("\u{feff}".as_bytes())
         .unwrap_or(text)
         .trim_ascii();
-    let tag = matches!(text, [b'<', second, ..] if second.is_ascii_alphabetic() || b"!?".contains(second));
-    tag && text.ends_with(b">")
+    let begins_with_tag = matches!(
+        text,
+        [b'<', second, ..] if second.is_ascii_alphabetic() || b"!?".contains(second)
+    );
+    begins_with_tag && text.ends_with(b">")
 }
 
 fn could_be_html(body: &[u8]) -> bool {

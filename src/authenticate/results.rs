@@ -229,10 +229,11 @@ mod tests {
 
     #[test]
     fn gmails_field_is_read() {
-        let value = " mx.google.com;\r\n       dkim=pass header.i=@am.atlassian.com header.s=sparkpost0223 \
-            header.b=D7LB4PXY;\r\n       spf=pass (google.com: domain of no-reply@am.atlassian.com designates \
-            192.174.81.121 as permitted sender) smtp.mailfrom=no-reply@am.atlassian.com;\r\n       dmarc=pass \
-            (p=NONE sp=NONE dis=NONE) header.from=atlassian.com\r\n";
+        let value = " mx.google.com;\r\n       dkim=pass header.i=@am.atlassian.com \
+                     header.s=sparkpost0223 header.b=D7LB4PXY;\r\n       spf=pass (google.com: \
+                     domain of no-reply@am.atlassian.com designates 192.174.81.121 as permitted \
+                     sender) smtp.mailfrom=no-reply@am.atlassian.com;\r\n       dmarc=pass (p=NONE \
+                     sp=NONE dis=NONE) header.from=atlassian.com\r\n";
         let results = read(value.as_bytes()).unwrap();
         assert_eq!(results.host.as_deref(), Some("mx.google.com"));
         assert_eq!(results.all.len(), 3);
@@ -243,9 +244,10 @@ mod tests {
 
     #[test]
     fn microsofts_field_is_read_though_it_names_nobody() {
-        let value = " spf=pass (sender IP is 192.174.81.121)\r\n smtp.mailfrom=am.atlassian.com; example.com; dkim=pass \
-            (signature was\r\n verified) header.d=am.atlassian.com;example.com; dmarc=pass action=none\r\n \
-            header.from=am.atlassian.com;compauth=pass reason=100\r\n";
+        let value = " spf=pass (sender IP is 192.174.81.121)\r\n smtp.mailfrom=am.atlassian.com; \
+                     example.com; dkim=pass (signature was\r\n verified) \
+                     header.d=am.atlassian.com;example.com; dmarc=pass action=none\r\n \
+                     header.from=am.atlassian.com;compauth=pass reason=100\r\n";
         let results = read(value.as_bytes()).unwrap();
         assert_eq!(results.host, None);
         assert_eq!(dkim(value), pass("am.atlassian.com"));
@@ -330,8 +332,9 @@ mod tests {
             by: Some(host.into()),
             has_from,
         };
-        let gmail = "from mta.example.com (mta.example.com. [192.0.2.1])\r\n        by mx.google.com with ESMTPS id x\r\n \
-            for <a@b>\r\n        (version=TLS1_3); Sat, 18 Mar 2023 03:21:57 -0700 (PDT)";
+        let gmail = "from mta.example.com (mta.example.com. [192.0.2.1])\r\n        by \
+                     mx.google.com with ESMTPS id x\r\n for <a@b>\r\n        (version=TLS1_3); \
+                     Sat, 18 Mar 2023 03:21:57 -0700 (PDT)";
         assert_eq!(by(gmail), took("mx.google.com", true));
         assert_eq!(
             by("by 2002:a05:6102:22c6:0:0:0:0 with SMTP id a6; Tue, 28 Sep 2021"),

@@ -69,7 +69,8 @@ impl Settings {
         for (place, server) in self.dns.iter().enumerate() {
             if address(server).is_none() {
                 let what = format!("`{server}` is no address of a name server");
-                let mend = "write an IP address, with its port where it is not 53: `127.0.0.1:5353`, `[::1]:5353`";
+                let mend = "write an IP address, with its port where it is not 53: \
+                            `127.0.0.1:5353`, `[::1]:5353`";
                 found.push(Problem::new(format!("{key}.dns[{place}]"), what, mend));
             }
         }

@@ -43,7 +43,8 @@ mod store;
 
 use finding::{Checked, Finding, State};
 
-/// Check a deployment from outside in: configuration, secrets, DNS, TLS, mailboxes, receivers, store
+/// Check a deployment from outside in: configuration, secrets, DNS, TLS, mailboxes, receivers,
+/// store
 #[derive(Debug, Args)]
 #[command(after_help = "\
 What can be tried is tried: names are looked up, mailboxes logged in to and

@@ -289,7 +289,8 @@ fn doubts(document: &str, opening: &[u8], closing: Option<&[u8]>) -> anyhow::Res
         && key != other
     {
         doubts.push(format!(
-            "the key is `{key}` of the opening mail and `{other}` of the closing one: mend `fields.key`"
+            "the key is `{key}` of the opening mail and `{other}` of the closing one: mend \
+             `fields.key`"
         ));
     }
     Ok(doubts)

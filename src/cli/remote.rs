@@ -82,7 +82,8 @@ impl Remote {
                 first = cause;
             }
             StoreError::Refused(format!(
-                "--server: {} cannot be reached: {first}; is a bridge running there, and is this its `admin.listen`?",
+                "--server: {} cannot be reached: {first}; is a bridge running there, and is this \
+                 its `admin.listen`?",
                 self.base
             ))
         })?;

@@ -47,7 +47,8 @@ use send::{agreed, owed, send};
 No mail came before the first, and what is concluded is thrown away at the
 end. A mail counts as arrived when the store says, or at its own Date, unless
 --at. With --stored the store's silences count, each for the mails of its
-time; for files there are none. Nothing is sent without --send. --json prints a line for each mail, as
+time; for files there are none. Nothing is sent without --send. --json prints a line for each \
+mail, as
 `explain` does.
 
 --diff compares: each mail is taken through the configuration in force

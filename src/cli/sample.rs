@@ -61,8 +61,10 @@ pub fn mail(status: &str, incident_id: Option<&str>, now: Timestamp) -> String {
     let time = format!("{now:.0}");
     let html = html(status, incident_id, &time);
     let text = format!(
-        "Cloud Fortified alert\n\nJira Installation Callback Success Rate of Bücher für Jira is {status}.\n\
-         Measured: 60.0 PERCENT over 86400 s; objective: 99.0 PERCENT.\nTime: {time}\nIncident: {incident_id}\n"
+        "Cloud Fortified alert\n\nJira Installation Callback Success Rate of Bücher für Jira is \
+         {status}.\n\
+         Measured: 60.0 PERCENT over 86400 s; objective: 99.0 PERCENT.\nTime: {time}\nIncident: \
+         {incident_id}\n"
     );
 
     format!(
@@ -108,12 +110,15 @@ fn html(status: &str, incident_id: &str, time: &str) -> String {
     let incident = incident.to_string().replace('<', "\\u003c");
     let status = status.replace('&', "&amp;").replace('<', "&lt;");
     format!(
-        "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>Cloud Fortified alert</title>\n\
-         <script type=\"application/json\" id=\"incident-data\">{incident}</script>\n</head>\n<body>\n\
+        "<!DOCTYPE html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>Cloud Fortified \
+         alert</title>\n\
+         <script type=\"application/json\" \
+         id=\"incident-data\">{incident}</script>\n</head>\n<body>\n\
          <h1>Cloud Fortified alert</h1>\n\
          <p>Jira Installation Callback Success Rate of <b>Bücher für Jira</b> is {status}.</p>\n\
          <table>\n<tr><td>Measured</td><td>60.0 PERCENT over 86400 s</td></tr>\n\
-         <tr><td>Objective</td><td>99.0 PERCENT</td></tr>\n<tr><td>Time</td><td>{time}</td></tr>\n</table>\n\
+         <tr><td>Objective</td><td>99.0 \
+         PERCENT</td></tr>\n<tr><td>Time</td><td>{time}</td></tr>\n</table>\n\
          </body>\n</html>\n"
     )
 }

@@ -187,7 +187,8 @@ fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result
         Place::File(path) => path,
         Place::Database(_) => bail!(
             "store.url is a PostgreSQL database, which its own tools restore, while no bridge \
-             runs and into an empty database:\n  pg_restore --single-transaction --no-owner --dbname='{}' {}",
+             runs and into an empty database:\n  pg_restore --single-transaction --no-owner \
+             --dbname='{}' {}",
             without_password(config)?,
             from.display()
         ),

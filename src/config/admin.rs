@@ -89,7 +89,8 @@ impl Admin {
                      sign-in",
                     self.listen
                 ),
-                "add `token_file: /run/secrets/…` or `login: {users_file: …}`, or listen on 127.0.0.1",
+                "add `token_file: /run/secrets/…` or `login: {users_file: …}`, or listen on \
+                 127.0.0.1",
             )),
             Ok(_) if inline.is_some_and(|token| token.trim().is_empty()) => Some(Problem::new(
                 format!("{key}.token"),
@@ -134,7 +135,8 @@ impl Proxy {
             Err(problem) => found.push(problem),
             Ok(networks) if networks.admit_anybody() => found.push(Problem::new(
                 format!("{key}.from"),
-                "anybody could name themselves: the networks are missing, or hold nearly everything",
+                "anybody could name themselves: the networks are missing, or hold nearly \
+                 everything",
                 "write the proxy's own addresses: `from: [10.0.0.5/32]`",
             )),
             Ok(_) => {}

@@ -36,8 +36,8 @@ fn senders(config: &Config, found: &mut Vec<String>) {
     let nameless = config.profiles.iter().enumerate();
     for (index, profile) in nameless.filter(|(_, profile)| profile.r#match.from.is_empty()) {
         found.push(format!(
-            "profiles[{index}].match.from: the profile `{}` names no sender, so that whoever writes \
-             such a mail pages and resolves; name the address that its alerts come from",
+            "profiles[{index}].match.from: the profile `{}` names no sender, so that whoever \
+             writes such a mail pages and resolves; name the address that its alerts come from",
             profile.name
         ));
     }
@@ -190,7 +190,8 @@ mod tests {
 
     #[test]
     fn a_label_that_no_alert_has_is_named_wherever_it_is_matched() {
-        let deep = "{ receiver: b, routes: [{ receiver: c, matchers: ['kind!=self', 'severty=critical'] }] }";
+        let deep = "{ receiver: b, routes: [{ receiver: c, matchers: ['kind!=self', \
+                    'severty=critical'] }] }";
         let said = warnings(
             deep,
             "alerts: { severity: [{ matchers: ['sli_gab>5'], severity: critical }] }",

@@ -16,7 +16,8 @@ pub fn lay_over(own: &mut Node, base: Node, key: &str, excludes: Excludes) {
     for entry in base {
         let is_map = matches!(entry.value.value, Value::Map(_));
         match own.iter().position(|known| known.key == entry.key) {
-            // A section whose keys are all commented out. A value that is given as nothing stays so.
+            // A section whose keys are all commented out. A value that is given as nothing stays
+            // so.
             Some(place) if own[place].value.is_nothing() && is_map => {
                 own[place].value = entry.value;
             }

@@ -87,7 +87,8 @@ mod tests {
     #[test]
     fn maps_merge_and_the_rest_replaces() {
         let expected = serde_json::json!({
-            "headers": { "B": "mine", "C": "c", "A": "a" }, "success": [409], "url": "U", "body": "text",
+            "headers": { "B": "mine", "C": "c", "A": "a" }, "success": [409], "url": "U",
+            "body": "text",
         });
         assert_eq!(
             merged("{ headers: { B: mine, C: c }, success: [409] }"),

@@ -107,7 +107,8 @@ mod tests {
 
     #[test]
     fn what_is_bound_to_the_process_is_named_by_its_key() {
-        let started = "ingress: { smtp: [{ name: a, listen: '127.0.0.1:2525' }, { name: b, listen: '127.0.0.1:2526' }] }";
+        let started = "ingress: { smtp: [{ name: a, listen: '127.0.0.1:2525' }, { name: b, listen: \
+                       '127.0.0.1:2526' }] }";
         let now = started.replace("2526", "2527");
         assert_eq!(said(started, &now), ["ingress.smtp[1].listen"]);
         let fewer = "ingress: { smtp: [{ name: a, listen: '127.0.0.1:2525' }] }";

@@ -318,6 +318,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        i8 i16 i128 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct identifier ignored_any
+        i8 i16 i128 u128 f32 char bytes byte_buf unit unit_struct tuple
+        tuple_struct identifier ignored_any
     }
 }

@@ -189,8 +189,15 @@ impl Client {
 
 /// What the configuration says of the ways of requests and cannot be.
 #[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend)).collect::<Vec<_>>().join("; "))]
+#[error("{}", listed(.0))]
 pub struct Unusable(pub Vec<Problem>);
+
+fn listed(problems: &[Problem]) -> String {
+    let texts = problems
+        .iter()
+        .map(|problem| format!("{}: {}; {}", problem.key, problem.what, problem.mend));
+    texts.collect::<Vec<_>>().join("; ")
+}
 
 /// The error in words for the operator. Its own text names the URL, which may be a secret.
 fn failure(error: &reqwest::Error) -> Failure {

@@ -359,7 +359,8 @@ mod tests {
             "a\nX-Injected: y",
             "a\u{0}\u{85}\u{2028}Bcc: x",
             "=?utf-8?q?a=0D=0ABcc:_x?=",
-            "ünïcödé 🚒 and much more of it, so that the line is folded somewhere on its way to the end",
+            "ünïcödé 🚒 and much more of it, so that the line is folded somewhere on its way \
+             to the end",
             "",
         ] {
             let (_, mut notification) = sample::notifications().into_iter().next().unwrap();

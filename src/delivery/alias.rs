@@ -139,9 +139,11 @@ mod tests {
         fn two_alerts_share_a_key_only_where_kind_id_and_receiver_are_the_same(
             alerts in prop::collection::vec(
                 (
-                    prop::sample::select(vec!["incident", "self", "unparsed", "test", "missing", "canary"]),
+                    prop::sample::select(vec!["incident", "self", "unparsed", "test", "missing",
+                                              "canary"]),
                     id(),
-                    prop::sample::select(vec!["oncall", "a", "b", "a:b", "b:a", "a:b:oncall", ":", "a:", "é", "on call"]),
+                    prop::sample::select(vec!["oncall", "a", "b", "a:b", "b:a", "a:b:oncall", ":",
+                                              "a:", "é", "on call"]),
                 ),
                 0..200,
             )

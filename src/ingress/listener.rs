@@ -192,9 +192,13 @@ impl Listener {
                         // Replies are a few bytes each: Nagle's algorithm would hold them back for
                         // nothing.
                         let _ = stream.set_nodelay(true);
-                        let most = (!reception.knows(peer.ip())).then_some(bounds.client_connections);
-                        match capacity.enter(&door, peer.ip(), most) {
-                            Ok(place) => drop(sessions.spawn(keep(Arc::clone(&reception), stream, peer, place))),
+                        let known = reception.knows(peer.ip());
+                        let limit = (!known).then_some(bounds.client_connections);
+                        match capacity.enter(&door, peer.ip(), limit) {
+                            Ok(place) => {
+                                let session = keep(Arc::clone(&reception), stream, peer, place);
+                                sessions.spawn(session);
+                            }
                             Err(why) => {
                                 let words = reception.turn_away(peer.ip(), why);
                                 let permit = Arc::clone(&turned_away).try_acquire_owned().ok();
@@ -203,7 +207,8 @@ impl Listener {
                         }
                     }
                     Err(error) => {
-                        tracing::warn!(address = %self.address, %error, "cannot accept a connection");
+                        let address = self.address;
+                        tracing::warn!(%address, %error, "cannot accept a connection");
                         capacity.make_room();
                         sleep(OUT_OF_FILES).await;
                     }
@@ -220,7 +225,8 @@ impl Listener {
         });
 
         if drained.await.is_err() {
-            tracing::warn!(address = %self.address, connections = sessions.len(), "connections cut off at the stop");
+            tracing::warn!(address = %self.address, connections = sessions.len(), "connections cut \
+                off at the stop");
         }
     }
 }

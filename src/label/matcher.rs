@@ -126,7 +126,8 @@ pub(crate) fn compile(key: &str, texts: &[String], problems: &mut Vec<Problem>) 
             Err(error) => problems.push(Problem::new(
                 format!("{key}[{index}]"),
                 format!("`{text}` is no matcher: {error}"),
-                "write it like `severity=\"critical\"`, `app_key=~\"com[.]example[.].*\"` or `sli_gap>=20`",
+                "write it like `severity=\"critical\"`, `app_key=~\"com[.]example[.].*\"` or \
+                 `sli_gap>=20`",
             )),
         }
     }

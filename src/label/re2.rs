@@ -2,8 +2,8 @@
 //! crate's dialect.
 //!
 //! Both are linear in time and nearly one language. Where the same text means something else, or is
-//! refused, it is rewritten: `\d \s \w \b` are ASCII, `\Q…\E` quotes, `[`, `&&`, `--` and `~~` in a
-//! class are plain characters, and a `{` that opens no repetition is one too. See
+//! refused, it is rewritten: `\d \s \w \b` are ASCII, `\Q…\E` quotes, `[`, `&&`, `--` and `~~` in
+//! a class are plain characters, and a `{` that opens no repetition is one too. See
 //! <https://pkg.go.dev/regexp/syntax>.
 
 use std::{iter::Peekable, str::Chars};

@@ -1,7 +1,7 @@
 //! Which of the four SLIs a metric is about.
 
-/// What the squeezed name of a metric contains → its SLI; the first that fits. What is said of the
-/// thing measured comes before what is said of how: a "webhook availability" is about webhooks.
+/// What the squeezed name of a metric contains → its SLI; the first that fits. What is said of
+/// the thing measured comes before what is said of how: a "webhook availability" is about webhooks.
 const SIGNS: [(&str, &str); 8] = [
     ("webhook", "webhook_delivery"),
     ("install", "installation_callback"),

@@ -166,7 +166,9 @@ pub fn check(header: &[u8]) -> Result<(), String> {
 
     if memchr_iter(b'\r', header).any(|at| is_bare(header, at)) && reads_in_two_ways(header) {
         return Err(
-            "the header holds a carriage return without a line feed, where some programs begin a line".to_owned()
+            "the header holds a carriage return without a line feed, where some programs begin a \
+             line"
+                .to_owned(),
         );
     }
 

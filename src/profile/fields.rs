@@ -255,7 +255,8 @@ impl Speakable<'_> {
                 Some("say what an item is: `each: { text: … }` or `each: { json: /alerts }`")
             }
             ("item", Some(group)) if self.item.is_some_and(|item| !item.contains(group)) => Some(
-                "name the group in `each.text`: `(?<name>…)`; an item also has `pairs` and `section`",
+                "name the group in `each.text`: `(?<name>…)`; an item also has `pairs` and \
+                 `section`",
             ),
             _ => None,
         }

@@ -48,8 +48,8 @@ impl Statuses {
                     Err(reason) => problems.push(Problem::new(
                         format!("{key}.{name}[{index}]"),
                         format!("`{text}` is no regular expression: {reason}"),
-                        "write what the whole status looks like: `OPEN`, `.* -> ALARM`; a backslash \
-                         before a character that is meant itself",
+                        "write what the whole status looks like: `OPEN`, `.* -> ALARM`; a \
+                         backslash before a character that is meant itself",
                     )),
                 }
             }

@@ -1,5 +1,5 @@
-//! Settings → integrations: everything that can be known to be wrong with a receiver is found here,
-//! all at once.
+//! Settings → integrations: everything that can be known to be wrong with a receiver is found
+//! here, all at once.
 
 use std::{collections::BTreeSet, path::PathBuf};
 

@@ -150,7 +150,8 @@ impl Shape {
 
 fn is_unseen(c: char) -> bool {
     c.is_control()
-        || matches!(c, '\u{00AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}')
+        || matches!(c, '\u{00AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}')
+        || matches!(c, '\u{2060}'..='\u{2069}' | '\u{FEFF}')
 }
 
 fn is_quoted(text: &str) -> bool {
@@ -326,7 +327,8 @@ mod tests {
     #[test]
     fn of_an_address_user_password_and_query_are_secrets_however_they_are_written() {
         let parts = telling(
-            "https://robot:s3cr%2Ft@hooks.example/services/T0/abcdefghijklmnop?token=hunter2&wait=true",
+            "https://robot:s3cr%2Ft@hooks.example/services/T0/abcdefghijklmnop\
+             ?token=hunter2&wait=true",
         );
         for secret in [
             "robot",

@@ -359,7 +359,8 @@ mod tests {
         ] {
             assert_eq!(of_text(refused), Some(Denial::Words), "{refused}");
         }
-        let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint returned HTTP error 429";
+        let failed = "Webhook message delivery failed with error: Microsoft Teams endpoint \
+                      returned HTTP error 429";
         assert_eq!(of_text(failed), Some(Denial::Status(429)));
         assert_eq!(
             of_text("Webhook message delivery failed with error: x"),

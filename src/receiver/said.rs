@@ -99,7 +99,8 @@ mod tests {
         for (json, expected) in [
             (r#"{"message":"too long","took":1}"#, "too long"),
             (
-                r#"{"message":"Request body is not processable.","errors":{"message":"Message can not be empty."},"took":0.1}"#,
+                r#"{"message":"Request body is not processable.",
+                    "errors":{"message":"Message can not be empty."},"took":0.1}"#,
                 "Request body is not processable.; message: Message can not be empty.",
             ),
             (
@@ -115,7 +116,8 @@ mod tests {
                 "a: is missing, is short; b: c: is none",
             ),
             (
-                r#"{"type":"about:blank","title":"Out of credit","status":403,"detail":"It costs 50."}"#,
+                r#"{"type":"about:blank","title":"Out of credit","status":403,
+                    "detail":"It costs 50."}"#,
                 "Out of credit; It costs 50.",
             ),
             (

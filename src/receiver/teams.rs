@@ -1,6 +1,7 @@
 //! Microsoft Teams, by a Workflow that begins "When a Teams webhook request is received": an
 //! Adaptive Card 1.4.
-//! <https://learn.microsoft.com/en-us/microsoftteams/platform/webhooks-and-connectors/how-to/add-incoming-webhook>
+//! Microsoft documents it at <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors>,
+//! “Create Incoming Webhooks”.
 //!
 //! The flow answers 202 before it posts, and what Teams refuses then nobody hears of: so whatever
 //! an alert says, the card is small enough. All of it stands in text runs, which read no Markdown:

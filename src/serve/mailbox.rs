@@ -77,7 +77,8 @@ impl Mailbox {
                     health.elsewhere(name);
                     // The next need not wait for it to end.
                     if let Err(error) = store.relinquish(&mailbox).await {
-                        tracing::debug!(%error, mailbox = %name, "the mailbox is free for others when its lease ends");
+                        tracing::debug!(%error, mailbox = %name, "the mailbox is free for others \
+                            when its lease ends");
                     }
                 }
                 Ok(false) => {}

@@ -152,7 +152,8 @@ pub trait Browse: Send + Sync {
     /// Who was told of these incidents' current episodes, by the incidents' numbers.
     async fn told(&self, incidents: Vec<i64>) -> Result<Vec<ToldRow>, StoreError>;
 
-    /// What was said, incident by incident, of those of an app that are open, or have changed since.
+    /// What was said, incident by incident, of those of an app that are open, or have changed
+    /// since.
     async fn said(&self, since: Timestamp) -> Result<Vec<SaidRow>, StoreError>;
 
     /// What is owed and given up, by receiver and integration.

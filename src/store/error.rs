@@ -19,7 +19,8 @@ pub enum StoreError {
     Locked,
     /// A newer alertbridge made it.
     #[error(
-        "the store is newer than this alertbridge (its schema is {found}, this program knows {known}): start the newer version"
+        "the store is newer than this alertbridge (its schema is {found}, this program knows \
+         {known}): start the newer version"
     )]
     Newer { found: i32, known: i32 },
     /// Its file or its database cannot be read as a whole any more.

@@ -20,8 +20,10 @@ const LARGEST: usize = 256 << 20;
 
 thread_local! {
     /// A context costs more to make than a mail to compress.
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
-    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> =
+        const { RefCell::new(None) };
+    static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+        const { RefCell::new(None) };
 }
 
 /// A mail ready to be written: what takes time is done before its turn.
@@ -149,14 +151,22 @@ pub(crate) use receipt;
 macro_rules! standing {
     ($receiver:literal, $integration:literal, $after:literal, $limit:literal) => {
         concat!(
-            "SELECT incidents.id AS incident, told.id, told.alias, told.notification, told.detail AS receipt
+            "SELECT incidents.id AS incident, told.id, told.alias, told.notification,
+               told.detail AS receipt
              FROM incidents JOIN deliveries AS told ON told.id = (
                  SELECT max(page.id) FROM deliveries AS page
                  WHERE page.incident = incidents.id AND page.episode = incidents.episode
-                   AND page.receiver = ", $receiver, " AND page.integration = ", $integration, "
+                   AND page.receiver = ",
+            $receiver,
+            " AND page.integration = ",
+            $integration,
+            "
                    AND page.action <> 'resolve' AND page.state = 'delivered')
-             WHERE phase = 'firing' AND incidents.kind <> 'unparsed' AND incidents.id > ", $after, "
-             ORDER BY incidents.id LIMIT ", $limit
+             WHERE phase = 'firing' AND incidents.kind <> 'unparsed' AND incidents.id > ",
+            $after,
+            "
+             ORDER BY incidents.id LIMIT ",
+            $limit
         )
     };
 }

@@ -33,7 +33,8 @@ impl Spare {
         match self {
             Self::Ignored => "only its header is kept by now (store.ignored_mail)",
             Self::Unproven => {
-                "only its header is kept, because mail that is not proven took more than store.quarantine.max_size"
+                "only its header is kept, because mail that is not proven took more than \
+                 store.quarantine.max_size"
             }
         }
     }

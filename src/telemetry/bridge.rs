@@ -32,7 +32,8 @@ pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) 
 
 /// The machine's clock went back: what would wait for the old time is brought forward.
 pub fn clock_set_back(from: Timestamp, to: Timestamp) {
-    tracing::warn!(%from, %to, "the clock was set back: what waits to be delivered is brought forward");
+    tracing::warn!(%from, %to, "the clock was set back: what waits to be delivered is brought \
+                                forward");
 }
 
 /// A page for people could not be made.

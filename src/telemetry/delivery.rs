@@ -19,8 +19,9 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
         claim.target.kind().to_owned(),
     );
 
-    counter!("alertbridge_attempts_total", "receiver" => receiver.clone(), "integration" => integration.clone())
-        .increment(1);
+    counter!("alertbridge_attempts_total", "receiver" => receiver.clone(),
+             "integration" => integration.clone())
+    .increment(1);
 
     let (delivery, incident) = (claim.id, claim.notification.incident_id.as_str());
     let (action, took_ms, detail) = (
@@ -31,7 +32,8 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
 
     let failed = || {
         counter!("alertbridge_notifications_failed_total",
-            "receiver" => receiver.clone(), "integration" => integration.clone(), "reason" => attempt.result.clone())
+            "receiver" => receiver.clone(), "integration" => integration.clone(),
+            "reason" => attempt.result.clone())
         .increment(1);
     };
 
@@ -58,7 +60,8 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
         }
         Next::Again { failures, at, .. } if *failures > claim.failures => {
             failed();
-            tracing::warn!(delivery, receiver, integration, action, incident, took_ms, failures, again_at = %at, "{detail}");
+            tracing::warn!(delivery, receiver, integration, action, incident, took_ms, failures,
+                           again_at = %at, "{detail}");
         }
         Next::Again { .. } => {
             tracing::debug!(
@@ -82,7 +85,8 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
                 integration,
                 action,
                 incident,
-                "given up, to the dead letters (`alertbridge deliveries list --state dead`): {reason}"
+                "given up, to the dead letters (`alertbridge deliveries list --state dead`): \
+                 {reason}"
             );
         }
     }
@@ -168,6 +172,7 @@ pub fn circuit_gone(target: &Target) {
 
 fn circuit(target: &Target) -> Gauge {
     let number = target.integration.rsplit('/').next().unwrap_or_default();
-    gauge!("alertbridge_circuit_open", "receiver" => target.receiver.clone(), "integration" => target.kind().to_owned(),
+    gauge!("alertbridge_circuit_open", "receiver" => target.receiver.clone(),
+           "integration" => target.kind().to_owned(),
         "number" => number.to_owned())
 }

@@ -134,7 +134,9 @@ pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
             "alertbridge_notifications_total",
             "alertbridge_notifications_dead_total",
         ] {
-            counter!(name, "receiver" => receiver.to_owned(), "integration" => integration.to_owned()).increment(0);
+            counter!(name, "receiver" => receiver.to_owned(),
+                     "integration" => integration.to_owned())
+            .increment(0);
         }
         for reason in FailureReason::ALL {
             counter!("alertbridge_notifications_failed_total", "receiver" => receiver.to_owned(),

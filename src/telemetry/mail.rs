@@ -13,7 +13,8 @@ use crate::{
 pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
     let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
     counter!("alertbridge_authenticity_total",
-        "ingress" => ingress.to_owned(), "verdict" => authenticity.verdict.as_str(), "evidence" => evidence)
+        "ingress" => ingress.to_owned(), "verdict" => authenticity.verdict.as_str(),
+        "evidence" => evidence)
     .increment(1);
     if authenticity.verdict == Verdict::TempError {
         let detail = authenticity.detail.as_deref().unwrap_or_default();
@@ -71,7 +72,8 @@ pub fn mail_decided(mail: &StoredMail, decisions: &[Decision]) {
             .first()
             .and_then(|decision| decision.profile.as_deref());
         counter!("alertbridge_mails_total",
-            "ingress" => ingress.clone(), "outcome" => outcome.as_str(), "profile" => profile.unwrap_or("none").to_owned())
+            "ingress" => ingress.clone(), "outcome" => outcome.as_str(),
+            "profile" => profile.unwrap_or("none").to_owned())
         .increment(1);
     }
 
@@ -95,10 +97,12 @@ fn log_decision(mail: MailId, ingress: &str, arrived_at: Timestamp, decision: &D
             tracing::warn!(mail, ingress, incident, reason, %arrived_at, "mail waits");
         }
         Outcome::Unparsed | Outcome::Updated | Outcome::Quarantined => {
-            tracing::warn!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
+            tracing::warn!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at,
+                           "mail decided");
         }
         _ => {
-            tracing::info!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at, "mail decided");
+            tracing::info!(mail, ingress, %outcome, incident, reason, receivers, %arrived_at,
+                           "mail decided");
         }
     }
 }

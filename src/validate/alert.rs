@@ -71,8 +71,8 @@ fn number(value: Option<f64>) -> String {
     value.map_or_else(String::new, |value| (value + 0.0).to_string())
 }
 
-/// How far the measured value is below the objective, without the noise of binary fractions: 99.9 −
-/// 99.85 is 0.05.
+/// How far the measured value is below the objective, without the noise of binary fractions: 99.9
+/// − 99.85 is 0.05.
 fn gap(objective: f64, measured: f64) -> f64 {
     const PLACES: f64 = 1e9;
     let gap = objective - measured;

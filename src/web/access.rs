@@ -150,8 +150,8 @@ async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
     let right = constant_time::verify_slices_are_equal(sent.as_bytes(), who.csrf.as_bytes());
     if who.csrf.is_empty() || right.is_err() {
         return refused(
-            "the request lacks the token of the page that it should come from: reload that page and \
-             try again",
+            "the request lacks the token of the page that it should come from: reload that page \
+             and try again",
         );
     }
 

@@ -65,7 +65,8 @@ async fn answer(
         }
         Answered::Another => {
             return Err(Problem::unprocessable(
-                "this Idempotency-Key came with another request: each action needs a key of its own",
+                "this Idempotency-Key came with another request: each action needs a key of its \
+                 own",
             ));
         }
         Answered::Given(answer) => return Ok(given(answer)),

@@ -42,7 +42,8 @@ const SESSION: SignedDuration = SignedDuration::from_hours(12);
 /// Passwords that are checked at a time: each takes memory and a core.
 const CHECKED_AT_ONCE: usize = 2;
 /// What the password of somebody unknown is checked against, so that it takes as long.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IHNpZ25zIGlu$u0xZ1yKsuYmO0BRGWTUtK0q4lB4sBJJ0jDHrS6JQmUY";
+const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$bm9ib2R5IHNpZ25zIGlu\
+                      $u0xZ1yKsuYmO0BRGWTUtK0q4lB4sBJJ0jDHrS6JQmUY";
 
 /// Who may ask anything at all.
 pub struct SignIn {

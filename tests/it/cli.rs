@@ -26,7 +26,8 @@ const CONFIG: &str = r#"
 store: { url: "sqlite:state.db" }
 ingress: { webhook: [{ name: mail }] }
 alerts: { authenticity: { require: [] } }
-time_intervals: [{ name: nights, time_intervals: [{ times: [{ start_time: "00:00", end_time: "08:00" }] }] }]
+time_intervals:
+  - { name: nights, time_intervals: [{ times: [{ start_time: "00:00", end_time: "08:00" }] }] }
 route:
   receiver: chat
   routes:
@@ -431,7 +432,8 @@ fn routes_test_tells_whom_labels_reach() {
         (
             &["--json", "severity=critical"],
             0,
-            "{\"receivers\":[\"oncall\",\"chat\"],\"routes\":[\"route.routes[0]\",\"route.routes[1]\"]}\n",
+            "{\"receivers\":[\"oncall\",\"chat\"],\
+             \"routes\":[\"route.routes[0]\",\"route.routes[1]\"]}\n",
         ),
         (
             &["--at", "2026-03-01T03:00:00Z", "severity=critical"],
@@ -546,7 +548,8 @@ fn what_cannot_be_done_is_said_on_standard_error_with_the_mend() {
         CONFIG.replace("sqlite:state.db", "sqlite:alertbridge.yaml"),
     )
     .unwrap();
-    let two = "From a Sun Mar  1 12:00:00 2026\nA: 1\n\nx\n\nFrom b Sun Mar  1 12:00:00 2026\nB: 2\n\ny\n";
+    let two = "From a Sun Mar  1 12:00:00 2026\nA: 1\n\nx\n\nFrom b Sun Mar  1 12:00:00 2026\nB: \
+               2\n\ny\n";
     fs::write(folder.path().join("two.mbox"), two).unwrap();
     let cases: &[(&[&str], i32, &str)] = &[
         (&[], 2, "Usage: alertbridge"),
@@ -1124,7 +1127,8 @@ fn a_store_is_made_once_and_then_kept() {
         );
     }
     let store = rusqlite::Connection::open(folder.path().join("state.db")).unwrap();
-    let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
+    let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM \
+                 refinery_schema_history LIMIT 1";
     store.execute(newer, []).unwrap();
     let (status, said) = migrate();
     assert_eq!(status, Some(1));

@@ -1,4 +1,5 @@
-//! `alertbridge doctor` against real servers: a sound deployment, and the same with one thing wrong.
+//! `alertbridge doctor` against real servers: a sound deployment, and the same with one thing
+//! wrong.
 
 use std::{
     fs::{self, Permissions},

@@ -708,14 +708,15 @@ fn config(folder: &Path, mailboxes: &[Mailbox], hooked: &Fake<Hook>) -> String {
         .enumerate()
         .map(|(number, mailbox)| {
             format!(
-                "    - {{ name: m{number}, host: 127.0.0.1, port: {}, tls: none, username: u, password: p, backfill: 1d, \
-                 rescan_interval: 1s }}\n",
+                "    - {{ name: m{number}, host: 127.0.0.1, port: {}, tls: none, username: u, \
+                 password: p, backfill: 1d, rescan_interval: 1s }}\n",
                 mailbox.port
             )
         })
         .collect();
     format!(
-        "{doors}\ningress:\n  imap:\n{mailboxes}route: {{ receiver: all }}\nreceivers:\n  - name: all\n    {}\n",
+        "{doors}\ningress:\n  imap:\n{mailboxes}route: {{ receiver: all }}\nreceivers:\n  - name: \
+         all\n    {}\n",
         hook(folder, hooked, "")
     )
 }

@@ -541,7 +541,8 @@ async fn a_mailbox_goes_on_by_another_max_age_and_no_mail_is_missed() {
     let (a, dovecot) = (Hook::start(HOOK_SECRET).await, Dovecot::start());
     let mailbox = dovecot.settings(Tls::Implicit);
     let imap = format!(
-        "ingress:\n  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, password_file: '{}' }}]",
+        "ingress:\n  imap: [{{ name: imap, host: localhost, port: {}, ca_file: '{}', username: {}, \
+         password_file: '{}' }}]",
         mailbox.port.unwrap(),
         mailbox.ca_file.unwrap().display(),
         mailbox.username,

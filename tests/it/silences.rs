@@ -377,8 +377,10 @@ fn the_commands_are_amtools_and_say_what_is_wrong() {
     let added: Value = serde_json::from_str(&out).unwrap();
     assert!(added["created_at"].is_string());
     let wanted = json!({
-        "id": 2, "state": "pending", "matchers": ["app_key=\"x\"", "sli_gap>=20"], "starts_at": "2099-01-01T00:00:00Z",
-        "ends_at": "2099-01-02T03:00:00Z", "author": "ann", "comment": "CHG-18", "created_at": added["created_at"],
+        "id": 2, "state": "pending", "matchers": ["app_key=\"x\"", "sli_gap>=20"],
+        "starts_at": "2099-01-01T00:00:00Z",
+        "ends_at": "2099-01-02T03:00:00Z", "author": "ann", "comment": "CHG-18",
+        "created_at": added["created_at"],
     });
     assert_eq!(added, wanted);
 

@@ -252,7 +252,8 @@ macro_rules! both {
             $(
                 #[tokio::test]
                 async fn $test() {
-                    super::$test(crate::store::Home::Database(crate::postgres::Database::create().await)).await;
+                    let database = crate::postgres::Database::create().await;
+                    super::$test(crate::store::Home::Database(database)).await;
                 }
             )*
         }
@@ -1378,7 +1379,8 @@ mod sqlite {
         let folder = tempfile::tempdir().unwrap();
         drop(Sqlite::open(&folder.path().join("store.db")).unwrap());
         let connection = rusqlite::Connection::open(folder.path().join("store.db")).unwrap();
-        let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum FROM refinery_schema_history LIMIT 1";
+        let newer = "INSERT INTO refinery_schema_history SELECT 999, name, applied_on, checksum
+                     FROM refinery_schema_history LIMIT 1";
         connection.execute(newer, []).unwrap();
         let refused = Sqlite::open(&folder.path().join("store.db"))
             .map(|_| ())
@@ -1491,7 +1493,8 @@ mod postgres {
             .prepare(
                 "SELECT tables.name || '.' || columns.name FROM sqlite_master AS tables
                  JOIN pragma_table_info(tables.name) AS columns
-                 WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%' AND tables.name NOT LIKE 'refinery%'",
+                 WHERE tables.type = 'table' AND tables.name NOT LIKE 'sqlite%'
+                   AND tables.name NOT LIKE 'refinery%'",
             )
             .unwrap();
         let of_sqlite: std::collections::BTreeSet<String> = columns

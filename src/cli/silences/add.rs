@@ -85,7 +85,8 @@ impl Add {
         let json = self.print.json;
         match self.plan(now) {
             Ok(plan) => {
-                // A bridge elsewhere may have other profiles, and this configuration not be its own.
+                // A bridge elsewhere may have other profiles, and this configuration not be its
+                // own.
                 if server.server.is_none() {
                     let loaded = Config::load(config, Files::Unneeded)?;
                     note_unknown(&plan, &loaded.rules.profiles.labels(), &mut io::stderr())?;

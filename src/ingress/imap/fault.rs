@@ -6,7 +6,7 @@ use std::io;
 use async_imap::error::Error;
 
 use super::{framing::Breach, oauth::NoToken, wire::Heard};
-use crate::{ingress::Refused, settings::SecretError};
+use crate::{ingress::Refused, message::hidden::is_hidden, settings::SecretError};
 
 /// How much of a server's own words is repeated.
 const MAX_WORDS: usize = 200;
@@ -43,7 +43,7 @@ pub(super) enum Fault {
     /// Every mail that was asked for failed, so it is not one of them that is odd.
     #[error("the server gives no mail: {0}")]
     NothingGiven(String),
-    #[error("the server closed the connection{}", said.as_deref().map(|said| format!(": {said}")).unwrap_or_default())]
+    #[error("the server closed the connection{}", after_colon(said.as_deref()))]
     Closed { said: Option<String> },
     #[error("no answer to {command} in time")]
     Silent { command: &'static str },
@@ -207,6 +207,10 @@ fn is_busy(said: &str) -> bool {
     BUSY_WORDS.iter().any(|words| lower.contains(words))
 }
 
+fn after_colon(said: Option<&str>) -> String {
+    said.map(|said| format!(": {said}")).unwrap_or_default()
+}
+
 /// A server's own words: one line, and not a long one.
 pub(super) fn words(said: &str) -> String {
     let said = said.trim();
@@ -214,10 +218,7 @@ pub(super) fn words(said: &str) -> String {
         return "it gave no reason".into();
     }
 
-    let shown = |c: char| {
-        let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
-        if c.is_control() || invisible { ' ' } else { c }
-    };
+    let shown = |c: char| if is_hidden(c) { ' ' } else { c };
 
     said.chars().map(shown).take(MAX_WORDS).collect()
 }

@@ -230,10 +230,14 @@ mod tests {
         for text in [
             "* 3 FETCH (UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
             "* 3 fetch (uid 9 rfc822.size 12 internaldate \" 17-Jul-1996 02:44:25 -0700\")",
-            "* 3 FETCH (FLAGS (\\Seen $Junk(1) [Gmail]/All) UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
-            "* 3 FETCH (FLAGS (\\Seen :-)) UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
-            "* 3 FETCH (FLAGS (\\Seen :-() UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
-            "* 3 FETCH  (UID  9  MODSEQ (4711) RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 -0700\" FLAGS () )",
+            "* 3 FETCH (FLAGS (\\Seen $Junk(1) [Gmail]/All) UID 9 RFC822.SIZE 12 INTERNALDATE \
+             \"17-Jul-1996 02:44:25 -0700\")",
+            "* 3 FETCH (FLAGS (\\Seen :-)) UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 \
+             02:44:25 -0700\")",
+            "* 3 FETCH (FLAGS (\\Seen :-() UID 9 RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 \
+             02:44:25 -0700\")",
+            "* 3 FETCH  (UID  9  MODSEQ (4711) RFC822.SIZE 12 INTERNALDATE \"17-Jul-1996 02:44:25 \
+             -0700\" FLAGS () )",
             "* 3 FETCH (X-GM-LABELS (\"UID 7\" \"a (b\") SAVEDATE NIL UID 9 RFC822.SIZE 12 \
              INTERNALDATE \"17-Jul-1996 02:44:25 -0700\")",
             "* 3 FETCH (FLAGS (UID 7) UID 9 ENVELOPE (((\"x\" NIL)) NIL) RFC822.SIZE 12 \

@@ -171,8 +171,8 @@ impl Framing {
     }
 }
 
-/// `… {123}`: what stands before the brace, and the number. One too large for a `u64` counts as the
-/// largest.
+/// `… {123}`: what stands before the brace, and the number. One too large for a `u64` counts as
+/// the largest.
 fn announced_literal(line: &[u8]) -> Option<(&[u8], u64)> {
     let inner = line.strip_suffix(b"}")?;
     let brace = inner.iter().rposition(|&byte| byte == b'{')?;

@@ -33,11 +33,15 @@ const EARLY: SignedDuration = SignedDuration::from_mins(5);
 /// that it does).
 const UNTOLD: SignedDuration = SignedDuration::from_mins(5);
 
+fn in_brackets(said: Option<&str>) -> String {
+    said.map(|said| format!(" ({said})")).unwrap_or_default()
+}
+
 /// Why there is no access token, in words for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum NoToken {
     /// The server understood and said no (RFC 6749, 5.2): a person has to mend it.
-    #[error("{host} refused a token: {code}{}; {}", .said.as_deref().map(|said| format!(" ({said})")).unwrap_or_default(), mend(.code))]
+    #[error("{host} refused a token: {code}{}; {}", in_brackets(.said.as_deref()), mend(.code))]
     Refused {
         host: String,
         code: String,
@@ -205,7 +209,8 @@ impl Tokens {
             Secret::File(path) => match file::write(path, newest.expose_secret()) {
                 Ok(()) => return None,
                 Err(error) => format!(
-                    "cannot write {}: {error}; put it in a folder of its own that alertbridge may write to",
+                    "cannot write {}: {error}; put it in a folder of its own that alertbridge may \
+                     write to",
                     path.display()
                 ),
             },

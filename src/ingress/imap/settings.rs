@@ -170,7 +170,8 @@ impl Settings {
             Some(text) if !is_fingerprint(text) => problems.push(Problem::new(
                 at("tls_fingerprint"),
                 "it is not a valid SHA-256 in hex",
-                "write what `openssl x509 -noout -fingerprint -sha256 -in server.pem` prints behind the `=`",
+                "write what `openssl x509 -noout -fingerprint -sha256 -in server.pem` prints \
+                 behind the `=`",
             )),
             _ => {}
         }

@@ -105,8 +105,9 @@ impl ServerCertVerifier for Trust {
                 Ok(ServerCertVerified::assertion())
             } else {
                 Err(Error::General(format!(
-                    "the server's certificate has the fingerprint {seen}, which is not that of `tls_fingerprint`: \
-                     where the server was given a new certificate, write the new fingerprint"
+                    "the server's certificate has the fingerprint {seen}, which is not that of \
+                     `tls_fingerprint`: where the server was given a new certificate, write the \
+                     new fingerprint"
                 )))
             };
         }
@@ -174,21 +175,29 @@ pub(super) fn reason(error: &Error) -> String {
                 "the server's certificate is for another \
                  name: write the name it has in `host`, or pin it with `tls_fingerprint`"
             }
-            Bad::Expired | Bad::ExpiredContext { .. } => "the server's certificate has expired: renew it on the server",
+            Bad::Expired | Bad::ExpiredContext { .. } => {
+                "the server's certificate has expired: \
+                renew it on the server"
+            }
             Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
                 "the server's certificate is not valid yet: check the clocks of both machines"
             }
             Bad::Revoked => "the server's certificate is revoked: renew it on the server",
-            _ => "the server's certificate cannot be verified: name it in `ca_file`, or pin it with `tls_fingerprint`",
+            _ => {
+                "the server's certificate cannot be verified: name it in `ca_file`, or pin it \
+                  with `tls_fingerprint`"
+            }
         }
         .into(),
         Error::InvalidMessage(_) | Error::InappropriateMessage { .. } => {
             "the server does not speak TLS here: check `port` and `tls`".into()
         }
-        Error::PeerIncompatible(_) => "the server knows no version of TLS or cipher that is still safe".into(),
-        Error::AlertReceived(AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity) => {
-            "the server accepts no version of TLS or cipher that is still safe".into()
-        }
+        Error::PeerIncompatible(_) => "the server knows no version of TLS or cipher that is still \
+                                       safe"
+            .into(),
+        Error::AlertReceived(
+            AlertDescription::ProtocolVersion | AlertDescription::InsufficientSecurity,
+        ) => "the server accepts no version of TLS or cipher that is still safe".into(),
         Error::AlertReceived(AlertDescription::UnrecognisedName) => {
             "the server knows no host of this name: check `host`".into()
         }

@@ -57,7 +57,8 @@ impl Session {
             match timeout(door.limits.handshake, proxy::client(&mut stream)).await {
                 Ok(Ok(client)) => peer = client.unwrap_or(peer),
                 Ok(Err(error)) => {
-                    tracing::warn!(ingress = door.name, balancer = %peer, %error, "no PROXY header");
+                    tracing::warn!(ingress = door.name, balancer = %peer, %error, "no PROXY \
+                        header");
                     return telemetry::connection_refused(&door.name, peer, "no_proxy_header");
                 }
                 Err(_) => {
@@ -103,7 +104,8 @@ impl Session {
                     break;
                 }
                 Err(ended) => {
-                    tracing::debug!(ingress = door.name, %peer, ?ended, "connection ended by the client");
+                    tracing::debug!(ingress = door.name, %peer, ?ended, "connection ended by the \
+                        client");
                     match ended {
                         Ended::TimedOut => {
                             self.farewell(&mut wire, "421 4.4.2", "waited too long, closing");

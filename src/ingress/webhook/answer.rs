@@ -162,7 +162,8 @@ impl Refusal {
             }
             Self::NotFetched => "Amazon SNS cannot be reached to check this; send it again later.",
             Self::Encoded => {
-                "The body must not be compressed: send it without Content-Encoding, and with no Transfer-Encoding but chunked."
+                "The body must not be compressed: send it without Content-Encoding, and with no \
+                 Transfer-Encoding but chunked."
             }
             Self::TooLarge => "The body is larger than ingress.http.max_body.",
             Self::TooSlow => "The body came too slowly.",

@@ -129,7 +129,8 @@ mod tests {
                 Some(Bytes::from_static(b"\xff +\0\r\n"))
             ]
         );
-        let body = b"--b\r\nContent-Disposition: form-data; name=\"mail\"\r\n\r\n\xff\r\n--cc\0\r\n\r\n--b--\r\n";
+        let body = b"--b\r\nContent-Disposition: form-data; \
+                     name=\"mail\"\r\n\r\n\xff\r\n--cc\0\r\n\r\n--b--\r\n";
         let parts = read("multipart/form-data; boundary=b", body).await;
         assert_eq!(
             parts,

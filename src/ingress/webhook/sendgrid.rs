@@ -103,8 +103,8 @@ impl Protocol for Sendgrid {
 
     async fn open(&self, posted: Posted<'_>) -> Result<Opened, Fault> {
         let claim = self.verify(&posted)?;
-        let mend = "There is no field email: switch on “POST the raw, full MIME message” of the \
-                    parse setting.";
+        let mend = "There is no field email: switch on “POST the raw, full MIME message” of \
+                    the parse setting.";
         Ok(Opened::Mail(
             form::mail(posted, "email", mend).await?,
             claim,

@@ -258,7 +258,8 @@ mod tests {
         let s3 = r#"{"receipt":{"action":{"type":"S3","bucketName":"b","objectKey":"k"}}}"#;
         assert!(refusal(s3).contains("S3"));
         for text in [
-            r#"{"receipt":{"action":{"type":"SNS","encoding":"UTF8"}},"content":"Subject: x\r\n\r\n"}"#,
+            r#"{"receipt":{"action":{"type":"SNS","encoding":"UTF8"}},
+                "content":"Subject: x\r\n\r\n"}"#,
             r#"{"receipt":{"action":{"type":"SNS"}},"content":"Subject: x\r\n\r\n"}"#,
         ] {
             assert!(refusal(text).contains("Base64"));

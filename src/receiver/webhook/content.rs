@@ -49,8 +49,8 @@ impl Content {
             site.problem(
                 place,
                 format!("tried on {which}, it gives no JSON: {wrong}"),
-                "write every value as `{{ … | tojson }}`, without quotes around it; where no JSON \
-                 is meant, set the header Content-Type to text/plain",
+                "write every value as `{{ … | tojson }}`, without quotes around it; where no \
+                 JSON is meant, set the header Content-Type to text/plain",
             );
             return None;
         }
@@ -164,7 +164,8 @@ mod tests {
         assert!(mark_first(&mut body, "[UNVERIFIED] "));
         assert_eq!(
             body,
-            json!({ "key": "a:b", "n": 1, "in": [{ "title": "[UNVERIFIED] An app is down" }], "text": "a b" })
+            json!({ "key": "a:b", "n": 1, "in": [{ "title": "[UNVERIFIED] An app is \
+                down" }], "text": "a b" })
         );
         assert!(!mark_first(&mut json!({ "key": "a:b" }), "[UNVERIFIED] "));
     }

@@ -213,7 +213,8 @@ mod tests {
 
     #[test]
     fn what_is_long_or_a_value_may_be_a_credential() {
-        let source = "https://robot:pw@a.example/v1/0123456789abcdef01/{{ x }}/close?key=secret&y={{ y }}&z=on";
+        let source = "https://robot:pw@a.example/v1/0123456789abcdef01/{{ x \
+                      }}/close?key=secret&y={{ y }}&z=on";
         assert_eq!(
             literals(source),
             ["robot:pw", "0123456789abcdef01", "secret"]

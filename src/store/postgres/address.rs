@@ -90,10 +90,12 @@ impl Address {
 
         let mut config: Config = rest.parse().map_err(|error: tokio_postgres::Error| {
             // The cause names a parameter, never its value.
-            let cause = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+            let cause = std::error::Error::source(&error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
             wrong(
                 &format!("it is no address of a database: {cause}"),
-                "write `postgres://user:password@host:5432/database`, what is special in the password as %XX",
+                "write `postgres://user:password@host:5432/database`, what is special in the \
+                 password as %XX",
             )
         })?;
 

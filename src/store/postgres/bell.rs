@@ -77,7 +77,9 @@ async fn hear(database: &Database, holder: i64, heard: &Notify) -> Result<(), St
                 heard.notify_one();
             }
             message = poll_fn(|context| connection.poll_message(context)) => match message {
-                Some(Ok(AsyncMessage::Notification(ring))) if ring.payload() != own => heard.notify_one(),
+                Some(Ok(AsyncMessage::Notification(ring))) if ring.payload() != own => {
+                    heard.notify_one();
+                }
                 Some(Ok(_)) => {}
                 Some(Err(error)) => return Err(failure(error)),
                 None => return Ok(()),

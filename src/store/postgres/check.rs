@@ -39,8 +39,8 @@ pub async fn check(
             found if found > known => return Err(StoreError::Newer { found, known }),
             found if found < known => {
                 return Err(StoreError::Refused(format!(
-                    "{address} has schema version {found}, and this program knows {known}: `alertbridge store migrate` \
-                     brings it there"
+                    "{address} has schema version {found}, and this program knows {known}: \
+                     `alertbridge store migrate` brings it there"
                 )));
             }
             _ => {}
@@ -92,7 +92,8 @@ async fn promises(
         }
     }
 
-    let counted = "SELECT (SELECT count(*) FROM mails) AS mails, (SELECT count(*) FROM incidents) AS incidents,
+    let counted = "SELECT (SELECT count(*) FROM mails) AS mails,
+                     (SELECT count(*) FROM incidents) AS incidents,
                           (SELECT count(*) FROM deliveries) AS deliveries";
     let row = snapshot.query_one(counted, &[]).await.map_err(failure)?;
     let count = |of: &str| at::<i64>(&row, of).map(i64::unsigned_abs);
@@ -114,7 +115,8 @@ async fn bytes(
     let (mut after, mut done) = (0_i64, 0);
 
     // Of a mail that was cut the hash is the whole mail's.
-    let batch = "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END AS sha256, raw FROM mails JOIN bodies ON mail = id
+    let batch = "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END AS sha256, raw FROM mails
+                 JOIN bodies ON mail = id
                  WHERE id > $1 ORDER BY id LIMIT $2";
     let batch = client.prepare(batch).await.map_err(failure)?;
 

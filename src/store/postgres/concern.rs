@@ -26,15 +26,18 @@ WITH RECURSIVE step (held, open) AS (
     SELECT later.incident, later.id FROM step CROSS JOIN LATERAL (
         SELECT next.incident, firing.id FROM (
             (SELECT incident FROM mails
-             WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= step.open + (step.held = step.open)::int
+             WHERE hold = 'resolve' AND incident IS NOT NULL
+               AND incident >= step.open + (step.held = step.open)::int
              ORDER BY incident LIMIT 1)
             UNION ALL
             (SELECT incident FROM mail_items
-             WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= step.open + (step.held = step.open)::int
+             WHERE hold = 'resolve' AND incident IS NOT NULL
+               AND incident >= step.open + (step.held = step.open)::int
              ORDER BY incident LIMIT 1)
             ORDER BY incident LIMIT 1) AS next
         CROSS JOIN LATERAL (
-            SELECT id FROM incidents WHERE phase = 'firing' AND id >= next.incident ORDER BY id LIMIT 1) AS firing
+            SELECT id FROM incidents WHERE phase = 'firing' AND id >= next.incident
+            ORDER BY id LIMIT 1) AS firing
     ) AS later
 )
 SELECT incident_id FROM step JOIN incidents ON id = open WHERE held = open LIMIT $1";
@@ -44,7 +47,8 @@ UNION ALL
 (SELECT decided_at AS at FROM mail_items WHERE hold = 'flood' ORDER BY decided_at DESC LIMIT 1)
 ORDER BY at DESC LIMIT 1";
 const QUARANTINE_CUT_AT: &str = "
-SELECT cut_at AS at FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL ORDER BY cut_at DESC LIMIT 1";
+SELECT cut_at AS at FROM mails WHERE outcome = 'quarantined' AND cut_at IS NOT NULL
+ORDER BY cut_at DESC LIMIT 1";
 /// The first few apps mail of which is held, and every one that is told of and still held: one that
 /// is new never pushes another out.
 const UNEXPECTED_APPS: &str = "
@@ -52,7 +56,8 @@ WITH RECURSIVE held (hold) AS (
     (SELECT hold FROM mails WHERE hold > 'app:' AND hold < 'app;' ORDER BY hold LIMIT 1)
     UNION ALL
     SELECT later.hold FROM held CROSS JOIN LATERAL (
-        SELECT hold FROM mails WHERE mails.hold > held.hold AND mails.hold < 'app;' ORDER BY hold LIMIT 1) AS later
+        SELECT hold FROM mails WHERE mails.hold > held.hold AND mails.hold < 'app;'
+        ORDER BY hold LIMIT 1) AS later
 ), first AS (
     SELECT hold FROM held LIMIT $1
 ), told AS (
@@ -61,7 +66,8 @@ WITH RECURSIVE held (hold) AS (
 )
 SELECT substr(hold, 5) AS app FROM (
     SELECT hold FROM first UNION
-    SELECT hold FROM told WHERE (SELECT 1 FROM mails WHERE mails.hold = told.hold LIMIT 1) IS NOT NULL
+    SELECT hold FROM told
+    WHERE (SELECT 1 FROM mails WHERE mails.hold = told.hold LIMIT 1) IS NOT NULL
 ) AS apps ORDER BY hold";
 const ALARMS: &str = "
 SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self' ORDER BY id";

@@ -13,7 +13,8 @@ use crate::store::{ExpectedMail, IncidentRow, StoreError, kept::micros};
 const MANY: i64 = 10_000;
 
 const QUIET: &str = "
-SELECT * FROM incidents WHERE profile = $1 AND heard_at <= $2 AND phase = 'firing' AND kind = 'incident'
+SELECT * FROM incidents WHERE profile = $1 AND heard_at <= $2 AND phase = 'firing'
+  AND kind = 'incident'
 ORDER BY heard_at LIMIT $3";
 
 pub(super) async fn quiet(
@@ -73,4 +74,5 @@ pub(super) async fn unexpect(
 /// It came.
 pub(super) const ARRIVED: &str = "
 INSERT INTO expected_mail (profile, key, heard_at) VALUES ($1, $2, $3)
-ON CONFLICT (profile, key) DO UPDATE SET heard_at = greatest(expected_mail.heard_at, excluded.heard_at)";
+ON CONFLICT (profile, key) DO UPDATE
+SET heard_at = greatest(expected_mail.heard_at, excluded.heard_at)";

@@ -1,5 +1,5 @@
-//! Whether the server's disk is full. PostgreSQL does not say how much room it has: it is known only
-//! once a mail found none.
+//! Whether the server's disk is full. PostgreSQL does not say how much room it has: it is known
+//! only once a mail found none.
 
 use std::{
     sync::{Mutex, PoisonError},

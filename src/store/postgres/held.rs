@@ -26,7 +26,8 @@ WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
 const ACTIVE: &str = "SELECT * FROM silences WHERE ends_at > $1 AND starts_at <= $1 FOR SHARE";
 const RELEASE: &str = "UPDATE deliveries SET state = 'pending', next_at = $2 WHERE id = $1";
 const HOLD_ON: &str = "
-UPDATE deliveries SET fallback_at = fallback_at + ($3 - held_until), held_until = $3, next_at = $3, silence = $2
+UPDATE deliveries SET fallback_at = fallback_at + ($3 - held_until), held_until = $3,
+  next_at = $3, silence = $2
 WHERE id = $1";
 
 /// One transaction for each: several would hold several incidents' locks.

@@ -41,7 +41,8 @@ pub(super) const ADVANCE_ALL: &str = "
 UPDATE deliveries SET next_at = coalesce(held_until, $2)
 WHERE next_at IS NULL AND id = ANY (ARRAY(
     SELECT min(id) FROM deliveries
-    WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3) AND settled_at IS NULL
+    WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
+      AND settled_at IS NULL
     GROUP BY receiver, integration))";
 
 /// Gives the next delivery in the lane of this one its turn.
@@ -50,7 +51,8 @@ UPDATE deliveries SET next_at = coalesce(held_until, $2)
 WHERE next_at IS NULL AND id = (
     SELECT min(later.id) FROM deliveries AS this CROSS JOIN LATERAL (
         SELECT id FROM deliveries
-        WHERE incident = this.incident AND receiver = this.receiver AND integration = this.integration
+        WHERE incident = this.incident AND receiver = this.receiver
+          AND integration = this.integration
           AND settled_at IS NULL OFFSET 0) AS later
     WHERE this.id = $1)";
 
@@ -59,10 +61,12 @@ WHERE next_at IS NULL AND id = (
 const CLAIM: &str = concat!(
     "
 WITH due AS MATERIALIZED (
-    SELECT head.id FROM unnest($1::text[], $2::text[], $3::bigint[]) AS wanted (receiver, integration, most)
+    SELECT head.id FROM unnest($1::text[], $2::text[], $3::bigint[]) AS wanted (receiver,
+            integration, most)
     CROSS JOIN LATERAL (
         SELECT id FROM deliveries
-        WHERE receiver = wanted.receiver AND integration = wanted.integration AND settled_at IS NULL AND next_at <= $4
+        WHERE receiver = wanted.receiver AND integration = wanted.integration
+          AND settled_at IS NULL AND next_at <= $4
           AND state = 'pending'
         ORDER BY next_at, id LIMIT wanted.most FOR NO KEY UPDATE SKIP LOCKED) AS head
 )
@@ -74,8 +78,10 @@ RETURNING id, lease, receiver, integration, alias, notification, step, failures,
 
 /// Ends the leases of a claim whose answer was lost.
 const UNCLAIM: &str = "
-UPDATE deliveries SET lease = NULL, next_at = $4 FROM unnest($1::text[], $2::text[]) AS wanted (receiver, integration)
-WHERE deliveries.receiver = wanted.receiver AND deliveries.integration = wanted.integration AND settled_at IS NULL
+UPDATE deliveries
+SET lease = NULL, next_at = $4 FROM unnest($1::text[], $2::text[]) AS wanted (receiver, integration)
+WHERE deliveries.receiver = wanted.receiver AND deliveries.integration = wanted.integration
+  AND settled_at IS NULL
   AND next_at = $5 AND lease = $3";
 
 pub(super) async fn claim(
@@ -127,7 +133,8 @@ pub(super) async fn claim(
 /// other replicas'.
 const RELEASE: &str = "
 WITH waiting AS MATERIALIZED (
-    SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending' AND lease IS NULL
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND next_at > $1 AND state = 'pending'
+      AND lease IS NULL
     FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE deliveries SET next_at = $1 FROM waiting WHERE deliveries.id = waiting.id";
 
@@ -150,7 +157,8 @@ FROM early WHERE deliveries.id = early.id";
 /// The same of what a person had sent again.
 const RETRIED_NOW: &str = "
 WITH early AS MATERIALIZED (
-    SELECT id FROM deliveries WHERE settled_at IS NULL AND retried_at > $1 FOR NO KEY UPDATE SKIP LOCKED)
+    SELECT id FROM deliveries WHERE settled_at IS NULL AND retried_at > $1
+      FOR NO KEY UPDATE SKIP LOCKED)
 UPDATE deliveries SET retried_at = $1 FROM early WHERE deliveries.id = early.id";
 
 pub(super) async fn release_waits(database: &Database, now: Timestamp) -> Result<(), StoreError> {
@@ -189,11 +197,13 @@ pub(super) async fn bring_forward(
 /// A probe of the index for each target, however much is owed: DISTINCT would read it all.
 const DUE: &str = "
 WITH RECURSIVE head AS (
-    (SELECT receiver, integration, next_at FROM deliveries WHERE settled_at IS NULL AND next_at IS NOT NULL
+    (SELECT receiver, integration, next_at FROM deliveries
+     WHERE settled_at IS NULL AND next_at IS NOT NULL
      ORDER BY receiver, integration, next_at LIMIT 1)
     UNION ALL
     SELECT later.* FROM head CROSS JOIN LATERAL (
-        SELECT receiver, integration, next_at FROM deliveries WHERE settled_at IS NULL AND next_at IS NOT NULL
+        SELECT receiver, integration, next_at FROM deliveries
+        WHERE settled_at IS NULL AND next_at IS NOT NULL
            AND (receiver, integration) > (head.receiver, head.integration)
         ORDER BY receiver, integration, next_at LIMIT 1) AS later
 )
@@ -204,7 +214,8 @@ SELECT fallback_at FROM deliveries WHERE state IN ('pending', 'held') AND fallba
 ORDER BY fallback_at LIMIT 1";
 
 const NEXT_HELD: &str = "
-SELECT next_at FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL ORDER BY next_at LIMIT 1";
+SELECT next_at FROM deliveries WHERE state = 'held' AND next_at IS NOT NULL
+ORDER BY next_at LIMIT 1";
 
 pub(super) async fn agenda(database: &Database) -> Result<Agenda, StoreError> {
     let transaction = database.begin().await?;

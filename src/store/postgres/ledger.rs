@@ -35,7 +35,8 @@ RETURNING key";
 const ANSWER: &str = "SELECT request, status, content_type, body FROM answers WHERE key = $1";
 
 const BEGIN_SESSION: &str = "
-INSERT INTO sessions (id, name, role, how, stamp, begun_at, ends_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+INSERT INTO sessions (id, name, role, how, stamp, begun_at, ends_at)
+VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
 #[async_trait]
 impl Ledger for Postgres {
@@ -152,7 +153,8 @@ impl Ledger for Postgres {
         let (begun_at, ends_at) = (micros(session.begun_at), micros(session.ends_at));
         self.database
             .query(
-                "DELETE FROM sessions WHERE id = ANY (ARRAY(SELECT id FROM sessions WHERE ends_at <= $1))",
+                "DELETE FROM sessions
+                 WHERE id = ANY (ARRAY(SELECT id FROM sessions WHERE ends_at <= $1))",
                 &[&begun_at],
             )
             .await?;

@@ -17,7 +17,8 @@ const INCIDENTS: &str =
     "SELECT * FROM incidents WHERE kind <> 'unparsed' ORDER BY changed_at DESC LIMIT $1";
 
 const OPEN_INCIDENTS: &str = "
-SELECT * FROM incidents WHERE kind <> 'unparsed' AND phase = 'firing' ORDER BY changed_at DESC LIMIT $1";
+SELECT * FROM incidents WHERE kind <> 'unparsed' AND phase = 'firing'
+ORDER BY changed_at DESC LIMIT $1";
 
 pub(super) async fn incidents(
     database: &Database,
@@ -37,8 +38,10 @@ pub(super) async fn incidents(
 macro_rules! mail {
     ($($which:tt)*) => {
         concat!(
-            "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256, authenticity, mails.labels,
-                    envelope, cut_at, check_at, released, incidents.incident_id, mails.profile, NULL::bigint AS item
+            "SELECT mails.id, ingress, arrived_at, size, cut_from, outcome, reason, sha256,
+               authenticity, mails.labels,
+                    envelope, cut_at, check_at, released, incidents.incident_id, mails.profile,
+                      NULL::bigint AS item
              FROM mails LEFT JOIN incidents ON incidents.id = mails.incident ",
             $($which)*
         )
@@ -50,8 +53,10 @@ pub(super) use mail as mail_list;
 macro_rules! item {
     ($which:literal) => {
         concat!(
-            "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome, mail_items.reason, sha256,
-                    authenticity, mail_items.labels, envelope, cut_at, check_at, released, incidents.incident_id,
+            "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome,
+               mail_items.reason, sha256,
+                    authenticity, mail_items.labels, envelope, cut_at, check_at, released,
+                      incidents.incident_id,
                     mails.profile, item
              FROM mail_items JOIN mails ON mails.id = mail
              LEFT JOIN incidents ON incidents.id = mail_items.incident ",
@@ -64,7 +69,8 @@ macro_rules! item {
 macro_rules! delivery {
     ($($which:tt)*) => {
         concat!(
-            "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident ",
+            "SELECT deliveries.*, incident_id FROM deliveries
+             JOIN incidents ON incidents.id = incident ",
             $($which)*
         )
     };
@@ -81,7 +87,8 @@ const ITS_ITEMS: &str = item!("WHERE mail_items.incident = $1 ORDER BY item");
 const ITS_DELIVERIES: &str = delivery!("WHERE incident = $1");
 
 const ITS_ATTEMPTS: &str = "
-SELECT attempts.*, receiver, integration, action FROM attempts JOIN deliveries ON deliveries.id = delivery
+SELECT attempts.*, receiver, integration, action FROM attempts
+JOIN deliveries ON deliveries.id = delivery
 WHERE incident = $1 ORDER BY attempts.id";
 
 pub(super) async fn timeline(
@@ -223,7 +230,8 @@ pub(super) async fn mail(
 
 /// What is owed is counted in the narrow partial index; what is done is not counted at all.
 const DEPTH: &str = "
-SELECT count(*) FILTER (WHERE state = 'pending') AS pending, count(*) FILTER (WHERE state = 'held') AS held,
+SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
+  count(*) FILTER (WHERE state = 'held') AS held,
        min(created_at) FILTER (WHERE state = 'pending') AS oldest,
        (SELECT count(*) FROM deliveries WHERE state = 'dead') AS dead
 FROM deliveries WHERE settled_at IS NULL";

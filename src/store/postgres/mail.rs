@@ -23,10 +23,12 @@ use crate::{
 const UNDECIDED: &str = "
 WITH free AS MATERIALIZED (
     SELECT id, size, holder FROM mails
-    WHERE outcome = 'pending' AND check_at IS NULL AND id > $3 AND (holder = $1 OR held_until < now() OR held_until IS NULL)
+    WHERE outcome = 'pending' AND check_at IS NULL AND id > $3
+      AND (holder = $1 OR held_until < now() OR held_until IS NULL)
     ORDER BY id LIMIT $4
 ), wanted AS MATERIALIZED (
-    SELECT id, holder FROM (SELECT *, sum(size) OVER (ORDER BY id) - size AS before FROM free) AS sized
+    SELECT id, holder FROM (SELECT *, sum(size) OVER (ORDER BY id) - size AS before
+                            FROM free) AS sized
     WHERE before < $5::bigint
 ), unlocked AS MATERIALIZED (
     SELECT id FROM mails
@@ -68,7 +70,10 @@ pub(super) async fn undecided(
 /// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store
 /// check` tells of it.
 fn whole(rows: &[Row]) -> Vec<StoredMail> {
-    let passed_over = |error: &StoreError| tracing::warn!(%error, "an undecided mail is damaged, and is passed over");
+    let passed_over = |error: &StoreError| {
+        tracing::warn!(%error, "an undecided mail is damaged, \
+        and is passed over")
+    };
     rows.iter()
         .filter_map(|row| stored_mail(row).inspect_err(passed_over).ok())
         .collect()
@@ -77,7 +82,8 @@ fn whole(rows: &[Row]) -> Vec<StoredMail> {
 /// Whoever holds one may be about to decide it, or gone.
 const AHEAD: &str = "
 SELECT id FROM mails
-WHERE outcome = 'pending' AND check_at IS NULL AND id < $2 AND holder IS DISTINCT FROM $1 ORDER BY id";
+WHERE outcome = 'pending' AND check_at IS NULL AND id < $2 AND holder IS DISTINCT FROM $1
+ORDER BY id";
 
 pub(super) async fn ahead(
     database: &Database,
@@ -93,7 +99,8 @@ const UNDECIDED_AMONG: &str = "
 SELECT sized.*, raw FROM (
     SELECT mails.*, sum(size) OVER (ORDER BY id) - size AS before
     FROM unnest($1::bigint[]) AS given CROSS JOIN LATERAL (
-        SELECT * FROM mails WHERE id = given AND outcome = 'pending' AND check_at IS NULL OFFSET 0) AS mails) AS sized
+        SELECT * FROM mails WHERE id = given AND outcome = 'pending'
+          AND check_at IS NULL OFFSET 0) AS mails) AS sized
 CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = sized.id OFFSET 0) AS body
 WHERE before < $2::bigint ORDER BY id";
 
@@ -111,9 +118,11 @@ pub(super) async fn undecided_among(
 /// back. Nobody takes it: whoever writes first what he found of a mail has reconsidered it, and for
 /// the others it is not due any more.
 const DUE: &str = "
-(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1 ORDER BY check_at, id LIMIT $3)
+(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1
+ ORDER BY check_at, id LIMIT $3)
 UNION ALL
-(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at > $2 ORDER BY check_at LIMIT $3)
+(SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at > $2
+ ORDER BY check_at LIMIT $3)
 LIMIT $3";
 
 pub(super) async fn due(
@@ -128,7 +137,8 @@ pub(super) async fn due(
 }
 
 const LET_OUT: &str = "
-SELECT mails.*, raw FROM (SELECT * FROM mails WHERE check_at = 0 ORDER BY check_at, id LIMIT $1) AS mails
+SELECT mails.*, raw FROM (SELECT * FROM mails WHERE check_at = 0
+                          ORDER BY check_at, id LIMIT $1) AS mails
 CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = mails.id OFFSET 0) AS body ORDER BY id";
 
 pub(super) async fn let_out(
@@ -147,7 +157,8 @@ pub(super) fn absurd(now: Timestamp) -> i64 {
 const STORED: &str = "
 SELECT found.*, raw FROM (
     SELECT *, sum(size) OVER (ORDER BY arrived_at, id) - size AS before FROM (
-        SELECT * FROM mails WHERE (arrived_at, id) > ($1, $2) AND arrived_at >= $3 AND arrived_at < $4
+        SELECT * FROM mails WHERE (arrived_at, id) > ($1, $2) AND arrived_at >= $3
+          AND arrived_at < $4
         ORDER BY arrived_at, id LIMIT $5) AS found) AS found
 CROSS JOIN LATERAL (SELECT raw FROM bodies WHERE mail = found.id OFFSET 0) AS body
 WHERE before < $6::bigint ORDER BY arrived_at, id";

@@ -27,13 +27,15 @@ UPDATE deliveries SET state = 'discarded', settled_at = $5, next_at = NULL,
        detail = 'told by a newer one that no mute holds'
 FROM unnest($2::text[], $3::text[], $4::bigint[]) AS newer (receiver, integration, held_until)
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $6)
-  AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration AND newer.held_until IS NULL
+  AND deliveries.receiver = newer.receiver AND deliveries.integration = newer.integration
+  AND newer.held_until IS NULL
   AND settled_at IS NULL AND state = 'held'";
 /// Adds deliveries at the ends of their lanes. The first to a lane in which nothing waits is its
 /// head, and is leased.
 const OWE: &str = concat!(
     "
-INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias, notification, state, step,
+INSERT INTO deliveries (mail, incident, episode, receiver, integration, action, alias,
+                        notification, state, step,
                         next_at, lease, held_until, fallback_at, created_at)
 SELECT mail, incident, $2, receiver, integration, action, alias, notification,
        CASE WHEN held_until IS NULL THEN 'pending' ELSE 'held' END, $11,
@@ -45,11 +47,14 @@ FROM (
            row_number() OVER (PARTITION BY owed.receiver, owed.integration ORDER BY owed.place) = 1
                AND (SELECT 1 FROM deliveries AS ahead
                     WHERE ahead.incident = incidents.id AND ahead.receiver = owed.receiver
-                      AND ahead.integration = owed.integration AND ahead.settled_at IS NULL LIMIT 1) IS NULL AS head
+                      AND ahead.integration = owed.integration AND ahead.settled_at IS NULL
+                        LIMIT 1) IS NULL AS head
     FROM incidents CROSS JOIN
-         unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[], $10::bigint[],
+         unnest($3::text[], $4::text[], $5::bigint[], $6::text[], $7::text[], $8::text[],
+                $9::bigint[], $10::bigint[],
                 $14::bigint[])
-             WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification, held_until, fallback_at,
+             WITH ORDINALITY AS owed (receiver, integration, mail, action, alias, notification,
+                                      held_until, fallback_at,
                                       leased_until, place)
     WHERE incident_id = $1 AND incidents.kind = $13) AS owed
 ORDER BY place
@@ -233,7 +238,8 @@ pub(super) struct Leases {
 /// other.
 const GIVE_BACK: &str = "
 UPDATE deliveries SET lease = NULL, next_at = $4
-WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2) AND settled_at IS NULL AND lease = $3";
+WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
+  AND settled_at IS NULL AND lease = $3";
 /// Between two attempts.
 const AGAIN: Duration = Duration::from_millis(500);
 

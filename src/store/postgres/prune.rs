@@ -30,8 +30,10 @@ macro_rules! over {
             "changed_at < ",
             $before,
             " AND (phase = 'resolved' OR kind = 'unparsed')
-              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL LIMIT 1) IS NULL
-              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead' LIMIT 1) IS NULL",
+              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND settled_at IS NULL
+                   LIMIT 1) IS NULL
+              AND (SELECT 1 FROM deliveries WHERE incident = incidents.id AND state = 'dead'
+                   LIMIT 1) IS NULL",
             $end
         )
     };
@@ -40,13 +42,16 @@ macro_rules! over {
 macro_rules! doomed_mail {
     ($before:literal) => {
         concat!(
-            "outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (mails.incident IS NULL OR coalesce((
+            "outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL
+               AND (mails.incident IS NULL OR coalesce((
                  SELECT true FROM incidents WHERE incidents.id = mails.incident AND ",
             over!($before, "), false))"),
             " AND (SELECT 1 FROM mail_items CROSS JOIN LATERAL (
-                       SELECT coalesce((SELECT true FROM incidents WHERE incidents.id = mail_items.incident AND ",
+                       SELECT coalesce((SELECT true FROM incidents
+                                        WHERE incidents.id = mail_items.incident AND ",
             over!($before, "), false) AS is_over OFFSET 0) AS its"),
-            " WHERE mail_items.mail = mails.id AND mail_items.incident IS NOT NULL AND NOT is_over LIMIT 1) IS NULL"
+            " WHERE mail_items.mail = mails.id AND mail_items.incident IS NOT NULL AND NOT is_over
+               LIMIT 1) IS NULL"
         )
     };
 }
@@ -56,7 +61,8 @@ macro_rules! doomed_incident {
         over!(
             $before,
             " AND (SELECT 1 FROM mails WHERE mails.incident = incidents.id LIMIT 1) IS NULL
-              AND (SELECT 1 FROM mail_items WHERE mail_items.incident = incidents.id LIMIT 1) IS NULL"
+              AND (SELECT 1 FROM mail_items WHERE mail_items.incident = incidents.id
+                   LIMIT 1) IS NULL"
         )
     };
 }
@@ -84,7 +90,8 @@ const MAILS: &str = concat!(
     "SELECT mails.id, arrived_at, size, ",
     doomed_mail!("$3"),
     " AS doomed
-     FROM mails WHERE (arrived_at, mails.id) > ($1, $2) AND arrived_at < $3 ORDER BY arrived_at, mails.id LIMIT $4"
+     FROM mails WHERE (arrived_at, mails.id) > ($1, $2) AND arrived_at < $3
+     ORDER BY arrived_at, mails.id LIMIT $4"
 );
 /// In order: two who take many take them in the same.
 const TAKE_TURNS_OF_MAILS: &str = "
@@ -92,7 +99,8 @@ SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
     FROM (SELECT incident FROM mails WHERE id = ANY ($1)
           UNION SELECT incident FROM mail_items WHERE mail = ANY ($1)) AS doomed
-    CROSS JOIN LATERAL (SELECT incident_id FROM incidents WHERE id = doomed.incident OFFSET 0) AS its
+    CROSS JOIN LATERAL (SELECT incident_id FROM incidents
+                        WHERE id = doomed.incident OFFSET 0) AS its
     ORDER BY turn) AS turns";
 /// Who looks at a mail just now waits perhaps for its incident, which is taken here: his mail is
 /// left to the next sweep.
@@ -158,7 +166,8 @@ const INCIDENTS: &str = concat!(
     "SELECT id, changed_at, ",
     doomed_incident!("$3"),
     " AS doomed, kind IN ('self', 'missing') AS own
-     FROM incidents WHERE (changed_at, id) > ($1, $2) AND changed_at < $3 ORDER BY changed_at, id LIMIT $4"
+     FROM incidents WHERE (changed_at, id) > ($1, $2) AND changed_at < $3
+     ORDER BY changed_at, id LIMIT $4"
 );
 const TAKE_TURN_OF_INCIDENT: &str =
     "SELECT pg_advisory_xact_lock(hashtextextended(incident_id, 0)) FROM incidents WHERE id = $1";

@@ -48,14 +48,16 @@ WITH settled AS (
     WHERE next_at IS NULL AND id = (
         SELECT min(later.id) FROM settled CROSS JOIN LATERAL (
             SELECT id FROM deliveries
-            WHERE incident = settled.incident AND receiver = settled.receiver AND integration = settled.integration
+            WHERE incident = settled.incident AND receiver = settled.receiver
+              AND integration = settled.integration
               AND id <> settled.id AND settled_at IS NULL OFFSET 0) AS later) RETURNING id
 )
 SELECT id, (SELECT id FROM next) IS NOT NULL AS advanced FROM settled";
 /// The same where it is to be tried again.
 const AGAIN: &str = "
 WITH settled AS (
-    UPDATE deliveries SET lease = NULL, next_at = $3, step = $4, failures = $5, detail = coalesce($9, detail)
+    UPDATE deliveries SET lease = NULL, next_at = $3, step = $4, failures = $5,
+      detail = coalesce($9, detail)
     WHERE id = $1 AND lease = $2 RETURNING id
 ), tried AS (
     INSERT INTO attempts (delivery, at, took_ms, result, detail)
@@ -198,12 +200,15 @@ async fn settle_once(
 const TAKE_FALLBACK: &str = "
 UPDATE deliveries SET fallback_at = NULL FROM incidents
 WHERE deliveries.id = $1 AND fallback_at IS NOT NULL AND incidents.id = incident
-RETURNING incident_id, kind, deliveries.episode, phase = 'firing' AND incidents.episode = deliveries.episode AS open";
+RETURNING incident_id, kind, deliveries.episode, phase = 'firing'
+  AND incidents.episode = deliveries.episode AS open";
 /// Whom this opening was told to already: two integrations of a receiver, or receivers that are
 /// each other's fallback, tell it once.
 const TOLD_ALREADY: &str = "
-SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $5) AND episode = $2
-AND action = 'trigger' AND receiver = $3 AND integration = $4 AND state IN ('pending', 'delivered', 'dead')";
+SELECT 1 FROM deliveries WHERE incident = (SELECT id FROM incidents
+                                           WHERE incident_id = $1 AND kind = $5) AND episode = $2
+AND action = 'trigger' AND receiver = $3 AND integration = $4
+AND state IN ('pending', 'delivered', 'dead')";
 
 /// What a fallback receiver is owed in place of this delivery's; false where it is owed nothing, or
 /// was told before.

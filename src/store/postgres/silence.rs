@@ -81,12 +81,16 @@ pub(super) const HOLD: &str = "
 INSERT INTO silenced (incident, silence, until, page)
 SELECT incidents.id, silences.id, silences.ends_at, $4 FROM incidents CROSS JOIN silences
 WHERE incident_id = $1 AND kind = $2 AND silences.id = $3 FOR SHARE OF silences
-ON CONFLICT (incident) DO UPDATE SET silence = excluded.silence, until = excluded.until, page = excluded.page";
+ON CONFLICT (incident) DO UPDATE SET silence = excluded.silence, until = excluded.until,
+  page = excluded.page";
 
-pub(super) const HOLD_NO_MORE: &str = "DELETE FROM silenced WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)";
+pub(super) const HOLD_NO_MORE: &str = "
+DELETE FROM silenced WHERE incident = (SELECT id FROM incidents
+                                       WHERE incident_id = $1 AND kind = $2)";
 
 const UNSILENCED: &str = "
-SELECT kind, incident_id FROM (SELECT incident, until FROM silenced WHERE until <= $1 ORDER BY until LIMIT $2) AS ended
+SELECT kind, incident_id FROM (SELECT incident, until FROM silenced WHERE until <= $1
+                               ORDER BY until LIMIT $2) AS ended
 JOIN incidents ON incidents.id = incident ORDER BY until";
 
 pub(super) async fn unsilenced(
@@ -108,7 +112,8 @@ pub(super) async fn unsilenced(
 }
 
 const ADD: &str = "
-INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
+VALUES ($1, $2, $3, $4, $5, $6)
 RETURNING *";
 
 pub(super) async fn add(

@@ -114,17 +114,20 @@ macro_rules! cut {
     ($kind:ident) => {
         spare!(
             "WITH given AS (
-                SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS given (id, size, raw)
+                SELECT * FROM unnest($1::bigint[], $2::bigint[], $3::bytea[]) AS given (id, size,
+                        raw)
             ), free AS (
                 SELECT id, size AS before FROM mails WHERE id = ANY ($1) AND ",
             $kind,
             " ORDER BY id FOR UPDATE SKIP LOCKED
             ), cut AS (
-                UPDATE mails SET cut_from = coalesce(cut_from, mails.size), size = given.size, cut_at = $4,
+                UPDATE mails SET cut_from = coalesce(cut_from, mails.size), size = given.size,
+                  cut_at = $4,
                        reason = coalesce(reason || '; ', '') || $5
                 FROM given JOIN free USING (id) WHERE mails.id = given.id RETURNING mails.id, before
             ), body AS (
-                UPDATE bodies SET raw = given.raw FROM given JOIN cut USING (id) WHERE mail = given.id
+                UPDATE bodies SET raw = given.raw FROM given JOIN cut USING (id)
+                WHERE mail = given.id
             )
             SELECT count(*) AS mails, coalesce(sum(before), 0)::bigint AS bytes FROM cut"
         )

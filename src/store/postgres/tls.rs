@@ -127,7 +127,8 @@ pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
         {
             (
                 "its certificate is an authority's own".to_owned(),
-                "have that authority issue one for the host, and name the authority's file in `sslrootcert`",
+                "have that authority issue one for the host, and name the authority's file in \
+                 `sslrootcert`",
             )
         }
         _ => (

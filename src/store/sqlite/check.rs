@@ -39,7 +39,8 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
             path.display()
         ))),
         found if found < known => Err(StoreError::Refused(format!(
-            "{} has schema version {found}, and this program knows {known}: `alertbridge store migrate` brings it there",
+            "{} has schema version {found}, and this program knows {known}: `alertbridge store \
+             migrate` brings it there",
             path.display()
         ))),
         _ => Ok(connection),
@@ -161,7 +162,8 @@ fn bytes(connection: &Connection, mut read: impl FnMut(u64)) -> rusqlite::Result
     let mut after = 0;
     let mut done = 0;
     let mut batch = connection.prepare(
-        "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END, raw FROM mails JOIN bodies ON mail = id
+        "SELECT id, CASE WHEN cut_at IS NULL THEN sha256 END, raw FROM mails
+         JOIN bodies ON mail = id
                   WHERE id > ?1 ORDER BY id LIMIT ?2",
     )?;
 

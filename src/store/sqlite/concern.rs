@@ -43,14 +43,17 @@ fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
     let mut held = connection.prepare_cached(
         "SELECT min(incident) FROM (
              SELECT * FROM (SELECT incident FROM mails INDEXED BY mails_held_resolves
-                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1 ORDER BY incident LIMIT 1)
+                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1
+                            ORDER BY incident LIMIT 1)
              UNION ALL
              SELECT * FROM (SELECT incident FROM mail_items INDEXED BY mail_items_held_resolves
-                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1 ORDER BY incident LIMIT 1))",
+                            WHERE hold = 'resolve' AND incident IS NOT NULL AND incident >= ?1
+                            ORDER BY incident LIMIT 1))",
     )?;
 
     let mut open = connection.prepare_cached(
-        "SELECT id, incident_id FROM incidents INDEXED BY incidents_firing WHERE phase = 'firing' AND id >= ?1
+        "SELECT id, incident_id FROM incidents INDEXED BY incidents_firing
+         WHERE phase = 'firing' AND id >= ?1
          ORDER BY id LIMIT 1",
     )?;
 
@@ -77,8 +80,11 @@ fn held_resolves(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 
 fn flooded_at(connection: &Connection) -> rusqlite::Result<Option<Timestamp>> {
     connection
-        .prepare_cached("SELECT max(at) FROM (SELECT max(decided_at) AS at FROM mails WHERE hold = 'flood'
-                                  UNION ALL SELECT max(decided_at) FROM mail_items WHERE hold = 'flood')",
+        .prepare_cached(
+            "SELECT max(at) FROM (SELECT max(decided_at) AS at FROM mails
+                                              WHERE hold = 'flood'
+                                  UNION ALL SELECT max(decided_at) FROM mail_items
+                                  WHERE hold = 'flood')",
         )?
         .query_row([], |row| row.get::<_, Option<i64>>(0))
         .map(|at| at.map(time))
@@ -129,9 +135,15 @@ fn unexpected_apps(connection: &Connection) -> rusqlite::Result<Vec<String>> {
 fn alarms(connection: &Connection) -> rusqlite::Result<Vec<Alarm>> {
     connection
         .prepare_cached(
-            "SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self' ORDER BY id",
+            "SELECT incident_id, untold FROM incidents WHERE phase = 'firing' AND kind = 'self'
+             ORDER BY id",
         )?
-        .query_map([], |row| Ok(Alarm { incident_id: row.get(0)?, untold: row.get(1)? }))?
+        .query_map([], |row| {
+            Ok(Alarm {
+                incident_id: row.get(0)?,
+                untold: row.get(1)?,
+            })
+        })?
         .collect()
 }
 

@@ -32,10 +32,13 @@ const LEASE: Duration = Duration::from_mins(1);
 /// So many incidents that are over, of each a resolve that is held; and as many openings that still
 /// count.
 const HISTORY: &str = "
-CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n}) SELECT i FROM n;
-INSERT INTO incidents (id, incident_id, kind, phase, status, verified, untold, episode, opened_at, changed_at, labels)
+CREATE TEMP TABLE n AS WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n
+                                                WHERE i < {n}) SELECT i FROM n;
+INSERT INTO incidents (id, incident_id, kind, phase, status, verified, untold, episode, opened_at,
+                       changed_at, labels)
 SELECT i, 'over-' || i, 'incident', 'resolved', 'S', 1, 0, 1, i, {later} + i, '{}' FROM n;
-INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at, hold)
+INSERT INTO mails (ingress, arrived_at, size, sha256, authenticity, outcome, incident, decided_at,
+                   hold)
 SELECT 'mail', {later} + i, 1, '', '{}', 'quarantined', i, {later} + i, 'resolve' FROM n;
 INSERT INTO openings SELECT 'app-' || i, 'm', i, 1 FROM n;
 ";
@@ -306,8 +309,10 @@ fn a_mail_costs_the_same_however_much_is_owed() -> Result<(), StoreError> {
 fn a_decision_costs_the_same_however_many_silences_have_ended() -> Result<(), StoreError> {
     let cost = |ended: usize| {
         let store = Counted::new()?;
-        let silences = "INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
-                        WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
+        let silences = "INSERT INTO silences (matchers, starts_at, ends_at, author, comment,
+                                              created_at)
+                        WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n
+                                                 WHERE i < {n})
                         SELECT 'kind=\"incident\"', -i, -i, 'a', 'c', -i FROM n";
         store
             .connection
@@ -334,8 +339,10 @@ fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), 
         INSERT INTO silences (matchers, starts_at, ends_at, author, comment, created_at)
         WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {n})
         SELECT 'kind=\"incident\"', -i, -i, 'a', 'c', -i FROM n;
-        INSERT INTO silenced (incident, silence, until, page) VALUES (1, 1, -1, '{}'), (2, 1, 9, '{}');
-        INSERT INTO deliveries (incident, episode, receiver, integration, action, alias, notification, state, step,
+        INSERT INTO silenced (incident, silence, until, page)
+        VALUES (1, 1, -1, '{}'), (2, 1, 9, '{}');
+        INSERT INTO deliveries (incident, episode, receiver, integration, action, alias,
+                                notification, state, step,
                                 next_at, held_until, created_at)
         VALUES (1, 1, 'oncall', 'opsgenie/0', 'trigger', 'a', '{}', 'held', '{}', 9, 9, 0);";
 

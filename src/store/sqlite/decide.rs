@@ -60,9 +60,12 @@ pub(super) fn reconsider(
         .prepare_cached(
             "UPDATE mails SET authenticity = ?2, check_at = NULL, checks = checks + 1
              WHERE id = ?1 AND check_at IS NOT NULL
-             RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries WHERE mail = mails.id) AS told",
+             RETURNING outcome, outcome <> 'pending' AND EXISTS (SELECT 1 FROM deliveries
+                                                                 WHERE mail = mails.id) AS told",
         )?
-        .query_row(params![mail, json(authenticity)?], |row| Ok((word_at(row, "outcome")?, row.get("told")?)))
+        .query_row(params![mail, json(authenticity)?], |row| {
+            Ok((word_at(row, "outcome")?, row.get("told")?))
+        })
         .optional()?;
 
     let Some((outcome, told)) = due else {

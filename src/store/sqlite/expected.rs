@@ -29,7 +29,8 @@ pub(super) fn quiet(
 pub(super) fn expected_mail(connection: &Connection) -> rusqlite::Result<Vec<ExpectedMail>> {
     connection
         .prepare_cached(
-            "SELECT profile, key, heard_at, missing FROM expected_mail ORDER BY profile, key LIMIT ?1",
+            "SELECT profile, key, heard_at, missing FROM expected_mail
+             ORDER BY profile, key LIMIT ?1",
         )?
         .query_map([MANY], |row| {
             Ok(ExpectedMail {

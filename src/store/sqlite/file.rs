@@ -33,8 +33,8 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     let file = File::create(&name).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied if name.exists() && access(path, Access::WRITE_OK).is_ok() => {
             StoreError::Refused(format!(
-                "the lock file {} is another user's: remove it while no `alertbridge serve` runs, or give it to the user \
-                 that does",
+                "the lock file {} is another user's: remove it while no `alertbridge serve` runs, \
+                 or give it to the user that does",
                 name.display()
             ))
         }
@@ -59,8 +59,8 @@ fn warn_of_other_names(path: &Path) {
     {
         tracing::warn!(
             path = %path.display(), names,
-            "the store's file has other names (hard links): a program that opened it by one of them would damage it; \
-             remove them, and copy with `alertbridge store backup`"
+            "the store's file has other names (hard links): a program that opened it by one of \
+             them would damage it; remove them, and copy with `alertbridge store backup`"
         );
     }
 }
@@ -91,14 +91,17 @@ pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
 
 /// Nothing is written to the file of another program.
 pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
-    let anothers = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(|connection| {
-        connection.query_row(
-            "SELECT EXISTS (SELECT 1 FROM sqlite_master)
-                AND NOT EXISTS (SELECT 1 FROM sqlite_master WHERE name = 'refinery_schema_history')",
-            [],
-            |row| row.get(0),
-        )
-    });
+    let anothers = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY).and_then(
+        |connection| {
+            connection.query_row(
+                "SELECT EXISTS (SELECT 1 FROM sqlite_master)
+                AND NOT EXISTS (SELECT 1 FROM sqlite_master
+                                WHERE name = 'refinery_schema_history')",
+                [],
+                |row| row.get(0),
+            )
+        },
+    );
 
     // Whatever else is wrong with it shows when it is opened.
     if anothers.unwrap_or(false) {
@@ -115,7 +118,8 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
 pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
     let made: bool = connection
         .query_row(
-            "SELECT count(*) FROM sqlite_master WHERE type = 'table' AND name = 'refinery_schema_history'",
+            "SELECT count(*) FROM sqlite_master WHERE type = 'table'
+               AND name = 'refinery_schema_history'",
             [],
             |row| row.get(0),
         )
@@ -140,7 +144,8 @@ pub(in crate::store) fn assert_placed(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
     if !folder.is_dir() {
         return Err(StoreError::Refused(format!(
-            "there is no folder {}: make it, for the user that runs alertbridge, or mount it; or name another file",
+            "there is no folder {}: make it, for the user that runs alertbridge, or mount it; or \
+             name another file",
             folder.display()
         )));
     }
@@ -167,8 +172,8 @@ pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
             if path.metadata().is_ok_and(|file| file.len() == 0) {
                 tracing::warn!(
                     path = %path.display(),
-                    "the store's file is there and empty: a new store begins in it. Where it held one, stop, and restore \
-                     a backup (`alertbridge store restore`)"
+                    "the store's file is there and empty: a new store begins in it. Where it held \
+                     one, stop, and restore a backup (`alertbridge store restore`)"
                 );
             }
             mode::tighten(path);
@@ -231,8 +236,8 @@ fn why_not_opened(path: &Path) -> StoreError {
             StoreError::Failed(format!("SQLite cannot open {}", path.display()))
         }
         Err(error) => StoreError::Failed(format!(
-            "SQLite needs to make files beside {}, and cannot: {error}. Make room on that disk, or make its folder \
-             writable for this user",
+            "SQLite needs to make files beside {}, and cannot: {error}. Make room on that disk, or \
+             make its folder writable for this user",
             path.display()
         )),
     }

@@ -28,7 +28,8 @@ pub(super) fn release(
             .collect::<Result<_, _>>()?,
         None => connection
             .prepare_cached(
-                "SELECT id, notification FROM deliveries WHERE state = 'held' AND next_at <= ?1 ORDER BY next_at LIMIT 100",
+                "SELECT id, notification FROM deliveries WHERE state = 'held' AND next_at <= ?1
+                 ORDER BY next_at LIMIT 100",
             )?
             .query_map([micros(now)], found)?
             .collect::<Result<_, _>>()?,
@@ -43,13 +44,17 @@ pub(super) fn release(
         match last_to_cover(&silences, &notification.labels) {
             Some(silence) => connection
                 .prepare_cached(
-                    "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until), held_until = ?3, next_at = ?3,
+                    "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until),
+                       held_until = ?3, next_at = ?3,
                             silence = ?2
                      WHERE id = ?1",
                 )?
                 .execute(params![id, silence.id, micros(silence.ends_at)])?,
             None => connection
-                .prepare_cached("UPDATE deliveries SET state = 'pending', next_at = ?2 WHERE id = ?1")?
+                .prepare_cached(
+                    "UPDATE deliveries SET state = 'pending', next_at = ?2
+                                 WHERE id = ?1",
+                )?
                 .execute(params![id, micros(now)])?,
         };
     }

@@ -31,7 +31,8 @@ pub(super) fn claim(
     let mut statement = connection.prepare_cached(concat!(
         "UPDATE deliveries SET lease = :lease, next_at = :until
          WHERE id IN (SELECT id FROM deliveries
-                      WHERE receiver = :receiver AND integration = :integration AND settled_at IS NULL
+                      WHERE receiver = :receiver AND integration = :integration
+                        AND settled_at IS NULL
                         AND next_at <= :now AND state = 'pending' ORDER BY next_at, id LIMIT :limit)
          RETURNING id, lease, receiver, integration, alias, notification, step, failures,
                    max(created_at, coalesce(held_until, 0), coalesce(retried_at, 0)) AS since, ",
@@ -43,7 +44,8 @@ pub(super) fn claim(
     for (target, limit) in wanted {
         let rows = statement.query_map(
             named_params! {
-                ":lease": fastrand::i64(1..), ":until": micros(until), ":now": micros(now), ":limit": limit,
+                ":lease": fastrand::i64(1..), ":until": micros(until), ":now": micros(now),
+                ":limit": limit,
                 ":receiver": target.receiver, ":integration": target.integration,
             },
             claim_row,
@@ -61,7 +63,8 @@ pub(super) fn claim(
 pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE deliveries SET lease = NULL, next_at = min(next_at, ?1)
-         WHERE settled_at IS NULL AND next_at IS NOT NULL AND state = 'pending' AND (lease IS NOT NULL OR next_at > ?1)",
+         WHERE settled_at IS NULL AND next_at IS NOT NULL AND state = 'pending'
+           AND (lease IS NOT NULL OR next_at > ?1)",
         [micros(now)],
     )?;
     rejuvenate(connection, now)
@@ -105,7 +108,10 @@ fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
 /// read it all.
 pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
     let fallback_at: Option<i64> = connection
-        .prepare_cached("SELECT min(fallback_at) FROM deliveries WHERE settled_at IS NULL AND fallback_at IS NOT NULL")?
+        .prepare_cached(
+            "SELECT min(fallback_at) FROM deliveries
+                         WHERE settled_at IS NULL AND fallback_at IS NOT NULL",
+        )?
         .query_row([], |row| row.get(0))?;
     let held_until: Option<i64> = connection
         .prepare_cached(

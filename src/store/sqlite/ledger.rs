@@ -119,10 +119,17 @@ fn begin_deed(connection: &Connection, deed: &Deed) -> rusqlite::Result<i64> {
         .execute([ago(deed.at, DEEDS_KEPT)])?;
     connection
         .prepare_cached(
-            "INSERT INTO deeds (at, by, via, action, subject) VALUES (?1, ?2, ?3, ?4, ?5) RETURNING id",
+            "INSERT INTO deeds (at, by, via, action, subject) VALUES (?1, ?2, ?3, ?4, ?5)
+             RETURNING id",
         )?
         .query_row(
-            params![micros(deed.at), deed.by, deed.via, deed.action, deed.subject],
+            params![
+                micros(deed.at),
+                deed.by,
+                deed.via,
+                deed.action,
+                deed.subject
+            ],
             |row| row.get(0),
         )
 }

@@ -31,7 +31,8 @@ pub(super) fn undecided_among(
     mails: &[MailId],
 ) -> rusqlite::Result<Vec<StoredMail>> {
     let mut statement = connection.prepare_cached(
-        "SELECT mails.*, raw FROM json_each(?1) AS given JOIN mails ON id = given.value JOIN bodies ON mail = id
+        "SELECT mails.*, raw FROM json_each(?1) AS given JOIN mails ON id = given.value
+         JOIN bodies ON mail = id
          WHERE outcome = 'pending' AND check_at IS NULL ORDER BY id",
     )?;
 
@@ -95,7 +96,8 @@ pub(super) fn due(
 pub(super) fn let_out(connection: &Connection, limit: u32) -> rusqlite::Result<Vec<StoredMail>> {
     connection
         .prepare_cached(
-            "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at = 0 ORDER BY id LIMIT ?1",
+            "SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at = 0
+             ORDER BY id LIMIT ?1",
         )?
         .query_map([limit], stored_mail)?
         .collect()
@@ -117,7 +119,8 @@ pub(super) fn stored(
     let mails = statement.query_map(
         named_params! {
             ":at": micros(after.0), ":id": after.1,
-            ":since": since.map_or(i64::MIN, micros), ":until": until.map_or(i64::MAX, micros), ":limit": limit,
+            ":since": since.map_or(i64::MIN, micros), ":until": until.map_or(i64::MAX, micros),
+            ":limit": limit,
         },
         stored_mail,
     )?;

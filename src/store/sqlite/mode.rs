@@ -43,14 +43,17 @@ pub(super) fn tighten(store: &Path) {
         if mode & WORLD != 0 {
             match fs::set_permissions(&path, Permissions::from_mode(closed(mode))) {
                 Ok(()) => {
-                    tracing::warn!(path = %path.display(), "everybody could read the store: its mode is now 0600");
+                    tracing::warn!(path = %path.display(), "everybody could read the store: its \
+                        mode is now 0600");
                 }
                 Err(error) => tracing::warn!(
-                    path = %path.display(), %error, "everybody can read the store: `chmod 600` as its owner closes it"
+                    path = %path.display(), %error, "everybody can read the store: `chmod 600` as \
+                        its owner closes it"
                 ),
             }
         } else if mode & GROUP != 0 {
-            tracing::debug!(path = %path.display(), mode = format!("{mode:o}"), "the store's group may use it too");
+            tracing::debug!(path = %path.display(), mode = format!("{mode:o}"), "the store's group \
+                may use it too");
         }
     }
 }

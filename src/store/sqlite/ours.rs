@@ -63,7 +63,8 @@ fn expected(version: i32) -> Result<Objects, StoreError> {
 fn objects(connection: &Connection) -> Result<Objects, StoreError> {
     let mut statement = connection
         .prepare(
-            "SELECT type, name, sql FROM sqlite_master WHERE NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')",
+            "SELECT type, name, sql FROM sqlite_master
+             WHERE NOT (type = 'table' AND name GLOB 'sqlite_stat[0-9]')",
         )
         .map_err(failure)?;
 

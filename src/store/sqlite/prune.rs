@@ -55,13 +55,17 @@ fn mails(
 ) -> rusqlite::Result<Pruned> {
     let before = micros(horizon.mails);
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT mails.id, arrived_at, size, outcome NOT IN ('pending', 'quarantined') AND check_at IS NULL AND (incident IS NULL OR EXISTS (
-                SELECT 1 FROM incidents WHERE incidents.id = mails.incident AND changed_at < ?3 AND {ENDED}
+        "SELECT mails.id, arrived_at, size, outcome NOT IN ('pending', 'quarantined')
+           AND check_at IS NULL AND (incident IS NULL OR EXISTS (
+                SELECT 1 FROM incidents WHERE incidents.id = mails.incident AND changed_at < ?3
+                  AND {ENDED}
                    AND {NOTHING_OWED}))
-                AND NOT EXISTS (SELECT 1 FROM mail_items JOIN incidents ON incidents.id = mail_items.incident
+                AND NOT EXISTS (SELECT 1 FROM mail_items
+                                JOIN incidents ON incidents.id = mail_items.incident
                                 WHERE mail_items.mail = mails.id
                                   AND NOT (changed_at < ?3 AND {ENDED} AND {NOTHING_OWED}))
-         FROM mails WHERE (arrived_at, mails.id) > (?1, ?2) AND arrived_at < ?3 ORDER BY arrived_at, mails.id LIMIT ?4"
+         FROM mails WHERE (arrived_at, mails.id) > (?1, ?2) AND arrived_at < ?3
+         ORDER BY arrived_at, mails.id LIMIT ?4"
     ))?;
 
     let looked_at = statement
@@ -110,10 +114,12 @@ fn incidents(
     limit: u32,
 ) -> rusqlite::Result<Pruned> {
     let mut statement = connection.prepare_cached(&format!(
-        "SELECT id, changed_at, {ENDED} AND NOT EXISTS (SELECT 1 FROM mails WHERE incident = incidents.id)
+        "SELECT id, changed_at, {ENDED} AND NOT EXISTS (SELECT 1 FROM mails
+                                                        WHERE incident = incidents.id)
                 AND NOT EXISTS (SELECT 1 FROM mail_items WHERE incident = incidents.id)
                 AND {NOTHING_OWED}, kind IN ('self', 'missing')
-         FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3 ORDER BY changed_at, id LIMIT ?4"
+         FROM incidents WHERE (changed_at, id) > (?1, ?2) AND changed_at < ?3
+         ORDER BY changed_at, id LIMIT ?4"
     ))?;
 
     let looked_at = statement
@@ -143,7 +149,8 @@ fn incidents(
             let room = limit.saturating_sub(u32::try_from(deleted).unwrap_or(u32::MAX));
             let told = connection
                 .prepare_cached(
-                    "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries WHERE incident = ?1 LIMIT ?2)",
+                    "DELETE FROM deliveries WHERE id IN (SELECT id FROM deliveries
+                                                         WHERE incident = ?1 LIMIT ?2)",
                 )?
                 .execute(params![id, room])?;
             deleted += told;

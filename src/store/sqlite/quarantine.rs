@@ -25,9 +25,11 @@ pub(super) fn release(
 ) -> Result<(), StoreError> {
     let released = connection
         .prepare_cached(
-            "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0, released = ?2
+            "UPDATE mails SET outcome = 'pending', decided_at = NULL, hold = NULL, check_at = 0,
+               released = ?2
              WHERE id = ?1 AND cut_from IS NULL
-               AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL AND released IS NULL)",
+               AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL
+                    AND released IS NULL)",
         )
         .and_then(|mut statement| statement.execute(params![id, json(release)?]))
         .map_err(failure)?;
@@ -58,13 +60,15 @@ pub(super) fn release(
 }
 
 const DISCARD: &str = "
-UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2, hold = NULL,
+UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person',
+  decided_at = ?2, hold = NULL,
        check_at = NULL
 WHERE id = ?1 AND outcome = 'quarantined'";
 
 /// What of it was told stays as it was told.
 const DISCARD_ITEMS: &str = "
-UPDATE mail_items SET outcome = 'ignored', reason = 'discarded from the quarantine by a person', decided_at = ?2, hold = NULL
+UPDATE mail_items SET outcome = 'ignored', reason = 'discarded from the quarantine by a person',
+  decided_at = ?2, hold = NULL
 WHERE mail = ?1 AND outcome = 'quarantined'";
 
 pub(super) fn discard(

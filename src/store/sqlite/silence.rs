@@ -78,7 +78,8 @@ pub(super) fn expire(
 ) -> Result<(), StoreError> {
     let mut expire = connection
         .prepare_cached(
-            "UPDATE silences SET ends_at = ?2, starts_at = min(starts_at, ?2) WHERE id = ?1 AND ends_at > ?2",
+            "UPDATE silences SET ends_at = ?2, starts_at = min(starts_at, ?2)
+             WHERE id = ?1 AND ends_at > ?2",
         )
         .map_err(failure)?;
 
@@ -103,7 +104,8 @@ fn look_at_held(connection: &Connection, id: SilenceId, now: Timestamp) -> rusql
         .execute(params![id, micros(now)])?;
     connection
         .prepare_cached(
-            "UPDATE deliveries SET next_at = CASE WHEN next_at IS NOT NULL THEN ?2 END, held_until = ?2,
+            "UPDATE deliveries SET next_at = CASE WHEN next_at IS NOT NULL THEN ?2 END,
+               held_until = ?2,
                     fallback_at = fallback_at - (held_until - ?2)
              WHERE silence = ?1 AND state = 'held' AND held_until > ?2",
         )?
@@ -119,12 +121,24 @@ pub(super) fn keep(
 ) -> rusqlite::Result<()> {
     match silencing {
         Silencing::AsItIs => Ok(()),
-        Silencing::Over => {
-            connection.prepare_cached("DELETE FROM silenced WHERE incident = ?1")?.execute([incident]).map(|_| ())
-        }
+        Silencing::Over => connection
+            .prepare_cached(
+                "DELETE FROM silenced
+                                       WHERE incident = ?1",
+            )?
+            .execute([incident])
+            .map(|_| ()),
         Silencing::Held(silenced) => connection
-            .prepare_cached("INSERT OR REPLACE INTO silenced (incident, silence, until, page) VALUES (?1, ?2, ?3, ?4)")?
-            .execute(params![incident, silenced.silence, micros(silenced.until), json(&silenced.page)?])
+            .prepare_cached(
+                "INSERT OR REPLACE INTO silenced (incident, silence, until, page)
+                             VALUES (?1, ?2, ?3, ?4)",
+            )?
+            .execute(params![
+                incident,
+                silenced.silence,
+                micros(silenced.until),
+                json(&silenced.page)?
+            ])
             .map(|_| ()),
     }
 }

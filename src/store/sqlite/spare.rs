@@ -23,7 +23,8 @@ macro_rules! spare {
             $before,
             "CASE WHEN cut_at IS NOT NULL OR check_at IS NOT NULL OR outcome = 'pending' THEN NULL
                   WHEN outcome = 'ignored' THEN 'ignored'
-                  WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp') THEN 'unproven' END = ?1 ",
+                  WHEN substr(authenticity, 13, 4) IN ('fail', 'none', 'temp')
+                    THEN 'unproven' END = ?1 ",
             $after
         )
     };

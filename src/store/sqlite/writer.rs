@@ -314,8 +314,18 @@ fn checkpoint(
 /// Runs a checkpoint; returns how many pages the log has, and how many of them are moved.
 fn logged(connection: &Connection, mode: &str) -> (i64, i64) {
     connection
-        .query_row(&format!("PRAGMA wal_checkpoint({mode})"), [], |row| Ok((row.get(1)?, row.get(2)?)))
-        .inspect_err(|error| tracing::warn!(%error, mode, "checkpoint failed; the log grows until one succeeds"))
+        .query_row(
+            &format!(
+                "PRAGMA \
+                             wal_checkpoint({mode})"
+            ),
+            [],
+            |row| Ok((row.get(1)?, row.get(2)?)),
+        )
+        .inspect_err(|error| {
+            tracing::warn!(%error, mode, "checkpoint failed; the log grows until \
+            one succeeds")
+        })
         .unwrap_or_default()
 }
 

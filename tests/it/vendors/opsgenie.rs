@@ -156,7 +156,8 @@ impl Opsgenie {
             ),
             Some(done) => {
                 let (success, status) = (done.is_ok(), done.unwrap_or_else(|status| status));
-                let data = json!({ "success": success, "isSuccess": success, "status": status, "alertId": "a-1" });
+                let data = json!({ "success": success, "isSuccess": success, "status": status,
+                                   "alertId": "a-1" });
                 Answer::json(200, &json!({ "data": data, "took": 0.01, "requestId": id }))
             }
         }

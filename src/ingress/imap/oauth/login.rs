@@ -83,7 +83,8 @@ impl Login {
         if !settings.acts_for_a_person() {
             return Err(Problem::new(
                 key,
-                "the application logs in for itself (client credentials): there is no refresh token to get",
+                "the application logs in for itself (client credentials): there is no refresh \
+                 token to get",
                 "nothing is to be done; to log in for a person, add `refresh_token_file`",
             ));
         }
@@ -229,7 +230,8 @@ async fn visit(mut stream: TcpStream, state: &str) -> Option<Result<String, Stri
 
     let length = text.len();
     let answer = format!(
-        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
+        "HTTP/1.1 {status}\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\nConnection: \
+         close\r\n\r\n{text}"
     );
 
     // The person reads it in the terminal as well.

@@ -274,7 +274,8 @@ mod tests {
 
     #[test]
     fn exchanges_note_is_told_from_a_mail_about_it() {
-        let note = "From: Microsoft Exchange Server\r\nSubject: Retrieval using the IMAP4 protocol failed for the following\r\n message: 7\r\n\r\nx";
+        let note = "From: Microsoft Exchange Server\r\nSubject: Retrieval using the IMAP4 protocol \
+                    failed for the following\r\n message: 7\r\n\r\nx";
         assert!(is_stand_in(&Bytes::from_static(note.as_bytes())));
         let folded = note.replace("IMAP4 protocol", "IMAP4\r\n\tprotocol");
         assert!(is_stand_in(&folded.into()));

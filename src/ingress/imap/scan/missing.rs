@@ -89,8 +89,8 @@ impl Scan<'_> {
 
         let mut message = self.message(listed, stand_in.clone().or(header).unwrap_or_default());
         let reason = format!(
-            "the mail server does not give this mail (UID {uid} of {}): {why}. It is asked for again at every rescan; \
-             read it in the mailbox",
+            "the mail server does not give this mail (UID {uid} of {}): {why}. It is asked for \
+             again at every rescan; read it in the mailbox",
             self.imap.settings.folder
         );
 

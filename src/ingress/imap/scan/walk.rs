@@ -28,8 +28,8 @@ pub(super) fn stretches(
     }
 }
 
-/// By the mails' numbers in the folder, from the last down: where mails are removed meanwhile, those
-/// that were not asked for yet move down, to where they will be.
+/// By the mails' numbers in the folder, from the last down: where mails are removed meanwhile,
+/// those that were not asked for yet move down, to where they will be.
 fn numbered(from: u32, parts: u32) -> Vec<String> {
     (0..parts)
         .rev()

@@ -1,5 +1,5 @@
-//! Waiting for mail with IDLE (RFC 2177). The library's own waits through a NO, and takes any answer
-//! for news.
+//! Waiting for mail with IDLE (RFC 2177). The library's own waits through a NO, and takes any
+//! answer for news.
 
 use async_imap::imap_proto::{MailboxDatum, Response, Status};
 use tokio::time::{Duration, Instant, timeout_at};

@@ -71,13 +71,17 @@ mod tests {
 
     #[test]
     fn the_string_to_sign_is_as_amazon_documents_it() {
-        let notification = br#"{"Type":"Notification","MessageId":"1","TopicArn":"arn","Subject":"My subject",
-            "Message":"a\nb","Timestamp":"T","SignatureVersion":"2","Signature":"","SigningCertURL":"u"}"#;
-        let signed = "Message\na\nb\nMessageId\n1\nSubject\nMy subject\nTimestamp\nT\nTopicArn\narn\nType\nNotification\n";
+        let notification = br#"{"Type":"Notification","MessageId":"1","TopicArn":"arn",
+            "Subject":"My subject","Message":"a\nb","Timestamp":"T","SignatureVersion":"2",
+            "Signature":"","SigningCertURL":"u"}"#;
+        let signed = "Message\na\nb\nMessageId\n1\nSubject\n\
+                      My subject\nTimestamp\nT\nTopicArn\narn\nType\nNotification\n";
         assert_eq!(Envelope::parse(notification).ok().unwrap().signed(), signed);
-        let confirmation = br#"{"Type":"SubscriptionConfirmation","MessageId":"1","TopicArn":"arn","Token":"tok",
-            "SubscribeURL":"s","Message":"m","Timestamp":"T","SignatureVersion":"2","Signature":"","SigningCertURL":"u"}"#;
-        let signed = "Message\nm\nMessageId\n1\nSubscribeURL\ns\nTimestamp\nT\nToken\ntok\nTopicArn\narn\n\
+        let confirmation = br#"{"Type":"SubscriptionConfirmation","MessageId":"1",
+            "TopicArn":"arn","Token":"tok","SubscribeURL":"s","Message":"m","Timestamp":"T",
+            "SignatureVersion":"2","Signature":"","SigningCertURL":"u"}"#;
+        let signed = "Message\nm\nMessageId\n1\nSubscribeURL\ns\nTimestamp\nT\nToken\ntok\n\
+                      TopicArn\narn\n\
                       Type\nSubscriptionConfirmation\n";
         assert_eq!(Envelope::parse(confirmation).ok().unwrap().signed(), signed);
     }

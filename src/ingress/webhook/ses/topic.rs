@@ -158,7 +158,8 @@ mod tests {
     #[test]
     fn only_a_confirmation_of_the_topic_is_asked_for() {
         let topic = Topic::parse(ARN).unwrap();
-        let base = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription&TopicArn=arn:aws:sns:us-east-1:123456789012:";
+        let base = "https://sns.us-east-1.amazonaws.com/?Action=ConfirmSubscription\
+                    &TopicArn=arn:aws:sns:us-east-1:123456789012:";
         assert!(topic.confirms_at(&format!("{base}alerts&Token=2336")));
         for url in [
             format!("{base}others&Token=2336"),

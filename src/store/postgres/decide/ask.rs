@@ -25,14 +25,17 @@ use crate::{
 };
 
 /// The mail's row stays locked until what follows is written.
-const PENDING: &str = "SELECT outcome = 'pending' AND check_at IS NULL AS pending FROM mails WHERE id = $1 FOR NO KEY UPDATE";
+const PENDING: &str = "
+SELECT outcome = 'pending' AND check_at IS NULL AS pending FROM mails
+WHERE id = $1 FOR NO KEY UPDATE";
 
 /// The same of a mail that was due. Of several who looked at it, the first to come here finds it
 /// due: it is not any more then, or not yet again.
 const DUE: &str = "
 UPDATE mails SET authenticity = $2, check_at = NULL, checks = checks + 1
 WHERE id = $1 AND (check_at <= $3 OR check_at > $4)
-RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
+RETURNING outcome, outcome <> 'pending' AND (SELECT 1 FROM deliveries
+                                             WHERE mail = mails.id LIMIT 1) IS NOT NULL AS told";
 
 /// The mail's alerts that somebody was told of, when it was decided before it could be checked.
 const TOLD_PARTS: &str = "
@@ -40,7 +43,8 @@ SELECT item, incident_id, kind, outcome FROM mail_items
 CROSS JOIN LATERAL (SELECT incident_id, kind FROM incidents WHERE id = incident OFFSET 0) AS its
 WHERE mail = $1 AND outcome NOT IN ('pending', 'quarantined')
   AND (SELECT 1 FROM deliveries
-       WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident LIMIT 1) IS NOT NULL";
+       WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident
+         LIMIT 1) IS NOT NULL";
 
 /// Until the end of the transaction nobody else decides whether an unverified trigger is one too
 /// many: of two at once each would be told as the last of the hour. Taken before an incident's
@@ -52,7 +56,8 @@ const TAKE_TURN_OF_MARKED: &str = "SELECT pg_advisory_xact_lock(0, 0)";
 /// something was held until now; NULL where nothing is owed. `silences`: those that are active, by
 /// the index on their end.
 const RECALL: &str = "
-SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 AND metric = $3 AND hour > $4)
+SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings
+        WHERE app_key = $2 AND metric = $3 AND hour > $4)
            AS recurrence,
        (SELECT count(*) FROM mails
         WHERE marked AND decided_at > $9 AND decided_at <= $7 AND ingress = $10
@@ -62,19 +67,26 @@ SELECT (SELECT coalesce(sum(count), 0)::bigint FROM openings WHERE app_key = $2 
                                   AND coalesce(profile, 'atlassian-sli') = $11 OFFSET 0) AS items
           CROSS JOIN LATERAL (SELECT ingress FROM mails WHERE id = items.mail OFFSET 0) AS its
           WHERE its.ingress = $10) AS marked,
-       phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told, heard_at,
-       (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text FROM silenced
+       phase, incidents.status, newest, incidents.verified, untold, episode, told AS last_told,
+         heard_at,
+       (SELECT json_build_object('silence', silence, 'until', until, 'page', page)::text
+        FROM silenced
         WHERE incident = incidents.id) AS silenced,
        applied.verified AS applied, applied.ingress, applied.at,
        (SELECT bool_or(state = 'held' AND coalesce(next_at <= $7, false)) FROM deliveries
         WHERE incident = incidents.id AND settled_at IS NULL) AS ripe,
-       (SELECT json_agg(json_build_array(receiver, integration, alias, held) ORDER BY first)::text FROM (
-            SELECT receiver, integration, alias, bool_and(state = 'held') AS held, min(id) AS first FROM deliveries
-            WHERE incident = incidents.id AND deliveries.episode = incidents.episode AND action = 'trigger'
+       (SELECT json_agg(json_build_array(receiver, integration, alias, held) ORDER BY first)::text
+        FROM (
+            SELECT receiver, integration, alias, bool_and(state = 'held') AS held,
+              min(id) AS first FROM deliveries
+            WHERE incident = incidents.id AND deliveries.episode = incidents.episode
+              AND action = 'trigger'
               AND state <> 'discarded'
             GROUP BY receiver, integration, alias) AS told) AS told,
-       (SELECT json_agg(json_build_object('id', id, 'matchers', matchers, 'starts_at', starts_at, 'ends_at', ends_at,
-                                          'author', author, 'comment', comment, 'created_at', created_at)
+       (SELECT json_agg(json_build_object('id', id, 'matchers', matchers, 'starts_at', starts_at,
+                                          'ends_at', ends_at,
+                                          'author', author, 'comment', comment, 'created_at',
+                                            created_at)
                         ORDER BY ends_at, id)::text
         FROM silences WHERE ends_at > $7 AND starts_at <= $7) AS silences
 FROM (SELECT 1) AS one LEFT JOIN incidents ON incident_id = $1 AND kind = $8

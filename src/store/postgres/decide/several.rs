@@ -25,9 +25,11 @@ use crate::{
 
 /// As what becomes of a mail that holds one alert is written.
 const SUM_UP: &str = "
-UPDATE mails SET outcome = $2::text, reason = $3, labels = $4, profile = $5, decided_at = $6, owed = owed + $7,
+UPDATE mails SET outcome = $2::text, reason = $3, labels = $4, profile = $5, decided_at = $6,
+  owed = owed + $7,
        incident = NULL, hold = NULL, marked = false,
-       check_at = CASE WHEN released IS NOT NULL AND $2::text IN ('pending', 'quarantined') THEN 0 ELSE $8::bigint END
+       check_at = CASE WHEN released IS NOT NULL AND $2::text IN ('pending', 'quarantined') THEN 0
+         ELSE $8::bigint END
 WHERE id = $1";
 
 /// Decides a mail's items in order, and sums them up in the mail's row. Where one waits for what a

@@ -36,15 +36,18 @@ WITH known AS (
     SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2
 ), kept AS (
     INSERT INTO incidents
-        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at, changed_at, heard_at, labels,
+        (incident_id, kind, phase, status, newest, verified, untold, episode, opened_at,
+         changed_at, heard_at, labels,
          told, profile)
     SELECT $1, $2, $3, $4, $5, $6, $8, $7, $9, $9, coalesce($22::bigint, $9), $10, $20, $21
     WHERE $7::bigint IS NOT NULL
     ON CONFLICT (incident_id, kind) DO UPDATE SET
-        phase = excluded.phase, status = excluded.status, newest = excluded.newest, verified = excluded.verified,
+        phase = excluded.phase, status = excluded.status, newest = excluded.newest,
+          verified = excluded.verified,
         untold = excluded.untold, changed_at = excluded.changed_at, heard_at = excluded.heard_at,
         labels = excluded.labels, told = excluded.told, episode = excluded.episode,
-        opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at ELSE incidents.opened_at END
+        opened_at = CASE WHEN incidents.episode < excluded.episode THEN excluded.opened_at
+          ELSE incidents.opened_at END
     RETURNING id
 ), incident AS (
     SELECT id FROM known UNION SELECT id FROM kept
@@ -54,9 +57,11 @@ WITH known AS (
 ), applied AS (
     INSERT INTO applied (incident, status, time, verified, ingress, at)
     SELECT id, $12, $13, $18, $19, $9 FROM incident WHERE $11
-    ON CONFLICT (incident, status, time) DO UPDATE SET verified = applied.verified OR excluded.verified
+    ON CONFLICT (incident, status, time) DO UPDATE SET verified = applied.verified
+      OR excluded.verified
 ), opened AS (
-    INSERT INTO openings (app_key, metric, hour, part, count) SELECT $15, $16, $17, pg_backend_pid() % 16, 1 WHERE $14
+    INSERT INTO openings (app_key, metric, hour, part, count) SELECT $15, $16, $17,
+      pg_backend_pid() % 16, 1 WHERE $14
     ON CONFLICT (app_key, metric, hour, part) DO UPDATE SET count = openings.count + 1
 )
 ",
@@ -67,30 +72,37 @@ WITH known AS (
 /// Where it was let through while it was looked at, what was concluded without that is concluded
 /// anew.
 const WRITE: &str = write_and!(
-    "UPDATE mails SET outcome = $23::text, reason = $24, labels = $10, incident = (SELECT id FROM incident),
-            decided_at = CASE WHEN $23::text <> 'pending' THEN $9::bigint END, hold = $25, marked = $26, owed = $27,
-            profile = $21, check_at = CASE WHEN released IS NOT NULL AND $23::text IN ('pending', 'quarantined') THEN 0
+    "UPDATE mails SET outcome = $23::text, reason = $24, labels = $10,
+       incident = (SELECT id FROM incident),
+            decided_at = CASE WHEN $23::text <> 'pending' THEN $9::bigint END, hold = $25,
+              marked = $26, owed = $27,
+            profile = $21, check_at = CASE WHEN released IS NOT NULL
+              AND $23::text IN ('pending', 'quarantined') THEN 0
                                            ELSE $28::bigint END
      WHERE id = $29"
 );
 /// Of a mail that somebody was told of before: its outcome stays,
 const KEEP: &str = write_and!(
-    "UPDATE mails SET reason = coalesce($23, reason), labels = $10, profile = coalesce(profile, $21), check_at = $24
+    "UPDATE mails SET reason = coalesce($23, reason), labels = $10,
+       profile = coalesce(profile, $21), check_at = $24
      WHERE id = $25"
 );
 /// and what was told belongs to the incident's opening of now, so that its resolve reaches them.
 const REASSIGN: &str = "UPDATE deliveries SET episode = $2 WHERE mail = $1";
 /// Of one alert of a mail that holds several,
 const WRITE_PART: &str = write_and!(
-    "INSERT INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold, marked, profile)
+    "INSERT INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold,
+                             marked, profile)
      SELECT $27, $28, $23, $24, (SELECT id FROM incident), $10, $9, $25, $26, $21
      ON CONFLICT (mail, item) DO UPDATE SET
-         outcome = excluded.outcome, reason = excluded.reason, incident = excluded.incident, labels = excluded.labels,
+         outcome = excluded.outcome, reason = excluded.reason, incident = excluded.incident,
+           labels = excluded.labels,
          decided_at = excluded.decided_at, hold = excluded.hold, marked = excluded.marked"
 );
 /// and of one that somebody was told of before.
 const KEEP_PART: &str = write_and!(
-    "UPDATE mail_items SET reason = coalesce($23, reason), labels = $10 WHERE mail = $24 AND item = $25"
+    "UPDATE mail_items SET reason = coalesce($23, reason), labels = $10
+     WHERE mail = $24 AND item = $25"
 );
 const REASSIGN_PART: &str = "
 UPDATE deliveries SET episode = $2

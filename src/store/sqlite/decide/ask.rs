@@ -21,10 +21,15 @@ pub(super) fn recall(
 ) -> rusqlite::Result<(Option<i64>, Memory)> {
     let recurrence_28d = connection
         .prepare_cached(
-            "SELECT coalesce(sum(count), 0) FROM openings WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
+            "SELECT coalesce(sum(count), 0) FROM openings
+             WHERE app_key = ?1 AND metric = ?2 AND hour > ?3",
         )?
         .query_row(
-            params![subject.series.of, subject.series.what, hour(now.saturating_sub(RECURRENCE).unwrap_or(now))],
+            params![
+                subject.series.of,
+                subject.series.what,
+                hour(now.saturating_sub(RECURRENCE).unwrap_or(now))
+            ],
             |row| row.get::<_, i64>(0),
         )?
         .unsigned_abs();
@@ -45,7 +50,8 @@ pub(super) fn recall(
 
     let found = connection
         .prepare_cached(
-            "SELECT id, phase, status, newest, verified, untold, episode, told, heard_at FROM incidents
+            "SELECT id, phase, status, newest, verified, untold, episode, told, heard_at
+             FROM incidents
              WHERE incident_id = ?1 AND kind = ?2",
         )?
         .query_row([&subject.incident_id, subject.kind.as_str()], |row| {
@@ -58,11 +64,26 @@ pub(super) fn recall(
     };
     let applied = connection
         .prepare_cached(
-            "SELECT ingress, at, verified >= ?4 AS counts FROM applied WHERE incident = ?1 AND status = ?2 AND time = ?3",
+            "SELECT ingress, at, verified >= ?4 AS counts FROM applied
+             WHERE incident = ?1 AND status = ?2 AND time = ?3",
         )?
-        .query_row(params![number, subject.status, subject.applied_at(), subject.verified], |row| {
-            Ok((Heard { ingress: row.get("ingress")?, at: time_at(row, "at")? }, row.get("counts")?))
-        })
+        .query_row(
+            params![
+                number,
+                subject.status,
+                subject.applied_at(),
+                subject.verified
+            ],
+            |row| {
+                Ok((
+                    Heard {
+                        ingress: row.get("ingress")?,
+                        at: time_at(row, "at")?,
+                    },
+                    row.get("counts")?,
+                ))
+            },
+        )
         .optional()?;
 
     let (first_heard, applied_before) =
@@ -98,7 +119,8 @@ fn marked(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
                      WHERE marked = 1 AND decided_at > ?1 AND decided_at <= ?2 AND ingress = ?3
                        AND coalesce(profile, 'atlassian-sli') = ?4)
                   + (SELECT count(*) FROM mail_items JOIN mails ON mails.id = mail
-                     WHERE mail_items.marked = 1 AND mail_items.decided_at > ?1 AND mail_items.decided_at <= ?2
+                     WHERE mail_items.marked = 1 AND mail_items.decided_at > ?1
+                       AND mail_items.decided_at <= ?2
                        AND ingress = ?3 AND coalesce(mail_items.profile, 'atlassian-sli') = ?4)",
         )?
         .query_row(

@@ -58,10 +58,12 @@ pub(super) fn decide(
 fn told(connection: &Connection, mail: MailId) -> rusqlite::Result<Vec<ToldPart>> {
     connection
         .prepare_cached(
-            "SELECT item, incident_id, kind, outcome FROM mail_items JOIN incidents ON incidents.id = incident
+            "SELECT item, incident_id, kind, outcome FROM mail_items
+             JOIN incidents ON incidents.id = incident
              WHERE mail = ?1 AND outcome NOT IN ('pending', 'quarantined')
                AND EXISTS (SELECT 1 FROM deliveries
-                           WHERE deliveries.mail = mail_items.mail AND deliveries.incident = mail_items.incident)",
+                           WHERE deliveries.mail = mail_items.mail
+                             AND deliveries.incident = mail_items.incident)",
         )?
         .query_map([mail], |row| {
             Ok(ToldPart {
@@ -83,12 +85,15 @@ fn write(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO mail_items (mail, item, outcome, reason, incident, labels, decided_at, hold, marked,
+            "INSERT OR REPLACE INTO mail_items (mail, item, outcome, reason, incident, labels,
+                                                decided_at, hold, marked,
                                                 profile)
-             VALUES (:mail, :item, :outcome, :reason, :incident, :labels, :decided_at, :hold, :marked, :profile)",
+             VALUES (:mail, :item, :outcome, :reason, :incident, :labels, :decided_at, :hold,
+                     :marked, :profile)",
         )?
         .execute(named_params! {
-            ":mail": mail, ":item": item, ":outcome": decision.outcome.as_str(), ":reason": decision.reason,
+            ":mail": mail, ":item": item, ":outcome": decision.outcome.as_str(),
+            ":reason": decision.reason,
             ":incident": incident, ":labels": json(&decision.labels)?, ":decided_at": micros(now),
             ":hold": decision.hold.as_ref().map(hold), ":marked": decision.marked,
             ":profile": decision.profile.as_deref(),
@@ -106,9 +111,15 @@ fn keep(
 ) -> rusqlite::Result<()> {
     connection
         .prepare_cached(
-            "UPDATE mail_items SET reason = coalesce(?3, reason), labels = ?4 WHERE mail = ?1 AND item = ?2",
+            "UPDATE mail_items SET reason = coalesce(?3, reason), labels = ?4
+             WHERE mail = ?1 AND item = ?2",
         )?
-        .execute(params![mail, item, decision.reason, json(&decision.labels)?])?;
+        .execute(params![
+            mail,
+            item,
+            decision.reason,
+            json(&decision.labels)?
+        ])?;
 
     if let Some(state) = &decision.state {
         connection
@@ -129,15 +140,20 @@ fn sum_up(
     let decided_at = (summary.outcome != Outcome::Pending).then(|| micros(now));
     connection
         .prepare_cached(
-            "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels, profile = :profile,
-             decided_at = :decided_at, owed = owed + :owed, incident = NULL, hold = NULL, marked = 0,
-             check_at = CASE WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined') THEN 0
+            "UPDATE mails SET outcome = :outcome, reason = :reason, labels = :labels,
+               profile = :profile,
+             decided_at = :decided_at, owed = owed + :owed, incident = NULL, hold = NULL,
+               marked = 0,
+             check_at = CASE WHEN released IS NOT NULL AND :outcome IN ('pending', 'quarantined')
+               THEN 0
                              ELSE :check_at END
              WHERE id = :mail",
         )?
         .execute(named_params! {
-            ":outcome": summary.outcome.as_str(), ":reason": summary.reason, ":labels": json(&summary.labels)?,
-            ":profile": summary.profile.as_deref(), ":decided_at": decided_at, ":owed": signed(summary.owed),
+            ":outcome": summary.outcome.as_str(), ":reason": summary.reason,
+            ":labels": json(&summary.labels)?,
+            ":profile": summary.profile.as_deref(), ":decided_at": decided_at,
+            ":owed": signed(summary.owed),
             ":check_at": summary.check_at.map(micros), ":mail": mail,
         })
         .map(|_| ())
