@@ -274,8 +274,8 @@ impl Criteria {
             Ok(Cow::Owned(domain))
         } else {
             Err(format!(
-                "{domain}, the domain of its From, is none that mail can be proven to come from: \
-                 {}",
+                "{domain}, the domain of its From, is not one that mail can be proven to come \
+                 from: {}",
                 mend()
             ))
         }

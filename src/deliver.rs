@@ -109,8 +109,8 @@ impl Deliverer {
         before
     }
 
-    /// Where a receiver is not as it was before, ends every wait for another attempt, as a restart
-    /// does: something was mended, or has nowhere to go any more.
+    /// Ends every wait for another attempt when a receiver has changed, as a restart does: the
+    /// change may have fixed what failed, or removed where it would go.
     pub async fn hurry(&self, before: &Terms) {
         let terms = self.terms();
         if terms.receivers.written == before.receivers.written {
@@ -119,7 +119,7 @@ impl Deliverer {
 
         let lease = terms.lease().max(before.lease());
         if let Err(error) = self.store.bring_forward(self.clock.now(), lease).await {
-            telemetry::store_failed("what waits for another attempt waits for its time", &error);
+            telemetry::store_failed("waiting deliveries could not be brought forward", &error);
         }
 
         self.bell.notify_one();
@@ -139,7 +139,7 @@ impl Deliverer {
         Arc::clone(&self.terms.borrow())
     }
 
-    /// Delivers until `stop`, then finishes what is under way.
+    /// Delivers until `stop`, then finishes work in progress.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut watch = Watch::new(self.clock.now());
         while !stop.is_cancelled() {

@@ -119,9 +119,9 @@ impl Extractor {
             Sender::Other(_) | Sender::Unknown(_)
                 if stand_in::is_one(header, subject.as_deref(), body, &self.from) =>
             {
-                let reason = "the mail server gave this in place of a mail that it could not hand \
-                              out, and that one is from a sender of alerts.from: look into the \
-                              mailbox";
+                let reason = "the mail server returned this in place of a mail that it could not \
+                              deliver, and that mail is from a sender of alerts.from: look into \
+                              the mailbox";
                 Extracted::Unreadable {
                     reason: reason.to_owned(),
                     key: key([body]),

@@ -96,7 +96,7 @@ impl Statuses {
             if self.signal(status) == Signal::Trigger {
                 found.push(Problem::new(
                     format!("{key}.resolve[{index}]"),
-                    format!("`{status}` stands in `trigger` as well"),
+                    format!("`{status}` is listed in `trigger` as well"),
                     "a status either opens an incident or ends it: keep it in one list",
                 ));
             }
@@ -273,7 +273,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         return duplicate(
             state,
             seen,
-            &format!("the incident is {} already", state.phase.as_str()),
+            &format!("the incident is already {}", state.phase.as_str()),
         );
     }
 
@@ -331,7 +331,7 @@ fn first(seen: &Observation) -> Transition {
 fn no_news(seen: &Observation) -> Transition {
     Transition::Ignored {
         reason: format!(
-            "{} is news of an incident, and this one is not open",
+            "{} updates an open incident, and this one is not open",
             seen.status
         ),
     }

@@ -47,8 +47,8 @@ pub enum Refused {
     Failed(String),
     /// It is no configured sender's, and what is left of the disk is kept for alerts.
     #[error(
-        "the disk is nearly full, and what is left is kept for alerts: this mail is no configured \
-         sender's"
+        "the disk is nearly full, and the rest is reserved for alerts: this mail is not from a \
+         configured sender"
     )]
     NoRoom,
 }

@@ -6,7 +6,7 @@
 //!
 //! ```text
 //! header ─▶ matching ─▶ the profile
-//! mail ─▶ extract::Contents ─▶ context (pairs, …) ─▶ fields ─▶ status ─▶ Found
+//! mail ─▶ extract::Contents ─▶ context ─▶ fields ─▶ status ─▶ Found
 //! ```
 //!
 //! Everything is bounded: expressions are linear in the text, templates have fuel and an end, and a

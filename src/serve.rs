@@ -97,7 +97,7 @@ impl Bridge {
 
         systemd::stopping();
         tracing::info!(
-            "stopping: what is under way is finished first; a second signal stops at once"
+            "stopping: work in progress is finished first; a second signal stops at once"
         );
         receiving.close();
         working.close();
@@ -113,8 +113,8 @@ impl Bridge {
 
         tokio::select! {
             () = soft => tracing::info!("stopped"),
-            () = hard => tracing::warn!("stopped at once; what was under way is repeated at the \
-                                         next start"),
+            () = hard => tracing::warn!("stopped at once; work in progress is repeated at the next \
+                                         start"),
         }
 
         // Nobody takes the store before it is closed.
@@ -149,7 +149,7 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
         tracing::warn!("{warning}");
     }
 
-    eprintln!("alertbridge {} takes mail", env!("CARGO_PKG_VERSION"));
+    eprintln!("alertbridge {} is ready", env!("CARGO_PKG_VERSION"));
     for way_in in ways_in {
         eprintln!("  {}", way_in.about);
     }

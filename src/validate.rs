@@ -60,14 +60,14 @@ pub enum SchemaError {
     Unreadable { path: PathBuf, source: io::Error },
     #[error("the schema {} is larger than 1 MiB; name a JSON schema", path.display())]
     TooLarge { path: PathBuf },
-    #[error("the schema {} is not valid JSON: {source}; mend it there", path.display())]
+    #[error("the schema {} is not valid JSON: {source}; correct the file", path.display())]
     NotJson {
         path: PathBuf,
         source: serde_json::Error,
     },
     #[error(
-        "the schema {} is no usable JSON schema: {what}; mend it there ($ref may only point into \
-         the file itself)",
+        "the schema {} is not a usable JSON schema: {what}; correct the file ($ref may only point \
+         into the file itself)",
         path.display()
     )]
     NotASchema { path: PathBuf, what: String },
@@ -325,7 +325,7 @@ mod tests {
         assert!(reason(json!(7)).contains("/appKey: is missing"));
         assert!(reason(with("/incidentId", json!(""))).contains("/incidentId: is empty"));
         assert!(reason(with("/time", json!("noon"))).contains("/time: is no RFC 3339 time"));
-        assert!(reason(with("/sloValue", json!("99"))).contains("/sloValue: is no number"));
+        assert!(reason(with("/sloValue", json!("99"))).contains("/sloValue: is not a number"));
         assert_eq!(
             lenient.check(with("/x", json!(1))).unwrap().unknown,
             Vec::<String>::new()

@@ -228,7 +228,7 @@ async fn by_no_page(request: Request, next: Next) -> Response {
         .iter()
         .any(|name| request.headers().contains_key(*name))
     {
-        let error = "this is not for web pages: ask with curl, or send SIGHUP";
+        let error = "web pages may not do this: use curl, or send SIGHUP";
         return (StatusCode::FORBIDDEN, Json(json!({ "error": error }))).into_response();
     }
 
@@ -253,7 +253,7 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
         Ok(Ok(remarks)) => lines("reloaded", &remarks).into_response(),
         Ok(Err(faults)) => {
             let text = lines(
-                "not reloaded, the old configuration stays in force:",
+                "not reloaded, the old configuration remains in force:",
                 &faults,
             );
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()

@@ -161,7 +161,7 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     if let Some(other) = above.map(taken).find(|received| !host.took(received)) {
         let by = other.by.as_deref().unwrap_or("nobody it names");
         return absent(&format!(
-            "the first stands below a Received by {by}: it was there before the mail arrived"
+            "the first is below a Received by {by}: it was there before the mail arrived"
         ));
     }
 

@@ -104,7 +104,7 @@ impl<'a> Mail<'a> {
         }
 
         if self.message.withheld.is_some() {
-            return Some("the mail server did not give its body");
+            return Some("the mail server did not return its body");
         }
 
         // They are left out of what is hashed, so one could be put in anywhere.

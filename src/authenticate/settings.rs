@@ -58,7 +58,7 @@ impl Settings {
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if !is_registrable(&self.domain) {
-            let what = format!("`{}` is no domain that mail can come from", self.domain);
+            let what = format!("`{}` is not a domain that mail can come from", self.domain);
             found.push(Problem::new(
                 format!("{key}.domain"),
                 what,
@@ -68,7 +68,7 @@ impl Settings {
 
         for (place, server) in self.dns.iter().enumerate() {
             if address(server).is_none() {
-                let what = format!("`{server}` is no address of a name server");
+                let what = format!("`{server}` is not a valid name server address");
                 let mend = "write an IP address, with its port where it is not 53: \
                             `127.0.0.1:5353`, `[::1]:5353`";
                 found.push(Problem::new(format!("{key}.dns[{place}]"), what, mend));
@@ -77,7 +77,7 @@ impl Settings {
 
         for (place, sealer) in self.trusted_arc_sealers.iter().enumerate() {
             if !is_name(sealer) || !sealer.contains('.') {
-                let what = format!("`{sealer}` is no domain");
+                let what = format!("`{sealer}` is not a valid domain");
                 let mend = "write the `d=` of the forwarder's ARC-Seal: `google.com`";
                 found.push(Problem::new(
                     format!("{key}.trusted_arc_sealers[{place}]"),

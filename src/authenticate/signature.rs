@@ -99,7 +99,7 @@ fn check(list: &Tags<'_>) -> Result<(), String> {
             .value(name)
             .is_some_and(|value| value.is_empty() || !value.iter().all(u8::is_ascii_digit))
         {
-            return Err(format!("a number in it is none ({name}=)"));
+            return Err(format!("a number in it is not valid ({name}=)"));
         }
     }
 

@@ -48,7 +48,7 @@ fn check(path: Option<&Path>, json: bool, out: &mut impl Write) -> anyhow::Resul
         if ingress.imap.is_empty() && ingress.webhook.is_empty() && ingress.smtp.is_empty() {
             loaded
                 .warnings
-                .push("ingress is empty: mail has no way in, and `serve` does not start".into());
+                .push("ingress is empty: no mail can arrive, and `serve` does not start".into());
         }
         let place = store_place(&loaded.config);
         if let Some(error) = place.ok().and_then(|place| place.misplaced()) {

@@ -157,7 +157,7 @@ async fn retry(
         writeln!(out, "delivery {id} is pending again")?;
     }
     if retried.is_empty() {
-        writeln!(out, "nothing is dead that could be sent again")?;
+        writeln!(out, "there are no dead deliveries to send again")?;
     }
     Ok(())
 }

@@ -167,7 +167,8 @@ async fn side_by_side(checks: Vec<(String, Check<'_>)>, limit: Duration) -> Chec
 
 fn unanswered(about: String, limit: Duration) -> Checked {
     let what = format!("no answer within {limit:?}");
-    let mend = "see whether what it leads to is well, and whether a firewall drops what is sent";
+    let mend = "check whether the service it connects to works, and whether a firewall drops the \
+                packets";
     vec![Finding::wrong("time", about, what, mend)].into()
 }
 

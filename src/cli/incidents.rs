@@ -117,7 +117,7 @@ async fn resolve(
         bail!("there is no incident {id} in the store: `alertbridge incidents list` names them");
     };
     if incident.kind == Kind::Own {
-        bail!("the bridge tells of its own trouble, and resolves that when it is over");
+        bail!("the bridge reports this trouble itself, and resolves it when it is over");
     }
 
     let (now, by) = (Clock::system().now(), asker::user_at_host());
@@ -274,7 +274,7 @@ fn moments(event: &Event) -> Vec<Moment> {
             // here.
             let text = match &mail.released {
                 Some(release) if mail.outcome == Outcome::Pending => {
-                    format!("{text}; let through by {}", release.by)
+                    format!("{text}; released by {}", release.by)
                 }
                 _ => text,
             };

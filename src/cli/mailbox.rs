@@ -85,7 +85,7 @@ pub fn find(paths: &[PathBuf], mut progress: impl FnMut()) -> anyhow::Result<Vec
             let held = once("-", std::io::stdin().lock(), &mut found)
                 .context("cannot read standard input")?;
             if let Some(what) = held {
-                bail!("standard input is no mail but {what}");
+                bail!("standard input is not a mail but {what}");
             }
             continue;
         }
@@ -126,7 +126,7 @@ fn walk(
     };
 
     if depth > 0 && !about.is_dir() && !about.is_file() {
-        eprintln!("note: {} is no file", path.display());
+        eprintln!("note: {} is not a file", path.display());
         return Ok(());
     }
 
@@ -157,10 +157,10 @@ fn walk(
 
     match file(path, &about, found, progress)? {
         None => Ok(()),
-        Some(what) if depth == 0 => bail!("{} is no mail but {what}", path.display()),
+        Some(what) if depth == 0 => bail!("{} is not a mail but {what}", path.display()),
         Some(what) => {
             eprintln!(
-                "note: {} is left out: it is no mail but {what}",
+                "note: {} is left out: it is not a mail but {what}",
                 path.display()
             );
             Ok(())

@@ -315,7 +315,7 @@ async fn release(
 
     writeln!(
         out,
-        "mail {id} is let through by {by}: `alertbridge serve` decides it anew"
+        "mail {id} is released by {by}: `alertbridge serve` decides it again"
     )?;
 
     Ok(())

@@ -272,9 +272,10 @@ fn doubts(document: &str, opening: &[u8], closing: Option<&[u8]>) -> anyhow::Res
             Some(Found::Alert(alert)) if alert.meaning == expected => Some(alert.key),
             Some(Found::Alert(alert)) => {
                 doubts.push(format!(
-                "of the {which} mail the status is `{}`, which is not told apart: mend `status`",
-                alert.status
-            ));
+                    "of the {which} mail the status is `{}`, which `status` does not tell apart: \
+                 correct `status`",
+                    alert.status
+                ));
                 Some(alert.key)
             }
             Some(Found::Unparsed { reason, .. } | Found::Ignored { reason }) => {
@@ -289,7 +290,7 @@ fn doubts(document: &str, opening: &[u8], closing: Option<&[u8]>) -> anyhow::Res
         && key != other
     {
         doubts.push(format!(
-            "the key is `{key}` of the opening mail and `{other}` of the closing one: mend \
+            "the key is `{key}` of the opening mail and `{other}` of the closing one: correct \
              `fields.key`"
         ));
     }

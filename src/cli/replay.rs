@@ -149,8 +149,8 @@ impl Replay {
 
         if to_send && !yes && !io::stdin().is_terminal() {
             eprintln!(
-                "error: `--send` asks before it pages people, and there is no terminal to ask on: \
-                 add --yes"
+                "error: `--send` needs a confirmation before it pages people, and there is no \
+                 terminal to ask on: add --yes"
             );
             return Ok(ExitCode::from(WRONG_USAGE));
         }
@@ -266,7 +266,7 @@ impl Request {
         let found = mailbox::find(&self.paths, || looking.inc(1))?;
         looking.finish_and_clear();
         if found.is_empty() {
-            eprintln!("no mail lies there");
+            eprintln!("there is no mail there");
         }
 
         let progress = self.progress(bar(found.len()));

@@ -89,7 +89,7 @@ impl Routes {
 #[derive(Debug, thiserror::Error)]
 pub enum RoutesError {
     /// Wrong usage: exit status 2.
-    #[error("`{0}` is no label: write it like `severity=critical`")]
+    #[error("`{0}` is not a valid label: write it like `severity=critical`")]
     Label(String),
     /// The thing asked about is wrong: exit status 1.
     #[error(

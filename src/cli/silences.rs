@@ -136,7 +136,7 @@ async fn expire(
 ) -> anyhow::Result<()> {
     store.expire_silences(ids.clone(), now).await?;
     ids.iter()
-        .try_for_each(|id| writeln!(out, "silence {id} is expired"))
+        .try_for_each(|id| writeln!(out, "silence {id} has been expired"))
         .map_err(io::Error::into)
 }
 

@@ -282,7 +282,7 @@ pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
     };
 
     if !is_there {
-        bail!("there is no store {place} yet: `alertbridge serve` makes it; is --config right?");
+        bail!("there is no store {place} yet: `alertbridge serve` creates it; is --config right?");
     }
 
     Ok(place)
@@ -291,7 +291,7 @@ pub(super) async fn there(config: &Config) -> anyhow::Result<Place> {
 /// A database's address as PostgreSQL's tools take it. The password would be in the shell's
 /// history; PGPASSWORD or ~/.pgpass has it.
 fn without_password(config: &Config) -> anyhow::Result<String> {
-    let mut url = Url::parse(&config.store.url()?).context("store.url is no address")?;
+    let mut url = Url::parse(&config.store.url()?).context("store.url is not a valid address")?;
     let _cannot_have_one = url.set_password(None);
     Ok(url.into())
 }

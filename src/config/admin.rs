@@ -65,7 +65,7 @@ impl Admin {
             if !is_host(name) {
                 found.push(Problem::new(
                     format!("{key}.hosts[{place}]"),
-                    format!("`{name}` is no name of a host"),
+                    format!("`{name}` is not a valid host name"),
                     "write the name alone, without scheme and port: `hosts: [alerts.example.com]`",
                 ));
             }
@@ -85,7 +85,7 @@ impl Admin {
             Ok(None) if !host::private(&self.listen) && self.login.is_none() => Some(Problem::new(
                 key,
                 format!(
-                    "the admin listener listens on {}, where others reach it, and asks for no \
+                    "the admin listener listens on {}, where others can reach it, and requires no \
                      sign-in",
                     self.listen
                 ),
@@ -108,7 +108,7 @@ impl Login {
         if given.iter().filter(|given| **given).count() != 1 {
             return vec![Problem::new(
                 key,
-                "people sign in by one way, and there is none or more than one",
+                "exactly one way for people to sign in must be configured",
                 "give one of `users_file` and `proxy`",
             )];
         }
@@ -126,7 +126,7 @@ impl Proxy {
         if self.header.parse::<axum::http::HeaderName>().is_err() {
             found.push(Problem::new(
                 format!("{key}.header"),
-                format!("`{}` is no name of a header", self.header),
+                format!("`{}` is not a valid header name", self.header),
                 "write the name alone: `header: X-Forwarded-User`",
             ));
         }

@@ -69,7 +69,7 @@ impl Alerts {
             if !is_address(from) {
                 found.push(Problem::new(
                     format!("{key}.from[{index}]"),
-                    format!("`{from}` is no mail address"),
+                    format!("`{from}` is not a valid mail address"),
                     "write the bare address: `no-reply@am.atlassian.com`",
                 ));
             }

@@ -35,7 +35,7 @@ pub(super) fn rules(
             problems.push(Problem::new(
                 "alerts.schema_file",
                 error.to_string(),
-                "mend the schema, or drop the key",
+                "correct the schema, or drop the key",
             ));
         })
         .ok();

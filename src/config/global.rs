@@ -41,7 +41,7 @@ impl Global {
         if let Some(url) = self.external_url.as_ref().filter(|url| !is_web(url)) {
             found.push(Problem::new(
                 format!("{key}.external_url"),
-                format!("`{url}` is no web address"),
+                format!("`{url}` is not a valid web address"),
                 "write the whole address: `https://alertbridge.example.com`",
             ));
         }

@@ -251,7 +251,7 @@ impl Join<'_> {
         let file = self.sources.get(first.file).unwrap_or(&self.sources[0]);
         let name = path.rsplit('.').next().unwrap_or(path);
         let what = format!(
-            "`{name}` is given a second time; it stands already in {file}:{}",
+            "`{name}` is given a second time; it was first given in {file}:{}",
             first.line
         );
         self.found

@@ -36,8 +36,8 @@ fn senders(config: &Config, found: &mut Vec<String>) {
     let nameless = config.profiles.iter().enumerate();
     for (index, profile) in nameless.filter(|(_, profile)| profile.r#match.from.is_empty()) {
         found.push(format!(
-            "profiles[{index}].match.from: the profile `{}` names no sender, so that whoever \
-             writes such a mail pages and resolves; name the address that its alerts come from",
+            "profiles[{index}].match.from: the profile `{}` names no sender, so anybody who writes \
+             such a mail can page and resolve; name the address that its alerts come from",
             profile.name
         ));
     }
@@ -117,8 +117,8 @@ impl Reached {
             match last {
                 Some(last) if index > last => found.push(format!(
                     "{}: no alert reaches this route, because {} before it has no matchers and \
-                     takes them all; move it \
-                     up, or give the other `matchers` or `continue: true`",
+                     takes every alert; move this route up, or give the other one `matchers` or \
+                     `continue: true`",
                     child.path, route.routes[last].path
                 )),
                 _ => self.route(child, found),

@@ -38,7 +38,7 @@ fn walk(node: &Node, path: &str, templates: &BTreeSet<String>, found: &mut Vec<P
             for entry in entries {
                 if looks_like_template(&entry.key) {
                     let what = format!(
-                        "the name `{}` looks like a template, and names are none",
+                        "the name `{}` looks like a template, and a name cannot be one",
                         entry.key
                     );
                     found.push(Problem::new(

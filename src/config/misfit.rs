@@ -58,13 +58,13 @@ impl de::Error for Misfit {
         };
 
         Self::new(
-            format!("{found} stands where {expected} is expected"),
+            format!("found {found}, expected {expected}"),
             format!("give {expected}"),
         )
     }
 
     fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::new("the value is out of bounds", format!("give {expected}"))
+        Self::new("the value is out of range", format!("give {expected}"))
     }
 
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {

@@ -8,7 +8,7 @@ use crate::settings::Problem;
 const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     (
         &["group_by", "group_wait", "group_interval"],
-        "there is nothing to group: each incident is one page, told at once",
+        "there is nothing to group: each incident is one page, sent at once",
         "drop it",
     ),
     (
@@ -23,7 +23,7 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["match", "match_re"],
-        "Alertmanager itself has given these maps up for `matchers`",
+        "Alertmanager itself has replaced these maps with `matchers`",
         "write `matchers: ['label=value', 'label=~\"expression\"']`",
     ),
     (
@@ -33,13 +33,13 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
             "mute_timings",
             "active_timings",
         ],
-        "time intervals go by another key here",
+        "time intervals have another key here",
         "write `mute_time_intervals` or `active_time_intervals`, and define them under \
          `time_intervals`",
     ),
     (
         &["resolve_timeout"],
-        "an incident ends with the mail that says so, never by silence",
+        "an incident ends with a mail that says so, never because mail stops",
         "drop it",
     ),
     (
@@ -56,7 +56,7 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
             "slack_api_url_file",
             "pagerduty_url",
         ],
-        "receivers have no settings in common",
+        "receivers do not share settings",
         "write it with the receiver it belongs to",
     ),
     (
@@ -74,7 +74,7 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     ),
     (
         &["msteams_configs", "msteamsv2_configs"],
-        "Teams goes by another key here",
+        "Teams has another key here",
         "write `teams_configs`, with the address of a Workflow in `webhook_url_file`",
     ),
 ];

@@ -118,7 +118,7 @@ impl<'a> Reader<'a> {
         };
 
         Err(Misfit::new(
-            format!("{found} stands where {expected} is expected"),
+            format!("found {found}, expected {expected}"),
             format!("give {expected}"),
         ))
     }
@@ -163,7 +163,7 @@ impl<'a> Reader<'a> {
             }
             Value::Scalar(_) => {
                 return self.place(Err(Misfit::new(
-                    "a single value stands where a map of keys is expected",
+                    "found a single value, expected a map of keys",
                     "write `key: value` lines below it, indented",
                 )));
             }
@@ -233,13 +233,13 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
             Value::Scalar(scalar) if scalar.is_nothing() => &[],
             Value::Map(_) => {
                 return self.place(Err(Misfit::new(
-                    "a map of keys stands where a list is expected",
+                    "found a map of keys, expected a list",
                     "begin each item with `- `",
                 )));
             }
             Value::Scalar(_) => {
                 return self.place(Err(Misfit::new(
-                    "a single value stands where a list is expected",
+                    "found a single value, expected a list",
                     "write it in brackets: `[…]`",
                 )));
             }
@@ -285,7 +285,7 @@ impl<'de> de::Deserializer<'de> for Reader<'de> {
             Value::Scalar(scalar) if !scalar.is_nothing() => (scalar.text.as_str(), None),
             _ => {
                 return self.place(Err(Misfit::new(
-                    "this is not one of the values that may stand here",
+                    "this is not one of the allowed values",
                     format!("give one of {}", listed(variants)),
                 )));
             }

@@ -88,7 +88,7 @@ impl Pass<'_> {
             let problem = Problem::new(
                 join(path, &entry.key),
                 format!(
-                    "`{}` is given a second time; it stands already in line {}",
+                    "`{}` is given a second time; it was first given in line {}",
                     entry.key, first.line
                 ),
                 "keep one of them",
@@ -107,7 +107,7 @@ impl Pass<'_> {
                 let Value::Map(more) = source.value else {
                     let problem = Problem::new(
                         path,
-                        "`<<` merges something that is no map of keys",
+                        "`<<` merges something that is not a map",
                         "merge a map",
                     );
                     self.problems.push((Some(at), problem));

@@ -63,7 +63,8 @@ impl Traffic {
         }
     }
 
-    /// Where what stands is told again: pages go side by side, and a repetition alone.
+    /// Where the open alerts are repeated to the receiver: pages go side by side, and a repetition
+    /// alone.
     pub(super) fn turn(&self) -> &RwLock<()> {
         &self.turn
     }

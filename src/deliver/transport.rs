@@ -132,8 +132,10 @@ impl Surroundings {
             match check_proxy(&url) {
                 Ok(()) => Some(url),
                 Err((what, mend)) => {
-                    let what =
-                        format!("the environment's {name} (or ALL_PROXY) cannot be used: {what}");
+                    let what = format!(
+                        "the environment variable {name} (or ALL_PROXY) cannot be used: \
+                                 {what}"
+                    );
                     problems.push(Problem::new("", what, mend));
                     None
                 }

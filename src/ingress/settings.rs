@@ -107,7 +107,7 @@ impl Settings {
             if let Some(id) = id.filter(|id| *id != "exchange" && !is_domain(id)) {
                 found.push(Problem::new(
                     format!("{place}.trusted_authserv_id"),
-                    format!("`{id}` is no host"),
+                    format!("`{id}` is not a valid host name"),
                     "write the name that begins its Authentication-Results: `mx.google.com`; or \
                      `exchange`",
                 ));
@@ -179,8 +179,8 @@ impl Settings {
                 found.push(Problem::new(
                     key,
                     format!(
-                        "the webhook listens on {listen}, where others reach it, and asks for no \
-                         token"
+                        "the webhook listens on {listen}, where others can reach it, and requires \
+                         no token"
                     ),
                     "add `token_file: /run/secrets/…`, or listen on 127.0.0.1",
                 ));

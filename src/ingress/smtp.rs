@@ -190,7 +190,7 @@ impl Ingress for Smtp {
         tracing::info!(
             ingress = self.door.name,
             address = %self.listener.local_addr(),
-            "takes mail over SMTP"
+            "accepting mail over SMTP"
         );
 
         let Limits {

@@ -73,7 +73,7 @@ impl Webhooks {
             if !is_path(&path) {
                 return Err(Problem::new(
                     format!("{key}.path"),
-                    format!("`{}` is no path", path.escape_debug()),
+                    format!("`{}` is not a valid path", path.escape_debug()),
                     "write it with a slash before it and nothing a URL would encode: \
                      `/ingress/alerts`",
                 )
@@ -102,7 +102,7 @@ impl Webhooks {
                     return Err(Problem::new(
                         format!("{key}.path"),
                         format!(
-                            "`{}` is the path of webhook `{}` already",
+                            "`{}` is already the path of webhook `{}`",
                             place.key(),
                             place.get().name
                         ),
@@ -169,7 +169,7 @@ impl Ingress for Webhooks {
                 ingress = door.name,
                 address = %listener.local_addr(),
                 path,
-                "takes mail over HTTP"
+                "accepting mail over HTTP"
             );
         }
 

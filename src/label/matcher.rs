@@ -43,11 +43,11 @@ enum Test {
 pub enum MatcherError {
     #[error("{what} at column {column}")]
     Syntax { column: usize, what: &'static str },
-    #[error("`{pattern}` is no regular expression: {reason}")]
+    #[error("`{pattern}` is not a valid regular expression: {reason}")]
     Regex { pattern: String, reason: String },
-    #[error("`{operator}` compares numbers, and `{value}` is none")]
+    #[error("`{operator}` compares numbers, and `{value}` is not a number")]
     NotANumber { operator: Operator, value: String },
-    #[error("one matcher is expected, not {0}")]
+    #[error("expected one matcher, found {0}")]
     Count(usize),
 }
 
@@ -125,7 +125,7 @@ pub(crate) fn compile(key: &str, texts: &[String], problems: &mut Vec<Problem>) 
             Ok(parsed) => matchers.extend(parsed),
             Err(error) => problems.push(Problem::new(
                 format!("{key}[{index}]"),
-                format!("`{text}` is no matcher: {error}"),
+                format!("`{text}` is not a valid matcher: {error}"),
                 "write it like `severity=\"critical\"`, `app_key=~\"com[.]example[.].*\"` or \
                  `sli_gap>=20`",
             )),

@@ -103,7 +103,7 @@ impl Rules {
         let labels = self.labels(reading, finding, mail, memory);
 
         if memory.told_before.is_none() && memory.owes_what_was_silenced(now) {
-            let reason = "what a silence held until now is told first";
+            let reason = "a page held by a silence until now is sent first";
             return Decision::nothing(Outcome::Pending, reason, labels);
         }
 

@@ -107,7 +107,7 @@ impl Rules {
             arrived_at: now,
             time: None,
             reason: Some(format!(
-                "nothing more was heard of it for {after} (resolve_after)"
+                "no more mail came for it for {after} (resolve_after)"
             )),
             mail: None,
             doubt: None,

@@ -61,7 +61,7 @@ impl Authorization {
             let mend = "write the user's name itself";
             site.problem(
                 "basic_auth.username",
-                "it holds a colon or a template, and a user's name does not",
+                "it holds a colon or a template, and a user name cannot",
                 mend,
             );
         }

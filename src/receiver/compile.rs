@@ -108,7 +108,7 @@ impl Receivers {
                 "give it one",
             ));
         } else if self.names.iter().any(|known| known == name) {
-            let what = format!("another receiver is called `{name}` already");
+            let what = format!("another receiver is already called `{name}`");
             found.problems.push(Problem::new(
                 format!("{key}.name"),
                 what,

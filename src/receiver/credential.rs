@@ -76,7 +76,7 @@ impl Shape {
         }
 
         if is_quoted(text) {
-            return fault("stands in quotes", "drop the quotes");
+            return fault("is enclosed in quotes", "drop the quotes");
         }
 
         if is_assignment(text) {
@@ -88,7 +88,7 @@ impl Shape {
 
         if text.contains("{{") {
             return fault(
-                "holds a template, and secrets are none",
+                "holds a template, and a secret cannot be one",
                 "write the secret itself",
             );
         }
@@ -99,7 +99,7 @@ impl Shape {
                 (what, "write it like https://api.example.com")
             }),
             Self::Signing if super::signature::signing_key(text).is_none() => fault(
-                "is no signing secret",
+                "is not a signing secret",
                 "write `whsec_` and its bytes in base64",
             ),
             Self::Signing | Self::Password => Ok(()),
@@ -120,12 +120,12 @@ impl Shape {
         }
 
         if lower.starts_with("http://") || lower.starts_with("https://") {
-            return fault("is an address, and no key", "copy the key itself");
+            return fault("is an address, not a key", "copy the key itself");
         }
 
         if self == Self::RoutingKey && text.chars().count() != ROUTING_KEY {
             return fault(
-                "is no routing key: they have 32 characters",
+                "is not a routing key, which has 32 characters",
                 "copy the integration key",
             );
         }
@@ -133,7 +133,7 @@ impl Shape {
         if self == Self::BotToken
             && (lower.starts_with("xapp-") || !text.bytes().all(|byte| byte.is_ascii_graphic()))
         {
-            let what = "is no bot's token: they begin with xoxb- and hold no space";
+            let what = "is not a bot token, which begins with xoxb- and holds no space";
             return fault(what, "copy the Bot User OAuth Token");
         }
 

@@ -320,7 +320,7 @@ impl Address {
         if !is_address(address) || !is_plain {
             site.problem(
                 field,
-                format!("`{}` is no address", cut(&one_line(text), 80)),
+                format!("`{}` is not a valid address", cut(&one_line(text), 80)),
                 "write it like oncall@example.com, or On call <oncall@example.com>",
             );
             return None;

@@ -5,10 +5,15 @@ use url::Url;
 /// An address of http or https with a host; what is wrong with it otherwise, without repeating it.
 pub fn parse(text: &str) -> Result<Url, String> {
     if text.contains("{{") || text.contains("{%") {
-        return Err("it holds a template, and addresses are none".to_owned());
+        return Err("it holds a template, and an address cannot be one".to_owned());
     }
 
-    let url = Url::parse(text.trim()).map_err(|error| format!("it is no address: {error}"))?;
+    let url = Url::parse(text.trim()).map_err(|error| {
+        format!(
+            "it is not a valid address: \
+        {error}"
+        )
+    })?;
     match url.scheme() {
         "http" | "https" if url.has_host() => Ok(url),
         scheme => Err(format!(

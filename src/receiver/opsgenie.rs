@@ -173,7 +173,7 @@ impl Opsgenie {
         {
             site.problem(
                 "priority",
-                format!("`{said}` is no priority"),
+                format!("`{said}` is not a valid priority"),
                 "the priorities are P1 to P5",
             );
         }
@@ -279,7 +279,7 @@ impl Opsgenie {
             if let Some(priority) = priority_of(&said) {
                 return priority;
             }
-            page.note(format!("`{}` is no priority", cut(&said, 40)));
+            page.note(format!("`{}` is not a valid priority", cut(&said, 40)));
         }
 
         match Severity::of(page.notification()) {

@@ -32,7 +32,7 @@ impl<'a> Page<'a> {
         let text = match template?.render(&self.context()) {
             Ok(text) => text::clean(&text),
             Err(error) => {
-                self.note(format!("{error}; the built-in text stands in for it"));
+                self.note(format!("{error}; the built-in text is used instead"));
                 return None;
             }
         };

@@ -110,7 +110,11 @@ impl PagerDuty {
             .filter(|said| Severity::parse(said).is_none())
         {
             let mend = "the severities are critical, error, warning and info";
-            site.problem("severity", format!("`{said}` is no severity"), mend);
+            site.problem(
+                "severity",
+                format!("`{said}` is not a valid severity"),
+                mend,
+            );
         }
 
         let mut details = Vec::new();
@@ -262,7 +266,7 @@ impl PagerDuty {
                 continue;
             };
             if href.len() > HREF || http_url::parse(&href).is_err() {
-                page.note(format!("a link is no address: {}", cut(&href, 80)));
+                page.note(format!("a link is not a valid address: {}", cut(&href, 80)));
                 continue;
             }
             let text = page.line(text.as_ref()).unwrap_or_else(|| href.clone());
@@ -283,7 +287,7 @@ impl PagerDuty {
             if let Some(severity) = Severity::parse(&said) {
                 return severity;
             }
-            page.note(format!("`{}` is no severity", cut(&said, 40)));
+            page.note(format!("`{}` is not a valid severity", cut(&said, 40)));
         }
         Severity::of(page.notification())
     }

@@ -127,7 +127,7 @@ fn unparsed() -> Notification {
         "unparsed-5f2c",
         &labels,
         Value::Null,
-        Some("/sliValue: \"n/a\" is no number"),
+        Some("/sliValue: \"n/a\" is not a number"),
     )
 }
 

@@ -232,7 +232,7 @@ impl<'a> Site<'a> {
         if parsed.is_none() {
             self.problem(
                 "rate_limit",
-                "it is no rate",
+                "it is not a valid rate",
                 "write it like 60/m, 1/s or 1000/h",
             );
         }

@@ -55,7 +55,7 @@ impl Smarthost {
         if settings.host.is_empty() || !is_host(&settings.host) {
             site.problem(
                 "host",
-                "it is no host",
+                "it is not a valid host name",
                 "write the mail server's name: smtp.example.com",
             );
             return None;
@@ -122,7 +122,7 @@ fn login(settings: &Settings, site: &mut Site<'_>) -> Option<(String, Credential
     if name.is_some_and(|name| name.is_empty() || looks_like_template(name)) {
         site.problem(
             "username",
-            "it is empty or a template, and a user's name is neither",
+            "it is empty or a template, and neither can be a user name",
             "write the user's name itself",
         );
     }

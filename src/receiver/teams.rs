@@ -1,7 +1,7 @@
 //! Microsoft Teams, by a Workflow that begins "When a Teams webhook request is received": an
 //! Adaptive Card 1.4.
-//! Microsoft documents it at <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors>,
-//! “Create Incoming Webhooks”.
+//! Microsoft documents it in “Create Incoming Webhooks”,
+//! <https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors>.
 //!
 //! The flow answers 202 before it posts, and what Teams refuses then nobody hears of: so whatever
 //! an alert says, the card is small enough. All of it stands in text runs, which read no Markdown:

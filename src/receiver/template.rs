@@ -130,7 +130,7 @@ impl Shelf {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
                 problems.push(Problem::new(
                     key,
-                    format!("`{}` is no file", path.display()),
+                    format!("`{}` is not a file", path.display()),
                     "name a file",
                 ));
                 continue;
@@ -210,7 +210,7 @@ impl Shelf {
         if let Some(unknown) = template.unknown_name() {
             return Err(Problem::new(
                 key,
-                format!("the template speaks of `{unknown}`, which is no label"),
+                format!("the template uses `{unknown}`, which is not a label"),
                 mend_name(&unknown),
             ));
         }

@@ -50,8 +50,8 @@ impl Transport {
         );
 
         if let Some(timeout) = timeout.filter(|timeout| *timeout < least || *timeout > most) {
-            let mend = format!("give something from {least} to {most}");
-            site.problem("timeout", format!("{timeout} is out of bounds"), mend);
+            let mend = format!("give a value from {least} to {most}");
+            site.problem("timeout", format!("{timeout} is out of range"), mend);
         }
 
         let tls = tls.cloned().unwrap_or_default();

@@ -123,7 +123,7 @@ impl Compiler<'_> {
             self.problems.push(Problem::new(
                 format!("{path}.routes"),
                 format!("routes are nested deeper than {MAX_DEPTH} levels"),
-                "say it with more matchers and fewer levels",
+                "use more matchers and fewer levels",
             ));
         }
 

@@ -93,7 +93,7 @@ pub(super) fn compile(
             problems.push(Problem::new(
                 format!("{key}.name"),
                 format!(
-                    "another time interval is called `{}` already",
+                    "another time interval is already called `{}`",
                     settings.name
                 ),
                 "give each a name of its own",
@@ -155,7 +155,7 @@ fn zone(name: &str) -> Result<TimeZone, Problem> {
     .map_err(|_| {
         Problem::new(
             "",
-            format!("this machine knows no time zone `{name}`"),
+            format!("this machine does not know the time zone `{name}`"),
             "write it like `Europe/Berlin`, `UTC` or `Local`; where it is right, install the \
              package `tzdata`",
         )

@@ -107,9 +107,7 @@ impl Decision {
     pub(super) fn discards_held(&self, state: &State) -> Option<&'static str> {
         match state.phase {
             Phase::Resolved => Some("resolved while held"),
-            Phase::Firing => self
-                .supersedes
-                .then_some("what is newer is told in its stead"),
+            Phase::Firing => self.supersedes.then_some("a newer page is sent instead"),
         }
     }
 

@@ -24,7 +24,10 @@ pub enum StoreError {
     )]
     Newer { found: i32, known: i32 },
     /// Its file or its database cannot be read as a whole any more.
-    #[error("the store is damaged ({0}): `alertbridge store check` says where, a backup mends it")]
+    #[error(
+        "the store is damaged ({0}): `alertbridge store check` says where, restore a backup to \
+             repair it"
+    )]
     Damaged(String),
     /// What was asked for is not in a state that allows it.
     #[error("{0}")]

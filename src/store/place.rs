@@ -41,7 +41,7 @@ impl Place {
             _ => {
                 let mend =
                     "write `sqlite:alertbridge.db`, or `postgres://user:password@host/database`";
-                Err(Problem::new(key, "this is no store", mend))
+                Err(Problem::new(key, "this is not a store", mend))
             }
         }
     }

@@ -19,7 +19,7 @@ impl Revival {
     pub(super) fn objection(&self) -> Option<&'static str> {
         if self.opened_after {
             Some(
-                "of an opening that a newer one has followed: sent now, it would open or close the \
+                "part of an earlier opening of its incident: sent now, it would open or close the \
                  newer alert",
             )
         } else if self.trigger && !self.open && !self.closed_after {
@@ -64,9 +64,9 @@ fn no_delivery(id: DeliveryId) -> StoreError {
 pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>, bool)>) -> StoreError {
     StoreError::Refused(match found {
         Some(("quarantined", Some(size), true)) => format!(
-            "mail {id} was {size} bytes, and only its header was kept, because mail that is not \
-             proven took more than store.quarantine.max_size: send the mail again, or `alertbridge \
-             mails discard {id}`"
+            "mail {id} was {size} bytes, and only its header was kept, because unproven mail took \
+             more than store.quarantine.max_size: send the mail again, or `alertbridge mails \
+             discard {id}`"
         ),
         Some(("quarantined", Some(size), false)) => format!(
             "mail {id} was {size} bytes, over the size limit, and only its header was kept: raise \

@@ -31,9 +31,9 @@ impl Spare {
     /// What is added to the reason of a mail that is cut.
     pub(super) fn why_cut(self) -> &'static str {
         match self {
-            Self::Ignored => "only its header is kept by now (store.ignored_mail)",
+            Self::Ignored => "only its header is still kept (store.ignored_mail)",
             Self::Unproven => {
-                "only its header is kept, because mail that is not proven took more than \
+                "only its header is kept, because unproven mail took more than \
                  store.quarantine.max_size"
             }
         }

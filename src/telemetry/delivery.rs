@@ -106,7 +106,7 @@ pub fn escalated(target: &Target) {
     tracing::warn!(
         receiver = target.receiver,
         integration = target.integration,
-        "undelivered in time: its fallback is told"
+        "not delivered in time: the fallback is notified"
     );
 }
 
@@ -122,7 +122,7 @@ pub fn circuit_opened(target: &Target, failures: u32) {
         receiver,
         integration,
         failures,
-        "the receiver does not answer: what it is owed waits, and one probe at a time is sent"
+        "the receiver does not answer: its deliveries wait, and one probe at a time is sent"
     );
 }
 
@@ -137,7 +137,7 @@ pub fn not_resent(target: &Target, why: &str) {
         receiver,
         integration,
         why,
-        "what stands could not be told again: the receiver forgets it in a while"
+        "the open alerts could not be repeated: the receiver will let them expire"
     );
 }
 
@@ -147,7 +147,11 @@ pub fn resent(target: &Target) {
         receiver,
         integration,
     } = target;
-    tracing::info!(receiver, integration, "what stands is told again");
+    tracing::info!(
+        receiver,
+        integration,
+        "the open alerts are repeated to the receiver"
+    );
 }
 
 /// It answers again: what waited for it goes out.
@@ -161,7 +165,7 @@ pub fn circuit_closed(target: &Target) {
     tracing::info!(
         receiver,
         integration,
-        "the receiver answers again: what waited for it is sent"
+        "the receiver answers again: the deliveries that waited for it are sent"
     );
 }
 

@@ -20,7 +20,7 @@ pub fn ingress_failed(ingress: &str, failure: &str, login_refused: bool) {
         ingress,
         failure,
         login_refused,
-        "ingress failed; it goes on trying"
+        "the ingress failed; it will keep trying"
     );
 }
 

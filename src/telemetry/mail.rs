@@ -21,7 +21,7 @@ pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
         tracing::warn!(
             ingress,
             detail,
-            "a mail could not be checked: DNS is of no help"
+            "a mail could not be checked: DNS gives no answer"
         );
     }
 }
@@ -127,9 +127,14 @@ pub fn unsilenced(incident: &str, decision: &Decision) {
     );
 
     if decision.tells() {
-        tracing::info!(incident, reason, receivers, "told at the end of a silence");
+        tracing::info!(
+            incident,
+            reason,
+            receivers,
+            "announced at the end of a silence"
+        );
     } else {
-        tracing::info!(incident, reason, "not told at the end of a silence");
+        tracing::info!(incident, reason, "not announced at the end of a silence");
     }
 }
 
@@ -137,7 +142,11 @@ pub fn unsilenced(incident: &str, decision: &Decision) {
 pub fn ended_quiet(incident: &str, decision: &Decision) {
     if decision.outcome == Outcome::Resolved {
         let receivers = decision.receivers.join(",");
-        tracing::info!(incident, receivers, "nothing more was heard: resolved");
+        tracing::info!(
+            incident,
+            receivers,
+            "no more mail came for the incident: resolved"
+        );
     }
 }
 

@@ -42,7 +42,7 @@ fn text(json: &Value, pointer: &'static str) -> Result<Option<String>, Wrong> {
     match json.pointer(pointer) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text.clone())),
-        Some(_) => Err((pointer, "is no string")),
+        Some(_) => Err((pointer, "is not a string")),
     }
 }
 
@@ -62,7 +62,7 @@ fn number(json: &Value, pointer: &'static str) -> Result<Option<f64>, Wrong> {
             .as_f64()
             .filter(|number| number.is_finite())
             .map(Some)
-            .ok_or((pointer, "is no number")),
+            .ok_or((pointer, "is not a number")),
     }
 }
 
@@ -71,7 +71,7 @@ fn time(json: &Value, pointer: &'static str) -> Result<Timestamp, Wrong> {
     required(json, pointer)?.parse().map_err(|_| {
         (
             pointer,
-            "is no RFC 3339 time with an offset, like 2022-03-24T15:40:00Z",
+            "is not an RFC 3339 time with an offset, like 2022-03-24T15:40:00Z",
         )
     })
 }

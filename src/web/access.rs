@@ -140,7 +140,7 @@ async fn on_purpose(who: &Who, request: &mut Request) -> Result<(), Problem> {
 
     let site = request.headers().get("sec-fetch-site");
     if site.is_some_and(|site| site != "same-origin" && site != "none") {
-        return refused("the page that sent this is another site's");
+        return refused("the page that sent this belongs to another site");
     }
 
     let sent = match request.headers().get("x-csrf-token") {

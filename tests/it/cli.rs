@@ -364,7 +364,7 @@ fn what_is_no_mail_in_a_folder_does_not_stop_a_replay() {
     assert_eq!(lines(&replayed).len(), 1);
     assert_eq!(
         text(&replayed.stderr),
-        "note: mails/gone is gone\nnote: mails/socket is no file\n"
+        "note: mails/gone is gone\nnote: mails/socket is not a file\n"
     );
 }
 
@@ -522,9 +522,12 @@ fn replay_reads_packed_and_wrapped_mails_and_names_what_is_no_mail() {
         "in/all.mbox.gz#2 five",
     ];
     assert_eq!(told, expected, "{}", text(&replayed.stderr));
-    assert!(text(&replayed.stderr).contains("note: in/x.pdf is left out: it is no mail but a PDF"));
+    assert!(text(&replayed.stderr).contains(
+        "note: in/x.pdf is left out: it is not a mail but a \
+                                             PDF"
+    ));
     for (file, what) in [
-        ("in/x.pdf", "in/x.pdf is no mail but a PDF"),
+        ("in/x.pdf", "in/x.pdf is not a mail but a PDF"),
         ("in/x.msg", "an Outlook message (.msg)"),
     ] {
         let explained = run(folder.path(), &["explain", file]);

@@ -385,8 +385,8 @@ fn that_stored_mails_keep_their_verdict_is_said_where_the_other_would_judge_othe
         );
         text(&compared.stderr).to_owned()
     };
-    let note = "note: other.yaml judges where mail is from otherwise; stored mails keep the \
-                verdict of their arrival\n";
+    let note = "note: other.yaml has other rules for authenticity; stored mails keep the verdict \
+                of their arrival\n";
     assert_eq!(judged("require: []", "require: [dkim]"), note);
     assert_eq!(
         judged(

@@ -418,17 +418,21 @@ fn what_is_no_address_or_no_server_is_told() {
     assert!(compiled(&good).is_ok());
     for (field, value, says) in [
         ("to", json!([]), "there are 0 addresses"),
-        ("to", json!("a"), "`a` is no address"),
+        ("to", json!("a"), "`a` is not a valid address"),
         (
             "to",
             json!("a@example.com\r\nBcc: x@example.com"),
             "is no address",
         ),
         ("to", json!("{{ app_key }}@example.com"), "is no address"),
-        ("from", json!(""), "`` is no address"),
+        ("from", json!(""), "`` is not a valid address"),
         ("from", json!("x\"y <a@example.com>"), "is no address"),
         ("smarthost", json!(null), "no mail server is given"),
-        ("smarthost", json!({ "host": "a b" }), "it is no host"),
+        (
+            "smarthost",
+            json!({ "host": "a b" }),
+            "it is not a valid host name",
+        ),
         (
             "smarthost",
             json!({ "host": "a", "username": "u" }),

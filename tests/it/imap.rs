@@ -855,7 +855,7 @@ async fn hostile_answers_end_the_connection_at_once_and_it_tries_again() {
         ("UID SEARCH", "another length than it announced", || {
             "* 2 FETCH (UID 2 BODY[] {1}\r\nxx\r\n".into()
         }),
-        ("UID SEARCH", "an answer that is no IMAP", || {
+        ("UID SEARCH", "an answer that is not IMAP", || {
             "confidential text of a mail\r\n".into()
         }),
     ];

@@ -381,7 +381,7 @@ fn the_database_of_another_program_is_refused_and_left_as_it_is() {
     fs::write(folder.path().join("alertbridge.yaml"), config()).unwrap();
     for command in [&["store", "migrate"][..], &["serve"], &["store", "check"]] {
         let output = run(folder.path(), command);
-        refused(&output, "is no store of alertbridge");
+        refused(&output, "is not an alertbridge store");
         assert!(
             fs::read(&file).unwrap() == before,
             "{command:?} wrote to it"

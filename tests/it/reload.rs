@@ -267,7 +267,7 @@ async fn a_wrong_file_leaves_the_old_one_in_force_and_every_fault_is_named() {
     let (status, told) = ask(&bridge).await;
     assert_eq!(status, 500, "{told}");
     assert!(
-        told.starts_with("not reloaded, the old configuration stays in force:\n"),
+        told.starts_with("not reloaded, the old configuration remains in force:\n"),
         "{told}"
     );
     for fault in [

@@ -40,7 +40,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
                 "{} answers {status} when asked for its readiness",
                 config.admin.listen
             ),
-            "see whether it is alertbridge that listens there",
+            "check whether the program that listens there is alertbridge",
         )],
         None => not_running(config),
     };
@@ -50,7 +50,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
 /// Each line of what a bridge says that is not ready.
 fn troubles(words: &str) -> Vec<Finding> {
     let trouble = |line: &str| {
-        let mend = "mend what it names; the runbook (deploy/RUNBOOK.md) has an entry for each";
+        let mend = "fix what it names; the runbook (deploy/RUNBOOK.md) has an entry for each";
         Finding::wrong("bridge", "admin.listen", line, mend)
     };
     words

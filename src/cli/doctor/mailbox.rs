@@ -43,7 +43,8 @@ fn well(about: String, settings: &Settings, opened: Opened) -> Finding {
             "mailbox",
             about,
             format!(
-                "{what}; the server does not tell of new mail (IDLE), so it is asked once a minute"
+                "{what}; the server does not announce new mail (IDLE), so it is polled once a \
+                 minute"
             ),
             "use a provider with IDLE where a minute is too long",
         );

@@ -42,7 +42,7 @@ fn permissions(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.mode() & 0o777;
     (mode & 0o007 != 0).then(|| {
         let what = format!(
-            "everybody on this machine can read {} (its mode is {mode:04o})",
+            "any user of this machine can read {} (its mode is {mode:04o})",
             path.display()
         );
         let mend = format!("chmod 600 {}", path.display());
@@ -53,7 +53,7 @@ fn permissions(path: &Path) -> Option<Finding> {
 fn room(place: &Place) -> Option<Finding> {
     let room = place.room()?;
     let (free, little) = (room.free >> 20, room.little() >> 20);
-    let what = format!("{free} MiB are left beside {place}");
+    let what = format!("{free} MiB are free on the file system of {place}");
 
     Some(if room.free < room.little() {
         let mend = format!(
@@ -137,13 +137,13 @@ fn unusable(place: &Place, error: &StoreError) -> Finding {
         (StoreError::ReadOnly, _) => {
             "let the user that runs alertbridge write to the store, its folder and its lock file"
         }
-        (StoreError::Locked, _) => "see which other process keeps the store, and end it",
+        (StoreError::Locked, _) => "find the other process that holds the store, and stop it",
         (_, Place::File(_)) => {
-            "`alertbridge store check` says what is damaged; `alertbridge store restore` makes it \
-             anew from a backup"
+            "`alertbridge store check` reports what is damaged; `alertbridge store restore` \
+             restores a backup"
         }
         (_, Place::Database(_)) => {
-            "see that PostgreSQL runs and lets this user in: `psql` with the same address"
+            "check that PostgreSQL runs and accepts this user: `psql` with the same address"
         }
     };
     Finding::wrong("store", ABOUT, format!("{place}: {error}"), mend)

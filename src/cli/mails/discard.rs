@@ -63,8 +63,8 @@ impl Discard {
 
         if !self.yes && !io::stdin().is_terminal() {
             eprintln!(
-                "error: it asks before it discards mails, and there is no terminal to ask on: add \
-                 --yes"
+                "error: discarding mails needs a confirmation, and there is no terminal to ask on: \
+                 add --yes"
             );
             return Ok(ExitCode::from(WRONG_USAGE));
         }

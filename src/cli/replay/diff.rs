@@ -41,7 +41,7 @@ pub async fn run(
 
     if request.stored.is_some() && !judged_alike && !request.trust {
         eprintln!(
-            "note: {} judges where mail is from otherwise; stored mails keep the verdict of their \
+            "note: {} has other rules for authenticity; stored mails keep the verdict of their \
              arrival",
             other.source
         );
@@ -69,7 +69,7 @@ pub async fn run(
         let (before, after) = match tokio::try_join!(before.try_next(), after.try_next())? {
             (Some(before), Some(after)) => (before, after),
             (None, None) => break,
-            _ => bail!("one of the two replays has lost mails"),
+            _ => bail!("one of the two replays is missing mails"),
         };
         for (before, after) in by_mail(before).into_iter().zip(by_mail(after)) {
             tally.mails += 1;

@@ -41,7 +41,7 @@ pub(super) enum Fault {
         try_create: bool,
     },
     /// Every mail that was asked for failed, so it is not one of them that is odd.
-    #[error("the server gives no mail: {0}")]
+    #[error("the server returns no mail: {0}")]
     NothingGiven(String),
     #[error("the server closed the connection{}", after_colon(said.as_deref()))]
     Closed { said: Option<String> },

@@ -27,7 +27,7 @@ pub(super) enum Breach {
     Flood,
     #[error("a literal of another length than it announced")]
     Literal,
-    #[error("an answer that is no IMAP")]
+    #[error("an answer that is not IMAP")]
     Foreign,
 }
 

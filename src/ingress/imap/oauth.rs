@@ -64,14 +64,14 @@ impl NoToken {
 fn mend(code: &str) -> &'static str {
     match code {
         "invalid_grant" => {
-            "the refresh token is no longer good: get a new one with `alertbridge imap login`"
+            "the refresh token is no longer valid: get a new one with `alertbridge imap login`"
         }
         "invalid_client" | "unauthorized_client" => {
             "check `client_id`, `client_secret_file` and the application"
         }
         "invalid_scope" => "check `scopes`",
         "access_denied" => "nobody agreed",
-        "expired_token" => "nobody agreed in time: begin anew",
+        "expired_token" => "nobody gave consent in time: begin again",
         _ => "check `oauth2`",
     }
 }
@@ -215,7 +215,7 @@ impl Tokens {
                 ),
             },
             Secret::Inline(_) => {
-                "`refresh_token` stands in the configuration: use `refresh_token_file`".into()
+                "`refresh_token` is written in the configuration: use `refresh_token_file`".into()
             }
         };
 

@@ -70,7 +70,7 @@ impl Server {
         let name = ServerName::try_from(settings.host.clone()).map_err(|_| {
             Problem::new(
                 format!("{key}.host"),
-                format!("`{}` is no host name", settings.host),
+                format!("`{}` is not a valid host name", settings.host),
                 "write the server's name as its certificate has it: `host: imap.example.com`",
             )
         })?;
@@ -267,7 +267,7 @@ impl Server {
             Some(Reply::Status(said)) if said.status == Status::Bye => {
                 Err(Fault::closed(wire.heard()))
             }
-            Some(_) => Err(Fault::Protocol("a greeting that is no IMAP".into())),
+            Some(_) => Err(Fault::Protocol("a greeting that is not IMAP".into())),
             None => Err(Fault::closed(wire.heard())),
         }
     }

@@ -179,7 +179,7 @@ impl Settings {
         if self.port == Some(0) {
             problems.push(Problem::new(
                 at("port"),
-                "0 is no port",
+                "0 is not a valid port",
                 "drop the key for the usual one, 993 or 143",
             ));
         }

@@ -66,7 +66,7 @@ fn misconfigured(problem: &Problem) -> Unreadable {
     Unreadable {
         at: Stopped::Tls,
         what: format!("{}; {}", problem.what, problem.mend),
-        mend: "mend the settings of the mailbox's connection",
+        mend: "correct the connection settings of the mailbox",
     }
 }
 
@@ -74,7 +74,7 @@ fn unreadable(fault: &Fault) -> Unreadable {
     let (at, mend) = match fault {
         Fault::Unreachable { reason, .. } if reason.starts_with("its name") => (
             Stopped::Name,
-            "correct `host`, or mend this machine's name resolution (/etc/resolv.conf)",
+            "correct `host`, or fix this machine's name resolution (/etc/resolv.conf)",
         ),
         Fault::Unreachable { .. } => (
             Stopped::Connection,
@@ -104,7 +104,7 @@ fn unreadable(fault: &Fault) -> Unreadable {
         ),
         _ => (
             Stopped::Connection,
-            "see whether the mail server is well; where it is, report this answer of its",
+            "check whether the mail server works; if it does, report its answer as a bug",
         ),
     };
 

@@ -270,7 +270,7 @@ mod tests {
                 Some("a literal of another length"),
             ),
             ("* 1 FETCH (BODY[] {99999999}\r\n", Some("far more bytes")),
-            ("confidential\r\n", Some("an answer that is no IMAP")),
+            ("confidential\r\n", Some("an answer that is not IMAP")),
         ] {
             let (mut client, mut server) = client(64);
             tokio::spawn(async move { server.write_all(sent.as_bytes()).await });

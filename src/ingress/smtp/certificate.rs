@@ -80,14 +80,12 @@ impl Certificate {
                 Ok(config) => {
                     tracing::info!(
                         certificate = %self.files.cert_file.display(),
-                        "certificate read anew"
+                        "certificate reloaded"
                     );
                     current.acceptor = acceptor(config);
                 }
                 Err(Problem { key, what, mend }) => {
-                    tracing::error!(
-                        "{key}: {what}; {mend}. The certificate read before stays in use"
-                    );
+                    tracing::error!("{key}: {what}; {mend}. The previous certificate stays in use");
                 }
             }
         }
@@ -136,7 +134,7 @@ pub(super) fn read(files: &Tls, key: &str) -> Result<ServerConfig, Problem> {
                 "the first certificate in {} cannot be used: {reason}",
                 files.cert_file.display()
             ),
-            "have it issued anew",
+            "have it issued again",
         ),
         other => Problem::new(
             format!("{key}.key_file"),
@@ -223,6 +221,6 @@ pub(super) fn warning(files: &Tls, key: &str, now: Timestamp) -> Option<Problem>
     Some(Problem::new(
         key,
         what,
-        "renew it; the files are read anew when they change, without a restart",
+        "renew it; the files are read again when they change, without a restart",
     ))
 }

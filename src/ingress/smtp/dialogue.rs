@@ -146,10 +146,10 @@ impl<'a> Dialogue<'a> {
             // Its next lines may be commands, by its author's will.
             () if awaited_stray_mail && reply[before..].starts_with(b"500") => (
                 "stray_mail",
-                "421 4.7.0 This is no command but a mail, closing",
+                "421 4.7.0 This is a mail, not a command; closing",
             ),
             // A browser can be made to post what holds commands to any port.
-            () if is_posted(line) => ("http", "421 4.7.0 This is no HTTP server, closing"),
+            () if is_posted(line) => ("http", "421 4.7.0 This is not an HTTP server, closing"),
             () if self.errors >= limits.errors => {
                 ("too_many_errors", "421 4.7.0 Too many errors, closing")
             }
@@ -231,7 +231,7 @@ impl<'a> Dialogue<'a> {
                 }))
             }
             Request::StartTls if text.len() > "STARTTLS".len() => {
-                Err("501 5.5.4 STARTTLS stands alone")
+                Err("501 5.5.4 STARTTLS takes no parameter")
             }
             request => Ok(Command::Other(request)),
         }
@@ -276,8 +276,8 @@ impl<'a> Dialogue<'a> {
                 "250 2.0.0 Forgotten"
             }
             Request::Noop { .. } => "250 2.0.0 OK",
-            Request::Vrfy { .. } => "252 2.5.0 Not verified, but mail to it may be taken",
-            Request::Help { .. } => "214 2.0.0 See RFC 5321; this server takes alert mails",
+            Request::Vrfy { .. } => "252 2.5.0 Not verified, but mail to it may be accepted",
+            Request::Help { .. } => "214 2.0.0 See RFC 5321; this server accepts alert mails",
             Request::Quit => {
                 say(reply, "221 2.0.0 Bye");
                 return Next::Close;
@@ -340,7 +340,7 @@ impl<'a> Dialogue<'a> {
         }
 
         if self.transaction.is_some() {
-            return "503 5.5.1 A mail is under way already";
+            return "503 5.5.1 A mail transaction is already in progress";
         }
 
         let utf8 = from.flags & MAIL_SMTPUTF8 != 0;
@@ -415,7 +415,7 @@ impl<'a> Dialogue<'a> {
                 return "250 2.1.5 Recipient OK";
             }
             Standing::Unknown => "550 5.1.1 No such mailbox here",
-            Standing::Foreign => "550 5.7.1 Mail for this domain is not taken here",
+            Standing::Foreign => "550 5.7.1 Mail for this domain is not accepted here",
         };
 
         self.refused("recipient", &to.address.escape_debug());
@@ -462,7 +462,7 @@ fn names_postmaster(line: &[u8]) -> bool {
 pub(super) fn refusal(flaw: Flaw) -> &'static str {
     match flaw {
         Flaw::TooLarge => TOO_LARGE,
-        Flaw::BareLineBreak => "550 5.6.11 A CR or LF stands alone in the mail",
+        Flaw::BareLineBreak => "550 5.6.11 The mail has a CR or LF on its own",
         Flaw::NoRoom => NO_ROOM,
     }
 }
@@ -477,7 +477,7 @@ pub(super) fn reason(flaw: Flaw) -> &'static str {
 }
 
 /// 552 both where the size is declared and where it turns out (RFC 1870).
-pub(super) const TOO_LARGE: &str = "552 5.3.4 The mail is larger than is taken here";
+pub(super) const TOO_LARGE: &str = "552 5.3.4 The mail is larger than the limit";
 const NO_ROOM: &str = "452 4.3.1 Too many large mails at a time, come again later";
 const MAIL_FIRST: &str = "503 5.5.1 MAIL first";
 const NO_RECIPIENTS: &str = "554 5.5.1 No valid recipients";

@@ -82,7 +82,7 @@ impl Recipients {
 fn unreadable(key: &str, index: usize, entry: &str) -> Problem {
     Problem::new(
         format!("{key}[{index}]"),
-        format!("`{entry}` is no address"),
+        format!("`{entry}` is not a valid address"),
         "write an address, `alerts@example.com`, or a whole domain, `@example.com`",
     )
 }

@@ -71,7 +71,7 @@ impl Session {
         if !door.networks.admit(peer) {
             telemetry::connection_refused(&door.name, peer, "not_allowed");
             let refusal = format!(
-                "554 5.7.1 {} takes no mail from your address",
+                "554 5.7.1 {} accepts no mail from your address",
                 door.hostname
             );
             return self.refuse(wire, &refusal).await;
@@ -132,7 +132,7 @@ impl Session {
         {
             Ok(wire) => Some(wire),
             Err(ended) => {
-                tracing::debug!(ingress = self.door.name, %peer, ?ended, "no TLS came about");
+                tracing::debug!(ingress = self.door.name, %peer, ?ended, "TLS was not established");
                 None
             }
         }

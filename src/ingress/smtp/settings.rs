@@ -87,7 +87,7 @@ impl Settings {
             found.push(Problem::new(
                 key,
                 format!(
-                    "it listens on {}, where others reach it, and takes mail for anybody",
+                    "it listens on {}, where others can reach it, and accepts mail for anybody",
                     self.listen
                 ),
                 "add `recipients: [alerts@example.com]`, or listen on 127.0.0.1",
@@ -120,7 +120,7 @@ impl Settings {
             if !whole_domain && !is_address(&plain) {
                 found.push(Problem::new(
                     format!("{key}[{place}]"),
-                    format!("`{recipient}` is no mail address"),
+                    format!("`{recipient}` is not a valid mail address"),
                     "write `alerts@example.com`, or `@example.com` for the whole domain",
                 ));
             }
@@ -168,7 +168,7 @@ impl Settings {
         if hostname.is_empty() || !hostname.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(Problem::new(
                 key,
-                format!("`{}` is no host name", hostname.escape_debug()),
+                format!("`{}` is not a valid host name", hostname.escape_debug()),
                 "write the name in ASCII, without spaces: `hostname: mx.example.com`",
             ));
         }

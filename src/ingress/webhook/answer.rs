@@ -145,20 +145,20 @@ impl Refusal {
     fn sentence(self) -> &'static str {
         match self {
             Self::UnknownPath => "No webhook has this path.",
-            Self::WrongMethod => "Only POST is taken here.",
-            Self::CrossSite => "Requests from web pages are not taken where no token is set.",
+            Self::WrongMethod => "Only POST is accepted here.",
+            Self::CrossSite => "Requests from web pages are not accepted without a token.",
             Self::Unauthorized => "The bearer token is missing or wrong.",
             Self::WrongPassword => "The user name or the password is missing or wrong.",
             Self::Forged => "The signature is missing or wrong.",
             Self::Stale => "The signature is too old, or one of the clocks is wrong.",
-            Self::Replayed => "This request was taken before.",
-            Self::UnderWay => "This request is being taken already; send it again later.",
+            Self::Replayed => "This request has already been accepted.",
+            Self::UnderWay => "This request is already being processed; send it again later.",
             Self::WrongTopic => "This is not the topic of ingress.webhook[].topic_arn.",
             Self::WeakSignature => {
-                "Only SignatureVersion 2 is taken: set the attribute of the topic to 2."
+                "Only SignatureVersion 2 is accepted: set the attribute of the topic to 2."
             }
             Self::NoSecret => {
-                "The webhook's own secret cannot be read; its operator has been told."
+                "The webhook's own secret cannot be read; its operator has been notified."
             }
             Self::NotFetched => "Amazon SNS cannot be reached to check this; send it again later.",
             Self::Encoded => {
@@ -171,15 +171,15 @@ impl Refusal {
             Self::Empty => "The body is empty.",
             Self::Unreadable => "The body is not what this provider posts.",
             Self::WrongType(mend) | Self::NoMail(mend) => mend,
-            Self::NoRoom => "Too many large mails are under way; send it again later.",
+            Self::NoRoom => "Too many large mails are in progress; send it again later.",
             Self::Displaced => {
                 "The body came too slowly while there are too many connections; send it again \
                  later."
             }
             Self::NotStored => "The mail cannot be stored now; send it again later.",
             Self::DiskNearlyFull => {
-                "The disk is nearly full, and this is no configured sender's mail; send it again \
-                 later."
+                "The disk is nearly full, and this mail is not from a configured sender; send it \
+                 again later."
             }
         }
     }

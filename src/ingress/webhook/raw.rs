@@ -60,13 +60,12 @@ impl Protocol for Raw {
     fn posts_instead(&self, content_type: &str) -> &'static str {
         match content_type {
             URLENCODED => {
-                "A form is no mail, and `curl -d` strips its line breaks: post the mail as it is, \
-                 by \
-                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
+                "A form is not a mail, and `curl -d` strips its line breaks: post the mail as it \
+                 is, by `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
             }
             MULTIPART => {
-                "A form is no mail: post the mail alone and as it is, by \
-                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`."
+                "A form is not a mail: post the mail alone and as it is, by `curl --data-binary \
+                 @file -H 'Content-Type: message/rfc822'`."
             }
             _ => {
                 "The content type must be message/rfc822: post the mail as it is, by \

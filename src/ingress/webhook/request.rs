@@ -209,7 +209,7 @@ impl Doors {
                 Ok(id)
             }
             Ok(Err(refused)) => {
-                tracing::warn!(ingress, size, %refused, "mail put off");
+                tracing::warn!(ingress, size, %refused, "mail deferred");
                 Err(match refused {
                     Refused::NoRoom => Refusal::DiskNearlyFull,
                     Refused::Failed(_) => Refusal::NotStored,
@@ -219,7 +219,7 @@ impl Doors {
                 tracing::warn!(
                     ingress,
                     size,
-                    "mail put off: the store did not answer in time"
+                    "mail deferred: the store did not answer in time"
                 );
                 Err(Refusal::NotStored)
             }

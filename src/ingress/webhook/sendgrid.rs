@@ -47,7 +47,7 @@ impl Sendgrid {
         {
             return Err(Problem::new(
                 format!("{key}.signing_key"),
-                "it is no public key of ECDSA P-256",
+                "it is not an ECDSA P-256 public key",
                 "give the public key of SendGrid's security policy as it is shown: Base64, \
                  beginning with `MFkw`",
             ));

@@ -52,7 +52,10 @@ impl Ses {
         let topic = Topic::parse(arn).ok_or_else(|| {
             Problem::new(
                 format!("{key}.topic_arn"),
-                format!("`{}` is no ARN of an SNS topic", arn.escape_debug()),
+                format!(
+                    "`{}` is not a valid ARN of an SNS topic",
+                    arn.escape_debug()
+                ),
                 "write it like `arn:aws:sns:us-east-1:123456789012:alerts`",
             )
         })?;
@@ -203,7 +206,7 @@ struct Action {
 /// The mail in a notification.
 fn mail(message: &str) -> Result<Bytes, Refusal> {
     let none = Refusal::NoMail(
-        "The message is no mail that SES received: let only its SNS action publish here.",
+        "The message is not a mail that SES received: let only its SNS action publish here.",
     );
     let received: Received = serde_json::from_str(message).map_err(|_| none)?;
     let action = received.receipt.and_then(|receipt| receipt.action);

@@ -96,7 +96,7 @@ impl Settings {
         let path = (!self.has_path()).then(|| {
             Problem::new(
                 format!("{key}.path"),
-                format!("`{path}` is no path"),
+                format!("`{path}` is not a valid path"),
                 "begin it with `/`, and use letters, digits and `/ - _ . ~` only",
             )
         });

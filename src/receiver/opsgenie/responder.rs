@@ -46,7 +46,7 @@ impl Responder {
         let kinds = ["team", "user", "escalation", "schedule"];
 
         if !kinds.contains(&self.r#type.as_str()) {
-            let what = format!("`{}` is no type of responder", self.r#type);
+            let what = format!("`{}` is not a type of responder", self.r#type);
             site.problem(
                 &format!("{place}.type"),
                 what,

@@ -48,7 +48,7 @@ impl Content {
             };
             site.problem(
                 place,
-                format!("tried on {which}, it gives no JSON: {wrong}"),
+                format!("tried on {which}, it does not give valid JSON: {wrong}"),
                 "write every value as `{{ … | tojson }}`, without quotes around it; where no \
                  JSON is meant, set the header Content-Type to text/plain",
             );
@@ -95,7 +95,7 @@ impl Content {
             Self::Json(template) => {
                 let text = template.render(&page.context())?;
                 let mut json = serde_json::from_str(&text).map_err(|error| {
-                    RenderError::Impossible(format!("the body is no JSON: {error}"))
+                    RenderError::Impossible(format!("the body is not valid JSON: {error}"))
                 })?;
                 if !text.contains(mark.trim()) {
                     mark_first(&mut json, &mark);

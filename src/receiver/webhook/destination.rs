@@ -42,8 +42,8 @@ impl Destination {
         let Some(origin) = literal_origin(text) else {
             site.problem(
                 place,
-                "a template stands in its scheme or host, and an alert does not choose where it \
-                 is told",
+                "its scheme or host holds a template, and an alert must not choose where it is \
+                 sent",
                 "write the host out; the path and the query may hold templates",
             );
             return None;

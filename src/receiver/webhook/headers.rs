@@ -44,7 +44,7 @@ impl Headers {
             if name.is_empty() || !name.bytes().all(is_token) {
                 site.problem(
                     &place,
-                    "it is no header's name",
+                    "it is not a valid header name",
                     "write it like X-Scope-OrgID",
                 );
             } else if OWN.contains(&lower.as_str()) || (lower == "content-type" && !own_body) {

@@ -36,7 +36,7 @@ impl FromStr for Statuses {
         match (status(first), status(last)) {
             (Some(first), Some(last)) if first <= last => Ok(Self { first, last }),
             _ => Err(format!(
-                "`{text}` is no status of a reply: write it like 204, or a range like 200-299"
+                "`{text}` is not a valid reply status: write it like 204, or a range like 200-299"
             )),
         }
     }

@@ -121,7 +121,7 @@ pub(super) fn times(times: &Times) -> Result<Range, String> {
 }
 
 fn minute(text: &str) -> Result<i16, String> {
-    let wrong = || format!("`{text}` is no time of day from 00:00 to 24:00");
+    let wrong = || format!("`{text}` is not a time of day from 00:00 to 24:00");
     let two = |digits: &str| {
         let plain = digits.len() == 2 && digits.bytes().all(|b| b.is_ascii_digit());
         plain.then(|| digits.parse::<i16>().ok()).flatten()
@@ -145,7 +145,7 @@ fn position(names: &[&str], name: &str, first: i16) -> Option<i16> {
 
 /// `a:b`, or `a` for both.
 fn ends(text: &str, parse: impl Fn(&str) -> Option<i16>, what: &str) -> Result<Range, String> {
-    let end = |part: &str| parse(part).ok_or_else(|| format!("`{part}` is no {what}"));
+    let end = |part: &str| parse(part).ok_or_else(|| format!("`{part}` is not a valid {what}"));
     match text.split_once(':') {
         Some((first, last)) => Ok((end(first)?, end(last)?)),
         None => end(text).map(|day| (day, day)),

@@ -47,7 +47,7 @@ impl Address {
 
         if authority.matches('@').count() > 1 {
             return Err(wrong(
-                "a `@` stands in the user name or the password",
+                "the user name or the password contains an `@`",
                 "write it as `%40`",
             ));
         }
@@ -93,7 +93,7 @@ impl Address {
             let cause = std::error::Error::source(&error)
                 .map_or_else(|| error.to_string(), ToString::to_string);
             wrong(
-                &format!("it is no address of a database: {cause}"),
+                &format!("it is not a valid database address: {cause}"),
                 "write `postgres://user:password@host:5432/database`, what is special in the \
                  password as %XX",
             )

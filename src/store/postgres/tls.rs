@@ -114,12 +114,12 @@ pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
     };
     let (what, mend) = match wrong {
         CertificateError::UnknownIssuer => (
-            "its certificate is from no authority that is trusted".to_owned(),
-            "name the file of the authority it is from in `sslrootcert`",
+            "no trusted authority issued its certificate".to_owned(),
+            "name the issuing authority's file in `sslrootcert`",
         ),
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => (
             format!("its certificate is for another host: {wrong}"),
-            "write the host's name as its certificate has it",
+            "write the host name that is in its certificate",
         ),
         CertificateError::Other(other)
             if other.0.downcast_ref::<webpki::Error>()

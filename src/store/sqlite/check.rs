@@ -35,7 +35,7 @@ pub(super) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     match version(&connection)? {
         found if found > known => Err(StoreError::Newer { found, known }),
         0 => Err(StoreError::Refused(format!(
-            "{} is no store of alertbridge",
+            "{} is not an alertbridge store",
             path.display()
         ))),
         found if found < known => Err(StoreError::Refused(format!(

@@ -43,7 +43,7 @@ pub fn backup(
 ) -> Result<(), StoreError> {
     if !overwrite && to.exists() {
         return Err(StoreError::Refused(format!(
-            "{} is there already: name a new file, or say --overwrite",
+            "{} already exists: name a new file, or add --overwrite",
             to.display()
         )));
     }
@@ -65,7 +65,7 @@ pub fn backup(
     drop(turn);
     if version == 0 {
         return Err(StoreError::Refused(format!(
-            "{} is no store of alertbridge",
+            "{} is not an alertbridge store",
             from.display()
         )));
     }
@@ -94,7 +94,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
     let journal = beside(from, "-journal");
     if journal.exists() {
         return Err(StoreError::Refused(format!(
-            "{} is half a backup: what wrote it died in the midst, and left {}",
+            "{} is an incomplete backup: the program that wrote it died and left {}",
             from.display(),
             journal.display()
         )));
@@ -114,7 +114,7 @@ pub fn restore(from: &Path, to: &Path, progress: impl FnMut(u64, u64)) -> Result
         let there = connect(to, OpenFlags::default())?;
         if version(&there)? > 0 && !check::is_empty(&there).map_err(failure)? {
             return Err(StoreError::Refused(format!(
-                "{} holds a store already: move it away first, it is never overwritten",
+                "{} already holds a store: move it away first; it is never overwritten",
                 to.display()
             )));
         }
@@ -143,7 +143,7 @@ fn assert_ours(source: &Connection, from: &Path) -> Result<(), StoreError> {
     let found = match version(source)? {
         0 => {
             return Err(StoreError::Refused(format!(
-                "{} is no store of alertbridge",
+                "{} is not an alertbridge store",
                 from.display()
             )));
         }
@@ -154,7 +154,7 @@ fn assert_ours(source: &Connection, from: &Path) -> Result<(), StoreError> {
     match foreign_object(source, found)? {
         None => Ok(()),
         Some(what) => Err(StoreError::Refused(format!(
-            "{} is not a backup as alertbridge makes it: {what}; restore another",
+            "{} is not a backup made by alertbridge: {what}; restore another",
             from.display()
         ))),
     }

@@ -106,7 +106,7 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
     // Whatever else is wrong with it shows when it is opened.
     if anothers.unwrap_or(false) {
         return Err(StoreError::Failed(format!(
-            "{} is no store of alertbridge: name a file that is not there yet, or holds one",
+            "{} is not an alertbridge store: name a file that is not there yet, or holds one",
             path.display()
         )));
     }
@@ -144,7 +144,7 @@ pub(in crate::store) fn assert_placed(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
     if !folder.is_dir() {
         return Err(StoreError::Refused(format!(
-            "there is no folder {}: make it, for the user that runs alertbridge, or mount it; or \
+            "there is no folder {}: create it for the user that runs alertbridge, mount it, or \
              name another file",
             folder.display()
         )));
@@ -156,7 +156,7 @@ pub(in crate::store) fn assert_placed(path: &Path) -> Result<(), StoreError> {
             path.display()
         ))),
         Ok(found) if !found.is_file() => Err(StoreError::Refused(format!(
-            "{} is no regular file: name one, or one that is yet to be made",
+            "{} is not a regular file: name one, or a file that does not exist yet",
             path.display()
         ))),
         _ => Ok(()),
@@ -172,8 +172,8 @@ pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
             if path.metadata().is_ok_and(|file| file.len() == 0) {
                 tracing::warn!(
                     path = %path.display(),
-                    "the store's file is there and empty: a new store begins in it. Where it held \
-                     one, stop, and restore a backup (`alertbridge store restore`)"
+                    "the store's file is empty, and a new store is created in it. If it held a \
+                     store before, stop, and restore a backup (`alertbridge store restore`)"
                 );
             }
             mode::tighten(path);
@@ -236,7 +236,7 @@ fn why_not_opened(path: &Path) -> StoreError {
             StoreError::Failed(format!("SQLite cannot open {}", path.display()))
         }
         Err(error) => StoreError::Failed(format!(
-            "SQLite needs to make files beside {}, and cannot: {error}. Make room on that disk, or \
+            "SQLite must create files beside {} and cannot: {error}. Free space on that disk, or \
              make its folder writable for this user",
             path.display()
         )),

@@ -29,9 +29,9 @@ impl Identity {
         match self.path.metadata() {
             Ok(found) if number(&found) == self.number => Ok(()),
             _ => Err(StoreError::Failed(format!(
-                "{} was removed or replaced while it was in use, and nothing written to it would \
-                 be found again: put the file back, or restart alertbridge to begin with what is \
-                 there now",
+                "{} was removed or replaced while it was in use, and anything written to it would \
+                 be lost: put the file back, or restart alertbridge to use the file that is there \
+                 now",
                 self.path.display()
             ))),
         }

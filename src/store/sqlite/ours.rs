@@ -27,10 +27,10 @@ pub(super) fn foreign_object(
             Some(made) if made == statement => {}
             Some(_) => {
                 return Ok(Some(format!(
-                    "its {kind} {name} is not as alertbridge makes it"
+                    "its {kind} {name} is not as alertbridge creates it"
                 )));
             }
-            None => return Ok(Some(format!("alertbridge makes no {kind} {name}"))),
+            None => return Ok(Some(format!("alertbridge creates no {kind} {name}"))),
         }
     }
 

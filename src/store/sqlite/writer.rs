@@ -176,7 +176,8 @@ impl Commits {
             // alone.
             if begun.is_ok() && self.connection.is_autocommit() {
                 begun = Err(StoreError::Failed(
-                    "the disk is full or failing: all that waited with this change was refused"
+                    "the disk is full or failing: every change that waited with this one was \
+                     refused"
                         .into(),
                 ));
             }
@@ -200,7 +201,7 @@ impl Commits {
             .map(|()| logged(&self.connection, "RESTART"))
             .and_then(|_| wait(BUSY));
         if let Err(error) = restarted {
-            tracing::warn!(%error, "the write-ahead log goes on growing");
+            tracing::warn!(%error, "the write-ahead log keeps growing");
         }
     }
 

@@ -69,7 +69,7 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "opsgenie",
             json!({ "api_key": "a", "priority": "P6" }),
             ".priority",
-            "`P6` is no priority",
+            "`P6` is not a valid priority",
         ),
         (
             "opsgenie",

@@ -177,7 +177,7 @@ fn kinds_other_than_incidents_have_titles_of_their_own() {
     let unparsed = &sample::notifications()[2].1;
     assert_eq!(
         title(unparsed),
-        "An alert mail could not be read: /sliValue: \"n/a\" is no number"
+        "An alert mail could not be read: /sliValue: \"n/a\" is not a number"
     );
     assert!(title(&resolve()).starts_with("[RESOLVED] AppName: "));
 }

@@ -181,7 +181,7 @@ fn check_embed(embed: &Value) -> Result<usize, String> {
         };
         let text = text
             .as_str()
-            .ok_or_else(|| format!("{pointer} is no string"))?;
+            .ok_or_else(|| format!("{pointer} is not a string"))?;
         within(pointer, text, max)?;
         total += units(text);
     }

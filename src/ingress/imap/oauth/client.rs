@@ -272,7 +272,7 @@ impl TokenServer {
             Err(RequestTokenError::Parse(..) | RequestTokenError::Other(_)) => {
                 Err(NoToken::Unanswered {
                     host: host(),
-                    reason: "its answer is none of OAuth2's".into(),
+                    reason: "its answer is not valid in OAuth 2.0".into(),
                 })
             }
         }

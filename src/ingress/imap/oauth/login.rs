@@ -85,7 +85,7 @@ impl Login {
                 key,
                 "the application logs in for itself (client credentials): there is no refresh \
                  token to get",
-                "nothing is to be done; to log in for a person, add `refresh_token_file`",
+                "nothing needs to be done; to log in for a person, add `refresh_token_file`",
             ));
         }
 
@@ -142,7 +142,7 @@ impl Login {
         let token = answer.refresh_token().ok_or(LoginError::NoRefreshToken(
             match self.provider {
                 Provider::Google => {
-                    "take the application out of the account's third-party access, and try again"
+                    "remove the application from the account's third-party access, and try again"
                 }
                 Provider::Microsoft | Provider::Custom => "add `offline_access` to `scopes`",
             },

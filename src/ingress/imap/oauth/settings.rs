@@ -91,7 +91,7 @@ impl Oauth2 {
                         "write the directory's id or its domain: `tenant: example.onmicrosoft.com`";
                     problems.push(Problem::new(
                         at("tenant"),
-                        format!("`{tenant}` is no tenant"),
+                        format!("`{tenant}` is not a valid tenant"),
                         mend,
                     ));
                 }
@@ -122,7 +122,7 @@ impl Oauth2 {
                 let mend = "write the whole address: `https://login.example.com/token`";
                 problems.push(Problem::new(
                     at(name),
-                    format!("`{url}` is no web address"),
+                    format!("`{url}` is not a valid web address"),
                     mend,
                 ));
             }

@@ -179,7 +179,7 @@ impl Scan<'_> {
                 Some(second) if is_stand_in(&second) => {
                     self.fail(
                         mail.uid,
-                        "the server cannot convert it and gives a note in its place",
+                        "the server cannot convert it and returns a note in its place",
                         false,
                     );
                     self.backlog.keep_stand_in(mail.uid, second);
@@ -187,14 +187,14 @@ impl Scan<'_> {
                 Some(second)
                     if second == body && is_shorter(&second, mail.size) && is_cut(&second) =>
                 {
-                    self.fail(mail.uid, "the server gives it cut off", false);
+                    self.fail(mail.uid, "the server returns it truncated", false);
                 }
                 Some(second) if second == body || !is_shorter(&second, mail.size) => {
                     self.take(mail, second, fetched);
                 }
                 Some(_) => self.fail(
                     mail.uid,
-                    "the server gives it cut off, each time elsewhere",
+                    "the server returns it truncated, each time at another place",
                     false,
                 ),
             }
@@ -242,7 +242,7 @@ impl Scan<'_> {
     }
 }
 
-const LEFT_OUT: &str = "the server leaves it out of its answer, or gives no content";
+const LEFT_OUT: &str = "the server leaves it out of its answer, or returns no content";
 
 fn is_shorter(body: &Bytes, size: Option<u64>) -> bool {
     size.is_some_and(|size| (body.len() as u64) < size)

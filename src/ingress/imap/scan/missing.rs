@@ -89,7 +89,7 @@ impl Scan<'_> {
 
         let mut message = self.message(listed, stand_in.clone().or(header).unwrap_or_default());
         let reason = format!(
-            "the mail server does not give this mail (UID {uid} of {}): {why}. It is asked for \
+            "the mail server does not return this mail (UID {uid} of {}): {why}. It is requested \
              again at every rescan; read it in the mailbox",
             self.imap.settings.folder
         );
