@@ -318,7 +318,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let Backoff { initial, max } = self.backoff;
         let mut found: Vec<_> = [

@@ -81,7 +81,7 @@ impl Default for Statuses {
 }
 
 impl Statuses {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.trigger.is_empty() {

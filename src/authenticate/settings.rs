@@ -54,7 +54,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if !is_registrable(&self.domain) {

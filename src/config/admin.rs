@@ -56,7 +56,7 @@ impl Default for Admin {
 }
 
 impl Admin {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found: Vec<_> = host::listen(&format!("{key}.listen"), &self.listen)
             .into_iter()

@@ -33,7 +33,7 @@ impl Default for Global {
 }
 
 impl Global {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         let is_web = |url: &&String| url.starts_with("https://") || url.starts_with("http://");

@@ -68,7 +68,7 @@ impl Default for Quarantine {
 }
 
 impl Store {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let at = |name: &str| format!("{key}.{name}");
         let url = match (&self.url, &self.url_file) {

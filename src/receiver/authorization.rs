@@ -1,4 +1,4 @@
-//! How a request proves who it is by its header `Authorization`: a token, or a user and a password.
+//! The `Authorization` header of a request: a token, or a user and a password.
 
 use std::path::PathBuf;
 

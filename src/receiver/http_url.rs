@@ -1,8 +1,8 @@
-//! What an integration may be reached by: URLs of http and https.
+//! The addresses of integrations: URLs of http and https.
 
 use url::Url;
 
-/// An address of http or https with a host; what is wrong with it otherwise, without repeating it.
+/// Parses an http or https address with a host; the error does not repeat it.
 pub fn parse(text: &str) -> Result<Url, String> {
     if text.contains("{{") || text.contains("{%") {
         return Err("it holds a template, and an address cannot be one".to_owned());

@@ -1,15 +1,15 @@
-//! The promise as questions to the store: each finds what must not be.
+//! The promises of the store as queries: each finds rows that break one.
 //!
-//! The questions are SQL that every database of ours understands, and run over one snapshot of a
-//! store in use. Each row of an answer is a sentence about one thing that is wrong. `$1` is five
-//! minutes ago: what is younger may be under way.
+//! The queries are SQL that both databases understand, and run over one snapshot of a store in use.
+//! Each row of a result is a sentence about one violation. `$1` is five minutes ago: anything
+//! younger may still be in progress.
 
 use serde::Serialize;
 
-/// One thing that is wrong.
+/// One violation.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Finding {
-    /// Which check found it.
+    /// The name of the check that found it.
     pub check: &'static str,
     pub what: String,
 }
@@ -18,23 +18,23 @@ pub struct Finding {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Extent {
     Everything,
-    /// All but the mails' bytes, which are nearly all of it: that they are those that came is taken
-    /// on trust.
+    /// Everything but the mails' bytes, which are nearly all of the store: their integrity is
+    /// assumed.
     AllButBytes,
 }
 
-/// What is looked for, and how.
+/// A promise, and the query that checks it.
 #[derive(Debug, Clone, Copy)]
 pub struct Promise {
     pub name: &'static str,
-    /// Gives one column of text.
+    /// Returns one text column.
     pub question: &'static str,
 }
 
-/// How much of each kind is told: a damaged store has thousands.
+/// The most findings reported by one check: a damaged store has thousands.
 pub const MOST_FINDINGS: usize = 100;
 
-/// How long what is under way may take, in minutes.
+/// How long work in progress may take, in minutes.
 pub const UNDER_WAY_MINUTES: i64 = 5;
 
 /// Every promise that the rows can show to be broken.
@@ -49,7 +49,7 @@ pub const PROMISES: &[Promise] = &[
         question: "SELECT 'the bytes of mail ' || mail || ' are there without the mail' FROM bodies
                    WHERE NOT EXISTS (SELECT 1 FROM mails WHERE mails.id = bodies.mail)",
     },
-    // The order of deciding is that of arrival, but for mail that waits to be looked at again.
+    // Mails are decided in order of arrival, except those that wait to be checked again.
     Promise {
         name: "every mail has an outcome",
         question: "SELECT 'mail ' || id || ' is undecided, and later ones have been decided'
@@ -120,7 +120,7 @@ pub const PROMISES: &[Promise] = &[
                                        AND ahead.settled_at IS NULL
                                        AND ahead.id < deliveries.id)",
     },
-    // What is leased may be on its way while a person has an older one sent again.
+    // A leased delivery may be in progress while a person retries an older one.
     Promise {
         name: "no other of a lane has a turn",
         question: "SELECT 'delivery ' || id || ' is sent before its turn' FROM deliveries
@@ -132,7 +132,8 @@ pub const PROMISES: &[Promise] = &[
                                    AND ahead.settled_at IS NULL
                                    AND ahead.id < deliveries.id)",
     },
-    // By the numbers of the attempts: the clock may have been set back in between.
+    // The numbers of the attempts give the order, because the clock may have been set back in
+    // between.
     Promise {
         name: "beginnings and ends were told in order",
         question: "SELECT 'delivery ' || early.id || ' (' || early.action || ') went out after '

@@ -1,17 +1,17 @@
-//! Why a person's change is refused, in the same words whichever the database.
+//! Why a person's change is refused, in the same words for both databases.
 
 use jiff::Timestamp;
 
 use crate::{delivery::DeliveryId, message::MailId, silence::SilenceId, store::StoreError};
 
-/// What stands in the way of sending a dead delivery again.
+/// What may prevent a dead delivery from being sent again.
 pub(super) struct Revival {
     pub(super) trigger: bool,
-    /// Its opening is the incident's current one, and not over.
+    /// Its opening is the incident's current one and is not over.
     pub(super) open: bool,
     /// A resolve will be sent after it.
     pub(super) closed_after: bool,
-    /// A newer opening has been told to its receiver, or is being told.
+    /// Its receiver has been, or is being, notified of a newer opening.
     pub(super) opened_after: bool,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn not_sent_again(id: DeliveryId, why: &str) -> StoreError {
     StoreError::Refused(format!("delivery {id} is {why}; discard it instead"))
 }
 
-/// `state` is none where there is no such delivery.
+/// `state` is `None` if there is no such delivery.
 pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
     match state {
         Some(state) => StoreError::Refused(format!("delivery {id} is {state}, not dead")),
@@ -45,7 +45,7 @@ pub(super) fn not_dead(id: DeliveryId, state: Option<&str>) -> StoreError {
     }
 }
 
-/// `state` is none where there is no such delivery.
+/// `state` is `None` if there is no such delivery.
 pub(super) fn not_discarded(id: DeliveryId, state: Option<&str>) -> StoreError {
     match state {
         Some(state) => StoreError::Refused(format!(
@@ -59,8 +59,8 @@ fn no_delivery(id: DeliveryId) -> StoreError {
     StoreError::Missing(format!("there is no delivery {id}"))
 }
 
-/// `found` is the mail's outcome, its size where only its header was kept, and whether that was
-/// kept alone to make room; none where there is no such mail.
+/// `found` is the mail's outcome, its original size if it was cut to its header, and whether it was
+/// cut to free space; `None` if there is no such mail.
 pub(super) fn not_released(id: MailId, found: Option<(&str, Option<i64>, bool)>) -> StoreError {
     StoreError::Refused(match found {
         Some(("quarantined", Some(size), true)) => format!(
@@ -81,7 +81,7 @@ pub(super) fn not_quarantined(id: MailId) -> StoreError {
     StoreError::Refused(format!("mail {id} is not in the quarantine"))
 }
 
-/// `ended` is none where there is no such silence.
+/// `ended` is `None` if there is no such silence.
 pub(super) fn not_expired(id: SilenceId, ended: Option<Timestamp>) -> StoreError {
     match ended {
         Some(at) => StoreError::Refused(format!("silence {id} has ended already, at {at:.0}")),

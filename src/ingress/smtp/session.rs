@@ -1,4 +1,4 @@
-//! One connection from its greeting to its end: lines to the dialogue, messages to the inbox.
+//! One connection from its greeting to its end: lines go to the dialogue, messages to the inbox.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -29,7 +29,7 @@ use crate::{
 };
 
 const NOT_STORED: &str = "451 4.3.0 Cannot store it now";
-/// How long a client may take to read our last words.
+/// How long a client may take to read the last reply.
 const FAREWELL: Duration = Duration::from_secs(5);
 
 pub(super) struct Session {
@@ -39,7 +39,7 @@ pub(super) struct Session {
     pub(super) stop: CancellationToken,
 }
 
-/// Whether the connection goes on.
+/// Whether the connection continues.
 #[derive(PartialEq, Eq)]
 enum Onward {
     Commands,
@@ -48,7 +48,7 @@ enum Onward {
 }
 
 impl Session {
-    /// Finds out who the client is, and converses with it until it leaves or is sent away.
+    /// Finds out who the client is, and serves it until it leaves or is disconnected.
     pub(super) async fn run(self, mut stream: impl Transport + 'static, peer: SocketAddr) {
         let door = &*self.door;
         let mut peer = peer.ip().to_canonical();
@@ -138,9 +138,9 @@ impl Session {
         }
     }
 
-    /// Ends a connection before anything was said on it.
+    /// Ends a connection before anything was sent on it.
     async fn refuse(&self, mut wire: Wire, refusal: &str) {
-        // Before a handshake there are no words that the client understands.
+        // Before the TLS handshake, the client could not read a reply.
         if !self.door.implicit_tls {
             say(&mut wire.output, refusal);
         }
@@ -193,7 +193,7 @@ impl Session {
         }
     }
 
-    /// Waits for commands; a stop ends the wait where no mail is under way.
+    /// Waits for commands; a stop ends the wait if no mail is in progress.
     async fn wait(&self, wire: &mut Wire, in_transaction: bool) -> Result<(), Ended> {
         let deadline = Instant::now() + self.door.limits.idle;
         tokio::select! {
@@ -236,7 +236,7 @@ impl Session {
         Ok(self.conclude(wire, dialogue, reader.finish()).await)
     }
 
-    /// Reads a chunk of a message to its end; the last one as [`Session::receive`] does.
+    /// Reads a chunk of a message to its end; the last chunk is handled as in [`Session::receive`].
     async fn receive_chunk(
         &self,
         wire: &mut Wire,
@@ -300,7 +300,7 @@ impl Session {
         }
 
         if flawed || announced.last {
-            // After a chunk that is refused the mail is over (RFC 3030, 2).
+            // After a refused chunk, the mail is over (RFC 3030, 2).
             let whole = dialogue.chunks().and_then(Option::take);
             if let Some(chunks) = whole {
                 return Ok(self.conclude(wire, dialogue, chunks.finish()).await);
@@ -312,8 +312,8 @@ impl Session {
         Ok(Onward::Commands)
     }
 
-    /// Stores a message and acknowledges it, or says why it is refused. Either way its transaction
-    /// is over.
+    /// Stores a message and acknowledges it, or replies why it is refused. In either case, its
+    /// transaction ends.
     async fn conclude(
         &self,
         wire: &mut Wire,
@@ -343,8 +343,8 @@ impl Session {
                 );
                 say(&mut wire.output, refusal(flaw));
                 match flaw {
-                    // Where such a mail ends is what servers disagree on: what looks like commands
-                    // may be its text.
+                    // Servers disagree about where such a mail ends: what looks like commands may
+                    // be its text.
                     Flaw::BareLineBreak => Onward::Close,
                     Flaw::TooLarge | Flaw::NoRoom => after_refusal(wire),
                 }
@@ -352,7 +352,7 @@ impl Session {
         }
     }
 
-    /// Stores a mail; else what the client is told.
+    /// Stores a mail, or returns the reply to the client.
     async fn store(&self, raw: Vec<u8>, envelope: Envelope) -> Result<(), &'static str> {
         let (ingress, size) = (&self.door.name, raw.len());
         let peer = envelope.peer;
@@ -405,8 +405,8 @@ impl Session {
     }
 }
 
-/// After a mail that is refused no command is carried out that was sent before the refusal could be
-/// heard. Chunks are: to be thrown away.
+/// After a refused mail, no command is carried out that was sent before the client could see the
+/// refusal. Chunks are read in order to discard them.
 fn after_refusal(wire: &Wire) -> Onward {
     let unheard = wire.unread();
     let chunk_follows = chunk::is_bdat(unheard)

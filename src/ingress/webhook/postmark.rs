@@ -16,7 +16,7 @@ use super::{
     protocol::{Kind, Opened, Posted, Protocol},
 };
 
-/// Its line in the table of providers.
+/// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::BasicAuth],
     may_be_open: false,
@@ -33,7 +33,7 @@ impl Postmark {
     }
 }
 
-/// What is read of the JSON.
+/// The part of the JSON that is read.
 #[derive(Deserialize)]
 struct Inbound {
     #[serde(rename = "RawEmail", default)]

@@ -26,7 +26,7 @@ use crate::settings::Problem;
 const SIGNATURE: &str = "x-twilio-email-event-webhook-signature";
 const TIMESTAMP: &str = "x-twilio-email-event-webhook-timestamp";
 
-/// Its line in the table of providers.
+/// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::SigningKey, Proof::BasicAuth],
     may_be_open: false,
@@ -39,7 +39,7 @@ struct Sendgrid {
 }
 
 impl Sendgrid {
-    /// A key that is none is a problem now, not at the first mail.
+    /// An invalid key is a problem now, not at the first mail.
     fn new(credential: Credential, key: &str) -> Result<Self, Problem> {
         if let Credential::SigningKey(secret) = &credential
             && let Ok(text) = secret.read()
@@ -59,7 +59,7 @@ impl Sendgrid {
         })
     }
 
-    /// The claim on a signed request; none where the password has proved it.
+    /// The claim on a signed request; `None` if the password has proved it.
     fn verify(&self, posted: &Posted<'_>) -> Result<Option<Claim>, Fault> {
         let Credential::SigningKey(secret) = &self.credential else {
             return Ok(None);
@@ -86,7 +86,8 @@ impl Sendgrid {
             .and_then(|seconds| Timestamp::from_second(seconds).ok())
             .ok_or(Refusal::Forged)?;
 
-        // Not the signature: who has one can make another for the same content.
+        // The mark excludes the signature: the holder of the key can make another one for the same
+        // content.
         Ok(Some(self.once.claim(&[&signed], signed_at, posted.now)?))
     }
 }

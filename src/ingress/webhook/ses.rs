@@ -27,7 +27,7 @@ mod certificate;
 mod envelope;
 mod topic;
 
-/// Its line in the table of providers.
+/// The entry in the table of providers.
 pub(super) const KIND: Kind = Kind {
     proofs: &[Proof::TopicArn],
     may_be_open: false,
@@ -68,7 +68,7 @@ impl Ses {
         })
     }
 
-    /// Answers the topic's question whether we want its messages.
+    /// Confirms the topic's subscription, if it is the configured one.
     async fn confirm(&self, envelope: &Envelope, posted: &Posted<'_>) -> Result<Opened, Fault> {
         let url = envelope
             .subscribe_url
@@ -103,7 +103,7 @@ impl Protocol for Ses {
     }
 
     fn posts(&self, content_type: &str) -> bool {
-        // SNS calls its JSON text.
+        // SNS declares its JSON as text.
         content_type == "text/plain" || content_type == "application/json"
     }
 
@@ -162,7 +162,7 @@ impl Protocol for Ses {
         match envelope.kind.as_str() {
             "Notification" => Ok(Opened::Mail(mail(&envelope.message)?, Some(claim))),
             "SubscriptionConfirmation" => self.confirm(&envelope, &posted).await,
-            // Not undone by us: whoever may unsubscribe may do so for good.
+            // It is not undone here: somebody who may unsubscribe may do so for good.
             "UnsubscribeConfirmation" => {
                 tracing::warn!(
                     topic = self.topic.arn(),
@@ -176,14 +176,14 @@ impl Protocol for Ses {
 
     fn refused(&self, refusal: Refusal) -> StatusCode {
         match refusal {
-            // SNS answers a 401 with a password, which it does not have.
+            // SNS would answer a 401 with a password, which it does not have.
             Refusal::Forged | Refusal::Stale => StatusCode::FORBIDDEN,
             other => other.status(),
         }
     }
 }
 
-/// What SES tells of a mail.
+/// What SES reports about a mail.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Received {
@@ -224,8 +224,8 @@ fn mail(message: &str) -> Result<Bytes, Refusal> {
         );
     };
 
-    // As text SES replaces what is not UTF-8. A mail's header has a colon, so it is never taken for
-    // Base64.
+    // In text, SES replaces what is not UTF-8. A mail's header contains a colon, so it is never
+    // taken for Base64.
     let coded = encoding.is_none_or(|encoding| encoding.eq_ignore_ascii_case("Base64"));
 
     coded

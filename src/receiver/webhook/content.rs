@@ -1,6 +1,6 @@
-//! What a webhook's request says: the event of Standard Webhooks, or what a template makes of the
-//! alert. A template that is to give JSON gives JSON, whatever an alert says, or is refused when
-//! the configuration is loaded.
+//! The body of a webhook's request: the event of Standard Webhooks, or the result of a template. A
+//! template for JSON yields valid JSON whatever an alert says, or is refused when the configuration
+//! is loaded.
 
 use serde_json::Value;
 
@@ -22,7 +22,7 @@ pub(super) enum Content {
 }
 
 impl Content {
-    /// `place` is where the template stands; `media_type` what the configuration calls it.
+    /// `place` is the place of the template; `media_type` is what the configuration declares.
     pub(super) fn compile(
         place: &str,
         source: &str,
@@ -58,7 +58,7 @@ impl Content {
         Some(Self::Json(template))
     }
 
-    /// What a request of this method says where no template is given.
+    /// The body of a request with this method if no template is given.
     pub(super) fn of(method: Method) -> Self {
         if method.has_body() {
             Self::Event
@@ -106,7 +106,7 @@ impl Content {
     }
 }
 
-/// What its type or its beginning says, or what becomes of it.
+/// What its type or its beginning says, or what it results in.
 fn is_json(
     source: &str,
     media_type: Option<&str>,
@@ -137,8 +137,8 @@ fn is_json(
     }
 }
 
-/// What may not be genuine says so to whoever reads it: the first sentence is marked. Keys, states
-/// and addresses hold no space.
+/// A page that may not be genuine says so: the first sentence is marked. Keys, states and addresses
+/// contain no space.
 fn mark_first(json: &mut Value, mark: &str) -> bool {
     match json {
         Value::String(text) if text.trim().contains(char::is_whitespace) => {

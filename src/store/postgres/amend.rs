@@ -1,4 +1,4 @@
-//! What people do to deliveries: send dead letters again, or give a delivery up.
+//! What people do to deliveries: retry dead letters, or discard a delivery.
 
 use jiff::Timestamp;
 
@@ -17,15 +17,15 @@ use crate::{
     },
 };
 
-/// In the order of their incidents' locks: two who retry take them in the same order.
+/// In the order of the incidents' locks, so that two retries take them in the same order.
 const TAKE_TURNS_OF: &str = "
 SELECT pg_advisory_xact_lock(turn) FROM (
     SELECT DISTINCT hashtextextended(incident_id, 0) AS turn
     FROM deliveries CROSS JOIN LATERAL (SELECT incident_id FROM incidents
                                         WHERE id = incident OFFSET 0) AS its
     WHERE deliveries.id = ANY ($1) ORDER BY turn) AS turns";
-/// From here on none of their lanes' deliveries is claimed: what is leased may be at its receiver
-/// already, and nothing can be put before it any more.
+/// From here on, nobody claims a delivery of their lanes. A leased delivery may already be at its
+/// receiver, and nothing can be put before it any more.
 const HOLD_LANES_OF: &str = "
 SELECT id FROM deliveries
 WHERE id = ANY (ARRAY(
@@ -37,11 +37,12 @@ WHERE id = ANY (ARRAY(
     WHERE this.id = ANY ($1)))
 ORDER BY id FOR NO KEY UPDATE";
 const STATES: &str = "SELECT id, state FROM deliveries WHERE id = ANY ($1)";
-/// The dead of each incident together: a resolve is not left behind when its trigger goes.
+/// The dead deliveries of each incident together: a resolve is not left behind when its trigger is
+/// sent.
 const DEAD: &str = "
 SELECT array_agg(id ORDER BY id) AS ids FROM deliveries WHERE state = 'dead' GROUP BY incident
 ORDER BY min(id)";
-/// Where `$2` all are retried, the dead resolve behind a dead trigger is sent too.
+/// If `$2` says that all are retried, the dead resolve behind a dead trigger is sent too.
 const REVIVAL: &str = "
 SELECT this.action <> 'resolve' AS trigger, phase = 'firing'
   AND incidents.episode = this.episode AS open,
@@ -66,7 +67,7 @@ UPDATE deliveries SET state = 'pending', settled_at = NULL, failures = 0, retrie
              AND ahead.integration = deliveries.integration AND ahead.id < deliveries.id
              AND ahead.settled_at IS NULL LIMIT 1) IS NULL THEN $2::bigint END
 WHERE id = $1";
-/// and what is behind it waits for it.
+/// and makes the deliveries behind it wait.
 const WAIT_BEHIND: &str = "
 UPDATE deliveries SET next_at = NULL
 WHERE settled_at IS NULL AND lease IS NULL AND id > $1
@@ -96,7 +97,7 @@ pub(super) async fn retry(
     Ok(retried)
 }
 
-/// Those that may be sent again; where not `all` are asked for, each must.
+/// Returns those that may be sent again; unless `all` is set, each one must be.
 async fn retry_together(
     database: &Database,
     holder: i64,

@@ -25,7 +25,7 @@ use crate::{
     },
 };
 
-/// The rows of a table that a stretch looks through: those that an index leads to.
+/// The rows of a table that a stretch examines: an index leads to them.
 macro_rules! scan {
     ($table:literal, $indexed:literal) => {
         concat!(
@@ -233,7 +233,7 @@ impl Browse for Postgres {
 }
 
 impl Postgres {
-    /// Reads what fits among the rows that are looked through.
+    /// Reads the matching rows among those that are examined.
     async fn stretch<T>(
         &self,
         bounds: &'static str,
@@ -273,7 +273,7 @@ impl Postgres {
     }
 }
 
-/// As [`text`], for what is looked for.
+/// Like [`text`], for a search.
 fn kept_text(words: &str) -> String {
     text(words).into_owned()
 }

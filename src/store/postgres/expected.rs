@@ -1,5 +1,4 @@
-//! What ends or begins because nothing more comes: open incidents nobody mails of, and mail that is
-//! expected.
+//! What happens when mail does not come: quiet open incidents, and expected mail.
 
 use jiff::Timestamp;
 
@@ -9,7 +8,7 @@ use super::{
 };
 use crate::store::{ExpectedMail, IncidentRow, StoreError, kept::micros};
 
-/// So much expected mail is looked at: the configuration has less.
+/// The most expected mails that are examined: a configuration has fewer.
 const MANY: i64 = 10_000;
 
 const QUIET: &str = "
@@ -45,7 +44,7 @@ pub(super) async fn expected_mail(database: &Database) -> Result<Vec<ExpectedMai
     expected.collect()
 }
 
-/// When it last came stays as it is known.
+/// The time of the last arrival stays as it is.
 const EXPECT: &str = "
 INSERT INTO expected_mail (profile, key, heard_at, missing) VALUES ($1, $2, $3, $4)
 ON CONFLICT (profile, key) DO UPDATE SET missing = excluded.missing";
@@ -71,7 +70,7 @@ pub(super) async fn unexpect(
         .map(drop)
 }
 
-/// It came.
+/// Records an arrival.
 pub(super) const ARRIVED: &str = "
 INSERT INTO expected_mail (profile, key, heard_at) VALUES ($1, $2, $3)
 ON CONFLICT (profile, key) DO UPDATE

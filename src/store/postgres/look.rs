@@ -1,4 +1,4 @@
-//! What people look at: lists, an incident's timeline, how much is owed.
+//! What people look at: lists, an incident's timeline, and the pending deliveries.
 
 use super::{
     connection::{Database, Flight},
@@ -34,7 +34,7 @@ pub(super) async fn incidents(
         .collect()
 }
 
-/// What is read of a mail for a list.
+/// The columns of a mail in a list.
 macro_rules! mail {
     ($($which:tt)*) => {
         concat!(
@@ -49,7 +49,7 @@ macro_rules! mail {
 }
 pub(super) use mail as mail_list;
 
-/// The alerts of mails that hold several, each as a mail of its own.
+/// The alerts of mails with several, each as a mail of its own.
 macro_rules! item {
     ($which:literal) => {
         concat!(
@@ -65,7 +65,7 @@ macro_rules! item {
     };
 }
 
-/// The same of a delivery.
+/// The same for a delivery.
 macro_rules! delivery {
     ($($which:tt)*) => {
         concat!(
@@ -99,7 +99,7 @@ pub(super) async fn timeline(
     let transaction = database.begin().await?;
     let mut flight = Flight::default();
 
-    // One look at one moment.
+    // One snapshot.
     flight
         .add("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY", vec![])
         .add(INCIDENT, vec![&incident_id]);
@@ -149,14 +149,14 @@ const DELIVERIES: &str = delivery!("ORDER BY deliveries.id DESC LIMIT $1");
 const DELIVERIES_OF_STATE: &str =
     delivery!("WHERE state = $2 ORDER BY deliveries.id DESC LIMIT $1");
 
-/// What is asked for in the night has an index of its own, however much is done: what is owed,
+/// What an on-call engineer asks for has its own index, however much is done: pending deliveries,
 const OWED: &str =
     delivery!("WHERE state = $2 AND settled_at IS NULL ORDER BY deliveries.id DESC LIMIT $1");
 
-/// what was given up,
+/// dead letters,
 const DEAD: &str = delivery!("WHERE state = 'dead' ORDER BY deliveries.id DESC LIMIT $1");
 
-/// and what waits for a person.
+/// and quarantined mail.
 const QUARANTINED: &str = mail!("WHERE outcome = 'quarantined' ORDER BY mails.id DESC LIMIT $1");
 
 pub(super) async fn deliveries(
@@ -206,7 +206,7 @@ pub(super) async fn mails(
 
 const ITEMS: &str = item!("WHERE mail_items.mail = $1 ORDER BY item");
 
-/// The alerts of a mail that holds several.
+/// The alerts of a mail with several.
 pub(super) async fn items(database: &Database, mail: MailId) -> Result<Vec<MailRow>, StoreError> {
     let rows = database.query(ITEMS, &[&mail]).await?;
     rows.iter().map(mail_row).collect()
@@ -228,7 +228,8 @@ pub(super) async fn mail(
     Ok(Some((mail_row(row)?, stored_mail(stored)?)))
 }
 
-/// What is owed is counted in the narrow partial index; what is done is not counted at all.
+/// Pending deliveries are counted in the narrow partial index; delivered ones are not counted at
+/// all.
 const DEPTH: &str = "
 SELECT count(*) FILTER (WHERE state = 'pending') AS pending,
   count(*) FILTER (WHERE state = 'held') AS held,

@@ -1,4 +1,4 @@
-//! Mails read back: those still to be decided, those to be looked at again, and all by arrival.
+//! Mails read back: the undecided, those to be checked again, and all in order of arrival.
 
 use std::time::Duration;
 
@@ -17,9 +17,9 @@ use crate::{
     },
 };
 
-/// The replica's own, and those of one that has not decided them in time. What another locks is
-/// left to it. The replica's own is not: whatever locks it may be undone, and what comes after it
-/// must not overtake it.
+/// The replica's own mails, and those of another replica that has not decided them in time. A mail
+/// that another transaction has locked is left to it, unless it is the replica's own: that
+/// transaction may be undone, and a later mail must not overtake this one.
 const UNDECIDED: &str = "
 WITH free AS MATERIALIZED (
     SELECT id, size, holder FROM mails
@@ -67,8 +67,8 @@ pub(super) async fn undecided(
     Ok(whole(&rows))
 }
 
-/// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store
-/// check` tells of it.
+/// A mail with damaged bytes cannot be decided and must not block the others. `store check` reports
+/// it.
 fn whole(rows: &[Row]) -> Vec<StoredMail> {
     let passed_over = |error: &StoreError| {
         tracing::warn!(%error, "an undecided mail is damaged, \
@@ -79,7 +79,7 @@ fn whole(rows: &[Row]) -> Vec<StoredMail> {
         .collect()
 }
 
-/// Whoever holds one may be about to decide it, or gone.
+/// The replica that holds a mail may be about to decide it, or may be gone.
 const AHEAD: &str = "
 SELECT id FROM mails
 WHERE outcome = 'pending' AND check_at IS NULL AND id < $2 AND holder IS DISTINCT FROM $1
@@ -94,7 +94,7 @@ pub(super) async fn ahead(
     rows.iter().map(|row| at(row, "id")).collect()
 }
 
-/// Nobody takes them: deciding a mail locks its row.
+/// They are not claimed: deciding a mail locks its row.
 const UNDECIDED_AMONG: &str = "
 SELECT sized.*, raw FROM (
     SELECT mails.*, sum(size) OVER (ORDER BY id) - size AS before
@@ -114,9 +114,9 @@ pub(super) async fn undecided_among(
     Ok(whole(&rows))
 }
 
-/// What is to be looked at again: by now, or at a time so far off that the clock must have been set
-/// back. Nobody takes it: whoever writes first what he found of a mail has reconsidered it, and for
-/// the others it is not due any more.
+/// Mails that are due to be checked again: by now, or at a time so distant that the clock must have
+/// been set back. They are not claimed: the first transaction to write its finding has reconsidered
+/// the mail, and for the others it is no longer due.
 const DUE: &str = "
 (SELECT mails.*, raw FROM mails JOIN bodies ON mail = id WHERE check_at <= $1
  ORDER BY check_at, id LIMIT $3)
@@ -149,7 +149,7 @@ pub(super) async fn let_out(
     rows.iter().map(stored_mail).collect()
 }
 
-/// No check is put off so far.
+/// No check is later than this.
 pub(super) fn absurd(now: Timestamp) -> i64 {
     micros(now.saturating_add(FARTHEST_CHECK).unwrap_or(now))
 }

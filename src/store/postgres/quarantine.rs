@@ -1,4 +1,4 @@
-//! The quarantine: mails that are held until a person lets them act, or discards them.
+//! The quarantine: mails that are held until a person releases or discards them.
 
 use jiff::Timestamp;
 
@@ -24,7 +24,7 @@ WHERE id = $1 AND cut_from IS NULL
   AND (outcome = 'quarantined' OR outcome = 'pending' AND check_at IS NOT NULL
        AND released IS NULL) RETURNING id";
 
-/// Lets a mail act that is held, or waits for its authenticity.
+/// Releases a mail that is held, or that waits for its authenticity.
 pub(super) async fn release(
     database: &Database,
     id: MailId,
@@ -60,7 +60,7 @@ pub(super) async fn discard(
     }
 }
 
-/// What of a mail was told stays as it was told.
+/// Pages already sent for a mail stay as they are.
 const DISCARD_ALL: &str = "
 WITH discarded AS (
     UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by a person',
@@ -77,7 +77,7 @@ WITH discarded AS (
 )
 SELECT id FROM discarded";
 
-/// As [`discard`], for many: those that still are in the quarantine.
+/// Like [`discard`], for many mails: those that are still in the quarantine.
 pub(super) async fn discard_all(
     database: &Database,
     ids: &[MailId],

@@ -1,4 +1,4 @@
-//! The first commit: mails as they came, and how far their mailbox was read.
+//! The first commit: the mails as they arrived, and how far their mailbox was read.
 
 use std::time::Duration;
 
@@ -16,10 +16,10 @@ use crate::{
     },
 };
 
-/// All mails and the bookmark in one statement: one way to the server and back, one commit.
+/// All mails and the bookmark in one statement: one round trip, one commit.
 ///
-/// A bookmark never goes back while its mailbox is numbered as before: who reads it last may have
-/// read it slowly.
+/// A bookmark never moves back while its mailbox has the same numbering: the process that writes
+/// last may have read slowly.
 const RECORD: &str = "
 WITH given AS MATERIALIZED (
     SELECT nextval('mails_id_seq') AS id, given.*

@@ -28,14 +28,14 @@ use tokio_rustls::{TlsConnector, client};
 
 use crate::store::StoreError;
 
-/// Whose certificate is good enough. The roots are those of the file, or the system's.
+/// Which certificate is accepted. The roots are those of the file, or the system's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Trust {
-    /// Anybody's: encrypted, and open to whoever stands in between.
+    /// Any: the connection is encrypted, but open to an attacker in between.
     Anybody,
-    /// One of the authority's, whatever its name.
+    /// One issued by the authority, for any name.
     Authority(Option<PathBuf>),
-    /// The host's own.
+    /// One issued for the host.
     Host(Option<PathBuf>),
 }
 
@@ -101,7 +101,7 @@ fn roots(file: Option<&Path>) -> Result<RootCertStore, StoreError> {
     Ok(store)
 }
 
-/// What is wrong with the server's certificate, and how to mend it; none where something else is
+/// What is wrong with the server's certificate, and how to fix it; `None` if something else is
 /// wrong.
 pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
     let cause = std::error::Error::source(error)?
@@ -140,7 +140,7 @@ pub(super) fn distrust(error: &tokio_postgres::Error) -> Option<String> {
     Some(format!("{what}; {mend}"))
 }
 
-/// Checks less than the host's own certificate: its authority alone, or nothing.
+/// Checks less than the host name: the authority alone, or nothing.
 #[derive(Debug)]
 struct Lenient {
     root: Option<Arc<WebPkiServerVerifier>>,
@@ -196,7 +196,7 @@ impl MakeTlsConnect<Socket> for Tls {
     type Error = rustls::pki_types::InvalidDnsNameError;
 
     fn make_tls_connect(&mut self, host: &str) -> Result<Handshake, Self::Error> {
-        // A Unix socket has no host, and no TLS either.
+        // A Unix socket has neither a host name nor TLS.
         let host = if host.is_empty() || host.starts_with('/') {
             "localhost"
         } else {

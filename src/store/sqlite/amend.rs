@@ -1,4 +1,4 @@
-//! What people do to deliveries: send dead letters again, or give a delivery up.
+//! What people do to deliveries: retry dead letters, or discard a delivery.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -34,14 +34,14 @@ pub(super) fn retry(
     Ok(retried)
 }
 
-/// Why a dead delivery must not be sent again. Where `all` are, the dead resolve behind a dead
+/// Why a dead delivery must not be sent again. If all are retried, the dead resolve behind a dead
 /// trigger is sent too.
 fn objection(
     connection: &Connection,
     id: DeliveryId,
     all: bool,
 ) -> rusqlite::Result<Option<&'static str>> {
-    // What is leased may be at its receiver already: nothing can be put before it any more.
+    // A leased delivery may already be at its receiver: nothing can be put before it any more.
     connection
         .prepare_cached(
             "SELECT this.action <> 'resolve', phase = 'firing' AND incidents.episode = this.episode,
@@ -72,7 +72,7 @@ fn objection(
         })
 }
 
-/// The dead deliveries asked for, in order; one that is not dead is an error.
+/// The requested dead deliveries, in order; one that is not dead is an error.
 fn wanted(
     connection: &Connection,
     ids: Option<&[DeliveryId]>,
@@ -100,7 +100,7 @@ fn wanted(
     Ok(ids)
 }
 
-/// Makes a dead delivery pending again at its place in the lane: what is behind it waits for it.
+/// Makes a dead delivery pending again at its place in the lane: the deliveries behind it wait.
 fn revive(connection: &Connection, id: DeliveryId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached(

@@ -86,7 +86,7 @@ impl Browse for Sqlite {
     }
 }
 
-/// The rows of a table that a stretch looks through: those that an index leads to.
+/// The rows of a table that a stretch examines: an index leads to them.
 fn scan(
     connection: &Connection,
     table: &str,
@@ -103,7 +103,7 @@ fn scan(
         })
 }
 
-/// Reads what fits among the rows that are looked through.
+/// Reads the matching rows among those that are examined.
 fn stretch<T>(
     connection: &Connection,
     statement: &str,

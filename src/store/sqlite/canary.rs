@@ -120,7 +120,7 @@ impl Canaries for Sqlite {
 }
 
 impl Sqlite {
-    /// How many rows a statement changed.
+    /// The number of rows that a statement changed.
     async fn change(
         &self,
         statement: &'static str,

@@ -1,4 +1,4 @@
-//! The file of a store: who has it, whose it is, how it is opened, and its schema.
+//! The file of a store: its lock, its owner, how it is opened, and its schema.
 
 use std::{
     fs::{self, File},
@@ -23,8 +23,8 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
-/// Takes the store at a path, be it there or not, for one `serve`; until the guard is dropped no
-/// other takes it. Short commands need no lock.
+/// Locks the store at a path, whether it exists or not, for one `serve` until the guard is dropped.
+/// Short commands need no lock.
 pub fn own(path: &Path) -> Result<File, StoreError> {
     assert_placed(path)?;
     warn_of_other_names(path);
@@ -51,8 +51,8 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     Ok(file)
 }
 
-/// By another name of the same file a second process would write a log of its own, and damage both
-/// (<https://www.sqlite.org/howtocorrupt.html>, 2.5). The lock goes by the name.
+/// A second process that opens the same file by another name would write its own log and damage the
+/// store (<https://www.sqlite.org/howtocorrupt.html>, 2.5). The lock depends on the name.
 fn warn_of_other_names(path: &Path) {
     if let Ok(names) = path.metadata().map(|file| file.nlink())
         && names > 1
@@ -65,7 +65,7 @@ fn warn_of_other_names(path: &Path) {
     }
 }
 
-/// The newest version of the schema this program knows.
+/// The newest version of the schema that this program knows.
 pub(super) fn known() -> i32 {
     migrations::runner()
         .get_migrations()
@@ -75,8 +75,8 @@ pub(super) fn known() -> i32 {
         .unwrap_or(0)
 }
 
-/// The version of the schema a file has, 0 where there is none, and the one this program knows;
-/// migrates nothing.
+/// The version of the schema in a file, 0 if there is none, and the version that this program
+/// knows. It does not migrate.
 pub fn versions(path: &Path) -> Result<(i32, i32), StoreError> {
     let known = known();
     if !path.exists() {
@@ -103,7 +103,7 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
         },
     );
 
-    // Whatever else is wrong with it shows when it is opened.
+    // Any other problem shows when the file is opened.
     if anothers.unwrap_or(false) {
         return Err(StoreError::Failed(format!(
             "{} is not an alertbridge store: name a file that is not there yet, or holds one",
@@ -114,7 +114,7 @@ pub(super) fn assert_not_anothers(path: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// 0 where it is no store yet.
+/// 0 if it is not a store yet.
 pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
     let made: bool = connection
         .query_row(
@@ -138,8 +138,9 @@ pub(super) fn version(connection: &Connection) -> Result<i32, StoreError> {
         .map_err(failure)
 }
 
-/// The folder is not made: mistyped, or on a disk that is not mounted, it would begin an empty
-/// store, and what the real one owes would wait unseen. What is no file is left as it is.
+/// The folder is not created. If it is mistyped, or on a disk that is not mounted, that would begin
+/// an empty store, and the pending deliveries of the real one would wait unseen. A path that is not
+/// a file is left as it is.
 pub(in crate::store) fn assert_placed(path: &Path) -> Result<(), StoreError> {
     let folder = folder_of(path);
     if !folder.is_dir() {
@@ -163,7 +164,7 @@ pub(in crate::store) fn assert_placed(path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Makes the file of a new store, for its owner alone, and closes one that everybody could read.
+/// Creates the file of a new store for its owner alone, and closes one that everybody could read.
 pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
     assert_placed(path)?;
     match mode::make(path) {
@@ -178,7 +179,7 @@ pub(super) fn keep_private(path: &Path) -> Result<(), StoreError> {
             }
             mode::tighten(path);
         }
-        // SQLite says what is wrong when it opens it.
+        // SQLite reports the problem when it opens the file.
         Err(_) => {}
     }
     Ok(())
@@ -191,12 +192,12 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
         connection.busy_timeout(BUSY)?;
         connection.set_prepared_statement_cache_capacity(64);
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
-            // Counts on a new file alone, before anything is written: what retention frees can be
-            // given back.
+            // It must be set on a new file before anything is written, so that retention can return
+            // space.
             connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;
             connection.pragma_update(None, "journal_mode", "WAL")?;
             connection.pragma_update(None, "synchronous", "FULL")?;
-            // Else what a savepoint would restore goes to a file in /var/tmp: most of what a mail
+            // Otherwise SQLite writes savepoint journals to a file in /var/tmp: most of what a mail
             // writes.
             connection.pragma_update(None, "temp_store", "MEMORY")?;
         }
@@ -216,8 +217,8 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
     })
 }
 
-/// What `SQLite` leaves unsaid when it cannot open a file: what the system says of that file, or of
-/// those that it makes beside it.
+/// What SQLite does not say when it cannot open a file: the system's error for that file, or for
+/// the files beside it.
 fn why_not_opened(path: &Path) -> StoreError {
     let named = |what: &str, error: &io::Error| match error.kind() {
         ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly,
@@ -231,7 +232,7 @@ fn why_not_opened(path: &Path) -> StoreError {
     let probe = beside(path, ".probe");
     match File::create_new(&probe) {
         Ok(_) => {
-            // What was made to find out is of no use to anybody.
+            // The probe file is of no further use.
             let _ = fs::remove_file(&probe);
             StoreError::Failed(format!("SQLite cannot open {}", path.display()))
         }
@@ -253,13 +254,13 @@ pub(super) fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 
     if found < known {
         crash::point("migrating");
-        // A table that is built anew is dropped first, and nothing that belongs to its rows may go
-        // with it.
+        // A table that is rebuilt is dropped first, and nothing that references its rows may be
+        // deleted with it.
         connection
             .pragma_update(None, "foreign_keys", false)
             .map_err(failure)?;
-        // Grouped: a migration and the record of it are one commit, or a kill in between ends the
-        // store.
+        // Grouped, so that a migration and its record are one commit: otherwise a kill in between
+        // would break the store.
         migrations::runner()
             .set_grouped(true)
             .run(connection)

@@ -1,4 +1,5 @@
-//! What a mute holds: owed once its time is over, unless a silence covers it; or told to nobody.
+//! Deliveries held by a mute: they are due when it ends, unless a silence covers them, or are never
+//! sent.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -10,8 +11,8 @@ use crate::{
     store::kept::micros,
 };
 
-/// Makes pending what is held until now, of one incident or of all; what a silence covers stays
-/// held until the last that does ends.
+/// Makes deliveries pending that were held until now, of one incident or of all. What a silence
+/// covers stays held until the last covering silence ends.
 pub(super) fn release(
     connection: &Connection,
     incident: Option<i64>,
@@ -62,8 +63,8 @@ pub(super) fn release(
     Ok(())
 }
 
-/// What is still held of an incident is told to nobody any more, for this reason. What waits behind
-/// it gets its turn.
+/// Held deliveries of an incident are never sent, for this reason. Deliveries behind them get their
+/// turn.
 pub(super) fn discard(
     connection: &Connection,
     incident: i64,

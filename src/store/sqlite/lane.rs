@@ -1,9 +1,9 @@
-//! Deliveries and their lanes: claimed, and who is next.
+//! Deliveries and their lanes: claiming, and whose turn is next.
 //!
-//! A lane is what one integration is owed of one incident. Only its head has a `next_at`, so that
-//! finding what is due costs the same however much waits behind; settling the head gives the next
-//! its turn. A lease moves `next_at` to its own end: a dead worker's deliveries fall due again by
-//! themselves.
+//! A lane holds the deliveries of one incident to one integration. Only its head has a `next_at`,
+//! so that finding due deliveries costs the same however many wait behind; settling the head gives
+//! the next one its turn. A lease moves `next_at` to its own end: the deliveries of a dead worker
+//! become due again without further action.
 
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ pub(super) fn claim(
     Ok(claims)
 }
 
-/// Ends every lease, and every wait for another attempt: who starts the bridge again has mended
+/// Ends every lease, and every wait for another attempt: somebody who restarts the bridge has fixed
 /// something.
 pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
@@ -70,7 +70,7 @@ pub(super) fn release_leases(connection: &Connection, now: Timestamp) -> rusqlit
     rejuvenate(connection, now)
 }
 
-/// After the clock was set back: nothing waits for a time that was near then and is far now.
+/// After the clock was set back: nothing waits for a time that has moved into the distant future.
 pub(super) fn bring_forward(
     connection: &Connection,
     now: Timestamp,
@@ -88,7 +88,8 @@ pub(super) fn bring_forward(
     rejuvenate(connection, now)
 }
 
-/// What was created in the future was created now: patience and fallback count from here.
+/// What was created in the future counts as created now: the deadlines for giving up and for the
+/// fallback start here.
 fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
     connection.execute(
         "UPDATE deliveries SET fallback_at = fallback_at - (created_at - ?1), created_at = ?1
@@ -104,8 +105,8 @@ fn rejuvenate(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
         .map(|_| ())
 }
 
-/// A probe of the index for each target, however much is owed: DISTINCT or a plain minimum would
-/// read it all.
+/// A probe of the index for each target, however many deliveries are pending: DISTINCT or a plain
+/// minimum would read them all.
 pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
     let fallback_at: Option<i64> = connection
         .prepare_cached(
@@ -119,8 +120,8 @@ pub(super) fn agenda(connection: &Connection) -> rusqlite::Result<Agenda> {
         )?
         .query_row([], |row| row.get(0))?;
 
-    // Two statements: SQLite compares (receiver, integration) as a pair only after it has read all
-    // of the receiver's.
+    // Two statements: SQLite compares the pair (receiver, integration) only after it has read all
+    // rows of the receiver.
     let mut beside = connection.prepare_cached(
         "SELECT receiver, integration, next_at FROM deliveries
          WHERE settled_at IS NULL AND next_at IS NOT NULL AND receiver = ?1 AND integration > ?2
@@ -181,7 +182,7 @@ pub(super) fn standing(
         .collect()
 }
 
-/// Gives the next delivery in the lane of `id` its turn; false where there is none.
+/// Gives the next delivery in the lane of `id` its turn; returns false if there is none.
 pub(super) fn advance(
     connection: &Connection,
     id: DeliveryId,

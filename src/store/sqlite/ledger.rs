@@ -1,4 +1,4 @@
-//! Sqlite's books on people: see [`Ledger`].
+//! Sqlite for the record of people: see [`Ledger`].
 
 use async_trait::async_trait;
 use jiff::{SignedDuration, Timestamp};
@@ -108,7 +108,7 @@ fn run(
         .map_err(failure)
 }
 
-/// What was so long ago, as it is stored.
+/// The time so long ago, as it is stored.
 fn ago(now: Timestamp, long: SignedDuration) -> i64 {
     micros(now.saturating_sub(long).unwrap_or(Timestamp::MIN))
 }

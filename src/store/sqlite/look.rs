@@ -1,4 +1,4 @@
-//! What people look at: lists, an incident's timeline, how much is owed.
+//! What people look at: lists, an incident's timeline, and the pending deliveries.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 
@@ -16,7 +16,7 @@ pub(super) const MAIL: &str =
                            mails.profile, NULL AS item
                     FROM mails LEFT JOIN incidents ON incidents.id = mails.incident";
 
-/// The alerts of mails that hold several, each as a mail of its own.
+/// The alerts of mails with several, each as a mail of its own.
 const ITEM: &str =
     "SELECT mails.id, ingress, arrived_at, size, cut_from, mail_items.outcome, mail_items.reason,
        sha256, authenticity,
@@ -140,7 +140,7 @@ pub(super) fn mails(
         .collect()
 }
 
-/// The alerts of a mail that holds several.
+/// The alerts of a mail with several.
 pub(super) fn items(connection: &Connection, mail: MailId) -> rusqlite::Result<Vec<MailRow>> {
     connection
         .prepare_cached(&format!("{ITEM} WHERE mail_items.mail = ?1 ORDER BY item"))?
@@ -169,7 +169,8 @@ pub(super) fn mail(
 
 pub(super) fn depth(connection: &Connection) -> rusqlite::Result<Depth> {
     let mut depth = Depth::default();
-    // What is owed is counted in the narrow partial index; what is done is not counted at all.
+    // Pending deliveries are counted in the narrow partial index; delivered ones are not counted at
+    // all.
     let (owed, held): (i64, i64) = connection
         .prepare_cached(
             "SELECT count(*), coalesce(sum(state = 'held'), 0) FROM deliveries

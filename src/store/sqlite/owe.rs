@@ -1,5 +1,5 @@
-//! Deliveries that are owed: added to their lanes, and leased at once where nothing waits before
-//! them and there is somebody to send them.
+//! New deliveries: they are added to their lanes, and leased at once if nothing is ahead of them
+//! and this process can send them.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -13,8 +13,8 @@ use crate::{
     },
 };
 
-/// Adds a delivery at the end of its lane; leased, where it is the head and there is somebody to
-/// send it.
+/// Adds a delivery to the end of its lane. It is leased if it is the head and this process can send
+/// it.
 pub(super) fn owe(
     connection: &Connection,
     incident: i64,
@@ -83,8 +83,8 @@ pub(super) fn owe(
     )))
 }
 
-/// What is told now must not wait for the end of a mute that holds back something older: that one
-/// is dropped.
+/// A new page must not wait for the end of a mute that holds an older one: the older one is
+/// dropped.
 fn discard_superseded(
     connection: &Connection,
     incident: i64,

@@ -1,4 +1,4 @@
-//! The quarantine: mails that are held until a person lets them act, or discards them.
+//! The quarantine: mails that are held until a person releases or discards them.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -17,7 +17,7 @@ use crate::{
     },
 };
 
-/// Lets a mail act that is held, or waits for its authenticity.
+/// Releases a mail that is held, or that waits for its authenticity.
 pub(super) fn release(
     connection: &Connection,
     id: MailId,
@@ -65,7 +65,7 @@ UPDATE mails SET outcome = 'ignored', reason = 'discarded from the quarantine by
        check_at = NULL
 WHERE id = ?1 AND outcome = 'quarantined'";
 
-/// What of it was told stays as it was told.
+/// Pages already sent for it stay as they are.
 const DISCARD_ITEMS: &str = "
 UPDATE mail_items SET outcome = 'ignored', reason = 'discarded from the quarantine by a person',
   decided_at = ?2, hold = NULL
@@ -83,7 +83,7 @@ pub(super) fn discard(
     }
 }
 
-/// As [`discard`], for many: those that still are in the quarantine.
+/// Like [`discard`], for many mails: those that are still in the quarantine.
 pub(super) fn discard_all(
     connection: &Connection,
     ids: &[MailId],

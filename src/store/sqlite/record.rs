@@ -1,4 +1,4 @@
-//! The first commit: mails as they came, and how far their mailbox was read.
+//! The first commit: the mails as they arrived, and how far their mailbox was read.
 
 use rusqlite::{Connection, OptionalExtension as _, params};
 

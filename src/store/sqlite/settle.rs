@@ -1,5 +1,4 @@
-//! The third commit: how an attempt ended, and what is next; and the fallbacks of those that are
-//! late.
+//! The third commit: how an attempt ended and what is next, and the fallbacks of late deliveries.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, params};
@@ -111,7 +110,7 @@ fn lane_of(connection: &Connection, id: DeliveryId) -> rusqlite::Result<(i64, i6
         .query_row([id], |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
-/// Whether the fallback is to be told now: once per delivery, and while the incident it is about is
+/// Whether the fallback is to be notified now: once per delivery, and only while the incident is
 /// still open.
 fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bool> {
     connection
@@ -125,8 +124,8 @@ fn take_fallback(connection: &Connection, id: DeliveryId) -> rusqlite::Result<bo
         .map(|still_open| still_open.unwrap_or(false))
 }
 
-/// What a fallback receiver is owed, unless it was told of this opening already: two integrations
-/// of a receiver, or receivers that are each other's fallback, tell it once.
+/// The deliveries to a fallback receiver, unless it was already notified of this opening: two
+/// integrations of a receiver, or receivers that are each other's fallback, notify it once.
 fn owe_fallback(
     connection: &Connection,
     incident: i64,

@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Those that a mail is decided by. By the index on their end: it costs the same however many there
-/// were. Those yet to begin are passed over, which are few.
+/// The silences that a mail is decided by. They are read by the index on their end, so that the
+/// cost does not depend on how many have ended. The few that have not begun are skipped.
 pub(super) fn active(connection: &Connection, now: Timestamp) -> rusqlite::Result<Vec<Silence>> {
     connection
         .prepare_cached(
@@ -70,7 +70,7 @@ pub(super) fn list(
         .collect()
 }
 
-/// One that was yet to begin never was.
+/// A silence that has not begun yet never takes effect.
 pub(super) fn expire(
     connection: &Connection,
     ids: &[SilenceId],
@@ -97,7 +97,7 @@ pub(super) fn expire(
     Ok(())
 }
 
-/// What it holds is looked at now: others may cover it still.
+/// The pages that it holds are checked now, because other silences may still cover them.
 fn look_at_held(connection: &Connection, id: SilenceId, now: Timestamp) -> rusqlite::Result<()> {
     connection
         .prepare_cached("UPDATE silenced SET until = min(until, ?2) WHERE silence = ?1")?
@@ -113,7 +113,7 @@ fn look_at_held(connection: &Connection, id: SilenceId, now: Timestamp) -> rusql
         .map(|_| ())
 }
 
-/// What it holds of an incident; none: no longer.
+/// Stores the page of an incident that a silence holds; `None` removes it.
 pub(super) fn keep(
     connection: &Connection,
     incident: i64,

@@ -1,4 +1,4 @@
-//! What SNS posts, and which of it is signed.
+//! The envelope that SNS posts, and the part of it that is signed.
 
 use serde::Deserialize;
 
@@ -25,13 +25,13 @@ pub(super) struct Envelope {
 }
 
 impl Envelope {
-    /// A key that is given twice makes it unreadable, as serde has it.
+    /// serde refuses a key that is given twice.
     pub(super) fn parse(body: &[u8]) -> Result<Self, Refusal> {
         serde_json::from_slice(body).map_err(|_| Refusal::Unreadable)
     }
 
-    /// The string to sign: name and value of certain keys, each with a line feed after it, in the
-    /// order of their names.
+    /// The string to sign: the name and value of certain keys, each followed by a line feed,
+    /// ordered by name.
     pub(super) fn signed(&self) -> String {
         let head = [
             ("Message", Some(&self.message)),

@@ -13,7 +13,7 @@ use crate::{
     store::{HOUR, Heard, Memory, RECURRENCE, Subject, Told, hour, kept::micros},
 };
 
-/// The incident's number, where it has one, and what is known of it.
+/// The incident's number, if it exists, and what is known about it.
 pub(super) fn recall(
     connection: &Connection,
     subject: &Subject,
@@ -110,7 +110,8 @@ pub(super) fn recall(
     ))
 }
 
-/// Unverified triggers of an ingress and a profile told in the hour before.
+/// The number of unverified triggers of an ingress and a profile that notified somebody in the last
+/// hour.
 fn marked(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlite::Result<u64> {
     let an_hour_ago = micros(now.saturating_sub(HOUR).unwrap_or(now));
     connection
@@ -130,8 +131,8 @@ fn marked(connection: &Connection, subject: &Subject, now: Timestamp) -> rusqlit
         .map(i64::unsigned_abs)
 }
 
-/// Who was told of this opening, or will be whatever comes, since waiting to be sent counts; and
-/// whose page is still held.
+/// Who was or will be notified of this opening (pending deliveries count), and whose page is still
+/// held.
 fn told(
     connection: &Connection,
     incident: i64,

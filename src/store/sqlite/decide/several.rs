@@ -1,5 +1,5 @@
-//! A mail that holds several alerts: each is decided after the other, all in one transaction, so
-//! that after a crash the mail is decided as a whole or not at all.
+//! A mail with several alerts: they are decided one after the other, all in one transaction, so
+//! that after a crash the mail is either decided as a whole or not at all.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -18,8 +18,8 @@ use crate::{
     },
 };
 
-/// Decides a mail's items in order, and sums them up in the mail's row. Where one waits for what a
-/// silence held nothing is written, and its decision is the last.
+/// Decides a mail's items in order, and summarizes them in the mail's row. If one waits for a page
+/// that a silence held, nothing is written, and its decision is the last.
 pub(super) fn decide(
     connection: &Connection,
     mail: MailId,
@@ -54,7 +54,8 @@ pub(super) fn decide(
     Ok(decisions)
 }
 
-/// The mail's alerts that somebody was told of, when it was decided before it could be checked.
+/// The alerts of the mail that had notified somebody when it was decided before it could be
+/// checked.
 fn told(connection: &Connection, mail: MailId) -> rusqlite::Result<Vec<ToldPart>> {
     connection
         .prepare_cached(
@@ -101,8 +102,8 @@ fn write(
         .map(|_| ())
 }
 
-/// Of an alert that somebody was told of the outcome stays, and what was told belongs to the
-/// incident's opening of now.
+/// For an alert that has already notified somebody, the outcome stays, and its pages move to the
+/// incident's current opening.
 fn keep(
     connection: &Connection,
     Part { mail, item, .. }: Part,
@@ -130,7 +131,7 @@ fn keep(
     Ok(())
 }
 
-/// As what becomes of a mail that holds one alert is written.
+/// Written like the outcome of a mail with one alert.
 fn sum_up(
     connection: &Connection,
     mail: MailId,

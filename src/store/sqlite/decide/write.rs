@@ -1,4 +1,4 @@
-//! What follows from a decision, written.
+//! The effects of a decision, written.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, named_params, params};
@@ -13,7 +13,7 @@ use crate::{
     },
 };
 
-/// Writes what became of a mail.
+/// Writes the outcome of a mail.
 pub(super) fn conclude(
     connection: &Connection,
     mail: MailId,
@@ -43,8 +43,8 @@ pub(super) fn conclude(
         .map(|_| ())
 }
 
-/// Writes what was found of a mail that somebody was told of: its outcome stays, and what was told
-/// belongs to the incident's opening of now, so that its resolve reaches them.
+/// Writes the finding about a mail that has already notified somebody: its outcome stays, and its
+/// pages move to the incident's current opening, so that its resolve reaches the same receivers.
 pub(super) fn keep(
     connection: &Connection,
     mail: MailId,
@@ -174,7 +174,7 @@ fn insert(
         ])
 }
 
-/// The incident was heard of, though nothing changes.
+/// Records that mail about the incident arrived, though nothing changes.
 fn hear(connection: &Connection, number: i64, decision: &Decision) -> rusqlite::Result<()> {
     let Some(at) = decision.heard_at else {
         return Ok(());
