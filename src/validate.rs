@@ -19,7 +19,7 @@ mod reason;
 
 pub use alert::SliAlert;
 
-/// The schema built in: inferred from the one published example, and it says so.
+/// The built-in schema, inferred from the single published example, as it says itself.
 pub const BUILT_IN: &str = include_str!("../schema/incident-data.schema.json");
 
 /// The largest schema file read, in bytes.
@@ -36,17 +36,17 @@ pub struct Validator {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Violation {
-    /// Names the JSON pointer of every violation, of the first five where there are more.
+    /// The JSON pointers of the violations, at most five.
     pub reason: String,
     /// The JSON as it was.
     pub json: Value,
 }
 
-/// An alert, and what in its JSON the schema does not know.
+/// An alert, and the parts of its JSON that the schema does not know.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Valid {
     pub alert: SliAlert,
-    /// JSON pointers of additions: drift, welcome and reported. At most 20.
+    /// JSON pointers to additions, which are drift: accepted and reported. At most 20.
     pub unknown: Vec<String>,
 }
 
@@ -74,7 +74,7 @@ pub enum SchemaError {
 }
 
 impl Validator {
-    /// The schema built in. That it compiles is tested.
+    /// The built-in schema. A test compiles it.
     pub fn built_in() -> Result<Self, SchemaError> {
         Self::compile(
             BUILT_IN.as_bytes(),
@@ -129,7 +129,7 @@ impl Validator {
         })
     }
 
-    /// Whether JSON fits the schema; the error names the JSON pointers of what does not.
+    /// Whether JSON satisfies the schema; the error lists the JSON pointers of what does not.
     pub fn fits(&self, json: &Value) -> Result<(), String> {
         if self.schema.is_valid(json) {
             Ok(())

@@ -37,11 +37,11 @@ use super::{
 };
 use crate::message::header::Field;
 
-/// The name for Microsoft 365, whose hosts are many and write no authserv-id.
+/// The name for Microsoft 365, which has many hosts that write no authserv-id.
 const EXCHANGE: &str = "exchange";
 
-/// The domains of Microsoft 365's hosts: those of the worldwide service, and those of the clouds of
-/// governments and of China.
+/// The domains of Microsoft 365's hosts: those of the worldwide service, and those of the
+/// government clouds and of China.
 const OF_EXCHANGE: [&str; 7] = [
     "outlook.com",
     "outlook.office365.com",
@@ -52,7 +52,7 @@ const OF_EXCHANGE: [&str; 7] = [
     "protection.outlook.de",
 ];
 
-/// A host whose word counts: `trusted_authserv_id`.
+/// A trusted host: `trusted_authserv_id`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Host {
     Named(String),
@@ -67,7 +67,7 @@ impl Host {
         }
     }
 
-    /// Whether an Authentication-Results is this host's by what it says of itself.
+    /// Whether an Authentication-Results claims to be this host's.
     fn wrote(&self, results: &Results) -> bool {
         match (self, &results.host) {
             (Self::Named(name), Some(host)) => host.eq_ignore_ascii_case(name),
@@ -76,7 +76,7 @@ impl Host {
         }
     }
 
-    /// What becomes of the body on its way through it.
+    /// What happens to the body on its way through it.
     fn body(&self) -> Body {
         match self {
             Self::Named(_) => Body::Kept,
@@ -84,8 +84,8 @@ impl Host {
         }
     }
 
-    /// Whether a Received is one it adds: it took the mail, or handed it on within (Gmail: by an
-    /// address, from nobody).
+    /// Whether a Received is one that it adds: it accepted the mail, or passed it on internally
+    /// (Gmail: by an address, from nobody).
     fn took(&self, received: &Received) -> bool {
         let Some(by) = &received.by else { return false };
         match self {
@@ -95,11 +95,11 @@ impl Host {
     }
 }
 
-/// What whoever verified a signature has done to the body since.
+/// What the verifying host has done to the body since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
     Kept,
-    /// The host made the MIME anew, or added to it.
+    /// The host rebuilt the MIME structure, or added to it.
     Remade,
 }
 
@@ -110,7 +110,7 @@ fn is_address(by: &str) -> bool {
         .is_ok()
 }
 
-/// Looks at the first Authentication-Results; `hosts` are those that count.
+/// Examines the first Authentication-Results; `hosts` are the trusted ones.
 pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Finding {
     let absent = |why: &str| Finding::Absent(format!("Authentication-Results: {why}"));
     if hosts.is_empty() {
@@ -185,7 +185,7 @@ pub fn examine(mail: &Mail<'_>, hosts: &[&Host], freshness: &Freshness) -> Findi
     }
 }
 
-/// The mail's signature that is said to have passed; none where it carries no such signature.
+/// The mail's signature that is said to have passed; `None` if it carries no such signature.
 pub fn passed<'m, 'a>(
     results: &Results,
     mail: &'m Mail<'a>,
@@ -252,7 +252,7 @@ pub fn passed<'m, 'a>(
     fault.map_or(Ok(None), Err)
 }
 
-/// Why a signature that was verified elsewhere does not prove the body that is here.
+/// Why a signature that was verified elsewhere does not prove the present body.
 fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<String> {
     if signature.fits_body(mail) {
         return mail.body_fault().map(str::to_owned);
@@ -271,7 +271,7 @@ fn body_fault(signature: &Signature<'_>, mail: &Mail<'_>, body: Body) -> Option<
     }
 }
 
-/// Whether a result can be of this signature: nothing it quotes differs.
+/// Whether a result can be about this signature: nothing that it quotes differs.
 fn is_meant(result: &MethodResult, signature: &Signature<'_>) -> bool {
     let tags = &signature.tags;
     let agrees = |name: &str, fits: &dyn Fn(&str) -> bool| result.property(name).is_none_or(fits);

@@ -26,7 +26,7 @@ pub struct MethodResult {
 }
 
 impl MethodResult {
-    /// The value of `header.d` and the like; none where it is given twice.
+    /// The value of `header.d` and the like; `None` if it is given twice.
     pub fn property(&self, name: &str) -> Option<&str> {
         let mut values = self
             .properties
@@ -36,7 +36,7 @@ impl MethodResult {
         values.next().filter(|_| values.next().is_none())
     }
 
-    /// Whose signature it speaks of: `header.d`, or the domain of `header.i`; none where the two
+    /// The domain of the signature: `header.d`, or the domain of `header.i`; `None` if the two
     /// disagree.
     pub fn signer(&self) -> Option<&str> {
         let identity = self
@@ -53,12 +53,12 @@ impl MethodResult {
     }
 }
 
-/// Reads the value of an Authentication-Results.
+/// Parses the value of an Authentication-Results.
 pub fn read(value: &[u8]) -> Option<Results> {
     from_parts(&parts(&String::from_utf8_lossy(value))?)
 }
 
-/// Reads the value of an ARC-Authentication-Results, which begins with its instance (`i=1;`).
+/// Parses the value of an ARC-Authentication-Results, which begins with its instance (`i=1;`).
 pub fn read_arc(value: &[u8]) -> Option<Results> {
     let parts = parts(&String::from_utf8_lossy(value))?;
     let (instance, rest) = parts.split_first()?;
@@ -117,7 +117,7 @@ enum Token {
     Equals,
 }
 
-/// The parts between semicolons, as words and equals signs; none where quotes or brackets do not
+/// The parts between semicolons, as words and equals signs; `None` if quotes or brackets do not
 /// match.
 fn parts(text: &str) -> Option<Vec<Vec<Token>>> {
     let mut parts = vec![Vec::new()];
@@ -161,7 +161,7 @@ fn quoted(chars: &mut impl Iterator<Item = char>) -> Option<String> {
     }
 }
 
-/// Skips the rest of a comment, which may hold others.
+/// Skips the rest of a comment, which may contain others.
 fn comment(chars: &mut impl Iterator<Item = char>) -> Option<()> {
     let mut depth = 1;
     while depth > 0 {
@@ -176,7 +176,7 @@ fn comment(chars: &mut impl Iterator<Item = char>) -> Option<()> {
     Some(())
 }
 
-/// A Received (RFC 5321, 4.4): who took the mail, and whether it says from whom.
+/// A Received (RFC 5321, 4.4): who accepted the mail, and whether it says from whom.
 #[derive(Debug, PartialEq)]
 pub struct Received {
     pub by: Option<String>,

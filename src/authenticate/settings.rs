@@ -17,21 +17,22 @@ use crate::{
     },
 };
 
-/// How mail must prove that it is the sender's.
+/// How mail must prove its sender.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// What counts as evidence; any one of them suffices. Empty: the check is off.
+    /// What counts as evidence; any one of them suffices. If empty, the check is off.
     pub require: Vec<Evidence>,
-    /// The domain that must vouch: it, one below it, or one above it that somebody can register.
+    /// The domain that must vouch for the mail: this one, a sub-domain, or a parent that can be
+    /// registered.
     pub domain: String,
-    /// The name servers, `IP` or `IP:PORT`. Empty: the system's.
+    /// The name servers, `IP` or `IP:PORT`. If empty, the system's.
     pub dns: Vec<String>,
-    /// The forwarders whose seals count (`d=` of ARC-Seal, exactly). A shared one, as google.com,
-    /// vouches for what every tenant of its own hands on.
+    /// The forwarders whose seals are trusted (`d=` of ARC-Seal, exactly). A shared one, such as
+    /// google.com, vouches for whatever any of its tenants forwards.
     pub trusted_arc_sealers: Vec<String>,
-    /// How old a mail may be when it arrives, by its Date and by the time of its signature.
-    /// `global.max_age` where it is not given; 0s: no limit.
+    /// How old a mail may be when it arrives, by its Date and by the time of its signature. The
+    /// default is `global.max_age`; 0s: no limit.
     pub freshness: Option<Duration>,
     pub unverified: unverified::Settings,
 }

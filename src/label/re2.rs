@@ -10,7 +10,7 @@ use std::{iter::Peekable, str::Chars};
 
 use regex::{Regex, RegexBuilder};
 
-/// Bytes a compiled expression may take; some thousand characters of ordinary patterns.
+/// The size limit of a compiled expression in bytes: some thousand characters of ordinary patterns.
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// Compiles `pattern` to match a whole value, as Alertmanager anchors it. The error is a sentence.
@@ -21,7 +21,7 @@ pub(super) fn anchored(pattern: &str) -> Result<Regex, String> {
         .map_err(|error| reason(&error))
 }
 
-/// The last line of the parser's message: the lines above it draw the rewritten pattern, which
+/// The last line of the parser's message: the lines above it show the rewritten pattern, which
 /// nobody wrote.
 fn reason(error: &regex::Error) -> String {
     match error {

@@ -1,9 +1,10 @@
-//! Characters that a mail may hold and nobody should be shown raw: they move a terminal's cursor,
-//! turn the direction of writing, or are not seen at all. One rule for commands, logs and pages.
+//! Characters that a mail may contain and that must not be shown raw: they move a terminal's
+//! cursor, change the direction of writing, or are invisible. One rule for commands, logs and
+//! pages.
 
-/// Whether a character shows as nothing, or changes how its neighbours show: controls (C0 with
+/// Whether a character is invisible, or changes how its neighbours are shown: controls (C0 with
 /// ANSI's escape, C1), line and paragraph separators, and what Unicode calls default ignorable
-/// (`Default_Ignorable_Code_Point`: marks of direction, zero-width characters, the byte order mark,
+/// (`Default_Ignorable_Code_Point`: directional marks, zero-width characters, the byte order mark,
 /// fillers, variation selectors, tags) or interlinear annotation.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()

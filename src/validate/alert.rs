@@ -1,4 +1,4 @@
-//! What Atlassian says of an SLI, and the labels that it gives.
+//! What Atlassian reports about an SLI, and the labels made from it.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -30,12 +30,12 @@ pub struct SliAlert {
     pub sli_value: Option<f64>,
     /// `sloValue`: the objective, in `unit`.
     pub slo_value: Option<f64>,
-    /// The whole object as extracted, additions included.
+    /// The whole object as extracted, including additions.
     pub json: Value,
 }
 
 impl SliAlert {
-    /// The labels that it gives; what the mail does not say is empty.
+    /// Its labels; what the mail does not say is empty.
     pub fn labels(&self) -> Labels {
         let gap = self
             .slo_value

@@ -1,5 +1,4 @@
-//! JSON → [`SliAlert`], whatever schema it has passed: one built in, one of the team's own, or
-//! `true`.
+//! JSON → [`SliAlert`], whatever schema it has passed: the built-in one, a team's own, or `true`.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -37,7 +36,7 @@ fn fields(json: &Value) -> Result<SliAlert, Wrong> {
     })
 }
 
-/// A string that may be left out or null.
+/// An optional or null string.
 fn text(json: &Value, pointer: &'static str) -> Result<Option<String>, Wrong> {
     match json.pointer(pointer) {
         None | Some(Value::Null) => Ok(None),
@@ -54,7 +53,7 @@ fn required(json: &Value, pointer: &'static str) -> Result<String, Wrong> {
     }
 }
 
-/// A number that may be left out or null.
+/// An optional or null number.
 fn number(json: &Value, pointer: &'static str) -> Result<Option<f64>, Wrong> {
     match json.pointer(pointer) {
         None | Some(Value::Null) => Ok(None),
