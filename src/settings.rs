@@ -412,7 +412,7 @@ mod tests {
         ] {
             let error = text.parse::<Duration>().unwrap_err();
             assert!(
-                error.ends_with("is no duration: write it like 30s, 5m, 1h30m or 90d"),
+                error.ends_with("is not a valid duration: write it like 30s, 5m, 1h30m or 90d"),
                 "{error}"
             );
         }

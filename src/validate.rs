@@ -324,7 +324,7 @@ mod tests {
         assert!(reason(json!({})).contains("/appKey: is missing"));
         assert!(reason(json!(7)).contains("/appKey: is missing"));
         assert!(reason(with("/incidentId", json!(""))).contains("/incidentId: is empty"));
-        assert!(reason(with("/time", json!("noon"))).contains("/time: is no RFC 3339 time"));
+        assert!(reason(with("/time", json!("noon"))).contains("/time: is not an RFC 3339 time"));
         assert!(reason(with("/sloValue", json!("99"))).contains("/sloValue: is not a number"));
         assert_eq!(
             lenient.check(with("/x", json!(1))).unwrap().unknown,
@@ -343,7 +343,7 @@ mod tests {
             error
         };
         assert!(refused("{").contains("not valid JSON"));
-        assert!(refused(r#"{"type": "objekt"}"#).contains("no usable JSON schema"));
+        assert!(refused(r#"{"type": "objekt"}"#).contains("not a usable JSON schema"));
         assert!(
             refused(r#"{"$ref": "https://example.com/x.json"}"#).contains("into the file itself")
         );

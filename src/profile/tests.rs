@@ -85,7 +85,7 @@ fn what_a_mail_lacks_is_named_with_its_expression() {
     );
 
     let mail = lacks("28 November", "28 Brumaire");
-    assert!(reason(&profile.read(mail.as_bytes())).contains("is no time as"));
+    assert!(reason(&profile.read(mail.as_bytes())).contains("is not a time in"));
 
     let mail = lacks("Subject: ALARM: \"api 5xx\" in", "Subject: ALARM api in");
     let said = profile.read(mail.as_bytes());
@@ -264,7 +264,7 @@ fn each_element_of_a_list_is_an_alert() {
     assert!(matches!(&found[1], Found::Ignored { .. }));
     assert!(matches!(&found[2], Found::Unparsed { .. }));
     assert!(matches!(&read("[]")[..], [Found::Ignored { .. }]));
-    assert!(reason(&read("{}")).contains("no list"));
+    assert!(reason(&read("{}")).contains("not a list"));
     assert!(reason(&profile.read(b"From: a@b.c\n\n{}")).contains("points to nothing"));
     let many = format!(
         "[{}]",
@@ -446,7 +446,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         (
             format!("{rest}{fields}  resolve_after: 0s\n"),
             "resolve_after",
-            "out of bounds",
+            "out of range",
         ),
         (
             format!("{rest}{fields}  statuses: x\n"),
@@ -456,7 +456,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         (
             format!("{rest}{fields}  authenticity: {{ domain: com }}\n"),
             "authenticity.domain",
-            "no domain",
+            "is not a domain",
         ),
     ] {
         let said = refused(&profile);

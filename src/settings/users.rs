@@ -121,7 +121,7 @@ mod tests {
             ),
             (
                 format!("ann:viewer:{HASH}\nann:operator:{HASH}"),
-                "line 2: `ann` stands in an earlier line",
+                "line 2: `ann` is already on an earlier line",
             ),
         ] {
             let error = parse(&text).unwrap_err().to_string();

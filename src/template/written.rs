@@ -230,7 +230,7 @@ mod tests {
             ("28.11.2026", Some("%Y-%m-%d")),
         ] {
             assert!(
-                read(text, format).unwrap_err().contains("is no time"),
+                read(text, format).unwrap_err().contains("is not a"),
                 "{text}"
             );
         }

@@ -422,11 +422,11 @@ fn what_is_no_address_or_no_server_is_told() {
         (
             "to",
             json!("a@example.com\r\nBcc: x@example.com"),
-            "is no address",
+            "is not a valid address",
         ),
-        ("to", json!("{{ app_key }}@example.com"), "is no address"),
+        ("to", json!("{{ app_key }}@example.com"), "is not a valid address"),
         ("from", json!(""), "`` is not a valid address"),
-        ("from", json!("x\"y <a@example.com>"), "is no address"),
+        ("from", json!("x\"y <a@example.com>"), "is not a valid address"),
         ("smarthost", json!(null), "no mail server is given"),
         (
             "smarthost",
@@ -443,7 +443,7 @@ fn what_is_no_address_or_no_server_is_told() {
             json!({ "host": "a", "password": "p" }),
             "a password is given and no user's name",
         ),
-        ("subject", json!("{{ metrik }}"), "which is no label"),
+        ("subject", json!("{{ metrik }}"), "which is not a label"),
     ] {
         let mut settings = good.clone();
         settings[field] = value;

@@ -183,7 +183,7 @@ async fn a_backup_made_under_load_holds_every_mail_acknowledged_before_and_can_b
             elsewhere.path(),
             &["store", "restore", copy.to_str().unwrap()],
         ),
-        "holds a store already",
+        "already holds a store",
     );
 }
 

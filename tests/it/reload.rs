@@ -332,7 +332,7 @@ async fn sighup_reloads_and_a_wrong_file_ends_nothing() {
     })
     .await;
     until("the log of it", &bridge, async || {
-        bridge.log().contains("the old one stays in force")
+        bridge.log().contains("the old one remains in force")
     })
     .await;
     write(folder, &config(folder, "receiver: b", &both, ""));

@@ -1100,7 +1100,7 @@ async fn a_resolve_of_an_older_opening_is_not_sent_again_over_a_newer_alert(home
         .await
         .unwrap_err();
     assert!(
-        refused.to_string().contains("a newer one has followed"),
+        refused.to_string().contains("part of an earlier opening"),
         "{refused}"
     );
     settle(store, &newer[0], delivered(), noon()).await;

@@ -273,7 +273,7 @@ mod tests {
             r#"{"notificationType":"AMAZON_SES_SETUP_NOTIFICATION"}"#,
             r#"{"content":""}"#,
         ] {
-            assert!(refusal(other).contains("no mail"), "{other}");
+            assert!(refusal(other).contains("not a mail"), "{other}");
         }
     }
 }

@@ -288,7 +288,7 @@ async fn rules_are_asked_by_labels_by_mail_and_by_another_configuration() {
         );
         tab.fill("#labels", "severity>3");
         tab.choose("Show the way");
-        shown(&tab, "is no label");
+        shown(&tab, "is not a valid label");
 
         let file = bed.folder.path().join("mail.eml");
         std::fs::write(&file, Alert::refused("NEW").mail()).unwrap();

@@ -135,13 +135,13 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "opsgenie",
             json!({ "api_key": "a", "rate_limit": "60" }),
             ".rate_limit",
-            "no rate",
+            "not a valid rate",
         ),
         (
             "pagerduty",
             json!({ "routing_key": key, "rate_limit": "0/m" }),
             ".rate_limit",
-            "no rate",
+            "not a valid rate",
         ),
         (
             "pagerduty",
@@ -256,7 +256,7 @@ fn every_mistake_in_an_integration_is_named_by_its_key() {
             "webhook",
             json!({ "url": "https://a.example", "secret": "whsec_*" }),
             ".secret",
-            "no signing secret",
+            "not a signing secret",
         ),
     ] {
         let found = problems(kind, &settings);

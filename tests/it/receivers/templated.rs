@@ -216,7 +216,7 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
     for (settings, says) in [
         (
             json!({ "url": "https://{{ app_key }}.example/x", "body": "t" }),
-            "an alert does not choose where it is told",
+            "an alert must not choose where it is sent",
         ),
         (
             json!({ "url": "https://a.example/x", "body": "t", "resolved": { "url": "{{ app_key \
@@ -231,12 +231,12 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
             body("{ \"a\": \"{{ metric }}\" }"),
             "with quotes, a line feed",
         ),
-        (body("{ \"a\": {{ metric }} }"), "it gives no JSON"),
+        (body("{ \"a\": {{ metric }} }"), "it does not give valid JSON"),
         (
             body("{ \"a\": {{ sli_gap }} }"),
             "tried on an alert that could not be read",
         ),
-        (body("{ \"a\": 1, }"), "it gives no JSON"),
+        (body("{ \"a\": 1, }"), "it does not give valid JSON"),
         (
             body("[{{ metric }}]"),
             "set the header Content-Type to text/plain",
@@ -258,16 +258,16 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
         ),
         (
             json!({ "url": "https://a.example/x", "receipt": "data.id" }),
-            "it is no JSON pointer",
+            "it is not a valid JSON pointer",
         ),
         (
             json!({ "url": "https://a.example/x", "headers": { "content-type": "text/plain" } }),
             "the request's own headers are not replaced",
         ),
-        (body("{{ metrik }}"), "`metrik`, which is no label"),
+        (body("{{ metrik }}"), "`metrik`, which is not a label"),
         (
             json!({ "url": "https://a.example/{{ metrik }}", "body": "t" }),
-            "`metrik`, which is no label",
+            "`metrik`, which is not a label",
         ),
     ] {
         let found = problems(&settings);
