@@ -1,5 +1,5 @@
-//! `alertbridge explain MAIL`: one mail through every stage, in words or as JSON. Stores and sends
-//! nothing.
+//! `alertbridge explain MAIL`: one mail through every stage, in words or as JSON. It stores and
+//! sends nothing.
 
 use std::{
     io::{self, Write},
@@ -54,14 +54,14 @@ Examples:
 pub struct Explain {
     /// The mail, as a file (`.eml`); `-` is standard input
     pub mail: PathBuf,
-    /// When it arrived, instead of its own Date: RFC 3339, a day of UTC, or now
+    /// When it arrived, instead of its own Date: RFC 3339, a UTC day, or now
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
-    /// Treat the mail as genuine, though nothing proves it
+    /// Treat the mail as genuine, without proof
     #[arg(long)]
     pub trust: bool,
-    /// The ingress it is taken to have come through: the host named as trusted there may vouch for
-    /// it [default: the hosts of all]
+    /// The ingress through which it came: the trusted host of that ingress may vouch for the mail
+    /// [default: the hosts of all]
     #[arg(long, value_name = "NAME")]
     pub ingress: Option<String>,
     #[command(flatten)]
@@ -77,7 +77,7 @@ impl Explain {
     }
 }
 
-/// Explains a mail on `out`; returns whether every alert in it could be read. One without a Date
+/// Explains a mail on `out`; returns whether every alert in it could be read. A mail without a Date
 /// arrived `now`.
 async fn explain(
     loaded: &Loaded,
@@ -157,7 +157,7 @@ fn arrival(
 
     let profile = explained.profile.as_deref().unwrap_or("none takes it");
     line(out, "profile", profile)?;
-    // Atlassian's own mail has its JSON below, and no profile to be written.
+    // Atlassian's own mail shows its JSON below, and needs no profile.
     if let Some(sight) = &explained.sight
         && explained.profile.as_deref() != Some(ATLASSIAN_SLI)
     {

@@ -1,5 +1,5 @@
-//! `alertbridge replay`: many mails through every stage, in order of arrival over a state of their
-//! own.
+//! `alertbridge replay`: many mails through every stage, in order of arrival, over a separate
+//! state.
 
 use std::{
     collections::BTreeMap,
@@ -84,10 +84,10 @@ pub struct Replay {
         value_name = "PATH"
     )]
     pub paths: Vec<PathBuf>,
-    /// The mails in the store
+    /// Use the mails in the store
     #[arg(long)]
     pub stored: bool,
-    /// Stored mails that arrived at this time or later: RFC 3339, a day of UTC, or now
+    /// Stored mails that arrived at this time or later: RFC 3339, a UTC day, or now
     #[arg(
         long,
         value_name = "TIME",
@@ -108,20 +108,20 @@ pub struct Replay {
     /// When all of them arrived, instead of each at its own time
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub at: Option<Timestamp>,
-    /// Treat the mails as genuine, though nothing proves them
+    /// Treat the mails as genuine, without proof
     #[arg(long)]
     pub trust: bool,
-    /// The ingress they are taken to have come through: the host named as trusted there may vouch
-    /// for them [default: the hosts of all]
+    /// The ingress through which they came: the trusted host of that ingress may vouch for them
+    /// [default: the hosts of all]
     #[arg(long, value_name = "NAME", conflicts_with = "stored")]
     pub ingress: Option<String>,
     /// Show which pages this configuration would add, drop, move or change
     #[arg(long, value_name = "OTHER.yaml", conflicts_with = "send")]
     pub diff: Option<PathBuf>,
-    /// Deliver for real, after asking
+    /// Really deliver the pages, after a confirmation
     #[arg(long)]
     pub send: bool,
-    /// Do not ask
+    /// Do not ask for confirmation
     #[arg(long, requires = "send")]
     pub yes: bool,
     #[command(flatten)]
@@ -216,7 +216,7 @@ impl Replay {
 }
 
 async fn compare(in_force: &Loaded, other: &Loaded, request: &Request) -> anyhow::Result<ExitCode> {
-    // It is written in colours, which this leaves out where no terminal is.
+    // The text is coloured; this writer removes colours without a terminal.
     let unreadable = diff::run(in_force, other, request, &mut anstream::stdout()).await?;
     for (number, source) in [
         (unreadable.before, &in_force.source),
@@ -233,7 +233,7 @@ async fn compare(in_force: &Loaded, other: &Loaded, request: &Request) -> anyhow
     Ok(exit(unreadable == Sides::default()))
 }
 
-/// What is asked of it.
+/// The options of a replay.
 struct Request {
     pub paths: Vec<PathBuf>,
     /// Mails of the store instead of files.
@@ -247,7 +247,7 @@ struct Request {
 }
 
 impl Request {
-    /// What they are tried on, by a configuration; with the silences of the store they come from.
+    /// The trial for the mails by a configuration, with the silences of their store.
     async fn trial(&self, loaded: &Loaded) -> anyhow::Result<Arc<Trial>> {
         let trial = trial_of(loaded, self.trust)?;
         Ok(Arc::new(match &self.stored {
@@ -256,7 +256,7 @@ impl Request {
         }))
     }
 
-    /// The mails asked for, in order of arrival, and a bar for their progress.
+    /// The requested mails, in order of arrival, and a bar for their progress.
     fn mails(&self) -> anyhow::Result<(Batches<Specimen>, ProgressBar)> {
         if let Some(stored) = &self.stored {
             return Ok((from_store(stored), self.progress(spinner("mails replayed"))));
@@ -274,7 +274,7 @@ impl Request {
         Ok((source::from_files(found, self), progress))
     }
 
-    /// Shows progress where somebody looks, and where lines of JSON do not run through it.
+    /// Shows progress if somebody looks, and if no lines of JSON run through it.
     fn progress(&self, bar: ProgressBar) -> ProgressBar {
         if io::stderr().is_terminal() && !(self.json && io::stdout().is_terminal()) {
             bar
@@ -285,7 +285,7 @@ impl Request {
 }
 
 /// Replays on `out`: a line of JSON for each mail, or a summary. Returns the trial with its state,
-/// for `--send`, and how many alerts could not be read.
+/// for `--send`, and the number of alerts that could not be read.
 async fn replay(
     loaded: &Loaded,
     request: &Request,
@@ -316,11 +316,11 @@ async fn replay(
     Ok((trial, unreadable))
 }
 
-/// What came of the mails, by outcome.
+/// The results of the mails, by outcome.
 #[derive(Default)]
 struct Tally {
     mails: u64,
-    /// Of each alert in them.
+    /// For each alert in them.
     outcomes: BTreeMap<Outcome, (u64, BTreeMap<String, u64>)>,
     requests: u64,
 }

@@ -27,10 +27,10 @@ Examples:
       -H 'Content-Type: message/rfc822' http://127.0.0.1:8025/ingress/mail
   alertbridge sample --status OK --incident inc-1 | alertbridge explain -")]
 pub struct Sample {
-    /// The incident's status, as OK for a resolve
+    /// The status of the incident, such as OK for a resolve
     #[arg(long, value_name = "S", default_value = "ANOMALOUS")]
     pub status: String,
-    /// The incident's id [default: a new one]
+    /// The id of the incident [default: a new one]
     #[arg(long, value_name = "ID")]
     pub incident: Option<String>,
 }
@@ -106,7 +106,7 @@ fn html(status: &str, incident_id: &str, time: &str) -> String {
         "sloValue": 99.0,
     });
 
-    // In a script element `</script` and `<!--` mean something; in JSON `<` may be written so.
+    // Within a script element, `</script` and `<!--` have a meaning; JSON allows `<` to be escaped.
     let incident = incident.to_string().replace('<', "\\u003c");
     let status = status.replace('&', "&amp;").replace('<', "&lt;");
     format!(
@@ -136,7 +136,7 @@ fn quoted_printable(text: &str) -> String {
                 encoded.push_str("=\r\n");
                 width = 0;
             }
-            // A dot alone on a line ends a mail in SMTP for senders that forget to stuff it.
+            // A dot alone on a line would end a mail in SMTP for senders that forget to stuff it.
             if literal && !(byte == b'.' && width == 0) {
                 encoded.push(char::from(byte));
                 width += 1;

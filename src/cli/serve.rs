@@ -28,7 +28,7 @@ Examples:
   alertbridge serve --config /etc/alertbridge/alertbridge.yaml
   alertbridge serve --log-format json 2>>alertbridge.log")]
 pub struct Serve {
-    /// How log lines are written [default: as the configuration says]
+    /// The format of log lines [default: that of the configuration]
     #[arg(long, value_enum, value_name = "FORMAT", display_order = LAST)]
     pub log_format: Option<LogFormat>,
 }

@@ -1,6 +1,6 @@
-//! What a configuration says to no effect: labels that no alert has, and receivers, routes and time
-//! intervals that nothing leads to. Each is allowed, and most likely a slip of the pen; `check`,
-//! the start and a reload warn of it.
+//! Settings without effect: labels that no alert has, and receivers, routes and time intervals that
+//! nothing leads to. Each is allowed, and most likely a mistake; `check`, the start and a reload
+//! warn about it.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::{
     route::Route,
 };
 
-/// Every such warning, a sentence each.
+/// Every such warning, as a sentence.
 pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<String> {
     let mut found = Vec::new();
     let known = profiles.labels().into_iter().map(ToOwned::to_owned);
@@ -31,7 +31,7 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
     found
 }
 
-/// A profile that names no sender takes mail of anybody, whose own domain then vouches for it.
+/// A profile without a sender takes mail from anybody, whose own domain then vouches for it.
 fn senders(config: &Config, found: &mut Vec<String>) {
     let nameless = config.profiles.iter().enumerate();
     for (index, profile) in nameless.filter(|(_, profile)| profile.r#match.from.is_empty()) {
@@ -105,7 +105,7 @@ impl Reached {
         self.intervals
             .extend(intervals.map(|interval| interval.name.clone()));
 
-        // A child that takes everything leaves nothing to its parent or to those behind it.
+        // A child that takes everything leaves nothing to its parent or to later siblings.
         let takes_all = |child: &&Route| child.matchers.is_empty() && !child.r#continue;
         let last = route.routes.iter().position(|child| takes_all(&child));
 
@@ -127,7 +127,7 @@ impl Reached {
     }
 }
 
-/// A fallback reaches its receiver where the one that it stands in for is reached.
+/// A fallback reaches its receiver wherever the receiver that it replaces is reached.
 fn receivers(config: &Config, reached: &mut Reached, found: &mut Vec<String>) {
     let fallbacks = || {
         let with_fallback = config.receivers.iter();

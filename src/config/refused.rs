@@ -1,10 +1,9 @@
-//! Keys that are not known here: the nearest one that is, or why one that means something elsewhere
-//! is refused.
+//! Unknown keys: the nearest known one, or why a key that has a meaning elsewhere is refused.
 
 use crate::settings::Problem;
 
-/// Alertmanager's keys with a meaning that is not implemented: ignoring them would page otherwise
-/// than the file says.
+/// Alertmanager's keys with a meaning that is not implemented: ignoring them would page differently
+/// from what the file says.
 const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     (
         &["group_by", "group_wait", "group_interval"],
@@ -79,9 +78,9 @@ const ELSEWHERE: &[(&[&str], &str, &str)] = &[
     ),
 ];
 
-/// The problem with a key that its struct does not know.
+/// The problem of a key that its struct does not know.
 pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
-    // The word may be the struct's own (`mute_time_intervals` of the file, once a list of
+    // The key may be the struct's own (`mute_time_intervals` of the file, once a list of
     // definitions).
     if let Some((_, what, mend)) = ELSEWHERE.iter().find(|(keys, ..)| keys.contains(&key)) {
         return Problem::new(path, format!("`{key}` is refused: {what}"), *mend);
@@ -94,7 +93,7 @@ pub fn unknown_key(path: String, key: &str, known: &[&str]) -> Problem {
     )
 }
 
-/// Names the nearest of the words, or all of them where none is near.
+/// Names the nearest of the words, or all of them if none is near.
 pub fn did_you_mean(word: &str, known: &[&str]) -> String {
     nearest(word, known.iter().copied()).map_or_else(
         || {
@@ -111,7 +110,7 @@ pub fn did_you_mean(word: &str, known: &[&str]) -> String {
     )
 }
 
-/// The word a typing mistake away, or two in a long one.
+/// The word at a distance of one typing mistake, or of two if it is long.
 pub fn nearest<'a>(word: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_lowercase();
     known

@@ -424,9 +424,17 @@ fn what_is_no_address_or_no_server_is_told() {
             json!("a@example.com\r\nBcc: x@example.com"),
             "is not a valid address",
         ),
-        ("to", json!("{{ app_key }}@example.com"), "is not a valid address"),
+        (
+            "to",
+            json!("{{ app_key }}@example.com"),
+            "is not a valid address",
+        ),
         ("from", json!(""), "`` is not a valid address"),
-        ("from", json!("x\"y <a@example.com>"), "is not a valid address"),
+        (
+            "from",
+            json!("x\"y <a@example.com>"),
+            "is not a valid address",
+        ),
         ("smarthost", json!(null), "no mail server is given"),
         (
             "smarthost",

@@ -329,7 +329,10 @@ fn the_commands_are_amtools_and_say_what_is_wrong() {
             &["app_key=x", "--duration", "1h", "--end", "2099-01-01"],
             "cannot be used with",
         ),
-        (&["app_key=x", "--duration", "soon"], "is not a valid duration"),
+        (
+            &["app_key=x", "--duration", "soon"],
+            "is not a valid duration",
+        ),
         (&[], "MATCHER"),
     ] {
         let (status, out, said) = run(&[&["add", "--comment", "x"], wrong].concat());

@@ -1,4 +1,4 @@
-//! The mail server that canaries are sent by, connected and logged in to; nothing is sent.
+//! Connects and logs in to the mail server of canaries; nothing is sent.
 
 use super::{
     Deployment,

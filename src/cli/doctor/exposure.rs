@@ -1,4 +1,4 @@
-//! Ways in that strangers reach, and what proves their mail.
+//! Ingresses that strangers can reach, and the proof that their mail needs.
 
 use super::{
     Deployment,
@@ -48,7 +48,7 @@ pub fn check(deployment: &Deployment) -> Checked {
     found.into()
 }
 
-/// The ways in that others than this machine reach, in words.
+/// The ingresses that other machines can reach, in words.
 fn open(config: &Config) -> Vec<String> {
     let ingress = &config.ingress;
     let smtp = ingress.smtp.iter().enumerate();

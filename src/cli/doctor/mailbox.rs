@@ -1,4 +1,4 @@
-//! Every mailbox is logged in to, and its folder opened; nothing in it changes.
+//! Logs in to every mailbox and opens its folder; nothing in it changes.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ fn name(at: Stopped) -> &'static str {
     }
 }
 
-/// A person waits.
+/// Short, because a person waits.
 fn timeouts() -> Timeouts {
     let secs = Duration::from_secs;
     Timeouts {

@@ -1,4 +1,4 @@
-//! Every integration is asked something that pages nobody, by the way that its pages go.
+//! Sends every integration a request that notifies nobody, by the transport of its pages.
 
 use jiff::{Timestamp, civil};
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// After it Opsgenie takes no alert.
+/// After this day Opsgenie accepts no alerts.
 const OPSGENIE_ENDS: civil::Date = civil::date(2027, 4, 5);
 
 pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
@@ -64,7 +64,7 @@ pub async fn check(deployment: &Deployment, target: &Target) -> Checked {
     checked
 }
 
-/// A page's address, and the request of the probe that goes there.
+/// A page's address, and the probe for it.
 fn question(
     target: &Target,
     receiver: &dyn Receiver,
@@ -85,7 +85,7 @@ fn question(
     Ok(probe::request(target.kind(), page).map(|request| (address, request)))
 }
 
-/// A receiver for which not even a page can be made.
+/// A receiver for which no page can be rendered.
 struct Unasked {
     what: String,
     mend: &'static str,

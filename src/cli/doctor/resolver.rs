@@ -1,4 +1,4 @@
-//! The name servers that say whether a mail is its sender's.
+//! The name servers that authenticity depends on.
 
 use super::{
     Deployment,

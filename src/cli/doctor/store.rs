@@ -1,5 +1,4 @@
-//! The store: who may read it, whether it is of this version, whether it can be written, and what
-//! room is left.
+//! The store: who may read it, its version, whether it can be written, and the free space.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
@@ -29,7 +28,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
     }
     findings.extend(room(&place));
 
-    // Opening it would mend its permissions, and nothing is to be changed.
+    // Opening it would fix its permissions, and nothing is to be changed.
     if !findings.iter().any(|found| found.check == "permissions") {
         findings.push(opened(&place).await);
     }
@@ -37,7 +36,7 @@ pub async fn check(deployment: &Deployment) -> Checked {
     findings.into()
 }
 
-/// Whether everybody may read what mails say and who was told.
+/// Whether everybody may read the mails and pages.
 fn permissions(path: &Path) -> Option<Finding> {
     let mode = fs::metadata(path).ok()?.mode() & 0o777;
     (mode & 0o007 != 0).then(|| {
@@ -66,8 +65,8 @@ fn room(place: &Place) -> Option<Finding> {
     })
 }
 
-/// A store of this version is opened and written to, without changing what it holds. An older one
-/// is left for `serve` to bring forward, and one that is not there for it to make.
+/// Opens a store of this version and writes to it, without changing its content. It leaves an older
+/// one for `serve` to migrate, and a missing one for `serve` to create.
 async fn opened(place: &Place) -> Finding {
     let is_new = matches!(place, Place::File(path) if !path.exists());
     if is_new {

@@ -18,7 +18,7 @@ use crate::{
     web::views::silences::{NewSilence, Preview as Found, preview_of},
 };
 
-/// Show what a silence would keep from being told, and add none
+/// Show what a silence would keep from paging, and add none
 ///
 /// The open incidents that it covers, and the triggers of the last 28 days that it would have kept.
 #[derive(Debug, Args)]

@@ -231,7 +231,10 @@ fn a_host_is_written_out_and_a_json_body_is_json_whatever_it_says() {
             body("{ \"a\": \"{{ metric }}\" }"),
             "with quotes, a line feed",
         ),
-        (body("{ \"a\": {{ metric }} }"), "it does not give valid JSON"),
+        (
+            body("{ \"a\": {{ metric }} }"),
+            "it does not give valid JSON",
+        ),
         (
             body("{ \"a\": {{ sli_gap }} }"),
             "tried on an alert that could not be read",
