@@ -61,7 +61,7 @@ First steps:
   alertbridge serve
       run on the built-in defaults; pages are printed
   alertbridge sample | alertbridge explain -
-      what would become of a mail, stage by stage
+      what happens to a mail, stage by stage
   alertbridge check --config my.yaml
       is my configuration right?
   alertbridge replay --stored --diff my.yaml
@@ -70,9 +70,9 @@ First steps:
 `alertbridge COMMAND --help` has examples of each. Data goes to stdout,
 everything else to stderr.
 
-Exit status: 0 done, 1 what was asked about is wrong (a configuration, an
-alert that cannot be read, other receivers than expected) or it could not
-be done, 2 wrong usage.";
+Exit status: 0 done; 1 the subject of the command is wrong (a configuration, an
+alert that cannot be read, other receivers than expected), or it could not be
+done; 2 wrong usage.";
 
 #[derive(Debug, Subcommand)]
 enum Command {

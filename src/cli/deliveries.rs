@@ -23,9 +23,9 @@ use crate::{
 /// Look at deliveries to receivers; retry dead ones, or discard them
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-A delivery is one page to one integration of a receiver. It is tried until it
-is delivered, refused for good, or too old (`delivery.give_up_after`); then it
-is dead, and the bridge pages about that.")]
+A delivery is one page to one integration of a receiver. It is tried until it is
+delivered, refused for good, or too old (`delivery.give_up_after`). In the last
+two cases it is dead, and the bridge pages about that.")]
 pub enum Deliveries {
     /// List deliveries, the newest first
     #[command(after_help = "\
@@ -46,10 +46,10 @@ Examples:
     },
     /// Retry dead deliveries, after fixing what prevented them
     #[command(after_help = "\
-A running `serve` sends them within seconds; else the next one does.
+A running `serve` sends them within seconds; otherwise, the next one does.
 
-Exit status: 0 they are pending again, or with --dead none was dead; 1 one of
-those named is not dead; 2 wrong usage.
+Exit status: 0 they are pending again, or with --dead none was dead; 1 a named
+delivery is not dead; 2 wrong usage.
 
 Examples:
   alertbridge deliveries retry 17 18
@@ -68,7 +68,7 @@ Examples:
     },
     /// Discard a delivery: it is never sent
     #[command(after_help = "\
-Exit status: 0 done, 1 there is no such delivery or it is settled already,
+Exit status: 0 done, 1 there is no such delivery, or it is already settled;
 2 wrong usage.
 
 Example:

@@ -47,12 +47,12 @@ use finding::{Checked, Finding, State};
 /// store
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What can be tried is tried: names are looked up, mailboxes logged in to and
-their folders opened, receivers asked something that pages nobody, the store
-written to. Nothing is changed, nobody is told. Beside each finding stands
-its mend. Run it as the user alertbridge runs as.
+It looks up names, logs in to mailboxes and opens their folders, sends receivers a
+request that pages nobody, and writes to the store. It changes nothing and
+notifies nobody. Each finding is printed with its fix. Run it as the user that
+alertbridge runs as.
 
-Exit status: 0 nothing is wrong, 1 something is, 2 wrong usage.
+Exit status: 0 nothing is wrong, 1 something is wrong, 2 wrong usage.
 
 Examples:
   alertbridge doctor --config /etc/alertbridge/alertbridge.yaml

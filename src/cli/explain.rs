@@ -34,16 +34,16 @@ mod sight;
 /// Walk one mail through every stage and show the exact requests; stores and sends nothing
 #[derive(Debug, Args)]
 #[command(after_help = "\
-The mail counts as arrived at its own Date, unless --at. No mail came
-before it: a resolve alone is told to nobody; `replay` takes it together
-with its trigger. Silences are the store's, and do not count here;
-`replay --stored` goes by them. Secrets are shown as <secret> and need not be there.
+The mail counts as arrived at its own Date, unless --at is given. No mail came
+before it, so a resolve alone notifies nobody; `replay` takes it together with
+its trigger. Silences belong to the store and are ignored here; `replay --stored`
+applies them. Secrets are shown as <secret> and need not exist.
 --json prints one object for each alert: mail, item, profile, outcome, reason,
-authenticity, incident, labels, receivers, requests; the first has what was
-found in the mail (pairs, groups, json, items, attachments, text) and why no
-profile took it (misses), too.
+authenticity, incident, labels, receivers, requests; the first also has what was found
+in the mail (pairs, groups, json, items, attachments, text) and why no profile
+took it (misses).
 
-Exit status: 0 done, whoever is told; 1 an alert that cannot be read, or the
+Exit status: 0 done, whoever is notified; 1 an alert cannot be read, or the
 configuration is wrong; 2 wrong usage.
 
 Examples:

@@ -65,12 +65,12 @@ Example:
     },
     /// Resolve an incident by hand that no mail will resolve
     #[command(after_help = "\
-Whoever was told of its trigger is told that it is over, and who said so. A
-running `serve` tells them within seconds, else the next one does. A newer
-trigger opens it again.
+Everybody who was notified of its trigger is notified that it is resolved, and by
+whom. A running `serve` does so within seconds; otherwise, the next one does. A
+newer trigger reopens it.
 
-Exit status: 0 it is closed, 1 there is no such incident or it is over
-already, 2 wrong usage.
+Exit status: 0 it is resolved; 1 there is no such incident, or it is already
+over; 2 wrong usage.
 
 Example:
   alertbridge incidents resolve FOotlQrY5ZQ")]

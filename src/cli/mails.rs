@@ -33,9 +33,9 @@ use discard::Discard;
 /// Look at stored mails, and decide about those in the quarantine
 #[derive(Debug, Subcommand)]
 #[command(after_help = "\
-Every mail that was taken is stored with its outcome and the reason. What is
-not proven to be genuine, and may not act, is quarantined until somebody
-releases or discards it.")]
+Every accepted mail is stored with its outcome and the reason. Mail that is not
+proven to be genuine, and may not act, is quarantined until somebody releases or
+discards it.")]
 pub enum Mails {
     /// List stored mails, the newest first
     #[command(after_help = "\
@@ -73,7 +73,7 @@ Examples:
     },
     /// Release a quarantined mail, which is then decided as genuine
     #[command(after_help = "\
-A running `serve` decides it within seconds, else the next one does: it may
+A running `serve` decides it within seconds; otherwise, the next one does. It may
 page, or resolve. The record says who released it, and when.
 
 Exit status: 0 done, 1 it is not in the quarantine, 2 wrong usage.
@@ -86,10 +86,10 @@ Example:
     },
     /// Discard mails from the quarantine: nobody is notified
     #[command(after_help = "\
-Without an ID all mails in the quarantine that fit every option given are
-discarded, after asking.
+Without an ID, all mails in the quarantine that match every given option are
+discarded, after a confirmation.
 
-Exit status: 0 done, 1 it is not in the quarantine or you said no, 2 wrong
+Exit status: 0 done; 1 it is not in the quarantine, or you declined; 2 wrong
 usage.
 
 Examples:

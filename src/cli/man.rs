@@ -11,7 +11,7 @@ use clap_mangen::Man;
 /// Print the manual page
 #[derive(Debug, Args)]
 #[command(after_help = "\
-It holds the help of every command.
+It contains the help of every command.
 
 Exit status: 0 done, 2 wrong usage.
 

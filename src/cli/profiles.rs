@@ -41,7 +41,7 @@ pub struct List {
 /// Print a starter's file, or what a configured profile takes and yields
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Exit status: 0 done, 1 there is none of this name, 2 wrong usage.
+Exit status: 0 done, 1 there is none with this name, 2 wrong usage.
 
 Examples:
   alertbridge profiles show cloudwatch
@@ -56,7 +56,7 @@ pub struct Show {
 /// Run the tests of profiles: mails, and what must be read in them
 #[derive(Debug, Args)]
 #[command(after_help = "\
-`check`, the start and every reload run them too, and refuse a configuration
+`check`, the start and every reload also run them, and refuse a configuration
 whose tests fail.
 
 Exit status: 0 all pass, 1 one fails, 2 wrong usage.
@@ -74,11 +74,11 @@ pub struct Test {
 /// Print a first profile made from an opening mail and, if given, its closing mail
 #[derive(Debug, Args)]
 #[command(after_help = "\
-What identifies the alert is equal in both mails, what says its status
-differs. The document goes into the configuration as it is, or into a file
+What identifies the alert is equal in both mails, and what gives its status
+differs. The document can be put into the configuration as it is, or into a file
 that it includes.
 
-Exit status: 0 the draft reads the mails, 1 it needs a hand, 2 wrong usage.
+Exit status: 0 the draft reads the mails, 1 it needs manual work, 2 wrong usage.
 
 Examples:
   alertbridge profiles draft alarm.eml ok.eml > conf.d/cloudwatch.yaml

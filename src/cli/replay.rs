@@ -44,30 +44,29 @@ use send::{agreed, owed, send};
 /// Explain many mails in order of arrival, so duplicates and resolves show; pages nobody
 #[derive(Debug, Args)]
 #[command(after_help = "\
-No mail came before the first, and what is concluded is thrown away at the
-end. A mail counts as arrived when the store says, or at its own Date, unless
---at. With --stored the store's silences count, each for the mails of its
-time; for files there are none. Nothing is sent without --send. --json prints a line for each \
-mail, as
-`explain` does.
+No mail came before the first, and the resulting state is discarded at the end. A
+mail counts as arrived at its stored time, or at its own Date, unless --at is
+given. With --stored, the store's silences apply, each to the mails of its time;
+for files there are none. Nothing is sent without --send. --json prints a line for
+each mail, as `explain` does.
 
---diff compares: each mail is taken through the configuration in force
-(--config) and through OTHER.yaml. Only mails that differ are shown: by
-their outcome, or by pages that are added, dropped, moved to another
-receiver, or changed (what is sent, by which key, until when it is held).
-What matters only when a receiver fails, as `fallback`, is not compared.
-With --json each such mail is a line:
+--diff compares: each mail passes through the present configuration (--config) and
+through OTHER.yaml. Only mails that differ are shown: by their outcome, or by
+pages that are added, dropped, moved to another receiver, or changed (what is
+sent, with which key, and until when it is held). Settings that only matter when a
+receiver fails, such as `fallback`, are not compared. With --json each such mail
+is a line:
   {\"mail\", \"incident_id\", \"outcome\": {\"before\", \"after\"},
    \"reason\": {\"before\", \"after\"}, \"changes\": [
      {\"change\": \"added|dropped|moved|changed\",
       \"action\": \"trigger|resolve\",
-      \"differs\": of one changed, which of \"integration\", \"method\",
+      \"differs\": if changed, which of \"integration\", \"method\",
                  \"url\", \"headers\", \"body\", \"secrets\", \"held_until\",
       \"before\": PAGE or null, \"after\": PAGE or null}]}
 where PAGE is a request as `explain` shows it, and \"held_until\".
 
-Exit status: 0 done, also where something differs; 1 an alert that cannot be
-read, a wrong configuration, or --send could not deliver; 2 wrong usage.
+Exit status: 0 done, even if something differs; 1 an alert cannot be read, the
+configuration is wrong, or --send could not deliver; 2 wrong usage.
 
 Examples:
   alertbridge replay ~/Maildir/.alerts

@@ -25,7 +25,7 @@ use crate::{
 pub enum Routes {
     /// Print the tree
     #[command(after_help = "\
-A route a line, below the one it belongs to, with its matchers and receiver.
+One route per line, below its parent, with its matchers and receiver.
 
 Exit status: 0 done, 1 the configuration is wrong, 2 wrong usage.
 
@@ -38,11 +38,11 @@ Example:
 /// Print which receivers a set of labels reaches
 #[derive(Debug, Default, Args)]
 #[command(after_help = "\
-Labels not given are empty. Severity is one of them: it is not worked out
-from the others here, as it is for a mail.
+Labels that are not given are empty. This includes severity: here, it is not
+derived from the others, as it is for a mail.
 
-Exit status: 0 done, 1 others are reached than --expect says or the
-configuration is wrong, 2 wrong usage.
+Exit status: 0 done; 1 other receivers are reached than --expect lists, or the
+configuration is wrong; 2 wrong usage.
 
 Examples:
   alertbridge routes test severity=critical app_key=com.example.app

@@ -14,7 +14,7 @@ const INCIDENT: &str = include_str!("../../schema/incident-data.schema.json");
 /// Print a JSON Schema, of an incident's JSON or of the configuration file
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Editors complete the configuration by it, and tell what is wrong.
+Editors use it to complete the configuration and to report mistakes.
 
 Exit status: 0 done, 2 wrong usage.
 

@@ -51,7 +51,7 @@ Examples:
     Preview(Preview),
     /// End silences now
     #[command(after_help = "\
-Exit status: 0 done, 1 one of them is over already or never was, 2 wrong usage.
+Exit status: 0 done; 1 one of them has ended or does not exist; 2 wrong usage.
 
 Examples:
   alertbridge silences expire 3 4

@@ -38,21 +38,21 @@ The store is what `store.url` names: a SQLite file, or a PostgreSQL database.")]
 pub enum Store {
     /// Migrate the store to this version's schema, or create it if there is none, without serving
     #[command(after_help = "\
-Says from which version to which, or that there was nothing to do. `serve`
-does the same when it starts: this is for whoever wants it apart, as before
-new replicas start. Runs beside a bridge of this version.
+It prints the versions before and after, or that there was nothing to do. `serve`
+does the same when it starts: use this command to migrate separately, for example
+before new replicas start. It may run beside a bridge of this version.
 
-Exit status: 0 it is at this version's schema, 1 it cannot be brought there,
-as one that a newer alertbridge made, 2 wrong usage.
+Exit status: 0 it is at this version's schema; 1 it cannot be migrated, for
+example because a newer alertbridge created it; 2 wrong usage.
 
 Example:
   alertbridge store migrate --config /etc/alertbridge/alertbridge.yaml")]
     Migrate,
     /// Copy the store to a new file; a running `serve` continues
     #[command(after_help = "\
-The copy is of one moment, read through, and renamed into place when it is
-whole. Every mail acknowledged before that moment is in it. For a PostgreSQL
-database it says how to use pg_dump.
+The copy is a consistent snapshot, which is verified and then renamed into place.
+It contains every mail that was acknowledged before. For a PostgreSQL database the
+command prints how to use pg_dump.
 
 Exit status: 0 there is a copy, 1 there is none, 2 wrong usage.
 
@@ -69,8 +69,8 @@ Examples:
     /// Restore the store from a backup, while no `serve` runs and there is no store, or an empty
     /// one
     #[command(after_help = "\
-What was owed when the backup was made is sent when `serve` starts: look at
-it first with `alertbridge deliveries list --state pending`.
+Deliveries that were pending at the time of the backup are sent when `serve`
+starts: review them first with `alertbridge deliveries list --state pending`.
 
 Exit status: 0 the store is there, 1 nothing was restored, 2 wrong usage.
 
@@ -82,9 +82,9 @@ Example:
     },
     /// Look for damage and for broken promises; a running `serve` continues
     #[command(after_help = "\
-Reads every page and every mail, and changes nothing. A line for each finding.
+It reads every page and every mail, and changes nothing. Each finding is one line.
 
-Exit status: 0 nothing was found, 1 something was, or there is no store, 2
+Exit status: 0 nothing was found; 1 something was found, or there is no store; 2
 wrong usage.
 
 Examples:
@@ -202,8 +202,9 @@ fn restore(config: &Config, from: &Path, out: &mut impl Write) -> anyhow::Result
 
     Ok(writeln!(
         out,
-        "{}: restored from {}\nWhat was owed when the backup was made is sent when `serve` starts: \
-         look at it first with `alertbridge deliveries list --state pending`.",
+        "{}: restored from {}
+Deliveries that were pending at the time of the backup are sent when \
+         `serve` starts: review them first with `alertbridge deliveries list --state pending`.",
         to.display(),
         from.display()
     )?)

@@ -48,14 +48,14 @@ pub struct When {
 /// Silence the triggers whose labels match all matchers; prints the number of the silence
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A running `serve` goes by it from the next mail on. A silenced trigger tells
-nobody; it is recorded as `silenced`. What was told before is resolved as ever.
-An incident that is still on when the silence ends pages at its next trigger.
-What the bridge tells of itself is silenced only where a matcher asks for its
-kind: 'kind=\"self\"'.
+A running `serve` applies it from the next mail on. A silenced trigger notifies
+nobody; it is recorded as `silenced`. Incidents announced before are resolved as
+usual. An incident that is still open when the silence ends pages then. The
+bridge's own alarms are silenced only if a matcher names their kind:
+'kind=\"self\"'.
 
-Exit status: 0 it is silenced, 1 there is no store, 2 wrong usage, as a matcher
-that is none.
+Exit status: 0 it is silenced; 1 there is no store; 2 wrong usage, such as an
+invalid matcher.
 
 Examples:
   alertbridge silences add 'app_key=\"com.example.app\"' --duration 2h --comment 'database moves'
