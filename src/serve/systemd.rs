@@ -1,5 +1,5 @@
-//! Notifications for systemd (`Type=notify`): mail is accepted, the process is alive, it stops. They
-//! go nowhere when systemd did not start the process.
+//! Notifications for systemd (`Type=notify`): mail is accepted, the process is alive, it stops.
+//! They go nowhere when systemd did not start the process.
 
 use std::time::Duration;
 
