@@ -1,7 +1,7 @@
-//! Mails that pass through every stage over a state that is discarded: the common part of `explain`
-//! and `replay`, as commands and on the admin listener.
+//! Mails walked through every stage over a state that is thrown away: what `explain` and `replay`
+//! share, as commands and on the admin listener.
 //!
-//! It has the same rules, store and receivers as `serve`; nothing is sent and nothing outlives the
+//! The same rules, store and receivers as `serve` has; nothing is sent and nothing outlives the
 //! command.
 
 use std::sync::Arc;
@@ -35,7 +35,7 @@ pub struct Trial {
     external_url: Option<String>,
     /// `--trust`: mails count as genuine.
     trust: bool,
-    /// Each applies to the mails that are tried at its time. The throw-away store has none of its
+    /// Each counts for the mails that are tried at its time. The throw-away store has none of its
     /// own.
     silences: Vec<Silence>,
 }
@@ -45,18 +45,18 @@ pub struct Trial {
 pub struct Specimen {
     /// Its path, or its number in the store.
     pub name: String,
-    /// Its number for pages: that in the store, or its index among the files.
+    /// What pages call it: its number in the store, or its place among the files.
     pub number: MailId,
     pub message: Message,
     /// A stored mail keeps the verdict of its arrival; others are judged now.
     pub authenticity: Option<Authenticity>,
-    /// Who released a stored mail from the quarantine.
+    /// Who let a stored mail out of the quarantine.
     pub released: Option<Release>,
-    /// The time at which it is tried.
+    /// The time it is tried at.
     pub now: Timestamp,
 }
 
-/// The content of a mail, independent of earlier mails.
+/// What a mail says, whatever was before it.
 pub struct Read {
     name: String,
     number: MailId,
@@ -65,12 +65,12 @@ pub struct Read {
     now: Timestamp,
 }
 
-/// The decision about one thing found in it, given the mails before it.
+/// What follows from one thing that was found in it, after the mails before it.
 pub struct Decided {
     name: String,
     authenticity: Authenticity,
     reading: Arc<Reading>,
-    /// Its index among the things found.
+    /// Its place among what was found.
     place: usize,
     decision: Decision,
     now: Timestamp,
@@ -94,13 +94,13 @@ impl Trial {
         })
     }
 
-    /// The same with all past, present and future silences.
+    /// The same with what was, is and will be silenced.
     #[must_use]
     pub fn with_silences(self, silences: Vec<Silence>) -> Self {
         Self { silences, ..self }
     }
 
-    /// Tries one mail: returns the result of each alert in it.
+    /// Takes one mail through: what becomes of each alert in it.
     pub async fn run(&self, specimen: Specimen) -> anyhow::Result<Vec<Explained>> {
         let raw = specimen.message.raw.clone();
         let decided = self.decide(self.read(vec![specimen]).await?).await?;
@@ -119,7 +119,7 @@ impl Trial {
         Ok(explained)
     }
 
-    /// Judges the mails' authenticity, unless that is already done; reading them does so too.
+    /// Judges the mails' authenticity, which reading them does too where it is not done.
     pub async fn judge(&self, specimens: Vec<Specimen>) -> Vec<Specimen> {
         let judged = specimens.into_iter().map(async |specimen| {
             let authenticity = Some(self.authenticity(&specimen).await);
@@ -139,7 +139,7 @@ impl Trial {
         }
     }
 
-    /// The stages that need no other mail: several batches may be read concurrently.
+    /// The stages that need no other mail: several batches may be read at once.
     pub async fn read(&self, specimens: Vec<Specimen>) -> anyhow::Result<Vec<Read>> {
         let judged = specimens.into_iter().map(async |specimen| {
             let authenticity = self.authenticity(&specimen).await;
@@ -202,8 +202,8 @@ impl Trial {
             .context("reading mail failed")
     }
 
-    /// The stages that depend on earlier mails: one batch after the other. The mails of a batch
-    /// share a commit.
+    /// The stages that go by the mails before: one batch after the other. Those of a batch share a
+    /// commit.
     pub async fn decide(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
         if self.silences.is_empty() {
             return self.decide_batch(read).await;
@@ -211,7 +211,7 @@ impl Trial {
 
         let mut decided = Vec::with_capacity(read.len());
         for one in read {
-            // Between two mails, a silence may have ended.
+            // Between two mails a silence may have ended.
             self.unsilence(one.now).await?;
             decided.extend(self.decide_batch(vec![one]).await?);
         }
@@ -219,7 +219,7 @@ impl Trial {
         Ok(decided)
     }
 
-    /// Sends the pages that silences held until now.
+    /// What silences held until now is told.
     async fn unsilence(&self, now: Timestamp) -> anyhow::Result<()> {
         for incident in self.store.unsilenced(now, u32::MAX).await? {
             let rules = Arc::clone(&self.rules);
@@ -228,7 +228,7 @@ impl Trial {
         Ok(())
     }
 
-    /// A conclusion that knows the silences that are active at a time.
+    /// A conclusion that knows of the silences that are active at a time.
     fn silenced(&self, now: Timestamp) -> impl Fn(Decide) -> Decide + use<> {
         let silences = self.active(now);
         move |conclude| {
@@ -270,7 +270,8 @@ impl Trial {
                 let decisions = decisions.context("the throw-away state lost a mail")?;
 
                 let decided = |(place, mut decision): (usize, Decision)| {
-                    // The throw-away state numbers mails in the order of the batches, which varies.
+                    // The throw-away state numbers them as batches come in, which is no two times
+                    // alike.
                     decision
                         .deliveries
                         .iter_mut()

@@ -1,5 +1,5 @@
-//! A mail at its second commit: its subject, the decision about it, and the commit that writes
-//! that. Trials (`explain`, `replay`) use this code just as real mail does.
+//! A mail at its second commit: what it is about, what follows from it, and the commit that writes
+//! that. What is tried (`explain`, `replay`) goes through here as what happens does.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use super::{reading::Reading, rules::Rules};
 use crate::store::{Decide, Decision, Intake, Item, StoreError, StoredMail, Subject, Unsilenced};
 
-/// A mail that was read, the rules for its decision, and the time of it.
+/// A mail that was read, the rules it is decided by, and the time at which it is.
 pub struct Case {
     pub rules: Arc<Rules>,
     pub reading: Arc<Reading>,
@@ -17,8 +17,9 @@ pub struct Case {
 }
 
 impl Case {
-    /// Decides everything that was found in the mail, in one commit. `around` wraps each conclusion
-    /// and may act before and after it. Returns `None` if the mail is already decided, or waits.
+    /// Decides everything that was found in the mail, in one commit. `around` is given each
+    /// conclusion and may do something before and after it. None where the mail is decided already,
+    /// or waits.
     pub async fn decide(
         &self,
         store: &dyn Intake,
@@ -28,7 +29,7 @@ impl Case {
         store.decide_all(self.mail.id, items, self.now).await
     }
 
-    /// The same for a mail that is due to be checked again.
+    /// The same for a mail that is due to be looked at again.
     pub(super) async fn reconsider(
         &self,
         store: &dyn Intake,
@@ -41,7 +42,8 @@ impl Case {
             .await
     }
 
-    /// For each thing found, what the store must know, and the conclusion from what it knows.
+    /// What the store must know of each thing that was found, and what is concluded from what the
+    /// store knows.
     fn items(&self, around: impl Fn(Decide) -> Decide) -> Vec<Item> {
         let item = |place: usize| {
             let (rules, reading) = (Arc::clone(&self.rules), Arc::clone(&self.reading));
@@ -64,15 +66,15 @@ impl Case {
             .subject(&self.reading, finding, &self.mail, self.now)
     }
 
-    /// The incident with a page held by a silence, which must be sent first; `None` if the mail is
-    /// decided.
+    /// The incident of which a silence held something that must be told first; none where the mail
+    /// is decided.
     pub(super) fn silenced(&self, decisions: &[Decision]) -> Option<Unsilenced> {
         let place = decisions.iter().position(Decision::waits_for_silenced)?;
         self.subject(place).as_ref().map(Unsilenced::of)
     }
 }
 
-/// Sends the page of an incident that a silence held, at its end; `around` as in [`Case::decide`].
+/// Tells what a silence held of an incident, at its end; `around` as in [`Case::decide`].
 pub async fn unsilence(
     store: &dyn Intake,
     rules: Arc<Rules>,
@@ -86,8 +88,8 @@ pub async fn unsilence(
         .await
 }
 
-/// Decides a mail. If that panics, the mail becomes an alert that could not be read: somebody is
-/// notified, and no other mail waits.
+/// Decides a mail. Where that panics the mail becomes an alert that could not be read: somebody is
+/// told, and no other waits.
 pub(super) async fn decide_catching_panics<F>(
     reading: Reading,
     mail: StoredMail,

@@ -1,5 +1,5 @@
-//! What happens when mail does not come: an open incident counts as over, and expected mail is
-//! missing. Pure.
+//! What follows where nothing more comes: an open incident is taken to be over, and mail that is
+//! expected is missing. Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,12 +17,12 @@ use crate::{
     store::{Arrival, Decision, IncidentRow, Kind, Memory, StoredMail, Subject},
 };
 
-/// The status of an incident whose sender fell silent.
+/// What the status of an incident is whose sender fell silent.
 const QUIET: &str = "QUIET";
 
 impl Treatment {
-    /// Whether a mail says that its incident continues, which postpones its end. A mail that is
-    /// older than what is known does not, nor one with weaker proof.
+    /// Whether a mail says that its incident goes on, where that puts off its end. One that is
+    /// older than what is known does not, nor one that is less proven.
     pub(super) fn hears_on(
         &self,
         decision: &Decision,
@@ -41,8 +41,8 @@ impl Treatment {
         self.resolve_after.is_some() && (repeats || decision.state.as_ref().is_some_and(is_firing))
     }
 
-    /// The arrival of the mail that the profile expects. As with a resolve, unproven mail ends no
-    /// incident.
+    /// That the mail came which the profile expects. As with a resolve, nothing that is not proven
+    /// ends an incident.
     pub(super) fn arrival(
         &self,
         mail: &StoredMail,
@@ -77,7 +77,7 @@ impl Rules {
         std::iter::once(first).chain(others)
     }
 
-    /// The decision about an open incident without further mail; `incident` is its state when it
+    /// What follows from an open incident of which nothing more was heard; `incident` is it as it
     /// was found.
     pub fn end_quiet(
         &self,
@@ -125,7 +125,7 @@ impl Rules {
         }
     }
 
-    /// The page that mail is missing, or came again, and what the store must know about it.
+    /// The page that mail is missing, or came again, and what the store must know of it.
     pub fn missing(
         &self,
         profile: &str,
@@ -186,7 +186,7 @@ impl Rules {
     }
 }
 
-/// The id of an incident of a profile.
+/// What an incident of a profile is called.
 pub(super) fn incident_id(profile: &str, key: &str) -> String {
     if profile == ATLASSIAN_SLI {
         key.to_owned()

@@ -1,4 +1,4 @@
-//! Builds a bridge: every error is found here, before the first mail is accepted.
+//! A bridge is built: whatever can be wrong is found here, before the first mail is taken.
 
 use std::{fs::File, sync::Arc};
 
@@ -38,17 +38,17 @@ use crate::{
     },
 };
 
-/// All parts of a bridge, wired but not running.
+/// All parts of a bridge, wired and at rest.
 pub(super) struct Bridge {
     pub(super) store: Arc<dyn Store>,
-    /// The lock on a store in a file.
+    /// Of a store in a file: that it is this process's own.
     pub(super) owned: Option<File>,
     pub(super) ways_in: Vec<WayIn>,
     pub(super) health: Health,
     pub(super) capacity: Capacity,
     pub(super) pipeline: Arc<Pipeline>,
     pub(super) deliverer: Arc<Deliverer>,
-    /// Notified when deliveries are created.
+    /// Rung when something is owed to a receiver.
     pub(super) bell: Arc<Notify>,
     pub(super) watch: Watch,
     pub(super) aviary: Aviary,
@@ -58,7 +58,7 @@ pub(super) struct Bridge {
     pub(super) admin_listener: Listener,
     pub(super) metrics: PrometheusHandle,
     pub(super) reload: Reload,
-    /// Requests for a reload.
+    /// Whoever asks for a reload.
     pub(super) asked: mpsc::Receiver<web::Asked>,
 }
 
@@ -176,7 +176,7 @@ impl Bridge {
     }
 }
 
-/// The part of a bridge for the admin listener.
+/// The admin listener's part of a bridge.
 fn admin(
     bench: Bench,
     health: &Health,
@@ -222,7 +222,7 @@ async fn open_store(
     Ok((store, owned))
 }
 
-/// The sender and watcher of canaries, and the channel for its state.
+/// What sends and watches the canaries, and where it says what it knows.
 fn aviary(
     store: &Arc<dyn Store>,
     key: Key,
@@ -244,7 +244,7 @@ fn aviary(
     (aviary, canary)
 }
 
-/// The key that signs canaries: created once, and shared by every replica.
+/// What signs the canaries: made once, and the same for every replica.
 async fn canary_key(store: &dyn Store) -> anyhow::Result<Key> {
     let mut fresh = [0; 32];
     aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;

@@ -1,5 +1,5 @@
-//! Keeps strangers' mail from filling the disk: beyond the configured size, the oldest of it is cut
-//! to the headers.
+//! Keeps what strangers send from filling the disk: beyond what the configuration allows, only the
+//! headers of the oldest of it are kept.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,12 +14,11 @@ use crate::{
     telemetry,
 };
 
-/// The pause between two looks. The rate at which mail can be stored bounds what comes in between.
+/// Between two looks. What comes meanwhile is bounded by how fast mail can be stored.
 const EVERY: Duration = Duration::from_secs(5);
-/// The pause between two steps while there is too much: pages go first.
+/// Between two steps while there is too much: pages go first.
 const PAUSE: Duration = Duration::from_millis(50);
-/// The looks after which everything is counted again: mail that is decided late is before the
-/// counted position.
+/// Looks after which all is counted anew: mail that is decided late is behind what was counted.
 const RECOUNT_AFTER: u32 = 120;
 
 /// The bytes of one kind of mail that are kept whole, as far as they are counted.
@@ -32,7 +31,7 @@ struct Usage {
 /// Looks after both kinds until `stop`.
 pub(super) struct Room {
     pub(super) upkeep: Arc<dyn Upkeep>,
-    /// Where mail comes in, which needs the space.
+    /// Where mail comes in: the room is needed there.
     pub(super) intake: Arc<dyn Intake>,
     pub(super) settings: config::Store,
     pub(super) clock: Clock,
@@ -68,7 +67,7 @@ impl Room {
         }
     }
 
-    /// Cuts some mail of a kind of which there is too much; returns whether there is more.
+    /// Cuts some of what is too much of a kind; returns whether there is more.
     async fn keep(&self, spare: Spare, usage: &mut Usage) -> Result<bool, StoreError> {
         self.count(spare, usage).await?;
         let allowed = self.allowed(spare);
@@ -101,8 +100,8 @@ impl Room {
         Ok(())
     }
 
-    /// If the disk is nearly full, nothing is kept of mail that is not an alert: alerts need the
-    /// space.
+    /// Where the disk is nearly full nothing is kept of mail that is no alert: the room is needed
+    /// for those that are.
     fn allowed(&self, spare: Spare) -> u64 {
         match spare {
             Spare::Ignored
@@ -126,8 +125,7 @@ impl Room {
     }
 }
 
-/// Once there is too much, a tenth more is cut: otherwise everything would be counted again for
-/// every mail.
+/// Once there is too much, a tenth more is cut: else all would be counted anew for every mail.
 fn excess(bytes: u64, allowed: u64) -> u64 {
     if bytes > allowed {
         bytes - (allowed - allowed / 10)
