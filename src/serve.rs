@@ -35,19 +35,19 @@ use ways_in::{Door, WayIn};
 
 /// How long a soft stop waits for one part of the bridge.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How often the metrics are tidied.
+/// How often the metrics are cleaned up.
 const TIDY_EVERY: Duration = Duration::from_secs(5);
 
 /// Runs the bridge until it is told to stop.
 pub async fn run(loaded: Loaded) -> anyhow::Result<()> {
-    // Before it is known what it asks for: unheard, it ends the process.
+    // Registered before anything else: an unhandled SIGHUP ends the process.
     let hangup = signal(SignalKind::hangup())?;
     let bridge = Bridge::new(loaded).await?;
     bridge.run(hangup).await
 }
 
 impl Bridge {
-    /// Starts every part, waits for a signal, and stops them: first the ways in, then the rest.
+    /// Starts every part, waits for a signal, and stops them: first the ingresses, then the rest.
     async fn run(self, hangup: Signal) -> anyhow::Result<()> {
         let at = self.admin_listener.local_addr();
         greet(&self.reload.started, &self.ways_in, at);
@@ -117,7 +117,7 @@ impl Bridge {
                                          start"),
         }
 
-        // Nobody takes the store before it is closed.
+        // Nobody may lock the store before it is closed.
         drop(self.store);
         drop(self.owned);
 
@@ -125,7 +125,7 @@ impl Bridge {
     }
 }
 
-/// Where the store is.
+/// The place of the store.
 pub fn store_place(config: &Config) -> anyhow::Result<Place> {
     let key = if config.store.url_file.is_some() {
         "store.url_file"
@@ -136,14 +136,14 @@ pub fn store_place(config: &Config) -> anyhow::Result<Place> {
         .map_err(|problem| anyhow::anyhow!("{}: {}; {}", problem.key, problem.what, problem.mend))
 }
 
-/// Rings here when another replica, or a command, says that something is owed.
+/// Notifies here when another replica, or a command, announces new deliveries.
 async fn listen(store: Arc<dyn Upkeep>, owed: Arc<Notify>, stop: CancellationToken) {
     while stop.run_until_cancelled(store.rung()).await.is_some() {
         owed.notify_one();
     }
 }
 
-/// Says where mail can be sent; on the embedded defaults, how to send a first one.
+/// Prints where mail can be sent; with the built-in defaults, also how to send a first one.
 fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
     for warning in &loaded.warnings {
         tracing::warn!("{warning}");

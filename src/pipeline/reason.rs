@@ -1,11 +1,11 @@
-//! The words of reasons: what a person reads of why a mail became what it did. Pure.
+//! The words of reasons: why a mail got its outcome, for people. Pure.
 
 use crate::{
     message::{Release, Verdict},
     store::StoredMail,
 };
 
-/// Two reasons in one.
+/// Two joined reasons.
 pub(super) fn and(first: &str, second: Option<&str>) -> String {
     second.map_or_else(|| first.to_owned(), |second| format!("{first}; {second}"))
 }

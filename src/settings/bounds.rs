@@ -1,11 +1,11 @@
-//! Settings that must lie within bounds.
+//! Settings with a range.
 
 use super::{ByteSize, Duration, Problem};
 
 pub const DAY: u64 = 86_400;
 pub const YEAR: u64 = 365 * DAY;
 
-/// What is wrong with a length of time that must have so many seconds.
+/// The problem of a duration that is out of its range in seconds.
 pub fn duration(key: &str, value: Duration, least: u64, most: u64) -> Option<Problem> {
     let (least, most) = (Duration::from_secs(least), Duration::from_secs(most));
     (value < least || value > most).then(|| {
@@ -17,7 +17,7 @@ pub fn duration(key: &str, value: Duration, least: u64, most: u64) -> Option<Pro
     })
 }
 
-/// What is wrong with the largest size of a mail.
+/// The problem of a mail's maximal size.
 pub fn mail_size(key: &str, size: ByteSize) -> Option<Problem> {
     let bounds = 64 << 10..=256 << 20;
     (!bounds.contains(&size.bytes())).then(|| {

@@ -4,17 +4,17 @@ use std::{fs, io, path::Path};
 
 use argon2::password_hash::phc::PasswordHash;
 
-/// Somebody who may sign in.
+/// A person who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub name: String,
     /// `viewer` or `operator`.
     pub role: String,
-    /// Argon2's, as `argon2 SALT -id -e` prints it.
+    /// Argon2's hash, as `argon2 SALT -id -e` prints it.
     pub hash: String,
 }
 
-/// What is wrong with a file of users.
+/// The problem of a file of users.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
     #[error("{0}")]
@@ -38,7 +38,7 @@ pub fn read(path: &Path) -> Result<Vec<User>, UsersError> {
     parse(&fs::read_to_string(path)?)
 }
 
-/// Reads its text. Empty lines and those that begin with `#` are passed over.
+/// Parses its text. Empty lines and those that begin with `#` are skipped.
 pub fn parse(text: &str) -> Result<Vec<User>, UsersError> {
     let mut users: Vec<User> = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -85,7 +85,7 @@ fn user(line: &str) -> Result<User, String> {
 mod tests {
     use super::*;
 
-    /// Of `secret`, with little work.
+    /// The hash of `secret`, with little work.
     const HASH: &str =
         "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$4fzyr4M2fNkJ1mnKNzKKFHWqVh2d3Bq0v1m7HOKkZ7w";
 

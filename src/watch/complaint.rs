@@ -1,4 +1,4 @@
-//! What is wrong with the bridge, said with its mend; and when it is over. Pure.
+//! The bridge's own troubles in words, with the fix, and their end. Pure.
 
 use std::collections::BTreeMap;
 
@@ -10,28 +10,29 @@ use crate::{
     store::{Concerns, DEAD_LETTERS, Room, UNEXPECTED_APP},
 };
 
-// What the bridge's own incidents are called: the alias at a receiver is made from it.
+// The ids of the bridge's own incidents, from which the alias at a receiver is made.
 const INGRESS: &str = "self:ingress:";
 const HELD_RESOLVES: &str = "self:held-resolves";
 const HELD_TRIGGERS: &str = "self:held-triggers";
 const QUARANTINE: &str = "self:quarantine-full";
 const STORE: &str = "self:store-space";
 
-/// So many unexpected apps are told of at a time: whoever makes them up fills no pager.
+/// The most unexpected apps that are reported at a time: an attacker who invents apps must not
+/// flood a pager.
 const MOST_APPS: usize = 5;
-/// Unverified triggers are counted by the hour: an hour without one held, and they are told again.
+/// Unverified triggers are counted by the hour: after an hour without a held one, they page again.
 const CALM: SignedDuration = SignedDuration::from_hours(1);
 
-/// Something that is wrong.
+/// A single trouble.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Complaint {
     pub(super) incident_id: String,
-    /// What it is and how it is mended.
+    /// What it is, and how to fix it.
     pub(super) text: String,
 }
 
 impl Complaint {
-    /// The label that says what it is about, for routes.
+    /// The label with its subject, for routes.
     pub(super) fn about(&self) -> Option<(&'static str, &str)> {
         let ingress = self
             .incident_id
@@ -46,14 +47,14 @@ impl Complaint {
     }
 }
 
-/// Critical is what may keep a page from somebody.
+/// A trouble is critical if it may keep a page from somebody.
 pub(super) fn severity(incident_id: &str) -> &'static str {
     let harmless = [HELD_RESOLVES, QUARANTINE].contains(&incident_id)
         || incident_id.starts_with(UNEXPECTED_APP);
     if harmless { "warning" } else { "critical" }
 }
 
-/// Everything that is wrong now. `since` is when the bridge began to look.
+/// Every present trouble. `since` is when the bridge began to look.
 pub(super) fn complaints(
     concerns: &Concerns,
     health: &BTreeMap<String, Condition>,
@@ -176,7 +177,7 @@ pub(super) fn complaints(
     found
 }
 
-/// What is wrong with an ingress.
+/// The trouble of an ingress.
 fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) -> Option<String> {
     let why = condition.failure.as_deref().unwrap_or("it gives no reason");
     if condition.login_refused {
@@ -196,13 +197,14 @@ fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) 
     })
 }
 
-/// Once told, it stays so until there is a quarter more: it does not come and go with every mail.
+/// Once reported, the shortage lasts until a quarter more is free, so that it does not flap with
+/// every mail.
 fn is_scarce(room: Room, told: bool) -> bool {
     let limit = room.little();
     room.free < if told { limit / 4 * 5 } else { limit }
 }
 
-/// The incidents by name; what a mail made up as a name is not repeated.
+/// The incidents by id; an id that a mail made up is not repeated.
 fn named(incidents: &[String]) -> String {
     let plain = |id: &&String| {
         id.len() <= 64
@@ -226,8 +228,8 @@ fn named(incidents: &[String]) -> String {
     }
 }
 
-/// What to say where an alarm that nothing complains of any more is over; none where nobody can
-/// know yet. `ingresses` are those configured, with what is known of each.
+/// The text for the end of an alarm whose cause is gone; `None` if that is not known yet.
+/// `ingresses` are the configured ones, with their conditions.
 pub(super) fn over(
     incident_id: &str,
     ingresses: &BTreeMap<&str, Option<&Condition>>,
@@ -244,7 +246,7 @@ pub(super) fn over(
         };
     }
 
-    // The canary's own watch says when that is over.
+    // The canary's own watch reports the end of that.
     if incident_id == canary::INCIDENT {
         return None;
     }

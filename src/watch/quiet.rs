@@ -18,11 +18,11 @@ use crate::{
     telemetry,
 };
 
-/// Incidents ended in one look.
+/// The most incidents ended in one look.
 const AT_ONCE: u32 = 100;
 
 impl Watch {
-    /// Nothing is taken for missing while it may lie in a mailbox that was not read yet.
+    /// Nothing counts as missing while it may be in a mailbox that was not read yet.
     pub(super) async fn look_for_quiet(&self, vigil: &Vigil) -> Result<(), StoreError> {
         let now = self.clock.now();
         if self.may_be_behind(vigil, now) {
@@ -34,8 +34,8 @@ impl Watch {
         self.look_for_missing(&rules, now).await
     }
 
-    /// Whether a mailbox was not read since this began to look: what came meanwhile lies there. One
-    /// that cannot be read for long is told of by itself.
+    /// Whether a mailbox has not been read since this began to look: mail that came in between is
+    /// there. One that cannot be read for long is reported separately.
     fn may_be_behind(&self, vigil: &Vigil, now: Timestamp) -> bool {
         if now.duration_since(vigil.since) > OVERDUE {
             return false;
@@ -109,8 +109,8 @@ impl Watch {
         Ok(())
     }
 
-    /// Tells that mail is missing, or came again. False where a mute keeps it from everybody: it is
-    /// tried again.
+    /// Reports that mail is missing, or came again. Returns false if a mute keeps that from
+    /// everybody: it is tried again.
     async fn tell_of(
         &self,
         rules: &Arc<Rules>,
@@ -147,18 +147,18 @@ impl Watch {
     }
 }
 
-/// What is to be done about mail that is expected.
+/// What to do about expected mail.
 #[derive(Debug, PartialEq, Eq)]
 enum Step {
-    /// From now on.
+    /// Expect it from now on.
     Expect(ExpectedMail),
-    /// It did not come for so long.
+    /// It has not come for this long.
     Missing(ExpectedMail, Duration),
     Arrived(ExpectedMail),
     Forget(ExpectedMail),
 }
 
-/// What is to be done, by what is configured and what is known.
+/// What to do, given the configuration and what is known.
 fn steps(rules: &Rules, known: &[ExpectedMail], now: Timestamp) -> Vec<Step> {
     let mut found = Vec::new();
     let mut configured = BTreeSet::new();

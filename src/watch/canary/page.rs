@@ -1,4 +1,4 @@
-//! What is told of a canary that did not come through. Pure.
+//! The page about a canary that did not come through. Pure.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -16,7 +16,7 @@ pub fn status(action: Action) -> &'static str {
     }
 }
 
-/// One is missing. Where it came through after its time, it stopped at none.
+/// A canary is missing. If it came through late, it stopped at no stage.
 pub fn missing(flight: &Flight, settings: &Settings, now: Timestamp) -> Notification {
     let stage = flight.stopped_at();
     let Settings {
@@ -40,7 +40,7 @@ pub fn missing(flight: &Flight, settings: &Settings, now: Timestamp) -> Notifica
     page(Action::Trigger, text, stage, now)
 }
 
-/// It is over.
+/// The end of that.
 pub fn over(why: &str, now: Timestamp) -> Notification {
     page(Action::Resolve, why.to_owned(), None, now)
 }
