@@ -379,7 +379,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
                  }}\n"
             ),
             "fields.key",
-            "no regular expression",
+            "valid regular expression",
         ),
         (
             format!(
@@ -496,7 +496,7 @@ fn what_json_calls_null_is_nothing() {
 #[test]
 fn a_group_is_what_was_matched() {
     let profile = only(
-        "  match: { from: [a@example.com] }\n  regex: { text: '(?s)^-(?<inside>.*)-$' }\n  \
+        "  match: { from: [a@example.com] }\n  regex: { text: '(?s)^-(?<inside>.*)-' }\n  \
          fields: { key: '{{ re.inside | hash }}', status: '{{ re.inside }}' }\n",
     );
     let found = profile.read(b"From: a@example.com\n\n- a\nb -");
