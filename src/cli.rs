@@ -14,7 +14,7 @@ use clap::{CommandFactory as _, Parser, Subcommand};
 
 use desk::At;
 
-use crate::{config::Loaded, trial::Trial};
+use crate::{config::Loaded, profile::examples, trial::Trial};
 
 mod asker;
 mod check;
@@ -147,6 +147,12 @@ fn exit(right: bool) -> ExitCode {
 
 /// A throw-away bridge for a configuration.
 fn trial_of(loaded: &Loaded, trust: bool) -> anyhow::Result<Trial> {
+    // They keep a bridge from starting, and nobody from looking into why.
+    for problem in examples::problems(&loaded.profiles) {
+        let warning = format!("{}: {problem}", loaded.source);
+        eprintln!("warning: {}", plain::plain(&warning));
+    }
+
     Trial::new(
         Arc::clone(&loaded.rules),
         loaded.config.authenticator(&loaded.rules.profiles)?,

@@ -163,9 +163,14 @@ impl Config {
                 .iter()
                 .map(|(_, problem)| problem.key.clone())
                 .collect();
-            let news = problems
-                .into_iter()
-                .filter(|problem| problem.key.is_empty() || !told.contains(&problem.key));
+            // Nor what is missing only since that is, over which the rest was to be laid.
+            let lacks_its_base = |key: &str| {
+                let mut bases = told.iter().filter_map(|told| told.strip_suffix(".use"));
+                bases.any(|of| within(key, of))
+            };
+            let news = problems.into_iter().filter(|Problem { key, .. }| {
+                key.is_empty() || !(told.contains(key) || lacks_its_base(key))
+            });
             found.extend(news.map(|problem| (None, problem)));
         };
 

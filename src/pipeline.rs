@@ -59,7 +59,7 @@ mod unsilence;
 use ahead::Ahead;
 pub use by_hand::resolve_by_hand;
 use canaries::Canaries;
-pub use case::{Case, unsilence};
+pub use case::{Case, end_quiet, unsilence};
 pub use finding::Finding;
 use in_hand::InHand;
 pub use order::in_order;

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::{
     delivery::{Action, DeliveryId, Notification, Step, Target, Verdict},
+    message::sender,
     settings::{
         self, Problem, Secret, SecretError,
         bounds::{self, DAY},
@@ -356,6 +357,8 @@ pub struct Receivers {
     pub(crate) templates: BTreeSet<String>,
     /// The settings of each receiver, by name, to detect what a reload changed.
     pub(crate) written: BTreeMap<String, Settings>,
+    /// The addresses that their mail comes from.
+    senders: Vec<String>,
     /// The values from the environment in each integration's texts.
     given: given::Given,
 }
@@ -366,6 +369,16 @@ impl Receivers {
         self.places
             .get(target)
             .map_or_else(|| target.receiver.clone(), Clone::clone)
+    }
+
+    /// Whether a mail certainly is a page that these receivers sent: what comes back of them tells
+    /// of nothing.
+    pub fn sent(&self, header: &[u8]) -> bool {
+        email::is_page(header)
+            && matches!(
+                sender::read(header, &self.senders),
+                sender::Sender::Configured
+            )
     }
 
     /// The integrations of one receiver: by kind in the order of [`Settings`], and within a kind as

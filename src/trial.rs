@@ -13,7 +13,7 @@ use jiff::Timestamp;
 use crate::{
     authenticate::Authenticator,
     message::{Authenticity, MailId, Message, Release, Verdict},
-    pipeline::{Case, Reading, Rules, Sight, in_order, unsilence},
+    pipeline::{Case, Reading, Rules, Sight, Treatment, end_quiet, in_order, unsilence},
     silence::{self, Silence},
     store::{Decide, Decision, Memory, Store, StoredMail, sqlite::Sqlite},
 };
@@ -206,18 +206,43 @@ impl Trial {
     /// The stages that go by the mails before: one batch after the other. Those of a batch share a
     /// commit.
     pub async fn decide(&self, read: Vec<Read>) -> anyhow::Result<Vec<Decided>> {
-        if self.silences.is_empty() {
+        let may_have_ended = read.iter().any(|one| self.ending(one).is_some());
+        if self.silences.is_empty() && !may_have_ended {
             return self.decide_batch(read).await;
         }
 
         let mut decided = Vec::with_capacity(read.len());
         for one in read {
-            // Between two mails a silence may have ended.
+            // Between two mails a silence may have ended, and what nothing more was heard of.
             self.unsilence(one.now).await?;
+            self.end_quiet(&one).await?;
             decided.extend(self.decide_batch(vec![one]).await?);
         }
 
         Ok(decided)
+    }
+
+    /// How the alerts of a mail's profile are treated, where they end by themselves.
+    fn ending(&self, read: &Read) -> Option<&Treatment> {
+        let profile = read.reading.profile.as_deref()?;
+        self.rules.ending().find(|one| *one.profile == *profile)
+    }
+
+    /// What its profile takes to be over by the time of a mail (`resolve_after`) is over.
+    async fn end_quiet(&self, read: &Read) -> anyhow::Result<()> {
+        let Some(treatment) = self.ending(read) else {
+            return Ok(());
+        };
+        let Some(since) = treatment.quiet_since(read.now) else {
+            return Ok(());
+        };
+
+        let profile = &treatment.profile;
+        for incident in self.store.quiet(profile, since, u32::MAX).await? {
+            let (rules, profile) = (Arc::clone(&self.rules), Arc::clone(profile));
+            end_quiet(&*self.store, rules, profile, incident, read.now).await?;
+        }
+        Ok(())
     }
 
     /// What silences held until now is told.

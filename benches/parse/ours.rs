@@ -46,7 +46,13 @@ pub struct Bridge {
 
 impl Bridge {
     pub fn new() -> Self {
-        let loaded = Config::parse(Source::Embedded, CONFIGURATION, Files::Unneeded, &|_| None);
+        Self::with("")
+    }
+
+    /// With more of a configuration: `profiles:`.
+    pub fn with(more: &str) -> Self {
+        let configuration = format!("{CONFIGURATION}{more}");
+        let loaded = Config::parse(Source::Embedded, &configuration, Files::Unneeded, &|_| None);
         let Loaded { config, rules, .. } = loaded.unwrap_or_else(|error| panic!("{error}"));
         let in_force = InForce {
             authenticator: config.authenticator(&rules.profiles).unwrap(),

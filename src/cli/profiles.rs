@@ -308,7 +308,11 @@ fn lines(value: &serde_json::Value, depth: usize, out: &mut String) {
     let indent = "  ".repeat(depth);
     match value {
         serde_json::Value::Object(entries) => {
-            for (key, value) in entries.iter().filter(|(_, value)| !is_nothing(value)) {
+            // That no change is told is what an empty list there says.
+            let says = |key: &str, value: &serde_json::Value| {
+                !is_nothing(value) || (key == "notify_on_change" && value.is_array())
+            };
+            for (key, value) in entries.iter().filter(|(key, value)| says(key, value)) {
                 match value {
                     serde_json::Value::Object(_) => {
                         *out += &format!("{indent}{key}:\n");

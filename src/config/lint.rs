@@ -8,7 +8,7 @@ use super::{Config, nearest};
 use crate::{
     label::{self, Matcher},
     pipeline::Rules,
-    profile::Profiles,
+    profile::{Profiles, starters},
     route::Route,
 };
 
@@ -19,7 +19,9 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
     let mut known: BTreeSet<String> = known.collect();
     known.insert(label::STAGE.to_owned());
     severities(config, &known, &mut found);
+    changes(config, &known, &mut found);
     senders(config, &mut found);
+    unchecked(config, &mut found);
 
     let mut reached = Reached {
         known,
@@ -33,13 +35,32 @@ pub fn warnings(config: &Config, rules: &Rules, profiles: &Profiles) -> Vec<Stri
 
 /// A profile without a sender takes mail from anybody, whose own domain then vouches for it.
 fn senders(config: &Config, found: &mut Vec<String>) {
-    let nameless = config.profiles.iter().enumerate();
-    for (index, profile) in nameless.filter(|(_, profile)| profile.r#match.from.is_empty()) {
+    // What it begins with may name one, where there is such a starter.
+    let is_known = |starter: &String| starters::named(starter).is_some();
+    let nameless = config.profiles.iter().enumerate().filter(|(_, profile)| {
+        profile.r#match.from.is_empty() && profile.r#use.as_ref().is_none_or(is_known)
+    });
+    for (index, profile) in nameless {
         found.push(format!(
             "profiles[{index}].match.from: the profile `{}` names no sender, so anybody who writes \
              such a mail can page and resolve; name the address that its alerts come from",
             profile.name
         ));
+    }
+}
+
+/// A profile that asks for no evidence takes every mail at its word.
+fn unchecked(config: &Config, found: &mut Vec<String>) {
+    for (index, profile) in config.profiles.iter().enumerate() {
+        let required = &profile.authenticity.require;
+        if required.as_ref().is_some_and(Vec::is_empty) {
+            found.push(format!(
+                "profiles[{index}].authenticity.require is empty: mail that the profile `{}` takes \
+                 is not checked to be its sender's, so whoever can write to an ingress can page and \
+                 resolve; list what counts as evidence",
+                profile.name
+            ));
+        }
     }
 }
 
@@ -62,6 +83,19 @@ fn severities(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>
     }
 }
 
+/// Of a label that no alert has no change is ever told.
+fn changes(config: &Config, known: &BTreeSet<String>, found: &mut Vec<String>) {
+    let of_alerts = ("alerts".to_owned(), &config.alerts.notify_on_change);
+    let of_profiles = config.profiles.iter().enumerate();
+    let of_profiles = of_profiles
+        .map(|(index, profile)| (format!("profiles[{index}]"), &profile.notify_on_change));
+
+    for (key, names) in std::iter::once(of_alerts).chain(of_profiles) {
+        let key = format!("{key}.notify_on_change");
+        unknown(&key, names.iter().map(String::as_str), known, found);
+    }
+}
+
 /// A matcher of such a label sees it as empty, whatever the mail.
 fn labels<'a>(
     key: &str,
@@ -69,10 +103,16 @@ fn labels<'a>(
     known: &BTreeSet<String>,
     found: &mut Vec<String>,
 ) {
-    let unknown: BTreeSet<&str> = matchers
-        .map(Matcher::name)
-        .filter(|name| !known.contains(*name))
-        .collect();
+    unknown(key, matchers.map(Matcher::name), known, found);
+}
+
+fn unknown<'a>(
+    key: &str,
+    names: impl Iterator<Item = &'a str>,
+    known: &BTreeSet<String>,
+    found: &mut Vec<String>,
+) {
+    let unknown: BTreeSet<&str> = names.filter(|name| !known.contains(*name)).collect();
 
     for name in unknown {
         let mend = match nearest(name, known.iter().map(String::as_str)) {
@@ -213,6 +253,41 @@ mod tests {
             "{said:?}"
         );
         assert!(!told(&said, "`kind`"), "{said:?}");
+    }
+
+    #[test]
+    fn a_label_that_no_alert_has_is_named_where_its_changes_are_to_be_told() {
+        let profile = "profiles: [{ name: p, match: { from: [a@example.com] }, \
+                       fields: { key: k, status: s, load: '1' }, \
+                       notify_on_change: [severity, load, severty] }]";
+        let said = warnings("{ receiver: b }", profile);
+        assert!(
+            told(
+                &said,
+                "profiles[0].notify_on_change: no alert has a label `severty`; did you mean \
+                 `severity`?"
+            ),
+            "{said:?}"
+        );
+        assert!(!told(&said, "`load`"), "{said:?}");
+    }
+
+    #[test]
+    fn a_profile_that_checks_nothing_is_named() {
+        let profile = |more: &str| {
+            let profile = format!(
+                "profiles: [{{ name: p, match: {{ from: [a@example.com] }}, \
+                 fields: {{ key: k, status: s }}{more} }}]"
+            );
+            warnings("{ receiver: b }", &profile)
+        };
+        let said = profile(", authenticity: { require: [] }");
+        assert!(
+            told(&said, "profiles[0].authenticity.require is empty"),
+            "{said:?}"
+        );
+        let said = profile(", authenticity: { require: [dkim] }");
+        assert!(!told(&said, "authenticity"), "{said:?}");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! inherited.
 
 use super::{
+    nearest,
     overlay::{below, lay_over, stand},
     yaml::{self, Node, Value},
 };
@@ -35,7 +36,10 @@ fn over_its_starter(profile: &mut Node, key: &str) -> Option<Problem> {
         return Some(Problem::new(
             key,
             format!("there is no starter `{shown}`"),
-            format!("the starters are {}", known.join(", ")),
+            match nearest(&name.text, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`?"),
+                None => format!("the starters are {}", known.join(", ")),
+            },
         ));
     };
 

@@ -69,7 +69,7 @@ impl Contents {
         for html in &contents.html {
             let page = rendered::render(html, LONGEST_TEXT.saturating_sub(pages.text.len()));
             pages.text += &page.text;
-            pages.pairs.join(page.pairs);
+            pages.pairs.append(page.pairs);
             pages.links.extend(page.links);
         }
 

@@ -1,6 +1,6 @@
 //! Labels with their values: what alert mails are made of, whatever they look like.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::{Serialize, Serializer};
 
@@ -72,13 +72,22 @@ impl Pairs {
         self.all.is_empty()
     }
 
+    /// Those of another text follow.
+    pub(super) fn append(&mut self, more: Self) {
+        self.extend(more.all);
+    }
+
     /// Those of another text follow, without what both say.
     pub(super) fn join(&mut self, more: Self) {
-        let known = self.clone();
-        let news = more
+        let known: HashSet<(String, &str)> = self
+            .iter()
+            .map(|(label, value)| (looked_up(label), value))
+            .collect();
+        let news: Vec<_> = more
             .all
             .into_iter()
-            .filter(|(label, value)| !known.values(label).any(|said| said == value));
+            .filter(|(label, value)| !known.contains(&(looked_up(label), value.as_str())))
+            .collect();
         self.extend(news);
     }
 }

@@ -89,6 +89,8 @@ struct Row {
 #[derive(Default)]
 struct Cell {
     text: String,
+    /// Whether it says anything yet.
+    speaks: bool,
     lines: usize,
     /// It holds a table of its own.
     nests: bool,
@@ -181,6 +183,7 @@ impl Page {
             && cell.text.len() < LONGEST_CELL
         {
             cell.text.push(c);
+            cell.speaks |= !c.is_whitespace();
         }
         let kept = match (&mut self.term, &mut self.description) {
             (_, Some(description)) => Some(description),
@@ -204,10 +207,10 @@ impl Page {
         self.text.push('\n');
         self.line = self.text.len();
         if let Some(cell) = self.cell() {
-            if !cell.text.trim().is_empty() {
-                cell.lines += 1;
+            cell.lines += usize::from(cell.speaks);
+            if cell.text.len() < LONGEST_CELL {
+                cell.text.push('\n');
             }
-            cell.text.push('\n');
         }
         for kept in [
             self.term.as_mut().map(|(_, term)| term),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::{reading::Reading, rules::Rules};
-use crate::store::{Decide, Decision, Intake, Item, StoreError, StoredMail, Subject, Unsilenced};
+use crate::store::{
+    Decide, Decision, IncidentRow, Intake, Item, Kind, StoreError, StoredMail, Subject, Unsilenced,
+};
 
 /// A mail that was read, the rules it is decided by, and the time at which it is.
 pub struct Case {
@@ -85,6 +87,24 @@ pub async fn unsilence(
     let conclude = move |memory: &_| rules.unsilence(memory, now);
     store
         .announce(incident.subject(), now, around(Box::new(conclude)))
+        .await
+}
+
+/// Ends an incident of a profile of which nothing more was heard.
+pub async fn end_quiet(
+    store: &dyn Intake,
+    rules: Arc<Rules>,
+    profile: Arc<str>,
+    incident: IncidentRow,
+    now: Timestamp,
+) -> Result<Decision, StoreError> {
+    let of_incident = Unsilenced {
+        kind: Kind::Incident,
+        incident_id: incident.incident_id.clone(),
+    };
+    let conclude = move |memory: &_| rules.end_quiet(&profile, &incident, memory, now);
+    store
+        .announce(of_incident.subject(), now, Box::new(conclude))
         .await
 }
 

@@ -21,6 +21,12 @@ use crate::{
 const QUIET: &str = "QUIET";
 
 impl Treatment {
+    /// When an open incident was last heard of that is taken to be over now; none where none is.
+    pub fn quiet_since(&self, now: Timestamp) -> Option<Timestamp> {
+        let after = self.resolve_after?;
+        now.checked_sub(after.as_signed()).ok()
+    }
+
     /// Whether a mail says that its incident goes on, where that puts off its end. One that is
     /// older than what is known does not, nor one that is less proven.
     pub(super) fn hears_on(

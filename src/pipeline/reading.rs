@@ -95,6 +95,17 @@ impl Rules {
         }
 
         let mail = Mended::of(&message.raw);
+        if self.receivers.sent(mail.header()) {
+            let reason = "it is a page that this bridge sent itself (email_configs)".to_owned();
+            return Some(Reading {
+                profile: None,
+                findings: vec![Finding::Ignored { reason }],
+                date: extraction.date,
+                subject_line: extraction.subject.clone(),
+                message_id: None,
+            });
+        }
+
         let sent_at = extraction.date.unwrap_or(message.arrived_at);
         let (profile, findings) = match self.profiles.taking(mail.header()) {
             Taking::Nobodys => return None,

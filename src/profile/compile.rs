@@ -6,7 +6,7 @@ use regex::Regex;
 
 use super::{
     Profile,
-    fields::{Fields, Speakable},
+    fields::{Fields, LONGEST_KEY, Speakable},
     json::Source,
     matching::Matching,
     reading::{Each, Recipe, names},
@@ -242,6 +242,24 @@ fn item_names(item: &Regex) -> BTreeSet<String> {
     all
 }
 
+/// No mail is there that could say what its absence is called.
+fn misnamed_absence(key: &str, named: &str) -> Option<Problem> {
+    let what = if named.trim().is_empty() {
+        "the incident of a mail that did not come has no key".to_owned()
+    } else if named.len() > LONGEST_KEY {
+        format!("it is longer than {LONGEST_KEY} bytes")
+    } else if named.contains("{{") || named.contains("{%") {
+        format!("`{named}` is a template, and where no mail came there is nothing to fill it with")
+    } else {
+        return None;
+    };
+    Some(Problem::new(
+        key,
+        what,
+        "write a text, `key: nightly`, or drop the key: the incident is then `PROFILE:missing`",
+    ))
+}
+
 /// What is wrong with the settings that say how the alerts are treated.
 fn terms(key: &str, settings: &Settings) -> Vec<Problem> {
     let mut found = Vec::new();
@@ -267,6 +285,9 @@ fn terms(key: &str, settings: &Settings) -> Vec<Problem> {
             0,
             YEAR,
         ));
+        if let Some(named) = &expect.key {
+            found.extend(misnamed_absence(&format!("{key}.expect.key"), named));
+        }
     }
 
     for (index, test) in settings.tests.iter().enumerate() {

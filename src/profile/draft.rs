@@ -30,6 +30,8 @@ struct Value {
     /// What it is called, in lower case.
     label: String,
     text: String,
+    /// Its place in the mail.
+    place: usize,
 }
 
 /// How the status is told.
@@ -88,8 +90,10 @@ pub fn document(opening: &[u8], closing: Option<&[u8]>) -> String {
     if let Some(time) = time(&on, over.as_ref()) {
         field("time", &time);
     }
-    let title = labelled(&on, &words::TITLE).map_or("subject", |(expression, _)| expression);
-    field("title", &format!("{{{{ {title} | default(subject) }}}}"));
+    match labelled(&on, &words::TITLE) {
+        Some((title, _)) => field("title", &format!("{{{{ {title} | default(subject) }}}}")),
+        None => field("title", "{{ subject }}"),
+    }
     if let Some((severity, _)) = labelled(&on, &words::SEVERITY) {
         field(
             "severity",
@@ -135,9 +139,10 @@ fn sight(raw: &[u8]) -> Sight {
         {
             let label = name.rsplit('-').next().unwrap_or_default().to_owned();
             let text = subject(field.value);
+            let place = values.len();
             values
                 .entry(format!("header['{name}']"))
-                .or_insert(Value { label, text });
+                .or_insert(Value { label, text, place });
         }
     }
     for (label, _) in contents.pairs.iter() {
@@ -145,10 +150,11 @@ fn sight(raw: &[u8]) -> Sight {
         if text.is_empty() || label.contains(['\'', '\\', '{', '}']) {
             continue;
         }
-        let text = text.to_owned();
+        let (text, place) = (text.to_owned(), values.len());
         values.entry(format!("pairs['{label}']")).or_insert(Value {
             label: label.to_lowercase(),
             text,
+            place,
         });
     }
 
@@ -206,6 +212,11 @@ fn status(on: &Sight, over: Option<&Sight>) -> (Status, Around) {
         );
     }
     if let Some(found) = in_subject(on, over) {
+        return found;
+    }
+    if let Some(over) = over
+        && let Some(found) = by_difference(on, over)
+    {
         return found;
     }
 
@@ -302,7 +313,12 @@ fn in_subject(on: &Sight, over: Option<&Sight>) -> Option<(Status, Around)> {
         .into_iter()
         .find(|word| !has_word(&on.subject, word))?
         .to_owned();
-    let around = around(on, over, Some((&word, &end)));
+    Some(told_by(on, over, &word, &end))
+}
+
+/// The status by a word of each Subject, and what else of it is the same in both.
+fn told_by(on: &Sight, over: &Sight, word: &str, end: &str) -> (Status, Around) {
+    let around = around(on, over, Some((word, end)));
     let tail = match around.tail {
         0 => String::new(),
         words => format!(r"(?:\s+\S+){{{words}}}"),
@@ -314,13 +330,58 @@ fn in_subject(on: &Sight, over: Option<&Sight>) -> Option<(Status, Around)> {
     };
     let status = Status {
         expression: "{{ re.state }}".to_owned(),
-        trigger: vec![word.clone()],
-        resolve: vec![end.clone()],
+        trigger: vec![word.to_owned()],
+        resolve: vec![end.to_owned()],
         subject: Some(format!(
             r"^(?<before>.*?)\W*\b(?<state>{word}|{end})\b{after}{tail}$"
         )),
     };
-    Some((status, around))
+    (status, around)
+}
+
+/// In whatever language: a pair that says something else in the one mail than in the other, or the
+/// one word of the Subject that differs.
+fn by_difference(on: &Sight, over: &Sight) -> Option<(Status, Around)> {
+    let mut pairs: Vec<_> = on.values.iter().collect();
+    pairs.sort_by_key(|(_, value)| value.place);
+    let differs = pairs.into_iter().find_map(|(expression, value)| {
+        let other = over.values.get(expression)?;
+        let are_states = is_state(&value.text) && is_state(&other.text);
+        (value.text != other.text && are_states).then_some((expression, value, other))
+    });
+    if let Some((expression, value, other)) = differs {
+        let status = Status {
+            expression: format!("{{{{ {expression} }}}}"),
+            trigger: vec![regex::escape(&value.text)],
+            resolve: vec![regex::escape(&other.text)],
+            subject: None,
+        };
+        return Some((status, Around::default()));
+    }
+
+    let words = |text: &str| -> Vec<String> {
+        let words = text.split(|c: char| !c.is_alphanumeric());
+        let words = words.filter(|word| !word.is_empty());
+        words.map(ToOwned::to_owned).collect()
+    };
+    let (one, other) = (words(&on.subject), words(&over.subject));
+    let mut differing = one.iter().zip(&other).filter(|(a, b)| a != b);
+    let (Some((word, end)), None) = (differing.next(), differing.next()) else {
+        return None;
+    };
+    let once = |all: &[String], word: &String| all.iter().filter(|other| *other == word).count();
+    let is_told_apart = one.len() == other.len()
+        && is_state(word)
+        && is_state(end)
+        && once(&one, word) == 1
+        && once(&other, end) == 1;
+    is_told_apart.then(|| told_by(on, over, word, end))
+}
+
+/// Whether a text may be a state: a word or two, and no number.
+fn is_state(text: &str) -> bool {
+    let words = text.split_whitespace().count();
+    (1..=3).contains(&words) && !text.contains(|c: char| c.is_numeric())
 }
 
 fn has_word(text: &str, word: &str) -> bool {
@@ -397,8 +458,33 @@ fn key(on: &Sight, over: Option<&Sight>, around: Around) -> String {
         (true, true) => "{{ re.before }}/{{ re.after }}".to_owned(),
         (true, false) => "{{ re.before }}".to_owned(),
         (false, true) => "{{ re.after }}".to_owned(),
-        (false, false) => "{{ subject }}".to_owned(),
+        (false, false) => what_stays(on, over).unwrap_or_else(|| "{{ subject }}".to_owned()),
     }
+}
+
+/// How many pairs of unknown meaning make a key.
+const UNKNOWN_PARTS: usize = 2;
+
+/// The first pairs that are the same in both mails, where the Subject is not.
+fn what_stays(on: &Sight, over: Option<&Sight>) -> Option<String> {
+    let over = over.filter(|over| over.subject != on.subject)?;
+    let mut same: Vec<_> = on
+        .values
+        .iter()
+        .filter(|(expression, value)| {
+            let other = over.values.get(*expression);
+            let is_about_something = !words::TIME.contains(&value.label.as_str())
+                && !words::SEVERITY.contains(&value.label.as_str());
+            is_about_something && other.is_some_and(|other| other.text == value.text)
+        })
+        .collect();
+    same.sort_by_key(|(_, value)| value.place);
+
+    let parts = same.into_iter().take(UNKNOWN_PARTS);
+    let parts: Vec<String> = parts
+        .map(|(expression, _)| format!("{{{{ {expression} }}}}"))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("/"))
 }
 
 /// The time, where it names its zone in both mails.

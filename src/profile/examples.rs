@@ -115,7 +115,10 @@ fn judge(profile: &Profile, test: &Test, raw: &[u8]) -> Outcome {
     };
 
     let Some(item) = test.item.checked_sub(1).and_then(|item| found.get(item)) else {
-        let what = format!("the mail tells of {} incidents", found.len());
+        let what = match found.len() {
+            1 => "the mail tells of one incident".to_owned(),
+            many => format!("the mail tells of {many} incidents"),
+        };
         return Err(wrong("item", what));
     };
 

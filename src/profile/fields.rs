@@ -61,6 +61,12 @@ impl Fields {
         environment.set_undefined_behavior(UndefinedBehavior::Strict);
         environment.set_fuel(Some(FUEL));
         environment.set_auto_escape_callback(|_| AutoEscape::None);
+        // What JSON calls null says nothing: two alerts without an id must not share a key.
+        environment.set_formatter(|out, _, value| match value.as_str() {
+            Some(text) => Ok(out.write_str(text)?),
+            None if value.is_none() => Ok(()),
+            None => Ok(out.write_str(&value.to_string())?),
+        });
         filters::add(&mut environment);
 
         for required in ["key", "status"] {

@@ -106,7 +106,7 @@ fn add_groups(groups: &mut Groups, regex: &Regex, captures: Option<&Captures<'_>
         if let Some(group) = captures.name(name)
             && !groups.contains_key(name)
         {
-            groups.insert(name.to_owned(), group.as_str().trim().to_owned());
+            groups.insert(name.to_owned(), group.as_str().to_owned());
         }
     }
 }

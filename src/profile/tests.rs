@@ -379,7 +379,7 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
                  }}\n"
             ),
             "fields.key",
-            "no regular expression",
+            "valid regular expression",
         ),
         (
             format!(
@@ -473,4 +473,33 @@ fn what_no_mail_could_make_work_is_refused_with_its_line_key_and_mend() {
         .unwrap_err()
         .contains("no name of a profile")
     );
+}
+
+#[test]
+fn what_json_calls_null_is_nothing() {
+    let profile = only(
+        "  match: { from: [a@example.com] }\n  json: { text: true }\n  \
+         fields: { key: '{{ json.id }}', status: x, severity: '{{ json.severity }}' }\n",
+    );
+    let read = |json: &str| profile.read(format!("From: a@example.com\n\n{json}\n").as_bytes());
+    let why = read(r#"{"id":null,"severity":"info"}"#);
+    assert!(
+        reason(&why).contains("the field `key` is empty, made by `{{ json.id }}`"),
+        "{why:?}"
+    );
+    let found = read(r#"{"id":0,"severity":null}"#);
+    let alert = alert(&found[0]);
+    assert_eq!(alert.key, "0");
+    assert!(!alert.labels.contains_key("severity"), "{alert:?}");
+}
+
+#[test]
+fn a_group_is_what_was_matched() {
+    let profile = only(
+        "  match: { from: [a@example.com] }\n  regex: { text: '(?s)^-(?<inside>.*)-' }\n  \
+         fields: { key: '{{ re.inside | hash }}', status: '{{ re.inside }}' }\n",
+    );
+    let found = profile.read(b"From: a@example.com\n\n- a\nb -");
+    assert_eq!(alert(&found[0]).key, crate::delivery::sha256_hex(b" a\nb "));
+    assert_eq!(alert(&found[0]).status, "a b");
 }

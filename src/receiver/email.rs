@@ -25,12 +25,16 @@ use super::{
 };
 use crate::{
     delivery::{Action, FailureReason, Step, Verdict, sha256_hex},
+    message::header::first,
     settings::{self, DefaultOn, host::is_address},
 };
 
 /// Nobody reads a longer subject.
 const SUBJECT: usize = 250;
 const TEXT: usize = 64 << 10;
+
+/// How much of a hash stands before the `@` of what mails are called.
+const IDENTITY: usize = 32;
 
 /// More recipients should be a mailing list.
 const RECIPIENTS: usize = 50;
@@ -148,7 +152,7 @@ impl Email {
 
     fn identified(&self, text: &str) -> String {
         let (_, domain) = self.from.address.rsplit_once('@').unwrap_or_default();
-        format!("<{}@{domain}>", &sha256_hex(text.as_bytes())[..32])
+        format!("<{}@{domain}>", &sha256_hex(text.as_bytes())[..IDENTITY])
     }
 
     fn body(&self, page: &Page<'_>, subject: &str, parcel: &Parcel<'_>) -> String {
@@ -299,6 +303,17 @@ fn refused(reply: &Reply) -> Vec<String> {
 fn date(parcel: &Parcel<'_>) -> String {
     let zoned = parcel.now.to_zoned(jiff::tz::TimeZone::UTC);
     jiff::fmt::rfc2822::to_string(&zoned).unwrap_or_default()
+}
+
+/// Whether a header is that of a page as it is made here. It proves nothing: anybody can write so.
+pub(super) fn is_page(header: &[u8]) -> bool {
+    let value = |name: &[u8]| first(header, name).unwrap_or_default().trim_ascii();
+    let root = value(b"In-Reply-To").strip_prefix(b"<").unwrap_or_default();
+    let hex = root.iter().take_while(|byte| byte.is_ascii_hexdigit());
+
+    value(b"Auto-Submitted").eq_ignore_ascii_case(b"auto-generated")
+        && hex.count() == IDENTITY
+        && root.get(IDENTITY) == Some(&b'@')
 }
 
 fn is_message_id(text: &str) -> bool {

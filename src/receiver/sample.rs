@@ -6,7 +6,10 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::Parcel;
-use crate::delivery::{Action, Notification, Step};
+use crate::{
+    delivery::{Action, Notification, Step},
+    label,
+};
 
 /// A trigger, its resolve, and an alert that could not be read, each with a description.
 pub fn notifications() -> [(&'static str, Notification); 3] {
@@ -22,6 +25,9 @@ pub fn notifications() -> [(&'static str, Notification); 3] {
 pub fn of_all_sorts() -> Vec<(&'static str, Notification)> {
     let odd = |action| {
         let mut notification = incident(action);
+        for name in label::NAMES {
+            notification.labels.entry(name.into()).or_default();
+        }
         for (name, value) in &mut notification.labels {
             if !matches!(name.as_ref(), "state" | "kind") && value.parse::<f64>().is_err() {
                 ODD.clone_into(value);

@@ -6,7 +6,7 @@
 
 use std::{collections::BTreeSet, path::PathBuf};
 
-use minijinja::{AutoEscape, Environment, Error, Output, UndefinedBehavior, Value};
+use minijinja::{AutoEscape, Environment, Error, ErrorKind, Output, UndefinedBehavior, Value};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
@@ -49,6 +49,9 @@ pub enum Escape {
     Slack,
     /// Discord's Markdown: the same, see [`escape_markdown`].
     Markdown,
+    /// A text between the quotes of JSON: what is filled in stays between them. What `tojson` gives
+    /// has quotes of its own, and is left as it is.
+    Json,
     /// An address: a value is a single piece of it, and changes neither its host nor its path.
     Url,
 }
@@ -60,6 +63,7 @@ impl Escape {
             Self::No => None,
             Self::Slack => Some(escape_slack),
             Self::Markdown => Some(escape_markdown),
+            Self::Json => Some(escape_json),
             Self::Url => Some(escape_url),
         }
     }
@@ -100,7 +104,14 @@ pub struct Template {
     field: &'static str,
     environment: Environment<'static>,
     extent: Extent,
+    /// Whether it speaks of what one profile's alerts hold and another's do not.
+    of_profiles: bool,
+    /// Whether what an alert does not hold may read as empty: not in an address.
+    lenient: bool,
 }
+
+/// What an incident of `profiles:` has, each after its own mail.
+const OF_PROFILES: [&str; 3] = ["incident.fields", "incident.pairs", "incident.json"];
 
 /// The name under which a field's own template is compiled: an error contains it beside the line.
 const OWN: &str = "template";
@@ -202,11 +213,16 @@ impl Shelf {
                 ))
             })?;
 
-        let template = Template {
+        let mut template = Template {
             field,
             environment,
             extent,
+            of_profiles: false,
+            lenient: false,
         };
+        template.of_profiles = template.speaks_of_profiles();
+        template.lenient = template.of_profiles && escape != Escape::Url;
+
         if let Some(unknown) = template.unknown_name() {
             return Err(Problem::new(
                 key,
@@ -217,8 +233,16 @@ impl Shelf {
 
         let samples = sample::notifications().into_iter();
         for (which, notification) in samples.filter(|(_, sample)| occasion.suits(sample)) {
-            let tried = sample::parcel(&notification, |parcel| template.render(&context(parcel)));
-            tried.map_err(|error| wrong(format!("tried on {which}, {error}")))?;
+            let tried = sample::parcel(&notification, |parcel| template.rendered(&context(parcel)));
+            match tried {
+                // What a profile's mail holds is not known yet.
+                Err(error) if template.of_profiles && is_undefined(&error) => {}
+                Err(error) => {
+                    let error = template.failed(&error);
+                    return Err(wrong(format!("tried on {which}, {error}")));
+                }
+                Ok(_) => {}
+            }
         }
 
         Ok(template)
@@ -228,11 +252,14 @@ impl Shelf {
 impl Template {
     /// The text for a context made by [`context()`].
     pub fn render(&self, context: &Value) -> Result<String, RenderError> {
-        self.rendered(context)
-            .map_err(|error| RenderError::Template {
-                field: self.field,
-                message: described(&error),
-            })
+        self.rendered(context).map_err(|error| self.failed(&error))
+    }
+
+    fn failed(&self, error: &Error) -> RenderError {
+        RenderError::Template {
+            field: self.field,
+            message: described(error),
+        }
     }
 
     /// Whether it uses a name, in any branch.
@@ -242,13 +269,39 @@ impl Template {
             .is_ok_and(|template| template.undeclared_variables(false).contains(name))
     }
 
+    fn speaks_of_profiles(&self) -> bool {
+        let names = |path: &str, name: &str| {
+            let rest = path.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        self.environment.get_template(OWN).is_ok_and(|template| {
+            let paths = template.undeclared_variables(true);
+            let mut paths = paths.iter();
+            paths.any(|path| OF_PROFILES.iter().any(|name| names(path, name)))
+        })
+    }
+
     fn rendered(&self, context: &Value) -> Result<String, Error> {
+        match self.rendered_in(&self.environment, context) {
+            Err(error) if self.lenient && is_undefined(&error) => {
+                let mut environment = self.environment.clone();
+                environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+                self.rendered_in(&environment, context)
+            }
+            rendered => rendered,
+        }
+    }
+
+    fn rendered_in(
+        &self,
+        environment: &Environment<'static>,
+        context: &Value,
+    ) -> Result<String, Error> {
         let mut out = Bounded::to(match self.extent {
             Extent::Field => LONGEST_FIELD,
             Extent::Whole => LONGEST_WHOLE,
         });
-        let done = self
-            .environment
+        let done = environment
             .get_template(OWN)?
             .render_captured_to(context.clone(), &mut out);
 
@@ -332,6 +385,19 @@ pub fn escape_markdown(text: &str) -> String {
     }
 
     escaped
+}
+
+/// Quotes, backslashes and control characters as JSON writes them.
+pub fn escape_json(text: &str) -> String {
+    let quoted = serde_json::Value::from(text).to_string();
+    quoted
+        .get(1..quoted.len() - 1)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn is_undefined(error: &Error) -> bool {
+    error.kind() == ErrorKind::UndefinedError
 }
 
 /// Percent-encodes every byte except those without a meaning in an address.

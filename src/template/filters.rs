@@ -7,7 +7,7 @@ use minijinja::{
     Environment, Error, ErrorKind, State, Value,
     value::{Kwargs, Rest, from_args},
 };
-use minijinja_contrib::filters;
+use minijinja_contrib::{filters, pycompat};
 use moka::sync::Cache;
 use regex::{Regex, RegexBuilder};
 
@@ -21,6 +21,10 @@ pub fn add(environment: &mut Environment<'_>) {
     environment.add_filter("duration", duration);
     environment.add_filter("time", time);
     environment.add_filter("hash", hash);
+    environment.add_filter("striptags", filters::striptags);
+    environment.add_filter("filesizeformat", filters::filesizeformat);
+    // Jinja's values have Python's methods: `subject.split('/')[0]`.
+    environment.set_unknown_method_callback(pycompat::unknown_method_callback);
 
     let known = Cache::new(MAX_EXPRESSIONS);
     environment.add_filter(
@@ -28,7 +32,7 @@ pub fn add(environment: &mut Environment<'_>) {
         move |text: &Value, expression: &str, with: &str| {
             Ok::<_, Error>(
                 compiled(&known, expression)?
-                    .replace_all(&text_of(text)?, with)
+                    .replace_all(&text_of(text)?, &*parted(with))
                     .into_owned(),
             )
         },
@@ -82,6 +86,35 @@ fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Err
         })?;
     known.insert(expression.to_owned(), regex.clone());
     Ok(regex)
+}
+
+/// `$1` ends with its digits, whatever stands behind it: to the crate `$1st` is a group of that name.
+fn parted(with: &str) -> Cow<'_, str> {
+    if !with.contains('$') {
+        return Cow::Borrowed(with);
+    }
+
+    let mut out = String::with_capacity(with.len() + 8);
+    let mut rest = with;
+    while let Some((before, behind)) = rest.split_once('$') {
+        out.push_str(before);
+        out.push('$');
+        rest = behind;
+        if let Some(behind) = rest.strip_prefix('$') {
+            out.push('$');
+            rest = behind;
+            continue;
+        }
+        let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+        if digits > 0 {
+            let (group, behind) = rest.split_at(digits);
+            out.push_str(&format!("{{{group}}}"));
+            rest = behind;
+        }
+    }
+    out.push_str(rest);
+
+    Cow::Owned(out)
 }
 
 /// `text | hash`: the SHA-256, in hex.
@@ -301,6 +334,38 @@ mod tests {
                 Ok(expected),
                 "{seconds}"
             );
+        }
+    }
+
+    #[test]
+    fn values_have_the_methods_that_jinja_s_have() {
+        for (template, expected) in [
+            ("{{ 'a/b'.split('/')[1] }}", "b"),
+            ("{{ ' A '.strip().lower() }}", "a"),
+            ("{{ 'x' if text.startswith('a/') else 'y' }}", "x"),
+            ("{{ {'a': 1}.get('b', 2) }}", "2"),
+            ("{{ '<b>x</b> y' | striptags }}", "x y"),
+        ] {
+            assert_eq!(render(template).as_deref(), Ok(expected), "{template}");
+        }
+    }
+
+    #[test]
+    fn a_group_ends_with_its_number() {
+        for (with, expected) in [
+            ("$1 ms", "took 45 ms"),
+            ("$1ms", "took 45ms"),
+            ("$1_$1", "took 45_45"),
+            ("${1}x", "took 45x"),
+            ("$name-x", "took 45-x"),
+            ("$$1", "took $1"),
+            ("$", "took $"),
+        ] {
+            let template = "{{ 'took 45' | regex_replace('(?<name>[0-9]+)', with) }}";
+            let mut environment = Environment::new();
+            add(&mut environment);
+            let out = environment.render_str(template, context! { with });
+            assert_eq!(out.unwrap(), expected, "{with}");
         }
     }
 

@@ -112,8 +112,12 @@ fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, Str
         (text.to_owned(), None)
     };
 
-    let time = BrokenDownTime::parse(&format_left, &text_left)
+    let mut time = BrokenDownTime::parse(&format_left, &text_left)
         .map_err(|error| wrong(error.to_string()))?;
+    // A sender that is wrong about the day of the week knows the date all the same.
+    if time.to_date().is_err() {
+        time.set_weekday(None);
+    }
     if let Ok(timestamp) = time.to_timestamp() {
         return Ok(timestamp);
     }
@@ -193,6 +197,11 @@ mod tests {
                 "Saturday 28 November, 2026 04:10:00 UTC",
                 Some("%A %d %B, %Y %H:%M:%S UTC"),
             ),
+            (
+                "Monday 28 November, 2026 04:10:00 UTC",
+                Some("%A %d %B, %Y %H:%M:%S UTC"),
+            ),
+            ("Mon, 28 Nov 2026 04:10:00 +0000", None),
             ("28.11.2026 04:10", Some("%d.%m.%Y %H:%M")),
             (
                 "Sat Nov 28 05:10:00 CET 2026",

@@ -12,9 +12,9 @@ use jiff::Timestamp;
 use super::{Vigil, Watch};
 use crate::{
     ingress::OVERDUE,
-    pipeline::Rules,
+    pipeline::{Rules, end_quiet},
     settings::Duration,
-    store::{ExpectedMail, Kind, Silencing, StoreError, Subject, Unsilenced},
+    store::{ExpectedMail, Silencing, StoreError, Subject},
     telemetry,
 };
 
@@ -50,26 +50,15 @@ impl Watch {
 
     async fn end_quiet(&self, rules: &Arc<Rules>, now: Timestamp) -> Result<(), StoreError> {
         for treatment in rules.ending() {
-            let Some(until) = treatment
-                .resolve_after
-                .and_then(|after| now.checked_sub(after.as_signed()).ok())
-            else {
+            let Some(until) = treatment.quiet_since(now) else {
                 continue;
             };
 
             let profile = &treatment.profile;
             for incident in self.upkeep.quiet(profile, until, AT_ONCE).await? {
-                let subject = Unsilenced {
-                    kind: Kind::Incident,
-                    incident_id: incident.incident_id.clone(),
-                }
-                .subject();
+                let incident_id = incident.incident_id.clone();
                 let (rules, profile) = (Arc::clone(rules), Arc::clone(profile));
-                let conclude =
-                    Box::new(move |memory: &_| rules.end_quiet(&profile, &incident, memory, now));
-
-                let incident_id = subject.incident_id.clone();
-                let decision = self.intake.announce(subject, now, conclude).await?;
+                let decision = end_quiet(&*self.intake, rules, profile, incident, now).await?;
                 telemetry::ended_quiet(&incident_id, &decision);
                 if !decision.deliveries.is_empty() {
                     self.owed.notify_one();

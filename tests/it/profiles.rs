@@ -9,6 +9,7 @@ use alertbridge::{
 
 mod commands;
 mod drafts;
+mod sequence;
 mod sli;
 
 const REST: &str = "\nroute: { receiver: out }\nreceivers: [{ name: out, stdout_configs: [{}] }]\n";

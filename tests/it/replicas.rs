@@ -35,6 +35,7 @@ use crate::{
     postgres::Database,
 };
 
+mod expected;
 mod held;
 mod order;
 mod overtaken;

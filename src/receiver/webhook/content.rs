@@ -36,26 +36,24 @@ impl Content {
             return Some(Self::Text(template));
         }
 
-        let samples = sample::of_all_sorts().into_iter();
-        for (which, notification) in samples.filter(|(_, sample)| occasion.suits(sample)) {
-            let tried = sample::parcel(&notification, |parcel| {
-                template.render(&Page::new(parcel).context())
-            });
-            let wrong = match tried.map(|text| serde_json::from_str::<Value>(&text)) {
-                Ok(Ok(_)) => continue,
-                Ok(Err(error)) => error.to_string(),
-                Err(error) => error.to_string(),
-            };
-            site.problem(
-                place,
-                format!("tried on {which}, it does not give valid JSON: {wrong}"),
-                "write every value as `{{ … | tojson }}`, without quotes around it; where no \
-                 JSON is meant, set the header Content-Type to text/plain",
-            );
-            return None;
+        let Err((which, wrong)) = gives_json(&template, occasion) else {
+            return Some(Self::Json(template));
+        };
+
+        // Values may also stand between quotes of the template's own.
+        let quoted =
+            site.template_of(place, "body", source, Escape::Json, Extent::Whole, occasion)?;
+        if gives_json(&quoted, occasion).is_ok() {
+            return Some(Self::Json(quoted));
         }
 
-        Some(Self::Json(template))
+        site.problem(
+            place,
+            format!("tried on {which}, it does not give valid JSON: {wrong}"),
+            "write every value as `{{ … | tojson }}`, without quotes around it; where no JSON is \
+             meant, set the header Content-Type to text/plain",
+        );
+        None
     }
 
     /// The body of a request with this method if no template is given.
@@ -104,6 +102,24 @@ impl Content {
             }
         }
     }
+}
+
+/// Whether a template gives JSON on alerts of all sorts; the first on which it does not, and why.
+fn gives_json(template: &Template, occasion: Occasion) -> Result<(), (&'static str, String)> {
+    for (which, notification) in sample::of_all_sorts() {
+        if !occasion.suits(&notification) {
+            continue;
+        }
+        let tried = sample::parcel(&notification, |parcel| {
+            template.render(&Page::new(parcel).context())
+        });
+        match tried.map(|text| serde_json::from_str::<Value>(&text)) {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return Err((which, error.to_string())),
+            Err(error) => return Err((which, error.to_string())),
+        }
+    }
+    Ok(())
 }
 
 /// What its type or its beginning says, or what it results in.

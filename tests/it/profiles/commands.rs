@@ -178,3 +178,94 @@ fn explain_shows_what_a_profile_can_speak_of_and_why_none_took_a_mail() {
     let of = |place: usize| json["misses"][place]["profile"].as_str();
     assert_eq!((of(0), of(1), of(2)), (Some("ups"), Some("wan"), None));
 }
+
+const SPEAKS_UP: &str = "profiles:
+- name: cron
+  match: { matchers: ['subject=~\"Cron .*\"'] }
+  fields: { key: '{{ subject }}', status: failed }
+  resolve_after: 90m
+";
+
+#[test]
+fn a_replay_ends_what_ended_by_itself() {
+    let here = configured(SPEAKS_UP);
+    fs::create_dir(here.path().join("mails")).unwrap();
+    for (minute, name) in [0, 60, 140, 240].into_iter().zip(1..) {
+        let mail = format!(
+            "From: cron@example.com\r\nSubject: Cron tidy\r\n\
+             Date: Sat, 28 Nov 2026 {:02}:{:02}:00 +0000\r\n\r\nno space left\r\n",
+            minute / 60,
+            minute % 60
+        );
+        fs::write(here.path().join(format!("mails/{name}.eml")), mail).unwrap();
+    }
+
+    let (code, out, told) = run(here.path(), &["replay", "--trust", "--json", "mails"]);
+    assert_eq!(code, 0, "{told}");
+    let outcomes: Vec<String> = out
+        .lines()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["outcome"].to_string())
+        .collect();
+    // From the newest mail, repeats included.
+    let expected = ["opened", "duplicate", "duplicate", "reopened"];
+    assert_eq!(outcomes, expected.map(|outcome| format!("{outcome:?}")));
+}
+
+#[test]
+fn a_page_that_comes_back_is_no_alert() {
+    let here = configured("");
+    let config = format!(
+        "{SPEAKS_UP}route: {{ receiver: out }}\nreceivers:\n- name: out\n  email_configs:\n  - to: [a@example.com]\n    \
+         from: Bridge <bridge@example.com>\n    smarthost: {{ host: mail.example.com }}\n    subject: 'Cron {{{{ status }}}}'\n"
+    );
+    fs::write(here.path().join("alertbridge.yaml"), config).unwrap();
+    let explained = |mail: &str| -> Value {
+        fs::write(here.path().join("m.eml"), mail).unwrap();
+        let (code, out, told) = run(here.path(), &["explain", "--trust", "--json", "m.eml"]);
+        assert_eq!(code, 0, "{told}");
+        serde_json::from_str(out.lines().next().unwrap()).unwrap()
+    };
+
+    let alert = "From: cron@example.com\r\nSubject: Cron tidy\r\n\
+                 Date: Sat, 28 Nov 2026 04:10:00 +0000\r\n\r\nno space left\r\n";
+    let paged = explained(alert);
+    let page = &paged["requests"][0];
+    let mut mail = String::new();
+    for (name, value) in page["headers"].as_object().unwrap() {
+        mail += &format!("{name}: {}\r\n", value.as_str().unwrap());
+    }
+    mail += &format!("\r\n{}", page["body"].as_str().unwrap_or("text"));
+    assert!(mail.contains("Subject: Cron failed\r\n"), "{page:#}");
+
+    let back = explained(&mail);
+    assert_eq!(back["outcome"], "ignored", "{back:#}");
+    assert!(
+        back["reason"].as_str().unwrap().contains("sent itself"),
+        "{back:#}"
+    );
+    // What else comes from that address, or answers a page, is not ours.
+    let other = mail.replace("Auto-Submitted: auto-generated\r\n", "");
+    assert_eq!(explained(&other)["outcome"], "opened");
+    let other = mail.replace("bridge@example.com>", "cron@example.com>");
+    assert_eq!(explained(&other)["outcome"], "opened");
+}
+
+#[test]
+fn a_failing_test_keeps_nobody_from_looking_into_why() {
+    let here = configured(&format!(
+        "{SPEAKS_UP}  tests: [{{ mail: m.eml, outcome: opened, fields: {{ key: other }} }}]\n"
+    ));
+    let mail = "From: cron@example.com\r\nSubject: Cron tidy\r\n\r\nno space left\r\n";
+    fs::write(here.path().join("m.eml"), mail).unwrap();
+    for arguments in [&["explain", "m.eml"], &["replay", "m.eml"]] {
+        let (code, _, told) = run(here.path(), arguments);
+        assert_eq!(code, 0, "{told}");
+        assert!(
+            told.contains(
+                "warning: alertbridge.yaml: profiles[0].tests[0].fields.key: test 1 of the \
+                 profile `cron`"
+            ),
+            "{told}"
+        );
+    }
+}
