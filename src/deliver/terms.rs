@@ -7,6 +7,7 @@ use super::{Client, LEASE_MARGIN, traffic::Traffic};
 use crate::{
     delivery::{Settings, Target},
     receiver::Receivers,
+    store::Mutes,
 };
 
 /// By what pages are delivered.
@@ -15,6 +16,8 @@ pub struct Terms {
     pub(super) settings: Settings,
     pub(super) external_url: Option<String>,
     pub(super) client: Client,
+    /// What holds on to the pages that are held.
+    pub(super) mutes: Mutes,
     /// Of every integration there is.
     pub(super) traffic: BTreeMap<Target, Arc<Traffic>>,
 }
@@ -41,8 +44,15 @@ impl Terms {
             settings,
             external_url,
             client,
+            mutes: Mutes::default(),
             traffic,
         }
+    }
+
+    /// The same, where pages are held while their routes are muted.
+    #[must_use]
+    pub fn under(self, mutes: Mutes) -> Self {
+        Self { mutes, ..self }
     }
 
     /// Takes over what goes on at the integrations that stay. One whose receiver is written in

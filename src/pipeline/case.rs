@@ -54,6 +54,7 @@ impl Case {
             Item {
                 subject: self.subject(place),
                 decide: around(Box::new(conclude)),
+                mutes: self.rules.mutes(),
             }
         };
 
@@ -82,10 +83,10 @@ pub async fn unsilence(
     now: Timestamp,
     around: impl FnOnce(Decide) -> Decide,
 ) -> Result<Decision, StoreError> {
-    let conclude = move |memory: &_| rules.unsilence(memory, now);
-    store
-        .announce(incident.subject(), now, around(Box::new(conclude)))
-        .await
+    let mutes = rules.mutes();
+    let conclude = around(Box::new(move |memory: &_| rules.unsilence(memory, now)));
+    let item = Item::about(incident.subject(), conclude, mutes);
+    store.announce(item, now).await
 }
 
 /// Decides a mail. Where that panics the mail becomes an alert that could not be read: somebody is

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Decide, Decision, Item, Room, StoreError, StoredMail, Subject, Unsilenced};
+use super::{Decide, Decision, Item, Mutes, Room, StoreError, StoredMail, Subject, Unsilenced};
 use crate::message::{Authenticity, Bookmark, MailId, Message};
 
 /// Mail comes in: recorded, then decided. The pipeline's view of a store.
@@ -42,7 +42,7 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Vec<Decision>>, StoreError>;
 
-    /// The same of a mail in which one thing was found.
+    /// The same of a mail in which one thing was found, where nothing is muted.
     async fn decide(
         &self,
         mail: MailId,
@@ -50,7 +50,12 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError> {
-        let decided = self.decide_all(mail, vec![Item { subject, decide }], now);
+        let item = Item {
+            subject,
+            decide,
+            mutes: Mutes::default(),
+        };
+        let decided = self.decide_all(mail, vec![item], now);
         Ok(decided.await?.and_then(|mut decisions| decisions.pop()))
     }
 
@@ -72,7 +77,7 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Vec<Decision>>, StoreError>;
 
-    /// The same of a mail in which one thing was found.
+    /// The same of a mail in which one thing was found, where nothing is muted.
     async fn reconsider(
         &self,
         mail: MailId,
@@ -81,18 +86,17 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError> {
-        let items = vec![Item { subject, decide }];
-        let decided = self.reconsider_all(mail, authenticity, items, now);
+        let item = Item {
+            subject,
+            decide,
+            mutes: Mutes::default(),
+        };
+        let decided = self.reconsider_all(mail, authenticity, vec![item], now);
         Ok(decided.await?.and_then(|mut decisions| decisions.pop()))
     }
 
     /// As `decide`, for what the bridge tells of itself: without a mail.
-    async fn announce(
-        &self,
-        subject: Subject,
-        now: Timestamp,
-        decide: Decide,
-    ) -> Result<Decision, StoreError>;
+    async fn announce(&self, item: Item, now: Timestamp) -> Result<Decision, StoreError>;
 
     /// Incidents of which a silence holds a page and has ended by now; `announce` concludes about
     /// them.

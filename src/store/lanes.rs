@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Agenda, Claim, Fallback, Settled, Settlement, Standing, StoreError};
+use super::{Agenda, Claim, Fallback, Mutes, Settled, Settlement, Standing, StoreError};
 use crate::delivery::{DeliveryId, Target};
 
 /// Deliveries, lane by lane: leased, settled. Delivery's view of a store.
@@ -46,8 +46,12 @@ pub trait Lanes: Send + Sync {
     async fn escalate(&self, now: Timestamp, fallback: Fallback)
     -> Result<Vec<Target>, StoreError>;
 
-    /// Makes pending what a mute held until now; what a silence covers stays held until that ends.
-    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// Makes pending what was held until now; what a silence covers, or a mute still holds, stays
+    /// held until that ends. Returns whether there may be more.
+    async fn release_held(&self, mutes: Mutes, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Everything that is held is looked at now, by the mutes in force.
+    async fn look_at_held(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// For when the clock was set back: what waits for another attempt is due now, and no lease
     /// outlasts `lease`.

@@ -14,7 +14,7 @@ use crate::{
     ingress::OVERDUE,
     pipeline::Rules,
     settings::Duration,
-    store::{ExpectedMail, Kind, Silencing, StoreError, Subject, Unsilenced},
+    store::{ExpectedMail, Item, Kind, Silencing, StoreError, Subject, Unsilenced},
     telemetry,
 };
 
@@ -64,12 +64,14 @@ impl Watch {
                     incident_id: incident.incident_id.clone(),
                 }
                 .subject();
-                let (rules, profile) = (Arc::clone(rules), Arc::clone(profile));
+                let (mutes, rules, profile) =
+                    (rules.mutes(), Arc::clone(rules), Arc::clone(profile));
                 let conclude =
                     Box::new(move |memory: &_| rules.end_quiet(&profile, &incident, memory, now));
 
                 let incident_id = subject.incident_id.clone();
-                let decision = self.intake.announce(subject, now, conclude).await?;
+                let item = Item::about(subject, conclude, mutes);
+                let decision = self.intake.announce(item, now).await?;
                 telemetry::ended_quiet(&incident_id, &decision);
                 if !decision.deliveries.is_empty() {
                     self.owed.notify_one();
@@ -137,13 +139,14 @@ impl Watch {
             ..
         } = subject.clone();
 
-        let (rules, profile) = (Arc::clone(rules), Arc::clone(&mail.profile));
+        let (mutes, rules, profile) = (rules.mutes(), Arc::clone(rules), Arc::clone(&mail.profile));
         let conclude = Box::new(move |memory: &_| {
             let mut decision = rules.announce(page, &status, memory, now);
             decision.profile = Some(profile);
             decision
         });
-        let decision = self.intake.announce(subject, now, conclude).await?;
+        let item = Item::about(subject, conclude, mutes);
+        let decision = self.intake.announce(item, now).await?;
 
         if decision.state.is_some() {
             telemetry::expected_mail(&incident_id, is_missing, &decision);

@@ -36,9 +36,9 @@ UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, deta
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
   AND settled_at IS NULL AND state = 'held'";
 
-/// Gives the first of each of an incident's lanes its turn.
+/// Gives the first of each of an incident's lanes its turn. One that is held is looked at then.
 pub(super) const ADVANCE_ALL: &str = "
-UPDATE deliveries SET next_at = coalesce(held_until, $2)
+UPDATE deliveries SET next_at = $2
 WHERE next_at IS NULL AND id = ANY (ARRAY(
     SELECT min(id) FROM deliveries
     WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3) AND settled_at IS NULL
@@ -46,7 +46,7 @@ WHERE next_at IS NULL AND id = ANY (ARRAY(
 
 /// Gives the next delivery in the lane of this one its turn.
 pub(super) const ADVANCE: &str = "
-UPDATE deliveries SET next_at = coalesce(held_until, $2)
+UPDATE deliveries SET next_at = $2
 WHERE next_at IS NULL AND id = (
     SELECT min(later.id) FROM deliveries AS this CROSS JOIN LATERAL (
         SELECT id FROM deliveries

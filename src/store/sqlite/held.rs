@@ -1,60 +1,91 @@
-//! What a mute holds: owed once its time is over, unless a silence covers it; or told to nobody.
+//! What a mute or a silence holds: owed once its time is over, unless another holds it on; or told to
+//! nobody.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::{lane::advance, row::json_at, silence};
+use super::{
+    lane::advance,
+    row::{json_at, time_at},
+    silence,
+};
 use crate::{
-    delivery::{DeliveryId, Notification},
-    silence::last_to_cover,
-    store::kept::micros,
+    delivery::DeliveryId,
+    store::{Held, HeldOn, Mutes, kept::micros},
 };
 
-/// Makes pending what is held until now, of one incident or of all; what a silence covers stays
-/// held until the last that does ends.
+/// So many are looked at in one transaction.
+const AT_ONCE: u32 = 100;
+
+/// Makes pending what is held until now, of one incident or of all; what a silence covers or a mute
+/// holds still stays held until its end. Returns whether there may be more.
 pub(super) fn release(
     connection: &Connection,
     incident: Option<i64>,
+    mutes: &Mutes,
     now: Timestamp,
-) -> rusqlite::Result<()> {
-    let found = |row: &Row<'_>| Ok((row.get("id")?, json_at(row, "notification")?));
-    let ripe: Vec<(DeliveryId, Notification)> = match incident {
+) -> rusqlite::Result<bool> {
+    let found = |row: &Row<'_>| {
+        Ok(Held {
+            id: row.get("id")?,
+            receiver: row.get("receiver")?,
+            page: json_at(row, "notification")?,
+            until: time_at(row, "held_until")?,
+        })
+    };
+
+    let ripe: Vec<Held> = match incident {
         Some(incident) => connection
             .prepare_cached(
-                "SELECT id, notification FROM deliveries
+                "SELECT id, receiver, notification, held_until FROM deliveries
                  WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' AND next_at <= ?2",
             )?
             .query_map(params![incident, micros(now)], found)?
             .collect::<Result<_, _>>()?,
         None => connection
             .prepare_cached(
-                "SELECT id, notification FROM deliveries WHERE state = 'held' AND next_at <= ?1 ORDER BY next_at LIMIT 100",
+                "SELECT id, receiver, notification, held_until FROM deliveries
+                 WHERE state = 'held' AND next_at <= ?1 ORDER BY next_at LIMIT ?2",
             )?
-            .query_map([micros(now)], found)?
+            .query_map(params![micros(now), AT_ONCE], found)?
             .collect::<Result<_, _>>()?,
     };
 
     if ripe.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
 
     let silences = silence::active(connection, now)?;
-    for (id, notification) in ripe {
-        match last_to_cover(&silences, &notification.labels) {
-            Some(silence) => connection
+    for held in &ripe {
+        match held.on(&silences, mutes, now) {
+            Some(HeldOn { silence, until }) => connection
                 .prepare_cached(
                     "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until), held_until = ?3, next_at = ?3,
                             silence = ?2
                      WHERE id = ?1",
                 )?
-                .execute(params![id, silence.id, micros(silence.ends_at)])?,
+                .execute(params![held.id, silence, micros(until)])?,
             None => connection
-                .prepare_cached("UPDATE deliveries SET state = 'pending', next_at = ?2 WHERE id = ?1")?
-                .execute(params![id, micros(now)])?,
+                .prepare_cached(
+                    "UPDATE deliveries SET state = 'pending', next_at = ?2, held_until = min(held_until, ?2),
+                            fallback_at = fallback_at - max(held_until - ?2, 0)
+                     WHERE id = ?1",
+                )?
+                .execute(params![held.id, micros(now)])?,
         };
     }
 
-    Ok(())
+    Ok(ripe.len() >= AT_ONCE as usize)
+}
+
+/// Everything that is held is looked at now: other mutes may be in force.
+pub(super) fn look_at_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "UPDATE deliveries SET next_at = ?1 WHERE state = 'held' AND next_at > ?1",
+            [micros(now)],
+        )
+        .map(|_| ())
 }
 
 /// What is still held of an incident is told to nobody any more, for this reason. What waits behind
