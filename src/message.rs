@@ -27,7 +27,8 @@ pub struct Message {
     pub arrived_at: Timestamp,
     /// The bytes: the whole mail, or only its header where [`Message::cut_from`] says so.
     pub raw: Bytes,
-    /// The true size in bytes of a mail over the size limit, of which only the header was taken.
+    /// The true size in bytes of a mail over the size limit, of which only the header was taken; or
+    /// of one that is whole, and of which only the header is to be kept.
     pub cut_from: Option<u64>,
     /// Why the mail server did not give the mail, of which [`Message::raw`] is then its header at
     /// most.
@@ -55,6 +56,19 @@ impl Message {
             cut_from,
             ..self
         }
+    }
+
+    /// The same, read whole and kept by its header and the hash of all of it.
+    #[must_use]
+    pub fn to_be_cut(self) -> Self {
+        Self {
+            cut_from: Some(self.raw.len() as u64),
+            ..self
+        }
+    }
+
+    pub fn is_to_be_cut(&self) -> bool {
+        self.cut_from == Some(self.raw.len() as u64)
     }
 }
 

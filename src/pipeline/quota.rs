@@ -15,6 +15,7 @@ use super::Pipeline;
 use crate::{
     message::{Authenticity, Message, Outcome, Verdict},
     store::{Decision, Spare, StoredMail},
+    telemetry,
 };
 
 /// How long mail that is not proven waits for room, before it is taken all the same: it may be an
@@ -69,6 +70,10 @@ impl Quota {
 
     /// A mail was decided, and is kept as what it is now known to be.
     pub(super) fn keep(&self, mail: &StoredMail, decisions: &[Decision]) {
+        if mail.message.cut_from.is_some() {
+            return;
+        }
+
         let mut outcomes = decisions.iter().map(|decision| decision.outcome);
         let spare = if outcomes.all(|outcome| outcome == Outcome::Ignored) {
             Spare::Ignored
@@ -121,8 +126,7 @@ impl Pipeline {
                 return (mail, authenticity);
             }
             if rules.is_another_senders(&mail.raw) {
-                let mail = if no_room { mail.cut() } else { mail };
-                return (mail, authenticity);
+                return (if no_room { cut(mail) } else { mail }, authenticity);
             }
             waits |= late && !of_mailbox && is_unproven(&authenticity);
             (mail, authenticity)
@@ -134,6 +138,11 @@ impl Pipeline {
         }
         kept
     }
+}
+
+fn cut(mail: Message) -> Message {
+    telemetry::mail_cut(Spare::Ignored);
+    mail.to_be_cut()
 }
 
 /// Whether anybody may have sent it, though the check is on.

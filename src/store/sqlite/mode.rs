@@ -1,7 +1,7 @@
 //! Who may read the files of a store: its owner. They hold what mails say and what is told to whom.
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
     io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
@@ -31,6 +31,25 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
         .mode(0o600)
         .open(path)
         .map(drop)
+}
+
+/// Opens a file that is its owner's alone, and makes it where it is not there. Whoever could read a
+/// lock could hold it.
+pub(super) fn own(path: &Path) -> io::Result<File> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+
+    let mode = file.metadata()?.mode() & 0o777;
+    if mode & WORLD != 0 {
+        // Of another user's it stays as it is.
+        let _ = file.set_permissions(Permissions::from_mode(closed(mode)));
+    }
+
+    Ok(file)
 }
 
 /// Closes the files of a store to everybody but its owner and its group; warns of what stays open.
