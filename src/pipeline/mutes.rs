@@ -16,7 +16,7 @@ impl Rules {
             let told_from = rules.routes.told_from(receiver, labels, now);
             let at_last = held.page.arrived_at.checked_add(HORIZON).ok();
 
-            told_from.unwrap_or(held.until).min(at_last?).into()
+            Some(told_from.unwrap_or(held.until).min(at_last?))
         })
     }
 }

@@ -333,7 +333,7 @@ fn with_quotas(store: &str) -> String {
     let config = CONFIG.replace("store: { url: 'sqlite:alertbridge.db' }", &store);
     format!(
         "{config}
-alerts: {{ authenticity: {{ unverified: {{ trigger: quarantine }} }} }}
+alerts: {{ authenticity: {{ dns: ['127.0.0.1:9'], unverified: {{ trigger: quarantine }} }} }}
 profiles:
   - name: inhouse
     match: {{ from: [ops@example.com] }}

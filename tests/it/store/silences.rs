@@ -2,7 +2,7 @@
 
 use alertbridge::{
     silence::{Plan, Silence, SilenceId},
-    store::{Held, Horizon, Memory, Silenced, Silencing, Sweep, Unsilenced},
+    store::{Horizon, Memory, Silenced, Silencing, Sweep, Unsilenced},
 };
 
 use super::*;
@@ -436,7 +436,7 @@ impl Night {
     }
 }
 
-fn holds(windows: &Windows, minute: i64) -> bool {
+fn holds(windows: &[(i64, i64)], minute: i64) -> bool {
     windows
         .iter()
         .any(|(from, until)| (*from..*until).contains(&minute))
@@ -463,7 +463,14 @@ async fn a_page_is_told_at_the_first_moment_at_which_no_mute_and_no_silence_hold
         let mut silences = Vec::new();
         for (from, until) in &night.silences {
             let times = (later(*from), later(*until));
-            let plan = Plan::new(&[matcher.clone()], times, "ann", "works", noon()).unwrap();
+            let plan = Plan::new(
+                std::slice::from_ref(&matcher),
+                times,
+                "ann",
+                "works",
+                noon(),
+            )
+            .unwrap();
             silences.push(replicas[1].add_silence(plan, noon()).await.unwrap().id);
         }
 
