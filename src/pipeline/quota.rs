@@ -22,6 +22,10 @@ use crate::{
 /// alert.
 const MOST_PATIENCE: Duration = Duration::from_secs(2);
 
+/// Between two looks at the store a quarter more may come, and this at least: then it is the oldest
+/// that is cut, and not the newest.
+const LEAST_SLACK: u64 = 4 << 20;
+
 /// The bytes that may still be kept whole of mail that is kept for a while only.
 #[derive(Debug)]
 pub struct Quota {
@@ -47,7 +51,12 @@ impl Quota {
     /// The store was counted, and cut where it held too much.
     pub fn count(&self, spare: Spare, allowed: u64, kept: u64) {
         let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
-        let left = signed(allowed) - signed(kept);
+        let slack = if allowed == 0 {
+            0
+        } else {
+            LEAST_SLACK.max(allowed / 4)
+        };
+        let left = signed(allowed.saturating_add(slack)) - signed(kept);
         self.left(spare).store(left, Relaxed);
         self.counted.notify_waiters();
     }
@@ -180,6 +189,7 @@ mod tests {
             let decision = Decision::nothing(outcome, "", Labels::new());
             quota.keep(&mail(verdict, 60), &[decision]);
         };
+        let beyond = 100 + LEAST_SLACK;
         let used_up = || {
             (
                 quota.is_used_up(Spare::Ignored),
@@ -189,8 +199,8 @@ mod tests {
 
         keep(Verdict::Fail, Outcome::Ignored);
         assert_eq!(used_up(), (false, false), "nothing is counted yet");
-        quota.count(Spare::Ignored, 100, 0);
-        quota.count(Spare::Unproven, 100, 0);
+        quota.count(Spare::Ignored, 100, LEAST_SLACK);
+        quota.count(Spare::Unproven, 100, LEAST_SLACK);
         for verdict in [Verdict::Pass, Verdict::Off] {
             keep(verdict, Outcome::Opened);
         }
@@ -206,9 +216,11 @@ mod tests {
         quota.room(Duration::ZERO).await;
         let count = async {
             quota.wanted().await;
-            quota.count(Spare::Unproven, 100, 100);
+            quota.count(Spare::Unproven, 100, beyond);
         };
         tokio::join!(quota.room(Duration::from_mins(1)), count);
         assert_eq!(used_up(), (true, false));
+        quota.count(Spare::Ignored, 0, 1);
+        assert_eq!(used_up(), (true, false), "none where none is allowed");
     }
 }
