@@ -220,6 +220,8 @@ mod tests {
         };
         tokio::join!(quota.room(Duration::from_mins(1)), count);
         assert_eq!(used_up(), (true, false));
+        quota.count(Spare::Ignored, 100, 0);
+        assert_eq!(used_up(), (false, false));
         quota.count(Spare::Ignored, 0, 1);
         assert_eq!(used_up(), (true, false), "none where none is allowed");
     }
