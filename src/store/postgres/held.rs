@@ -1,4 +1,5 @@
-//! What a mute or a silence held, and its time is over: it is owed now, unless another holds it on.
+//! Deliveries that were held until now by a mute or a silence: they are due, unless another holds
+//! them.
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -26,18 +27,19 @@ const RIPE_OF: &str = "
 SELECT id, receiver, notification, held_until FROM deliveries
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
   AND settled_at IS NULL AND state = 'held' AND next_at <= $3";
-/// Who expires one of them waits for this, or this for them.
+/// A transaction that expires one of them waits for this one, or this one for it.
 const ACTIVE: &str = "SELECT * FROM silences WHERE ends_at > $1 AND starts_at <= $1 FOR SHARE";
 const RELEASE: &str = "
 UPDATE deliveries SET state = 'pending', next_at = $2::bigint, held_until = least(held_until, $2),
        fallback_at = fallback_at - greatest(held_until - $2, 0)
 WHERE id = $1";
 const HOLD_ON: &str = "
-UPDATE deliveries SET fallback_at = fallback_at + ($3 - held_until), held_until = $3, next_at = $3, silence = $2
+UPDATE deliveries SET fallback_at = fallback_at + ($3 - held_until), held_until = $3,
+  next_at = $3, silence = $2
 WHERE id = $1";
 
-/// One transaction for each: several would hold several incidents' locks. Returns whether there may
-/// be more.
+/// Each incident has its own transaction: one for several would hold their locks together. Returns
+/// whether there may be more.
 pub(super) async fn release(
     database: &Database,
     mutes: &Mutes,
@@ -64,15 +66,7 @@ pub(super) async fn release(
     Ok(i64::try_from(ripe.len()).is_ok_and(|looked_at| looked_at == AT_ONCE))
 }
 
-const LOOK_AT_ALL: &str =
-    "UPDATE deliveries SET next_at = $1 WHERE state = 'held' AND next_at > $1";
-
-/// Everything that is held is looked at now: other mutes may be in force.
-pub(super) async fn look_at_all(database: &Database, now: Timestamp) -> Result<(), StoreError> {
-    database.query(LOOK_AT_ALL, &[&micros(now)]).await.map(drop)
-}
-
-/// The same of one incident, whose turn is taken.
+/// The same for one incident whose turn is held.
 pub(super) async fn release_of(
     transaction: &Transaction,
     (incident_id, kind): (&str, &str),
@@ -93,7 +87,8 @@ pub(super) async fn release_of(
     transaction.send(flight).await.map(drop)
 }
 
-/// Each with until when it is held on, and by which silence; neither where it is due now.
+/// Each delivery with the time until which it stays held, and the silence that holds it; neither if
+/// it is due now.
 struct Decided {
     now: i64,
     pages: Vec<(DeliveryId, Option<i64>, Option<SilenceId>)>,
@@ -135,4 +130,12 @@ fn add_to<'a>(flight: &mut Flight<'a>, decided: &'a Decided) {
             None => flight.add(RELEASE, vec![id, &decided.now]),
         };
     }
+}
+
+const LOOK_AT_ALL: &str =
+    "UPDATE deliveries SET next_at = $1 WHERE state = 'held' AND next_at > $1";
+
+/// Everything that is held is looked at now: other mutes may be in force.
+pub(super) async fn look_at_all(database: &Database, now: Timestamp) -> Result<(), StoreError> {
+    database.query(LOOK_AT_ALL, &[&micros(now)]).await.map(drop)
 }

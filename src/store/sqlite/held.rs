@@ -1,5 +1,5 @@
-//! What a mute or a silence holds: owed once its time is over, unless another holds it on; or told to
-//! nobody.
+//! Deliveries held by a mute or a silence: they are due when it ends, unless another holds them, or
+//! are never sent.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
@@ -14,11 +14,11 @@ use crate::{
     store::{Held, HeldOn, Mutes, kept::micros},
 };
 
-/// So many are looked at in one transaction.
+/// How many are checked in one transaction.
 const AT_ONCE: u32 = 100;
 
-/// Makes pending what is held until now, of one incident or of all; what a silence covers or a mute
-/// holds still stays held until its end. Returns whether there may be more.
+/// Makes deliveries pending that were held until now, of one incident or of all. What a silence
+/// covers or a mute still holds stays held until that ends. Returns whether there may be more.
 pub(super) fn release(
     connection: &Connection,
     incident: Option<i64>,
@@ -60,14 +60,16 @@ pub(super) fn release(
         match held.on(&silences, mutes, now) {
             Some(HeldOn { silence, until }) => connection
                 .prepare_cached(
-                    "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until), held_until = ?3, next_at = ?3,
+                    "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until),
+                       held_until = ?3, next_at = ?3,
                             silence = ?2
                      WHERE id = ?1",
                 )?
                 .execute(params![held.id, silence, micros(until)])?,
             None => connection
                 .prepare_cached(
-                    "UPDATE deliveries SET state = 'pending', next_at = ?2, held_until = min(held_until, ?2),
+                    "UPDATE deliveries SET state = 'pending', next_at = ?2,
+                            held_until = min(held_until, ?2),
                             fallback_at = fallback_at - max(held_until - ?2, 0)
                      WHERE id = ?1",
                 )?
@@ -88,8 +90,8 @@ pub(super) fn look_at_all(connection: &Connection, now: Timestamp) -> rusqlite::
         .map(|_| ())
 }
 
-/// What is still held of an incident is told to nobody any more, for this reason. What waits behind
-/// it gets its turn.
+/// Held deliveries of an incident are never sent, for this reason. Deliveries behind them get their
+/// turn.
 pub(super) fn discard(
     connection: &Connection,
     incident: i64,
