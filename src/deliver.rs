@@ -109,9 +109,15 @@ impl Deliverer {
         before
     }
 
-    /// Ends every wait for another attempt when a receiver has changed, as a restart does: the
-    /// change may have fixed what failed, or removed where it would go.
+    /// Checks what is held against the mutes now in force. When a receiver has changed, also ends
+    /// every wait for another attempt, as a restart does: the change may have fixed what failed, or
+    /// removed where it would go.
     pub async fn hurry(&self, before: &Terms) {
+        if let Err(error) = self.store.look_at_held(self.clock.now()).await {
+            telemetry::store_failed("what is held is held by the mutes of before", &error);
+        }
+        self.bell.notify_one();
+
         let terms = self.terms();
         if terms.receivers.written == before.receivers.written {
             return;
@@ -184,13 +190,16 @@ impl Deliverer {
         let agenda = self.store.agenda().await?;
 
         // Before any other deliveries of it become due.
+        let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
         if agenda.held_until.is_some_and(|until| until <= now) {
-            self.store.release_held(now).await?;
+            let mutes = self.terms().mutes.clone();
+            if self.store.release_held(mutes, now).await? {
+                wake = now;
+            }
         }
 
         // Read afterwards, so that they contain every integration with deliveries.
         let terms = self.terms();
-        let mut wake = now.saturating_add(LONGEST_SLEEP).unwrap_or(now);
 
         match agenda.fallback_at {
             Some(at) if at <= now => {

@@ -28,7 +28,7 @@ pub struct Message {
     /// The bytes: the whole mail, or only its header if [`Message::cut_from`] is set.
     pub raw: Bytes,
     /// The original size in bytes of a mail over the size limit, of which only the header was
-    /// taken.
+    /// taken; or the size of a whole mail of which only the header is to be stored.
     pub cut_from: Option<u64>,
     /// Why the mail server did not return the mail, of which [`Message::raw`] is then at most the
     /// header.
@@ -56,6 +56,19 @@ impl Message {
             cut_from,
             ..self
         }
+    }
+
+    /// The same, read whole and kept by its header and the hash of all of it.
+    #[must_use]
+    pub fn to_be_cut(self) -> Self {
+        Self {
+            cut_from: Some(self.raw.len() as u64),
+            ..self
+        }
+    }
+
+    pub fn is_to_be_cut(&self) -> bool {
+        self.cut_from == Some(self.raw.len() as u64)
     }
 }
 

@@ -38,8 +38,10 @@ mod declared;
 mod finding;
 mod follow;
 mod in_hand;
+mod mutes;
 mod order;
 mod quiet;
+mod quota;
 mod reading;
 mod reason;
 mod room;
@@ -63,6 +65,7 @@ pub use case::{Case, end_quiet, unsilence};
 pub use finding::Finding;
 use in_hand::InHand;
 pub use order::in_order;
+pub use quota::Quota;
 pub use reading::Reading;
 pub use rules::Rules;
 pub use sight::Sight;
@@ -87,6 +90,8 @@ pub struct Pipeline {
     ahead: Ahead,
     deliverer: Arc<Deliverer>,
     canaries: Option<Canaries>,
+    /// What is left of the quotas for what strangers send.
+    pub quota: Arc<Quota>,
 }
 
 /// Accept.
@@ -101,6 +106,7 @@ impl Inbox for Pipeline {
         let arrived = self.clock.now();
         let mails = self.judge(mails).await;
         let judged = self.clock.now();
+        let mails = self.within_quota(mails, bookmark.is_some()).await;
 
         let recording = self.in_hand.begin();
         let stored = self.record(mails, bookmark).await?;
@@ -193,6 +199,7 @@ impl Pipeline {
 
         crash::point("decided");
 
+        self.quota.keep(mail, &decisions);
         telemetry::mail_decided(mail, &decisions);
         for (decision, finding) in decisions.into_iter().zip(&reading.findings) {
             telemetry::drifted(mail.id, finding.drift());
@@ -259,6 +266,7 @@ impl Pipeline {
             ahead: Ahead::default(),
             deliverer,
             canaries: None,
+            quota: Arc::default(),
         }
     }
 }

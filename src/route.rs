@@ -15,6 +15,8 @@ mod compile;
 pub mod interval;
 mod mute;
 
+pub use mute::HORIZON;
+
 /// `route:` and each of its `routes` in the configuration, in Alertmanager's words.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -105,9 +107,43 @@ impl Routes {
     /// If several routes name a receiver, the one that notifies it soonest decides: now, later,
     /// never.
     pub fn reach(&self, labels: &Labels, at: Option<Timestamp>) -> Vec<Reached> {
+        self.lead(labels, |route| {
+            at.and_then(|at| mute::mute(route, at, route.on_mute))
+        })
+    }
+
+    /// The same where `is_held` names receivers who are owed the page already: `on_mute: drop` is of
+    /// what comes while the mute is on, and what was held stays so until its end.
+    pub fn reach_held(
+        &self,
+        labels: &Labels,
+        at: Timestamp,
+        is_held: impl Fn(&str) -> bool,
+    ) -> Vec<Reached> {
+        self.lead(labels, |route| {
+            let on_mute = if is_held(&route.receiver) {
+                OnMute::Hold
+            } else {
+                route.on_mute
+            };
+            mute::mute(route, at, on_mute)
+        })
+    }
+
+    /// From when a receiver is told what is held for it: `at` itself where a route that leads there
+    /// is not muted then. None where no route leads there.
+    pub fn told_from(&self, receiver: &str, labels: &Labels, at: Timestamp) -> Option<Timestamp> {
+        let routes = self.matching(labels).into_iter();
+        routes
+            .filter(|route| route.receiver == receiver)
+            .map(|route| mute::told_from(route, at))
+            .min()
+    }
+
+    fn lead(&self, labels: &Labels, mute: impl Fn(&Route) -> Option<Mute>) -> Vec<Reached> {
         let mut reached: Vec<Reached> = Vec::new();
         for route in self.matching(labels) {
-            let mute = at.and_then(|at| mute::mute(route, at));
+            let mute = mute(route);
             match reached
                 .iter_mut()
                 .find(|known| known.receiver == route.receiver)

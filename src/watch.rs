@@ -23,7 +23,7 @@ use crate::{
     ingress::{Condition, Health},
     label::Labels,
     pipeline::InForce,
-    store::{Intake, Kind, StoreError, Subject, Upkeep},
+    store::{Intake, Item, Kind, StoreError, Subject, Upkeep},
     telemetry,
 };
 
@@ -186,8 +186,10 @@ impl Watch {
         };
 
         let rules = Arc::clone(&self.in_force.borrow().rules);
+        let mutes = rules.mutes();
         let conclude = Box::new(move |memory: &_| rules.announce(page, status, memory, now));
-        let decision = self.intake.announce(subject, now, conclude).await?;
+        let item = Item::about(subject, conclude, mutes);
+        let decision = self.intake.announce(item, now).await?;
 
         if decision.state.is_some() && (news || decision.tells()) {
             let firing = action == Action::Trigger;

@@ -7,6 +7,7 @@ use super::{Client, LEASE_MARGIN, traffic::Traffic};
 use crate::{
     delivery::{Settings, Target},
     receiver::Receivers,
+    store::Mutes,
 };
 
 /// Delivery settings in force.
@@ -15,6 +16,8 @@ pub struct Terms {
     pub(super) settings: Settings,
     pub(super) external_url: Option<String>,
     pub(super) client: Client,
+    /// Which held pages stay held.
+    pub(super) mutes: Mutes,
     /// For every integration.
     pub(super) traffic: BTreeMap<Target, Arc<Traffic>>,
 }
@@ -41,8 +44,15 @@ impl Terms {
             settings,
             external_url,
             client,
+            mutes: Mutes::default(),
             traffic,
         }
+    }
+
+    /// The same, with pages held while their routes are muted.
+    #[must_use]
+    pub fn under(self, mutes: Mutes) -> Self {
+        Self { mutes, ..self }
     }
 
     /// Takes over the traffic of integrations that stay. One whose receiver has changed is tried at

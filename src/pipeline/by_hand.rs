@@ -11,7 +11,7 @@ use crate::{
     incident::{ATLASSIAN_SLI, Phase, Series},
     label::Labels,
     message::Outcome,
-    store::{Decision, IncidentRow, Intake, Memory, StoreError, Subject},
+    store::{Decision, IncidentRow, Intake, Item, Memory, StoreError, Subject},
 };
 
 /// Its status from then on.
@@ -44,8 +44,10 @@ pub async fn resolve_by_hand(
 
     let page = page(incident, by, now);
     let id = incident.incident_id.clone();
+    let mutes = rules.mutes();
     let conclude = Box::new(move |memory: &Memory| rules.close(page, memory, now));
-    let decision = store.announce(subject, now, conclude).await?;
+    let item = Item::about(subject, conclude, mutes);
+    let decision = store.announce(item, now).await?;
 
     if decision.outcome == Outcome::Resolved {
         Ok(decision)

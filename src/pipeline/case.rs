@@ -56,6 +56,7 @@ impl Case {
             Item {
                 subject: self.subject(place),
                 decide: around(Box::new(conclude)),
+                mutes: self.rules.mutes(),
             }
         };
 
@@ -84,10 +85,10 @@ pub async fn unsilence(
     now: Timestamp,
     around: impl FnOnce(Decide) -> Decide,
 ) -> Result<Decision, StoreError> {
-    let conclude = move |memory: &_| rules.unsilence(memory, now);
-    store
-        .announce(incident.subject(), now, around(Box::new(conclude)))
-        .await
+    let mutes = rules.mutes();
+    let conclude = around(Box::new(move |memory: &_| rules.unsilence(memory, now)));
+    let item = Item::about(incident.subject(), conclude, mutes);
+    store.announce(item, now).await
 }
 
 /// Ends an incident of a profile of which nothing more was heard.
@@ -102,10 +103,10 @@ pub async fn end_quiet(
         kind: Kind::Incident,
         incident_id: incident.incident_id.clone(),
     };
-    let conclude = move |memory: &_| rules.end_quiet(&profile, &incident, memory, now);
-    store
-        .announce(of_incident.subject(), now, Box::new(conclude))
-        .await
+    let mutes = rules.mutes();
+    let conclude = Box::new(move |memory: &_| rules.end_quiet(&profile, &incident, memory, now));
+    let item = Item::about(of_incident.subject(), conclude, mutes);
+    store.announce(item, now).await
 }
 
 /// Decides a mail. Where that panics the mail becomes an alert that could not be read: somebody is

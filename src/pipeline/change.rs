@@ -66,7 +66,7 @@ impl Rules {
             };
         }
 
-        let reached = self.routes.reach(&page.labels, Some(now));
+        let reached = self.reach(&page.labels, memory, now);
         let mute = |receiver: &str| {
             let found = reached.iter().find(|reached| reached.receiver == receiver);
             found.and_then(|reached| reached.mute.as_ref())

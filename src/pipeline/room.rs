@@ -23,7 +23,7 @@ impl Pipeline {
         if of_mailbox {
             return Ok(mails
                 .into_iter()
-                .map(|mail| if spare(&mail) { mail.cut() } else { mail })
+                .map(|mail| if spare(&mail) { mail.to_be_cut() } else { mail })
                 .collect());
         }
 

@@ -6,6 +6,7 @@ use super::rules::Rules;
 use crate::{
     delivery::{NewDelivery, Notification},
     incident::State,
+    label::Labels,
     message::Outcome,
     route::{Mute, Reached},
     silence::last_to_cover,
@@ -44,7 +45,7 @@ impl Rules {
         let mut receivers = Vec::new();
         let mut mutes = Vec::new();
 
-        for Reached { receiver, mute, .. } in self.routes.reach(&page.labels, Some(now)) {
+        for Reached { receiver, mute, .. } in self.reach(&page.labels, memory, now) {
             let held_until = match &mute {
                 None => {
                     receivers.push(receiver.clone());
@@ -89,6 +90,16 @@ impl Rules {
             silencing: Silencing::Over,
             ..Decision::nothing(outcome, "", page.labels)
         }
+    }
+
+    /// Where the routes lead now. Of what a silence or a mute held nothing is dropped.
+    pub(super) fn reach(&self, labels: &Labels, memory: &Memory, now: Timestamp) -> Vec<Reached> {
+        let was_silenced = memory.silenced.is_some();
+        let is_held = |receiver: &str| {
+            let mut held = memory.held.iter();
+            was_silenced || held.any(|held| held.target.receiver == receiver)
+        };
+        self.routes.reach_held(labels, now, is_held)
     }
 
     /// A resolve goes to whoever was told of the trigger, by the record.

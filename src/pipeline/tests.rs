@@ -21,23 +21,22 @@ mod nights;
 mod profiles;
 mod races;
 
+/// Who sleeps when is written in its stead: [`sleeping`].
 const CONFIGURATION: &str = "
 alerts: { app_keys: [com.example.known], authenticity: { require: [] } }
 ingress: { webhook: [{ name: hook }] }
-time_intervals:
-  - name: sleep
-    time_intervals: [{ times: [
-      { start_time: '00:20', end_time: '00:40' }, { start_time: '01:10', end_time: '01:30' },
-      { start_time: '02:00', end_time: '02:40' }] }]
+time_intervals: [{ name: sleep, time_intervals: [{ times: [SLEEP] }] }]
 route:
   receiver: chat
   routes:
     - { receiver: pager, matchers: ['severity=critical'], continue: true }
     - { receiver: night, mute_time_intervals: [sleep], continue: true }
+    - { receiver: off, mute_time_intervals: [sleep], on_mute: drop, continue: true }
     - { receiver: chat }
 receivers:
   - { name: chat, webhook_configs: [{ url: 'http://127.0.0.1:9/chat' }] }
   - { name: night, webhook_configs: [{ url: 'http://127.0.0.1:9/night' }] }
+  - { name: off, webhook_configs: [{ url: 'http://127.0.0.1:9/off' }] }
   - name: pager
     pagerduty_configs: [{ routing_key: 0123456789abcdef0123456789abcdef, url: \
     'http://127.0.0.1:9/pager' }]
@@ -69,7 +68,29 @@ struct Night {
     now: Arc<Mutex<Timestamp>>,
     /// The mails' own times: each is newer than the last.
     mails: i64,
-    _in_force: watch::Sender<Arc<InForce>>,
+    in_force: watch::Sender<Arc<InForce>>,
+}
+
+/// The configuration in which `night` and `off` sleep in these minutes after midnight.
+fn sleeping(minutes: &[(i64, i64)]) -> String {
+    let clock = |minute: i64| format!("{:02}:{:02}", minute / 60, minute % 60);
+    let times: Vec<_> = minutes
+        .iter()
+        .map(|(from, until)| {
+            let (from, until) = (clock(*from), clock(*until));
+            format!("{{ start_time: '{from}', end_time: '{until}' }}")
+        })
+        .collect();
+    CONFIGURATION.replace("SLEEP", &times.join(", "))
+}
+
+fn in_force(configuration: &str) -> Arc<InForce> {
+    let Loaded { config, rules, .. } = loaded(configuration);
+    Arc::new(InForce {
+        authenticator: config.authenticator(&rules.profiles).unwrap(),
+        rules,
+        canary: None,
+    })
 }
 
 fn loaded(text: &str) -> Loaded {
@@ -83,17 +104,11 @@ fn midnight() -> Timestamp {
 
 impl Night {
     fn begin() -> Self {
-        Self::under(CONFIGURATION)
+        Self::under(&sleeping(&model::SLEEP[0]))
     }
 
     fn under(configuration: &str) -> Self {
-        let Loaded { config, rules, .. } = loaded(configuration);
-        let authenticator = config.authenticator(&rules.profiles).unwrap();
-        let in_force = watch::Sender::new(Arc::new(InForce {
-            authenticator,
-            rules,
-            canary: None,
-        }));
+        let in_force = watch::Sender::new(in_force(configuration));
         let now = Arc::new(Mutex::new(midnight()));
         let read = Arc::clone(&now);
         let clock = Clock::from_fn(move || *read.lock().unwrap());
@@ -118,8 +133,14 @@ impl Night {
             store,
             now,
             mails: 0,
-            _in_force: in_force,
+            in_force,
         }
+    }
+
+    /// Another configuration comes into force.
+    async fn reload(&self, configuration: &str) {
+        self.in_force.send_replace(in_force(configuration));
+        self.store.look_at_held(self.now()).await.unwrap();
     }
 
     fn now(&self) -> Timestamp {
@@ -166,7 +187,8 @@ impl Night {
 
     /// What runs every second beside the straight line.
     async fn sweep(&self) {
-        self.store.release_held(self.now()).await.unwrap();
+        let mutes = self.pipeline.in_force().rules.mutes();
+        self.store.release_held(mutes, self.now()).await.unwrap();
         while self.pipeline.tell_unsilenced().await.unwrap() > 0 {}
         self.pipeline.look_at_due().await.unwrap();
     }
@@ -191,6 +213,7 @@ impl Night {
         let targets = [
             to("chat", "webhook/0"),
             to("night", "webhook/0"),
+            to("off", "webhook/0"),
             to("pager", "pagerduty/0"),
         ];
         let wanted: Vec<_> = targets.map(|target| (target, 100)).into();

@@ -7,11 +7,11 @@ use jiff::{SignedDuration, Timestamp};
 use super::{Mute, OnMute, Route, interval::Intervals};
 
 /// How far ahead the end of a mute is searched; after that, a held page is sent anyway.
-const HORIZON: SignedDuration = SignedDuration::from_hours(366 * 24);
+pub const HORIZON: SignedDuration = SignedDuration::from_hours(366 * 24);
 
 /// Muted while any muting interval is active, or while the route has active intervals and none of
 /// them is active.
-pub(super) fn mute(route: &Route, at: Timestamp) -> Option<Mute> {
+pub(super) fn mute(route: &Route, at: Timestamp, on_mute: OnMute) -> Option<Mute> {
     let names = |intervals: &mut dyn Iterator<Item = &Arc<Intervals>>| {
         intervals
             .map(|interval| interval.name.clone())
@@ -26,8 +26,13 @@ pub(super) fn mute(route: &Route, at: Timestamp) -> Option<Mute> {
 
     (!intervals.is_empty()).then(|| Mute {
         intervals,
-        until: (route.on_mute == OnMute::Hold).then(|| end(route, at)),
+        until: (on_mute == OnMute::Hold).then(|| end(route, at)),
     })
+}
+
+/// When the route tells what is held: `at` itself where it is not muted then.
+pub(super) fn told_from(route: &Route, at: Timestamp) -> Timestamp {
+    if muted(route, at) { end(route, at) } else { at }
 }
 
 fn muted(route: &Route, at: Timestamp) -> bool {

@@ -122,6 +122,7 @@ impl Bridge {
             intake: store.clone(),
             settings: config.store.clone(),
             clock: clock.clone(),
+            quota: Arc::clone(&pipeline.quota),
         };
 
         let retention = Retention {
@@ -219,6 +220,8 @@ async fn open_store(
         .await
         .with_context(|| format!("store.url: {place}"))?;
     store.release_leases(clock.now()).await?;
+    // It may be another configuration than the last.
+    store.look_at_held(clock.now()).await?;
     Ok((store, owned))
 }
 

@@ -135,7 +135,8 @@ pub(super) fn stages(config: &Config, rules: &Arc<Rules>) -> anyhow::Result<(Ter
         config.delivery.clone(),
         config.global.external_url.clone(),
         client,
-    );
+    )
+    .under(rules.mutes());
 
     Ok((
         terms,

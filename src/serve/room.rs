@@ -10,11 +10,12 @@ use crate::{
     clock::Clock,
     config,
     message::MailId,
+    pipeline::Quota,
     store::{Excess, Intake, Spare, StoreError, Upkeep},
     telemetry,
 };
 
-/// Between two looks. What comes meanwhile is bounded by how fast mail can be stored.
+/// Between two looks, unless somebody waits for room.
 const EVERY: Duration = Duration::from_secs(5);
 /// Between two steps while there is too much: pages go first.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -35,6 +36,8 @@ pub(super) struct Room {
     pub(super) intake: Arc<dyn Intake>,
     pub(super) settings: config::Store,
     pub(super) clock: Clock,
+    /// Where mail comes in, so much of it is still taken.
+    pub(super) quota: Arc<Quota>,
 }
 
 impl Room {
@@ -63,7 +66,13 @@ impl Room {
                     EVERY
                 }
             };
-            stop.run_until_cancelled(tokio::time::sleep(pause)).await;
+
+            tokio::time::sleep(PAUSE).await;
+            tokio::select! {
+                () = tokio::time::sleep(pause.saturating_sub(PAUSE)) => {}
+                () = self.quota.wanted() => {}
+                () = stop.cancelled() => return,
+            }
         }
     }
 
@@ -86,6 +95,7 @@ impl Room {
         let cut = self.upkeep.cut(spare, excess, now).await?;
 
         usage.bytes = usage.bytes.saturating_sub(cut.bytes);
+        self.quota.count(spare, allowed, usage.bytes);
         telemetry::mails_cut(spare, cut.mails);
 
         Ok(cut.more)

@@ -57,7 +57,15 @@ fn parse(text: &str) -> Option<(IpAddr, u8)> {
     let address: IpAddr = address.parse().ok()?;
     let width = if address.is_ipv4() { 32 } else { 128 };
     let prefix = prefix.map_or(Some(width), |digits| digits.parse().ok())?;
-    (prefix <= width).then_some((address, prefix))
+    (prefix <= width).then(|| canonical(address, prefix))
+}
+
+/// What is IPv4 in the notation of IPv6 is IPv4, as clients are taken for what they are.
+fn canonical(network: IpAddr, prefix: u8) -> (IpAddr, u8) {
+    match (network.to_canonical(), prefix.checked_sub(96)) {
+        (canonical @ IpAddr::V4(_), Some(prefix)) if network.is_ipv6() => (canonical, prefix),
+        _ => (network, prefix),
+    }
 }
 
 fn contains(network: IpAddr, prefix: u8, peer: IpAddr) -> bool {
@@ -80,7 +88,13 @@ mod tests {
 
     #[test]
     fn a_peer_is_admitted_by_any_network_it_is_in() {
-        let list = ["10.0.0.0/8", "192.0.2.7", "2001:db8::/32"].map(str::to_owned);
+        let list = [
+            "10.0.0.0/8",
+            "192.0.2.7",
+            "2001:db8::/32",
+            "::ffff:198.51.100.0/120",
+        ]
+        .map(str::to_owned);
         let networks = Networks::new(&list, "allow_from").unwrap();
         for (peer, admitted) in [
             ("10.255.0.1", true),
@@ -88,6 +102,8 @@ mod tests {
             ("192.0.2.7", true),
             ("192.0.2.8", false),
             ("::ffff:10.1.1.1", true),
+            ("198.51.100.9", true),
+            ("::ffff:198.51.101.9", false),
             ("2001:db8:ffff::1", true),
             ("2001:db9::1", false),
         ] {
@@ -118,6 +134,7 @@ mod tests {
             &["::/0"],
             &["10.0.0.0/8", "2000::/3"],
             &["0.0.0.0/1", "128.0.0.0/1"],
+            &["::ffff:0:0/96"],
         ] {
             assert!(admit_anybody(list), "{list:?}");
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Arrival, Claim, Heard, Memory, Silencing, Subject};
+use super::{Arrival, Claim, Heard, Memory, Mutes, Silencing, Subject};
 use crate::{
     delivery::NewDelivery,
     incident::{Phase, State},
@@ -17,6 +17,19 @@ pub struct Item {
     /// What the store must know to remember it; `None` if it is not an alert.
     pub subject: Option<Subject>,
     pub decide: Decide,
+    /// What holds on to the incident's pages that are held until now.
+    pub mutes: Mutes,
+}
+
+impl Item {
+    /// What is concluded about an incident without a mail.
+    pub fn about(subject: Subject, decide: Decide, mutes: Mutes) -> Self {
+        Self {
+            subject: Some(subject),
+            decide,
+            mutes,
+        }
+    }
 }
 
 /// Draws the conclusion from what the store knows.

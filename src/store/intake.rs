@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Decide, Decision, Item, Room, StoreError, StoredMail, Subject, Unsilenced};
+use super::{Decide, Decision, Item, Mutes, Room, StoreError, StoredMail, Subject, Unsilenced};
 use crate::message::{Authenticity, Bookmark, MailId, Message};
 
 /// The pipeline's view of a store: mail is recorded, then decided.
@@ -44,7 +44,7 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Vec<Decision>>, StoreError>;
 
-    /// The same for a mail with a single item.
+    /// The same for a mail with a single item, with nothing muted.
     async fn decide(
         &self,
         mail: MailId,
@@ -52,7 +52,12 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError> {
-        let decided = self.decide_all(mail, vec![Item { subject, decide }], now);
+        let item = Item {
+            subject,
+            decide,
+            mutes: Mutes::default(),
+        };
+        let decided = self.decide_all(mail, vec![item], now);
         Ok(decided.await?.and_then(|mut decisions| decisions.pop()))
     }
 
@@ -75,7 +80,7 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
     ) -> Result<Option<Vec<Decision>>, StoreError>;
 
-    /// The same for a mail with a single item.
+    /// The same for a mail with a single item, with nothing muted.
     async fn reconsider(
         &self,
         mail: MailId,
@@ -84,18 +89,17 @@ pub trait Intake: Send + Sync {
         now: Timestamp,
         decide: Decide,
     ) -> Result<Option<Decision>, StoreError> {
-        let items = vec![Item { subject, decide }];
-        let decided = self.reconsider_all(mail, authenticity, items, now);
+        let item = Item {
+            subject,
+            decide,
+            mutes: Mutes::default(),
+        };
+        let decided = self.reconsider_all(mail, authenticity, vec![item], now);
         Ok(decided.await?.and_then(|mut decisions| decisions.pop()))
     }
 
     /// Like `decide`, for the bridge's own alarms: there is no mail.
-    async fn announce(
-        &self,
-        subject: Subject,
-        now: Timestamp,
-        decide: Decide,
-    ) -> Result<Decision, StoreError>;
+    async fn announce(&self, item: Item, now: Timestamp) -> Result<Decision, StoreError>;
 
     /// Incidents with a page held by a silence that has ended by now; `announce` decides about
     /// them.

@@ -32,16 +32,28 @@ pub(super) struct Packed {
     pub(super) message: Message,
     pub(super) authenticity: String,
     pub(super) envelope: Option<String>,
+    /// Of the mail as it came.
     pub(super) sha256: String,
     pub(super) body: Vec<u8>,
+    /// When it came, where only its header is kept of it.
+    pub(super) cut_at: Option<i64>,
 }
 
 pub(super) fn pack((message, authenticity): (Message, Authenticity)) -> Result<Packed, StoreError> {
+    let sha256 = sha256_hex(&message.raw);
+    let (message, cut_at) = if message.is_to_be_cut() {
+        let cut_at = micros(message.arrived_at);
+        (message.cut(), Some(cut_at))
+    } else {
+        (message, None)
+    };
+
     let body = compress(&message.raw);
     Ok(Packed {
         authenticity: json(&authenticity)?,
         envelope: message.envelope.as_ref().map(json).transpose()?,
-        sha256: sha256_hex(&message.raw),
+        sha256,
+        cut_at,
         body: body.map_err(|error| {
             StoreError::Failed(format!("a mail could not be compressed: {error}"))
         })?,

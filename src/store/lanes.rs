@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Agenda, Claim, Fallback, Settled, Settlement, Standing, StoreError};
+use super::{Agenda, Claim, Fallback, Mutes, Settled, Settlement, Standing, StoreError};
 use crate::delivery::{DeliveryId, Target};
 
 /// Delivery's view of a store: deliveries are leased lane by lane, then settled.
@@ -46,9 +46,12 @@ pub trait Lanes: Send + Sync {
     async fn escalate(&self, now: Timestamp, fallback: Fallback)
     -> Result<Vec<Target>, StoreError>;
 
-    /// Makes deliveries pending whose mute has ended; what a silence covers stays held until that
-    /// ends.
-    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError>;
+    /// Makes deliveries pending that were held until now; what a silence covers or a mute still
+    /// holds stays held until that ends. Returns whether there may be more.
+    async fn release_held(&self, mutes: Mutes, now: Timestamp) -> Result<bool, StoreError>;
+
+    /// Makes everything that is held due for `release_held`: other mutes may be in force.
+    async fn look_at_held(&self, now: Timestamp) -> Result<(), StoreError>;
 
     /// For a clock that was set back: retries are due now, and no lease outlasts `lease`.
     async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError>;

@@ -28,7 +28,12 @@ pub fn depth(depth: &Depth, now: Timestamp) {
     gauge!("alertbridge_delivery_oldest_pending_seconds").set(oldest);
 }
 
-/// A step of deleting what is past its retention.
+/// Of a mail only the header is kept from the start.
+pub fn mail_cut(spare: Spare) {
+    counter!("alertbridge_mails_cut_total", "kind" => spare.as_str()).increment(1);
+}
+
+/// A step of cutting what is too much.
 pub fn mails_cut(spare: Spare, mails: u64) {
     if mails > 0 {
         let kind = spare.as_str();
@@ -37,6 +42,7 @@ pub fn mails_cut(spare: Spare, mails: u64) {
     }
 }
 
+/// A step of deleting what is past its retention.
 pub fn pruned(deleted: usize) {
     if deleted > 0 {
         counter!("alertbridge_store_pruned_total").increment(deleted as u64);

@@ -16,7 +16,7 @@ use crate::{
     delivery::Action,
     incident::{ATLASSIAN_SLI, Series},
     pipeline::InForce,
-    store::{Canaries, Intake, Kind, StoreError, Subject, Upkeep},
+    store::{Canaries, Intake, Item, Kind, StoreError, Subject, Upkeep},
     telemetry,
 };
 
@@ -226,11 +226,13 @@ impl Aviary {
 
         let text = page.reason.clone().unwrap_or_default();
         let rules = Arc::clone(&self.in_force.borrow().rules);
+        let mutes = rules.mutes();
         let receiver = receiver.map(ToOwned::to_owned);
         let conclude = Box::new(move |memory: &_| {
             rules.announce_to(receiver.as_deref(), &page, status, memory, now)
         });
-        let decision = self.intake.announce(subject, now, conclude).await?;
+        let item = Item::about(subject, conclude, mutes);
+        let decision = self.intake.announce(item, now).await?;
 
         if decision.tells() {
             let firing = action == Action::Trigger;

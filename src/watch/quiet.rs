@@ -14,7 +14,7 @@ use crate::{
     ingress::OVERDUE,
     pipeline::{Rules, end_quiet},
     settings::Duration,
-    store::{ExpectedMail, Silencing, StoreError, Subject},
+    store::{ExpectedMail, Item, Silencing, StoreError, Subject},
     telemetry,
 };
 
@@ -126,13 +126,14 @@ impl Watch {
             ..
         } = subject.clone();
 
-        let (rules, profile) = (Arc::clone(rules), Arc::clone(&mail.profile));
+        let (mutes, rules, profile) = (rules.mutes(), Arc::clone(rules), Arc::clone(&mail.profile));
         let conclude = Box::new(move |memory: &_| {
             let mut decision = rules.announce(page, &status, memory, now);
             decision.profile = Some(profile);
             decision
         });
-        let decision = self.intake.announce(subject, now, conclude).await?;
+        let item = Item::about(subject, conclude, mutes);
+        let decision = self.intake.announce(item, now).await?;
 
         if decision.state.is_some() {
             telemetry::expected_mail(&incident_id, is_missing, &decision);

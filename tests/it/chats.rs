@@ -1,6 +1,11 @@
 //! Trigger and resolve in the chats: the real program against vendors that know their limits.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, net::SocketAddr, path::Path, sync::Arc, sync::Mutex};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 use crate::{
     delivery::{delivery, post, resolve, said, start, trigger},
@@ -239,4 +244,69 @@ async fn a_chat_that_took_it_in_its_own_words_gets_no_second_message() {
     .await;
     assert_eq!(slack.history().len(), odd.len() + 2);
     slack.assert_quiet();
+}
+
+/// A chat that takes what is posted, and whose reply breaks off or never ends; how often each of its
+/// addresses was posted to.
+async fn interrupted() -> (SocketAddr, Arc<Mutex<BTreeMap<String, usize>>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let posts = Arc::new(Mutex::new(BTreeMap::new()));
+    let taken = Arc::clone(&posts);
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let taken = Arc::clone(&taken);
+            tokio::spawn(async move {
+                let mut read = Vec::new();
+                while !read.ends_with(b"}") {
+                    if stream.read_buf(&mut read).await.unwrap_or(0) == 0 {
+                        return;
+                    }
+                }
+                let request = String::from_utf8_lossy(&read);
+                let path = request
+                    .split(' ')
+                    .nth(1)
+                    .unwrap()
+                    .trim_matches('/')
+                    .to_owned();
+                *taken.lock().unwrap().entry(path.clone()).or_default() += 1;
+                let reply = match path.as_str() {
+                    "broken-chunk" => "transfer-encoding: chunked\r\n\r\n5\r\no",
+                    _ => "content-length: 100\r\n\r\nok",
+                };
+                let reply = format!("HTTP/1.1 200 OK\r\n{reply}");
+                stream.write_all(reply.as_bytes()).await.unwrap();
+                if path == "endless" {
+                    std::future::pending::<()>().await;
+                }
+            });
+        }
+    });
+    (address, posts)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_breaks_off_or_never_ends_is_no_reason_to_post_again() {
+    let (address, posts) = interrupted().await;
+    let folder = tempfile::tempdir().unwrap();
+    let receiver = |path: &str| {
+        format!("    slack_configs: [{{ api_url: 'http://{address}/{path}', timeout: 1s }}]\n")
+    };
+    let names = ["cut", "broken-chunk", "endless"];
+    let receivers: String = names
+        .iter()
+        .map(|name| format!("  - name: {name}\n{}", receiver(name)))
+        .collect();
+    let routes = names
+        .map(|name| format!("{{ receiver: {name}, continue: true }}"))
+        .join(", ");
+    let rest = format!("route: {{ receiver: cut, routes: [{routes}] }}\nreceivers:\n{receivers}");
+    let bridge = start(folder.path(), &rest);
+    post(&bridge, &trigger("a")).await;
+    bridge.settled(1).await;
+    let once = BTreeMap::from(names.map(|name| (name.to_owned(), 1)));
+    assert_eq!(*posts.lock().unwrap(), once);
+    assert_eq!(bridge.metric("alertbridge_deliveries", "dead").await, 0.0);
 }

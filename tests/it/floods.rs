@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use alertbridge::ingress::listener;
+use alertbridge::{
+    ingress::listener,
+    store::{Spare, Upkeep as _, sqlite::Sqlite},
+};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpSocket, TcpStream},
@@ -15,7 +18,10 @@ use tokio::{
     time::timeout,
 };
 
-use crate::harness::{self, Bridge, PATIENCE};
+use crate::{
+    harness::{self, Bridge, PATIENCE},
+    postgres::Database,
+};
 
 const CONFIG: &str = "
 store: { url: 'sqlite:alertbridge.db' }
@@ -311,4 +317,147 @@ async fn unfinished_mails_take_no_more_memory_than_all_may() {
     let memory = bridge.peak_memory();
     println!("{} MiB at most for 200 unfinished mails", memory >> 20);
     assert!(memory < 300 << 20, "{memory} bytes");
+}
+
+/// So much is kept whole of either kind, so much more between two looks, and so much may be on its
+/// way: a mail of each of the eight, and what is not decided yet.
+const QUOTA: u64 = 512 << 10;
+const BETWEEN_TWO_LOOKS: u64 = 4 << 20;
+const ON_ITS_WAY: u64 = 2 << 20;
+const SENT_BY_EACH: usize = 60;
+const SIZE: usize = 100_000;
+
+fn with_quotas(store: &str) -> String {
+    let store = format!(
+        "store: {{ url: '{store}', ignored_mail: {{ max_size: 512KiB }}, quarantine: {{ max_size: 512KiB }} }}"
+    );
+    let config = CONFIG.replace("store: { url: 'sqlite:alertbridge.db' }", &store);
+    format!(
+        "{config}
+alerts: {{ authenticity: {{ dns: ['127.0.0.1:9'], unverified: {{ trigger: quarantine }} }} }}
+profiles:
+  - name: inhouse
+    match: {{ from: [ops@example.com] }}
+    authenticity: {{ require: [] }}
+    regex: {{ subject: '^down: (?<what>.+)$' }}
+    fields: {{ key: '{{{{ re.what }}}}', status: down }}
+"
+    )
+}
+
+/// Mail of somebody else, or an alert that nothing proves; no two alike, and none that compresses.
+fn strangers(unproven: bool, seed: u64) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let (from, first) = if unproven {
+        let json = serde_json::json!({
+            "appKey": "com.example.app", "incidentId": format!("forged-{seed}"),
+            "incidentStatus": "ANOMALOUS", "metricName": "m", "time": "2026-03-01T12:00:00Z",
+        });
+        let element =
+            format!("<script type=\"application/json\" id=\"incident-data\">{json}</script>\r\n");
+        ("no-reply@am.atlassian.com", element)
+    } else {
+        ("stranger@example.org", String::new())
+    };
+    let mut mail = format!(
+        "From: {from}\r\nTo: alerts@example.com\r\nSubject: offer {seed}\r\nContent-Type: text/html\r\n\r\n{first}"
+    )
+    .into_bytes();
+    while mail.len() < SIZE {
+        mail.extend(std::iter::repeat_with(|| rng.alphanumeric() as u8).take(70));
+        mail.extend(b"\r\n");
+    }
+    mail
+}
+
+/// Eight who send all they can, half of them by SMTP, while honest mail is released and told.
+async fn eight_send_all_they_can(folder: &std::path::Path, store: &str) -> Bridge {
+    listener::raise_limit();
+    let under = ["prlimit", "--nofile=1024:1024"];
+    let bridge = Bridge::start_under(&under, folder, &with_quotas(store), &[]);
+    let (client, http, smtp) = (harness::client(), bridge.http.clone(), bridge.smtp.unwrap());
+    let mut eight = JoinSet::new();
+    for number in 0..8_u64 {
+        let (client, http) = (client.clone(), http.clone());
+        eight.spawn(async move {
+            let mut taken = 0;
+            for sent in 0..SENT_BY_EACH as u64 {
+                let mail = strangers(number % 4 < 2, number << 32 | sent);
+                taken += usize::from(if number % 2 == 0 {
+                    let post = client.post(&http).header("content-type", "message/rfc822");
+                    post.body(mail)
+                        .send()
+                        .await
+                        .is_ok_and(|reply| reply.status() == 202)
+                } else {
+                    let send = move || harness::smtp_try(smtp, &mail);
+                    tokio::task::spawn_blocking(send).await.unwrap().is_ok()
+                });
+            }
+            taken
+        });
+    }
+    let slowest = honest_pages(&bridge, 6).await;
+    let taken: usize = eight.join_all().await.into_iter().sum();
+    println!(
+        "{taken} mails of 480 taken; an honest page after {slowest:?} at most; {} MiB, {} descriptors",
+        bridge.peak_memory() >> 20,
+        bridge.descriptors()
+    );
+    assert!(taken > 200, "{taken} of 480 were taken: that is no flood");
+    assert!(bridge.peak_memory() < 300 << 20);
+    assert!(bridge.descriptors() < DESCRIPTORS - KEPT_BACK);
+    bridge
+}
+
+/// One after the other, each told before the next is sent; how long the slowest took.
+async fn honest_pages(bridge: &Bridge, count: usize) -> Duration {
+    let mut slowest = Duration::ZERO;
+    for number in 0..count {
+        let what = format!("disk-{number}-of-ours");
+        let mail = format!("From: ops@example.com\r\nSubject: down: {what}\r\n\r\nx\r\n");
+        let begun = Instant::now();
+        honest_post(bridge, mail.as_bytes()).await;
+        bridge.printed(&what, 1).await;
+        slowest = slowest.max(begun.elapsed());
+    }
+    slowest
+}
+
+fn is_within(kept: u64, what: &str) {
+    println!("{} KiB of {what} kept whole", kept >> 10);
+    assert!(
+        kept <= QUOTA + BETWEEN_TWO_LOOKS + ON_ITS_WAY,
+        "{kept} bytes of {what} are kept whole"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_who_send_all_they_can_fill_no_quota() {
+    let folder = tempfile::tempdir().unwrap();
+    let bridge = eight_send_all_they_can(folder.path(), "sqlite:alertbridge.db").await;
+    let store = Sqlite::open(&folder.path().join("alertbridge.db")).unwrap();
+    for spare in [Spare::Ignored, Spare::Unproven] {
+        is_within(store.whole(spare, 0).await.unwrap().0, spare.as_str());
+    }
+    let file = std::fs::metadata(folder.path().join("alertbridge.db")).unwrap();
+    println!("{} KiB of store", file.len() >> 10);
+    assert!(
+        file.len() < 16 << 20,
+        "{} bytes for 48 MB of strangers' mail",
+        file.len()
+    );
+    drop(bridge);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_who_send_all_they_can_fill_no_quota_of_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = Database::create().await;
+    let bridge = eight_send_all_they_can(folder.path(), &database.url()).await;
+    let store = database.open().await;
+    for spare in [Spare::Ignored, Spare::Unproven] {
+        is_within(store.whole(spare, 0).await.unwrap().0, spare.as_str());
+    }
+    drop(bridge);
 }

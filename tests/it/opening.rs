@@ -176,7 +176,7 @@ async fn the_files_of_a_store_and_its_backup_are_their_owners_alone() {
     let folder = tempfile::tempdir().unwrap();
     let of = |ending: &str| folder.path().join(format!("alertbridge.db{ending}"));
     let bridge = Bridge::start(folder.path(), &format!("{DOORS}{REST}"));
-    for ending in ["", "-wal", "-shm"] {
+    for ending in ["", "-wal", "-shm", ".lock"] {
         assert_eq!(mode(&of(ending)), 0o600, "{ending}");
     }
     let backup = bridge.command(&["store", "backup", "copy.db"]);
@@ -185,9 +185,11 @@ async fn the_files_of_a_store_and_its_backup_are_their_owners_alone() {
     assert!(bridge.stop().success());
 
     // As an earlier version made it, or somebody who copied it about.
-    fs::set_permissions(of(""), Permissions::from_mode(0o644)).unwrap();
+    for ending in ["", ".lock"] {
+        fs::set_permissions(of(ending), Permissions::from_mode(0o644)).unwrap();
+    }
     let bridge = Bridge::start(folder.path(), &format!("{DOORS}{REST}"));
-    for ending in ["", "-wal", "-shm"] {
+    for ending in ["", "-wal", "-shm", ".lock"] {
         assert_eq!(mode(&of(ending)), 0o600, "{ending}");
     }
     assert!(

@@ -10,8 +10,8 @@ use alertbridge::{
     label::Labels,
     message::{Authenticity, Bookmark, MailId, Message, Outcome, Wanted},
     store::{
-        Attempt, Claim, Decision, Kind, NewDelivery, Next, Settled, Settlement, Silencing, Store,
-        StoreError, Subject, sqlite::Sqlite,
+        Attempt, Claim, Decision, Item, Kind, Mutes, NewDelivery, Next, Settled, Settlement,
+        Silencing, Store, StoreError, Subject, sqlite::Sqlite,
     },
 };
 use futures_util::future::join_all;
@@ -808,7 +808,10 @@ async fn a_held_trigger_is_sent_when_its_window_ends_and_to_nobody_when_it_is_ov
         store.agenda().await.unwrap().held_until,
         Some(noon() + MINUTE)
     );
-    store.release_held(noon() + MINUTE).await.unwrap();
+    store
+        .release_held(Mutes::default(), noon() + MINUTE)
+        .await
+        .unwrap();
     assert_eq!(store.agenda().await.unwrap().held_until, None);
     let due = claim(store, "one", noon() + MINUTE).await;
     assert_eq!(

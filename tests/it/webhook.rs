@@ -239,6 +239,8 @@ async fn what_curl_makes_of_a_mail_is_refused_with_the_mend() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("mail.eml");
     fs::write(&file, "From: a@b.test\r\nSubject: a\r\n\r\ntext\r\n").unwrap();
+    let packed = harness::piped("gzip", &["-kc", file.to_str().unwrap()], b"").stdout;
+    fs::write(folder.path().join("mail.eml.gz"), packed).unwrap();
     let inbox = RecordingInbox::new();
     let server = Server::start(&[webhook("raw")], limits(), &inbox);
     let url = format!("http://{}/ingress/raw", server.address);
@@ -260,6 +262,7 @@ async fn what_curl_makes_of_a_mail_is_refused_with_the_mend() {
         &["-F", "mail=@FILE"],
         &["--data-binary", "@FILE", "-H", "Content-Type:"],
         &["--data-binary", "@FILE", "-H", "Content-Type: text/plain"],
+        &["--data-binary", "@FILE.gz", "-H", ours],
     ] {
         let said = curl(arguments);
         let mend = "--data-binary @file -H 'Content-Type: message/rfc822'";

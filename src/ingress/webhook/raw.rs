@@ -94,9 +94,20 @@ impl Protocol for Raw {
             .into());
         }
 
+        if posted.body.starts_with(&GZIP) {
+            return Err(Refusal::WrongType(
+                "The mail is packed by gzip: post it as it is, by \
+                 `curl --data-binary @file -H 'Content-Type: message/rfc822'`.",
+            )
+            .into());
+        }
+
         Ok(Opened::Mail(posted.body, None))
     }
 }
+
+/// The first bytes of gzip (RFC 1952, 2.3.1), with which no mail begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// Whether this is a mail whose lines were joined: it begins with a header field, another follows,
 /// and no line ends.

@@ -7,8 +7,11 @@ use jiff::Timestamp;
 use super::Page;
 use crate::delivery::Action;
 
-/// Minutes after midnight in which `night` sleeps.
-const SLEEP: [(i64, i64); 3] = [(20, 40), (70, 90), (120, 160)];
+/// Minutes after midnight in which `night` and `off` sleep, in one configuration and another.
+pub(super) const SLEEP: [[(i64, i64); 3]; 2] = [
+    [(20, 40), (70, 90), (120, 160)],
+    [(10, 25), (55, 75), (90, 130)],
+];
 
 pub(super) struct Silence {
     pub matcher: &'static str,
@@ -22,6 +25,8 @@ struct Incident {
     open: bool,
     severity: &'static str,
     told: BTreeMap<String, String>,
+    /// What comes while `off` sleeps is not for them.
+    dropped: bool,
     /// Who was to be told at some moment.
     owed: BTreeSet<&'static str>,
 }
@@ -30,28 +35,42 @@ struct Incident {
 pub(super) struct Model {
     incidents: BTreeMap<&'static str, Incident>,
     pub silences: Vec<Silence>,
+    /// Which configuration is in force.
+    pub configuration: usize,
     seen: BTreeSet<String>,
 }
 
-fn is_asleep(receiver: &str, now: Timestamp) -> bool {
-    let minute = now.as_second() / 60 % (24 * 60);
-    receiver == "night"
-        && SLEEP
-            .iter()
-            .any(|(from, until)| (*from..*until).contains(&minute))
-}
-
-fn on_call(severity: &str) -> &'static [&'static str] {
-    if severity == "critical" {
-        &["chat", "night", "pager"]
-    } else {
-        &["chat", "night"]
+impl Incident {
+    fn on_call(&self) -> Vec<&'static str> {
+        let mut on_call = vec!["chat", "night"];
+        if self.severity == "critical" {
+            on_call.push("pager");
+        }
+        if !self.dropped {
+            on_call.push("off");
+        }
+        on_call
     }
 }
 
 impl Model {
+    fn is_asleep(&self, receiver: &str, now: Timestamp) -> bool {
+        let minute = now.as_second() / 60 % (24 * 60);
+        ["night", "off"].contains(&receiver)
+            && SLEEP[self.configuration]
+                .iter()
+                .any(|(from, until)| (*from..*until).contains(&minute))
+    }
+
     /// A new mail, which is newer than all before.
-    pub(super) fn mail(&mut self, id: &'static str, severity: Option<&'static str>) {
+    pub(super) fn mail(
+        &mut self,
+        id: &'static str,
+        severity: Option<&'static str>,
+        now: Timestamp,
+    ) {
+        let is_silenced = severity.is_some_and(|severity| self.is_silenced(id, severity, now));
+        let dropped = self.is_asleep("off", now) && !is_silenced;
         let incident = self.incidents.entry(id).or_default();
         match severity {
             Some(severity) if incident.open => incident.severity = severity,
@@ -59,6 +78,7 @@ impl Model {
                 *incident = Incident {
                     open: true,
                     severity,
+                    dropped,
                     ..Incident::default()
                 }
             }
@@ -90,13 +110,11 @@ impl Model {
             .incidents
             .iter()
             .filter(|(id, incident)| incident.open && !self.is_silenced(id, incident.severity, now))
-            .map(|(id, incident)| (*id, on_call(incident.severity)))
+            .map(|(id, incident)| (*id, incident.on_call()))
             .collect();
-        for (id, receivers) in free {
-            let awake = receivers
-                .iter()
-                .filter(|receiver| !is_asleep(receiver, now));
-            self.incidents.get_mut(id).unwrap().owed.extend(awake);
+        for (id, mut receivers) in free {
+            receivers.retain(|receiver| !self.is_asleep(receiver, now));
+            self.incidents.get_mut(id).unwrap().owed.extend(receivers);
         }
     }
 
@@ -119,12 +137,7 @@ impl Model {
             if !resolves && self.is_silenced(id, severity, now) {
                 return Err(format!("told while silenced: {page:?}"));
             }
-            // What a mute held, and then a silence, is told at the end of that, whatever time it
-            // is.
-            let ends_now = self
-                .covering(id, severity)
-                .any(|silence| silence.until == now);
-            if !resolves && !changes && is_asleep(receiver, now) && !ends_now {
+            if !resolves && !changes && self.is_asleep(receiver, now) {
                 return Err(format!("told while muted: {page:?}"));
             }
             let told = &mut self.incidents.get_mut(id.as_str()).unwrap().told;
@@ -166,14 +179,16 @@ impl Model {
             if self.is_silenced(id, incident.severity, now) {
                 continue;
             }
-            for receiver in on_call(incident.severity) {
-                let heard = incident.told.get(*receiver).map(String::as_str);
+            for receiver in incident.on_call() {
+                let heard = incident.told.get(receiver).map(String::as_str);
                 let knows = match heard {
-                    Some("critical") => *receiver != "pager" || incident.severity == "critical",
+                    // A change that comes while they sleep is dropped.
+                    Some(_) if receiver == "off" => true,
+                    Some("critical") => receiver != "pager" || incident.severity == "critical",
                     Some(_) => incident.severity != "critical",
                     None => false,
                 };
-                if !knows && !is_asleep(receiver, now) {
+                if !knows && !self.is_asleep(receiver, now) {
                     let is = incident.severity;
                     return Err(format!("{id} is {is}, and {receiver} heard {heard:?}"));
                 }

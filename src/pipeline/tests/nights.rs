@@ -4,7 +4,7 @@
 use proptest::{prelude::*, test_runner::Config as Cases};
 
 use super::{
-    model::{Model, Silence},
+    model::{Model, SLEEP, Silence},
     *,
 };
 
@@ -21,6 +21,8 @@ enum Event {
     Silence(usize, i64, i64),
     /// Ends one before its time.
     Expire(usize),
+    /// The other configuration comes into force, in which others sleep.
+    Reload,
     Wait,
 }
 
@@ -37,6 +39,7 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (0..3_usize, prop_oneof![2 => Just(0_i64), 1 => 1..6_i64], 1..40_i64)
             .prop_map(|(which, begins, lasts)| Event::Silence(which, begins, lasts)),
         1 => (0..4_usize).prop_map(Event::Expire),
+        1 => Just(Event::Reload),
         2 => Just(Event::Wait),
     ];
     (
@@ -70,7 +73,7 @@ async fn live(steps: Vec<Step>) -> Result<(), String> {
                 let mail = night.mail(INCIDENTS[which], status, measured, "com.example.known");
                 sent[which].push(mail.clone());
                 night.take(mail).await;
-                model.mail(INCIDENTS[which], severity);
+                model.mail(INCIDENTS[which], severity, now);
                 told = night.delivered().await;
             }
             Event::Copy(which, back) => {
@@ -96,6 +99,10 @@ async fn live(steps: Vec<Step>) -> Result<(), String> {
                     night.expire(silences[which]).await;
                     (silence.from, silence.until) = (silence.from.min(now), now);
                 }
+            }
+            Event::Reload => {
+                model.configuration = 1 - model.configuration;
+                night.reload(&sleeping(&SLEEP[model.configuration])).await;
             }
             Event::Wait => {}
         }

@@ -5,10 +5,11 @@ use super::*;
 
 const KNOWN: &str = "com.example.known";
 
-/// Receiver and action of each.
+/// Receiver and action of each; `off` is the nights' alone.
 fn said(pages: &[Page]) -> Vec<String> {
     let said = |page: &Page| format!("{} {}", page.receiver, page.action.as_str());
-    let mut said: Vec<_> = pages.iter().map(said).collect();
+    let pages = pages.iter().filter(|page| page.receiver != "off");
+    let mut said: Vec<_> = pages.map(said).collect();
     said.sort();
     said
 }

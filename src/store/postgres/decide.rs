@@ -61,14 +61,9 @@ pub(super) async fn reconsider(
 /// The same for an alarm of the bridge.
 pub(super) async fn announce(
     database: &Arc<Database>,
-    subject: Subject,
+    item: Item,
     now: Timestamp,
-    decide: Decide,
 ) -> Result<Decision, StoreError> {
-    let item = Item {
-        subject: Some(subject),
-        decide,
-    };
     let announced = follow(database, Matter::Own, vec![item], now).await?;
     announced
         .and_then(|mut decisions| decisions.pop())
@@ -99,13 +94,18 @@ async fn follow(
 async fn one(
     database: &Arc<Database>,
     matter: Matter<'_>,
-    Item { subject, decide }: Item,
+    item: Item,
     now: Timestamp,
 ) -> Result<Option<Decision>, StoreError> {
+    let Item {
+        subject,
+        decide,
+        mutes,
+    } = item;
     let subject = subject.as_ref().map(Named::new);
     let subject = subject.as_ref();
     let transaction = database.begin().await?;
-    let Some(found) = ask::ask(&transaction, matter, subject, now).await? else {
+    let Some(found) = ask::ask(&transaction, matter, subject, &mutes, now).await? else {
         transaction.undo().await?;
         return Ok(None);
     };

@@ -1,4 +1,5 @@
-//! Deliveries held by a mute that has ended: they are due now, unless a silence covers them.
+//! Deliveries that were held until now by a mute or a silence: they are due, unless another holds
+//! them.
 
 use jiff::Timestamp;
 use tokio_postgres::Row;
@@ -6,35 +7,48 @@ use tokio_postgres::Row;
 use super::{
     connection::{Database, Flight, Transaction},
     lane::TAKE_TURN_OF,
-    row::{at, json_at, silence_row},
+    row::{at, json_at, silence_row, time_at},
 };
 use crate::{
-    delivery::{DeliveryId, Notification},
-    silence::{Silence, SilenceId, last_to_cover},
-    store::{StoreError, kept::micros},
+    delivery::DeliveryId,
+    silence::{Silence, SilenceId},
+    store::{Held, Mutes, StoreError, kept::micros},
 };
 
+/// So many are looked at before anything else is done.
+const AT_ONCE: i64 = 100;
+
 const RIPE: &str =
-    "SELECT id FROM deliveries WHERE state = 'held' AND next_at <= $1 ORDER BY next_at LIMIT 100";
-const RIPE_ONE: &str =
-    "SELECT id, notification FROM deliveries WHERE id = $1 AND state = 'held' AND next_at <= $2";
+    "SELECT id FROM deliveries WHERE state = 'held' AND next_at <= $1 ORDER BY next_at LIMIT $2";
+const RIPE_ONE: &str = "
+SELECT id, receiver, notification, held_until FROM deliveries
+WHERE id = $1 AND state = 'held' AND next_at <= $2";
 const RIPE_OF: &str = "
-SELECT id, notification FROM deliveries
+SELECT id, receiver, notification, held_until FROM deliveries
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $2)
   AND settled_at IS NULL AND state = 'held' AND next_at <= $3";
 /// A transaction that expires one of them waits for this one, or this one for it.
 const ACTIVE: &str = "SELECT * FROM silences WHERE ends_at > $1 AND starts_at <= $1 FOR SHARE";
-const RELEASE: &str = "UPDATE deliveries SET state = 'pending', next_at = $2 WHERE id = $1";
+const RELEASE: &str = "
+UPDATE deliveries SET state = 'pending', next_at = $2::bigint, held_until = least(held_until, $2),
+       fallback_at = fallback_at - greatest(held_until - $2, 0)
+WHERE id = $1";
 const HOLD_ON: &str = "
 UPDATE deliveries SET fallback_at = fallback_at + ($3 - held_until), held_until = $3,
   next_at = $3, silence = $2
 WHERE id = $1";
 
-/// Each incident has its own transaction: one for several would hold their locks together.
-pub(super) async fn release(database: &Database, now: Timestamp) -> Result<(), StoreError> {
+/// Each incident has its own transaction: one for several would hold their locks together. Returns
+/// whether there may be more.
+pub(super) async fn release(
+    database: &Database,
+    mutes: &Mutes,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
     let this_moment = micros(now);
-    for row in database.query(RIPE, &[&this_moment]).await? {
-        let id: DeliveryId = at(&row, "id")?;
+    let ripe = database.query(RIPE, &[&this_moment, &AT_ONCE]).await?;
+    for row in &ripe {
+        let id: DeliveryId = at(row, "id")?;
         let transaction = database.begin().await?;
         let mut flight = Flight::default();
         flight
@@ -43,20 +57,20 @@ pub(super) async fn release(database: &Database, now: Timestamp) -> Result<(), S
             .add(ACTIVE, vec![&this_moment])
             .add(RIPE_ONE, vec![&id, &this_moment]);
         let answers = transaction.send(flight).await?;
-        let decided = decide(&answers[2], &answers[3], this_moment)?;
+        let decided = decide(&answers[2], &answers[3], mutes, now)?;
         let mut flight = Flight::default();
         add_to(&mut flight, &decided);
         transaction.commit(flight).await?;
     }
 
-    Ok(())
+    Ok(i64::try_from(ripe.len()).is_ok_and(|looked_at| looked_at == AT_ONCE))
 }
 
 /// The same for one incident whose turn is held.
 pub(super) async fn release_of(
     transaction: &Transaction,
-    incident_id: &str,
-    kind: &str,
+    (incident_id, kind): (&str, &str),
+    mutes: &Mutes,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let this_moment = micros(now);
@@ -66,37 +80,62 @@ pub(super) async fn release_of(
         .add(RIPE_OF, vec![&incident_id, &kind, &this_moment]);
 
     let answers = transaction.send(flight).await?;
-    let decided = decide(&answers[0], &answers[1], this_moment)?;
+    let decided = decide(&answers[0], &answers[1], mutes, now)?;
     let mut flight = Flight::default();
     add_to(&mut flight, &decided);
 
     transaction.send(flight).await.map(drop)
 }
 
-/// Each delivery, when it is due or checked again, and the silence that keeps holding it.
-type Decided = Vec<(DeliveryId, i64, Option<SilenceId>)>;
+/// Each delivery with the time until which it stays held, and the silence that holds it; neither if
+/// it is due now.
+struct Decided {
+    now: i64,
+    pages: Vec<(DeliveryId, Option<i64>, Option<SilenceId>)>,
+}
 
-fn decide(silences: &[Row], ripe: &[Row], now: i64) -> Result<Decided, StoreError> {
+fn decide(
+    silences: &[Row],
+    ripe: &[Row],
+    mutes: &Mutes,
+    now: Timestamp,
+) -> Result<Decided, StoreError> {
     let silences = silences
         .iter()
         .map(silence_row)
         .collect::<Result<Vec<Silence>, _>>()?;
 
-    let decided = ripe.iter().map(|row| {
-        let notification: Notification = json_at(row, "notification")?;
-        let silence = last_to_cover(&silences, &notification.labels);
-        let due = silence.map_or(now, |silence| micros(silence.ends_at));
-        Ok((at(row, "id")?, due, silence.map(|silence| silence.id)))
+    let pages = ripe.iter().map(|row| {
+        let held = Held {
+            id: at(row, "id")?,
+            receiver: at(row, "receiver")?,
+            page: json_at(row, "notification")?,
+            until: time_at(row, "held_until")?,
+        };
+        let on = held.on(&silences, mutes, now);
+        let until = on.as_ref().map(|on| micros(on.until));
+        Ok((held.id, until, on.and_then(|on| on.silence)))
     });
 
-    decided.collect()
+    Ok(Decided {
+        now: micros(now),
+        pages: pages.collect::<Result<_, StoreError>>()?,
+    })
 }
 
 fn add_to<'a>(flight: &mut Flight<'a>, decided: &'a Decided) {
-    for (id, due, silence) in decided {
-        match silence {
-            Some(silence) => flight.add(HOLD_ON, vec![id, silence, due]),
-            None => flight.add(RELEASE, vec![id, due]),
+    for (id, until, silence) in &decided.pages {
+        match until {
+            Some(until) => flight.add(HOLD_ON, vec![id, silence, until]),
+            None => flight.add(RELEASE, vec![id, &decided.now]),
         };
     }
+}
+
+const LOOK_AT_ALL: &str =
+    "UPDATE deliveries SET next_at = $1 WHERE state = 'held' AND next_at > $1";
+
+/// Everything that is held is looked at now: other mutes may be in force.
+pub(super) async fn look_at_all(database: &Database, now: Timestamp) -> Result<(), StoreError> {
+    database.query(LOOK_AT_ALL, &[&micros(now)]).await.map(drop)
 }

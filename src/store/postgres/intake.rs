@@ -7,10 +7,7 @@ use tokio::time::Instant;
 use crate::{
     crash,
     message::{Authenticity, Bookmark, MailId, Message},
-    store::{
-        Decide, Decision, Intake, Item, Room, StoreError, StoredMail, Subject, Unsilenced,
-        kept::pack,
-    },
+    store::{Decision, Intake, Item, Room, StoreError, StoredMail, Unsilenced, kept::pack},
 };
 
 use super::{Postgres, Turns, decide, mail, record, recorder::Recorder, silence};
@@ -93,14 +90,9 @@ impl Intake for Postgres {
         Ok(decisions)
     }
 
-    async fn announce(
-        &self,
-        subject: Subject,
-        now: Timestamp,
-        decide: Decide,
-    ) -> Result<Decision, StoreError> {
-        let _turns = self.take(Turns::of(std::iter::once(&subject))).await;
-        let decision = decide::announce(&self.database, subject, now, decide).await?;
+    async fn announce(&self, item: Item, now: Timestamp) -> Result<Decision, StoreError> {
+        let _turns = self.take(Turns::of(item.subject.iter())).await;
+        let decision = decide::announce(&self.database, item, now).await?;
         self.ring_for(std::iter::once(&decision));
         Ok(decision)
     }

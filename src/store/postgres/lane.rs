@@ -36,9 +36,10 @@ UPDATE deliveries SET state = 'discarded', settled_at = $2, next_at = NULL, deta
 WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
   AND settled_at IS NULL AND state = 'held'";
 
-/// Gives the first delivery of each of an incident's lanes its turn.
+/// Gives the first delivery of each of an incident's lanes its turn. If it is held, it is checked
+/// then.
 pub(super) const ADVANCE_ALL: &str = "
-UPDATE deliveries SET next_at = coalesce(held_until, $2)
+UPDATE deliveries SET next_at = $2
 WHERE next_at IS NULL AND id = ANY (ARRAY(
     SELECT min(id) FROM deliveries
     WHERE incident = (SELECT id FROM incidents WHERE incident_id = $1 AND kind = $3)
@@ -47,7 +48,7 @@ WHERE next_at IS NULL AND id = ANY (ARRAY(
 
 /// Gives the next delivery in the same lane its turn.
 pub(super) const ADVANCE: &str = "
-UPDATE deliveries SET next_at = coalesce(held_until, $2)
+UPDATE deliveries SET next_at = $2
 WHERE next_at IS NULL AND id = (
     SELECT min(later.id) FROM deliveries AS this CROSS JOIN LATERAL (
         SELECT id FROM deliveries

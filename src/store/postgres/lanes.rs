@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::{
     delivery::{DeliveryId, Target},
-    store::{Agenda, Claim, Fallback, Lanes, Settled, Settlement, Standing, StoreError},
+    store::{Agenda, Claim, Fallback, Lanes, Mutes, Settled, Settlement, Standing, StoreError},
 };
 
 use super::{Postgres, held, lane, settle};
@@ -53,8 +53,12 @@ impl Lanes for Postgres {
         settle::escalate(&self.database, now, &fallback).await
     }
 
-    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError> {
-        held::release(&self.database, now).await
+    async fn release_held(&self, mutes: Mutes, now: Timestamp) -> Result<bool, StoreError> {
+        held::release(&self.database, &mutes, now).await
+    }
+
+    async fn look_at_held(&self, now: Timestamp) -> Result<(), StoreError> {
+        held::look_at_all(&self.database, now).await
     }
 
     async fn bring_forward(&self, now: Timestamp, lease: Duration) -> Result<(), StoreError> {

@@ -24,14 +24,14 @@ const RECORD: &str = "
 WITH given AS MATERIALIZED (
     SELECT nextval('mails_id_seq') AS id, given.*
     FROM unnest($1::text[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[],
-                $7::text[], $8::bytea[], $14::text[])
+                $7::text[], $8::bytea[], $14::text[], $20::bigint[])
         AS given (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, raw,
-                  withheld)
+                  withheld, cut_at)
 ), mail AS (
     INSERT INTO mails (id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity,
-                       withheld, holder, held_until)
-    SELECT id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, withheld, $9,
-      now() + $10::bigint * interval '1 ms'
+                       withheld, cut_at, holder, held_until)
+    SELECT id, ingress, arrived_at, size, cut_from, sha256, envelope, authenticity, withheld,
+      cut_at, $9, now() + $10::bigint * interval '1 ms'
     FROM given
 ), body AS (
     INSERT INTO bodies (mail, raw) SELECT id, raw FROM given
@@ -106,6 +106,7 @@ pub(super) async fn record(
         .map(|uid| i64::from(*uid))
         .collect();
 
+    let cut_at: Vec<_> = mails.iter().map(|mail| mail.cut_at).collect();
     let rewound = bookmark.is_some_and(|bookmark| bookmark.rewound);
     let rows = database
         .query(
@@ -130,6 +131,7 @@ pub(super) async fn record(
                 &told,
                 &given,
                 &rewound,
+                &cut_at,
             ],
         )
         .await?;

@@ -43,7 +43,7 @@ WITH settled AS (
     INSERT INTO attempts (delivery, at, took_ms, result, detail)
     SELECT id, $6, $7, $8, $9 FROM settled WHERE $6::bigint IS NOT NULL
 ), next AS (
-    UPDATE deliveries SET next_at = coalesce(held_until, $4)
+    UPDATE deliveries SET next_at = $4
     WHERE next_at IS NULL AND id = (
         SELECT min(later.id) FROM settled CROSS JOIN LATERAL (
             SELECT id FROM deliveries

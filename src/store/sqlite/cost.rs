@@ -21,7 +21,7 @@ use crate::{
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
     store::{
-        Decision, Fallback, Horizon, Item, Kind, NewDelivery, Next, Settlement, Silencing,
+        Decision, Fallback, Horizon, Item, Kind, Mutes, NewDelivery, Next, Settlement, Silencing,
         StoreError, Subject, Sweep, kept,
     },
 };
@@ -169,6 +169,7 @@ impl Counted {
         let item = Item {
             subject: Some(subject),
             decide: Box::new(|_| decision),
+            mutes: Mutes::default(),
         };
         decide::decide(&self.connection, mail, vec![item], NOW).map(|_| ())
     }
@@ -357,7 +358,8 @@ fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), 
         for _ in 0..2 {
             let before = store.instructions.load(Ordering::Relaxed);
             let ended = silence::unsilenced(&store.connection, NOW, 64).map_err(super::failure)?;
-            held::release(&store.connection, None, NOW).map_err(super::failure)?;
+            held::release(&store.connection, None, &Mutes::default(), NOW)
+                .map_err(super::failure)?;
             let let_out = mail::let_out(&store.connection, 64).map_err(super::failure)?;
             let agenda = lane::agenda(&store.connection).map_err(super::failure)?;
             cost = store.instructions.load(Ordering::Relaxed) - before;

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     message::{Authenticity, MailId, Outcome},
-    store::{Decide, Decision, Item, Memory, Subject},
+    store::{Decision, Item, Memory},
 };
 
 mod ask;
@@ -42,7 +42,7 @@ pub(super) fn decide(
         Err(items) => return several::decide(connection, mail, items, now).map(Some),
     };
 
-    let (decision, incident) = follow(connection, item.subject.as_ref(), None, now, item.decide)?;
+    let (decision, incident) = follow(connection, item, None, now)?;
     conclude(connection, mail, &decision, incident, now)?;
 
     Ok(Some(vec![decision]))
@@ -78,13 +78,7 @@ pub(super) fn reconsider(
     };
 
     let told_before = told.then_some(outcome);
-    let (decision, incident) = follow(
-        connection,
-        item.subject.as_ref(),
-        told_before,
-        now,
-        item.decide,
-    )?;
+    let (decision, incident) = follow(connection, item, told_before, now)?;
 
     if told {
         keep(connection, mail, &decision)?;
@@ -109,23 +103,26 @@ fn only(mut items: Vec<Item>) -> Result<Item, Vec<Item>> {
 /// The same for an alarm of the bridge.
 pub(super) fn announce(
     connection: &Connection,
-    subject: &Subject,
+    item: Item,
     now: Timestamp,
-    decide: Decide,
 ) -> rusqlite::Result<Decision> {
-    follow(connection, Some(subject), None, now, decide).map(|(decision, _)| decision)
+    follow(connection, item, None, now).map(|(decision, _)| decision)
 }
 
 /// Lets `decide` conclude, and writes the effects on the incident; returns its number.
 fn follow(
     connection: &Connection,
-    subject: Option<&Subject>,
+    item: Item,
     told_before: Option<Outcome>,
     now: Timestamp,
-    decide: Decide,
 ) -> rusqlite::Result<(Decision, Option<i64>)> {
-    let (number, memory) = match subject {
-        Some(subject) => recall(connection, subject, now)?,
+    let Item {
+        subject,
+        decide,
+        mutes,
+    } = item;
+    let (number, memory) = match &subject {
+        Some(subject) => recall(connection, subject, &mutes, now)?,
         None => (None, Memory::default()),
     };
 
@@ -135,7 +132,7 @@ fn follow(
     };
 
     let mut decision = decide(&memory);
-    let incident = match subject {
+    let incident = match &subject {
         Some(subject) => remember(connection, number, subject, &memory, &mut decision, now)?,
         None => None,
     };

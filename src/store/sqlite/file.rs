@@ -33,7 +33,7 @@ pub fn own(path: &Path) -> Result<File, StoreError> {
     warn_of_other_names(path);
 
     let name = beside(&real(path), ".lock");
-    let file = File::create(&name).map_err(|error| match error.kind() {
+    let file = mode::own(&name).map_err(|error| match error.kind() {
         ErrorKind::PermissionDenied if name.exists() && access(path, Access::WRITE_OK).is_ok() => {
             StoreError::Refused(format!(
                 "the lock file {} is another user's: remove it while no `alertbridge serve` runs, \

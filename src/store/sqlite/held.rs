@@ -1,66 +1,93 @@
-//! Deliveries held by a mute: they are due when it ends, unless a silence covers them, or are never
-//! sent.
+//! Deliveries held by a mute or a silence: they are due when it ends, unless another holds them, or
+//! are never sent.
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Row, params};
 
-use super::{lane::advance, row::json_at, silence};
+use super::{
+    lane::advance,
+    row::{json_at, time_at},
+    silence,
+};
 use crate::{
-    delivery::{DeliveryId, Notification},
-    silence::last_to_cover,
-    store::kept::micros,
+    delivery::DeliveryId,
+    store::{Held, HeldOn, Mutes, kept::micros},
 };
 
+/// How many are checked in one transaction.
+const AT_ONCE: u32 = 100;
+
 /// Makes deliveries pending that were held until now, of one incident or of all. What a silence
-/// covers stays held until the last covering silence ends.
+/// covers or a mute still holds stays held until that ends. Returns whether there may be more.
 pub(super) fn release(
     connection: &Connection,
     incident: Option<i64>,
+    mutes: &Mutes,
     now: Timestamp,
-) -> rusqlite::Result<()> {
-    let found = |row: &Row<'_>| Ok((row.get("id")?, json_at(row, "notification")?));
-    let ripe: Vec<(DeliveryId, Notification)> = match incident {
+) -> rusqlite::Result<bool> {
+    let found = |row: &Row<'_>| {
+        Ok(Held {
+            id: row.get("id")?,
+            receiver: row.get("receiver")?,
+            page: json_at(row, "notification")?,
+            until: time_at(row, "held_until")?,
+        })
+    };
+
+    let ripe: Vec<Held> = match incident {
         Some(incident) => connection
             .prepare_cached(
-                "SELECT id, notification FROM deliveries
+                "SELECT id, receiver, notification, held_until FROM deliveries
                  WHERE incident = ?1 AND settled_at IS NULL AND state = 'held' AND next_at <= ?2",
             )?
             .query_map(params![incident, micros(now)], found)?
             .collect::<Result<_, _>>()?,
         None => connection
             .prepare_cached(
-                "SELECT id, notification FROM deliveries WHERE state = 'held' AND next_at <= ?1
-                 ORDER BY next_at LIMIT 100",
+                "SELECT id, receiver, notification, held_until FROM deliveries
+                 WHERE state = 'held' AND next_at <= ?1 ORDER BY next_at LIMIT ?2",
             )?
-            .query_map([micros(now)], found)?
+            .query_map(params![micros(now), AT_ONCE], found)?
             .collect::<Result<_, _>>()?,
     };
 
     if ripe.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
 
     let silences = silence::active(connection, now)?;
-    for (id, notification) in ripe {
-        match last_to_cover(&silences, &notification.labels) {
-            Some(silence) => connection
+    for held in &ripe {
+        match held.on(&silences, mutes, now) {
+            Some(HeldOn { silence, until }) => connection
                 .prepare_cached(
                     "UPDATE deliveries SET fallback_at = fallback_at + (?3 - held_until),
                        held_until = ?3, next_at = ?3,
                             silence = ?2
                      WHERE id = ?1",
                 )?
-                .execute(params![id, silence.id, micros(silence.ends_at)])?,
+                .execute(params![held.id, silence, micros(until)])?,
             None => connection
                 .prepare_cached(
-                    "UPDATE deliveries SET state = 'pending', next_at = ?2
-                                 WHERE id = ?1",
+                    "UPDATE deliveries SET state = 'pending', next_at = ?2,
+                            held_until = min(held_until, ?2),
+                            fallback_at = fallback_at - max(held_until - ?2, 0)
+                     WHERE id = ?1",
                 )?
-                .execute(params![id, micros(now)])?,
+                .execute(params![held.id, micros(now)])?,
         };
     }
 
-    Ok(())
+    Ok(ripe.len() >= AT_ONCE as usize)
+}
+
+/// Everything that is held is looked at now: other mutes may be in force.
+pub(super) fn look_at_all(connection: &Connection, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .execute(
+            "UPDATE deliveries SET next_at = ?1 WHERE state = 'held' AND next_at > ?1",
+            [micros(now)],
+        )
+        .map(|_| ())
 }
 
 /// Held deliveries of an incident are never sent, for this reason. Deliveries behind them get their

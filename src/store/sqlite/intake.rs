@@ -6,10 +6,7 @@ use jiff::Timestamp;
 use crate::{
     crash,
     message::{Authenticity, Bookmark, MailId, Message},
-    store::{
-        Decide, Decision, Intake, Item, Room, StoreError, StoredMail, Subject, Unsilenced,
-        kept::pack,
-    },
+    store::{Decision, Intake, Item, Room, StoreError, StoredMail, Unsilenced, kept::pack},
 };
 
 use super::{Sqlite, concern, decide, failure, mail, record, silence};
@@ -84,16 +81,9 @@ impl Intake for Sqlite {
         .await
     }
 
-    async fn announce(
-        &self,
-        subject: Subject,
-        now: Timestamp,
-        decide: Decide,
-    ) -> Result<Decision, StoreError> {
-        self.write(move |connection| {
-            decide::announce(connection, &subject, now, decide).map_err(failure)
-        })
-        .await
+    async fn announce(&self, item: Item, now: Timestamp) -> Result<Decision, StoreError> {
+        self.write(move |connection| decide::announce(connection, item, now).map_err(failure))
+            .await
     }
 
     async fn unsilenced(&self, now: Timestamp, limit: u32) -> Result<Vec<Unsilenced>, StoreError> {

@@ -182,7 +182,8 @@ pub(super) fn standing(
         .collect()
 }
 
-/// Gives the next delivery in the lane of `id` its turn; returns false if there is none.
+/// Gives the next delivery in the lane of `id` its turn; returns false if there is none. If it is
+/// held, it is checked then.
 pub(super) fn advance(
     connection: &Connection,
     id: DeliveryId,
@@ -190,7 +191,7 @@ pub(super) fn advance(
 ) -> rusqlite::Result<bool> {
     connection
         .prepare_cached(
-            "UPDATE deliveries SET next_at = coalesce(held_until, ?2)
+            "UPDATE deliveries SET next_at = ?2
              WHERE next_at IS NULL AND id = (
                  SELECT min(later.id) FROM deliveries AS this JOIN deliveries AS later
                      USING (incident, receiver, integration)

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     crash,
     delivery::{DeliveryId, Target},
-    store::{Agenda, Claim, Fallback, Lanes, Settled, Settlement, Standing, StoreError},
+    store::{Agenda, Claim, Fallback, Lanes, Mutes, Settled, Settlement, Standing, StoreError},
 };
 
 use super::{Sqlite, failure, held, lane, settle, writer::Outlives};
@@ -71,8 +71,13 @@ impl Lanes for Sqlite {
         .await
     }
 
-    async fn release_held(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.write(move |connection| held::release(connection, None, now).map_err(failure))
+    async fn release_held(&self, mutes: Mutes, now: Timestamp) -> Result<bool, StoreError> {
+        self.write(move |connection| held::release(connection, None, &mutes, now).map_err(failure))
+            .await
+    }
+
+    async fn look_at_held(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.write(move |connection| held::look_at_all(connection, now).map_err(failure))
             .await
     }
 

@@ -1,7 +1,7 @@
 //! The owner alone may read the files of a store: they hold the content of mails and pages.
 
 use std::{
-    fs::{self, Permissions},
+    fs::{self, File, Permissions},
     io,
     os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::Path,
@@ -31,6 +31,25 @@ pub(super) fn make(path: &Path) -> io::Result<()> {
         .mode(0o600)
         .open(path)
         .map(drop)
+}
+
+/// Opens a file that only its owner may read, and creates it if it is missing. Whoever can read a
+/// lock can hold it.
+pub(super) fn own(path: &Path) -> io::Result<File> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(path)?;
+
+    let mode = file.metadata()?.mode() & 0o777;
+    if mode & WORLD != 0 {
+        // Another user's file stays as it is.
+        let _ = file.set_permissions(Permissions::from_mode(closed(mode)));
+    }
+
+    Ok(file)
 }
 
 /// Removes permissions for others from the files of a store, and warns about what stays open.

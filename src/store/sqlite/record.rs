@@ -15,8 +15,8 @@ pub(super) fn record(
 ) -> rusqlite::Result<Vec<MailId>> {
     let mut head = connection.prepare_cached(
         "INSERT INTO mails (ingress, arrived_at, size, cut_from, sha256, envelope, authenticity,
-                            withheld)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+                            withheld, cut_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     )?;
 
     let mut body = connection.prepare_cached("INSERT INTO bodies (mail, raw) VALUES (?1, ?2)")?;
@@ -28,6 +28,7 @@ pub(super) fn record(
         envelope,
         sha256,
         body: raw,
+        cut_at,
     } in mails
     {
         let id = head.insert(params![
@@ -39,6 +40,7 @@ pub(super) fn record(
             envelope,
             authenticity,
             message.withheld,
+            cut_at,
         ])?;
         body.execute(params![id, raw])?;
         ids.push(id);

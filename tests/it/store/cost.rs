@@ -212,7 +212,7 @@ async fn step(store: &Postgres, name: &str, mail: MailId) {
         "depth" => drop(store.depth().await.unwrap()),
         "held" => {
             assert!(store.unsilenced(noon(), 64).await.unwrap().is_empty());
-            store.release_held(noon()).await.unwrap();
+            store.release_held(Mutes::default(), noon()).await.unwrap();
             assert!(store.let_out(64).await.unwrap().is_empty());
         }
         "cut" => {

@@ -217,7 +217,8 @@ async fn what_all_see_of_the_bridge_is_told_by_the_first() {
                 ..decision(Outcome::Duplicate, state(Phase::Firing, 1), vec![])
             },
         });
-        store.announce(own, noon(), decide).await.unwrap();
+        let item = Item::about(own, decide, Mutes::default());
+        store.announce(item, noon()).await.unwrap();
     });
     join_all(announced).await;
     assert_eq!(replicas[0].deliveries(None, 10).await.unwrap().len(), 1);

@@ -2,7 +2,7 @@
 
 use alertbridge::{
     message::{Hold, Release, Verdict},
-    store::{Arrival, Event, ExpectedMail, Item, Memory},
+    store::{Arrival, Event, ExpectedMail, Memory},
 };
 
 use super::*;
@@ -18,6 +18,7 @@ fn item(incident_id: &str, decision: Decision) -> Item {
     Item {
         subject: Some(subject(incident_id, "S")),
         decide: Box::new(move |_: &Memory| decision),
+        mutes: Mutes::default(),
     }
 }
 
@@ -92,6 +93,7 @@ async fn where_one_alert_cannot_be_decided_none_of_its_mail_is(home: Home) {
     let panics = Item {
         subject: Some(subject("b", "S")),
         decide: Box::new(|_: &Memory| panic!("a fault")),
+        mutes: Mutes::default(),
     };
     let items = vec![item("a", told("a", id)), panics];
     assert!(store.decide_all(id, items, noon()).await.is_err());
@@ -135,6 +137,7 @@ async fn what_was_told_of_a_mails_alert_is_told_once_however_often_the_mail_is_l
                 tell.send(memory.told_before).unwrap();
                 nothing
             }),
+            mutes: Mutes::default(),
         }
     };
     let items = vec![looks("a"), looks("b"), looks("a")];

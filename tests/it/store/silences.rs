@@ -14,6 +14,7 @@ both!(
     expired_silences_go_with_the_mails_of_their_time,
     a_page_that_a_silence_holds_waits_for_its_end,
     a_page_that_a_mute_held_waits_for_the_silences_that_cover_it,
+    a_page_is_told_at_the_first_moment_at_which_no_mute_and_no_silence_holds_it,
     what_a_silence_holds_goes_with_the_end_of_its_incident,
     what_was_last_told_is_remembered,
 );
@@ -256,7 +257,7 @@ async fn told_of(store: &dyn Store, incident: &str, now: Timestamp) -> bool {
         }
     });
     !store
-        .announce(ended.subject(), now, decide)
+        .announce(Item::about(ended.subject(), decide, Mutes::default()), now)
         .await
         .unwrap()
         .deliveries
@@ -314,7 +315,10 @@ async fn a_page_that_a_mute_held_waits_for_the_silences_that_cover_it(home: Home
         maintenance(store, later(60)).await,
     );
     assert_eq!(store.agenda().await.unwrap().held_until, Some(later(1)));
-    store.release_held(later(1)).await.unwrap();
+    store
+        .release_held(Mutes::default(), later(1))
+        .await
+        .unwrap();
     assert_eq!(claim(store, "one", later(1)).await, [], "they are silenced");
     let agenda = store.agenda().await.unwrap();
     assert_eq!(
@@ -332,7 +336,10 @@ async fn a_page_that_a_mute_held_waits_for_the_silences_that_cover_it(home: Home
         .expire_silences(vec![long.id], later(5))
         .await
         .unwrap();
-    store.release_held(later(5)).await.unwrap();
+    store
+        .release_held(Mutes::default(), later(5))
+        .await
+        .unwrap();
     assert_eq!(
         claim(store, "one", later(5)).await,
         [],
@@ -342,7 +349,10 @@ async fn a_page_that_a_mute_held_waits_for_the_silences_that_cover_it(home: Home
         store.agenda().await.unwrap().held_until,
         Some(short.ends_at)
     );
-    store.release_held(later(20)).await.unwrap();
+    store
+        .release_held(Mutes::default(), later(20))
+        .await
+        .unwrap();
     let due = claim(store, "one", later(20)).await;
     assert_eq!(
         due.iter()
@@ -356,6 +366,157 @@ async fn a_page_that_a_mute_held_waits_for_the_silences_that_cover_it(home: Home
         "its patience begins when it could be sent"
     );
     assert_eq!(resolved(store, "told", later(20)).await, ["one"]);
+}
+
+/// Minutes, each from the first to before the last.
+type Windows = Vec<(i64, i64)>;
+
+/// A night of one page that a mute holds first: what mutes it in one configuration and another, what
+/// silences it, and what else happens when.
+#[derive(Debug)]
+struct Night {
+    mutes: [Windows; 2],
+    silences: Windows,
+    /// The other configuration comes into force.
+    reload: i64,
+    /// The store is closed and opened again.
+    restart: i64,
+    /// A silence ends before its time.
+    expire: (usize, i64),
+    resolve: i64,
+}
+
+impl Night {
+    fn at_random(rng: &mut fastrand::Rng) -> Self {
+        let mut windows = |first: i64| {
+            let others = (0..rng.usize(0..4)).map(|_| {
+                let from = rng.i64(1..80);
+                (from, from + rng.i64(1..30))
+            });
+            let mut windows: Windows = others.collect();
+            windows.push((0, first));
+            windows
+        };
+        let (mutes, mut silences) = ([windows(10), windows(5)], windows(1));
+        silences.pop();
+
+        Self {
+            mutes,
+            expire: (rng.usize(..3), rng.i64(1..80)),
+            silences,
+            reload: rng.i64(1..120),
+            restart: rng.i64(1..120),
+            resolve: rng.i64(1..200),
+        }
+    }
+
+    fn muted_at(&self, minute: i64) -> bool {
+        holds(&self.mutes[usize::from(minute >= self.reload)], minute)
+    }
+
+    fn silenced_at(&self, minute: i64) -> bool {
+        let mut silences = self.silences.clone();
+        if let Some(expired) = silences.get_mut(self.expire.0)
+            && expired.1 > self.expire.1
+        {
+            *expired = (expired.0.min(self.expire.1), self.expire.1);
+        }
+        holds(&silences, minute)
+    }
+
+    /// The mutes of the configuration that is in force then, as the routes tell them.
+    fn mutes_at(&self, minute: i64) -> Mutes {
+        let windows = self.mutes[usize::from(minute >= self.reload)].clone();
+        Mutes::new(move |held, now| {
+            assert_eq!(held.receiver, "one");
+            let minute = now.duration_since(noon()).as_mins();
+            (minute..)
+                .find(|minute| !holds(&windows, *minute))
+                .map(later)
+        })
+    }
+}
+
+fn holds(windows: &[(i64, i64)], minute: i64) -> bool {
+    windows
+        .iter()
+        .any(|(from, until)| (*from..*until).contains(&minute))
+}
+
+async fn a_page_is_told_at_the_first_moment_at_which_no_mute_and_no_silence_holds_it(home: Home) {
+    let seed = fastrand::u64(..);
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut replicas = [home.open().await, home.open().await];
+    for number in 0..12 {
+        let night = Night::at_random(&mut rng);
+        let at = format!("seed {seed}, night {number}: {night:?}");
+        let (incident, matcher) = (format!("n{number}"), format!("app_name=n{number}"));
+        let mut page = page(&incident, Action::Trigger, "one");
+        let labels = &mut page.notification.labels;
+        labels.insert("kind".into(), "incident".into());
+        labels.insert("app_name".into(), incident.clone());
+        let held = NewDelivery {
+            held_until: Some(later(10)),
+            ..page
+        };
+        opened(&*replicas[0], &incident, vec![held]).await;
+
+        let mut silences = Vec::new();
+        for (from, until) in &night.silences {
+            let times = (later(*from), later(*until));
+            let plan = Plan::new(
+                std::slice::from_ref(&matcher),
+                times,
+                "ann",
+                "works",
+                noon(),
+            )
+            .unwrap();
+            silences.push(replicas[1].add_silence(plan, noon()).await.unwrap().id);
+        }
+
+        let mut told = false;
+        for minute in 1..=120 {
+            if minute == night.restart {
+                replicas[0] = home.open().await;
+            }
+            if minute == night.reload {
+                replicas[1].look_at_held(later(minute)).await.unwrap();
+            }
+            if let Some(silence) = silences.get(night.expire.0)
+                && minute == night.expire.1
+                && night.silences[night.expire.0].1 > minute
+            {
+                let expired = replicas[0].expire_silences(vec![*silence], later(minute));
+                expired.await.unwrap();
+            }
+
+            let looks = replicas.each_ref();
+            let looks =
+                looks.map(|store| store.release_held(night.mutes_at(minute), later(minute)));
+            for looked in join_all(looks).await {
+                looked.unwrap();
+            }
+
+            let due = claim(&*replicas[0], "one", later(minute)).await;
+            let is_free = !told && !night.muted_at(minute) && !night.silenced_at(minute);
+            assert_eq!(due.len(), usize::from(is_free), "minute {minute} of {at}");
+            told |= is_free;
+            for page in due {
+                assert!(page.since <= later(minute), "{at}");
+                settle(&*replicas[0], &page, delivered(), later(minute)).await;
+            }
+            if minute == night.resolve {
+                break;
+            }
+        }
+
+        let over = resolved(&*replicas[1], &incident, later(night.resolve)).await;
+        assert_eq!(over.len(), usize::from(told), "{at}");
+        for resolve in claim(&*replicas[0], "one", later(night.resolve)).await {
+            settle(&*replicas[0], &resolve, delivered(), later(night.resolve)).await;
+        }
+    }
 }
 
 async fn what_a_silence_holds_goes_with_the_end_of_its_incident(home: Home) {

@@ -492,10 +492,12 @@ pub async fn announced(
         applied: false,
         ..decision(Outcome::Opened, state(phase, 1), deliveries)
     };
-    store
-        .announce(own(incident_id, "X"), noon(), Box::new(|_| decision))
-        .await
-        .unwrap();
+    let item = Item::about(
+        own(incident_id, "X"),
+        Box::new(|_| decision),
+        Mutes::default(),
+    );
+    store.announce(item, noon()).await.unwrap();
 }
 
 async fn what_the_bridge_tells_of_itself_is_durable_delivered_and_never_taken_for_a_mails_incident(
@@ -538,10 +540,8 @@ async fn what_the_bridge_tells_of_itself_is_durable_delivered_and_never_taken_fo
             ..decision(Outcome::Resolved, state(Phase::Resolved, 1), vec![])
         }
     });
-    store
-        .announce(own("self:x", "OVER"), noon(), decide)
-        .await
-        .unwrap();
+    let item = Item::about(own("self:x", "OVER"), decide, Mutes::default());
+    store.announce(item, noon()).await.unwrap();
     assert_eq!(told.recv().unwrap(), 1, "its end goes to whom it was told");
     assert_eq!(names().await, Vec::<String>::new());
     let listed = store.incidents(false, 10).await.unwrap();

@@ -18,7 +18,7 @@ use crate::{
     incident::{Known, State},
     message::Outcome,
     store::{
-        HOUR, Heard, Memory, RECURRENCE, StoreError, Told, hour,
+        HOUR, Heard, Memory, Mutes, RECURRENCE, StoreError, Told, hour,
         kept::{json, micros},
         part::ToldPart,
     },
@@ -104,6 +104,7 @@ pub(super) async fn ask(
     transaction: &Transaction,
     matter: Matter<'_>,
     subject: Option<&Named<'_>>,
+    mutes: &Mutes,
     now: Timestamp,
 ) -> Result<Option<Found>, StoreError> {
     let times = Times::of(now);
@@ -136,14 +137,15 @@ pub(super) async fn ask(
         }
     };
 
-    // Deliveries held until now are sent in any case, unless a silence holds them.
+    // Deliveries held until now are sent in any case, unless a silence or a mute still holds them.
     let ripe = answers
         .last()
         .and_then(|rows| rows.first())
         .filter(|_| subject.is_some());
 
     if let Some((Some(true), subject)) = ripe.map(|row| at(row, "ripe")).transpose()?.zip(subject) {
-        held::release_of(transaction, &subject.incident_id, subject.kind, now).await?;
+        let incident = (&*subject.incident_id, subject.kind);
+        held::release_of(transaction, incident, mutes, now).await?;
         let mut flight = Flight::default();
         recall(&mut flight, subject, &times);
         answers = transaction.send(flight).await?;

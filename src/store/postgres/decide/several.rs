@@ -44,7 +44,7 @@ pub(super) async fn follow(
     let transaction = database.begin().await?;
     let (subjects, conclusions): (Vec<_>, Vec<_>) = items
         .into_iter()
-        .map(|item| (item.subject, item.decide))
+        .map(|item| (item.subject, (item.decide, item.mutes)))
         .unzip();
     let named: Vec<Option<Named<'_>>> = subjects
         .iter()
@@ -58,11 +58,11 @@ pub(super) async fn follow(
     };
 
     let mut decisions = Vec::with_capacity(subjects.len());
-    for (place, decide) in conclusions.into_iter().enumerate() {
+    for (place, (decide, mutes)) in conclusions.into_iter().enumerate() {
         let number = i64::try_from(place + 1).unwrap_or(i64::MAX);
         let part = Matter::Part(Part::new(mail, number, subjects[place].as_ref(), &told));
         let subject = named[place].as_ref();
-        let Some(found) = ask::ask(&transaction, part, subject, now).await? else {
+        let Some(found) = ask::ask(&transaction, part, subject, &mutes, now).await? else {
             continue;
         };
 

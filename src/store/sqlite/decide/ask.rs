@@ -10,13 +10,14 @@ use super::super::{
 };
 use crate::{
     incident::Known,
-    store::{HOUR, Heard, Memory, RECURRENCE, Subject, Told, hour, kept::micros},
+    store::{HOUR, Heard, Memory, Mutes, RECURRENCE, Subject, Told, hour, kept::micros},
 };
 
 /// The incident's number, if it exists, and what is known about it.
 pub(super) fn recall(
     connection: &Connection,
     subject: &Subject,
+    mutes: &Mutes,
     now: Timestamp,
 ) -> rusqlite::Result<(Option<i64>, Memory)> {
     let recurrence_28d = connection
@@ -88,7 +89,7 @@ pub(super) fn recall(
 
     let (first_heard, applied_before) =
         applied.map_or((None, false), |(heard, counts)| (Some(heard), counts));
-    held::release(connection, Some(number), now)?;
+    held::release(connection, Some(number), mutes, now)?;
 
     let (told, held) = told(connection, number, state.episode)?;
     let known = Known {

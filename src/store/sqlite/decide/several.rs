@@ -30,10 +30,9 @@ pub(super) fn decide(
     connection.execute_batch("SAVEPOINT items")?;
     let mut decisions = Vec::with_capacity(items.len());
 
-    for (number, Item { subject, decide }) in (1..).zip(items) {
-        let part = Part::new(mail, number, subject.as_ref(), &told);
-        let (decision, incident) =
-            follow(connection, subject.as_ref(), part.told_before, now, decide)?;
+    for (number, item) in (1..).zip(items) {
+        let part = Part::new(mail, number, item.subject.as_ref(), &told);
+        let (decision, incident) = follow(connection, item, part.told_before, now)?;
 
         if decision.waits_for_silenced() {
             decisions.push(decision);

@@ -1,0 +1,228 @@
+//! What strangers send outruns no quota: the store is counted now and then, and between two counts
+//! what was kept is counted here.
+
+use std::{
+    sync::atomic::{AtomicI64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use tokio::{
+    sync::Notify,
+    time::{Instant, timeout_at},
+};
+
+use super::Pipeline;
+use crate::{
+    message::{Authenticity, Message, Outcome, Verdict},
+    store::{Decision, Spare, StoredMail},
+    telemetry,
+};
+
+/// How long mail that is not proven waits for room, before it is taken all the same: it may be an
+/// alert.
+const MOST_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Between two looks at the store a quarter more may come, and this at least: then it is the oldest
+/// that is cut, and not the newest.
+const LEAST_SLACK: u64 = 4 << 20;
+
+/// The bytes that may still be kept whole of mail that is kept for a while only.
+#[derive(Debug)]
+pub struct Quota {
+    ignored: AtomicI64,
+    unproven: AtomicI64,
+    counted: Notify,
+    wanted: Notify,
+}
+
+impl Default for Quota {
+    /// Nothing is counted yet.
+    fn default() -> Self {
+        Self {
+            ignored: AtomicI64::new(i64::MAX),
+            unproven: AtomicI64::new(i64::MAX),
+            counted: Notify::new(),
+            wanted: Notify::new(),
+        }
+    }
+}
+
+impl Quota {
+    /// The store was counted, and cut where it held too much.
+    pub fn count(&self, spare: Spare, allowed: u64, kept: u64) {
+        let signed = |bytes: u64| i64::try_from(bytes).unwrap_or(i64::MAX);
+        let slack = if allowed == 0 {
+            0
+        } else {
+            LEAST_SLACK.max(allowed / 4)
+        };
+        let left = signed(allowed.saturating_add(slack)) - signed(kept);
+        self.left(spare).store(left, Relaxed);
+        self.counted.notify_waiters();
+    }
+
+    /// Until somebody waits for room.
+    pub async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    fn left(&self, spare: Spare) -> &AtomicI64 {
+        match spare {
+            Spare::Ignored => &self.ignored,
+            Spare::Unproven => &self.unproven,
+        }
+    }
+
+    fn is_used_up(&self, spare: Spare) -> bool {
+        self.left(spare).load(Relaxed) < 0
+    }
+
+    /// A mail was decided, and is kept as what it is now known to be.
+    pub(super) fn keep(&self, mail: &StoredMail, decisions: &[Decision]) {
+        if mail.message.cut_from.is_some() {
+            return;
+        }
+
+        let mut outcomes = decisions.iter().map(|decision| decision.outcome);
+        let spare = if outcomes.all(|outcome| outcome == Outcome::Ignored) {
+            Spare::Ignored
+        } else if is_unproven(&mail.authenticity) {
+            Spare::Unproven
+        } else {
+            return;
+        };
+
+        let bytes = i64::try_from(mail.message.raw.len()).unwrap_or(i64::MAX);
+        self.left(spare).fetch_sub(bytes, Relaxed);
+    }
+
+    /// Waits until there is room for mail that is not proven, and not for long.
+    async fn room(&self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        loop {
+            let counted = self.counted.notified();
+            if !self.is_used_up(Spare::Unproven) {
+                return;
+            }
+            self.wanted.notify_one();
+            if timeout_at(deadline, counted).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+impl Pipeline {
+    /// While too much is kept of what strangers send, mail that is no sender's is taken by its
+    /// header alone, and whoever sends what is not proven is acknowledged later.
+    pub(super) async fn within_quota(
+        &self,
+        mails: Vec<(Message, Authenticity)>,
+        of_mailbox: bool,
+    ) -> Vec<(Message, Authenticity)> {
+        let (no_room, late) = (
+            self.quota.is_used_up(Spare::Ignored),
+            self.quota.is_used_up(Spare::Unproven),
+        );
+        if !no_room && !late {
+            return mails;
+        }
+
+        let in_force = self.in_force();
+        let rules = &in_force.rules;
+        let mut waits = false;
+        let kept = mails.into_iter().map(|(mail, authenticity)| {
+            if authenticity.verdict == Verdict::Pass {
+                return (mail, authenticity);
+            }
+            if rules.is_another_senders(&mail.raw) {
+                return (if no_room { cut(mail) } else { mail }, authenticity);
+            }
+            waits |= late && !of_mailbox && is_unproven(&authenticity);
+            (mail, authenticity)
+        });
+        let kept = kept.collect();
+
+        if waits {
+            self.quota.room(MOST_PATIENCE).await;
+        }
+        kept
+    }
+}
+
+fn cut(mail: Message) -> Message {
+    telemetry::mail_cut(Spare::Ignored);
+    mail.to_be_cut()
+}
+
+/// Whether anybody may have sent it, though the check is on.
+fn is_unproven(authenticity: &Authenticity) -> bool {
+    !matches!(authenticity.verdict, Verdict::Pass | Verdict::Off)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::label::Labels;
+
+    fn mail(verdict: Verdict, bytes: usize) -> StoredMail {
+        StoredMail {
+            id: 1,
+            message: Message {
+                ingress: "hook".into(),
+                arrived_at: jiff::Timestamp::UNIX_EPOCH,
+                raw: vec![b'x'; bytes].into(),
+                cut_from: None,
+                withheld: None,
+                envelope: None,
+            },
+            authenticity: Authenticity::unproven(verdict, "test"),
+            checks: 0,
+            released: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_kept_since_the_last_count_counts_as_what_it_is() {
+        let quota = Quota::default();
+        let keep = |verdict, outcome| {
+            let decision = Decision::nothing(outcome, "", Labels::new());
+            quota.keep(&mail(verdict, 60), &[decision]);
+        };
+        let beyond = 100 + LEAST_SLACK;
+        let used_up = || {
+            (
+                quota.is_used_up(Spare::Ignored),
+                quota.is_used_up(Spare::Unproven),
+            )
+        };
+
+        keep(Verdict::Fail, Outcome::Ignored);
+        assert_eq!(used_up(), (false, false), "nothing is counted yet");
+        quota.count(Spare::Ignored, 100, LEAST_SLACK);
+        quota.count(Spare::Unproven, 100, LEAST_SLACK);
+        for verdict in [Verdict::Pass, Verdict::Off] {
+            keep(verdict, Outcome::Opened);
+        }
+        keep(Verdict::Pass, Outcome::Ignored);
+        keep(Verdict::Fail, Outcome::Quarantined);
+        assert_eq!(used_up(), (false, false));
+        keep(Verdict::None, Outcome::Opened);
+        assert_eq!(used_up(), (false, true));
+        keep(Verdict::Off, Outcome::Ignored);
+        assert_eq!(used_up(), (true, true));
+
+        // It may be an alert, and does not wait for ever.
+        quota.room(Duration::ZERO).await;
+        let count = async {
+            quota.wanted().await;
+            quota.count(Spare::Unproven, 100, beyond);
+        };
+        tokio::join!(quota.room(Duration::from_mins(1)), count);
+        assert_eq!(used_up(), (true, false));
+        quota.count(Spare::Ignored, 100, 0);
+        assert_eq!(used_up(), (false, false));
+        quota.count(Spare::Ignored, 0, 1);
+        assert_eq!(used_up(), (true, false), "none where none is allowed");
+    }
+}
