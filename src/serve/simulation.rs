@@ -12,7 +12,7 @@
 //! SIMULATION=1 SEED=17 cargo test --lib simulation       # one again, told event by event
 //! ```
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use jiff::SignedDuration;
 
@@ -79,9 +79,7 @@ async fn lived(seed: u64, scale: Scale) -> u64 {
     mails.close().await;
     fleet.comes_to_rest().await;
     fleet.tidy().await;
-    // What is told of a flood of unproven mail is over an hour after it, and what is dead is
-    // noticed.
-    tokio::time::sleep(Duration::from_hours(2)).await;
+    fleet.is_well().await;
     fleet.comes_to_rest().await;
 
     audit(&world, &fleet, &mails).await;

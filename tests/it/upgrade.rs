@@ -175,8 +175,8 @@ impl Upgraded {
         let mut expected = vec![
             "open", "over", "again", "forged", "marked", "refused", "owed", "muted", "silenced",
         ];
-        if self.version >= 7 {
-            expected.extend(["disks:sda", "disks:sdb", "disks:sdc"]);
+        if self.version >= 9 {
+            expected.extend(["disks:sda", "disks:sdb", "disks:sdc", "backup:nightly"]);
         }
         if self.version >= 8 {
             expected.push("by-hand");
@@ -260,7 +260,7 @@ impl Upgraded {
         if self.version >= 2 {
             told.push("resolve silenced:oncall");
         }
-        if self.version >= 7 {
+        if self.version >= 9 {
             let whole = "sda is WHOLE\r\nsdb is WHOLE";
             self.send(&letter(
                 "",

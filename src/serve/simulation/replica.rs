@@ -229,6 +229,22 @@ impl Fleet {
         self.world.set_clocks(SignedDuration::from_secs(by));
     }
 
+    /// Waits until the bridge has nothing to tell of itself: of a flood of unproven mail for an hour
+    /// after it.
+    pub(super) async fn is_well(&self) {
+        let deadline = Instant::now() + Duration::from_hours(3);
+        loop {
+            let alarms = block_on(self.shared.concerns()).unwrap().alarms;
+            if alarms.is_empty() {
+                return;
+            }
+            if Instant::now() > deadline {
+                self.world.broken(&format!("it still tells of {alarms:?}"));
+            }
+            sleep(Duration::from_secs(30)).await;
+        }
+    }
+
     /// Waits until nothing is undecided, nothing owed and nothing held.
     pub(super) async fn comes_to_rest(&self) {
         let deadline = Instant::now() + Duration::from_hours(26);

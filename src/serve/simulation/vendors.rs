@@ -8,9 +8,10 @@ use std::{
 
 use async_trait::async_trait;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::{
-    view::{Life, lock},
+    view::{About, Life, lock},
     weather::Trouble,
     world::World,
 };
@@ -23,6 +24,9 @@ use crate::{
 /// How long a client waits: `delivery.timeout`.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// `confirm_timeout` of Opsgenie.
+const CONFIRMED_WITHIN: Duration = Duration::from_mins(1);
+
 /// What the vendors know.
 #[derive(Default)]
 pub(super) struct Vendors(Mutex<Known>);
@@ -33,8 +37,9 @@ struct Known {
     told: BTreeMap<(Target, String), Vec<&'static str>>,
     /// The webhook-ids that came.
     ids: BTreeSet<String>,
-    /// Opsgenie's requests.
+    /// Opsgenie's requests, and when it took the last of each kind.
     requests: u64,
+    taken: BTreeMap<About, Instant>,
 }
 
 /// A request that asks something, in the vendor's words.
@@ -74,6 +79,13 @@ impl Vendors {
             _ => {}
         }
         Ok(())
+    }
+
+    /// Whether the last of its kind was taken so long ago that it counts as not done, as nobody
+    /// could be asked what became of it.
+    fn is_unconfirmed(&self, about: &About) -> bool {
+        let last = lock(&self.0).taken.insert(about.clone(), Instant::now());
+        last.is_some_and(|last| last.elapsed() >= CONFIRMED_WITHIN)
     }
 }
 
@@ -215,7 +227,12 @@ impl Wire for Network {
             if let Err(why) = self.vendors.act(target, asked) {
                 self.world.broken(&format!("{target:?}: {why}"));
             }
-            let excuse = loses_reply.then_some("the reply was lost");
+            let is_late = vendor == 2 && self.vendors.is_unconfirmed(&about);
+            let excuse = match (loses_reply, is_late) {
+                (true, _) => Some("the reply was lost"),
+                (_, true) => Some("the last was not confirmed in time"),
+                _ => None,
+            };
             self.life.flies(about, excuse);
         }
 

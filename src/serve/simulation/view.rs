@@ -49,6 +49,8 @@ pub(super) struct Shared {
     changes: AtomicU64,
     /// What was found to be empty, at which change: most questions are asked again and again.
     nothing: Mutex<BTreeMap<&'static str, u64>>,
+    /// What there is to tell, as of which change.
+    concerns: Mutex<Option<(u64, Concerns)>>,
     /// What the deliveries that were claimed are about.
     pub(super) about: Mutex<BTreeMap<DeliveryId, About>>,
 }
@@ -69,6 +71,7 @@ impl Shared {
             bells: std::array::from_fn(|_| Notify::new()),
             changes: AtomicU64::new(1),
             nothing: Mutex::default(),
+            concerns: Mutex::default(),
             about: Mutex::default(),
         }
     }
@@ -89,6 +92,18 @@ impl Shared {
             let now = self.changes.load(Ordering::SeqCst);
             lock(&self.nothing).insert(name, now);
         }
+    }
+
+    /// What there is to tell.
+    pub(super) async fn concerns(&self) -> Result<Concerns, StoreError> {
+        let now = self.changes.load(Ordering::SeqCst);
+        let known = lock(&self.concerns).clone();
+        if let Some((_, concerns)) = known.filter(|(change, _)| *change == now) {
+            return Ok(concerns);
+        }
+        let concerns = self.sqlite.concerns().await?;
+        *lock(&self.concerns) = Some((now, concerns.clone()));
+        Ok(concerns)
     }
 
     fn claimed(&self, claims: &[Claim]) {
@@ -554,9 +569,11 @@ impl Upkeep for View {
             free: if full { 0 } else { 1 << 40 },
             total: 1 << 41,
         };
-        let mut concerns = self.asks(self.shared.sqlite.concerns()).await?;
-        concerns.room = Some(room);
-        Ok(concerns)
+        let concerns = self.asks(self.shared.concerns()).await?;
+        Ok(Concerns {
+            room: Some(room),
+            ..concerns
+        })
     }
 
     /// Among replicas a start ends the waits, and no lease.

@@ -147,7 +147,7 @@ impl Maker {
             .unwrap()
             .replace("\"time\"", "\"when\"");
         over_smtp(broken.into_bytes(), calm).await;
-        if self.version >= 7 {
+        if self.version >= 9 {
             let disks = "sda is BROKEN\r\nsdb is BROKEN\r\nsdc is WHOLE";
             let disks = letter("", "disks@example.net", "Disks", then(), "plain", disks);
             over_smtp(disks, calm).await;

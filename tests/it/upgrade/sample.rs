@@ -32,7 +32,7 @@ pub fn config(version: u32, store: &str, pager: &Pager) -> String {
         refused_key,
         down_url,
     } = pager;
-    let profiles = if version >= 7 { PROFILES } else { "" };
+    let profiles = if version >= 9 { PROFILES } else { "" };
     format!(
         "
 global: {{ max_age: 0s }}
