@@ -22,6 +22,7 @@ type Heard = BTreeMap<(Target, String), Vec<&'static str>>;
 
 /// Holds a day against the promise.
 pub(super) async fn audit(world: &World, fleet: &Fleet, mails: &Mails) {
+    world.assert_whole();
     let sqlite = &fleet.shared.sqlite;
     let deliveries = block_on(sqlite.deliveries(None, ALL)).unwrap();
     let heard = fleet.vendors.told();

@@ -247,8 +247,9 @@ impl Fleet {
 
     /// Waits until nothing is undecided, nothing owed and nothing held.
     pub(super) async fn comes_to_rest(&self) {
-        let deadline = Instant::now() + Duration::from_hours(26);
+        let deadline = Instant::now() + Duration::from_hours(4);
         loop {
+            self.world.assert_whole();
             let sqlite = &self.shared.sqlite;
             let left = block_on(async {
                 let pending = sqlite.depth().await.unwrap().deliveries;

@@ -224,8 +224,12 @@ impl Wire for Network {
                 self.life.number, target.receiver, asked.action, asked.alias
             );
             self.world.note(&said);
-            if let Err(why) = self.vendors.act(target, asked) {
-                self.world.broken(&format!("{target:?}: {why}"));
+            // What cannot be checked never moves a verified incident, so it may be told again.
+            let incident = asked.alias.split(':').next().unwrap_or_default();
+            if let Err(why) = self.vendors.act(target, asked)
+                && !self.world.was_doubted(incident)
+            {
+                self.world.is_broken(format!("{target:?}: {why}"));
             }
             let is_late = vendor == 2 && self.vendors.is_unconfirmed(&about);
             let excuse = match (loses_reply, is_late) {

@@ -26,6 +26,7 @@ pub(super) struct World {
     leap: Mutex<SignedDuration>,
     /// The incidents of which a mail could not be checked at once.
     doubted: Mutex<BTreeSet<String>>,
+    breach: Mutex<Option<String>>,
     record: Mutex<Record>,
 }
 
@@ -60,6 +61,7 @@ impl World {
             calm: AtomicBool::new(false),
             leap: Mutex::default(),
             doubted: Mutex::default(),
+            breach: Mutex::default(),
             record: Mutex::new(record),
         }
     }
@@ -153,6 +155,19 @@ impl World {
         let record = lock(&self.record);
         for line in record.lines.iter().flatten() {
             eprintln!("{line}");
+        }
+    }
+
+    /// The promise is broken, as was seen where a panic would be caught.
+    pub(super) fn is_broken(&self, what: String) {
+        lock(&self.breach).get_or_insert(what);
+    }
+
+    /// Fails where the promise was seen to be broken.
+    pub(super) fn assert_whole(&self) {
+        let breach = lock(&self.breach).take();
+        if let Some(breach) = breach {
+            self.broken(&breach);
         }
     }
 
