@@ -1,6 +1,6 @@
 //! The canary: a mail of the bridge's own that goes the way of every alert mail and proves by
-//! coming back that it is open. What one is called and how it is signed, which stages it passes, and
-//! what its flights say of the bridge. Pure.
+//! coming back that it is open. What one is called and how it is signed, which stages it passes,
+//! and what its flights say of the bridge. Pure.
 
 use std::{fmt::Write as _, time::Duration};
 

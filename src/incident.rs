@@ -81,7 +81,7 @@ impl Default for Statuses {
 }
 
 impl Statuses {
-    /// What is wrong with them; `key` is their path.
+    /// The problems of the settings; `key` is their path.
     pub fn check(&self, key: &str) -> Vec<Problem> {
         let mut found = Vec::new();
         if self.trigger.is_empty() {
@@ -96,7 +96,7 @@ impl Statuses {
             if self.signal(status) == Signal::Trigger {
                 found.push(Problem::new(
                     format!("{key}.resolve[{index}]"),
-                    format!("`{status}` stands in `trigger` as well"),
+                    format!("`{status}` is listed in `trigger` as well"),
                     "a status either opens an incident or ends it: keep it in one list",
                 ));
             }
@@ -273,7 +273,7 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         return duplicate(
             state,
             seen,
-            &format!("the incident is {} already", state.phase.as_str()),
+            &format!("the incident is already {}", state.phase.as_str()),
         );
     }
 
@@ -291,7 +291,8 @@ pub fn transition(known: &Known, seen: &Observation) -> Transition {
         {
             return Transition::Stale {
                 reason: format!(
-                    "its time {time} is not newer than the resolve at {newest}: only a newer trigger reopens"
+                    "its time {time} is not newer than the resolve at {newest}: only a newer \
+                     trigger reopens"
                 ),
             };
         }
@@ -330,7 +331,7 @@ fn first(seen: &Observation) -> Transition {
 fn no_news(seen: &Observation) -> Transition {
     Transition::Ignored {
         reason: format!(
-            "{} is news of an incident, and this one is not open",
+            "{} updates an open incident, and this one is not open",
             seen.status
         ),
     }

@@ -99,7 +99,7 @@ impl Bridge {
 
         systemd::stopping();
         tracing::info!(
-            "stopping: what is under way is finished first; a second signal stops at once"
+            "stopping: work in progress is finished first; a second signal stops at once"
         );
         receiving.close();
         working.close();
@@ -115,7 +115,8 @@ impl Bridge {
 
         tokio::select! {
             () = soft => tracing::info!("stopped"),
-            () = hard => tracing::warn!("stopped at once; what was under way is repeated at the next start"),
+            () = hard => tracing::warn!("stopped at once; work in progress is repeated at the next \
+                                         start"),
         }
 
         // Nobody takes the store before it is closed.
@@ -150,7 +151,7 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
         tracing::warn!("{warning}");
     }
 
-    eprintln!("alertbridge {} takes mail", env!("CARGO_PKG_VERSION"));
+    eprintln!("alertbridge {} is ready", env!("CARGO_PKG_VERSION"));
     for way_in in ways_in {
         eprintln!("  {}", way_in.about);
     }
@@ -160,7 +161,8 @@ fn greet(loaded: &Loaded, ways_in: &[WayIn], admin: SocketAddr) {
 
     if loaded.source.is_embedded() {
         eprintln!(
-            "\nThere is no configuration file: pages are printed here, and shown at http://{admin}/.\n\
+            "\nThere is no configuration file: pages are printed here, and shown at \
+             http://{admin}/.\n\
              Send a first mail from another terminal:\n"
         );
         for way_in in ways_in.iter().filter_map(|way_in| way_in.try_with.as_ref()) {

@@ -59,7 +59,12 @@ impl FromStr for Duration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no duration: write it like 30s, 5m, 1h30m or 90d");
+        let wrong = || {
+            format!(
+                "`{text}` is not a valid duration: write it like 30s, 5m, 1h30m or \
+                                90d"
+            )
+        };
         if text == "0" {
             return Ok(Self::from_secs(0));
         }
@@ -138,7 +143,7 @@ impl FromStr for ByteSize {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || format!("`{text}` is no size: write it like 10MiB, 512KiB or 1GiB");
+        let wrong = || format!("`{text}` is not a valid size: write it like 10MiB, 512KiB or 1GiB");
         let digits = text
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(text.len());
@@ -190,7 +195,8 @@ macro_rules! as_text {
             }
 
             fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                json_schema!({ "type": ["string", "integer"], "description": $about, "pattern": $pattern })
+                json_schema!({ "type": ["string", "integer"], "description": $about,
+                               "pattern": $pattern })
             }
         }
     };
@@ -406,7 +412,7 @@ mod tests {
         ] {
             let error = text.parse::<Duration>().unwrap_err();
             assert!(
-                error.ends_with("is no duration: write it like 30s, 5m, 1h30m or 90d"),
+                error.ends_with("is not a valid duration: write it like 30s, 5m, 1h30m or 90d"),
                 "{error}"
             );
         }

@@ -29,13 +29,13 @@ pub struct Plan {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
     #[error(
-        "`{text}` is no matcher: {error}; write it like 'severity=\"critical\"', 'app_key=~\"com[.]example[.].*\"' or \
-         'sli_gap<20'"
+        "`{text}` is not a valid matcher: {error}; write it like 'severity=\"critical\"', \
+         'app_key=~\"com[.]example[.].*\"' or 'sli_gap<20'"
     )]
     Matcher { text: String, error: MatcherError },
     #[error(
-        "at least one matcher must not match the empty string: {0} would silence whatever lacks the label too; add what \
-         the maintenance is of, like 'app_key=\"com.example.calendar\"'"
+        "at least one matcher must not match the empty string: {0} would silence whatever lacks \
+         the label too; add what the maintenance is of, like 'app_key=\"com.example.calendar\"'"
     )]
     CoversWhateverLacksIt(String),
     #[error("it would end at {ends_at}, which is not after its start, {starts_at}")]
@@ -299,7 +299,7 @@ mod tests {
         assert!(!silence.covers(&alert("com.example.app", "20", "warning")));
         assert!(
             !silence.covers(&alert("com.example.app", "", "warning")),
-            "what is no number is not below 20"
+            "what is not a number is not below 20"
         );
         assert!(!silence.covers(&alert("com.example.app", "5", "critical")));
     }
@@ -362,11 +362,11 @@ mod tests {
         assert!(plan(&["app_key!=\"x\"", "kind=incident"]).is_ok());
         assert!(
             plan(&["sli_gap>=0"]).is_ok(),
-            "a label that is not set is no number"
+            "a label that is not set is not a number"
         );
         let error = plan(&["critical"]).unwrap_err().to_string();
         assert!(
-            error.starts_with("`critical` is no matcher: ") && error.contains("severity="),
+            error.starts_with("`critical` is not a valid matcher: ") && error.contains("severity="),
             "{error}"
         );
     }

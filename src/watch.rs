@@ -83,13 +83,13 @@ impl Watch {
         while !stop.is_cancelled() {
             if let Err(error) = self.look(&mut vigil).await {
                 telemetry::store_failed(
-                    "the bridge could not look after itself: it will try again",
+                    "the bridge could not check itself: it will try again",
                     &error,
                 );
             }
             if let Err(error) = self.look_for_quiet(&vigil).await {
                 telemetry::store_failed(
-                    "mail that did not come could not be looked for: it will be tried again",
+                    "missing mail could not be checked for: it will be tried again",
                     &error,
                 );
             }

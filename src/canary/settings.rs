@@ -138,7 +138,7 @@ impl SendVia {
         if !host::is_host(&self.smtp) {
             let what = match self.smtp.as_str() {
                 "" => "`smtp` is missing".to_owned(),
-                smtp => format!("`{smtp}` is no host"),
+                smtp => format!("`{smtp}` is not a valid host name"),
             };
             found.push(Problem::new(
                 at("smtp"),
@@ -151,7 +151,7 @@ impl SendVia {
             if !host::is_address(address) {
                 found.push(Problem::new(
                     at(name),
-                    format!("`{address}` is no address of mail"),
+                    format!("`{address}` is not a valid mail address"),
                     format!("write it alone: `{name}: alerts@example.com`"),
                 ));
             }
@@ -160,7 +160,7 @@ impl SendVia {
         if self.port == Some(0) {
             found.push(Problem::new(
                 at("port"),
-                "0 is no port",
+                "0 is not a valid port",
                 "drop the key for the usual one, 587, 465 or 25",
             ));
         }

@@ -1,4 +1,4 @@
-//! `alertbridge schema`: for editors, and for whoever wants to know what an alert's JSON holds.
+//! `alertbridge schema`: for editors, and as a reference of an alert's JSON.
 
 use std::{
     io::{self, Write as _},
@@ -11,10 +11,10 @@ use crate::config::Config;
 
 const INCIDENT: &str = include_str!("../../schema/incident-data.schema.json");
 
-/// Print a JSON Schema: of an incident's JSON, or of the configuration file
+/// Print a JSON Schema, of an incident's JSON or of the configuration file
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Editors complete the configuration by it, and tell what is wrong.
+Editors use it to complete the configuration and to report mistakes.
 
 Exit status: 0 done, 2 wrong usage.
 
@@ -23,7 +23,7 @@ Examples:
     and in alertbridge.yaml: # yaml-language-server: $schema=config.schema.json
   alertbridge schema incident")]
 pub struct Schema {
-    /// Of which
+    /// The subject of the schema
     pub of: SchemaOf,
 }
 

@@ -214,7 +214,10 @@ impl<'a> Body<'a> {
                 .trim()
                 .to_owned();
             return self.obstructed(body, || {
-                format!("an HTML part of the mail has the transfer encoding {name:.40?}, which is not read")
+                format!(
+                    "an HTML part of the mail has the transfer encoding {name:.40?}, which is \
+                         not read"
+                )
             });
         }
 

@@ -255,7 +255,8 @@ mod tests {
             ),
             (
                 b"\xfc",
-                "iso-8859-1 iso-8859-1; ISO_8859-1 iso8859-1 iso88591 8859_1 latin1 latin-1 iso-latin-1 l1",
+                "iso-8859-1 iso-8859-1; ISO_8859-1 iso8859-1 iso88591 8859_1 latin1 latin-1 \
+                 iso-latin-1 l1",
                 "ü",
             ),
             (

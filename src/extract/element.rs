@@ -202,8 +202,10 @@ mod tests {
             r#"<script type="application/json" id="incident-data">{}</script>"#,
             "<SCRIPT ID=incident-data TYPE='Application/JSON; charset=utf-8'>{}</SCRIPT >",
             r#"<p><script id="incident&#45;data" type="application/json">{}</script>"#,
-            r#"<body><svg><circle/></svg><blockquote><script type=" application/json " id="incident-data">{}</script>"#,
-            r#"<template><script type="application/json" id="incident-data">{}</script></template>"#,
+            "<body><svg><circle/></svg><blockquote>\
+             <script type=\" application/json \" id=\"incident-data\">{}</script>",
+            "<template>\
+             <script type=\"application/json\" id=\"incident-data\">{}</script></template>",
             "</html><script\n id=incident-data\n type=application/json>{}</script\n>",
             r#"<script type="application/json" id="incident-data" id="other">{}"#,
         ] {
@@ -266,7 +268,8 @@ mod tests {
     fn another_type_is_told_apart() {
         let found = find("<script id=incident-data>{}</script>").unwrap();
         assert!(
-            matches!(&found[..], [Found::Other { reason, .. }] if reason.contains("not application/json"))
+            matches!(&found[..], [Found::Other { reason, .. }] if reason.contains("not \
+                application/json"))
         );
     }
 

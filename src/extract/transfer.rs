@@ -137,15 +137,18 @@ mod tests {
         for (encoding, names) in [
             (
                 Encoding::Identity,
-                "|7bit|8BIT|binary|7bit;|7-bit|8bit\"|\"7bit\"|8 bit|7bit (comment)|(c) 8bit| 7bit\r\n|none|;",
+                "|7bit|8BIT|binary|7bit;|7-bit|8bit\"|\"7bit\"|8 bit|7bit (comment)|(c) 8bit| \
+                 7bit\r\n|none|;",
             ),
             (
                 Encoding::QuotedPrintable,
-                "quoted-printable|Quoted-Printable;|quoted printable|quoted_printable|\"quoted-printable\"",
+                "quoted-printable|Quoted-Printable;|quoted \
+                 printable|quoted_printable|\"quoted-printable\"",
             ),
             (
                 Encoding::Base64,
-                "base64|BASE64|base64;|base-64|\"base64\"|(x)base64|base64, 7bit|base64; charset=utf-8|'base64'|x-base64",
+                "base64|BASE64|base64;|base-64|\"base64\"|(x)base64|base64, 7bit|base64; \
+                 charset=utf-8|'base64'|x-base64",
             ),
             (
                 Encoding::Packed,

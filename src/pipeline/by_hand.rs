@@ -51,7 +51,7 @@ pub async fn resolve_by_hand(
         Ok(decision)
     } else {
         Err(StoreError::Refused(format!(
-            "incident {id} is over already"
+            "incident {id} is already over"
         )))
     }
 }

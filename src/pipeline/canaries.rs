@@ -50,7 +50,7 @@ impl Pipeline {
             };
             // It is noted again when it is decided.
             if let Err(error) = self.arrived(canary, mail, times).await {
-                telemetry::store_failed("a canary's arrival could not be noted", &error);
+                telemetry::store_failed("the arrival of a canary could not be recorded", &error);
             }
         }
     }

@@ -103,7 +103,7 @@ impl Rules {
         let labels = self.labels(reading, finding, mail, memory);
 
         if memory.told_before.is_none() && memory.owes_what_was_silenced(now) {
-            let reason = "what a silence held until now is told first";
+            let reason = "a page held by a silence until now is sent first";
             return Decision::nothing(Outcome::Pending, reason, labels);
         }
 
@@ -260,9 +260,9 @@ impl Rules {
     }
 }
 
-/// What a mail is remembered as applied by, beside its time. A Date counts seconds, and a sender may
-/// say the same twice in one: what tells its mails apart goes with the status, and copies of one
-/// mail share it.
+/// What a mail is remembered as applied by, beside its time. A Date counts seconds, and a sender
+/// may say the same twice in one: what tells its mails apart goes with the status, and copies of
+/// one mail share it.
 fn applied_as(alert: &Alert<'_>, reading: &Reading) -> String {
     let status = alert.status();
     let by_date = alert.incident.is_some_and(|incident| incident.by_date);

@@ -50,7 +50,8 @@ impl Rules {
                 ..Decision::nothing(
                     Outcome::Expired,
                     &format!(
-                        "the mail's Date is more than {} (global.max_age) ago: too old to wake anybody",
+                        "the mail's Date is more than {} (global.max_age) ago: too old to page \
+                         anybody",
                         self.max_age
                     ),
                     page.labels,

@@ -77,7 +77,9 @@ impl Pipeline {
                 () = self.in_hand.behind.notified() => self.catch_up(MailId::MAX, stop).await,
                 // What comes without a pause must not keep waiting what is older and not in hand.
                 _ = look.tick() => self.catch_up(self.in_hand.oldest(), stop).await,
-                _ = read.recv_many(&mut batches, READ_AHEAD) => self.decide(batches.drain(..).flatten().collect()).await,
+                _ = read.recv_many(&mut batches, READ_AHEAD) => {
+                    self.decide(batches.drain(..).flatten().collect()).await
+                }
             };
             if let Err(error) = caught_up {
                 telemetry::store_failed(
@@ -145,8 +147,8 @@ impl Pipeline {
         Ok(())
     }
 
-    /// Reads mails, and with them what other replicas have yet to decide of the same incidents. What
-    /// a person let out of the quarantine before they came acts before them.
+    /// Reads mails, and with them what other replicas have yet to decide of the same incidents.
+    /// What a person let out of the quarantine before they came acts before them.
     async fn read(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
         let last = batch.iter().map(|mail| mail.id).max().unwrap_or_default();
         let (read, ahead, let_out) = tokio::try_join!(

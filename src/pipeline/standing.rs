@@ -117,7 +117,8 @@ impl Policy {
             (Verdict::TempError, Signal::Resolve, Some(check_at)) => Standing::Waits { check_at },
             (Verdict::TempError, Signal::Resolve, None) => {
                 let reason = format!(
-                    "it could not be checked for {}, and an unverified resolve closes nothing: {why}",
+                    "it could not be checked for {}, and an unverified resolve closes nothing: \
+                     {why}",
                     self.patience
                 );
                 held(Some(Hold::Resolve), reason)
@@ -152,7 +153,8 @@ impl Policy {
         (told >= u64::from(most)).then(|| Standing::Held {
             hold: Some(Hold::Flood),
             reason: format!(
-                "{told} unverified triggers of this ingress were told in the last hour (unverified.max_per_hour: {most})"
+                "{told} unverified triggers of this ingress were told in the last hour \
+                 (unverified.max_per_hour: {most})"
             ),
             check_at,
         })

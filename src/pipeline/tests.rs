@@ -39,7 +39,8 @@ receivers:
   - { name: chat, webhook_configs: [{ url: 'http://127.0.0.1:9/chat' }] }
   - { name: night, webhook_configs: [{ url: 'http://127.0.0.1:9/night' }] }
   - name: pager
-    pagerduty_configs: [{ routing_key: 0123456789abcdef0123456789abcdef, url: 'http://127.0.0.1:9/pager' }]
+    pagerduty_configs: [{ routing_key: 0123456789abcdef0123456789abcdef, url: \
+    'http://127.0.0.1:9/pager' }]
 ";
 
 /// Receivers that nothing of the above is owed to: what is owed waits for the test to claim it.

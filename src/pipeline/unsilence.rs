@@ -27,7 +27,7 @@ impl Pipeline {
                 Ok(looked) => looked,
                 Err(error) => {
                     telemetry::store_failed(
-                        "what a silence held could not be told: it will be tried again",
+                        "a page held by a silence could not be sent: it will be tried again",
                         &error,
                     );
                     0

@@ -77,11 +77,16 @@ impl Mailbox {
                     health.elsewhere(name);
                     // The next need not wait for it to end.
                     if let Err(error) = store.relinquish(&mailbox).await {
-                        tracing::debug!(%error, mailbox = %name, "the mailbox is free for others when its lease ends");
+                        tracing::debug!(%error, mailbox = %name, "another replica can take the \
+                            mailbox when its lease ends");
                     }
                 }
                 Ok(false) => {}
-                Err(error) => telemetry::store_failed("a mailbox could not be asked for", &error),
+                Err(error) => telemetry::store_failed(
+                    "the lease of a mailbox could not be \
+                    requested",
+                    &error,
+                ),
             }
             stop.run_until_cancelled(sleep(EVERY)).await;
         }
@@ -119,7 +124,7 @@ impl Mailbox {
                 Ok(Ok(true)) => until = asked + LEASE,
                 Ok(Ok(false)) | Err(_) => break,
                 Ok(Err(error)) if Instant::now() + EVERY >= until => {
-                    telemetry::store_failed("a mailbox is left to others", &error);
+                    telemetry::store_failed("a mailbox is left to another replica", &error);
                     break;
                 }
                 Ok(Err(_)) => {}

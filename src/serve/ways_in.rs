@@ -35,7 +35,7 @@ pub(super) enum Door {
 
 /// Why it does not start.
 pub(super) const NO_WAY_IN: &str =
-    "no ingress is configured: mail has no way in; add one under `ingress:`";
+    "no ingress is configured, so no mail can arrive; add one under `ingress:`";
 
 pub(super) fn ingresses(
     config: &Config,

@@ -11,8 +11,8 @@ pub fn duration(key: &str, value: Duration, least: u64, most: u64) -> Option<Pro
     (value < least || value > most).then(|| {
         Problem::new(
             key,
-            format!("{value} is out of bounds"),
-            format!("give something from {least} to {most}"),
+            format!("{value} is out of range"),
+            format!("give a value from {least} to {most}"),
         )
     })
 }
@@ -23,8 +23,8 @@ pub fn mail_size(key: &str, size: ByteSize) -> Option<Problem> {
     (!bounds.contains(&size.bytes())).then(|| {
         Problem::new(
             key,
-            format!("{size} is out of bounds"),
-            "give something from 64KiB to 256MiB",
+            format!("{size} is out of range"),
+            "give a value from 64KiB to 256MiB",
         )
     })
 }

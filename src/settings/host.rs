@@ -39,7 +39,7 @@ pub fn listen(key: &str, listen: &str) -> Option<Problem> {
     listen.parse::<SocketAddr>().is_err().then(|| {
         Problem::new(
             key,
-            format!("`{listen}` is no address to listen on"),
+            format!("`{listen}` is not a valid address to listen on"),
             "write an IP address and a port: `127.0.0.1:8025`, `0.0.0.0:8025` or `[::]:8025`",
         )
     })

@@ -15,7 +15,7 @@ impl Networks {
             parse(text).ok_or_else(|| {
                 Problem::new(
                     format!("{key}[{index}]"),
-                    format!("`{text}` is no network"),
+                    format!("`{text}` is not a valid network"),
                     "write an address or a network: `192.0.2.7`, `10.0.0.0/8`, `2001:db8::/32`",
                 )
             })

@@ -23,7 +23,7 @@ pub enum UsersError {
         "line {line}: {what}; a line is `name:role:$argon2id$…`, with the role viewer or operator"
     )]
     Line { line: usize, what: String },
-    #[error("line {line}: `{name}` stands in an earlier line too: keep one of them")]
+    #[error("line {line}: `{name}` is already on an earlier line: keep one of them")]
     Twice { line: usize, name: String },
 }
 
@@ -68,7 +68,7 @@ fn user(line: &str) -> Result<User, String> {
         return Err("the name is empty".to_owned());
     }
     if !matches!(role, "viewer" | "operator") {
-        return Err(format!("`{role}` is no role"));
+        return Err(format!("`{role}` is not a role"));
     }
     if !hash.starts_with("$argon2id$") || PasswordHash::new(hash).is_err() {
         return Err("the hash is not Argon2id's".to_owned());
@@ -109,7 +109,10 @@ mod tests {
     fn what_is_wrong_names_the_line() {
         for (text, said) in [
             ("ann".to_owned(), "line 1: it has no three parts"),
-            (format!("\nann:admin:{HASH}"), "line 2: `admin` is no role"),
+            (
+                format!("\nann:admin:{HASH}"),
+                "line 2: `admin` is not a role",
+            ),
             (format!(":viewer:{HASH}"), "line 1: the name is empty"),
             ("ann:viewer:secret".to_owned(), "line 1: the hash is not"),
             (
@@ -118,7 +121,7 @@ mod tests {
             ),
             (
                 format!("ann:viewer:{HASH}\nann:operator:{HASH}"),
-                "line 2: `ann` stands in an earlier line",
+                "line 2: `ann` is already on an earlier line",
             ),
         ] {
             let error = parse(&text).unwrap_err().to_string();

@@ -76,7 +76,7 @@ fn compiled(known: &Cache<String, Regex>, expression: &str) -> Result<Regex, Err
             let what = error.to_string();
             let last = what.lines().last().unwrap_or_default();
             mistaken(format!(
-                "`{expression}` is no regular expression: {}",
+                "`{expression}` is not a valid regular expression: {}",
                 last.trim().trim_start_matches("error: ")
             ))
         })?;

@@ -45,7 +45,10 @@ pub fn parse(text: &str, format: Option<&str>, zone: &TimeZone) -> Result<Timest
     let text = text.trim();
     match format {
         None => plainly(text, zone).ok_or_else(|| {
-            format!("`{text:.80}` is no time (RFC 3339, RFC 2822 or seconds since the epoch)")
+            format!(
+                "`{text:.80}` is not a valid time (RFC 3339, RFC 2822 or seconds since the \
+                     epoch)"
+            )
         }),
         Some(format) => by_format(text, format, zone),
     }
@@ -54,7 +57,7 @@ pub fn parse(text: &str, format: Option<&str>, zone: &TimeZone) -> Result<Timest
 /// Whether a format can be used at all.
 pub fn check(format: &str) -> Result<(), String> {
     let format = without_abbreviation(format).0;
-    let wrong = |error: jiff::Error| format!("`{format}` is no format of a time: {error}");
+    let wrong = |error: jiff::Error| format!("`{format}` is not a valid time format: {error}");
     let sample = Timestamp::UNIX_EPOCH.to_zoned(TimeZone::UTC);
     let written = strtime::format(&format, &sample).map_err(wrong)?;
     strtime::parse(&format, &written).map(drop).map_err(wrong)
@@ -94,7 +97,12 @@ fn epoch(text: &str) -> Option<Timestamp> {
 }
 
 fn by_format(text: &str, format: &str, zone: &TimeZone) -> Result<Timestamp, String> {
-    let wrong = |why: String| format!("`{text:.80}` is no time as `{format}` has it: {why}");
+    let wrong = |why: String| {
+        format!(
+            "`{text:.80}` is not a time in the format `{format}` has it: \
+                                       {why}"
+        )
+    };
     let (format_left, named) = without_abbreviation(format);
 
     let (text_left, offset) = if named {
@@ -222,7 +230,7 @@ mod tests {
             ("28.11.2026", Some("%Y-%m-%d")),
         ] {
             assert!(
-                read(text, format).unwrap_err().contains("is no time"),
+                read(text, format).unwrap_err().contains("is not a"),
                 "{text}"
             );
         }

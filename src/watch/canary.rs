@@ -70,7 +70,7 @@ impl Aviary {
                 }
             };
             if let Err(error) = looked.await {
-                telemetry::store_failed("the canary could not be looked after", &error);
+                telemetry::store_failed("the canary could not be sent or checked", &error);
             }
             stop.run_until_cancelled(tokio::time::sleep(EVERY)).await;
         }
@@ -187,7 +187,7 @@ impl Aviary {
     async fn off(&self, memory: &mut Memory) -> Result<(), StoreError> {
         if self.is_told(memory).await? {
             let now = self.clock.now();
-            let page = page::over("there is no canary any more", now);
+            let page = page::over("the canary is no longer configured", now);
             self.announce(Action::Resolve, page, None, now).await?;
             memory.told = Some(false);
         }

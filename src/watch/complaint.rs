@@ -84,8 +84,9 @@ pub(super) fn complaints(
         complain(
             DEAD_LETTERS.into(),
             format!(
-                "{many} given up and never reached {whom}; a fallback, where there is one, is told instead: `alertbridge deliveries list --state dead` says \
-                 why; mend it, then `alertbridge deliveries retry --dead`"
+                "{many} given up and never reached {whom}; the fallback, if there is one, is \
+                 notified instead: `alertbridge deliveries list --state dead` says why; fix the \
+                 cause, then run `alertbridge deliveries retry --dead`"
             ),
         );
     }
@@ -94,8 +95,9 @@ pub(super) fn complaints(
         complain(
             HELD_RESOLVES.into(),
             format!(
-                "a resolve of {} is held, because nothing proves that it is genuine, and the incident stays open: look at \
-                 `alertbridge mails list --outcome quarantined`, then `mails release ID` or `mails discard ID`",
+                "a resolve of {} is held, because nothing proves that it is genuine, and the \
+                 incident stays open: see `alertbridge mails list --outcome quarantined`, then run \
+                 `mails release ID` or `mails discard ID`",
                 named(&concerns.held_resolves)
             ),
         );
@@ -107,10 +109,11 @@ pub(super) fn complaints(
     {
         complain(
             HELD_TRIGGERS.into(),
-            "unverified triggers are held: more came through an ingress than are told in an hour \
-             (alerts.authenticity.unverified.max_per_hour), or they could not be checked (unverified.trigger: quarantine); \
-             genuine ones are told as soon as they are proven; look at `alertbridge mails list --outcome quarantined`, then \
-             `mails release ID` or `mails discard ID`"
+            "unverified triggers are held: more arrived through an ingress than may page in an \
+             hour (alerts.authenticity.unverified.max_per_hour), or they could not be checked \
+             (unverified.trigger: quarantine); genuine ones page as soon as they are proven; see \
+             `alertbridge mails list --outcome quarantined`, then run `mails release ID` or `mails \
+             discard ID`"
                 .into(),
         );
     }
@@ -121,9 +124,10 @@ pub(super) fn complaints(
     {
         complain(
             QUARANTINE.into(),
-            "mail that is not proven takes more than store.quarantine.max_size, so that only the headers of the oldest in \
-             the quarantine are kept, and they cannot be released: look at `alertbridge mails list --outcome quarantined`, \
-             and discard what is not wanted with `alertbridge mails discard --from ADDRESS` or the like"
+            "unproven mail takes more than store.quarantine.max_size, so the oldest mails in the \
+             quarantine are cut to their headers and can no longer be released: see `alertbridge \
+             mails list --outcome quarantined`, and discard unwanted mail, for example with \
+             `alertbridge mails discard --from ADDRESS`"
                 .into(),
         );
     }
@@ -147,8 +151,9 @@ pub(super) fn complaints(
         complain(
             incident_id,
             format!(
-                "mail of the app {key} is held, because alerts.app_keys does not list it: add it there and `alertbridge \
-                 mails release ID`, or `mails discard ID`; `alertbridge mails list --outcome quarantined` has it"
+                "mail of the app {key} is held, because alerts.app_keys does not list it: add it \
+                 there and run `alertbridge mails release ID`, or run `mails discard ID`; \
+                 `alertbridge mails list --outcome quarantined` lists the mail"
             ),
         );
     }
@@ -161,8 +166,9 @@ pub(super) fn complaints(
         complain(
             STORE.into(),
             format!(
-                "the store has {free} MiB left: mail of other senders is refused first, alerts once it is full; free some \
-                 space on its file system, or shorten store.mail_retention"
+                "the store has {free} MiB left: mail of other senders is refused first, alerts \
+                 once it is full; free some space on its file system, or shorten \
+                 store.mail_retention"
             ),
         );
     }
@@ -175,14 +181,18 @@ fn trouble(name: &str, condition: &Condition, since: Timestamp, now: Timestamp) 
     let why = condition.failure.as_deref().unwrap_or("it gives no reason");
     if condition.login_refused {
         return Some(format!(
-            "ingress {name} cannot log in, and takes no mail until its credentials are mended: {why}"
+            "ingress {name} cannot log in, and receives no mail until its credentials are \
+             corrected: {why}"
         ));
     }
 
     let lately = condition.last_success.map_or(since, |at| at.max(since));
     (now.duration_since(lately) > OVERDUE).then(|| {
         let minutes = OVERDUE.as_mins();
-        format!("ingress {name} has not worked for {minutes} minutes, and takes no mail until it does: {why}")
+        format!(
+            "ingress {name} has not worked for {minutes} minutes, and receives no mail until it \
+             does: {why}"
+        )
     })
 }
 
@@ -224,7 +234,7 @@ pub(super) fn over(
 ) -> Option<String> {
     if let Some(name) = incident_id.strip_prefix(INGRESS) {
         return match ingresses.get(name) {
-            None => Some(format!("ingress {name} is not configured any more")),
+            None => Some(format!("ingress {name} is no longer configured")),
             Some(condition) => {
                 let works = condition.is_some_and(|condition| {
                     condition.last_success.is_some() && condition.failure.is_none()
@@ -240,13 +250,13 @@ pub(super) fn over(
     }
 
     Some(match incident_id {
-        DEAD_LETTERS => "there are no dead letters any more".into(),
-        HELD_RESOLVES => "no resolve of an open incident is held any more".into(),
-        HELD_TRIGGERS => "for an hour no unverified trigger was held".into(),
-        QUARANTINE => "for an hour no mail in the quarantine lost all but its header".into(),
-        STORE => "the store has room again".into(),
+        DEAD_LETTERS => "there are no more dead letters".into(),
+        HELD_RESOLVES => "no resolve of an open incident is held".into(),
+        HELD_TRIGGERS => "no unverified trigger was held for an hour".into(),
+        QUARANTINE => "no mail in the quarantine was cut to its header for an hour".into(),
+        STORE => "the store has enough space again".into(),
         _ => match incident_id.strip_prefix(UNEXPECTED_APP) {
-            Some(key) => format!("no mail of the app {key} is held any more"),
+            Some(key) => format!("no more mail of the app {key} is held"),
             None => "it is over".into(),
         },
     })

@@ -1,5 +1,5 @@
-//! What follows where nothing more comes: an incident that is heard of no longer ends, and mail that
-//! is expected and does not come is an incident.
+//! What follows where nothing more comes: an incident that is heard of no longer ends, and mail
+//! that is expected and does not come is an incident.
 //!
 //! What was heard when stands in the store, so that a restart forgets nothing. Of replicas each
 //! looks, and whoever comes first tells it: the store decides about one incident at a time, and the
@@ -87,8 +87,8 @@ impl Watch {
                 Step::Expect(mail) => self.upkeep.expect_mail(mail).await?,
                 Step::Missing(mail, within) => {
                     let reason = format!(
-                        "no mail of the profile {} that is proven came for {within}; the last came, \
-                         or was first expected, at {:.0}",
+                        "no authenticated mail of the profile {} has come for {within}; the last \
+                         one came, or the first was expected, at {:.0}",
                         mail.profile, mail.heard_at
                     );
                     if self.tell_of(rules, &mail, true, reason, now).await? {
@@ -99,7 +99,7 @@ impl Watch {
                     }
                 }
                 Step::Arrived(mail) => {
-                    let reason = format!("mail of the profile {} came again", mail.profile);
+                    let reason = format!("mail of the profile {} has come again", mail.profile);
                     self.tell_of(rules, &mail, false, reason, now).await?;
                     let missing = false;
                     self.upkeep
@@ -109,7 +109,7 @@ impl Watch {
                 Step::Forget(mail) => {
                     if mail.missing {
                         let reason =
-                            format!("mail of the profile {} is expected no longer", mail.profile);
+                            format!("mail of the profile {} is no longer expected", mail.profile);
                         self.tell_of(rules, &mail, false, reason, now).await?;
                     }
                     self.upkeep.unexpect_mail(&mail.profile, &mail.key).await?;

@@ -44,9 +44,9 @@ pub async fn ping(url: &Secret) -> Result<(), String> {
 
 /// The address, and the key of Opsgenie that stands in it.
 fn parse(text: &str) -> Result<(Url, Option<String>), String> {
-    let mut url = Url::parse(text.trim()).map_err(|_| "its address is none".to_owned())?;
+    let mut url = Url::parse(text.trim()).map_err(|_| "its address is not valid".to_owned())?;
     if !matches!(url.scheme(), "http" | "https") {
-        return Err("its address is none of http or https".to_owned());
+        return Err("its address is not http or https".to_owned());
     }
     if !url.username().eq_ignore_ascii_case("geniekey") {
         return Ok((url, None));

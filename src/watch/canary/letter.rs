@@ -24,7 +24,7 @@ pub fn compose(canary: Canary, key: &Key, via: &SendVia) -> Vec<u8> {
          MIME-Version: 1.0\r\n\
          Content-Type: text/plain; charset=utf-8\r\n\
          \r\n\
-         alertbridge sends this mail to itself, to see that mail still comes through.\r\n\
+         alertbridge sends this mail to itself, to check that mail still comes through.\r\n\
          Nobody needs to read it.\r\n",
     )
     .into_bytes()

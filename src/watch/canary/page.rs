@@ -47,22 +47,22 @@ pub fn over(why: &str, now: Timestamp) -> Notification {
 
 fn mend(stage: Option<Stage>, via: &SendVia) -> String {
     match stage {
-        None => {
-            "the way of alert mail is slow: see where, by the stages' times at `/-/ready`".into()
-        }
+        None => "the path of alert mail is slow: the times of the stages at `/-/ready` show \
+             where"
+            .into(),
         Some(Stage::Sent) => format!(
-            "alert mail may come in still, by another way: see whether {} is well, and \
-             canary.send_via right",
+            "alert mail may still come in another way: check whether {} works, and whether \
+             canary.send_via is right",
             via.smtp
         ),
         Some(Stage::Arrived) => format!(
-            "alert mail may not come in either: see whether mail to {} still reaches the mailbox, \
-             and the ingress reads it (`alertbridge doctor`)",
+            "alert mail may not come in either: check whether mail to {} still reaches the \
+             mailbox, and whether the ingress reads it (`alertbridge doctor`)",
             via.to
         ),
-        Some(_) => {
-            "mail comes in and is not dealt with: see the log, and `alertbridge store check`".into()
-        }
+        Some(_) => "mail comes in and is not processed: see the log, and run `alertbridge store \
+             check`"
+            .into(),
     }
 }
 

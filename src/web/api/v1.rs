@@ -32,7 +32,7 @@ pub const BASE: &str = "/api/v1";
 #[openapi(
     info(
         title = "alertbridge",
-        description = "What came, who was told, and what can be done about it.",
+        description = "What arrived, who was notified, and what can be done about it.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     modifiers(&Token),
@@ -106,13 +106,13 @@ pub fn router() -> Router<Arc<Admin>> {
 }
 
 async fn nothing() -> Problem {
-    Problem::not_found("there is nothing here: /api/v1/openapi.json names what there is")
+    Problem::not_found("there is nothing here: /api/v1/openapi.json lists every path")
 }
 
 async fn not_so() -> Problem {
     Problem::new(
         StatusCode::METHOD_NOT_ALLOWED,
-        "this is not done with what is here: /api/v1/openapi.json says what is",
+        "this method is not allowed here: /api/v1/openapi.json lists those that are",
     )
 }
 
