@@ -184,7 +184,7 @@ impl World {
             );
         }
         panic!(
-            "seed {}: {what}\nAgain, told event by event: SIMULATION=1 SEED={0} cargo test --lib simulation",
+            "seed {}: {what}\nSIMULATION=1 SEED={0} cargo test --lib simulation::nights tells that night again, event by event",
             self.seed
         );
     }
