@@ -37,6 +37,10 @@ mod traffic;
 mod transport;
 mod watch;
 
+#[cfg(test)]
+pub(crate) use failure::Failure;
+#[cfg(test)]
+pub(crate) use http::Wire;
 pub use http::{Client, Unusable};
 pub use slot::Slot;
 pub use terms::Terms;
@@ -159,6 +163,7 @@ impl Deliverer {
                 }
             };
             tokio::select! {
+                biased;
                 () = rung => {}
                 () = tokio::time::sleep(pause) => {}
                 () = stop.cancelled() => {}

@@ -29,6 +29,7 @@ use crate::{
 mod again;
 mod ahead;
 mod alert;
+mod apart;
 mod by_hand;
 mod canaries;
 mod case;
@@ -59,6 +60,8 @@ mod treatment;
 mod unsilence;
 
 use ahead::Ahead;
+#[cfg(test)]
+pub(crate) use apart::AT_ONCE;
 pub use by_hand::resolve_by_hand;
 use canaries::Canaries;
 pub use case::{Case, end_quiet, unsilence};

@@ -26,6 +26,8 @@ mod mailbox;
 mod reload;
 mod retention;
 mod room;
+#[cfg(test)]
+mod simulation;
 mod systemd;
 mod ways_in;
 mod workbench;

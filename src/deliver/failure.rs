@@ -4,7 +4,7 @@ use crate::delivery::FailureReason;
 
 /// A request that got no reply.
 #[derive(Debug)]
-pub(super) struct Failure {
-    pub(super) reason: FailureReason,
-    pub(super) detail: String,
+pub(crate) struct Failure {
+    pub(crate) reason: FailureReason,
+    pub(crate) detail: String,
 }

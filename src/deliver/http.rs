@@ -28,6 +28,23 @@ pub struct Client {
     proxies: Vec<String>,
     /// Standard error instead of standard output.
     on_stderr: bool,
+    /// What carries requests in the network's place.
+    #[cfg(test)]
+    wire: Option<std::sync::Arc<dyn Wire>>,
+}
+
+/// A network for tests: vendors that are values.
+#[cfg(test)]
+#[async_trait::async_trait]
+pub(crate) trait Wire: Send + Sync {
+    async fn carry(&self, target: &Target, request: Request) -> Result<Reply, Failure>;
+}
+
+#[cfg(test)]
+impl std::fmt::Debug for dyn Wire {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.write_str("Wire")
+    }
 }
 
 impl Client {
@@ -48,7 +65,21 @@ impl Client {
             mail,
             proxies,
             on_stderr: false,
+            #[cfg(test)]
+            wire: None,
         })
+    }
+
+    /// Sends everything over a wire of the test's own.
+    #[cfg(test)]
+    pub(crate) fn over(wire: std::sync::Arc<dyn Wire>) -> Self {
+        Self {
+            by_target: BTreeMap::new(),
+            mail: BTreeMap::new(),
+            proxies: Vec::new(),
+            on_stderr: false,
+            wire: Some(wire),
+        }
     }
 
     /// The same, with pages printed to standard error if `aside` is set: for a command whose JSON
@@ -97,6 +128,11 @@ impl Client {
 
         if request.method == "PRINT" {
             return self.print(&request.body);
+        }
+
+        #[cfg(test)]
+        if let Some(wire) = &self.wire {
+            return wire.carry(target, request).await;
         }
 
         let method = Method::from_bytes(request.method.as_bytes()).unwrap_or(Method::POST);

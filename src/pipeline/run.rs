@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Pipeline, Reading, Rules,
+    apart::apart,
     case::decide_catching_panics,
     order::{Read, by_incident},
 };
@@ -166,7 +167,7 @@ impl Pipeline {
     /// On a thread of its own: a parser at work on hostile mail must not delay the sockets.
     pub(super) async fn read_apart(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
         let in_force = self.in_force();
-        let read = tokio::task::spawn_blocking(move || {
+        let read = apart(move || {
             batch
                 .into_iter()
                 .map(|mail| (in_force.rules.read_catching_panics(&mail), mail))

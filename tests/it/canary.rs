@@ -23,36 +23,18 @@ use crate::{
 };
 
 mod heartbeat;
+mod several;
 
 use heartbeat::Heartbeat;
 
 const TO: &str = "alerts@mail.example.org";
 
-/// A mail system, and a bridge that sends its canaries through it. Its clock is the test's.
-struct Mine {
-    folder: TempDir,
-    dovecot: Dovecot,
-    postfix: Postfix,
-    heartbeat: Heartbeat,
-    bridge: Bridge,
-    ahead: i64,
-}
-
-impl Mine {
-    /// None where this is not root, whom alone Postfix obeys.
-    fn open() -> Option<Self> {
-        let folder = tempfile::tempdir().unwrap();
-        let lmtp = free_port();
-        let dovecot = Dovecot::receiving(lmtp);
-        let postfix = Postfix::with_transports(&format!(
-            "{{ mail.example.org = lmtp:inet:127.0.0.1:{lmtp} }}"
-        ))?;
-        let heartbeat = Heartbeat::start();
-
-        let mailbox = dovecot.settings(Tls::None);
-        let config = format!(
-            r#"
-store: {{ url: "sqlite:state.db" }}
+/// A bridge that reads the mailbox, and sends canaries to it.
+fn config(dovecot: &Dovecot, postfix: &Postfix, heartbeat: &Heartbeat, store: &str) -> String {
+    let mailbox = dovecot.settings(Tls::None);
+    format!(
+        r#"
+store: {{ url: "{store}" }}
 admin: {{ listen: "127.0.0.1:0" }}
 ingress:
   imap:
@@ -75,11 +57,40 @@ receivers:
 - name: oncall
   stdout_configs: [{{ text: "{{{{ kind }}}} {{{{ state }}}} {{{{ stage }}}}|" }}]
 "#,
-            port = mailbox.port.unwrap(),
-            password = mailbox.password_file.unwrap().display(),
-            smtp = postfix.submission.port(),
-            heartbeat = heartbeat.url(),
-        );
+        port = mailbox.port.unwrap(),
+        password = mailbox.password_file.unwrap().display(),
+        smtp = postfix.submission.port(),
+        heartbeat = heartbeat.url(),
+    )
+}
+
+/// A mail server whose mail for [`TO`] ends up in a mailbox; none where this is not root, whom
+/// alone Postfix obeys.
+fn mail_system() -> Option<(Dovecot, Postfix)> {
+    let lmtp = free_port();
+    let dovecot = Dovecot::receiving(lmtp);
+    let transports = format!("{{ mail.example.org = lmtp:inet:127.0.0.1:{lmtp} }}");
+    Some((dovecot, Postfix::with_transports(&transports)?))
+}
+
+/// A mail system, and a bridge that sends its canaries through it. Its clock is the test's.
+struct Mine {
+    folder: TempDir,
+    dovecot: Dovecot,
+    postfix: Postfix,
+    heartbeat: Heartbeat,
+    bridge: Bridge,
+    ahead: i64,
+}
+
+impl Mine {
+    /// None where this is not root, whom alone Postfix obeys.
+    fn open() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let (dovecot, postfix) = mail_system()?;
+        let heartbeat = Heartbeat::start();
+
+        let config = config(&dovecot, &postfix, &heartbeat, "sqlite:state.db");
         let clock = folder.path().join("clock");
         fs::write(&clock, "0").unwrap();
         let bridge = Bridge::start_with(

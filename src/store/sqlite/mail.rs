@@ -31,9 +31,9 @@ pub(super) fn undecided_among(
     mails: &[MailId],
 ) -> rusqlite::Result<Vec<StoredMail>> {
     let mut statement = connection.prepare_cached(
-        "SELECT mails.*, raw FROM json_each(?1) AS given JOIN mails ON id = given.value
-         JOIN bodies ON mail = id
-         WHERE outcome = 'pending' AND check_at IS NULL ORDER BY id",
+        "SELECT mails.*, raw FROM json_each(?1) AS given JOIN mails ON mails.id = given.value
+         JOIN bodies ON mail = mails.id
+         WHERE outcome = 'pending' AND check_at IS NULL ORDER BY mails.id",
     )?;
 
     up_to_read_back(
