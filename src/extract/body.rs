@@ -268,7 +268,7 @@ impl<'a> Body<'a> {
         let damage = decoded
             .damage
             .map(|damage| format!("an HTML part of the mail has {damage}"));
-        let read = charset::decode(decoded.bytes, charset)?;
+        let read = charset::decode(&decoded.bytes, charset)?;
 
         if self.bytes + read.text.len() > MAX_HTML {
             return Err(format!(
