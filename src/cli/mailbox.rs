@@ -49,22 +49,25 @@ impl Found {
     pub fn read(&self) -> anyhow::Result<Bytes> {
         let read = match &self.content {
             Content::Held(bytes) => return Ok(bytes.clone()),
-            Content::File(path) => {
-                fs::read(path).map(|bytes| file_format::without_wrapping(&bytes).to_vec())
+            Content::File(path) => fs::read(path).map(unwrapped),
+            Content::Part(path, bytes) => {
+                part(path, bytes).map(|quoted| mbox::unquote(&quoted).into())
             }
-            Content::Part(path, bytes) => part(path, bytes).map(|quoted| mbox::unquote(&quoted)),
             Content::Packed(path, format) => unpacked(path, *format),
         };
 
-        Ok(read
-            .with_context(|| format!("cannot read {}", self.name))?
-            .into())
+        read.with_context(|| format!("cannot read {}", self.name))
     }
 }
 
-fn unpacked(path: &Path, format: Format) -> std::io::Result<Vec<u8>> {
-    let bytes = file_format::unpack(format, BufReader::new(File::open(path)?), LARGEST_MAIL)?;
-    Ok(file_format::without_wrapping(&bytes).to_vec())
+fn unpacked(path: &Path, format: Format) -> std::io::Result<Bytes> {
+    file_format::unpack(format, BufReader::new(File::open(path)?), LARGEST_MAIL).map(unwrapped)
+}
+
+/// The mail in a file, which shares the file's bytes.
+fn unwrapped(bytes: Vec<u8>) -> Bytes {
+    let bytes = Bytes::from(bytes);
+    bytes.slice_ref(file_format::without_wrapping(&bytes))
 }
 
 fn part(path: &Path, bytes: &Range<u64>) -> std::io::Result<Vec<u8>> {

@@ -101,6 +101,11 @@ pub fn one_line(text: &str) -> String {
 
 /// The longest start of the text of at most `max` units that cuts no letter in two.
 fn prefix(text: &str, max: usize) -> &str {
+    // A character has no more units than bytes.
+    if text.len() <= max {
+        return text;
+    }
+
     let mut used = 0;
     let mut end = 0;
 

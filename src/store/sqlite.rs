@@ -118,6 +118,7 @@ impl Sqlite {
     /// temporary file, so it may grow large in little memory.
     pub fn throw_away() -> Result<Self, StoreError> {
         let mut connection = Connection::open("").map_err(failure)?;
+        connection.set_prepared_statement_cache_capacity(file::STATEMENTS);
         connection
             .pragma_update(None, "synchronous", "OFF")
             .map_err(failure)?;

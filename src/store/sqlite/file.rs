@@ -23,6 +23,9 @@ refinery::embed_migrations!("schema/migrations/sqlite");
 /// How long a commit waits for another process (`alertbridge deliveries retry` beside `serve`).
 pub(super) const BUSY: Duration = Duration::from_secs(5);
 
+/// How many statements a connection keeps planned: more than a mail's way takes.
+pub(super) const STATEMENTS: usize = 64;
+
 /// Takes the store at a path, be it there or not, for one `serve`; until the guard is dropped no
 /// other takes it. Short commands need no lock.
 pub fn own(path: &Path) -> Result<File, StoreError> {
@@ -184,7 +187,7 @@ pub(super) fn connect(path: &Path, flags: OpenFlags) -> Result<Connection, Store
     let open = || -> rusqlite::Result<Connection> {
         let connection = Connection::open_with_flags(path, flags)?;
         connection.busy_timeout(BUSY)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         if !flags.contains(OpenFlags::SQLITE_OPEN_READ_ONLY) {
             // Counts on a new file alone, before anything is written: what retention frees can be
             // given back.
