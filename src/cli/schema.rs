@@ -7,8 +7,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 
-use crate::config::Config;
-
+const CONFIG: &str = include_str!("../../schema/config.schema.json");
 const INCIDENT: &str = include_str!("../../schema/incident-data.schema.json");
 
 /// Print a JSON Schema: of an incident's JSON, or of the configuration file
@@ -36,10 +35,12 @@ pub enum SchemaOf {
 impl Schema {
     pub fn run(self) -> anyhow::Result<ExitCode> {
         let out = &mut io::stdout();
-        match self.of {
-            SchemaOf::Incident => out.write_all(INCIDENT.as_bytes())?,
-            SchemaOf::Config => writeln!(out, "{:#}", Config::json_schema())?,
-        }
+        let schema = match self.of {
+            SchemaOf::Incident => INCIDENT,
+            SchemaOf::Config => CONFIG,
+        };
+
+        out.write_all(schema.as_bytes())?;
         Ok(ExitCode::SUCCESS)
     }
 }
