@@ -25,6 +25,7 @@ use crate::{
     receiver, route,
     settings::Problem,
     store::place::Place,
+    telemetry,
 };
 
 mod access;
@@ -363,4 +364,5 @@ pub struct Config {
     /// What error budgets are measured by, where the alerts' own objectives do not say.
     pub objectives: Vec<objective::Settings>,
     pub canary: Option<canary::Settings>,
+    pub telemetry: telemetry::Settings,
 }

@@ -104,6 +104,7 @@ impl Inbox for Pipeline {
 
         let recording = self.in_hand.begin();
         let stored = self.record(mails, bookmark).await?;
+        telemetry::mails_accepted(&stored, arrived, judged, self.clock.now());
         self.canaries_arrived(&stored, [arrived, judged]).await;
         let ids = stored.iter().map(|mail| mail.id).collect();
 
@@ -193,7 +194,7 @@ impl Pipeline {
 
         crash::point("decided");
 
-        telemetry::mail_decided(mail, &decisions);
+        telemetry::mail_decided(mail, &decisions, [case.now, self.clock.now()]);
         for (decision, finding) in decisions.into_iter().zip(&reading.findings) {
             telemetry::drifted(mail.id, finding.drift());
             if let Some(first) = &decision.late {
@@ -221,7 +222,7 @@ impl Pipeline {
 
         crash::point("reconsidered");
 
-        telemetry::mail_looked_at_again(&case.mail, &decisions);
+        telemetry::mail_looked_at_again(&case.mail, &decisions, [case.now, self.clock.now()]);
         for decision in decisions {
             self.deliverer.begin(decision, slots.next());
         }

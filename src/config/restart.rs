@@ -1,5 +1,5 @@
 //! What a bridge that runs cannot change: its store, its listeners, its ways in, how it writes its
-//! log.
+//! log, where its traces go.
 
 use super::{
     Config, Loaded, within,
@@ -36,6 +36,7 @@ fn parts(now: &Config, started: &Config) -> Vec<String> {
         ),
         ("store", now.store != started.store),
         ("admin", now.admin != started.admin),
+        ("telemetry", now.telemetry != started.telemetry),
         ("ingress.http", ways_in.http != before.http),
     ];
 

@@ -72,6 +72,16 @@ pub fn describe() {
         "Rows past their retention deleted."
     );
 
+    describe_counter!(
+        "alertbridge_spans_exported_total",
+        "Spans of traces that the collector took."
+    );
+
+    describe_counter!(
+        "alertbridge_spans_dropped_total",
+        "Spans of traces that no collector took, by reason."
+    );
+
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!(
         "alertbridge_circuit_open",

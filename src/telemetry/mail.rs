@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use metrics::counter;
 
+use super::trace;
 use crate::{
     message::{Authenticity, Evidence, MailId, Outcome, Verdict},
     store::{Decision, StoredMail, most_notable},
@@ -27,7 +28,7 @@ pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
 
 /// A mail was looked at again: its authenticity could be checked, or a person let it out of the
 /// quarantine.
-pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision]) {
+pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision], times: [Timestamp; 2]) {
     let (ingress, authenticity) = (&mail.message.ingress, &mail.authenticity);
     let (verdict, detail) = (
         authenticity.verdict.as_str(),
@@ -56,13 +57,14 @@ pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision]) {
     };
 
     if !decisions.iter().all(is_known) {
-        mail_decided(mail, decisions);
+        mail_decided(mail, decisions, times);
     }
 }
 
 /// A mail has its outcome; or waits, where its authenticity cannot be checked. A mail is counted
-/// once, however many incidents it tells of.
-pub fn mail_decided(mail: &StoredMail, decisions: &[Decision]) {
+/// once, however many incidents it tells of. `times`: when deciding it began, and when that was
+/// committed.
+pub fn mail_decided(mail: &StoredMail, decisions: &[Decision], times: [Timestamp; 2]) {
     let ingress = &mail.message.ingress;
     let outcome = most_notable(decisions);
 
@@ -74,6 +76,10 @@ pub fn mail_decided(mail: &StoredMail, decisions: &[Decision]) {
             "ingress" => ingress.clone(), "outcome" => outcome.as_str(), "profile" => profile.unwrap_or("none").to_owned())
         .increment(1);
     }
+
+    let owed = decisions.iter().map(|one| one.deliveries.len()).sum();
+    let is_first = outcome != Outcome::Pending && mail.released.is_none();
+    trace::decided(mail, outcome, owed, is_first, times);
 
     for decision in decisions {
         log_decision(mail.id, ingress, mail.message.arrived_at, decision);

@@ -68,6 +68,7 @@ mod sns;
 mod store;
 mod surroundings;
 mod token_server;
+mod traces;
 mod vendors;
 mod ways;
 mod webhook;
