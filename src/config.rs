@@ -174,6 +174,7 @@ impl Config {
             tell(config.problems());
             if files == Files::Needed {
                 tell(config.certificates());
+                tell(Vec::from_iter(config.telemetry.headers("telemetry").err()));
             }
             let given = values::given(&tree, environment);
             let profiles = Profiles::compile(&config.profiles).map_err(&mut tell).ok();

@@ -154,4 +154,8 @@ pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
     }
 
     counter!("alertbridge_store_failures_total").increment(0);
+    counter!("alertbridge_spans_exported_total").increment(0);
+    for reason in ["queue_full", "not_taken"] {
+        counter!("alertbridge_spans_dropped_total", "reason" => reason).increment(0);
+    }
 }

@@ -142,3 +142,39 @@ fn context(trace: TraceId, span: SpanId) -> SpanContext {
 fn dropped(spans: usize, reason: &'static str) {
     counter!("alertbridge_spans_dropped_total", "reason" => reason).increment(spans as u64);
 }
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn what_the_queue_has_no_room_for_is_dropped_and_counted_and_waited_for_by_nobody() {
+        let (queue, mut waiting) = mpsc::channel(2);
+        let tracer = Tracer {
+            names: Names::new(b"a"),
+            queue,
+            scope: InstrumentationScope::default(),
+        };
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let place = tracer.names.of_mail(1, at(1));
+        // The clock is set back while the span is open.
+        let times = [at(2), at(1)];
+
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let metrics = recorder.handle();
+        metrics::with_local_recorder(&recorder, || {
+            for number in 1..=5 {
+                let id = tracer.names.of_span(place.trace, &number.to_string());
+                tracer.record(place.trace, Span::inner(id, &place, "read", times, Vec::new()));
+            }
+        });
+
+        let counted = "alertbridge_spans_dropped_total{reason=\"queue_full\"} 3";
+        assert!(metrics.render().contains(counted), "{}", metrics.render());
+        let span = waiting.try_recv().unwrap();
+        assert_eq!(Some(span.parent_span_id), place.root);
+        assert_eq!(span.start_time, span.end_time);
+    }
+}

@@ -9,6 +9,7 @@ use std::{
 
 use crate::{
     delivery::{delivery, hook, post, resolve, start, trigger},
+    e2e::HOOK_SECRET,
     harness::{Bridge, PATIENCE, client},
     vendors::{Fake, Hook, Opsgenie},
 };
@@ -45,7 +46,7 @@ async fn one_mail_is_one_trace_from_its_arrival_to_the_receipt() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (collector, opsgenie) = (Collector::start().await, Opsgenie::start().await);
-    let vendor = Hook::start().await;
+    let vendor = Hook::start(HOOK_SECRET).await;
     fs::write(folder.join("headers"), format!("x-key: {}\n", collector.key())).unwrap();
     fs::write(folder.join("opsgenie"), opsgenie.key()).unwrap();
     let bridge = start(
@@ -137,7 +138,7 @@ async fn one_mail_is_one_trace_from_its_arrival_to_the_receipt() {
 
     // Nothing of the mail, and no secret.
     let all = format!("{spans:?}");
-    for word in ["inc-1", "com.example", "Jira App", "atlassian.com", &opsgenie.key()] {
+    for word in ["inc-1", "com.example", "Jira App", "atlassian.com", opsgenie.key()] {
         assert!(!all.contains(word), "{word}: {all}");
     }
 
@@ -154,7 +155,7 @@ async fn one_mail_is_one_trace_from_its_arrival_to_the_receipt() {
 async fn a_delivery_after_kill_9_goes_on_with_the_trace_of_its_mail() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (collector, vendor) = (Collector::start().await, Hook::start().await);
+    let (collector, vendor) = (Collector::start().await, Hook::start(HOOK_SECRET).await);
     fs::write(folder.join("headers"), format!("x-key: {}\n", collector.key())).unwrap();
     let rest = format!(
         "{}\nroute: {{ receiver: a }}\nreceivers: [{{ name: a, {} }}]",
@@ -202,7 +203,7 @@ async fn dropped(bridge: &Bridge, reason: &str) {
 async fn a_collector_of_no_use_delays_no_page_and_no_stop() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let (collector, vendor) = (Collector::start().await, Hook::start().await);
+    let (collector, vendor) = (Collector::start().await, Hook::start(HOOK_SECRET).await);
     fs::write(folder.join("headers"), format!("x-key: {}\n", collector.key())).unwrap();
     let rest = format!(
         "{}\nroute: {{ receiver: a }}\nreceivers: [{{ name: a, {} }}]",
@@ -240,7 +241,7 @@ async fn a_collector_of_no_use_delays_no_page_and_no_stop() {
 async fn nothing_is_traced_unless_it_is_configured() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let vendor = Hook::start().await;
+    let vendor = Hook::start(HOOK_SECRET).await;
     let receivers = format!(
         "route: {{ receiver: a }}\nreceivers: [{{ name: a, {} }}]",
         hook(folder, &vendor, "")

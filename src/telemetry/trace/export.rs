@@ -1,7 +1,7 @@
 //! Sends spans to the collector: beside everything else, and for as long as it takes none, at no
 //! cost to anybody but the spans.
 
-use std::time::Duration;
+use std::{error::Error as _, time::Duration};
 
 use metrics::counter;
 use opentelemetry::KeyValue;
@@ -13,7 +13,7 @@ use opentelemetry_sdk::{
     trace::{SpanData, SpanExporter as _},
 };
 use reqwest::{
-    header::{HeaderMap, HeaderName, HeaderValue},
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
     redirect::Policy,
 };
 use tokio::{sync::mpsc::Receiver, time::timeout};
@@ -71,8 +71,34 @@ impl Settings {
         Ok(Some(Built(exporter)))
     }
 
+    /// Sends an export without any span, and returns where to; none where no collector is
+    /// configured.
+    pub async fn try_out(&self, key: &str) -> Result<Option<Url>, Problem> {
+        let Some(endpoint) = self.endpoint(key)? else {
+            return Ok(None);
+        };
+
+        let unusable = |what: String| {
+            let mend = "correct it, or `headers_file`, or have the collector seen to";
+            Problem::new(format!("{key}.otlp_endpoint"), what, mend)
+        };
+        let request = self
+            .client(key, &endpoint)?
+            .post(endpoint.clone())
+            .header(CONTENT_TYPE, "application/x-protobuf");
+        let reply = request
+            .send()
+            .await
+            .map_err(|error| unusable(format!("{endpoint} is not reached: {}", deepest(&error))))?;
+
+        match reply.status() {
+            status if status.is_success() => Ok(Some(endpoint)),
+            status => Err(unusable(format!("{endpoint} answers {status}"))),
+        }
+    }
+
     /// The client that spans are sent by.
-    pub fn client(&self, key: &str, endpoint: &Url) -> Result<reqwest::Client, Problem> {
+    fn client(&self, key: &str, endpoint: &Url) -> Result<reqwest::Client, Problem> {
         let mut headers = HeaderMap::new();
         for (name, value) in self.headers(key)? {
             if let (Ok(name), Ok(mut value)) =
@@ -100,6 +126,15 @@ impl Settings {
             Problem::new(format!("{key}.otlp_endpoint"), what, "report this as a bug")
         })
     }
+}
+
+/// The innermost cause of an error.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
 }
 
 /// What is never asked through a proxy.
@@ -131,11 +166,6 @@ fn resource() -> Resource {
 
 impl Exporter {
     pub(super) fn new(built: Built, waiting: Receiver<SpanData>) -> Self {
-        counter!("alertbridge_spans_exported_total").increment(0);
-        for reason in ["queue_full", "not_taken"] {
-            dropped(0, reason);
-        }
-
         Self {
             built,
             waiting,
