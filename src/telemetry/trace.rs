@@ -167,7 +167,10 @@ mod tests {
         metrics::with_local_recorder(&recorder, || {
             for number in 1..=5 {
                 let id = tracer.names.of_span(place.trace, &number.to_string());
-                tracer.record(place.trace, Span::inner(id, &place, "read", times, Vec::new()));
+                tracer.record(
+                    place.trace,
+                    Span::inner(id, &place, "read", times, Vec::new()),
+                );
             }
         });
 

@@ -47,7 +47,11 @@ async fn one_mail_is_one_trace_from_its_arrival_to_the_receipt() {
     let folder = folder.path();
     let (collector, opsgenie) = (Collector::start().await, Opsgenie::start().await);
     let vendor = Hook::start(HOOK_SECRET).await;
-    fs::write(folder.join("headers"), format!("x-key: {}\n", collector.key())).unwrap();
+    fs::write(
+        folder.join("headers"),
+        format!("x-key: {}\n", collector.key()),
+    )
+    .unwrap();
     fs::write(folder.join("opsgenie"), opsgenie.key()).unwrap();
     let bridge = start(
         folder,
@@ -66,8 +70,7 @@ async fn one_mail_is_one_trace_from_its_arrival_to_the_receipt() {
 
     let is_told = |span: &Span| span.text("alertbridge.result") == "delivered";
     let spans = spans(&collector, "both receivers are told", |spans| {
-        spans.iter().filter(|span| is_told(span)).count() == 2
-            && !by_name(spans, "mail").is_empty()
+        spans.iter().filter(|span| is_told(span)).count() == 2 && !by_name(spans, "mail").is_empty()
     })
     .await;
 
@@ -131,14 +134,23 @@ async fn one_mail_is_one_trace_from_its_arrival_to_the_receipt() {
         assert_eq!(calls[0].header("traceparent"), context, "{name}");
     }
 
-    for (name, value) in [("service.name", "alertbridge"), ("service.version", env!("CARGO_PKG_VERSION"))] {
+    for (name, value) in [
+        ("service.name", "alertbridge"),
+        ("service.version", env!("CARGO_PKG_VERSION")),
+    ] {
         assert_eq!(root.resource[name], value);
     }
     assert!(!root.resource["service.instance.id"].is_empty());
 
     // Nothing of the mail, and no secret.
     let all = format!("{spans:?}");
-    for word in ["inc-1", "com.example", "Jira App", "atlassian.com", opsgenie.key()] {
+    for word in [
+        "inc-1",
+        "com.example",
+        "Jira App",
+        "atlassian.com",
+        opsgenie.key(),
+    ] {
         assert!(!all.contains(word), "{word}: {all}");
     }
 
@@ -156,7 +168,11 @@ async fn a_delivery_after_kill_9_goes_on_with_the_trace_of_its_mail() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (collector, vendor) = (Collector::start().await, Hook::start(HOOK_SECRET).await);
-    fs::write(folder.join("headers"), format!("x-key: {}\n", collector.key())).unwrap();
+    fs::write(
+        folder.join("headers"),
+        format!("x-key: {}\n", collector.key()),
+    )
+    .unwrap();
     let rest = format!(
         "{}\nroute: {{ receiver: a }}\nreceivers: [{{ name: a, {} }}]",
         telemetry(&collector),
@@ -177,7 +193,10 @@ async fn a_delivery_after_kill_9_goes_on_with_the_trace_of_its_mail() {
     let is_told = |span: &Span| span.text("alertbridge.result") == "delivered";
     let after = spans(&collector, "it is told", |spans| spans.iter().any(is_told)).await;
 
-    let (failed, root) = (by_name(&before, "deliver webhook")[0], by_name(&before, "mail")[0]);
+    let (failed, root) = (
+        by_name(&before, "deliver webhook")[0],
+        by_name(&before, "mail")[0],
+    );
     let told = after.iter().find(|span| is_told(span)).unwrap();
     assert_eq!((&told.trace, &told.parent), (&root.trace, &root.id));
     assert_ne!(told.id, failed.id);
@@ -193,7 +212,11 @@ async fn a_delivery_after_kill_9_goes_on_with_the_trace_of_its_mail() {
 /// Waits until so many spans are counted as dropped.
 async fn dropped(bridge: &Bridge, reason: &str) {
     let deadline = Instant::now() + PATIENCE;
-    while bridge.metric("alertbridge_spans_dropped_total", reason).await == 0.0 {
+    while bridge
+        .metric("alertbridge_spans_dropped_total", reason)
+        .await
+        == 0.0
+    {
         assert!(Instant::now() < deadline, "{}", bridge.log());
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -204,7 +227,11 @@ async fn a_collector_of_no_use_delays_no_page_and_no_stop() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let (collector, vendor) = (Collector::start().await, Hook::start(HOOK_SECRET).await);
-    fs::write(folder.join("headers"), format!("x-key: {}\n", collector.key())).unwrap();
+    fs::write(
+        folder.join("headers"),
+        format!("x-key: {}\n", collector.key()),
+    )
+    .unwrap();
     let rest = format!(
         "{}\nroute: {{ receiver: a }}\nreceivers: [{{ name: a, {} }}]",
         telemetry(&collector),
@@ -215,13 +242,23 @@ async fn a_collector_of_no_use_delays_no_page_and_no_stop() {
     collector.fail_next(1, 400, &[]);
     let bridge = start(folder, &rest);
     post(&bridge, &trigger("inc-1")).await;
-    assert_eq!(vendor.next_page_within(Duration::from_secs(5)).await.action, "trigger");
+    assert_eq!(
+        vendor.next_page_within(Duration::from_secs(5)).await.action,
+        "trigger"
+    );
     dropped(&bridge, "not_taken").await;
-    assert!(bridge.log().contains("the collector takes no traces"), "{}", bridge.log());
+    assert!(
+        bridge.log().contains("the collector takes no traces"),
+        "{}",
+        bridge.log()
+    );
 
     // It takes them again.
     post(&bridge, &resolve("inc-1")).await;
-    assert_eq!(vendor.next_page_within(Duration::from_secs(5)).await.action, "resolve");
+    assert_eq!(
+        vendor.next_page_within(Duration::from_secs(5)).await.action,
+        "resolve"
+    );
     spans(&collector, "it takes them again", |spans| !spans.is_empty()).await;
 
     // It hangs.
@@ -234,7 +271,11 @@ async fn a_collector_of_no_use_delays_no_page_and_no_stop() {
     delivery(&bridge, "the page is delivered", told).await;
     let begun = Instant::now();
     assert!(bridge.stop().success());
-    assert!(begun.elapsed() < Duration::from_secs(8), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() < Duration::from_secs(8),
+        "{:?}",
+        begun.elapsed()
+    );
 }
 
 #[tokio::test]

@@ -91,7 +91,11 @@ pub fn spans(calls: &[Call]) -> Vec<Span> {
 
     for resource_spans in requests.flat_map(|request| request.resource_spans) {
         let resource = texts(&resource_spans.resource.unwrap().attributes);
-        for span in resource_spans.scope_spans.into_iter().flat_map(|scope| scope.spans) {
+        for span in resource_spans
+            .scope_spans
+            .into_iter()
+            .flat_map(|scope| scope.spans)
+        {
             let status = span.status.unwrap_or_default();
             spans.push(Span {
                 trace: hex(&span.trace_id),
