@@ -104,7 +104,7 @@ impl Inbox for Pipeline {
 
         let recording = self.in_hand.begin();
         let stored = self.record(mails, bookmark).await?;
-        telemetry::mails_accepted(&stored, arrived, judged, self.clock.now());
+        telemetry::mails_accepted(&stored, [arrived, judged, self.clock.now()]);
         self.canaries_arrived(&stored, [arrived, judged]).await;
         let ids = stored.iter().map(|mail| mail.id).collect();
 
@@ -128,11 +128,7 @@ impl Pipeline {
         let in_force = self.in_force();
         let judged = join_all(mails.iter().map(|mail| in_force.authenticator.judge(mail))).await;
 
-        let mails: Vec<_> = mails.into_iter().zip(judged).collect();
-        for (mail, authenticity) in &mails {
-            telemetry::mail_judged(&mail.ingress, authenticity);
-        }
-        mails
+        mails.into_iter().zip(judged).collect()
     }
 
     /// First commit.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Agenda, Claim, Fallback, Settled, Settlement, Standing, StoreError};
+use super::{Agenda, Claim, Escalated, Fallback, Settled, Settlement, Standing, StoreError};
 use crate::delivery::{DeliveryId, Target};
 
 /// Deliveries, lane by lane: leased, settled. Delivery's view of a store.
@@ -42,9 +42,12 @@ pub trait Lanes: Send + Sync {
 
     /// Triggers whose `fallback_at` has passed undelivered, each once: `fallback` makes the
     /// deliveries to the fallback receiver, written in the same commit unless it was told of the
-    /// incident already. Returns whom they were owed to.
-    async fn escalate(&self, now: Timestamp, fallback: Fallback)
-    -> Result<Vec<Target>, StoreError>;
+    /// incident already. Returns those that were told.
+    async fn escalate(
+        &self,
+        now: Timestamp,
+        fallback: Fallback,
+    ) -> Result<Vec<Escalated>, StoreError>;
 
     /// Makes pending what a mute held until now; what a silence covers stays held until that ends.
     async fn release_held(&self, now: Timestamp) -> Result<(), StoreError>;

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::delivery::{NewDelivery, Notification, Step, Target};
+use crate::delivery::{DeliveryId, NewDelivery, Notification, Step, Target};
 
 /// How an attempt ended and what is next.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,3 +62,11 @@ pub struct Attempt {
 
 /// Makes the deliveries to a target's fallback receiver.
 pub type Fallback = Arc<dyn Fn(&Target, &Notification) -> Vec<NewDelivery> + Send + Sync>;
+
+/// A trigger that waited too long, and is told to the fallback as well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Escalated {
+    pub delivery: DeliveryId,
+    pub target: Target,
+    pub notification: Notification,
+}

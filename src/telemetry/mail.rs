@@ -5,24 +5,42 @@ use metrics::counter;
 
 use super::trace;
 use crate::{
-    message::{Authenticity, Evidence, MailId, Outcome, Verdict},
+    message::{Evidence, MailId, Outcome, Verdict},
     store::{Decision, StoredMail, most_notable},
 };
 
-/// A mail was judged by where it is from. That it is nobody's concern, or forged, is told with its
-/// outcome.
-pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
-    let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
-    counter!("alertbridge_authenticity_total",
-        "ingress" => ingress.to_owned(), "verdict" => authenticity.verdict.as_str(), "evidence" => evidence)
-    .increment(1);
-    if authenticity.verdict == Verdict::TempError {
-        let detail = authenticity.detail.as_deref().unwrap_or_default();
-        tracing::warn!(
-            ingress,
-            detail,
-            "a mail could not be checked: DNS is of no help"
-        );
+/// Mails were judged by where they are from, and stored: their senders may be acknowledged. That
+/// one is nobody's concern, or forged, is told with its outcome. `times`: when they arrived, were
+/// judged and stored.
+pub fn mails_accepted(mails: &[StoredMail], times: [Timestamp; 3]) {
+    trace::accepted(mails, times);
+
+    for StoredMail {
+        id: mail,
+        message,
+        authenticity,
+        ..
+    } in mails
+    {
+        let (ingress, size) = (message.ingress.as_str(), message.raw.len());
+        let verdict = authenticity.verdict.as_str();
+        let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
+        counter!("alertbridge_authenticity_total",
+            "ingress" => ingress.to_owned(), "verdict" => verdict, "evidence" => evidence)
+        .increment(1);
+
+        let peer = message.envelope.as_ref().and_then(|envelope| envelope.peer);
+        let peer = peer.map(tracing::field::display);
+        tracing::debug!(mail, ingress, peer, size, verdict, evidence, "mail stored");
+        if authenticity.verdict == Verdict::TempError {
+            let detail = authenticity.detail.as_deref().unwrap_or_default();
+            tracing::warn!(
+                mail,
+                ingress,
+                detail,
+                "a mail could not be checked: DNS is of no help"
+            );
+        }
     }
 }
 

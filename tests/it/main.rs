@@ -42,6 +42,7 @@ mod imap_oauth;
 mod imap_trouble;
 mod inbox;
 mod keeping;
+mod log;
 mod mailbox;
 mod odd;
 mod opening;

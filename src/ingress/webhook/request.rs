@@ -208,7 +208,6 @@ impl Doors {
                 let traceparent = headers.get("traceparent");
                 let traceparent = traceparent.and_then(|value| value.to_str().ok());
                 telemetry::mail_posted(ingress, id, arrived_at, self.clock.now(), traceparent);
-                tracing::debug!(ingress, size, id, "mail stored");
                 Ok(id)
             }
             Ok(Err(refused)) => {

@@ -68,10 +68,15 @@ pub(super) async fn undecided(
 /// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store
 /// check` tells of it.
 fn whole(rows: &[Row]) -> Vec<StoredMail> {
-    let passed_over = |error: &StoreError| tracing::warn!(%error, "an undecided mail is damaged, and is passed over");
-    rows.iter()
-        .filter_map(|row| stored_mail(row).inspect_err(passed_over).ok())
-        .collect()
+    let whole_mail = |row| {
+        let passed_over = |error: &StoreError| {
+            let mail = at::<MailId>(row, "id").ok();
+            tracing::warn!(mail, %error, "an undecided mail is damaged, and is passed over");
+        };
+        stored_mail(row).inspect_err(passed_over).ok()
+    };
+
+    rows.iter().filter_map(whole_mail).collect()
 }
 
 /// Whoever holds one may be about to decide it, or gone.

@@ -1,7 +1,7 @@
 //! Mails read back: those still to be decided, those to be looked at again, and all by arrival.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, named_params, params};
+use rusqlite::{Connection, Row, named_params, params};
 
 use super::row::{json, stored_mail};
 use crate::{
@@ -21,8 +21,8 @@ pub(super) fn undecided(
 
     up_to_read_back(
         statement
-            .query_map(params![after, limit], stored_mail)?
-            .filter(is_whole),
+            .query_map(params![after, limit], whole_mail)?
+            .filter_map(Result::transpose),
     )
 }
 
@@ -37,20 +37,21 @@ pub(super) fn undecided_among(
 
     up_to_read_back(
         statement
-            .query_map([json(&mails)?], stored_mail)?
-            .filter(is_whole),
+            .query_map([json(&mails)?], whole_mail)?
+            .filter_map(Result::transpose),
     )
 }
 
 /// A mail whose bytes are damaged cannot be decided; it must not keep the others waiting. `store
 /// check` tells of it.
-fn is_whole(mail: &rusqlite::Result<StoredMail>) -> bool {
-    match mail {
+fn whole_mail(row: &Row<'_>) -> rusqlite::Result<Option<StoredMail>> {
+    match stored_mail(row) {
         Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
-            tracing::warn!(%error, "an undecided mail is damaged, and is passed over");
-            false
+            let mail: MailId = row.get("id")?;
+            tracing::warn!(mail, %error, "an undecided mail is damaged, and is passed over");
+            Ok(None)
         }
-        _ => true,
+        mail => mail.map(Some),
     }
 }
 

@@ -21,12 +21,10 @@ impl Tracer {
     }
 }
 
-/// Mails were judged by where they are from, and stored: the sender may be acknowledged.
-pub fn mails_accepted(
+/// Mails were judged by where they are from, and stored.
+pub(in crate::telemetry) fn accepted(
     mails: &[StoredMail],
-    arrived: Timestamp,
-    judged: Timestamp,
-    stored: Timestamp,
+    [arrived, judged, stored]: [Timestamp; 3],
 ) {
     let Some(tracer) = Tracer::get() else {
         return;
