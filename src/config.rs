@@ -25,6 +25,7 @@ use crate::{
     receiver, route,
     settings::Problem,
     store::place::Place,
+    telemetry,
 };
 
 mod access;
@@ -178,6 +179,7 @@ impl Config {
             tell(config.problems());
             if files == Files::Needed {
                 tell(config.certificates());
+                tell(Vec::from_iter(config.telemetry.headers("telemetry").err()));
             }
             let given = values::given(&tree, environment);
             let profiles = Profiles::compile(&config.profiles).map_err(&mut tell).ok();
@@ -367,4 +369,5 @@ pub struct Config {
     /// What error budgets are measured by, where the alerts' own objectives do not say.
     pub objectives: Vec<objective::Settings>,
     pub canary: Option<canary::Settings>,
+    pub telemetry: telemetry::Settings,
 }

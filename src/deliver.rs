@@ -280,9 +280,7 @@ impl Deliverer {
             crash::point("escalated");
         }
 
-        for target in escalated {
-            telemetry::escalated(&target);
-        }
+        escalated.iter().for_each(telemetry::escalated);
 
         Ok(())
     }

@@ -113,6 +113,7 @@ impl Inbox for Pipeline {
 
         let recording = self.in_hand.begin();
         let stored = self.record(mails, bookmark).await?;
+        telemetry::mails_accepted(&stored, [arrived, judged, self.clock.now()]);
         self.canaries_arrived(&stored, [arrived, judged]).await;
         let ids = stored.iter().map(|mail| mail.id).collect();
 
@@ -136,11 +137,7 @@ impl Pipeline {
         let in_force = self.in_force();
         let judged = join_all(mails.iter().map(|mail| in_force.authenticator.judge(mail))).await;
 
-        let mails: Vec<_> = mails.into_iter().zip(judged).collect();
-        for (mail, authenticity) in &mails {
-            telemetry::mail_judged(&mail.ingress, authenticity);
-        }
-        mails
+        mails.into_iter().zip(judged).collect()
     }
 
     /// First commit.
@@ -203,7 +200,7 @@ impl Pipeline {
         crash::point("decided");
 
         self.quota.keep(mail, &decisions);
-        telemetry::mail_decided(mail, &decisions);
+        telemetry::mail_decided(mail, &decisions, [case.now, self.clock.now()]);
         for (decision, finding) in decisions.into_iter().zip(&reading.findings) {
             telemetry::drifted(mail.id, finding.drift());
             if let Some(first) = &decision.late {
@@ -231,7 +228,7 @@ impl Pipeline {
 
         crash::point("reconsidered");
 
-        telemetry::mail_looked_at_again(&case.mail, &decisions);
+        telemetry::mail_looked_at_again(&case.mail, &decisions, [case.now, self.clock.now()]);
         for decision in decisions {
             self.deliverer.begin(decision, slots.next());
         }

@@ -261,6 +261,21 @@ pub struct Request {
     pub body: Body,
 }
 
+impl Request {
+    /// With another header, unless it has one of that name.
+    pub fn carry(&mut self, header: Option<(&'static str, String)>) {
+        self.headers.extend(
+            header
+                .filter(|(name, _)| {
+                    let has =
+                        |(own, _): &(Cow<'static, str>, String)| own.eq_ignore_ascii_case(name);
+                    !self.headers.iter().any(has)
+                })
+                .map(|(name, value)| (name.into(), value)),
+        );
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub enum Body {
     Empty,

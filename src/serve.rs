@@ -81,6 +81,12 @@ impl Bridge {
         working.spawn(self.retention.run(stop()));
         working.spawn(self.reload.run(hangup, self.asked, stop()));
 
+        // Last of all: it tells how the others ended.
+        let stop_traces = CancellationToken::new();
+        let traces = self
+            .traces
+            .map(|traces| tokio::spawn(traces.run(stop_traces.clone())));
+
         let admin = web::run(self.admin_listener, self.capacity, self.admin, stop());
         let admin = tokio::spawn(admin);
 
@@ -111,6 +117,10 @@ impl Bridge {
             stop_rest.cancel();
             let _ = tokio::time::timeout(PATIENCE, working.wait()).await;
             let _ = tokio::time::timeout(Duration::from_secs(1), admin).await;
+            stop_traces.cancel();
+            if let Some(traces) = traces {
+                let _ = traces.await;
+            }
         };
 
         tokio::select! {

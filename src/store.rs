@@ -63,7 +63,7 @@ use memory::HOUR;
 pub use memory::{Heard, Memory, Told};
 pub(crate) use memory::{RECURRENCE, hour};
 pub use retention::{Horizon, Pruned, Sweep};
-pub use settlement::{Attempt, Fallback, Next, Settled, Settlement};
+pub use settlement::{Attempt, Escalated, Fallback, Next, Settled, Settlement};
 pub use silenced::{Silenced, Silencing, Unsilenced};
 pub use spare::{Cut, Excess, Spare};
 pub use subject::{Kind, Subject};

@@ -1,5 +1,5 @@
-//! One function per observable event: a log line with fields and units, and a metric. Logged once,
-//! where handled.
+//! One function per observable event: a log line with fields and units, a metric, and where a
+//! collector is configured a span. Logged once, where handled.
 //!
 //! The metrics' names are part of the contract with users.
 
@@ -15,10 +15,11 @@ mod log;
 mod mail;
 mod mailbox;
 mod store;
+mod trace;
 
 pub use self::{
     bridge::*, canary::*, configuration::*, delivery::*, describe::*, ingress::*, log::*, mail::*,
-    mailbox::*, store::*,
+    mailbox::*, store::*, trace::*,
 };
 
 #[expect(clippy::cast_precision_loss, reason = "gauges are floats")]

@@ -40,6 +40,7 @@ mod mailbox;
 mod receiver;
 mod resolver;
 mod store;
+mod traces;
 
 use finding::{Checked, Finding, State};
 
@@ -124,6 +125,7 @@ fn checks(deployment: &Deployment) -> Vec<(String, Check<'_>)> {
     ];
 
     checks.push(("canary".into(), canary::check(deployment).boxed()));
+    checks.push(("telemetry".into(), traces::check(deployment).boxed()));
     for place in 0..deployment.config.ingress.imap.len() {
         let about = format!("ingress.imap[{place}]");
         checks.push((about, mailbox::check(deployment, place).boxed()));

@@ -32,6 +32,7 @@ pub fn problems(config: &Config) -> Vec<Problem> {
         found.extend(canary.check("canary", &names));
     }
 
+    found.extend(config.telemetry.check("telemetry"));
     listeners(config, &mut found);
     own_mail(config, &mut found);
 

@@ -1,4 +1,5 @@
-//! What a running bridge cannot change: its store, its listeners, its ingresses, its log format.
+//! What a running bridge cannot change: its store, its listeners, its ingresses, its log format,
+//! and where its traces go.
 
 use super::{
     Config, Loaded, within,
@@ -35,6 +36,7 @@ fn parts(now: &Config, started: &Config) -> Vec<String> {
         ),
         ("store", now.store != started.store),
         ("admin", now.admin != started.admin),
+        ("telemetry", now.telemetry != started.telemetry),
         ("ingress.http", ways_in.http != before.http),
     ];
 

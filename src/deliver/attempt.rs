@@ -44,7 +44,8 @@ impl Deliverer {
         let begun = self.clock.now();
 
         // Whatever happens to one page, the lanes and counts of others stay correct.
-        let verdict = AssertUnwindSafe(self.tried(&terms, &claim, begun))
+        let mut span = telemetry::Attempted::begin(&claim, begun);
+        let verdict = AssertUnwindSafe(self.tried(&terms, &claim, begun, &mut span))
             .catch_unwind()
             .await
             .unwrap_or_else(|_| {
@@ -59,6 +60,11 @@ impl Deliverer {
 
         crash::point("sent");
 
+        span.end(
+            next::result(&verdict),
+            next::failure(&verdict),
+            self.clock.now(),
+        );
         let probe_at = self.judged(&terms, &claim, &verdict);
         let settlement = self.concluded(&terms, &claim, &verdict, begun, probe_at);
         let pause = match verdict {
@@ -171,7 +177,13 @@ impl Deliverer {
         }
     }
 
-    async fn tried(&self, terms: &Terms, claim: &Claim, now: Timestamp) -> Verdict {
+    async fn tried(
+        &self,
+        terms: &Terms,
+        claim: &Claim,
+        now: Timestamp,
+        span: &mut telemetry::Attempted,
+    ) -> Verdict {
         let Some(receiver) = terms.receivers.integrations.get(&claim.target) else {
             let Target {
                 receiver,
@@ -186,7 +198,7 @@ impl Deliverer {
             };
         };
 
-        let verdict = sent(terms, receiver.as_ref(), claim, now).await;
+        let verdict = sent(terms, receiver.as_ref(), claim, now, span).await;
         next::matured(
             verdict,
             &claim.step,
@@ -197,7 +209,13 @@ impl Deliverer {
 }
 
 /// Renders, sends and judges.
-async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timestamp) -> Verdict {
+async fn sent(
+    terms: &Terms,
+    receiver: &dyn Receiver,
+    claim: &Claim,
+    now: Timestamp,
+    span: &mut telemetry::Attempted,
+) -> Verdict {
     let unusable = |detail: String| Verdict::Retry {
         reason: FailureReason::Configuration,
         detail,
@@ -219,7 +237,7 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
         external_url: terms.external_url.as_deref(),
     };
 
-    let request = match receiver.request(&parcel, &keys) {
+    let mut request = match receiver.request(&parcel, &keys) {
         Ok(request) => request,
         Err(error @ RenderError::Impossible(_)) => {
             return Verdict::Permanent {
@@ -230,6 +248,7 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
         Err(error) => return unusable(error.to_string()),
     };
 
+    span.asks(request.method, &request.url);
     let keys = keys
         .hiding(terms.client.hidden(&request))
         .hiding(terms.receivers.given(&claim.target));
@@ -238,8 +257,15 @@ async fn sent(terms: &Terms, receiver: &dyn Receiver, claim: &Claim, now: Timest
             let login = smarthost.login(&keys);
             terms.client.mail(&claim.target, login, &request).await
         }
-        None => terms.client.send(&claim.target, request).await,
+        None => {
+            request.carry(span.header());
+            terms.client.send(&claim.target, request).await
+        }
     };
+    if let Ok(reply) = &sent {
+        span.answered(reply.status);
+    }
+
     let verdict = match sent {
         // It is scrubbed before it is judged, because a verdict quotes it, and half a credential
         // would not be recognised any more.

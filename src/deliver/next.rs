@@ -177,6 +177,14 @@ pub(super) fn result(verdict: &Verdict) -> &'static str {
     }
 }
 
+/// What failed, where the verdict is a failure.
+pub(super) fn failure(verdict: &Verdict) -> Option<FailureReason> {
+    match verdict {
+        Verdict::Retry { reason, .. } | Verdict::Permanent { reason, .. } => Some(*reason),
+        _ => None,
+    }
+}
+
 /// A verdict in a sentence.
 pub(super) fn detail(verdict: &Verdict, step: &Step) -> String {
     match verdict {

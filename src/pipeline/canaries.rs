@@ -112,7 +112,8 @@ impl Pipeline {
             store.canary_decided(canary.number, [read, decided]).await?;
         }
 
-        telemetry::mail_decided(mail, std::slice::from_ref(&decision));
+        let times = [read, self.clock.now()];
+        telemetry::mail_decided(mail, std::slice::from_ref(&decision), times);
         self.deliverer.begin(decision, slots.next());
 
         Ok(())

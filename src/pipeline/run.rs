@@ -166,13 +166,16 @@ impl Pipeline {
 
     /// On a thread of its own: a parser at work on hostile mail must not delay the sockets.
     pub(super) async fn read_apart(&self, batch: Vec<StoredMail>) -> Result<Read, StoreError> {
-        let in_force = self.in_force();
-        let read = apart(move || {
-            batch
-                .into_iter()
-                .map(|mail| (in_force.rules.read_catching_panics(&mail), mail))
-                .collect()
-        });
+        let (in_force, clock) = (self.in_force(), self.clock.clone());
+        let read_one = move |mail: StoredMail| {
+            let begun = clock.now();
+            let reading = in_force.rules.read_catching_panics(&mail);
+            let (profile, found) = (reading.profile.as_deref(), reading.findings.len());
+            telemetry::mail_read(&mail, profile, found, begun, clock.now());
+            (reading, mail)
+        };
+
+        let read = apart(move || batch.into_iter().map(read_one).collect());
 
         read.await
             .map_err(|error| StoreError::Failed(format!("reading mail failed: {error}")))

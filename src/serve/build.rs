@@ -58,6 +58,8 @@ pub(super) struct Bridge {
     pub(super) admin_listener: Listener,
     pub(super) metrics: PrometheusHandle,
     pub(super) reload: Reload,
+    /// Where a collector is configured.
+    pub(super) traces: Option<telemetry::Exporter>,
     /// Whoever asks for a reload.
     pub(super) asked: mpsc::Receiver<web::Asked>,
 }
@@ -95,7 +97,12 @@ impl Bridge {
             deliverer
         });
 
-        let key = canary_key(&*store).await?;
+        let secret = store_secret(&*store).await?;
+        let key = Key::new(&secret);
+        let traces = config.telemetry.exporter("telemetry");
+        let traces =
+            traces.map_err(|problem| anyhow::anyhow!("{}: {}", problem.key, problem.what))?;
+        let traces = traces.map(|exporter| telemetry::trace_to(exporter, &secret));
         let decided = in_force.subscribe();
         let pipeline = Pipeline::new(store.clone(), decided, clock.clone(), deliverer.clone());
         let pipeline = Arc::new(pipeline.with_canaries(key.clone(), store.clone()));
@@ -172,6 +179,7 @@ impl Bridge {
             admin_listener,
             metrics,
             reload,
+            traces,
             asked,
         })
     }
@@ -247,11 +255,11 @@ fn aviary(
     (aviary, canary)
 }
 
-/// What signs the canaries: made once, and the same for every replica.
-async fn canary_key(store: &dyn Store) -> anyhow::Result<Key> {
+/// What signs the canaries and names the traces: made once, and the same for every replica.
+async fn store_secret(store: &dyn Store) -> anyhow::Result<Vec<u8>> {
     let mut fresh = [0; 32];
     aws_lc_rs::rand::fill(&mut fresh).map_err(|_| anyhow::anyhow!("there is no randomness"))?;
-    Ok(Key::new(&store.canary_key(fresh).await?))
+    Ok(store.canary_key(fresh).await?.into())
 }
 
 fn admin_token(config: &Config) -> anyhow::Result<Option<Secret>> {

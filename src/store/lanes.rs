@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 
-use super::{Agenda, Claim, Fallback, Mutes, Settled, Settlement, Standing, StoreError};
+use super::{Agenda, Claim, Escalated, Fallback, Mutes, Settled, Settlement, Standing, StoreError};
 use crate::delivery::{DeliveryId, Target};
 
 /// Delivery's view of a store: deliveries are leased lane by lane, then settled.
@@ -42,9 +42,12 @@ pub trait Lanes: Send + Sync {
 
     /// Undelivered triggers whose `fallback_at` has passed, each once. `fallback` makes the
     /// deliveries to the fallback receiver, which are written in the same commit unless that
-    /// receiver was already notified of the incident. Returns the original targets.
-    async fn escalate(&self, now: Timestamp, fallback: Fallback)
-    -> Result<Vec<Target>, StoreError>;
+    /// receiver was already notified of the incident. Returns those that escalated.
+    async fn escalate(
+        &self,
+        now: Timestamp,
+        fallback: Fallback,
+    ) -> Result<Vec<Escalated>, StoreError>;
 
     /// Makes deliveries pending that were held until now; what a silence covers or a mute still
     /// holds stays held until that ends. Returns whether there may be more.

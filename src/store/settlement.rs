@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::delivery::{NewDelivery, Notification, Step, Target};
+use crate::delivery::{DeliveryId, NewDelivery, Notification, Step, Target};
 
 /// The result of an attempt, and what follows.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,3 +63,11 @@ pub struct Attempt {
 
 /// Creates the deliveries to the fallback receiver of a target.
 pub type Fallback = Arc<dyn Fn(&Target, &Notification) -> Vec<NewDelivery> + Send + Sync>;
+
+/// A trigger that waited too long, and is told to the fallback as well.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Escalated {
+    pub delivery: DeliveryId,
+    pub target: Target,
+    pub notification: Notification,
+}

@@ -24,9 +24,9 @@ pub fn alarm(incident_id: &str, firing: bool, text: &str, receivers: &[String]) 
 
     let receivers = receivers.join(",");
     if firing {
-        tracing::error!(alarm = incident_id, receivers, "{text}");
+        tracing::error!(incident = incident_id, receivers, "{text}");
     } else {
-        tracing::info!(alarm = incident_id, receivers, "over: {text}");
+        tracing::info!(incident = incident_id, receivers, "over: {text}");
     }
 }
 

@@ -6,7 +6,7 @@ use metrics::{Gauge, counter, gauge, histogram};
 
 use crate::{
     delivery::{Action, Target},
-    store::{Claim, Next, Settlement},
+    store::{Claim, Escalated, Next, Settlement},
 };
 
 /// An attempt was made and is recorded.
@@ -24,6 +24,7 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
     .increment(1);
 
     let (delivery, incident) = (claim.id, claim.notification.incident_id.as_str());
+    let mail = claim.notification.mail;
     let (action, took_ms, detail) = (
         claim.notification.action.as_str(),
         attempt.took_ms,
@@ -49,6 +50,7 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
                 histogram!("alertbridge_mail_to_page_seconds").record(waited.unwrap_or_default());
             }
             tracing::info!(
+                mail,
                 delivery,
                 receiver,
                 integration,
@@ -60,11 +62,12 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
         }
         Next::Again { failures, at, .. } if *failures > claim.failures => {
             failed();
-            tracing::warn!(delivery, receiver, integration, action, incident, took_ms, failures,
-                           again_at = %at, "{detail}");
+            tracing::warn!(mail, delivery, receiver, integration, action, incident, took_ms,
+                           failures, again_at = %at, "{detail}");
         }
         Next::Again { .. } => {
             tracing::debug!(
+                mail,
                 delivery,
                 receiver,
                 integration,
@@ -80,6 +83,7 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
                 "receiver" => receiver.clone(), "integration" => integration.clone())
             .increment(1);
             tracing::error!(
+                mail,
                 delivery,
                 receiver,
                 integration,
@@ -95,17 +99,24 @@ pub fn attempt_settled(claim: &Claim, settlement: &Settlement) {
 /// Somebody else had the delivery by the time its attempt ended.
 pub fn lease_lost(claim: &Claim) {
     tracing::warn!(
+        mail = claim.notification.mail,
+        incident = claim.notification.incident_id,
         delivery = claim.id,
         receiver = claim.target.receiver,
+        integration = claim.target.kind(),
         "the attempt took longer than its lease"
     );
 }
 
 /// A trigger has waited too long for its receiver: the fallback is told too.
-pub fn escalated(target: &Target) {
+pub fn escalated(late: &Escalated) {
+    let (target, page) = (&late.target, &late.notification);
     tracing::warn!(
+        mail = page.mail,
+        incident = page.incident_id,
+        delivery = late.delivery,
         receiver = target.receiver,
-        integration = target.integration,
+        integration = target.kind(),
         "not delivered in time: the fallback is notified"
     );
 }

@@ -73,6 +73,16 @@ pub fn describe() {
         "Rows past their retention deleted."
     );
 
+    describe_counter!(
+        "alertbridge_spans_exported_total",
+        "Spans of traces that the collector took."
+    );
+
+    describe_counter!(
+        "alertbridge_spans_dropped_total",
+        "Spans of traces that no collector took, by reason."
+    );
+
     describe_gauge!("alertbridge_deliveries", "Deliveries by state.");
     describe_gauge!(
         "alertbridge_circuit_open",
@@ -147,4 +157,8 @@ pub fn configured<'a>(targets: impl IntoIterator<Item = &'a Target>) {
     }
 
     counter!("alertbridge_store_failures_total").increment(0);
+    counter!("alertbridge_spans_exported_total").increment(0);
+    for reason in ["queue_full", "not_taken"] {
+        counter!("alertbridge_spans_dropped_total", "reason" => reason).increment(0);
+    }
 }

@@ -3,32 +3,50 @@
 use jiff::Timestamp;
 use metrics::counter;
 
+use super::trace;
 use crate::{
-    message::{Authenticity, Evidence, MailId, Outcome, Verdict},
+    message::{Evidence, MailId, Outcome, Verdict},
     store::{Decision, StoredMail, most_notable},
 };
 
-/// A mail was judged by where it is from. That it is nobody's concern, or forged, is told with its
-/// outcome.
-pub fn mail_judged(ingress: &str, authenticity: &Authenticity) {
-    let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
-    counter!("alertbridge_authenticity_total",
-        "ingress" => ingress.to_owned(), "verdict" => authenticity.verdict.as_str(),
-        "evidence" => evidence)
-    .increment(1);
-    if authenticity.verdict == Verdict::TempError {
-        let detail = authenticity.detail.as_deref().unwrap_or_default();
-        tracing::warn!(
-            ingress,
-            detail,
-            "a mail could not be checked: DNS gives no answer"
-        );
+/// Mails were judged by where they are from, and stored: their senders may be acknowledged. That
+/// one is nobody's concern, or forged, is told with its outcome. `times`: when they arrived, were
+/// judged and stored.
+pub fn mails_accepted(mails: &[StoredMail], times: [Timestamp; 3]) {
+    trace::accepted(mails, times);
+
+    for StoredMail {
+        id: mail,
+        message,
+        authenticity,
+        ..
+    } in mails
+    {
+        let (ingress, size) = (message.ingress.as_str(), message.raw.len());
+        let verdict = authenticity.verdict.as_str();
+        let evidence = authenticity.evidence.map_or("none", Evidence::as_str);
+        counter!("alertbridge_authenticity_total",
+            "ingress" => ingress.to_owned(), "verdict" => verdict, "evidence" => evidence)
+        .increment(1);
+
+        let peer = message.envelope.as_ref().and_then(|envelope| envelope.peer);
+        let peer = peer.map(tracing::field::display);
+        tracing::debug!(mail, ingress, peer, size, verdict, evidence, "mail stored");
+        if authenticity.verdict == Verdict::TempError {
+            let detail = authenticity.detail.as_deref().unwrap_or_default();
+            tracing::warn!(
+                mail,
+                ingress,
+                detail,
+                "a mail could not be checked: DNS gives no answer"
+            );
+        }
     }
 }
 
 /// A mail was looked at again: its authenticity could be checked, or a person let it out of the
 /// quarantine.
-pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision]) {
+pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision], times: [Timestamp; 2]) {
     let (ingress, authenticity) = (&mail.message.ingress, &mail.authenticity);
     let (verdict, detail) = (
         authenticity.verdict.as_str(),
@@ -57,13 +75,14 @@ pub fn mail_looked_at_again(mail: &StoredMail, decisions: &[Decision]) {
     };
 
     if !decisions.iter().all(is_known) {
-        mail_decided(mail, decisions);
+        mail_decided(mail, decisions, times);
     }
 }
 
 /// A mail has its outcome; or waits, where its authenticity cannot be checked. A mail is counted
-/// once, however many incidents it tells of.
-pub fn mail_decided(mail: &StoredMail, decisions: &[Decision]) {
+/// once, however many incidents it tells of. `times`: when deciding it began, and when that was
+/// committed.
+pub fn mail_decided(mail: &StoredMail, decisions: &[Decision], times: [Timestamp; 2]) {
     let ingress = &mail.message.ingress;
     let outcome = most_notable(decisions);
 
@@ -76,6 +95,10 @@ pub fn mail_decided(mail: &StoredMail, decisions: &[Decision]) {
             "profile" => profile.unwrap_or("none").to_owned())
         .increment(1);
     }
+
+    let owed = decisions.iter().map(|one| one.deliveries.len()).sum();
+    let is_first = outcome != Outcome::Pending && mail.released.is_none();
+    trace::decided(mail, outcome, owed, is_first, times);
 
     for decision in decisions {
         log_decision(mail.id, ingress, mail.message.arrived_at, decision);

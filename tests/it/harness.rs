@@ -47,11 +47,26 @@ impl Bridge {
         config: &str,
         environment: &[(&str, &str)],
     ) -> Self {
+        Self::launch(command, folder, config, environment, "text")
+    }
+
+    /// As `start_with`, with its log as JSON.
+    pub fn start_logging_json(folder: &Path, config: &str, environment: &[(&str, &str)]) -> Self {
+        Self::launch(&[], folder, config, environment, "json")
+    }
+
+    fn launch(
+        command: &[&str],
+        folder: &Path,
+        config: &str,
+        environment: &[(&str, &str)],
+        log_format: &str,
+    ) -> Self {
         let file = folder.join("alertbridge.yaml");
         fs::write(&file, unless_judged(config)).unwrap();
         let words = [
             command,
-            &[PROGRAM, "serve", "--log-format", "text", "--config"],
+            &[PROGRAM, "serve", "--log-format", log_format, "--config"],
         ]
         .concat();
         let mut child = Command::new(words[0])

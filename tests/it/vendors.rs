@@ -190,7 +190,7 @@ impl<V> Drop for Fake<V> {
 }
 
 impl<V: Vendor> Fake<V> {
-    async fn serve(vendor: V, key: &str) -> Self {
+    pub async fn serve(vendor: V, key: &str) -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let inner = Inner {

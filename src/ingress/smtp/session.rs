@@ -354,7 +354,7 @@ impl Session {
 
     /// Stores a mail, or returns the reply to the client.
     async fn store(&self, raw: Vec<u8>, envelope: Envelope) -> Result<(), &'static str> {
-        let (ingress, size) = (&self.door.name, raw.len());
+        let ingress = &self.door.name;
         let peer = envelope.peer;
         let message = Message {
             ingress: ingress.clone(),
@@ -373,10 +373,7 @@ impl Session {
         )
         .await
         {
-            Ok(Ok(ids)) => {
-                tracing::debug!(ingress, ?peer, size, ?ids, "mail stored");
-                Ok(())
-            }
+            Ok(Ok(_)) => Ok(()),
             Ok(Err(refused @ Refused::NoRoom)) => {
                 telemetry::mail_refused(ingress, peer, "no_room", &refused);
                 Err("452 4.3.1 The disk is nearly full, come again later")

@@ -127,7 +127,7 @@ impl Doors {
 
         match door.protocol.open(posted).await? {
             Opened::Mail(raw, claim) => {
-                let id = self.store(door, raw).await?;
+                let id = self.store(door, &head.headers, raw).await?;
                 if let Some(claim) = claim {
                     claim.stored();
                 }
@@ -190,7 +190,7 @@ impl Doors {
         read.map_err(|_| Refusal::TooSlow)?
     }
 
-    async fn store(&self, door: &Door, raw: Bytes) -> Result<MailId, Refusal> {
+    async fn store(&self, door: &Door, headers: &HeaderMap, raw: Bytes) -> Result<MailId, Refusal> {
         let (ingress, size) = (&door.name, raw.len());
         let arrived_at = self.clock.now();
         let message = Message {
@@ -205,7 +205,9 @@ impl Doors {
         match timeout(self.limits.store, self.inbox.accept(vec![message], None)).await {
             Ok(Ok(ids)) => {
                 let id = ids.first().copied().ok_or(Refusal::NotStored)?;
-                tracing::debug!(ingress, size, id, "mail stored");
+                let traceparent = headers.get("traceparent");
+                let traceparent = traceparent.and_then(|value| value.to_str().ok());
+                telemetry::mail_posted(ingress, id, arrived_at, self.clock.now(), traceparent);
                 Ok(id)
             }
             Ok(Err(refused)) => {

@@ -7,7 +7,9 @@ use jiff::Timestamp;
 
 use crate::{
     delivery::{DeliveryId, Target},
-    store::{Agenda, Claim, Fallback, Lanes, Mutes, Settled, Settlement, Standing, StoreError},
+    store::{
+        Agenda, Claim, Escalated, Fallback, Lanes, Mutes, Settled, Settlement, Standing, StoreError,
+    },
 };
 
 use super::{Postgres, held, lane, settle};
@@ -49,7 +51,7 @@ impl Lanes for Postgres {
         &self,
         now: Timestamp,
         fallback: Fallback,
-    ) -> Result<Vec<Target>, StoreError> {
+    ) -> Result<Vec<Escalated>, StoreError> {
         settle::escalate(&self.database, now, &fallback).await
     }
 

@@ -70,13 +70,15 @@ pub(super) async fn undecided(
 /// A mail with damaged bytes cannot be decided and must not block the others. `store check` reports
 /// it.
 fn whole(rows: &[Row]) -> Vec<StoredMail> {
-    let passed_over = |error: &StoreError| {
-        tracing::warn!(%error, "an undecided mail is damaged, \
-        and is passed over")
+    let whole_mail = |row| {
+        let passed_over = |error: &StoreError| {
+            let mail = at::<MailId>(row, "id").ok();
+            tracing::warn!(mail, %error, "an undecided mail is damaged, and is passed over");
+        };
+        stored_mail(row).inspect_err(passed_over).ok()
     };
-    rows.iter()
-        .filter_map(|row| stored_mail(row).inspect_err(passed_over).ok())
-        .collect()
+
+    rows.iter().filter_map(whole_mail).collect()
 }
 
 /// The replica that holds a mail may be about to decide it, or may be gone.

@@ -15,7 +15,7 @@ use crate::{
     crash,
     delivery::{DeliveryId, Notification, Target},
     store::{
-        Attempt, Fallback, NewDelivery, Next, Settled, Settlement, StoreError,
+        Attempt, Escalated, Fallback, NewDelivery, Next, Settled, Settlement, StoreError,
         kept::{json, micros, signed},
     },
 };
@@ -257,18 +257,25 @@ pub(super) async fn escalate(
     database: &Database,
     now: Timestamp,
     fallback: &Fallback,
-) -> Result<Vec<Target>, StoreError> {
+) -> Result<Vec<Escalated>, StoreError> {
     let mut escalated = Vec::new();
     for row in database.query(LATE, &[&micros(now)]).await? {
-        let id: DeliveryId = at(&row, "id")?;
+        let delivery: DeliveryId = at(&row, "id")?;
         let (target, notification): (_, Notification) =
             (target_at(&row)?, json_at(&row, "notification")?);
         let transaction = database.begin().await?;
         let mut flight = Flight::default();
-        flight.add("BEGIN", vec![]).add(TAKE_TURN_OF, vec![&id]);
+        flight
+            .add("BEGIN", vec![])
+            .add(TAKE_TURN_OF, vec![&delivery]);
         transaction.send(flight).await?;
-        if owe_fallback(&transaction, id, &fallback(&target, &notification), now).await? {
-            escalated.push(target);
+        let owed = fallback(&target, &notification);
+        if owe_fallback(&transaction, delivery, &owed, now).await? {
+            escalated.push(Escalated {
+                delivery,
+                target,
+                notification,
+            });
         }
         transaction.commit(Flight::default()).await?;
     }

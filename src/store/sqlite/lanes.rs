@@ -8,7 +8,9 @@ use jiff::Timestamp;
 use crate::{
     crash,
     delivery::{DeliveryId, Target},
-    store::{Agenda, Claim, Fallback, Lanes, Mutes, Settled, Settlement, Standing, StoreError},
+    store::{
+        Agenda, Claim, Escalated, Fallback, Lanes, Mutes, Settled, Settlement, Standing, StoreError,
+    },
 };
 
 use super::{Sqlite, failure, held, lane, settle, writer::Outlives};
@@ -60,7 +62,7 @@ impl Lanes for Sqlite {
         &self,
         now: Timestamp,
         fallback: Fallback,
-    ) -> Result<Vec<Target>, StoreError> {
+    ) -> Result<Vec<Escalated>, StoreError> {
         self.write(move |connection| {
             let escalated = settle::escalate(connection, now, &fallback).map_err(failure)?;
             if !escalated.is_empty() {

@@ -1,7 +1,7 @@
 //! Mails read back: the undecided, those to be checked again, and all in order of arrival.
 
 use jiff::Timestamp;
-use rusqlite::{Connection, named_params, params};
+use rusqlite::{Connection, Row, named_params, params};
 
 use super::row::{json, stored_mail};
 use crate::{
@@ -21,8 +21,8 @@ pub(super) fn undecided(
 
     up_to_read_back(
         statement
-            .query_map(params![after, limit], stored_mail)?
-            .filter(is_whole),
+            .query_map(params![after, limit], whole_mail)?
+            .filter_map(Result::transpose),
     )
 }
 
@@ -38,20 +38,21 @@ pub(super) fn undecided_among(
 
     up_to_read_back(
         statement
-            .query_map([json(&mails)?], stored_mail)?
-            .filter(is_whole),
+            .query_map([json(&mails)?], whole_mail)?
+            .filter_map(Result::transpose),
     )
 }
 
 /// A mail with damaged bytes cannot be decided and must not block the others. `store check` reports
 /// it.
-fn is_whole(mail: &rusqlite::Result<StoredMail>) -> bool {
-    match mail {
+fn whole_mail(row: &Row<'_>) -> rusqlite::Result<Option<StoredMail>> {
+    match stored_mail(row) {
         Err(error @ rusqlite::Error::FromSqlConversionFailure(..)) => {
-            tracing::warn!(%error, "an undecided mail is damaged, and is passed over");
-            false
+            let mail: MailId = row.get("id")?;
+            tracing::warn!(mail, %error, "an undecided mail is damaged, and is passed over");
+            Ok(None)
         }
-        _ => true,
+        mail => mail.map(Some),
     }
 }
 

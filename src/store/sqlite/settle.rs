@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     delivery::{DeliveryId, Notification, Target},
-    store::{Attempt, Fallback, NewDelivery, Next, Settled, Settlement, kept::micros},
+    store::{Attempt, Escalated, Fallback, NewDelivery, Next, Settled, Settlement, kept::micros},
 };
 
 pub(super) fn settle(
@@ -157,7 +157,7 @@ pub(super) fn escalate(
     connection: &Connection,
     now: Timestamp,
     fallback: &Fallback,
-) -> rusqlite::Result<Vec<Target>> {
+) -> rusqlite::Result<Vec<Escalated>> {
     let late: Vec<(DeliveryId, Target, Notification)> = connection
         .prepare_cached(
             "SELECT id, receiver, integration, notification FROM deliveries
@@ -170,13 +170,17 @@ pub(super) fn escalate(
 
     let mut escalated = Vec::new();
 
-    for (id, target, notification) in late {
-        if take_fallback(connection, id)? {
-            let (incident, episode) = lane_of(connection, id)?;
-            for delivery in fallback(&target, &notification) {
-                owe_fallback(connection, incident, episode, &delivery, now)?;
+    for (delivery, target, notification) in late {
+        if take_fallback(connection, delivery)? {
+            let (incident, episode) = lane_of(connection, delivery)?;
+            for owed in fallback(&target, &notification) {
+                owe_fallback(connection, incident, episode, &owed, now)?;
             }
-            escalated.push(target);
+            escalated.push(Escalated {
+                delivery,
+                target,
+                notification,
+            });
         }
     }
 

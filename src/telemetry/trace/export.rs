@@ -1,0 +1,246 @@
+//! Sends spans to the collector: beside everything else, and for as long as it takes none, at no
+//! cost to anybody but the spans.
+
+use std::{error::Error as _, time::Duration};
+
+use metrics::counter;
+use opentelemetry::KeyValue;
+use opentelemetry_otlp::{
+    Protocol, RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _,
+};
+use opentelemetry_sdk::{
+    Resource,
+    trace::{SpanData, SpanExporter as _},
+};
+use reqwest::{
+    header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue},
+    redirect::Policy,
+};
+use tokio::{sync::mpsc::Receiver, time::timeout};
+use tokio_util::sync::CancellationToken;
+use url::{Host, Url};
+
+use super::{Settings, dropped};
+use crate::settings::Problem;
+
+/// Spans sent together, and how long the first waits for the last.
+const MOST_TOGETHER: usize = 512;
+const LINGER: Duration = Duration::from_secs(1);
+/// How long one request may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a collector that takes none is tried with the same spans.
+const TRIED_FOR: Duration = Duration::from_secs(30);
+const TRIES: usize = 8;
+/// How long a stop waits for what is left.
+const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// What sends spans, not yet at work.
+#[derive(Debug)]
+pub struct Built(SpanExporter);
+
+/// What sends spans.
+pub struct Exporter {
+    built: Built,
+    waiting: Receiver<SpanData>,
+    /// Whether the collector took the last.
+    is_taken: bool,
+}
+
+impl Settings {
+    /// What exports as they say; none where no collector is configured.
+    pub fn exporter(&self, key: &str) -> Result<Option<Built>, Problem> {
+        let Some(endpoint) = self.endpoint(key)? else {
+            return Ok(None);
+        };
+
+        let client = self.client(key, &endpoint)?;
+        let built = SpanExporter::builder()
+            .with_http()
+            .with_http_client(client)
+            .with_protocol(Protocol::HttpBinary)
+            .with_endpoint(endpoint)
+            .with_timeout(TRIED_FOR)
+            .with_retry_policy(RetryPolicy::default().with_max_retries(TRIES))
+            .build();
+
+        let mut exporter = built.map_err(|error| {
+            let what = format!("no exporter can be made for it: {error}");
+            Problem::new(format!("{key}.otlp_endpoint"), what, "give another address")
+        })?;
+        exporter.set_resource(&resource());
+        Ok(Some(Built(exporter)))
+    }
+
+    /// Sends an export without any span, and returns where to; none where no collector is
+    /// configured.
+    pub async fn try_out(&self, key: &str) -> Result<Option<Url>, Problem> {
+        let Some(endpoint) = self.endpoint(key)? else {
+            return Ok(None);
+        };
+
+        let unusable = |what: String| {
+            let mend = "correct it, or `headers_file`, or have the collector seen to";
+            Problem::new(format!("{key}.otlp_endpoint"), what, mend)
+        };
+        let request = self
+            .client(key, &endpoint)?
+            .post(endpoint.clone())
+            .header(CONTENT_TYPE, "application/x-protobuf");
+        let reply = request
+            .send()
+            .await
+            .map_err(|error| unusable(format!("{endpoint} is not reached: {}", deepest(&error))))?;
+
+        match reply.status() {
+            status if status.is_success() => Ok(Some(endpoint)),
+            status => Err(unusable(format!("{endpoint} answers {status}"))),
+        }
+    }
+
+    /// The client that spans are sent by.
+    fn client(&self, key: &str, endpoint: &Url) -> Result<reqwest::Client, Problem> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in self.headers(key)? {
+            if let (Ok(name), Ok(mut value)) =
+                (name.parse::<HeaderName>(), value.parse::<HeaderValue>())
+            {
+                value.set_sensitive(true);
+                headers.insert(name, value);
+            }
+        }
+
+        let builder = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .redirect(Policy::none())
+            .retry(reqwest::retry::never())
+            .default_headers(headers)
+            .user_agent(concat!("alertbridge/", env!("CARGO_PKG_VERSION")));
+        let builder = if is_loopback(endpoint) {
+            builder.no_proxy()
+        } else {
+            builder
+        };
+
+        builder.build().map_err(|_| {
+            let what = "the client cannot be made";
+            Problem::new(format!("{key}.otlp_endpoint"), what, "report this as a bug")
+        })
+    }
+}
+
+/// The innermost cause of an error.
+fn deepest(error: &reqwest::Error) -> String {
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+/// What is never asked through a proxy.
+fn is_loopback(endpoint: &Url) -> bool {
+    match endpoint.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Who the spans are of.
+fn resource() -> Resource {
+    let host = rustix::system::uname()
+        .nodename()
+        .to_string_lossy()
+        .into_owned();
+    let instance = format!("{host}:{}", std::process::id());
+    Resource::builder_empty()
+        .with_service_name("alertbridge")
+        .with_attributes([
+            KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
+            KeyValue::new("service.instance.id", instance),
+            KeyValue::new("host.name", host),
+        ])
+        .build()
+}
+
+impl Exporter {
+    pub(super) fn new(built: Built, waiting: Receiver<SpanData>) -> Self {
+        Self {
+            built,
+            waiting,
+            is_taken: true,
+        }
+    }
+
+    /// Exports until `stop`, and then what is left, for a moment.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let last_words = async {
+            stop.cancelled().await;
+            tokio::time::sleep(LAST_WORDS).await;
+        };
+
+        tokio::select! {
+            () = self.export(&stop) => {}
+            () = last_words => tracing::warn!("the last traces were not taken by the collector"),
+        }
+    }
+
+    /// Exports until `stop`, and then all that is left.
+    async fn export(&mut self, stop: &CancellationToken) {
+        let mut batch = Vec::with_capacity(MOST_TOGETHER);
+        loop {
+            if stop.is_cancelled() {
+                self.waiting.close();
+            }
+            // A stop ends the wait for the first, and for the last.
+            let filled = stop.run_until_cancelled(self.fill(&mut batch)).await;
+            if filled.is_none() {
+                self.waiting.close();
+                let room = MOST_TOGETHER.saturating_sub(batch.len());
+                self.waiting.recv_many(&mut batch, room).await;
+            }
+            if batch.is_empty() {
+                return;
+            }
+            self.send(std::mem::take(&mut batch)).await;
+        }
+    }
+
+    /// Gathers spans, for a while from the first on.
+    async fn fill(&mut self, batch: &mut Vec<SpanData>) {
+        if self.waiting.recv_many(batch, MOST_TOGETHER).await == 0 {
+            return;
+        }
+
+        let more = async {
+            while batch.len() < MOST_TOGETHER {
+                let room = MOST_TOGETHER - batch.len();
+                if self.waiting.recv_many(batch, room).await == 0 {
+                    return;
+                }
+            }
+        };
+        let _ = timeout(LINGER, more).await;
+    }
+
+    async fn send(&mut self, batch: Vec<SpanData>) {
+        let spans = batch.len();
+        let sent = self.built.0.export(batch).await;
+
+        match &sent {
+            Ok(()) => counter!("alertbridge_spans_exported_total").increment(spans as u64),
+            Err(_) => dropped(spans, "not_taken"),
+        }
+
+        // Said once, and not with every batch.
+        match (self.is_taken, &sent) {
+            (true, Err(error)) => {
+                tracing::warn!(%error, spans, "the collector takes no traces: they are dropped");
+            }
+            (false, Ok(())) => tracing::info!("the collector takes traces again"),
+            _ => {}
+        }
+        self.is_taken = sent.is_ok();
+    }
+}
