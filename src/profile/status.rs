@@ -1,7 +1,8 @@
 //! What a status means.
 
 use regex::{Regex, RegexBuilder};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::settings::{Otherwise, Statuses as Settings};
 use crate::settings::Problem;
@@ -10,7 +11,7 @@ use crate::settings::Problem;
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// What an alert's status does to its incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Meaning {
     Trigger,

@@ -8,7 +8,10 @@ use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore, watch::Receiver};
+use tokio::{
+    sync::{Notify, Semaphore, watch::Receiver},
+    task::spawn_blocking,
+};
 
 use crate::{
     clock::Clock,
@@ -19,6 +22,7 @@ use crate::{
     label::{self, Labels},
     message::Message,
     pipeline::resolve_by_hand,
+    profile::{Profiles, draft},
     route::Reached,
     store::{Kind, Store},
     trial::{
@@ -31,7 +35,9 @@ use crate::{
     },
     web::{
         problem::Problem,
-        workbench::{Diff, Integration, Muted, Objectives, Options, Reach, Tested, Workbench},
+        workbench::{
+            Diff, Draft, Integration, Muted, Objectives, Options, Reach, Tested, Workbench,
+        },
     },
 };
 
@@ -183,6 +189,25 @@ impl Workbench for Bench {
             .collect()
     }
 
+    async fn draft(&self, opening: Bytes, closing: Option<Bytes>) -> Result<Draft, Problem> {
+        let _turn = self.turns.acquire().await.map_err(failed)?;
+        let work = move || {
+            let document = draft::document(&opening, closing.as_deref());
+            let settings = Config::profiles_of(&document).map_err(failed)?;
+            let profiles = Profiles::compile(&settings).map_err(|problems| {
+                let problems = problems.iter().map(ToString::to_string);
+                failed(problems.collect::<Vec<_>>().join("\n"))
+            })?;
+            let tried = profiles.iter().next();
+            let tried = tried.map(|one| draft::tried(one, &opening, closing.as_deref()));
+            Ok(Draft {
+                document,
+                tried: tried.unwrap_or_default(),
+            })
+        };
+        spawn_blocking(work).await.map_err(failed)?
+    }
+
     async fn diff(
         &self,
         configuration: String,
@@ -199,7 +224,7 @@ impl Workbench for Bench {
             let environment = |name: &str| std::env::var(name).ok();
             Config::parse(source, &configuration, Files::Unneeded, &environment)
         };
-        let other = tokio::task::spawn_blocking(parse).await.map_err(failed)?;
+        let other = spawn_blocking(parse).await.map_err(failed)?;
         let other = other.map_err(|errors| {
             let problems = errors.problems.iter().map(ToString::to_string);
             Problem::unprocessable(problems.collect::<Vec<_>>().join("\n"))

@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use crate::{incident::Statuses, label::Labels, objective};
+use crate::{incident::Statuses, label::Labels, objective, profile::draft::Tried};
 
 /// The rules in force.
 #[async_trait]
@@ -36,6 +36,9 @@ pub trait Workbench: Send + Sync {
     /// prints it.
     async fn explain(&self, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem>;
 
+    /// Drafts a profile from an opening mail and its closing one, and tries it on them.
+    async fn draft(&self, opening: Bytes, closing: Option<Bytes>) -> Result<Draft, Problem>;
+
     /// Which pages another configuration would add, drop, move or change, of the stored mails of a
     /// time: an object for each mail that differs, as `replay --diff --json` prints it.
     async fn diff(
@@ -60,6 +63,15 @@ pub trait Workbench: Send + Sync {
 pub struct Objectives {
     pub settings: Vec<objective::Settings>,
     pub statuses: Statuses,
+}
+
+/// A first profile, and how it reads the mails that it was made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Draft {
+    /// A `profiles:` document, as `profiles draft` prints it.
+    pub document: String,
+    #[serde(flatten)]
+    pub tried: Tried,
 }
 
 /// How a mail is to be tried.
