@@ -76,7 +76,9 @@ fn described() -> OpenApiRouter<Arc<Admin>> {
         .routes(routes!(conditions::profiles))
         .routes(routes!(conditions::audit))
         .routes(routes!(trials::explain))
+        .routes(routes!(trials::draft))
         .routes(routes!(trials::routes))
+        .routes(routes!(objectives::senders))
         .routes(routes!(trials::diff))
         .routes(routes!(objectives::list))
         .routes(routes!(events::list));

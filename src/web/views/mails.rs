@@ -85,6 +85,11 @@ pub async fn list(admin: &Admin, query: &MailQuery, walk: &Walk) -> Result<List<
     .await
 }
 
+/// How many mails have an outcome, counted as far as `most`.
+pub async fn count(admin: &Admin, outcome: Outcome, most: u32) -> Result<u64, Problem> {
+    Ok(admin.browse.count_mails(outcome, most).await?)
+}
+
 /// One mail with its header.
 pub async fn show(admin: &Admin, id: MailId) -> Result<Mail, Problem> {
     let (row, stored) = found(admin, id).await?;
