@@ -194,8 +194,13 @@ pub trait Browse: Send + Sync {
     /// When each integration last took a page, by as many of the newest deliveries as `most`.
     async fn taken(&self, most: u32) -> Result<Vec<Taken>, StoreError>;
 
-    /// How many mails have an outcome, counted as far as `most`.
-    async fn count_mails(&self, outcome: Outcome, most: u32) -> Result<u64, StoreError>;
+    /// How many mails with an outcome have arrived since, among as many of the newest as `most`.
+    async fn count_mails(
+        &self,
+        outcome: Outcome,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<u64, StoreError>;
 
     /// What is owed and given up, by receiver and integration.
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError>;

@@ -30,6 +30,7 @@ mod incident;
 mod incidents;
 mod mail;
 mod mails;
+mod named;
 mod now;
 mod objectives;
 mod once;

@@ -219,8 +219,13 @@ impl Browse for Postgres {
         glance::taken(&self.database, most).await
     }
 
-    async fn count_mails(&self, outcome: Outcome, most: u32) -> Result<u64, StoreError> {
-        glance::count_mails(&self.database, outcome, most).await
+    async fn count_mails(
+        &self,
+        outcome: Outcome,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        glance::count_mails(&self.database, outcome, (since, most)).await
     }
 
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {

@@ -1,5 +1,6 @@
 //! A glance at how the store fares: what came lately, what is owed, and whether anything changed.
 
+use jiff::Timestamp;
 use tokio_postgres::Row;
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::{
     message::Outcome,
-    store::{Backlog, Lately, Pulse, StoreError, Taken},
+    store::{Backlog, Lately, Pulse, StoreError, Taken, kept::micros},
 };
 
 const LATELY: &str = "
@@ -50,9 +51,11 @@ pub(super) async fn taken(database: &Database, most: u32) -> Result<Vec<Taken>, 
 macro_rules! count {
     ($word:literal) => {
         concat!(
-            "SELECT count(*) AS mails FROM (SELECT 1 FROM mails WHERE outcome = '",
+            "SELECT count(*) AS mails FROM
+                 (SELECT arrived_at FROM mails WHERE outcome = '",
             $word,
-            "' LIMIT $1) AS some"
+            "' ORDER BY id DESC LIMIT $1) AS newest
+             WHERE arrived_at >= $2"
         )
     };
 }
@@ -60,7 +63,7 @@ macro_rules! count {
 pub(super) async fn count_mails(
     database: &Database,
     outcome: Outcome,
-    most: u32,
+    (since, most): (Timestamp, u32),
 ) -> Result<u64, StoreError> {
     // Written out: the planner sees which index holds them.
     let statement = match outcome {
@@ -78,7 +81,9 @@ pub(super) async fn count_mails(
         Outcome::Quarantined => count!("quarantined"),
         Outcome::Ignored => count!("ignored"),
     };
-    let rows = database.query(statement, &[&i64::from(most)]).await?;
+    let rows = database
+        .query(statement, &[&i64::from(most), &micros(since)])
+        .await?;
     rows.first().map_or(Ok(0), |row| unsigned_at(row, "mails"))
 }
 

@@ -88,8 +88,13 @@ impl Browse for Sqlite {
             .await
     }
 
-    async fn count_mails(&self, outcome: Outcome, most: u32) -> Result<u64, StoreError> {
-        self.read(move |connection| glance::count_mails(connection, outcome, most))
+    async fn count_mails(
+        &self,
+        outcome: Outcome,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        self.read(move |connection| glance::count_mails(connection, outcome, (since, most)))
             .await
     }
 
@@ -146,7 +151,7 @@ fn stretch<T>(
     Ok(Stretch { items, next })
 }
 
-fn incidents(
+pub(super) fn incidents(
     connection: &Connection,
     filter: &IncidentFilter,
     span: Span,
@@ -200,7 +205,7 @@ pub(super) fn led_to(outcome: Option<Outcome>) -> String {
     }
 }
 
-fn mails(
+pub(super) fn mails(
     connection: &Connection,
     filter: &MailFilter,
     span: Span,
@@ -233,7 +238,7 @@ fn mails(
     )
 }
 
-fn deliveries(
+pub(super) fn deliveries(
     connection: &Connection,
     filter: &DeliveryFilter,
     span: Span,
@@ -280,7 +285,7 @@ fn silences(connection: &Connection, span: Span) -> rusqlite::Result<Stretch<Sil
     )
 }
 
-fn told(connection: &Connection, incidents: &[i64]) -> rusqlite::Result<Vec<ToldRow>> {
+pub(super) fn told(connection: &Connection, incidents: &[i64]) -> rusqlite::Result<Vec<ToldRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT deliveries.* FROM incidents JOIN deliveries
              ON deliveries.incident = incidents.id AND deliveries.episode = incidents.episode

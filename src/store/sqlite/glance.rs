@@ -1,5 +1,6 @@
 //! A glance at how the store fares: what came lately, what is owed, and whether anything changed.
 
+use jiff::Timestamp;
 use rusqlite::Connection;
 
 use super::{
@@ -8,7 +9,7 @@ use super::{
 };
 use crate::{
     message::Outcome,
-    store::{Backlog, Lately, Pulse, Taken},
+    store::{Backlog, Lately, Pulse, Taken, kept::micros},
 };
 
 pub(super) fn lately(connection: &Connection, most: u32) -> rusqlite::Result<Vec<Lately>> {
@@ -50,7 +51,7 @@ pub(super) fn taken(connection: &Connection, most: u32) -> rusqlite::Result<Vec<
 pub(super) fn count_mails(
     connection: &Connection,
     outcome: Outcome,
-    most: u32,
+    (since, most): (Timestamp, u32),
 ) -> rusqlite::Result<u64> {
     let which = match &*led_to(Some(outcome)) {
         "" => format!("AND outcome = '{}'", outcome.as_str()),
@@ -58,9 +59,11 @@ pub(super) fn count_mails(
     };
     connection
         .prepare_cached(&format!(
-            "SELECT count(*) AS mails FROM (SELECT 1 FROM mails WHERE TRUE {which} LIMIT ?1)"
+            "SELECT count(*) AS mails FROM
+                 (SELECT arrived_at FROM mails WHERE TRUE {which} ORDER BY id DESC LIMIT ?1)
+             WHERE arrived_at >= ?2"
         ))?
-        .query_row([most], |row| unsigned_at(row, "mails"))
+        .query_row((most, micros(since)), |row| unsigned_at(row, "mails"))
 }
 
 pub(super) fn backlogs(connection: &Connection) -> rusqlite::Result<Vec<Backlog>> {

@@ -16,6 +16,7 @@ use super::{
     incident_at,
     incidents::doubt,
     mail::Body,
+    named::title,
     when::span,
     words::{Fact, Label, Severity, labels},
 };
@@ -124,14 +125,15 @@ impl Shown {
         let moments = moment::all(admin, &timeline, now).await?;
         let earlier = moments.len().saturating_sub(MOMENTS);
         let age = span(now.duration_since(row.opened_at));
+        let title = title(its, &row.incident_id);
 
         Ok(Self {
             announce: if open {
-                format!("{}: open for {age}", incident.title)
+                format!("{title}: open for {age}")
             } else {
-                format!("{}: over", incident.title)
+                format!("{title}: over")
             },
-            title: incident.title.clone(),
+            title,
             href: incident_at(&row.incident_id),
             severity: Severity::new(&incident.severity),
             open,

@@ -17,6 +17,7 @@ use super::{
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
+    named::named,
     now::First,
     when::When,
     words,
@@ -110,7 +111,7 @@ impl Row {
             held: mail.outcome == Outcome::Quarantined,
             incident: mail.incident_id.map(|id| Incident {
                 href: incident_at(&id),
-                text: id,
+                text: named(&id).into_owned(),
             }),
             reason: mail.reason,
             ingress: mail.ingress,

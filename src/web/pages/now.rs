@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
@@ -37,6 +37,7 @@ use crate::{
 const SHOWN: u32 = 100;
 /// What is counted is counted so far.
 const COUNTED: u32 = 100;
+const A_WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 #[derive(Serialize)]
 struct Data {
@@ -209,11 +210,14 @@ async fn piles(
     open: &[Incident],
     receivers: &[Receiver],
 ) -> Result<Vec<Pile>, Problem> {
-    let some = async |outcome| {
-        let found = mails::count(admin, outcome, COUNTED).await?;
+    let some = async |outcome, since| {
+        let found = mails::count(admin, outcome, since, COUNTED).await?;
         let plus = if found >= u64::from(COUNTED) { "+" } else { "" };
         Ok::<_, Problem>(format!("{found}{plus}"))
     };
+    // Somebody was told of each; what is older than a week is no news.
+    let a_week_ago = admin.clock.now().saturating_sub(A_WEEK);
+    let a_week_ago = a_week_ago.unwrap_or(Timestamp::MIN);
     let of_kind = |kind: &str| {
         let fits = |one: &&Incident| one.row.labels.get("kind").is_some_and(|of| of == kind);
         open.iter().filter(fits).count()
@@ -240,13 +244,13 @@ async fn piles(
         ),
         pile(
             "mails in quarantine",
-            some(Outcome::Quarantined).await?,
+            some(Outcome::Quarantined, Timestamp::MIN).await?,
             "/mails?outcome=quarantined",
             true,
         ),
         pile(
-            "alerts could not be read",
-            some(Outcome::Unparsed).await?,
+            "alerts could not be read in 7 days",
+            some(Outcome::Unparsed, a_week_ago).await?,
             "/mails?outcome=unparsed",
             true,
         ),

@@ -85,9 +85,14 @@ pub async fn list(admin: &Admin, query: &MailQuery, walk: &Walk) -> Result<List<
     .await
 }
 
-/// How many mails have an outcome, counted as far as `most`.
-pub async fn count(admin: &Admin, outcome: Outcome, most: u32) -> Result<u64, Problem> {
-    Ok(admin.browse.count_mails(outcome, most).await?)
+/// How many mails with an outcome have arrived since, among as many of the newest as `most`.
+pub async fn count(
+    admin: &Admin,
+    outcome: Outcome,
+    since: Timestamp,
+    most: u32,
+) -> Result<u64, Problem> {
+    Ok(admin.browse.count_mails(outcome, since, most).await?)
 }
 
 /// One mail with its header.

@@ -12,7 +12,7 @@ use crate::{
         Admin,
         ask::Path,
         form::Fields,
-        pages::{Answer, confirm::Question, done, frame::View, incident_at, words},
+        pages::{Answer, confirm::Question, done, frame::View, incident_at, named::title, words},
         problem::Problem,
         views::{
             deliveries,
@@ -44,7 +44,10 @@ pub async fn ask_resolve(
         )
     };
     Question {
-        title: format!("Resolve {} by hand?", story.incident.title),
+        title: format!(
+            "Resolve {} by hand?",
+            title(&story.incident.row.labels, &id)
+        ),
         lines: vec![
             "It is closed without a mail that says so. A mail that reports it later opens it again.".to_owned(),
             follows,
@@ -81,7 +84,7 @@ pub async fn ask_again(
     Question {
         title: format!(
             "Send again what did not arrive of {}?",
-            story.incident.title
+            title(&story.incident.row.labels, &id)
         ),
         lines: lines.collect(),
         action: format!("{}/again", incident_at(&id)),

@@ -178,7 +178,7 @@ impl History {
         }
     }
 
-    fn take(&mut self, course: Course) {
+    pub(super) fn take(&mut self, course: Course) {
         let label = |name: &str| course.labels.get(name).cloned().unwrap_or_default();
         let of = match label("app_key") {
             app_key if app_key.is_empty() => Of::Sender {

@@ -90,3 +90,79 @@ impl Course {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        incident::Phase,
+        label::Labels,
+        store::Course as Row,
+        web::{
+            views::objectives::{History, Measured, ObjectiveQuery},
+            workbench::Objectives as Rules,
+        },
+    };
+
+    fn row(number: i64, phase: Phase, minutes: &[(i64, bool)]) -> Row {
+        let at = |minute: &i64| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(*minute);
+        let labels = [
+            ("profile", "nagios"),
+            ("kind", "incident"),
+            ("title", "HTTP"),
+        ];
+        Row {
+            number,
+            incident_id: format!("nagios:{number}"),
+            labels: labels
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.to_owned()))
+                .collect::<Labels>(),
+            phase,
+            changed_at: at(&100),
+            said: Vec::new(),
+            heard: minutes
+                .iter()
+                .map(|(minute, on)| (at(minute), *on))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_sender_is_measured_by_how_often_and_how_long_its_incidents_were_on() {
+        let mut history = History::default();
+        // Twice, for 10 and for 20 minutes; the latter ended without a mail, at minute 100.
+        history.take(row(
+            1,
+            Phase::Resolved,
+            &[(10, true), (20, false), (80, true)],
+        ));
+        // Once, with a repeat, and still on.
+        history.take(row(2, Phase::Firing, &[(90, true), (95, true)]));
+        // As the store has it now: what was read before counts once.
+        history.take(row(2, Phase::Firing, &[(90, true), (95, true)]));
+
+        let rules = Rules {
+            settings: Vec::new(),
+            statuses: crate::incident::Statuses::default(),
+        };
+        let at = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(120);
+        let measured = Measured::of(&history, &rules, &ObjectiveQuery::default(), at);
+        assert_eq!(measured.objectives, []);
+        let [sender] = measured.senders.as_slice() else {
+            panic!("{measured:?}")
+        };
+        assert_eq!(
+            (sender.incidents, sender.times, sender.seconds, sender.open),
+            (2, 3, (10 + 20 + 30) * 60, 1)
+        );
+        let most = sender
+            .most
+            .iter()
+            .map(|one| (&*one.incident_id, one.times, one.open));
+        assert_eq!(
+            most.collect::<Vec<_>>(),
+            [("nagios:1", 2, false), ("nagios:2", 1, true)]
+        );
+    }
+}
