@@ -100,7 +100,9 @@ impl Row {
                 Action::Resolve => "that it is over:",
             },
             href: format!("{}#delivery-{}", incident_at(&row.incident_id), row.id),
-            incident: named(&row.incident_id).into_owned(),
+            incident: row
+                .title
+                .unwrap_or_else(|| named(&row.incident_id).into_owned()),
             integration: words::integration(&row.integration),
             detail: row.detail,
             until,

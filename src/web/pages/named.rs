@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::{
     canary,
-    label::Labels,
+    label::{Labels, title_of},
     store::{DEAD_LETTERS, UNEXPECTED_APP},
 };
 
@@ -14,11 +14,7 @@ const SHORT: usize = 8;
 
 /// An incident's title, else its metric, else its id in words.
 pub fn title(labels: &Labels, id: &str) -> String {
-    let said = ["title", "metric"].iter().find_map(|name| {
-        let value = labels.get(*name).map(String::as_str);
-        value.filter(|value| !value.is_empty())
-    });
-    said.map_or_else(|| named(id).into_owned(), ToOwned::to_owned)
+    title_of(labels).map_or_else(|| named(id).into_owned(), ToOwned::to_owned)
 }
 
 /// An id in words, where it is one that the bridge has made.
