@@ -21,7 +21,7 @@ use crate::{
     web::{
         list::List,
         views::objectives::{Measuring, Objective, ObjectiveQuery, csv},
-        workbench::Objectives,
+        workbench::Objectives as Rules,
     },
 };
 
@@ -98,7 +98,7 @@ async fn find(
     let measuring = Measuring {
         browse: &*store,
         desk: &*store,
-        rules: Objectives {
+        rules: Rules {
             settings: loaded.config.objectives,
             statuses: loaded.config.alerts.status,
         },

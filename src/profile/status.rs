@@ -1,8 +1,7 @@
 //! What a status means.
 
 use regex::{Regex, RegexBuilder};
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Serialize;
 
 use super::settings::{Otherwise, Statuses as Settings};
 use crate::settings::Problem;
@@ -11,7 +10,7 @@ use crate::settings::Problem;
 const SIZE_LIMIT: usize = 1 << 20;
 
 /// What an alert's status does to its incident.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Meaning {
     Trigger,

@@ -191,7 +191,7 @@ impl Workbench for Bench {
 
     async fn draft(&self, opening: Bytes, closing: Option<Bytes>) -> Result<Draft, Problem> {
         let _turn = self.turns.acquire().await.map_err(failed)?;
-        let work = move || {
+        let work = move || -> Result<Draft, Problem> {
             let document = draft::document(&opening, closing.as_deref());
             let settings = Config::profiles_of(&document).map_err(failed)?;
             let profiles = Profiles::compile(&settings).map_err(|problems| {

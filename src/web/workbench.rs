@@ -9,7 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::problem::Problem;
-use crate::{incident::Statuses, label::Labels, objective, profile::draft::Tried};
+use crate::{incident::Statuses, label::Labels, objective};
 
 /// The rules in force.
 #[async_trait]
@@ -70,8 +70,29 @@ pub struct Objectives {
 pub struct Draft {
     /// A `profiles:` document, as `profiles draft` prints it.
     pub document: String,
-    #[serde(flatten)]
-    pub tried: Tried,
+    /// What each mail was read as, the opening one first; null where it cannot be read.
+    pub read: Vec<Option<Read>>,
+    /// What needs a hand: nothing where the draft reads its mails as it should.
+    pub doubts: Vec<String>,
+}
+
+/// An alert as a draft reads it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Read {
+    pub key: String,
+    pub status: String,
+    pub meaning: Meaning,
+    pub title: Option<String>,
+    pub severity: Option<String>,
+}
+
+/// What an alert's status does to its incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Meaning {
+    Trigger,
+    Resolve,
+    Update,
 }
 
 /// How a mail is to be tried.

@@ -60,7 +60,8 @@ async fn every_page_is_sound_on_a_phone_and_a_desk_by_day_and_by_night() {
     let bed = Bed::with_everything().await;
     let axe = axe();
     let (one_half, other_half) = PAGES.split_at(PAGES.len() / 2);
-    let look = |pages| wrong_with(&bed, pages, axe.as_deref());
+    let (admin, axe) = (&*bed.admin, axe.as_deref());
+    let look = |pages| wrong_with(admin, pages, axe);
     let wrong = thread::scope(|scope| {
         let beside = scope.spawn(|| look(other_half));
         let mut wrong = look(one_half);
@@ -71,11 +72,11 @@ async fn every_page_is_sound_on_a_phone_and_a_desk_by_day_and_by_night() {
 }
 
 /// What is wrong with pages, looked at on a phone and a desk, by day and by night.
-fn wrong_with(bed: &Bed, pages: &[&str], axe: Option<&str>) -> Vec<String> {
+fn wrong_with(admin: &str, pages: &[&str], axe: Option<&str>) -> Vec<String> {
     let tab = Tab::open(Look::default());
     let mut wrong = Vec::new();
     for page in pages {
-        tab.go(&bed.at(page));
+        tab.go(&format!("{admin}{page}"));
         if let Some(axe) = axe {
             tab.eval(axe);
         }
@@ -92,7 +93,7 @@ fn wrong_with(bed: &Bed, pages: &[&str], axe: Option<&str>) -> Vec<String> {
             wrong.extend(found.map(|what| format!("{page} at {width} px, {by}: {what}")));
         }
     }
-    tab.assert_quiet(&bed.admin, &["/none"]);
+    tab.assert_quiet(admin, &["/none"]);
     wrong
 }
 

@@ -1,25 +1,21 @@
 //! What a draft makes of the mails that it was made from.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
 use crate::profile::{Found, Meaning, Profile};
 
 /// How a draft reads its mails, and what of that is not as it should be.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tried {
-    /// What each mail was read as, the opening one first; null where it cannot be read.
+    /// What each mail was read as, the opening one first; none where it cannot be read.
     pub read: Vec<Option<Read>>,
     /// What needs a hand: none where the draft reads its mails as it should.
     pub doubts: Vec<String>,
 }
 
 /// An alert as the draft reads it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Read {
     pub key: String,
     pub status: String,
-    /// `trigger`, `resolve` or `update`.
     pub meaning: Meaning,
     /// What the text of a page would begin with.
     pub title: Option<String>,

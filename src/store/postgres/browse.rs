@@ -7,11 +7,9 @@ use tokio_postgres::Row;
 use super::{
     Postgres,
     connection::Parameter,
+    course, glance,
     look::{delivery_list, mail_list},
-    row::{
-        at, delivery_row, incident_row, json_at, mail_row, optional_time_at, silence_row, text,
-        time_at, unsigned_at, word_at,
-    },
+    row::{at, delivery_row, incident_row, mail_row, silence_row, text, word_at},
 };
 use crate::{
     delivery::DeliveryState,
@@ -19,9 +17,9 @@ use crate::{
     message::Outcome,
     silence::{Silence, SilenceId},
     store::{
-        Backlog, Browse, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow, MailFilter,
-        MailRow, Pulse, SCANNED, SaidRow, Span, StoreError, Stretch, ToldRow,
-        kept::{label, micros, pattern},
+        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
+        Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError, Stretch, Taken, ToldRow,
+        kept::{label, pattern},
     },
 };
 

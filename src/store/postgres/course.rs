@@ -24,11 +24,11 @@ WHERE kind = 'incident' AND phase = 'firing' AND changed_at < $1 AND id > $2 ORD
 const SAID: &str = "SELECT incident, time, status FROM applied WHERE incident = ANY ($1)";
 
 const HEARD: &str = r#"
-SELECT incident, arrived_at, strpos(labels, '"state":"resolved"') = 0 AS is_on FROM mails
+SELECT incident, arrived_at, coalesce(strpos(labels, '"state":"resolved"'), 0) = 0 AS is_on FROM mails
 WHERE incident = ANY ($1) AND outcome IN
     ('opened', 'reopened', 'resolved', 'updated', 'changed', 'silenced', 'expired')
 UNION ALL
-SELECT mail_items.incident, arrived_at, strpos(mail_items.labels, '"state":"resolved"') = 0
+SELECT mail_items.incident, arrived_at, coalesce(strpos(mail_items.labels, '"state":"resolved"'), 0) = 0
 FROM mail_items JOIN mails ON mails.id = mail
 WHERE mail_items.incident = ANY ($1) AND mail_items.outcome IN
     ('opened', 'reopened', 'resolved', 'updated', 'changed', 'silenced', 'expired')"#;
@@ -61,14 +61,14 @@ pub(super) async fn courses(
         .map(|course| (course.number, course))
         .collect();
 
-    for row in &*ask(database, SAID, &apps).await? {
+    for row in &ask(database, SAID, &apps).await? {
         if let Some(course) = places.get_mut(&at(row, "incident")?) {
             course
                 .said
                 .push((time_at(row, "time")?, at(row, "status")?));
         }
     }
-    for row in &*ask(database, HEARD, &others).await? {
+    for row in &ask(database, HEARD, &others).await? {
         if let Some(course) = places.get_mut(&at(row, "incident")?) {
             let heard = (time_at(row, "arrived_at")?, at(row, "is_on")?);
             course.heard.push(heard);
@@ -82,12 +82,12 @@ pub(super) async fn courses(
 async fn ask(
     database: &Database,
     statement: &'static str,
-    incidents: &Vec<i64>,
+    incidents: &[i64],
 ) -> Result<Vec<Row>, StoreError> {
     if incidents.is_empty() {
         return Ok(Vec::new());
     }
-    database.query(statement, &[incidents]).await
+    database.query(statement, &[&incidents]).await
 }
 
 fn course(row: &Row) -> Result<Course, StoreError> {

@@ -5,12 +5,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
 
 use super::{
-    Sqlite,
+    Sqlite, course, glance,
     look::{DELIVERY, MAIL},
-    row::{
-        delivery_row, incident_row, json_at, mail_row, optional_time_at, silence_row, time_at,
-        unsigned_at, word_at,
-    },
+    row::{delivery_row, incident_row, mail_row, silence_row, word_at},
 };
 use crate::{
     delivery::DeliveryState,
@@ -18,9 +15,9 @@ use crate::{
     message::Outcome,
     silence::{Silence, SilenceId},
     store::{
-        Backlog, Browse, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow, MailFilter,
-        MailRow, Pulse, SCANNED, SaidRow, Span, StoreError, Stretch, ToldRow,
-        kept::{label, micros, pattern},
+        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
+        Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError, Stretch, Taken, ToldRow,
+        kept::{label, pattern},
     },
 };
 

@@ -376,7 +376,7 @@ fn what_a_page_asks_costs_the_same_however_much_is_stored() -> Result<(), StoreE
         INSERT INTO deliveries (incident, episode, receiver, integration, action, alias, notification, state, step,
                                 settled_at, created_at)
         SELECT i, 1, 'oncall', 'opsgenie/0', 'trigger', 'a', '{}', 'delivered', '{}', i, i FROM n;
-        UPDATE mails SET outcome = 'opened', hold = NULL;
+        UPDATE mails SET outcome = 'opened', hold = NULL, authenticity = '{\"verdict\":\"off\"}';
         UPDATE mails SET outcome = 'unparsed' WHERE id <= 3;
         UPDATE deliveries SET state = 'dead' WHERE id <= 3;
         UPDATE deliveries SET state = 'pending', settled_at = NULL WHERE id IN (4, 5, 6);

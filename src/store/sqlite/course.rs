@@ -70,11 +70,11 @@ fn said(connection: &Connection, incident: i64) -> rusqlite::Result<Vec<(Timesta
 fn heard(connection: &Connection, incident: i64) -> rusqlite::Result<Vec<(Timestamp, bool)>> {
     connection
         .prepare_cached(
-            "SELECT arrived_at, instr(labels, '\"state\":\"resolved\"') = 0 AS is_on FROM mails
+            "SELECT arrived_at, coalesce(instr(labels, '\"state\":\"resolved\"'), 0) = 0 AS is_on FROM mails
              WHERE incident = ?1 AND outcome IN
                  ('opened', 'reopened', 'resolved', 'updated', 'changed', 'silenced', 'expired')
              UNION ALL
-             SELECT arrived_at, instr(mail_items.labels, '\"state\":\"resolved\"') = 0
+             SELECT arrived_at, coalesce(instr(mail_items.labels, '\"state\":\"resolved\"'), 0) = 0
              FROM mail_items JOIN mails ON mails.id = mail
              WHERE mail_items.incident = ?1 AND mail_items.outcome IN
                  ('opened', 'reopened', 'resolved', 'updated', 'changed', 'silenced', 'expired')",

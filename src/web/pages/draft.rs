@@ -14,14 +14,13 @@ use serde::Serialize;
 use super::{Answer, address, frame::View};
 use crate::{
     message::MailId,
-    profile::{Meaning, draft::Read},
     web::{
         Admin,
         form::Fields,
         problem::Problem,
         views::profiles::{self, DraftFrom},
         who::Who,
-        workbench,
+        workbench::{self, Meaning, Read},
     },
 };
 
@@ -115,10 +114,10 @@ impl Draft {
         Self {
             file_href: address("/profiles/draft.yaml", &query),
             mails: mails
-                .zip(draft.tried.read)
+                .zip(draft.read)
                 .map(|((which, id), read)| Tried::new(which, id, read))
                 .collect(),
-            doubts: draft.tried.doubts,
+            doubts: draft.doubts,
             document: draft.document,
         }
     }

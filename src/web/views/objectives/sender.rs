@@ -47,7 +47,8 @@ impl Sender {
             .collect();
         its.sort_by_key(|(_, course)| (course.times, course.length));
 
-        let sum = |of: fn(&Course) -> u64| its.iter().map(|(_, course)| of(course)).sum();
+        let sum =
+            |of: fn(&Course) -> u64| -> u64 { its.iter().map(|(_, course)| of(course)).sum() };
         let lengths = its.iter().map(|(_, course)| course.length);
         let length = lengths.fold(SignedDuration::ZERO, SignedDuration::saturating_add);
         let name = |(told, course): &(&Told, Course)| {
