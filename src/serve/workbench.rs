@@ -22,7 +22,7 @@ use crate::{
     label::{self, Labels},
     message::Message,
     pipeline::resolve_by_hand,
-    profile::{Profiles, draft},
+    profile::{self, Profiles, draft},
     route::Reached,
     store::{Kind, Store},
     trial::{
@@ -36,7 +36,8 @@ use crate::{
     web::{
         problem::Problem,
         workbench::{
-            Diff, Draft, Integration, Muted, Objectives, Options, Reach, Tested, Workbench,
+            Diff, Draft, Integration, Meaning, Muted, Objectives, Options, Reach, Read, Tested,
+            Workbench,
         },
     },
 };
@@ -88,6 +89,20 @@ fn trial(loaded: &Loaded, trust: bool) -> Result<Trial, Problem> {
         trust,
     )
     .map_err(failed)
+}
+
+fn as_read(read: draft::Read) -> Read {
+    Read {
+        key: read.key,
+        status: read.status,
+        meaning: match read.meaning {
+            profile::Meaning::Trigger => Meaning::Trigger,
+            profile::Meaning::Resolve => Meaning::Resolve,
+            profile::Meaning::Update => Meaning::Update,
+        },
+        title: read.title,
+        severity: read.severity,
+    }
 }
 
 #[async_trait]
@@ -200,9 +215,15 @@ impl Workbench for Bench {
             })?;
             let tried = profiles.iter().next();
             let tried = tried.map(|one| draft::tried(one, &opening, closing.as_deref()));
+            let tried = tried.unwrap_or_default();
             Ok(Draft {
                 document,
-                tried: tried.unwrap_or_default(),
+                read: tried
+                    .read
+                    .into_iter()
+                    .map(|read| read.map(as_read))
+                    .collect(),
+                doubts: tried.doubts,
             })
         };
         spawn_blocking(work).await.map_err(failed)?
