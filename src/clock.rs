@@ -1,11 +1,11 @@
-//! Time is a parameter: everything that asks what time it is asks a [`Clock`], so a test can be its
-//! master.
+//! Time is a parameter: everything that needs the time asks a [`Clock`], so that a test can control
+//! it.
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-/// Where a component reads the time.
+/// A component's source of the time.
 #[derive(Clone)]
 pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 

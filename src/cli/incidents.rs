@@ -1,4 +1,4 @@
-//! `alertbridge incidents`: what is open and what was, and the whole timeline of one.
+//! `alertbridge incidents`: open and past incidents, and the timeline of one.
 
 use std::{
     io::{self, Write},
@@ -35,7 +35,7 @@ use show::show;
 /// Look at open and past incidents
 #[derive(Debug, Subcommand)]
 pub enum Incidents {
-    /// List incidents, open and past, those that changed last first
+    /// List incidents, open and past, the last changed first
     #[command(after_help = "\
 Exit status: 0 done, 1 there is no store, 2 wrong usage.
 
@@ -43,40 +43,40 @@ Examples:
   alertbridge incidents list --open
   alertbridge incidents list --json | jq -r '.[].incident_id'")]
     List {
-        /// Only those that are open
+        /// Only open incidents
         #[arg(long)]
         open: bool,
-        /// At most so many
+        /// Show at most this many
         #[arg(long, value_name = "N", default_value_t = MOST_ROWS)]
         limit: u32,
         #[command(flatten)]
         print: Json,
     },
-    /// The whole timeline of one: its mails, who was told what, and when
+    /// Show the timeline of one incident: its mails, who was notified, and when
     #[command(after_help = "\
 Exit status: 0 done, 1 there is no such incident, 2 wrong usage.
 
 Example:
   alertbridge incidents show FOotlQrY5ZQ")]
     Show {
-        /// The incident's id, as `incidents list` tells it
+        /// The incident's id, as `incidents list` shows it
         id: String,
         #[command(flatten)]
         print: Json,
     },
-    /// Close one by hand that no mail will close
+    /// Resolve an incident by hand that no mail will resolve
     #[command(after_help = "\
-Whoever was told of its trigger is told that it is over, and who said so. A
-running `serve` tells them within seconds, else the next one does. A newer
-trigger opens it again.
+Everybody who was notified of its trigger is notified that it is resolved, and by
+whom. A running `serve` does so within seconds; otherwise, the next one does. A
+newer trigger reopens it.
 
-Exit status: 0 it is closed, 1 there is no such incident or it is over
-already, 2 wrong usage.
+Exit status: 0 it is resolved; 1 there is no such incident, or it is already
+over; 2 wrong usage.
 
 Example:
   alertbridge incidents resolve FOotlQrY5ZQ")]
     Resolve {
-        /// The incident's id, as `incidents list` tells it
+        /// The incident's id, as `incidents list` shows it
         id: String,
     },
 }
@@ -99,7 +99,7 @@ impl Incidents {
     }
 }
 
-/// Closes one by hand.
+/// Resolves an incident by hand.
 async fn resolve(
     config: Option<&Path>,
     server: &Server,
@@ -118,7 +118,7 @@ async fn resolve(
         bail!("there is no incident {id} in the store: `alertbridge incidents list` names them");
     };
     if incident.kind == Kind::Own {
-        bail!("the bridge tells of its own trouble, and resolves that when it is over");
+        bail!("the bridge reports this trouble itself, and resolves it when it is over");
     }
 
     let (now, by) = (Clock::system().now(), asker::user_at_host());
@@ -128,7 +128,7 @@ async fn resolve(
     Ok(writeln!(out, "incident {} is resolved", plain(id))?)
 }
 
-/// Lists incidents, those changed last first; without `open`, those that are over too.
+/// Lists incidents, the last changed first; without `open`, also those that are over.
 async fn list(
     store: &dyn Desk,
     open: bool,

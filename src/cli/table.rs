@@ -12,7 +12,7 @@ const USUAL: u16 = 80;
 /// A narrower one is none that anybody reads a table in.
 const NARROWEST: u16 = 60;
 
-/// A table with a heading, columns as wide as they need, no blanks at the ends of its lines.
+/// A table with a heading, columns of minimal width, and no trailing blanks.
 pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     lines(&table(heading, rows))
 }

@@ -4,17 +4,17 @@ use std::{fs, io, path::Path};
 
 use argon2::password_hash::phc::PasswordHash;
 
-/// Somebody who may sign in.
+/// A person who may sign in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     pub name: String,
     /// `viewer` or `operator`.
     pub role: String,
-    /// Argon2's, as `argon2 SALT -id -e` prints it.
+    /// Argon2's hash, as `argon2 SALT -id -e` prints it.
     pub hash: String,
 }
 
-/// What is wrong with a file of users.
+/// The problem of a file of users.
 #[derive(Debug, thiserror::Error)]
 pub enum UsersError {
     #[error("{0}")]
@@ -23,7 +23,7 @@ pub enum UsersError {
         "line {line}: {what}; a line is `name:role:$argon2id$…`, with the role viewer or operator"
     )]
     Line { line: usize, what: String },
-    #[error("line {line}: `{name}` stands in an earlier line too: keep one of them")]
+    #[error("line {line}: `{name}` is already on an earlier line: keep one of them")]
     Twice { line: usize, name: String },
 }
 
@@ -38,7 +38,7 @@ pub fn read(path: &Path) -> Result<Vec<User>, UsersError> {
     parse(&fs::read_to_string(path)?)
 }
 
-/// Reads its text. Empty lines and those that begin with `#` are passed over.
+/// Parses its text. Empty lines and those that begin with `#` are skipped.
 pub fn parse(text: &str) -> Result<Vec<User>, UsersError> {
     let mut users: Vec<User> = Vec::new();
     for (number, line) in text.lines().enumerate() {
@@ -68,7 +68,7 @@ fn user(line: &str) -> Result<User, String> {
         return Err("the name is empty".to_owned());
     }
     if !matches!(role, "viewer" | "operator") {
-        return Err(format!("`{role}` is no role"));
+        return Err(format!("`{role}` is not a role"));
     }
     if !hash.starts_with("$argon2id$") || PasswordHash::new(hash).is_err() {
         return Err("the hash is not Argon2id's".to_owned());
@@ -85,7 +85,7 @@ fn user(line: &str) -> Result<User, String> {
 mod tests {
     use super::*;
 
-    /// Of `secret`, with little work.
+    /// The hash of `secret`, with little work.
     const HASH: &str =
         "$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$4fzyr4M2fNkJ1mnKNzKKFHWqVh2d3Bq0v1m7HOKkZ7w";
 
@@ -109,7 +109,10 @@ mod tests {
     fn what_is_wrong_names_the_line() {
         for (text, said) in [
             ("ann".to_owned(), "line 1: it has no three parts"),
-            (format!("\nann:admin:{HASH}"), "line 2: `admin` is no role"),
+            (
+                format!("\nann:admin:{HASH}"),
+                "line 2: `admin` is not a role",
+            ),
             (format!(":viewer:{HASH}"), "line 1: the name is empty"),
             ("ann:viewer:secret".to_owned(), "line 1: the hash is not"),
             (
@@ -118,7 +121,7 @@ mod tests {
             ),
             (
                 format!("ann:viewer:{HASH}\nann:operator:{HASH}"),
-                "line 2: `ann` stands in an earlier line",
+                "line 2: `ann` is already on an earlier line",
             ),
         ] {
             let error = parse(&text).unwrap_err().to_string();

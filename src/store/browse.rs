@@ -17,7 +17,7 @@ use crate::{
     silence::{Silence, SilenceId},
 };
 
-/// The rows that one stretch looks through at most.
+/// The most rows that one stretch examines.
 pub const SCANNED: u32 = 4_000;
 
 /// Where a stretch begins, and how long it may be.
@@ -42,41 +42,41 @@ impl Span {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Stretch<T> {
     pub items: Vec<T>,
-    /// Where the list goes on; none at its end. A stretch may hold less than was asked for, or
-    /// nothing, and go on all the same.
+    /// Where the list continues; `None` at its end. A stretch may hold fewer rows than requested,
+    /// or none, and still continue.
     pub next: Option<i64>,
 }
 
-/// Which incidents are looked for. What is none does not matter.
+/// A filter for incidents. `None` matches everything.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct IncidentFilter {
     pub phase: Option<Phase>,
     pub severity: Option<String>,
     pub profile: Option<String>,
-    /// Only those that this receiver was told of, or is owed a page of.
+    /// Only incidents that this receiver was notified of, or has a pending page for.
     pub receiver: Option<String>,
-    /// Only those whose labels or status hold this text, in any case.
+    /// Only incidents whose labels or status contain this text, regardless of case.
     pub text: Option<String>,
 }
 
-/// Which mails are looked for.
+/// A filter for mails.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct MailFilter {
     pub outcome: Option<Outcome>,
     pub profile: Option<String>,
     pub ingress: Option<String>,
-    /// Only those whose labels, reason or incident hold this text, in any case.
+    /// Only mails whose labels, reason or incident contain this text, regardless of case.
     pub text: Option<String>,
 }
 
-/// Which deliveries are looked for.
+/// A filter for deliveries.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DeliveryFilter {
     pub state: Option<DeliveryState>,
     pub receiver: Option<String>,
 }
 
-/// The newest delivery of each kind that an integration was owed of an incident's current episode.
+/// The newest delivery of each kind to an integration in the current episode of an incident.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ToldRow {
     pub incident: i64,
@@ -132,7 +132,7 @@ pub struct Taken {
     pub at: Timestamp,
 }
 
-/// What a receiver has of deliveries that are not delivered.
+/// The deliveries of an integration that are not delivered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Backlog {
     pub receiver: String,
@@ -140,13 +140,13 @@ pub struct Backlog {
     pub pending: u64,
     pub held: u64,
     pub dead: u64,
-    /// When the oldest that is pending was owed.
+    /// When the oldest pending delivery was created.
     pub oldest_pending: Option<Timestamp>,
-    /// The failure of the newest that has one.
+    /// The latest failure.
     pub failure: Option<String>,
 }
 
-/// The newest of each kind of row: another value says that something has changed.
+/// The newest row of each kind: a different value means that something has changed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Pulse {
     pub mails: i64,
@@ -156,7 +156,7 @@ pub struct Pulse {
     pub deeds: i64,
 }
 
-/// A store is browsed: the view of it that the pages and the API have.
+/// A view of a store for browsing, which the pages and the API have.
 #[async_trait]
 pub trait Browse: Send + Sync {
     /// Incidents with their numbers.
@@ -182,7 +182,8 @@ pub trait Browse: Send + Sync {
 
     async fn silence(&self, id: SilenceId) -> Result<Option<Silence>, StoreError>;
 
-    /// Who was told of these incidents' current episodes, by the incidents' numbers.
+    /// Who was notified in the current episodes of these incidents, by the numbers of the
+    /// incidents.
     async fn told(&self, incidents: Vec<i64>) -> Result<Vec<ToldRow>, StoreError>;
 
     /// How incidents that mails tell of went, at most `limit` of them.
@@ -202,9 +203,9 @@ pub trait Browse: Send + Sync {
         most: u32,
     ) -> Result<u64, StoreError>;
 
-    /// What is owed and given up, by receiver and integration.
+    /// What is pending and given up, by receiver and integration.
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError>;
 
-    /// A cheap look at whether anything has changed.
+    /// A cheap check for whether anything has changed.
     async fn pulse(&self) -> Result<Pulse, StoreError>;
 }

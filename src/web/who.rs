@@ -37,7 +37,7 @@ impl FromStr for Role {
             "viewer" => Ok(Self::Viewer),
             "operator" => Ok(Self::Operator),
             other => Err(format!(
-                "`{other}` is no role: there are viewer and operator"
+                "`{other}` is not a role; the roles are viewer and operator"
             )),
         }
     }
@@ -85,7 +85,7 @@ impl Who {
         Err(Problem::new(
             StatusCode::FORBIDDEN,
             format!(
-                "{} is a viewer and may look at everything: only an operator may act",
+                "{} is a viewer, who may see everything: only an operator may act",
                 self.name
             ),
         ))

@@ -23,7 +23,7 @@ use crate::{
     },
 };
 
-/// The rows of a table that a stretch looks through: those that an index leads to.
+/// The rows of a table that a stretch examines: an index leads to them.
 macro_rules! scan {
     ($table:literal, $indexed:expr) => {
         concat!(
@@ -62,7 +62,8 @@ macro_rules! mails {
             " AND ($4::text IS NULL OR outcome = $4)
                AND ($5::text IS NULL OR mails.profile = $5)
                AND ($6::text IS NULL OR ingress = $6)
-               AND ($7::text IS NULL OR mails.labels ILIKE $7 OR reason ILIKE $7 OR incidents.incident_id ILIKE $7)
+               AND ($7::text IS NULL OR mails.labels ILIKE $7 OR reason ILIKE $7
+                    OR incidents.incident_id ILIKE $7)
              ORDER BY mails.id DESC LIMIT $3"
         ))
     };
@@ -236,7 +237,7 @@ impl Browse for Postgres {
 }
 
 impl Postgres {
-    /// Reads what fits among the rows that are looked through.
+    /// Reads the matching rows among those that are examined.
     async fn stretch<T>(
         &self,
         bounds: &'static str,
@@ -276,7 +277,7 @@ impl Postgres {
     }
 }
 
-/// As [`text`], for what is looked for.
+/// Like [`text`], for a search.
 fn kept_text(words: &str) -> String {
     text(words).into_owned()
 }

@@ -104,7 +104,7 @@ impl Browse for Sqlite {
     }
 }
 
-/// The rows of a table that a stretch looks through: those that an index leads to.
+/// The rows of a table that a stretch examines: an index leads to them.
 fn scan(
     connection: &Connection,
     (table, number): (&str, &str),
@@ -121,7 +121,7 @@ fn scan(
         })
 }
 
-/// Reads what fits among the rows that are looked through.
+/// Reads the matching rows among those that are examined.
 fn stretch<T>(
     connection: &Connection,
     statement: &str,
@@ -167,7 +167,8 @@ pub(super) fn incidents(
                AND (:severity IS NULL OR instr(labels, :severity) > 0)
                AND (:profile IS NULL OR profile = :profile)
                AND (:receiver IS NULL OR EXISTS (
-                    SELECT 1 FROM deliveries WHERE incident = incidents.id AND receiver = :receiver))
+                    SELECT 1 FROM deliveries WHERE incident = incidents.id
+                      AND receiver = :receiver))
                AND (:text IS NULL OR labels LIKE :text ESCAPE '\\' OR status LIKE :text ESCAPE '\\'
                     OR incident_id LIKE :text ESCAPE '\\')
              ORDER BY id DESC LIMIT :limit"
@@ -217,7 +218,8 @@ pub(super) fn mails(
                AND (:profile IS NULL OR mails.profile = :profile)
                AND (:ingress IS NULL OR ingress = :ingress)
                AND (:text IS NULL OR mails.labels LIKE :text ESCAPE '\\'
-                    OR reason LIKE :text ESCAPE '\\' OR incidents.incident_id LIKE :text ESCAPE '\\')
+                    OR reason LIKE :text ESCAPE '\\'
+                    OR incidents.incident_id LIKE :text ESCAPE '\\')
              ORDER BY mails.id DESC LIMIT :limit"
         ),
         named_params! {
