@@ -100,11 +100,15 @@ pub fn labels_of(
 
 /// The name of an alert for display: its title, else its metric, else its id.
 pub fn alert_name(labels: &Labels) -> &str {
-    ["title", "metric", "incident_id"]
-        .iter()
-        .filter_map(|name| labels.get(*name))
-        .find(|value| !value.is_empty())
-        .map_or("", String::as_str)
+    let id = || labels.get("incident_id").map_or("", String::as_str);
+    title_of(labels).unwrap_or_else(id)
+}
+
+/// The same where its sender calls it anything.
+pub fn title_of(labels: &Labels) -> Option<&str> {
+    let said = ["title", "metric"].iter();
+    let mut said = said.filter_map(|name| labels.get(*name));
+    said.find(|value| !value.is_empty()).map(String::as_str)
 }
 
 /// The same with every one of [`NAMES`]; those that were not set are empty.

@@ -40,8 +40,8 @@ mod summary;
 mod upkeep;
 
 pub use browse::{
-    Backlog, Browse, DeliveryFilter, IncidentFilter, MailFilter, Pulse, SCANNED, SaidRow, Span,
-    Stretch, ToldRow,
+    Backlog, Browse, Course, Courses, DeliveryFilter, IncidentFilter, Lately, MailFilter, Pulse,
+    SCANNED, Span, Stretch, Taken, ToldRow,
 };
 pub use canary::Canaries;
 pub use claim::{Agenda, Claim, Standing};

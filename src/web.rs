@@ -26,7 +26,7 @@ use jiff::Timestamp;
 use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::json;
 use tokio::{
-    sync::{Notify, mpsc, oneshot, watch},
+    sync::{Mutex, Notify, mpsc, oneshot, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
@@ -65,6 +65,7 @@ pub use guard::Hosts;
 use live::Live;
 use problem::Problem;
 use sign_in::{Bearing, SignIn};
+use views::objectives::History;
 use workbench::Workbench;
 
 /// From the connection, or the last answer, to the end of a request's head.
@@ -90,6 +91,8 @@ pub struct Admin {
     pub sign_in: SignIn,
     /// What changes, for whoever watches.
     pub live: Live,
+    /// How all incidents went, for whoever measures them.
+    pub history: Arc<Mutex<History>>,
     /// What it is called by, besides its address.
     pub hosts: Hosts,
     /// What a first mail is piped into, for who has sent none yet.

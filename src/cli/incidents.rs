@@ -8,8 +8,7 @@ use std::{
 
 use anyhow::bail;
 use clap::Subcommand;
-use jiff::Timestamp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     desk::{Server, open_store, recorded},
@@ -24,12 +23,14 @@ use crate::{
     },
     clock::Clock,
     config::{Config, Files},
-    delivery::{Action, DeliveryId, DeliveryState},
-    incident::Phase,
-    message::Outcome,
     pipeline::resolve_by_hand,
-    store::{Desk, Event, IncidentRow, Kind},
+    store::{Desk, IncidentRow, Kind},
 };
+
+mod moment;
+mod show;
+
+use show::show;
 
 /// Look at open and past incidents
 #[derive(Debug, Subcommand)]
@@ -167,191 +168,4 @@ async fn list(
     ];
 
     Ok(writeln!(out, "{}", table::of(&heading, rows))?)
-}
-
-/// Everything known about one incident, in order.
-async fn show(
-    store: &dyn Desk,
-    incident_id: &str,
-    json: bool,
-    out: &mut impl Write,
-) -> anyhow::Result<()> {
-    let Some((incident, events)) = store.timeline(incident_id).await? else {
-        bail!(
-            "there is no incident {incident_id} in the store: `alertbridge incidents list` names \
-             them"
-        );
-    };
-
-    if json {
-        let mut whole = serde_json::to_value(&incident)?;
-        whole["timeline"] = json!(events);
-        return Ok(writeln!(out, "{}", plain::json(&whole)?)?);
-    }
-
-    let label = |name: &str| {
-        incident
-            .labels
-            .get(name)
-            .map(String::as_str)
-            .unwrap_or_default()
-    };
-
-    let mut line = |name: &str, text: &str| writeln!(out, "{name:<9} {}", plain(text));
-    let state = match incident.phase {
-        Phase::Firing => "open",
-        Phase::Resolved => "over",
-    };
-
-    line("incident", &incident.incident_id)?;
-    line(
-        "state",
-        &format!("{state} ({}), {}", incident.status, label("severity")),
-    )?;
-
-    line(
-        "app",
-        &format!("{} ({})", label("app_name"), label("app_key")),
-    )?;
-
-    line(
-        "metric",
-        &format!(
-            "{} {}, objective {}",
-            label("metric"),
-            label("sli_value"),
-            label("slo_value")
-        ),
-    )?;
-
-    writeln!(out)?;
-
-    let mut moments: Vec<_> = events.iter().flat_map(moments).collect();
-    moments.sort_by_key(|moment| (moment.at, moment.rank));
-
-    let rows = moments.into_iter().map(|moment| {
-        vec![
-            moment.at.strftime("%F %T").to_string(),
-            moment.word.to_owned(),
-            moment.text,
-        ]
-    });
-
-    Ok(writeln!(
-        out,
-        "{}",
-        table::of(&["AT (UTC)", "WHAT", "DETAILS"], rows)
-    )?)
-}
-
-/// A line of the timeline.
-struct Moment {
-    at: Timestamp,
-    /// For simultaneous things: the order of cause and effect.
-    rank: u8,
-    word: &'static str,
-    text: String,
-}
-
-/// When an event began, and when it ended if that is not an event of its own.
-fn moments(event: &Event) -> Vec<Moment> {
-    let with = |detail: Option<&str>| {
-        detail
-            .map(|detail| format!(": {detail}"))
-            .unwrap_or_default()
-    };
-
-    match event {
-        Event::Mail(mail) => {
-            let text = format!(
-                "{} by mail {} through {}{}",
-                mail.outcome,
-                mail.id,
-                mail.ingress,
-                with(mail.reason.as_deref())
-            );
-            // Its reason says so if that decided it; a mail that waits to be decided again shows it
-            // here.
-            let text = match &mail.released {
-                Some(release) if mail.outcome == Outcome::Pending => {
-                    format!("{text}; released by {}", release.by)
-                }
-                _ => text,
-            };
-            vec![Moment {
-                at: mail.arrived_at,
-                rank: 0,
-                word: "mail",
-                text,
-            }]
-        }
-        Event::Delivery(delivery) => {
-            let what = page(
-                delivery.action,
-                &delivery.receiver,
-                &delivery.integration,
-                delivery.id,
-            );
-            let (word, until) = match (delivery.state, delivery.next_at) {
-                (DeliveryState::Held, Some(until)) => {
-                    ("held", format!(", until {}", until.strftime("%F %T")))
-                }
-                (DeliveryState::Pending, Some(next)) => {
-                    ("owed", format!(", next try at {}", next.strftime("%F %T")))
-                }
-                _ => ("owed", String::new()),
-            };
-            let mut moments = vec![Moment {
-                at: delivery.created_at,
-                rank: 1,
-                word,
-                text: format!("{what}{until}"),
-            }];
-            let ended = match delivery.state {
-                DeliveryState::Dead => Some("given up"),
-                DeliveryState::Discarded => Some("discarded"),
-                DeliveryState::Pending | DeliveryState::Held | DeliveryState::Delivered => None,
-            };
-            if let (Some(word), Some(at)) = (ended, delivery.settled_at) {
-                let text = format!("{what}{}", with(delivery.detail.as_deref()));
-                moments.push(Moment {
-                    at,
-                    rank: 3,
-                    word,
-                    text,
-                });
-            }
-            moments
-        }
-        Event::Attempt {
-            delivery,
-            receiver,
-            integration,
-            action,
-            attempt,
-        } => {
-            let what = page(*action, receiver, integration, *delivery);
-            let (word, detail) = match attempt.result.as_str() {
-                // Besides the plain word, the receiver's own id is worth showing.
-                "delivered" if attempt.detail == "delivered" => ("told", String::new()),
-                "delivered" => ("told", with(Some(&attempt.detail))),
-                "accepted" => ("accepted", with(Some(&attempt.detail))),
-                "waiting" => ("waiting", with(Some(&attempt.detail))),
-                _ => ("failed", with(Some(&attempt.detail))),
-            };
-            vec![Moment {
-                at: attempt.at,
-                rank: 2,
-                word,
-                text: format!("{what}, {} ms{detail}", attempt.took_ms),
-            }]
-        }
-    }
-}
-
-fn page(action: Action, receiver: &str, integration: &str, delivery: DeliveryId) -> String {
-    format!(
-        "{} to {receiver} ({integration}, delivery {delivery})",
-        action.as_str()
-    )
 }

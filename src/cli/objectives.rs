@@ -4,6 +4,7 @@ use std::{
     io::{self, Write as _},
     path::Path,
     process::ExitCode,
+    sync::Arc,
 };
 
 use clap::Args;
@@ -20,6 +21,7 @@ use crate::{
     web::{
         list::List,
         views::objectives::{Measuring, Objective, ObjectiveQuery, csv},
+        workbench::Objectives as Rules,
     },
 };
 
@@ -93,17 +95,17 @@ async fn find(
 
     let loaded = Config::load(config, Files::Unneeded)?;
     let store = open_store(config).await?;
-    let statuses = &loaded.config.alerts.status;
-    let signal = |status: &str| statuses.signal(status);
     let measuring = Measuring {
         browse: &*store,
         desk: &*store,
-        settings: &loaded.config.objectives,
-        signal: &signal,
+        rules: Rules {
+            settings: loaded.config.objectives,
+            statuses: loaded.config.alerts.status,
+        },
         now: Clock::system().now(),
     };
 
-    Ok(measuring.measure(query).await?)
+    Ok(measuring.measure(&Arc::default(), query).await?.objectives)
 }
 
 fn rows(found: Vec<Objective>) -> String {

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{exit, mailbox, options::Json, plain::plain, table};
 use crate::{
     config::{Config, Files},
-    profile::{Found, Meaning, Profiles, draft, examples, starters},
+    profile::{Profiles, draft, examples, starters},
 };
 
 /// How the mail of other senders is read: list, show, test, draft
@@ -258,43 +258,11 @@ impl Draft {
 
 /// What the draft does not read as it should.
 fn doubts(document: &str, opening: &[u8], closing: Option<&[u8]>) -> anyhow::Result<Vec<String>> {
-    let settings = Config::profiles_of(document)?;
-    let profiles = Profiles::compile(&settings)
+    let profiles = Profiles::compile(&Config::profiles_of(document)?)
         .map_err(|problems| anyhow::anyhow!("the draft cannot be used: {problems:?}"))?;
-    let profile = profiles
-        .iter()
-        .next()
-        .context("the draft holds no profile")?;
-
-    let mut doubts = Vec::new();
-    let mut read =
-        |raw: &[u8], which: &str, expected: Meaning| match profile.read(raw).into_iter().next() {
-            Some(Found::Alert(alert)) if alert.meaning == expected => Some(alert.key),
-            Some(Found::Alert(alert)) => {
-                doubts.push(format!(
-                    "of the {which} mail the status is `{}`, which `status` does not tell apart: \
-                 correct `status`",
-                    alert.status
-                ));
-                Some(alert.key)
-            }
-            Some(Found::Unparsed { reason, .. } | Found::Ignored { reason }) => {
-                doubts.push(format!("the {which} mail cannot be read: {reason}"));
-                None
-            }
-            None => None,
-        };
-    let key = read(opening, "opening", Meaning::Trigger);
-    let other = closing.and_then(|closing| read(closing, "closing", Meaning::Resolve));
-    if let (Some(key), Some(other)) = (&key, &other)
-        && key != other
-    {
-        doubts.push(format!(
-            "the key is `{key}` of the opening mail and `{other}` of the closing one: correct \
-             `fields.key`"
-        ));
-    }
-    Ok(doubts)
+    let profile = profiles.iter().next();
+    let profile = profile.context("the draft holds no profile")?;
+    Ok(draft::tried(profile, opening, closing).doubts)
 }
 
 /// JSON as YAML for people: empty values are left out.

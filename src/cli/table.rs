@@ -1,13 +1,60 @@
 //! Tables for people: no frames, so that `grep` and `awk` read them too.
 
-use comfy_table::{Table, presets::NOTHING};
+use std::io;
+
+use comfy_table::{ColumnConstraint, ContentArrangement, Table, presets::NOTHING};
+use rustix::termios::tcgetwinsize;
 
 use super::plain::plain;
 
+/// What a text is wrapped to where nothing says how wide the reader's window is.
+const USUAL: u16 = 80;
+/// A narrower one is none that anybody reads a table in.
+const NARROWEST: u16 = 60;
+
 /// A table with a heading, columns of minimal width, and no trailing blanks.
 pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    lines(&table(heading, rows))
+}
+
+/// The same whose last column goes on below where it is too long for one line: nothing is cut.
+pub fn within(width: u16, heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = table(heading, rows);
+    table
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .set_width(width);
+    let last = table.column_count().saturating_sub(1);
+    for column in table.column_iter_mut().take(last) {
+        column.set_constraint(ColumnConstraint::ContentWidth);
+    }
+
+    lines(&table)
+}
+
+/// What is known of one thing: its name, and beside it the text.
+pub fn facts(width: u16, facts: Vec<(&str, String)>) -> String {
+    let rows = facts.into_iter();
+    within(
+        width,
+        &[],
+        rows.map(|(name, text)| vec![name.to_owned(), text]),
+    )
+}
+
+/// How wide the reader's window is.
+pub fn width() -> u16 {
+    let window = tcgetwinsize(io::stdout()).ok().map(|size| size.ws_col);
+    let said = || std::env::var("COLUMNS").ok()?.parse().ok();
+    let width = window.filter(|width| *width > 0).or_else(said);
+    width.unwrap_or(USUAL).max(NARROWEST)
+}
+
+fn table(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Table {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_header(heading.to_vec());
+    table.load_style(NOTHING);
+    if !heading.is_empty() {
+        table.set_header(heading.to_vec());
+    }
     for row in rows {
         table.add_row(row.iter().map(|cell| plain(cell)));
     }
@@ -15,7 +62,10 @@ pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
     for column in table.column_iter_mut() {
         column.set_padding((0, 2));
     }
+    table
+}
 
+fn lines(table: &Table) -> String {
     table
         .lines()
         .map(|line| line.trim_end().to_owned())
@@ -26,4 +76,36 @@ pub fn of(heading: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> Stri
 /// A number of things, in words.
 pub fn count(number: u64, one: &str) -> String {
     format!("{number} {one}{}", if number == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_goes_on_below_and_nothing_of_it_is_cut() {
+        let words =
+            "a page that says a lot, and more than fits beside a time and a word ".repeat(3);
+        let id = "x".repeat(200);
+        let rows = [&words, &id]
+            .map(|text| vec!["2026-03-01 03:00:00".into(), "mail".into(), text.clone()]);
+        let table = within(80, &["AT (UTC)", "WHAT", "DETAILS"], rows);
+        assert!(table.lines().all(|line| line.len() <= 80), "{table}");
+
+        let told: String = table
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.get(27..))
+            .collect::<Vec<_>>()
+            .join(" ");
+        for word in words.split_whitespace() {
+            assert!(told.contains(word), "{word}: {table}");
+        }
+        assert_eq!(told.matches('x').count(), 200);
+        let at = table
+            .lines()
+            .filter(|line| line.starts_with("2026"))
+            .count();
+        assert_eq!(at, 2, "what goes on below stands beneath itself: {table}");
+    }
 }

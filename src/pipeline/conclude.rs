@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     delivery::{Action, NewDelivery, Notification, sha256_hex},
-    incident::{Observation, Signal, State, Values, transition},
+    incident::{Observation, Phase, Signal, State, Values, transition},
     label::{Labels, labels_of},
     message::{Authenticity, Outcome, Verdict},
     store::{Decision, Kind, Memory, Silencing, StoredMail, Subject},
@@ -241,14 +241,21 @@ impl Rules {
             None => &mail.authenticity,
         };
 
+        // The opening that this mail is about is none before it.
+        let signal = incident.map_or(Signal::Trigger, |incident| incident.signal);
+        let its_own = memory.known.state.as_ref().is_some_and(|state| {
+            state.verified && (state.phase == Phase::Firing || signal == Signal::Resolve)
+        });
+        let earlier = memory.recurrence_28d.saturating_sub(its_own.into());
+
         labels_of(
             reading.profile.as_deref().unwrap_or_default(),
             incident.map(|incident| &incident.labels),
-            incident.map_or(Signal::Trigger, |incident| incident.signal),
+            signal,
             &treatment.severities,
             authenticity,
             &mail.message.ingress,
-            incident.map(|_| memory.recurrence_28d),
+            incident.map(|_| earlier),
         )
     }
 

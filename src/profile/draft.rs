@@ -14,7 +14,10 @@ use crate::{
     },
 };
 
+mod read;
 mod words;
+
+pub use read::{Read, Tried, tried};
 
 /// What a draft goes by, of one mail.
 struct Sight {

@@ -214,6 +214,7 @@ fn admin(
         first_mail,
         hosts: web::Hosts::new(&config.admin.hosts, external_url),
         live: Live::default(),
+        history: Arc::default(),
         sign_in: SignIn::new(admin_token(config)?, login(config)?),
     })
 }

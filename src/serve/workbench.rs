@@ -8,7 +8,10 @@ use futures_util::TryStreamExt as _;
 use jiff::Timestamp;
 use mail_parser::MessageParser;
 use serde_json::Value;
-use tokio::sync::{Notify, Semaphore, watch::Receiver};
+use tokio::{
+    sync::{Notify, Semaphore, watch::Receiver},
+    task::spawn_blocking,
+};
 
 use crate::{
     clock::Clock,
@@ -19,6 +22,7 @@ use crate::{
     label::{self, Labels},
     message::Message,
     pipeline::resolve_by_hand,
+    profile::{self, Profiles, draft},
     route::Reached,
     store::{Kind, Store},
     trial::{
@@ -31,7 +35,10 @@ use crate::{
     },
     web::{
         problem::Problem,
-        workbench::{Diff, Integration, Muted, Objectives, Options, Reach, Tested, Workbench},
+        workbench::{
+            Diff, Draft, Integration, Meaning, Muted, Objectives, Options, Reach, Read, Tested,
+            Workbench,
+        },
     },
 };
 
@@ -82,6 +89,20 @@ fn trial(loaded: &Loaded, trust: bool) -> Result<Trial, Problem> {
         trust,
     )
     .map_err(failed)
+}
+
+fn as_read(read: draft::Read) -> Read {
+    Read {
+        key: read.key,
+        status: read.status,
+        meaning: match read.meaning {
+            profile::Meaning::Trigger => Meaning::Trigger,
+            profile::Meaning::Resolve => Meaning::Resolve,
+            profile::Meaning::Update => Meaning::Update,
+        },
+        title: read.title,
+        severity: read.severity,
+    }
 }
 
 #[async_trait]
@@ -183,6 +204,31 @@ impl Workbench for Bench {
             .collect()
     }
 
+    async fn draft(&self, opening: Bytes, closing: Option<Bytes>) -> Result<Draft, Problem> {
+        let _turn = self.turns.acquire().await.map_err(failed)?;
+        let work = move || -> Result<Draft, Problem> {
+            let document = draft::document(&opening, closing.as_deref());
+            let settings = Config::profiles_of(&document).map_err(failed)?;
+            let profiles = Profiles::compile(&settings).map_err(|problems| {
+                let problems = problems.iter().map(ToString::to_string);
+                failed(problems.collect::<Vec<_>>().join("\n"))
+            })?;
+            let tried = profiles.iter().next();
+            let tried = tried.map(|one| draft::tried(one, &opening, closing.as_deref()));
+            let tried = tried.unwrap_or_default();
+            Ok(Draft {
+                document,
+                read: tried
+                    .read
+                    .into_iter()
+                    .map(|read| read.map(as_read))
+                    .collect(),
+                doubts: tried.doubts,
+            })
+        };
+        spawn_blocking(work).await.map_err(failed)?
+    }
+
     async fn diff(
         &self,
         configuration: String,
@@ -199,7 +245,7 @@ impl Workbench for Bench {
             let environment = |name: &str| std::env::var(name).ok();
             Config::parse(source, &configuration, Files::Unneeded, &environment)
         };
-        let other = tokio::task::spawn_blocking(parse).await.map_err(failed)?;
+        let other = spawn_blocking(parse).await.map_err(failed)?;
         let other = other.map_err(|errors| {
             let problems = errors.problems.iter().map(ToString::to_string);
             Problem::unprocessable(problems.collect::<Vec<_>>().join("\n"))

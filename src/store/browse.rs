@@ -89,14 +89,47 @@ pub struct ToldRow {
     pub detail: Option<String>,
 }
 
-/// A status that a mail reported for an incident, and its time.
+/// Which incidents' courses are read: a chunk of them, in the order of their change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Courses {
+    /// Of those that changed then or later; of those that changed just then, only with a higher
+    /// number than `after`.
+    Changed { since: Timestamp, after: i64 },
+    /// Of those that are open, changed before, and have a higher number, in the order of numbers.
+    Open { before: Timestamp, after: i64 },
+}
+
+/// How an incident went.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SaidRow {
-    pub incident: i64,
-    /// The incident's labels, on the first row of each incident.
-    pub labels: Option<Labels>,
-    pub status: String,
-    pub time: Timestamp,
+pub struct Course {
+    pub number: i64,
+    pub incident_id: String,
+    pub labels: Labels,
+    pub phase: Phase,
+    pub changed_at: Timestamp,
+    /// Each status that its mails said, and the time that they gave for it; of an app's alone.
+    pub said: Vec<(Timestamp, String)>,
+    /// When each mail came that moved it, and whether that said that it is on; of all others.
+    pub heard: Vec<(Timestamp, bool)>,
+}
+
+/// What the newest mails of one way in and one profile were.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lately {
+    pub ingress: String,
+    pub profile: Option<String>,
+    pub unparsed: bool,
+    pub mails: u64,
+    /// When the last of them came.
+    pub last: Timestamp,
+}
+
+/// When an integration last took a page.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Taken {
+    pub receiver: String,
+    pub integration: String,
+    pub at: Timestamp,
 }
 
 /// The deliveries of an integration that are not delivered.
@@ -153,9 +186,22 @@ pub trait Browse: Send + Sync {
     /// incidents.
     async fn told(&self, incidents: Vec<i64>) -> Result<Vec<ToldRow>, StoreError>;
 
-    /// The reported statuses, incident by incident, of incidents of an app that are open or have
-    /// changed since.
-    async fn said(&self, since: Timestamp) -> Result<Vec<SaidRow>, StoreError>;
+    /// How incidents that mails tell of went, at most `limit` of them.
+    async fn courses(&self, of: Courses, limit: u32) -> Result<Vec<Course>, StoreError>;
+
+    /// What the newest mails were, as many as `most`.
+    async fn lately(&self, most: u32) -> Result<Vec<Lately>, StoreError>;
+
+    /// When each integration last took a page, by as many of the newest deliveries as `most`.
+    async fn taken(&self, most: u32) -> Result<Vec<Taken>, StoreError>;
+
+    /// How many mails with an outcome have arrived since, among as many of the newest as `most`.
+    async fn count_mails(
+        &self,
+        outcome: Outcome,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<u64, StoreError>;
 
     /// What is pending and given up, by receiver and integration.
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError>;

@@ -66,6 +66,9 @@ pub struct IncidentRow {
 pub struct DeliveryRow {
     pub id: DeliveryId,
     pub incident_id: String,
+    /// What its incident is called, where its mails call it anything.
+    #[serde(default)]
+    pub title: Option<String>,
     pub receiver: String,
     pub integration: String,
     pub action: Action,

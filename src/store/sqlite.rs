@@ -23,10 +23,12 @@ mod concern;
 mod copy;
 #[cfg(test)]
 mod cost;
+mod course;
 mod decide;
 mod desk;
 mod expected;
 mod file;
+mod glance;
 mod held;
 mod identity;
 mod intake;

@@ -1,4 +1,5 @@
-//! What changed, as it happens: one look at the store a second, for all who watch together.
+//! What changed, as it happens: a look at the store every second or two, for all who watch
+//! together.
 
 use std::{sync::Arc, time::Duration};
 
@@ -10,6 +11,9 @@ use crate::store::{Browse, Pulse};
 
 /// Between two looks. Replicas share the store, so what another does shows here, too.
 const EVERY: Duration = Duration::from_secs(1);
+/// The same after a change: while changes come without end, every page that somebody looks at is
+/// made anew for each.
+const AFTER_A_CHANGE: Duration = Duration::from_secs(2);
 /// Whoever watches keeps a connection; others need theirs.
 const MOST_WATCHERS: usize = 64;
 
@@ -40,11 +44,13 @@ pub struct Place {
 impl Live {
     /// Looks at the store while somebody watches, until `stop`.
     pub async fn run(&self, browse: &dyn Browse, stop: CancellationToken) {
+        let mut pause = EVERY;
         while stop
-            .run_until_cancelled(tokio::time::sleep(EVERY))
+            .run_until_cancelled(tokio::time::sleep(pause))
             .await
             .is_some()
         {
+            pause = EVERY;
             if self.pulse.receiver_count() == 0 {
                 continue;
             }
@@ -52,11 +58,14 @@ impl Live {
             let Ok(pulse) = browse.pulse().await else {
                 continue;
             };
-            self.pulse.send_if_modified(|before| {
+            let has_changed = self.pulse.send_if_modified(|before| {
                 let differs = *before != pulse;
                 *before = pulse;
                 differs
             });
+            if has_changed {
+                pause = AFTER_A_CHANGE;
+            }
         }
 
         self.stop.cancel();

@@ -23,12 +23,14 @@ mod audit;
 mod chart;
 mod confirm;
 mod deliveries;
+mod draft;
 mod frame;
 mod hops;
 mod incident;
 mod incidents;
 mod mail;
 mod mails;
+mod named;
 mod now;
 mod objectives;
 mod once;
@@ -58,6 +60,7 @@ pub(super) fn router(admin: &Arc<Admin>) -> Router<Arc<Admin>> {
         .merge(objectives::router())
         .merge(rules::router())
         .merge(profiles::router())
+        .merge(draft::router())
         .route("/audit", get(audit::page))
         .layer(from_fn_with_state(Arc::clone(admin), in_words))
 }

@@ -7,6 +7,7 @@ pub mod deliveries;
 pub mod incidents;
 pub mod mails;
 pub mod objectives;
+pub mod profiles;
 pub mod silences;
 pub mod trials;
 

@@ -36,6 +36,9 @@ pub trait Workbench: Send + Sync {
     /// prints it.
     async fn explain(&self, mail: Bytes, options: Options) -> Result<Vec<Value>, Problem>;
 
+    /// Drafts a profile from an opening mail and its closing one, and tries it on them.
+    async fn draft(&self, opening: Bytes, closing: Option<Bytes>) -> Result<Draft, Problem>;
+
     /// Which pages another configuration would add, drop, move or change, of the stored mails of a
     /// time: an object for each mail that differs, as `replay --diff --json` prints it.
     async fn diff(
@@ -60,6 +63,36 @@ pub trait Workbench: Send + Sync {
 pub struct Objectives {
     pub settings: Vec<objective::Settings>,
     pub statuses: Statuses,
+}
+
+/// A first profile, and how it reads the mails that it was made from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Draft {
+    /// A `profiles:` document, as `profiles draft` prints it.
+    pub document: String,
+    /// What each mail was read as, the opening one first; null where it cannot be read.
+    pub read: Vec<Option<Read>>,
+    /// What needs a hand: nothing where the draft reads its mails as it should.
+    pub doubts: Vec<String>,
+}
+
+/// An alert as a draft reads it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Read {
+    pub key: String,
+    pub status: String,
+    pub meaning: Meaning,
+    pub title: Option<String>,
+    pub severity: Option<String>,
+}
+
+/// What an alert's status does to its incident.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Meaning {
+    Trigger,
+    Resolve,
+    Update,
 }
 
 /// How a mail is to be tried.

@@ -266,7 +266,7 @@ impl Tab {
                 "{expression} never is: {}",
                 self.says()
             );
-            thread::sleep(std::time::Duration::from_millis(50));
+            thread::sleep(std::time::Duration::from_millis(10));
         }
     }
 

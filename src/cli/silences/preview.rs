@@ -15,7 +15,7 @@ use crate::{
     },
     silence::Plan,
     store::StoreError,
-    web::views::silences::{NewSilence, Preview as Found, preview_of},
+    web::views::silences::{ALL, NewSilence, Preview as Found, preview_of},
 };
 
 /// Show what a silence would keep from paging, and add none
@@ -73,7 +73,7 @@ async fn find(
         return Ok(remote.post("silences/preview", &new).await?);
     }
     let store = open_store(config).await?;
-    let found = preview_of(&*store, &plan, now).await;
+    let found = preview_of(&*store, &plan, now, ALL).await;
     Ok(found.map_err(|problem| StoreError::Failed(problem.detail))?)
 }
 

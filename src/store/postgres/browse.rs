@@ -7,11 +7,9 @@ use tokio_postgres::Row;
 use super::{
     Postgres,
     connection::Parameter,
+    course, glance,
     look::{delivery_list, mail_list},
-    row::{
-        at, delivery_row, incident_row, json_at, mail_row, optional_time_at, silence_row, text,
-        time_at, unsigned_at, word_at,
-    },
+    row::{at, delivery_row, incident_row, mail_row, silence_row, text, word_at},
 };
 use crate::{
     delivery::DeliveryState,
@@ -19,15 +17,15 @@ use crate::{
     message::Outcome,
     silence::{Silence, SilenceId},
     store::{
-        Backlog, Browse, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow, MailFilter,
-        MailRow, Pulse, SCANNED, SaidRow, Span, StoreError, Stretch, ToldRow,
-        kept::{label, micros, pattern},
+        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
+        Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError, Stretch, Taken, ToldRow,
+        kept::{label, pattern},
     },
 };
 
 /// The rows of a table that a stretch examines: an index leads to them.
 macro_rules! scan {
-    ($table:literal, $indexed:literal) => {
+    ($table:literal, $indexed:expr) => {
         concat!(
             "SELECT coalesce(min(id), 0) AS first, count(*) AS scanned FROM
                  (SELECT id FROM ",
@@ -57,7 +55,7 @@ macro_rules! incidents {
 }
 
 macro_rules! mails {
-    ($indexed:literal) => {
+    ($indexed:expr) => {
         mail_list!(concat!(
             "WHERE mails.id < $1 AND mails.id >= $2 ",
             $indexed,
@@ -68,6 +66,21 @@ macro_rules! mails {
                     OR incidents.incident_id ILIKE $7)
              ORDER BY mails.id DESC LIMIT $3"
         ))
+    };
+}
+
+/// What an index leads to of the mails with an outcome: all that have it, unless most have.
+macro_rules! led_to {
+    ($outcome:expr, $($rare:ident $word:literal),*) => {
+        match $outcome {
+            None | Some(Outcome::Pending | Outcome::Opened | Outcome::Resolved) => {
+                (scan!("mails", ""), mails!(""))
+            }
+            $(Some(Outcome::$rare) => (
+                scan!("mails", concat!("AND outcome = '", $word, "'")),
+                mails!(concat!("AND outcome = '", $word, "'")),
+            ),)*
+        }
     };
 }
 
@@ -122,13 +135,10 @@ impl Browse for Postgres {
         filter: MailFilter,
         span: Span,
     ) -> Result<Stretch<MailRow>, StoreError> {
-        let (bounds, read) = match filter.outcome {
-            Some(Outcome::Quarantined) => (
-                scan!("mails", "AND outcome = 'quarantined'"),
-                mails!("AND outcome = 'quarantined'"),
-            ),
-            _ => (scan!("mails", ""), mails!("")),
-        };
+        let (bounds, read) = led_to!(filter.outcome,
+            Reopened "reopened", Updated "updated", Changed "changed", Unparsed "unparsed",
+            Duplicate "duplicate", Stale "stale", Expired "expired", Silenced "silenced",
+            Quarantined "quarantined", Ignored "ignored");
 
         let outcome = filter.outcome.map(Outcome::as_str);
         let profile = filter.profile.as_deref().map(kept_text);
@@ -196,39 +206,33 @@ impl Browse for Postgres {
         rows.iter().map(told_row).collect()
     }
 
-    async fn said(&self, since: Timestamp) -> Result<Vec<SaidRow>, StoreError> {
-        let rows = self.database.query(SAID, &[&micros(since)]).await?;
-        let (mut said, mut last) = (Vec::with_capacity(rows.len()), None);
-        for row in &rows {
-            let incident = at(row, "id")?;
-            let is_first = last.replace(incident) != Some(incident);
-            said.push(SaidRow {
-                incident,
-                labels: is_first.then(|| json_at(row, "labels")).transpose()?,
-                status: at(row, "said")?,
-                time: time_at(row, "time")?,
-            });
-        }
-        Ok(said)
+    async fn courses(&self, of: Courses, limit: u32) -> Result<Vec<Course>, StoreError> {
+        course::courses(&self.database, of, limit).await
+    }
+
+    async fn lately(&self, most: u32) -> Result<Vec<Lately>, StoreError> {
+        glance::lately(&self.database, most).await
+    }
+
+    async fn taken(&self, most: u32) -> Result<Vec<Taken>, StoreError> {
+        glance::taken(&self.database, most).await
+    }
+
+    async fn count_mails(
+        &self,
+        outcome: Outcome,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        glance::count_mails(&self.database, outcome, (since, most)).await
     }
 
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
-        let rows = self.database.query(BACKLOGS, &[]).await?;
-        rows.iter().map(backlog_row).collect()
+        glance::backlogs(&self.database).await
     }
 
     async fn pulse(&self) -> Result<Pulse, StoreError> {
-        let rows = self.database.query(PULSE, &[]).await?;
-        let Some(row) = rows.first() else {
-            return Ok(Pulse::default());
-        };
-        Ok(Pulse {
-            mails: at(row, "mails")?,
-            incidents: at(row, "incidents")?,
-            deliveries: at(row, "deliveries")?,
-            silences: at(row, "silences")?,
-            deeds: at(row, "deeds")?,
-        })
+        glance::pulse(&self.database).await
     }
 }
 
@@ -296,47 +300,3 @@ fn told_row(row: &Row) -> Result<ToldRow, StoreError> {
         detail: at(row, "detail")?,
     })
 }
-
-/// Row by row in the order of their numbers.
-const SAID: &str = "
-SELECT incidents.id, labels, its.status AS said, time FROM incidents CROSS JOIN LATERAL (
-    SELECT status, time FROM applied WHERE incident = incidents.id OFFSET 0) AS its
-WHERE (changed_at >= $1 OR phase = 'firing') AND kind = 'incident'
-  AND strpos(labels, '\"app_key\":\"') > 0
-ORDER BY incidents.id";
-
-const BACKLOGS: &str = "
-SELECT receiver, integration, pending, held, dead, oldest,
-       (SELECT detail FROM deliveries AS one WHERE one.id = failed) AS failure
-FROM (SELECT receiver, integration,
-       count(*) FILTER (WHERE state = 'pending') AS pending,
-         count(*) FILTER (WHERE state = 'held') AS held,
-       count(*) FILTER (WHERE state = 'dead') AS dead,
-         min(created_at) FILTER (WHERE state = 'pending') AS oldest,
-       max(id) FILTER (WHERE failures > 0) AS failed
-FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries
-      WHERE settled_at IS NULL
-      UNION ALL
-      SELECT id, receiver, integration, state, failures, created_at FROM deliveries
-      WHERE state = 'dead') AS owed
-GROUP BY receiver, integration) AS lanes ORDER BY receiver, integration";
-
-fn backlog_row(row: &Row) -> Result<Backlog, StoreError> {
-    Ok(Backlog {
-        receiver: at(row, "receiver")?,
-        integration: at(row, "integration")?,
-        pending: unsigned_at(row, "pending")?,
-        held: unsigned_at(row, "held")?,
-        dead: unsigned_at(row, "dead")?,
-        oldest_pending: optional_time_at(row, "oldest")?,
-        failure: at(row, "failure")?,
-    })
-}
-
-const PULSE: &str = "
-SELECT (SELECT coalesce(max(id), 0) FROM mails) AS mails,
-       (SELECT coalesce(max(changed_at), 0) FROM incidents) AS incidents,
-       (SELECT coalesce(max(id), 0) FROM attempts) + (SELECT coalesce(max(id), 0)
-                                                      FROM deliveries) AS deliveries,
-       (SELECT coalesce(max(id), 0) FROM silences) AS silences,
-       (SELECT coalesce(max(id), 0) FROM deeds) AS deeds";

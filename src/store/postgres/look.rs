@@ -69,8 +69,8 @@ macro_rules! item {
 macro_rules! delivery {
     ($($which:tt)*) => {
         concat!(
-            "SELECT deliveries.*, incident_id FROM deliveries
-             JOIN incidents ON incidents.id = incident ",
+            "SELECT deliveries.*, incident_id, incidents.labels AS incident_labels
+     FROM deliveries JOIN incidents ON incidents.id = incident ",
             $($which)*
         )
     };

@@ -10,6 +10,7 @@ use tokio_postgres::{Row, types::FromSql};
 use super::connection::failure;
 use crate::{
     delivery::Target,
+    label::title_of,
     message::Message,
     silence::Silence,
     store::{
@@ -157,6 +158,7 @@ pub(super) fn delivery_row(row: &Row) -> Result<DeliveryRow, StoreError> {
     Ok(DeliveryRow {
         id: at(row, "id")?,
         incident_id: at(row, "incident_id")?,
+        title: title_of(&json_at(row, "incident_labels")?).map(ToOwned::to_owned),
         receiver: at(row, "receiver")?,
         integration: at(row, "integration")?,
         action: word_at(row, "action")?,

@@ -5,12 +5,9 @@ use jiff::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Params, Row, named_params};
 
 use super::{
-    Sqlite,
+    Sqlite, course, glance,
     look::{DELIVERY, MAIL},
-    row::{
-        delivery_row, incident_row, json_at, mail_row, optional_time_at, silence_row, time_at,
-        unsigned_at, word_at,
-    },
+    row::{delivery_row, incident_row, mail_row, silence_row, word_at},
 };
 use crate::{
     delivery::DeliveryState,
@@ -18,9 +15,9 @@ use crate::{
     message::Outcome,
     silence::{Silence, SilenceId},
     store::{
-        Backlog, Browse, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow, MailFilter,
-        MailRow, Pulse, SCANNED, SaidRow, Span, StoreError, Stretch, ToldRow,
-        kept::{label, micros, pattern},
+        Backlog, Browse, Course, Courses, DeliveryFilter, DeliveryRow, IncidentFilter, IncidentRow,
+        Lately, MailFilter, MailRow, Pulse, SCANNED, Span, StoreError, Stretch, Taken, ToldRow,
+        kept::{label, pattern},
     },
 };
 
@@ -73,30 +70,51 @@ impl Browse for Sqlite {
             .await
     }
 
-    async fn said(&self, since: Timestamp) -> Result<Vec<SaidRow>, StoreError> {
-        self.read(move |connection| said(connection, since)).await
+    async fn courses(&self, of: Courses, limit: u32) -> Result<Vec<Course>, StoreError> {
+        self.read(move |connection| course::courses(connection, of, limit))
+            .await
+    }
+
+    async fn lately(&self, most: u32) -> Result<Vec<Lately>, StoreError> {
+        self.read(move |connection| glance::lately(connection, most))
+            .await
+    }
+
+    async fn taken(&self, most: u32) -> Result<Vec<Taken>, StoreError> {
+        self.read(move |connection| glance::taken(connection, most))
+            .await
+    }
+
+    async fn count_mails(
+        &self,
+        outcome: Outcome,
+        since: Timestamp,
+        most: u32,
+    ) -> Result<u64, StoreError> {
+        self.read(move |connection| glance::count_mails(connection, outcome, (since, most)))
+            .await
     }
 
     async fn backlogs(&self) -> Result<Vec<Backlog>, StoreError> {
-        self.read(backlogs).await
+        self.read(glance::backlogs).await
     }
 
     async fn pulse(&self) -> Result<Pulse, StoreError> {
-        self.read(pulse).await
+        self.read(glance::pulse).await
     }
 }
 
 /// The rows of a table that a stretch examines: an index leads to them.
 fn scan(
     connection: &Connection,
-    table: &str,
+    (table, number): (&str, &str),
     indexed: &str,
     span: Span,
 ) -> rusqlite::Result<(i64, bool)> {
     connection
         .prepare_cached(&format!(
             "SELECT coalesce(min(id), 0), count(*) FROM
-                 (SELECT id FROM {table} WHERE id < ?1 {indexed} ORDER BY id DESC LIMIT ?2)"
+                 (SELECT id FROM {table} WHERE {number} < ?1 {indexed} ORDER BY {number} DESC LIMIT ?2)"
         ))?
         .query_row([span.before, i64::from(SCANNED)], |row| {
             Ok((row.get(0)?, row.get::<_, u32>(1)? == SCANNED))
@@ -130,7 +148,7 @@ fn stretch<T>(
     Ok(Stretch { items, next })
 }
 
-fn incidents(
+pub(super) fn incidents(
     connection: &Connection,
     filter: &IncidentFilter,
     span: Span,
@@ -139,7 +157,7 @@ fn incidents(
         Some(Phase::Firing) => "AND phase = 'firing'",
         _ => "",
     };
-    let scanned = scan(connection, "incidents", indexed, span)?;
+    let scanned = scan(connection, ("incidents", "id"), indexed, span)?;
     stretch(
         connection,
         &format!(
@@ -171,16 +189,27 @@ fn incidents(
     )
 }
 
-fn mails(
+/// What an index leads to of the mails with an outcome: all that have it, unless most have.
+pub(super) fn led_to(outcome: Option<Outcome>) -> String {
+    match outcome {
+        None | Some(Outcome::Pending | Outcome::Opened | Outcome::Resolved) => String::new(),
+        Some(Outcome::Quarantined) => "AND outcome = 'quarantined'".to_owned(),
+        // SQLite takes a partial index where its very condition stands.
+        Some(rare) => format!(
+            "AND outcome = '{}' AND outcome IN ('reopened', 'updated', 'changed', 'unparsed', 'duplicate', \
+             'stale', 'expired', 'silenced', 'ignored')",
+            rare.as_str()
+        ),
+    }
+}
+
+pub(super) fn mails(
     connection: &Connection,
     filter: &MailFilter,
     span: Span,
 ) -> rusqlite::Result<Stretch<MailRow>> {
-    let indexed = match filter.outcome {
-        Some(Outcome::Quarantined) => "AND outcome = 'quarantined'",
-        _ => "",
-    };
-    let scanned = scan(connection, "mails", indexed, span)?;
+    let indexed = led_to(filter.outcome);
+    let scanned = scan(connection, ("mails", "id"), &indexed, span)?;
     stretch(
         connection,
         &format!(
@@ -208,24 +237,27 @@ fn mails(
     )
 }
 
-fn deliveries(
+pub(super) fn deliveries(
     connection: &Connection,
     filter: &DeliveryFilter,
     span: Span,
 ) -> rusqlite::Result<Stretch<DeliveryRow>> {
-    let indexed = match filter.state {
-        Some(DeliveryState::Pending | DeliveryState::Held) => "AND settled_at IS NULL",
-        Some(DeliveryState::Dead) => "AND state = 'dead'",
-        _ => "",
+    // What is owed is few: it is found by an index of that and put in order, and not looked for
+    // among all there is, in the order that they are in.
+    let (indexed, number) = match filter.state {
+        Some(DeliveryState::Pending | DeliveryState::Held) => ("AND settled_at IS NULL", "+id"),
+        Some(DeliveryState::Dead) => ("AND state = 'dead'", "+id"),
+        _ => ("", "id"),
     };
-    let scanned = scan(connection, "deliveries", indexed, span)?;
+    let scanned = scan(connection, ("deliveries", number), indexed, span)?;
+    let number = number.replace("id", "deliveries.id");
     stretch(
         connection,
         &format!(
-            "{DELIVERY} WHERE deliveries.id < :before AND deliveries.id >= :from {indexed}
+            "{DELIVERY} WHERE {number} < :before AND {number} >= :from {indexed}
                AND (:state IS NULL OR state = :state)
                AND (:receiver IS NULL OR receiver = :receiver)
-             ORDER BY deliveries.id DESC LIMIT :limit"
+             ORDER BY {number} DESC LIMIT :limit"
         ),
         named_params! {
             ":before": span.before,
@@ -241,7 +273,7 @@ fn deliveries(
 }
 
 fn silences(connection: &Connection, span: Span) -> rusqlite::Result<Stretch<Silence>> {
-    let scanned = scan(connection, "silences", "", span)?;
+    let scanned = scan(connection, ("silences", "id"), "", span)?;
     stretch(
         connection,
         "SELECT * FROM silences WHERE id < ?1 AND id >= ?2 ORDER BY id DESC LIMIT ?3",
@@ -252,7 +284,7 @@ fn silences(connection: &Connection, span: Span) -> rusqlite::Result<Stretch<Sil
     )
 }
 
-fn told(connection: &Connection, incidents: &[i64]) -> rusqlite::Result<Vec<ToldRow>> {
+pub(super) fn told(connection: &Connection, incidents: &[i64]) -> rusqlite::Result<Vec<ToldRow>> {
     let mut statement = connection.prepare_cached(
         "SELECT deliveries.* FROM incidents JOIN deliveries
              ON deliveries.incident = incidents.id AND deliveries.episode = incidents.episode
@@ -278,81 +310,4 @@ fn told(connection: &Connection, incidents: &[i64]) -> rusqlite::Result<Vec<Told
     }
 
     Ok(told)
-}
-
-fn said(connection: &Connection, since: Timestamp) -> rusqlite::Result<Vec<SaidRow>> {
-    let mut statement = connection.prepare_cached(
-        "SELECT incidents.id, labels, applied.status AS said, time FROM incidents
-             CROSS JOIN applied ON applied.incident = incidents.id
-         WHERE (changed_at >= ?1 OR phase = 'firing') AND kind = 'incident'
-           AND instr(labels, '\"app_key\":\"') > 0
-         ORDER BY incidents.id",
-    )?;
-    let mut rows = statement.query([micros(since)])?;
-    let (mut said, mut last) = (Vec::new(), None);
-
-    while let Some(row) = rows.next()? {
-        let incident = row.get("id")?;
-        let is_first = last.replace(incident) != Some(incident);
-        said.push(SaidRow {
-            incident,
-            labels: is_first.then(|| json_at(row, "labels")).transpose()?,
-            status: row.get("said")?,
-            time: time_at(row, "time")?,
-        });
-    }
-
-    Ok(said)
-}
-
-fn backlogs(connection: &Connection) -> rusqlite::Result<Vec<Backlog>> {
-    connection
-        .prepare_cached(
-            "SELECT *, (SELECT detail FROM deliveries WHERE id = failed) AS failure FROM (
-             SELECT receiver, integration,
-                    sum(state = 'pending') AS pending, sum(state = 'held') AS held,
-                      sum(state = 'dead') AS dead,
-                    min(CASE WHEN state = 'pending' THEN created_at END) AS oldest,
-                    max(CASE WHEN failures > 0 THEN id END) AS failed
-             FROM (SELECT id, receiver, integration, state, failures, created_at FROM deliveries
-                   WHERE settled_at IS NULL
-                   UNION ALL
-                   SELECT id, receiver, integration, state, failures, created_at FROM deliveries
-                   WHERE state = 'dead')
-                   AS owed
-             GROUP BY receiver, integration) ORDER BY receiver, integration",
-        )?
-        .query_map([], |row| {
-            Ok(Backlog {
-                receiver: row.get("receiver")?,
-                integration: row.get("integration")?,
-                pending: unsigned_at(row, "pending")?,
-                held: unsigned_at(row, "held")?,
-                dead: unsigned_at(row, "dead")?,
-                oldest_pending: optional_time_at(row, "oldest")?,
-                failure: row.get("failure")?,
-            })
-        })?
-        .collect()
-}
-
-fn pulse(connection: &Connection) -> rusqlite::Result<Pulse> {
-    connection
-        .prepare_cached(
-            "SELECT (SELECT coalesce(max(id), 0) FROM mails),
-               (SELECT coalesce(max(changed_at), 0) FROM incidents),
-                    (SELECT coalesce(max(id), 0) FROM attempts) + (SELECT coalesce(max(id), 0)
-                                                                   FROM deliveries),
-                    (SELECT coalesce(max(id), 0) FROM silences),
-                      (SELECT coalesce(max(id), 0) FROM deeds)",
-        )?
-        .query_row([], |row| {
-            Ok(Pulse {
-                mails: row.get(0)?,
-                incidents: row.get(1)?,
-                deliveries: row.get(2)?,
-                silences: row.get(3)?,
-                deeds: row.get(4)?,
-            })
-        })
 }

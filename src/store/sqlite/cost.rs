@@ -14,15 +14,19 @@ use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::Connection;
 
-use super::{concern, decide, held, lane, mail, migrate, prune, record, settle, silence};
+use super::{
+    browse, concern, course, decide, glance, held, lane, mail, migrate, prune, record, settle,
+    silence,
+};
 use crate::{
-    delivery::{Action, Notification, Step, Target},
+    delivery::{Action, DeliveryState, Notification, Step, Target},
     incident::{ATLASSIAN_SLI, Phase, Series, State, Values},
     label::Labels,
     message::{Authenticity, MailId, Message, Outcome},
     store::{
-        Decision, Fallback, Horizon, Item, Kind, Mutes, NewDelivery, Next, Settlement, Silencing,
-        StoreError, Subject, Sweep, kept,
+        Courses, Decision, DeliveryFilter, Fallback, Horizon, IncidentFilter, Item, Kind,
+        MailFilter, Mutes, NewDelivery, Next, Settlement, Silencing, Span, StoreError, Subject,
+        Sweep, kept,
     },
 };
 
@@ -371,4 +375,107 @@ fn a_look_at_what_is_held_costs_the_same_however_much_there_was() -> Result<(), 
 
     assert_eq!(cost(20, 20)?, cost(30_000, 100_000)?);
     Ok(())
+}
+
+/// What the pages and the API ask for most: at night nobody waits for a list.
+#[test]
+fn what_a_page_asks_costs_the_same_however_much_is_stored() -> Result<(), StoreError> {
+    const TOLD: &str = "
+        INSERT INTO deliveries (incident, episode, receiver, integration, action, alias, notification, state, step,
+                                settled_at, created_at)
+        SELECT i, 1, 'oncall', 'opsgenie/0', 'trigger', 'a', '{}', 'delivered', '{}', i, i FROM n;
+        UPDATE mails SET outcome = 'opened', hold = NULL, authenticity = '{\"verdict\":\"off\"}';
+        UPDATE mails SET outcome = 'unparsed' WHERE id <= 3;
+        UPDATE deliveries SET state = 'dead' WHERE id <= 3;
+        UPDATE deliveries SET state = 'pending', settled_at = NULL WHERE id IN (4, 5, 6);
+        UPDATE incidents SET phase = 'firing' WHERE id <= 3;";
+
+    // More than a stretch looks through, and much more.
+    let bills = [6_000, 20_000].map(|size| {
+        let store = Counted::new()?;
+        store.history(size).map_err(super::failure)?;
+        let connection = &store.connection;
+        connection.execute_batch(TOLD).map_err(super::failure)?;
+
+        let mut bill = BTreeMap::new();
+        for _ in 0..2 {
+            bill = looks(&store).map_err(super::failure)?;
+        }
+        Ok::<_, StoreError>(bill)
+    });
+
+    let [small, large] = bills;
+    let (small, large) = (small?, large?);
+    assert_eq!(small, large);
+    assert!(small.values().all(|cost| *cost > 0), "{small:?}");
+    Ok(())
+}
+
+fn looks(store: &Counted) -> rusqlite::Result<BTreeMap<String, u64>> {
+    let connection = &store.connection;
+    let first = Span::first(100);
+    let mut bill = BTreeMap::new();
+    let mut last = store.instructions.load(Ordering::Relaxed);
+    let mut charge = |what: String| {
+        let run = store.instructions.load(Ordering::Relaxed);
+        bill.insert(what, run - last);
+        last = run;
+    };
+
+    for phase in [None, Some(Phase::Firing)] {
+        let filter = IncidentFilter {
+            phase,
+            ..IncidentFilter::default()
+        };
+        let found = browse::incidents(connection, &filter, first)?;
+        charge(format!("incidents, {phase:?}"));
+        browse::told(
+            connection,
+            &found.items.iter().map(|(id, _)| *id).collect::<Vec<_>>(),
+        )?;
+        charge(format!("who was told of them, {phase:?}"));
+    }
+    for outcome in [None, Some(Outcome::Unparsed), Some(Outcome::Quarantined)] {
+        let filter = MailFilter {
+            outcome,
+            ..MailFilter::default()
+        };
+        browse::mails(connection, &filter, first)?;
+        charge(format!("mails, {outcome:?}"));
+    }
+    for state in [
+        None,
+        Some(DeliveryState::Pending),
+        Some(DeliveryState::Held),
+        Some(DeliveryState::Dead),
+    ] {
+        let filter = DeliveryFilter {
+            state,
+            ..DeliveryFilter::default()
+        };
+        browse::deliveries(connection, &filter, first)?;
+        charge(format!("deliveries, {state:?}"));
+    }
+
+    glance::lately(connection, 500)?;
+    charge("what came lately".to_owned());
+    glance::taken(connection, 500)?;
+    charge("what was taken lately".to_owned());
+    glance::count_mails(connection, Outcome::Unparsed, (NOW, 100))?;
+    charge("what waits".to_owned());
+    glance::backlogs(connection)?;
+    charge("what is owed".to_owned());
+    glance::pulse(connection)?;
+    charge("whether anything has changed".to_owned());
+
+    // Of all that went, what has changed since the last look.
+    let newest: i64 = connection
+        .prepare_cached("SELECT max(changed_at) FROM incidents")?
+        .query_row([], |row| row.get(0))?;
+    let since = kept::time(newest - 9);
+    let changed = course::courses(connection, Courses::Changed { since, after: 0 }, 2_000)?;
+    assert_eq!(changed.len(), 10);
+    charge("how they went".to_owned());
+
+    Ok(bill)
 }

@@ -26,7 +26,8 @@ const ITEM: &str =
      LEFT JOIN incidents ON incidents.id = mail_items.incident";
 
 pub(super) const DELIVERY: &str =
-    "SELECT deliveries.*, incident_id FROM deliveries JOIN incidents ON incidents.id = incident";
+    "SELECT deliveries.*, incident_id, incidents.labels AS incident_labels
+     FROM deliveries JOIN incidents ON incidents.id = incident";
 
 pub(super) fn incidents(
     connection: &Connection,

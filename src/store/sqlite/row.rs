@@ -8,6 +8,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::{
     delivery::Target,
     incident::State,
+    label::title_of,
     message::Message,
     silence::Silence,
     store::{
@@ -131,6 +132,7 @@ pub(super) fn delivery_row(row: &Row<'_>) -> rusqlite::Result<DeliveryRow> {
     Ok(DeliveryRow {
         id: row.get("id")?,
         incident_id: row.get("incident_id")?,
+        title: title_of(&json_at(row, "incident_labels")?).map(ToOwned::to_owned),
         receiver: row.get("receiver")?,
         integration: row.get("integration")?,
         action: word_at(row, "action")?,

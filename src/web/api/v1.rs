@@ -66,9 +66,11 @@ struct Document;
     conditions::profiles,
     conditions::audit,
     trials::explain,
+    trials::draft,
     trials::routes,
     trials::diff,
     objectives::list,
+    objectives::senders,
     events::list,
 ))]
 struct Paths;
@@ -118,9 +120,11 @@ pub fn router() -> Router<Arc<Admin>> {
         .route("/profiles", get(conditions::profiles))
         .route("/audit", get(conditions::audit))
         .route("/explain", post(trials::explain))
+        .route("/profiles/draft", post(trials::draft))
         .route("/routes/test", post(trials::routes))
         .route("/replay/diff", post(trials::diff))
         .route("/objectives", get(objectives::list))
+        .route("/senders", get(objectives::senders))
         .route("/events", get(events::list))
         .route(
             "/openapi.json",

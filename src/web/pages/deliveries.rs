@@ -17,6 +17,7 @@ use super::{
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
+    named::named,
     when::{When, clock},
     words,
 };
@@ -99,7 +100,9 @@ impl Row {
                 Action::Resolve => "that it is over:",
             },
             href: format!("{}#delivery-{}", incident_at(&row.incident_id), row.id),
-            incident: row.incident_id,
+            incident: row
+                .title
+                .unwrap_or_else(|| named(&row.incident_id).into_owned()),
             integration: words::integration(&row.integration),
             detail: row.detail,
             until,

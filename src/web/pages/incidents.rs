@@ -14,6 +14,7 @@ use super::{
     Answer,
     frame::View,
     incident_at,
+    named::title,
     when::{When, clock, span},
     words::{self, Severity, label},
 };
@@ -79,7 +80,7 @@ impl Row {
         Self {
             anchor: format!("incident-{}", incident.row.incident_id),
             href: incident_at(&incident.row.incident_id),
-            title: incident.title.clone(),
+            title: title(&incident.row.labels, &incident.row.incident_id),
             app: whose(labels),
             measured: words::measured(labels),
             recurrence: words::recurrence(labels),

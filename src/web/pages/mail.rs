@@ -19,6 +19,7 @@ use super::{
     frame::View,
     hops::Hops,
     incident_at,
+    named::named,
     when::When,
     words::{self, Fact, Label, labels},
 };
@@ -169,7 +170,7 @@ async fn page(
     facts.extend(
         row.incident_id
             .as_ref()
-            .map(|id| Fact::link("Incident", id, incident_at(id))),
+            .map(|id| Fact::link("Incident", named(id), incident_at(id))),
     );
     if let Some(release) = &row.released {
         facts.push(Fact::new("Released by", &release.by));

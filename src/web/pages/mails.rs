@@ -17,6 +17,7 @@ use super::{
     frame::View,
     incident_at,
     incidents::{Choice, Further, choices, walk},
+    named::named,
     now::First,
     when::When,
     words,
@@ -110,7 +111,7 @@ impl Row {
             held: mail.outcome == Outcome::Quarantined,
             incident: mail.incident_id.map(|id| Incident {
                 href: incident_at(&id),
-                text: id,
+                text: named(&id).into_owned(),
             }),
             reason: mail.reason,
             ingress: mail.ingress,
@@ -132,7 +133,8 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         q: fields.get("q").map(ToOwned::to_owned),
     };
     let found = mails::list(&admin, &query, &walk(&fields)).await?;
-    let ingresses = conditions::ingresses(&admin).await?;
+    let lately = conditions::lately(&admin).await?;
+    let ingresses = conditions::ingresses_by(&admin, &lately);
 
     // What is discarded by a filter is exactly what is listed by it.
     let by_filter =
@@ -144,11 +146,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         )
     });
     let now = admin.clock.now();
-    let first = if found.items.is_empty() {
-        First::of(&admin).await?
-    } else {
-        None
-    };
+    let first = lately.is_empty().then(|| First::of(&admin));
 
     let listed = Listed {
         q: fields.text("q"),

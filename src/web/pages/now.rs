@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::{RawQuery, State};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
@@ -18,6 +18,7 @@ use crate::{
     canary::Standing,
     label::severity,
     message::Outcome,
+    store::Backlog,
     web::{
         Admin,
         form::Fields,
@@ -26,7 +27,7 @@ use crate::{
         views::{
             conditions::{self, Ingress, Integration, Profile, Receiver},
             incidents::{self, Incident, IncidentQuery, IncidentState},
-            mails::{self, MailQuery},
+            mails,
         },
         who::Who,
     },
@@ -36,6 +37,7 @@ use crate::{
 const SHOWN: u32 = 100;
 /// What is counted is counted so far.
 const COUNTED: u32 = 100;
+const A_WEEK: SignedDuration = SignedDuration::from_hours(7 * 24);
 
 #[derive(Serialize)]
 struct Data {
@@ -86,42 +88,34 @@ pub struct First {
 }
 
 impl First {
-    /// By the first way in that takes a post; none where mail has come already.
-    pub async fn of(admin: &Admin) -> Result<Option<Self>, Problem> {
-        let one = Walk {
-            limit: Some(1),
-            cursor: None,
-        };
-        let some = mails::list(admin, &MailQuery::default(), &one).await?;
-        if !some.items.is_empty() {
-            return Ok(None);
-        }
-
+    /// By the first way in that takes a post.
+    pub fn of(admin: &Admin) -> Self {
         let Some(way_in) = &admin.first_mail else {
-            return Ok(Some(Self {
+            return Self {
                 commands: Vec::new(),
-            }));
+            };
         };
         let piped = |options: &str| format!("alertbridge sample {options} | {way_in}");
         let commands = vec![
             piped("--incident FIRST"),
             piped("--incident FIRST --status OK"),
         ];
-        Ok(Some(Self { commands }))
+        Self { commands }
     }
 }
 
 pub async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
     let fields = Fields::from_query(&query.unwrap_or_default());
-    let trust = Trust::of(&admin).await?;
+    let backlogs = admin.browse.backlogs().await?;
+    let trust = Trust::by(&admin, &backlogs);
     let data = Data {
-        now: Now::of(&admin).await?,
+        now: Now::of(&admin, backlogs).await?,
     };
     Ok(View::new(&admin, &who, "Now", &fields).with(&trust, "now.html", data))
 }
 
 impl Now {
-    async fn of(admin: &Admin) -> Result<Self, Problem> {
+    async fn of(admin: &Admin, backlogs: Vec<Backlog>) -> Result<Self, Problem> {
         let now = admin.clock.now();
         let walk = Walk {
             limit: Some(SHOWN),
@@ -140,9 +134,10 @@ impl Now {
             )
         });
 
-        let ingresses = conditions::ingresses(admin).await?.items;
-        let receivers = conditions::receivers(admin).await?.items;
-        let profiles = conditions::profiles(admin).await?.items;
+        let lately = conditions::lately(admin).await?;
+        let ingresses = conditions::ingresses_by(admin, &lately).items;
+        let receivers = conditions::receivers_by(admin, backlogs).await?.items;
+        let profiles = conditions::profiles_by(admin, &lately).items;
         let heading = heading(&open.items, open.next.is_some());
 
         let facts = facts(&ingresses, &receivers, &admin.canary.borrow(), now);
@@ -163,7 +158,7 @@ impl Now {
                 .flat_map(|one| told(one, now))
                 .collect(),
             profiles: profiles.into_iter().map(|one| read(one, now)).collect(),
-            first: First::of(admin).await?,
+            first: lately.is_empty().then(|| First::of(admin)),
         })
     }
 }
@@ -215,23 +210,14 @@ async fn piles(
     open: &[Incident],
     receivers: &[Receiver],
 ) -> Result<Vec<Pile>, Problem> {
-    let walk = Walk {
-        limit: Some(COUNTED),
-        cursor: None,
+    let some = async |outcome, since| {
+        let found = mails::count(admin, outcome, since, COUNTED).await?;
+        let plus = if found >= u64::from(COUNTED) { "+" } else { "" };
+        Ok::<_, Problem>(format!("{found}{plus}"))
     };
-    let some = async |outcome| {
-        let query = MailQuery {
-            outcome: Some(outcome),
-            ..MailQuery::default()
-        };
-        let found = mails::list(admin, &query, &walk).await?;
-        let plus = if found.items.len() >= COUNTED as usize {
-            "+"
-        } else {
-            ""
-        };
-        Ok::<_, Problem>(format!("{}{plus}", found.items.len()))
-    };
+    // Somebody was told of each; what is older than a week is no news.
+    let a_week_ago = admin.clock.now().saturating_sub(A_WEEK);
+    let a_week_ago = a_week_ago.unwrap_or(Timestamp::MIN);
     let of_kind = |kind: &str| {
         let fits = |one: &&Incident| one.row.labels.get("kind").is_some_and(|of| of == kind);
         open.iter().filter(fits).count()
@@ -258,13 +244,13 @@ async fn piles(
         ),
         pile(
             "mails in quarantine",
-            some(Outcome::Quarantined).await?,
+            some(Outcome::Quarantined, Timestamp::MIN).await?,
             "/mails?outcome=quarantined",
             true,
         ),
         pile(
-            "alerts could not be read",
-            some(Outcome::Unparsed).await?,
+            "alerts could not be read in 7 days",
+            some(Outcome::Unparsed, a_week_ago).await?,
             "/mails?outcome=unparsed",
             true,
         ),

@@ -14,6 +14,7 @@ use super::{
     Answer, address,
     chart::{Budget, Strip},
     frame::View,
+    incident_at,
     incidents::{Choice, choices},
     when::{When, span},
     words::{count, times},
@@ -24,7 +25,7 @@ use crate::{
         Admin,
         form::Fields,
         problem::Problem,
-        views::objectives::{self, Objective, ObjectiveQuery, Period},
+        views::objectives::{self, Measured, Objective, ObjectiveQuery, Period},
         who::Who,
     },
 };
@@ -56,6 +57,7 @@ struct Listed {
     evidence: String,
     /// The same window for whoever looks later.
     lasting: String,
+    senders: Vec<Sender>,
 }
 
 /// One objective.
@@ -112,7 +114,10 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
         at: asked.at,
         ..ObjectiveQuery::default()
     };
-    let all = objectives::list(&admin, &everything).await?.items;
+    let Measured {
+        objectives: all,
+        senders,
+    } = objectives::measured(&admin, &everything).await?;
     let names = |of: fn(&Objective) -> &String| {
         let mut names: Vec<_> = all.iter().map(of).filter(|name| !name.is_empty()).collect();
         names.sort();
@@ -144,6 +149,7 @@ async fn page(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQue
             .enumerate()
             .map(|(place, one)| Row::new(place, one, at, now))
             .collect(),
+        senders: senders.into_iter().map(Sender::from).collect(),
     };
     let view = View::new(&admin, &who, "Objectives", &fields);
     view.page("objectives.html", Data { list: listed }).await
@@ -241,6 +247,49 @@ impl Breach {
             from: When::new(period.from, now),
             to: When::new(period.to, now),
             length: span(period.to.duration_since(period.from)),
+        }
+    }
+}
+
+/// What a sender told of that is about no objective.
+#[derive(Serialize)]
+struct Sender {
+    profile: String,
+    words: String,
+    open: Option<String>,
+    most: Vec<Recurring>,
+    href: String,
+}
+
+#[derive(Serialize)]
+struct Recurring {
+    title: String,
+    href: String,
+    words: String,
+    open: bool,
+}
+
+impl From<objectives::Sender> for Sender {
+    fn from(one: objectives::Sender) -> Self {
+        let recurring = |one: objectives::Recurring| Recurring {
+            href: incident_at(&one.incident_id),
+            words: format!("{}, for {}", times_of(one.times), seconds(one.seconds)),
+            title: one.title,
+            open: one.open,
+        };
+        let average = one.seconds / i64::try_from(one.times.max(1)).unwrap_or(1);
+        Self {
+            words: format!(
+                "{}, {}, for {} together, {} on average",
+                count(one.incidents, "incident", "incidents"),
+                times_of(one.times),
+                seconds(one.seconds),
+                seconds(average)
+            ),
+            open: (one.open > 0).then(|| format!("{} open", one.open)),
+            most: one.most.into_iter().map(recurring).collect(),
+            href: address("/incidents", &[("profile", &one.profile)]),
+            profile: one.profile,
         }
     }
 }

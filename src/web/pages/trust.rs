@@ -39,6 +39,11 @@ struct Trouble {
 impl Trust {
     /// By what is known now.
     pub async fn of(admin: &Admin) -> Result<Self, Problem> {
+        Ok(Self::by(admin, &admin.browse.backlogs().await?))
+    }
+
+    /// The same by what is owed.
+    pub fn by(admin: &Admin, backlogs: &[Backlog]) -> Self {
         let now = admin.clock.now();
         let ways_in = admin.health.conditions();
         let ways_in = ways_in
@@ -62,16 +67,15 @@ impl Trust {
             })
         });
 
-        let backlogs = admin.browse.backlogs().await?;
         let backlogs = backlogs.iter().flat_map(|backlog| owed(backlog, now));
 
-        Ok(Self::from(
+        Self::from(
             ways_in
                 .chain(canary)
                 .chain(circuits)
                 .chain(backlogs)
                 .collect::<Vec<_>>(),
-        ))
+        )
     }
 }
 

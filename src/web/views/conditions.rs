@@ -8,9 +8,12 @@ use utoipa::ToSchema;
 
 use crate::{
     ingress::OVERDUE,
-    store::Backlog,
+    store::{Backlog, Lately},
     web::{Admin, list::List, problem::Problem, who::Who, workbench::Tested},
 };
+
+/// As many of the newest mails and deliveries say what came last.
+const LATELY: u32 = 500;
 
 /// A way in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -78,44 +81,53 @@ pub struct Profile {
 
 /// How every way in fares.
 pub async fn ingresses(admin: &Admin) -> Result<List<Ingress>, Problem> {
+    Ok(ingresses_by(admin, &lately(admin).await?))
+}
+
+/// The same by what came lately.
+pub fn ingresses_by(admin: &Admin, lately: &[Lately]) -> List<Ingress> {
     let now = admin.clock.now();
     let conditions = admin.health.conditions();
-    let newest = newest_mails(admin).await?;
 
     let items = admin.workbench.ingresses().into_iter().map(|(name, kind)| {
         let condition = conditions.get(&name).cloned().unwrap_or_default();
         let recent = condition
             .last_success
             .is_some_and(|last| now.duration_since(last) <= OVERDUE);
-        let last_mail = newest.iter().find(|mail| mail.ingress == name);
+        let its = lately.iter().filter(|one| one.ingress == name);
         Ingress {
             kind: kind.to_owned(),
             healthy: recent && condition.failure.is_none(),
             last_success: condition.last_success,
             error: condition.failure,
             login_refused: condition.login_refused,
-            last_mail: last_mail.map(|mail| mail.arrived_at),
+            last_mail: its.map(|one| one.last).max(),
             name,
         }
     });
 
-    Ok(List {
+    List {
         items: items.collect(),
         next: None,
-    })
+    }
 }
 
-/// Mails that the lists of conditions look through, for what came last.
-async fn newest_mails(admin: &Admin) -> Result<Vec<crate::store::MailRow>, Problem> {
-    Ok(admin.desk.mails(None, 500).await?)
+/// What came lately, for what came last by each way in and to each profile.
+pub async fn lately(admin: &Admin) -> Result<Vec<Lately>, Problem> {
+    Ok(admin.browse.lately(LATELY).await?)
 }
 
 /// How every receiver fares.
 pub async fn receivers(admin: &Admin) -> Result<List<Receiver>, Problem> {
-    let mut backlogs: BTreeMap<(String, String), Backlog> = admin
-        .browse
-        .backlogs()
-        .await?
+    receivers_by(admin, admin.browse.backlogs().await?).await
+}
+
+/// The same by what they are owed.
+pub async fn receivers_by(
+    admin: &Admin,
+    backlogs: Vec<Backlog>,
+) -> Result<List<Receiver>, Problem> {
+    let mut backlogs: BTreeMap<(String, String), Backlog> = backlogs
         .into_iter()
         .map(|backlog| {
             (
@@ -124,14 +136,12 @@ pub async fn receivers(admin: &Admin) -> Result<List<Receiver>, Problem> {
             )
         })
         .collect();
-    let newest = admin.desk.deliveries(None, 500).await?;
+    let taken = admin.browse.taken(LATELY).await?;
 
     let integration = |receiver: &str, name: String, backlog: Backlog, probe_at, configured| {
-        let delivered = newest.iter().find(|delivery| {
-            delivery.receiver == receiver
-                && delivery.integration == name
-                && delivery.state == crate::delivery::DeliveryState::Delivered
-        });
+        let its = taken
+            .iter()
+            .find(|one| one.receiver == receiver && one.integration == name);
         Integration {
             circuit: if Option::<Timestamp>::is_some(&probe_at) {
                 "open"
@@ -145,7 +155,7 @@ pub async fn receivers(admin: &Admin) -> Result<List<Receiver>, Problem> {
             dead: backlog.dead,
             oldest_pending: backlog.oldest_pending,
             error: backlog.failure,
-            last_success: delivered.and_then(|delivery| delivery.settled_at),
+            last_success: its.map(|one| one.at),
             configured,
             integration: name,
         }
@@ -180,28 +190,29 @@ pub async fn receivers(admin: &Admin) -> Result<List<Receiver>, Problem> {
 
 /// How every profile fares.
 pub async fn profiles(admin: &Admin) -> Result<List<Profile>, Problem> {
-    let newest = newest_mails(admin).await?;
+    Ok(profiles_by(admin, &lately(admin).await?))
+}
+
+/// The same by what came lately.
+pub fn profiles_by(admin: &Admin, lately: &[Lately]) -> List<Profile> {
     let items = admin.workbench.profiles().into_iter().map(|name| {
-        let its = newest
+        let its = lately
             .iter()
-            .filter(|mail| mail.labels.get("profile") == Some(&name));
-        let is_unparsed =
-            |mail: &&crate::store::MailRow| mail.outcome == crate::message::Outcome::Unparsed;
+            .filter(|one| one.profile.as_ref() == Some(&name));
+        let read = its.clone().filter(|one| !one.unparsed);
+        let unread = its.clone().filter(|one| one.unparsed);
         Profile {
-            last_mail: its.clone().next().map(|mail| mail.arrived_at),
-            last_success: its
-                .clone()
-                .find(|mail| !is_unparsed(mail))
-                .map(|mail| mail.arrived_at),
-            unparsed: its.filter(is_unparsed).count() as u64,
+            last_mail: its.map(|one| one.last).max(),
+            last_success: read.map(|one| one.last).max(),
+            unparsed: unread.map(|one| one.mails).sum(),
             name,
         }
     });
 
-    Ok(List {
+    List {
         items: items.collect(),
         next: None,
-    })
+    }
 }
 
 /// Sends a `[TEST]` trigger and its resolve to a receiver.

@@ -85,6 +85,16 @@ pub async fn list(admin: &Admin, query: &MailQuery, walk: &Walk) -> Result<List<
     .await
 }
 
+/// How many mails with an outcome have arrived since, among as many of the newest as `most`.
+pub async fn count(
+    admin: &Admin,
+    outcome: Outcome,
+    since: Timestamp,
+    most: u32,
+) -> Result<u64, Problem> {
+    Ok(admin.browse.count_mails(outcome, since, most).await?)
+}
+
 /// One mail with its header.
 pub async fn show(admin: &Admin, id: MailId) -> Result<Mail, Problem> {
     let (row, stored) = found(admin, id).await?;

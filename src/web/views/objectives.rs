@@ -1,23 +1,31 @@
 //! Objectives: what of each error budget is spent.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use axum::{
-    http::header::{CONTENT_DISPOSITION, CONTENT_TYPE},
-    response::{IntoResponse as _, Response},
-};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
+use tokio::{sync::Mutex, task::spawn_blocking};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::{
-    incident::Signal,
     label::Labels,
-    objective::{Breach, Ladder, Settings, Span, breaches, measure, target},
-    silence::Silence,
-    store::{Browse, Desk, SaidRow, StoreError},
-    web::{Admin, list::List, problem::Problem},
+    objective::{Breach, Ladder, Span, measure, target},
+    store::{Browse, Desk, StoreError},
+    web::{Admin, list::List, problem::Problem, workbench::Objectives as Rules},
 };
+
+mod history;
+mod sender;
+mod table;
+
+pub use history::History;
+use history::Of;
+pub use sender::{Recurring, Sender};
+pub use table::{csv, file};
+
+/// What is kept reaches so far beyond the windows that end now: a look back at this night's is as
+/// quick.
+const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
 
 /// Which objectives, and when.
 #[derive(Debug, Clone, Default, Serialize, Deserialize, IntoParams)]
@@ -71,215 +79,146 @@ pub struct Period {
     pub to: Timestamp,
 }
 
-/// What is asked of a store to measure.
+/// All that alerts were about.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Measured {
+    pub objectives: Vec<Objective>,
+    pub senders: Vec<Sender>,
+}
+
+/// What is asked to measure.
 pub struct Measuring<'a> {
     pub browse: &'a dyn Browse,
     pub desk: &'a dyn Desk,
-    pub settings: &'a [Settings],
-    /// What a status means.
-    pub signal: &'a (dyn Fn(&str) -> Signal + Send + Sync),
+    pub rules: Rules,
     pub now: Timestamp,
 }
 
 /// Measures every objective that alerts were about.
 pub async fn list(admin: &Admin, query: &ObjectiveQuery) -> Result<List<Objective>, Problem> {
-    let rules = admin.workbench.objectives();
-    let signal = |status: &str| rules.statuses.signal(status);
-    let measuring = Measuring {
-        browse: &*admin.browse,
-        desk: &*admin.desk,
-        settings: &rules.settings,
-        signal: &signal,
-        now: admin.clock.now(),
-    };
     Ok(List {
-        items: measuring.measure(query).await?,
+        items: measured(admin, query).await?.objectives,
         next: None,
     })
 }
 
+/// Measures what was about no objective: how often and how long each sender's incidents were on.
+pub async fn senders(admin: &Admin, query: &ObjectiveQuery) -> Result<List<Sender>, Problem> {
+    Ok(List {
+        items: measured(admin, query).await?.senders,
+        next: None,
+    })
+}
+
+/// Measures all that alerts were about.
+pub async fn measured(admin: &Admin, query: &ObjectiveQuery) -> Result<Measured, Problem> {
+    let measuring = Measuring {
+        browse: &*admin.browse,
+        desk: &*admin.desk,
+        rules: admin.workbench.objectives(),
+        now: admin.clock.now(),
+    };
+    Ok(measuring.measure(&admin.history, query).await?)
+}
+
 impl Measuring<'_> {
-    pub async fn measure(&self, query: &ObjectiveQuery) -> Result<Vec<Objective>, StoreError> {
+    /// Brings what is kept up to date, and measures by it.
+    pub async fn measure(
+        self,
+        kept: &Arc<Mutex<History>>,
+        query: &ObjectiveQuery,
+    ) -> Result<Measured, StoreError> {
         let at = query.at.unwrap_or(self.now);
-        let longest = self.settings.iter().map(|one| one.window);
-        let longest = longest.fold(target(&[], &Labels::new()).1, Ord::max);
-        let since = at.saturating_sub(longest.as_signed());
+        let a_while_ago = back(self.now, KEPT_FOR);
+        // What was long ago is read for this once.
+        let history = if at < a_while_ago {
+            Arc::default()
+        } else {
+            Arc::clone(kept)
+        };
 
-        let said = self.browse.said(since.unwrap_or(Timestamp::MIN)).await?;
-        let mut silences = self.desk.silences(true, self.now, u32::MAX).await?;
-        silences.extend(self.desk.silences(false, self.now, u32::MAX).await?);
+        let windows = self.rules.settings.iter().map(|one| one.window);
+        let longest = windows.fold(target(&[], &Labels::new()).1, Ord::max);
+        let since = back(at.min(a_while_ago), longest.as_signed());
+        let mut history = history.lock_owned().await;
+        history
+            .follow(
+                self.browse,
+                self.desk,
+                &self.rules.statuses,
+                (since, self.now),
+            )
+            .await?;
 
-        let mut by_objective: BTreeMap<(String, String), (Labels, Vec<Breach>)> = BTreeMap::new();
-        for incident in by_incident(said) {
-            let label = |name: &str| incident.labels.get(name).cloned().unwrap_or_default();
-            let key = (label("app_key"), label("sli"));
-            let wanted = query.app.as_ref().is_none_or(|app| *app == key.0)
-                && query.sli.as_ref().is_none_or(|sli| *sli == key.1);
-            if key.0.is_empty() || !wanted {
-                continue;
-            }
-
-            let maintenance = periods(&silences, &incident.labels);
-            let said = incident.said.iter().filter(|heard| heard.time <= at);
-            let said = said.map(|heard| (heard.time, self.is_on(&heard.status)));
-            let found = breaches(said.collect(), &maintenance);
-            let objective = by_objective.entry(key).or_default();
-            objective.0 = incident.labels;
-            objective.1.extend(found);
-        }
-
-        let measured = by_objective
-            .into_iter()
-            .map(|((app_key, sli), (labels, breaches))| {
-                self.objective(app_key, sli, &labels, &breaches, at)
-            });
-
-        Ok(measured.collect())
-    }
-
-    fn is_on(&self, status: &str) -> bool {
-        status != BY_HAND && (self.signal)(status) != Signal::Resolve
-    }
-
-    fn objective(
-        &self,
-        app_key: String,
-        sli: String,
-        labels: &Labels,
-        breaches: &[Breach],
-        at: Timestamp,
-    ) -> Objective {
-        let (slo, window) = target(self.settings, labels);
-        let found = measure(breaches, slo, window, at);
-        Objective {
-            app_name: labels.get("app_name").cloned().unwrap_or_default(),
-            app_key,
-            sli,
-            slo: (slo * 1e8).round() / 1e6,
-            window_seconds: window.as_signed().as_secs(),
-            breaches: found.breaches,
-            breach_seconds: found.breach_seconds,
-            maintenance_seconds: found.maintenance_seconds,
-            budget_seconds: found.budget_seconds,
-            spent: found.spent,
-            left: found.left,
-            ladder: found.ladder,
-            recurrence_28d: found.recurrence,
-            spans: found.spans.into_iter().map(Period::from).collect(),
-            announced: found.announced.into_iter().map(Period::from).collect(),
-        }
+        // Of many incidents it takes a while, in which others are served.
+        let (rules, query) = (self.rules, query.clone());
+        let measured = spawn_blocking(move || Measured::of(&history, &rules, &query, at));
+        measured.await.map_err(|_| StoreError::Panicked)
     }
 }
 
-/// The status of what a person has closed.
-const BY_HAND: &str = "RESOLVED_BY_HAND";
+fn back(from: Timestamp, by: SignedDuration) -> Timestamp {
+    from.saturating_sub(by).unwrap_or(Timestamp::MIN)
+}
+
+impl Measured {
+    fn of(history: &History, rules: &Rules, query: &ObjectiveQuery, at: Timestamp) -> Self {
+        let mut found = Self::default();
+        for (series, incidents) in history.by_series() {
+            match &series.of {
+                Of::Objective { app_key, sli } if query.wants(app_key, sli) => {
+                    let breaches = incidents.iter().flat_map(|told| told.breaches(at));
+                    let breaches: Vec<_> = breaches.collect();
+                    let one = objective((app_key, sli), &series.labels, &breaches, rules, at);
+                    found.objectives.push(one);
+                }
+                Of::Objective { .. } => {}
+                Of::Sender { profile } => {
+                    found.senders.extend(Sender::of(profile, &incidents, at));
+                }
+            }
+        }
+        found
+    }
+}
+
+fn objective(
+    (app_key, sli): (&str, &str),
+    labels: &Labels,
+    breaches: &[Breach],
+    rules: &Rules,
+    at: Timestamp,
+) -> Objective {
+    let (slo, window) = target(&rules.settings, labels);
+    let found = measure(breaches, slo, window, at);
+    Objective {
+        app_name: labels.get("app_name").cloned().unwrap_or_default(),
+        app_key: app_key.to_owned(),
+        sli: sli.to_owned(),
+        slo: (slo * 1e8).round() / 1e6,
+        window_seconds: window.as_signed().as_secs(),
+        breaches: found.breaches,
+        breach_seconds: found.breach_seconds,
+        maintenance_seconds: found.maintenance_seconds,
+        budget_seconds: found.budget_seconds,
+        spent: found.spent,
+        left: found.left,
+        ladder: found.ladder,
+        recurrence_28d: found.recurrence,
+        spans: found.spans.into_iter().map(Period::from).collect(),
+        announced: found.announced.into_iter().map(Period::from).collect(),
+    }
+}
+
+impl ObjectiveQuery {
+    fn wants(&self, app_key: &str, sli: &str) -> bool {
+        self.app.as_ref().is_none_or(|app| app == app_key)
+            && self.sli.as_ref().is_none_or(|wanted| wanted == sli)
+    }
+}
 
 impl From<Span> for Period {
     fn from(Span { from, to }: Span) -> Self {
         Self { from, to }
-    }
-}
-
-/// An incident, and all that was said of it.
-struct Told {
-    labels: Labels,
-    said: Vec<SaidRow>,
-}
-
-/// The rows come incident by incident.
-fn by_incident(rows: Vec<SaidRow>) -> Vec<Told> {
-    let mut incidents: Vec<(i64, Told)> = Vec::new();
-    for mut row in rows {
-        match incidents.last_mut() {
-            Some((number, told)) if *number == row.incident => told.said.push(row),
-            _ => {
-                let labels = row.labels.take().unwrap_or_default();
-                let told = Told {
-                    labels,
-                    said: Vec::new(),
-                };
-                incidents.push((row.incident, told));
-                if let Some((_, told)) = incidents.last_mut() {
-                    told.said.push(row);
-                }
-            }
-        }
-    }
-    incidents.into_iter().map(|(_, told)| told).collect()
-}
-
-/// When silences that cover an alert were, or will be, active.
-fn periods(silences: &[Silence], labels: &Labels) -> Vec<Span> {
-    let covering = silences.iter().filter(|silence| silence.covers(labels));
-    let span = |silence: &Silence| Span {
-        from: silence.starts_at,
-        to: silence.ends_at,
-    };
-    covering.map(span).collect()
-}
-
-/// The table as a file to keep.
-pub fn file(objectives: &[Objective]) -> Response {
-    let headers = [
-        (CONTENT_TYPE, "text/csv; charset=utf-8"),
-        (
-            CONTENT_DISPOSITION,
-            "attachment; filename=\"objectives.csv\"",
-        ),
-    ];
-    (headers, csv(objectives)).into_response()
-}
-
-/// A table that spreadsheets read (RFC 4180).
-pub fn csv(objectives: &[Objective]) -> String {
-    let mut csv = String::from(
-        "app_key,sli,slo,breaches,breach_seconds,maintenance_seconds,budget_seconds,spent,left,\
-         ladder,recurrence_28d\r\n",
-    );
-    for one in objectives {
-        let number = |value: Option<f64>| value.map_or_else(String::new, |value| value.to_string());
-        let cells = [
-            cell(&one.app_key),
-            cell(&one.sli),
-            one.slo.to_string(),
-            one.breaches.to_string(),
-            one.breach_seconds.to_string(),
-            one.maintenance_seconds.to_string(),
-            one.budget_seconds.to_string(),
-            number(one.spent),
-            number(one.left),
-            one.ladder.as_str().to_owned(),
-            one.recurrence_28d.to_string(),
-        ];
-        csv.push_str(&cells.join(","));
-        csv.push_str("\r\n");
-    }
-    csv
-}
-
-/// A text as a cell. What a mail wrote is no formula.
-fn cell(text: &str) -> String {
-    let text = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{text}")
-    } else {
-        text.to_owned()
-    };
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::cell;
-
-    #[test]
-    fn what_a_mail_wrote_is_one_cell_and_no_formula() {
-        assert_eq!(cell("com.example"), "com.example");
-        assert_eq!(cell("a,\"b\""), "\"a,\"\"b\"\"\"");
-        assert_eq!(cell("=1+1"), "'=1+1");
-        assert_eq!(cell("@x,y"), "\"'@x,y\"");
     }
 }

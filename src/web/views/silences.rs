@@ -1,5 +1,7 @@
 //! Silences: planned maintenance, and what it would keep from being told.
 
+use std::time::{Duration, Instant};
+
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -128,8 +130,11 @@ pub struct Preview {
     pub incidents: Vec<Covered>,
     /// The triggers of the last 28 days that it would have kept.
     pub triggers: Vec<CoveredTrigger>,
-    /// Whether there are more than are listed.
+    /// Whether there are more than are listed, or not all of the 28 days were looked through.
     pub truncated: bool,
+    /// The triggers that came since then were looked through.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
 }
 
 /// An open incident that a silence would cover.
@@ -164,11 +169,13 @@ const TELL: [Outcome; 5] = [
     Outcome::Unparsed,
 ];
 /// How far back a preview looks.
-const WINDOW: SignedDuration = SignedDuration::from_hours(28 * 24);
+pub const WINDOW: SignedDuration = SignedDuration::from_hours(28 * 24);
 /// As many rows of each kind a preview shows.
 const SHOWN: usize = 1000;
-/// As many rows of each kind a preview looks through.
-const LOOKED_THROUGH: usize = 200_000;
+/// How long a preview looks for each kind, unless it is to look through all.
+pub const PATIENCE: Duration = Duration::from_millis(40);
+/// How long it looks through all: no longer than anybody waits.
+pub const ALL: Duration = Duration::from_secs(10);
 
 /// Lists silences, the newest first.
 pub async fn list(
@@ -250,8 +257,13 @@ pub async fn expire(admin: &Admin, who: &Who, id: SilenceId) -> Result<Silence, 
     show(admin, id).await
 }
 
-/// What a silence would keep from being told, and would have kept.
-pub async fn preview(admin: &Admin, who: &Who, new: &NewSilence) -> Result<Preview, Problem> {
+/// What a silence would keep from being told, and would have kept, as far as is found in a while.
+pub async fn preview(
+    admin: &Admin,
+    who: &Who,
+    new: &NewSilence,
+    patience: Duration,
+) -> Result<Preview, Problem> {
     let now = admin.clock.now();
     let comment = if new.comment.trim().is_empty() {
         "a preview".to_owned()
@@ -263,7 +275,7 @@ pub async fn preview(admin: &Admin, who: &Who, new: &NewSilence) -> Result<Previ
         ..new.clone()
     }
     .plan(who, now)?;
-    preview_of(&*admin.browse, &plan, now).await
+    preview_of(&*admin.browse, &plan, now, patience).await
 }
 
 /// As [`preview`], over a store.
@@ -271,22 +283,24 @@ pub async fn preview_of(
     browse: &dyn crate::store::Browse,
     plan: &Plan,
     now: Timestamp,
+    patience: Duration,
 ) -> Result<Preview, Problem> {
     let silence = plan.as_if_added(now);
+    let since = now.saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
     let mut preview = Preview {
         incidents: Vec::new(),
         triggers: Vec::new(),
         truncated: false,
+        since,
     };
 
     let open = IncidentFilter {
         phase: Some(crate::incident::Phase::Firing),
         ..IncidentFilter::default()
     };
-    let (mut span, mut seen) = (Span::first(1000), 0);
+    let (mut span, begun) = (Span::first(1000), Instant::now());
     loop {
         let stretch = browse.browse_incidents(open.clone(), span).await?;
-        seen += stretch.items.len();
         for (_, row) in stretch.items {
             if silence.covers(&row.labels) {
                 preview.incidents.push(Covered {
@@ -297,7 +311,7 @@ pub async fn preview_of(
                 });
             }
         }
-        let cut = preview.incidents.len() >= SHOWN || seen >= LOOKED_THROUGH;
+        let cut = preview.incidents.len() >= SHOWN || begun.elapsed() > patience;
         match stretch.next {
             Some(next) if !cut => span.before = next,
             next => {
@@ -307,15 +321,11 @@ pub async fn preview_of(
         }
     }
 
-    let since = now.saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
-    let (mut span, mut seen) = (Span::first(1000), 0);
+    let (mut span, begun) = (Span::first(1000), Instant::now());
     loop {
         let stretch = browse.browse_mails(MailFilter::default(), span).await?;
-        seen += stretch.items.len();
-        let old = stretch
-            .items
-            .last()
-            .is_some_and(|row| row.arrived_at < since);
+        let last = stretch.items.last().map(|row| row.arrived_at);
+        let old = last.is_some_and(|last| last < since);
         for row in stretch.items {
             let firing = row
                 .labels
@@ -332,13 +342,15 @@ pub async fn preview_of(
                 });
             }
         }
-        let cut = preview.triggers.len() >= SHOWN || seen >= LOOKED_THROUGH;
+        let cut = preview.triggers.len() >= SHOWN || begun.elapsed() > patience;
         match stretch.next {
             Some(next) if !cut && !old => span.before = next,
-            next => {
-                preview.truncated |= next.is_some() && !old;
+            Some(_) if !old => {
+                preview.truncated = true;
+                preview.since = last.unwrap_or(since);
                 break;
             }
+            _ => break,
         }
     }
 

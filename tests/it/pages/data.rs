@@ -153,16 +153,23 @@ pub struct Bed {
 impl Bed {
     /// It prints what is critical, and what is of the app `refused` goes where it is refused.
     pub fn new() -> Self {
-        Self::with("admin: { listen: '127.0.0.1:0' }")
+        Self::with("")
     }
 
-    pub fn with(admin: &str) -> Self {
+    /// The same with other settings, of which `admin` may be one.
+    pub fn with(settings: &str) -> Self {
+        let admin = if settings.starts_with("admin:") {
+            ""
+        } else {
+            "admin: { listen: '127.0.0.1:0' }"
+        };
         let refusing = Refusing::start();
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
             "
 store: {{ url: 'sqlite:alertbridge.db' }}
 {admin}
+{settings}
 alerts:
   app_keys: [com.example.calendar, com.example.refused, com.example.appkey, \
   '\"><svg/onload=pwned()>']
@@ -250,7 +257,7 @@ receivers:
         self.post(&alert.mail()).await;
     }
 
-    async fn post(&self, mail: &[u8]) {
+    pub async fn post(&self, mail: &[u8]) {
         let before = self.bridge.metric("alertbridge_mails_total", "").await;
         assert_eq!(self.bridge.post(mail).await.unwrap(), 202);
         // In this order: numbers stand for mails in the tests.
@@ -292,6 +299,23 @@ impl Alert<'_> {
             ..Alert::new(incident)
         }
     }
+}
+
+/// A mail that stands beside a starter, sent some minutes ago.
+pub fn starters_mail(starter: &str, name: &str, minutes: i64) -> Vec<u8> {
+    let profiles = Path::new(env!("CARGO_MANIFEST_DIR")).join("schema/profiles");
+    let mail = std::fs::read_to_string(profiles.join(format!("{starter}/{name}.eml"))).unwrap();
+    #[expect(clippy::disallowed_methods, reason = "mail is dated now")]
+    let at = Timestamp::now() - SignedDuration::from_mins(minutes);
+    let date = jiff::fmt::rfc2822::to_string(&at.to_zoned(TimeZone::UTC)).unwrap();
+    let lines = mail.split_inclusive('\n').map(|line| {
+        if line.to_ascii_lowercase().starts_with("date:") {
+            format!("Date: {date}\r\n")
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect::<String>().into_bytes()
 }
 
 /// Markup, marks of direction and line ends wherever a mail has room for them.

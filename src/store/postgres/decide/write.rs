@@ -27,7 +27,8 @@ use crate::{
 };
 
 /// Writes the incident's new state if `$7` says that there is one, the applied status of the mail,
-/// and the opening of an episode; the outcome of the mail is the argument.
+/// and the opening of an episode; the outcome of the mail is the argument. An incident of which
+/// more was said counts as changed, though its state stays: whoever follows it hears of that.
 macro_rules! write_and {
     ($end:literal) => {
         concat!(
@@ -52,8 +53,12 @@ WITH known AS (
 ), incident AS (
     SELECT id FROM known UNION SELECT id FROM kept
 ), heard AS (
-    UPDATE incidents SET heard_at = greatest(heard_at, $22::bigint)
-    WHERE $7::bigint IS NULL AND $22::bigint IS NOT NULL AND id = (SELECT id FROM known)
+    UPDATE incidents SET heard_at = greatest(heard_at, $22::bigint),
+        changed_at = CASE WHEN said_more THEN greatest(changed_at, $9) ELSE changed_at END
+    FROM (SELECT $11 AND NOT EXISTS (SELECT 1 FROM applied JOIN known ON incident = id
+                                     WHERE status = $12 AND time = $13) AS said_more) AS said
+    WHERE $7::bigint IS NULL AND ($22::bigint IS NOT NULL OR said_more)
+      AND id = (SELECT id FROM known)
 ), applied AS (
     INSERT INTO applied (incident, status, time, verified, ingress, at)
     SELECT id, $12, $13, $18, $19, $9 FROM incident WHERE $11

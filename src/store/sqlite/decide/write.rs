@@ -82,6 +82,9 @@ pub(super) fn remember(
     let number = match (&decision.state, known) {
         (None, Some(number)) => {
             hear(connection, number, decision)?;
+            if decision.applied && !memory.known.applied_before {
+                change(connection, number, now)?;
+            }
             Some(number)
         }
         (None, None) => None,
@@ -182,6 +185,14 @@ fn hear(connection: &Connection, number: i64, decision: &Decision) -> rusqlite::
     connection
         .prepare_cached("UPDATE incidents SET heard_at = max(heard_at, ?2) WHERE id = ?1")?
         .execute(params![number, micros(at)])
+        .map(|_| ())
+}
+
+/// More was said of the incident, though its state is as it was: whoever follows it hears of that.
+fn change(connection: &Connection, number: i64, now: Timestamp) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached("UPDATE incidents SET changed_at = max(changed_at, ?2) WHERE id = ?1")?
+        .execute(params![number, micros(now)])
         .map(|_| ())
 }
 

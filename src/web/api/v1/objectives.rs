@@ -9,12 +9,13 @@ use axum::{
     response::{IntoResponse, Response},
 };
 
+use super::Answer;
 use crate::web::{
     Admin,
     ask::Query,
     list::List,
     problem::Problem,
-    views::objectives::{self, Objective, ObjectiveQuery},
+    views::objectives::{self, Objective, ObjectiveQuery, Sender},
 };
 
 /// What of each error budget is spent, by app and SLI
@@ -45,4 +46,20 @@ pub async fn list(
     }
 
     Ok(objectives::file(&objectives.items))
+}
+
+/// How often and how long the incidents were on that are about no objective, by sender
+#[utoipa::path(
+    get, path = "/senders", tag = "objectives",
+    params(ObjectiveQuery),
+    responses(
+        (status = 200, body = List<Sender>),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn senders(
+    State(admin): State<Arc<Admin>>,
+    Query(query): Query<ObjectiveQuery>,
+) -> Answer<List<Sender>> {
+    Ok(Json(objectives::senders(&admin, &query).await?))
 }

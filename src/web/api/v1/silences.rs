@@ -12,7 +12,7 @@ use crate::{
         ask::{Body, Path, Query},
         list::{List, Walk},
         problem::Problem,
-        views::silences::{self, NewSilence, Preview, Silence, SilenceQuery},
+        views::silences::{self, ALL, NewSilence, Preview, Silence, SilenceQuery},
         who::{Operator, Who},
     },
 };
@@ -106,5 +106,5 @@ pub async fn preview(
     who: Who,
     Body(new): Body<NewSilence>,
 ) -> Answer<Preview> {
-    Ok(Json(silences::preview(&admin, &who, &new).await?))
+    Ok(Json(silences::preview(&admin, &who, &new, ALL).await?))
 }

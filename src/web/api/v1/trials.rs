@@ -1,4 +1,5 @@
-//! What is tried without storing or sending anything: `explain`, `routes/test`, `replay/diff`.
+//! What is tried without storing or sending anything: `explain`, `profiles/draft`, `routes/test`,
+//! `replay/diff`.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -14,9 +15,12 @@ use crate::web::{
     Admin,
     ask::{Body, Query},
     problem::Problem,
-    views::trials::{self, DiffQuery, ExplainQuery},
+    views::{
+        profiles::{self, DraftFrom},
+        trials::{self, DiffQuery, ExplainQuery},
+    },
     who::{Operator, Who},
-    workbench::{Diff, Options, Reach},
+    workbench::{Diff, Draft, Options, Reach},
 };
 
 /// What became of a mail: the first alert in it as `explain --json` prints it, and all of them.
@@ -57,6 +61,23 @@ pub async fn explain(
         first: first.unwrap_or_default(),
         items,
     }))
+}
+
+/// Draft a profile from a stored mail and its closing one, and try it on them; stores nothing
+#[utoipa::path(
+    post, path = "/profiles/draft", tag = "trials",
+    request_body = DraftFrom,
+    responses(
+        (status = 200, body = Draft),
+        (status = "default", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub async fn draft(
+    State(admin): State<Arc<Admin>>,
+    _: Who,
+    Body(from): Body<DraftFrom>,
+) -> Answer<Draft> {
+    Ok(Json(profiles::draft(&admin, from).await?))
 }
 
 /// Labels to try on the route tree.

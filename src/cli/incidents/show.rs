@@ -1,0 +1,96 @@
+//! Everything known of one incident, in order.
+
+use std::io::Write;
+
+use anyhow::bail;
+use serde_json::json;
+
+use super::moment::moments;
+use crate::{
+    cli::{plain, table},
+    incident::Phase,
+    store::{Desk, IncidentRow},
+};
+
+pub async fn show(
+    store: &dyn Desk,
+    incident_id: &str,
+    json: bool,
+    out: &mut impl Write,
+) -> anyhow::Result<()> {
+    let Some((incident, events)) = store.timeline(incident_id).await? else {
+        bail!(
+            "there is no incident {incident_id} in the store: `alertbridge incidents list` names \
+             them"
+        );
+    };
+
+    if json {
+        let mut whole = serde_json::to_value(&incident)?;
+        whole["timeline"] = json!(events);
+        return Ok(writeln!(out, "{}", plain::json(&whole)?)?);
+    }
+
+    let width = table::width();
+    writeln!(out, "{}\n", table::facts(width, facts(&incident)))?;
+
+    let mut moments: Vec<_> = events.iter().flat_map(moments).collect();
+    moments.sort_by_key(|moment| (moment.at, moment.rank));
+
+    let rows = moments.into_iter().map(|moment| {
+        vec![
+            moment.at.strftime("%F %T").to_string(),
+            moment.word.to_owned(),
+            moment.text,
+        ]
+    });
+    let heading = ["AT (UTC)", "WHAT", "DETAILS"];
+
+    Ok(writeln!(out, "{}", table::within(width, &heading, rows))?)
+}
+
+/// What it is about and how it stands, a line each; what is not known is left out.
+fn facts(incident: &IncidentRow) -> Vec<(&'static str, String)> {
+    let label = |name: &str| {
+        let value = incident.labels.get(name).map(String::as_str);
+        value.filter(|value| !value.is_empty())
+    };
+    let state = match incident.phase {
+        Phase::Firing => "open",
+        Phase::Resolved => "over",
+    };
+    let state = match label("severity") {
+        Some(severity) => format!("{state} ({}), {severity}", incident.status),
+        None => format!("{state} ({})", incident.status),
+    };
+    let app = match (label("app_name"), label("app_key")) {
+        (Some(name), Some(key)) => Some(format!("{name} ({key})")),
+        (name, key) => name.or(key).map(ToOwned::to_owned),
+    };
+    let unit = |number: &str| match label("unit") {
+        Some(unit) if unit.eq_ignore_ascii_case("percent") => format!("{number} %"),
+        Some(unit) => format!("{number} {}", unit.to_lowercase()),
+        None => number.to_owned(),
+    };
+    let measured = label("sli_value").map(|value| match label("slo_value") {
+        Some(objective) => format!("{}, objective {}", unit(value), unit(objective)),
+        None => unit(value),
+    });
+    let owned = |name| label(name).map(ToOwned::to_owned);
+    let known = [
+        ("incident", Some(incident.incident_id.clone())),
+        ("state", Some(state)),
+        ("title", owned("title")),
+        ("app", app),
+        ("metric", owned("metric")),
+        ("measured", measured),
+        ("summary", owned("summary")),
+        ("page", owned("url")),
+        ("profile", owned("profile")),
+    ];
+
+    let known = known.into_iter();
+    known
+        .filter_map(|(name, text)| Some((name, text?)))
+        .collect()
+}

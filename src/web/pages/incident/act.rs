@@ -1,0 +1,116 @@
+//! What can be done about an incident: closing it by hand, and sending again what did not arrive.
+
+use std::sync::Arc;
+
+use axum::{extract::State, response::Response};
+
+use super::as_delivery;
+use crate::{
+    delivery::DeliveryState,
+    store::DeliveryRow,
+    web::{
+        Admin,
+        ask::Path,
+        form::Fields,
+        pages::{Answer, confirm::Question, done, frame::View, incident_at, named::title, words},
+        problem::Problem,
+        views::{
+            deliveries,
+            incidents::{self, Story},
+        },
+        who::Who,
+    },
+};
+
+pub async fn ask_resolve(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Answer {
+    let story = incidents::show(&admin, &id).await?;
+    let told: Vec<_> = story
+        .incident
+        .told
+        .iter()
+        .map(|one| one.receiver.as_str())
+        .collect();
+    let follows = if told.is_empty() {
+        "Nobody was told of it, and nobody is told of its end.".to_owned()
+    } else {
+        format!(
+            "{} hear that it is over, and that {} said so.",
+            told.join(", "),
+            who.name
+        )
+    };
+    Question {
+        title: format!(
+            "Resolve {} by hand?",
+            title(&story.incident.row.labels, &id)
+        ),
+        lines: vec![
+            "It is closed without a mail that says so. A mail that reports it later opens it again.".to_owned(),
+            follows,
+        ],
+        action: format!("{}/resolve", incident_at(&id)),
+        button: "Resolve it",
+        back: incident_at(&id),
+        ..Question::default()
+    }
+    .ask(&View::new(&admin, &who, "Incidents", &Fields::default()))
+    .await
+}
+
+pub async fn resolve(State(admin): State<Arc<Admin>>, who: Who, Path(id): Path<String>) -> Answer {
+    incidents::resolve(&admin, &who, &id).await?;
+    Ok(done(&incident_at(&id), "resolved"))
+}
+
+pub async fn ask_again(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Answer {
+    let story = incidents::show(&admin, &id).await?;
+    let lines = dead(&story).map(|one| {
+        let why = one.detail.as_deref().unwrap_or_default();
+        format!(
+            "{} to {} ({}): {why}",
+            one.action.as_str(),
+            one.receiver,
+            words::integration(&one.integration)
+        )
+    });
+    Question {
+        title: format!(
+            "Send again what did not arrive of {}?",
+            title(&story.incident.row.labels, &id)
+        ),
+        lines: lines.collect(),
+        action: format!("{}/again", incident_at(&id)),
+        button: "Send again",
+        back: incident_at(&id),
+        ..Question::default()
+    }
+    .ask(&View::new(&admin, &who, "Incidents", &Fields::default()))
+    .await
+}
+
+pub async fn again(
+    State(admin): State<Arc<Admin>>,
+    who: Who,
+    Path(id): Path<String>,
+) -> Result<Response, Problem> {
+    let story = incidents::show(&admin, &id).await?;
+    let dead: Vec<_> = dead(&story).map(|one| one.id).collect();
+    let word = if dead.is_empty() { "nothing" } else { "again" };
+    for delivery in dead {
+        deliveries::retry(&admin, &who, delivery).await?;
+    }
+    Ok(done(&incident_at(&id), word))
+}
+
+fn dead(story: &Story) -> impl Iterator<Item = &DeliveryRow> {
+    let deliveries = story.timeline.iter().filter_map(as_delivery);
+    deliveries.filter(|delivery| delivery.state == DeliveryState::Dead)
+}

@@ -1,0 +1,68 @@
+//! Who was told of an incident, and whether it reached them.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    delivery::DeliveryState,
+    store::DeliveryRow,
+    web::{
+        pages::{vendor, when::When, words},
+        views::incidents,
+    },
+};
+
+#[derive(Serialize)]
+pub struct Told {
+    kind: &'static str,
+    words: String,
+    detail: String,
+    at: Option<When>,
+    vendor: Option<&'static str>,
+    href: Option<String>,
+}
+
+impl Told {
+    pub fn new<'a>(
+        told: &incidents::Told,
+        row: Option<&DeliveryRow>,
+        all: impl Iterator<Item = &'a DeliveryRow>,
+        now: Timestamp,
+    ) -> Self {
+        let (kind, words) = words::delivery(told.state, told.action, &told.receiver, told.failures);
+        let by = words::integration(&told.integration);
+        let delivered = told.state == DeliveryState::Delivered;
+        let when = row.and_then(|row| {
+            if delivered {
+                row.settled_at
+            } else {
+                row.next_at
+            }
+        });
+
+        // The alert is what the trigger made, whatever was told of it since.
+        let its_lane = |row: &&DeliveryRow| {
+            row.receiver == told.receiver
+                && row.integration == told.integration
+                && row.state == DeliveryState::Delivered
+        };
+        let receipts = all.filter(its_lane).filter_map(|row| row.detail.as_deref());
+        let link = receipts
+            .filter_map(|receipt| vendor::link(&told.integration, receipt))
+            .last();
+        let detail = match (&told.detail, delivered) {
+            (Some(receipt), true) => format!("{by}, which calls it {receipt}"),
+            (Some(failure), false) => format!("{by}: {failure}"),
+            (None, _) => by,
+        };
+
+        Self {
+            kind,
+            words,
+            detail,
+            at: when.map(|at| When::new(at, now)),
+            vendor: link.as_ref().map(|(name, _)| *name),
+            href: link.map(|(_, href)| href),
+        }
+    }
+}

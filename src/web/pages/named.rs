@@ -1,0 +1,73 @@
+//! What incidents are called that no mail has named: the bridge's own, and those that cannot be
+//! read.
+
+use std::borrow::Cow;
+
+use crate::{
+    canary,
+    label::{Labels, title_of},
+    store::{DEAD_LETTERS, UNEXPECTED_APP},
+};
+
+/// So much of a hash tells two of them apart.
+const SHORT: usize = 8;
+
+/// An incident's title, else its metric, else its id in words.
+pub fn title(labels: &Labels, id: &str) -> String {
+    title_of(labels).map_or_else(|| named(id).into_owned(), ToOwned::to_owned)
+}
+
+/// An id in words, where it is one that the bridge has made.
+pub fn named(id: &str) -> Cow<'_, str> {
+    if let Some(hash) = id.strip_prefix("unparsed-").filter(|hash| is_hash(hash)) {
+        let short = hash.get(..SHORT).unwrap_or(hash);
+        return format!("Alert that cannot be read ({short})").into();
+    }
+    if let Some(app) = id.strip_prefix(UNEXPECTED_APP) {
+        return format!("Mail of an app that is not expected is held: {app}").into();
+    }
+    if let Some(ingress) = id.strip_prefix("self:ingress:") {
+        return format!("No mail comes through {ingress}").into();
+    }
+    match id {
+        DEAD_LETTERS => "Pages did not arrive".into(),
+        "self:held-resolves" => "Unproven ends of open incidents are held".into(),
+        "self:held-triggers" => "Too many unproven alerts: further ones are held".into(),
+        "self:quarantine-full" => "The quarantine is full".into(),
+        "self:store-space" => "The store has little space left".into(),
+        canary::INCIDENT => "A canary did not come through".into(),
+        _ => id.into(),
+    }
+}
+
+fn is_hash(text: &str) -> bool {
+    text.len() > SHORT && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_bridge_has_named_is_said_in_words_and_nothing_else_is_touched() {
+        let hash = format!("unparsed-{}", "87c11e5e".repeat(4));
+        assert_eq!(named(&hash), "Alert that cannot be read (87c11e5e)");
+        assert_eq!(named("self:dead-letters"), "Pages did not arrive");
+        assert_eq!(named("self:ingress:box"), "No mail comes through box");
+        for own in [
+            "unparsed-lunch",
+            "FOotlQrY5ZQ",
+            "self:other",
+            "grafana:CPU load",
+            "",
+        ] {
+            assert_eq!(named(own), own);
+        }
+        let labels = Labels::from([("metric".into(), "App Availability".to_owned())]);
+        assert_eq!(title(&labels, "x"), "App Availability");
+        assert_eq!(
+            title(&Labels::new(), "self:store-space"),
+            "The store has little space left"
+        );
+    }
+}

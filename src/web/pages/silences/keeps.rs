@@ -1,0 +1,105 @@
+//! What a silence would keep from people.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::form::Form;
+use crate::{
+    label::{Labels, Matcher},
+    web::{
+        pages::{
+            address, incident_at,
+            when::When,
+            words::{Severity, label},
+        },
+        views::silences::{Preview, WINDOW},
+    },
+};
+
+/// So many triggers of a preview are listed.
+const LISTED: usize = 30;
+
+/// What a silence would keep from people.
+#[derive(Serialize)]
+pub struct Keeps {
+    open: Vec<Kept>,
+    triggers: Vec<Kept>,
+    count: String,
+    rest: Option<String>,
+    /// From when on was looked through, where that is not all.
+    since: Option<When>,
+    all_href: String,
+    remarks: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Kept {
+    severity: Severity,
+    href: String,
+    title: String,
+    at: When,
+}
+
+impl Kept {
+    fn new(labels: &Labels, href: String, named: &str, at: When) -> Self {
+        let title = ["title", "metric"]
+            .iter()
+            .find_map(|name| label(labels, name));
+        let app = ["app_name", "app_key", "profile"]
+            .iter()
+            .find_map(|name| label(labels, name));
+        Self {
+            severity: Severity::new(label(labels, "severity").unwrap_or_default()),
+            title: [title.or(Some(named)), app]
+                .into_iter()
+                .flatten()
+                .collect::<Vec<_>>()
+                .join(" · "),
+            href,
+            at,
+        }
+    }
+}
+
+impl Keeps {
+    pub fn new(
+        preview: &Preview,
+        known: &[String],
+        (form, matchers): (&Form, &[String]),
+        now: Timestamp,
+    ) -> Self {
+        let is_cut = preview.since > now.saturating_sub(WINDOW).unwrap_or(Timestamp::MIN);
+        let all: Vec<_> = form.pairs().into_iter().chain([("all", "yes")]).collect();
+        let when = |at| When::new(at, now);
+        let open = preview.incidents.iter().map(|one| {
+            Kept::new(
+                &one.labels,
+                incident_at(&one.incident_id),
+                &one.incident_id,
+                when(one.opened_at),
+            )
+        });
+        let number = preview.triggers.len();
+        let plus = if preview.truncated { "+" } else { "" };
+        let triggers = preview.triggers.iter().take(LISTED).map(|one| {
+            let href = format!("/mails/{}", one.mail);
+            let named = one.incident_id.as_deref().unwrap_or_default();
+            Kept::new(&one.labels, href, named, when(one.arrived_at))
+        });
+        let named = matchers.iter().filter_map(|text| Matcher::parse(text).ok());
+        let unknown = named.map(|matcher| matcher.name().to_owned());
+        let unknown = unknown.filter(|name| !known.contains(name));
+
+        Self {
+            open: open.collect(),
+            triggers: triggers.collect(),
+            count: format!("{number}{plus}"),
+            since: is_cut.then(|| when(preview.since)),
+            all_href: address("/silences/new", &all),
+            rest: (number > LISTED).then(|| format!("and {} more", number - LISTED)),
+            remarks: unknown
+                .map(|name| format!("no alert has a label {name}"))
+                .collect(),
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! A silence to be: what it would keep is shown before it is made.
+
+use std::sync::Arc;
+
+use axum::extract::{RawQuery, State};
+use serde::Serialize;
+
+use super::{form::Form, keeps::Keeps};
+use crate::web::{
+    Admin,
+    form::{Fields, Posted},
+    pages::{Answer, done, frame::View, once},
+    problem::Problem,
+    views::silences::{self, ALL, PATIENCE},
+    who::Who,
+};
+
+#[derive(Serialize)]
+struct NewData {
+    form: Form,
+    preview: Option<Keeps>,
+}
+
+pub async fn new(State(admin): State<Arc<Admin>>, who: Who, RawQuery(query): RawQuery) -> Answer {
+    who.may_act()?;
+    let fields = Fields::from_query(&query.unwrap_or_default());
+    let form = Form::of(&fields);
+    // What looks like an incident is shown at once.
+    let shown = if form.matchers.is_empty() {
+        Ok(None)
+    } else {
+        keeps(&admin, &who, &form).await.map(Some)
+    };
+    form.show(&admin, &who, shown).await
+}
+
+async fn keeps(admin: &Admin, who: &Who, form: &Form) -> Result<Keeps, Problem> {
+    let now = admin.clock.now();
+    let silence = form.silence(now)?;
+    let patience = if form.all { ALL } else { PATIENCE };
+    let preview = silences::preview(admin, who, &silence, patience).await?;
+    Ok(Keeps::new(
+        &preview,
+        &admin.workbench.label_names(),
+        (form, &silence.matchers),
+        now,
+    ))
+}
+
+pub async fn make(State(admin): State<Arc<Admin>>, who: Who, posted: Posted) -> Answer {
+    let form = Form::of(&posted.fields);
+    let work = async {
+        let silence = form.silence(admin.clock.now())?;
+        let made = silences::add(&admin, &who, &silence).await?;
+        Ok(format!("/silences/{}", made.id))
+    };
+    match once::only(&admin, &who, &form.mark(), work).await {
+        Ok(path) => Ok(done(&path, "silenced")),
+        Err(problem) => form.show(&admin, &who, Err(problem)).await,
+    }
+}
+
+impl Form {
+    /// Shows the form, with what it would keep or what is wrong with it.
+    async fn show(
+        mut self,
+        admin: &Admin,
+        who: &Who,
+        shown: Result<Option<Keeps>, Problem>,
+    ) -> Answer {
+        let preview = shown.unwrap_or_else(|problem| {
+            self.error = Some(problem.detail);
+            None
+        });
+        let data = NewData {
+            form: self,
+            preview,
+        };
+        View::new(admin, who, "Silences", &Fields::default())
+            .page("silence_new.html", data)
+            .await
+    }
+}

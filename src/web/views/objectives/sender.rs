@@ -1,0 +1,169 @@
+//! How often and how long the incidents of a sender were on that are about no objective.
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::history::Told;
+use crate::{objective::measure, settings::Duration};
+
+/// As that of objectives.
+const WINDOW: Duration = Duration::from_secs(28 * 24 * 3600);
+/// So many are named.
+const NAMED: usize = 10;
+
+/// What a sender's mails told of in 28 days, by the profile that reads them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Sender {
+    pub profile: String,
+    /// How many incidents were on.
+    pub incidents: u64,
+    /// How often one began.
+    pub times: u64,
+    /// How long they were on, together.
+    pub seconds: i64,
+    /// How many are on still.
+    pub open: u64,
+    /// Those that were on most often, and of these the longest first.
+    pub most: Vec<Recurring>,
+}
+
+/// One of its incidents.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Recurring {
+    pub incident_id: String,
+    pub title: String,
+    pub times: u64,
+    pub seconds: i64,
+    pub open: bool,
+}
+
+impl Sender {
+    /// None of a sender of which nothing was on in the window.
+    pub(super) fn of(profile: &str, incidents: &[&Told], at: Timestamp) -> Option<Self> {
+        let mut its: Vec<_> = incidents
+            .iter()
+            .filter_map(|told| Some((*told, Course::of(told, at)?)))
+            .collect();
+        its.sort_by_key(|(_, course)| (course.times, course.length));
+
+        let sum =
+            |of: fn(&Course) -> u64| -> u64 { its.iter().map(|(_, course)| of(course)).sum() };
+        let lengths = its.iter().map(|(_, course)| course.length);
+        let length = lengths.fold(SignedDuration::ZERO, SignedDuration::saturating_add);
+        let name = |(told, course): &(&Told, Course)| {
+            let name = told.name.as_ref()?;
+            Some(Recurring {
+                incident_id: name.id.clone(),
+                title: name.title.clone(),
+                times: course.times,
+                seconds: course.length.as_secs(),
+                open: course.open,
+            })
+        };
+
+        (!its.is_empty()).then(|| Self {
+            profile: profile.to_owned(),
+            incidents: its.len() as u64,
+            times: sum(|course| course.times),
+            seconds: length.as_secs(),
+            open: sum(|course| u64::from(course.open)),
+            most: its.iter().rev().take(NAMED).filter_map(name).collect(),
+        })
+    }
+}
+
+/// How one went within the window.
+struct Course {
+    times: u64,
+    length: SignedDuration,
+    open: bool,
+}
+
+impl Course {
+    fn of(told: &Told, at: Timestamp) -> Option<Self> {
+        let breaches = told.breaches(at);
+        let found = measure(&breaches, 0.0, WINDOW, at);
+        (found.breaches > 0).then(|| Self {
+            times: found.breaches,
+            length: SignedDuration::from_secs(found.breach_seconds),
+            open: breaches.iter().any(|breach| breach.to.is_none()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        incident::Phase,
+        label::Labels,
+        store::Course as Row,
+        web::{
+            views::objectives::{History, Measured, ObjectiveQuery},
+            workbench::Objectives as Rules,
+        },
+    };
+
+    fn row(number: i64, phase: Phase, minutes: &[(i64, bool)]) -> Row {
+        let at = |minute: &i64| Timestamp::UNIX_EPOCH + SignedDuration::from_mins(*minute);
+        let labels = [
+            ("profile", "nagios"),
+            ("kind", "incident"),
+            ("title", "HTTP"),
+        ];
+        Row {
+            number,
+            incident_id: format!("nagios:{number}"),
+            labels: labels
+                .into_iter()
+                .map(|(name, value)| (name.into(), value.to_owned()))
+                .collect::<Labels>(),
+            phase,
+            changed_at: at(&100),
+            said: Vec::new(),
+            heard: minutes
+                .iter()
+                .map(|(minute, on)| (at(minute), *on))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn a_sender_is_measured_by_how_often_and_how_long_its_incidents_were_on() {
+        let mut history = History::default();
+        // Twice, for 10 and for 20 minutes; the latter ended without a mail, at minute 100.
+        history.take(row(
+            1,
+            Phase::Resolved,
+            &[(10, true), (20, false), (80, true)],
+        ));
+        // Once, with a repeat, and still on.
+        history.take(row(2, Phase::Firing, &[(90, true), (95, true)]));
+        // As the store has it now: what was read before counts once.
+        history.take(row(2, Phase::Firing, &[(90, true), (95, true)]));
+
+        let rules = Rules {
+            settings: Vec::new(),
+            statuses: crate::incident::Statuses::default(),
+        };
+        let at = Timestamp::UNIX_EPOCH + SignedDuration::from_mins(120);
+        let measured = Measured::of(&history, &rules, &ObjectiveQuery::default(), at);
+        assert_eq!(measured.objectives, []);
+        let [sender] = measured.senders.as_slice() else {
+            panic!("{measured:?}")
+        };
+        assert_eq!(
+            (sender.incidents, sender.times, sender.seconds, sender.open),
+            (2, 3, (10 + 20 + 30) * 60, 1)
+        );
+        let most = sender
+            .most
+            .iter()
+            .map(|one| (&*one.incident_id, one.times, one.open));
+        assert_eq!(
+            most.collect::<Vec<_>>(),
+            [("nagios:1", 2, false), ("nagios:2", 1, true)]
+        );
+    }
+}

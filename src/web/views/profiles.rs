@@ -1,0 +1,31 @@
+//! Profiles: a first one from stored mails.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::mails;
+use crate::{
+    message::MailId,
+    web::{Admin, problem::Problem, workbench::Draft},
+};
+
+/// Which stored mails a profile is drafted from.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DraftFrom {
+    /// The mail that opens an alert.
+    pub opening: MailId,
+    /// The one that says it is over.
+    #[serde(default)]
+    pub closing: Option<MailId>,
+}
+
+/// Drafts a profile, and tries it on its mails; stores nothing.
+pub async fn draft(admin: &Admin, from: DraftFrom) -> Result<Draft, Problem> {
+    let opening = mails::raw(admin, from.opening).await?;
+    let closing = match from.closing {
+        Some(closing) => Some(mails::raw(admin, closing).await?),
+        None => None,
+    };
+    admin.workbench.draft(opening, closing).await
+}
