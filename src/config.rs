@@ -45,6 +45,7 @@ mod preset;
 mod refused;
 mod restart;
 mod shape;
+mod sign_in;
 mod starter;
 mod store;
 mod values;
@@ -173,6 +174,7 @@ impl Config {
             tell(config.problems());
             if files == Files::Needed {
                 tell(config.certificates());
+                tell(config.sign_in_problems(environment));
             }
             let given = values::given(&tree, environment);
             let profiles = Profiles::compile(&config.profiles).map_err(&mut tell).ok();

@@ -40,7 +40,7 @@ mod watch;
 pub use http::{Client, Unusable};
 pub use slot::Slot;
 pub use terms::Terms;
-pub use transport::Environment;
+pub use transport::{Environment, client_of};
 use watch::{Seen, Watch};
 
 /// How long after the attempt's time-out a lease ends: within it the attempt is recorded, and by so

@@ -34,8 +34,28 @@ pub fn problems(config: &Config) -> Vec<Problem> {
 
     listeners(config, &mut found);
     own_mail(config, &mut found);
+    found.extend(way_back(config));
 
     found
+}
+
+/// An identity provider sends browsers back to the address that people know.
+fn way_back(config: &Config) -> Option<Problem> {
+    let by_provider = config
+        .admin
+        .login
+        .as_ref()
+        .is_some_and(|login| login.oidc.is_some());
+    (by_provider && config.global.external_url.is_none()).then(|| {
+        Problem::new(
+            "admin.login.oidc",
+            "the identity provider has nowhere to send people back to: there is no \
+             `global.external_url`",
+            "add the address that browsers reach the admin listener by, \
+             `global: { external_url: https://alerts.example.com }`, and register its \
+             `/sign-in/oidc/callback` with the provider",
+        )
+    })
 }
 
 /// Mail that the bridge sends is no alert to it, should it come back.
