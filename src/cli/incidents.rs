@@ -346,6 +346,12 @@ fn moments(event: &Event) -> Vec<Moment> {
                 text: format!("{what}, {} ms{detail}", attempt.took_ms),
             }]
         }
+        Event::Deed(deed) => vec![Moment {
+            at: deed.at,
+            rank: 0,
+            word: "closed",
+            text: format!("by hand, by {}", deed.by),
+        }],
     }
 }
 
