@@ -63,6 +63,7 @@ mod replicas;
 mod retention;
 mod room;
 mod routing;
+mod schemathesis;
 mod sign_in;
 mod silences;
 mod smtp;
