@@ -185,7 +185,7 @@ async fn whatever_is_sent_the_memory_of_the_program_is_bounded() {
     let mails = dear_mails();
     // Eight mails of 9 MiB come at once, and up to 16 are decided together, one after the other: of
     // all that is sent in these rounds the program may hold no more than a part at any time.
-    let (rounds, most) = (8, 400 << 20);
+    let (rounds, most) = (6, 400 << 20);
     for round in 1..=rounds {
         let posted =
             futures_util::future::join_all(mails.iter().map(|mail| bridge.post(mail.as_bytes())))

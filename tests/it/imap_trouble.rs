@@ -12,6 +12,7 @@ use alertbridge::{
     ingress::imap::{After, Settings, Timeouts, Tls},
     settings,
 };
+use futures_util::{StreamExt as _, future::join_all, stream};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::{TlsAcceptor, rustls};
@@ -178,7 +179,7 @@ async fn what_was_asked_for_and_not_given_is_asked_for_again() {
 
 #[tokio::test]
 async fn one_mail_that_is_never_given_blocks_nobody_is_told_once_and_taken_when_it_comes() {
-    for (quirk, told) in [
+    let quirks = [
         (
             Quirk::No("[UNAVAILABLE] not this one"),
             "[UNAVAILABLE] not this one",
@@ -195,38 +196,42 @@ async fn one_mail_that_is_never_given_blocks_nobody_is_told_once_and_taken_when_
         (Quirk::Longer(5), "length"),
         (Quirk::Garbage, "no IMAP"),
         (Quirk::Truncated, "cut off"),
-    ] {
-        let mailbox = Mailbox::start().await;
-        mailbox.deliver(&mail(1));
-        mailbox.deliver_odd(&mail(2), &[(quirk, FOREVER)]);
-        let running = run(&mailbox);
-        eventually(&format!("{quirk:?} to be told"), || {
-            running.inbox.mails().len() == 2
-        })
-        .await;
-        running.is_well().await;
-        let inbox = running.end().await;
-        let withheld = inbox.mails()[1].clone();
-        let reason = withheld.withheld.unwrap();
-        assert!(
-            reason.contains(told) && reason.contains("UID 2 of INBOX"),
-            "{reason}"
-        );
+    ];
+    // Most of each is waiting for a deadline, so they wait together.
+    join_all(quirks.map(|(quirk, reason)| one_mail_is_never_given(quirk, reason))).await;
+}
 
-        // A restart tells nothing twice, and forgets nothing.
-        let running = Running::with(&settings(&mailbox), inbox, hasty());
-        mailbox.deliver(&mail(3));
-        running.has(3).await;
-        running.is_well().await;
-        let asked = mailbox.asked("BODY.PEEK[]");
-        eventually("another look", || mailbox.asked("BODY.PEEK[]") > asked).await;
-        assert_eq!(running.inbox.mails().len(), 3, "{quirk:?}");
-        mailbox.heal();
-        running.has(4).await;
-        assert_eq!(running.inbox.bodies()[2..], [mail(3), mail(2)]);
-        running.end().await;
-        mailbox.assert_kept_to_the_protocol();
-    }
+async fn one_mail_is_never_given(quirk: Quirk, expected_reason: &str) {
+    let mailbox = Mailbox::start().await;
+    mailbox.deliver(&mail(1));
+    mailbox.deliver_odd(&mail(2), &[(quirk, FOREVER)]);
+    let running = run(&mailbox);
+    eventually(&format!("{quirk:?} to be told"), || {
+        running.inbox.mails().len() == 2
+    })
+    .await;
+    running.is_well().await;
+    let inbox = running.end().await;
+    let withheld = inbox.mails()[1].clone();
+    let reason = withheld.withheld.unwrap();
+    assert!(
+        reason.contains(expected_reason) && reason.contains("UID 2 of INBOX"),
+        "{reason}"
+    );
+
+    // A restart tells nothing twice, and forgets nothing.
+    let running = Running::with(&settings(&mailbox), inbox, hasty());
+    mailbox.deliver(&mail(3));
+    running.has(3).await;
+    running.is_well().await;
+    let asked = mailbox.asked("BODY.PEEK[]");
+    eventually("another look", || mailbox.asked("BODY.PEEK[]") > asked).await;
+    assert_eq!(running.inbox.mails().len(), 3, "{quirk:?}");
+    mailbox.heal();
+    running.has(4).await;
+    assert_eq!(running.inbox.bodies()[2..], [mail(3), mail(2)]);
+    running.end().await;
+    mailbox.assert_kept_to_the_protocol();
 }
 
 #[tokio::test]
@@ -668,35 +673,40 @@ fn quick_quirks(rng: &mut fastrand::Rng) -> Vec<(Quirk, usize)> {
 
 #[tokio::test]
 async fn generated_troubles_cost_no_mail() {
-    for seed in 0..30 {
-        let mut rng = fastrand::Rng::with_seed(seed);
-        let mailbox = Mailbox::start().await;
-        mailbox.state().storm = rng.usize(..4);
-        let running = run(&mailbox);
-        let mut number = 0;
-        for _ in 0..3 {
-            for _ in 0..rng.usize(1..12) {
-                let quirks = if rng.u32(..3) == 0 {
-                    quirks(&mut rng)
-                } else {
-                    Vec::new()
-                };
-                mailbox.deliver_odd(&mail(number), &quirks);
-                number += 1;
-            }
-            // One that is well shows that the server is.
-            mailbox.deliver(&mail(number));
+    // Most of each is waiting for a deadline, so several wait together.
+    stream::iter(0..30)
+        .for_each_concurrent(6, generated_trouble_costs_no_mail)
+        .await;
+}
+
+async fn generated_trouble_costs_no_mail(seed: u64) {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mailbox = Mailbox::start().await;
+    mailbox.state().storm = rng.usize(..4);
+    let running = run(&mailbox);
+    let mut number = 0;
+    for _ in 0..3 {
+        for _ in 0..rng.usize(1..12) {
+            let quirks = if rng.u32(..3) == 0 {
+                quirks(&mut rng)
+            } else {
+                Vec::new()
+            };
+            mailbox.deliver_odd(&mail(number), &quirks);
             number += 1;
-            eventually(&format!("{number} mails of seed {seed}"), || {
-                running.inbox.mails().len() >= number
-            })
-            .await;
         }
-        running.is_well().await;
-        let inbox = running.end().await;
-        assert_whole(&inbox, (0..number).map(mail).collect());
-        mailbox.assert_kept_to_the_protocol();
+        // One that is well shows that the server is.
+        mailbox.deliver(&mail(number));
+        number += 1;
+        eventually(&format!("{number} mails of seed {seed}"), || {
+            running.inbox.mails().len() >= number
+        })
+        .await;
     }
+    running.is_well().await;
+    let inbox = running.end().await;
+    assert_whole(&inbox, (0..number).map(mail).collect());
+    mailbox.assert_kept_to_the_protocol();
 }
 
 // ---- The whole bridge ----

@@ -147,6 +147,8 @@ async fn add(
 ) -> anyhow::Result<()> {
     let silence = store.add_silence(plan, now).await?;
     if json {
+        // A bridge elsewhere stamps it by its own clock, which may be ahead of this one.
+        let now = now.max(silence.created_at);
         return Ok(writeln!(out, "{}", plain::json(&object(&silence, now))?)?);
     }
 
