@@ -7,11 +7,11 @@
 
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use openidconnect::{
-    AccessTokenHash, AuthorizationCode, ClaimsVerificationError, CsrfToken, IdTokenClaims, Nonce,
-    OAuth2TokenResponse as _, PkceCodeChallenge, PkceCodeVerifier, RedirectUrl, RequestTokenError,
-    Scope, SignatureVerificationError, TokenResponse as _, UserInfoClaims,
+    AuthorizationCode, CsrfToken, Nonce, OAuth2TokenResponse as _, PkceCodeChallenge,
+    PkceCodeVerifier, RedirectUrl, RequestTokenError, Scope, SubjectIdentifier, UserInfoClaims,
+    UserInfoError,
     core::{CoreAuthenticationFlow, CoreErrorResponseType, CoreGenderClaim},
 };
 use secrecy::ExposeSecret as _;
@@ -32,6 +32,7 @@ mod person;
 pub mod provider;
 mod refusal;
 mod ticket;
+mod token;
 
 use http::Http;
 use person::{More, Person};
@@ -41,9 +42,6 @@ use ticket::Ticket;
 
 /// Where browsers come back to, below `global.external_url`.
 pub const CALLBACK: &str = "/sign-in/oidc/callback";
-/// How far the provider's clock may differ from this machine's.
-const LEEWAY: SignedDuration = SignedDuration::from_mins(1);
-
 /// The identity provider of `admin.login.oidc`.
 #[derive(Debug)]
 pub struct Oidc {
@@ -140,12 +138,13 @@ impl Oidc {
         if !provider.is_from(brought.iss.as_deref()) {
             return Err(Refusal::Foreign);
         }
-        once(&ticket, ledger, clock.now()).await?;
 
         let code = match (brought.code, brought.error) {
             (Some(code), None) => AuthorizationCode::new(code),
             (_, error) => return Err(Refusal::Denied(code_of(&error.unwrap_or_default()))),
         };
+        once(&ticket, ledger, clock.now()).await?;
+
         let secret = self
             .secret
             .read()
@@ -153,16 +152,20 @@ impl Oidc {
         let ours = self.ours(&provider, Some(secret.expose_secret()));
         let tokens = self.exchange(&ours, code, &ticket).await?;
 
-        let person = match self.believe(&ours, &provider, &tokens, &ticket, clock.now()) {
-            Err(error) if may_have_rotated(&error) => {
+        let believe = |ours: &Ours, provider: &Provider| {
+            let groups_claim = &self.settings.groups_claim;
+            token::believe(ours, provider, &tokens, &ticket, groups_claim, clock.now())
+        };
+        let person = match believe(&ours, &provider) {
+            Err(error) if token::may_have_rotated(&error) => {
                 let renewed = self.known.renew(&provider, &self.http).await;
                 let renewed = renewed.map_err(|why| self.unreachable(why))?;
                 let ours = self.ours(&renewed, Some(secret.expose_secret()));
-                self.believe(&ours, &renewed, &tokens, &ticket, clock.now())
+                believe(&ours, &renewed)
             }
             believed => believed,
         };
-        let person = person.map_err(|error| untrue(&error))?;
+        let person = person.map_err(|error| token::untrue(&error))?;
         let person = self.complete(&ours, &provider, &tokens, person).await?;
 
         let role = person.role(&self.settings.allowed);
@@ -235,62 +238,6 @@ impl Oidc {
             })
     }
 
-    /// Who a token is of, where it is good (OpenID Connect Core, 3.1.3.7).
-    fn believe(
-        &self,
-        ours: &Ours,
-        provider: &Provider,
-        tokens: &Tokens,
-        ticket: &Ticket,
-        now: Timestamp,
-    ) -> Result<Person, ClaimsVerificationError> {
-        let other = |why: &str| ClaimsVerificationError::Other(why.to_owned());
-        let token = tokens
-            .id_token()
-            .ok_or_else(|| other("it gives no ID token"))?;
-        let (early, late) = (instant(now, -LEEWAY), instant(now, LEEWAY));
-        let verifier = ours
-            .id_token_verifier()
-            .set_allowed_algs(provider.signatures())
-            .set_time_fn(move || early)
-            .set_issue_time_verifier_fn(move |at| {
-                if at <= late {
-                    return Ok(());
-                }
-                Err("it was issued in the future".to_owned())
-            });
-
-        let claims: &IdTokenClaims<More, CoreGenderClaim> =
-            token.claims(&verifier, &Nonce::new(ticket.nonce()))?;
-        if claims
-            .authorized_party()
-            .is_some_and(|party| party != ours.client_id())
-        {
-            return Err(other("it is another application's"));
-        }
-        let not_before = claims.additional_claims().claims.get("nbf");
-        if not_before
-            .and_then(serde_json::Value::as_i64)
-            .is_some_and(|at| at > late.timestamp())
-        {
-            return Err(other("it is not good yet"));
-        }
-
-        if let Some(expected) = claims.access_token_hash() {
-            let signature = ClaimsVerificationError::SignatureVerification;
-            let (alg, key) = (
-                token.signing_alg().map_err(signature)?,
-                token.signing_key(&verifier).map_err(signature)?,
-            );
-            let hash = AccessTokenHash::from_token(tokens.access_token(), alg, key);
-            if !hash.is_ok_and(|hash| hash == *expected) {
-                return Err(other("it belongs to another access token"));
-            }
-        }
-
-        Ok(Person::of_token(claims, &self.settings.groups_claim))
-    }
-
     /// With what the token does not say of a person, where it decides and the provider may know.
     async fn complete(
         &self,
@@ -303,16 +250,14 @@ impl Oidc {
             return Ok(person);
         }
 
-        let subject = openidconnect::SubjectIdentifier::new(person.subject.clone());
+        let subject = SubjectIdentifier::new(person.subject.clone());
         let request = ours.user_info(tokens.access_token().clone(), Some(subject));
         let request = request.map_err(|error| self.unreachable(error.to_string()))?;
         let claims: Result<UserInfoClaims<More, CoreGenderClaim>, _> =
             request.request_async(&self.http).await;
         let claims = claims.map_err(|error| match error {
-            openidconnect::UserInfoError::Request(unanswered) => {
-                self.unreachable(unanswered.to_string())
-            }
-            openidconnect::UserInfoError::ClaimsVerification(error) => untrue(&error),
+            UserInfoError::Request(unanswered) => self.unreachable(unanswered.to_string()),
+            UserInfoError::ClaimsVerification(error) => token::untrue(&error),
             _ => Refusal::Untrue("its user info is not OpenID Connect's".to_owned()),
         })?;
 
@@ -339,29 +284,6 @@ async fn once(ticket: &Ticket, ledger: &dyn Ledger, now: Timestamp) -> Result<()
     kept.map_err(|error| unable(&error).into())
 }
 
-/// Whether a key that is not known yet may have signed.
-fn may_have_rotated(error: &ClaimsVerificationError) -> bool {
-    matches!(
-        error,
-        ClaimsVerificationError::SignatureVerification(
-            SignatureVerificationError::NoMatchingKey | SignatureVerificationError::CryptoError(_)
-        )
-    )
-}
-
-fn untrue(error: &ClaimsVerificationError) -> Refusal {
-    let why = match error {
-        ClaimsVerificationError::SignatureVerification(how) => {
-            format!("its signature is not good: {how}")
-        }
-        ClaimsVerificationError::Expired(_) => {
-            "it is expired, or issued in the future: see whether the clocks agree".to_owned()
-        }
-        other => other.to_string(),
-    };
-    Refusal::Untrue(why)
-}
-
 /// An error's code, where it is one (RFC 6749, 4.1.2.1): anything else is not repeated.
 fn code_of(error: &str) -> String {
     let is_code = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-' || c == '.';
@@ -374,10 +296,4 @@ fn code_of(error: &str) -> String {
 
 fn no_randomness() -> Unknown {
     Unknown::Unable("the sign-in could not begin: there is no randomness".to_owned())
-}
-
-/// A time as the library has it.
-fn instant(now: Timestamp, later: SignedDuration) -> chrono::DateTime<chrono::Utc> {
-    let at = now.saturating_add(later).unwrap_or(now);
-    chrono::DateTime::from_timestamp(at.as_second(), 0).unwrap_or_default()
 }
