@@ -48,9 +48,8 @@ fn way_back(config: &Config) -> Option<Problem> {
         .is_some_and(|login| login.oidc.is_some());
     (by_provider && config.global.external_url.is_none()).then(|| {
         Problem::new(
-            "admin.login.oidc",
-            "the identity provider has nowhere to send people back to: there is no \
-             `global.external_url`",
+            "global.external_url",
+            "the identity provider of `admin.login.oidc` has nowhere to send people back to",
             "add the address that browsers reach the admin listener by, \
              `global: { external_url: https://alerts.example.com }`, and register its \
              `/sign-in/oidc/callback` with the provider",

@@ -239,14 +239,14 @@ async fn what_is_tried_is_what_the_commands_say_and_changes_nothing() {
     let alone = explain("?trust=true&profile=atlassian-sli").await.unwrap();
     assert_eq!(alone.json::<Value>().await.unwrap()["outcome"], "opened");
     // And by a profile that comes second, where the first would take it.
-    let mail = "From: backup@example.com\r\nSubject: Backup failed\r\nDate: Sun, 1 Mar 2026 10:00:00 +0000\r\n\r\nx\r\n";
+    let backup = "From: backup@example.com\r\nSubject: Backup failed\r\nDate: Sun, 1 Mar 2026 10:00:00 +0000\r\n\r\nx\r\n";
     for (query, profile) in [
         ("", "backup"),
         ("&profile=backup", "backup"),
         ("&profile=second", "second"),
     ] {
         let url = format!("{}/api/v1/explain?trust=true{query}", bridge.admin);
-        let told = client().post(url).body(mail).send().await.unwrap();
+        let told = client().post(url).body(backup).send().await.unwrap();
         let told: Value = told.json().await.unwrap();
         assert_eq!(
             (&told["profile"], &told["outcome"]),

@@ -325,8 +325,9 @@ async fn authorize(State(context): State<Context>, Query(asked): Query<Fields>) 
         }
     }
     if let Some(iss) = &rules.iss {
-        url::Url::query_pairs_mut(&mut back).append_pair("iss", iss);
+        answer.append_pair("iss", iss);
     }
+    drop(answer);
 
     (StatusCode::FOUND, [(LOCATION, back.to_string())]).into_response()
 }

@@ -1,10 +1,10 @@
 //! The API that pages, commands and other programs use, described by its own code.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::{
     Json, Router,
-    http::{StatusCode, header::CONTENT_TYPE},
+    http::{Method, StatusCode, header::CONTENT_TYPE},
     response::IntoResponse,
     routing::{any, get},
 };
@@ -87,6 +87,20 @@ fn described() -> OpenApiRouter<Arc<Admin>> {
 /// The document that describes it, in version 3.1 of its language.
 pub fn document() -> utoipa::openapi::OpenApi {
     described().into_openapi()
+}
+
+/// Whether a method does something at a path of the document.
+pub fn acts(method: &Method, path: &str) -> bool {
+    static DOCUMENT: LazyLock<utoipa::openapi::OpenApi> = LazyLock::new(document);
+    DOCUMENT
+        .paths
+        .paths
+        .get(path)
+        .is_some_and(|item| match *method {
+            Method::POST => item.post.is_some(),
+            Method::DELETE => item.delete.is_some(),
+            _ => false,
+        })
 }
 
 /// The API's paths, and its document.
